@@ -1,0 +1,171 @@
+"""The command line: `rollcall bootstrap`, `serve`, `import` and their like."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from sqlalchemy import func, select
+
+from app.core.config import BadSettings, Settings, load_settings, signing_secret
+from app.core.errors import RollcallError
+from app.core.security import sign_access_token
+from app.db import migrate
+from app.db.models import User
+from app.db.refusal import Refusal
+from app.db.session import Database
+from app.flows.bootstrap import active_admin
+from app.flows.bootstrap import bootstrap as run_bootstrap
+from app.flows.transfer import export_file, import_file
+
+T = TypeVar("T")
+
+LONG = 2_000
+"""Rows from which on progress is shown."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A user directory.")
+migrations = typer.Typer(no_args_is_help=True, help="Bring the tables up to date, or take away what was added.")
+app.add_typer(migrations, name="migrate")
+
+
+def main() -> None:
+    """Runs a command; what can't be done is one line on standard error, and exit status 1."""
+    try:
+        app()
+    except (Refusal, BadSettings, RollcallError) as error:
+        typer.echo(f"rollcall: {error}", err=True)
+        sys.exit(1)
+
+
+async def _with_database(settings: Settings, work: Any) -> Any:
+    database = Database.open(settings)
+    try:
+        return await work(database)
+    finally:
+        await database.dispose()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+@app.command()
+def bootstrap() -> None:
+    """Migrate, and make the first admin where there is none. Doing it again changes nothing."""
+    settings = load_settings()
+    made = _run(_with_database(settings, lambda database: run_bootstrap(database, settings)))
+    if made.admin:
+        typer.echo(f"Made the first admin: {made.admin}")
+    if made.password:
+        typer.echo(f"Its password, shown this once: {made.password}")
+
+
+@migrations.command()
+def up() -> None:
+    """Bring the tables up to date; Directus' own are adopted as they are."""
+    _run(_with_database(load_settings(), migrate.up))
+
+
+@migrations.command()
+def down(
+    to: Annotated[str, typer.Argument(help="The revision to go back to; `base` takes away everything we added")],
+    force: Annotated[bool, typer.Option(help="Also where rows are lost")] = False,
+) -> None:
+    """Take away what we added; an adopted database keeps Directus' tables."""
+    _run(_with_database(load_settings(), lambda database: migrate.down(database, to, force=force)))
+
+
+@app.command("import")
+def import_(file: Path) -> None:
+    """Load rows from a JSON file, all of them or none."""
+    loaded = _run(_with_database(load_settings(), lambda database: import_file(database, file, _progress)))
+    typer.echo(", ".join(f"{count} {table}" for table, count in loaded.items()) or "The file holds no rows.")
+
+
+@app.command()
+def export(file: Path, redact: Annotated[bool, typer.Option(help="Leave secrets out")] = False) -> None:
+    """Write all rows to a JSON file that only you can read."""
+    _run(
+        _with_database(load_settings(), lambda database: export_file(database, file, redact=redact, progress=_progress))
+    )
+
+
+@app.command()
+def token(email: str) -> None:
+    """Print an access token for an active user."""
+    typer.echo(_run(_with_database(load_settings(), lambda database: _token_of(database, email))))
+
+
+@app.command()
+def hello() -> None:
+    """Print the address, the admin, and a first query to paste."""
+    settings = load_settings()
+    address = settings.public_url or f"http://{settings.host}:{settings.port}"
+    email, access_token = _run(_with_database(settings, lambda database: _admin_token(database, settings)))
+    typer.echo(f"\nRollcall will answer at {address}/graphql/system\nAdmin: {email or 'without an e-mail address'}\n")
+    typer.echo("A first query, good for as long as an access token is:\n")
+    typer.echo(f"curl {address}/graphql/system \\\n  -H 'Authorization: Bearer {access_token}' \\")
+    typer.echo("  -H 'Content-Type: application/json' \\")
+    typer.echo("""  -d '{"query": "{ users { id email role { name } } }"}'\n""")
+
+
+@app.command()
+def schema() -> None:
+    """Print the schema as SDL."""
+    from app.schema.schema import printed_schema  # noqa: PLC0415  # building it takes a moment other commands don't need
+
+    typer.echo(printed_schema(), nl=False)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on; else HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; else PORT")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes to serve with")] = 1,
+) -> None:
+    """Serve until told to stop."""
+    import uvicorn  # noqa: PLC0415  # only this command needs a server
+
+    settings = load_settings()
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        workers=workers,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.shutdown_timeout,
+    )
+
+
+def _progress(table: str, done: int, of: int) -> None:
+    if of >= LONG and sys.stderr.isatty() and (done % 100 == 0 or done == of):
+        typer.echo(f"\r{table}: {done} of {of}", err=True, nl=done == of)
+
+
+async def _token_of(database: Database, email: str) -> str:
+    async with database.transaction() as connection:
+        found = select(User.id).where(func.lower(User.email) == email.lower(), User.status == "active")
+        user = await connection.scalar(found)
+    if user is None:
+        raise Refusal(f"There is no active user with the address {email}.")
+    return _sign(user, load_settings())
+
+
+async def _admin_token(database: Database, settings: Settings) -> tuple[str | None, str]:
+    async with database.transaction() as connection:
+        admin = await active_admin(connection)
+    if admin is None:
+        raise Refusal("There is no active admin: run `rollcall bootstrap` first.")
+    return admin[1], _sign(admin[0], settings)
+
+
+def _sign(user: str, settings: Settings) -> str:
+    return sign_access_token(signing_secret(settings), str(user), ttl=settings.access_token_ttl)

@@ -1,0 +1,86 @@
+"""Where a request comes from, and whether a policy is in force there."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Trust = bool | int | tuple[Network, ...]
+"""Whose word on the client's address is taken: nobody's, everybody's, that of so many proxies, or that of networks."""
+
+
+def parse_trust(text: str) -> Trust:
+    """`false`, `true`, a number of proxies, or networks divided by commas; ValueError says what is wrong."""
+    word = text.strip().lower()
+    if word in ("true", "false"):
+        return word == "true"
+    if word.isdecimal():
+        return int(word)
+    try:
+        return tuple(ip_network(part.strip(), strict=False) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f'"{text}" is neither true, false, a number of proxies nor a list of networks') from None
+
+
+def client_address(peer: str | None, forwarded: str | None, trust: Trust) -> str | None:
+    """The client's address out of the connection's `peer` and the X-Forwarded-For header.
+
+    With True the leftmost address is taken, as Directus does; with a number that many proxies are believed, with
+    networks those within them. What can't be read ends the belief: the last address that could be trusted counts.
+    """
+    own = _address(peer)
+    if trust is False or not forwarded:
+        return str(own) if own else None
+    chain = [_address(part) for part in forwarded.split(",")]
+    if trust is True:
+        return str(chain[0] or own)
+    return _walk_back(own, chain, trust)
+
+
+def _walk_back(own: Address | None, chain: Sequence[Address | None], trust: int | tuple[Network, ...]) -> str | None:
+    last = own
+    for hop, told in enumerate(reversed(chain)):
+        believed = hop < trust if isinstance(trust, int) else _within(last, trust)
+        if not believed or told is None:
+            break
+        last = told
+    return str(last) if last else None
+
+
+def address_in(ip: str | None, entries: Iterable[str]) -> bool:
+    """Whether an address stands in a list of addresses, networks and ranges (`10.0.0.1-10.0.0.9`).
+
+    An entry that can't be read matches nothing, and so does an address that isn't known.
+    """
+    address = _address(ip)
+    return address is not None and any(_matches(address, entry.strip()) for entry in entries)
+
+
+def _matches(address: Address, entry: str) -> bool:
+    first, dash, last = entry.partition("-")
+    if dash:
+        low, high = _address(first), _address(last)
+        same = low is not None and high is not None and low.version == high.version == address.version
+        return same and int(low) <= int(address) <= int(high)  # type: ignore[arg-type]  # same says they are there
+    try:
+        return address in ip_network(entry, strict=False)
+    except ValueError:
+        return False
+
+
+def _within(address: Address | None, networks: Iterable[Network]) -> bool:
+    return address is not None and any(address in network for network in networks)
+
+
+def _address(text: str | None) -> Address | None:
+    """An address without its port; an IPv4 address dressed as IPv6 is an IPv4 address."""
+    text = (text or "").strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

@@ -1,0 +1,56 @@
+"""What time it is, and what time it will have been."""
+
+import calendar
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+Clock = Callable[[], datetime]
+
+_ADJUSTMENT = re.compile(r"\s*([+-]?\d{1,9})\s*(ms|[a-z]+?)s?\s*", re.ASCII)
+_MONTHS = {"year": 12, "y": 12, "month": 1, "mo": 1}
+_SECONDS = {
+    "week": 604_800.0,
+    "w": 604_800.0,
+    "day": 86_400.0,
+    "d": 86_400.0,
+    "hour": 3_600.0,
+    "h": 3_600.0,
+    "minute": 60.0,
+    "min": 60.0,
+    "m": 60.0,
+    "second": 1.0,
+    "sec": 1.0,
+    "s": 1.0,
+    "ms": 0.001,
+}
+
+
+def utc_now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def adjusted(moment: datetime, adjustment: str) -> datetime:
+    """A moment moved by `+1 day`, `-2 months`, `3h`: Directus' `$NOW(…)`.
+
+    Months end where the shorter month ends. Raises ValueError for what can't be read, and for a date no calendar has.
+    """
+    found = _ADJUSTMENT.fullmatch(adjustment.lower())
+    unit = found[2] if found else ""
+    try:
+        if found and unit in _MONTHS:
+            return _months_later(moment, int(found[1]) * _MONTHS[unit])
+        if found and unit in _SECONDS:
+            return moment + timedelta(seconds=int(found[1]) * _SECONDS[unit])
+    except OverflowError:
+        pass
+    raise ValueError(f'"{adjustment}" is not a time span such as "-1 day"')
+
+
+def _months_later(moment: datetime, months: int) -> datetime:
+    years, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    if not 1 <= years <= 9999:
+        raise OverflowError
+    day = min(moment.day, calendar.monthrange(years, month + 1)[1])
+    return moment.replace(year=years, month=month + 1, day=day)

@@ -1,0 +1,110 @@
+"""Settings, from the environment and `.env`, under Directus' own names wherever it has one."""
+
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.core.addresses import Trust, parse_trust
+from app.core.values import parse_duration, parse_size
+
+SQLITE_FILE = "sqlite+aiosqlite:///"
+
+
+def _spelled(parse: Any) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+Duration = Annotated[timedelta, _spelled(parse_duration)]
+Size = Annotated[int, _spelled(parse_size)]
+Proxies = Annotated[Trust, NoDecode, _spelled(parse_trust)]
+RowLimit = Annotated[int | None, _spelled(lambda text: None if text.strip() in ("", "-1") else int(text))]
+
+
+class BadSettings(Exception):
+    """A setting that can't be used; the message names it and says what would be right."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    database_url: str = Field(
+        SQLITE_FILE + "data/rollcall.db",
+        repr=False,
+        description="Where the database is: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`",
+    )
+    secret: SecretStr | None = Field(
+        None,
+        description="Signs access tokens; Directus' own, to share them. Unset: kept in a file beside SQLite's, "
+        "or made up at every start on PostgreSQL",
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on")
+    port: int = Field(8055, ge=0, le=65535, description="The port to listen on")
+    public_url: str | None = Field(None, description="The address that clients know, as `rollcall hello` prints it")
+    admin_email: str = Field("admin@example.com", description="The first admin's e-mail address")
+    admin_password: SecretStr | None = Field(
+        None, description="The first admin's password; unset, one is made up and printed once"
+    )
+    admin_token: SecretStr | None = Field(None, description="The first admin's static token, if it shall have one")
+    access_token_ttl: Duration = Field(timedelta(minutes=15), description="How long an access token is good")
+    session_cookie_name: str = Field("directus_session_token", description="The cookie that carries a session's token")
+    query_limit_default: int = Field(100, ge=1, description="Rows of a list that doesn't say how many")
+    query_limit_max: RowLimit = Field(None, description="Rows of a list at most; -1 for no such limit")
+    max_relational_depth: int = Field(10, ge=2, description="Fields that may follow one another in a query")
+    max_payload_size: Size = Field(1024**2, description="The largest body of a request")
+    graphql_introspection: bool = Field(True, description="Whether the schema may be asked for")
+    graphql_query_token_limit: int = Field(
+        5000, ge=100, description="Tokens of a GraphQL document at most, and comments"
+    )
+    ip_trust_proxy: Proxies = Field(
+        False, description="Whose X-Forwarded-For is believed: `false`, `true`, a number of proxies, or networks"
+    )
+    log_level: Literal["debug", "info", "warn", "error"] = Field("info", description="What is worth a line in the log")
+    log_style: Literal["raw", "pretty"] = Field(
+        "raw", description="Log lines as JSON (`raw`) or for a person (`pretty`)"
+    )
+    db_pool_size: int = Field(16, ge=1, description="Connections to read with at most, and as many to write with")
+    db_queue_size: int = Field(1000, ge=1, description="Requests that may wait for a connection")
+    db_queue_timeout: float = Field(5.0, gt=0, description="Seconds a request waits for a connection at most")
+    db_statement_timeout: float = Field(10.0, gt=0, description="Seconds a statement may take")
+    shutdown_timeout: int = Field(
+        10, ge=0, description="Seconds that requests under way are given when the server stops"
+    )
+
+
+def load_settings() -> Settings:
+    """The settings in force; BadSettings with one line for each that can't be used, and never a value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, found['loc'])).upper()}: {found['msg']}" for found in error.errors())
+        raise BadSettings("; ".join(lines)) from None
+
+
+def signing_secret(settings: Settings) -> str:
+    """The secret that signs tokens: SECRET, or the one kept in `secret` beside an SQLite database, made when missing.
+
+    On PostgreSQL without SECRET it is a new one for each process: its tokens end with it.
+    """
+    if settings.secret is not None:
+        return settings.secret.get_secret_value()
+    if not settings.database_url.startswith("sqlite"):
+        return secrets.token_urlsafe(32)
+    file = Path(settings.database_url.partition(":///")[2]).parent / "secret"
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text().strip()
+    with os.fdopen(handle, "w") as written:
+        secret = secrets.token_urlsafe(32)
+        written.write(secret)
+    return secret

@@ -1,0 +1,44 @@
+"""Structured logs: one JSON line for each event, or lines for a person, and no secret in either."""
+
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+SECRET_KEYS = ("authorization", "cookie", "password", "otp", "secret", "token")
+REDACTED = "[redacted]"
+
+Event = MutableMapping[str, Any]
+
+
+def redact(_: Any, __: str, event: Event) -> Event:
+    """Takes out of an event whatever stands under a key that names a secret."""
+    for key in event:
+        if any(part in key.lower() for part in SECRET_KEYS):
+            event[key] = REDACTED
+    return event
+
+
+def set_up_logs(level: str, style: str) -> None:
+    """From here on everything goes to standard error: `level` is debug, info, warn or error, `style` raw or pretty."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,  # without the local variables, which hold what clients sent
+        redact,
+    ]
+    last: Any = structlog.processors.JSONRenderer() if style == "raw" else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=last, foreign_pre_chain=shared))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(getattr(logging, {"warn": "WARNING"}.get(level, level.upper())))
+    logging.getLogger("sqlalchemy").setLevel(logging.WARNING)  # its statements carry what clients sent
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)

@@ -1,0 +1,117 @@
+"""Passwords and signed tokens, in the forms Directus writes and reads."""
+
+import warnings
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from jose import jwt
+from jose.exceptions import ExpiredSignatureError, JWTClaimsError, JWTError
+
+from app.core.clock import utc_now
+from app.core.errors import InvalidCredentials, InvalidToken, TokenExpired
+
+with warnings.catch_warnings():
+    # passlib asks argon2-cffi for its version in a way that is to end, and imports a module that has ended.
+    warnings.filterwarnings("ignore", "Accessing argon2.__version__", DeprecationWarning)
+    warnings.filterwarnings("ignore", "'crypt' is deprecated", DeprecationWarning)
+    from passlib.hash import argon2
+
+    _hasher: Any = argon2
+    _ARGON2 = _hasher.using(type="ID", memory_cost=65536, time_cost=3, parallelism=4)
+    _ARGON2.hash("")  # chooses the backend here, where its warnings are expected
+
+ISSUER = "directus"
+ALGORITHM = "HS256"
+LONGEST_PASSWORD = 1024
+LONGEST_TOKEN = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a signed token is believed: whose it is, and the session it belongs to, if any."""
+
+    user: str
+    session: str | None = field(default=None, repr=False)
+
+
+def hash_password(password: str) -> str:
+    """A password of 1 to 1,024 characters -> its argon2id hash; ValueError for another length."""
+    if not 1 <= len(password) <= LONGEST_PASSWORD:
+        raise ValueError(f"A password has 1 to {LONGEST_PASSWORD} characters.")
+    hashed: str = _ARGON2.hash(password)
+    return hashed
+
+
+def verify_password(password: str, hashed: str) -> bool:
+    """Whether a password is the one behind a hash; never for one that is too long, or a hash that isn't argon2's."""
+    if not 1 <= len(password) <= LONGEST_PASSWORD or not _ARGON2.identify(hashed):
+        return False
+    return bool(_ARGON2.verify(password, hashed))
+
+
+def sign_access_token(
+    secret: str,
+    user: str,
+    *,
+    role: str | None = None,
+    admin_access: bool = False,
+    app_access: bool = False,
+    session: str | None = None,
+    ttl: timedelta,
+    now: datetime | None = None,
+) -> str:
+    """An access token as Directus writes it; role and flags are for clients to read, nobody believes them here."""
+    issued = int((now or utc_now()).astimezone(UTC).timestamp())
+    claims: dict[str, Any] = {"id": user, "role": role, "app_access": app_access, "admin_access": admin_access}
+    if session is not None:
+        claims["session"] = session
+    claims |= {"iat": issued, "exp": issued + int(ttl.total_seconds()), "iss": ISSUER}
+    return str(jwt.encode(claims, secret, ALGORITHM))
+
+
+def is_signed(token: str) -> bool:
+    """Whether a token is a signed one, ours or not; anything else is taken for a static token."""
+    if token.count(".") != 2:  # header.claims.signature
+        return False
+    try:
+        header = jwt.get_unverified_header(token)
+    except JWTError:
+        return False
+    return "alg" in header
+
+
+def read_access_token(token: str, secret: str) -> AccessClaims:
+    """A signed token -> what it is believed.
+
+    Raises TokenExpired, InvalidCredentials for a token that somebody else issued, InvalidToken for everything else
+    that isn't right: another algorithm than HS256, no expiry, a wrong signature, a time to come, no user.
+    """
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidToken
+    try:
+        header = jwt.get_unverified_header(token)
+        if header.get("alg") != ALGORITHM or "crit" in header:
+            raise InvalidToken
+        claims = jwt.decode(
+            token, secret, [ALGORITHM], issuer=ISSUER, options={"require_exp": True, "require_iss": True}
+        )
+    except ExpiredSignatureError:
+        raise TokenExpired from None
+    except JWTClaimsError as error:
+        raise (InvalidCredentials if "issuer" in str(error).lower() else InvalidToken) from None
+    except JWTError as error:
+        raise (InvalidCredentials if 'missing required key "iss"' in str(error) else InvalidToken) from None
+    return _claims(claims)
+
+
+def _claims(claims: dict[str, Any]) -> AccessClaims:
+    user, session = claims.get("id"), claims.get("session")
+    known = {"role", "app_access", "admin_access"} <= claims.keys()
+    if not known or not isinstance(user, str) or not isinstance(session, str | None):
+        raise InvalidToken
+    try:
+        return AccessClaims(str(UUID(user)), session)
+    except ValueError:
+        raise InvalidToken from None

@@ -1,0 +1,55 @@
+"""Directus' spellings of plain values: dates, durations, sizes."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", re.IGNORECASE | re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?\s*", re.IGNORECASE | re.ASCII)
+_BYTES = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s?(?:Z|[+-]\d\d(?::?\d\d)?)?)?", re.IGNORECASE | re.ASCII
+)
+_UTC_ENDINGS = ("Z", "+00:00")
+
+
+def parse_duration(text: str) -> timedelta:
+    """`15m`, `7d`, `10s`, or milliseconds without a unit; ValueError for anything else."""
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError(f'"{text}" is not a duration such as 15m, 7d or 10s')
+    return timedelta(seconds=float(found[1]) * _UNITS[(found[2] or "ms").lower()])
+
+
+def parse_size(text: str) -> int:
+    """`1mb`, `500kb`, or bytes without a unit; ValueError for anything else."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise ValueError(f'"{text}" is not a size such as 1mb or 500kb')
+    return int(float(found[1]) * _BYTES[(found[2] or "b").lower()])
+
+
+def parse_date(text: str) -> datetime:
+    """An ISO date, with or without a time and a zone -> an aware moment; without a zone it is UTC.
+
+    ValueError for anything else, and for dates no calendar has.
+    """
+    if not _DATE.fullmatch(text):
+        raise ValueError(f'"{text}" is not a date such as 2024-01-15T10:30:45Z')
+    moment = datetime.fromisoformat(text.upper().replace(" +", "+").replace(" Z", "Z"))
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def wire_date(moment: str | datetime) -> str:
+    """A moment, or a database's ISO spelling of one, as `2024-01-15T10:30:45.000Z`; finer than that is cut."""
+    if isinstance(moment, str):
+        if moment.endswith(_UTC_ENDINGS) and len(moment) >= 20:
+            return f"{moment[:19]}.{_milliseconds(moment)}Z"
+        moment = datetime.fromisoformat(moment)
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
+def _milliseconds(moment: str) -> str:
+    fraction = moment[20:23] if moment[19] == "." else ""
+    return "".join(digit for digit in fraction if digit.isdigit()).ljust(3, "0")

@@ -1,0 +1,143 @@
+"""The declarative base, and the column types that mean the same on PostgreSQL and on SQLite."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import CHAR, Dialect, MetaData, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+POSTGRESQL = "postgresql"
+
+# The spelling Directus' own tables carry, so that an adopted database and one of ours look alike.
+NAMES = {
+    "pk": "%(table_name)s_pkey",
+    "uq": "%(table_name)s_%(column_0_name)s_unique",
+    "fk": "%(table_name)s_%(column_0_name)s_foreign",
+    "ix": "%(table_name)s_%(column_0_name)s_index",
+}
+
+
+class Base(DeclarativeBase):
+    """What every table's class inherits from."""
+
+    metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMES)
+
+
+class Key(TypeDecorator[str]):
+    """A uuid, in Python always its text: lower case, with hyphens.
+
+    Raises ValueError for a text that is no uuid.
+    """
+
+    impl = CHAR(36)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        native = postgresql.UUID(as_uuid=False) if dialect.name == POSTGRESQL else CHAR(36)
+        return dialect.type_descriptor(native)
+
+    def process_bind_param(self, value: str | UUID | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value if isinstance(value, UUID) else UUID(value))
+
+
+class Timestamp(TypeDecorator[datetime]):
+    """A moment, in Python an aware datetime; a naive one is refused with a ValueError.
+
+    SQLite holds it as UTC text of one length, so that comparing texts compares times.
+    """
+
+    impl = postgresql.TIMESTAMP(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        native = postgresql.TIMESTAMP(timezone=True) if dialect.name == POSTGRESQL else Text()
+        return dialect.type_descriptor(native)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A timestamp needs a time zone.")
+        if dialect.name == POSTGRESQL:
+            return value
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else value
+
+
+class Now(FunctionElement[datetime]):
+    """The database's clock, spelled as `Timestamp` holds it."""
+
+    type = Timestamp()
+    inherit_cache = True
+
+
+@compiles(Now)
+def _now(element: Now, compiler: SQLCompiler, **options: Any) -> str:
+    return "CURRENT_TIMESTAMP"
+
+
+@compiles(Now, "sqlite")
+def _now_as_text(element: Now, compiler: SQLCompiler, **options: Any) -> str:
+    return "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+
+
+class JsonText(TypeDecorator[Any]):
+    """JSON in a text column on both databases; None is SQL's NULL."""
+
+    impl = Text()
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else write_json(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Json(JsonText):
+    """JSON in PostgreSQL's `json` and in SQLite's text; None is SQL's NULL.
+
+    The engines of `session` and `reader` are set up to leave json as text, so that both databases answer alike.
+    """
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(_JsonColumn() if dialect.name == POSTGRESQL else Text())
+
+
+class Csv(TypeDecorator[list[str]]):
+    """A list of words, held as `a,b,c`; the empty list is the empty text."""
+
+    impl = Text()
+    cache_ok = True
+
+    def process_bind_param(self, value: list[str] | str | None, dialect: Dialect) -> str | None:
+        return value if value is None or isinstance(value, str) else ",".join(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> list[str] | None:
+        return value if value is None else value.split(",") if value else []
+
+
+def write_json(value: Any) -> str:
+    """A value as compact JSON text, the same on both databases."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+class _JsonColumn(postgresql.JSON):
+    """PostgreSQL's json, taking and giving the text as it stands."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        return None

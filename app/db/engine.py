@@ -1,0 +1,156 @@
+"""How connections are made: which addresses are accepted, and what every connection is told first."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy import URL, ExceptionContext, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.db.base import POSTGRESQL
+from app.db.refusal import Refusal
+
+DRIVERS = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+ACCEPTED = "DATABASE_URL should be like postgresql://user:password@host:5432/name or sqlite:///path/to/file.db"
+# What connecting raises when nobody answers; from a statement the same things come wrapped in a DBAPIError.
+UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
+# The server shut down, the connection broke, or a neighbour changed a table under a prepared statement.
+STALE = ("57P", "08", "0A000")
+BUSY_MS = 5_000
+CONNECT_SECONDS = 5
+STEPS_BETWEEN_LOOKS = 10_000
+
+
+def parse_url(text: str) -> URL:
+    """The database's address as the drivers take it; raises Refusal, without its words, for any other address."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise Refusal(f"DATABASE_URL can't be read: {ACCEPTED}.") from None
+    if url.drivername not in DRIVERS:
+        raise Refusal(f"DATABASE_URL begins with {url.drivername!r}, which is not supported: {ACCEPTED}.")
+    url = url.set(drivername=DRIVERS[url.drivername])
+    if url.get_backend_name() == POSTGRESQL:
+        return _postgresql_url(url)
+    if url.query or url.host or url.database in (None, "", ":memory:"):
+        raise Refusal(f"DATABASE_URL should name a file, and nothing after it: {ACCEPTED}.")
+    return url
+
+
+def _postgresql_url(url: URL) -> URL:
+    unknown = sorted(set(url.query) - {"ssl", "sslmode", "host", "port"})
+    if unknown:
+        raise Refusal(f"DATABASE_URL carries the option {unknown[0]!r}; those known are sslmode, host and port.")
+    mode = url.query.get("sslmode")
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode}) if mode else url
+
+
+def writing_engine(url: URL, size: int) -> AsyncEngine:
+    """The engine that transactions run on; on SQLite with one connection, since it knows one writer at a time."""
+    if url.get_backend_name() == POSTGRESQL:
+        told = {"lock_timeout": f"{2 * BUSY_MS}", "default_transaction_read_only": "off"}
+        return _postgresql(url, size, told, isolation_level="READ COMMITTED")
+    make_private(Path(url.database or ""))
+    engine = _sqlite(url, 1, ["journal_mode=WAL"], pool_timeout=2 * BUSY_MS / 1000)
+    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def reading_engine(url: URL, size: int, seconds: float) -> AsyncEngine:
+    """The engine that only reads, outside transactions; a statement is stopped after so many `seconds`."""
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    if url.get_backend_name() == POSTGRESQL:
+        told = {"default_transaction_read_only": "on", "statement_timeout": f"{int(seconds * 1000)}", "jit": "off"}
+        # The driver's own limit is for a server that hangs so badly that it doesn't stop the statement itself.
+        return _postgresql(url, size, told, connect_args={"command_timeout": seconds + CONNECT_SECONDS}, **options)
+    engine = _sqlite(url, size, ["query_only=ON"], **options)
+    event.listen(engine.sync_engine, "connect", _watch)
+    return engine
+
+
+def _postgresql(url: URL, size: int, told: dict[str, str], **options: Any) -> AsyncEngine:
+    session = {"application_name": "rollcall", "TimeZone": "UTC", **told}
+    arguments = {"timeout": CONNECT_SECONDS, "server_settings": session, **options.pop("connect_args", {})}
+    # json stays the text it is: app.db.base.Json reads it, and most of it is only passed on.
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,  # they hold what clients sent, and an exception's text ends in the log pool_size=size, max_overflow=0, json_deserializer=str, connect_args=arguments, **options
+    )
+    event.listen(engine.sync_engine, "handle_error", _mark_stale)
+    return engine
+
+
+def _mark_stale(context: ExceptionContext) -> None:
+    # Tells the pool that its other connections are as old as this one, and so as dead.
+    code = getattr(context.original_exception, "sqlstate", None) or ""
+    context.is_disconnect = context.is_disconnect or code.startswith(STALE)
+
+
+def _sqlite(url: URL, size: int, pragmas: Iterable[str], **options: Any) -> AsyncEngine:
+    told = {"isolation_level": None}
+    engine = create_async_engine(
+        url, pool_size=size, max_overflow=0, hide_parameters=True, connect_args=told, **options
+    )
+    event.listen(engine.sync_engine, "connect", _greet([f"busy_timeout={BUSY_MS}", "foreign_keys=ON", *pragmas]))
+    return engine
+
+
+def _greet(pragmas: Iterable[str]) -> Callable[[Any, Any], None]:
+    def greet(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        connection.create_function("rollcall_fold", 1, fold, deterministic=True)
+
+    return greet
+
+
+def fold(text: str | None) -> str | None:
+    """Lower case as Unicode has it; SQLite's own `lower` knows ASCII only."""
+    return None if text is None else str(text).lower()
+
+
+class Deadline:
+    """SQLite's statement time-out: asked every so many steps whether the statement's time is over."""
+
+    def __init__(self) -> None:
+        self.moment = float("inf")
+
+    def start(self, seconds: float) -> None:
+        """Give the next statement so many seconds."""
+        self.moment = time.monotonic() + seconds
+
+    def __call__(self) -> bool:
+        return time.monotonic() > self.moment
+
+
+def _watch(connection: Any, record: Any) -> None:
+    deadline = record.info["deadline"] = Deadline()
+    connection.run_async(lambda driver: driver.set_progress_handler(deadline, STEPS_BETWEEN_LOOKS))
+
+
+def make_private(file: Path) -> None:
+    """Make the database's file, and its folder where missing, for the owner's eyes only."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not file.exists():
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise Refusal(f"The database's file {file} can't be made: {error.strerror}.") from None
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """PostgreSQL's five-letter code of an error; empty for SQLite's."""
+    return str(getattr(error.orig, "sqlstate", None) or "")

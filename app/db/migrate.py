@@ -1,0 +1,69 @@
+"""Brings the database's layout up to date, or takes away what we added."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.base import POSTGRESQL
+from app.db.engine import sqlstate
+from app.db.layout import check
+from app.db.refusal import Refusal
+from app.db.session import Database
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+NOT_ALLOWED = "42501"
+# Any number will do, as long as it stays the same.
+TURN = 7_265_511
+
+
+async def up(database: Database) -> None:
+    """Migrate to the newest layout; adopt Directus' tables where they are.
+
+    Raises Refusal, with nothing changed, for tables that aren't Directus 11's or that we may not change.
+    """
+    await database.write(up_within)
+
+
+async def up_within(connection: AsyncConnection) -> None:
+    """As `up`, inside a transaction of the caller's; another who migrates meanwhile waits for its end."""
+    await take_turn(connection)
+    await connection.run_sync(check)
+    try:
+        await connection.run_sync(lambda plain: command.upgrade(_config(plain), "head"))
+    except DBAPIError as error:
+        if sqlstate(error) != NOT_ALLOWED:
+            raise
+        raise Refusal("The database's user should own Directus' tables and may create tables beside them.") from error
+
+
+async def down(database: Database, to: str = "base", *, force: bool = False) -> None:
+    """Take away what the revisions after `to` added; adopted tables stay as they are.
+
+    Raises Refusal where tables of our own hold more than bootstrap's rows, unless `force`.
+    """
+
+    async def work(connection: AsyncConnection) -> None:
+        await take_turn(connection)
+        await connection.run_sync(lambda plain: command.downgrade(_config(plain, force=force), to))
+        if to == "base":
+            await connection.execute(text("DROP TABLE rollcall_migrations"))
+
+    await database.write(work)
+
+
+async def take_turn(connection: AsyncConnection) -> None:
+    """Wait until nobody else sets up this database; the turn lasts as long as the transaction."""
+    # SQLite's transactions take the only turn there is as they begin.
+    native = connection.dialect.name == POSTGRESQL
+    await connection.execute(text(f"SELECT pg_advisory_xact_lock({TURN})" if native else "SELECT 1"))
+
+
+def _config(connection: Connection, *, force: bool = False) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes.update(connection=connection, force=force)
+    return config

@@ -1,0 +1,382 @@
+"""Every table side by side, as Directus 11 lays them out: the single source for SQL and for GraphQL types.
+
+A column that points at another row is the attribute `<field>_id`; the relation itself carries Directus' field name.
+`info` tells what a type alone can't: `hash` and `concealed` fields, and the `note` printed above a field.
+Relations are only ever joined on, never loaded, so all of them are `viewonly`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    Text,
+    false,
+    true,
+)
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, Relationship, mapped_column, relationship
+
+from app.db.base import Base, Csv, Json, JsonText, Key, Now, Timestamp
+
+SECRET = {"hash": True, "concealed": True}
+CONCEALED = {"concealed": True}
+# SQLite would hand out a deleted row's number again; PostgreSQL's sequences don't.
+NUMBERED = {"sqlite_autoincrement": True}
+
+
+def note(key: str) -> dict[str, str]:
+    """The translation key that is printed above a field."""
+    return {"note": f"$t:{key}"}
+
+
+def link(name: str, target: str, ondelete: str | None = None, **options: Any) -> Any:
+    """The column `name`, a foreign key to the table `target`."""
+    kind = Integer if target in ("activity", "revisions") else Key
+    return mapped_column(name, kind, ForeignKey(f"directus_{target}.id", ondelete=ondelete), **options)
+
+
+def on(column: str, **options: Any) -> Relationship[Any]:
+    """The relation that the foreign key `Class.column` makes, seen from either end."""
+    return relationship(viewonly=True, foreign_keys=column, **options)
+
+
+class User(Base):
+    """A person, or a machine, with an account."""
+
+    __tablename__ = "directus_users"
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    first_name: Mapped[str | None] = mapped_column(String(50))
+    last_name: Mapped[str | None] = mapped_column(String(50))
+    email: Mapped[str | None] = mapped_column(String(128), unique=True)
+    password: Mapped[str | None] = mapped_column(String(255), info=SECRET)
+    location: Mapped[str | None] = mapped_column(String(255))
+    title: Mapped[str | None] = mapped_column(String(50))
+    description: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[Any | None] = mapped_column(Json)
+    avatar_id: Mapped[str | None] = mapped_column("avatar", Key)
+    language: Mapped[str | None] = mapped_column(String(255), server_default=sql("NULL"))
+    tfa_secret: Mapped[str | None] = mapped_column(String(255), info=SECRET)
+    status: Mapped[str] = mapped_column(String(16), server_default="active")
+    role_id: Mapped[str | None] = link("role", "roles", "SET NULL")
+    token: Mapped[str | None] = mapped_column(String(255), unique=True, info=SECRET)
+    last_access: Mapped[datetime | None] = mapped_column(Timestamp)
+    last_page: Mapped[str | None] = mapped_column(String(255))
+    provider: Mapped[str] = mapped_column(String(128), server_default="default")
+    external_identifier: Mapped[str | None] = mapped_column(String(255), unique=True)
+    auth_data: Mapped[Any | None] = mapped_column(Json, info=CONCEALED)
+    email_notifications: Mapped[bool | None] = mapped_column(Boolean, server_default=true())
+    appearance: Mapped[str | None] = mapped_column(String(255))
+    theme_dark: Mapped[str | None] = mapped_column(String(255))
+    theme_light: Mapped[str | None] = mapped_column(String(255))
+    theme_light_overrides: Mapped[Any | None] = mapped_column(Json)
+    theme_dark_overrides: Mapped[Any | None] = mapped_column(Json)
+    text_direction: Mapped[str] = mapped_column(String(255), server_default="auto")
+
+    # Directus holds no foreign key here, so that a file can go while it is somebody's picture.
+    avatar: Mapped["File | None"] = on("User.avatar_id", primaryjoin="User.avatar_id == File.id")
+    role: Mapped["Role | None"] = on("User.role_id")
+    policies: Mapped[list["Access"]] = on("Access.user_id")
+
+
+class Role(Base):
+    """A group of users; a role's rights come from its own policies and its ancestors'."""
+
+    __tablename__ = "directus_roles"
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    icon: Mapped[str] = mapped_column(String(64), server_default="supervised_user_circle")
+    description: Mapped[str | None] = mapped_column(Text)
+    parent_id: Mapped[str | None] = link("parent", "roles")
+
+    parent: Mapped["Role | None"] = on("Role.parent_id", remote_side="Role.id")
+    children: Mapped[list["Role"]] = on("Role.parent_id")
+    policies: Mapped[list["Access"]] = on("Access.role_id")
+    users: Mapped[list["User"]] = on("User.role_id")
+
+
+class Policy(Base):
+    """A named bundle of rights."""
+
+    __tablename__ = "directus_policies"
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    icon: Mapped[str] = mapped_column(String(64), server_default="badge")
+    description: Mapped[str | None] = mapped_column(Text)
+    ip_access: Mapped[list[str] | None] = mapped_column(Csv)
+    enforce_tfa: Mapped[bool] = mapped_column(
+        Boolean, server_default=false(), info=note("field_options.directus_policies.enforce_tfa")
+    )
+    admin_access: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    app_access: Mapped[bool] = mapped_column(Boolean, server_default=false())
+
+    permissions: Mapped[list["Permission"]] = on("Permission.policy_id")
+    # Both list the same access rows: which of them name a user or a role is for the reader to see.
+    users: Mapped[list["Access"]] = on("Access.policy_id")
+    roles: Mapped[list["Access"]] = on("Access.policy_id")
+
+
+class Access(Base):
+    """Gives one policy to a role, to a user or, with neither, to everyone."""
+
+    __tablename__ = "directus_access"
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    role_id: Mapped[str | None] = link("role", "roles", "CASCADE")
+    user_id: Mapped[str | None] = link("user", "users", "CASCADE")
+    policy_id: Mapped[str] = link("policy", "policies", "CASCADE", nullable=False)
+    sort: Mapped[int | None] = mapped_column(Integer)
+
+    role: Mapped["Role | None"] = on("Access.role_id")
+    user: Mapped["User | None"] = on("Access.user_id")
+    policy: Mapped["Policy"] = on("Access.policy_id")
+
+
+class Permission(Base):
+    """What a policy allows: one action on one collection."""
+
+    __tablename__ = "directus_permissions"
+    __table_args__ = NUMBERED
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    collection: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(10))
+    permissions: Mapped[Any | None] = mapped_column(Json)
+    validation: Mapped[Any | None] = mapped_column(Json)
+    presets: Mapped[Any | None] = mapped_column(Json)
+    fields: Mapped[list[str] | None] = mapped_column(Csv)
+    policy_id: Mapped[str] = link("policy", "policies", "CASCADE", nullable=False)
+
+    policy: Mapped["Policy"] = on("Permission.policy_id")
+
+
+class Settings(Base):
+    """The project's settings: one row."""
+
+    __tablename__ = "directus_settings"
+    __table_args__ = NUMBERED
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    project_name: Mapped[str] = mapped_column(String(100), server_default="Directus")
+    project_url: Mapped[str | None] = mapped_column(String(255))
+    project_color: Mapped[str] = mapped_column(
+        String(255), server_default="#6644FF", info=note("field_options.directus_settings.project_color_note")
+    )
+    project_logo_id: Mapped[str | None] = link("project_logo", "files")
+    public_foreground_id: Mapped[str | None] = link("public_foreground", "files")
+    public_background_id: Mapped[str | None] = link("public_background", "files")
+    public_note: Mapped[str | None] = mapped_column(Text)
+    auth_login_attempts: Mapped[int | None] = mapped_column(Integer, server_default=sql("25"))
+    auth_password_policy: Mapped[str | None] = mapped_column(String(100))
+    storage_asset_transform: Mapped[str | None] = mapped_column(String(7), server_default="all")
+    storage_asset_presets: Mapped[Any | None] = mapped_column(Json)
+    custom_css: Mapped[str | None] = mapped_column(Text)
+    storage_default_folder_id: Mapped[str | None] = link("storage_default_folder", "folders", "SET NULL")
+    basemaps: Mapped[Any | None] = mapped_column(Json)
+    mapbox_key: Mapped[str | None] = mapped_column(String(255))
+    module_bar: Mapped[Any | None] = mapped_column(Json)
+    project_descriptor: Mapped[str | None] = mapped_column(String(100))
+    default_language: Mapped[str] = mapped_column(String(255), server_default="en-US")
+    custom_aspect_ratios: Mapped[Any | None] = mapped_column(Json)
+    public_favicon_id: Mapped[str | None] = link("public_favicon", "files")
+    default_appearance: Mapped[str] = mapped_column(String(255), server_default="auto")
+    default_theme_light: Mapped[str | None] = mapped_column(String(255))
+    theme_light_overrides: Mapped[Any | None] = mapped_column(Json)
+    default_theme_dark: Mapped[str | None] = mapped_column(String(255))
+    theme_dark_overrides: Mapped[Any | None] = mapped_column(Json)
+    report_error_url: Mapped[str | None] = mapped_column(String(255))
+    report_bug_url: Mapped[str | None] = mapped_column(String(255))
+    report_feature_url: Mapped[str | None] = mapped_column(String(255))
+    public_registration: Mapped[bool] = mapped_column(
+        Boolean, server_default=false(), info=note("fields.directus_settings.public_registration_note")
+    )
+    public_registration_verify_email: Mapped[bool] = mapped_column(
+        Boolean, server_default=true(), info=note("fields.directus_settings.public_registration_verify_email_note")
+    )
+    public_registration_role_id: Mapped[str | None] = link("public_registration_role", "roles", "SET NULL")
+    public_registration_email_filter: Mapped[Any | None] = mapped_column(
+        Json, info=note("fields.directus_settings.public_registration_email_filter_note")
+    )
+    visual_editor_urls: Mapped[Any | None] = mapped_column(Json)
+    project_id: Mapped[str | None] = mapped_column(Key)
+    mcp_enabled: Mapped[bool] = mapped_column(
+        Boolean, server_default=false(), info=note("fields.directus_settings.mcp_enabled_note")
+    )
+    mcp_allow_deletes: Mapped[bool] = mapped_column(
+        Boolean, server_default=false(), info=note("fields.directus_settings.mcp_allow_deletes_note")
+    )
+    mcp_prompts_collection: Mapped[str | None] = mapped_column(
+        String(255), server_default=sql("NULL"), info=note("fields.directus_settings.mcp_prompts_collection_note")
+    )
+    mcp_system_prompt_enabled: Mapped[bool] = mapped_column(
+        Boolean, server_default=true(), info=note("fields.directus_settings.mcp_system_prompt_enabled_note")
+    )
+    mcp_system_prompt: Mapped[str | None] = mapped_column(
+        Text, info=note("fields.directus_settings.mcp_system_prompt_note")
+    )
+    project_owner: Mapped[str | None] = mapped_column(String(255))
+    project_usage: Mapped[str | None] = mapped_column(String(255))
+    org_name: Mapped[str | None] = mapped_column(String(255))
+    product_updates: Mapped[bool | None] = mapped_column(Boolean)
+    project_status: Mapped[str | None] = mapped_column(String(255))
+    ai_openai_api_key: Mapped[str | None] = mapped_column(Text, info=CONCEALED)
+    ai_anthropic_api_key: Mapped[str | None] = mapped_column(Text, info=CONCEALED)
+    ai_system_prompt: Mapped[str | None] = mapped_column(
+        Text, info=note("fields.directus_settings.ai_system_prompt_note")
+    )
+    ai_google_api_key: Mapped[str | None] = mapped_column(Text, info=CONCEALED)
+    ai_openai_compatible_api_key: Mapped[str | None] = mapped_column(Text, info=CONCEALED)
+    ai_openai_compatible_base_url: Mapped[str | None] = mapped_column(Text)
+    ai_openai_compatible_name: Mapped[str | None] = mapped_column(Text)
+    ai_openai_compatible_models: Mapped[Any | None] = mapped_column(Json)
+    ai_openai_compatible_headers: Mapped[Any | None] = mapped_column(Json)
+    ai_openai_allowed_models: Mapped[Any | None] = mapped_column(Json)
+    ai_anthropic_allowed_models: Mapped[Any | None] = mapped_column(Json)
+    ai_google_allowed_models: Mapped[Any | None] = mapped_column(Json)
+    collaborative_editing_enabled: Mapped[bool] = mapped_column(
+        Boolean, server_default=false(), info=note("fields.directus_settings.collaborative_editing_note")
+    )
+
+    project_logo: Mapped["File | None"] = on("Settings.project_logo_id")
+    public_foreground: Mapped["File | None"] = on("Settings.public_foreground_id")
+    public_background: Mapped["File | None"] = on("Settings.public_background_id")
+    storage_default_folder: Mapped["Folder | None"] = on("Settings.storage_default_folder_id")
+    public_favicon: Mapped["File | None"] = on("Settings.public_favicon_id")
+    public_registration_role: Mapped["Role | None"] = on("Settings.public_registration_role_id")
+
+
+class Session(Base):
+    """A refresh token in use."""
+
+    __tablename__ = "directus_sessions"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str | None] = link("user", "users", "CASCADE")
+    expires: Mapped[datetime] = mapped_column(Timestamp)
+    ip: Mapped[str | None] = mapped_column(String(255))
+    user_agent: Mapped[str | None] = mapped_column(Text)
+    # Directus' own foreign key to directus_shares stands where it made the table; that table isn't ours.
+    share: Mapped[str | None] = mapped_column(Key)
+    origin: Mapped[str | None] = mapped_column(String(255))
+    next_token: Mapped[str | None] = mapped_column(String(64))
+
+    user: Mapped["User | None"] = on("Session.user_id")
+
+
+class File(Base):
+    """What is known of an uploaded file."""
+
+    __tablename__ = "directus_files"
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    storage: Mapped[str] = mapped_column(String(255))
+    filename_disk: Mapped[str | None] = mapped_column(String(255))
+    filename_download: Mapped[str] = mapped_column(String(255))
+    title: Mapped[str | None] = mapped_column(String(255))
+    type: Mapped[str | None] = mapped_column(String(255))
+    folder_id: Mapped[str | None] = link("folder", "folders", "SET NULL")
+    uploaded_by_id: Mapped[str | None] = link("uploaded_by", "users")
+    created_on: Mapped[datetime] = mapped_column(Timestamp, server_default=Now())
+    modified_by_id: Mapped[str | None] = link("modified_by", "users")
+    modified_on: Mapped[datetime] = mapped_column(Timestamp, server_default=Now())
+    charset: Mapped[str | None] = mapped_column(String(50))
+    filesize: Mapped[int | None] = mapped_column(BigInteger)
+    width: Mapped[int | None] = mapped_column(Integer)
+    height: Mapped[int | None] = mapped_column(Integer)
+    duration: Mapped[int | None] = mapped_column(Integer)
+    embed: Mapped[str | None] = mapped_column(String(200))
+    description: Mapped[str | None] = mapped_column(Text)
+    location: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[Any | None] = mapped_column(JsonText)
+    # SQLAlchemy keeps the attribute `metadata` for itself.
+    metadata_: Mapped[Any | None] = mapped_column("metadata", Json)
+    focal_point_x: Mapped[int | None] = mapped_column(Integer)
+    focal_point_y: Mapped[int | None] = mapped_column(Integer)
+    tus_id: Mapped[str | None] = mapped_column(String(64))
+    tus_data: Mapped[Any | None] = mapped_column(Json)
+    uploaded_on: Mapped[datetime | None] = mapped_column(Timestamp)
+
+    folder: Mapped["Folder | None"] = on("File.folder_id")
+    uploaded_by: Mapped["User | None"] = on("File.uploaded_by_id")
+    modified_by: Mapped["User | None"] = on("File.modified_by_id")
+
+
+class Folder(Base):
+    """A folder of files."""
+
+    __tablename__ = "directus_folders"
+
+    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    parent_id: Mapped[str | None] = link("parent", "folders")
+
+    parent: Mapped["Folder | None"] = on("Folder.parent_id", remote_side="Folder.id")
+
+
+class Activity(Base):
+    """Who did what, and when."""
+
+    __tablename__ = "directus_activity"
+    __table_args__ = NUMBERED
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    action: Mapped[str] = mapped_column(String(45))
+    # No foreign key: what somebody did stays on record when the account is gone.
+    user_id: Mapped[str | None] = mapped_column("user", Key)
+    timestamp: Mapped[datetime] = mapped_column(Timestamp, server_default=Now(), index=True)
+    ip: Mapped[str | None] = mapped_column(String(50))
+    user_agent: Mapped[str | None] = mapped_column(Text)
+    collection: Mapped[str] = mapped_column(String(64))
+    item: Mapped[str] = mapped_column(String(255))
+    origin: Mapped[str | None] = mapped_column(String(255))
+
+    user: Mapped["User | None"] = on("Activity.user_id", primaryjoin="Activity.user_id == User.id")
+    revisions: Mapped[list["Revision"]] = on("Revision.activity_id")
+
+
+class Revision(Base):
+    """A row's values after a change."""
+
+    __tablename__ = "directus_revisions"
+    __table_args__ = NUMBERED
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    activity_id: Mapped[int] = link("activity", "activity", "CASCADE", nullable=False, index=True)
+    collection: Mapped[str] = mapped_column(String(64))
+    item: Mapped[str] = mapped_column(String(255))
+    data: Mapped[Any | None] = mapped_column(Json)
+    delta: Mapped[Any | None] = mapped_column(Json)
+    parent_id: Mapped[int | None] = link("parent", "revisions", index=True)
+    # Directus' own foreign key to directus_versions stands where it made the table; that table isn't ours.
+    version: Mapped[str | None] = mapped_column(Key)
+
+    activity: Mapped["Activity"] = on("Revision.activity_id")
+    parent: Mapped["Revision | None"] = on("Revision.parent_id", remote_side="Revision.id")
+
+
+# One row, whose token changes with every write to the four tables that say who may do what.
+VERSION = Table(
+    "rollcall_version",
+    Base.metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("token", Key, nullable=False),
+)
+# One row, held FOR UPDATE by whoever writes; never the version row, which would deadlock with a neighbour's writes.
+LOCK = Table(
+    "rollcall_lock",
+    Base.metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+)
+
+# The tables Directus made first, each after those it points at.
+DIRECTUS_TABLES = [table for table in Base.metadata.sorted_tables if table.name.startswith("directus_")]

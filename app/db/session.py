@@ -1,0 +1,88 @@
+"""The unit of work: one transaction, and the only `commit()` in the code."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.core.config import Settings
+from app.core.errors import ServiceUnavailable
+from app.db.engine import UNREACHABLE, parse_url, sqlstate, writing_engine
+from app.db.reader import AWAY, Reader
+
+T = TypeVar("T")
+
+CONFLICTS = {"40001", "40P01"}
+LOCKED = "55P03"
+ATTEMPTS = 6
+BUSY = "Others are writing to the database; try again in a moment"
+
+
+class Database:
+    """One database: transactions to write in, and a `reader` beside them."""
+
+    def __init__(self, engine: AsyncEngine, reader: Reader) -> None:
+        self._engine = engine
+        self.reader = reader
+        self.dialect: str = engine.dialect.name
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """The database that `settings` name, not yet connected to.
+
+        Raises Refusal for an address that isn't supported, or an SQLite file that can't be made.
+        """
+        url = parse_url(settings.database_url)
+        return cls(writing_engine(url, settings.db_pool_size), Reader.open(url, settings))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        Raises ServiceUnavailable when the database is away, goes away meanwhile, or stays locked.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(self._engine.connect())
+            except PoolTimeout:
+                raise ServiceUnavailable(BUSY) from None
+            except (*UNREACHABLE, DBAPIError):
+                raise ServiceUnavailable(AWAY) from None
+            try:
+                yield connection
+                await connection.commit()
+            except DBAPIError as error:
+                if reason := _reason(error):
+                    raise ServiceUnavailable(reason) from error
+                raise
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What `work` returns, run in one transaction of its own; run again when another's write got in its way.
+
+        `work` may therefore run several times. Raises ServiceUnavailable when that doesn't help.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                async with self.transaction() as connection:
+                    return await work(connection)
+            except DBAPIError as error:
+                if sqlstate(error) not in CONFLICTS:
+                    raise
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the retries, keeps no secret
+        raise ServiceUnavailable(BUSY)
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+        await self.reader.dispose()
+
+
+def _reason(error: DBAPIError) -> str | None:
+    if error.connection_invalidated:
+        return AWAY
+    return BUSY if sqlstate(error) == LOCKED or str(error.orig) == "database is locked" else None

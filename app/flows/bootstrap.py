@@ -1,0 +1,104 @@
+"""From nothing, or from Directus' tables, to a directory that somebody can sign in to."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.config import Settings
+from app.core.security import hash_password
+from app.db import seeds
+from app.db.migrate import up_within
+from app.db.models import Access, Policy, Role, User
+from app.db.models import Settings as SettingsRow
+from app.db.refusal import Refusal
+from app.db.session import Database
+
+ACTIVE_ADMINS = text(
+    """
+    WITH RECURSIVE admins(id) AS (
+        SELECT a.role FROM directus_access a JOIN directus_policies p ON p.id = a.policy
+        WHERE p.admin_access AND a.role IS NOT NULL
+        UNION
+        SELECT r.id FROM directus_roles r JOIN admins ON r.parent = admins.id
+    )
+    SELECT u.id, u.email FROM directus_users u WHERE u.status = 'active' AND (
+        u.role IN (SELECT id FROM admins)
+        OR u.id IN (
+            SELECT a."user" FROM directus_access a JOIN directus_policies p ON p.id = a.policy
+            WHERE p.admin_access AND a."user" IS NOT NULL
+        )
+    ) ORDER BY u.id LIMIT 1
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What bootstrap did: the first admin's address if it made one, and the password if it made that up."""
+
+    admin: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+async def bootstrap(database: Database, settings: Settings) -> Made:
+    """Migrates, and adds what is missing: the public policy, settings, and an admin where no active one is.
+
+    Doing it again changes nothing. Raises Refusal as migrating does, and where ADMIN_EMAIL belongs to somebody who
+    is no active admin.
+    """
+    given = settings.admin_password.get_secret_value() if settings.admin_password else None
+    password = given or secrets.token_urlsafe(12)
+
+    async def work(connection: AsyncConnection) -> Made:
+        await up_within(connection)
+        await _public(connection)
+        if not await _count(connection, SettingsRow.__table__):
+            await _insert(connection, SettingsRow, project_id=str(uuid4()), **seeds.SETTINGS)
+        if await active_admin(connection):
+            return Made()
+        await _first_admin(connection, settings, password)
+        return Made(settings.admin_email, None if given else password)
+
+    return await database.write(work)
+
+
+async def active_admin(connection: AsyncConnection) -> tuple[str, str | None] | None:
+    """The id and the e-mail of an active admin, if there is one."""
+    found = (await connection.execute(ACTIVE_ADMINS)).first()
+    return (str(found[0]), found[1]) if found else None
+
+
+async def _public(connection: AsyncConnection) -> None:
+    held = select(func.count()).where(Access.role_id.is_(None), Access.user_id.is_(None))
+    if await connection.scalar(held):
+        return
+    if not await connection.scalar(select(func.count()).where(Policy.id == seeds.PUBLIC_POLICY["id"])):
+        await _insert(connection, Policy, **seeds.PUBLIC_POLICY)
+    await _insert(connection, Access, id=str(uuid4()), policy=seeds.PUBLIC_POLICY["id"], sort=1)
+
+
+async def _first_admin(connection: AsyncConnection, settings: Settings, password: str) -> None:
+    taken = select(func.count()).where(func.lower(User.email) == settings.admin_email.lower())
+    if await connection.scalar(taken):
+        raise Refusal(
+            "There is no active admin, and ADMIN_EMAIL belongs to somebody else: set it to an address that is free."
+        )
+    role, policy = str(uuid4()), str(uuid4())
+    await _insert(connection, Policy, id=policy, **seeds.ADMIN_POLICY)
+    await _insert(connection, Role, id=role, **seeds.ADMIN_ROLE)
+    await _insert(connection, Access, id=str(uuid4()), role=role, policy=policy)
+    token = settings.admin_token.get_secret_value() if settings.admin_token else None
+    person = {**seeds.ADMIN_USER, "email": settings.admin_email, "token": token, "role": role}
+    await _insert(connection, User, id=str(uuid4()), password=hash_password(password), **person)
+
+
+async def _insert(connection: AsyncConnection, model: Any, **values: Any) -> None:
+    await connection.execute(insert(model.__table__).values(values))
+
+
+async def _count(connection: AsyncConnection, table: Any) -> int:
+    return int(await connection.scalar(select(func.count()).select_from(table)) or 0)

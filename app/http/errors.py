@@ -1,0 +1,19 @@
+"""How an error is spelled over HTTP."""
+
+import orjson
+from starlette.responses import Response
+
+from app.core.errors import MethodNotAllowed, RollcallError, ServiceUnavailable
+
+RETRY_AFTER = "1"
+
+
+def error_response(error: RollcallError) -> Response:
+    """An error as Directus' REST doors spell it; a 405 names what is allowed, a 503 when to come back."""
+    headers = {}
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.details["allowed"])
+    if isinstance(error, ServiceUnavailable):
+        headers["Retry-After"] = RETRY_AFTER
+    body = orjson.dumps({"errors": [error.as_dict()]})
+    return Response(body, error.status, headers, "application/json; charset=utf-8")

@@ -1,0 +1,145 @@
+"""The door for GraphQL: a request's body -> a query, and its result -> an answer as Directus spells it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+from graphql import GraphQLError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from app.core.config import Settings
+from app.core.errors import (
+    GraphQLValidation,
+    InvalidCredentials,
+    InvalidPayload,
+    MethodNotAllowed,
+    RollcallError,
+    ServiceUnavailable,
+)
+from app.http.errors import error_response
+from app.http.identity import claimed_caller
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.schema.schema import schema
+
+JSON = "application/json; charset=utf-8"
+WHOLE_ANSWER = (InvalidCredentials, ServiceUnavailable)
+"""What fails a request as a whole, even where it only came to light in one field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One GraphQL request, whichever way it came."""
+
+    query: str
+    variables: dict[str, Any] | None
+    operation: str | None
+
+
+class GraphQLEndpoint:
+    """The ASGI application behind `/graphql/system`."""
+
+    def __init__(self, services: Services, settings: Settings, secret: str) -> None:
+        self._services, self._settings, self._secret = services, settings, secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._answer(Request(scope, receive))
+        except RollcallError as error:
+            response = error_response(error)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if request.method not in ("GET", "POST"):
+            raise MethodNotAllowed(request.method, ("GET", "POST"))
+        caller = claimed_caller(
+            request.scope,
+            secret=self._secret,
+            cookie=self._settings.session_cookie_name,
+            trust=self._settings.ip_trust_proxy,
+        )
+        asked = await _asked(request)
+        allowed = (OperationType.QUERY,) if request.method == "GET" else (OperationType.QUERY, OperationType.MUTATION)
+        result = await schema.execute(
+            asked.query,
+            asked.variables,
+            context_value=Directory(caller, self._services),
+            operation_name=asked.operation,
+            allowed_operation_types=allowed,
+        )
+        return spell(result)
+
+
+def spell(result: ExecutionResult) -> Response:
+    """A result as the answer that carries it.
+
+    Raises GraphQLValidation for a document or variables that can't be run, and what fails a request as a whole.
+    """
+    errors = result.errors or []
+    for error in errors:
+        if isinstance(error.original_error, WHOLE_ANSWER):
+            raise error.original_error
+    if isinstance(result, PreExecutionError):
+        ours = next((e.original_error for e in errors if isinstance(e.original_error, RollcallError)), None)
+        raise ours or GraphQLValidation([_located(error) for error in errors])
+    body: dict[str, Any] = {} if result.data is None else {"data": result.data}
+    if errors:
+        body["errors"] = [_told(error) for error in errors]
+    return Response(orjson.dumps(body), media_type=JSON)
+
+
+def _told(error: GraphQLError) -> dict[str, Any]:
+    """An error of a resolver: ours as it is, anything else without its text."""
+    ours = error.original_error if isinstance(error.original_error, RollcallError) else RollcallError()
+    told = {**ours.as_dict(), **_place(error)}
+    return told | ({"path": error.path} if error.path else {})
+
+
+def _located(error: GraphQLError) -> dict[str, Any]:
+    return {"message": error.message, **_place(error)}
+
+
+def _place(error: GraphQLError) -> dict[str, Any]:
+    return {"locations": [place.formatted for place in error.locations]} if error.locations else {}
+
+
+async def _asked(request: Request) -> Asked:
+    if request.method == "GET":
+        return _from_query(request.scope.get("query_string", b""))
+    body = await request.body()
+    if not request.headers.get("content-type", "").lower().startswith("application/json"):
+        raise InvalidPayload("Must provide query string")
+    try:
+        given = orjson.loads(body) if body else {}
+    except orjson.JSONDecodeError as error:
+        raise InvalidPayload(f"The body is not valid JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise InvalidPayload("The body has to be one JSON object with a query")
+    return _read(given)
+
+
+def _from_query(text: bytes) -> Asked:
+    given = {name: values[-1] for name, values in parse_qs(text.decode("latin-1"), keep_blank_values=True).items()}
+    variables = given.get("variables")
+    try:
+        return _read({**given, "variables": orjson.loads(variables) if variables else None})
+    except orjson.JSONDecodeError:
+        raise InvalidPayload('"variables" has to be a JSON object') from None
+
+
+def _read(given: Mapping[str, Any]) -> Asked:
+    query, variables, operation = given.get("query"), given.get("variables"), given.get("operationName")
+    if not isinstance(query, str) or not query:
+        raise InvalidPayload("Must provide query string")
+    if variables is not None and not isinstance(variables, dict):
+        raise InvalidPayload('"variables" has to be a JSON object')
+    if operation is not None and not isinstance(operation, str):
+        raise InvalidPayload('"operationName" has to be a text')
+    return Asked(query, variables, operation or None)

@@ -1,0 +1,41 @@
+"""Who a request claims to come from."""
+
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.types import Scope
+
+from app.core.addresses import Trust, client_address
+from app.core.caller import Caller
+from app.core.errors import InvalidPayload
+from app.core.security import is_signed, read_access_token
+
+BEARER = "bearer "
+
+
+def claimed_caller(scope: Scope, *, secret: str, cookie: str, trust: Trust) -> Caller:
+    """The claim of an HTTP request: `Authorization: Bearer`, `?access_token=`, or the session cookie, in this order.
+
+    Raises InvalidPayload where header and query both carry a token (RFC 6750), and what `read_access_token` raises.
+    Other schemes than Bearer, and empty tokens, claim nothing, as with Directus.
+    """
+    headers = Headers(scope=scope)
+    peer = scope["client"][0] if scope.get("client") else None
+    ip = client_address(peer, headers.get("x-forwarded-for"), trust)
+    token = _token(scope, headers, cookie)
+    if not token:
+        return Caller(ip=ip)
+    if not is_signed(token):
+        return Caller(token=token, ip=ip)
+    claims = read_access_token(token, secret)
+    return Caller(user=claims.user, session=claims.session, ip=ip)
+
+
+def _token(scope: Scope, headers: Headers, cookie: str) -> str | None:
+    authorization = headers.get("authorization", "")
+    bearer = authorization[len(BEARER) :].strip() if authorization.lower().startswith(BEARER) else None
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("access_token", [None])[-1]
+    if bearer and query:
+        raise InvalidPayload("The request uses more than one method for including an access token")
+    return bearer or query or cookie_parser(headers.get("cookie", "")).get(cookie)

@@ -1,0 +1,186 @@
+"""Reading a caller's access from the database, in one snapshot, and remembering it while it holds."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, cast, exists, false, literal, or_, select, true
+from sqlalchemy.sql.selectable import CTE
+
+from app.core.addresses import address_in
+from app.core.caller import Caller
+from app.core.clock import Clock, utc_now
+from app.core.errors import InvalidCredentials
+from app.db.base import Timestamp
+from app.db.models import VERSION, Permission, Policy, Role, Session, User
+from app.db.models import Access as AccessRow
+from app.policy.rules import APP_MINIMUM, Access, Rule, Standing, rule
+from app.query.functions import JsonArray, JsonRows
+
+REMEMBERED = 4096
+"""Callers whose access is kept at once."""
+
+_USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, AccessRow.__table__
+_POLICIES, _PERMISSIONS, _SESSIONS = Policy.__table__, Permission.__table__, Session.__table__
+
+_ADMIN = Access(Standing(token=""), (), (), admin=True, app=True, rules={})
+
+
+class Reader(Protocol):
+    """Whoever runs one statement and gives back its one row."""
+
+    async def fetch(self, statement: Select[Any]) -> Any:
+        """The one row of a statement."""
+        ...
+
+
+def beside(caller: Caller, now: datetime, *columns: ColumnElement[Any]) -> Select[Any]:
+    """A statement that reads `columns` and, before them, the caller's standing: one row, always."""
+    me = _USERS.alias()
+    standing = (VERSION.c.token, me.c.id, me.c.status, me.c.role, _live(caller, me, now))
+    return select(*standing, *columns).select_from(VERSION.outerjoin(me, _claimed(caller, me)))
+
+
+def standing(row: Any) -> Standing:
+    """The standing at the head of such a statement's row."""
+    token, user, status, role, live = row[:5]
+    return Standing(str(token), user, status, role, bool(live))
+
+
+class AccessBook:
+    """Who may do what, remembered by caller.
+
+    What is remembered is never believed on its own: every statement reads the standing again, and whoever sees
+    another one than he planned with calls `reload`.
+    """
+
+    def __init__(self, reader: Reader, clock: Clock = utc_now) -> None:
+        self._reader, self._clock = reader, clock
+        self._known: OrderedDict[Caller, Access] = OrderedDict()
+
+    async def access(self, caller: Caller) -> Access:
+        """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
+        if caller.system:
+            return _ADMIN
+        if caller in self._known:
+            self._known.move_to_end(caller)
+            return self._known[caller]
+        return await self.reload(caller)
+
+    async def confirm(self, caller: Caller, seen: Access) -> Access:
+        """`seen` itself while it still holds, else the caller's access as it is now."""
+        if caller.system:
+            return _ADMIN
+        row = await self._reader.fetch(beside(caller, self._clock()))
+        return seen if standing(row) == seen.standing else await self.reload(caller)
+
+    async def reload(self, caller: Caller) -> Access:
+        """The caller's access as the database has it now; InvalidCredentials as above."""
+        if "\0" in (caller.token or ""):
+            raise InvalidCredentials
+        row = await self._reader.fetch(_everything(caller, self._clock()))
+        now = standing(row)
+        if not caller.anonymous and (now.user is None or now.status != "active" or not now.live):
+            self._known.pop(caller, None)
+            raise InvalidCredentials
+        access = _access(caller, now, *(orjson.loads(text) for text in row[5:]))
+        self._remember(caller, access)
+        return access
+
+    def _remember(self, caller: Caller, access: Access) -> None:
+        self._known[caller] = access
+        self._known.move_to_end(caller)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:
+    if caller.token is not None:
+        return row.c.token == literal(caller.token, Text())
+    return row.c.id == literal(caller.user, row.c.id.type) if caller.user else false()
+
+
+def _live(caller: Caller, me: FromClause, now: datetime) -> ColumnElement[bool]:
+    if caller.session is None:
+        return true()
+    mine = and_(_SESSIONS.c.token == literal(caller.session, Text()), _SESSIONS.c.user == me.c.id)
+    return exists(select(1).where(mine, _SESSIONS.c.expires >= literal(now, Timestamp())).correlate(me))
+
+
+def _everything(caller: Caller, now: datetime) -> Select[Any]:
+    """The standing, then the role tree, the policies and their permissions, each as a JSON text."""
+    tree = _tree(caller)
+    held = select(_held(caller, tree).c.id)
+    return beside(
+        caller,
+        now,
+        _rows(tree, "id", "parent"),
+        _rows(_POLICIES, "id", "ip_access", "admin_access", "app_access", where=_POLICIES.c.id.in_(held)),
+        _rows(
+            _PERMISSIONS,
+            "policy",
+            "action",
+            "collection",
+            "permissions",
+            "fields",
+            where=_PERMISSIONS.c.policy.in_(held),
+        ),
+    )
+
+
+def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
+    cells = [
+        cast(table.c[name], Text) if name in ("permissions", "fields", "ip_access") else table.c[name] for name in names
+    ]
+    rows = select(cast(JsonRows(JsonArray(*cells), table.c.id), Text)).select_from(table)
+    return (rows if where is None else rows.where(where)).scalar_subquery()
+
+
+def _tree(caller: Caller) -> CTE:
+    """The caller's role and its ancestors; a loop among roles ends where it closes."""
+    me = _USERS.alias()
+    mine = select(_ROLES.c.id, _ROLES.c.parent).join(me, me.c.role == _ROLES.c.id).where(_claimed(caller, me))
+    tree = mine.cte("tree", recursive=True)
+    above = _ROLES.alias()
+    return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
+
+
+def _held(caller: Caller, tree: CTE) -> CTE:
+    """The policies of the caller, of its roles, and, for those without a role, of the public."""
+    me = _USERS.alias()
+    held = or_(
+        _ACCESS.c.role.in_(select(tree.c.id)),
+        _ACCESS.c.user.in_(select(me.c.id).where(_claimed(caller, me))),
+        and_(
+            _ACCESS.c.role.is_(None),
+            _ACCESS.c.user.is_(None),
+            ~exists(select(1).where(_claimed(caller, me), me.c.role.is_not(None))),
+        ),
+    )
+    return select(_ACCESS.c.policy.label("id")).where(held).distinct().cte("held")
+
+
+def _access(caller: Caller, now: Standing, roles: list[Any], policies: list[Any], permissions: list[Any]) -> Access:
+    in_force = [row for row in policies if not row[1] or address_in(caller.ip, row[1].split(","))]
+    held = {row[0] for row in in_force}
+    app = any(row[3] for row in in_force)
+    return Access(
+        standing=now,
+        roles=tuple(row[0] for row in roles),
+        policies=tuple(sorted(held)),
+        admin=any(row[2] for row in in_force),
+        app=app,
+        rules=_rules((row[1:] for row in permissions if row[0] in held), app=app),
+    )
+
+
+def _rules(granted: Iterable[tuple[Any, ...]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
+    found: dict[tuple[str, str], dict[Rule, None]] = {}
+    for action, collection, permissions, fields in granted:
+        if made := rule(collection, permissions, fields):
+            found.setdefault((action, collection), {})[made] = None
+    for place, minimum in APP_MINIMUM.items() if app else ():
+        found.setdefault(place, {})[minimum] = None
+    return {place: tuple(rules) for place, rules in found.items()}

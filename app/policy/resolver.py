@@ -1,0 +1,121 @@
+"""The policy resolver: it rewrites what a caller asks into what the caller may be told."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from app.core.errors import Forbidden
+from app.policy.rules import Access
+from app.policy.views import Seen
+from app.query.collection import Collection, Field, target
+from app.query.filter import EVERYTHING, UnknownField
+from app.query.read import Constant, Functions, Leaf, Nested, Read, Selected, Sort
+from app.query.scoped import (
+    Cell,
+    Condition,
+    Many,
+    One,
+    Operand,
+    Order,
+    Place,
+    ScopedRead,
+    Step,
+    Test,
+    Value,
+    both,
+    either,
+)
+
+
+class PolicyResolver:
+    """One caller's rights at one moment, applied to questions. It never sees an answer."""
+
+    def __init__(self, access: Access, now: datetime) -> None:
+        self._access = access
+        self._seen = Seen(access, now)
+
+    def scope(self, read: Read) -> ScopedRead:
+        """What is left of a question after the policies: the only maker of a ScopedRead.
+
+        Raises Forbidden where the caller may read nothing of the collection, or a field on no row at all.
+        """
+        self._readable(read.collection)
+        return self._level(read, self._seen.rows(read.collection))
+
+    def _level(self, read: Read, rows: Condition) -> ScopedRead:
+        collection = read.collection
+        cells: dict[Cell, int] = {}
+        places = tuple(self._place(collection, item, cells) for item in read.select)
+        asked = self._seen.condition(collection, read.filter) if read.filter != EVERYTHING else both()
+        return ScopedRead(
+            collection,
+            tuple(cells),
+            places,
+            both(rows, asked, self._search(collection, read.search)),
+            self._order(collection, read.sort),
+            read.limit,
+            read.offset,
+        )
+
+    def _readable(self, collection: Collection) -> None:
+        if not self._access.granted("read", collection):
+            raise Forbidden
+
+    def _place(self, collection: Collection, item: Selected, cells: dict[Cell, int]) -> Place:
+        match item:
+            case Constant(key, value):
+                return Place(key, constant=value)
+            case Functions(key, parts):
+                return Place(key, parts=tuple(self._place(collection, part, cells) for part in parts))
+            case Leaf(key, field) if field.many and item.function is None:
+                self._seen.admit(collection, field)
+                return Place(key)  # rows the caller may not see have no key to tell either
+            case _:
+                return Place(item.key, cells.setdefault(self._cell(collection, item), len(cells)))
+
+    def _cell(self, collection: Collection, item: Leaf | Nested) -> Cell:
+        if isinstance(item, Leaf):
+            return Value(self._seen.operand(collection, item.field, item.function))
+        self._seen.admit(collection, item.field)
+        self._readable(target(item.field))
+        step = self._seen.step(collection, item.field)
+        nested = self._level(item.read, step.rows)
+        return Many(step, nested) if item.field.many else One(step, nested)
+
+    def _order(self, collection: Collection, sorts: Iterable[Sort]) -> tuple[Order, ...]:
+        """The sort keys asked for, then the row's key, so that no two answers differ in order alone."""
+        keys = [self._sort(collection, sort) for sort in sorts]
+        return (*keys, Order((), Operand(collection.key), descending=False))
+
+    def _sort(self, collection: Collection, sort: Sort) -> Order:
+        steps: list[Step] = []
+        here = collection
+        for field in sort.path:
+            if not self._access.granted("read", target(field)):
+                raise UnknownField(here, field.name)
+            steps.append(self._seen.step(here, field))
+            here = target(field)
+        return Order(tuple(steps), self._seen.operand(here, sort.field, sort.function), sort.descending)
+
+    def _search(self, collection: Collection, text: str | None) -> Condition:
+        if not text:
+            return both()
+        shown = self._access.fields("read", collection)
+        fields = (field for field in collection.fields.values() if field in shown and not field.concealed)
+        found = (self._finds(collection, field, text) for field in fields)
+        return either(*(condition for condition in found if condition is not None))
+
+    def _finds(self, collection: Collection, field: Field, text: str) -> Condition | None:
+        operand = self._seen.operand(collection, field) if not field.many else None
+        if field.kind == "string" and operand:
+            return Test(operand, "_icontains", text)
+        if field.kind == "uuid" and operand and _is_uuid(text):
+            return Test(operand, "_eq", str(UUID(text)))
+        return None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return len(text) == 36 and bool(UUID(text))
+    except ValueError:
+        return False

@@ -1,0 +1,114 @@
+"""What a policy grants, as data: rules, and the access that a caller's policies add up to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from app.core.errors import RollcallError
+from app.query.collection import COLLECTIONS, Collection, Field
+from app.query.filter import EVERYTHING, Filter, parse_filter
+
+EVERY_FIELD = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One permission: the rows it reaches, and the fields it shows of them."""
+
+    filter: Filter
+    fields: frozenset[Field]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the database says of a caller's claim at the moment of a statement.
+
+    `token` is the version of everybody's rights; `live` whether the session behind a signed token still stands.
+    """
+
+    token: str
+    user: str | None = None
+    status: str | None = None
+    role: str | None = None
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Everything a caller may do: the sum of its policies, as of one standing.
+
+    `roles` are its role and that role's ancestors, `policies` those in force at its address. `rules` are kept by
+    (action, collection); an admin needs none.
+    """
+
+    standing: Standing
+    roles: tuple[str, ...]
+    policies: tuple[str, ...]
+    admin: bool
+    app: bool
+    rules: Mapping[tuple[str, str], tuple[Rule, ...]]
+
+    @property
+    def user(self) -> str | None:
+        """The caller's id, if it is somebody."""
+        return self.standing.user
+
+    def granted(self, action: str, collection: Collection) -> tuple[Rule, ...]:
+        """The rules for an action on a collection; none means that nothing is granted."""
+        if self.admin:
+            return (unrestricted(collection),)
+        return self.rules.get((action, collection.name), ())
+
+    def fields(self, action: str, collection: Collection) -> frozenset[Field]:
+        """The fields that at least one rule shows on some row."""
+        return frozenset().union(*(rule.fields for rule in self.granted(action, collection)))
+
+
+@lru_cache(maxsize=64)
+def unrestricted(collection: Collection) -> Rule:
+    """Every field of every row."""
+    return Rule(EVERYTHING, frozenset(collection.fields.values()))
+
+
+@lru_cache(maxsize=8192)
+def rule(collection: str, permissions: str | None, fields: str | None) -> Rule | None:
+    """A permission row's `permissions` (JSON text) and `fields` (comma-separated) -> the rule it is.
+
+    A permission that can't be understood, or that names no field this collection has, grants nothing: None.
+    A missing or empty filter reaches every row.
+    """
+    known = COLLECTIONS.get(collection)
+    if known is None:
+        return None
+    named = set((fields or "").split(","))
+    shown = frozenset(known.fields.values() if EVERY_FIELD in named else map(known.fields.get, named)) - {None}
+    try:
+        filter_ = parse_filter(known, orjson.loads(permissions or "{}") or {})
+    except (RollcallError, ValueError):
+        return None
+    return Rule(filter_, frozenset(field for field in shown if field)) if shown else None
+
+
+def _minimum(collection: str, permissions: dict[str, Any], fields: str) -> tuple[tuple[str, str], Rule]:
+    made = rule(collection, orjson.dumps(permissions).decode(), fields)
+    if made is None:
+        raise ValueError(f"the app minimum on {collection} can't be read")
+    return ("read", collection), made
+
+
+APP_MINIMUM = dict(
+    (
+        _minimum(
+            "directus_users",
+            {"id": {"_eq": "$CURRENT_USER"}},
+            "id,first_name,last_name,last_page,email,password,location,title,description,tags,provider,avatar,"
+            "language,appearance,theme_light,theme_dark,tfa_secret,status,role",
+        ),
+        _minimum("directus_roles", {"id": {"_in": "$CURRENT_ROLES"}}, "*"),
+        _minimum("directus_activity", {"user": {"_eq": "$CURRENT_USER"}}, "*"),
+    )
+)
+"""What app access brings along, as Directus 11 answers `/permissions/me` to a user with nothing else."""

@@ -1,0 +1,148 @@
+"""With whose eyes a row is looked at: a rule sees what is there, a caller what its rules show."""
+
+from datetime import datetime
+
+from app.policy.rules import Access
+from app.policy.variables import known_values
+from app.query.collection import USERS, Collection, Field, Kind, target
+from app.query.filter import And, Compare, Filter, Function, Or, Related, UnknownField, Variable
+from app.query.operators import OPERATORS
+from app.query.scoped import (
+    FALSE,
+    TRUE,
+    Condition,
+    Count,
+    Items,
+    Lookup,
+    Operand,
+    Reach,
+    Step,
+    Test,
+    both,
+    either,
+)
+
+
+class Unfiltered:
+    """The eyes of a rule: every row, every field, every value."""
+
+    def __init__(self, access: Access, now: datetime) -> None:
+        self.access, self.now = access, now
+
+    def rows(self, collection: Collection) -> Condition:
+        """Which rows of a collection there are to be seen."""
+        return TRUE
+
+    def visible(self, collection: Collection, field: Field) -> Condition:
+        """On which of those rows a field is to be seen."""
+        return TRUE
+
+    def masked(self, field: Field) -> bool:
+        """Whether of a field's value only its being there is told."""
+        return False
+
+    def admit(self, collection: Collection, field: Field) -> None:
+        """Raises UnknownField for a field that is on no row to be seen."""
+
+    def operand(self, collection: Collection, field: Field, function: Function | None = None) -> Operand | Count:
+        """A field, or a function of it, as these eyes see it; UnknownField where they never do."""
+        self.admit(collection, field)
+        if field.many:
+            return Count(self.step(collection, field))
+        return Operand(field, self.visible(collection, field), self.masked(field), function)
+
+    def step(self, collection: Collection, field: Field) -> Step:
+        """A relation as these eyes may walk it.
+
+        A to-many relation shows a row only where that row's own link may be seen: it tells the link otherwise.
+        """
+        self.admit(collection, field)
+        there = target(field)
+        home, link = (there, there.fields[field.link.foreign.name]) if field.many else (collection, field)
+        linked = Operand(link, self.visible(home, link))
+        visible = self.visible(collection, field) if field.many else TRUE
+        return Step(field, linked, self.rows(there), visible)
+
+    def condition(self, collection: Collection, asked: Filter) -> Condition:
+        """A filter on a collection -> the condition it is to these eyes."""
+        match asked:
+            case And(parts):
+                return both(*(self.condition(collection, part) for part in parts))
+            case Or(parts):
+                return either(*(self.condition(collection, part) for part in parts))
+            case Related(field, quantifier, inner):
+                step = self.step(collection, field)
+                return Reach(step, quantifier, self.condition(target(field), inner))
+            case Compare(field, function, operator, value):
+                operand = self.operand(collection, field, function)
+                return self._test(operand, "integer" if function else field.kind, operator, value)
+
+    def _test(self, operand: Operand | Count, kind: Kind, operator: str, value: object) -> Condition:
+        if isinstance(value, Variable):
+            found = self._values(value, kind)
+            return Test(operand, operator, found[0]) if len(found) == 1 else FALSE
+        if not isinstance(value, tuple):
+            return Test(operand, operator, value)
+        items = [found for item in value for found in self._items(item, kind)]
+        if OPERATORS[operator].takes == "pair":
+            return Test(operand, operator, tuple(items)) if len(items) == 2 else FALSE
+        lookups = tuple(item for item in items if isinstance(item, Lookup))
+        return Test(operand, operator, Items(tuple(i for i in items if not isinstance(i, Lookup)), lookups))
+
+    def _items(self, item: object, kind: Kind) -> tuple[object, ...]:
+        return self._values(item, kind) if isinstance(item, Variable) else (item,)
+
+    def _values(self, variable: Variable, kind: Kind) -> tuple[object, ...]:
+        if variable.path:
+            return (self._lookup(variable),) if self.access.user else ()
+        return known_values(variable, kind, self.access, self.now)
+
+    def _lookup(self, variable: Variable) -> Lookup:
+        path = variable.path if variable.name == "CURRENT_USER" else (USERS.fields["role"], *variable.path)
+        steps, here = [], USERS
+        for field in path[:-1]:
+            steps.append(self.step(here, field))
+            here = target(field)
+        last = path[-1]
+        if last.many:
+            steps.append(self.step(here, last))
+            here, last = target(last), target(last).key
+        self.admit(here, last)
+        operand = Operand(last, self.visible(here, last), self.masked(last))
+        return Lookup(self.access.user, self.rows(USERS), tuple(steps), operand)
+
+
+class Seen(Unfiltered):
+    """The eyes of a caller: the rows some rule of its reaches, and on each the fields those rules show."""
+
+    def __init__(self, access: Access, now: datetime, action: str = "read") -> None:
+        super().__init__(access, now)
+        self.action = action
+        self._rules = Unfiltered(access, now)
+        self._reached: dict[tuple[Collection, Field | None], Condition] = {}
+
+    def rows(self, collection: Collection) -> Condition:
+        return self._where(collection, None)
+
+    def visible(self, collection: Collection, field: Field) -> Condition:
+        return self._where(collection, field)
+
+    def masked(self, field: Field) -> bool:
+        return field.concealed
+
+    def admit(self, collection: Collection, field: Field) -> None:
+        if field not in self.access.fields(self.action, collection):
+            raise UnknownField(collection, field.name)
+
+    def _where(self, collection: Collection, field: Field | None) -> Condition:
+        place = (collection, field)
+        if place not in self._reached:
+            self._reached[place] = self._condition_of(collection, field)
+        return self._reached[place]
+
+    def _condition_of(self, collection: Collection, field: Field | None) -> Condition:
+        rules = self.access.granted(self.action, collection)
+        showing = [rule for rule in rules if field is None or field in rule.fields]
+        if field is not None and showing and len(showing) == len(rules):
+            return TRUE  # whatever reaches the row shows the field
+        return either(*(self._rules.condition(collection, rule.filter) for rule in showing))

@@ -1,0 +1,224 @@
+"""SQL that the two databases spell differently, as expressions that know both spellings."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import ColumnElement, Dialect, Text, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Boolean, Integer, TypeDecorator, TypeEngine
+
+DatePart = Literal["year", "month", "week", "day", "weekday", "hour", "minute", "second"]
+
+CHUNK = 90
+"""Arguments in one JSON array constructor: PostgreSQL takes 100, SQLite 127."""
+
+
+class Listed(TypeDecorator[Sequence[Any]]):
+    """A list bound as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        self.item = item
+        super().__init__()
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(self.item) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        spell = self.item.dialect_impl(dialect).bind_processor(dialect)
+        return orjson.dumps([spell(item) if spell else item for item in value]).decode()
+
+
+class _Element(FunctionElement[Any]):
+    """One function with a spelling of its own on each database."""
+
+    def __init_subclass__(cls) -> None:
+        cls.inherit_cache = True  # SQLAlchemy asks each class by itself whether its SQL may be cached
+        super().__init_subclass__()
+
+
+class Among(_Element):
+    """`value, list` -> whether the value stands in the list; NULL never does."""
+
+    type = Boolean()
+    name = "among"
+
+
+class Contains(_Element):
+    """`text, part` -> whether the text contains the part, letter for letter."""
+
+    type = Boolean()
+    name = "contains"
+
+
+class StartsWith(_Element):
+    """`text, part` -> whether the text begins with the part."""
+
+    type = Boolean()
+    name = "starts_with"
+
+
+class EndsWith(_Element):
+    """`text, part` -> whether the text ends with the part."""
+
+    type = Boolean()
+    name = "ends_with"
+
+
+class JsonCount(_Element):
+    """`json` -> the number of elements of an array or of keys of an object; NULL for anything else."""
+
+    type = Integer()
+    name = "json_count"
+
+
+class JsonArray(_Element):
+    """`cells…` -> one JSON array."""
+
+    type = Text()
+    name = "json_array"
+
+
+class JsonRows(_Element):
+    """`array, order` -> the arrays of all rows as one JSON array in that order, empty where there is no row."""
+
+    type = Text()
+    name = "json_rows"
+
+
+class Embedded(_Element):
+    """`json` -> the same, still JSON: SQLite forgets what is JSON at every subquery's edge."""
+
+    type = Text()
+    name = "embedded"
+
+
+class AsJson(_Element):
+    """`column` -> the same as JSON, also where Directus keeps JSON in a text column."""
+
+    type = Text()
+    name = "as_json"
+
+
+class ByCodePoint(_Element):
+    """`text` -> the same, compared by code point whatever the database's collation."""
+
+    type = Text()
+    name = "by_code_point"
+
+
+class NoLimit(_Element):
+    """All rows, where a limit has to stand."""
+
+    type = Integer()
+    name = "no_limit"
+
+
+class Unnested(_Element):
+    """`json` -> whether `value` stands among the texts of a JSON array: `value, json`."""
+
+    type = Boolean()
+    name = "unnested"
+
+
+def date_part(part: DatePart, moment: ColumnElement[Any]) -> ColumnElement[int]:
+    """One part of a moment in UTC as a whole number; weeks are ISO weeks, weekday 0 is Sunday."""
+    return _PARTS[part](moment)
+
+
+def fold(text: ColumnElement[Any]) -> ColumnElement[str]:
+    """The text in lower case, by Unicode's rules on both databases."""
+    return func.rollcall_fold(text, type_=Text())
+
+
+def code_points(text: ColumnElement[Any]) -> ColumnElement[str]:
+    """The text as something that sorts by code point on both databases."""
+    return ByCodePoint(text)
+
+
+def array(cells: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    """One JSON array of any length: beyond a constructor's arguments it is an array of arrays."""
+    if len(cells) <= CHUNK:
+        return JsonArray(*cells)
+    return JsonArray(*(JsonArray(*cells[start : start + CHUNK]) for start in range(0, len(cells), CHUNK)))
+
+
+_DATE_PARTS: dict[DatePart, tuple[str, str]] = {
+    "year": ("(extract(year FROM {0})::int)", "CAST(strftime('%Y', {0}) AS INTEGER)"),
+    "month": ("(extract(month FROM {0})::int)", "CAST(strftime('%m', {0}) AS INTEGER)"),
+    "week": ("(extract(week FROM {0})::int)", "((strftime('%j', date({0}, '-3 days', 'weekday 4')) - 1) / 7 + 1)"),
+    "day": ("(extract(day FROM {0})::int)", "CAST(strftime('%d', {0}) AS INTEGER)"),
+    "weekday": ("(extract(dow FROM {0})::int)", "CAST(strftime('%w', {0}) AS INTEGER)"),
+    "hour": ("(extract(hour FROM {0})::int)", "CAST(strftime('%H', {0}) AS INTEGER)"),
+    "minute": ("(extract(minute FROM {0})::int)", "CAST(strftime('%M', {0}) AS INTEGER)"),
+    "second": ("(floor(extract(second FROM {0}))::int)", "CAST(strftime('%S', {0}) AS INTEGER)"),
+}
+_PARTS: dict[DatePart, type[_Element]] = {
+    part: type(f"{part.title()}Of", (_Element,), {"type": Integer(), "name": part}) for part in _DATE_PARTS
+}
+
+_TEMPLATES: dict[type[_Element], tuple[str, str]] = {
+    #             PostgreSQL                                        SQLite
+    Among: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
+    Contains: ("(strpos({0}, {1}) > 0)", "(instr({0}, {1}) > 0)"),
+    StartsWith: ("starts_with({0}, {1})", "(substr({0}, 1, length({1})) = {1})"),
+    EndsWith: (
+        "(right({0}, length({1})) = {1})",
+        "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})",
+    ),
+    JsonCount: (
+        (
+            "CASE json_typeof({0}) WHEN 'array' THEN json_array_length({0})"
+            " WHEN 'object' THEN (SELECT count(*) FROM json_object_keys({0})) END"
+        ),
+        (
+            "CASE json_type({0}) WHEN 'array' THEN json_array_length({0})"
+            " WHEN 'object' THEN (SELECT count(*) FROM json_each({0})) END"
+        ),
+    ),
+    JsonRows: ("coalesce(json_agg({0} ORDER BY {1}), '[]'::json)", "coalesce(json_group_array({0}), '[]')"),
+    Embedded: ("{0}", "json({0})"),
+    AsJson: ("({0}::json)", "{0}"),
+    ByCodePoint: ('({0} COLLATE "C")', "{0}"),
+    NoLimit: ("NULL::bigint", "-1"),
+    Unnested: (
+        "({0} IN (SELECT value FROM json_array_elements_text(CASE json_typeof({1}) WHEN 'array' THEN {1} END)))",
+        "({0} IN (SELECT value FROM json_each(CASE json_type({1}) WHEN 'array' THEN {1} END)))",
+    ),
+}
+
+
+def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> list[str]:
+    return [compiler.process(clause, **kw) for clause in element.clauses]
+
+
+def _spell(element: type[_Element], dialect: str, template: str) -> None:
+    @compiles(element, dialect)
+    def _(self: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> str:
+        return template.format(*_arguments(self, compiler, **kw))
+
+
+for _element, (_postgresql, _sqlite) in (
+    *_TEMPLATES.items(),
+    *((_PARTS[part], spellings) for part, spellings in _DATE_PARTS.items()),
+):
+    _spell(_element, "postgresql", _postgresql)
+    _spell(_element, "sqlite", _sqlite)
+
+
+@compiles(JsonArray, "postgresql")
+def _(element: JsonArray, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_build_array({', '.join(_arguments(element, compiler, **kw))})"
+
+
+@compiles(JsonArray, "sqlite")
+def _(element: JsonArray, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_array({', '.join(_arguments(element, compiler, **kw))})"

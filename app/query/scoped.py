@@ -1,0 +1,168 @@
+"""ScopedRead: a question after the policies rewrote it, with every right of the caller's inside it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.query.collection import Collection, Field
+from app.query.filter import Function, Quantifier
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds; with no parts, everything does."""
+
+    parts: tuple["Condition", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """At least one part holds; with no parts, nothing does."""
+
+    parts: tuple["Condition", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A field of a row as somebody may see it.
+
+    Where `visible` doesn't hold of the row it is null; `masked`, it is only told whether it is there.
+    """
+
+    field: Field
+    visible: "Condition" = All()
+    masked: bool = False
+    function: Function | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A relation as somebody may walk it: the column that links, and the rows that may be reached."""
+
+    field: Field
+    link: Operand
+    rows: "Condition"
+    visible: "Condition" = All()
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The number of rows that a to-many relation reaches."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A value read from the caller's own row while the statement runs, so that it is never a remembered one."""
+
+    user: str | None
+    rows: "Condition"
+    path: tuple[Step, ...]
+    operand: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The values of `_in`: those known already, and those to be looked up."""
+
+    known: tuple[Any, ...]
+    lookups: tuple[Lookup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """`operand operator value`; `value` is plain, a Lookup, Items, or a pair."""
+
+    operand: Operand | Count
+    operator: str
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A condition on the rows behind a relation, quantified as in `Related`."""
+
+    step: Step
+    quantifier: Quantifier
+    condition: "Condition"
+
+
+Condition = All | Some | Test | Reach
+TRUE, FALSE = All(), Some()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One scoped sort key."""
+
+    path: tuple[Step, ...]
+    operand: Operand | Count
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A cell that holds one value."""
+
+    operand: Operand | Count
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """A cell that holds the row a to-one relation leads to, or null."""
+
+    step: Step
+    read: "ScopedRead"
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A cell that holds the rows a to-many relation leads to."""
+
+    step: Step
+    read: "ScopedRead"
+
+
+Cell = Value | One | Many
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answer's key finds its value: a cell's position, an object of places, or a constant."""
+
+    key: str
+    cell: int | None = None
+    parts: tuple["Place", ...] | None = None
+    constant: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedRead:
+    """What the policies let through; only PolicyResolver makes one.
+
+    `cells` are the distinct values to fetch for a row, `places` where each of them stands in the answer.
+    """
+
+    collection: Collection
+    cells: tuple[Cell, ...]
+    places: tuple[Place, ...]
+    where: Condition
+    order: tuple[Order, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+
+
+def both(*conditions: Condition) -> Condition:
+    """All of the conditions, without an empty shell around one of them."""
+    parts = tuple(part for part in conditions if part != TRUE)
+    if FALSE in parts:
+        return FALSE
+    return parts[0] if len(parts) == 1 else All(parts)
+
+
+def either(*conditions: Condition) -> Condition:
+    """At least one of the conditions, without an empty shell around one of them."""
+    parts = tuple(dict.fromkeys(part for part in conditions if part != FALSE))
+    if TRUE in parts:
+        return TRUE
+    return parts[0] if len(parts) == 1 else Some(parts)

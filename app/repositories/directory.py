@@ -1,0 +1,31 @@
+"""The directory: every collection, as one caller sees it."""
+
+from app.core.caller import Caller
+from app.policy.load import AccessBook
+from app.policy.rules import Access
+from app.query.collection import COLLECTIONS, PREFIX
+from app.repositories.base import Repository, Services
+
+
+class Directory:
+    """The way in for one caller: `directory["users"]` is a repository, `access` what the caller may do."""
+
+    def __init__(self, caller: Caller, services: Services) -> None:
+        self.caller, self.services = caller, services
+
+    def __getitem__(self, name: str) -> Repository:
+        """A collection by its short or its full name; KeyError where there is none."""
+        collection = COLLECTIONS.get(name) or COLLECTIONS[f"{PREFIX}{name}"]
+        return Repository(collection, self.caller, self.services)
+
+    async def access(self) -> Access:
+        """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
+        return await self._book.access(self.caller)
+
+    async def confirm(self, seen: Access) -> Access:
+        """`seen` while it still holds, else the caller's access as the database has it now."""
+        return await self._book.confirm(self.caller, seen)
+
+    @property
+    def _book(self) -> AccessBook:
+        return self.services.book

@@ -1,0 +1,207 @@
+"""From collections to Strawberry types: objects, filters and operators under Directus' names."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
+
+from app.query.collection import Collection, Field, Kind
+from app.query.filter import DATE_PARTS, OWN_KEY
+from app.schema import scalars
+
+NAMESPACE = ModuleType("rollcall_types", "Where the made types live: Strawberry looks a type's name up in its module.")
+sys.modules[NAMESPACE.__name__] = NAMESPACE
+_TYPES = vars(NAMESPACE)
+_TYPES.update(
+    ID=strawberry.ID,
+    String=str,
+    Int=int,
+    Float=float,
+    Boolean=bool,
+    Hash=scalars.Hash,
+    Date=scalars.Date,
+    JSON=scalars.Json,
+    GraphQLBigInt=scalars.BigInt,
+    GraphQLStringOrFloat=scalars.StringOrFloat,
+    Void=scalars.Void,
+)
+
+LISTING = {"sort": "[String]", "limit": "Int", "offset": "Int", "page": "Int", "search": "String"}
+
+_SCALARS: dict[Kind, str] = {
+    "string": "String",
+    "uuid": "ID",
+    "integer": "Int",
+    "bigInteger": "GraphQLBigInt",
+    "boolean": "Boolean",
+    "timestamp": "Date",
+    "json": "JSON",
+    "csv": "[String]",
+    "hash": "Hash",
+}
+_OPERATORS: dict[Kind, str] = {
+    "string": "string",
+    "uuid": "id",
+    "integer": "number",
+    "bigInteger": "big_int",
+    "boolean": "boolean",
+    "timestamp": "date",
+    "json": "string",
+    "csv": "string",
+    "hash": "hash",
+}
+_TEXTUAL = (
+    "_eq _neq _contains _icontains _ncontains _starts_with _nstarts_with _istarts_with _nistarts_with "
+    "_ends_with _nends_with _iends_with _niends_with"
+)
+_ORDERED = "_eq _neq _gt _gte _lt _lte"
+OPERATOR_TYPES: dict[str, tuple[str, str, str, str]] = {
+    #          scalar                  one value   lists       flags
+    "id": ("ID", _TEXTUAL, "_in _nin", "_null _nnull _empty _nempty"),
+    "string": ("String", _TEXTUAL, "_in _nin", "_null _nnull _empty _nempty"),
+    "number": ("GraphQLStringOrFloat", _ORDERED, "_in _nin _between _nbetween", "_null _nnull"),
+    "big_int": ("GraphQLBigInt", _ORDERED, "_in _nin _between _nbetween", "_null _nnull"),
+    "date": ("String", _ORDERED, "_in _nin _between _nbetween", "_null _nnull"),
+    "boolean": ("Boolean", "_eq _neq", "", "_null _nnull"),
+    "hash": ("Hash", "", "", "_null _nnull _empty _nempty"),
+}
+
+
+def field(
+    name: str,
+    spec: str,
+    arguments: Mapping[str, str] | None = None,
+    resolver: Any = None,
+    description: str | None = None,
+    **options: Any,
+) -> StrawberryField:
+    """A field of type `spec` as the SDL spells it (`[String!]!`), with arguments spelled alike."""
+    made = StrawberryField(
+        python_name=name, graphql_name=name, metadata={"spec": spec}, description=description, **options
+    )
+    if resolver:
+        made.base_resolver = StrawberryResolver(resolver)
+    made.arguments = [
+        StrawberryArgument(argument, argument, StrawberryAnnotation(_annotation(of), namespace=_TYPES))
+        for argument, of in (arguments or {}).items()
+    ]
+    return made
+
+
+def make(name: str, fields: Iterable[StrawberryField], *, is_input: bool = False) -> None:
+    """A Strawberry type of these fields, under this name."""
+    members = {member.python_name: member for member in fields}
+    annotations = {key: _annotation(member.metadata["spec"]) for key, member in members.items()}
+    body = {"__module__": NAMESPACE.__name__, "__annotations__": annotations, **members}
+    made = strawberry.type(type(name, (), body), name=name, is_input=is_input)
+    if is_input:
+        # Filters stay the plain objects they arrive as: the planner reads them, no resolver touches an attribute.
+        definition: StrawberryObjectDefinition = made.__strawberry_definition__  # type: ignore[attr-defined]
+        definition.from_input = lambda _, value, __: dict(value)
+    _TYPES[name] = made
+
+
+def make_input(name: str, specs: Mapping[str, str]) -> None:
+    """An input type, none of whose fields has to be given unless its spec ends in `!`."""
+    make(name, (field(key, spec, default=strawberry.UNSET) for key, spec in specs.items()), is_input=True)
+
+
+def made(name: str) -> Any:
+    """The type of that name."""
+    return _TYPES[name]
+
+
+def make_collections(collections: Iterable[Collection]) -> None:
+    """Every type that these collections are read and filtered with."""
+    _make_operators()
+    for collection in collections:
+        make(collection.name, _object_fields(collection))
+        specs = dict(_filter_specs(collection))
+        nested = dict.fromkeys(("_and", "_or"), f"[{collection.name}_filter]")
+        make_input(f"{collection.name}_filter", {**specs, **nested})
+        quantified = dict.fromkeys(("_some", "_none"), f"{collection.name}_filter")
+        make_input(f"{collection.name}_quantifier_filter", {**specs, **nested, **quantified})
+
+
+def _annotation(spec: str) -> Any:
+    """`[T!]!` -> a Python annotation: the type itself for scalars, a name to be looked up later for ours."""
+    core = spec.removesuffix("!")
+    if core.startswith("["):
+        item = core[1:-1]
+        core = f"list[{item.removesuffix('!')}{'' if item.endswith('!') else ' | None'}]"
+    text = core if spec.endswith("!") else f"{core} | None"
+    ours = any(mark in text for mark in ("directus_", "_operators", "_functions", "_aggregated", "server_", "_type"))
+    return text if ours else eval(text, _TYPES)  # noqa: S307  # our own specs only, never a client's text
+
+
+def _object_fields(collection: Collection) -> Iterator[StrawberryField]:
+    for member in collection.fields.values():
+        yield field(member.name, type_of(collection, member), arguments_of(member), description=member.note)
+        if functions := functions_type(member):
+            yield field(f"{member.name}_func", f"{functions}s")
+
+
+def type_of(collection: Collection, member: Field) -> str:
+    """The SDL spelling of a field's type."""
+    if member.relation:
+        return f"[{member.relation.target}]" if member.many else member.relation.target
+    if member is collection.key:
+        return "ID!" if collection.short != "permissions" else "ID"  # permissions of the app minimum have no id
+    return _SCALARS[member.kind] + ("!" if member.required else "")
+
+
+def arguments_of(member: Field) -> dict[str, str]:
+    """The arguments of a relation's field; other fields have none."""
+    return {"filter": f"{member.relation.target}_filter", **LISTING} if member.relation else {}
+
+
+def functions_type(member: Field) -> str | None:
+    """The stem of the type of `<field>_func`, where the field has functions."""
+    if member.kind == "timestamp":
+        return "datetime_function"
+    return "count_function" if member.many or member.kind == "json" else None
+
+
+def key_type(member: Field) -> str:
+    """What a relation is printed as where its target can't be read: its key, or nothing that can be entered."""
+    return "String" if member.many else "ID"
+
+
+def operators_of(kind: Kind) -> str:
+    """The input type of the operators that a kind of field takes; `alias` is a to-many relation's key."""
+    return f"{_OPERATORS.get(kind, 'string')}_filter_operators"
+
+
+def _filter_specs(collection: Collection) -> Iterator[tuple[str, str]]:
+    for member in collection.fields.values():
+        if member.relation:
+            yield member.name, f"{member.relation.target}_{'quantifier_filter' if member.many else 'filter'}"
+        else:
+            yield member.name, operators_of(member.kind)
+        if functions := functions_type(member):
+            yield f"{member.name}_func", f"{functions}_filter_operators"
+    yield OWN_KEY, operators_of(collection.key.kind)
+
+
+def _make_operators() -> None:
+    for name, (scalar, one, many, flags) in OPERATOR_TYPES.items():
+        between = "[GraphQLStringOrFloat]" if name == "date" else f"[{scalar}]"
+        make_input(
+            f"{name}_filter_operators",
+            {
+                **dict.fromkeys(one.split(), scalar),
+                **{key: between if "between" in key else f"[{scalar}]" for key in many.split()},
+                **dict.fromkeys(flags.split(), "Boolean"),
+            },
+        )
+    make("datetime_functions", (field(part, "Int") for part in DATE_PARTS))
+    make("count_functions", [field("count", "Int")])
+    make_input("datetime_function_filter_operators", dict.fromkeys(DATE_PARTS, "number_filter_operators"))
+    make_input("count_function_filter_operators", {"count": "number_filter_operators"})

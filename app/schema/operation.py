@@ -1,0 +1,119 @@
+"""From a query's text to an Operation: parsed within limits, spelled one way, validated, its coordinates collected."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    get_operation_ast,
+    parse,
+    type_from_ast,
+    validate,
+)
+from graphql.execution.values import get_variable_values
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+
+from app.core.errors import GraphQLValidation
+from app.schema.spelling import Spelled, normalise, respell
+
+MOST_FIELDS = 20_000
+"""Fields a document may ask for once its fragments are written out."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A query's text, ready for one schema: to be run, or to be refused for `errors`."""
+
+    document: DocumentNode
+    coordinates: frozenset[str]
+    errors: tuple[GraphQLError, ...]
+    name: str | None
+
+    @cached_property
+    def definition(self) -> OperationDefinitionNode | None:
+        """The operation to run, where the document has one of that name, or just one."""
+        return get_operation_ast(self.document, self.name or None)
+
+    @cached_property
+    def introspects(self) -> bool:
+        """Whether the schema itself is asked for."""
+        return bool({"Query.__schema", "Query.__type"} & self.coordinates)
+
+
+def read_document(text: str, tokens: int) -> DocumentNode:
+    """A query's text -> its document; GraphQLValidation says where it can't be read or is too much."""
+    try:
+        document = parse(text, max_lexical_tokens=tokens, max_comments=tokens, allow_empty_selection_sets=False)
+    except GraphQLSyntaxError as error:
+        raise GraphQLValidation([error.formatted]) from None
+    if _size(document) > MOST_FIELDS:
+        raise GraphQLValidation([{"message": f"The query asks for more than {MOST_FIELDS} fields."}])
+    return document
+
+
+def compile_operation(schema: GraphQLSchema, document: DocumentNode, name: str | None) -> Operation:
+    """A document -> what it is on a schema."""
+    spelled: Spelled = normalise(schema, document)
+    found = validate(schema, spelled.document) + validate(schema, spelled.document, [MaybeNullValidationRule])
+    return Operation(spelled.document, spelled.coordinates, (*spelled.errors, *found), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The variables of one request, spelled one way: their values, what they touch, and what is wrong with them."""
+
+    values: dict[str, Any]
+    coordinates: frozenset[str]
+    errors: tuple[GraphQLError, ...]
+
+
+def take_variables(schema: GraphQLSchema, operation: Operation, given: dict[str, Any] | None) -> Variables:
+    """The values a request gives for an operation's variables, checked against their types."""
+    values, coordinates = dict(given or {}), set[str]()
+    definitions = (operation.definition.variable_definitions if operation.definition else None) or ()
+    for definition in definitions:
+        name, type_ = definition.variable.name.value, type_from_ast(schema, definition.type)
+        if name in values and type_ is not None:
+            values[name] = respell(values[name], type_, coordinates)  # type: ignore[arg-type]  # validated as input
+    coerced = get_variable_values(schema, definitions, values)
+    errors = tuple(coerced) if isinstance(coerced, list) else ()
+    return Variables(values, frozenset(coordinates), errors)
+
+
+def _size(document: DocumentNode) -> int:
+    """The number of fields once every fragment is written out where it is spread."""
+    fragments = {
+        definition.name.value: definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
+    known: dict[str, int] = {}
+
+    def of(selections: SelectionSetNode | None) -> int:
+        return sum(map(one, selections.selections)) if selections else 0
+
+    def one(node: Any) -> int:
+        if isinstance(node, FieldNode):
+            return 1 + of(node.selection_set)
+        return spread(node.name.value) if isinstance(node, FragmentSpreadNode) else of(node.selection_set)
+
+    def spread(name: str) -> int:
+        if name not in known:
+            known[name] = 0  # a cycle ends here; validation refuses it
+            known[name] = of(fragments[name].selection_set) if name in fragments else 0
+        return known[name]
+
+    return sum(
+        of(definition.selection_set)
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode)
+    )

@@ -1,0 +1,155 @@
+"""The schema: one Strawberry schema for everybody, with each caller's overlay on it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import strawberry
+import structlog
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute, print_schema
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types.execution import ExecutionContext
+from strawberry.utils.await_maybe import await_maybe
+
+from app.core.errors import RollcallError
+from app.policy.rules import Access
+from app.query.collection import COLLECTIONS
+from app.repositories.directory import Directory
+from app.schema import build
+from app.schema.items import Request, Shaped, queries
+from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
+from app.schema.overlay import EVERYTHING_SHOWN, Overlay, overlay, shown_to
+from app.schema.scalars import SCALARS
+from app.schema.server import server_queries
+
+log = structlog.get_logger(__name__)
+
+
+class ShapedExecutor(StrawberryGraphQLCoreExecutionContext):
+    """graphql-core's executor, but for finished answers: their sub-fields aren't visited again."""
+
+    def complete_value(
+        self, return_type: Any, details: Any, info: Any, path: Any, result: Any, position_context: Any
+    ) -> Any:
+        if isinstance(result, Shaped):
+            if result.value is not None:
+                return result.value
+            result = None
+        return super().complete_value(return_type, details, info, path, result, position_context)
+
+
+class Admission(SchemaExtension):
+    """Lets a document in only as far as its caller's schema goes.
+
+    Everything is compared with the full schema first; only where that refuses, or the schema itself is asked for,
+    is the caller's own built, to find the words: what may not be seen answers as what doesn't exist.
+    """
+
+    execution_context: ExecutionContext
+    _operation: Operation
+    _overlay: Overlay
+
+    async def on_parse(self) -> AsyncIterator[None]:
+        """Text -> document, within the limits of one query."""
+        context = self.execution_context
+        schema: Any = context.schema
+        document = read_document(context.query or "", context.context.services.limits.tokens)
+        self._document = document
+        self._operation = compile_operation(schema.graphql, document, context.operation_name)
+        if self._operation.definition is None:
+            raise GraphQLError(f'There is no single operation named "{context.operation_name or ""}" in the query.')
+        context.graphql_document = self._operation.document
+        yield
+
+    async def on_validate(self) -> AsyncIterator[None]:
+        """Document and variables against what this caller may see."""
+        context = self.execution_context
+        schema: Any = context.schema
+        directory = context.context
+        access = await directory.access()
+        variables = take_variables(schema.graphql, self._operation, context.variables)
+        self._look(schema, directory, access)
+        if self._operation.introspects or self._refused(variables):
+            access = await directory.confirm(access)
+            self._look(schema, directory, access)
+        context.pre_execution_errors = []
+        if self._refused(variables):
+            context.pre_execution_errors = self._words(context.variables)
+        context.variables = variables.values
+        context.context = Request(directory)
+        yield
+
+    async def on_execute(self) -> AsyncIterator[None]:
+        """Questions about the schema are answered by the caller's own."""
+        context = self.execution_context
+        if self._operation.introspects:
+            context.result = await self._introspect(context)
+        yield
+
+    def _look(self, schema: Any, directory: Directory, access: Access) -> None:
+        introspection = directory.services.limits.introspection
+        self._overlay = overlay(schema.graphql, shown_to(access), introspection=introspection)
+
+    def _refused(self, variables: Variables) -> bool:
+        touched = self._operation.coordinates | variables.coordinates
+        return bool(self._operation.errors or variables.errors) or not self._overlay.admits(touched)
+
+    def _words(self, given: dict[str, Any] | None) -> list[GraphQLError]:
+        """Why the document or its variables are refused, in the words of the caller's own schema."""
+        own = compile_operation(self._overlay.schema, self._document, self.execution_context.operation_name)
+        if own.errors:
+            return list(own.errors)
+        if not self._overlay.introspection and self._operation.introspects:
+            return [GraphQLError("GraphQL introspection is not allowed, but the query contained __schema or __type.")]
+        wrong = take_variables(self._overlay.schema, own, given).errors
+        return list(wrong) or [GraphQLError("The query asks for something that does not exist.")]
+
+    async def _introspect(self, context: ExecutionContext) -> ExecutionResult:
+        own = compile_operation(self._overlay.schema, self._document, context.operation_name)
+        return await await_maybe(
+            execute(
+                self._overlay.schema,
+                own.document,
+                variable_values=context.variables,
+                operation_name=context.operation_name,
+                context_value=context.context,
+                executor_class=ShapedExecutor,
+            )
+        )
+
+
+class RollcallSchema(strawberry.Schema):
+    """Strawberry's schema; `execute` takes a Directory as `context_value` and gives plain Python data."""
+
+    @property
+    def graphql(self) -> GraphQLSchema:
+        """The graphql-core schema underneath: all of it, for nobody's eyes in particular."""
+        return self._schema
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Errors of ours are answers; anything else is a fault to be looked into, without what a client sent."""
+        for error in errors:
+            fault = error.original_error
+            if fault is not None and not isinstance(fault, RollcallError | GraphQLError):
+                log.error("resolver_failed", path=error.path, exc_info=fault)
+
+
+def build_schema() -> RollcallSchema:
+    """The schema of everything that is served."""
+    build.make_collections(COLLECTIONS.values())
+    build.make("Query", (*server_queries(), *queries()))
+    return RollcallSchema(
+        build.made("Query"),
+        extensions=[Admission],
+        execution_context_class=ShapedExecutor,
+        config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),
+    )
+
+
+schema = build_schema()
+
+
+def printed_schema() -> str:
+    """The SDL as a caller sees it who may read everything."""
+    return print_schema(overlay(schema.graphql, EVERYTHING_SHOWN).schema) + "\n"

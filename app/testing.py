@@ -1,0 +1,79 @@
+"""For people who test resolvers: a bootstrapped system of their own, and a way to speak as any user.
+
+Put `pytest_plugins = ["app.testing"]` into a conftest.py, and ask for the fixture `rollcall`.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from pydantic import SecretStr
+from sqlalchemy import func, select
+from strawberry.types import ExecutionResult
+
+from app.core.caller import PUBLIC, Caller
+from app.core.clock import Clock, utc_now
+from app.core.config import Settings
+from app.db.models import User
+from app.db.session import Database
+from app.flows.bootstrap import bootstrap
+from app.flows.transfer import import_rows
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.schema.schema import schema
+
+
+class System:
+    """A running directory without its HTTP doors."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+        self.database, self.settings = database, settings
+        self.services = Services.over(database, settings, clock)
+
+    async def load(self, rows: Mapping[str, Any]) -> None:
+        """Adds rows, `{table: [row, …]}`; into a system that holds only bootstrap's they come instead of those."""
+        await import_rows(self.database, rows)
+
+    async def speak_as(self, email: str) -> Directory:
+        """The directory as the user with this address sees it; LookupError where there is none."""
+        async with self.database.transaction() as connection:
+            user = await connection.scalar(select(User.id).where(func.lower(User.email) == email.lower()))
+        if user is None:
+            raise LookupError(f"there is no user with the address {email}")
+        return self.directory(Caller(user=str(user)))
+
+    def directory(self, caller: Caller = PUBLIC) -> Directory:
+        """The directory as a caller sees it; the public's when nobody is named."""
+        return Directory(caller, self.services)
+
+    async def execute(
+        self, query: str, variables: dict[str, Any] | None = None, caller: Caller = PUBLIC
+    ) -> ExecutionResult:
+        """A GraphQL query as a caller: plain Python data, and errors that carry their original."""
+        return await schema.execute(query, variables, context_value=self.directory(caller))
+
+
+@asynccontextmanager
+async def open_system(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[System]:
+    """The system on an existing database, closed at the end."""
+    database = Database.open(settings)
+    try:
+        yield System(database, settings, clock)
+    finally:
+        await database.dispose()
+
+
+@pytest_asyncio.fixture
+async def rollcall(tmp_path: Path) -> AsyncIterator[System]:
+    """A bootstrapped system on an SQLite file that is gone after the test; its admin is admin@example.com."""
+    settings = Settings(
+        _env_file=None,
+        database_url=f"sqlite+aiosqlite:///{tmp_path / 'rollcall.db'}",
+        admin_password=SecretStr("only for a test"),
+        secret=SecretStr("only for a test"),
+    )
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        yield system

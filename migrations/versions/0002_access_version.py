@@ -1,0 +1,109 @@
+"""The access version: a token that changes with every write to roles, policies, access or permissions.
+
+On PostgreSQL a statement leaves one marker for its transaction, and the marker's deferred trigger sets the token
+once, at commit: cheap for many rows, no deadlock with a neighbour's writes. The functions run with their owner's
+rights, so that a neighbour which may not touch our tables counts all the same. SQLite has row triggers only.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from app.db.base import POSTGRESQL, Key
+from app.db.refusal import Refusal
+
+revision = "0002"
+down_revision = "0001"
+
+WATCHED = ("directus_roles", "directus_policies", "directus_access", "directus_permissions")
+OLDEST_POSTGRESQL = 13
+RANDOM = "lower(hex(randomblob(16)))"
+
+POSTGRESQL_UP = """
+CREATE TABLE rollcall_touched (xid xid8 PRIMARY KEY);
+
+CREATE FUNCTION rollcall_touch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp AS $$
+BEGIN
+    INSERT INTO rollcall_touched VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rollcall_renew() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp AS $$
+BEGIN
+    DELETE FROM rollcall_touched WHERE xid = NEW.xid;
+    UPDATE rollcall_version SET token = gen_random_uuid();
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER rollcall_renew AFTER INSERT ON rollcall_touched
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION rollcall_renew();
+
+CREATE FUNCTION rollcall_fold(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT lower($1{collate}) $$;
+"""
+POSTGRESQL_TRIGGER = """
+CREATE TRIGGER rollcall_touch AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
+FOR EACH STATEMENT EXECUTE FUNCTION rollcall_touch();
+"""
+POSTGRESQL_DOWN = """
+DROP FUNCTION rollcall_fold(text);
+DROP TABLE rollcall_touched;
+DROP FUNCTION rollcall_renew();
+DROP FUNCTION rollcall_touch();
+"""
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    native = connection.dialect.name == POSTGRESQL
+    op.create_table("rollcall_lock", _only_row())
+    op.create_table("rollcall_version", _only_row(), sa.Column("token", Key, nullable=False))
+    op.execute("INSERT INTO rollcall_lock VALUES (1)")
+    op.execute(f"INSERT INTO rollcall_version VALUES (1, {'gen_random_uuid()' if native else RANDOM})")
+    (_watch_postgresql if native else _watch_sqlite)(connection)
+
+
+def downgrade() -> None:
+    native = op.get_bind().dialect.name == POSTGRESQL
+    for table in WATCHED:
+        for trigger in [f"rollcall_touch ON {table}"] if native else _sqlite_triggers(table):
+            op.execute(f"DROP TRIGGER {trigger}")
+    if native:
+        _each(POSTGRESQL_DOWN)
+    op.drop_table("rollcall_version")
+    op.drop_table("rollcall_lock")
+
+
+def _only_row() -> sa.Column[int]:
+    return sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True, autoincrement=False)
+
+
+def _watch_postgresql(connection: sa.Connection) -> None:
+    if (connection.dialect.server_version_info or (0,))[0] < OLDEST_POSTGRESQL:
+        raise Refusal(f"This PostgreSQL is too old: it should be version {OLDEST_POSTGRESQL} or later.")
+    schema = connection.scalar(sa.text("SELECT quote_ident(current_schema())"))
+    # Folds case as Unicode does whatever the database's own collation, where PostgreSQL was built with ICU.
+    icu = connection.scalar(sa.text("SELECT count(*) FROM pg_collation WHERE collname = 'und-x-icu'"))
+    _each(POSTGRESQL_UP.format(schema=schema, collate=' COLLATE "und-x-icu"' if icu else ""))
+    for table in WATCHED:
+        op.execute(POSTGRESQL_TRIGGER.format(table=table))
+
+
+def _watch_sqlite(connection: sa.Connection) -> None:
+    for table in WATCHED:
+        for trigger, event in zip(_sqlite_triggers(table), ("INSERT", "UPDATE", "DELETE"), strict=True):
+            op.execute(
+                f"CREATE TRIGGER {trigger} AFTER {event} ON {table} BEGIN "
+                f"UPDATE rollcall_version SET token = {RANDOM}; END"
+            )
+
+
+def _sqlite_triggers(table: str) -> list[str]:
+    return [f"rollcall_{table}_{event}" for event in ("insert", "update", "delete")]
+
+
+def _each(script: str) -> None:
+    # The driver takes one statement at a time; a blank line ends one here.
+    for statement in script.strip().split(";\n\n"):
+        op.execute(statement)

@@ -1,0 +1,148 @@
+"""Both databases, really connected: the named world to look at, and fresh copies of it to change."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.flows.bootstrap import bootstrap
+from app.testing import System, open_system
+from tests.world import WORLD
+
+SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+SHARED = Path(__file__).parents[2] / "shared"
+
+quiet = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
+hypothesis_settings.register_profile("default", max_examples=200, derandomize=True, **quiet)
+hypothesis_settings.register_profile("nightly", max_examples=5_000, **quiet)
+hypothesis_settings.load_profile("default")
+
+
+def admin_url(database: str) -> str:
+    return urlsplit(SERVER)._replace(path=f"/{database}", scheme="postgresql").geturl()
+
+
+async def run_on_server(*statements: str) -> None:
+    connection = await asyncpg.connect(admin_url("postgres"), timeout=3)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def answers() -> bool:
+    try:
+        asyncio.run(run_on_server("SELECT 1"))
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return True
+
+
+POSTGRESQL = answers()
+BACKENDS = ["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"]
+
+
+def pytest_report_header() -> str:
+    return "databases: SQLite and PostgreSQL" if POSTGRESQL else "databases: SQLite only"
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if not POSTGRESQL:
+        terminalreporter.section("PostgreSQL was LEFT OUT", sep="!", red=True)
+        terminalreporter.line(
+            "No server answered on TEST_DATABASE_URL or 127.0.0.1:5432: half of the suite did not run."
+        )
+
+
+def make_settings(url: str, **changed) -> Settings:
+    given = {
+        "database_url": url,
+        "secret": SecretStr("a secret only tests know"),
+        "admin_password": SecretStr("a password only tests know"),
+        "db_pool_size": 4,
+        **changed,
+    }
+    return Settings(_env_file=None, **given)
+
+
+async def create_database(name: str, template: str = "template0") -> None:
+    # A directory sorts and folds the same whatever the collation; the one of the recordings is used throughout.
+    collation = " LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'" if template == "template0" else ""
+    await run_on_server(f"CREATE DATABASE {name} TEMPLATE {template}{collation}")
+
+
+@pytest_asyncio.fixture(scope="session")
+async def templates(tmp_path_factory) -> AsyncIterator[dict[str, str]]:
+    """A bootstrapped database of each kind with the world in it: the file or the name to copy."""
+    file, name = tmp_path_factory.mktemp("template") / "world.db", f"rollcall_test_{uuid4().hex[:12]}"
+    made = {"sqlite": f"sqlite+aiosqlite:///{file}"}
+    if POSTGRESQL:
+        await create_database(name)
+        made["postgresql"] = admin_url(name)
+    for url in made.values():
+        settings = make_settings(url)
+        async with open_system(settings) as system:
+            await bootstrap(system.database, settings)
+            await system.load(WORLD)
+    yield {"sqlite": str(file), "postgresql": name}
+    if POSTGRESQL:
+        await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture(params=BACKENDS, scope="session")
+async def world(request, templates, tmp_path_factory) -> AsyncIterator[System]:
+    """The named world, for tests that only look."""
+    async with AsyncExitStack() as stack:
+        yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("world"))
+
+
+@pytest_asyncio.fixture(params=BACKENDS)
+async def fresh(request, templates, tmp_path) -> AsyncIterator[System]:
+    """A copy of the named world of one's own, for tests that change it."""
+    async with AsyncExitStack() as stack:
+        yield await copied(stack, request.param, templates, tmp_path)
+
+
+async def copied(stack: AsyncExitStack, backend: str, templates: dict[str, str], folder: Path) -> System:
+    if backend == "sqlite":
+        shutil.copy(templates["sqlite"], folder / "rollcall.db")
+        url = f"sqlite+aiosqlite:///{folder / 'rollcall.db'}"
+    else:
+        name = f"rollcall_test_{uuid4().hex[:12]}"
+        await create_database(name, templates["postgresql"])
+        stack.push_async_callback(run_on_server, f"DROP DATABASE {name} WITH (FORCE)")
+        url = admin_url(name)
+    return await stack.enter_async_context(open_system(make_settings(url)))
+
+
+@pytest_asyncio.fixture(params=BACKENDS)
+async def blank_url(request, tmp_path) -> AsyncIterator[str]:
+    """The address of a database with nothing in it."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'blank.db'}"
+        return
+    name = f"rollcall_test_{uuid4().hex[:12]}"
+    await create_database(name)
+    yield admin_url(name)
+    await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """The recordings of a real Directus; skips, saying so, where they are missing."""
+    if not SHARED.exists():
+        pytest.skip("the recordings of a real Directus are not beside this checkout")
+    yield SHARED
