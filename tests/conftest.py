@@ -3,9 +3,10 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ from tests.world import WORLD
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SHARED = Path(__file__).parents[2] / "shared"
 
-quiet = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
+quiet: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
 hypothesis_settings.register_profile("default", max_examples=200, derandomize=True, **quiet)
 hypothesis_settings.register_profile("nightly", max_examples=5_000, **quiet)
 hypothesis_settings.load_profile("default")
@@ -141,8 +142,8 @@ async def blank_url(request, tmp_path) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def shared() -> Iterator[Path]:
+def shared() -> Path:
     """The recordings of a real Directus; skips, saying so, where they are missing."""
     if not SHARED.exists():
         pytest.skip("the recordings of a real Directus are not beside this checkout")
-    yield SHARED
+    return SHARED

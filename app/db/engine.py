@@ -83,10 +83,9 @@ def _postgresql(url: URL, size: int, told: dict[str, str], **options: Any) -> As
     session = {"application_name": "rollcall", "TimeZone": "UTC", **told}
     arguments = {"timeout": CONNECT_SECONDS, "server_settings": session, **options.pop("connect_args", {})}
     # json stays the text it is: app.db.base.Json reads it, and most of it is only passed on.
-    engine = create_async_engine(
-        url,
-        hide_parameters=True,  # they hold what clients sent, and an exception's text ends in the log pool_size=size, max_overflow=0, json_deserializer=str, connect_args=arguments, **options
-    )
+    options |= {"pool_size": size, "max_overflow": 0, "connect_args": arguments}
+    # Parameters hold what clients sent, and an exception's text ends in the log.
+    engine = create_async_engine(url, hide_parameters=True, json_deserializer=str, **options)
     event.listen(engine.sync_engine, "handle_error", _mark_stale)
     return engine
 
