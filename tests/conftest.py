@@ -110,6 +110,13 @@ async def world(request, templates, tmp_path_factory) -> AsyncIterator[System]:
         yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("world"))
 
 
+@pytest_asyncio.fixture(params=BACKENDS, scope="session")
+async def scratch(request, templates, tmp_path_factory) -> AsyncIterator[System]:
+    """A database whose rows one test replaces again and again; nobody else looks at it."""
+    async with AsyncExitStack() as stack:
+        yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("scratch"))
+
+
 @pytest_asyncio.fixture(params=BACKENDS)
 async def fresh(request, templates, tmp_path) -> AsyncIterator[System]:
     """A copy of the named world of one's own, for tests that change it."""

@@ -7,6 +7,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     FromClause,
+    Select,
     Subquery,
     Text,
     and_,
@@ -214,18 +215,20 @@ def _among(asked: Test, column: Expression, known: Sequence[Any], lookups: Seque
     if known or not parts:
         parts.append(sql.Among(column, literal(list(known), Listed(item))))
     found = or_(*parts)
-    return ~found if asked.operator == "_nin" else found
+    if asked.operator == "_in":
+        return found
+    return and_(column.is_not(None), *(exists(_looked_up(lookup)) for lookup in lookups), ~found)
 
 
 def _looked_up_among(column: Expression, lookup: Lookup) -> ColumnElement[bool]:
     if _is_json(lookup.operand):
-        return Unnested(cast(column, Text), _lookup(lookup, many=False))
-    return column.in_(_lookup(lookup, many=True))
+        return Unnested(cast(column, Text), _looked_up(lookup).limit(1).scalar_subquery())
+    return column.in_(_looked_up(lookup))
 
 
 def _bound(operand: Operand | Count, value: Any) -> Any:
     if isinstance(value, Lookup):
-        return _lookup(value, many=False)
+        return _looked_up(value).limit(1).scalar_subquery()
     if value is None or isinstance(value, float):
         return literal(value, Float() if value is not None else None)
     plain = isinstance(operand, Count) or operand.function
@@ -238,16 +241,16 @@ def _bind_type(operand: Operand | Count) -> Any:
     return Text() if operand.field.kind in ("string", "csv", "hash") else operand.field.stored.type
 
 
-def _lookup(lookup: Lookup, *, many: bool) -> Any:
-    """The value of a path that begins at the caller's own row."""
+def _looked_up(lookup: Lookup) -> Select[Any]:
+    """The values at the end of a path that begins at the caller's own row."""
     me = USERS.table.alias()
     here, joined = me, [me.c.id == literal(lookup.user, USERS.key.stored.type), condition(lookup.rows, me)]
     for step in lookup.path:
         there = target(step.field).table.alias()
         joined += [_joined(step, here, there), condition(step.rows, there)]
         here = there
-    value = select(_value(lookup.operand, here)).where(*joined)
-    return value if many else value.limit(1).scalar_subquery()
+    value = _value(lookup.operand, here)
+    return select(value).where(*joined, value.is_not(None))
 
 
 def _order(key: Order, row: FromClause) -> ColumnElement[Any]:
