@@ -13,7 +13,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 
@@ -25,7 +25,19 @@ from tests.world import WORLD
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SHARED = Path(__file__).parents[2] / "shared"
 
-quiet: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
+# Making a counterexample small takes minutes here: it is done by hand, by adding the phase.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+quiet: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "database": None,
+    "phases": PHASES,
+}
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "database": None,
+    "phases": PHASES,
+}
 hypothesis_settings.register_profile("default", max_examples=200, derandomize=True, **quiet)
 hypothesis_settings.register_profile("nightly", max_examples=5_000, **quiet)
 hypothesis_settings.load_profile("default")

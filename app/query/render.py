@@ -193,8 +193,8 @@ def _holds_of_nothing(asked: Condition) -> bool:
             return any(_holds_of_nothing(part) for part in parts)
         case Test(operand, operator):
             return OPERATORS[operator].nothing or isinstance(operand, Count)
-        case Reach(_, quantifier, inner):
-            return quantifier == "none" or (quantifier == "any" and _holds_of_nothing(inner))
+        case Reach(step, _, inner):
+            return not step.field.many and _holds_of_nothing(inner)
 
 
 def _test(asked: Test, row: FromClause) -> ColumnElement[bool]:
