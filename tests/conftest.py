@@ -33,11 +33,6 @@ quiet: dict[str, Any] = {
     "database": None,
     "phases": PHASES,
 }
-    "deadline": None,
-    "suppress_health_check": list(HealthCheck),
-    "database": None,
-    "phases": PHASES,
-}
 hypothesis_settings.register_profile("default", max_examples=200, derandomize=True, **quiet)
 hypothesis_settings.register_profile("nightly", max_examples=5_000, **quiet)
 hypothesis_settings.load_profile("default")

@@ -8,8 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Boolean, Column, Integer, String, Table, delete, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Boolean, Column, Integer, String, Table, delete, insert, select, text, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -161,11 +160,14 @@ def _unique(table: Table, rows: list[Row]) -> list[Row]:
 async def _load(connection: AsyncConnection, table: Table, rows: list[Row], progress: Progress | None) -> None:
     """Rows first, what they say of each other afterwards: a row may point at one that comes later."""
     inward = {c.name for c in table.c if any(key.column.table is table for key in c.foreign_keys)}
+    key = _key(table)
+    known = set((await connection.execute(select(key))).scalars()) if rows else set()
     for number, row in enumerate(rows, 1):
-        await _store(connection, table, {name: value for name, value in row.items() if name not in inward})
+        values = {name: value for name, value in row.items() if name not in inward}
+        change = update(table).where(key == row[key.name]) if row[key.name] in known else insert(table)
+        await _run(connection, table, row, change.values(values))
         if progress:
             progress(table.name, number, len(rows))
-    key = _key(table)
     for row in rows:
         links = {name: row[name] for name in inward & row.keys()}
         if links:
@@ -173,19 +175,6 @@ async def _load(connection: AsyncConnection, table: Table, rows: list[Row], prog
     if connection.dialect.name == POSTGRESQL and rows and isinstance(key.type, Integer):
         sequence = f"pg_get_serial_sequence('{table.name}', '{key.name}')"
         await connection.execute(text(f"SELECT setval({sequence}, (SELECT max({key.name}) FROM {table.name}))"))
-
-
-async def _store(connection: AsyncConnection, table: Table, row: Row) -> None:
-    insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
-    statement = insert(table).values(row)
-    key = _key(table)
-    others = {name: statement.excluded[name] for name in row if name != key.name}
-    upsert = (
-        statement.on_conflict_do_update(index_elements=[key], set_=others)
-        if others
-        else statement.on_conflict_do_nothing()
-    )
-    await _run(connection, table, row, upsert)
 
 
 async def _run(connection: AsyncConnection, table: Table, row: Row, statement: Any) -> None:

@@ -83,10 +83,10 @@ class Unfiltered:
             return Test(operand, operator, found[0]) if len(found) == 1 else FALSE
         if not isinstance(value, tuple):
             return Test(operand, operator, value)
-        found = [self._items(item, kind) for item in value]
-        if operator == "_nin" and () in found:
+        each = [self._items(item, kind) for item in value]
+        if operator == "_nin" and () in each:
             return FALSE  # an empty variable matches nothing, negated or not
-        items = [item for items in found for item in items]
+        items = [item for several in each for item in several]
         if OPERATORS[operator].takes == "pair":
             return Test(operand, operator, tuple(items)) if len(items) == 2 else FALSE
         lookups = tuple(item for item in items if isinstance(item, Lookup))

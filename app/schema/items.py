@@ -9,6 +9,7 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from app.core.errors import Forbidden, InvalidQuery
+from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.query.filter import EVERYTHING, Filter, compare, conjunction
 from app.query.read import Read
@@ -29,18 +30,31 @@ class Shaped:
     value: Any
 
 
+class RightsChanged(Forbidden):
+    """The caller's rights changed after its query was let in: it has to be judged anew."""
+
+
 @dataclass(slots=True)
 class Request:
     """What the resolvers of one request share: the caller's directory, and what was asked of it already."""
 
     directory: Directory
+    access: Access
     asked: dict[Read, "asyncio.Future[list[Row]]"] = field(default_factory=dict)
 
     async def read(self, asked: Read) -> list[Row]:
-        """The rows of a Read; the same question, however often it is aliased, is one statement."""
+        """The rows of a Read; the same question, however often it is aliased, is one statement.
+
+        Raises RightsChanged where the caller was let in with rights that it no longer has.
+        """
         if asked not in self.asked:
             self.asked[asked] = asyncio.ensure_future(self.directory[asked.collection.name].read(asked))
-        return await asyncio.shield(self.asked[asked])
+        try:
+            return await asyncio.shield(self.asked[asked])
+        except Forbidden:
+            if await self.directory.access() is self.access:
+                raise
+            raise RightsChanged from None
 
 
 def queries() -> Iterator[StrawberryField]:

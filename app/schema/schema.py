@@ -5,19 +5,22 @@ from typing import Any
 
 import strawberry
 import structlog
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute, print_schema
+from graphql import ExecutionResult as CoreResult
+from graphql import GraphQLError, GraphQLSchema, execute, print_schema
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types import ExecutionResult
 from strawberry.types.execution import ExecutionContext
 from strawberry.utils.await_maybe import await_maybe
 
 from app.core.errors import RollcallError
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS
+from app.repositories.base import ATTEMPTS
 from app.repositories.directory import Directory
 from app.schema import build
-from app.schema.items import Request, Shaped, queries
+from app.schema.items import Request, RightsChanged, Shaped, queries
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
 from app.schema.overlay import EVERYTHING_SHOWN, Overlay, overlay, shown_to
 from app.schema.scalars import SCALARS
@@ -77,7 +80,7 @@ class Admission(SchemaExtension):
         if self._refused(variables):
             context.pre_execution_errors = self._words(context.variables)
         context.variables = variables.values
-        context.context = Request(directory)
+        context.context = Request(directory, access)
         yield
 
     async def on_execute(self) -> AsyncIterator[None]:
@@ -105,7 +108,7 @@ class Admission(SchemaExtension):
         wrong = take_variables(self._overlay.schema, own, given).errors
         return list(wrong) or [GraphQLError("The query asks for something that does not exist.")]
 
-    async def _introspect(self, context: ExecutionContext) -> ExecutionResult:
+    async def _introspect(self, context: ExecutionContext) -> CoreResult:
         own = compile_operation(self._overlay.schema, self._document, context.operation_name)
         return await await_maybe(
             execute(
@@ -126,6 +129,14 @@ class RollcallSchema(strawberry.Schema):
     def graphql(self) -> GraphQLSchema:
         """The graphql-core schema underneath: all of it, for nobody's eyes in particular."""
         return self._schema
+
+    async def execute(self, *arguments: Any, **options: Any) -> ExecutionResult:
+        """Runs a query; again from the start where rights changed under it, so that it is judged by those in force."""
+        for _ in range(ATTEMPTS):
+            result = await super().execute(*arguments, **options)
+            if not any(isinstance(error.original_error, RightsChanged) for error in result.errors or ()):
+                break
+        return result
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Errors of ours are answers; anything else is a fault to be looked into, without what a client sent."""
