@@ -192,7 +192,7 @@ async def _rows(connection: AsyncConnection, table: Table) -> Iterable[Mapping[A
 
 
 def _plain(table: Table, row: Mapping[Any, Any], hidden: set[str]) -> Row:
-    return {column.name: _told(column, row[column]) for column in table.c if column.name not in hidden}
+    return {f"{column.name}": _told(column, row[column]) for column in table.c if column.name not in hidden}
 
 
 def _told(column: Column[Any], value: Any) -> Any:

@@ -48,8 +48,11 @@ FOR EACH STATEMENT EXECUTE FUNCTION rollcall_touch();
 """
 POSTGRESQL_DOWN = """
 DROP FUNCTION rollcall_fold(text);
+
 DROP TABLE rollcall_touched;
+
 DROP FUNCTION rollcall_renew();
+
 DROP FUNCTION rollcall_touch();
 """
 

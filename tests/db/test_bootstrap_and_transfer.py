@@ -1,0 +1,166 @@
+"""The first admin, made once; and worlds that move between databases without loss."""
+
+import asyncio
+import json
+import stat
+import sys
+
+import pytest
+from pydantic import SecretStr
+
+from app.core.security import verify_password
+from app.db.refusal import Refusal
+from app.flows.bootstrap import bootstrap
+from app.flows.transfer import export_file, import_file
+from app.testing import open_system
+from tests.conftest import make_settings
+from tests.world import WORLD, uid
+
+
+async def exported(system, file, **options):
+    await export_file(system.database, file, **options)
+    return json.loads(file.read_text())
+
+
+async def test_bootstrapping_again_changes_nothing(blank_url, tmp_path):
+    settings = make_settings(blank_url)
+    async with open_system(settings) as system:
+        first = await bootstrap(system.database, settings)
+        before = await exported(system, tmp_path / "before.json")
+        second = await bootstrap(system.database, settings)
+        after = await exported(system, tmp_path / "after.json")
+
+    assert (first.admin, second.admin) == ("admin@example.com", None)
+    assert before == after
+    assert [len(before[f"directus_{name}"]) for name in ("users", "roles", "policies", "access")] == [1, 1, 2, 2]
+
+
+async def test_two_who_bootstrap_at_once_make_one_admin(blank_url, tmp_path):
+    settings = make_settings(blank_url)
+    async with open_system(settings) as one, open_system(settings) as other:
+        await asyncio.gather(bootstrap(one.database, settings), bootstrap(other.database, settings))
+        rows = await exported(one, tmp_path / "rows.json")
+
+    assert len(rows["directus_users"]) == 1
+
+
+async def test_a_password_nobody_gave_is_made_up_and_told_once(blank_url, tmp_path):
+    settings = make_settings(blank_url, admin_password=None, admin_token=SecretStr("a static token"))
+    async with open_system(settings) as system:
+        made = await bootstrap(system.database, settings)
+        admin = (await exported(system, tmp_path / "rows.json"))["directus_users"][0]
+
+    assert verify_password(made.password, admin["password"])
+    assert made.password not in repr(made)
+    assert admin["token"] == "a static token"
+
+
+async def test_an_address_that_is_somebody_elses_is_not_made_an_admin(fresh):
+    settings = fresh.settings.model_copy(update={"admin_email": "VI@example.com"})
+    await fresh.load({"directus_users": [{"id": uid("ada"), "status": "suspended"}]})
+
+    with pytest.raises(Refusal, match="ADMIN_EMAIL belongs to somebody else"):
+        await bootstrap(fresh.database, settings)
+
+
+async def test_a_world_replaces_what_bootstrap_made(world, tmp_path):
+    rows = await exported(world, tmp_path / "rows.json")
+
+    for table, given in WORLD.items():
+        assert {row["id"] for row in rows[table]} == {row["id"] for row in given}
+
+
+async def test_a_world_comes_back_as_it_went_whichever_database_it_goes_to(world, blank_url, tmp_path):
+    there, back = tmp_path / "there.json", tmp_path / "back.json"
+    before = await exported(world, there)
+    settings = make_settings(blank_url)
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        await import_file(system.database, there)
+        after = await exported(system, back)
+
+    assert after == before
+    assert stat.S_IMODE(there.stat().st_mode) == 0o600
+
+
+async def test_a_redacted_export_holds_no_secret(world, tmp_path):
+    rows = await exported(world, tmp_path / "rows.json", redact=True)
+
+    assert "static-of-" not in json.dumps(rows)
+    assert not {"password", "token", "tfa_secret", "auth_data"} & rows["directus_users"][0].keys()
+    assert "directus_sessions" not in rows
+
+
+BAD = {
+    "directus_shoes is no table": {"directus_shoes": []},
+    "there is no column shoe": {"directus_roles": [{"id": uid("x"), "shoe": 1}]},
+    "row not-a-uuid, id": {"directus_roles": [{"id": "not-a-uuid", "name": "x"}]},
+    "stands there twice": {"directus_roles": [{"id": uid("x"), "name": "x"}, {"id": uid("x"), "name": "y"}]},
+    "name: a int is not what the column holds": {"directus_roles": [{"id": uid("x"), "name": 5}]},
+    "points at a row that isn't there": {"directus_users": [{"id": uid("x"), "role": uid("nowhere")}]},
+    "last_access: a str is not": {"directus_users": [{"id": uid("x"), "last_access": "yesterday"}]},
+    "a text of up to 50 characters": {"directus_users": [{"id": uid("x"), "first_name": "x" * 51}]},
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+async def test_a_file_that_can_not_be_right_changes_nothing_and_is_told_why(fresh, tmp_path, words):
+    before = await exported(fresh, tmp_path / "before.json")
+    good = {"id": uid("good"), "name": "good"}
+    bad = {**BAD[words]}
+    bad.setdefault("directus_policies", [good])
+    with pytest.raises(Refusal, match=words):
+        await fresh.load(bad)
+
+    assert await exported(fresh, tmp_path / "after.json") == before
+
+
+async def test_known_rows_are_updated_and_new_numbers_go_on_after_the_last(fresh, tmp_path):
+    await fresh.load(
+        {"directus_permissions": [{"id": 3, "fields": "id"}, {**WORLD["directus_permissions"][0], "id": 77}]}
+    )
+    rows = (await exported(fresh, tmp_path / "rows.json"))["directus_permissions"]
+
+    assert {row["id"]: row["fields"] for row in rows}[3] == "id"
+    assert max(row["id"] for row in rows) == 77
+
+
+async def rollcall(*arguments, **env):
+    command = [sys.executable, "-c", "from app.cli import main; main()", *arguments]
+    done = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=env
+    )
+    out, err = await done.communicate()
+    return done.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_line_goes_from_nothing_to_a_query_that_can_be_pasted(blank_url, tmp_path):
+    env = {"DATABASE_URL": blank_url, "SECRET": "only for a test", "PYTHONPATH": "."}
+    code, out, _ = await rollcall("bootstrap", **env)
+    again = await rollcall("bootstrap", **env)
+    hello = await rollcall("hello", **env)
+
+    assert code == 0
+    assert "admin@example.com" in out
+    assert "shown this once" in out
+    assert again == (0, "", "")
+    assert "curl http://127.0.0.1:8055/graphql/system" in hello[1]
+    assert "Bearer ey" in hello[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "words"),
+    [
+        (["bootstrap"], {"DATABASE_URL": "mysql://somebody:hunter2@x/y"}, "is not supported"),
+        (["bootstrap"], {"PORT": "many"}, "PORT"),
+        (["import", "no-such-file.json"], {"DATABASE_URL": "sqlite:///nowhere.db"}, "can't be read"),
+        (["bootstrap"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "can't be reached"),
+    ],
+)
+async def test_what_can_not_be_done_is_one_line_and_no_traceback(arguments, env, words, tmp_path):
+    code, _, err = await rollcall(*arguments, **{"PYTHONPATH": ".", "SECRET": "only for a test", **env})
+
+    assert code == 1
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert "hunter2" not in err

@@ -1,0 +1,250 @@
+"""Up and down, on an empty database and on one that a Directus made."""
+
+import hashlib
+import json
+import subprocess
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from sqlalchemy import inspect, text
+
+from app.db import migrate
+from app.db.models import DIRECTUS_TABLES
+from app.db.refusal import Refusal
+from app.flows.bootstrap import bootstrap
+from app.testing import open_system
+from tests.conftest import POSTGRESQL, make_settings
+from tests.world import WORLD
+
+needs_postgresql = pytest.mark.skipif(
+    not POSTGRESQL, reason="Directus databases are PostgreSQL's here, and none answers"
+)
+OURS = {table.name for table in DIRECTUS_TABLES}
+
+
+async def tables(system):
+    async with system.database.transaction() as connection:
+        return set(await connection.run_sync(lambda plain: inspect(plain).get_table_names()))
+
+
+async def test_up_makes_every_table_and_down_takes_them_all_away(blank_url):
+    async with open_system(make_settings(blank_url)) as system:
+        await migrate.up(system.database)
+        up = await tables(system)
+        await migrate.up(system.database)
+        await migrate.down(system.database)
+        down = await tables(system)
+
+    assert up >= OURS | {"rollcall_version", "rollcall_lock"}
+    assert {name for name in down if not name.startswith("sqlite_")} == set()
+
+
+async def test_down_refuses_while_there_are_rows_to_lose_unless_forced(blank_url):
+    settings = make_settings(blank_url)
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        await system.load(WORLD)
+        with pytest.raises(Refusal, match="would delete users"):
+            await migrate.down(system.database)
+        kept = await tables(system)
+        await migrate.down(system.database, force=True)
+        gone = await tables(system)
+
+    assert kept >= OURS
+    assert not gone & OURS
+
+
+async def test_what_bootstrap_alone_made_may_go_without_force(blank_url):
+    settings = make_settings(blank_url)
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        await migrate.down(system.database)
+
+        assert not await tables(system) & OURS
+
+
+def pg(tool, url, *arguments, stdin=None):
+    done = subprocess.run([tool, *arguments, url], input=stdin, capture_output=True, text=True, check=True)
+    # pg_dump writes a new random key around every dump, and what a dump restores is quiet about it.
+    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+@pytest.fixture
+async def directus(blank_url, shared):
+    """A database as a real Directus left it, with a project's own column and table in it."""
+    if blank_url.startswith("sqlite"):
+        pytest.skip("Directus databases are PostgreSQL's here")
+    pg(
+        "psql",
+        blank_url,
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-o",
+        "/dev/null",
+        stdin=(shared / "migration/v11_migrated.sql").read_text(),
+    )
+    connection = await asyncpg.connect(blank_url)
+    await connection.execute("ALTER TABLE public.directus_users ADD COLUMN shoe_size integer DEFAULT 42")
+    await connection.execute("CREATE TABLE public.our_own (id serial PRIMARY KEY, word text)")
+    await connection.execute("INSERT INTO public.our_own (word) VALUES ('stays')")
+    await connection.close()
+    return blank_url
+
+
+def rows(url):
+    return pg("pg_dump", url, "-a", "--inserts", "-t", "public.directus_*", "-t", "public.our_own")
+
+
+@needs_postgresql
+async def test_an_adopted_database_is_afterwards_what_it_was_before(directus):
+    settings = make_settings(directus)
+    schema_before, rows_before = pg("pg_dump", directus, "-s"), rows(directus)
+    async with open_system(settings) as system:
+        made = await bootstrap(system.database, settings)
+        rows_adopted = rows(directus)
+        await migrate.down(system.database)
+
+    assert made.admin is None
+    assert fingerprint(rows_adopted) == fingerprint(rows_before) == fingerprint(rows(directus))
+    assert pg("pg_dump", directus, "-s") == schema_before
+
+
+@needs_postgresql
+async def test_an_adopted_directory_answers_its_own_users(directus, shared):
+    settings = make_settings(directus)
+    people = json.loads((shared / "migration/v11_migrated/directus_users.json").read_text())
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        admin = await system.speak_as(next(row["email"] for row in people if (row["email"] or "").startswith("admin")))
+        result = await system.execute("{ users(limit: -1) { id } }", caller=admin.caller)
+
+    assert result.errors is None
+    assert {row["id"] for row in result.data["users"]} == {row["id"] for row in people}
+
+
+@needs_postgresql
+async def test_a_missing_column_is_refused_by_its_name_and_nothing_is_changed(directus):
+    connection = await asyncpg.connect(directus)
+    await connection.execute("ALTER TABLE public.directus_users DROP COLUMN text_direction")
+    await connection.close()
+    before = pg("pg_dump", directus, "-s")
+    settings = make_settings(directus)
+    async with open_system(settings) as system:
+        with pytest.raises(Refusal, match=r"directus_users\.text_direction is missing"):
+            await bootstrap(system.database, settings)
+
+    assert pg("pg_dump", directus, "-s") == before
+
+
+@needs_postgresql
+async def test_our_tables_are_directus_own_column_for_column(blank_url, shared):
+    if blank_url.startswith("sqlite"):
+        pytest.skip("compared on PostgreSQL, where Directus' layout is recorded")
+    server = urlsplit(blank_url)
+    recorded = server._replace(path=server.path + "_recorded").geturl()
+    connection = await asyncpg.connect(blank_url)
+    await connection.execute(f"CREATE DATABASE {server.path[1:]}_recorded TEMPLATE template0")
+    try:
+        dump = (shared / "oracle/directus-tables.sql").read_text()
+        pg("psql", recorded, "-q", "-o", "/dev/null", stdin=dump)
+        async with open_system(make_settings(blank_url)) as system:
+            await migrate.up(system.database)
+        assert await columns(blank_url) == await columns(recorded)
+    finally:
+        await connection.execute(f"DROP DATABASE {server.path[1:]}_recorded WITH (FORCE)")
+        await connection.close()
+
+
+async def columns(url):
+    connection = await asyncpg.connect(url)
+    found = await connection.fetch(
+        """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
+        FROM information_schema.columns WHERE table_name = ANY($1) ORDER BY 1, 2""",
+        sorted(OURS),
+    )
+    await connection.close()
+    return [tuple(row) for row in found]
+
+
+def fingerprint(dump):
+    return hashlib.sha256(dump.encode()).hexdigest()
+
+
+WATCHED = ["directus_roles", "directus_policies", "directus_access", "directus_permissions"]
+
+
+@pytest.mark.parametrize("table", WATCHED)
+@pytest.mark.parametrize("verb", ["insert", "update", "delete", "truncate"])
+async def test_every_write_to_the_access_tables_gives_a_new_version(fresh, table, verb):
+    if verb == "truncate" and fresh.database.dialect == "sqlite":
+        pytest.skip("SQLite has no TRUNCATE")
+    copied = f"INSERT INTO {table} SELECT * FROM {table} WHERE 1 = 0"
+    statements = {
+        "insert": copied if fresh.database.dialect == "postgresql" else insert_one(table),
+        "update": f"UPDATE {table} SET id = id",
+        "delete": f"DELETE FROM {table}",
+        "truncate": f"TRUNCATE {table} CASCADE",
+    }
+    before = await version(fresh)
+    async with fresh.database.transaction() as connection:
+        if verb == "delete":
+            await connection.execute(text("UPDATE directus_roles SET parent = NULL"))
+        await connection.execute(text(statements[verb]))
+
+    assert await version(fresh) != before
+
+
+def insert_one(table):
+    key, policy = "'00000000-0000-4000-8000-000000000000'", "FROM directus_policies LIMIT 1"
+    return {
+        "directus_roles": f"INSERT INTO directus_roles (id, name) VALUES ({key}, 'x')",
+        "directus_policies": f"INSERT INTO directus_policies (id, name) VALUES ({key}, 'x')",
+        "directus_access": f"INSERT INTO directus_access (id, policy) SELECT {key}, id {policy}",
+        "directus_permissions": (
+            f"INSERT INTO directus_permissions (collection, action, policy) SELECT 'x', 'read', id {policy}"
+        ),
+    }[table]
+
+
+async def version(system):
+    async with system.database.transaction() as connection:
+        return str(await connection.scalar(text("SELECT token FROM rollcall_version")))
+
+
+@needs_postgresql
+async def test_a_neighbour_without_any_right_to_our_tables_counts_all_the_same(fresh):
+    if fresh.database.dialect == "sqlite":
+        pytest.skip("SQLite knows no other users")
+    before = await version(fresh)
+    connection = await asyncpg.connect(fresh.settings.database_url)
+    name = f"neighbour_{hashlib.sha256(fresh.settings.database_url.encode()).hexdigest()[:8]}"
+    await connection.execute(f"CREATE ROLE {name}")
+    try:
+        await connection.execute(f"GRANT SELECT, UPDATE ON directus_permissions TO {name}")
+        await connection.execute(f"SET ROLE {name}")
+        await connection.execute("UPDATE directus_permissions SET action = 'read' WHERE id = 1")
+        await connection.execute("RESET ROLE")
+    finally:
+        await connection.execute(f"DROP OWNED BY {name}")
+        await connection.execute(f"DROP ROLE {name}")
+        await connection.close()
+
+    assert await version(fresh) != before
+
+
+async def test_a_transaction_gives_one_new_version_however_much_it_writes(fresh):
+    if fresh.database.dialect == "sqlite":
+        pytest.skip("SQLite gives one for each row, which costs little there")
+    async with fresh.database.transaction() as connection:
+        before = await connection.scalar(text("SELECT token FROM rollcall_version"))
+        for _ in range(3):
+            await connection.execute(text("UPDATE directus_policies SET icon = 'x'"))
+        within = await connection.scalar(text("SELECT token FROM rollcall_version"))
+        markers = await connection.scalar(text("SELECT count(*) FROM rollcall_touched"))
+    async with fresh.database.transaction() as connection:
+        left = await connection.scalar(text("SELECT count(*) FROM rollcall_touched"))
+
+    assert (before == within, markers, left) == (True, 1, 0)
+    assert await version(fresh) != str(before)
