@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logs import set_up_logs
 from app.db.session import Database
+from app.http.errors import wrong_method
 from app.http.graphql import GraphQLEndpoint
 from app.http.middleware import BodyLimit, Errors, RequestLog, SafeHeaders
 from app.http.server import nobody_home, ping
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
             Middleware(Errors),
             Middleware(BodyLimit, most=settings.max_payload_size),
         ],
+        exception_handlers={405: wrong_method},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

@@ -63,6 +63,10 @@ POSTGRESQL = answers()
 BACKENDS = ["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"]
 
 
+def pytest_addoption(parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write the golden files anew")
+
+
 def pytest_report_header() -> str:
     return "databases: SQLite and PostgreSQL" if POSTGRESQL else "databases: SQLite only"
 

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+MAPPED_BITS = 96
 Trust = bool | int | tuple[Network, ...]
 """Whose word on the client's address is taken: nobody's, everybody's, that of so many proxies, or that of networks."""
 
@@ -17,7 +18,7 @@ def parse_trust(text: str) -> Trust:
     if word.isdecimal():
         return int(word)
     try:
-        return tuple(ip_network(part.strip(), strict=False) for part in text.split(","))
+        return tuple(_network(part.strip()) for part in text.split(","))
     except ValueError:
         raise ValueError(f'"{text}" is neither true, false, a number of proxies nor a list of networks') from None
 
@@ -63,13 +64,21 @@ def _matches(address: Address, entry: str) -> bool:
         same = low is not None and high is not None and low.version == high.version == address.version
         return same and int(low) <= int(address) <= int(high)  # type: ignore[arg-type]  # same says they are there
     try:
-        return address in ip_network(entry, strict=False)
+        return address in _network(entry)
     except ValueError:
         return False
 
 
 def _within(address: Address | None, networks: Iterable[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
+
+
+def _network(text: str) -> Network:
+    """A network, also of one address; IPv4 networks dressed as IPv6 are IPv4 networks. ValueError for anything else."""
+    network = ip_network(text, strict=False)
+    inner = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    dressed = inner is not None and network.prefixlen >= MAPPED_BITS
+    return IPv4Network((inner, network.prefixlen - MAPPED_BITS)) if dressed else network
 
 
 def _address(text: str | None) -> Address | None:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from app.core.addresses import Trust, parse_trust
 from app.core.values import parse_duration, parse_size
 
 SQLITE_FILE = "sqlite+aiosqlite:///"
+SECRET_BYTES = 32
 
 
 def _spelled(parse: Any) -> BeforeValidator:
@@ -22,7 +24,7 @@ def _spelled(parse: Any) -> BeforeValidator:
 Duration = Annotated[timedelta, _spelled(parse_duration)]
 Size = Annotated[int, _spelled(parse_size)]
 Proxies = Annotated[Trust, NoDecode, _spelled(parse_trust)]
-RowLimit = Annotated[int | None, _spelled(lambda text: None if text.strip() in ("", "-1") else int(text))]
+RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda most: None if most == "-1" else most)]
 
 
 class BadSettings(Exception):
@@ -33,7 +35,11 @@ class Settings(BaseSettings):
     """Everything that can be set from outside."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", hide_input_in_errors=True, arbitrary_types_allowed=True
+        env_file=".env",
+        env_ignore_empty=True,  # an empty SECRET would sign with nothing
+        extra="ignore",
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
     )
 
     database_url: str = Field(
@@ -85,26 +91,38 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, found['loc'])).upper()}: {found['msg']}" for found in error.errors())
-        raise BadSettings("; ".join(lines)) from None
+        lines = (f"{str(found['loc'][0]).upper()}: {found['msg']}" for found in error.errors())
+        raise BadSettings("; ".join(lines).replace("Value error, ", "")) from None
 
 
 def signing_secret(settings: Settings) -> str:
     """The secret that signs tokens: SECRET, or the one kept in `secret` beside an SQLite database, made when missing.
 
-    On PostgreSQL without SECRET it is a new one for each process: its tokens end with it.
+    On PostgreSQL without SECRET it is a new one for each process: its tokens end with it. Raises BadSettings for a
+    file that can't be kept or holds no secret.
     """
     if settings.secret is not None:
         return settings.secret.get_secret_value()
     if not settings.database_url.startswith("sqlite"):
-        return secrets.token_urlsafe(32)
+        return secrets.token_urlsafe(SECRET_BYTES)
     file = Path(settings.database_url.partition(":///")[2]).parent / "secret"
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text().strip()
-    with os.fdopen(handle, "w") as written:
-        secret = secrets.token_urlsafe(32)
+        if not file.exists():
+            _keep(file, secrets.token_urlsafe(SECRET_BYTES))
+        kept = file.read_text().strip()
+    except OSError as error:
+        raise BadSettings(f"SECRET is not set, and {file} can't be kept instead: {error.strerror}") from None
+    if len(kept) < SECRET_BYTES:
+        raise BadSettings(f"{file} holds no secret: remove it to have one made, or set SECRET")
+    return kept
+
+
+def _keep(file: Path, secret: str) -> None:
+    """Writes a file for its owner's eyes only; it is there whole or not at all, and the first of several stays."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
         written.write(secret)
-    return secret
+    with suppress(FileExistsError):
+        os.link(draft, file)
+    draft.unlink()

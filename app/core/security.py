@@ -20,7 +20,7 @@ with warnings.catch_warnings():
 
     _hasher: Any = argon2
     _ARGON2 = _hasher.using(type="ID", memory_cost=65536, time_cost=3, parallelism=4)
-    _ARGON2.hash("")  # chooses the backend here, where its warnings are expected
+    _hasher.set_backend("argon2_cffi")  # here, where its warnings are expected
 
 ISSUER = "directus"
 ALGORITHM = "HS256"
@@ -46,9 +46,12 @@ def hash_password(password: str) -> str:
 
 def verify_password(password: str, hashed: str) -> bool:
     """Whether a password is the one behind a hash; never for one that is too long, or a hash that isn't argon2's."""
-    if not 1 <= len(password) <= LONGEST_PASSWORD or not _ARGON2.identify(hashed):
+    if not 1 <= len(password) <= LONGEST_PASSWORD:
         return False
-    return bool(_ARGON2.verify(password, hashed))
+    try:
+        return bool(_ARGON2.verify(password, hashed))
+    except ValueError:
+        return False
 
 
 def sign_access_token(
@@ -72,14 +75,13 @@ def sign_access_token(
 
 
 def is_signed(token: str) -> bool:
-    """Whether a token is a signed one, ours or not; anything else is taken for a static token."""
+    """Whether a token says it is a signed one of ours; as with Directus, anything else is taken for a static token."""
     if token.count(".") != 2:  # header.claims.signature
         return False
     try:
-        header = jwt.get_unverified_header(token)
-    except JWTError:
+        return bool(jwt.get_unverified_claims(token).get("iss") == ISSUER)
+    except (JWTError, RecursionError):  # json nested so deeply that it can't be read
         return False
-    return "alg" in header
 
 
 def read_access_token(token: str, secret: str) -> AccessClaims:

@@ -1,6 +1,7 @@
 """Directus' spellings of plain values: dates, durations, sizes."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", re.IGNORECASE | re.ASCII)
@@ -10,23 +11,26 @@ _BYTES = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s?(?:Z|[+-]\d\d(?::?\d\d)?)?)?", re.IGNORECASE | re.ASCII
 )
+_ZONE_APART = re.compile(r" ([Z+-])")
 _UTC_ENDINGS = ("Z", "+00:00")
 
 
 def parse_duration(text: str) -> timedelta:
     """`15m`, `7d`, `10s`, or milliseconds without a unit; ValueError for anything else."""
     found = _DURATION.fullmatch(text)
-    if not found:
-        raise ValueError(f'"{text}" is not a duration such as 15m, 7d or 10s')
-    return timedelta(seconds=float(found[1]) * _UNITS[(found[2] or "ms").lower()])
+    if found:
+        with suppress(OverflowError):
+            return timedelta(seconds=float(found[1]) * _UNITS[(found[2] or "ms").lower()])
+    raise ValueError(f'"{text}" is not a duration such as 15m, 7d or 10s')
 
 
 def parse_size(text: str) -> int:
     """`1mb`, `500kb`, or bytes without a unit; ValueError for anything else."""
     found = _SIZE.fullmatch(text)
-    if not found:
-        raise ValueError(f'"{text}" is not a size such as 1mb or 500kb')
-    return int(float(found[1]) * _BYTES[(found[2] or "b").lower()])
+    if found:
+        with suppress(OverflowError):
+            return int(float(found[1]) * _BYTES[(found[2] or "b").lower()])
+    raise ValueError(f'"{text}" is not a size such as 1mb or 500kb')
 
 
 def parse_date(text: str) -> datetime:
@@ -34,20 +38,26 @@ def parse_date(text: str) -> datetime:
 
     ValueError for anything else, and for dates no calendar has.
     """
-    if not _DATE.fullmatch(text):
-        raise ValueError(f'"{text}" is not a date such as 2024-01-15T10:30:45Z')
-    moment = datetime.fromisoformat(text.upper().replace(" +", "+").replace(" Z", "Z"))
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if _DATE.fullmatch(text):
+        with suppress(OverflowError):  # a zone may push the first and the last day out of the calendar
+            return _in_utc(datetime.fromisoformat(_ZONE_APART.sub(r"\1", text.upper())))
+    raise ValueError(f'"{text}" is not a date such as 2024-01-15T10:30:45Z')
 
 
 def wire_date(moment: str | datetime) -> str:
-    """A moment, or a database's ISO spelling of one, as `2024-01-15T10:30:45.000Z`; finer than that is cut."""
+    """A moment, or a database's ISO spelling of one, as `2024-01-15T10:30:45.000Z`; finer than that is cut.
+
+    Without a zone it is UTC, as everything is that the databases keep.
+    """
     if isinstance(moment, str):
         if moment.endswith(_UTC_ENDINGS) and len(moment) >= 20:
-            return f"{moment[:19]}.{_milliseconds(moment)}Z"
+            return f"{moment[:10]}T{moment[11:19]}.{_milliseconds(moment)}Z"
         moment = datetime.fromisoformat(moment)
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+    return _in_utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _milliseconds(moment: str) -> str:

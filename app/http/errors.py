@@ -1,6 +1,8 @@
 """How an error is spelled over HTTP."""
 
 import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import MethodNotAllowed, RollcallError, ServiceUnavailable
@@ -17,3 +19,9 @@ def error_response(error: RollcallError) -> Response:
         headers["Retry-After"] = RETRY_AFTER
     body = orjson.dumps({"errors": [error.as_dict()]})
     return Response(body, error.status, headers, "application/json; charset=utf-8")
+
+
+async def wrong_method(request: Request, refusal: Exception) -> Response:
+    """What the router says to a method that a route doesn't know, in our spelling."""
+    allowed = refusal.headers or {} if isinstance(refusal, HTTPException) else {}
+    return error_response(MethodNotAllowed(request.method, sorted(allowed.get("Allow", "").split(", "))))

@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from app.core.addresses import Trust, client_address
 from app.core.caller import Caller
-from app.core.errors import InvalidPayload
+from app.core.errors import InvalidCredentials, InvalidPayload
 from app.core.security import is_signed, read_access_token
 
 BEARER = "bearer "
@@ -17,15 +17,19 @@ BEARER = "bearer "
 def claimed_caller(scope: Scope, *, secret: str, cookie: str, trust: Trust) -> Caller:
     """The claim of an HTTP request: `Authorization: Bearer`, `?access_token=`, or the session cookie, in this order.
 
-    Raises InvalidPayload where header and query both carry a token (RFC 6750), and what `read_access_token` raises.
-    Other schemes than Bearer, and empty tokens, claim nothing, as with Directus.
+    Raises InvalidPayload where more than one token is carried by headers and query (RFC 6750), InvalidCredentials for
+    one that no database can hold, and what `read_access_token` raises. Other schemes than Bearer, and empty tokens,
+    claim nothing, as with Directus.
     """
     headers = Headers(scope=scope)
     peer = scope["client"][0] if scope.get("client") else None
-    ip = client_address(peer, headers.get("x-forwarded-for"), trust)
+    # Some proxies add a header of their own to a client's: all of them are one list, the last is the nearest.
+    ip = client_address(peer, ",".join(headers.getlist("x-forwarded-for")), trust)
     token = _token(scope, headers, cookie)
     if not token:
         return Caller(ip=ip)
+    if "\0" in token:
+        raise InvalidCredentials
     if not is_signed(token):
         return Caller(token=token, ip=ip)
     claims = read_access_token(token, secret)
@@ -33,9 +37,11 @@ def claimed_caller(scope: Scope, *, secret: str, cookie: str, trust: Trust) -> C
 
 
 def _token(scope: Scope, headers: Headers, cookie: str) -> str | None:
-    authorization = headers.get("authorization", "")
-    bearer = authorization[len(BEARER) :].strip() if authorization.lower().startswith(BEARER) else None
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("access_token", [None])[-1]
-    if bearer and query:
+    given = [
+        line[len(BEARER) :].strip() for line in headers.getlist("authorization") if line.lower().startswith(BEARER)
+    ]
+    given += parse_qs(scope.get("query_string", b"").decode("latin-1")).get("access_token", [])
+    tokens = list(filter(None, given))
+    if len(tokens) > 1:
         raise InvalidPayload("The request uses more than one method for including an access token")
-    return bearer or query or cookie_parser(headers.get("cookie", "")).get(cookie)
+    return tokens[0] if tokens else cookie_parser(headers.get("cookie", "")).get(cookie)

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload, RollcallError
@@ -120,6 +121,8 @@ class Errors:
 
         try:
             await self.app(scope, receive, answer)
+        except ClientDisconnect:
+            return
         except RollcallError as error:
             if started or scope["type"] != "http":
                 raise

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from app.core.errors import RouteNotFound
 
@@ -13,5 +14,8 @@ async def ping(_: Request) -> PlainTextResponse:
 
 
 async def nobody_home(scope: Scope, receive: Receive, send: Send) -> None:
-    """Every path that leads nowhere; raises RouteNotFound."""
+    """Every path that leads nowhere; raises RouteNotFound. Nowhere is anything told over a websocket."""
+    if scope["type"] == "websocket":
+        await WebSocketClose()(scope, receive, send)
+        return
     raise RouteNotFound(scope["path"])

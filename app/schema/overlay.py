@@ -51,8 +51,8 @@ def overlay(full: GraphQLSchema, shown: Shown, *, introspection: bool = True) ->
 class Overlay:
     """The part of the full schema that callers with one fingerprint see."""
 
-    def __init__(self, full: GraphQLSchema, shown: Shown, *, introspection: bool) -> None:
-        self._full = full
+    def __init__(self, full: GraphQLSchema, shown: Shown, *, introspection: bool, keys: bool = True) -> None:
+        self._full, self._keys = full, keys
         self._shown: Mapping[Collection, frozenset[Field]] = dict(shown)
         self.introspection = introspection
         self._made: dict[str, GraphQLNamedType] = {}
@@ -73,8 +73,13 @@ class Overlay:
         return bool(there) and (not back or any(other.name in back for other in there))
 
     @cached_property
+    def printed(self) -> GraphQLSchema:
+        """The filtered schema as the caller introspects it: without the inner spelling of a relation's key."""
+        return Overlay(self._full, frozenset(self._shown.items()), introspection=self.introspection, keys=False).schema
+
+    @cached_property
     def schema(self) -> GraphQLSchema:
-        """The filtered schema: what the caller introspects, and what words its mistakes."""
+        """The filtered schema: what words the caller's mistakes."""
         query = self._full.query_type
         if query is None:
             raise TypeError("the schema has no Query")
@@ -172,7 +177,7 @@ class Overlay:
     def _input_fields(self, type_: GraphQLInputObjectType) -> dict[str, GraphQLInputField]:
         kept = {}
         for name, field in type_.fields.items():
-            if f"{type_.name}.{name}" not in self._coordinates or name == OWN_KEY:
+            if f"{type_.name}.{name}" not in self._coordinates and not (name == OWN_KEY and self._keys):
                 continue
             hidden = self._hidden_relation(type_.name, name)
             of = self._full.type_map[operators_of(hidden.kind)] if hidden else self._type(field.type)

@@ -112,7 +112,7 @@ class Admission(SchemaExtension):
         own = compile_operation(self._overlay.schema, self._document, context.operation_name)
         return await await_maybe(
             execute(
-                self._overlay.schema,
+                self._overlay.printed,
                 own.document,
                 variable_values=context.variables,
                 operation_name=context.operation_name,
@@ -163,4 +163,4 @@ schema = build_schema()
 
 def printed_schema() -> str:
     """The SDL as a caller sees it who may read everything."""
-    return print_schema(overlay(schema.graphql, EVERYTHING_SHOWN).schema) + "\n"
+    return print_schema(overlay(schema.graphql, EVERYTHING_SHOWN).printed) + "\n"

@@ -111,7 +111,7 @@ def holding(asker):
 @st.composite
 def permission(draw, number, name, policy):
     known = USER_FIELDS if name == "users" else ROLE_FIELDS
-    missing = draw(st.sets(st.sampled_from(known), max_size=2))
+    missing = draw(st.sets(st.sampled_from([*known, "users", "role"]), max_size=2))
     rule = draw(st.one_of(st.just({}), filters(name, 0), filters(name, 0), filters(name, 1)))
     return {
         "id": number,

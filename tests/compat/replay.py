@@ -1,0 +1,114 @@
+"""Replays the recordings of a real Directus against a fresh server: `python -m tests.compat.replay sqlite`.
+
+Says how many answers of each group are as recorded, or intended, and fails under the floor that floor.json records.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from uuid import uuid4
+
+from tests.conftest import SHARED, admin_url, create_database, run_on_server
+
+HERE = Path(__file__).parent
+FLOOR = json.loads((HERE / "floor.json").read_text())
+ROLLCALL = [sys.executable, "-c", "from app.cli import main; main()"]
+GOOD = {"same", "wording", "intended"}
+
+
+def environment(url: str, port: int) -> dict[str, str]:
+    """The settings that the recorded server had."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(HERE.parents[1]),
+        "SECRET": "oracle-secret-oracle-secret-oracle-secret",
+        "ADMIN_EMAIL": "admin@example.com",
+        "ADMIN_PASSWORD": "d1r3ctu5",
+        "ADMIN_TOKEN": "admin-static-token-0000000000000000",
+        "PUBLIC_URL": "http://127.0.0.1:8055",
+        "PORT": str(port),
+        "IP_TRUST_PROXY": "true",
+        "LOG_LEVEL": "warn",
+        "DATABASE_URL": url,
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def replay(url: str, folder: str, groups: str, show: int) -> Counter[str]:
+    """The number of good answers by group, on the database at `url`."""
+    port = free_port()
+    env = environment(url, port)
+    for arguments in (["bootstrap"], ["import", str(SHARED / "oracle/fixture.json")]):
+        subprocess.run([*ROLLCALL, *arguments], env=env, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([*ROLLCALL, "serve"], env=env, cwd=folder)
+    try:
+        wait_for(port)
+        out = Path(folder, "verdicts.jsonl")
+        command = [sys.executable, str(SHARED / "oracle/replay.py"), "--base-url", f"http://127.0.0.1:{port}"]
+        command += ["--skip-setup", "--only", groups, "--deviations", str(HERE / "deviations.json")]
+        command += ["--show", str(show), "--json", str(out), str(SHARED / "oracle/cases.jsonl")]
+        subprocess.run(command, check=False)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        if server.wait(20) not in (0, -signal.SIGTERM):
+            sys.exit("the server did not stop as it should")
+    verdicts = [json.loads(line) for line in out.read_text().splitlines()]
+    return Counter(verdict["case"].partition("/")[0] for verdict in verdicts if verdict["verdict"] in GOOD)
+
+
+def wait_for(port: int) -> None:
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/server/ping", timeout=1)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    sys.exit("the server did not come up")
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("database", choices=["sqlite", "postgresql"])
+    ask.add_argument("--only", default=",".join(FLOOR["groups"]), help="groups, divided by commas")
+    ask.add_argument("--show", type=int, default=60, help="differences to print for each group")
+    asked = ask.parse_args()
+    if not SHARED.exists():
+        sys.exit("The recordings of a real Directus are not beside this checkout: nothing was replayed.")
+    print(f"Replay on {asked.database}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if asked.database == "sqlite":
+            good = replay(f"sqlite:///{folder}/rollcall.db", folder, asked.only, asked.show)
+        else:
+            name = f"rollcall_replay_{uuid4().hex[:8]}"
+            asyncio.run(create_database(name))
+            try:
+                good = replay(admin_url(name), folder, asked.only, asked.show)
+            finally:
+                asyncio.run(run_on_server(f"DROP DATABASE {name} WITH (FORCE)"))
+    fallen = {
+        group: f"{good[group]}, once {least}"
+        for group, least in FLOOR[asked.database].items()
+        if group in asked.only.split(",") and good[group] < least
+    }
+    if fallen:
+        sys.exit(f"Fewer answers are as recorded than there were: {fallen}")
+
+
+if __name__ == "__main__":
+    main()

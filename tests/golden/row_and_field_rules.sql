@@ -1,0 +1,6 @@
+SELECT rollcall_version.token, directus_users_1.id, directus_users_1.status, directus_users_1.role, true AS anon_1, CAST((SELECT coalesce(json_agg(json_build_array(anon_3.c0, anon_3.c1, anon_3.c2, anon_3.c3) ORDER BY anon_3.n), '[]'::json) AS json_rows_1 
+FROM (SELECT directus_users_2.first_name AS c0, CASE WHEN (directus_users_2.status = %(param_1)s::VARCHAR) THEN directus_users_2.email END AS c1, CASE WHEN (directus_users_2.status = %(param_2)s::VARCHAR) THEN directus_users_2.status END AS c2, CASE WHEN (directus_users_2.status = %(param_3)s::VARCHAR) THEN directus_users_2.title END AS c3, row_number() OVER (ORDER BY (CASE WHEN (directus_users_2.status = %(param_4)s::VARCHAR) THEN directus_users_2.email END COLLATE "C") ASC NULLS LAST, directus_users_2.id ASC NULLS LAST) AS n 
+FROM directus_users AS directus_users_2 
+WHERE CASE WHEN (directus_users_2.status = %(param_5)s::VARCHAR) THEN directus_users_2.status END = %(param_6)s::VARCHAR ORDER BY (CASE WHEN (directus_users_2.status = %(param_4)s::VARCHAR) THEN directus_users_2.email END COLLATE "C") ASC NULLS LAST, directus_users_2.id ASC NULLS LAST 
+ LIMIT %(param_7)s::INTEGER) AS anon_3) AS TEXT) AS anon_2 
+FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = %(param_8)s::VARCHAR

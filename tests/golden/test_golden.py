@@ -1,0 +1,49 @@
+"""Golden triples: a query, its answer on both databases, and the SQL it became; `make golden` writes them anew.
+
+The first line of a query says who asks and how many statements that takes: one for each root field.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects import postgresql
+
+from tests.world import caller
+
+HERE = Path(__file__).parent
+HEADER = re.compile(r"# (\w+), (\d+) statements?\n")
+QUERIES = sorted(path.stem for path in HERE.glob("*.graphql"))
+
+
+def recorded(system, into):
+    fetch = system.database.reader.fetch
+
+    async def listen(statement):
+        into.append(statement)
+        return await fetch(statement)
+
+    return listen
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_the_answer_and_the_statements_are_the_golden_ones(world, name, request, monkeypatch):
+    query = (HERE / f"{name}.graphql").read_text()
+    who, count = HEADER.findall(query)[0]
+    asking = caller(None if who == "public" else who)
+    await world.services.book.reload(asking)
+    statements: list[Any] = []
+    monkeypatch.setattr(world.database.reader, "fetch", recorded(world, statements))
+
+    result = await world.execute(query, caller=asking)
+    told = json.dumps({"data": result.data, "errors": [e.message for e in result.errors or []]}, indent=2) + "\n"
+    sql = "\n;\n\n".join(str(s.compile(dialect=postgresql.dialect())) for s in statements) + "\n"
+    if request.config.getoption("--write-golden"):
+        (HERE / f"{name}.json").write_text(told)
+        (HERE / f"{name}.sql").write_text(sql)
+
+    assert len(statements) == int(count)
+    assert told == (HERE / f"{name}.json").read_text()
+    assert sql == (HERE / f"{name}.sql").read_text()

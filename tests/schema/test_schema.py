@@ -1,0 +1,242 @@
+"""The schema: printed as recorded, and for each caller only its own part of it."""
+
+from pathlib import Path
+
+import pytest
+from graphql import GraphQLSchema, build_schema, is_input_object_type, is_object_type
+
+from app.core.caller import Caller
+from app.core.errors import GraphQLValidation
+from app.query.collection import COLLECTIONS
+from app.schema.overlay import overlay, shown_to
+from app.schema.schema import printed_schema, schema
+from tests.world import caller
+
+ROOT = Path(__file__).parents[2]
+INTROSPECTION = "{ __schema { queryType { fields { name } } types { name } } }"
+
+
+def test_schema_graphql_is_the_schema_that_is_served():
+    assert (ROOT / "schema.graphql").read_text() == printed_schema(), "run `make schema`, and look at what changed"
+
+
+def members(sdl: GraphQLSchema, name: str) -> dict[str, str]:
+    type_ = sdl.type_map[name]
+    assert is_object_type(type_) or is_input_object_type(type_)
+    return {field: str(of.type) for field, of in type_.fields.items()}
+
+
+def test_every_type_is_printed_as_a_real_directus_prints_it(shared):
+    ours, theirs = (
+        build_schema(printed_schema()),
+        build_schema((shared / "oracle/sdl/system.admin.graphql").read_text()),
+    )
+    types = [name for name, of in ours.type_map.items() if hasattr(of, "fields") and not name.startswith("__")]
+    # directus_versions isn't served, so that a revision's version is its key.
+    left_out = {"directus_revisions", "directus_revisions_filter", "directus_revisions_quantifier_filter", "Query"}
+    different = {name for name in types if name not in left_out and members(ours, name) != members(theirs, name)}
+
+    assert different == set()
+    assert members(ours, "Query").items() <= members(theirs, "Query").items()
+
+
+ACTORS = ["editor", "limited", "own", "multi", "rules", "roleadmin", "app", "norole", "public"]
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+async def test_each_caller_sees_what_a_real_directus_shows_it(fixture_world, shared, actor):
+    theirs = build_schema((shared / f"oracle/sdl/system.{actor}.graphql").read_text())
+    who = Caller(ip="127.0.0.1") if actor == "public" else Caller(token=f"token-{actor}-aaaaaaaaaaaaaaaaaaaa")
+    access = await fixture_world.directory(who).access()
+    ours = overlay(schema.graphql, shown_to(access)).printed
+    assert ours.query_type is not None
+
+    for collection in COLLECTIONS.values():
+        if collection.short in ("users", "roles", "policies", "access"):
+            for name in (collection.name, f"{collection.name}_filter"):
+                assert (name in ours.type_map) == (name in theirs.type_map), name
+                if name in ours.type_map:
+                    assert members(ours, name) == members(theirs, name), name
+    assert ours.query_type.fields.keys() <= theirs.type_map["Query"].fields.keys()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+async def fixture_world(shared, tmp_path):
+    import json
+
+    from app.flows.bootstrap import bootstrap
+    from app.testing import open_system
+    from tests.conftest import make_settings
+
+    settings = make_settings(f"sqlite:///{tmp_path / 'fixture.db'}")
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        await system.load(json.loads((shared / "oracle/fixture.json").read_text()))
+        yield system
+
+
+async def test_introspection_shows_a_caller_its_own_part(world):
+    vi = (await world.execute(INTROSPECTION, caller=caller("vi"))).data["__schema"]
+    nobody = (await world.execute(INTROSPECTION, caller=caller("kit"))).data["__schema"]
+
+    assert {"name": "users"} in vi["queryType"]["fields"]
+    assert {"name": "directus_users_filter"} in vi["types"]
+    assert not any("roles" in type_["name"] for type_ in vi["types"])
+    assert {"name": "_empty"} in nobody["queryType"]["fields"]
+    assert not any("directus_" in type_["name"] for type_ in nobody["types"])
+
+
+SPYING = [
+    "{ users { emial } }",
+    "{ users { tokn } }",
+    "{ polcies { id } }",
+    "{ users(filter: { emal: { _eq: 1 } }) { id } }",
+    "{ ... on directus_policies { id } }",
+    "query($f: directus_policies_filter) { users { id } }",
+]
+
+
+@pytest.mark.parametrize("query", SPYING)
+async def test_a_suggestion_never_names_what_the_caller_may_not_see(world, query):
+    result = await world.execute(query, caller=caller("vi"))
+    words = " ".join(error.message for error in result.errors)
+
+    assert result.data is None
+    for hidden in ("'email'", "'tfa_secret'", "'policies'", "policies_by_id"):
+        assert hidden not in words
+
+
+@pytest.mark.parametrize("field", ["email", "no_such_field"])
+async def test_what_may_not_be_seen_answers_as_what_does_not_exist(world, field):
+    asked = await world.execute(f"{{ users {{ {field} }} }}", caller=caller("vi"))
+    filtered = await world.execute(
+        "query($f: directus_users_filter) { users(filter: $f) { id } }", {"f": {field: {"_eq": "x"}}}, caller("vi")
+    )
+
+    assert asked.errors[0].message == f"Cannot query field '{field}' on type 'directus_users'."
+    assert f"'directus_users_filter' not to include unknown field '{field}', found" in filtered.errors[0].message
+
+
+DOCUMENTS = [
+    "{ users { id first_name title } }",
+    "{ users { id email } }",
+    "{ users { role } }",
+    "{ users { role { name } } }",
+    "{ users(filter: { role: { _null: true } }) { id } }",
+    "{ users(filter: { role: { name: { _eq: 1 } } }) { id } }",
+    "{ roles { id users { id } parent } }",
+    "{ roles { parent { id } children { id } } }",
+    "{ roles_me { id } users_me { id } }",
+    "{ access { id } }",
+    "{ _empty server_ping }",
+    "query($f: directus_roles_filter) { roles(filter: $f) { id } }",
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("who", ["ada", "ed", "vi", "sam", "ann", "nora", None])
+async def test_the_set_check_and_the_filtered_schema_agree(world, who, document):
+    """Nothing is let in that the caller's own schema would refuse, and nothing refused that it would let in."""
+    from app.schema.operation import compile_operation, read_document
+
+    access = await world.directory(caller(who)).access()
+    own = overlay(schema.graphql, shown_to(access))
+    parsed = read_document(document, 5000)
+    full = compile_operation(schema.graphql, parsed, None)
+
+    admitted = not full.errors and own.admits(full.coordinates)
+    assert admitted == (not compile_operation(own.schema, parsed, None).errors)
+
+
+RELATIONS = [
+    ('{ users(filter: { role: { _eq: "%s" } }, sort: ["id"]) { first_name role } }', None),
+    (
+        'query($o: id_filter_operators) { users(filter: { role: $o }, sort: ["id"]) { first_name role } }',
+        {"o": {"_eq": "%s"}},
+    ),
+    (
+        'query($f: directus_users_filter) { users(filter: $f, sort: ["id"]) { first_name role } }',
+        {"f": {"_and": [{"role": {"_eq": "%s"}}]}},
+    ),
+    ('{ users(filter: { role: { id: { _eq: "%s" } } }, sort: ["id"]) { first_name role } }', None),
+]
+
+
+@pytest.mark.parametrize(("query", "variables"), RELATIONS)
+async def test_a_relation_can_be_asked_for_and_filtered_by_its_key(world, query, variables):
+    import json
+
+    from tests.world import uid
+
+    key = uid("role-Editor")
+    given = json.loads(json.dumps(variables).replace("%s", key))
+    result = await world.execute(query.replace("%s", key), given, caller("ed"))
+
+    assert {row["first_name"] for row in result.data["users"]} == {"Ed", "Ida"}
+    assert {row["role"] for row in result.data["users"]} == {key}
+
+
+async def test_the_inner_spelling_of_a_key_can_not_be_written_by_a_client(world):
+    literal = await world.execute("{ users(filter: { role: { _key: { _null: true } } }) { id } }", caller=caller("ada"))
+    variable = await world.execute(
+        "query($f: directus_users_filter) { users(filter: $f) { id } }",
+        {"f": {"role": {"_key": {"_null": True}}}},
+        caller("ada"),
+    )
+    alias = await world.execute("{ users { __key: id } }", caller=caller("ada"))
+
+    assert literal.data is variable.data is alias.data is None
+
+
+NESTED = "fragment F0 on directus_roles { id }" + "".join(
+    f" fragment F{n} on directus_roles {{ a: parent {{ ...F{n - 1} }} b: parent {{ ...F{n - 1} }} }}"
+    for n in range(1, 40)
+)
+BOMBS = {
+    "fragments that double at every level": "{ roles { ...F39 } } " + NESTED,
+    "a fragment that spreads itself": "{ users { ...A } } fragment A on directus_users { role { users { ...A } } }",
+    "fragments that spread each other": (
+        "{ users { ...A } } fragment A on directus_users { ...B } fragment B on directus_users { ...A }"
+    ),
+    "thousands of aliases": "{" + " ".join(f"a{n}: users_me {{ id }}" for n in range(1200)) + "}",
+    "too many tokens": "{" + " ".join(f"a{n}: server_ping" for n in range(2000)) + "}",
+    "comments without end": "{ server_ping }" + "\n#x" * 6000,
+    "a selection as deep as the parser goes": "{ users " + "{ role { users " * 300 + "{ id }" + "} }" * 300 + "}",
+    "many lists with other limits": "{ roles {"
+    + " ".join(f"u{n}: users(limit: {n + 1}) {{ id }}" for n in range(400))
+    + "} }",
+    "introspection that turns in circles": "{ __schema { types "
+    + "{ fields { type " * 12
+    + "{ name }"
+    + "} }" * 12
+    + "} }",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_a_document_made_to_be_heavy_is_answered_within_bounded_time(world, bomb):
+    import asyncio
+
+    asked = world.database.reader.statements
+    result = await asyncio.wait_for(world.execute(BOMBS[bomb], caller=caller("ada")), 15)
+
+    assert result.data is None or bomb in ("thousands of aliases", "many lists with other limits"), bomb
+    assert world.database.reader.statements - asked <= 3
+
+
+async def test_the_same_question_under_a_thousand_aliases_is_one_statement(world):
+    await world.directory(caller("ada")).access()
+    asked = world.database.reader.statements
+    result = await world.execute(
+        "{" + " ".join(f"a{n}: users_me {{ id }}" for n in range(800)) + "}", caller=caller("ada")
+    )
+
+    assert len(result.data) == 800
+    assert world.database.reader.statements - asked == 1
+
+
+async def test_a_limit_says_its_value(world):
+    result = await world.execute("{" + " ".join(f"a{n}: server_ping" for n in range(2000)) + "}", caller=caller("ada"))
+
+    assert isinstance(result.errors[0].original_error, GraphQLValidation)
+    assert "5000" in str(result.errors[0].original_error.details)
