@@ -33,8 +33,8 @@ class System:
         self.services = Services.over(database, settings, clock)
 
     async def load(self, rows: Mapping[str, Any]) -> None:
-        """Adds rows, `{table: [row, …]}`; into a system that holds only bootstrap's they come instead of those."""
-        await import_rows(self.database, rows)
+        """Adds rows, `{table: [row, …]}`; those whose key is known are updated."""
+        await import_rows(self.database, rows, replace=False)
 
     async def speak_as(self, email: str) -> Directory:
         """The directory as the user with this address sees it; LookupError where there is none."""

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from app.core.config import Settings
 from app.flows.bootstrap import bootstrap
+from app.flows.transfer import import_rows
 from app.testing import System, open_system
 from tests.world import WORLD
 
@@ -108,7 +109,7 @@ async def templates(tmp_path_factory) -> AsyncIterator[dict[str, str]]:
         settings = make_settings(url)
         async with open_system(settings) as system:
             await bootstrap(system.database, settings)
-            await system.load(WORLD)
+            await import_rows(system.database, WORLD)
     yield {"sqlite": str(file), "postgresql": name}
     if POSTGRESQL:
         await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,5 +1,6 @@
 """Passwords and signed tokens, in the forms Directus writes and reads."""
 
+import re
 import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ ISSUER = "directus"
 ALGORITHM = "HS256"
 LONGEST_PASSWORD = 1024
 LONGEST_TOKEN = 8192
+_THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def read_access_token(token: str, secret: str) -> AccessClaims:
     Raises TokenExpired, InvalidCredentials for a token that somebody else issued, InvalidToken for everything else
     that isn't right: another algorithm than HS256, no expiry, a wrong signature, a time to come, no user.
     """
-    if len(token) > LONGEST_TOKEN:
+    # The library reads over characters that base64 doesn't know: one token would have many spellings.
+    if len(token) > LONGEST_TOKEN or not _THREE_PARTS.fullmatch(token):
         raise InvalidToken
     try:
         header = jwt.get_unverified_header(token)

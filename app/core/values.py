@@ -39,7 +39,7 @@ def parse_date(text: str) -> datetime:
     ValueError for anything else, and for dates no calendar has.
     """
     if _DATE.fullmatch(text):
-        with suppress(OverflowError):  # a zone may push the first and the last day out of the calendar
+        with suppress(ValueError, OverflowError):  # a zone may push the calendar's ends beyond it
             return _in_utc(datetime.fromisoformat(_ZONE_APART.sub(r"\1", text.upper())))
     raise ValueError(f'"{text}" is not a date such as 2024-01-15T10:30:45Z')
 

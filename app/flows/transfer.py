@@ -42,12 +42,14 @@ async def import_file(database: Database, file: Path, progress: Progress | None 
     return await import_rows(database, _read(file), progress)
 
 
-async def import_rows(database: Database, given: Mapping[str, Any], progress: Progress | None = None) -> dict[str, int]:
-    """The same for rows at hand: `{table: [row, …]}`, spelled as in a file."""
+async def import_rows(
+    database: Database, given: Mapping[str, Any], progress: Progress | None = None, *, replace: bool = True
+) -> dict[str, int]:
+    """The same for rows at hand, spelled as in a file; without `replace` bootstrap's own rows stay in any case."""
     rows = _checked(given)
 
     async def work(connection: AsyncConnection) -> dict[str, int]:
-        if await connection.run_sync(pristine):
+        if replace and await connection.run_sync(pristine):
             for table in reversed(DIRECTUS_TABLES):
                 await connection.execute(delete(table))
         for table in DIRECTUS_TABLES:

@@ -10,6 +10,7 @@ from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
@@ -66,14 +67,16 @@ class GraphQLEndpoint:
             trust=self._settings.ip_trust_proxy,
         )
         asked = await _asked(request)
-        allowed = (OperationType.QUERY,) if request.method == "GET" else (OperationType.QUERY, OperationType.MUTATION)
-        result = await schema.execute(
-            asked.query,
-            asked.variables,
-            context_value=Directory(caller, self._services),
-            operation_name=asked.operation,
-            allowed_operation_types=allowed,
-        )
+        try:
+            result = await schema.execute(
+                asked.query,
+                asked.variables,
+                context_value=Directory(caller, self._services),
+                operation_name=asked.operation,
+                allowed_operation_types=(OperationType.QUERY,) if request.method == "GET" else tuple(OperationType),
+            )
+        except InvalidOperationTypeError:
+            raise MethodNotAllowed(request.method, ("POST",)) from None
         return spell(result)
 
 

@@ -99,7 +99,10 @@ def _text_value(value: Any) -> str:
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
         raise ValueError("a text is needed here")
-    return str(value)
+    text = str(value)
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("a text can't hold U+0000 or half a surrogate pair")
+    return text
 
 
 def _boolean_value(value: Any) -> bool:

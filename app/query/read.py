@@ -6,6 +6,7 @@ from typing import Any
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field, target
 from app.query.filter import EVERYTHING, Filter, Function, UnknownField, depth, split_function
+from app.query.operators import coerce
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,14 @@ def parse_sort(collection: Collection, spelled: str) -> Sort:
     except UnknownField:
         raise UnknownField(here, names[-1], ".".join(step.name for step in path) or "root") from None
     return Sort(tuple(path), field_, function, descending)
+
+
+def parse_search(text: str | None) -> str | None:
+    """What to search for, None for nothing; InvalidQuery for characters that no text can hold."""
+    try:
+        return coerce("string", text) or None
+    except ValueError as problem:
+        raise InvalidQuery(str(problem)) from None
 
 
 def check_depth(read: Read, most: int) -> None:

@@ -10,7 +10,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field, target
 from app.query.filter import EVERYTHING, Function, conjunction, parse_filter
-from app.query.read import Constant, Functions, Leaf, Limits, Nested, Read, Selected, parse_sort
+from app.query.read import Constant, Functions, Leaf, Limits, Nested, Read, Selected, parse_search, parse_sort
 from app.schema.spelling import KEY_ALIAS
 
 Nodes = Iterable[FieldNode]
@@ -37,7 +37,7 @@ class Selection:
             tuple(self._selected(collection, nodes)),
             EVERYTHING if asked is None else conjunction((parse_filter(collection, asked),)),
             tuple(parse_sort(collection, key) for key in arguments.get("sort") or () if key),
-            arguments.get("search") or None,
+            parse_search(arguments.get("search")),
             limit,
             offset,
         )

@@ -73,11 +73,11 @@ def test_whatever_a_client_writes_in_front_the_proxys_word_stands(written, trust
 
 @given(ADDRESSES, st.text(max_size=60), st.sampled_from([True, 1, 5, INSIDE]))
 def test_a_client_has_an_address_or_none_never_garbage(peer, forwarded, trust):
-    assert ip_address(client_address(str(peer), forwarded, trust))
+    assert ip_address(client_address(str(peer), forwarded, trust) or "nobody")
 
 
 @pytest.mark.parametrize(
-    ("text", "trust"), [("false", False), (" True ", True), ("0", 0), ("2", 2), ("::1, 10.0.0.0/8", INSIDE[::-1])]
+    ("text", "trust"), [("false", False), (" True ", True), ("0", 0), ("2", 2), ("10.0.0.0/8, ::1", INSIDE)]
 )
 def test_trust_is_nobody_everybody_a_number_of_proxies_or_networks(text, trust):
     assert parse_trust(text) == trust

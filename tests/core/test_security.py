@@ -51,7 +51,7 @@ def forge(header=HEADER, secret=SECRET, without=(), **claims) -> str:
     return f"{signed}.{encode(hmac.new(secret.encode(), signed.encode(), digest).digest())}"
 
 
-def payload(token) -> dict:
+def payload(token):
     body = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
@@ -189,11 +189,10 @@ def test_any_other_token_is_a_static_one(token):
 def test_a_token_with_anything_changed_is_refused(text, part):
     parts = forge().split(".")
     changed = ".".join([*parts[:part], parts[part] + text, *parts[part + 1 :]])
-    if not text.strip("="):
-        return
 
-    with pytest.raises(RollcallError):
-        read_access_token(changed, SECRET)
+    if changed != forge():
+        with pytest.raises(RollcallError):
+            read_access_token(changed, SECRET)
 
 
 @given(st.text())

@@ -65,13 +65,14 @@ async def fixture_world(shared, tmp_path):
     import json
 
     from app.flows.bootstrap import bootstrap
+    from app.flows.transfer import import_rows
     from app.testing import open_system
     from tests.conftest import make_settings
 
     settings = make_settings(f"sqlite:///{tmp_path / 'fixture.db'}")
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        await system.load(json.loads((shared / "oracle/fixture.json").read_text()))
+        await import_rows(system.database, json.loads((shared / "oracle/fixture.json").read_text()))
         yield system
 
 

@@ -1,0 +1,155 @@
+"""Settings as they are given, refused and kept to themselves."""
+
+import stat
+import threading
+from datetime import timedelta
+
+import pytest
+
+from app.core.config import BadSettings, Settings, load_settings, signing_secret
+
+GIVEN = {  # name, how it is spelled, what it means
+    "ACCESS_TOKEN_TTL": ("7d", timedelta(days=7)),
+    "MAX_PAYLOAD_SIZE": ("500kb", 512_000),
+    "QUERY_LIMIT_MAX": ("-1", None),
+    "IP_TRUST_PROXY": ("2", 2),
+    "GRAPHQL_INTROSPECTION": ("false", False),
+    "LOG_STYLE": ("pretty", "pretty"),
+    "ADMIN_EMAIL": ("ada@example.com", "ada@example.com"),
+}
+BAD = {
+    "PORT": "many",
+    "ACCESS_TOKEN_TTL": "soon",
+    "MAX_PAYLOAD_SIZE": "lots",
+    "QUERY_LIMIT_MAX": "0",
+    "QUERY_LIMIT_DEFAULT": "x",
+    "IP_TRUST_PROXY": "maybe",
+    "LOG_LEVEL": "loud",
+    "GRAPHQL_INTROSPECTION": "perhaps",
+    "DB_POOL_SIZE": "0",
+    "DB_STATEMENT_TIMEOUT": "-1",
+}
+SECRETS = ("SECRET", "ADMIN_PASSWORD", "ADMIN_TOKEN")
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_setting_is_read_from_the_environment_under_its_name(name, monkeypatch):
+    spelled, meant = GIVEN[name]
+    monkeypatch.setenv(name, spelled)
+
+    assert getattr(load_settings(), name.lower()) == meant
+
+
+def test_a_setting_is_read_from_a_file_and_the_environment_comes_first(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("PORT=9000\nHOST=0.0.0.0\nSOMEBODY_ELSES=1\n")
+    monkeypatch.setenv("PORT", "9001")
+
+    assert (load_settings().port, load_settings().host) == (9001, "0.0.0.0")
+
+
+def test_an_empty_setting_is_no_setting(monkeypatch):
+    for name in ("SECRET", "SESSION_COOKIE_NAME", "DATABASE_URL"):
+        monkeypatch.setenv(name, "")
+
+    assert load_settings() == Settings(_env_file=None)
+    assert load_settings().secret is None
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_setting_is_refused_by_name_in_one_line(name, monkeypatch):
+    monkeypatch.setenv(name, BAD[name])
+
+    with pytest.raises(BadSettings) as refusal:
+        load_settings()
+
+    assert str(refusal.value).startswith(f"{name}: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_every_bad_setting_is_named_at_once(monkeypatch):
+    monkeypatch.setenv("PORT", "many")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+
+    with pytest.raises(BadSettings, match=r"PORT: .*; LOG_LEVEL: "):
+        load_settings()
+
+
+def test_no_secret_is_shown(monkeypatch):
+    for name in SECRETS:
+        monkeypatch.setenv(name, "s3cr3t")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t@127.0.0.1/rollcall")
+    shown = repr(load_settings()) + str(load_settings())
+    monkeypatch.setenv("PORT", "many")
+    with pytest.raises(BadSettings) as refusal:
+        load_settings()
+
+    assert "s3cr3t" not in shown + str(refusal.value)
+
+
+def test_every_setting_says_what_it_is_for():
+    silent = [name for name, field in Settings.model_fields.items() if not field.description]
+
+    assert silent == []
+
+
+def kept_in(folder, **changed):
+    return Settings(_env_file=None, database_url=f"sqlite+aiosqlite:///{folder}/rollcall.db", **changed)
+
+
+def test_the_given_secret_signs(tmp_path):
+    assert signing_secret(kept_in(tmp_path, secret="given")) == "given"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_one_sqlite_keeps_a_secret_that_only_its_owner_reads(tmp_path):
+    made = signing_secret(kept_in(tmp_path / "data"))
+
+    assert made == signing_secret(kept_in(tmp_path / "data")) == (tmp_path / "data" / "secret").read_text()
+    assert len(made) >= 32
+    assert stat.S_IMODE((tmp_path / "data" / "secret").stat().st_mode) == 0o600
+    assert [file.name for file in (tmp_path / "data").iterdir()] == ["secret"]
+
+
+def test_many_who_start_at_once_keep_one_secret(tmp_path):
+    found, start = [], threading.Barrier(8)
+
+    def open_one():
+        start.wait()
+        found.append(signing_secret(kept_in(tmp_path)))
+
+    threads = [threading.Thread(target=open_one) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 8
+    assert len(set(found)) == 1
+
+
+def test_a_file_without_a_secret_in_it_is_not_signed_with(tmp_path):
+    (tmp_path / "secret").write_text("\n")
+
+    with pytest.raises(BadSettings, match="holds no secret: remove it"):
+        signing_secret(kept_in(tmp_path))
+
+
+def test_a_secret_that_cant_be_kept_is_said_so(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(BadSettings, match=r"SECRET is not set, and .* can't be kept instead"):
+        signing_secret(kept_in(tmp_path / "file"))
+
+
+def test_without_one_postgresql_signs_with_a_new_secret_each_time():
+    settings = Settings(_env_file=None, database_url="postgresql://127.0.0.1/rollcall")
+
+    assert signing_secret(settings) != signing_secret(settings)

@@ -1,0 +1,76 @@
+"""What keeps the house in order: rules that no tool knows."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.core.config import Settings
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "app").rglob("*.py"))
+
+
+def calls(module: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Call):
+            function = node.func
+            names.add(function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", ""))
+    return names
+
+
+@pytest.mark.parametrize(("call", "home"), [("commit", "app/db/session.py"), ("ScopedRead", "app/policy/resolver.py")])
+def test_there_is_one_place_that_does_it(call, home):
+    assert [str(module.relative_to(ROOT)) for module in MODULES if call in calls(module)] == [home]
+
+
+def test_no_module_is_a_drawer():
+    assert not {"utils", "helpers", "common", "manager"} & {module.stem for module in MODULES}
+
+
+def test_every_module_says_who_lives_there():
+    silent = [
+        module
+        for module in MODULES
+        if module.name != "__init__.py" and not ast.get_docstring(ast.parse(module.read_text()))
+    ]
+
+    assert silent == []
+
+
+def test_readme_documents_every_setting_and_no_other():
+    table = (ROOT / "README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {name.upper() for name in Settings.model_fields}
+
+
+def test_the_snippet_of_the_readme_is_the_one_that_is_tested():
+    snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    body = [line.strip() for line in snippet.splitlines() if line.strip() and "pytest_plugins" not in line]
+    tested = (ROOT / "tests/test_readme.py").read_text()
+
+    assert [line for line in body if line not in tested] == []
+
+
+def test_nothing_names_a_machine_or_a_registry():
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    hosts = re.compile(
+        r"files\.pythonhosted|pypi\.org/|registry\.npmjs|deb\.debian\.org|(?<![.\w])/(?:work|root|home)/"
+    )
+    names = [name for name in listed.stdout.splitlines() if name != "tests/test_house.py"]
+    found = [
+        name for name in names if (ROOT / name).exists() and hosts.search((ROOT / name).read_text(errors="replace"))
+    ]
+
+    assert found == []
