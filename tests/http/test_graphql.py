@@ -65,8 +65,7 @@ async def test_a_query_can_come_by_get(client):
 async def test_a_signed_token_is_believed_the_user_and_nothing_else(client, world):
     secret = world.settings.secret.get_secret_value()
     ttl = world.settings.access_token_ttl
-    claims = {"role": uid("role-Administrator"), "admin_access": True}
-    token = sign_access_token(secret, uid("sam"), ttl=ttl, **claims)
+    token = sign_access_token(secret, uid("sam"), ttl=ttl, role=uid("role-Administrator"), admin_access=True)
     mine = await client.post(PATH, json={"query": "{ users(limit: -1) { first_name } }"}, headers=bearer(token))
     old = sign_access_token(secret, uid("sam"), ttl=ttl, now=utc_now() - 2 * ttl)
     expired = await client.post(PATH, json=ME, headers=bearer(old))
