@@ -21,7 +21,7 @@ from app.repositories.base import Services
 log = structlog.get_logger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> ASGIApp:
+def create_app(settings: Settings | None = None) -> Starlette:
     """The application for these settings, or for those of the environment; BadSettings where they can't be used."""
     settings = settings or load_settings()
     set_up_logs(settings.log_level, settings.log_style)
