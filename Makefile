@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-nightly check format schema golden
+.PHONY: help install run test test-nightly check format bench schema golden
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: install ## Lint, types, the direction of imports
 format: install ## Lay the code out as `make check` wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: install ## Compare with a bare handler in the same run, and print the ratios
+	$(BIN)/python -m tests.bench.run
 
 schema: install ## Write schema.graphql anew
 	$(BIN)/rollcall schema > schema.graphql

@@ -1,0 +1,64 @@
+"""The recorded answers to the public once it is granted something: by REST in the recording, here by a row."""
+
+import importlib.util
+import json
+
+import orjson
+import pytest
+
+from app.core.caller import Caller
+from app.core.errors import RollcallError
+from app.flows.bootstrap import bootstrap
+from app.flows.transfer import import_rows
+from app.http.graphql import spell
+from app.testing import open_system
+from tests.conftest import SHARED, make_settings
+
+RECORDED = SHARED / "oracle/cases.jsonl"
+CASES = [
+    case
+    for case in map(json.loads, RECORDED.read_text().splitlines() if RECORDED.exists() else [])
+    if case.get("group") == "gql.public" and case.get("path") == "/graphql/system"
+]
+GRANT = {
+    "id": 900,
+    "policy": "abf8a154-5b1c-4a46-ac9c-7300570f4f17",
+    "collection": "directus_users",
+    "action": "read",
+    "fields": "id,first_name",
+    "permissions": {"status": {"_eq": "active"}},
+}
+
+
+@pytest.fixture
+async def granted(shared, blank_url):
+    settings = make_settings(blank_url)
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        await import_rows(system.database, orjson.loads((shared / "oracle/fixture.json").read_bytes()))
+        await system.load({"directus_permissions": [GRANT]})
+        yield system
+
+
+async def test_what_the_public_is_granted_it_sees_and_so_do_those_without_a_role(granted, shared):
+    spec = importlib.util.spec_from_file_location("replay", shared / "oracle/replay.py")
+    assert spec is not None
+    assert spec.loader is not None
+    replay = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(replay)
+
+    verdicts = {case["name"]: replay.judge(case, *await ask(granted, case)) for case in CASES}
+
+    assert len(verdicts) == 8
+    assert {name for name, (verdict, _) in verdicts.items() if verdict == "differs"} == set()
+
+
+async def ask(system, case):
+    token = case["headers"].get("authorization", "").removeprefix("Bearer ") or None
+    result = await system.execute(
+        case["body"]["query"], case["body"].get("variables"), Caller(token=token, ip="127.0.0.1")
+    )
+    try:
+        return 200, orjson.loads(spell(result).body)
+    except RollcallError as error:
+        return error.status, {"errors": [error.as_dict()]}
