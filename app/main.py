@@ -67,4 +67,4 @@ class Opened:
 
 def _warn(settings: Settings) -> None:
     if settings.secret is None and not settings.database_url.startswith("sqlite"):
-        log.warning("no_secret", hint="SECRET is not set: access tokens end with this process")
+        log.warning("no_secret", hint="SECRET is not set, data/secret is used: other nodes need the same")

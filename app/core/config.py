@@ -49,8 +49,8 @@ class Settings(BaseSettings):
     )
     secret: SecretStr | None = Field(
         None,
-        description="Signs access tokens; Directus' own, to share them. Unset: kept in a file beside SQLite's, "
-        "or made up at every start on PostgreSQL",
+        description="Signs access tokens; Directus' own, to share them. Unset: one is made and kept in a file "
+        "`secret`, beside SQLite's or in `data`",
     )
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8055, ge=0, le=65535, description="The port to listen on")
@@ -96,16 +96,15 @@ def load_settings() -> Settings:
 
 
 def signing_secret(settings: Settings) -> str:
-    """The secret that signs tokens: SECRET, or the one kept in `secret` beside an SQLite database, made when missing.
+    """The secret that signs tokens: SECRET, or one kept in a file, made when missing.
 
-    On PostgreSQL without SECRET it is a new one for each process: its tokens end with it. Raises BadSettings for a
-    file that can't be kept or holds no secret.
+    The file is `secret` beside an SQLite database, else `data/secret`. Raises BadSettings where it can't be kept or
+    holds no secret.
     """
     if settings.secret is not None:
         return settings.secret.get_secret_value()
-    if not settings.database_url.startswith("sqlite"):
-        return secrets.token_urlsafe(SECRET_BYTES)
-    file = Path(settings.database_url.partition(":///")[2]).parent / "secret"
+    sqlite = settings.database_url.startswith("sqlite")
+    file = (Path(settings.database_url.partition(":///")[2]).parent if sqlite else Path("data")) / "secret"
     try:
         if not file.exists():
             _keep(file, secrets.token_urlsafe(SECRET_BYTES))

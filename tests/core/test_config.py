@@ -149,7 +149,10 @@ def test_a_secret_that_cant_be_kept_is_said_so(tmp_path):
         signing_secret(kept_in(tmp_path / "file"))
 
 
-def test_without_one_postgresql_signs_with_a_new_secret_each_time():
-    settings = Settings(_env_file=None, database_url="postgresql://127.0.0.1/rollcall")
+def test_on_postgresql_the_secret_is_kept_too_where_the_process_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(_env_file=None, database_url="postgresql://x/y")
+    made = signing_secret(settings)
 
-    assert signing_secret(settings) != signing_secret(settings)
+    assert made == signing_secret(settings) == (tmp_path / "data/secret").read_text()
+    assert (tmp_path / "data/secret").stat().st_mode & 0o077 == 0
