@@ -129,6 +129,7 @@ def serve(
     import uvicorn  # noqa: PLC0415  # only this command needs a server
 
     settings = load_settings()
+    Database.open(settings)  # says what is wrong with the address before a server starts
     uvicorn.run(
         "app.main:create_app",
         factory=True,

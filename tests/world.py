@@ -89,7 +89,7 @@ WORLD: Rows = {
         _person("vi", "Viewer", title="Viewer", password="$argon2id$not-a-hash", tfa_secret="NOTASECRET"),
         _person("sam", "Self", auth_data={"refresh": "hidden"}, last_name="Čapek"),
         _person("kit", "Office"),
-        _person("ann", "App", language="cs-CZ"),
+        _person("ann", "App", language="cs-CZ", theme_light_overrides={"a": 1, "b": {"c": 2}}),
         _person("nora", None),
         _person("ida", "Editor", status="invited", title="Editor"),
         _person("sue", "Staff", status="suspended", title="Staff"),

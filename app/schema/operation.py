@@ -48,6 +48,12 @@ class Operation:
         """Whether the schema itself is asked for."""
         return bool({"Query.__schema", "Query.__type"} & self.coordinates)
 
+    @cached_property
+    def only_introspects(self) -> bool:
+        """Whether nothing but the schema itself is asked for, so that no resolver is needed."""
+        roots = {name for name in self.coordinates if name.startswith("Query.")}
+        return roots <= {"Query.__schema", "Query.__type"}
+
 
 def read_document(text: str, tokens: int) -> DocumentNode:
     """A query's text -> its document; GraphQLValidation says where it can't be read or is too much."""

@@ -1,6 +1,6 @@
 """What one caller sees of the schema: a set of coordinates, and a filtered schema only where one is needed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -48,6 +48,18 @@ def overlay(full: GraphQLSchema, shown: Shown, *, introspection: bool = True) ->
     return Overlay(full, shown, introspection=introspection)
 
 
+class Answers(dict[Hashable, Any]):
+    """Finished introspections; the oldest goes when there are too many."""
+
+    most = 16
+
+    def keep(self, key: Hashable, answer: Any) -> None:
+        """Remembers one more."""
+        while len(self) >= self.most:
+            del self[next(iter(self))]
+        self[key] = answer
+
+
 class Overlay:
     """The part of the full schema that callers with one fingerprint see."""
 
@@ -56,6 +68,7 @@ class Overlay:
         self._shown: Mapping[Collection, frozenset[Field]] = dict(shown)
         self.introspection = introspection
         self._made: dict[str, GraphQLNamedType] = {}
+        self.answers = Answers()
 
     def admits(self, coordinates: frozenset[str]) -> bool:
         """Whether everything a document touches is there to be seen."""

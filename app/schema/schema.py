@@ -1,6 +1,8 @@
 """The schema: one Strawberry schema for everybody, with each caller's overlay on it."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import strawberry
@@ -110,16 +112,24 @@ class Admission(SchemaExtension):
 
     async def _introspect(self, context: ExecutionContext) -> CoreResult:
         own = compile_operation(self._overlay.schema, self._document, context.operation_name)
-        return await await_maybe(
-            execute(
-                self._overlay.printed,
-                own.document,
-                variable_values=context.variables,
-                operation_name=context.operation_name,
-                context_value=context.context,
-                executor_class=ShapedExecutor,
-            )
+        run = partial(
+            execute,
+            self._overlay.printed,
+            own.document,
+            variable_values=context.variables,
+            operation_name=context.operation_name,
+            context_value=context.context,
+            executor_class=ShapedExecutor,
         )
+        if not own.only_introspects:
+            result: CoreResult = await await_maybe(run())
+            return result
+        key = (context.query or "", context.operation_name, repr(context.variables))
+        if key not in self._overlay.answers:
+            # A whole schema takes a tenth of a second, in which nobody else should have to wait.
+            self._overlay.answers.keep(key, await asyncio.to_thread(run))
+        answer: CoreResult = self._overlay.answers[key]
+        return answer
 
 
 class RollcallSchema(strawberry.Schema):

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.schema.schema import schema
 from tests.world import caller, uid
 
 DEVIATIONS = json.loads((Path(__file__).parent / "deviations.json").read_text())
@@ -71,6 +74,45 @@ async def test_what_can_not_be_asked_is_told_without_the_databases_words(world, 
     assert error.code == "INVALID_QUERY"
     assert words in error.text
     assert "select" not in error.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("filter_", "found"),
+    [
+        ("{ role: { _null: true } }", ["Nora"]),
+        ('{ role: { name: { _eq: "Self" } } }', ["Sam"]),
+        ('{ role: { users: { _none: { status: { _neq: "draft" } } } } }', []),
+        ('{ role: { users: { _none: { status: { _eq: "invited" } } }, name: { _eq: "Viewer" } } }', ["Vi"]),
+        ('{ _or: { first_name: { _eq: "Kit" } } }', ["Kit"]),
+        ("{ last_access_func: { second: { _eq: 45 } } }", ["Ada"]),
+        ("{ auth_data_func: { count: { _eq: 1 } } }", []),
+        ("{ theme_light_overrides_func: { count: { _eq: 2 } } }", ["Ann"]),
+    ],
+)
+async def test_what_can_be_asked_finds_what_it_says(world, filter_, found):
+    result = await world.execute(f"{{ users(filter: {filter_}) {{ first_name }} }}", caller=ADA)
+
+    assert [row["first_name"] for row in result.data["users"]] == found
+
+
+async def test_introspection_can_be_closed(world):
+    settings = world.settings.model_copy(update={"graphql_introspection": False})
+    closed = Directory(ADA, Services.over(world.database, settings))
+    result = await schema.execute("{ __schema { queryType { name } } }", context_value=closed)
+
+    assert result.data is None
+    assert result.errors
+    assert "introspection is not allowed" in result.errors[0].message
+
+
+@pytest.mark.parametrize("name", [None, "C"])
+async def test_an_operation_that_can_not_be_told_is_refused(world, name):
+    query = "query A { server_ping } query B { server_ping }"
+    result = await schema.execute(query, context_value=world.directory(ADA), operation_name=name)
+
+    assert result.data is None
+    assert result.errors
+    assert "no single operation" in result.errors[0].message
 
 
 @pytest.mark.parametrize(

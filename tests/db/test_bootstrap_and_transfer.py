@@ -7,11 +7,12 @@ import sys
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import insert
 
 from app.core.security import verify_password
 from app.db.refusal import Refusal
 from app.flows.bootstrap import bootstrap
-from app.flows.transfer import export_file, import_file
+from app.flows.transfer import TABLES, export_file, import_file
 from app.testing import open_system
 from tests.conftest import make_settings
 from tests.world import WORLD, Rows, uid
@@ -124,6 +125,10 @@ async def test_known_rows_are_updated_and_new_numbers_go_on_after_the_last(fresh
 
     assert {row["id"]: row["fields"] for row in rows}[3] == "id"
     assert max(row["id"] for row in rows) == 77
+    async with fresh.database.transaction() as connection:
+        row = {"collection": "x", "action": "read", "policy": uid("policy-Staff")}
+        added = await connection.execute(insert(TABLES["directus_permissions"]).values(row))
+    assert added.inserted_primary_key[0] > 77
 
 
 async def rollcall(*arguments, **env):
@@ -154,6 +159,7 @@ async def test_the_command_line_goes_from_nothing_to_a_query_that_can_be_pasted(
     [
         (["bootstrap"], {"DATABASE_URL": "mysql://somebody:hunter2@x/y"}, "is not supported"),
         (["bootstrap"], {"PORT": "many"}, "PORT"),
+        (["serve"], {"DATABASE_URL": "oracle://x/y"}, "is not supported"),
         (["import", "no-such-file.json"], {}, "can't be read"),
         (["bootstrap"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "can't be reached"),
     ],

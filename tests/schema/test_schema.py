@@ -87,6 +87,17 @@ async def test_introspection_shows_a_caller_its_own_part(world):
     assert not any("directus_" in type_["name"] for type_ in nobody["types"])
 
 
+async def test_an_introspection_is_made_once_for_all_who_see_the_same(world):
+    first = await world.execute(INTROSPECTION, caller=caller("ed"))
+    again = await world.execute(INTROSPECTION, caller=caller("ed"))
+    other = await world.execute(INTROSPECTION, caller=caller("vi"))
+    mixed = await world.execute("{ __schema { queryType { name } } users_me { id } }", caller=caller("ed"))
+
+    assert first.data == again.data
+    assert first.data != other.data
+    assert mixed.data["users_me"] is not None
+
+
 SPYING = [
     "{ users { emial } }",
     "{ users { tokn } }",
