@@ -20,6 +20,7 @@ from app.core.errors import (
     GraphQLValidation,
     InvalidCredentials,
     InvalidPayload,
+    InvalidQuery,
     MethodNotAllowed,
     RollcallError,
     ServiceUnavailable,
@@ -90,8 +91,8 @@ def spell(result: ExecutionResult) -> Response:
         if isinstance(error.original_error, WHOLE_ANSWER):
             raise error.original_error
     if isinstance(result, PreExecutionError):
-        ours = next((e.original_error for e in errors if isinstance(e.original_error, RollcallError)), None)
-        raise ours or GraphQLValidation([_located(error) for error in errors])
+        ours = (_ours(error) for error in errors)
+        raise next(filter(None, ours), None) or GraphQLValidation([_located(error) for error in errors])
     body: dict[str, Any] = {} if result.data is None else {"data": result.data}
     if errors:
         body["errors"] = [_told(error) for error in errors]
@@ -99,10 +100,18 @@ def spell(result: ExecutionResult) -> Response:
 
 
 def _told(error: GraphQLError) -> dict[str, Any]:
-    """An error of a resolver: ours as it is, anything else without its text."""
-    ours = error.original_error if isinstance(error.original_error, RollcallError) else RollcallError()
-    told = {**ours.as_dict(), **_place(error)}
+    told = {**(_ours(error) or RollcallError()).as_dict(), **_place(error)}
     return told | ({"path": error.path} if error.path else {})
+
+
+def _ours(error: GraphQLError) -> RollcallError | None:
+    """What an error is to a client: one of ours as it is, a fault without its text; None for GraphQL's own."""
+    fault = error.original_error
+    if isinstance(fault, RecursionError):
+        return InvalidQuery("The question is nested too deeply")
+    if isinstance(fault, RollcallError):
+        return fault
+    return None if fault is None or isinstance(fault, GraphQLError) else RollcallError()
 
 
 def _located(error: GraphQLError) -> dict[str, Any]:

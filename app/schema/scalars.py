@@ -14,6 +14,10 @@ StringOrFloat = NewType("StringOrFloat", object)
 Void = NewType("Void", object)
 
 
+MOST_DIGITS = 19
+"""Of a whole number of 64 bits."""
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise GraphQLError(f"String cannot represent a non string value: {value!r}")
@@ -22,7 +26,8 @@ def _text(value: Any) -> str:
 
 def _whole(value: Any) -> int | str:
     """A number, or its digits in a text: beyond 53 bits JavaScript has no number to send."""
-    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).lstrip("-").isdecimal():
+    digits = str(value).removeprefix("-") if isinstance(value, int | str) else ""
+    if isinstance(value, bool) or not digits.isdecimal() or len(digits) > MOST_DIGITS:
         raise GraphQLError(f"GraphQLBigInt cannot represent a non-integer value: {value!r}")
     return int(value)
 

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -110,6 +111,34 @@ async def test_other_methods_are_told_which_are_right(client, method):
 
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("deep", [150, 400])
+async def test_a_question_nested_too_deeply_is_told_so(client, deep):
+    filter_: dict[str, Any] = {"title": {"_eq": "x"}}
+    for _ in range(deep):
+        filter_ = {"_and": [filter_, filter_] if _ < 3 else [filter_]}
+    asked = {"query": "query($f: directus_users_filter) { users(filter: $f) { id } }", "variables": {"f": filter_}}
+    answer = await client.post(PATH, content=json.dumps(asked), headers={**ADA, "content-type": "application/json"})
+    literal = {"query": "{ users(filter: " + "{ _or: [" * deep + "{}" + "] }" * deep + ") { id } }"}
+    spelled = await client.post(PATH, json=literal, headers=ADA)
+
+    for told in (answer, spelled):
+        codes = {error["extensions"]["code"] for error in told.json().get("errors", [])}
+        assert codes <= {"INVALID_QUERY", "INVALID_PAYLOAD", "GRAPHQL_VALIDATION"}
+        assert "recursion" not in told.text
+
+
+async def test_a_fault_is_a_500_without_its_words(fresh):
+    async with fresh.database.transaction() as connection:
+        await connection.execute(text("DROP TABLE directus_access"))
+    async with served(fresh.settings) as client:
+        answer = await client.post(PATH, json=ME, headers=ADA)
+
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "errors": [{"message": "An unexpected error occurred.", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]
+    }
 
 
 async def test_a_mutation_does_not_come_by_get(client):
