@@ -43,6 +43,9 @@ class Nested:
     read: "Read"
 
 
+MOST_JOINED = 50
+"""To-one relations of one list; SQLite joins 64 tables at most."""
+
 Selected = Leaf | Constant | Functions | Nested
 
 
@@ -130,10 +133,26 @@ def parse_search(text: str | None) -> str | None:
         raise InvalidQuery(str(problem)) from None
 
 
-def check_depth(read: Read, most: int) -> None:
-    """Raises InvalidQuery where a selection, a filter or a sort walks further than `most` fields."""
+def check_size(read: Read, most: int) -> None:
+    """Raises InvalidQuery where a selection, a filter or a sort walks further than `most` fields.
+
+    So it does where one list wants more to-one relations than a statement can join.
+    """
+    if max(_joins(read)) > MOST_JOINED:
+        raise InvalidQuery(f"At most {MOST_JOINED} to-one relations may be asked for in one list")
     if _read_depth(read) > most:
         raise InvalidQuery(f"Max relational depth exceeded. At most {most} fields may follow one another")
+
+
+def _joins(read: Read) -> tuple[int, int]:
+    """The to-one relations joined for a read's own list, and for the fullest list below it."""
+    own = fullest = 0
+    for item in read.select:
+        if isinstance(item, Nested):
+            inner, below = _joins(item.read)
+            own += 0 if item.field.many else 1 + inner
+            fullest = max(fullest, below, inner if item.field.many else 0)
+    return own, fullest
 
 
 def _read_depth(read: Read) -> int:

@@ -11,7 +11,7 @@ from app.policy.load import AccessBook, Reader, beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
 from app.query.collection import Collection
-from app.query.read import Limits, Read, check_depth
+from app.query.read import Limits, Read, check_size
 from app.query.render import render
 from app.query.scoped import ScopedRead
 from app.query.shape import Row, shape
@@ -56,7 +56,7 @@ class Repository:
         InvalidCredentials where nobody active stands behind the caller, ServiceUnavailable where the database is
         away or rights change faster than they can be read.
         """
-        check_depth(asked, self._services.limits.depth)
+        check_size(asked, self._services.limits.depth)
         access = await self._services.book.access(self._caller)
         for _ in range(ATTEMPTS):
             scoped = await self._scope(asked, access)

@@ -6,6 +6,7 @@ process' own, for each request.
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from app.core.config import Settings
 from app.flows.bootstrap import bootstrap
 from app.flows.transfer import import_rows
 from app.testing import open_system
-from tests.compat.replay import free_port, wait_for
+from tests.compat.replay import free_port
 from tests.conftest import POSTGRESQL, admin_url, create_database, make_settings, run_on_server
 from tests.world import WORLD, Rows, static_token, uid
 
@@ -124,14 +125,12 @@ async def compare(url: str) -> None:
 
 def wait_for_port(port: int) -> None:
     """Until somebody listens there."""
-    import socket
-
     for _ in range(100):
         with socket.socket() as probe:
             if not probe.connect_ex(("127.0.0.1", port)):
                 return
         time.sleep(0.1)
-    wait_for(port)
+    sys.exit("nobody answers to be measured")
 
 
 def _print(name: str, runs: list[tuple[Measured, Measured]]) -> None:

@@ -236,6 +236,15 @@ async def test_a_document_made_to_be_heavy_is_answered_within_bounded_time(world
     assert world.database.reader.statements - asked <= 3
 
 
+@pytest.mark.parametrize(("aliases", "answered"), [(40, True), (70, False)])
+async def test_one_list_joins_so_many_relations_and_no_more(world, aliases, answered):
+    asked = " ".join(f'r{n}: role(filter: {{ name: {{ _neq: "{n}" }} }}) {{ name }}' for n in range(aliases))
+    result = await world.execute(f"{{ users(limit: 2) {{ {asked} }} }}", caller=caller("ada"))
+
+    assert (result.errors is None) is answered
+    assert answered or result.errors[0].original_error.code == "INVALID_QUERY"
+
+
 async def test_the_same_question_under_a_thousand_aliases_is_one_statement(world):
     await world.directory(caller("ada")).access()
     asked = world.database.reader.statements
