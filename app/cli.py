@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from alembic.util import CommandError
 from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
 from app.core.errors import RollcallError
@@ -36,7 +38,15 @@ def main() -> None:
         app()
     except (Refusal, BadSettings, RollcallError) as error:
         typer.echo(f"rollcall: {error}", err=True)
-        sys.exit(1)
+    except DBAPIError:
+        typer.echo("rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.", err=True)
+    except CommandError:
+        typer.echo("rollcall: There is no such revision; `rollcall migrate down base` takes everything away.", err=True)
+    except OSError as error:
+        typer.echo(f"rollcall: {error.filename or 'A file'}: {error.strerror}.", err=True)
+    else:
+        return
+    sys.exit(1)
 
 
 async def _with_database(settings: Settings, work: Any) -> Any:

@@ -57,9 +57,11 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="The address that clients know, as `rollcall hello` prints it")
     admin_email: str = Field("admin@example.com", description="The first admin's e-mail address")
     admin_password: SecretStr | None = Field(
-        None, description="The first admin's password; unset, one is made up and printed once"
+        None, max_length=1024, description="The first admin's password; unset, one is made up and printed once"
     )
-    admin_token: SecretStr | None = Field(None, description="The first admin's static token, if it shall have one")
+    admin_token: SecretStr | None = Field(
+        None, max_length=255, description="The first admin's static token, if it shall have one"
+    )
     access_token_ttl: Duration = Field(timedelta(minutes=15), description="How long an access token is good")
     session_cookie_name: str = Field("directus_session_token", description="The cookie that carries a session's token")
     query_limit_default: int = Field(100, ge=1, description="Rows of a list that doesn't say how many")

@@ -45,21 +45,21 @@ class Made:
 
 
 async def bootstrap(database: Database, settings: Settings) -> Made:
-    """Migrates, and adds what is missing: the public policy, settings, and an admin where no active one is.
+    """Migrates, and where there is no active admin makes one, with the public policy and settings if they are missing.
 
-    Doing it again changes nothing. Raises Refusal as migrating does, and where ADMIN_EMAIL belongs to somebody who
-    is no active admin.
+    Where there is one no row is touched, so that doing it again changes nothing. Raises Refusal as migrating does, and
+    where ADMIN_EMAIL belongs to somebody who is no active admin.
     """
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or secrets.token_urlsafe(12)
 
     async def work(connection: AsyncConnection) -> Made:
         await up_within(connection)
+        if await active_admin(connection):
+            return Made()  # whoever runs it may have taken something away on purpose
         await _public(connection)
         if not await _count(connection, SettingsRow.__table__):
             await _insert(connection, SettingsRow, project_id=str(uuid4()), **seeds.SETTINGS)
-        if await active_admin(connection):
-            return Made()
         await _first_admin(connection, settings, password)
         return Made(settings.admin_email, None if given else password)
 

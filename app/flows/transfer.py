@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import Boolean, Column, Integer, String, Table, delete, insert, select, text, update
@@ -18,6 +18,7 @@ from app.db.models import DIRECTUS_TABLES
 from app.db.refusal import Refusal
 from app.db.seeds import pristine
 from app.db.session import Database
+from app.flows.bootstrap import active_admin
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -49,11 +50,14 @@ async def import_rows(
     rows = _checked(given)
 
     async def work(connection: AsyncConnection) -> dict[str, int]:
-        if replace and await connection.run_sync(pristine):
+        replaced = replace and await connection.run_sync(pristine)
+        if replaced:
             for table in reversed(DIRECTUS_TABLES):
                 await connection.execute(delete(table))
         for table in DIRECTUS_TABLES:
             await _load(connection, table, rows.get(table.name, []), progress)
+        if replaced and not await active_admin(connection):
+            raise Refusal("The rows would replace bootstrap's, and hold no active admin: nobody could get in.")
         return {name: len(given) for name, given in rows.items()}
 
     return await database.write(work)
@@ -66,8 +70,8 @@ async def export_file(
 
     With `redact` secrets stay out: passwords, tokens, sessions, api keys.
     """
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.fchmod(handle, 0o600)
+    draft = file.with_name(f".{file.name}.{uuid4().hex}")  # so that what stood there stays until all is written
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out:
         async with database.transaction() as connection:
             tables = [table for table in DIRECTUS_TABLES if not (redact and table.name in SECRET_TABLES)]
@@ -80,6 +84,7 @@ async def export_file(
                 if progress:
                     progress(table.name, len(rows), len(rows))
             out.write(b"\n}\n")
+    draft.replace(file)
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -176,7 +181,8 @@ async def _load(connection: AsyncConnection, table: Table, rows: list[Row], prog
             await _run(connection, table, row, update(table).where(key == row[key.name]).values(links))
     if connection.dialect.name == POSTGRESQL and rows and isinstance(key.type, Integer):
         sequence = f"pg_get_serial_sequence('{table.name}', '{key.name}')"
-        await connection.execute(text(f"SELECT setval({sequence}, (SELECT max({key.name}) FROM {table.name}))"))
+        last = f"GREATEST((SELECT max({key.name}) FROM {table.name}), pg_sequence_last_value({sequence}::regclass))"
+        await connection.execute(text(f"SELECT setval({sequence}, {last})"))
 
 
 async def _run(connection: AsyncConnection, table: Table, row: Row, statement: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from app.core.security import verify_password
 from app.db.refusal import Refusal
@@ -85,6 +85,50 @@ async def test_a_world_comes_back_as_it_went_whichever_database_it_goes_to(world
     assert stat.S_IMODE(there.stat().st_mode) == 0o600
 
 
+async def test_bootstrapping_gives_nothing_back_that_was_taken_away(fresh):
+    async with fresh.database.transaction() as connection:
+        await connection.execute(text("DELETE FROM directus_access"))
+        await connection.execute(text("UPDATE directus_policies SET admin_access = true"))
+        row = {"id": uid("again"), "user": uid("ada"), "policy": uid("policy-Administrators")}
+        await connection.execute(insert(TABLES["directus_access"]).values(row))
+    made = await bootstrap(fresh.database, fresh.settings)
+    async with fresh.database.transaction() as connection:
+        left = (await connection.execute(text("SELECT id FROM directus_access"))).all()
+
+    assert made.admin is None
+    assert [str(row[0]) for row in left] == [uid("again")]
+
+
+async def test_a_file_that_would_lock_everybody_out_is_refused(blank_url, tmp_path):
+    settings = make_settings(blank_url)
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps({"directus_users": [{"id": uid("x"), "email": "x@example.com"}]}))
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        with pytest.raises(Refusal, match="hold no active admin"):
+            await import_file(system.database, file)
+        rows = await exported(system, tmp_path / "rows.json")
+
+    assert [row["email"] for row in rows["directus_users"]] == ["admin@example.com"]
+
+
+async def test_numbers_never_go_back(fresh):
+    async with fresh.database.transaction() as connection:
+        row = {"id": 500, "collection": "x", "action": "read", "policy": uid("policy-Staff")}
+        await connection.execute(insert(TABLES["directus_permissions"]).values(row))
+    await fresh.load({"directus_permissions": [{"id": 500, "action": "read"}]})
+    await fresh.load({"directus_permissions": [{"id": 3, "fields": "id"}]})
+    async with fresh.database.transaction() as connection:
+        await connection.execute(text("DELETE FROM directus_permissions WHERE id = 500"))
+    await fresh.load({"directus_permissions": [{"id": 3, "fields": "id"}]})
+    async with fresh.database.transaction() as connection:
+        added = await connection.execute(
+            insert(TABLES["directus_permissions"]).values({k: v for k, v in row.items() if k != "id"})
+        )
+
+    assert added.inserted_primary_key[0] > 500
+
+
 async def test_a_redacted_export_holds_no_secret(world, tmp_path):
     rows = await exported(world, tmp_path / "rows.json", redact=True)
 
@@ -159,6 +203,10 @@ async def test_the_command_line_goes_from_nothing_to_a_query_that_can_be_pasted(
     [
         (["bootstrap"], {"DATABASE_URL": "mysql://somebody:hunter2@x/y"}, "is not supported"),
         (["bootstrap"], {"PORT": "many"}, "PORT"),
+        (["hello"], {}, "run `rollcall bootstrap` first"),
+        (["token", "ada@example.com"], {}, "run `rollcall bootstrap` first"),
+        (["bootstrap"], {"ADMIN_PASSWORD": "x" * 1025}, "ADMIN_PASSWORD"),
+        (["export", "/no/such/folder/x.json"], {}, "No such file"),
         (["serve"], {"DATABASE_URL": "oracle://x/y"}, "is not supported"),
         (["import", "no-such-file.json"], {}, "can't be read"),
         (["bootstrap"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "can't be reached"),
