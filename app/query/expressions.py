@@ -1,0 +1,219 @@
+"""Conditions and values of a row, as SQL expressions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+)
+
+from app.query import functions as sql
+from app.query.collection import USERS, Field, target
+from app.query.functions import AsJson, JsonCount, Listed, Unnested
+from app.query.operators import OPERATORS
+from app.query.scoped import (
+    TRUE,
+    All,
+    Condition,
+    Count,
+    Items,
+    Lookup,
+    Operand,
+    Order,
+    Reach,
+    Some,
+    Step,
+    Test,
+)
+
+MASK = "**********"
+"""What a concealed value reads as."""
+
+Expression = ColumnElement[Any]
+
+
+def condition(asked: Condition, row: FromClause) -> ColumnElement[bool]:
+    """A condition on a row, as SQL."""
+    match asked:
+        case All(parts):
+            return and_(true(), *(condition(part, row) for part in parts))
+        case Some(parts):
+            return or_(false(), *(condition(part, row) for part in parts))
+        case Test():
+            return _test(asked, row)
+        case Reach():
+            return _reach(asked, row)
+
+
+def is_json(operand: Operand) -> bool:
+    """Whether a value is JSON, which SQLite has to be told again at every subquery's edge."""
+    return operand.field.kind == "json" and operand.function is None and not operand.masked
+
+
+def shown_where(visible: Condition, row: FromClause, value: Expression) -> Expression:
+    """A value on the rows where it may be seen, null on the others."""
+    return value if visible == TRUE else case((condition(visible, row), value))
+
+
+def value_of(operand: Operand | Count, row: FromClause) -> Expression:
+    """A field of a row, or a number of rows behind it, as an operand may see it."""
+    if isinstance(operand, Count):
+        return _count(operand.step, row)
+    value = _stored(operand.field, row)
+    if operand.masked:
+        value = case((value.is_not(None), literal(MASK, Text())))
+    value = shown_where(operand.visible, row, value)
+    return value if operand.function is None else _function(operand, value)
+
+
+def _stored(field: Field, row: FromClause) -> Expression:
+    column = row.c[field.stored.name]
+    return AsJson(column) if field.kind == "json" else column
+
+
+def _function(operand: Operand, value: Expression) -> Expression:
+    if operand.masked:
+        return null()
+    if operand.function == "count":
+        return JsonCount(value)
+    return sql.date_part(operand.function, value)  # type: ignore[arg-type]  # a function that isn't count is a part
+
+
+def _count(step: Step, row: FromClause) -> Expression:
+    there = target(step.field).table.alias()
+    where = and_(linked(step, row, there), condition(step.rows, there))
+    return shown_where(
+        step.visible, row, select(func.count()).select_from(there).where(where).correlate(row).scalar_subquery()
+    )
+
+
+def linked(step: Step, here: FromClause, there: FromClause) -> ColumnElement[bool]:
+    """What links a row to those a step reaches, seen with the caller's eyes."""
+    if step.field.many:
+        return value_of(step.link, there) == here.c.id
+    return there.c.id == value_of(step.link, here)
+
+
+def _reach(asked: Reach, row: FromClause) -> ColumnElement[bool]:
+    there = target(asked.step.field).table.alias()
+    reached = and_(linked(asked.step, row, there), condition(asked.step.rows, there))
+    wanted = condition(asked.condition, there)
+    if asked.quantifier == "any" and _holds_of_nothing(asked.condition):
+        one = select(literal(1).label("one")).subquery()
+        outer = one.outerjoin(there, reached)
+        rows = select(1).select_from(outer).where(wanted)
+    else:
+        rows = select(1).select_from(there).where(reached, wanted)
+    some = exists(rows.correlate(row))
+    found = ~some if asked.quantifier == "none" else some
+    return found if asked.step.visible == TRUE else and_(condition(asked.step.visible, row), found)
+
+
+def _holds_of_nothing(asked: Condition) -> bool:
+    """Whether the condition may hold of a row of nulls, as a LEFT JOIN gives one where nothing is reached."""
+    match asked:
+        case All(parts):
+            return all(_holds_of_nothing(part) for part in parts)
+        case Some(parts):
+            return any(_holds_of_nothing(part) for part in parts)
+        case Test(operand, operator):
+            return OPERATORS[operator].nothing or isinstance(operand, Count)
+        case Reach(step, _, inner):
+            return not step.field.many and _holds_of_nothing(inner)
+
+
+def _test(asked: Test, row: FromClause) -> ColumnElement[bool]:
+    operator, value = OPERATORS[asked.operator], asked.value
+    column = value_of(asked.operand, row)
+    match value:
+        case Items(known, lookups):
+            return _among(asked, column, known, lookups)
+        case tuple():
+            return operator.sql(column, tuple(_bound(asked.operand, item) for item in value))
+        case _:
+            return operator.sql(column, _bound(asked.operand, value))
+
+
+def _among(asked: Test, column: Expression, known: Sequence[Any], lookups: Sequence[Lookup]) -> ColumnElement[bool]:
+    item = column.type if not isinstance(column.type, Text) else Text()
+    parts = [_looked_up_among(column, lookup) for lookup in lookups]
+    if known or not parts:
+        parts.append(sql.Among(column, literal(list(known), Listed(item))))
+    found = or_(*parts)
+    if asked.operator == "_in":
+        return found
+    return and_(column.is_not(None), *(exists(_looked_up(lookup)) for lookup in lookups), ~found)
+
+
+def _looked_up_among(column: Expression, lookup: Lookup) -> ColumnElement[bool]:
+    if is_json(lookup.operand):
+        return Unnested(cast(column, Text), _looked_up(lookup).limit(1).scalar_subquery())
+    return column.in_(_looked_up(lookup))
+
+
+def _bound(operand: Operand | Count, value: Any) -> Any:
+    if isinstance(value, Lookup):
+        return _looked_up(value).limit(1).scalar_subquery()
+    if value is None or isinstance(value, float):
+        return literal(value, Float() if value is not None else None)
+    plain = isinstance(operand, Count) or operand.function
+    return value if plain else literal(value, _bind_type(operand))
+
+
+def _bind_type(operand: Operand | Count) -> Any:
+    if isinstance(operand, Count) or operand.function:
+        return None
+    return Text() if operand.field.kind in ("string", "csv", "hash") else operand.field.stored.type
+
+
+def _looked_up(lookup: Lookup) -> Select[Any]:
+    """The values at the end of a path that begins at the caller's own row."""
+    me = USERS.table.alias()
+    here, joined = me, [me.c.id == literal(lookup.user, USERS.key.stored.type), condition(lookup.rows, me)]
+    for step in lookup.path:
+        there = target(step.field).table.alias()
+        joined += [linked(step, here, there), condition(step.rows, there)]
+        here = there
+    value = value_of(lookup.operand, here)
+    return select(value).where(*joined, value.is_not(None))
+
+
+def sort_key(key: Order, row: FromClause) -> ColumnElement[Any]:
+    """What the rows of a list are sorted by: nulls last, first when descending, text by code point."""
+    value = _followed(key.path, key.operand, row, key.descending) if key.path else value_of(key.operand, row)
+    value = _by_code_point(key.operand, value)
+    return value.desc().nulls_first() if key.descending else value.asc().nulls_last()
+
+
+def _by_code_point(operand: Operand | Count, value: Expression) -> Expression:
+    if isinstance(operand, Count) or operand.function:
+        return value
+    kind = operand.field.kind
+    if kind == "json" and not operand.masked:
+        return sql.code_points(cast(value, Text))
+    return sql.code_points(value) if kind in ("string", "csv", "hash") or operand.masked else value
+
+
+def _followed(path: Sequence[Step], operand: Operand | Count, row: FromClause, descending: bool) -> Expression:
+    """The value at the end of a path; of several rows the one that comes first in this order."""
+    there = target(path[0].field).table.alias()
+    rest = path[1:]
+    value = _followed(rest, operand, there, descending) if rest else value_of(operand, there)
+    ordered = value.desc().nulls_last() if descending else value.asc().nulls_last()
+    reached = and_(linked(path[0], row, there), condition(path[0].rows, there))
+    return select(value).where(reached).order_by(ordered).limit(1).correlate(row).scalar_subquery()
