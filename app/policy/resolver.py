@@ -1,23 +1,28 @@
 """The policy resolver: it rewrites what a caller asks into what the caller may be told."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from app.core.errors import Forbidden
+from app.core.errors import Forbidden, InvalidQuery
 from app.policy.rules import Access
 from app.policy.views import Seen
+from app.query.aggregate import AggregateItem, Aggregation, Group, Grouped, Measure, Measured, Measures
 from app.query.collection import Collection, Field, target
 from app.query.filter import EVERYTHING, UnknownField
 from app.query.read import Constant, Functions, Leaf, Nested, Read, Selected, Sort
 from app.query.scoped import (
     Cell,
     Condition,
+    Figure,
+    GroupedBy,
+    GroupOrder,
     Many,
     One,
     Operand,
     Order,
     Place,
+    ScopedAggregation,
     ScopedRead,
     Step,
     Test,
@@ -34,28 +39,87 @@ class PolicyResolver:
         self._access = access
         self._seen = Seen(access, now)
 
-    def scope(self, read: Read) -> ScopedRead:
-        """What is left of a question after the policies: the only maker of a ScopedRead.
+    def scope(self, asked: Read | Aggregation) -> ScopedRead | ScopedAggregation:
+        """What is left of a question after the policies: the only maker of a scoped one.
 
         Raises Forbidden where the caller may read nothing of the collection, or a field on no row at all.
         """
-        self._readable(read.collection)
-        return self._level(read, self._seen.rows(read.collection))
+        self._readable(asked.collection)
+        if isinstance(asked, Aggregation):
+            return self._aggregation(asked)
+        return self._level(asked, self._seen.rows(asked.collection))
 
     def _level(self, read: Read, rows: Condition) -> ScopedRead:
         collection = read.collection
         cells: dict[Cell, int] = {}
         places = tuple(self._place(collection, item, cells) for item in read.select)
-        asked = self._seen.condition(collection, read.filter) if read.filter != EVERYTHING else both()
         return ScopedRead(
             collection,
             tuple(cells),
             places,
-            both(rows, asked, self._search(collection, read.search)),
+            both(rows, self._wanted(read)),
             self._order(collection, read.sort),
             read.limit,
             read.offset,
         )
+
+    def _wanted(self, asked: Read | Aggregation) -> Condition:
+        """The rows a question's filter and search leave, as the caller sees them."""
+        filtered = self._seen.condition(asked.collection, asked.filter) if asked.filter != EVERYTHING else both()
+        return both(filtered, self._search(asked.collection, asked.search))
+
+    def _aggregation(self, asked: Aggregation) -> ScopedAggregation:
+        collection = asked.collection
+        groups = dict.fromkeys(self._group(collection, group) for group in asked.groups)
+        order = [GroupOrder(self._sorted_by(collection, sort.by), sort.descending) for sort in asked.sort]
+        keys = tuple(key.cell for key in order if isinstance(key.cell, Figure))
+        measured = dict.fromkeys((*self._figures(collection, asked.select), *keys))
+        shared, figures = tuple(groups), tuple(measured)
+        cells: dict[Cell, int] = {cell: at for at, cell in enumerate(shared + figures)}
+        return ScopedAggregation(
+            collection,
+            shared,
+            figures,
+            tuple(self._told(collection, item, asked.groups, cells) for item in asked.select),
+            both(self._seen.rows(collection), self._wanted(asked)),
+            (*order, *(GroupOrder(group, descending=False) for group in groups)),
+            asked.limit,
+            asked.offset,
+        )
+
+    def _group(self, collection: Collection, group: Group) -> GroupedBy:
+        operand = self._seen.operand(collection, group.field, group.function)
+        if group.field.many and group.function is None:
+            raise InvalidQuery(f'"{group.key}" holds many rows: group by "count({group.key})"')
+        return GroupedBy(operand)
+
+    def _figure(self, collection: Collection, measure: Measure) -> Figure:
+        field = measure.field
+        return Figure(measure.function, self._seen.operand(collection, field) if field else None)
+
+    def _sorted_by(self, collection: Collection, by: Group | Measure) -> GroupedBy | Figure:
+        return self._group(collection, by) if isinstance(by, Group) else self._figure(collection, by)
+
+    def _figures(self, collection: Collection, items: Iterable[AggregateItem]) -> Iterator[Figure]:
+        for item in items:
+            if isinstance(item, Measured):
+                yield self._figure(collection, item.measure)
+            elif isinstance(item, Measures):
+                yield from self._figures(collection, item.parts)
+
+    def _told(
+        self, collection: Collection, item: AggregateItem, groups: Iterable[Group], cells: Mapping[Cell, int]
+    ) -> Place:
+        match item:
+            case Constant(key, value):
+                return Place(key, constant=value)
+            case Measured(key, measure):
+                return Place(key, cells[self._figure(collection, measure)])
+            case Measures(key, parts):
+                return Place(key, parts=tuple(self._told(collection, part, groups, cells) for part in parts))
+            case Grouped(key):
+                shared = tuple(Place(group.key, cells[self._group(collection, group)]) for group in groups)
+                return Place(key, parts=shared or None)
 
     def _readable(self, collection: Collection) -> None:
         if not self._access.granted("read", collection):

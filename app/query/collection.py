@@ -135,8 +135,8 @@ def _collection(model: type[Base], known: frozenset[str]) -> Collection:
     relations = {prop.key: _relation(prop) for prop in mapper.relationships}
     reachable = {name: relation for name, relation in relations.items() if relation.target in known}
     fields = {
-        column.name: Field(
-            column.name,
+        str(column.name): Field(
+            str(column.name),  # SQLAlchemy's own kind of text can't be a key of an answer
             _kind(column),
             column,
             reachable.get(column.name),

@@ -194,13 +194,18 @@ def _looked_up(lookup: Lookup) -> Select[Any]:
 
 
 def sort_key(key: Order, row: FromClause) -> ColumnElement[Any]:
-    """What the rows of a list are sorted by: nulls last, first when descending, text by code point."""
+    """What the rows of a list are sorted by."""
     value = _followed(key.path, key.operand, row, key.descending) if key.path else value_of(key.operand, row)
-    value = _by_code_point(key.operand, value)
-    return value.desc().nulls_first() if key.descending else value.asc().nulls_last()
+    return directed(by_code_point(key.operand, value), descending=key.descending)
 
 
-def _by_code_point(operand: Operand | Count, value: Expression) -> Expression:
+def directed(value: Expression, *, descending: bool) -> ColumnElement[Any]:
+    """A sort key's direction: nulls stand last, and first when descending."""
+    return value.desc().nulls_first() if descending else value.asc().nulls_last()
+
+
+def by_code_point(operand: Operand | Count, value: Expression) -> Expression:
+    """A value as something to sort by: text by code point, JSON by its text."""
     if isinstance(operand, Count) or operand.function:
         return value
     kind = operand.field.kind

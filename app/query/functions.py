@@ -115,6 +115,13 @@ class ByCodePoint(_Element):
     name = "by_code_point"
 
 
+class EveryDigit(_Element):
+    """`number` -> the same with all the digits a double has: SQLite's JSON cuts them at fifteen."""
+
+    type = Text()
+    name = "every_digit"
+
+
 class NoLimit(_Element):
     """All rows, where a limit has to stand."""
 
@@ -188,6 +195,7 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     Embedded: ("{0}", "json({0})"),
     AsJson: ("({0}::json)", "{0}"),
     ByCodePoint: ('({0} COLLATE "C")', "{0}"),
+    EveryDigit: ("{0}", "iif({0} IS NULL, NULL, printf('%!.17g', {0}))"),
     NoLimit: ("NULL::bigint", "-1"),
     Unnested: (
         "({0} IN (SELECT value FROM json_array_elements_text(CASE json_typeof({1}) WHEN 'array' THEN {1} END)))",

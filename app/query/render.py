@@ -1,29 +1,48 @@
 """From a ScopedRead to one SQL statement, whatever is nested in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Double,
     FromClause,
+    Function,
     Subquery,
     Text,
     and_,
     case,
     cast,
+    distinct,
     func,
+    literal,
     select,
 )
 
 from app.query import functions as sql
+from app.query.aggregate import CALCULATING, COUNTING
 from app.query.collection import target
-from app.query.expressions import condition, is_json, linked, shown_where, sort_key, value_of
-from app.query.functions import Embedded, JsonRows
+from app.query.expressions import (
+    by_code_point,
+    condition,
+    directed,
+    is_json,
+    linked,
+    shown_where,
+    sort_key,
+    value_of,
+)
+from app.query.functions import AsJson, Embedded, EveryDigit, JsonRows
 from app.query.scoped import (
     Cell,
+    Count,
+    Figure,
+    GroupedBy,
+    GroupOrder,
     Many,
     One,
     Operand,
+    ScopedAggregation,
     ScopedRead,
     Step,
     Value,
@@ -32,9 +51,10 @@ from app.query.scoped import (
 Expression = ColumnElement[Any]
 
 
-def render(read: ScopedRead) -> ColumnElement[str]:
+def render(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
     """The rows of a read as one JSON text of positional arrays, `[]` where there are none."""
-    return cast(_rows(read, read.collection.table.alias()), Text)
+    row = read.collection.table.alias()
+    return cast(_rows(read, row) if isinstance(read, ScopedRead) else _groups(read, row), Text)
 
 
 def _rows(read: ScopedRead, row: FromClause, outer: FromClause | None = None, step: Step | None = None) -> Expression:
@@ -76,6 +96,8 @@ class _Page:
                 return lambda rows: Embedded(rows.c[column])
             case One(step, read):
                 return self._one(step, read, row)
+            case GroupedBy() | Figure():
+                raise TypeError("rows that aren't grouped have no such cells")
 
     def _one(self, step: Step, read: ScopedRead, row: FromClause) -> Callable[[Subquery], Expression]:
         there = target(step.field).table.alias()
@@ -87,3 +109,59 @@ class _Page:
         name = f"c{len(self.columns)}"
         self.columns.append(column.label(name))
         return name
+
+
+def _groups(read: ScopedAggregation, row: FromClause) -> Expression:
+    """Values as the caller sees them, grouped and measured, then sorted: a level for each of the three."""
+    cells = read.cells
+    operands = dict.fromkeys(cell.operand for cell in cells if cell.operand is not None)
+    named = {operand: _comparable(operand, row).label(f"v{at}") for at, operand in enumerate(operands)}
+    columns = list(named.values()) or [literal(1).label("one")]
+    seen = select(*columns).select_from(row).where(condition(read.where, row)).subquery()
+    values = {operand: seen.c[label.name] for operand, label in named.items()}
+    keys = [values[group.operand] for group in read.groups]
+    measured = [*keys, *(_measured(figure, values) for figure in read.figures)]
+    labelled = [column.label(f"c{at}") for at, column in enumerate(measured)] or [func.count().label("rows")]
+    groups = select(*labelled).select_from(seen).group_by(*keys).subquery()
+    grouped: dict[Cell, Expression] = dict(zip(cells, groups.c, strict=False))
+    order = [_group_order(key, grouped) for key in read.order]
+    numbered = select(groups, func.row_number().over(order_by=order or None).label("n")).order_by(*order)
+    rows = numbered.offset(read.offset or None).limit(sql.NoLimit() if read.limit is None else read.limit).subquery()
+    told = [_told(cell, column) for cell, column in zip(cells, rows.c, strict=False)]
+    return select(JsonRows(sql.array(told), rows.c.n)).select_from(rows).scalar_subquery()
+
+
+def _comparable(operand: Operand | Count, row: FromClause) -> Expression:
+    """A value that can be grouped and told apart: PostgreSQL doesn't compare JSON."""
+    value = value_of(operand, row)
+    return cast(value, Text) if isinstance(operand, Operand) and is_json(operand) else value
+
+
+def _measured(figure: Figure, values: Mapping[Operand | Count, Expression]) -> Expression:
+    if figure.operand is None:
+        return func.count()
+    value = values[figure.operand]
+    if figure.function in COUNTING:
+        if isinstance(figure.operand, Count):
+            return func.coalesce(func.sum(value), 0)  # rows behind a row belong to it alone: all of them differ
+        return func.count(value if figure.function == "count" else distinct(value))
+    number = cast(value, Double)
+    name = figure.function.removesuffix("Distinct")
+    return Function(name, number if name == figure.function else distinct(number), type_=Double())
+
+
+def _group_order(key: GroupOrder, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
+    value = columns[key.cell]
+    if isinstance(key.cell, GroupedBy):
+        value = by_code_point(key.cell.operand, value)
+    return directed(value, descending=key.descending)
+
+
+def _told(cell: Cell, column: Expression) -> Expression:
+    match cell:
+        case Figure(function) if function in CALCULATING:
+            return EveryDigit(column)
+        case GroupedBy(Operand() as operand) if is_json(operand):
+            return Embedded(AsJson(column))
+        case _:
+            return column

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from app.query.aggregate import Measuring
 from app.query.collection import Collection, Field
 from app.query.filter import Function, Quantifier
 
@@ -123,7 +124,22 @@ class Many:
     read: "ScopedRead"
 
 
-Cell = Value | One | Many
+@dataclass(frozen=True, slots=True)
+class GroupedBy:
+    """A cell that holds a value which the rows of a group share."""
+
+    operand: Operand | Count
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A cell that holds a number told of a group's rows; without an operand, how many there are."""
+
+    function: Measuring
+    operand: Operand | Count | None = None
+
+
+Cell = Value | One | Many | GroupedBy | Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +166,36 @@ class ScopedRead:
     order: tuple[Order, ...] = ()
     limit: int | None = None
     offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOrder:
+    """One scoped sort key of groups."""
+
+    cell: GroupedBy | Figure
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedAggregation:
+    """What the policies let through of an Aggregation; only PolicyResolver makes one.
+
+    With no `groups` there is one answer for all rows together. `cells` and `places` as in a ScopedRead.
+    """
+
+    collection: Collection
+    groups: tuple[GroupedBy, ...]
+    figures: tuple[Figure, ...]
+    places: tuple[Place, ...]
+    where: Condition
+    order: tuple[GroupOrder, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+
+    @property
+    def cells(self) -> tuple[GroupedBy | Figure, ...]:
+        """The groups' values, then the numbers told of them."""
+        return self.groups + self.figures
 
 
 def both(*conditions: Condition) -> Condition:

@@ -6,25 +6,27 @@ from typing import Any
 import orjson
 
 from app.core.values import wire_date
+from app.query.aggregate import CALCULATING
+from app.query.filter import DATE_PARTS
 from app.query.functions import CHUNK
-from app.query.scoped import Cell, Many, One, Operand, Place, ScopedRead, Value
+from app.query.scoped import Cell, Figure, GroupedBy, Many, One, Operand, Place, ScopedAggregation, ScopedRead, Value
 
 Row = dict[str, Any]
 Format = Callable[[Any], Any]
 
 
-def shape(read: ScopedRead, text: str | bytes) -> list[Row]:
+def shape(read: ScopedRead | ScopedAggregation, text: str | bytes) -> list[Row]:
     """The JSON text that a read's statement gave -> its rows as objects."""
     rows = orjson.loads(text)
     return _rows(read)(rows)
 
 
-def _rows(read: ScopedRead) -> Callable[[Sequence[Any]], list[Row]]:
+def _rows(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], list[Row]]:
     one = _row(read)
     return lambda rows: [one(row) for row in rows]
 
 
-def _row(read: ScopedRead) -> Callable[[Sequence[Any]], Row]:
+def _row(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], Row]:
     formats = [_format(cell) for cell in read.cells]
     places = [_place(place, formats) for place in read.places]
     chunked = len(read.cells) > CHUNK
@@ -52,14 +54,24 @@ def _format(cell: Cell) -> Format:
             return _row(read)
         case Many(_, read):
             return _rows(read)
-        case Value(Operand(field, _, False, None)):
+        case Value(Operand(field, _, False, None)) | GroupedBy(Operand(field, _, False, None)):
             return FORMATS.get(field.kind, _same)
-        case Value():
+        case GroupedBy(Operand(function=function)) if function in DATE_PARTS:
+            return str  # as Directus tells a group's part of a date, and only there
+        case Figure(function) if function in CALCULATING:
+            return _number
+        case _:
             return _same
 
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _number(value: str | float) -> float:
+    """A calculated number as JSON spells it in JavaScript: whole where it is whole."""
+    number = float(value)
+    return int(number) if number.is_integer() else number
 
 
 def _words(value: str) -> list[str]:

@@ -10,10 +10,12 @@ from app.db.session import Database
 from app.policy.load import AccessBook, Reader, beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
+from app.query.aggregate import Aggregation
 from app.query.collection import Collection
-from app.query.read import Limits, Read, check_size
+from app.query.limits import Limits, check_size
+from app.query.read import Read
 from app.query.render import render
-from app.query.scoped import ScopedRead
+from app.query.scoped import ScopedAggregation, ScopedRead
 from app.query.shape import Row, shape
 
 ATTEMPTS = 5
@@ -49,7 +51,7 @@ class Repository:
         self.collection = collection
         self._caller, self._services = caller, services
 
-    async def read(self, asked: Read) -> list[Row]:
+    async def read(self, asked: Read | Aggregation) -> list[Row]:
         """The rows asked for, already under their response keys.
 
         Raises Forbidden for what the caller may not read or what isn't there, InvalidQuery for what can't be asked,
@@ -66,7 +68,7 @@ class Repository:
             access = await self._services.book.reload(self._caller)
         raise ServiceUnavailable("Rights are changing too fast to answer, try again")
 
-    async def _scope(self, asked: Read, access: Access) -> ScopedRead:
+    async def _scope(self, asked: Read | Aggregation, access: Access) -> ScopedRead | ScopedAggregation:
         """What the policies let through; before it is refused, the rights are asked for once more."""
         now = self._services.clock()
         try:

@@ -12,6 +12,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
+from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import Collection, Field, Kind
 from app.query.filter import DATE_PARTS, OWN_KEY
 from app.schema import scalars
@@ -34,6 +35,7 @@ _TYPES.update(
 )
 
 LISTING = {"sort": "[String]", "limit": "Int", "offset": "Int", "page": "Int", "search": "String"}
+GROUPING = {"groupBy": "[String]"}
 
 _SCALARS: dict[Kind, str] = {
     "string": "String",
@@ -128,6 +130,7 @@ def make_collections(collections: Iterable[Collection]) -> None:
         make_input(f"{collection.name}_filter", {**specs, **nested})
         quantified = dict.fromkeys(("_some", "_none"), f"{collection.name}_filter")
         make_input(f"{collection.name}_quantifier_filter", {**specs, **nested, **quantified})
+        _make_aggregated(collection)
 
 
 def _annotation(spec: str) -> Any:
@@ -188,6 +191,26 @@ def _filter_specs(collection: Collection) -> Iterator[tuple[str, str]]:
         if functions := functions_type(member):
             yield f"{member.name}_func", f"{functions}_filter_operators"
     yield OWN_KEY, operators_of(collection.key.kind)
+
+
+def aggregated_type(collection: Collection) -> str:
+    """The name of what `<collection>_aggregated` answers a list of."""
+    return f"{collection.name}_aggregated"
+
+
+def measures_type(collection: Collection, function: str) -> str:
+    """The name of the type that holds one function of several fields."""
+    return f"{aggregated_type(collection)}_{'count' if function in COUNTING else 'fields'}"
+
+
+def _make_aggregated(collection: Collection) -> None:
+    numbers = [member for member in collection.fields.values() if is_number(member)]
+    functions = (*COUNTING, *(CALCULATING if numbers else ()))
+    make(measures_type(collection, "count"), (field(name, "Int") for name in collection.fields))
+    if numbers:
+        make(measures_type(collection, "sum"), (field(member.name, "Float") for member in numbers))
+    measures = (field(function, measures_type(collection, function)) for function in functions)
+    make(aggregated_type(collection), [field("group", "JSON"), field("countAll", "Int"), *measures])
 
 
 def _make_operators() -> None:

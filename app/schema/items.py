@@ -10,6 +10,7 @@ from strawberry.types.field import StrawberryField
 
 from app.core.errors import Forbidden, InvalidQuery
 from app.policy.rules import Access
+from app.query.aggregate import Aggregation
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.query.filter import EVERYTHING, Filter, compare, conjunction
 from app.query.read import Read
@@ -40,10 +41,10 @@ class Request:
 
     directory: Directory
     access: Access
-    asked: dict[Read, "asyncio.Future[list[Row]]"] = field(default_factory=dict)
+    asked: dict[Read | Aggregation, "asyncio.Future[list[Row]]"] = field(default_factory=dict)
 
-    async def read(self, asked: Read) -> list[Row]:
-        """The rows of a Read; the same question, however often it is aliased, is one statement.
+    async def read(self, asked: Read | Aggregation) -> list[Row]:
+        """The rows that a question is answered with; the same question, however often it is aliased, is one statement.
 
         Raises RightsChanged where the caller was let in with rights that it no longer has.
         """
@@ -66,11 +67,21 @@ def queries() -> Iterator[StrawberryField]:
         yield build.field(collection.short, f"[{collection.name}!]!", listing, _lister(collection))
         by_id = {"id": "ID!", "version": "String"}
         yield build.field(f"{collection.short}_by_id", collection.name, by_id, _finder(collection))
+        aggregated = f"[{build.aggregated_type(collection)}!]!"
+        yield build.field(f"{collection.short}_aggregated", aggregated, build.GROUPING | listing, _counter(collection))
 
 
 def _lister(collection: Collection) -> Resolver:
     async def read(info: strawberry.Info, **asked: str) -> Shaped:
         return Shaped(await info.context.read(_read(info, collection, asked)))
+
+    return read
+
+
+def _counter(collection: Collection) -> Resolver:
+    async def read(info: strawberry.Info, **asked: str) -> Shaped:
+        raw: Any = info._raw_info  # noqa: SLF001  # as in _read
+        return Shaped(await info.context.read(_selection(info).aggregation(collection, raw.field_nodes, asked)))
 
     return read
 
@@ -111,6 +122,10 @@ async def _one(info: strawberry.Info, collection: Collection, key: str) -> Row:
 
 def _read(info: strawberry.Info, collection: Collection, asked: Mapping[str, Any], only: Filter = EVERYTHING) -> Read:
     raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's own view of a selection keeps what @skip takes away
-    selection = Selection(raw.schema, raw.fragments, raw.variable_values, info.context.directory.services.limits)
-    read = selection.read(collection, raw.field_nodes, asked)
+    read = _selection(info).read(collection, raw.field_nodes, asked)
     return replace(read, filter=conjunction((only, read.filter)))
+
+
+def _selection(info: strawberry.Info) -> Selection:
+    raw: Any = info._raw_info  # noqa: SLF001  # as above
+    return Selection(raw.schema, raw.fragments, raw.variable_values, info.context.directory.services.limits)

@@ -20,9 +20,10 @@ from graphql import (
 from graphql.type import GraphQLList, GraphQLNonNull
 
 from app.policy.rules import Access
+from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, Collection, Field, target
 from app.query.filter import OWN_KEY
-from app.schema.build import functions_type, key_type, operators_of
+from app.schema.build import aggregated_type, functions_type, key_type, measures_type, operators_of
 from app.schema.spelling import INTO
 
 NOTHING = "_empty"
@@ -137,6 +138,7 @@ class Overlay:
                     yield from (f"{name}.{part}" for part in ("_and", "_or", "_some", "_none"))
                 for field in fields:
                     yield from self._coordinates_of(name, collection, field)
+            yield from _aggregated(collection, fields)
 
     def _coordinates_of(self, type_: str, collection: Collection, field: Field) -> Iterator[str]:
         yield f"{type_}.{field.name}"
@@ -196,6 +198,17 @@ class Overlay:
             of = self._full.type_map[operators_of(hidden.kind)] if hidden else self._type(field.type)
             kept[name] = GraphQLInputField(**{**field.to_kwargs(), "type_": of})
         return kept
+
+
+def _aggregated(collection: Collection, fields: frozenset[Field]) -> Iterator[str]:
+    """What may be told of groups of rows: how many there are of a field, and more of those that are numbers."""
+    name = aggregated_type(collection)
+    numbers = [field for field in fields if is_number(field)]
+    yield name
+    yield from (f"{name}.{part}" for part in ("group", "countAll", *COUNTING, *(CALCULATING if numbers else ())))
+    for function, measured in (("count", fields), ("sum", numbers)):
+        of = measures_type(collection, function)
+        yield from (of, *(f"{of}.{field.name}" for field in measured))
 
 
 def _object(type_: GraphQLObjectType, fields: Any) -> GraphQLObjectType:

@@ -8,9 +8,22 @@ from graphql import FieldNode, FragmentDefinitionNode, GraphQLSchema, InlineFrag
 from graphql.execution.values import VariableValues, get_argument_values
 
 from app.core.errors import InvalidQuery
+from app.query.aggregate import (
+    AggregateItem,
+    Aggregation,
+    Grouped,
+    Measure,
+    Measured,
+    Measures,
+    parse_group,
+    parse_group_sort,
+    parse_measure,
+)
 from app.query.collection import Collection, Field, target
-from app.query.filter import EVERYTHING, Function, conjunction, parse_filter
-from app.query.read import Constant, Functions, Leaf, Limits, Nested, Read, Selected, parse_search, parse_sort
+from app.query.filter import EVERYTHING, Filter, Function, conjunction, parse_filter
+from app.query.limits import Limits
+from app.query.read import Constant, Functions, Leaf, Nested, Read, Selected, parse_search, parse_sort
+from app.schema.build import aggregated_type, measures_type
 from app.schema.spelling import KEY_ALIAS
 
 Nodes = Iterable[FieldNode]
@@ -30,17 +43,57 @@ class Selection:
 
         Raises InvalidQuery for arguments that make no sense, UnknownField for a sort by what isn't there.
         """
-        limit, offset = self.limits.window(*(arguments.get(name) for name in ("limit", "offset", "page")))
-        asked = arguments.get("filter")
+        limit, offset = self._window(arguments)
         return Read(
             collection,
             tuple(self._selected(collection, nodes)),
-            EVERYTHING if asked is None else conjunction((parse_filter(collection, asked),)),
+            _filter(collection, arguments),
             tuple(parse_sort(collection, key) for key in arguments.get("sort") or () if key),
             parse_search(arguments.get("search")),
             limit,
             offset,
         )
+
+    def aggregation(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any]) -> Aggregation:
+        """The Aggregation behind the nodes of one field; raises as `read` does.
+
+        What nothing is grouped by needs no order: `sort` is then left alone, as Directus does.
+        """
+        limit, offset = self._window(arguments)
+        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in arguments.get("groupBy") or () if name))
+        sorts = (key for key in arguments.get("sort") or () if key and groups)
+        return Aggregation(
+            collection,
+            tuple(self._told(collection, key, same) for key, same in self._collect(nodes).items()),
+            groups,
+            _filter(collection, arguments),
+            tuple(parse_group_sort(collection, groups, key) for key in sorts),
+            parse_search(arguments.get("search")),
+            limit,
+            offset,
+        )
+
+    def _window(self, arguments: Mapping[str, Any]) -> tuple[int | None, int]:
+        return self.limits.window(*(arguments.get(name) for name in ("limit", "offset", "page")))
+
+    def _told(self, collection: Collection, key: str, nodes: list[FieldNode]) -> AggregateItem:
+        match nodes[0].name.value:
+            case "__typename":
+                return Constant(key, aggregated_type(collection))
+            case "group":
+                return Grouped(key)
+            case "countAll":
+                return Measured(key, Measure("countAll"))
+            case function:
+                return Measures(key, tuple(self._measures(collection, function, nodes)))
+
+    def _measures(self, collection: Collection, function: str, nodes: Nodes) -> Iterator[Measured | Constant]:
+        for key, same in self._collect(nodes).items():
+            name = same[0].name.value
+            if name == "__typename":
+                yield Constant(key, measures_type(collection, function))
+            else:
+                yield Measured(key, parse_measure(collection, function, name))
 
     def _selected(self, collection: Collection, nodes: Nodes) -> Iterator[Selected]:
         for key, same in self._collect(nodes).items():
@@ -104,6 +157,11 @@ class Selection:
                 if given["if"] is (definition.name == "skip"):
                     return False
         return True
+
+
+def _filter(collection: Collection, arguments: Mapping[str, Any]) -> Filter:
+    asked = arguments.get("filter")
+    return EVERYTHING if asked is None else conjunction((parse_filter(collection, asked),))
 
 
 def _function(name: str) -> Function:

@@ -1,0 +1,131 @@
+"""Aggregation: what a caller wants counted, summed and grouped of one collection."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from app.core.errors import InvalidQuery
+from app.query.collection import Collection, Field
+from app.query.filter import EVERYTHING, Filter, Function, UnknownField, split_function
+from app.query.read import Constant
+
+Measuring = Literal["countAll", "count", "countDistinct", "avg", "sum", "avgDistinct", "sumDistinct", "min", "max"]
+COUNTING: tuple[Measuring, ...] = ("count", "countDistinct")
+CALCULATING: tuple[Measuring, ...] = ("avg", "sum", "avgDistinct", "sumDistinct", "min", "max")
+
+_MEASURE = re.compile(r"(\w+)\.(\w+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number told of a group of rows: how many there are (no field), or something about a field of theirs."""
+
+    function: Measuring
+    field: Field | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What rows are put together by: a field, or a function of one."""
+
+    field: Field
+    function: Function | None = None
+
+    @property
+    def key(self) -> str:
+        """The name under which the group's value is told, such as `last_access_year`."""
+        return f"{self.field.name}_{self.function}" if self.function else self.field.name
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measure under the key the answer shall carry."""
+
+    key: str
+    measure: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Several measures as an object: `count { id title }`."""
+
+    key: str
+    parts: tuple[Measured | Constant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """The values that a group's rows share, as an object; null where nothing is grouped."""
+
+    key: str
+
+
+AggregateItem = Measured | Measures | Grouped | Constant
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSort:
+    """One sort key of groups: a value they share, or a number told of them."""
+
+    by: Group | Measure
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """What a caller wants told of the rows of a collection: of all of them together, or of each group.
+
+    `limit` and `offset` count groups, as those of a Read count rows.
+    """
+
+    collection: Collection
+    select: tuple[AggregateItem, ...]
+    groups: tuple[Group, ...] = ()
+    filter: Filter = EVERYTHING
+    sort: tuple[GroupSort, ...] = ()
+    search: str | None = None
+    limit: int | None = None
+    offset: int = 0
+
+
+def is_number(field: Field) -> bool:
+    """Whether a field can be calculated with; Directus counts numbers that are keys too."""
+    return field.kind in ("integer", "bigInteger")
+
+
+def parse_group(collection: Collection, spelled: str) -> Group:
+    """`status` or `year(last_access)` -> what to group by.
+
+    Raises UnknownField for what isn't there, InvalidQuery for a path through a relation.
+    """
+    if "." in spelled:
+        raise InvalidQuery(
+            f'"groupBy" takes fields of {collection.name} itself and functions of them, "{spelled}" leads further'
+        )
+    return Group(*split_function(collection, spelled))
+
+
+def parse_group_sort(collection: Collection, groups: tuple[Group, ...], spelled: str) -> GroupSort:
+    """`-count.id`, `countAll`, or one of the groups as `groupBy` spells it -> a sort key.
+
+    Raises UnknownField for a measure of what isn't there, InvalidQuery for what groups can't be sorted by.
+    """
+    descending, name = spelled.startswith("-"), spelled.removeprefix("-")
+    if name == "countAll":
+        return GroupSort(Measure("countAll"), descending)
+    if (measure := _MEASURE.fullmatch(name)) and measure[1] in (*COUNTING, *CALCULATING):
+        return GroupSort(parse_measure(collection, measure[1], measure[2]), descending)
+    for group in groups:
+        if name in (group.key, f"{group.function}({group.field.name})"):
+            return GroupSort(group, descending)
+    raise InvalidQuery(
+        f'Groups can be sorted by what they are grouped by, or by an aggregate such as "count.id", not by "{name}"'
+    )
+
+
+def parse_measure(collection: Collection, function: str, name: str) -> Measure:
+    """A measure's function and the name of its field -> the measure; UnknownField where the two don't fit."""
+    field = collection.fields.get(name)
+    if field is None or (function in CALCULATING and not is_number(field)):
+        raise UnknownField(collection, name)
+    return Measure(function, field)  # type: ignore[arg-type]  # every caller takes it from the names above

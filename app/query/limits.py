@@ -1,0 +1,71 @@
+"""How much one question may ask for."""
+
+from dataclasses import dataclass
+
+from app.core.errors import InvalidQuery
+from app.query.aggregate import Aggregation
+from app.query.filter import depth
+from app.query.read import Nested, Read
+
+MOST_JOINED = 50
+"""To-one relations of one list; SQLite joins 64 tables at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one question may ask for.
+
+    Rows where it doesn't say (`default`) and at `most`, fields that follow one another (`depth`), `tokens` of a
+    document; and whether the schema itself may be asked for (`introspection`).
+    """
+
+    default: int = 100
+    most: int | None = None
+    depth: int = 10
+    tokens: int = 5000
+    introspection: bool = True
+
+    def window(self, limit: int | None, offset: int | None, page: int | None) -> tuple[int | None, int]:
+        """`limit`, `offset` and `page` as a client gives them -> rows to answer (None: all) and rows to skip.
+
+        -1 asks for all rows; a page counts from 1 and wins over an offset. Raises InvalidQuery.
+        """
+        for name, value, least in (("limit", limit, -1), ("offset", offset, 0), ("page", page, 0)):
+            if value is not None and value < least:
+                raise InvalidQuery(f'"{name}" must be greater than or equal to {least}')
+        rows = self.default if limit is None else limit
+        if self.most is not None:
+            if limit is not None and limit > self.most:
+                raise InvalidQuery(f'"limit" must be less than or equal to {self.most}')
+            rows = self.most if rows == -1 else min(rows, self.most)
+        skipped = (page - 1) * max(rows, 0) if page else offset or 0
+        return (None if rows == -1 else rows), skipped
+
+
+def check_size(asked: Read | Aggregation, most: int) -> None:
+    """Raises InvalidQuery where a selection, a filter or a sort walks further than `most` fields.
+
+    So it does where one list wants more to-one relations than a statement can join.
+    """
+    joined, walked = (max(_joins(asked)), _read_depth(asked)) if isinstance(asked, Read) else (0, depth(asked.filter))
+    if joined > MOST_JOINED:
+        raise InvalidQuery(f"At most {MOST_JOINED} to-one relations may be asked for in one list")
+    if walked > most:
+        raise InvalidQuery(f"Max relational depth exceeded. At most {most} fields may follow one another")
+
+
+def _joins(read: Read) -> tuple[int, int]:
+    """The to-one relations joined for a read's own list, and for the fullest list below it."""
+    own = fullest = 0
+    for item in read.select:
+        if isinstance(item, Nested):
+            inner, below = _joins(item.read)
+            own += 0 if item.field.many else 1 + inner
+            fullest = max(fullest, below, inner if item.field.many else 0)
+    return own, fullest
+
+
+def _read_depth(read: Read) -> int:
+    below = (1 + _read_depth(item.read) if isinstance(item, Nested) else 1 for item in read.select)
+    sorts = (len(sort.path) + 1 for sort in read.sort)
+    return max(depth(read.filter), *below, *sorts, 0)
