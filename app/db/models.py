@@ -239,7 +239,7 @@ class Settings(Base):
     ai_openai_compatible_base_url: Mapped[str | None] = mapped_column(Text)
     ai_openai_compatible_name: Mapped[str | None] = mapped_column(Text)
     ai_openai_compatible_models: Mapped[Any | None] = mapped_column(Json)
-    ai_openai_compatible_headers: Mapped[Any | None] = mapped_column(Json)
+    ai_openai_compatible_headers: Mapped[Any | None] = mapped_column(Json, info=CONCEALED)
     ai_openai_allowed_models: Mapped[Any | None] = mapped_column(Json)
     ai_anthropic_allowed_models: Mapped[Any | None] = mapped_column(Json)
     ai_google_allowed_models: Mapped[Any | None] = mapped_column(Json)

@@ -135,7 +135,8 @@ class PolicyResolver:
                 self._seen.admit(collection, field)
                 return Place(key)  # rows the caller may not see have no key to tell either
             case _:
-                return Place(item.key, cells.setdefault(self._cell(collection, item), len(cells)))
+                cell = cells.setdefault(self._cell(collection, item), len(cells))
+                return Place(item.key, cell, text=isinstance(item, Leaf) and item.text)
 
     def _cell(self, collection: Collection, item: Leaf | Nested) -> Cell:
         if isinstance(item, Leaf):

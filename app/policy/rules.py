@@ -109,6 +109,7 @@ APP_MINIMUM = dict(
         ),
         _minimum("directus_roles", {"id": {"_in": "$CURRENT_ROLES"}}, "*"),
         _minimum("directus_activity", {"user": {"_eq": "$CURRENT_USER"}}, "*"),
+        _minimum("directus_settings", {}, "*"),
     )
 )
 """What app access brings along, as Directus 11 answers `/permissions/me` to a user with nothing else."""

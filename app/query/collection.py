@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, Table, inspect
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from app.db.base import Base, Csv, JsonText, Key, Timestamp
-from app.db.models import Access, Activity, File, Folder, Permission, Policy, Revision, Role, User
+from app.db.models import Access, Activity, File, Folder, Permission, Policy, Revision, Role, Settings, User
 
 Kind = Literal["string", "uuid", "integer", "bigInteger", "boolean", "timestamp", "json", "csv", "hash", "alias"]
 
@@ -69,6 +69,8 @@ class Collection:
     name: str
     table: Table
     fields: Mapping[str, Field]
+    singleton: bool = False
+    """Whether it holds one row, which is asked for without a key."""
 
     @property
     def short(self) -> str:
@@ -147,7 +149,7 @@ def _collection(model: type[Base], known: frozenset[str]) -> Collection:
         for column in table.columns
     }
     aliases = {name: Field(name, "alias", relation=relation) for name, relation in reachable.items() if relation.many}
-    return Collection(table.name, table, MappingProxyType(fields | aliases))
+    return Collection(table.name, table, MappingProxyType(fields | aliases), singleton=model is Settings)
 
 
 def _registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:
@@ -156,7 +158,7 @@ def _registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:
     return MappingProxyType({model.__tablename__: _collection(model, known) for model in models})
 
 
-COLLECTIONS = _registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access))
+COLLECTIONS = _registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access, Settings))
 USERS, ROLES = COLLECTIONS["directus_users"], COLLECTIONS["directus_roles"]
 
 

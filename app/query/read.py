@@ -11,11 +11,15 @@ from app.query.operators import coerce
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One value of a row, or a function of it, under the key the answer shall carry."""
+    """One value of a row, or a function of it, under the key the answer shall carry.
+
+    `text` where a number shall be told as a text, as GraphQL tells every ID.
+    """
 
     key: str
     field: Field
     function: Function | None = None
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,12 +144,16 @@ Cell = Value | One | Many | GroupedBy | Figure
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an answer's key finds its value: a cell's position, an object of places, or a constant."""
+    """Where an answer's key finds its value: a cell's position, an object of places, or a constant.
+
+    `text` where the cell's number shall be told as a text.
+    """
 
     key: str
     cell: int | None = None
     parts: tuple["Place", ...] | None = None
     constant: Any = None
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

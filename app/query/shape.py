@@ -44,7 +44,7 @@ def _place(place: Place, formats: list[Format]) -> tuple[str, Callable[[Sequence
         return place.key, lambda cells: {key: value(cells) for key, value in parts}
     if place.cell is None:
         return place.key, lambda _: place.constant
-    at, told = place.cell, formats[place.cell]
+    at, told = place.cell, str if place.text else formats[place.cell]
     return place.key, lambda cells: None if cells[at] is None else told(cells[at])
 
 

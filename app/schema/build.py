@@ -125,6 +125,8 @@ def make_collections(collections: Iterable[Collection]) -> None:
     _make_operators()
     for collection in collections:
         make(collection.name, _object_fields(collection))
+        if collection.singleton:
+            continue
         specs = dict(_filter_specs(collection))
         nested = dict.fromkeys(("_and", "_or"), f"[{collection.name}_filter]")
         make_input(f"{collection.name}_filter", {**specs, **nested})

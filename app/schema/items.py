@@ -63,6 +63,9 @@ def queries() -> Iterator[StrawberryField]:
     yield build.field("users_me", USERS.name, resolver=_me)
     yield build.field("roles_me", f"[{ROLES.name}]", resolver=_my_roles)
     for collection in COLLECTIONS.values():
+        if collection.singleton:
+            yield build.field(collection.short, collection.name, {"version": "String"}, _single(collection))
+            continue
         listing = {"filter": f"{collection.name}_filter", **build.LISTING}
         yield build.field(collection.short, f"[{collection.name}!]!", listing, _lister(collection))
         by_id = {"id": "ID!", "version": "String"}
@@ -86,13 +89,27 @@ def _counter(collection: Collection) -> Resolver:
     return read
 
 
+def _single(collection: Collection) -> Resolver:
+    async def read(info: strawberry.Info, **asked: str) -> Shaped | None:
+        _check_version(asked)
+        rows = await info.context.read(_read(info, collection, {"limit": 1}))
+        return Shaped(rows[0]) if rows else None
+
+    return read
+
+
 def _finder(collection: Collection) -> Resolver:
     async def read(info: strawberry.Info, **asked: str) -> Shaped:
-        if asked.get("version") not in (None, MAIN_VERSION):
-            raise Forbidden  # there are no other versions of a row here
+        _check_version(asked)
         return Shaped(await _one(info, collection, asked["id"]))
 
     return read
+
+
+def _check_version(asked: Mapping[str, Any]) -> None:
+    """Raises Forbidden for another version of a row than the one there is."""
+    if asked.get("version") not in (None, MAIN_VERSION):
+        raise Forbidden
 
 
 async def _me(info: strawberry.Info) -> Shaped | None:

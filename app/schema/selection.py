@@ -110,7 +110,7 @@ class Selection:
             definition = self.schema.type_map[collection.name].fields[name]  # type: ignore[attr-defined]
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, self.variables))
             return Nested(key, field, self.read(target(field), nodes, arguments))
-        return Leaf(key, field)
+        return Leaf(key, field, text=_is_id(collection, field))
 
     def _asks_key(self, field: Field, nodes: list[FieldNode]) -> bool:
         keys = self._collect(nodes)
@@ -157,6 +157,11 @@ class Selection:
                 if given["if"] is (definition.name == "skip"):
                     return False
         return True
+
+
+def _is_id(collection: Collection, field: Field) -> bool:
+    """Whether GraphQL tells a number as an ID, which is a text."""
+    return field.kind == "integer" and (field is collection.key or field.relation is not None)
 
 
 def _filter(collection: Collection, arguments: Mapping[str, Any]) -> Filter:
