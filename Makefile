@@ -47,7 +47,7 @@ bench: install ## Compare with a bare handler in the same run, and print the rat
 	$(BIN)/python -m tests.bench.run
 
 schema: install ## Write schema.graphql anew
-	$(BIN)/rollcall schema > schema.graphql
+	$(BIN)/rollcall schema > schema.new && mv schema.new schema.graphql
 
 golden: install ## Write the golden files anew; look at what changed before committing
 	$(BIN)/pytest tests/golden --write-golden

@@ -7,30 +7,34 @@ import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logs import set_up_logs
 from app.db.session import Database
 from app.http.errors import wrong_method
 from app.http.graphql import GraphQLEndpoint
+from app.http.identity import Identity
 from app.http.middleware import BodyLimit, Errors, RequestLog, SafeHeaders
-from app.http.server import nobody_home, ping
+from app.http.server import ServerDoors, nobody_home
 from app.repositories.base import Services
 
 log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The application for these settings, or for those of the environment; BadSettings where they can't be used."""
+    """The application for these settings, or for those of the environment.
+
+    Nothing is connected to before the first request. Raises BadSettings for settings that can't be used, Refusal for
+    a database that can't be.
+    """
     settings = settings or load_settings()
     set_up_logs(settings.log_level, settings.log_style)
-    graphql = Opened()
+    database = Database.open(settings)
+    services, identity = Services.over(database, settings), Identity(settings, signing_secret(settings))
+    graphql = GraphQLEndpoint(services, identity)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        database = Database.open(settings)
-        graphql.app = GraphQLEndpoint(Services.over(database, settings), settings, signing_secret(settings))
         _warn(settings)
         try:
             yield
@@ -39,7 +43,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/server/ping", ping),
+            *ServerDoors(services, identity).routes(),
             *(Route(path, graphql) for path in ("/graphql/system", "/graphql/system/{anything:path}")),
         ],
         middleware=[
@@ -54,15 +58,6 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.router.redirect_slashes = False
     app.router.default = nobody_home
     return app
-
-
-class Opened:
-    """Stands where an application will be once the server has started."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
 
 
 def _warn(settings: Settings) -> None:

@@ -15,7 +15,6 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from app.core.config import Settings
 from app.core.errors import (
     GraphQLValidation,
     InvalidCredentials,
@@ -26,12 +25,14 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 from app.http.errors import error_response
-from app.http.identity import claimed_caller
+from app.http.identity import Identity
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.schema.schema import schema
 
 JSON = "application/json; charset=utf-8"
+GRAPHQL = "application/graphql-response+json"
+OBJECTS = ("variables", "extensions")
 WHOLE_ANSWER = (InvalidCredentials, ServiceUnavailable)
 """What fails a request as a whole, even where it only came to light in one field."""
 
@@ -48,25 +49,24 @@ class Asked:
 class GraphQLEndpoint:
     """The ASGI application behind `/graphql/system`."""
 
-    def __init__(self, services: Services, settings: Settings, secret: str) -> None:
-        self._services, self._settings, self._secret = services, settings, secret
+    def __init__(self, services: Services, identity: Identity) -> None:
+        self._services, self._identity = services, identity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         try:
-            response = await self._answer(Request(scope, receive))
+            response = await self._answer(request)
         except RollcallError as error:
             response = error_response(error)
+        if _prefers_graphql(request.headers.get("accept", "")):
+            response.headers["Content-Type"] = f"{GRAPHQL}; charset=utf-8"
+        response.headers["Vary"] = "Accept"
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         if request.method not in ("GET", "POST"):
             raise MethodNotAllowed(request.method, ("GET", "POST"))
-        caller = claimed_caller(
-            request.scope,
-            secret=self._secret,
-            cookie=self._settings.session_cookie_name,
-            trust=self._settings.ip_trust_proxy,
-        )
+        caller = self._identity.of(request.scope)
         asked = await _asked(request)
         try:
             result = await schema.execute(
@@ -79,6 +79,23 @@ class GraphQLEndpoint:
         except InvalidOperationTypeError:
             raise MethodNotAllowed(request.method, ("POST",)) from None
         return spell(result)
+
+
+def _prefers_graphql(accept: str) -> bool:
+    """Whether a client would rather have GraphQL's own media type than plain JSON, which is what it gets unasked."""
+    weights = {media.strip(): _weight(rest) for media, _, rest in (part.partition(";") for part in accept.split(","))}
+    return weights.get(GRAPHQL, 0) > 0 and weights[GRAPHQL] >= weights.get("application/json", 0)
+
+
+def _weight(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0
+    return 1
 
 
 def spell(result: ExecutionResult) -> Response:
@@ -138,20 +155,24 @@ async def _asked(request: Request) -> Asked:
 
 
 def _from_query(text: bytes) -> Asked:
-    given = {name: values[-1] for name, values in parse_qs(text.decode("latin-1"), keep_blank_values=True).items()}
-    variables = given.get("variables")
-    try:
-        return _read({**given, "variables": orjson.loads(variables) if variables else None})
-    except orjson.JSONDecodeError:
-        raise InvalidPayload('"variables" has to be a JSON object') from None
+    given: dict[str, Any] = {
+        name: values[-1] for name, values in parse_qs(text.decode("latin-1"), keep_blank_values=True).items()
+    }
+    for name in OBJECTS:
+        try:
+            given[name] = orjson.loads(given[name]) if given.get(name) else None
+        except orjson.JSONDecodeError:
+            raise InvalidPayload(f'"{name}" has to be a JSON object') from None
+    return _read(given)
 
 
 def _read(given: Mapping[str, Any]) -> Asked:
     query, variables, operation = given.get("query"), given.get("variables"), given.get("operationName")
     if not isinstance(query, str) or not query:
         raise InvalidPayload("Must provide query string")
-    if variables is not None and not isinstance(variables, dict):
-        raise InvalidPayload('"variables" has to be a JSON object')
+    for name in OBJECTS:
+        if not isinstance(given.get(name), dict | None):
+            raise InvalidPayload(f'"{name}" has to be a JSON object')
     if operation is not None and not isinstance(operation, str):
         raise InvalidPayload('"operationName" has to be a text')
     return Asked(query, variables, operation or None)

@@ -1,11 +1,67 @@
 """The doors that tell about the server itself."""
 
+import asyncio
+
+import orjson
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from app.core.errors import RouteNotFound
+from app.flows import server
+from app.http.identity import Identity
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.schema.overlay import overlay, shown_to
+from app.schema.schema import schema
+
+JSON = "application/json; charset=utf-8"
+HEALTH = "application/health+json; charset=utf-8"
+
+
+class ServerDoors:
+    """What the server is, how it is, and the schema that the caller sees."""
+
+    def __init__(self, services: Services, identity: Identity) -> None:
+        self._services, self._identity = services, identity
+
+    def routes(self) -> list[Route]:
+        """Every path below /server."""
+        return [
+            Route("/server/ping", ping),
+            Route("/server/info", self.info),
+            Route("/server/health", self.health),
+            Route("/server/specs/graphql/system", self.specs),
+        ]
+
+    async def info(self, request: Request) -> Response:
+        """The project; for those who are somebody, also the limits and the Directus whose answers these are."""
+        access = await self._directory(request).access()
+        told = {"project": await server.project(self._services)}
+        if access.user is not None:
+            told |= server.limits(self._services) | {"version": server.SPOKEN}
+        return Response(orjson.dumps({"data": told}), media_type=JSON)
+
+    async def health(self, request: Request) -> Response:
+        """Whether the database answers: 200, or 503 where it doesn't; for admins, how long it took."""
+        found = await server.health(self._services)
+        sick = found.status == "error"
+        in_full = not sick and (await self._directory(request).access()).admin
+        return Response(orjson.dumps(found.told(in_full=in_full)), 503 if sick else 200, media_type=HEALTH)
+
+    async def specs(self, request: Request) -> Response:
+        """The SDL as this caller sees it; nobody lives here while introspection is closed."""
+        if not self._services.limits.introspection:
+            raise RouteNotFound(request.scope["path"])
+        seen = overlay(schema.graphql, shown_to(await self._directory(request).access()))
+        sdl = await asyncio.to_thread(lambda: seen.sdl)
+        name = {"Content-Disposition": 'attachment; filename="rollcall.graphql"'}
+        return Response(sdl, headers=name, media_type="application/octet-stream")
+
+    def _directory(self, request: Request) -> Directory:
+        return Directory(self._identity.of(request.scope), self._services)
 
 
 async def ping(_: Request) -> PlainTextResponse:

@@ -1,7 +1,7 @@
 """Reading a caller's access from the database, in one snapshot, and remembering it while it holds."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,7 +16,8 @@ from app.core.errors import InvalidCredentials
 from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
-from app.policy.rules import APP_MINIMUM, Access, Rule, Standing, rule
+from app.policy.rules import APP_MINIMUM, MINIMUM, Access, Rule, Standing, rule
+from app.policy.summary import Grant
 from app.query.functions import JsonArray, JsonRows
 
 REMEMBERED = 4096
@@ -25,7 +26,7 @@ REMEMBERED = 4096
 _USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, AccessRow.__table__
 _POLICIES, _PERMISSIONS, _SESSIONS = Policy.__table__, Permission.__table__, Session.__table__
 
-_ADMIN = Access(Standing(token=""), (), (), admin=True, app=True, rules={})
+_SYSTEM = Access(Standing(token=""), (), (), admin=True, app=True, enforce_tfa=False, rules={})
 
 
 class Reader(Protocol):
@@ -63,7 +64,7 @@ class AccessBook:
     async def access(self, caller: Caller) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
         if caller.system:
-            return _ADMIN
+            return _SYSTEM
         if caller in self._known:
             self._known.move_to_end(caller)
             return self._known[caller]
@@ -72,12 +73,20 @@ class AccessBook:
     async def confirm(self, caller: Caller, seen: Access) -> Access:
         """`seen` itself while it still holds, else the caller's access as it is now."""
         if caller.system:
-            return _ADMIN
+            return _SYSTEM
         row = await self._reader.fetch(beside(caller, self._clock()))
         return seen if standing(row) == seen.standing else await self.reload(caller)
 
     async def reload(self, caller: Caller) -> Access:
         """The caller's access as the database has it now; InvalidCredentials as above."""
+        access, _ = await self._load(caller)
+        return access
+
+    async def grants(self, caller: Caller) -> tuple[Access, tuple[Grant, ...]]:
+        """The caller's access as the database has it now, and the permissions behind it as they are written down."""
+        return await self._load(caller)
+
+    async def _load(self, caller: Caller) -> tuple[Access, tuple[Grant, ...]]:
         if "\0" in (caller.token or ""):
             raise InvalidCredentials
         row = await self._reader.fetch(_everything(caller, self._clock()))
@@ -85,9 +94,10 @@ class AccessBook:
         if not caller.anonymous and (now.user is None or now.status != "active" or not now.live):
             self._known.pop(caller, None)
             raise InvalidCredentials
-        access = _access(caller, now, *(orjson.loads(text) for text in row[5:]))
+        roles, policies, permissions = (orjson.loads(text) for text in row[5:])
+        access = _access(caller, now, roles, policies, permissions)
         self._remember(caller, access)
-        return access
+        return access, tuple(_grants(access, permissions))
 
     def _remember(self, caller: Caller, access: Access) -> None:
         self._known[caller] = access
@@ -117,7 +127,9 @@ def _everything(caller: Caller, now: datetime) -> Select[Any]:
         caller,
         now,
         _rows(tree, "id", "parent"),
-        _rows(_POLICIES, "id", "ip_access", "admin_access", "app_access", where=_POLICIES.c.id.in_(held)),
+        _rows(
+            _POLICIES, "id", "ip_access", "admin_access", "app_access", "enforce_tfa", where=_POLICIES.c.id.in_(held)
+        ),
         _rows(
             _PERMISSIONS,
             "policy",
@@ -125,6 +137,7 @@ def _everything(caller: Caller, now: datetime) -> Select[Any]:
             "collection",
             "permissions",
             "fields",
+            "presets",
             where=_PERMISSIONS.c.policy.in_(held),
         ),
     )
@@ -132,7 +145,8 @@ def _everything(caller: Caller, now: datetime) -> Select[Any]:
 
 def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
     cells = [
-        cast(table.c[name], Text) if name in ("permissions", "fields", "ip_access") else table.c[name] for name in names
+        cast(table.c[name], Text) if name in ("permissions", "fields", "presets", "ip_access") else table.c[name]
+        for name in names
     ]
     rows = select(cast(JsonRows(JsonArray(*cells), table.c.id), Text)).select_from(table)
     return (rows if where is None else rows.where(where)).scalar_subquery()
@@ -172,8 +186,27 @@ def _access(caller: Caller, now: Standing, roles: list[Any], policies: list[Any]
         policies=tuple(sorted(held)),
         admin=any(row[2] for row in in_force),
         app=app,
-        rules=_rules((row[1:] for row in permissions if row[0] in held), app=app),
+        enforce_tfa=any(row[4] for row in in_force),
+        rules=_rules((row[1:5] for row in permissions if row[0] in held), app=app),
     )
+
+
+def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[Grant]:
+    for policy, action, collection, rule_, fields, presets in permissions:
+        if policy in access.policies:
+            named = None if fields is None else tuple(fields.split(","))
+            yield Grant(collection, action, _object(rule_), named, _object(presets))
+    for collection, minimum, fields in MINIMUM if access.app else ():
+        yield Grant(collection, "read", minimum, tuple(fields.split(",")), {})
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """A JSON object out of the database; anything else there says nothing."""
+    try:
+        found = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _rules(granted: Iterable[tuple[Any, ...]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:

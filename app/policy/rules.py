@@ -1,6 +1,6 @@
 """What a policy grants, as data: rules, and the access that a caller's policies add up to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -40,8 +40,8 @@ class Standing:
 class Access:
     """Everything a caller may do: the sum of its policies, as of one standing.
 
-    `roles` are its role and that role's ancestors, `policies` those in force at its address. `rules` are kept by
-    (action, collection); an admin needs none.
+    `roles` are its role and that role's ancestors, `policies` those in force at its address; `enforce_tfa` whether
+    one of them wants a second factor. `rules` are kept by (action, collection); an admin needs none.
     """
 
     standing: Standing
@@ -49,6 +49,7 @@ class Access:
     policies: tuple[str, ...]
     admin: bool
     app: bool
+    enforce_tfa: bool
     rules: Mapping[tuple[str, str], tuple[Rule, ...]]
 
     @property
@@ -92,24 +93,28 @@ def rule(collection: str, permissions: str | None, fields: str | None) -> Rule |
     return Rule(filter_, frozenset(field for field in shown if field)) if shown else None
 
 
-def _minimum(collection: str, permissions: dict[str, Any], fields: str) -> tuple[tuple[str, str], Rule]:
-    made = rule(collection, orjson.dumps(permissions).decode(), fields)
-    if made is None:
-        raise ValueError(f"the app minimum on {collection} can't be read")
-    return ("read", collection), made
-
-
-APP_MINIMUM = dict(
+MINIMUM: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
-        _minimum(
-            "directus_users",
-            {"id": {"_eq": "$CURRENT_USER"}},
+        "directus_users",
+        {"id": {"_eq": "$CURRENT_USER"}},
+        (
             "id,first_name,last_name,last_page,email,password,location,title,description,tags,provider,avatar,"
-            "language,appearance,theme_light,theme_dark,tfa_secret,status,role",
+            "language,appearance,theme_light,theme_dark,tfa_secret,status,role"
         ),
-        _minimum("directus_roles", {"id": {"_in": "$CURRENT_ROLES"}}, "*"),
-        _minimum("directus_activity", {"user": {"_eq": "$CURRENT_USER"}}, "*"),
-        _minimum("directus_settings", {}, "*"),
-    )
+    ),
+    ("directus_roles", {"id": {"_in": "$CURRENT_ROLES"}}, "*"),
+    ("directus_activity", {"user": {"_eq": "$CURRENT_USER"}}, "*"),
+    ("directus_settings", {}, "*"),
 )
-"""What app access brings along, as Directus 11 answers `/permissions/me` to a user with nothing else."""
+"""What app access lets read, as Directus 11 answers `/permissions/me` to a user with nothing else."""
+
+
+def _minimum() -> Iterator[tuple[tuple[str, str], Rule]]:
+    for collection, permissions, fields in MINIMUM:
+        made = rule(collection, orjson.dumps(permissions).decode(), fields)
+        if made is None:
+            raise ValueError(f"the app minimum on {collection} can't be read")
+        yield ("read", collection), made
+
+
+APP_MINIMUM = dict(_minimum())

@@ -159,7 +159,7 @@ def _registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:
 
 
 COLLECTIONS = _registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access, Settings))
-USERS, ROLES = COLLECTIONS["directus_users"], COLLECTIONS["directus_roles"]
+USERS, ROLES, SETTINGS = (COLLECTIONS[f"{PREFIX}{name}"] for name in ("users", "roles", "settings"))
 
 
 def target(field: Field) -> Collection:

@@ -30,6 +30,8 @@ class Services:
     book: AccessBook
     limits: Limits
     clock: Clock = utc_now
+    dialect: str = ""
+    public_url: str | None = None
 
     @classmethod
     def over(cls, database: Database, settings: Settings, clock: Clock = utc_now) -> "Services":
@@ -41,7 +43,9 @@ class Services:
             tokens=settings.graphql_query_token_limit,
             introspection=settings.graphql_introspection,
         )
-        return cls(database.reader, AccessBook(database.reader, clock), limits, clock)
+        return cls(
+            database.reader, AccessBook(database.reader, clock), limits, clock, database.dialect, settings.public_url
+        )
 
 
 class Repository:

@@ -3,6 +3,7 @@
 from app.core.caller import Caller
 from app.policy.load import AccessBook
 from app.policy.rules import Access
+from app.policy.summary import Summary, everything, summarize
 from app.query.collection import COLLECTIONS, PREFIX
 from app.repositories.base import Repository, Services
 
@@ -25,6 +26,11 @@ class Directory:
     async def confirm(self, seen: Access) -> Access:
         """`seen` while it still holds, else the caller's access as the database has it now."""
         return await self._book.confirm(self.caller, seen)
+
+    async def permissions(self) -> Summary:
+        """What the caller may do, collection by collection, as the database has it now."""
+        access, grants = await self._book.grants(self.caller)
+        return everything(COLLECTIONS) if access.admin else summarize(grants)
 
     @property
     def _book(self) -> AccessBook:

@@ -32,10 +32,10 @@ _TYPES.update(
     GraphQLBigInt=scalars.BigInt,
     GraphQLStringOrFloat=scalars.StringOrFloat,
     Void=scalars.Void,
+    permissions_me_type=scalars.PermissionsMe,
 )
 
 LISTING = {"sort": "[String]", "limit": "Int", "offset": "Int", "page": "Int", "search": "String"}
-GROUPING = {"groupBy": "[String]"}
 
 _SCALARS: dict[Kind, str] = {
     "string": "String",
@@ -110,6 +110,11 @@ def make(name: str, fields: Iterable[StrawberryField], *, is_input: bool = False
     _TYPES[name] = made
 
 
+def name_type(name: str, of: Any) -> None:
+    """Makes a type known by the name that specs spell it with."""
+    _TYPES[name] = of
+
+
 def make_input(name: str, specs: Mapping[str, str]) -> None:
     """An input type, none of whose fields has to be given unless its spec ends in `!`."""
     make(name, (field(key, spec, default=strawberry.UNSET) for key, spec in specs.items()), is_input=True)
@@ -142,7 +147,7 @@ def _annotation(spec: str) -> Any:
         item = core[1:-1]
         core = f"list[{item.removesuffix('!')}{'' if item.endswith('!') else ' | None'}]"
     text = core if spec.endswith("!") else f"{core} | None"
-    ours = any(mark in text for mark in ("directus_", "_operators", "_functions", "_aggregated", "server_", "_type"))
+    ours = any(mark in text for mark in ("directus_", "_operators", "_functions", "server_", "globals_type"))
     return text if ours else eval(text, _TYPES)  # noqa: S307  # our own specs only, never a client's text
 
 
@@ -165,6 +170,12 @@ def type_of(collection: Collection, member: Field) -> str:
 def arguments_of(member: Field) -> dict[str, str]:
     """The arguments of a relation's field; other fields have none."""
     return {"filter": f"{member.relation.target}_filter", **LISTING} if member.relation else {}
+
+
+def grouping(collection: Collection) -> dict[str, str]:
+    """The arguments of `<collection>_aggregated`, in Directus' order."""
+    listing = {name: LISTING[name] for name in sorted(LISTING)}
+    return {"groupBy": "[String]", "filter": f"{collection.name}_filter", **listing}
 
 
 def functions_type(member: Field) -> str | None:

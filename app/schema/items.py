@@ -71,7 +71,9 @@ def queries() -> Iterator[StrawberryField]:
         by_id = {"id": "ID!", "version": "String"}
         yield build.field(f"{collection.short}_by_id", collection.name, by_id, _finder(collection))
         aggregated = f"[{build.aggregated_type(collection)}!]!"
-        yield build.field(f"{collection.short}_aggregated", aggregated, build.GROUPING | listing, _counter(collection))
+        yield build.field(
+            f"{collection.short}_aggregated", aggregated, build.grouping(collection), _counter(collection)
+        )
 
 
 def _lister(collection: Collection) -> Resolver:

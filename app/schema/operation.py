@@ -66,10 +66,13 @@ def read_document(text: str, tokens: int) -> DocumentNode:
     return document
 
 
-def compile_operation(schema: GraphQLSchema, document: DocumentNode, name: str | None) -> Operation:
-    """A document -> what it is on a schema."""
+def compile_operation(
+    schema: GraphQLSchema, document: DocumentNode, name: str | None, *, suggest: bool = True
+) -> Operation:
+    """A document -> what it is on a schema; `suggest` says whether its errors may name what is there instead."""
     spelled: Spelled = normalise(schema, document)
-    found = validate(schema, spelled.document) + validate(schema, spelled.document, [MaybeNullValidationRule])
+    found = validate(schema, spelled.document, hide_suggestions=not suggest)
+    found += validate(schema, spelled.document, [MaybeNullValidationRule])
     return Operation(spelled.document, spelled.coordinates, (*spelled.errors, *found), name)
 
 
@@ -82,7 +85,9 @@ class Variables:
     errors: tuple[GraphQLError, ...]
 
 
-def take_variables(schema: GraphQLSchema, operation: Operation, given: dict[str, Any] | None) -> Variables:
+def take_variables(
+    schema: GraphQLSchema, operation: Operation, given: dict[str, Any] | None, *, suggest: bool = True
+) -> Variables:
     """The values a request gives for an operation's variables, checked against their types."""
     values, coordinates = dict(given or {}), set[str]()
     definitions = (operation.definition.variable_definitions if operation.definition else None) or ()
@@ -90,7 +95,7 @@ def take_variables(schema: GraphQLSchema, operation: Operation, given: dict[str,
         name, type_ = definition.variable.name.value, type_from_ast(schema, definition.type)
         if name in values and type_ is not None:
             values[name] = respell(values[name], type_, coordinates)  # type: ignore[arg-type]  # validated as input
-    coerced = get_variable_values(schema, definitions, values)
+    coerced = get_variable_values(schema, definitions, values, hide_suggestions=not suggest)
     errors = tuple(coerced) if isinstance(coerced, list) else ()
     return Variables(values, frozenset(coordinates), errors)
 

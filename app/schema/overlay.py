@@ -1,6 +1,7 @@
 """What one caller sees of the schema: a set of coordinates, and a filtered schema only where one is needed."""
 
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from graphql import (
     is_list_type,
     is_non_null_type,
     is_object_type,
+    print_schema,
 )
 from graphql.type import GraphQLList, GraphQLNonNull
 
@@ -29,7 +31,26 @@ from app.schema.spelling import INTO
 NOTHING = "_empty"
 """The root field of a caller who may read nothing: GraphQL knows no empty type."""
 
-Shown = frozenset[tuple[Collection, frozenset[Field]]]
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a caller sees of the schema: `fields` it may read on some row, and more of the server if it is `somebody`.
+
+    Callers for whom these are equal see the same.
+    """
+
+    fields: frozenset[tuple[Collection, frozenset[Field]]]
+    somebody: bool = True
+
+
+NEEDED = {"permissions_me": "directus_permissions", "policies_me_globals": "directus_policies"}
+"""Root fields that only those see who may read a collection, as Directus cuts its schema."""
+
+PUBLIC_INFO = ("project",)
+"""What everybody may know of the server; the rest takes somebody."""
+
+OWN = ("Query", "Mutation", "Subscription", "server_info")
+"""Types that callers see different parts of, besides those of the collections."""
 
 _SHAPES = ("", "_filter", "_quantifier_filter")
 
@@ -37,10 +58,11 @@ _SHAPES = ("", "_filter", "_quantifier_filter")
 def shown_to(access: Access) -> Shown:
     """The collections and fields a caller may read on some row: the fingerprint of what it sees of the schema."""
     fields = ((collection, access.fields("read", collection)) for collection in COLLECTIONS.values())
-    return frozenset((collection, some) for collection, some in fields if some)
+    seen = frozenset((collection, some) for collection, some in fields if some)
+    return Shown(seen, somebody=access.user is not None or access.admin)
 
 
-EVERYTHING_SHOWN: Shown = frozenset((c, frozenset(c.fields.values())) for c in COLLECTIONS.values())
+EVERYTHING_SHOWN = Shown(frozenset((c, frozenset(c.fields.values())) for c in COLLECTIONS.values()))
 
 
 @lru_cache(maxsize=256)
@@ -66,7 +88,8 @@ class Overlay:
 
     def __init__(self, full: GraphQLSchema, shown: Shown, *, introspection: bool, keys: bool = True) -> None:
         self._full, self._keys = full, keys
-        self._shown: Mapping[Collection, frozenset[Field]] = dict(shown)
+        self._fingerprint = shown
+        self._shown: Mapping[Collection, frozenset[Field]] = dict(shown.fields)
         self.introspection = introspection
         self._made: dict[str, GraphQLNamedType] = {}
         self.answers = Answers()
@@ -89,7 +112,12 @@ class Overlay:
     @cached_property
     def printed(self) -> GraphQLSchema:
         """The filtered schema as the caller introspects it: without the inner spelling of a relation's key."""
-        return Overlay(self._full, frozenset(self._shown.items()), introspection=self.introspection, keys=False).schema
+        return Overlay(self._full, self._fingerprint, introspection=self.introspection, keys=False).schema
+
+    @cached_property
+    def sdl(self) -> str:
+        """The filtered schema as text."""
+        return print_schema(self.printed) + "\n"
 
     @cached_property
     def schema(self) -> GraphQLSchema:
@@ -110,7 +138,7 @@ class Overlay:
 
     def _is_shared(self, type_: GraphQLNamedType) -> bool:
         """Whether a type is the same for every caller."""
-        return not type_.name.startswith("directus_") and type_.name not in ("Query", "Mutation", "Subscription")
+        return not type_.name.startswith("directus_") and type_.name not in OWN
 
     def _shared_members(self) -> Iterator[str]:
         for type_ in self._full.type_map.values():
@@ -122,7 +150,9 @@ class Overlay:
         for name, field in query.fields.items() if query else ():
             named = get_named_type(field.type).name
             collection = COLLECTIONS.get(named.removesuffix("_aggregated"))
-            if collection in self._shown or (collection is None and name != NOTHING):
+            needed = COLLECTIONS.get(NEEDED.get(name, "")) or collection
+            hidden = name == NOTHING or (name == "server_specs_graphql" and not self.introspection)
+            if needed in self._shown or (needed is None and not hidden):
                 yield f"Query.{name}"
         if not self._shown:
             yield f"Query.{NOTHING}"
@@ -130,6 +160,9 @@ class Overlay:
             yield from ("Query.__schema", "Query.__type")
 
     def _members(self) -> Iterator[str]:
+        yield "server_info"
+        info = self._full.type_map["server_info"].fields  # type: ignore[attr-defined]  # an object type
+        yield from (f"server_info.{name}" for name in info if self._fingerprint.somebody or name in PUBLIC_INFO)
         for collection, fields in self._shown.items():
             for shape in _SHAPES:
                 name = f"{collection.name}{shape}"

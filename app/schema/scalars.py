@@ -12,6 +12,7 @@ Json = NewType("Json", object)
 BigInt = NewType("BigInt", int)
 StringOrFloat = NewType("StringOrFloat", object)
 Void = NewType("Void", object)
+PermissionsMe = NewType("PermissionsMe", object)
 
 
 MOST_DIGITS = 19
@@ -53,4 +54,5 @@ SCALARS: dict[object, ScalarDefinition] = {
     BigInt: _scalar("GraphQLBigInt", "A whole number of up to 64 bits.", _whole),
     StringOrFloat: _scalar("GraphQLStringOrFloat", "A number, or a text that may be read as one.", _text_or_number),
     Void: _scalar("Void", "Nothing at all."),
+    PermissionsMe: _scalar("permissions_me_type", "What one may do, by collection and action."),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import strawberry
 import structlog
 from graphql import ExecutionResult as CoreResult
-from graphql import GraphQLError, GraphQLSchema, execute, print_schema
+from graphql import GraphQLError, GraphQLSchema, execute
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -26,7 +26,7 @@ from app.schema.items import Request, RightsChanged, Shaped, queries
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
 from app.schema.overlay import EVERYTHING_SHOWN, Overlay, overlay, shown_to
 from app.schema.scalars import SCALARS
-from app.schema.server import server_queries
+from app.schema.server import make_server_types, server_queries
 
 log = structlog.get_logger(__name__)
 
@@ -102,12 +102,13 @@ class Admission(SchemaExtension):
 
     def _words(self, given: dict[str, Any] | None) -> list[GraphQLError]:
         """Why the document or its variables are refused, in the words of the caller's own schema."""
-        own = compile_operation(self._overlay.schema, self._document, self.execution_context.operation_name)
+        seen, suggest, name = self._overlay.schema, self._overlay.introspection, self.execution_context.operation_name
+        own = compile_operation(seen, self._document, name, suggest=suggest)
         if own.errors:
             return list(own.errors)
         if not self._overlay.introspection and self._operation.introspects:
             return [GraphQLError("GraphQL introspection is not allowed, but the query contained __schema or __type.")]
-        wrong = take_variables(self._overlay.schema, own, given).errors
+        wrong = take_variables(seen, own, given, suggest=suggest).errors
         return list(wrong) or [GraphQLError("The query asks for something that does not exist.")]
 
     async def _introspect(self, context: ExecutionContext) -> CoreResult:
@@ -159,6 +160,7 @@ class RollcallSchema(strawberry.Schema):
 def build_schema() -> RollcallSchema:
     """The schema of everything that is served."""
     build.make_collections(COLLECTIONS.values())
+    make_server_types()
     build.make("Query", (*server_queries(), *queries()))
     return RollcallSchema(
         build.made("Query"),
@@ -173,4 +175,4 @@ schema = build_schema()
 
 def printed_schema() -> str:
     """The SDL as a caller sees it who may read everything."""
-    return print_schema(overlay(schema.graphql, EVERYTHING_SHOWN).printed) + "\n"
+    return overlay(schema.graphql, EVERYTHING_SHOWN).sdl

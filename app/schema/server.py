@@ -1,16 +1,66 @@
-"""The root fields that need no collection."""
+"""The root fields that tell about the server itself, and about the caller's own rights."""
 
+import asyncio
+import enum
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
+import strawberry
 from strawberry.types.field import StrawberryField
 
+from app.core.errors import InvalidQuery
+from app.flows import server
 from app.schema import build
-from app.schema.overlay import NOTHING
+from app.schema.items import Request
+from app.schema.overlay import NOTHING, Overlay, overlay, shown_to
+
+PROJECT = {
+    "project_name": "String",
+    "project_descriptor": "String",
+    "project_logo": "String",
+    "project_color": "String",
+    "default_language": "String",
+    "public_foreground": "String",
+    "public_background": "String",
+    "public_note": "String",
+    "custom_css": "String",
+    "public_registration": "Boolean",
+    "public_registration_verify_email": "Boolean",
+}
+INFO = {
+    "project": "server_info_project",
+    "rateLimit": "Boolean",
+    "rateLimitGlobal": "Boolean",
+    "websocket": "Boolean",
+    "queryLimit": "server_info_query_limit",
+}
+GLOBALS = ("enforce_tfa", "app_access", "admin_access")
+
+Info = strawberry.Info[Request, Any]
+
+
+Scope = enum.Enum("Scope", {"items": "items", "system": "system"})
+
+
+def make_server_types() -> None:
+    """The types of these fields."""
+    build.name_type("graphql_sdl_scope", strawberry.enum(Scope, name="graphql_sdl_scope"))
+    build.make("server_info_project", (build.field(name, spec) for name, spec in PROJECT.items()))
+    build.make("server_info_query_limit", (build.field(name, "Int") for name in ("default", "max")))
+    build.make("server_info", (build.field(name, spec) for name, spec in INFO.items()))
+    build.make("policy_me_globals_type", (build.field(name, "Boolean") for name in GLOBALS))
 
 
 def server_queries() -> Iterator[StrawberryField]:
-    """Whether the server answers, and the field of those who may ask for nothing else."""
+    """What the server is, how it is, and what the caller may do with it."""
+    scope = {"scope": "graphql_sdl_scope"}
+    yield build.field("server_specs_graphql", "String", scope, _specs)
     yield build.field("server_ping", "String", resolver=_ping)
+    yield build.field("server_info", "server_info", resolver=_info)
+    yield build.field("server_health", "JSON", resolver=_health)
+    yield build.field("permissions_me", "permissions_me_type", resolver=_permissions)
+    yield build.field("policies_me_globals", "policy_me_globals_type", resolver=_globals)
     yield build.field(NOTHING, "Void", resolver=_nothing, description="There is no data to query.")
 
 
@@ -20,3 +70,34 @@ def _ping() -> str:
 
 def _nothing() -> None:
     return None
+
+
+async def _info(info: Info) -> SimpleNamespace:
+    services = info.context.directory.services
+    told = server.limits(services)
+    most = SimpleNamespace(**told.pop("queryLimit"))
+    return SimpleNamespace(project=SimpleNamespace(**await server.project(services)), queryLimit=most, **told)
+
+
+async def _health(info: Info) -> dict[str, Any]:
+    found = await server.health(info.context.directory.services)
+    return found.told(in_full=info.context.access.admin)
+
+
+async def _permissions(info: Info) -> dict[str, Any]:
+    return await info.context.directory.permissions()
+
+
+def _globals(info: Info) -> SimpleNamespace:
+    access = info.context.access
+    return SimpleNamespace(enforce_tfa=access.enforce_tfa, app_access=access.app, admin_access=access.admin)
+
+
+async def _specs(info: Info, scope: Scope | None = None) -> str:
+    """The SDL as this caller sees it; it takes a tenth of a second to print, in which nobody else should wait."""
+    if scope is Scope.items:
+        raise InvalidQuery('Only the scope "system" is served here')
+    schema: Any = info.schema
+    limits = info.context.directory.services.limits
+    seen: Overlay = overlay(schema.graphql, shown_to(info.context.access), introspection=limits.introspection)
+    return await asyncio.to_thread(lambda: seen.sdl)

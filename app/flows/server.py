@@ -1,0 +1,91 @@
+"""What the server tells about itself: its project, its limits, and whether it is well."""
+
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from app.core.caller import SYSTEM
+from app.core.errors import ServiceUnavailable
+from app.query.collection import SETTINGS
+from app.query.read import Leaf, Read
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+
+SPOKEN = "11.17.4"
+"""The release of Directus whose answers these are: what clients that ask for a version want to know."""
+
+SLOW = 150
+"""Milliseconds from which on the database's answer is a warning; Directus' own default."""
+
+PROJECT = (
+    "project_name",
+    "project_descriptor",
+    "project_logo",
+    "project_color",
+    "default_appearance",
+    "default_theme_light",
+    "default_theme_dark",
+    "theme_light_overrides",
+    "theme_dark_overrides",
+    "default_language",
+    "public_foreground",
+    "public_background",
+    "public_favicon",
+    "public_note",
+    "custom_css",
+    "public_registration",
+    "public_registration_verify_email",
+)
+
+DEFAULTS = {"project_name": "Directus", "public_registration": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the server is well, and `details` for those who run it."""
+
+    status: str
+    details: dict[str, Any]
+
+    def told(self, *, in_full: bool) -> dict[str, Any]:
+        """The status, and the details where the one who asks may know them."""
+        return {"status": self.status, **(self.details if in_full else {})}
+
+
+async def project(services: Services) -> dict[str, Any]:
+    """What anybody may know of the project, as its settings have it."""
+    fields = tuple(Leaf(name, SETTINGS.fields[name]) for name in PROJECT)
+    rows = await Directory(SYSTEM, services)["settings"].read(Read(SETTINGS, fields, limit=1))
+    return rows[0] if rows else dict.fromkeys(PROJECT) | DEFAULTS
+
+
+def limits(services: Services) -> dict[str, Any]:
+    """What those who are somebody may know besides."""
+    most = services.limits.most
+    return {
+        "rateLimit": False,
+        "rateLimitGlobal": False,
+        "websocket": False,
+        "queryLimit": {"default": services.limits.default, "max": -1 if most is None else most},
+    }
+
+
+async def health(services: Services) -> Health:
+    """Asks the database, and says how long it took to answer; never raises."""
+    started, status = time.perf_counter(), ""
+    try:
+        await Directory(SYSTEM, services)["settings"].read(Read(SETTINGS, (Leaf("id", SETTINGS.key),), limit=1))
+    except ServiceUnavailable:
+        status = "error"
+    spent = round((time.perf_counter() - started) * 1000, 3)
+    status = status or ("ok" if spent < SLOW else "warn")
+    answered = {
+        "status": status,
+        "componentType": "datastore",
+        "observedUnit": "ms",
+        "observedValue": spent,
+        "threshold": SLOW,
+    }
+    about = {"releaseId": version("rollcall"), "serviceId": services.public_url}
+    return Health(status, {**about, "checks": {f"{services.dialect}:responseTime": [answered]}})
