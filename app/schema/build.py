@@ -219,7 +219,8 @@ def measures_type(collection: Collection, function: str) -> str:
 def _make_aggregated(collection: Collection) -> None:
     numbers = [member for member in collection.fields.values() if is_number(member)]
     functions = (*COUNTING, *(CALCULATING if numbers else ()))
-    make(measures_type(collection, "count"), (field(name, "Int") for name in collection.fields))
+    counts = (field(member.name, "Int", description=member.note) for member in collection.fields.values())
+    make(measures_type(collection, "count"), counts)
     if numbers:
         make(measures_type(collection, "sum"), (field(member.name, "Float") for member in numbers))
     measures = (field(function, measures_type(collection, function)) for function in functions)
