@@ -17,6 +17,7 @@ from app.query.read import Read
 from app.query.shape import Row
 from app.repositories.directory import Directory
 from app.schema import build
+from app.schema.overlay import shown_to
 from app.schema.selection import Selection
 
 Resolver = Callable[..., Awaitable["Shaped | None"]]
@@ -46,16 +47,20 @@ class Request:
     async def read(self, asked: Read | Aggregation) -> list[Row]:
         """The rows that a question is answered with; the same question, however often it is aliased, is one statement.
 
-        Raises RightsChanged where the caller was let in with rights that it no longer has.
+        Raises RightsChanged where the caller was let in by a schema that it no longer sees.
         """
         if asked not in self.asked:
             self.asked[asked] = asyncio.ensure_future(self.directory[asked.collection.name].read(asked))
         try:
-            return await asyncio.shield(self.asked[asked])
+            rows = await asyncio.shield(self.asked[asked])
         except Forbidden:
             if await self.directory.access() is self.access:
                 raise
             raise RightsChanged from None
+        now = await self.directory.access()
+        if now is not self.access and shown_to(now) != shown_to(self.access):
+            raise RightsChanged
+        return rows
 
 
 def queries() -> Iterator[StrawberryField]:

@@ -3,11 +3,15 @@
 It shares no code with the policy resolver or the planner: the property test asks both and compares.
 """
 
+import re
 from ipaddress import ip_address, ip_network
 
 LINKS = {("users", "role"): ("roles", "id", "role"), ("roles", "parent"): ("roles", "id", "parent")}
 BACK = {("roles", "users"): ("users", "role"), ("roles", "children"): ("roles", "parent")}
 MASK = "**********"
+SEARCHED = {"users": ["first_name", "title", "id", "role"], "roles": ["name", "id", "parent"]}
+KEYS = {"id", "role", "parent"}
+CALL = re.compile(r"(\w+)\((\w+)\)")
 
 
 class Reference:
@@ -61,8 +65,31 @@ class Reference:
         )
 
     def seen(self, name, row, field, *, real=False):
+        if call := CALL.fullmatch(field):
+            return self.function(name, row, call[2], call[1], real=real)
+        if "." in field:
+            first, rest = field.split(".")
+            there, other = self.one(name, row, first, real=real)
+            return self.seen(there, other, rest, real=real)
         value = None if row is None or not (real or self.may(name, row, field)) else row[field]
         return MASK if field == "token" and value is not None and not real else value
+
+    def function(self, name, row, field, function, *, real=False):
+        if (name, field) in BACK:
+            shown = row is not None and (real or self.may(name, row, field))
+            return len(self.many(name, row, field, real=real)[1]) if shown else None
+        value = self.seen(name, row, field, real=real)
+        return None if value is None else len(value) if function == "count" else getattr(value, function)
+
+    def finds(self, name, row, text):
+        """Whether a search finds a row: in the texts and keys of it that are shown there."""
+        shown = [field for field in SEARCHED[name] if self.allowed(name, field)]
+        values = [(field, self.seen(name, row, field)) for field in shown]
+        return any(
+            value == text.lower() if field in KEYS else text.lower() in value.lower()
+            for field, value in values
+            if value is not None
+        )
 
     def one(self, name, row, field, *, real=False):
         there, key, column = LINKS[name, field]
@@ -84,6 +111,13 @@ class Reference:
         if key in ("_and", "_or"):
             found = [self.holds(name, row, part, real=real) for part in asked]
             return all(found) if key == "_and" or not found else any(found)
+        if key.endswith("_func"):
+            base = key.removesuffix("_func")
+            return all(
+                OPERATORS[op](self.function(name, row, base, function, real=real), wanted)
+                for function, operators in asked.items()
+                for op, wanted in operators.items()
+            )
         if (name, key) in BACK:
             return self._quantified(name, row, key, asked, real)
         if (name, key) in LINKS and not all(op in OPERATORS for op in asked):
@@ -129,6 +163,7 @@ OPERATORS = {
     "_neq": _known(lambda value, wanted: value != wanted),
     "_in": _known(lambda value, wanted: value in wanted),
     "_nin": _known(lambda value, wanted: value not in wanted and NOTHING not in wanted),
+    "_gt": _known(lambda value, wanted: value > wanted),
     "_contains": _known(lambda value, wanted: wanted in value),
     "_istarts_with": _known(lambda value, wanted: value.lower().startswith(wanted.lower())),
     "_null": lambda value, wanted: (value is None) is wanted,
