@@ -141,7 +141,10 @@ def permission(draw, number, name, policy):
         "policy": POLICIES[policy],
         "collection": f"directus_{name}",
         "action": "read",
-        "fields": ",".join(field for field in known if field not in missing),
+        # The list behind a role is hidden often: it takes two rules and a row between them to see that.
+        "fields": ",".join(
+            field for field in known if field not in missing and (field != "users" or draw(st.booleans()))
+        ),
         "permissions": rule,
     }
 
