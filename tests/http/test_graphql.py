@@ -90,6 +90,10 @@ REFUSED = [
     ({"json": [ME]}, 400, "INVALID_PAYLOAD"),
     ({"json": {}}, 400, "INVALID_PAYLOAD"),
     ({"json": {"query": "{ server_ping }", "variables": []}}, 400, "INVALID_PAYLOAD"),
+    ({"json": {"query": "{ server_ping }", "extensions": "x"}}, 400, "INVALID_PAYLOAD"),
+    ({"json": {"query": "{ server_ping }", "operationName": 1}}, 400, "INVALID_PAYLOAD"),
+    ({"json": {"query": 42}}, 400, "INVALID_PAYLOAD"),
+    ({"json": {"query": ["{ server_ping }"]}}, 400, "INVALID_PAYLOAD"),
     ({"content": b"{", "headers": {"content-type": "application/json"}}, 400, "INVALID_PAYLOAD"),
     ({"content": b"{ server_ping }", "headers": {"content-type": "application/graphql"}}, 400, "INVALID_PAYLOAD"),
     ({"content": b"x" * (1024**2 + 1), "headers": {"content-type": "application/json"}}, 400, "INVALID_PAYLOAD"),
@@ -103,6 +107,46 @@ async def test_what_can_not_be_answered_is_told_by_status_and_code(client, sent,
 
     assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (status, code)
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["variables", "extensions"])
+async def test_what_has_to_be_an_object_in_a_url_is_told_so(client, name):
+    for value in ("{", "[]", "1"):
+        answer = await client.get(PATH, params={"query": "{ server_ping }", name: value})
+        assert f'"{name}" has to be a JSON object' in answer.json()["errors"][0]["message"]
+
+
+PLAIN, OWN = "application/json; charset=utf-8", "application/graphql-response+json; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("*/*", PLAIN),
+        ("", PLAIN),
+        ("application/json", PLAIN),
+        ("text/html", PLAIN),
+        ("application/graphql-response+json", OWN),
+        ("application/graphql-response+json, application/json;q=0.9", OWN),
+        ("application/json, application/graphql-response+json;q=0.5", PLAIN),
+        ("application/graphql-response+json;q=0", PLAIN),
+        ("application/graphql-response+json;q=x", PLAIN),
+    ],
+)
+async def test_graphqls_own_media_type_is_for_those_who_ask_for_it(client, accept, media):
+    good = await client.post(PATH, json={"query": "{ server_ping }"}, headers={"Accept": accept})
+    bad = await client.post(PATH, json={"query": "{ nothing }"}, headers={"Accept": accept})
+
+    assert (good.status_code, good.headers["content-type"]) == (200, media)
+    assert (bad.status_code, bad.headers["content-type"]) == (400, media)
+    assert "Accept" in good.headers["vary"]
+
+
+async def test_several_operations_without_a_name_are_a_400_by_get_too(client):
+    answer = await client.get(PATH, params={"query": "query A { server_ping } query B { server_ping }"})
+
+    assert answer.status_code == 400
+    assert "no single operation" in answer.text
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "SEARCH"])

@@ -1,0 +1,108 @@
+"""What the server tells about itself, by REST and in GraphQL."""
+
+import pytest
+from graphql import build_schema
+
+from app.flows.server import PROJECT, SPOKEN
+from tests.http.test_graphql import ADA, bearer, served
+from tests.world import caller, static_token
+
+SAM = bearer(static_token("sam"))
+
+
+@pytest.fixture(scope="session")
+async def client(world):
+    async with served(world.settings) as client:
+        yield client
+
+
+async def test_everybody_may_know_the_project_and_nothing_more(client):
+    info = (await client.get("/server/info")).json()["data"]
+
+    assert list(info) == ["project"]
+    assert set(info["project"]) == set(PROJECT)
+    assert SPOKEN not in str(info)
+
+
+async def test_those_who_are_somebody_may_know_the_limits(client):
+    info = (await client.get("/server/info", headers=SAM)).json()["data"]
+
+    assert info["queryLimit"] == {"default": 100, "max": -1}
+    assert info["version"] == SPOKEN
+
+
+async def test_the_same_is_told_in_graphql(world):
+    limits = "{ server_info { most: queryLimit { max default } websocket project { name: project_name } } }"
+    somebody = await world.execute(limits, caller=caller("sam"))
+    nobody = await world.execute(limits)
+    project = await world.execute("{ server_info { project { project_name public_registration } } }")
+
+    assert somebody.data["server_info"] == {
+        "most": {"max": -1, "default": 100},
+        "websocket": False,
+        "project": {"name": "Directus"},
+    }
+    assert "Cannot query field 'queryLimit'" in nobody.errors[0].message
+    assert project.data == {"server_info": {"project": {"project_name": "Directus", "public_registration": False}}}
+
+
+async def test_health_asks_the_database_and_tells_admins_how_long_it_took(client, world):
+    asked = world.database.reader.statements
+    nobody, admin = await client.get("/server/health"), await client.get("/server/health", headers=ADA)
+    here = await world.execute("{ server_health }", caller=caller("ada"))
+
+    assert nobody.json() == {"status": "ok"}
+    assert nobody.headers["content-type"] == "application/health+json; charset=utf-8"
+    assert admin.json()["checks"][f"{world.database.dialect}:responseTime"][0]["observedValue"] > 0
+    assert here.data["server_health"]["status"] == "ok"
+    assert world.database.reader.statements > asked
+
+
+async def test_a_database_that_is_away_makes_the_server_ill(fresh):
+    async with served(fresh.settings.model_copy(update={"database_url": nowhere(fresh)})) as client:
+        answer = await client.get("/server/health")
+        ping = await client.get("/server/ping")
+
+    assert (answer.status_code, answer.json()) == (503, {"status": "error"})
+    assert ping.text == "pong"
+
+
+def nowhere(system):
+    if system.database.dialect == "sqlite":
+        pytest.skip("an SQLite file is made where it is missing")
+    return "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
+
+
+async def test_the_schema_is_told_to_each_caller_as_it_sees_it(client, world):
+    ada, sam, nobody = [await client.get("/server/specs/graphql/system", headers=who) for who in (ADA, SAM, {})]
+    inside = await world.execute("{ server_specs_graphql(scope: system) }", caller=caller("sam"))
+
+    assert ada.headers["content-disposition"] == 'attachment; filename="rollcall.graphql"'
+    assert "directus_policies" in build_schema(ada.text).type_map
+    assert "directus_users" in build_schema(sam.text).type_map
+    assert "directus_policies" not in sam.text
+    assert "directus_" not in nobody.text
+    assert inside.data["server_specs_graphql"] == sam.text
+
+
+async def test_there_is_no_schema_of_items(client, world):
+    result = await world.execute("{ server_specs_graphql(scope: items) }", caller=caller("ada"))
+
+    assert result.errors[0].original_error.code == "INVALID_QUERY"
+    assert (await client.get("/server/specs/graphql")).status_code == 404
+
+
+async def test_closed_introspection_closes_the_schema_too(world):
+    async with served(world.settings.model_copy(update={"graphql_introspection": False})) as client:
+        answer = await client.get("/server/specs/graphql/system", headers=ADA)
+        asked = await client.post("/graphql/system", json={"query": "{ server_specs_graphql }"}, headers=ADA)
+
+    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (404, "ROUTE_NOT_FOUND")
+    assert "Cannot query field" in asked.text
+
+
+@pytest.mark.parametrize("path", ["/server/info", "/server/health", "/server/specs/graphql/system"])
+async def test_a_bad_token_is_refused_at_these_doors_too(client, path):
+    answer = await client.get(path, headers=bearer("nobodys-token"))
+
+    assert answer.status_code == 401
