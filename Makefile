@@ -45,6 +45,7 @@ format: install ## Lay the code out as `make check` wants it
 
 bench: install ## Compare with a bare handler in the same run, and print the ratios
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.access
 
 schema: install ## Write schema.graphql anew
 	$(BIN)/rollcall schema > schema.new && mv schema.new schema.graphql

@@ -135,8 +135,9 @@ def holding(asker):
 def permission(draw, number, name, policy):
     """The first policy reaches most rows and shows little of them, the second the other way round: much is hidden."""
     known = USER_FIELDS if name == "users" else ROLE_FIELDS
-    wide = st.one_of(st.just({}), st.just({}), filters(name, 1))
-    rule = draw(wide if policy == 0 else st.one_of(filters(name, 0), filters(name, 0), filters(name, 1)))
+    some = st.lists(st.sampled_from(USERS if name == "users" else ROLES), min_size=1, max_size=2)
+    narrow = st.one_of(pair("id", pair("_in", some)), pair("id", pair("_in", some)), filters(name, 1))
+    rule = draw(st.one_of(st.just({}), st.just({}), narrow) if policy == 0 else narrow)
     hidden = (
         st.sets(st.sampled_from(known[1:]), min_size=2) if policy == 0 else st.sets(st.sampled_from(known), max_size=1)
     )
