@@ -46,7 +46,7 @@ def sorts(reference, collection):
         shown.append("role.name")
     if collection == "roles" and reference.allowed("roles", "users"):
         shown.append("count(users)")
-    return [[], *([key] for name in shown for key in (name, f"-{name}"))]
+    return [[key] for name in shown for key in (name, f"-{name}")] or [[]]
 
 
 def ordered(rows, keys, value_of):

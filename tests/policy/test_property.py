@@ -39,7 +39,7 @@ async def test_the_answer_is_the_references_rows_and_fields(scratch, data):
     asked = {
         "f": data.draw(st.one_of(st.just({}), filters(name, 0), filters(name, 2))),
         "s": data.draw(st.sampled_from(sorts(reference, name))),
-        "t": data.draw(st.one_of(st.none(), st.none(), SEARCHES)),
+        "t": data.draw(st.one_of(st.none(), st.none(), st.none(), SEARCHES)),
         "n": data.draw(st.one_of(st.just({}), filters(OTHER[name], 1))) if nested else {},
         "ns": data.draw(st.sampled_from(sorts(reference, "users"))) if nested and name == "roles" else [],
         "nt": data.draw(st.one_of(st.none(), st.none(), SEARCHES)),
