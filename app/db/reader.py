@@ -1,22 +1,27 @@
 """One statement in, its row out: read-only, bounded in time and in number, and healing by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, Self
 
+import asyncpg
 import structlog
-from sqlalchemy import URL, Engine, Row, Select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, ClauseElement, PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from app.core.binding import Given
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.db.engine import UNREACHABLE, reading_engine, sqlstate
+from app.db.engine import STALE, UNREACHABLE, reading_engine
+from app.db.statement import Statement, compile_statement
 
 AWAY = "The database can't be reached right now; try again soon"
 CROWDED = "Too many requests are waiting for the database; try again in a moment"
-STOPPED = "57014"
+BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+NOTHING: Given = {}
+
+Row = Sequence[Any]
 
 log = structlog.get_logger(__name__)
 
@@ -24,79 +29,121 @@ log = structlog.get_logger(__name__)
 class Reader:
     """Asks the database, with at most `slots` statements at once and a bounded queue behind them.
 
-    `statements` counts what was asked since it was opened.
+    SQLAlchemy makes and owns the connections; they are lent out once and kept, so that asking costs no more than the
+    driver itself. `statements` counts what was asked since it was opened.
     """
 
-    def __init__(self, engine: Engine, *, slots: int, queue: int, patience: float, seconds: float) -> None:
+    def __init__(self, engine: AsyncEngine, *, slots: int, queue: int, patience: float, seconds: float) -> None:
         self._engine = engine
+        self._idle: list[PoolProxiedConnection] = []
+        self._leaving: set[asyncio.Task[Any]] = set()
         self._gate = asyncio.Semaphore(slots)
         self._queue = queue
         self._patience = patience
         self._seconds = seconds
         self._waiting = 0
+        self._ask = self._ask_postgresql if engine.dialect.name == "postgresql" else self._ask_sqlite
         self.statements = 0
 
     @classmethod
     def open(cls, url: URL, settings: Settings) -> Self:
         """A reader of the database at `url`, not yet connected to."""
-        engine = reading_engine(url, settings.db_pool_size, settings.db_statement_timeout)
         return cls(
-            engine.sync_engine,
+            reading_engine(url, settings.db_pool_size, settings.db_statement_timeout),
             slots=settings.db_pool_size,
             queue=settings.db_queue_size,
             patience=settings.db_queue_timeout,
             seconds=settings.db_statement_timeout,
         )
 
-    async def fetch(self, statement: Select[Any]) -> Row[Any]:
-        """The one row that `statement` answers; json in it is text on both databases, unless typed as `Json`.
+    def compile(self, clause: ClauseElement) -> Statement:
+        """A statement as this database's driver takes it."""
+        return compile_statement(clause, self._engine.dialect)
+
+    async def fetch(self, clause: ClauseElement) -> Row:
+        """The one row that a statement of SQLAlchemy's answers; raises as `run` does."""
+        return await self.run(self.compile(clause))
+
+    async def run(self, statement: Statement, given: Given = NOTHING) -> Row:
+        """The one row that `statement` answers to the values `given`, as the driver tells it; json is text.
 
         Raises ServiceUnavailable when the database is away, too many are waiting, or the statement takes longer
-        than allowed. Anything else the database objects to is raised as it comes.
+        than allowed, ValueError for a value that doesn't fit. Anything else the database objects to is raised as it
+        comes.
         """
-        async with self._turn():
-            self.statements += 1
-            try:
-                return await self._ask(statement)
-            except _Stale:
-                return await self._ask(statement)
-
-    async def dispose(self) -> None:
-        """Close every connection that isn't in use; the next statement opens new ones."""
-        await greenlet_spawn(self._engine.dispose)
-
-    async def _ask(self, statement: Select[Any]) -> Row[Any]:
-        try:
-            return await greenlet_spawn(self._execute, statement)
-        except (*UNREACHABLE, DBAPIError) as error:
-            if refused := self._worded(error):
-                raise refused from error
-            raise
-
-    def _execute(self, statement: Select[Any]) -> Row[Any]:
-        with self._engine.connect() as connection:
-            if deadline := connection.info.get("deadline"):
-                deadline.start(self._seconds)
-            return connection.execute(statement).one()
-
-    def _worded(self, error: Exception) -> ServiceUnavailable | None:
-        if not isinstance(error, DBAPIError) or error.statement is None:
-            log.warning("database away", error=type(error).__name__)
-            return ServiceUnavailable(AWAY)
-        if sqlstate(error) == STOPPED or str(error.orig) == "interrupted":
-            return ServiceUnavailable(f"The answer took longer than the {self._seconds:g} s allowed; ask for less")
-        return _Stale(AWAY) if error.connection_invalidated else None
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+        values = statement.values(given)
         if self._gate.locked():
             await self._wait()
         else:
             await self._gate.acquire()
+        self.statements += 1
         try:
-            yield
+            try:
+                return await self._once(statement.text, values)
+            except _Stale:
+                return await self._once(statement.text, values)
         finally:
             self._gate.release()
+
+    async def dispose(self) -> None:
+        """Close every connection that isn't in use; the next statement opens new ones."""
+        self._let_go()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await self._engine.dispose()
+
+    async def _once(self, text: str, values: list[Any]) -> Row:
+        connection = self._idle.pop() if self._idle else await self._connect()
+        try:
+            row = await self._ask(connection, text, values)
+        except BaseException as error:
+            refused = self._worded(error)
+            if isinstance(refused, _Stale) or not isinstance(error, Exception):
+                self._leave(connection)
+            else:
+                self._idle.append(connection)
+            raise refused from error
+        self._idle.append(connection)
+        return row
+
+    async def _connect(self) -> PoolProxiedConnection:
+        try:
+            return await self._engine.raw_connection()
+        except (*UNREACHABLE, self._engine.dialect.loaded_dbapi.Error) as error:
+            log.warning("database away", error=type(error).__name__)
+            raise ServiceUnavailable(AWAY) from error
+
+    async def _ask_postgresql(self, connection: PoolProxiedConnection, text: str, values: list[Any]) -> Row:
+        driver: Any = connection.driver_connection
+        row: Row = await driver.fetchrow(text, *values)
+        return row
+
+    async def _ask_sqlite(self, connection: PoolProxiedConnection, text: str, values: list[Any]) -> Row:
+        connection.info["deadline"].start(self._seconds)
+        driver: Any = connection.driver_connection
+        rows: list[Row] = await driver.execute_fetchall(text, values)
+        return rows[0]
+
+    def _worded(self, error: BaseException) -> BaseException:
+        """What a statement's failure is to whoever asked: that the time is over, the connection's end, or itself."""
+        if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) or str(error) == "interrupted":
+            return _Late(f"The answer took longer than the {self._seconds:g} s allowed; ask for less")
+        code = getattr(error, "sqlstate", None) or ""
+        if isinstance(error, BROKEN) or code.startswith(STALE):
+            self._let_go()  # the others are as old as this one, and so as dead
+            return _Stale(AWAY)
+        if isinstance(error, asyncpg.DataError):
+            return ValueError("a value doesn't fit its column")  # the driver's own words hold the value
+        return error
+
+    def _let_go(self) -> None:
+        while self._idle:
+            self._leave(self._idle.pop())
+
+    def _leave(self, connection: PoolProxiedConnection) -> None:
+        """Ends a connection in the background: one that hangs should keep nobody waiting."""
+        task = asyncio.ensure_future(_end(connection))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def _wait(self) -> None:
         if self._waiting >= self._queue:
@@ -111,5 +158,18 @@ class Reader:
             self._waiting -= 1
 
 
+async def _end(connection: PoolProxiedConnection) -> None:
+    driver: Any = connection.driver_connection
+    if isinstance(driver, asyncpg.Connection):
+        driver.terminate()
+    else:
+        await driver.interrupt()
+    await greenlet_spawn(connection.invalidate)
+
+
 class _Stale(ServiceUnavailable):
     """The connection was dead, or had outlived a change of the tables; a new one may serve."""
+
+
+class _Late(ServiceUnavailable):
+    """The statement was stopped; its connection is as good as before."""

@@ -40,14 +40,15 @@ class Reader(Protocol):
 def beside(caller: Caller, now: datetime, *columns: ColumnElement[Any]) -> Select[Any]:
     """A statement that reads `columns` and, before them, the caller's standing: one row, always."""
     me = _USERS.alias()
-    standing = (VERSION.c.token, me.c.id, me.c.status, me.c.role, _live(caller, me, now))
+    told = (VERSION.c.token, me.c.id, me.c.status, me.c.role)
+    standing: list[ColumnElement[Any]] = [*(cast(column, Text) for column in told), _live(caller, me, now)]
     return select(*standing, *columns).select_from(VERSION.outerjoin(me, _claimed(caller, me)))
 
 
 def standing(row: Any) -> Standing:
     """The standing at the head of such a statement's row."""
     token, user, status, role, live = row[:5]
-    return Standing(str(token), user, status, role, bool(live))
+    return Standing(token, user, status, role, bool(live))
 
 
 class AccessBook:

@@ -1,4 +1,4 @@
-SELECT rollcall_version.token, directus_users_1.id, directus_users_1.status, directus_users_1.role, true AS anon_1, CAST((SELECT coalesce(json_agg(json_build_array(anon_3.c0, anon_3.c1, anon_3.c2, anon_3.c3, anon_3.c4) ORDER BY anon_3.n), '[]'::json) AS json_rows_1 
+SELECT CAST(rollcall_version.token AS TEXT) AS token, CAST(directus_users_1.id AS TEXT) AS id, CAST(directus_users_1.status AS TEXT) AS status, CAST(directus_users_1.role AS TEXT) AS role, true AS anon_1, CAST((SELECT coalesce(json_agg(json_build_array(anon_3.c0, anon_3.c1, anon_3.c2, anon_3.c3, anon_3.c4) ORDER BY anon_3.n), '[]'::json) AS json_rows_1 
 FROM (SELECT directus_roles_1.name AS c0, (SELECT coalesce(json_agg(json_build_array(anon_4.c0, anon_4.c1) ORDER BY anon_4.n), '[]'::json) AS json_rows_2 
 FROM (SELECT directus_users_2.first_name AS c0, CASE WHEN (directus_users_2.status = %(param_1)s::VARCHAR) THEN directus_users_2.email END AS c1, row_number() OVER (ORDER BY (directus_users_2.first_name COLLATE "C") DESC NULLS FIRST, directus_users_2.id ASC NULLS LAST) AS n 
 FROM directus_users AS directus_users_2 

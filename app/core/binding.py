@@ -1,0 +1,66 @@
+"""Values that are known only when a statement runs, and what stands for them while it is planned.
+
+A plan serves every request of one form. While it is made, each value that may differ is a Slot: the value at hand,
+which also knows where it came from. Wherever such a value only ends in a statement's parameters it becomes a Bound;
+wherever it decides anything else it is used as the plain value it is, and the plan then serves this value alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Source = str
+Given = Mapping[Source, Any]
+"""The values of one request, by where they come from."""
+
+
+class Slot:
+    """A value that another request may give another of; `source` says where from."""
+
+    source: Source
+
+
+class SlotText(Slot, str):  # noqa: SLOT000  # slots of its own would leave no place for the source
+    """A text that may be another."""
+
+
+class SlotNumber(Slot, int):
+    """A whole number that may be another."""
+
+
+class SlotList(Slot, list[Any]):
+    """A list that may be another, of other length too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A statement's parameter: `make` gives its value for one request, `sample` is the one it was planned with.
+
+    Two are equal whose `name`, made of the source and what is done with it, is the same.
+    """
+
+    name: str
+    sources: tuple[Source, ...] = field(compare=False)
+    sample: Any = field(compare=False)
+    make: Callable[[Given], Any] = field(compare=False, repr=False)
+
+
+def slot(value: str | int | list[Any], source: Source) -> Any:
+    """The value, knowing its source."""
+    kinds: dict[type, type] = {str: SlotText, int: SlotNumber, list: SlotList}
+    made = kinds[type(value)](value)
+    made.source = source
+    return made
+
+
+def bind(value: Any, how: str, convert: Callable[[Any], Any]) -> Bound:
+    """A Slot -> the parameter it becomes; `how` names the conversion, which raises ValueError for what doesn't fit."""
+    source = value.source
+    return Bound(f"{how}:{source}", (source,), convert(value), lambda given: convert(given[source]))
+
+
+def sources(values: Iterable[Any]) -> Iterator[Source]:
+    """The sources that parameters draw from."""
+    for value in values:
+        if isinstance(value, Bound):
+            yield from value.sources

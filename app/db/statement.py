@@ -1,0 +1,45 @@
+"""A statement as its driver takes it: its text, and how each parameter is spelled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ClauseElement, Dialect
+
+from app.core.binding import Bound, Given
+
+Maker = Callable[[Given], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL text for one kind of database, with a value or the making of one for each parameter, in their order.
+
+    `parameters` are those as they were planned: plain values, and Bounds.
+    """
+
+    text: str
+    parameters: tuple[Any, ...]
+    makers: tuple[Maker, ...]
+
+    def values(self, given: Given) -> list[Any]:
+        """The parameters of one request; ValueError where a value of it doesn't fit."""
+        return [make(given) for make in self.makers]
+
+
+def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
+    """A statement of SQLAlchemy's -> its text and parameters."""
+    compiled: Any = clause.compile(dialect=dialect)
+    names = compiled.positiontup or ()
+    planned = compiled.construct_params()
+    spelled = [compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+    makers = (_maker(planned[name], spell) for name, spell in zip(names, spelled, strict=True))
+    return Statement(compiled.string, tuple(planned[name] for name in names), tuple(makers))
+
+
+def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
+    if isinstance(value, Bound):
+        make = value.make
+        return make if spell is None else lambda given: spell(make(given))
+    plain = value if spell is None else spell(value)
+    return lambda _: plain
