@@ -144,16 +144,16 @@ async def test_what_was_read_of_oneself_is_read_again(fresh):
 
 async def test_rights_that_never_hold_still_are_a_503_and_not_an_answer(fresh):
     renew = "UPDATE directus_policies SET icon = 'x'"
-    fetch, told = fresh.database.reader.fetch, 0
+    run, told = fresh.database.reader.run, 0
 
-    async def restless(statement):
+    async def restless(*asked):
         nonlocal told
         told += 1
         await write(fresh, renew)
-        return await fetch(statement)
+        return await run(*asked)
 
     await fresh.execute(EMAILS, caller=ED)
-    fresh.database.reader.fetch = restless
+    fresh.database.reader.run = restless
     result = await asyncio.wait_for(fresh.execute(EMAILS, caller=ED), 10)
 
     assert isinstance(result.errors[0].original_error, ServiceUnavailable)
@@ -188,11 +188,11 @@ async def test_only_active_users_are_anybody(world, who):
 
 def between(system, statement):
     """Has `statement` written after the next plan is made, before it is run."""
-    fetch = system.database.reader.fetch
+    run = system.database.reader.run
 
-    async def late(planned):
-        system.database.reader.fetch = fetch
+    async def late(*planned):
+        system.database.reader.run = run
         await write(system, statement)
-        return await fetch(planned)
+        return await run(*planned)
 
-    system.database.reader.fetch = late
+    system.database.reader.run = late

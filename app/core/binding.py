@@ -43,6 +43,8 @@ class Bound:
     sources: tuple[Source, ...] = field(compare=False)
     sample: Any = field(compare=False)
     make: Callable[[Given], Any] = field(compare=False, repr=False)
+    many: bool = False
+    """Whether it is a list, bound as one parameter."""
 
 
 def slot(value: str | int | list[Any], source: Source) -> Any:
@@ -55,8 +57,24 @@ def slot(value: str | int | list[Any], source: Source) -> Any:
 
 def bind(value: Any, how: str, convert: Callable[[Any], Any]) -> Bound:
     """A Slot -> the parameter it becomes; `how` names the conversion, which raises ValueError for what doesn't fit."""
-    source = value.source
-    return Bound(f"{how}:{source}", (source,), convert(value), lambda given: convert(given[source]))
+    source, many = value.source, isinstance(value, SlotList)
+    return Bound(f"{how}:{source}", (source,), convert(value), lambda given: convert(given[source]), many)
+
+
+def parameter(value: Any) -> Any:
+    """A Slot as the parameter it is, without any conversion; anything else as it is."""
+    return bind(value, "plain", _same) if isinstance(value, Slot) else value
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def resolve(value: Any, given: Given) -> Any:
+    """What a planned value is for one request, also where Bounds stand in a list."""
+    if isinstance(value, Bound):
+        return value.make(given)
+    return [resolve(item, given) for item in value] if isinstance(value, list) else value
 
 
 def sources(values: Iterable[Any]) -> Iterator[Source]:
@@ -64,3 +82,5 @@ def sources(values: Iterable[Any]) -> Iterator[Source]:
     for value in values:
         if isinstance(value, Bound):
             yield from value.sources
+        elif isinstance(value, list):
+            yield from sources(value)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ClauseElement, Dialect
 
-from app.core.binding import Bound, Given
+from app.core.binding import Bound, Given, resolve, sources
 
 Maker = Callable[[Given], Any]
 
@@ -38,8 +39,8 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
 
 
 def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
-    if isinstance(value, Bound):
-        make = value.make
+    if any(True for _ in sources([value])):
+        make = value.make if isinstance(value, Bound) else partial(resolve, value)
         return make if spell is None else lambda given: spell(make(given))
     plain = value if spell is None else spell(value)
     return lambda _: plain

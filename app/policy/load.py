@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -10,18 +11,21 @@ from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, cast, exis
 from sqlalchemy.sql.selectable import CTE
 
 from app.core.addresses import address_in
+from app.core.binding import Bound, Given, parameter, slot
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials
 from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
-from app.policy.rules import APP_MINIMUM, MINIMUM, Access, Rule, Standing, rule
+from app.policy.rules import APP_MINIMUM, MINIMUM, Access, Form, Rule, Standing, rule
 from app.policy.summary import Grant
 from app.query.functions import JsonArray, JsonRows
 
 REMEMBERED = 4096
 """Callers whose access is kept at once."""
+FORMS = 1024
+"""Forms of access that are told apart at once."""
 
 _USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, AccessRow.__table__
 _POLICIES, _PERMISSIONS, _SESSIONS = Policy.__table__, Permission.__table__, Session.__table__
@@ -32,12 +36,40 @@ _SYSTEM = Access(Standing(token=""), (), (), admin=True, app=True, enforce_tfa=F
 class Reader(Protocol):
     """Whoever runs one statement and gives back its one row."""
 
-    async def fetch(self, statement: Select[Any]) -> Any:
+    def compile(self, clause: Select[Any]) -> Any:
+        """A statement as the database's driver takes it."""
+        ...
+
+    async def fetch(self, clause: Select[Any]) -> Any:
         """The one row of a statement."""
         ...
 
+    async def run(self, statement: Any, given: Given) -> Any:
+        """The one row of a compiled statement, for the values given."""
+        ...
 
-def beside(caller: Caller, now: datetime, *columns: ColumnElement[Any]) -> Select[Any]:
+
+NOW = Bound("now", ("now",), utc_now(), lambda given: given["now"])
+"""The moment of a request, in a plan."""
+
+
+def anybody_like(caller: Caller) -> Caller:
+    """The caller as plans know it: the same kind of claim, of whomever."""
+    claims = {name: getattr(caller, name) for name in ("user", "session", "token")}
+    return replace(caller, **{name: slot(value, name) for name, value in claims.items() if value is not None})
+
+
+def claims(caller: Caller, now: datetime) -> dict[str, Any]:
+    """The values of one request that a plan needs of its caller."""
+    return {"user": caller.user, "session": caller.session, "token": caller.token, "now": now}
+
+
+def kind_of(caller: Caller) -> tuple[bool, ...]:
+    """What kind of claim a caller makes; those of one kind are asked about by one statement."""
+    return (caller.user is not None, caller.session is not None, caller.token is not None, caller.system)
+
+
+def beside(caller: Caller, now: datetime | Bound, *columns: ColumnElement[Any]) -> Select[Any]:
     """A statement that reads `columns` and, before them, the caller's standing: one row, always."""
     me = _USERS.alias()
     told = (VERSION.c.token, me.c.id, me.c.status, me.c.role)
@@ -61,6 +93,12 @@ class AccessBook:
     def __init__(self, reader: Reader, clock: Clock = utc_now) -> None:
         self._reader, self._clock = reader, clock
         self._known: OrderedDict[Caller, Access] = OrderedDict()
+        self._forms: OrderedDict[tuple[Any, ...], Form] = OrderedDict()
+        self._statements: dict[tuple[Any, ...], Any] = {}
+
+    def known(self, caller: Caller) -> Access | None:
+        """The caller's access if it is remembered."""
+        return self._known.get(caller)
 
     async def access(self, caller: Caller) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
@@ -75,7 +113,7 @@ class AccessBook:
         """`seen` itself while it still holds, else the caller's access as it is now."""
         if caller.system:
             return _SYSTEM
-        row = await self._reader.fetch(beside(caller, self._clock()))
+        row = await self._ask("standing", caller)
         return seen if standing(row) == seen.standing else await self.reload(caller)
 
     async def reload(self, caller: Caller) -> Access:
@@ -90,15 +128,31 @@ class AccessBook:
     async def _load(self, caller: Caller) -> tuple[Access, tuple[Grant, ...]]:
         if "\0" in (caller.token or ""):
             raise InvalidCredentials
-        row = await self._reader.fetch(_everything(caller, self._clock()))
+        row = await self._ask("everything", caller)
         now = standing(row)
         if not caller.anonymous and (now.user is None or now.status != "active" or not now.live):
             self._known.pop(caller, None)
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
-        access = _access(caller, now, roles, policies, permissions)
+        access = self._formed(_access(caller, now, roles, policies, permissions))
         self._remember(caller, access)
         return access, tuple(_grants(access, permissions))
+
+    async def _ask(self, what: str, caller: Caller) -> Any:
+        key = (what, *kind_of(caller))
+        if key not in self._statements:
+            asked = _everything if what == "everything" else beside
+            self._statements[key] = self._reader.compile(asked(anybody_like(caller), NOW))
+        return await self._reader.run(self._statements[key], claims(caller, self._clock()))
+
+    def _formed(self, access: Access) -> Access:
+        """The same access, with the form it shares with others."""
+        rules = tuple((place, *map(id, rules)) for place, rules in sorted(access.rules.items()))
+        told = (access.admin, access.user is None, access.standing.role is None, not access.roles, not access.policies)
+        form = self._forms.setdefault((*told, rules), Form(access.rules))
+        if len(self._forms) > FORMS:
+            self._forms.popitem(last=False)
+        return replace(access, form=form)
 
     def _remember(self, caller: Caller, access: Access) -> None:
         self._known[caller] = access
@@ -109,18 +163,18 @@ class AccessBook:
 
 def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:
     if caller.token is not None:
-        return row.c.token == literal(caller.token, Text())
-    return row.c.id == literal(caller.user, row.c.id.type) if caller.user else false()
+        return row.c.token == literal(parameter(caller.token), Text())
+    return row.c.id == literal(parameter(caller.user), row.c.id.type) if caller.user else false()
 
 
-def _live(caller: Caller, me: FromClause, now: datetime) -> ColumnElement[bool]:
+def _live(caller: Caller, me: FromClause, now: datetime | Bound) -> ColumnElement[bool]:
     if caller.session is None:
         return true()
-    mine = and_(_SESSIONS.c.token == literal(caller.session, Text()), _SESSIONS.c.user == me.c.id)
+    mine = and_(_SESSIONS.c.token == literal(parameter(caller.session), Text()), _SESSIONS.c.user == me.c.id)
     return exists(select(1).where(mine, _SESSIONS.c.expires >= literal(now, Timestamp())).correlate(me))
 
 
-def _everything(caller: Caller, now: datetime) -> Select[Any]:
+def _everything(caller: Caller, now: datetime | Bound) -> Select[Any]:
     """The standing, then the role tree, the policies and their permissions, each as a JSON text."""
     tree = _tree(caller)
     held = select(_held(caller, tree).c.id)

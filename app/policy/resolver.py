@@ -1,9 +1,11 @@
 """The policy resolver: it rewrites what a caller asks into what the caller may be told."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from app.core.binding import Bound
 from app.core.errors import Forbidden, InvalidQuery
 from app.policy.rules import Access
 from app.policy.views import Seen
@@ -35,7 +37,7 @@ from app.query.scoped import (
 class PolicyResolver:
     """One caller's rights at one moment, applied to questions. It never sees an answer."""
 
-    def __init__(self, access: Access, now: datetime) -> None:
+    def __init__(self, access: Access, now: datetime | Bound) -> None:
         self._access = access
         self._seen = Seen(access, now)
 
@@ -162,7 +164,7 @@ class PolicyResolver:
             here = target(field)
         return Order(tuple(steps), self._seen.operand(here, sort.field, sort.function), sort.descending)
 
-    def _search(self, collection: Collection, text: str | None) -> Condition:
+    def _search(self, collection: Collection, text: str | Bound | None) -> Condition:
         if not text:
             return both()
         shown = self._access.fields("read", collection)
@@ -170,13 +172,20 @@ class PolicyResolver:
         found = (self._finds(collection, field, text) for field in fields)
         return either(*(condition for condition in found if condition is not None))
 
-    def _finds(self, collection: Collection, field: Field, text: str) -> Condition | None:
+    def _finds(self, collection: Collection, field: Field, text: str | Bound) -> Condition | None:
         operand = self._seen.operand(collection, field) if not field.many else None
         if field.kind == "string" and operand:
             return Test(operand, "_icontains", text)
-        if field.kind == "uuid" and operand and _is_uuid(text):
-            return Test(operand, "_eq", str(UUID(text)))
+        if field.kind == "uuid" and operand and _is_uuid(text.sample if isinstance(text, Bound) else text):
+            return Test(operand, "_eq", _key(text))
         return None
+
+
+def _key(text: str | Bound) -> str | Bound:
+    if isinstance(text, Bound):
+        make = text.make
+        return replace(text, name=f"key:{text.name}", make=lambda given: str(UUID(make(given))))
+    return str(UUID(text))
 
 
 def _is_uuid(text: str) -> bool:

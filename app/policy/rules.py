@@ -1,7 +1,7 @@
 """What a policy grants, as data: rules, and the access that a caller's policies add up to."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +36,16 @@ class Standing:
     live: bool = True
 
 
+class Form:
+    """What is alike in the rights of many callers: the same questions of theirs are the same statements.
+
+    It holds its rules, so that none of them can be forgotten while their identities tell forms apart.
+    """
+
+    def __init__(self, rules: Mapping[tuple[str, str], tuple[Rule, ...]]) -> None:
+        self.rules = rules
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Everything a caller may do: the sum of its policies, as of one standing.
@@ -51,6 +61,7 @@ class Access:
     app: bool
     enforce_tfa: bool
     rules: Mapping[tuple[str, str], tuple[Rule, ...]]
+    form: Form = field(default_factory=lambda: Form({}), compare=False)
 
     @property
     def user(self) -> str | None:

@@ -1,27 +1,34 @@
 """What `$CURRENT_USER`, `$CURRENT_ROLES`, `$NOW(-1 day)` and their kin stand for."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from app.core.binding import Bound, SlotList
 from app.core.clock import adjusted
 from app.policy.rules import Access
 from app.query.collection import Kind
 from app.query.filter import Variable
-from app.query.operators import coerce
+from app.query.operators import BINDABLE, coerce, coerce_list
 
 
-def known_values(variable: Variable, kind: Kind, access: Access, now: datetime) -> tuple[Any, ...]:
+def known_values(
+    variable: Variable, kind: Kind, access: Access, now: datetime | Bound, *, listed: bool = False
+) -> tuple[Any, ...]:
     """The values a variable has without asking the database, those that fit the kind of field they meet.
+
+    In a plan a whole list is one Bound where it may stand in a list (`listed`).
 
     None at all where the caller is nobody, has no role, or the value is of another kind: a rule on it then
     matches nothing.
     """
-    return tuple(
-        filter(lambda value: value is not None, (_fitting(kind, value) for value in _values(variable, access, now)))
-    )
+    values = _values(variable, access, now)
+    if listed and isinstance(values, SlotList) and kind in BINDABLE:
+        return (coerce_list(kind, values),)
+    return tuple(filter(lambda value: value is not None, (_fitting(kind, value) for value in values)))
 
 
-def _values(variable: Variable, access: Access, now: datetime) -> tuple[Any, ...]:
+def _values(variable: Variable, access: Access, now: datetime | Bound) -> Sequence[Any]:
     match variable.name:
         case "CURRENT_USER":
             return (access.user,)
@@ -32,7 +39,14 @@ def _values(variable: Variable, access: Access, now: datetime) -> tuple[Any, ...
         case "CURRENT_POLICIES":
             return access.policies
         case _:
-            return (adjusted(now, variable.argument) if variable.argument else now,)
+            return (_moment(now, variable.argument) if variable.argument else now,)
+
+
+def _moment(now: datetime | Bound, argument: str) -> datetime | Bound:
+    if isinstance(now, Bound):
+        at = now.make
+        return Bound(f"{now.name}{argument}", now.sources, now.sample, lambda given: adjusted(at(given), argument))
+    return adjusted(now, argument)
 
 
 def _fitting(kind: Kind, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from app.core.binding import Bound, parameter
 from app.policy.rules import Access
 from app.policy.variables import known_values
 from app.query.collection import USERS, Collection, Field, Kind, target
@@ -26,7 +27,7 @@ from app.query.scoped import (
 class Unfiltered:
     """The eyes of a rule: every row, every field, every value."""
 
-    def __init__(self, access: Access, now: datetime) -> None:
+    def __init__(self, access: Access, now: datetime | Bound) -> None:
         self.access, self.now = access, now
 
     def rows(self, collection: Collection) -> Condition:
@@ -83,7 +84,8 @@ class Unfiltered:
             return Test(operand, operator, found[0]) if len(found) == 1 else FALSE
         if not isinstance(value, tuple):
             return Test(operand, operator, value)
-        each = [self._items(item, kind) for item in value]
+        listed = OPERATORS[operator].takes == "many"
+        each = [self._items(item, kind, listed=listed) for item in value]
         if operator == "_nin" and () in each:
             return FALSE  # an empty variable matches nothing, negated or not
         items = [item for several in each for item in several]
@@ -92,13 +94,13 @@ class Unfiltered:
         lookups = tuple(item for item in items if isinstance(item, Lookup))
         return Test(operand, operator, Items(tuple(i for i in items if not isinstance(i, Lookup)), lookups))
 
-    def _items(self, item: object, kind: Kind) -> tuple[object, ...]:
-        return self._values(item, kind) if isinstance(item, Variable) else (item,)
+    def _items(self, item: object, kind: Kind, *, listed: bool) -> tuple[object, ...]:
+        return self._values(item, kind, listed=listed) if isinstance(item, Variable) else (item,)
 
-    def _values(self, variable: Variable, kind: Kind) -> tuple[object, ...]:
+    def _values(self, variable: Variable, kind: Kind, *, listed: bool = False) -> tuple[object, ...]:
         if variable.path:
             return (self._lookup(variable),) if self.access.user else ()
-        return known_values(variable, kind, self.access, self.now)
+        return known_values(variable, kind, self.access, self.now, listed=listed)
 
     def _lookup(self, variable: Variable) -> Lookup:
         path = variable.path if variable.name == "CURRENT_USER" else (USERS.fields["role"], *variable.path)
@@ -112,13 +114,13 @@ class Unfiltered:
             here, last = target(last), target(last).key
         self.admit(here, last)
         operand = Operand(last, self.visible(here, last), self.masked(last))
-        return Lookup(self.access.user, self.rows(USERS), tuple(steps), operand)
+        return Lookup(parameter(self.access.user), self.rows(USERS), tuple(steps), operand)
 
 
 class Seen(Unfiltered):
     """The eyes of a caller: the rows some rule of its reaches, and on each the fields those rules show."""
 
-    def __init__(self, access: Access, now: datetime, action: str = "read") -> None:
+    def __init__(self, access: Access, now: datetime | Bound, action: str = "read") -> None:
         super().__init__(access, now)
         self.action = action
         self._rules = Unfiltered(access, now)

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from app.core.binding import Bound
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, Function, UnknownField, split_function
@@ -83,9 +84,9 @@ class Aggregation:
     groups: tuple[Group, ...] = ()
     filter: Filter = EVERYTHING
     sort: tuple[GroupSort, ...] = ()
-    search: str | None = None
-    limit: int | None = None
-    offset: int = 0
+    search: str | Bound | None = None
+    limit: int | Bound | None = None
+    offset: int | Bound = 0
 
 
 def is_number(field: Field) -> bool:

@@ -7,6 +7,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     FromClause,
+    Integer,
     Select,
     Text,
     and_,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     true,
 )
 
+from app.core.binding import Bound
 from app.query import functions as sql
 from app.query.collection import USERS, Field, target
 from app.query.functions import AsJson, JsonCount, Listed, Unnested
@@ -141,6 +143,8 @@ def _test(asked: Test, row: FromClause) -> ColumnElement[bool]:
     operator, value = OPERATORS[asked.operator], asked.value
     column = value_of(asked.operand, row)
     match value:
+        case Bound(many=True):
+            return _among(asked, column, (value,), ())
         case Items(known, lookups):
             return _among(asked, column, known, lookups)
         case tuple():
@@ -152,8 +156,11 @@ def _test(asked: Test, row: FromClause) -> ColumnElement[bool]:
 def _among(asked: Test, column: Expression, known: Sequence[Any], lookups: Sequence[Lookup]) -> ColumnElement[bool]:
     item = column.type if not isinstance(column.type, Text) else Text()
     parts = [_looked_up_among(column, lookup) for lookup in lookups]
-    if known or not parts:
-        parts.append(sql.Among(column, literal(list(known), Listed(item))))
+    whole = [value for value in known if isinstance(value, Bound) and value.many]
+    parts += [sql.Among(column, literal(value, Listed(item))) for value in whole]
+    single = [value for value in known if not isinstance(value, Bound) or not value.many]
+    if single or not parts:
+        parts.append(sql.Among(column, literal(single, Listed(item))))
     found = or_(*parts)
     if asked.operator == "_in":
         return found
@@ -171,13 +178,12 @@ def _bound(operand: Operand | Count, value: Any) -> Any:
         return _looked_up(value).limit(1).scalar_subquery()
     if value is None or isinstance(value, float):
         return literal(value, Float() if value is not None else None)
-    plain = isinstance(operand, Count) or operand.function
-    return value if plain else literal(value, _bind_type(operand))
-
-
-def _bind_type(operand: Operand | Count) -> Any:
     if isinstance(operand, Count) or operand.function:
-        return None
+        return literal(value, Integer()) if isinstance(value, Bound) else value
+    return literal(value, _bind_type(operand))
+
+
+def _bind_type(operand: Operand) -> Any:
     return Text() if operand.field.kind in ("string", "csv", "hash") else operand.field.stored.type
 
 

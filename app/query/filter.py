@@ -1,15 +1,16 @@
 """A filter as a tree: what a client asks, and what a rule says, before anybody's rights come in."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.core.binding import SlotList
 from app.core.clock import adjusted, utc_now
 from app.core.errors import Forbidden, InvalidQuery
 from app.query.collection import ROLES, USERS, Collection, Field, Kind, target
 from app.query.functions import DatePart
-from app.query.operators import OPERATORS, OPPOSITE, coerce
+from app.query.operators import OPERATORS, OPPOSITE, coerce, coerce_list
 
 Quantifier = Literal["any", "some", "none"]
 Function = Literal["count", "year", "month", "week", "day", "weekday", "hour", "minute", "second"]
@@ -190,6 +191,8 @@ def compare(field: Field, function: Function | None, name: str, asked: Any) -> F
         return Compare(field, function, "_null" if name == "_eq" else "_nnull", None)
     if operator.takes == "one":
         return Compare(field, function, name, _value(kind, name, asked))
+    if isinstance(asked, SlotList) and operator.takes == "many":
+        return Compare(field, function, name, _coerced(coerce_list, kind, asked))
     items = _items(asked)
     if not items or (operator.takes == "pair" and len(items) != 2):
         needed = "has to be an array of values" if operator.takes == "many" else "has to be an array of two values"
@@ -215,8 +218,12 @@ def _value(kind: Kind, name: str, asked: Any) -> Any:
         raise InvalidQuery(f'You can\'t filter for an empty string in "{name}". Use "_empty" or "_nempty" instead')
     if isinstance(asked, str) and (variable := _VARIABLE.fullmatch(asked)):
         return _variable(variable[1], variable[2], variable[3])
+    return _coerced(coerce, kind, asked)
+
+
+def _coerced(how: Callable[[Kind, Any], Any], kind: Kind, asked: Any) -> Any:
     try:
-        return coerce(kind, asked)
+        return how(kind, asked)
     except ValueError as problem:
         raise InvalidQuery(str(problem)) from None
 

@@ -1,7 +1,10 @@
 """How much one question may ask for."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from app.core.binding import Bound, Given, Slot
 from app.core.errors import InvalidQuery
 from app.query.aggregate import Aggregation
 from app.query.filter import depth
@@ -30,6 +33,9 @@ class Limits:
 
         -1 asks for all rows; a page counts from 1 and wins over an offset. Raises InvalidQuery.
         """
+        slots = [value for value in (limit, offset, page) if isinstance(value, Slot)]
+        if slots:
+            return self._bound_window(limit, offset, page)
         for name, value, least in (("limit", limit, -1), ("offset", offset, 0), ("page", page, 0)):
             if value is not None and value < least:
                 raise InvalidQuery(f'"{name}" must be greater than or equal to {least}')
@@ -40,6 +46,19 @@ class Limits:
             rows = self.most if rows == -1 else min(rows, self.most)
         skipped = (page - 1) * max(rows, 0) if page else offset or 0
         return (None if rows == -1 else rows), skipped
+
+    def _bound_window(self, *asked: Any) -> tuple[Any, Any]:
+        """The same for a plan: which rows is found out anew for every request, but for whether it is all of them."""
+        planned = self.window(*(None if value is None else int(value) for value in asked))
+        drawn = tuple(value.source for value in asked if isinstance(value, Slot))
+        parts = [value.source if isinstance(value, Slot) else value for value in asked]
+
+        def part(given: Given, at: int) -> Any:
+            return self.window(*(given[value] if isinstance(value, str) else value for value in parts))[at]
+
+        name = f"window:{parts}"
+        bound = [Bound(f"{name}[{at}]", drawn, planned[at], partial(part, at=at)) for at in (0, 1)]
+        return (None if planned[0] is None else bound[0]), bound[1]
 
 
 def check_size(asked: Read | Aggregation, most: int) -> None:

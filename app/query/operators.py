@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, not_, or_
 
+from app.core.binding import Bound, SlotList, SlotNumber, SlotText, bind
 from app.core.values import parse_date
 from app.query import functions as sql
 from app.query.collection import Kind
@@ -92,6 +94,8 @@ OPERATORS: dict[str, Operator] = {
 OPPOSITE = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
 
 INTEGERS = {"integer": 2**31, "bigInteger": 2**63}
+BINDABLE = {"uuid", "timestamp", "string", "csv"}
+"""Kinds that take a text whatever it says; of a number's digits the type would depend on what they are."""
 
 
 def _text_value(value: Any) -> str:
@@ -147,9 +151,27 @@ def _number(kind: Kind, value: Any) -> int | float:
 
 
 def coerce(kind: Kind, value: Any) -> Any:
-    """A value of a filter as the kind of field it is compared with; ValueError says what is needed instead."""
+    """A value of a filter as the kind of field it is compared with; ValueError says what is needed instead.
+
+    A Slot that any value of its type could stand in for becomes a Bound.
+    """
     if value is None:
         return None
+    if (isinstance(value, SlotText) and kind in BINDABLE) or (isinstance(value, SlotNumber) and kind in INTEGERS):
+        return bind(value, kind, partial(_plain, kind))
+    if isinstance(value, Bound):
+        return value if kind == "timestamp" else _refuse()
+    return _plain(kind, value)
+
+
+def coerce_list(kind: Kind, items: list[Any]) -> Any:
+    """Every item coerced: a tuple, or of a SlotList one Bound."""
+    if isinstance(items, SlotList):
+        return bind(items, f"{kind}s", lambda given: [_plain(kind, item) for item in given])
+    return tuple(coerce(kind, item) for item in items)
+
+
+def _plain(kind: Kind, value: Any) -> Any:
     match kind:
         case "uuid":
             return _uuid_value(value)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.binding import Bound
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field, target
 from app.query.filter import EVERYTHING, Filter, Function, UnknownField, split_function
@@ -72,9 +73,9 @@ class Read:
     select: tuple[Selected, ...]
     filter: Filter = EVERYTHING
     sort: tuple[Sort, ...] = ()
-    search: str | None = None
-    limit: int | None = None
-    offset: int = 0
+    search: str | Bound | None = None
+    limit: int | Bound | None = None
+    offset: int | Bound = 0
 
 
 def parse_sort(collection: Collection, spelled: str) -> Sort:
@@ -95,7 +96,7 @@ def parse_sort(collection: Collection, spelled: str) -> Sort:
     return Sort(tuple(path), field_, function, descending)
 
 
-def parse_search(text: str | None) -> str | None:
+def parse_search(text: str | None) -> str | Bound | None:
     """What to search for, None for nothing; InvalidQuery for characters that no text can hold."""
     try:
         return coerce("string", text) or None

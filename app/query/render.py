@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Double,
     FromClause,
     Function,
+    Select,
     Subquery,
     Text,
     and_,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     select,
 )
 
+from app.core.binding import Bound
 from app.query import functions as sql
 from app.query.aggregate import CALCULATING, COUNTING
 from app.query.collection import target
@@ -65,12 +68,17 @@ def _rows(read: ScopedRead, row: FromClause, outer: FromClause | None = None, st
     where = [linked(step, outer, row)] if step and outer is not None else []
     numbered = func.row_number().over(order_by=order).label("n")
     inner = select(*page.columns, numbered).select_from(page.source).where(*where, condition(read.where, row))
-    inner = inner.order_by(*order).offset(read.offset or None)
     # SQLite keeps the order of a subquery only while a limit stops it from being flattened.
-    inner = inner.limit(read.limit if read.limit is not None else sql.NoLimit())
+    inner = _window(inner.order_by(*order), read)
     rows = (inner if outer is None else inner.correlate(outer)).subquery()
     array = sql.array([tell(rows) for tell in told])
     return select(JsonRows(array, rows.c.n)).select_from(rows).scalar_subquery()
+
+
+def _window(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[Any]:
+    limit = sql.NoLimit() if read.limit is None else literal(read.limit, BigInteger())
+    skipped = read.offset if isinstance(read.offset, Bound) else read.offset or None
+    return rows.limit(limit).offset(None if skipped is None else literal(skipped, BigInteger()))
 
 
 class _Page:
@@ -126,7 +134,7 @@ def _groups(read: ScopedAggregation, row: FromClause) -> Expression:
     grouped: dict[Cell, Expression] = dict(zip(cells, groups.c, strict=False))
     order = [_group_order(key, grouped) for key in read.order]
     numbered = select(groups, func.row_number().over(order_by=order or None).label("n")).order_by(*order)
-    rows = numbered.offset(read.offset or None).limit(sql.NoLimit() if read.limit is None else read.limit).subquery()
+    rows = _window(numbered, read).subquery()
     told = [_told(cell, column) for cell, column in zip(cells, rows.c, strict=False)]
     return select(JsonRows(sql.array(told), rows.c.n)).select_from(rows).scalar_subquery()
 

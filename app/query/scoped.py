@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.binding import Bound
 from app.query.aggregate import Measuring
 from app.query.collection import Collection, Field
 from app.query.filter import Function, Quantifier
@@ -56,7 +57,7 @@ class Count:
 class Lookup:
     """A value read from the caller's own row while the statement runs, so that it is never a remembered one."""
 
-    user: str | None
+    user: str | Bound | None
     rows: "Condition"
     path: tuple[Step, ...]
     operand: Operand
@@ -168,8 +169,8 @@ class ScopedRead:
     places: tuple[Place, ...]
     where: Condition
     order: tuple[Order, ...] = ()
-    limit: int | None = None
-    offset: int = 0
+    limit: int | Bound | None = None
+    offset: int | Bound = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +194,8 @@ class ScopedAggregation:
     places: tuple[Place, ...]
     where: Condition
     order: tuple[GroupOrder, ...] = ()
-    limit: int | None = None
-    offset: int = 0
+    limit: int | Bound | None = None
+    offset: int | Bound = 0
 
     @property
     def cells(self) -> tuple[GroupedBy | Figure, ...]:

@@ -4,5 +4,5 @@ FROM (SELECT anon_5.v0 AS c0, sum(CAST(anon_5.v1 AS DOUBLE PRECISION)) AS c1, av
 FROM (SELECT directus_permissions_1.collection AS v0, directus_permissions_1.id AS v1 
 FROM directus_permissions AS directus_permissions_1 
 WHERE true) AS anon_5 GROUP BY anon_5.v0) AS anon_4 ORDER BY anon_4.c1 DESC NULLS FIRST, (anon_4.c0 COLLATE "C") ASC NULLS LAST 
- LIMIT %(param_1)s::INTEGER) AS anon_3) AS TEXT) AS anon_2 
-FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = %(param_2)s::VARCHAR
+ LIMIT $1::BIGINT) AS anon_3) AS TEXT) AS anon_2 
+FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $2::VARCHAR

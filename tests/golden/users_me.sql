@@ -1,6 +1,6 @@
 SELECT CAST(rollcall_version.token AS TEXT) AS token, CAST(directus_users_1.id AS TEXT) AS id, CAST(directus_users_1.status AS TEXT) AS status, CAST(directus_users_1.role AS TEXT) AS role, true AS anon_1, CAST((SELECT coalesce(json_agg(json_build_array(anon_3.c0, anon_3.c1, CASE WHEN (anon_3.c2 IS NOT NULL) THEN json_build_array(anon_3.c3, anon_3.c4, CASE WHEN (anon_3.c5 IS NOT NULL) THEN json_build_array(anon_3.c6) END) END) ORDER BY anon_3.n), '[]'::json) AS json_rows_1 
-FROM (SELECT directus_users_2.id AS c0, CASE WHEN (directus_users_2.status = %(param_1)s::VARCHAR) THEN directus_users_2.email END AS c1, directus_roles_1.id AS c2, directus_roles_1.id AS c3, directus_roles_1.name AS c4, directus_roles_2.id AS c5, directus_roles_2.name AS c6, row_number() OVER (ORDER BY directus_users_2.id ASC NULLS LAST) AS n 
+FROM (SELECT directus_users_2.id AS c0, CASE WHEN (directus_users_2.status = $1::VARCHAR) THEN directus_users_2.email END AS c1, directus_roles_1.id AS c2, directus_roles_1.id AS c3, directus_roles_1.name AS c4, directus_roles_2.id AS c5, directus_roles_2.name AS c6, row_number() OVER (ORDER BY directus_users_2.id ASC NULLS LAST) AS n 
 FROM directus_users AS directus_users_2 LEFT OUTER JOIN directus_roles AS directus_roles_1 ON directus_roles_1.id = directus_users_2.role AND true LEFT OUTER JOIN directus_roles AS directus_roles_2 ON directus_roles_2.id = directus_roles_1.parent AND true 
-WHERE directus_users_2.id = %(param_2)s::UUID ORDER BY directus_users_2.id ASC NULLS LAST 
- LIMIT %(param_3)s::INTEGER) AS anon_3) AS TEXT) AS anon_2 
-FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = %(param_4)s::VARCHAR
+WHERE directus_users_2.id = $2::UUID ORDER BY directus_users_2.id ASC NULLS LAST 
+ LIMIT $3::BIGINT) AS anon_3) AS TEXT) AS anon_2 
+FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $4::VARCHAR

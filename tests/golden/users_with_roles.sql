@@ -3,14 +3,14 @@ FROM (SELECT directus_users_2.email AS c0, directus_users_2.last_access AS c1, (
 FROM (SELECT directus_access_1.id AS c0, row_number() OVER (ORDER BY directus_access_1.id ASC NULLS LAST) AS n 
 FROM directus_access AS directus_access_1 
 WHERE directus_access_1."user" = directus_users_2.id AND true ORDER BY directus_access_1.id ASC NULLS LAST 
- LIMIT %(param_1)s::INTEGER) AS anon_4) AS c6, row_number() OVER (ORDER BY ((SELECT directus_roles_2.name 
+ LIMIT $1::BIGINT) AS anon_4) AS c6, row_number() OVER (ORDER BY ((SELECT directus_roles_2.name 
 FROM directus_roles AS directus_roles_2 
 WHERE directus_roles_2.id = directus_users_2.role AND true ORDER BY directus_roles_2.name ASC NULLS LAST 
- LIMIT %(param_2)s::INTEGER) COLLATE "C") ASC NULLS LAST, (directus_users_2.email COLLATE "C") DESC NULLS FIRST, directus_users_2.id ASC NULLS LAST) AS n 
+ LIMIT $2::INTEGER) COLLATE "C") ASC NULLS LAST, (directus_users_2.email COLLATE "C") DESC NULLS FIRST, directus_users_2.id ASC NULLS LAST) AS n 
 FROM directus_users AS directus_users_2 LEFT OUTER JOIN directus_roles AS directus_roles_1 ON directus_roles_1.id = directus_users_2.role AND true 
 WHERE true ORDER BY ((SELECT directus_roles_2.name 
 FROM directus_roles AS directus_roles_2 
 WHERE directus_roles_2.id = directus_users_2.role AND true ORDER BY directus_roles_2.name ASC NULLS LAST 
- LIMIT %(param_2)s::INTEGER) COLLATE "C") ASC NULLS LAST, (directus_users_2.email COLLATE "C") DESC NULLS FIRST, directus_users_2.id ASC NULLS LAST 
- LIMIT %(param_3)s::INTEGER OFFSET %(param_4)s::INTEGER) AS anon_3) AS TEXT) AS anon_2 
-FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = %(param_5)s::VARCHAR
+ LIMIT $2::INTEGER) COLLATE "C") ASC NULLS LAST, (directus_users_2.email COLLATE "C") DESC NULLS FIRST, directus_users_2.id ASC NULLS LAST 
+ LIMIT $3::BIGINT OFFSET $4::BIGINT) AS anon_3) AS TEXT) AS anon_2 
+FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $5::VARCHAR
