@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     max_relational_depth: int = Field(10, ge=2, description="Fields that may follow one another in a query")
     max_payload_size: Size = Field(1024**2, description="The largest body of a request")
     graphql_introspection: bool = Field(True, description="Whether the schema may be asked for")
+    graphql_plans: bool = Field(
+        True, description="Whether queries seen before are answered from plans; `false` only to compare"
+    )
     graphql_query_token_limit: int = Field(
         5000, ge=100, description="Tokens of a GraphQL document at most, and comments"
     )

@@ -15,10 +15,10 @@ Row = dict[str, Any]
 Format = Callable[[Any], Any]
 
 
-def shape(read: ScopedRead | ScopedAggregation, text: str | bytes) -> list[Row]:
-    """The JSON text that a read's statement gave -> its rows as objects."""
-    rows = orjson.loads(text)
-    return _rows(read)(rows)
+def shaper(read: ScopedRead | ScopedAggregation) -> Callable[[str | bytes], list[Row]]:
+    """What turns the JSON text that a read's statement gives into its rows as objects."""
+    rows = _rows(read)
+    return lambda text: rows(orjson.loads(text))
 
 
 def _rows(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], list[Row]]:
@@ -28,12 +28,31 @@ def _rows(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], lis
 
 def _row(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], Row]:
     formats = [_format(cell) for cell in read.cells]
+    if len(read.cells) > CHUNK:
+        places = [_place(place, formats) for place in read.places]
+        return lambda chunks: _told(places, [cell for chunk in chunks for cell in chunk])
+    if [place.cell for place in read.places] == list(range(len(formats))):
+        return _straight(read.places, formats)
     places = [_place(place, formats) for place in read.places]
-    chunked = len(read.cells) > CHUNK
+    return lambda cells: _told(places, cells)
+
+
+def _told(places: list[tuple[str, Callable[[Sequence[Any]], Any]]], cells: Sequence[Any]) -> Row:
+    return {key: value(cells) for key, value in places}
+
+
+def _straight(places: Sequence[Place], formats: Sequence[Format]) -> Callable[[Sequence[Any]], Row]:
+    """Cells that stand in the answer's own order: most are told as they are, and only the others looked at."""
+    keys = [place.key for place in places]
+    told = [(place.key, str if place.text else format_) for place, format_ in zip(places, formats, strict=True)]
+    special = [(key, format_) for key, format_ in told if format_ is not _same]
 
     def row(cells: Sequence[Any]) -> Row:
-        flat = [cell for chunk in cells for cell in chunk] if chunked else cells
-        return {key: value(flat) for key, value in places}
+        made = dict(zip(keys, cells, strict=True))
+        for key, format_ in special:
+            if (value := made[key]) is not None:
+                made[key] = format_(value)
+        return made
 
     return row
 

@@ -16,7 +16,7 @@ from app.query.limits import Limits, check_size
 from app.query.read import Read
 from app.query.render import render
 from app.query.scoped import ScopedAggregation, ScopedRead
-from app.query.shape import Row, shape
+from app.query.shape import Row, shaper
 
 ATTEMPTS = 5
 """How often a read is planned anew because somebody's rights changed under it."""
@@ -32,6 +32,7 @@ class Services:
     clock: Clock = utc_now
     dialect: str = ""
     public_url: str | None = None
+    planned: bool = True
 
     @classmethod
     def over(cls, database: Database, settings: Settings, clock: Clock = utc_now) -> "Services":
@@ -44,7 +45,13 @@ class Services:
             introspection=settings.graphql_introspection,
         )
         return cls(
-            database.reader, AccessBook(database.reader, clock), limits, clock, database.dialect, settings.public_url
+            database.reader,
+            AccessBook(database.reader, clock),
+            limits,
+            clock,
+            database.dialect,
+            settings.public_url,
+            settings.graphql_plans,
         )
 
 
@@ -68,7 +75,7 @@ class Repository:
             scoped = await self._scope(asked, access)
             row = await self._services.reader.fetch(beside(self._caller, self._services.clock(), render(scoped)))
             if self._caller.system or standing(row) == access.standing:
-                return shape(scoped, row[-1])
+                return shaper(scoped)(row[-1])
             access = await self._services.book.reload(self._caller)
         raise ServiceUnavailable("Rights are changing too fast to answer, try again")
 

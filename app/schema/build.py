@@ -82,12 +82,15 @@ def field(
     arguments: Mapping[str, str] | None = None,
     resolver: Any = None,
     description: str | None = None,
+    told: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> StrawberryField:
-    """A field of type `spec` as the SDL spells it (`[String!]!`), with arguments spelled alike."""
-    made = StrawberryField(
-        python_name=name, graphql_name=name, metadata={"spec": spec}, description=description, **options
-    )
+    """A field of type `spec` as the SDL spells it (`[String!]!`), with arguments spelled alike.
+
+    `told` goes into its metadata, for those who look there.
+    """
+    metadata = {"spec": spec, **(told or {})}
+    made = StrawberryField(python_name=name, graphql_name=name, metadata=metadata, description=description, **options)
     if resolver:
         made.base_resolver = StrawberryResolver(resolver)
     made.arguments = [

@@ -1,11 +1,12 @@
-"""The generic queries: list, by id, and the caller's own; each a resolver that asks a repository."""
+"""The generic queries: list, by id, aggregates, and the caller's own; each says what it asks of a repository."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import strawberry
+from graphql import FieldNode
 from strawberry.types.field import StrawberryField
 
 from app.core.errors import Forbidden, InvalidQuery
@@ -20,8 +21,6 @@ from app.schema import build
 from app.schema.overlay import shown_to
 from app.schema.selection import Selection
 
-Resolver = Callable[..., Awaitable["Shaped | None"]]
-
 MAIN_VERSION = "main"
 
 
@@ -34,6 +33,58 @@ class Shaped:
 
 class RightsChanged(Forbidden):
     """The caller's rights changed after its query was let in: it has to be judged anew."""
+
+
+def all_rows(rows: list[Row]) -> list[Row]:
+    """A list is answered with what was found."""
+    return rows
+
+
+def the_row(rows: list[Row]) -> Row:
+    """The one row; a missing one and one out of reach answer alike, by Forbidden."""
+    if not rows:
+        raise Forbidden
+    return rows[0]
+
+
+def the_row_if_any(rows: list[Row]) -> Row | None:
+    """The one row, or null."""
+    return rows[0] if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a root field asks for, and how it is answered with the rows found; nothing asked is `known` already."""
+
+    asked: Read | Aggregation | None
+    answer: Callable[[list[Row]], Any] = all_rows
+    known: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One root field as a document asks it: by whom, with which arguments, and for what."""
+
+    access: Access
+    selection: Selection
+    nodes: Iterable[FieldNode]
+    arguments: Mapping[str, Any]
+
+    def read(self, collection: Collection, arguments: Mapping[str, Any], only: Filter = EVERYTHING) -> Read:
+        """The Read of this field's selection, of the rows that `only` leaves."""
+        read = self.selection.read(collection, self.nodes, arguments)
+        return replace(read, filter=conjunction((only, read.filter)))
+
+    def one(self, collection: Collection, key: Any) -> Question:
+        """The row with that key."""
+        try:
+            wanted = compare(collection.key, None, "_eq", key)
+        except InvalidQuery:
+            raise Forbidden from None
+        return Question(replace(self.read(collection, {}, wanted), limit=1), the_row)
+
+
+Ask = Callable[[Asking], Question]
 
 
 @dataclass(slots=True)
@@ -65,91 +116,77 @@ class Request:
 
 def queries() -> Iterator[StrawberryField]:
     """The root fields of every collection."""
-    yield build.field("users_me", USERS.name, resolver=_me)
-    yield build.field("roles_me", f"[{ROLES.name}]", resolver=_my_roles)
+    yield _root("users_me", USERS.name, {}, _me)
+    yield _root("roles_me", f"[{ROLES.name}]", {}, _my_roles)
     for collection in COLLECTIONS.values():
+        name, version = collection.short, {"version": "String"}
         if collection.singleton:
-            yield build.field(collection.short, collection.name, {"version": "String"}, _single(collection))
+            yield _root(name, collection.name, version, _single(collection))
             continue
         listing = {"filter": f"{collection.name}_filter", **build.LISTING}
-        yield build.field(collection.short, f"[{collection.name}!]!", listing, _lister(collection))
-        by_id = {"id": "ID!", "version": "String"}
-        yield build.field(f"{collection.short}_by_id", collection.name, by_id, _finder(collection))
+        yield _root(name, f"[{collection.name}!]!", listing, _list(collection))
+        yield _root(f"{name}_by_id", collection.name, {"id": "ID!", **version}, _by_id(collection))
         aggregated = f"[{build.aggregated_type(collection)}!]!"
-        yield build.field(
-            f"{collection.short}_aggregated", aggregated, build.grouping(collection), _counter(collection)
-        )
+        yield _root(f"{name}_aggregated", aggregated, build.grouping(collection), _aggregated(collection))
 
 
-def _lister(collection: Collection) -> Resolver:
-    async def read(info: strawberry.Info, **asked: str) -> Shaped:
-        return Shaped(await info.context.read(_read(info, collection, asked)))
-
-    return read
+def _root(name: str, spec: str, arguments: Mapping[str, str], ask: Ask) -> StrawberryField:
+    """A root field that asks a repository; its `ask` serves plans as well as this resolver."""
+    return build.field(name, spec, arguments, _resolver(ask), told={"ask": ask})
 
 
-def _counter(collection: Collection) -> Resolver:
-    async def read(info: strawberry.Info, **asked: str) -> Shaped:
-        raw: Any = info._raw_info  # noqa: SLF001  # as in _read
-        return Shaped(await info.context.read(_selection(info).aggregation(collection, raw.field_nodes, asked)))
+def _resolver(ask: Ask) -> Callable[..., Awaitable[Shaped | None]]:
+    async def resolve(info: strawberry.Info[Request, Any], **arguments: Any) -> Shaped | None:
+        raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's own view of a selection keeps what @skip takes away
+        request = info.context
+        selection = Selection(raw.schema, raw.fragments, raw.variable_values, request.directory.services.limits)
+        access = await request.directory.access()
+        question = ask(Asking(access, selection, raw.field_nodes, arguments))
+        rows = None if question.asked is None else await request.read(question.asked)
+        answer = question.known if rows is None else question.answer(rows)
+        return None if answer is None else Shaped(answer)
 
-    return read
-
-
-def _single(collection: Collection) -> Resolver:
-    async def read(info: strawberry.Info, **asked: str) -> Shaped | None:
-        _check_version(asked)
-        rows = await info.context.read(_read(info, collection, {"limit": 1}))
-        return Shaped(rows[0]) if rows else None
-
-    return read
+    return resolve
 
 
-def _finder(collection: Collection) -> Resolver:
-    async def read(info: strawberry.Info, **asked: str) -> Shaped:
-        _check_version(asked)
-        return Shaped(await _one(info, collection, asked["id"]))
-
-    return read
+def _list(collection: Collection) -> Ask:
+    return lambda asking: Question(asking.read(collection, asking.arguments))
 
 
-def _check_version(asked: Mapping[str, Any]) -> None:
-    """Raises Forbidden for another version of a row than the one there is."""
-    if asked.get("version") not in (None, MAIN_VERSION):
-        raise Forbidden
+def _aggregated(collection: Collection) -> Ask:
+    return lambda asking: Question(asking.selection.aggregation(collection, asking.nodes, asking.arguments))
 
 
-async def _me(info: strawberry.Info) -> Shaped | None:
-    user = (await info.context.directory.access()).user
-    return None if user is None else Shaped(await _one(info, USERS, user))
+def _single(collection: Collection) -> Ask:
+    def ask(asking: Asking) -> Question:
+        _check_version(asking.arguments)
+        return Question(asking.read(collection, {"limit": 1}), the_row_if_any)
+
+    return ask
 
 
-async def _my_roles(info: strawberry.Info) -> Shaped:
-    roles = (await info.context.directory.access()).roles
+def _by_id(collection: Collection) -> Ask:
+    def ask(asking: Asking) -> Question:
+        _check_version(asking.arguments)
+        return asking.one(collection, asking.arguments["id"])
+
+    return ask
+
+
+def _me(asking: Asking) -> Question:
+    user = asking.access.user
+    return Question(None) if user is None else asking.one(USERS, user)
+
+
+def _my_roles(asking: Asking) -> Question:
+    roles: Any = asking.access.roles
     if not roles:
-        return Shaped([])
-    mine = compare(ROLES.key, None, "_in", list(roles))
-    return Shaped(await info.context.read(_read(info, ROLES, {"limit": -1}, mine)))
+        return Question(None, known=[])
+    mine = compare(ROLES.key, None, "_in", roles)
+    return Question(asking.read(ROLES, {"limit": -1}, mine))
 
 
-async def _one(info: strawberry.Info, collection: Collection, key: str) -> Row:
-    """The row with that key; a missing one and one out of reach answer alike."""
-    try:
-        wanted = compare(collection.key, None, "_eq", key)
-    except InvalidQuery:
-        raise Forbidden from None
-    rows: list[Row] = await info.context.read(replace(_read(info, collection, {}, wanted), limit=1))
-    if not rows:
+def _check_version(arguments: Mapping[str, Any]) -> None:
+    """Raises Forbidden for another version of a row than the one there is."""
+    if arguments.get("version") not in (None, MAIN_VERSION):
         raise Forbidden
-    return rows[0]
-
-
-def _read(info: strawberry.Info, collection: Collection, asked: Mapping[str, Any], only: Filter = EVERYTHING) -> Read:
-    raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's own view of a selection keeps what @skip takes away
-    read = _selection(info).read(collection, raw.field_nodes, asked)
-    return replace(read, filter=conjunction((only, read.filter)))
-
-
-def _selection(info: strawberry.Info) -> Selection:
-    raw: Any = info._raw_info  # noqa: SLF001  # as above
-    return Selection(raw.schema, raw.fragments, raw.variable_values, info.context.directory.services.limits)

@@ -22,6 +22,7 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
+from app.core.binding import Slot
 from app.core.errors import GraphQLValidation
 from app.schema.spelling import Spelled, normalise, respell
 
@@ -81,6 +82,7 @@ class Variables:
     """The variables of one request, spelled one way: their values, what they touch, and what is wrong with them."""
 
     values: dict[str, Any]
+    coerced: dict[str, Any]
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
 
@@ -95,9 +97,22 @@ def take_variables(
         name, type_ = definition.variable.name.value, type_from_ast(schema, definition.type)
         if name in values and type_ is not None:
             values[name] = respell(values[name], type_, coordinates)  # type: ignore[arg-type]  # validated as input
-    coerced = get_variable_values(schema, definitions, values, hide_suggestions=not suggest)
-    errors = tuple(coerced) if isinstance(coerced, list) else ()
-    return Variables(values, frozenset(coordinates), errors)
+    found = get_variable_values(schema, definitions, values, hide_suggestions=not suggest)
+    if isinstance(found, list):
+        return Variables(values, {}, frozenset(coordinates), tuple(found))
+    coerced = {name: _with_slots(values.get(name), value) for name, value in found.coerced.items()}
+    return Variables(values, coerced, frozenset(coordinates), ())
+
+
+def _with_slots(given: Any, coerced: Any) -> Any:
+    """A coerced value with the Slots that were in it before: coercion gives back plain values."""
+    if isinstance(given, Slot):
+        return given if given == coerced else coerced
+    if isinstance(given, dict) and isinstance(coerced, dict):
+        return {name: _with_slots(given.get(name), value) for name, value in coerced.items()}
+    if isinstance(given, list) and isinstance(coerced, list) and len(given) == len(coerced):
+        return [_with_slots(*pair) for pair in zip(given, coerced, strict=True)]
+    return coerced
 
 
 def _size(document: DocumentNode) -> int:

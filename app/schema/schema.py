@@ -1,8 +1,8 @@
 """The schema: one Strawberry schema for everybody, with each caller's overlay on it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Iterable
+from functools import cached_property, partial
 from typing import Any
 
 import strawberry
@@ -14,6 +14,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import ExecutionContext
+from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
 from app.core.errors import RollcallError
@@ -25,6 +26,7 @@ from app.schema import build
 from app.schema.items import Request, RightsChanged, Shaped, queries
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
 from app.schema.overlay import EVERYTHING_SHOWN, Overlay, overlay, shown_to
+from app.schema.plans import Plans
 from app.schema.scalars import SCALARS
 from app.schema.server import make_server_types, server_queries
 
@@ -141,10 +143,34 @@ class RollcallSchema(strawberry.Schema):
         """The graphql-core schema underneath: all of it, for nobody's eyes in particular."""
         return self._schema
 
-    async def execute(self, *arguments: Any, **options: Any) -> ExecutionResult:
-        """Runs a query; again from the start where rights changed under it, so that it is judged by those in force."""
+    @cached_property
+    def plans(self) -> Plans:
+        """The plans of queries that were seen before."""
+        return Plans(self._schema)
+
+    async def execute(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """Runs a query: from its plan where that will do, else in the ordinary way.
+
+        There it is run again from the start where rights changed under it, so that it is judged by those in force.
+        """
+        directory: Directory = context_value
+        if query and directory.services.planned:
+            data = await self.plans.answer(directory, query, variable_values, operation_name)
+            if data is not None:
+                return ExecutionResult(data, None)
+        asked = (query, variable_values, context_value, root_value, operation_name)
+        allowed = tuple(allowed_operation_types) if allowed_operation_types is not None else None
         for _ in range(ATTEMPTS):
-            result = await super().execute(*arguments, **options)
+            result = await super().execute(*asked, allowed, operation_extensions)
             if not any(isinstance(error.original_error, RightsChanged) for error in result.errors or ()):
                 break
         return result

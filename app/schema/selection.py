@@ -64,7 +64,7 @@ class Selection:
         sorts = (key for key in arguments.get("sort") or () if key and groups)
         return Aggregation(
             collection,
-            tuple(self._told(collection, key, same) for key, same in self._collect(nodes).items()),
+            tuple(self._told(collection, key, same) for key, same in self.collect(nodes).items()),
             groups,
             _filter(collection, arguments),
             tuple(parse_group_sort(collection, groups, key) for key in sorts),
@@ -88,7 +88,7 @@ class Selection:
                 return Measures(key, tuple(self._measures(collection, function, nodes)))
 
     def _measures(self, collection: Collection, function: str, nodes: Nodes) -> Iterator[Measured | Constant]:
-        for key, same in self._collect(nodes).items():
+        for key, same in self.collect(nodes).items():
             name = same[0].name.value
             if name == "__typename":
                 yield Constant(key, measures_type(collection, function))
@@ -96,7 +96,7 @@ class Selection:
                 yield Measured(key, parse_measure(collection, function, name))
 
     def _selected(self, collection: Collection, nodes: Nodes) -> Iterator[Selected]:
-        for key, same in self._collect(nodes).items():
+        for key, same in self.collect(nodes).items():
             yield self._item(collection, key, same)
 
     def _item(self, collection: Collection, key: str, nodes: list[FieldNode]) -> Selected:
@@ -113,14 +113,14 @@ class Selection:
         return Leaf(key, field, text=_is_id(collection, field))
 
     def _asks_key(self, field: Field, nodes: list[FieldNode]) -> bool:
-        keys = self._collect(nodes)
+        keys = self.collect(nodes)
         if KEY_ALIAS in keys and len(keys) > 1:
             raise InvalidQuery(f'"{field.name}" is asked both with and without sub-fields under one name, use an alias')
         return KEY_ALIAS in keys or not keys
 
     def _functions(self, field: Field, key: str, nodes: Nodes) -> Functions:
         parts: list[Leaf | Constant] = []
-        for part, same in self._collect(nodes).items():
+        for part, same in self.collect(nodes).items():
             name = same[0].name.value
             if name == "__typename":
                 parts.append(Constant(part, "datetime_functions" if field.kind == "timestamp" else "count_functions"))
@@ -128,7 +128,7 @@ class Selection:
                 parts.append(Leaf(part, field, _function(name)))
         return Functions(key, tuple(parts))
 
-    def _collect(self, nodes: Nodes) -> dict[str, list[FieldNode]]:
+    def collect(self, nodes: Iterable[Any]) -> dict[str, list[FieldNode]]:
         """The sub-fields of some nodes by response key, fragments written out, skipped ones left out."""
         found: dict[str, list[FieldNode]] = {}
         seen: set[str] = set()

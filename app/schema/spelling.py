@@ -35,6 +35,7 @@ from graphql import (
     visit,
 )
 
+from app.core.binding import Slot
 from app.query.collection import COLLECTIONS
 from app.query.filter import OWN_KEY
 from app.query.operators import OPERATORS
@@ -67,6 +68,8 @@ def respell(value: Any, type_: GraphQLInputType, coordinates: set[str]) -> Any:
     """The same for a variable's value; what doesn't fit the type is left for coercion to refuse."""
     if is_non_null_type(type_):
         return respell(value, type_.of_type, coordinates)
+    if isinstance(value, Slot):
+        return value
     if is_list_type(type_):
         items = value if isinstance(value, list) else [value]
         return None if value is None else [respell(item, type_.of_type, coordinates) for item in items]

@@ -1,4 +1,4 @@
-"""Golden triples: a query, its answer on both databases, and the SQL it became on PostgreSQL; `make golden` writes them anew.
+"""Golden triples: a query, its answer on both databases, and the SQL it is on PostgreSQL; `make golden` writes them.
 
 The first line of a query says who asks and how many statements that takes: one for each root field.
 """

@@ -1,0 +1,86 @@
+"""A plan: one question of all callers whose rights have one form, planned once and asked whenever it comes."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from app.core.binding import Given, Slot, Source, slot, sources
+from app.core.caller import Caller
+from app.policy.load import NOW, anybody_like, beside, claims, standing
+from app.policy.resolver import PolicyResolver
+from app.policy.rules import Access
+from app.query.aggregate import Aggregation
+from app.query.limits import check_size
+from app.query.read import Read
+from app.query.render import render
+from app.query.shape import Row, shaper
+from app.repositories.base import Services
+
+OWN = ("me", "role", "roles", "policies")
+"""The sources of what a plan needs of its caller's rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement, and what turns its answer into rows.
+
+    `bound` are the sources that only its parameters draw from; `fixed` those of the caller's own whose value it holds,
+    so that it serves nobody with another.
+    """
+
+    statement: Any
+    shape: Callable[[str], list[Row]]
+    bound: frozenset[Source]
+    fixed: frozenset[Source]
+
+
+def given_by(caller: Caller, access: Access, now: datetime) -> dict[Source, Any]:
+    """What a caller and its rights give to a plan."""
+    own = (access.user, access.standing.role, list(access.roles), list(access.policies))
+    return claims(caller, now) | dict(zip(OWN, own, strict=True))
+
+
+def in_form(access: Access) -> Access:
+    """The same rights with everything in them that is the caller's own as a Slot."""
+    now = access.standing
+    own = replace(now, user=_slot(now.user, "me"), role=_slot(now.role, "role"))
+    roles: Any = slot(list(access.roles), "roles")
+    policies: Any = slot(list(access.policies), "policies")
+    return replace(access, standing=own, roles=roles, policies=policies)
+
+
+def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> Plan:
+    """Plans a question of a caller whose rights were put `in_form`; raises what asking it would."""
+    check_size(asked, services.limits.depth)
+    scoped = PolicyResolver(access, NOW).scope(asked)
+    statement = services.reader.compile(beside(anybody_like(caller), NOW, render(scoped)))
+    fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
+    return Plan(statement, shaper(scoped), frozenset(sources(statement.parameters)), fixed)
+
+
+async def ask(plan: Plan, access: Access, given: Given, services: Services) -> list[Row] | None:
+    """The rows a plan finds; None where the caller's rights are no longer those it was planned with.
+
+    Raises ValueError for a value that doesn't fit, and what the reader does.
+    """
+    row = await services.reader.run(plan.statement, given)
+    return plan.shape(row[-1]) if standing(row) == access.standing else None
+
+
+def _slot(value: str | None, source: Source) -> Any:
+    return None if value is None else slot(value, source)
+
+
+def _own(access: Access) -> Iterator[tuple[Source, set[str]]]:
+    values = ([access.user], [access.standing.role], access.roles, access.policies)
+    for source, some in zip(OWN, values, strict=True):
+        yield source, {str(value) for value in some if value is not None}
+
+
+def _constants(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _constants(value)
+        elif isinstance(value, str) and not isinstance(value, Slot):
+            yield value

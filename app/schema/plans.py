@@ -1,0 +1,320 @@
+"""Queries answered from plans: a text seen before costs a look-up, its values, and its statements.
+
+Only what goes well goes this way. Whatever can't be planned, whatever is refused, a caller whose rights have changed:
+all of that is left to the ordinary execution, which says why.
+"""
+
+import asyncio
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
+from graphql.execution.values import VariableValues, get_argument_values
+
+from app.core.binding import Source, slot
+from app.core.errors import RollcallError, ServiceUnavailable
+from app.policy.load import kind_of
+from app.policy.rules import Access
+from app.query.shape import Row
+from app.repositories.directory import Directory
+from app.repositories.plan import Plan, ask, given_by, in_form, make_plan
+from app.schema.items import Asking, Question
+from app.schema.lifting import Lifted, lift, lift_document
+from app.schema.operation import Operation, compile_operation, read_document, take_variables
+from app.schema.overlay import overlay, shown_to
+from app.schema.selection import Selection
+
+TEXTS, FORMS, VALUES = 1_000, 200, 50
+"""Texts kept at once, forms of requests for each text, and plans for each form."""
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_KEY_LENGTH = 36
+
+
+class Kept(OrderedDict[Hashable, Any]):
+    """The things used last, at most so many of them."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def keep(self, key: Hashable, value: Any) -> Any:
+        """Remembers one more, and forgets the one that came first where there are too many; gives it back."""
+        self[key] = value
+        if len(self) > self.most:
+            self.popitem(last=False)
+        return value
+
+
+@dataclass(slots=True)
+class Root:
+    """One root field of a planned query: the plan that finds its rows, if it takes one, and how they answer it."""
+
+    key: str
+    question: Question
+    plan: Plan | None
+
+
+@dataclass(slots=True)
+class Planned:
+    """A query of one form: its root fields, and each distinct plan among them."""
+
+    roots: list[Root]
+    plans: list[Plan]
+
+
+@dataclass(slots=True)
+class Form:
+    """The plans of requests that differ in nothing but values; those of `decisive` sources have plans of their own."""
+
+    decisive: frozenset[Source] = frozenset()
+    plans: Kept = field(default_factory=lambda: Kept(VALUES))
+
+    def values(self, given: Mapping[Source, Any]) -> Hashable:
+        """What tells apart the plans of this form."""
+        return tuple(_hashable(given[source]) for source in sorted(self.decisive))
+
+    def keep(self, given: Mapping[Source, Any], planned: Planned | None, decisive: frozenset[Source]) -> None:
+        """Remembers a plan, or that there is none."""
+        if not decisive <= self.decisive:
+            self.decisive |= decisive
+            self.plans.clear()  # they were told apart by less
+        self.plans.keep(self.values(given), planned)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A query's text without its literals, compiled for the full schema."""
+
+    operation: Operation
+    once: frozenset[str]
+    """Variables that stand in one place only, where another value means the same."""
+    forms: Kept = field(default_factory=lambda: Kept(FORMS))
+
+
+class Plans:
+    """The plans of one schema, for the directories of one set of services."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._texts = Kept(TEXTS)
+        self._lifted = Kept(TEXTS)
+
+    async def answer(
+        self, directory: Directory, text: str, variables: dict[str, Any] | None, name: str | None
+    ) -> dict[str, Any] | None:
+        """The data that answers a query, or None where the ordinary execution has to.
+
+        Raises ServiceUnavailable as the repositories do.
+        """
+        access = directory.services.book.known(directory.caller)
+        if access is None or directory.caller.system:
+            return None
+        try:
+            return await self._answer(directory, access, text, variables, name)
+        except RecursionError:
+            return None
+
+    async def _answer(
+        self, directory: Directory, access: Access, text: str, variables: dict[str, Any] | None, name: str | None
+    ) -> dict[str, Any] | None:
+        prepared, literals = self._prepared(text, name, directory)
+        if prepared is None:
+            return None
+        values = {**variables, **literals} if variables else literals
+        given = given_by(directory.caller, access, directory.services.clock())
+        shape = tuple(_take(prepared, name_, value, given) for name_, value in values.items())
+        key = (shape, access.form, kind_of(directory.caller), access.user is None)
+        form = prepared.forms.get(key) or prepared.forms.keep(key, Form())
+        try:
+            planned = form.plans[form.values(given)]
+        except KeyError:
+            planned = self._plan(prepared, form, values, given, directory, access)
+        return None if planned is None else await _ask(planned, directory, access, given)
+
+    def _prepared(self, text: str, name: str | None, directory: Directory) -> tuple[Prepared | None, dict[str, Any]]:
+        lifted = self._lifted.get(text) or self._lifted.keep(text, lift(text))
+        tokens = directory.services.limits.tokens
+        key = (lifted.text, name, tokens)
+        if key not in self._texts:
+            made = _prepare(self._schema, text, lifted, name, tokens)
+            if made is None or made.operation.definition.operation is not OperationType.QUERY:  # type: ignore[union-attr]
+                del self._lifted[text]  # what isn't planned isn't kept: it may be a mutation, with a password in it
+                return None, {}
+            self._texts.keep(key, made)
+        return self._texts[key], lifted.values
+
+    def _plan(
+        self,
+        prepared: Prepared,
+        form: Form,
+        values: dict[str, Any],
+        given: dict[Source, Any],
+        directory: Directory,
+        access: Access,
+    ) -> Planned | None:
+        """Plans the query for this request and those like it."""
+        slots = {name: _slotted(value, name, given) for name, value in values.items()}
+        planned = self._planned(prepared.operation, slots, directory, access)
+        drawn = frozenset[Source]().union(*(plan.bound for plan in planned.plans)) if planned else frozenset()
+        fixed = frozenset[Source]().union(*(plan.fixed for plan in planned.plans)) if planned else frozenset()
+        free = {source for source in given if source.startswith(VALUE)} - drawn
+        form.keep(given, planned, frozenset(free) | fixed)
+        return planned
+
+    def _planned(
+        self, operation: Operation, values: dict[str, Any], directory: Directory, access: Access
+    ) -> Planned | None:
+        variables = take_variables(self._schema, operation, values)
+        seen = overlay(self._schema, shown_to(access), introspection=directory.services.limits.introspection)
+        refused = operation.errors or variables.errors or operation.introspects
+        if refused or not seen.admits(operation.coordinates | variables.coordinates):
+            return None
+        try:
+            return self._roots(operation, variables.coerced, directory, in_form(access))
+        except (RollcallError, ValueError, RecursionError):
+            return None
+
+    def _roots(
+        self, operation: Operation, variables: dict[str, Any], directory: Directory, access: Access
+    ) -> Planned | None:
+        fragments = {
+            node.name.value: node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        selection = Selection(self._schema, fragments, variables, directory.services.limits)
+        query: Any = self._schema.query_type
+        roots, plans = [], dict[Any, Plan]()
+        for key, nodes in selection.collect([operation.definition]).items():
+            definition = query.fields.get(nodes[0].name.value)
+            found: Callable[[Asking], Question] | None = _asked(definition)
+            if found is None:
+                return None
+            arguments = get_argument_values(definition, nodes[0], VariableValues({}, variables))
+            question = found(Asking(access, selection, nodes, arguments))
+            plan = None
+            if question.asked is not None:
+                plan = plans.get(question.asked) or make_plan(
+                    question.asked, directory.caller, access, directory.services
+                )
+                plans[question.asked] = plan
+            roots.append(Root(key, question, plan))
+        return Planned(roots, list(plans.values()))
+
+
+VALUE = "$"
+"""Begins the source of a value that a client gave."""
+
+
+async def _ask(
+    planned: Planned, directory: Directory, access: Access, given: Mapping[Source, Any]
+) -> dict[str, Any] | None:
+    try:
+        if len(planned.plans) == 1:
+            answers = [await ask(planned.plans[0], access, given, directory.services)]
+        else:
+            answers = await asyncio.gather(*(ask(plan, access, given, directory.services) for plan in planned.plans))
+        if None in answers:
+            return None
+        found: dict[int, list[Row]] = {
+            id(plan): rows for plan, rows in zip(planned.plans, answers, strict=True) if rows is not None
+        }
+        return {
+            root.key: root.question.answer(found[id(root.plan)]) if root.plan else root.question.known
+            for root in planned.roots
+        }
+    except ServiceUnavailable:
+        raise
+    except (RollcallError, ValueError):
+        return None
+
+
+def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None, tokens: int) -> Prepared | None:
+    try:
+        document = read_document(text, tokens)
+    except RollcallError:
+        return None
+    if lifted.values:
+        found = lift_document(schema, document, lifted)
+        if found is None:
+            return None
+        document = found
+    operation = compile_operation(schema, document, name)
+    if operation.errors or operation.definition is None:
+        return None
+    uses = _Uses()
+    visit(operation.document, uses)
+    once = frozenset(variable for variable, times in uses.counted.items() if times == 2)  # defined, and used
+    return Prepared(operation, once)
+
+
+class _Uses(Visitor):
+    """How often a variable's name stands in a document, its definition included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = Counter[str]()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.counted[node.name.value] += 1
+
+
+def _asked(definition: Any) -> Callable[[Asking], Question] | None:
+    made = definition and definition.extensions.get("strawberry-definition")
+    found: Callable[[Asking], Question] | None = made and made.metadata.get("ask")
+    return found
+
+
+def _take(prepared: Prepared, name: str, value: Any, given: dict[Source, Any]) -> Hashable:
+    """The form of a variable's value; what in it may differ goes into `given`."""
+    if name not in prepared.once:
+        return (name, "=", repr(value))
+    return (name, _form(value, f"{VALUE}{name}", given))
+
+
+def _form(value: Any, source: Source, given: dict[Source, Any]) -> Hashable:
+    kind = type(value)
+    if kind is dict:
+        return tuple((key, _form(inner, f"{source}.{key}", given)) for key, inner in value.items())
+    if kind is list:
+        forms = {_scalar(item) for item in value}
+        if len(forms) == 1 and (one := forms.pop()):
+            given[source] = value
+            return f"[{one}]"
+        return ("[]", *(_form(item, f"{source}.{at}", given) for at, item in enumerate(value)))
+    if scalar := _scalar(value):
+        given[source] = value
+        return scalar
+    return ("=", repr(value))
+
+
+def _scalar(value: Any) -> str | None:
+    """The kind of a value that another of its kind may stand in for; None where the value itself matters."""
+    if type(value) is int:
+        return "number" if 0 <= value < 2**31 else None
+    if type(value) is not str or not value or value[0] == "$" or "," in value:
+        return None
+    if len(value) != _KEY_LENGTH:
+        return "text"
+    return "key" if _UUID.fullmatch(value) else None
+
+
+def _slotted(value: Any, name: str, given: Mapping[Source, Any]) -> Any:
+    """The value with a Slot wherever `given` holds a part of it."""
+
+    def walk(value: Any, source: Source) -> Any:
+        if source in given:
+            return slot(value, source)
+        if isinstance(value, dict):
+            return {key: walk(inner, f"{source}.{key}") for key, inner in value.items()}
+        if isinstance(value, list):
+            return [walk(item, f"{source}.{at}") for at, item in enumerate(value)]
+        return value
+
+    return walk(value, f"{VALUE}{name}")
+
+
+def _hashable(value: Any) -> Hashable:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,246 @@
+"""Plans: the same answers as without them, whatever the values, and whoever asks."""
+
+from datetime import UTC, datetime
+
+import pytest
+from graphql import parse
+
+from app.core.caller import Caller
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.schema.lifting import NUMBER_GAP, TEXT_GAP, lift
+from app.schema.plans import Kept, Plans
+from app.schema.schema import schema
+from tests.world import OFFICE, caller, uid
+
+ADA, ED, VI, SAM, ANN = (caller(name) for name in ("ada", "ed", "vi", "sam", "ann"))
+EVERYBODY = [ADA, ED, VI, SAM, ANN, caller("nora"), caller("kit", OFFICE), Caller()]
+
+FILTER = "query($f: directus_users_filter) { users(filter: $f) { id first_name } }"
+BY_ID = "query($id: ID!) { users_by_id(id: $id) { id first_name role { name } } }"
+LISTED = "query($ids: [ID]) { users(filter: { id: { _in: $ids } }) { id } }"
+WINDOW = "query($l: Int, $o: Int, $p: Int) { users(limit: $l, offset: $o, page: $p) { id } }"
+SEARCH = 'query($t: String) { users(search: $t, filter: { status: { _neq: "draft" } }) { id } }'
+SORT = "query($s: [String], $g: [String]) { users_aggregated(groupBy: $g, sort: $s) { group countAll } }"
+SKIP = "query($no: Boolean!) { users { id first_name @skip(if: $no) } }"
+TWICE = "query($x: String) { users(search: $x, sort: [$x]) { id } }"
+NESTED = """
+query($name: String, $n: Int, $t: String) {
+  roles(filter: { name: { _contains: $name } }) { name users(limit: $n, search: $t, sort: ["first_name"]) { id } }
+}
+"""
+
+QUESTIONS = [
+    (FILTER, [{"f": {"title": {"_eq": text}}} for text in ("Editor", "Viewer", "nobody", "", "$CURRENT_USER.title")]),
+    (FILTER, [{"f": {"title": {"_in": texts}}} for texts in (["Editor"], ["Viewer", "Staff"], ["Editor", ""], [])]),
+    (FILTER, [{"f": {"title": {"_nin": texts}}} for texts in (["Editor"], ["Viewer", "Staff"])]),
+    (FILTER, [{"f": {"first_name": {"_icontains": text}}} for text in ("A", "i", "a,b")]),
+    (FILTER, [{"f": {"last_access": {"_gt": text}}} for text in ("2023-01-01", "2024-01-01", "yesterday", "$NOW")]),
+    (FILTER, [{"f": {"last_access": {"_between": pair}}} for pair in (["2023-01-01", "2024-01-01"], ["2024-01-01"])]),
+    (FILTER, [{"f": {"last_access_func": {"year": {"_eq": year}}}} for year in (2023, 2024, "2024", 2.5, -1)]),
+    (FILTER, [{"f": {"role": {"_eq": uid(role)}}} for role in ("role-Editor", "role-Self")]),
+    (FILTER, [{"f": {"role": {"name": {"_eq": name}}}} for name in ("Editor", "Self")]),
+    (FILTER, [{"f": {"id": {"_eq": "$CURRENT_USER"}}}, {"f": {"id": {"_neq": "$CURRENT_USER"}}}]),
+    (FILTER, [{"f": {"_or": [{"title": {"_eq": a}}, {"title": {"_eq": b}}]}} for a, b in ("ab", ("Editor", "Staff"))]),
+    (FILTER, [{"f": {"status": {"_null": flag}}} for flag in (True, False)]),
+    (FILTER, [{"f": None}, {}, {"f": {}}, {"f": 1}, {"g": 1}]),
+    (BY_ID, [{"id": key} for key in (uid("ada"), uid("sam"), uid("nobody"), "nonsense", "", 5)]),
+    (LISTED, [{"ids": ids} for ids in ([uid("ada")], [uid("ed"), uid("vi")], [], uid("sam"), ["x"], [1])]),
+    (WINDOW, [{"l": 1}, {"l": 2}, {"l": 2, "o": 1}, {"l": 2, "p": 2}, {"l": 2, "p": 3}, {"l": -1}, {"l": -2}]),
+    (SEARCH, [{"t": text} for text in ("ed", "vi", "", None, uid("ada"), uid("ada").upper(), "x" * 36, "\x00")]),
+    (SORT, [{"s": s, "g": g} for s, g in ((["title"], ["title"]), (["-title"], ["title"]), (["id"], ["title"]))]),
+    (SKIP, [{"no": True}, {"no": False}]),
+    (TWICE, [{"x": "first_name"}, {"x": "id"}]),
+    (NESTED, [{"name": "E", "n": 1, "t": "e"}, {"name": "S", "n": 2, "t": "s"}, {"name": "S", "n": 1, "t": None}]),
+    ("{ roles_me { id name } users_me { id email } }", [{}, {}]),
+    ("{ a: users(limit: 1) { id } b: users(limit: 1) { id } server_ping }", [{}, {}]),
+]  # fmt: skip
+
+
+def told(result):
+    return result.data, [(error.message, error.path, str(error.original_error)) for error in result.errors or ()]
+
+
+@pytest.fixture
+def ordinary(world):
+    """The world as it is without plans."""
+    services = Services.over(world.database, world.settings.model_copy(update={"graphql_plans": False}))
+
+    async def ask(query, variables, who):
+        return await schema.execute(query, variables, context_value=Directory(who, services))
+
+    return ask
+
+
+@pytest.mark.parametrize(("query", "values"), QUESTIONS)
+async def test_plans_answer_every_value_and_everybody_as_the_ordinary_way_does(world, ordinary, query, values):
+    for _ in range(2):
+        for variables in values:
+            for who in EVERYBODY:
+                planned = await world.execute(query, dict(variables), who)
+                assert told(planned) == told(await ordinary(query, dict(variables), who)), (variables, who)
+
+
+LITERALS = [
+    ("{ users(limit: %s) { id } }", ["1", "2", "-1", "0", '"x"']),
+    ('{ users(filter: { title: { _eq: "%s" } }) { id } }', ["Editor", "Viewer", "a,b", "", "$CURRENT_USER.title"]),
+    ('{ users(filter: { title: { _in: ["%s", "Staff"] } }) { id } }', ["Editor", "Staff", "Viewer"]),
+    ('{ users(filter: { title: { _in: "%s" } }) { id } }', ["Editor", "Editor,Staff"]),
+    ('{ users(sort: ["%s"]) { id } }', ["first_name", "-first_name", "title", "nonsense"]),
+    ('{ users_by_id(id: "%s") { id } }', [uid("ada"), uid("vi"), "x"]),
+    ('{ users(search: "%s", limit: 3) { id } }', ["ed", "vi", uid("ed")]),
+    ('{ users_aggregated(groupBy: ["%s"]) { group countAll } }', ["title", "first_name", "year(last_access)"]),
+    ('{ x: users(filter: { title: { _eq: "" }, first_name: { _eq: "%s" } }) { id } }', ["Ada", "Ed"]),
+    ('# a comment with "%s"\n{ users(limit: 2) { id } }', ["one", "two"]),
+    ("query Q($n: Int = %s) { users(limit: $n) { id } }", ["1", "2"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "literals"), LITERALS)
+async def test_texts_that_differ_in_literals_have_answers_of_their_own(world, ordinary, query, literals):
+    for _ in range(2):
+        for literal in literals:
+            for who in (ADA, ED):
+                text = query % literal
+                assert told(await world.execute(text, None, who)) == told(await ordinary(text, None, who)), text
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        (BY_ID, [{"id": uid("ada")}, {"id": uid("ed")}]),
+        (FILTER, [{"f": {"title": {"_eq": "Editor"}}}, {"f": {"title": {"_eq": "Viewer"}}}]),
+        (LISTED, [{"ids": [uid("ada")]}, {"ids": [uid("ed"), uid("vi")]}]),
+        (WINDOW, [{"l": 1, "p": 1}, {"l": 3, "p": 2}]),
+        ('{ users(limit: 5, filter: { title: { _eq: "%(x)s" } }) { id } }', [{"x": "Editor"}, {"x": "Viewer"}]),
+        ("{ users_me { id } roles_me { id } }", [{}, {}]),
+    ],
+)
+async def test_another_value_takes_no_other_plan(world, monkeypatch, query, values):
+    first, other = ((query, variables) if "%(x)s" not in query else (query % variables, {}) for variables in values)
+    for _ in range(2):
+        await world.execute(*first, ADA)
+    compiled: list[object] = []
+    compile_ = world.database.reader.compile
+
+    def listen(clause):
+        compiled.append(clause)
+        return compile_(clause)
+
+    monkeypatch.setattr(world.database.reader, "compile", listen)
+    asked = world.database.reader.statements
+    result = await world.execute(*other, ADA)
+
+    assert result.errors is None
+    assert compiled == []
+    assert world.database.reader.statements - asked == len(result.data)
+
+
+async def test_callers_with_one_form_of_rights_share_a_plan_and_see_their_own(fresh):
+    """Two people who see only themselves."""
+    twin = {"id": uid("tim"), "email": "tim@example.com", "role": uid("role-Self"), "token": "static-of-tim"}
+    await fresh.load({"directus_users": [twin]})
+    both = [SAM, caller("tim")]
+    query = "{ users { id } users_me { id } }"
+    accesses = [await fresh.directory(who).access() for who in both]
+    answers = [(await fresh.execute(query, caller=who)).data for who in (*both, *both)]
+
+    assert accesses[0].form is accesses[1].form
+    assert answers == [
+        {"users": [{"id": key}], "users_me": {"id": key}} for key in (uid("sam"), uid("tim"), uid("sam"), uid("tim"))
+    ]
+
+
+async def test_a_rule_that_names_a_callers_own_role_is_no_other_callers_plan(fresh):
+    """A role is named in a rule by its id; of two callers with that rule one has that role, the other hasn't."""
+    rule = {"role": {"_eq": uid("role-Staff")}}
+    granted = {"action": "read", "collection": "directus_users", "fields": "id,role", "permissions": rule}
+    await fresh.load(
+        {
+            "directus_policies": [{"id": uid("policy-named"), "name": "named"}],
+            "directus_permissions": [{"id": 70, "policy": uid("policy-named"), **granted}],
+            "directus_users": [
+                {
+                    "id": uid(name),
+                    "email": f"{name}@example.com",
+                    "role": uid(f"role-{role}"),
+                    "token": f"static-of-{name}",
+                }
+                for name, role in (("sten", "Named"), ("ona", "Other"), ("olga", "Other"))
+            ],
+            "directus_roles": [{"id": uid(f"role-{name}"), "name": name} for name in ("Named", "Other")],
+            "directus_access": [
+                {"id": uid(f"access-{name}"), "policy": uid("policy-named"), "role": uid(f"role-{name}")}
+                for name in ("Named", "Other")
+            ],
+        }
+    )
+    query = '{ users(filter: { role: { _in: ["$CURRENT_ROLE", "$CURRENT_ROLES"] } }) { id } users_me { id } }'
+    for _ in range(3):
+        for name in ("sten", "ona", "olga"):
+            result = await fresh.execute(query, caller=caller(name))
+            assert result.data == {"users": [], "users_me": None}
+
+
+async def test_a_plan_outlives_no_right(fresh):
+    query = "{ users(limit: -1) { email } }"
+    for _ in range(3):
+        assert (await fresh.execute(query, caller=ED)).data
+    await fresh.load({"directus_permissions": [{"id": 3, "fields": "id,status"}]})
+
+    assert (await fresh.execute(query, caller=ED)).data is None
+
+
+async def test_now_is_the_moment_of_each_request(fresh):
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    fresh.services = Services.over(fresh.database, fresh.settings, lambda: now)
+    query = '{ users(filter: { last_access: { _lt: "$NOW" } }) { first_name } }'
+    before = [(await fresh.execute(query, caller=ADA)).data["users"] for _ in range(3)]
+    now = datetime(2025, 1, 1, tzinfo=UTC)
+    after = [(await fresh.execute(query, caller=ADA)).data["users"] for _ in range(3)]
+
+    assert before == [[{"first_name": "Ed"}]] * 3
+    assert all(len(rows) == 2 for rows in after)
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "values"),
+    [
+        ("{ a }", "{ a }", []),
+        ('{ a(b: "c", d: 1) }', f"{{ a(b: {TEXT_GAP}, d: {NUMBER_GAP}) }}", ["c", 1]),
+        ('{ a(b: "", c: "x,y", d: "$NOW", e: -1, f: 1.5) }', '{ a(b: "", c: "x,y", d: "$NOW", e: -1, f: 1.5) }', []),
+        ('{ a(b: "c", d: "c") }', '{ a(b: "c", d: "c") }', []),
+        ('{ a1(b2: "\\n") }', '{ a1(b2: "\\n") }', []),
+        ('{ a(b: "x") } # "y"', '{ a(b: "x") } # "y"', []),
+        ('{ a(b: """x""") }', '{ a(b: """x""") }', []),
+        (f'{{ a(b: "{TEXT_GAP}") }}', f'{{ a(b: "{TEXT_GAP}") }}', []),
+        ("query($_literal_0: Int) { a(b: 1) }", "query($_literal_0: Int) { a(b: 1) }", []),
+    ],
+)
+def test_only_what_can_stand_for_another_is_lifted(text, left, values):
+    lifted = lift(text)
+
+    assert (lifted.text, list(lifted.values.values())) == (left, values)
+
+
+async def test_what_holds_a_password_is_not_kept(world):
+    plans = Plans(schema.graphql)
+    text = 'mutation { auth_login(email: "ada@example.com", password: "not to be kept") { access_token } }'
+    for spelled in (text, "fragment F on Query { server_ping } " + text):
+        assert await plans.answer(world.directory(ADA), spelled, None, None) is None
+
+    assert "not to be kept" not in repr(vars(plans))
+    parse(text)
+
+
+async def test_no_cache_grows_without_end(world):
+    kept = Kept(2)
+    for number in range(5):
+        kept.keep(number, number)
+    assert list(kept) == [3, 4]
+
+    plans = Plans(schema.graphql)
+    await world.directory(ADA).access()
+    for number in range(1_200):
+        await plans.answer(world.directory(ADA), f"query Q{number} {{ server_ping }}", None, None)
+    assert all(len(cache) <= cache.most for cache in vars(plans).values() if isinstance(cache, Kept))
