@@ -76,7 +76,9 @@ class Reference:
 
     def function(self, name, row, field, function, *, real=False):
         if (name, field) in BACK:
-            shown = row is not None and (real or self.may(name, row, field))
+            # Behind a row that isn't there are no rows: none is a number, where the field would be shown at all.
+            everywhere = row is None and all(fields == "*" or field in fields for fields, _ in self.rules(name))
+            shown = real or everywhere or self.may(name, row, field)
             return len(self.many(name, row, field, real=real)[1]) if shown else None
         value = self.seen(name, row, field, real=real)
         return None if value is None else len(value) if function == "count" else getattr(value, function)
