@@ -1,6 +1,7 @@
 """Where a request comes from, and whether a policy is in force there."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -29,13 +30,18 @@ def client_address(peer: str | None, forwarded: str | None, trust: Trust) -> str
     With True the leftmost address is taken, as Directus does; with a number that many proxies are believed, with
     networks those within them. What can't be read ends the belief: the last address that could be trusted counts.
     """
-    own = _address(peer)
+    own = _peer(peer)
     if trust is False or not forwarded:
         return str(own) if own else None
     chain = [_address(part) for part in forwarded.split(",")]
     if trust is True:
         return str(chain[0] or own)
     return _walk_back(own, chain, trust)
+
+
+@lru_cache(maxsize=1024)
+def _peer(text: str | None) -> Address | None:
+    return _address(text)  # the same few ask again and again
 
 
 def _walk_back(own: Address | None, chain: Sequence[Address | None], trust: int | tuple[Network, ...]) -> str | None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -10,6 +11,9 @@ SECRET_KEYS = ("authorization", "cookie", "password", "otp", "secret", "token")
 REDACTED = "[redacted]"
 
 Event = MutableMapping[str, Any]
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that is being answered; everything that is logged meanwhile carries it."""
 
 
 def redact(_: Any, __: str, event: Event) -> Event:
@@ -20,10 +24,17 @@ def redact(_: Any, __: str, event: Event) -> Event:
     return event
 
 
+def name_request(_: Any, __: str, event: Event) -> Event:
+    """Tells which request an event belongs to, if any."""
+    if (request_id := REQUEST_ID.get()) is not None:
+        event["request_id"] = request_id
+    return event
+
+
 def set_up_logs(level: str, style: str) -> None:
     """From here on everything goes to standard error: `level` is debug, info, warn or error, `style` raw or pretty."""
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,  # without the local variables, which hold what clients sent
@@ -31,7 +42,7 @@ def set_up_logs(level: str, style: str) -> None:
     ]
     last: Any = structlog.processors.JSONRenderer() if style == "raw" else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )

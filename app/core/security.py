@@ -10,8 +10,9 @@ from uuid import UUID
 from jose import jwt
 from jose.exceptions import ExpiredSignatureError, JWTClaimsError, JWTError
 
-from app.core.clock import utc_now
+from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials, InvalidToken, TokenExpired
+from app.core.kept import Kept
 
 with warnings.catch_warnings():
     # passlib asks argon2-cffi for its version in a way that is to end, and imports a module that has ended.
@@ -27,15 +28,21 @@ ISSUER = "directus"
 ALGORITHM = "HS256"
 LONGEST_PASSWORD = 1024
 LONGEST_TOKEN = 8192
+TOKENS = 4096
+"""Verified tokens that are remembered at once."""
 _THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a signed token is believed: whose it is, and the session it belongs to, if any."""
+    """What a signed token is believed: whose it is, the session it belongs to, if any, and when it ends.
+
+    `expires` is the last second of Unix time at which it is good.
+    """
 
     user: str
     session: str | None = field(default=None, repr=False)
+    expires: int = field(default=0, compare=False)
 
 
 def hash_password(password: str) -> str:
@@ -111,12 +118,34 @@ def read_access_token(token: str, secret: str) -> AccessClaims:
     return _claims(claims)
 
 
+class VerifiedTokens:
+    """Signed tokens read once and remembered until they expire, as reading one costs more than answering a query.
+
+    What is remembered is what the token says; whether its user and its session still are is asked with every statement.
+    """
+
+    def __init__(self, secret: str, clock: Clock = utc_now) -> None:
+        self._secret, self._clock = secret, clock
+        self._kept: Kept[str, AccessClaims] = Kept(TOKENS)
+
+    def read(self, token: str) -> AccessClaims | None:
+        """What a signed token is believed; None for a token that isn't signed. Raises as `read_access_token` does."""
+        known = self._kept.get(token, None)
+        if known is not None:
+            if self._clock().timestamp() < known.expires:
+                return known
+            self._kept.drop(token)
+        if not is_signed(token):
+            return None
+        return self._kept.keep(token, read_access_token(token, self._secret))
+
+
 def _claims(claims: dict[str, Any]) -> AccessClaims:
     user, session = claims.get("id"), claims.get("session")
     known = {"role", "app_access", "admin_access"} <= claims.keys()
     if not known or not isinstance(user, str) or not isinstance(session, str | None):
         raise InvalidToken
     try:
-        return AccessClaims(str(UUID(user)), session)
+        return AccessClaims(str(UUID(user)), session, int(claims["exp"]))
     except ValueError:
         raise InvalidToken from None

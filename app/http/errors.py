@@ -2,7 +2,6 @@
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import MethodNotAllowed, RollcallError, ServiceUnavailable
@@ -21,7 +20,7 @@ def error_response(error: RollcallError) -> Response:
     return Response(body, error.status, headers, "application/json; charset=utf-8")
 
 
-async def wrong_method(request: Request, refusal: Exception) -> Response:
+def wrong_method(method: str, refusal: HTTPException) -> MethodNotAllowed:
     """What the router says to a method that a route doesn't know, in our spelling."""
-    allowed = refusal.headers or {} if isinstance(refusal, HTTPException) else {}
-    return error_response(MethodNotAllowed(request.method, sorted(allowed.get("Allow", "").split(", "))))
+    allowed = (refusal.headers or {}).get("Allow", "")
+    return MethodNotAllowed(method, sorted(allowed.split(", ")))

@@ -1,6 +1,5 @@
 """Reading a caller's access from the database, in one snapshot, and remembering it while it holds."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from app.core.binding import Bound, Given, parameter, slot
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials
+from app.core.kept import Kept
 from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
@@ -92,22 +92,19 @@ class AccessBook:
 
     def __init__(self, reader: Reader, clock: Clock = utc_now) -> None:
         self._reader, self._clock = reader, clock
-        self._known: OrderedDict[Caller, Access] = OrderedDict()
-        self._forms: OrderedDict[tuple[Any, ...], Form] = OrderedDict()
+        self._known: Kept[Caller, Access] = Kept(REMEMBERED)
+        self._forms: Kept[tuple[Any, ...], Form] = Kept(FORMS)
         self._statements: dict[tuple[Any, ...], Any] = {}
 
     def known(self, caller: Caller) -> Access | None:
         """The caller's access if it is remembered."""
-        return self._known.get(caller)
+        return self._known.get(caller, None)
 
     async def access(self, caller: Caller) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
         if caller.system:
             return _SYSTEM
-        if caller in self._known:
-            self._known.move_to_end(caller)
-            return self._known[caller]
-        return await self.reload(caller)
+        return self.known(caller) or await self.reload(caller)
 
     async def confirm(self, caller: Caller, seen: Access) -> Access:
         """`seen` itself while it still holds, else the caller's access as it is now."""
@@ -131,11 +128,11 @@ class AccessBook:
         row = await self._ask("everything", caller)
         now = standing(row)
         if not caller.anonymous and (now.user is None or now.status != "active" or not now.live):
-            self._known.pop(caller, None)
+            self._known.drop(caller)
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
         access = self._formed(_access(caller, now, roles, policies, permissions))
-        self._remember(caller, access)
+        self._known.keep(caller, access)
         return access, tuple(_grants(access, permissions))
 
     async def _ask(self, what: str, caller: Caller) -> Any:
@@ -149,16 +146,9 @@ class AccessBook:
         """The same access, with the form it shares with others."""
         rules = tuple((place, *map(id, rules)) for place, rules in sorted(access.rules.items()))
         told = (access.admin, access.user is None, access.standing.role is None, not access.roles, not access.policies)
-        form = self._forms.setdefault((*told, rules), Form(access.rules))
-        if len(self._forms) > FORMS:
-            self._forms.popitem(last=False)
+        key = (*told, rules)
+        form = self._forms.get(key, None) or self._forms.keep(key, Form(access.rules))
         return replace(access, form=form)
-
-    def _remember(self, caller: Caller, access: Access) -> None:
-        self._known[caller] = access
-        self._known.move_to_end(caller)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
 
 
 def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:

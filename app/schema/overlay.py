@@ -21,6 +21,7 @@ from graphql import (
 )
 from graphql.type import GraphQLList, GraphQLNonNull
 
+from app.core.kept import Kept
 from app.policy.rules import Access
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, Collection, Field, target
@@ -62,6 +63,9 @@ def shown_to(access: Access) -> Shown:
     return Shown(seen, somebody=access.user is not None or access.admin)
 
 
+ANSWERS = 16
+"""Introspections kept with an overlay."""
+
 EVERYTHING_SHOWN = Shown(frozenset((c, frozenset(c.fields.values())) for c in COLLECTIONS.values()))
 
 
@@ -69,18 +73,6 @@ EVERYTHING_SHOWN = Shown(frozenset((c, frozenset(c.fields.values())) for c in CO
 def overlay(full: GraphQLSchema, shown: Shown, *, introspection: bool = True) -> "Overlay":
     """The overlay of a fingerprint; the last 256 are kept."""
     return Overlay(full, shown, introspection=introspection)
-
-
-class Answers(dict[Hashable, Any]):
-    """Finished introspections; the oldest goes when there are too many."""
-
-    most = 16
-
-    def keep(self, key: Hashable, answer: Any) -> None:
-        """Remembers one more."""
-        while len(self) >= self.most:
-            del self[next(iter(self))]
-        self[key] = answer
 
 
 class Overlay:
@@ -92,7 +84,8 @@ class Overlay:
         self._shown: Mapping[Collection, frozenset[Field]] = dict(shown.fields)
         self.introspection = introspection
         self._made: dict[str, GraphQLNamedType] = {}
-        self.answers = Answers()
+        self.answers: Kept[Hashable, Any] = Kept(ANSWERS)
+        """Finished introspections."""
 
     def admits(self, coordinates: frozenset[str]) -> bool:
         """Whether everything a document touches is there to be seen."""

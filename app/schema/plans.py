@@ -6,9 +6,9 @@ all of that is left to the ordinary execution, which says why.
 
 import asyncio
 import re
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
@@ -16,6 +16,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from app.core.binding import Source, slot
 from app.core.errors import RollcallError, ServiceUnavailable
+from app.core.kept import Kept
 from app.policy.load import kind_of
 from app.policy.rules import Access
 from app.query.shape import Row
@@ -27,26 +28,13 @@ from app.schema.operation import Operation, compile_operation, read_document, ta
 from app.schema.overlay import overlay, shown_to
 from app.schema.selection import Selection
 
-TEXTS, FORMS, VALUES = 1_000, 200, 50
-"""Texts kept at once, forms of requests for each text, and plans for each form."""
+TEXTS, FORMS, PLANS = 500, 1_000, 1_000
+"""Texts, forms of requests and plans that are kept at once."""
+LONGEST = 20_000
+"""Characters of a text that is kept; longer ones go the ordinary way."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEY_LENGTH = 36
-
-
-class Kept(OrderedDict[Hashable, Any]):
-    """The things used last, at most so many of them."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-
-    def keep(self, key: Hashable, value: Any) -> Any:
-        """Remembers one more, and forgets the one that came first where there are too many; gives it back."""
-        self[key] = value
-        if len(self) > self.most:
-            self.popitem(last=False)
-        return value
 
 
 @dataclass(slots=True)
@@ -66,33 +54,28 @@ class Planned:
     plans: list[Plan]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Form:
-    """The plans of requests that differ in nothing but values; those of `decisive` sources have plans of their own."""
+    """Requests that differ in nothing but values; those of `decisive` sources have plans of their own."""
 
     decisive: frozenset[Source] = frozenset()
-    plans: Kept = field(default_factory=lambda: Kept(VALUES))
 
     def values(self, given: Mapping[Source, Any]) -> Hashable:
         """What tells apart the plans of this form."""
         return tuple(_hashable(given[source]) for source in sorted(self.decisive))
 
-    def keep(self, given: Mapping[Source, Any], planned: Planned | None, decisive: frozenset[Source]) -> None:
-        """Remembers a plan, or that there is none."""
-        if not decisive <= self.decisive:
-            self.decisive |= decisive
-            self.plans.clear()  # they were told apart by less
-        self.plans.keep(self.values(given), planned)
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """A query's text without its literals, compiled for the full schema."""
 
     operation: Operation
     once: frozenset[str]
     """Variables that stand in one place only, where another value means the same."""
-    forms: Kept = field(default_factory=lambda: Kept(FORMS))
+
+
+UNKNOWN = Planned([], [])
+"""Stands where nothing was planned yet."""
 
 
 class Plans:
@@ -100,8 +83,10 @@ class Plans:
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._texts = Kept(TEXTS)
-        self._lifted = Kept(TEXTS)
+        self._texts: Kept[Hashable, Prepared] = Kept(TEXTS)
+        self._lifted: Kept[str, Lifted] = Kept(TEXTS)
+        self._forms: Kept[Hashable, Form] = Kept(FORMS)
+        self._plans: Kept[Hashable, Planned | None] = Kept(PLANS)
 
     async def answer(
         self, directory: Directory, text: str, variables: dict[str, Any] | None, name: str | None
@@ -111,7 +96,7 @@ class Plans:
         Raises ServiceUnavailable as the repositories do.
         """
         access = directory.services.book.known(directory.caller)
-        if access is None or directory.caller.system:
+        if access is None or directory.caller.system or len(text) > LONGEST:
             return None
         try:
             return await self._answer(directory, access, text, variables, name)
@@ -127,48 +112,42 @@ class Plans:
         values = {**variables, **literals} if variables else literals
         given = given_by(directory.caller, access, directory.services.clock())
         shape = tuple(_take(prepared, name_, value, given) for name_, value in values.items())
-        key = (shape, access.form, kind_of(directory.caller), access.user is None)
-        form = prepared.forms.get(key) or prepared.forms.keep(key, Form())
-        try:
-            planned = form.plans[form.values(given)]
-        except KeyError:
-            planned = self._plan(prepared, form, values, given, directory, access)
+        key = (prepared, shape, access.form, kind_of(directory.caller), access.user is None)
+        form = self._forms.get(key, None) or self._forms.keep(key, Form())
+        planned = self._plans.get((form, form.values(given)), UNKNOWN)
+        if planned is UNKNOWN:
+            planned = self._plan(prepared, values, given, directory, access)
+            decisive = form.decisive | _decisive(planned, given)
+            if decisive != form.decisive:
+                form = self._forms.keep(key, Form(decisive))
+            self._plans.keep((form, form.values(given)), planned)
         return None if planned is None else await _ask(planned, directory, access, given)
 
     def _prepared(self, text: str, name: str | None, directory: Directory) -> tuple[Prepared | None, dict[str, Any]]:
-        lifted = self._lifted.get(text) or self._lifted.keep(text, lift(text))
+        lifted = self._lifted.get(text, None) or self._lifted.keep(text, lift(text))
         tokens = directory.services.limits.tokens
         key = (lifted.text, name, tokens)
-        if key not in self._texts:
+        prepared = self._texts.get(key, None)
+        if prepared is None:
             made = _prepare(self._schema, text, lifted, name, tokens)
             if made is None or made.operation.definition.operation is not OperationType.QUERY:  # type: ignore[union-attr]
-                del self._lifted[text]  # what isn't planned isn't kept: it may be a mutation, with a password in it
+                self._lifted.drop(text)  # what isn't planned isn't kept: it may be a mutation, with a password in it
                 return None, {}
-            self._texts.keep(key, made)
-        return self._texts[key], lifted.values
+            prepared = self._texts.keep(key, made)
+        return prepared, lifted.values
 
     def _plan(
         self,
         prepared: Prepared,
-        form: Form,
         values: dict[str, Any],
         given: dict[Source, Any],
         directory: Directory,
         access: Access,
     ) -> Planned | None:
-        """Plans the query for this request and those like it."""
+        """The query planned for this request and those like it; None where it can't be."""
+        operation = prepared.operation
         slots = {name: _slotted(value, name, given) for name, value in values.items()}
-        planned = self._planned(prepared.operation, slots, directory, access)
-        drawn = frozenset[Source]().union(*(plan.bound for plan in planned.plans)) if planned else frozenset()
-        fixed = frozenset[Source]().union(*(plan.fixed for plan in planned.plans)) if planned else frozenset()
-        free = {source for source in given if source.startswith(VALUE)} - drawn
-        form.keep(given, planned, frozenset(free) | fixed)
-        return planned
-
-    def _planned(
-        self, operation: Operation, values: dict[str, Any], directory: Directory, access: Access
-    ) -> Planned | None:
-        variables = take_variables(self._schema, operation, values)
+        variables = take_variables(self._schema, operation, slots)
         seen = overlay(self._schema, shown_to(access), introspection=directory.services.limits.introspection)
         refused = operation.errors or variables.errors or operation.introspects
         if refused or not seen.admits(operation.coordinates | variables.coordinates):
@@ -206,6 +185,14 @@ class Plans:
 
 VALUE = "$"
 """Begins the source of a value that a client gave."""
+
+
+def _decisive(planned: Planned | None, given: Mapping[Source, Any]) -> frozenset[Source]:
+    """The sources whose values the plan holds, or that decided whether there is one."""
+    plans = planned.plans if planned else []
+    drawn = frozenset[Source]().union(*(plan.bound for plan in plans))
+    free = {source for source in given if source.startswith(VALUE)} - drawn
+    return frozenset(free).union(*(plan.fixed for plan in plans))
 
 
 async def _ask(

@@ -128,10 +128,10 @@ class Admission(SchemaExtension):
             result: CoreResult = await await_maybe(run())
             return result
         key = (context.query or "", context.operation_name, repr(context.variables))
-        if key not in self._overlay.answers:
+        answer: CoreResult | None = self._overlay.answers.get(key, None)
+        if answer is None:
             # A whole schema takes a tenth of a second, in which nobody else should have to wait.
-            self._overlay.answers.keep(key, await asyncio.to_thread(run))
-        answer: CoreResult = self._overlay.answers[key]
+            answer = self._overlay.answers.keep(key, await asyncio.to_thread(run))
         return answer
 
 

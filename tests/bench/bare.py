@@ -1,65 +1,89 @@
-"""The handler to compare with: the same SQL written by hand, rows turned into JSON, and nothing else."""
+"""The handlers to compare with: the same SQL written by hand, and nothing else; no token is read, no right asked.
+
+`BARE=rows` turns rows into JSON, `BARE=json` lets the database build it. The path names the question, the body is the
+list of its values.
+"""
 
 import asyncio
 import os
-import sqlite3
 from typing import Any
 
+import aiosqlite
 import asyncpg
 import orjson
 
-QUERIES = {
-    "me": ("SELECT u.id, u.email FROM directus_users u WHERE u.token = {0}", ("id", "email")),
-    "list": (
-        """SELECT u.id, u.email, r.name FROM directus_users u LEFT JOIN directus_roles r ON r.id = u.role
-        ORDER BY u.id LIMIT 100""",
-        ("id", "email", "role"),
-    ),
-}
+from tests.bench.questions import QUESTIONS, TWENTY, TWENTY_IN_SQLITE
+
+CONNECTIONS = int(os.environ.get("BARE_CONNECTIONS", "16"))
+SPELLINGS = (
+    (TWENTY, TWENTY_IN_SQLITE),
+    ("json_agg(one)", "json_group_array(json(one))"),
+    ("json_agg", "json_group_array"),
+    ("json_build_object", "json_object"),
+    ("::text", ""),
+    ("::uuid", ""),
+    ("$", "?"),
+)
 
 
 class Bare:
-    """An ASGI application without a framework: the path names the query."""
+    """An ASGI application without a framework."""
 
-    def __init__(self) -> None:
-        self._url = os.environ["DATABASE_URL"]
-        self._idle: asyncio.Queue[asyncpg.Connection[Any]] = asyncio.Queue()
-        self._file: sqlite3.Connection | None = None
+    def __init__(self, url: str, *, as_json: bool) -> None:
+        self._url = url
+        self._sqlite = url.startswith("sqlite")
+        self._idle: asyncio.Queue[Any] = asyncio.Queue()
+        self._questions = {
+            name: (question.root, self._spell(question.json if as_json else question.rows), question.shape)
+            for name, question in QUESTIONS.items()
+        }
+        self._answer = self._as_json if as_json else self._as_rows
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        body = await receive()
-        while body.get("more_body"):
-            body = await receive()
-        sql, names = QUERIES[scope["path"].strip("/")]
-        token = [dict(scope["headers"])[b"authorization"].decode().removeprefix("Bearer ")] if "{0}" in sql else []
-        rows = await self._fetch(sql, token)
-        answer = orjson.dumps({"data": [dict(zip(names, map(str, row), strict=True)) for row in rows]})
+        body = (await receive())["body"]
+        answer = await self._answer(*self._questions[scope["path"][1:]], orjson.loads(body))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _fetch(self, sql: str, arguments: list[str]) -> list[Any]:
-        if self._file:
-            return await asyncio.to_thread(self._file.execute(sql.format("?"), arguments).fetchall)
+    async def _as_rows(self, root: str, sql: str, shape: Any, values: list[Any]) -> bytes:
+        return orjson.dumps({"data": {root: shape(await self._fetch(sql, values))}})
+
+    async def _as_json(self, root: str, sql: str, _: Any, values: list[Any]) -> bytes:
+        text: str = (await self._fetch(sql, values))[0][0]
+        return b'{"data":{"%b":%b}}' % (root.encode(), text.encode())
+
+    async def _fetch(self, sql: str, values: list[Any]) -> Any:
         connection = await self._idle.get()
         try:
-            return await connection.fetch(sql.format("$1"), *arguments)
+            if self._sqlite:
+                return await connection.execute_fetchall(sql, values)
+            return await connection.fetch(sql, *values)
         finally:
             self._idle.put_nowait(connection)
 
+    def _spell(self, sql: str) -> str:
+        for postgresql, sqlite in SPELLINGS if self._sqlite else ():
+            sql = sql.replace(postgresql, sqlite)
+        return sql
+
     async def _lifespan(self, receive: Any, send: Any) -> None:
         await receive()
-        if self._url.startswith("sqlite"):
-            self._file = sqlite3.connect(self._url.partition(":///")[2], check_same_thread=False)
-        else:
-            for _ in range(16):
-                self._idle.put_nowait(await asyncpg.connect(self._url))
+        for _ in range(CONNECTIONS):
+            self._idle.put_nowait(await self._connect())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        while not self._idle.empty():
+            await self._idle.get_nowait().close()
         await send({"type": "lifespan.shutdown.complete"})
 
+    async def _connect(self) -> Any:
+        if self._sqlite:
+            return await aiosqlite.connect(self._url.partition(":///")[2], isolation_level=None)
+        return await asyncpg.connect(self._url)
 
-app = Bare()
+
+app = Bare(os.environ["DATABASE_URL"], as_json=os.environ["BARE"] == "json")

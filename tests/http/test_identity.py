@@ -6,8 +6,8 @@ import pytest
 
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload, InvalidToken, TokenExpired
-from app.core.security import sign_access_token
-from app.http.identity import claimed_caller
+from app.core.security import VerifiedTokens, sign_access_token
+from app.http.identity import Identity
 
 SECRET = "a secret only tests know"
 USER = "00000102-0000-4000-8000-000000000102"
@@ -27,7 +27,7 @@ def claim(*headers, query="", trust=False):
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
         "query_string": query.encode(),
     }
-    return claimed_caller(scope, secret=SECRET, cookie=COOKIE, trust=trust)
+    return Identity(VerifiedTokens(SECRET), COOKIE, trust).of(scope)
 
 
 def bearer(token):

@@ -6,10 +6,11 @@ import pytest
 from graphql import parse
 
 from app.core.caller import Caller
+from app.core.kept import Kept
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.schema.lifting import NUMBER_GAP, TEXT_GAP, lift
-from app.schema.plans import Kept, Plans
+from app.schema.plans import LONGEST, Plans
 from app.schema.schema import schema
 from tests.world import OFFICE, caller, uid
 
@@ -234,13 +235,18 @@ async def test_what_holds_a_password_is_not_kept(world):
 
 
 async def test_no_cache_grows_without_end(world):
-    kept = Kept(2)
-    for number in range(5):
-        kept.keep(number, number)
-    assert list(kept) == [3, 4]
-
     plans = Plans(schema.graphql)
     await world.directory(ADA).access()
-    for number in range(1_200):
-        await plans.answer(world.directory(ADA), f"query Q{number} {{ server_ping }}", None, None)
-    assert all(len(cache) <= cache.most for cache in vars(plans).values() if isinstance(cache, Kept))
+    for number in range(1_100):
+        await plans.answer(world.directory(ADA), f"query Q{number} {{ users {{ a{number}: id }} }}", None, None)
+    assert all(len(cache) == cache.most for cache in vars(plans).values() if isinstance(cache, Kept))
+
+
+async def test_a_very_long_text_is_answered_and_not_kept(world):
+    plans = Plans(schema.graphql)
+    await world.directory(ADA).access()
+    text = f"{{ users_me {{ id }} }}{' ' * LONGEST}"
+
+    assert await plans.answer(world.directory(ADA), text, None, None) is None
+    assert [len(cache) for cache in vars(plans).values() if isinstance(cache, Kept)] == [0] * 4
+    assert (await world.execute(text, caller=ADA)).errors is None

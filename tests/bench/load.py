@@ -1,0 +1,147 @@
+"""Servers to put a load on, and the load: so many connections, each asking again as soon as it is answered."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from statistics import quantiles
+
+from tests.compat.replay import free_port
+
+Request = Callable[[int], bytes]
+"""A request's bytes, by its number."""
+
+
+class Server:
+    """A serving process, its workers included, and where it answers."""
+
+    def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
+        self.port = free_port()
+        command = [sys.executable, *arguments]
+        self._process = subprocess.Popen([part.format(port=self.port) for part in command], env=dict(env))
+
+    def processes(self) -> list[Path]:
+        """Of this server and of those that it started, where the system tells of them."""
+        found = [Path(f"/proc/{self._process.pid}")]
+        for process in found:
+            for children in process.glob("task/*/children"):
+                found += [Path(f"/proc/{child}") for child in children.read_text().split()]
+        return found
+
+    def cpu(self) -> float:
+        """Seconds of CPU used so far."""
+        spent = (path.read_text().split()[0] for one in self.processes() for path in one.glob("task/*/schedstat"))
+        return sum(map(int, spent)) / 1e9
+
+    def memory(self) -> float:
+        """The largest process' resident memory, in MB."""
+        return max(_resident(process / "status") for process in self.processes())
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._process.terminate()
+        self._process.wait(20)
+
+
+def _resident(status: Path) -> float:
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines["VmRSS"].split()[0]) / 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run: requests each second, latencies in milliseconds, CPU microseconds for each request, MB after it."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+    memory: float
+
+
+def post(path: str, body: bytes, token: str | None = None) -> bytes:
+    """A POST of JSON as a client sends it."""
+    credentials = f"Authorization: Bearer {token}\r\n" if token else ""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{credentials}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class Asking(asyncio.Protocol):
+    """One connection; `told` gets each answer's bytes and how long it took in seconds, and says whether to go on."""
+
+    def __init__(self, request: Request, numbers: "count[int]", told: Callable[[bytes, float], bool]) -> None:
+        self._request, self._numbers, self._told = request, numbers, told
+        self._got = b""
+        self._begun = 0.0
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins to ask."""
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # asyncio's own annotation is wider
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        """Asks again once the answer is whole."""
+        self._got += data
+        head, found, rest = self._got.partition(b"\r\n\r\n")
+        if not found or len(rest) < int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]):
+            return
+        answer, self._got = self._got, b""
+        if self._told(answer, time.perf_counter() - self._begun):
+            self._ask()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The server, or we, had enough."""
+        self.over.set_result(None)
+
+    def _ask(self) -> None:
+        self._begun = time.perf_counter()
+        self._transport.write(self._request(next(self._numbers)))
+
+
+async def load(port: int, request: Request, connections: int, told: Callable[[bytes, float], bool]) -> None:
+    """Asks until every connection was told to stop."""
+    loop, numbers = asyncio.get_running_loop(), count()
+    made = [
+        await loop.create_connection(lambda: Asking(request, numbers, told), "127.0.0.1", port)
+        for _ in range(connections)
+    ]
+    await asyncio.gather(*(protocol.over for _, protocol in made))
+
+
+async def measure(server: Server, request: Request, connections: int, seconds: float) -> Measured:
+    """Asks for a while; anything but a good answer ends the benchmark."""
+    latencies: list[float] = []
+    until = time.perf_counter() + seconds
+
+    def told(answer: bytes, spent: float) -> bool:
+        if not answer.startswith(b"HTTP/1.1 200") or b'"errors"' in answer:
+            sys.exit(f"a benchmark of errors says nothing: {answer[:500]!r}")
+        latencies.append(spent)
+        return time.perf_counter() < until
+
+    before, started = server.cpu(), time.perf_counter()
+    await load(server.port, request, connections, told)
+    spent = time.perf_counter() - started
+    cpu = (server.cpu() - before) / len(latencies) * 1e6
+    cuts = [1e3 * cut for cut in quantiles(latencies, n=100)]
+    return Measured(len(latencies) / spent, cuts[49], cuts[98], cpu, server.memory())
+
+
+async def wait_for(server: Server) -> None:
+    """Until it answers; ends everything where it doesn't within 20 seconds."""
+    for _ in range(200):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        except OSError:
+            await asyncio.sleep(0.1)
+        else:
+            writer.close()
+            return
+    sys.exit("nobody answers to be measured")

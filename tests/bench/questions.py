@@ -1,0 +1,190 @@
+"""What is asked: in GraphQL, and in SQL as one would write it by hand for that answer and no other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from tests.bench.crowd import CHIEF, GUEST, PEOPLE, person
+from tests.world import uid
+
+Row = Sequence[Any]
+Rows = list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question; its functions take the number of the request that asks it.
+
+    `rows` is SQL whose rows `shape` turns into the answer, `json` is SQL that gives the answer as text.
+    """
+
+    root: str
+    text: Callable[[int], str]
+    rows: str
+    json: str
+    shape: Callable[[Rows], Any]
+    who: str = CHIEF
+    variables: Callable[[int], dict[str, Any]] = lambda _: {}
+    arguments: Callable[[int], list[Any]] = lambda _: []
+
+
+def objects(*names: str) -> Callable[[Rows], Any]:
+    """Rows -> objects with those keys."""
+    return lambda rows: [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def with_role(*names: str) -> Callable[[Rows], Any]:
+    """Rows that end in a role's id and name -> objects with those keys, and with their role."""
+
+    def one(row: Row) -> Any:
+        told = dict(zip(names, row, strict=False))
+        told["role"] = None if row[-2] is None else {"id": row[-2], "name": row[-1]}
+        return told
+
+    return lambda rows: [one(row) for row in rows]
+
+
+def first(shape: Callable[[Rows], Any]) -> Callable[[Rows], Any]:
+    """The one row that there is."""
+    return lambda rows: shape(rows)[0]
+
+
+def by_role(rows: Rows) -> Any:
+    """Rows of a role's and a user's columns, sorted by role -> roles with their users, and those with their role."""
+    return [
+        {
+            "id": id_,
+            "name": name,
+            "users": [{"id": row[2], "email": row[3], "role": {"name": name}} for row in some],
+        }
+        for (id_, name), some in groupby(rows, key=lambda row: (row[0], row[1]))
+    ]
+
+
+def counts(rows: Rows) -> Any:
+    """Rows of a status and how many have it."""
+    return [{"group": {"status": status}, "count": {"id": n}} for status, n in rows]
+
+
+def some_address(number: int) -> str:
+    """The beginning of ten people's addresses."""
+    return f"person{number * 7919 % (PEOPLE // 10):04}"
+
+
+def aggregated(rows: str, member: str) -> str:
+    """SQL -> the same, with its answer as one text of JSON; `member` is one row's."""
+    return f"SELECT coalesce(json_agg({member}), '[]')::text FROM ({rows}) x"
+
+
+ME = "SELECT u.id::text AS id, u.email FROM directus_users u WHERE u.id = $1::uuid"
+WITH_ROLE = "SELECT u.id::text AS id, u.email, u.first_name, u.last_name, u.status, r.id::text AS rid, r.name FROM"
+ROLE = "'role', CASE WHEN rid IS NULL THEN NULL ELSE json_build_object('id', rid, 'name', name) END"
+PERSON = f"""json_build_object('id', id, 'email', email, 'first_name', first_name, 'last_name', last_name,
+'status', status, {ROLE})"""
+LISTED = f"""{WITH_ROLE} (SELECT * FROM directus_users ORDER BY id LIMIT 100) u
+LEFT JOIN directus_roles r ON r.id = u.role ORDER BY u.id"""
+BY_ID = f"{WITH_ROLE} directus_users u LEFT JOIN directus_roles r ON r.id = u.role WHERE u.id = $1::uuid"
+RULED = """SELECT u.id::text AS id, u.email, u.last_name, r.id::text AS rid, r.name
+FROM (SELECT * FROM directus_users WHERE status = 'active' ORDER BY id LIMIT 100) u
+LEFT JOIN directus_roles r ON r.id = u.role AND r.name <> 'Administrator' ORDER BY u.id"""
+FOUND = """SELECT u.id::text AS id, u.email, u.last_name FROM directus_users u
+WHERE u.email LIKE $1 || '%' AND u.status = 'active' ORDER BY u.last_name DESC, u.email LIMIT 20"""
+COUNTED = "SELECT u.status, count(*) AS n FROM directus_users u GROUP BY u.status ORDER BY u.status"
+TWENTY = "LATERAL (SELECT id, email FROM directus_users WHERE role = r.id ORDER BY email LIMIT 20) u ON true"
+TWENTY_IN_SQLITE = """directus_users u ON u.id IN (
+SELECT id FROM directus_users WHERE role = r.id ORDER BY email LIMIT 20)"""
+NESTED = f"""SELECT r.id::text AS id, r.name, u.id::text AS uid, u.email FROM directus_roles r
+JOIN {TWENTY} WHERE r.name LIKE 'Role%' ORDER BY r.name, u.email"""
+NESTED_JSON = f"""SELECT json_agg(one)::text FROM (SELECT json_build_object('id', id, 'name', name, 'users',
+json_agg(json_build_object('id', uid, 'email', email, 'role', json_build_object('name', name)))) AS one
+FROM ({NESTED}) y GROUP BY id, name ORDER BY name) x"""
+
+FULL = "id email first_name last_name status role { id name }"
+FILTER = 'filter: { email: { _starts_with: %s }, status: { _eq: "active" } }, sort: ["-last_name", "email"], limit: 20'
+MEMBER = "json_build_object('id', id, 'email', email, 'last_name', last_name)"
+ACTIVE = "json_build_object('id', id, 'email', email, 'last_name', last_name, 'role', CASE WHEN rid IS NULL THEN NULL "
+ACTIVE += "ELSE json_build_object('id', rid, 'name', name) END)"
+
+
+def _same(text: str) -> Callable[[int], str]:
+    return lambda _: text
+
+
+QUESTIONS = {
+    "users_me": Question(
+        "users_me",
+        _same("{ users_me { id email } }"),
+        ME,
+        f"SELECT json_build_object('id', id, 'email', email)::text FROM ({ME}) x",
+        first(objects("id", "email")),
+        arguments=lambda _: [uid(CHIEF)],
+    ),
+    "by id": Question(
+        "users_by_id",
+        _same(f"query($id: ID!) {{ users_by_id(id: $id) {{ {FULL} }} }}"),
+        BY_ID,
+        f"SELECT {PERSON}::text FROM ({BY_ID}) x",
+        first(with_role("id", "email", "first_name", "last_name", "status")),
+        variables=lambda n: {"id": person(n % PEOPLE)},
+        arguments=lambda n: [person(n % PEOPLE)],
+    ),
+    "100 with role": Question(
+        "users",
+        _same(f"{{ users(limit: 100) {{ {FULL} }} }}"),
+        LISTED,
+        aggregated(LISTED, PERSON),
+        with_role("id", "email", "first_name", "last_name", "status"),
+    ),
+    "100 under rules": Question(
+        "users",
+        _same("{ users(limit: 100) { id email last_name role { id name } } }"),
+        RULED,
+        aggregated(RULED, ACTIVE),
+        with_role("id", "email", "last_name"),
+        who=GUEST,
+    ),
+    "filter, variables": Question(
+        "users",
+        _same("query($start: String!) { users(" + FILTER % "$start" + ") { id email last_name } }"),
+        FOUND,
+        aggregated(FOUND, MEMBER),
+        objects("id", "email", "last_name"),
+        variables=lambda n: {"start": some_address(n)},
+        arguments=lambda n: [some_address(n)],
+    ),
+    "filter, literals": Question(
+        "users",
+        lambda n: "{ users(" + FILTER % f'"{some_address(n)}"' + ") { id email last_name } }",
+        FOUND,
+        aggregated(FOUND, MEMBER),
+        objects("id", "email", "last_name"),
+        arguments=lambda n: [some_address(n)],
+    ),
+    "aggregate": Question(
+        "users_aggregated",
+        _same('{ users_aggregated(groupBy: ["status"], sort: ["status"]) { group count { id } } }'),
+        COUNTED,
+        aggregated(
+            COUNTED,
+            "json_build_object('group', json_build_object('status', status), 'count', json_build_object('id', n))",
+        ),
+        counts,
+    ),
+    "three levels": Question(
+        "roles",
+        _same("""{ roles(filter: { name: { _starts_with: "Role" } }, sort: ["name"]) {
+            id name users(sort: ["email"], limit: 20) { id email role { name } } } }"""),
+        NESTED,
+        NESTED_JSON,
+        by_role,
+    ),
+    "unseen text": Question(
+        "users_me",
+        lambda n: f"{{ users_me {{ id email again{n}: email }} }}",
+        ME,
+        f"SELECT json_build_object('id', id, 'email', email)::text FROM ({ME}) x",
+        first(objects("id", "email")),
+        arguments=lambda _: [uid(CHIEF)],
+    ),
+}

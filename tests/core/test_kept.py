@@ -1,0 +1,31 @@
+"""What is kept, and for how long."""
+
+from app.core.kept import Kept
+
+
+def test_the_last_ones_used_are_kept_and_the_others_go():
+    kept = Kept[int, str](2)
+    kept.keep(1, "one")
+    kept.keep(2, "two")
+    kept.get(1, None)
+    kept.keep(3, "three")
+
+    assert [kept.get(number, None) for number in (1, 2, 3)] == ["one", None, "three"]
+    assert len(kept) == 2
+
+
+def test_what_is_kept_anew_is_new():
+    kept = Kept[int, str](2)
+    for number, word in ((1, "old"), (2, "two"), (1, "new"), (3, "three")):
+        kept.keep(number, word)
+
+    assert [kept.get(number, "gone") for number in (1, 2)] == ["new", "gone"]
+
+
+def test_what_is_dropped_is_forgotten():
+    kept = Kept[int, str](2)
+    kept.keep(1, "one")
+    kept.drop(1)
+    kept.drop(2)
+
+    assert kept.get(1, None) is None
