@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", re.IGNORECASE | re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
@@ -11,6 +12,7 @@ _BYTES = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s?(?:Z|[+-]\d\d(?::?\d\d)?)?)?", re.IGNORECASE | re.ASCII
 )
+_KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _ZONE_APART = re.compile(r" ([Z+-])")
 _UTC_ENDINGS = ("Z", "+00:00")
 
@@ -42,6 +44,11 @@ def parse_date(text: str) -> datetime:
         with suppress(ValueError, OverflowError):  # a zone may push the calendar's ends beyond it
             return _in_utc(datetime.fromisoformat(_ZONE_APART.sub(r"\1", text.upper())))
     raise ValueError(f'"{text}" is not a date such as 2024-01-15T10:30:45Z')
+
+
+def canonical_key(text: str) -> str:
+    """A uuid's text in lower case with hyphens; ValueError for a text that is no uuid."""
+    return text if _KEY.fullmatch(text) else str(UUID(text))
 
 
 def wire_date(moment: str | datetime) -> str:

@@ -13,6 +13,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from app.core.values import canonical_key
+
 POSTGRESQL = "postgresql"
 
 # The spelling Directus' own tables carry, so that an adopted database and one of ours look alike.
@@ -44,7 +46,9 @@ class Key(TypeDecorator[str]):
         return dialect.type_descriptor(native)
 
     def process_bind_param(self, value: str | UUID | None, dialect: Dialect) -> str | None:
-        return None if value is None else str(value if isinstance(value, UUID) else UUID(value))
+        if value is None:
+            return None
+        return str(value) if isinstance(value, UUID) else canonical_key(value)
 
 
 class Timestamp(TypeDecorator[datetime]):

@@ -1,8 +1,9 @@
 """The gate every request passes: an id, a line in the log, safe headers, a limit on bodies, errors without text."""
 
+import logging
 import re
 import time
-from uuid import uuid4
+from secrets import token_hex
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -16,6 +17,7 @@ SANE_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
 CREDENTIALS = (b"authorization", b"cookie")
 VARIES = b"Authorization, Cookie"
 
+told = logging.getLogger(__name__)
 log = structlog.get_logger(__name__)
 
 
@@ -36,13 +38,12 @@ class Gate:
             return
         passage = Passage(scope, receive, send, self._most)
         named = REQUEST_ID.set(passage.id)
-        started = time.perf_counter()
         try:
             await self._pass(scope, passage)
         finally:
-            spent = round((time.perf_counter() - started) * 1000, 1)
-            # The query string stays out of the log: it may hold an access token.
-            log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=spent)
+            if told.isEnabledFor(logging.INFO):  # to find words for nobody would cost more than many a query
+                # The query string stays out of the log: it may hold an access token.
+                log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=passage.ms())
             REQUEST_ID.reset(named)
 
     async def _pass(self, scope: Scope, passage: "Passage") -> None:
@@ -65,10 +66,11 @@ class Gate:
 class Passage:
     """One request on its way through the gate; `status` is its answer's, 0 before that begins."""
 
-    __slots__ = ("_announced", "_most", "_personal", "_receive", "_send", "_taken", "id", "status")
+    __slots__ = ("_announced", "_most", "_personal", "_receive", "_send", "_started", "_taken", "id", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
         self._receive, self._send, self._most = receive, send, most
+        self._started = time.perf_counter()
         self._taken = self.status = self._announced = 0
         self._personal = b"access_token" in scope.get("query_string", b"")
         given = b""
@@ -79,7 +81,11 @@ class Passage:
                 self._announced = int(value[:20])  # more digits than that say no more
             elif name == b"x-request-id":
                 given = value
-        self.id = given.decode() if SANE_ID.fullmatch(given) else uuid4().hex
+        self.id = given.decode() if SANE_ID.fullmatch(given) else token_hex(16)
+
+    def ms(self) -> float:
+        """Milliseconds since it came."""
+        return round((time.perf_counter() - self._started) * 1000, 1)
 
     def check(self) -> None:
         """Raises InvalidPayload for a body that says it is too large."""

@@ -1,14 +1,12 @@
 """The door for GraphQL: a request's body -> a query, and its result -> an answer as Directus spells it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import orjson
 from graphql import GraphQLError
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
@@ -24,21 +22,22 @@ from app.core.errors import (
     RollcallError,
     ServiceUnavailable,
 )
-from app.http.errors import error_response
+from app.http.errors import error_body, error_headers
 from app.http.identity import Identity
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.schema.schema import schema
 
-JSON = "application/json; charset=utf-8"
 GRAPHQL = "application/graphql-response+json"
+JSON_TYPE, GRAPHQL_TYPE = b"application/json; charset=utf-8", f"{GRAPHQL}; charset=utf-8".encode()
+ALLOWED = {"GET": (OperationType.QUERY,), "POST": tuple(OperationType)}
+"""The methods that are answered, and which operations with each."""
 OBJECTS = ("variables", "extensions")
 WHOLE_ANSWER = (InvalidCredentials, ServiceUnavailable)
 """What fails a request as a whole, even where it only came to light in one field."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One GraphQL request, whichever way it came."""
 
     query: str
@@ -53,36 +52,48 @@ class GraphQLEndpoint:
         self._services, self._identity = services, identity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        told = dict(scope["headers"])
+        graphql = _prefers_graphql(told.get(b"accept", b"").decode("latin-1"))
         try:
-            response = await self._answer(request)
+            body, status, more = await self._answer(scope, receive, told.get(b"content-type", b"")), 200, []
         except RollcallError as error:
-            response = error_response(error)
-        if _prefers_graphql(request.headers.get("accept", "")):
-            response.headers["Content-Type"] = f"{GRAPHQL}; charset=utf-8"
-        response.headers["Vary"] = "Accept"
-        await response(scope, receive, send)
+            body, status, more = error_body(error), error.status, error_headers(error)
+        headers = [
+            (b"content-type", GRAPHQL_TYPE if graphql else JSON_TYPE),
+            (b"content-length", b"%d" % len(body)),
+            (b"vary", b"Accept"),
+            *more,
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, request: Request) -> Response:
-        if request.method not in ("GET", "POST"):
-            raise MethodNotAllowed(request.method, ("GET", "POST"))
-        caller = self._identity.of(request.scope)
-        asked = await _asked(request)
+    async def _answer(self, scope: Scope, receive: Receive, content_type: bytes) -> bytes:
+        method = scope["method"]
+        if method not in ALLOWED:
+            raise MethodNotAllowed(method, tuple(ALLOWED))
+        caller = self._identity.of(scope)
+        asked = _from_query(scope["query_string"]) if method == "GET" else await _from_body(receive, content_type)
+        directory = Directory(caller, self._services)
+        wire = await schema.planned(directory, *asked)
+        if wire is not None:
+            return wire
         try:
-            result = await schema.execute(
+            result = await schema.execute_ordinarily(
                 asked.query,
                 asked.variables,
-                context_value=Directory(caller, self._services),
+                context_value=directory,
                 operation_name=asked.operation,
-                allowed_operation_types=(OperationType.QUERY,) if request.method == "GET" else tuple(OperationType),
+                allowed_operation_types=ALLOWED[method],
             )
         except InvalidOperationTypeError:
-            raise MethodNotAllowed(request.method, ("POST",)) from None
+            raise MethodNotAllowed(method, ("POST",)) from None
         return spell(result)
 
 
 def _prefers_graphql(accept: str) -> bool:
     """Whether a client would rather have GraphQL's own media type than plain JSON, which is what it gets unasked."""
+    if GRAPHQL not in accept:
+        return False
     weights = {media.strip(): _weight(rest) for media, _, rest in (part.partition(";") for part in accept.split(","))}
     return weights.get(GRAPHQL, 0) > 0 and weights[GRAPHQL] >= weights.get("application/json", 0)
 
@@ -98,7 +109,7 @@ def _weight(parameters: str) -> float:
     return 1
 
 
-def spell(result: ExecutionResult) -> Response:
+def spell(result: ExecutionResult) -> bytes:
     """A result as the answer that carries it.
 
     Raises GraphQLValidation for a document or variables that can't be run, and what fails a request as a whole.
@@ -113,7 +124,7 @@ def spell(result: ExecutionResult) -> Response:
     body: dict[str, Any] = {} if result.data is None else {"data": result.data}
     if errors:
         body["errors"] = [_told(error) for error in errors]
-    return Response(orjson.dumps(body), media_type=JSON)
+    return orjson.dumps(body)
 
 
 def _told(error: GraphQLError) -> dict[str, Any]:
@@ -139,11 +150,9 @@ def _place(error: GraphQLError) -> dict[str, Any]:
     return {"locations": [place.formatted for place in error.locations]} if error.locations else {}
 
 
-async def _asked(request: Request) -> Asked:
-    if request.method == "GET":
-        return _from_query(request.scope.get("query_string", b""))
-    body = await request.body()
-    if not request.headers.get("content-type", "").lower().startswith("application/json"):
+async def _from_body(receive: Receive, content_type: bytes) -> Asked:
+    body = await read_body(receive)
+    if not content_type.lower().startswith(b"application/json"):
         raise InvalidPayload("Must provide query string")
     try:
         given = orjson.loads(body) if body else {}
@@ -152,6 +161,18 @@ async def _asked(request: Request) -> Asked:
     if not isinstance(given, dict):
         raise InvalidPayload("The body has to be one JSON object with a query")
     return _read(given)
+
+
+async def read_body(receive: Receive) -> bytes:
+    """A request's whole body; raises ClientDisconnect where the client leaves before its end."""
+    pieces = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(pieces)
 
 
 def _from_query(text: bytes) -> Asked:
@@ -171,7 +192,7 @@ def _read(given: Mapping[str, Any]) -> Asked:
     if not isinstance(query, str) or not query:
         raise InvalidPayload("Must provide query string")
     for name in OBJECTS:
-        if not isinstance(given.get(name), dict | None):
+        if given.get(name) is not None and not isinstance(given[name], dict):
             raise InvalidPayload(f'"{name}" has to be a JSON object')
     if operation is not None and not isinstance(operation, str):
         raise InvalidPayload('"operationName" has to be a text')

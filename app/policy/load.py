@@ -79,8 +79,7 @@ def beside(caller: Caller, now: datetime | Bound, *columns: ColumnElement[Any]) 
 
 def standing(row: Any) -> Standing:
     """The standing at the head of such a statement's row."""
-    token, user, status, role, live = row[:5]
-    return Standing(token, user, status, role, bool(live))
+    return Standing(*row[:5])
 
 
 class AccessBook:
@@ -193,7 +192,7 @@ def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> 
         cast(table.c[name], Text) if name in ("permissions", "fields", "presets", "ip_access") else table.c[name]
         for name in names
     ]
-    rows = select(cast(JsonRows(JsonArray(*cells), table.c.id), Text)).select_from(table)
+    rows = select(cast(JsonRows(JsonArray(*cells)), Text)).select_from(table)
     return (rows if where is None else rows.where(where)).scalar_subquery()
 
 

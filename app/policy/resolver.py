@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.core.binding import Bound
 from app.core.errors import Forbidden, InvalidQuery
+from app.core.values import canonical_key
 from app.policy.rules import Access
 from app.policy.views import Seen
 from app.query.aggregate import AggregateItem, Aggregation, Group, Grouped, Measure, Measured, Measures
@@ -184,8 +185,8 @@ class PolicyResolver:
 def _key(text: str | Bound) -> str | Bound:
     if isinstance(text, Bound):
         make = text.make
-        return replace(text, name=f"key:{text.name}", make=lambda given: str(UUID(make(given))))
-    return str(UUID(text))
+        return replace(text, name=f"key:{text.name}", make=lambda given: canonical_key(make(given)))
+    return canonical_key(text)
 
 
 def _is_uuid(text: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -22,8 +22,7 @@ class Rule:
     fields: frozenset[Field]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What the database says of a caller's claim at the moment of a statement.
 
     `token` is the version of everybody's rights; `live` whether the session behind a signed token still stands.

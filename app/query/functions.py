@@ -1,10 +1,11 @@
 """SQL that the two databases spell differently, as expressions that know both spellings."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Dialect, Text, func
+from sqlalchemy import ColumnElement, Dialect, Text, func, literal_column
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -14,6 +15,9 @@ from sqlalchemy.types import Boolean, Integer, TypeDecorator, TypeEngine
 DatePart = Literal["year", "month", "week", "day", "weekday", "hour", "minute", "second"]
 
 CHUNK = 90
+"""Arguments of one function; SQLite takes no more than 127, PostgreSQL no more than 100."""
+MEMBERS = CHUNK // 2
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 """Arguments in one JSON array constructor: PostgreSQL takes 100, SQLite 127."""
 
 
@@ -87,8 +91,25 @@ class JsonArray(_Element):
     name = "json_array"
 
 
+class JsonObject(_Element):
+    """`key, value, …` -> one JSON object."""
+
+    type = Text()
+    name = "json_object"
+
+
+class JsonBoolean(_Element):
+    """`boolean` -> the same as JSON: SQLite's are numbers."""
+
+    type = Text()
+    name = "json_boolean"
+
+
 class JsonRows(_Element):
-    """`array, order` -> the arrays of all rows as one JSON array in that order, empty where there is no row."""
+    """`json` -> that of all rows as one JSON array, in the order they come in; empty where there is no row.
+
+    PostgreSQL and SQLite both keep the order of a sorted subquery that the aggregate reads alone.
+    """
 
     type = Text()
     name = "json_rows"
@@ -151,6 +172,13 @@ def code_points(text: ColumnElement[Any]) -> ColumnElement[str]:
     return ByCodePoint(text)
 
 
+def json_object(members: Sequence[tuple[str, ColumnElement[Any]]]) -> ColumnElement[Any]:
+    """One JSON object of at most `MEMBERS` members; their keys are names, as GraphQL spells them."""
+    if not all(NAME.fullmatch(key) for key, _ in members):
+        raise ValueError("a key that is no name has no place in a statement")
+    return JsonObject(*(part for key, value in members for part in (literal_column(f"'{key}'"), value)))
+
+
 def array(cells: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
     """One JSON array of any length: beyond a constructor's arguments it is an array of arrays."""
     if len(cells) <= CHUNK:
@@ -191,7 +219,8 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
             " WHEN 'object' THEN (SELECT count(*) FROM json_each({0})) END"
         ),
     ),
-    JsonRows: ("coalesce(json_agg({0} ORDER BY {1}), '[]'::json)", "coalesce(json_group_array({0}), '[]')"),
+    JsonRows: ("coalesce(json_agg({0}), '[]'::json)", "coalesce(json_group_array({0}), '[]')"),
+    JsonBoolean: ("{0}", "CASE {0} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END"),
     Embedded: ("{0}", "json({0})"),
     AsJson: ("({0}::json)", "{0}"),
     ByCodePoint: ('({0} COLLATE "C")', "{0}"),
@@ -223,10 +252,12 @@ for _element, (_postgresql, _sqlite) in (
 
 
 @compiles(JsonArray, "postgresql")
-def _(element: JsonArray, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_build_array({', '.join(_arguments(element, compiler, **kw))})"
+@compiles(JsonObject, "postgresql")
+def _(element: JsonArray | JsonObject, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"{element.name.replace('_', '_build_')}({', '.join(_arguments(element, compiler, **kw))})"
 
 
 @compiles(JsonArray, "sqlite")
-def _(element: JsonArray, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_array({', '.join(_arguments(element, compiler, **kw))})"
+@compiles(JsonObject, "sqlite")
+def _(element: JsonArray | JsonObject, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"{element.name}({', '.join(_arguments(element, compiler, **kw))})"

@@ -1,18 +1,20 @@
 """The operators of a filter: which kinds of field take them, what value they take, and what they say in SQL."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, not_, or_
 
 from app.core.binding import Bound, SlotList, SlotNumber, SlotText, bind
-from app.core.values import parse_date
+from app.core.values import canonical_key, parse_date
 from app.query import functions as sql
 from app.query.collection import Kind
+
+_UNTOLD = re.compile("[\0\ud800-\udfff]")
 
 Takes = Literal["one", "many", "pair", "flag"]
 Expression = ColumnElement[Any]
@@ -104,7 +106,7 @@ def _text_value(value: Any) -> str:
     if not isinstance(value, str | int | float):
         raise ValueError("a text is needed here")
     text = str(value)
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if _UNTOLD.search(text):
         raise ValueError("a text can't hold U+0000 or half a surrogate pair")
     return text
 
@@ -119,7 +121,7 @@ def _boolean_value(value: Any) -> bool:
 
 def _uuid_value(value: Any) -> str:
     try:
-        return str(UUID(value)) if len(value) == 36 else _refuse()
+        return canonical_key(value) if len(value) == 36 else _refuse()
     except (ValueError, TypeError, AttributeError):
         return _refuse()
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     distinct,
     func,
     literal,
+    null,
     select,
 )
 
@@ -35,7 +36,7 @@ from app.query.expressions import (
     sort_key,
     value_of,
 )
-from app.query.functions import AsJson, Embedded, EveryDigit, JsonRows
+from app.query.functions import AsJson, Embedded, EveryDigit, JsonBoolean, JsonRows
 from app.query.scoped import (
     Cell,
     Count,
@@ -45,34 +46,71 @@ from app.query.scoped import (
     Many,
     One,
     Operand,
+    Place,
     ScopedAggregation,
     ScopedRead,
     Step,
     Value,
 )
+from app.query.shape import is_finished
 
 Expression = ColumnElement[Any]
+Telling = Callable[[ScopedRead, Sequence[Expression]], Expression]
+"""How the cells of a row become its JSON."""
 
 
 def render(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
-    """The rows of a read as one JSON text of positional arrays, `[]` where there are none."""
+    """The rows of a read as one JSON text, `[]` where there are none.
+
+    They are the objects of the answer where the database can tell them (`is_finished`), else positional arrays.
+    """
     row = read.collection.table.alias()
-    return cast(_rows(read, row) if isinstance(read, ScopedRead) else _groups(read, row), Text)
+    if isinstance(read, ScopedAggregation):
+        return cast(_groups(read, row), Text)
+    return cast(_rows(read, row, _object if is_finished(read) else _array), Text)
 
 
-def _rows(read: ScopedRead, row: FromClause, outer: FromClause | None = None, step: Step | None = None) -> Expression:
+def _array(read: ScopedRead, cells: Sequence[Expression]) -> Expression:
+    return sql.array(cells)
+
+
+def _object(read: ScopedRead, cells: Sequence[Expression]) -> Expression:
+    return _members(read.places, [_as_json(cell, told) for cell, told in zip(read.cells, cells, strict=True)])
+
+
+def _members(places: Sequence[Place], cells: Sequence[Expression]) -> Expression:
+    return sql.json_object([(place.key, _member(place, cells)) for place in places])
+
+
+def _member(place: Place, cells: Sequence[Expression]) -> Expression:
+    if place.parts is not None:
+        return _members(place.parts, cells)
+    if place.cell is None:
+        return null() if place.constant is None else literal(place.constant, Text())
+    return cast(cells[place.cell], Text) if place.text else cells[place.cell]
+
+
+def _as_json(cell: Cell, column: Expression) -> Expression:
+    match cell:
+        case Value(Operand(field, function=None)) if field.kind == "boolean":
+            return JsonBoolean(column)
+        case _:
+            return column
+
+
+def _rows(
+    read: ScopedRead, row: FromClause, tell: Telling, outer: FromClause | None = None, step: Step | None = None
+) -> Expression:
     """The aggregate behind the root and behind every to-many relation, which `step` links to its `outer` row."""
-    page = _Page(row)
+    page = _Page(row, tell)
     told = page.place(read.cells, row)
     order = [sort_key(key, row) for key in read.order]
     where = [linked(step, outer, row)] if step and outer is not None else []
-    numbered = func.row_number().over(order_by=order).label("n")
-    inner = select(*page.columns, numbered).select_from(page.source).where(*where, condition(read.where, row))
+    inner = select(*page.columns).select_from(page.source).where(*where, condition(read.where, row))
     # SQLite keeps the order of a subquery only while a limit stops it from being flattened.
     inner = _window(inner.order_by(*order), read)
     rows = (inner if outer is None else inner.correlate(outer)).subquery()
-    array = sql.array([tell(rows) for tell in told])
-    return select(JsonRows(array, rows.c.n)).select_from(rows).scalar_subquery()
+    return select(JsonRows(tell(read, [cell(rows) for cell in told]))).select_from(rows).scalar_subquery()
 
 
 def _window(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[Any]:
@@ -84,8 +122,9 @@ def _window(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[A
 class _Page:
     """The columns of one list, and the to-one relations joined for them."""
 
-    def __init__(self, row: FromClause) -> None:
+    def __init__(self, row: FromClause, tell: Telling) -> None:
         self.source: FromClause = row
+        self._tell = tell
         self.columns: list[Expression] = []
 
     def place(self, cells: Sequence[Cell], row: FromClause) -> list[Callable[[Subquery], Expression]]:
@@ -100,7 +139,7 @@ class _Page:
                 return lambda rows: Embedded(rows.c[column]) if embedded else rows.c[column]
             case Many(step, read):
                 there = target(step.field).table.alias()
-                column = self._add(shown_where(step.visible, row, _rows(read, there, row, step)))
+                column = self._add(shown_where(step.visible, row, _rows(read, there, self._tell, row, step)))
                 return lambda rows: Embedded(rows.c[column])
             case One(step, read):
                 return self._one(step, read, row)
@@ -111,7 +150,7 @@ class _Page:
         there = target(step.field).table.alias()
         self.source = self.source.outerjoin(there, and_(linked(step, row, there), condition(read.where, there)))
         found, told = self._add(there.c.id), self.place(read.cells, there)
-        return lambda rows: case((rows.c[found].is_not(None), sql.array([tell(rows) for tell in told])))
+        return lambda rows: case((rows.c[found].is_not(None), self._tell(read, [cell(rows) for cell in told])))
 
     def _add(self, column: Expression) -> str:
         name = f"c{len(self.columns)}"
@@ -133,10 +172,9 @@ def _groups(read: ScopedAggregation, row: FromClause) -> Expression:
     groups = select(*labelled).select_from(seen).group_by(*keys).subquery()
     grouped: dict[Cell, Expression] = dict(zip(cells, groups.c, strict=False))
     order = [_group_order(key, grouped) for key in read.order]
-    numbered = select(groups, func.row_number().over(order_by=order or None).label("n")).order_by(*order)
-    rows = _window(numbered, read).subquery()
+    rows = _window(select(groups).order_by(*order), read).subquery()
     told = [_told(cell, column) for cell, column in zip(cells, rows.c, strict=False)]
-    return select(JsonRows(sql.array(told), rows.c.n)).select_from(rows).scalar_subquery()
+    return select(JsonRows(sql.array(told))).select_from(rows).scalar_subquery()
 
 
 def _comparable(operand: Operand | Count, row: FromClause) -> Expression:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from app.core.binding import Given, Slot, Source, slot, sources
 from app.core.caller import Caller
 from app.policy.load import NOW, anybody_like, beside, claims, standing
@@ -14,7 +16,7 @@ from app.query.aggregate import Aggregation
 from app.query.limits import check_size
 from app.query.read import Read
 from app.query.render import render
-from app.query.shape import Row, shaper
+from app.query.shape import Row, is_finished, shaper
 from app.repositories.base import Services
 
 OWN = ("me", "role", "roles", "policies")
@@ -23,14 +25,14 @@ OWN = ("me", "role", "roles", "policies")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A statement, and what turns its answer into rows.
+    """A statement, and what turns its answer into rows, where that is left to do.
 
     `bound` are the sources that only its parameters draw from; `fixed` those of the caller's own whose value it holds,
     so that it serves nobody with another.
     """
 
     statement: Any
-    shape: Callable[[str], list[Row]]
+    shape: Callable[[str], list[Row]] | None
     bound: frozenset[Source]
     fixed: frozenset[Source]
 
@@ -38,13 +40,13 @@ class Plan:
 def given_by(caller: Caller, access: Access, now: datetime) -> dict[Source, Any]:
     """What a caller and its rights give to a plan."""
     own = (access.user, access.standing.role, list(access.roles), list(access.policies))
-    return claims(caller, now) | dict(zip(OWN, own, strict=True))
+    return {**claims(caller, now), **dict(zip(OWN, own, strict=True))}
 
 
 def in_form(access: Access) -> Access:
     """The same rights with everything in them that is the caller's own as a Slot."""
     now = access.standing
-    own = replace(now, user=_slot(now.user, "me"), role=_slot(now.role, "role"))
+    own = now._replace(user=_slot(now.user, "me"), role=_slot(now.role, "role"))
     roles: Any = slot(list(access.roles), "roles")
     policies: Any = slot(list(access.policies), "policies")
     return replace(access, standing=own, roles=roles, policies=policies)
@@ -56,16 +58,21 @@ def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, service
     scoped = PolicyResolver(access, NOW).scope(asked)
     statement = services.reader.compile(beside(anybody_like(caller), NOW, render(scoped)))
     fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
-    return Plan(statement, shaper(scoped), frozenset(sources(statement.parameters)), fixed)
+    return Plan(
+        statement, None if is_finished(scoped) else shaper(scoped), frozenset(sources(statement.parameters)), fixed
+    )
 
 
-async def ask(plan: Plan, access: Access, given: Given, services: Services) -> list[Row] | None:
-    """The rows a plan finds; None where the caller's rights are no longer those it was planned with.
+async def ask(plan: Plan, access: Access, given: Given, services: Services) -> str | None:
+    """The rows a plan finds, as JSON; None where the caller's rights are no longer those it was planned with.
 
     Raises ValueError for a value that doesn't fit, and what the reader does.
     """
     row = await services.reader.run(plan.statement, given)
-    return plan.shape(row[-1]) if standing(row) == access.standing else None
+    if standing(row) != access.standing:
+        return None
+    text: str = row[-1]
+    return text if plan.shape is None else orjson.dumps(plan.shape(text)).decode()
 
 
 def _slot(value: str | None, source: Source) -> Any:

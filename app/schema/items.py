@@ -35,21 +35,31 @@ class RightsChanged(Forbidden):
     """The caller's rights changed after its query was let in: it has to be judged anew."""
 
 
-def all_rows(rows: list[Row]) -> list[Row]:
-    """A list is answered with what was found."""
-    return rows
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a root field is answered with the rows found, whether they come as objects or as the JSON of a list."""
+
+    of_rows: Callable[[list[Row]], Any]
+    of_text: Callable[[str], str]
 
 
-def the_row(rows: list[Row]) -> Row:
-    """The one row; a missing one and one out of reach answer alike, by Forbidden."""
+def _the_row(rows: list[Row]) -> Row:
     if not rows:
         raise Forbidden
     return rows[0]
 
 
-def the_row_if_any(rows: list[Row]) -> Row | None:
-    """The one row, or null."""
-    return rows[0] if rows else None
+def _its_text(text: str) -> str:
+    if text == NO_ROWS:
+        raise Forbidden
+    return text[1:-1]
+
+
+NO_ROWS = "[]"
+ALL_ROWS = Answer(lambda rows: rows, lambda text: text)
+THE_ROW = Answer(_the_row, _its_text)
+"""The one row; a missing one and one out of reach answer alike, by Forbidden."""
+THE_ROW_IF_ANY = Answer(lambda rows: rows[0] if rows else None, lambda text: "null" if text == NO_ROWS else text[1:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,7 @@ class Question:
     """What a root field asks for, and how it is answered with the rows found; nothing asked is `known` already."""
 
     asked: Read | Aggregation | None
-    answer: Callable[[list[Row]], Any] = all_rows
+    answer: Answer = ALL_ROWS
     known: Any = None
 
 
@@ -81,7 +91,7 @@ class Asking:
             wanted = compare(collection.key, None, "_eq", key)
         except InvalidQuery:
             raise Forbidden from None
-        return Question(replace(self.read(collection, {}, wanted), limit=1), the_row)
+        return Question(replace(self.read(collection, {}, wanted), limit=1), THE_ROW)
 
 
 Ask = Callable[[Asking], Question]
@@ -143,7 +153,7 @@ def _resolver(ask: Ask) -> Callable[..., Awaitable[Shaped | None]]:
         access = await request.directory.access()
         question = ask(Asking(access, selection, raw.field_nodes, arguments))
         rows = None if question.asked is None else await request.read(question.asked)
-        answer = question.known if rows is None else question.answer(rows)
+        answer = question.known if rows is None else question.answer.of_rows(rows)
         return None if answer is None else Shaped(answer)
 
     return resolve
@@ -160,7 +170,7 @@ def _aggregated(collection: Collection) -> Ask:
 def _single(collection: Collection) -> Ask:
     def ask(asking: Asking) -> Question:
         _check_version(asking.arguments)
-        return Question(asking.read(collection, {"limit": 1}), the_row_if_any)
+        return Question(asking.read(collection, {"limit": 1}), THE_ROW_IF_ANY)
 
     return ask
 

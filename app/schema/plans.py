@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
 from graphql.execution.values import VariableValues, get_argument_values
 
@@ -19,7 +20,6 @@ from app.core.errors import RollcallError, ServiceUnavailable
 from app.core.kept import Kept
 from app.policy.load import kind_of
 from app.policy.rules import Access
-from app.query.shape import Row
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, ask, given_by, in_form, make_plan
 from app.schema.items import Asking, Question
@@ -44,6 +44,11 @@ class Root:
     key: str
     question: Question
     plan: Plan | None
+
+    @property
+    def known(self) -> str:
+        """What answers it without a statement, as JSON."""
+        return orjson.dumps(self.question.known).decode()
 
 
 @dataclass(slots=True)
@@ -90,8 +95,8 @@ class Plans:
 
     async def answer(
         self, directory: Directory, text: str, variables: dict[str, Any] | None, name: str | None
-    ) -> dict[str, Any] | None:
-        """The data that answers a query, or None where the ordinary execution has to.
+    ) -> bytes | None:
+        """The whole answer to a query as JSON, or None where the ordinary execution has to find it.
 
         Raises ServiceUnavailable as the repositories do.
         """
@@ -105,7 +110,7 @@ class Plans:
 
     async def _answer(
         self, directory: Directory, access: Access, text: str, variables: dict[str, Any] | None, name: str | None
-    ) -> dict[str, Any] | None:
+    ) -> bytes | None:
         prepared, literals = self._prepared(text, name, directory)
         if prepared is None:
             return None
@@ -195,9 +200,7 @@ def _decisive(planned: Planned | None, given: Mapping[Source, Any]) -> frozenset
     return frozenset(free).union(*(plan.fixed for plan in plans))
 
 
-async def _ask(
-    planned: Planned, directory: Directory, access: Access, given: Mapping[Source, Any]
-) -> dict[str, Any] | None:
+async def _ask(planned: Planned, directory: Directory, access: Access, given: Mapping[Source, Any]) -> bytes | None:
     try:
         if len(planned.plans) == 1:
             answers = [await ask(planned.plans[0], access, given, directory.services)]
@@ -205,13 +208,12 @@ async def _ask(
             answers = await asyncio.gather(*(ask(plan, access, given, directory.services) for plan in planned.plans))
         if None in answers:
             return None
-        found: dict[int, list[Row]] = {
-            id(plan): rows for plan, rows in zip(planned.plans, answers, strict=True) if rows is not None
-        }
-        return {
-            root.key: root.question.answer(found[id(root.plan)]) if root.plan else root.question.known
+        found = {id(plan): text for plan, text in zip(planned.plans, answers, strict=True) if text is not None}
+        members = (
+            f'"{root.key}":{root.question.answer.of_text(found[id(root.plan)]) if root.plan else root.known}'
             for root in planned.roots
-        }
+        )
+        return f'{{"data":{{{",".join(members)}}}}}'.encode()
     except ServiceUnavailable:
         raise
     except (RollcallError, ValueError):

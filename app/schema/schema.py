@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from functools import cached_property, partial
 from typing import Any
 
+import orjson
 import strawberry
 import structlog
 from graphql import ExecutionResult as CoreResult
@@ -158,15 +159,35 @@ class RollcallSchema(strawberry.Schema):
         allowed_operation_types: Iterable[OperationType] | None = None,
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
-        """Runs a query: from its plan where that will do, else in the ordinary way.
+        """Runs a query: from its plan where that will do, else in the ordinary way."""
+        wire = await self.planned(context_value, query, variable_values, operation_name)
+        if wire is not None:
+            return ExecutionResult(orjson.loads(wire)["data"], None)
+        asked = (query, variable_values, context_value, root_value, operation_name)
+        return await self.execute_ordinarily(*asked, allowed_operation_types, operation_extensions)
 
-        There it is run again from the start where rights changed under it, so that it is judged by those in force.
+    async def planned(
+        self, directory: Directory, query: str | None, variables: dict[str, Any] | None, name: str | None
+    ) -> bytes | None:
+        """The whole answer to a query as JSON, from its plan; None where it takes the ordinary execution."""
+        if not query or not directory.services.planned:
+            return None
+        return await self.plans.answer(directory, query, variables, name)
+
+    async def execute_ordinarily(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """Runs a query as Strawberry does.
+
+        It is run again from the start where rights changed under it, so that it is judged by those in force.
         """
-        directory: Directory = context_value
-        if query and directory.services.planned:
-            data = await self.plans.answer(directory, query, variable_values, operation_name)
-            if data is not None:
-                return ExecutionResult(data, None)
         asked = (query, variable_values, context_value, root_value, operation_name)
         allowed = tuple(allowed_operation_types) if allowed_operation_types is not None else None
         for _ in range(ATTEMPTS):

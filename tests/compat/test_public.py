@@ -59,6 +59,6 @@ async def ask(system, case):
         case["body"]["query"], case["body"].get("variables"), Caller(token=token, ip="127.0.0.1")
     )
     try:
-        return 200, orjson.loads(spell(result).body)
+        return 200, orjson.loads(spell(result))
     except RollcallError as error:
         return error.status, {"errors": [error.as_dict()]}
