@@ -10,9 +10,8 @@ from uuid import UUID
 from jose import jwt
 from jose.exceptions import ExpiredSignatureError, JWTClaimsError, JWTError
 
-from app.core.clock import Clock, utc_now
+from app.core.clock import utc_now
 from app.core.errors import InvalidCredentials, InvalidToken, TokenExpired
-from app.core.kept import Kept
 
 with warnings.catch_warnings():
     # passlib asks argon2-cffi for its version in a way that is to end, and imports a module that has ended.
@@ -28,8 +27,6 @@ ISSUER = "directus"
 ALGORITHM = "HS256"
 LONGEST_PASSWORD = 1024
 LONGEST_TOKEN = 8192
-TOKENS = 4096
-"""Verified tokens that are remembered at once."""
 _THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
@@ -116,28 +113,6 @@ def read_access_token(token: str, secret: str) -> AccessClaims:
     except JWTError as error:
         raise (InvalidCredentials if 'missing required key "iss"' in str(error) else InvalidToken) from None
     return _claims(claims)
-
-
-class VerifiedTokens:
-    """Signed tokens read once and remembered until they expire, as reading one costs more than answering a query.
-
-    What is remembered is what the token says; whether its user and its session still are is asked with every statement.
-    """
-
-    def __init__(self, secret: str, clock: Clock = utc_now) -> None:
-        self._secret, self._clock = secret, clock
-        self._kept: Kept[str, AccessClaims] = Kept(TOKENS)
-
-    def read(self, token: str) -> AccessClaims | None:
-        """What a signed token is believed; None for a token that isn't signed. Raises as `read_access_token` does."""
-        known = self._kept.get(token, None)
-        if known is not None:
-            if self._clock().timestamp() < known.expires:
-                return known
-            self._kept.drop(token)
-        if not is_signed(token):
-            return None
-        return self._kept.keep(token, read_access_token(token, self._secret))
 
 
 def _claims(claims: dict[str, Any]) -> AccessClaims:

@@ -72,8 +72,7 @@ def reading_engine(url: URL, size: int, seconds: float) -> AsyncEngine:
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     if url.get_backend_name() == POSTGRESQL:
         told = {"default_transaction_read_only": "on", "statement_timeout": f"{int(seconds * 1000)}", "jit": "off"}
-        # The driver's own limit is for a server that hangs so badly that it doesn't stop the statement itself.
-        return _postgresql(url, size, told, connect_args={"command_timeout": seconds + CONNECT_SECONDS}, **options)
+        return _postgresql(url, size, told, **options)
     engine = _sqlite(url, size, ["query_only=ON"], **options)
     event.listen(engine.sync_engine, "connect", _watch)
     return engine
@@ -81,7 +80,7 @@ def reading_engine(url: URL, size: int, seconds: float) -> AsyncEngine:
 
 def _postgresql(url: URL, size: int, told: dict[str, str], **options: Any) -> AsyncEngine:
     session = {"application_name": "rollcall", "TimeZone": "UTC", **told}
-    arguments = {"timeout": CONNECT_SECONDS, "server_settings": session, **options.pop("connect_args", {})}
+    arguments = {"timeout": CONNECT_SECONDS, "server_settings": session}
     # json stays the text it is: app.db.base.Json reads it, and most of it is only passed on.
     options |= {"pool_size": size, "max_overflow": 0, "connect_args": arguments}
     # Parameters hold what clients sent, and an exception's text ends in the log.

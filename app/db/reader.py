@@ -13,8 +13,9 @@ from sqlalchemy.util import greenlet_spawn
 from app.core.binding import Given
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.db.engine import STALE, UNREACHABLE, reading_engine
+from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine
 from app.db.statement import Statement, compile_statement
+from app.db.watch import Watch
 
 AWAY = "The database can't be reached right now; try again soon"
 CROWDED = "Too many requests are waiting for the database; try again in a moment"
@@ -30,18 +31,30 @@ class Reader:
     """Asks the database, with at most `slots` statements at once and a bounded queue behind them.
 
     SQLAlchemy makes and owns the connections; they are lent out once and kept, so that asking costs no more than the
-    driver itself. `statements` counts what was asked since it was opened.
+    driver itself. A statement waits for its turn `patience` seconds and runs `seconds`; where the server doesn't end
+    it within a `grace` of so many more, it is given up, and so is its connection. `statements` counts what was asked
+    since it was opened.
     """
 
-    def __init__(self, engine: AsyncEngine, *, slots: int, queue: int, patience: float, seconds: float) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        slots: int,
+        queue: int,
+        patience: float,
+        seconds: float,
+        grace: float = CONNECT_SECONDS,
+    ) -> None:
         self._engine = engine
-        self._idle: list[PoolProxiedConnection] = []
+        self._idle: list[Lent] = []
         self._leaving: set[asyncio.Task[Any]] = set()
         self._gate = asyncio.Semaphore(slots)
         self._queue = queue
         self._patience = patience
         self._seconds = seconds
         self._waiting = 0
+        self._watch: Watch[Lent] = Watch(seconds + grace, self._over)
         self._ask = self._ask_postgresql if engine.dialect.name == "postgresql" else self._ask_sqlite
         self.statements = 0
 
@@ -87,44 +100,53 @@ class Reader:
 
     async def dispose(self) -> None:
         """Close every connection that isn't in use; the next statement opens new ones."""
+        self._watch.stop()
         self._let_go()
         await asyncio.gather(*self._leaving, return_exceptions=True)
         await self._engine.dispose()
 
     async def _once(self, text: str, values: list[Any]) -> Row:
-        connection = self._idle.pop() if self._idle else await self._connect()
+        lent = self._idle.pop() if self._idle else await self._connect()
+        self._watch.begin(lent)
         try:
-            row = await self._ask(connection, text, values)
+            row = await self._ask(lent, text, values)
         except BaseException as error:
-            refused = self._worded(error)
+            refused = self._worded(error, lent)
             if isinstance(refused, _Stale) or not isinstance(error, Exception):
-                self._leave(connection)
-            else:
-                self._idle.append(connection)
+                self._leave(lent)
+            elif not lent.hung:
+                self._idle.append(lent)
             raise refused from error
-        self._idle.append(connection)
+        finally:
+            self._watch.done(lent)
+        self._idle.append(lent)
         return row
 
-    async def _connect(self) -> PoolProxiedConnection:
+    async def _connect(self) -> "Lent":
         try:
-            return await self._engine.raw_connection()
+            connection = await self._engine.raw_connection()
         except (*UNREACHABLE, self._engine.dialect.loaded_dbapi.Error) as error:
             log.warning("database away", error=type(error).__name__)
             raise ServiceUnavailable(AWAY) from error
+        return Lent(connection)
 
-    async def _ask_postgresql(self, connection: PoolProxiedConnection, text: str, values: list[Any]) -> Row:
-        driver: Any = connection.driver_connection
-        row: Row = await driver.fetchrow(text, *values)
+    async def _ask_postgresql(self, lent: "Lent", text: str, values: list[Any]) -> Row:
+        row: Row = await lent.driver.fetchrow(text, *values)
         return row
 
-    async def _ask_sqlite(self, connection: PoolProxiedConnection, text: str, values: list[Any]) -> Row:
-        connection.info["deadline"].start(self._seconds)
-        driver: Any = connection.driver_connection
-        rows: list[Row] = await driver.execute_fetchall(text, values)
+    async def _ask_sqlite(self, lent: "Lent", text: str, values: list[Any]) -> Row:
+        lent.connection.info["deadline"].start(self._seconds)
+        rows: list[Row] = await lent.driver.execute_fetchall(text, values)
         return rows[0]
 
-    def _worded(self, error: BaseException) -> BaseException:
+    def _over(self, lent: "Lent") -> None:
+        lent.hung = True
+        self._leave(lent)
+
+    def _worded(self, error: BaseException, lent: "Lent") -> BaseException:
         """What a statement's failure is to whoever asked: that the time is over, the connection's end, or itself."""
+        if lent.hung:
+            return ServiceUnavailable(AWAY)
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) or str(error) == "interrupted":
             return _Late(f"The answer took longer than the {self._seconds:g} s allowed; ask for less")
         code = getattr(error, "sqlstate", None) or ""
@@ -139,9 +161,9 @@ class Reader:
         while self._idle:
             self._leave(self._idle.pop())
 
-    def _leave(self, connection: PoolProxiedConnection) -> None:
+    def _leave(self, lent: "Lent") -> None:
         """Ends a connection in the background: one that hangs should keep nobody waiting."""
-        task = asyncio.ensure_future(_end(connection))
+        task = asyncio.ensure_future(_end(lent))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -158,13 +180,22 @@ class Reader:
             self._waiting -= 1
 
 
-async def _end(connection: PoolProxiedConnection) -> None:
-    driver: Any = connection.driver_connection
-    if isinstance(driver, asyncpg.Connection):
-        driver.terminate()
+async def _end(lent: "Lent") -> None:
+    if isinstance(lent.driver, asyncpg.Connection):
+        lent.driver.terminate()
     else:
-        await driver.interrupt()
-    await greenlet_spawn(connection.invalidate)
+        await lent.driver.interrupt()
+    await greenlet_spawn(lent.connection.invalidate)
+
+
+class Lent:
+    """A connection that SQLAlchemy lent, with the driver's own in it; `hung` where it was given up while it ran."""
+
+    __slots__ = ("connection", "driver", "hung")
+
+    def __init__(self, connection: PoolProxiedConnection) -> None:
+        self.connection, self.hung = connection, False
+        self.driver: Any = connection.driver_connection
 
 
 class _Stale(ServiceUnavailable):

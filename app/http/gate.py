@@ -1,96 +1,124 @@
 """The gate every request passes: an id, a line in the log, safe headers, a limit on bodies, errors without text."""
 
 import logging
-import re
 import time
-from secrets import token_hex
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload, RollcallError
 from app.core.logs import REQUEST_ID
-from app.http.errors import error_response
+from app.http.head import Head
+from app.http.reply import Header, Reply, reply_to, wrong_method
 
-SANE_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
-CREDENTIALS = (b"authorization", b"cookie")
+Body = Callable[[], Awaitable[bytes]]
+Door = Callable[[Scope, Head, Body], Awaitable[Reply]]
+"""Answers a request, whose body it may ask for."""
+
 VARIES = b"Authorization, Cookie"
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+PERSONAL, PLAIN = (b"cache-control", b"no-store"), (b"cache-control", b"no-cache")
 
-told = logging.getLogger(__name__)
+lines = logging.getLogger(__name__)
 log = structlog.get_logger(__name__)
 
 
 class Gate:
-    """Lets requests through to `app`: one layer for what others need four for, as each costs every request its time.
+    """Leads requests to a door by their path, or to the `others`.
 
     Answers every error: ours as they are, any other with an id that the log explains, never with its text. Refuses
     bodies over `most` bytes, whether they say so beforehand or not. Keeps answers out of caches, whole when they belong
     to somebody, and browsers from guessing types.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
+    def __init__(self, doors: Mapping[str, Door], others: ASGIApp, most: int) -> None:
+        self._doors, self._others, self._most = doors, others, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._others(scope, receive, send)
             return
-        passage = Passage(scope, receive, send, self._most)
-        named = REQUEST_ID.set(passage.id)
+        started = time.perf_counter()
+        passage = Passage(Head(scope), receive, send, self._most)
+        named = REQUEST_ID.set(passage.head.id)
         try:
             await self._pass(scope, passage)
         finally:
-            if told.isEnabledFor(logging.INFO):  # to find words for nobody would cost more than many a query
+            if lines.isEnabledFor(logging.INFO):  # to find words for nobody would cost more than many a query
+                spent = round((time.perf_counter() - started) * 1000, 1)
                 # The query string stays out of the log: it may hold an access token.
-                log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=passage.ms())
+                log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=spent)
             REQUEST_ID.reset(named)
 
     async def _pass(self, scope: Scope, passage: "Passage") -> None:
         try:
             passage.check()
-            await self._app(scope, passage.receive, passage.send)
+            if door := self._doors.get(scope["path"]) or self._door(scope):
+                await passage.tell(await door(scope, passage.head, passage.body))
+            else:
+                await self._others(scope, passage.receive, passage.send)
         except ClientDisconnect:
             return
-        except RollcallError as error:
+        except Exception as error:
+            if not isinstance(error, RollcallError | HTTPException):
+                log.exception("request_failed")
             if passage.status:
                 raise
-            await error_response(error)(scope, passage.receive, passage.send)
-        except Exception:
-            log.exception("request_failed")
-            if passage.status:
-                raise
-            await error_response(RollcallError())(scope, passage.receive, passage.send)
+            await passage.tell(reply_to(_ours(scope, error)))
+
+    def _door(self, scope: Scope) -> Door | None:
+        """The door whose path a request's begins with, below wherever the application is mounted."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        return next((door for root, door in self._doors.items() if f"{path}/".startswith(f"{root}/")), None)
+
+
+def _ours(scope: Scope, error: Exception) -> RollcallError:
+    if isinstance(error, HTTPException):
+        return wrong_method(scope["method"], error)
+    return error if isinstance(error, RollcallError) else RollcallError()
 
 
 class Passage:
     """One request on its way through the gate; `status` is its answer's, 0 before that begins."""
 
-    __slots__ = ("_announced", "_most", "_personal", "_receive", "_send", "_started", "_taken", "id", "status")
+    __slots__ = ("_most", "_receive", "_send", "_taken", "head", "status")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-        self._receive, self._send, self._most = receive, send, most
-        self._started = time.perf_counter()
-        self._taken = self.status = self._announced = 0
-        self._personal = b"access_token" in scope.get("query_string", b"")
-        given = b""
-        for name, value in scope["headers"]:
-            if name in CREDENTIALS:
-                self._personal = True
-            elif name == b"content-length" and value.isdigit():
-                self._announced = int(value[:20])  # more digits than that say no more
-            elif name == b"x-request-id":
-                given = value
-        self.id = given.decode() if SANE_ID.fullmatch(given) else token_hex(16)
-
-    def ms(self) -> float:
-        """Milliseconds since it came."""
-        return round((time.perf_counter() - self._started) * 1000, 1)
+    def __init__(self, head: Head, receive: Receive, send: Send, most: int) -> None:
+        self.head, self._receive, self._send, self._most = head, receive, send, most
+        self._taken = self.status = 0
 
     def check(self) -> None:
         """Raises InvalidPayload for a body that says it is too large."""
-        if self._announced > self._most:
+        if self.head.length > self._most:
             raise self._refusal()
+
+    async def tell(self, reply: Reply) -> None:
+        """Sends an answer."""
+        self.status = reply.status
+        headers = [
+            (b"content-type", reply.media),
+            (b"content-length", b"%d" % len(reply.body)),
+            *self._dressed(reply.more),
+        ]
+        await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": reply.body})
+
+    async def body(self) -> bytes:
+        """The whole body; raises ClientDisconnect where the client leaves before its end, and as `receive` does."""
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            whole: bytes = message.get("body", b"")
+            return whole
+        pieces = [message]
+        while message["type"] != "http.disconnect" and message.get("more_body"):
+            message = await self.receive()
+            pieces.append(message)
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        return b"".join(piece.get("body", b"") for piece in pieces)
 
     async def receive(self) -> Message:
         """The next piece of the body; raises InvalidPayload where it is one too many."""
@@ -107,14 +135,14 @@ class Passage:
             message["headers"] = self._dressed(message.get("headers", ()))
         await self._send(message)
 
-    def _dressed(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        varies = b", ".join((*(value for name, value in headers if name == b"vary"), VARIES))
+    def _dressed(self, given: Sequence[Header]) -> list[Header]:
+        varies = [value for name, value in given if name == b"vary"]
         return [
-            *(header for header in headers if header[0] != b"vary"),
-            (b"vary", varies),
-            (b"cache-control", b"no-store" if self._personal else b"no-cache"),
-            (b"x-content-type-options", b"nosniff"),
-            (b"x-request-id", self.id.encode()),
+            *(given if not varies else [header for header in given if header[0] != b"vary"]),
+            (b"vary", b", ".join((*varies, VARIES)) if varies else VARIES),
+            PERSONAL if self.head.personal else PLAIN,
+            NOSNIFF,
+            (b"x-request-id", self.head.id.encode()),
         ]
 
     def _refusal(self) -> InvalidPayload:

@@ -6,8 +6,7 @@ from urllib.parse import parse_qs
 
 import orjson
 from graphql import GraphQLError
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
@@ -22,14 +21,17 @@ from app.core.errors import (
     RollcallError,
     ServiceUnavailable,
 )
-from app.http.errors import error_body, error_headers
+from app.http.gate import Body
+from app.http.head import Head
 from app.http.identity import Identity
+from app.http.reply import JSON, Reply, reply_to
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.schema.schema import schema
 
 GRAPHQL = "application/graphql-response+json"
-JSON_TYPE, GRAPHQL_TYPE = b"application/json; charset=utf-8", f"{GRAPHQL}; charset=utf-8".encode()
+GRAPHQL_TYPE = f"{GRAPHQL}; charset=utf-8".encode()
+VARIES = ((b"vary", b"Accept"),)
 ALLOWED = {"GET": (OperationType.QUERY,), "POST": tuple(OperationType)}
 """The methods that are answered, and which operations with each."""
 OBJECTS = ("variables", "extensions")
@@ -45,34 +47,25 @@ class Asked(NamedTuple):
     operation: str | None
 
 
-class GraphQLEndpoint:
-    """The ASGI application behind `/graphql/system`."""
+class GraphQLDoor:
+    """The door behind `/graphql/system`."""
 
     def __init__(self, services: Services, identity: Identity) -> None:
         self._services, self._identity = services, identity
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        told = dict(scope["headers"])
-        graphql = _prefers_graphql(told.get(b"accept", b"").decode("latin-1"))
+    async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
+        media = GRAPHQL_TYPE if _prefers_graphql(head.accept) else JSON
         try:
-            body, status, more = await self._answer(scope, receive, told.get(b"content-type", b"")), 200, []
+            return Reply(await self._answer(scope["method"], head, body), 200, media, VARIES)
         except RollcallError as error:
-            body, status, more = error_body(error), error.status, error_headers(error)
-        headers = [
-            (b"content-type", GRAPHQL_TYPE if graphql else JSON_TYPE),
-            (b"content-length", b"%d" % len(body)),
-            (b"vary", b"Accept"),
-            *more,
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            told = reply_to(error, media)
+            return told._replace(more=(*told.more, *VARIES))
 
-    async def _answer(self, scope: Scope, receive: Receive, content_type: bytes) -> bytes:
-        method = scope["method"]
+    async def _answer(self, method: str, head: Head, body: Body) -> bytes:
         if method not in ALLOWED:
             raise MethodNotAllowed(method, tuple(ALLOWED))
-        caller = self._identity.of(scope)
-        asked = _from_query(scope["query_string"]) if method == "GET" else await _from_body(receive, content_type)
+        caller = self._identity.of(head)
+        asked = _from_query(head.query) if method == "GET" else _from_body(await body(), head.content_type)
         directory = Directory(caller, self._services)
         wire = await schema.planned(directory, *asked)
         if wire is not None:
@@ -90,8 +83,9 @@ class GraphQLEndpoint:
         return spell(result)
 
 
-def _prefers_graphql(accept: str) -> bool:
+def _prefers_graphql(given: bytes) -> bool:
     """Whether a client would rather have GraphQL's own media type than plain JSON, which is what it gets unasked."""
+    accept = given.decode("latin-1")
     if GRAPHQL not in accept:
         return False
     weights = {media.strip(): _weight(rest) for media, _, rest in (part.partition(";") for part in accept.split(","))}
@@ -150,8 +144,7 @@ def _place(error: GraphQLError) -> dict[str, Any]:
     return {"locations": [place.formatted for place in error.locations]} if error.locations else {}
 
 
-async def _from_body(receive: Receive, content_type: bytes) -> Asked:
-    body = await read_body(receive)
+def _from_body(body: bytes, content_type: bytes) -> Asked:
     if not content_type.lower().startswith(b"application/json"):
         raise InvalidPayload("Must provide query string")
     try:
@@ -161,18 +154,6 @@ async def _from_body(receive: Receive, content_type: bytes) -> Asked:
     if not isinstance(given, dict):
         raise InvalidPayload("The body has to be one JSON object with a query")
     return _read(given)
-
-
-async def read_body(receive: Receive) -> bytes:
-    """A request's whole body; raises ClientDisconnect where the client leaves before its end."""
-    pieces = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        pieces.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(pieces)
 
 
 def _from_query(text: bytes) -> Asked:

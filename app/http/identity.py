@@ -1,58 +1,77 @@
 """Who a request claims to come from."""
 
+import time
+from collections.abc import Callable
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.requests import cookie_parser
-from starlette.types import Scope
 
 from app.core.addresses import Trust, client_address
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload
-from app.core.security import VerifiedTokens
+from app.core.kept import Kept
+from app.core.security import is_signed, read_access_token
+from app.http.head import Head
 
 BEARER = "bearer "
-TELLING = (b"authorization", b"cookie", b"x-forwarded-for")
+CLAIMS = 4096
+"""Claims that are remembered at once."""
+LONGEST = 4096
+"""Bytes of a claim that is remembered; longer ones are read each time."""
+
+
+class Claim(NamedTuple):
+    """Whom a request claims to come from, and the last moment, in Unix time, at which it may."""
+
+    caller: Caller
+    expires: float
 
 
 class Identity:
-    """Tells who a request claims to come from, by the name of the session cookie and whom to trust on addresses."""
+    """Tells who a request claims to come from: by the server's secret, its session cookie, and whom it trusts.
 
-    def __init__(self, tokens: VerifiedTokens, cookie: str, trust: Trust) -> None:
-        self._tokens, self._cookie, self._trust = tokens, cookie, trust
+    A claim is remembered until it expires, as reading a signed token costs more than answering many a query. What is
+    remembered is what the request says; whether that user and session still are is asked with every statement.
+    """
 
-    def of(self, scope: Scope) -> Caller:
+    def __init__(self, secret: str, cookie: str, trust: Trust, now: Callable[[], float] = time.time) -> None:
+        self._secret, self._cookie, self._trust, self._now = secret, cookie, trust, now
+        self._kept: Kept[tuple[bytes | str | None, ...], Claim] = Kept(CLAIMS)
+
+    def of(self, head: Head) -> Caller:
         """The claim of a request: `Authorization: Bearer`, `?access_token=`, or the session cookie, in this order.
 
         Raises InvalidPayload where more than one token is carried by headers and query (RFC 6750), InvalidCredentials
-        for one that no database can hold, and what reading a signed one does. Other schemes than Bearer, and empty
+        for one that no database can hold, and what `read_access_token` raises. Other schemes than Bearer, and empty
         tokens, claim nothing, as with Directus.
         """
-        told: dict[bytes, list[str]] = {}
-        for name, value in scope["headers"]:
-            if name in TELLING:
-                told.setdefault(name, []).append(value.decode("latin-1"))
-        peer = scope["client"][0] if scope.get("client") else None
-        # Some proxies add a header of their own to a client's: all of them are one list, the last is the nearest.
-        ip = client_address(peer, ",".join(told.get(b"x-forwarded-for", ())), self._trust)
-        token = self._token(scope, told)
+        made_of = (head.authorization, head.cookie, head.forwarded, head.query, head.peer)
+        known = self._kept.get(made_of, None)
+        if known is not None and self._now() < known.expires:
+            return known.caller
+        claim = self._read(head)
+        if sum(len(part or "") for part in made_of) <= LONGEST:
+            self._kept.keep(made_of, claim)
+        return claim.caller
+
+    def _read(self, head: Head) -> Claim:
+        ip = client_address(head.peer, head.forwarded.decode("latin-1"), self._trust)
+        token = self._token(head)
         if not token:
-            return Caller(ip=ip)
+            return Claim(Caller(ip=ip), float("inf"))
         if "\0" in token:
             raise InvalidCredentials
-        claims = self._tokens.read(token)
-        if claims is None:
-            return Caller(token=token, ip=ip)
-        return Caller(user=claims.user, session=claims.session, ip=ip)
+        if not is_signed(token):
+            return Claim(Caller(token=token, ip=ip), float("inf"))
+        claims = read_access_token(token, self._secret)
+        return Claim(Caller(user=claims.user, session=claims.session, ip=ip), claims.expires)
 
-    def _token(self, scope: Scope, told: dict[bytes, list[str]]) -> str | None:
-        lines = told.get(b"authorization", ())
+    def _token(self, head: Head) -> str | None:
+        lines = head.authorization.decode("latin-1").split("\n")
         given = [line[len(BEARER) :].strip() for line in lines if line[: len(BEARER)].lower() == BEARER]
-        if query := scope.get("query_string"):
-            given += parse_qs(query.decode("latin-1")).get("access_token", [])
+        given += parse_qs(head.query.decode("latin-1")).get("access_token", [])
         tokens = list(filter(None, given))
         if len(tokens) > 1:
             raise InvalidPayload("The request uses more than one method for including an access token")
-        return tokens[0] if tokens else self._from_cookie(told.get(b"cookie", ()))
-
-    def _from_cookie(self, lines: list[str] | tuple[()]) -> str | None:
-        return cookie_parser(lines[0]).get(self._cookie) if lines else None
+        return tokens[0] if tokens else cookie_parser(head.cookie.decode("latin-1")).get(self._cookie)

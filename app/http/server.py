@@ -11,6 +11,7 @@ from starlette.websockets import WebSocketClose
 
 from app.core.errors import RouteNotFound
 from app.flows import server
+from app.http.head import Head
 from app.http.identity import Identity
 from app.repositories.base import Services
 from app.repositories.directory import Directory
@@ -61,7 +62,7 @@ class ServerDoors:
         return Response(sdl, headers=name, media_type="application/octet-stream")
 
     def _directory(self, request: Request) -> Directory:
-        return Directory(self._identity.of(request.scope), self._services)
+        return Directory(self._identity.of(Head(request.scope)), self._services)
 
 
 async def ping(_: Request) -> PlainTextResponse:

@@ -59,9 +59,9 @@ def anybody_like(caller: Caller) -> Caller:
     return replace(caller, **{name: slot(value, name) for name, value in claims.items() if value is not None})
 
 
-def claims(caller: Caller, now: datetime) -> dict[str, Any]:
-    """The values of one request that a plan needs of its caller."""
-    return {"user": caller.user, "session": caller.session, "token": caller.token, "now": now}
+def claims(caller: Caller) -> dict[str, Any]:
+    """What a caller's claim gives to a plan."""
+    return {"user": caller.user, "session": caller.session, "token": caller.token}
 
 
 def kind_of(caller: Caller) -> tuple[bool, ...]:
@@ -130,7 +130,7 @@ class AccessBook:
             self._known.drop(caller)
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
-        access = self._formed(_access(caller, now, roles, policies, permissions))
+        access = self._formed(caller, _access(caller, now, roles, policies, permissions))
         self._known.keep(caller, access)
         return access, tuple(_grants(access, permissions))
 
@@ -139,15 +139,16 @@ class AccessBook:
         if key not in self._statements:
             asked = _everything if what == "everything" else beside
             self._statements[key] = self._reader.compile(asked(anybody_like(caller), NOW))
-        return await self._reader.run(self._statements[key], claims(caller, self._clock()))
+        return await self._reader.run(self._statements[key], {**claims(caller), "now": self._clock()})
 
-    def _formed(self, access: Access) -> Access:
-        """The same access, with the form it shares with others."""
+    def _formed(self, caller: Caller, access: Access) -> Access:
+        """The same access, with the form it shares with others, and what is its own."""
         rules = tuple((place, *map(id, rules)) for place, rules in sorted(access.rules.items()))
         told = (access.admin, access.user is None, access.standing.role is None, not access.roles, not access.policies)
         key = (*told, rules)
         form = self._forms.get(key, None) or self._forms.keep(key, Form(access.rules))
-        return replace(access, form=form)
+        own = {"role": access.standing.role, "roles": list(access.roles), "policies": list(access.policies)}
+        return replace(access, form=form, own={**claims(caller), "me": access.user, **own})
 
 
 def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from app.core.binding import Given
 from app.core.errors import RollcallError
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.filter import EVERYTHING, Filter, parse_filter
@@ -61,6 +62,8 @@ class Access:
     enforce_tfa: bool
     rules: Mapping[tuple[str, str], tuple[Rule, ...]]
     form: Form = field(default_factory=lambda: Form({}), compare=False)
+    own: Given = field(default_factory=dict, compare=False, repr=False)
+    """What the caller's claim and its rights give to a plan."""
 
     @property
     def user(self) -> str | None:

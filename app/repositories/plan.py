@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from app.core.binding import Given, Slot, Source, slot, sources
 from app.core.caller import Caller
-from app.policy.load import NOW, anybody_like, beside, claims, standing
+from app.policy.load import NOW, anybody_like, beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
 from app.query.aggregate import Aggregation
@@ -35,12 +34,6 @@ class Plan:
     shape: Callable[[str], list[Row]] | None
     bound: frozenset[Source]
     fixed: frozenset[Source]
-
-
-def given_by(caller: Caller, access: Access, now: datetime) -> dict[Source, Any]:
-    """What a caller and its rights give to a plan."""
-    own = (access.user, access.standing.role, list(access.roles), list(access.policies))
-    return {**claims(caller, now), **dict(zip(OWN, own, strict=True))}
 
 
 def in_form(access: Access) -> Access:

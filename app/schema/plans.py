@@ -21,7 +21,7 @@ from app.core.kept import Kept
 from app.policy.load import kind_of
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.plan import Plan, ask, given_by, in_form, make_plan
+from app.repositories.plan import Plan, ask, in_form, make_plan
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, compile_operation, read_document, take_variables
@@ -115,7 +115,7 @@ class Plans:
         if prepared is None:
             return None
         values = {**variables, **literals} if variables else literals
-        given = given_by(directory.caller, access, directory.services.clock())
+        given = {**access.own, "now": directory.services.clock()}
         shape = tuple(_take(prepared, name_, value, given) for name_, value in values.items())
         key = (prepared, shape, access.form, kind_of(directory.caller), access.user is None)
         form = self._forms.get(key, None) or self._forms.keep(key, Form())

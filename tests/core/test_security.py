@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
 from app.core.security import (
     AccessClaims,
-    VerifiedTokens,
     hash_password,
     is_signed,
     read_access_token,
@@ -199,26 +198,3 @@ def test_a_token_with_anything_changed_is_refused(text, part):
 @given(st.text())
 def test_any_text_can_be_asked_whether_it_is_signed(text):
     assert is_signed(text) is False
-
-
-def test_a_token_is_read_once_while_it_is_good():
-    tokens, token = VerifiedTokens(SECRET), sign_access_token(SECRET, USER, session="s", ttl=timedelta(minutes=15))
-
-    assert tokens.read(token) == AccessClaims(USER, "s")
-    assert tokens.read(token) is tokens.read(token)
-
-
-def test_past_its_end_a_token_is_read_again_and_not_believed_from_memory():
-    token = sign_access_token(SECRET, USER, ttl=timedelta(minutes=15))
-    late = VerifiedTokens(SECRET, clock=lambda: datetime.now(UTC) + timedelta(minutes=15))
-
-    assert late.read(token) is not late.read(token)
-
-
-def test_a_refused_token_is_refused_each_time_and_a_static_one_is_nothing_signed():
-    tokens = VerifiedTokens(SECRET)
-
-    for _ in range(2):
-        with pytest.raises(InvalidToken):
-            tokens.read(sign_access_token("another secret", USER, ttl=timedelta(minutes=15)))
-    assert tokens.read("a static token") is None

@@ -2,12 +2,16 @@
 
 import asyncio
 import sqlite3
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from sqlalchemy import func, literal, literal_column, select, text
 
 from app.core.errors import ServiceUnavailable
+from app.db.engine import parse_url, reading_engine
+from app.db.reader import Reader
 from app.db.session import Database
 from tests.conftest import make_settings
 
@@ -98,6 +102,49 @@ async def test_a_database_that_is_away_is_a_503_in_our_words_and_comes_back_by_i
     assert "can't be reached" in str(refused.value)
     assert name not in str(refused.value)
     assert (await database.reader.fetch(ONE))[0] == 1
+
+
+async def test_a_server_that_says_nothing_more_is_given_up_and_the_next_statement_has_a_new_connection(blank_url):
+    if blank_url.startswith("sqlite"):
+        pytest.skip("SQLite has no server that could hang")
+    async with silenceable(blank_url) as (url, silence):
+        engine = reading_engine(parse_url(url), 1, 60)
+        reader = Reader(engine, slots=1, queue=1, patience=1, seconds=0.1, grace=0.1)
+        await reader.fetch(ONE)
+        silence(True)
+        with pytest.raises(ServiceUnavailable) as refused:
+            await reader.fetch(ONE)
+        silence(False)
+
+        assert "can't be reached" in str(refused.value)
+        assert (await reader.fetch(ONE))[0] == 1
+        await reader.dispose()
+
+
+@asynccontextmanager
+async def silenceable(url):
+    """A way to the server at which it can be cut off without anybody being told."""
+    parts, silent = urlsplit(url), False
+
+    def silence(now):
+        nonlocal silent
+        silent = now
+
+    async def pass_on(reader, writer):
+        while piece := await reader.read(65_536):
+            if not silent:
+                writer.write(piece)
+        writer.close()
+
+    async def relay(reader, writer):
+        there, back = await asyncio.open_connection(parts.hostname, parts.port)
+        await asyncio.gather(pass_on(reader, back), pass_on(there, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    user = f"{parts.username}:{parts.password}@" if parts.password else f"{parts.username}@"
+    yield parts._replace(netloc=f"{user}127.0.0.1:{port}").geturl(), silence
+    server.close()
 
 
 async def end_connections(url):

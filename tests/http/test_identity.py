@@ -1,12 +1,14 @@
 """Whom a request claims to come from, by header, query or cookie."""
 
+import time
 from datetime import timedelta
 
 import pytest
 
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload, InvalidToken, TokenExpired
-from app.core.security import VerifiedTokens, sign_access_token
+from app.core.security import sign_access_token
+from app.http.head import Head
 from app.http.identity import Identity
 
 SECRET = "a secret only tests know"
@@ -20,14 +22,19 @@ def signed(session=None, ttl=900, secret=SECRET):
     return sign_access_token(secret, USER, session=session, ttl=timedelta(seconds=ttl))
 
 
+def head_of(*headers, query=""):
+    return Head(
+        {
+            "type": "http",
+            "client": ("10.0.0.1", 4711),
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
+            "query_string": query.encode(),
+        }
+    )
+
+
 def claim(*headers, query="", trust=False):
-    scope = {
-        "type": "http",
-        "client": ("10.0.0.1", 4711),
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
-        "query_string": query.encode(),
-    }
-    return Identity(VerifiedTokens(SECRET), COOKIE, trust).of(scope)
+    return Identity(SECRET, COOKIE, trust).of(head_of(*headers, query=query))
 
 
 def bearer(token):
@@ -134,3 +141,46 @@ def test_a_proxy_that_adds_a_header_of_its_own_is_the_nearest():
     invented, added = ("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.1.1.1")
 
     assert claim(invented, added, trust=1).ip == "1.1.1.1"
+
+
+def test_a_claim_is_read_once_while_it_is_good():
+    identity, head = Identity(SECRET, COOKIE, trust=False), head_of(bearer(signed("s")))
+
+    assert identity.of(head) is identity.of(head)
+
+
+def test_past_its_end_a_claim_is_read_again_and_not_believed_from_memory():
+    late = Identity(SECRET, COOKIE, trust=False, now=lambda: time.time() + 900)
+    head = head_of(bearer(signed("s", ttl=900)))
+
+    assert late.of(head) is not late.of(head)
+
+
+def test_a_claim_that_differs_in_anything_is_another():
+    identity = Identity(SECRET, COOKIE, trust=True)
+    heads = [
+        head_of(bearer(STATIC)),
+        head_of(bearer(STATIC), ("x-forwarded-for", "10.0.0.2")),
+        head_of(cookie(STATIC)),
+        head_of(query=f"access_token={STATIC}x"),
+        head_of(),
+    ]
+
+    for _ in range(2):
+        assert [(caller.token, caller.ip) for caller in map(identity.of, heads)] == [
+            (STATIC, "10.0.0.1"),
+            (STATIC, "10.0.0.2"),
+            (STATIC, "10.0.0.1"),
+            (f"{STATIC}x", "10.0.0.1"),
+            (None, "10.0.0.1"),
+        ]
+
+
+def test_neither_refusals_nor_very_long_claims_are_remembered():
+    identity = Identity(SECRET, COOKIE, trust=False)
+    for _ in range(2):
+        with pytest.raises(InvalidToken):
+            identity.of(head_of(bearer(signed(secret="another secret"))))
+    long = head_of(("cookie", f"other={'x' * 5_000}; {COOKIE}={STATIC}"))
+
+    assert identity.of(long) is not identity.of(long)

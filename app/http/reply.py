@@ -1,0 +1,39 @@
+"""What a door answers with, and how an error is spelled over HTTP."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+from starlette.exceptions import HTTPException
+
+from app.core.errors import MethodNotAllowed, RollcallError, ServiceUnavailable
+
+JSON = b"application/json; charset=utf-8"
+RETRY_AFTER = b"1"
+
+Header = tuple[bytes, bytes]
+
+
+class Reply(NamedTuple):
+    """An answer: its body, and what is said of it; the gate adds the headers that every answer has."""
+
+    body: bytes
+    status: int = 200
+    media: bytes = JSON
+    more: Sequence[Header] = ()
+
+
+def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
+    """An error as Directus' REST doors spell it; a 405 names what is allowed, a 503 when to come back."""
+    more: list[Header] = []
+    if isinstance(error, MethodNotAllowed):
+        more.append((b"allow", ", ".join(error.details["allowed"]).encode()))
+    if isinstance(error, ServiceUnavailable):
+        more.append((b"retry-after", RETRY_AFTER))
+    return Reply(orjson.dumps({"errors": [error.as_dict()]}), error.status, media, more)
+
+
+def wrong_method(method: str, refusal: HTTPException) -> MethodNotAllowed:
+    """What the router says to a method that a route doesn't know, in our spelling."""
+    allowed = (refusal.headers or {}).get("Allow", "")
+    return MethodNotAllowed(method, sorted(allowed.split(", ")))

@@ -1,0 +1,33 @@
+"""What is told of things that run too long."""
+
+import asyncio
+
+from app.db import watch
+from app.db.watch import Watch
+
+
+async def test_what_runs_too_long_is_over_and_what_ended_in_time_is_not(monkeypatch):
+    monkeypatch.setattr(watch, "EVERY_SECONDS", 0.01)
+    over: list[str] = []
+    watched = Watch(0.03, over.append)
+    for name in ("quick", "slow"):
+        watched.begin(name)
+    watched.done("quick")
+    await asyncio.sleep(0.1)
+    watched.done("slow")
+
+    assert set(over) == {"slow"}
+
+
+async def test_nobody_looks_where_nothing_runs(monkeypatch):
+    monkeypatch.setattr(watch, "EVERY_SECONDS", 0.01)
+    over: list[str] = []
+    watched = Watch(0, over.append)
+    watched.begin("one")
+    watched.done("one")
+    await asyncio.sleep(0.05)
+    watched.begin("two")
+    watched.stop()
+    await asyncio.sleep(0.05)
+
+    assert over == []
