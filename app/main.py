@@ -1,5 +1,6 @@
 """Builds the ASGI application: the doors behind the gate, their lifespan; all the wiring."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -52,6 +53,8 @@ def create_app(settings: Settings | None = None) -> Application:
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         _warn(settings)
+        gc.collect()
+        gc.freeze()  # what is there now stays: to look through it again and again would cost the slowest requests most
         try:
             yield
         finally:

@@ -1,7 +1,7 @@
 """One statement in, its row out: read-only, bounded in time and in number, and healing by itself."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
 import asyncpg
@@ -55,7 +55,9 @@ class Reader:
         self._seconds = seconds
         self._waiting = 0
         self._watch: Watch[Lent] = Watch(seconds + grace, self._over)
-        self._ask = self._ask_postgresql if engine.dialect.name == "postgresql" else self._ask_sqlite
+        self._ask: Callable[[Lent, str, list[Any]], Awaitable[Row]] = (
+            self._ask_postgresql if engine.dialect.name == "postgresql" else self._ask_sqlite
+        )
         self.statements = 0
 
     @classmethod
@@ -130,8 +132,8 @@ class Reader:
             raise ServiceUnavailable(AWAY) from error
         return Lent(connection)
 
-    async def _ask_postgresql(self, lent: "Lent", text: str, values: list[Any]) -> Row:
-        row: Row = await lent.driver.fetchrow(text, *values)
+    def _ask_postgresql(self, lent: "Lent", text: str, values: list[Any]) -> Awaitable[Row]:
+        row: Awaitable[Row] = lent.driver.fetchrow(text, *values)
         return row
 
     async def _ask_sqlite(self, lent: "Lent", text: str, values: list[Any]) -> Row:

@@ -16,16 +16,21 @@ Maker = Callable[[Given], Any]
 class Statement:
     """SQL text for one kind of database, with a value or the making of one for each parameter, in their order.
 
-    `parameters` are those as they were planned: plain values, and Bounds.
+    `parameters` are those as they were planned: plain values, and Bounds. `plain` has the plain ones as the driver
+    takes them, `makers` says at which place the others are made, and how.
     """
 
     text: str
     parameters: tuple[Any, ...]
-    makers: tuple[Maker, ...]
+    plain: tuple[Any, ...]
+    makers: tuple[tuple[int, Maker], ...]
 
     def values(self, given: Given) -> list[Any]:
         """The parameters of one request; ValueError where a value of it doesn't fit."""
-        return [make(given) for make in self.makers]
+        values = list(self.plain)
+        for place, make in self.makers:
+            values[place] = make(given)
+        return values
 
 
 def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
@@ -34,13 +39,20 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
     names = compiled.positiontup or ()
     planned = compiled.construct_params()
     spelled = [compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
-    makers = (_maker(planned[name], spell) for name, spell in zip(names, spelled, strict=True))
-    return Statement(compiled.string, tuple(planned[name] for name in names), tuple(makers))
+    parameters = tuple(planned[name] for name in names)
+    makers = [
+        (place, _maker(value, spell))
+        for place, (value, spell) in enumerate(zip(parameters, spelled, strict=True))
+        if any(True for _ in sources([value]))
+    ]
+    made = {place for place, _ in makers}
+    plain = (
+        None if place in made else value if spell is None else spell(value)
+        for place, (value, spell) in enumerate(zip(parameters, spelled, strict=True))
+    )
+    return Statement(compiled.string, parameters, tuple(plain), tuple(makers))
 
 
 def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
-    if any(True for _ in sources([value])):
-        make = value.make if isinstance(value, Bound) else partial(resolve, value)
-        return make if spell is None else lambda given: spell(make(given))
-    plain = value if spell is None else spell(value)
-    return lambda _: plain
+    make = value.make if isinstance(value, Bound) else partial(resolve, value)
+    return make if spell is None else lambda given: spell(make(given))

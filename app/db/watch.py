@@ -1,6 +1,7 @@
 """A look now and then at what is running, for a server that hangs so badly that it doesn't stop a statement itself."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -22,9 +23,9 @@ class Watch(Generic[T]):
 
     def begin(self, thing: T) -> None:
         """Something starts to run."""
-        loop = asyncio.get_running_loop()
-        self._begun[thing] = loop.time()
+        self._begun[thing] = time.monotonic()
         if self._next is None:
+            loop = asyncio.get_running_loop()
             self._next = loop.call_later(EVERY_SECONDS, self._look, loop)
 
     def done(self, thing: T) -> None:
@@ -38,7 +39,7 @@ class Watch(Generic[T]):
         self._next = None
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        late = loop.time() - self._seconds
+        late = time.monotonic() - self._seconds
         for thing in [thing for thing, begun in self._begun.items() if begun < late]:
             self._over(thing)
         self._next = loop.call_later(EVERY_SECONDS, self._look, loop) if self._begun else None

@@ -67,7 +67,7 @@ class GraphQLDoor:
         caller = self._identity.of(head)
         asked = _from_query(head.query) if method == "GET" else _from_body(await body(), head.content_type)
         directory = Directory(caller, self._services)
-        wire = await schema.planned(directory, *asked)
+        wire = await schema.plans.answer(directory, *asked)
         if wire is not None:
             return wire
         try:

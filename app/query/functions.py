@@ -203,8 +203,8 @@ _PARTS: dict[DatePart, type[_Element]] = {
 _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     #             PostgreSQL                                        SQLite
     Among: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
-    Contains: ("(strpos({0}, {1}) > 0)", "(instr({0}, {1}) > 0)"),
-    StartsWith: ("starts_with({0}, {1})", "(substr({0}, 1, length({1})) = {1})"),
+    Contains: ('(strpos({0} COLLATE "C", {1}) > 0)', "(instr({0}, {1}) > 0)"),
+    StartsWith: ('starts_with({0} COLLATE "C", {1})', "(substr({0}, 1, length({1})) = {1})"),
     EndsWith: (
         "(right({0}, length({1})) = {1})",
         "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})",

@@ -55,7 +55,7 @@ from app.query.scoped import (
 from app.query.shape import is_finished
 
 Expression = ColumnElement[Any]
-Telling = Callable[[ScopedRead, Sequence[Expression]], Expression]
+Telling = Callable[[ScopedRead | ScopedAggregation, Sequence[Expression]], Expression]
 """How the cells of a row become its JSON."""
 
 
@@ -64,17 +64,15 @@ def render(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
 
     They are the objects of the answer where the database can tell them (`is_finished`), else positional arrays.
     """
-    row = read.collection.table.alias()
-    if isinstance(read, ScopedAggregation):
-        return cast(_groups(read, row), Text)
-    return cast(_rows(read, row, _object if is_finished(read) else _array), Text)
+    row, tell = read.collection.table.alias(), _object if is_finished(read) else _array
+    return cast(_rows(read, row, tell) if isinstance(read, ScopedRead) else _groups(read, row, tell), Text)
 
 
-def _array(read: ScopedRead, cells: Sequence[Expression]) -> Expression:
+def _array(_: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
     return sql.array(cells)
 
 
-def _object(read: ScopedRead, cells: Sequence[Expression]) -> Expression:
+def _object(read: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
     return _members(read.places, [_as_json(cell, told) for cell, told in zip(read.cells, cells, strict=True)])
 
 
@@ -92,7 +90,7 @@ def _member(place: Place, cells: Sequence[Expression]) -> Expression:
 
 def _as_json(cell: Cell, column: Expression) -> Expression:
     match cell:
-        case Value(Operand(field, function=None)) if field.kind == "boolean":
+        case Value(Operand(field, function=None)) | GroupedBy(Operand(field, function=None)) if field.kind == "boolean":
             return JsonBoolean(column)
         case _:
             return column
@@ -158,7 +156,7 @@ class _Page:
         return name
 
 
-def _groups(read: ScopedAggregation, row: FromClause) -> Expression:
+def _groups(read: ScopedAggregation, row: FromClause, tell: Telling) -> Expression:
     """Values as the caller sees them, grouped and measured, then sorted: a level for each of the three."""
     cells = read.cells
     operands = dict.fromkeys(cell.operand for cell in cells if cell.operand is not None)
@@ -174,7 +172,7 @@ def _groups(read: ScopedAggregation, row: FromClause) -> Expression:
     order = [_group_order(key, grouped) for key in read.order]
     rows = _window(select(groups).order_by(*order), read).subquery()
     told = [_told(cell, column) for cell, column in zip(cells, rows.c, strict=False)]
-    return select(JsonRows(sql.array(told))).select_from(rows).scalar_subquery()
+    return select(JsonRows(tell(read, told))).select_from(rows).scalar_subquery()
 
 
 def _comparable(operand: Operand | Count, row: FromClause) -> Expression:

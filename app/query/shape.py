@@ -17,9 +17,9 @@ Format = Callable[[Any], Any]
 
 def is_finished(read: ScopedRead | ScopedAggregation) -> bool:
     """Whether the database's own JSON is the answer: objects under their keys, with nothing left to be reformatted."""
-    if isinstance(read, ScopedAggregation) or not _is_plain(read.places):
-        return False
-    return all(is_finished(cell.read) if isinstance(cell, One | Many) else _is_told(cell) for cell in read.cells)
+    return _is_plain(read.places) and all(
+        is_finished(cell.read) if isinstance(cell, One | Many) else _is_told(cell) for cell in read.cells
+    )
 
 
 def _is_plain(places: Sequence[Place]) -> bool:

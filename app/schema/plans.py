@@ -5,9 +5,8 @@ all of that is left to the ordinary execution, which says why.
 """
 
 import asyncio
-import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,15 @@ import orjson
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
 from graphql.execution.values import VariableValues, get_argument_values
 
-from app.core.binding import Source, slot
+from app.core.binding import Given, Source
 from app.core.errors import RollcallError, ServiceUnavailable
 from app.core.kept import Kept
 from app.policy.load import kind_of
 from app.policy.rules import Access
+from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, ask, in_form, make_plan
+from app.schema.forms import VALUE, Form, form_of, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, compile_operation, read_document, take_variables
@@ -33,9 +34,6 @@ TEXTS, FORMS, PLANS = 500, 1_000, 1_000
 LONGEST = 20_000
 """Characters of a text that is kept; longer ones go the ordinary way."""
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_KEY_LENGTH = 36
-
 
 @dataclass(slots=True)
 class Root:
@@ -43,12 +41,13 @@ class Root:
 
     key: str
     question: Question
-    plan: Plan | None
+    plan: int | None
 
-    @property
-    def known(self) -> str:
-        """What answers it without a statement, as JSON."""
-        return orjson.dumps(self.question.known).decode()
+    def text(self, found: Sequence[str]) -> str:
+        """Its answer as JSON, of what the plans found; raises Forbidden where that is none."""
+        if self.plan is None:
+            return orjson.dumps(self.question.known).decode()
+        return self.question.answer.of_text(found[self.plan])
 
 
 @dataclass(slots=True)
@@ -58,16 +57,25 @@ class Planned:
     roots: list[Root]
     plans: list[Plan]
 
+    async def answer(self, access: Access, given: Given, services: Services) -> bytes | None:
+        """The whole answer as JSON, or None where it isn't to be had by these plans.
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Form:
-    """Requests that differ in nothing but values; those of `decisive` sources have plans of their own."""
-
-    decisive: frozenset[Source] = frozenset()
-
-    def values(self, given: Mapping[Source, Any]) -> Hashable:
-        """What tells apart the plans of this form."""
-        return tuple(_hashable(given[source]) for source in sorted(self.decisive))
+        Raises ServiceUnavailable as the reader does.
+        """
+        try:
+            if len(self.plans) == 1:
+                found = [await ask(self.plans[0], access, given, services)]
+            else:
+                found = await asyncio.gather(*(ask(plan, access, given, services) for plan in self.plans))
+            told = [text for text in found if text is not None]
+            if len(told) < len(found):
+                return None
+            members = [f'"{root.key}":{root.text(told)}' for root in self.roots]
+        except ServiceUnavailable:
+            raise
+        except (RollcallError, ValueError):
+            return None
+        return f'{{"data":{{{",".join(members)}}}}}'.encode()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,23 +108,27 @@ class Plans:
 
         Raises ServiceUnavailable as the repositories do.
         """
+        if not directory.services.planned:
+            return None
         access = directory.services.book.known(directory.caller)
         if access is None or directory.caller.system or len(text) > LONGEST:
             return None
         try:
-            return await self._answer(directory, access, text, variables, name)
+            found = self._find(directory, access, text, variables, name)
+            return found and await found[0].answer(access, found[1], directory.services)
         except RecursionError:
             return None
 
-    async def _answer(
+    def _find(
         self, directory: Directory, access: Access, text: str, variables: dict[str, Any] | None, name: str | None
-    ) -> bytes | None:
+    ) -> tuple[Planned, dict[Source, Any]] | None:
+        """The plan of a request, and what is given to it."""
         prepared, literals = self._prepared(text, name, directory)
         if prepared is None:
             return None
         values = {**variables, **literals} if variables else literals
         given = {**access.own, "now": directory.services.clock()}
-        shape = tuple(_take(prepared, name_, value, given) for name_, value in values.items())
+        shape = tuple([form_of(key, value, given, once=key in prepared.once) for key, value in values.items()])
         key = (prepared, shape, access.form, kind_of(directory.caller), access.user is None)
         form = self._forms.get(key, None) or self._forms.keep(key, Form())
         planned = self._plans.get((form, form.values(given)), UNKNOWN)
@@ -126,7 +138,7 @@ class Plans:
             if decisive != form.decisive:
                 form = self._forms.keep(key, Form(decisive))
             self._plans.keep((form, form.values(given)), planned)
-        return None if planned is None else await _ask(planned, directory, access, given)
+        return None if planned is None else (planned, given)
 
     def _prepared(self, text: str, name: str | None, directory: Directory) -> tuple[Prepared | None, dict[str, Any]]:
         lifted = self._lifted.get(text, None) or self._lifted.keep(text, lift(text))
@@ -151,7 +163,7 @@ class Plans:
     ) -> Planned | None:
         """The query planned for this request and those like it; None where it can't be."""
         operation = prepared.operation
-        slots = {name: _slotted(value, name, given) for name, value in values.items()}
+        slots = {name: slotted(value, name, given) for name, value in values.items()}
         variables = take_variables(self._schema, operation, slots)
         seen = overlay(self._schema, shown_to(access), introspection=directory.services.limits.introspection)
         refused = operation.errors or variables.errors or operation.introspects
@@ -170,7 +182,7 @@ class Plans:
         }
         selection = Selection(self._schema, fragments, variables, directory.services.limits)
         query: Any = self._schema.query_type
-        roots, plans = [], dict[Any, Plan]()
+        roots, plans, places = list[Root](), list[Plan](), dict[Any, int]()
         for key, nodes in selection.collect([operation.definition]).items():
             definition = query.fields.get(nodes[0].name.value)
             found: Callable[[Asking], Question] | None = _asked(definition)
@@ -178,18 +190,11 @@ class Plans:
                 return None
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, variables))
             question = found(Asking(access, selection, nodes, arguments))
-            plan = None
-            if question.asked is not None:
-                plan = plans.get(question.asked) or make_plan(
-                    question.asked, directory.caller, access, directory.services
-                )
-                plans[question.asked] = plan
-            roots.append(Root(key, question, plan))
-        return Planned(roots, list(plans.values()))
-
-
-VALUE = "$"
-"""Begins the source of a value that a client gave."""
+            if question.asked is not None and question.asked not in places:
+                places[question.asked] = len(plans)
+                plans.append(make_plan(question.asked, directory.caller, access, directory.services))
+            roots.append(Root(key, question, places.get(question.asked)))
+        return Planned(roots, plans)
 
 
 def _decisive(planned: Planned | None, given: Mapping[Source, Any]) -> frozenset[Source]:
@@ -198,26 +203,6 @@ def _decisive(planned: Planned | None, given: Mapping[Source, Any]) -> frozenset
     drawn = frozenset[Source]().union(*(plan.bound for plan in plans))
     free = {source for source in given if source.startswith(VALUE)} - drawn
     return frozenset(free).union(*(plan.fixed for plan in plans))
-
-
-async def _ask(planned: Planned, directory: Directory, access: Access, given: Mapping[Source, Any]) -> bytes | None:
-    try:
-        if len(planned.plans) == 1:
-            answers = [await ask(planned.plans[0], access, given, directory.services)]
-        else:
-            answers = await asyncio.gather(*(ask(plan, access, given, directory.services) for plan in planned.plans))
-        if None in answers:
-            return None
-        found = {id(plan): text for plan, text in zip(planned.plans, answers, strict=True) if text is not None}
-        members = (
-            f'"{root.key}":{root.question.answer.of_text(found[id(root.plan)]) if root.plan else root.known}'
-            for root in planned.roots
-        )
-        return f'{{"data":{{{",".join(members)}}}}}'.encode()
-    except ServiceUnavailable:
-        raise
-    except (RollcallError, ValueError):
-        return None
 
 
 def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None, tokens: int) -> Prepared | None:
@@ -254,56 +239,3 @@ def _asked(definition: Any) -> Callable[[Asking], Question] | None:
     made = definition and definition.extensions.get("strawberry-definition")
     found: Callable[[Asking], Question] | None = made and made.metadata.get("ask")
     return found
-
-
-def _take(prepared: Prepared, name: str, value: Any, given: dict[Source, Any]) -> Hashable:
-    """The form of a variable's value; what in it may differ goes into `given`."""
-    if name not in prepared.once:
-        return (name, "=", repr(value))
-    return (name, _form(value, f"{VALUE}{name}", given))
-
-
-def _form(value: Any, source: Source, given: dict[Source, Any]) -> Hashable:
-    kind = type(value)
-    if kind is dict:
-        return tuple((key, _form(inner, f"{source}.{key}", given)) for key, inner in value.items())
-    if kind is list:
-        forms = {_scalar(item) for item in value}
-        if len(forms) == 1 and (one := forms.pop()):
-            given[source] = value
-            return f"[{one}]"
-        return ("[]", *(_form(item, f"{source}.{at}", given) for at, item in enumerate(value)))
-    if scalar := _scalar(value):
-        given[source] = value
-        return scalar
-    return ("=", repr(value))
-
-
-def _scalar(value: Any) -> str | None:
-    """The kind of a value that another of its kind may stand in for; None where the value itself matters."""
-    if type(value) is int:
-        return "number" if 0 <= value < 2**31 else None
-    if type(value) is not str or not value or value[0] == "$" or "," in value:
-        return None
-    if len(value) != _KEY_LENGTH:
-        return "text"
-    return "key" if _UUID.fullmatch(value) else None
-
-
-def _slotted(value: Any, name: str, given: Mapping[Source, Any]) -> Any:
-    """The value with a Slot wherever `given` holds a part of it."""
-
-    def walk(value: Any, source: Source) -> Any:
-        if source in given:
-            return slot(value, source)
-        if isinstance(value, dict):
-            return {key: walk(inner, f"{source}.{key}") for key, inner in value.items()}
-        if isinstance(value, list):
-            return [walk(item, f"{source}.{at}") for at, item in enumerate(value)]
-        return value
-
-    return walk(value, f"{VALUE}{name}")
-
-
-def _hashable(value: Any) -> Hashable:
-    return tuple(value) if isinstance(value, list) else value

@@ -170,9 +170,7 @@ class RollcallSchema(strawberry.Schema):
         self, directory: Directory, query: str | None, variables: dict[str, Any] | None, name: str | None
     ) -> bytes | None:
         """The whole answer to a query as JSON, from its plan; None where it takes the ordinary execution."""
-        if not query or not directory.services.planned:
-            return None
-        return await self.plans.answer(directory, query, variables, name)
+        return await self.plans.answer(directory, query, variables, name) if query else None
 
     async def execute_ordinarily(
         self,

@@ -1,0 +1,78 @@
+"""The forms of requests: what stays of one when every value that another may stand in for is taken out of it."""
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.binding import Source, slot
+
+VALUE = "$"
+"""Begins the source of a value that a client gave."""
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_KEY_LENGTH = 36
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """Requests that differ in nothing but values; those of `decisive` sources have plans of their own."""
+
+    decisive: frozenset[Source] = frozenset()
+
+    def values(self, given: Mapping[Source, Any]) -> Hashable:
+        """What tells apart the plans of this form."""
+        return tuple(_hashable(given[source]) for source in sorted(self.decisive))
+
+
+def form_of(name: str, value: Any, given: dict[Source, Any], *, once: bool) -> Hashable:
+    """The form of a variable's value; what in it may differ goes into `given`, if it stands `once` in the query."""
+    if not once:
+        return (name, "=", repr(value))
+    return (name, _form(value, f"{VALUE}{name}", given))
+
+
+def _form(value: Any, source: Source, given: dict[Source, Any]) -> Hashable:
+    kind = type(value)
+    if kind is dict:
+        return tuple((key, _form(inner, f"{source}.{key}", given)) for key, inner in value.items())
+    if kind is list:
+        forms = {_scalar(item) for item in value}
+        if len(forms) == 1 and (one := forms.pop()):
+            given[source] = value
+            return f"[{one}]"
+        return ("[]", *(_form(item, f"{source}.{at}", given) for at, item in enumerate(value)))
+    if scalar := _scalar(value):
+        given[source] = value
+        return scalar
+    return ("=", repr(value))
+
+
+def _scalar(value: Any) -> str | None:
+    """The kind of a value that another of its kind may stand in for; None where the value itself matters."""
+    if type(value) is int:
+        return "number" if 0 <= value < 2**31 else None
+    if type(value) is not str or not value or value[0] == "$" or "," in value:
+        return None
+    if len(value) != _KEY_LENGTH:
+        return "text"
+    return "key" if _UUID.fullmatch(value) else None
+
+
+def slotted(value: Any, name: str, given: Mapping[Source, Any]) -> Any:
+    """A variable's value with a Slot wherever `given` holds a part of it."""
+
+    def walk(value: Any, source: Source) -> Any:
+        if source in given:
+            return slot(value, source)
+        if isinstance(value, dict):
+            return {key: walk(inner, f"{source}.{key}") for key, inner in value.items()}
+        if isinstance(value, list):
+            return [walk(item, f"{source}.{at}") for at, item in enumerate(value)]
+        return value
+
+    return walk(value, f"{VALUE}{name}")
+
+
+def _hashable(value: Any) -> Hashable:
+    return tuple(value) if isinstance(value, list) else value
