@@ -17,6 +17,7 @@ DatePart = Literal["year", "month", "week", "day", "weekday", "hour", "minute", 
 CHUNK = 90
 """Arguments of one function; SQLite takes no more than 127, PostgreSQL no more than 100."""
 MEMBERS = CHUNK // 2
+_MEANING, _ESCAPED = re.compile(r"([\\%_])"), r"\\\1"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 """Arguments in one JSON array constructor: PostgreSQL takes 100, SQLite 127."""
 
@@ -41,6 +42,25 @@ class Listed(TypeDecorator[Sequence[Any]]):
         return orjson.dumps([spell(item) if spell else item for item in value]).decode()
 
 
+class Part(TypeDecorator[str]):
+    """A part that texts are looked through for: a pattern of LIKE on PostgreSQL, which finds it soonest.
+
+    Anything may stand `before` and `after` it. SQLite's LIKE doesn't tell capitals from small letters: there it stays.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, *, before: bool, after: bool) -> None:
+        self.before, self.after = before, after
+        super().__init__()
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None or dialect.name != "postgresql":
+            return value
+        return f"{'%' * self.before}{_MEANING.sub(_ESCAPED, value)}{'%' * self.after}"
+
+
 class _Element(FunctionElement[Any]):
     """One function with a spelling of its own on each database."""
 
@@ -57,7 +77,7 @@ class Among(_Element):
 
 
 class Contains(_Element):
-    """`text, part` -> whether the text contains the part, letter for letter."""
+    """`text, part` -> whether the text contains the part, letter for letter; the part is bound as a Part."""
 
     type = Boolean()
     name = "contains"
@@ -203,10 +223,10 @@ _PARTS: dict[DatePart, type[_Element]] = {
 _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     #             PostgreSQL                                        SQLite
     Among: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
-    Contains: ('(strpos({0} COLLATE "C", {1}) > 0)', "(instr({0}, {1}) > 0)"),
-    StartsWith: ('starts_with({0} COLLATE "C", {1})', "(substr({0}, 1, length({1})) = {1})"),
+    Contains: ("({0} LIKE {1})", "(instr({0}, {1}) > 0)"),
+    StartsWith: ("({0} LIKE {1})", "(substr({0}, 1, length({1})) = {1})"),
     EndsWith: (
-        "(right({0}, length({1})) = {1})",
+        "({0} LIKE {1})",
         "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})",
     ),
     JsonCount: (

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, not_, or_
+from sqlalchemy import ColumnElement, and_, not_, or_, type_coerce
 
 from app.core.binding import Bound, SlotList, SlotNumber, SlotText, bind
 from app.core.values import canonical_key, parse_date
@@ -46,8 +46,14 @@ def _filled(column: Expression, _: Any) -> ColumnElement[bool]:
     return and_(column.is_not(None), column != "")
 
 
-def _folded(spelling: Callable[[Expression, Expression], Expression]) -> Spelling:
-    return lambda column, value: spelling(sql.fold(column), sql.fold(value))
+def _part(found: type[sql.Contains | sql.StartsWith | sql.EndsWith], *, folded: bool = False) -> Spelling:
+    part = sql.Part(before=found is not sql.StartsWith, after=found is not sql.EndsWith)
+
+    def spell(column: Expression, value: Expression) -> ColumnElement[bool]:
+        looked_for: Expression = type_coerce(value, part)
+        return found(sql.fold(column), sql.fold(looked_for)) if folded else found(column, looked_for)
+
+    return spell
 
 
 def _text(spelling: Spelling, *, negated: bool = False) -> Operator:
@@ -81,17 +87,17 @@ OPERATORS: dict[str, Operator] = {
     "_nnull": Operator("flag", ANY, lambda column, _: column.is_not(None)),
     "_empty": Operator("flag", TEXT | {"hash"}, _empty, nothing=True),
     "_nempty": Operator("flag", TEXT | {"hash"}, _filled),
-    "_contains": _text(sql.Contains),
-    "_ncontains": _text(sql.Contains, negated=True),
-    "_icontains": _text(_folded(sql.Contains)),
-    "_starts_with": _text(sql.StartsWith),
-    "_nstarts_with": _text(sql.StartsWith, negated=True),
-    "_istarts_with": _text(_folded(sql.StartsWith)),
-    "_nistarts_with": _text(_folded(sql.StartsWith), negated=True),
-    "_ends_with": _text(sql.EndsWith),
-    "_nends_with": _text(sql.EndsWith, negated=True),
-    "_iends_with": _text(_folded(sql.EndsWith)),
-    "_niends_with": _text(_folded(sql.EndsWith), negated=True),
+    "_contains": _text(_part(sql.Contains)),
+    "_ncontains": _text(_part(sql.Contains), negated=True),
+    "_icontains": _text(_part(sql.Contains, folded=True)),
+    "_starts_with": _text(_part(sql.StartsWith)),
+    "_nstarts_with": _text(_part(sql.StartsWith), negated=True),
+    "_istarts_with": _text(_part(sql.StartsWith, folded=True)),
+    "_nistarts_with": _text(_part(sql.StartsWith, folded=True), negated=True),
+    "_ends_with": _text(_part(sql.EndsWith)),
+    "_nends_with": _text(_part(sql.EndsWith), negated=True),
+    "_iends_with": _text(_part(sql.EndsWith, folded=True)),
+    "_niends_with": _text(_part(sql.EndsWith, folded=True), negated=True),
 }
 OPPOSITE = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
 
