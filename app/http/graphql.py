@@ -172,8 +172,8 @@ def _read(given: Mapping[str, Any]) -> Asked:
     query, variables, operation = given.get("query"), given.get("variables"), given.get("operationName")
     if not isinstance(query, str) or not query:
         raise InvalidPayload("Must provide query string")
-    for name in OBJECTS:
-        if given.get(name) is not None and not isinstance(given[name], dict):
+    for name, value in (("variables", variables), ("extensions", given.get("extensions"))):
+        if value is not None and not isinstance(value, dict):
             raise InvalidPayload(f'"{name}" has to be a JSON object')
     if operation is not None and not isinstance(operation, str):
         raise InvalidPayload('"operationName" has to be a text')

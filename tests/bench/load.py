@@ -63,10 +63,10 @@ class Measured:
     memory: float
 
 
-def post(path: str, body: bytes, token: str | None = None) -> bytes:
-    """A POST of JSON as a client sends it."""
-    credentials = f"Authorization: Bearer {token}\r\n" if token else ""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{credentials}"
+def post(path: str, body: bytes, token: str, more: str = "") -> bytes:
+    """A POST of JSON as a client sends it, with `more` headers."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: Bearer {token}\r\n{more}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 

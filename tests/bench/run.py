@@ -44,12 +44,15 @@ def requests(name: str, question: Question) -> dict[str, Request]:
     """How each server is asked the question."""
     path, who = f"/{quote(name)}", token(question.who)
 
+    def body(number: int) -> bytes:
+        return orjson.dumps({"query": question.text(number), "variables": question.variables(number)})
+
     def bare(number: int) -> bytes:
-        return post(path, orjson.dumps(question.arguments(number)))
+        values = orjson.dumps(question.arguments(number)).decode()
+        return post(path, body(number), who, f"X-Values: {values}\r\n")
 
     def ours(number: int) -> bytes:
-        body = {"query": question.text(number), "variables": question.variables(number)}
-        return post("/graphql/system", orjson.dumps(body), who)
+        return post("/graphql/system", body(number), who)
 
     return {ROWS: bare, JSON: bare, OURS: ours}
 
