@@ -13,6 +13,9 @@ Source = str
 Given = Mapping[Source, Any]
 """The values of one request, by where they come from."""
 
+CLAIMED = frozenset({"user", "session", "token", "me", "role"})
+"""Sources of what a verified claim or the database itself told: a statement takes it as it is."""
+
 
 class Slot:
     """A value that another request may give another of; `source` says where from."""

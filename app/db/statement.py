@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ClauseElement, Dialect
 
-from app.core.binding import Bound, Given, resolve, sources
+from app.core.binding import CLAIMED, Bound, Given, resolve, sources
 
 Maker = Callable[[Given], Any]
 
@@ -54,5 +55,7 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
 
 
 def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
+    if isinstance(value, Bound) and not value.many and CLAIMED.issuperset(value.sources):
+        return itemgetter(*value.sources)
     make = value.make if isinstance(value, Bound) else partial(resolve, value)
     return make if spell is None else lambda given: spell(make(given))

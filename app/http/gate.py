@@ -12,13 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.errors import InvalidPayload, RollcallError
 from app.core.logs import REQUEST_ID
 from app.http.head import Head
-from app.http.reply import Header, Reply, reply_to, wrong_method
+from app.http.reply import VARIES, Header, Reply, reply_to, wrong_method
 
 Body = Callable[[], Awaitable[bytes]]
 Door = Callable[[Scope, Head, Body], Awaitable[Reply]]
 """Answers a request, whose body it may ask for."""
 
-VARIES = b"Authorization, Cookie"
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 PERSONAL, PLAIN = (b"cache-control", b"no-store"), (b"cache-control", b"no-cache")
 
@@ -101,7 +100,9 @@ class Passage:
         headers = [
             (b"content-type", reply.media),
             (b"content-length", b"%d" % len(reply.body)),
-            *self._dressed(reply.more),
+            *reply.more,
+            reply.vary,
+            *self._safe(),
         ]
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": reply.body})
@@ -138,12 +139,14 @@ class Passage:
     def _dressed(self, given: Sequence[Header]) -> list[Header]:
         varies = [value for name, value in given if name == b"vary"]
         return [
-            *(given if not varies else [header for header in given if header[0] != b"vary"]),
-            (b"vary", b", ".join((*varies, VARIES)) if varies else VARIES),
-            PERSONAL if self.head.personal else PLAIN,
-            NOSNIFF,
-            (b"x-request-id", self.head.id.encode()),
+            *(header for header in given if header[0] != b"vary"),
+            (b"vary", b", ".join((*varies, VARIES))),
+            *self._safe(),
         ]
+
+    def _safe(self) -> tuple[Header, Header, Header]:
+        caching = PERSONAL if self.head.personal else PLAIN
+        return (caching, NOSNIFF, (b"x-request-id", self.head.id.encode()))
 
     def _refusal(self) -> InvalidPayload:
         return InvalidPayload(f"The request's body is larger than the {self._most} bytes allowed")

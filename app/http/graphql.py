@@ -24,14 +24,14 @@ from app.core.errors import (
 from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
-from app.http.reply import JSON, Reply, reply_to
+from app.http.reply import JSON, VARIES, Reply, reply_to
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.schema.schema import schema
 
 GRAPHQL = "application/graphql-response+json"
 GRAPHQL_TYPE = f"{GRAPHQL}; charset=utf-8".encode()
-VARIES = ((b"vary", b"Accept"),)
+VARY = (b"vary", b"Accept, " + VARIES)
 ALLOWED = {"GET": (OperationType.QUERY,), "POST": tuple(OperationType)}
 """The methods that are answered, and which operations with each."""
 OBJECTS = ("variables", "extensions")
@@ -54,12 +54,11 @@ class GraphQLDoor:
         self._services, self._identity = services, identity
 
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
-        media = GRAPHQL_TYPE if _prefers_graphql(head.accept) else JSON
+        media = GRAPHQL_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
         try:
-            return Reply(await self._answer(scope["method"], head, body), 200, media, VARIES)
+            return Reply(await self._answer(scope["method"], head, body), media=media, vary=VARY)
         except RollcallError as error:
-            told = reply_to(error, media)
-            return told._replace(more=(*told.more, *VARIES))
+            return reply_to(error, media)._replace(vary=VARY)
 
     async def _answer(self, method: str, head: Head, body: Body) -> bytes:
         if method not in ALLOWED:

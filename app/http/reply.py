@@ -10,6 +10,8 @@ from app.core.errors import MethodNotAllowed, RollcallError, ServiceUnavailable
 
 JSON = b"application/json; charset=utf-8"
 RETRY_AFTER = b"1"
+VARIES = b"Authorization, Cookie"
+VARY = (b"vary", VARIES)
 
 Header = tuple[bytes, bytes]
 
@@ -21,6 +23,7 @@ class Reply(NamedTuple):
     status: int = 200
     media: bytes = JSON
     more: Sequence[Header] = ()
+    vary: Header = VARY
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:

@@ -145,7 +145,7 @@ class AccessBook:
         """The same access, with the form it shares with others, and what is its own."""
         rules = tuple((place, *map(id, rules)) for place, rules in sorted(access.rules.items()))
         told = (access.admin, access.user is None, access.standing.role is None, not access.roles, not access.policies)
-        key = (*told, rules)
+        key = (*told, kind_of(caller), rules)
         form = self._forms.get(key, None) or self._forms.keep(key, Form(access.rules))
         own = {"role": access.standing.role, "roles": list(access.roles), "policies": list(access.policies)}
         return replace(access, form=form, own={**claims(caller), "me": access.user, **own})

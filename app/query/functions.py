@@ -224,7 +224,7 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     #             PostgreSQL                                        SQLite
     Among: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
     Contains: ("({0} LIKE {1})", "(instr({0}, {1}) > 0)"),
-    StartsWith: ("({0} LIKE {1})", "(substr({0}, 1, length({1})) = {1})"),
+    StartsWith: ('({0} COLLATE "C" LIKE {1})', "(substr({0}, 1, length({1})) = {1})"),
     EndsWith: (
         "({0} LIKE {1})",
         "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})",

@@ -8,9 +8,9 @@ import orjson
 
 from app.core.binding import Given, Slot, Source, slot, sources
 from app.core.caller import Caller
-from app.policy.load import NOW, anybody_like, beside, standing
+from app.policy.load import NOW, anybody_like, beside
 from app.policy.resolver import PolicyResolver
-from app.policy.rules import Access
+from app.policy.rules import Access, Standing
 from app.query.aggregate import Aggregation
 from app.query.limits import check_size
 from app.query.read import Read
@@ -62,7 +62,7 @@ async def ask(plan: Plan, access: Access, given: Given, services: Services) -> s
     Raises ValueError for a value that doesn't fit, and what the reader does.
     """
     row = await services.reader.run(plan.statement, given)
-    if standing(row) != access.standing:
+    if row[: len(Standing._fields)] != access.standing:
         return None
     text: str = row[-1]
     return text if plan.shape is None else orjson.dumps(plan.shape(text)).decode()

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from app.core.binding import Source, slot
@@ -12,17 +11,6 @@ VALUE = "$"
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEY_LENGTH = 36
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Form:
-    """Requests that differ in nothing but values; those of `decisive` sources have plans of their own."""
-
-    decisive: frozenset[Source] = frozenset()
-
-    def values(self, given: Mapping[Source, Any]) -> Hashable:
-        """What tells apart the plans of this form."""
-        return tuple(_hashable(given[source]) for source in sorted(self.decisive))
 
 
 def form_of(name: str, value: Any, given: dict[Source, Any], *, once: bool) -> Hashable:

@@ -1,8 +1,9 @@
 """Literals lifted out of a query's text, so that texts which differ only in them are one."""
 
 import re
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from graphql import (
@@ -28,8 +29,7 @@ PREFIX = "_literal_"
 TEXT_GAP, NUMBER_GAP = "\x01s", "\x01i"
 """What is left where a literal was: no query's text has such a character, but in a string."""
 
-_LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|(?<![\w.$@-])\d{1,9}(?![\w.])')
-_PLAIN = re.compile(r'[^"\\\n,$][^"\\\n,]*')
+_NUMBER = re.compile(r"(?<![\w.$@-])(\d{1,9})(?![\w.])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +44,49 @@ def lift(text: str) -> Lifted:
     """Takes the strings and whole numbers out of a query's text.
 
     What stands in it twice stays, for the two may mean different things; so do texts with commas, which may be lists,
-    and whatever begins with `$`, which may be a variable of a filter.
+    and whatever begins with `$`, which may be a variable of a filter. Where strings can't be told from the rest at a
+    glance, everything stays.
     """
-    if any(mark in text for mark in ("#", '"""', PREFIX, TEXT_GAP[0])):
+    pieces = text.split('"')
+    if len(pieces) % 2 == 0 or "\\" in text or "#" in text or '"""' in text or PREFIX in text or TEXT_GAP[0] in text:
         return Lifted(text, {})
-    found = Counter(_LITERAL.findall(text))
+    between, literals = _cut(pieces)
+    all_once = len(set(literals)) == len(literals)
     values: dict[str, Any] = {}
+    left = [between[0]]
+    for literal, after in zip(literals, between[1:], strict=True):
+        is_text = literal[0] == '"'
+        if (all_once or literals.count(literal) == 1) and (not is_text or _is_plain(literal)):
+            values[f"{PREFIX}{len(values)}"] = literal[1:-1] if is_text else int(literal)
+            left.append(TEXT_GAP if is_text else NUMBER_GAP)
+        else:
+            left.append(literal)
+        left.append(after)
+    return Lifted("".join(left), values)
 
-    def take(match: re.Match[str]) -> str:
-        literal = match[0]
-        if found[literal] > 1 or (literal[0] == '"' and not _PLAIN.fullmatch(literal[1:-1])):
-            return literal
-        values[f"{PREFIX}{len(values)}"] = literal[1:-1] if literal[0] == '"' else int(literal)
-        return TEXT_GAP if literal[0] == '"' else NUMBER_GAP
 
-    return Lifted(_LITERAL.sub(take, text), values)
+def _cut(pieces: Iterable[str]) -> tuple[list[str], list[str]]:
+    """What stands between literals, and the literals; of the `pieces` every second one is a string."""
+    between: list[str] = []
+    literals: list[str] = []
+    for place, piece in enumerate(pieces):
+        if place % 2:
+            literals.append(f'"{piece}"')
+        else:
+            parts = _numbers(piece)
+            between += parts[::2]
+            literals += parts[1::2]
+    return between, literals
+
+
+@lru_cache(maxsize=2_000)
+def _numbers(piece: str) -> list[str]:
+    """A piece of a text cut at its numbers: every second part is one."""
+    return _NUMBER.split(piece)
+
+
+def _is_plain(literal: str) -> bool:
+    return len(literal) > len('""') and literal[1] != "$" and "," not in literal and "\n" not in literal
 
 
 def lift_document(schema: GraphQLSchema, document: DocumentNode, lifted: Lifted) -> DocumentNode | None:

@@ -6,7 +6,7 @@ all of that is left to the ordinary execution, which says why.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +17,19 @@ from graphql.execution.values import VariableValues, get_argument_values
 from app.core.binding import Given, Source
 from app.core.errors import RollcallError, ServiceUnavailable
 from app.core.kept import Kept
-from app.policy.load import kind_of
 from app.policy.rules import Access
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, ask, in_form, make_plan
-from app.schema.forms import VALUE, Form, form_of, slotted
+from app.schema.forms import VALUE, form_of, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, compile_operation, read_document, take_variables
 from app.schema.overlay import overlay, shown_to
 from app.schema.selection import Selection
 
-TEXTS, FORMS, PLANS = 500, 1_000, 1_000
-"""Texts, forms of requests and plans that are kept at once."""
+TEXTS, PLANS = 500, 1_000
+"""Texts and plans that are kept at once; of forms of requests as many as of plans."""
 LONGEST = 20_000
 """Characters of a text that is kept; longer ones go the ordinary way."""
 
@@ -87,6 +86,22 @@ class Prepared:
     """Variables that stand in one place only, where another value means the same."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """Requests that differ in nothing but values: one plan for all of them, or none where they can't be planned.
+
+    Where some values are `decisive`, each of those has a plan of its own.
+    """
+
+    plan: Planned | None = None
+    decisive: frozenset[Source] = frozenset()
+
+    def values(self, given: Given) -> Hashable:
+        """What tells apart the plans of this form."""
+        values = (given[source] for source in sorted(self.decisive))
+        return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+
 UNKNOWN = Planned([], [])
 """Stands where nothing was planned yet."""
 
@@ -94,12 +109,12 @@ UNKNOWN = Planned([], [])
 class Plans:
     """The plans of one schema, for the directories of one set of services."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, *, texts: int = TEXTS, plans: int = PLANS) -> None:
         self._schema = schema
-        self._texts: Kept[Hashable, Prepared] = Kept(TEXTS)
-        self._lifted: Kept[str, Lifted] = Kept(TEXTS)
-        self._forms: Kept[Hashable, Form] = Kept(FORMS)
-        self._plans: Kept[Hashable, Planned | None] = Kept(PLANS)
+        self._seen: Kept[Hashable, tuple[Prepared, dict[str, Any]]] = Kept(texts)
+        self._texts: Kept[Hashable, Prepared] = Kept(texts)
+        self._forms: Kept[Hashable, Form] = Kept(plans)
+        self._plans: Kept[Hashable, Planned | None] = Kept(plans)
 
     async def answer(
         self, directory: Directory, text: str, variables: dict[str, Any] | None, name: str | None
@@ -123,35 +138,42 @@ class Plans:
         self, directory: Directory, access: Access, text: str, variables: dict[str, Any] | None, name: str | None
     ) -> tuple[Planned, dict[Source, Any]] | None:
         """The plan of a request, and what is given to it."""
-        prepared, literals = self._prepared(text, name, directory)
-        if prepared is None:
+        key = (text, name, directory.services.limits.tokens)
+        seen = self._seen.get(key, None) or self._prepared(*key)
+        if seen is None:
             return None
+        prepared, literals = seen
+        given: dict[Source, Any] = {**access.own, "now": directory.services.clock()}
         values = {**variables, **literals} if variables else literals
-        given = {**access.own, "now": directory.services.clock()}
         shape = tuple([form_of(key, value, given, once=key in prepared.once) for key, value in values.items()])
-        key = (prepared, shape, access.form, kind_of(directory.caller), access.user is None)
-        form = self._forms.get(key, None) or self._forms.keep(key, Form())
-        planned = self._plans.get((form, form.values(given)), UNKNOWN)
+        alike = (prepared, shape, access.form)
+        form = self._forms.get(alike, None)
+        planned = form.plan if form and not form.decisive else self._decided(form, given)
         if planned is UNKNOWN:
             planned = self._plan(prepared, values, given, directory, access)
-            decisive = form.decisive | _decisive(planned, given)
-            if decisive != form.decisive:
-                form = self._forms.keep(key, Form(decisive))
-            self._plans.keep((form, form.values(given)), planned)
+            self._keep(alike, form, planned, given)
         return None if planned is None else (planned, given)
 
-    def _prepared(self, text: str, name: str | None, directory: Directory) -> tuple[Prepared | None, dict[str, Any]]:
-        lifted = self._lifted.get(text, None) or self._lifted.keep(text, lift(text))
-        tokens = directory.services.limits.tokens
+    def _decided(self, form: Form | None, given: Given) -> Planned | None:
+        return self._plans.get((form, form.values(given)), UNKNOWN) if form else UNKNOWN
+
+    def _keep(self, alike: Hashable, form: Form | None, planned: Planned | None, given: Given) -> None:
+        decisive = _decisive(planned, given) | (form.decisive if form else frozenset())
+        if form is None or decisive != form.decisive:
+            form = self._forms.keep(alike, Form(None if decisive else planned, decisive))
+        if decisive:
+            self._plans.keep((form, form.values(given)), planned)
+
+    def _prepared(self, text: str, name: str | None, tokens: int) -> tuple[Prepared, dict[str, Any]] | None:
+        lifted = lift(text)
         key = (lifted.text, name, tokens)
         prepared = self._texts.get(key, None)
         if prepared is None:
-            made = _prepare(self._schema, text, lifted, name, tokens)
-            if made is None or made.operation.definition.operation is not OperationType.QUERY:  # type: ignore[union-attr]
-                self._lifted.drop(text)  # what isn't planned isn't kept: it may be a mutation, with a password in it
-                return None, {}
-            prepared = self._texts.keep(key, made)
-        return prepared, lifted.values
+            prepared = _prepare(self._schema, text, lifted, name, tokens)
+            if prepared is None:
+                return None
+            self._texts.keep(key, prepared)
+        return self._seen.keep((text, name, tokens), (prepared, lifted.values))
 
     def _plan(
         self,
@@ -197,7 +219,7 @@ class Plans:
         return Planned(roots, plans)
 
 
-def _decisive(planned: Planned | None, given: Mapping[Source, Any]) -> frozenset[Source]:
+def _decisive(planned: Planned | None, given: Given) -> frozenset[Source]:
     """The sources whose values the plan holds, or that decided whether there is one."""
     plans = planned.plans if planned else []
     drawn = frozenset[Source]().union(*(plan.bound for plan in plans))
@@ -216,8 +238,9 @@ def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None,
             return None
         document = found
     operation = compile_operation(schema, document, name)
-    if operation.errors or operation.definition is None:
-        return None
+    definition: Any = operation.definition
+    if operation.errors or definition is None or definition.operation is not OperationType.QUERY:
+        return None  # what isn't planned isn't kept: it may be a mutation, with a password in it
     uses = _Uses()
     visit(operation.document, uses)
     once = frozenset(variable for variable, times in uses.counted.items() if times == 2)  # defined, and used

@@ -13,6 +13,6 @@ FROM (SELECT directus_roles_1.name AS c0
 FROM directus_roles AS directus_roles_1 
 WHERE NOT (EXISTS (SELECT 1 
 FROM directus_users AS directus_users_2 
-WHERE directus_users_2.role = directus_roles_1.id AND true AND directus_users_2.status = $1::VARCHAR)) AND (directus_roles_1.parent IS NULL OR (rollcall_fold(directus_roles_1.name) LIKE rollcall_fold($2::VARCHAR))) ORDER BY (directus_roles_1.name COLLATE "C") ASC NULLS LAST, directus_roles_1.id ASC NULLS LAST 
+WHERE directus_users_2.role = directus_roles_1.id AND true AND directus_users_2.status = $1::VARCHAR)) AND (directus_roles_1.parent IS NULL OR (rollcall_fold(directus_roles_1.name) COLLATE "C" LIKE rollcall_fold($2::VARCHAR))) ORDER BY (directus_roles_1.name COLLATE "C") ASC NULLS LAST, directus_roles_1.id ASC NULLS LAST 
  LIMIT $3::BIGINT) AS anon_3) AS TEXT) AS anon_2 
 FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $4::VARCHAR

@@ -1,6 +1,7 @@
 """Plans: the same answers as without them, whatever the values, and whoever asks."""
 
 from datetime import UTC, datetime
+from itertools import permutations
 
 import pytest
 from graphql import parse
@@ -235,11 +236,16 @@ async def test_what_holds_a_password_is_not_kept(world):
 
 
 async def test_no_cache_grows_without_end(world):
-    plans = Plans(schema.graphql)
+    plans = Plans(schema.graphql, texts=3, plans=4)
     await world.directory(ADA).access()
-    for number in range(1_100):
+    for number, sort in enumerate(permutations(("id", "email", "title"))):
         await plans.answer(world.directory(ADA), f"query Q{number} {{ users {{ a{number}: id }} }}", None, None)
-    assert all(len(cache) == cache.most for cache in vars(plans).values() if isinstance(cache, Kept))
+        await plans.answer(
+            world.directory(ADA), "query($s: [String]) { users(sort: $s) { id } }", {"s": list(sort)}, None
+        )
+
+    kept = {name: len(cache) for name, cache in vars(plans).items() if isinstance(cache, Kept)}
+    assert kept == {"_seen": 3, "_texts": 3, "_forms": 4, "_plans": 4}
 
 
 async def test_a_very_long_text_is_answered_and_not_kept(world):
