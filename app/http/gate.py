@@ -19,7 +19,7 @@ Door = Callable[[Scope, Head, Body], Awaitable[Reply]]
 """Answers a request, whose body it may ask for."""
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-PERSONAL, PLAIN = (b"cache-control", b"no-store"), (b"cache-control", b"no-cache")
+NO_STORE, NO_CACHE = (b"cache-control", b"no-store"), (b"cache-control", b"no-cache")
 
 lines = logging.getLogger(__name__)
 log = structlog.get_logger(__name__)
@@ -44,16 +44,6 @@ class Gate:
         passage = Passage(Head(scope), receive, send, self._most)
         named = REQUEST_ID.set(passage.head.id)
         try:
-            await self._pass(scope, passage)
-        finally:
-            if lines.isEnabledFor(logging.INFO):  # to find words for nobody would cost more than many a query
-                spent = round((time.perf_counter() - started) * 1000, 1)
-                # The query string stays out of the log: it may hold an access token.
-                log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=spent)
-            REQUEST_ID.reset(named)
-
-    async def _pass(self, scope: Scope, passage: "Passage") -> None:
-        try:
             passage.check()
             if door := self._doors.get(scope["path"]) or self._door(scope):
                 await passage.tell(await door(scope, passage.head, passage.body))
@@ -61,12 +51,14 @@ class Gate:
                 await self._others(scope, passage.receive, passage.send)
         except ClientDisconnect:
             return
-        except Exception as error:
-            if not isinstance(error, RollcallError | HTTPException):
-                log.exception("request_failed")
-            if passage.status:
-                raise
-            await passage.tell(reply_to(_ours(scope, error)))
+        except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
+            await _fail(scope, passage, error)
+        finally:
+            if lines.isEnabledFor(logging.INFO):  # to find words for nobody would cost more than many a query
+                spent = round((time.perf_counter() - started) * 1000, 1)
+                # The query string stays out of the log: it may hold an access token.
+                log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=spent)
+            REQUEST_ID.reset(named)
 
     def _door(self, scope: Scope) -> Door | None:
         """The door whose path a request's begins with, below wherever the application is mounted."""
@@ -74,10 +66,14 @@ class Gate:
         return next((door for root, door in self._doors.items() if f"{path}/".startswith(f"{root}/")), None)
 
 
-def _ours(scope: Scope, error: Exception) -> RollcallError:
-    if isinstance(error, HTTPException):
-        return wrong_method(scope["method"], error)
-    return error if isinstance(error, RollcallError) else RollcallError()
+async def _fail(scope: Scope, passage: "Passage", error: Exception) -> None:
+    ours = wrong_method(scope["method"], error) if isinstance(error, HTTPException) else error
+    if not isinstance(ours, RollcallError):
+        log.error("request_failed", exc_info=error)
+        ours = RollcallError()
+    if passage.status:
+        raise error
+    await passage.tell(reply_to(ours))
 
 
 class Passage:
@@ -101,8 +97,7 @@ class Passage:
             (b"content-type", reply.media),
             (b"content-length", b"%d" % len(reply.body)),
             *reply.more,
-            reply.vary,
-            *self._safe(),
+            *self._safe(reply.varies),
         ]
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": reply.body})
@@ -110,16 +105,13 @@ class Passage:
     async def body(self) -> bytes:
         """The whole body; raises ClientDisconnect where the client leaves before its end, and as `receive` does."""
         message = await self.receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            whole: bytes = message.get("body", b"")
-            return whole
-        pieces = [message]
-        while message["type"] != "http.disconnect" and message.get("more_body"):
+        pieces: list[bytes] = []
+        while message["type"] != "http.disconnect":
+            pieces.append(message.get("body", b""))
+            if not message.get("more_body"):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
             message = await self.receive()
-            pieces.append(message)
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        return b"".join(piece.get("body", b"") for piece in pieces)
+        raise ClientDisconnect
 
     async def receive(self) -> Message:
         """The next piece of the body; raises InvalidPayload where it is one too many."""
@@ -138,15 +130,13 @@ class Passage:
 
     def _dressed(self, given: Sequence[Header]) -> list[Header]:
         varies = [value for name, value in given if name == b"vary"]
-        return [
-            *(header for header in given if header[0] != b"vary"),
-            (b"vary", b", ".join((*varies, VARIES))),
-            *self._safe(),
-        ]
+        return [*(header for header in given if header[0] != b"vary"), *self._safe(b", ".join((*varies, VARIES)))]
 
-    def _safe(self) -> tuple[Header, Header, Header]:
-        caching = PERSONAL if self.head.personal else PLAIN
-        return (caching, NOSNIFF, (b"x-request-id", self.head.id.encode()))
+    def _safe(self, varies: bytes) -> tuple[Header, ...]:
+        id_ = (b"x-request-id", self.head.id.encode())
+        if self.head.personal:
+            return (NO_STORE, NOSNIFF, id_)  # what is stored nowhere needn't say what it depends on
+        return (NO_CACHE, NOSNIFF, id_, (b"vary", varies))
 
     def _refusal(self) -> InvalidPayload:
         return InvalidPayload(f"The request's body is larger than the {self._most} bytes allowed")

@@ -31,7 +31,7 @@ from app.schema.schema import schema
 
 GRAPHQL = "application/graphql-response+json"
 GRAPHQL_TYPE = f"{GRAPHQL}; charset=utf-8".encode()
-VARY = (b"vary", b"Accept, " + VARIES)
+ACCEPTING = b"Accept, " + VARIES
 ALLOWED = {"GET": (OperationType.QUERY,), "POST": tuple(OperationType)}
 """The methods that are answered, and which operations with each."""
 OBJECTS = ("variables", "extensions")
@@ -56,9 +56,9 @@ class GraphQLDoor:
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
         media = GRAPHQL_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
         try:
-            return Reply(await self._answer(scope["method"], head, body), media=media, vary=VARY)
+            return Reply(await self._answer(scope["method"], head, body), media=media, varies=ACCEPTING)
         except RollcallError as error:
-            return reply_to(error, media)._replace(vary=VARY)
+            return reply_to(error, media)._replace(varies=ACCEPTING)
 
     async def _answer(self, method: str, head: Head, body: Body) -> bytes:
         if method not in ALLOWED:

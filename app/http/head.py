@@ -16,11 +16,22 @@ _here, _numbers = token_hex(8), count()
 class Head:
     """The headers that mean something here, as they came; `authorization` has a line for each time it came.
 
-    `id` is the request's own where it is sane, else one that no other request has; `length` is -1 where the body
-    doesn't say how long it is.
+    `personal` says whether an answer may be somebody's own. `id` is the request's own where it is sane, else one that
+    no other request has; `length` is -1 where the body doesn't say how long it is.
     """
 
-    __slots__ = ("accept", "authorization", "content_type", "cookie", "forwarded", "id", "length", "peer", "query")
+    __slots__ = (
+        "accept",
+        "authorization",
+        "content_type",
+        "cookie",
+        "forwarded",
+        "id",
+        "length",
+        "peer",
+        "personal",
+        "query",
+    )
 
     def __init__(self, scope: Scope) -> None:
         headers = scope["headers"]
@@ -37,11 +48,7 @@ class Head:
         self.id = id_.decode() if id_ and SANE_ID.fullmatch(id_) else f"{_here}{next(_numbers):016x}"
         self.query: bytes = scope.get("query_string", b"")
         self.peer: str | None = scope["client"][0] if scope.get("client") else None
-
-    @property
-    def personal(self) -> bool:
-        """Whether an answer may be somebody's own."""
-        return bool(self.authorization or self.cookie or (self.query and b"access_token" in self.query))
+        self.personal = bool(self.authorization or self.cookie or (self.query and b"access_token" in self.query))
 
 
 def _merged(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -11,7 +11,7 @@ from app.core.errors import MethodNotAllowed, RollcallError, ServiceUnavailable
 JSON = b"application/json; charset=utf-8"
 RETRY_AFTER = b"1"
 VARIES = b"Authorization, Cookie"
-VARY = (b"vary", VARIES)
+"""What an answer depends on, besides the path."""
 
 Header = tuple[bytes, bytes]
 
@@ -23,7 +23,7 @@ class Reply(NamedTuple):
     status: int = 200
     media: bytes = JSON
     more: Sequence[Header] = ()
-    vary: Header = VARY
+    varies: bytes = VARIES
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:

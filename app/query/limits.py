@@ -33,9 +33,11 @@ class Limits:
 
         -1 asks for all rows; a page counts from 1 and wins over an offset. Raises InvalidQuery.
         """
-        slots = [value for value in (limit, offset, page) if isinstance(value, Slot)]
-        if slots:
+        if any(isinstance(value, Slot) for value in (limit, offset, page)):
             return self._bound_window(limit, offset, page)
+        return self._plain_window(limit, offset, page)
+
+    def _plain_window(self, limit: int | None, offset: int | None, page: int | None) -> tuple[int | None, int]:
         for name, value, least in (("limit", limit, -1), ("offset", offset, 0), ("page", page, 0)):
             if value is not None and value < least:
                 raise InvalidQuery(f'"{name}" must be greater than or equal to {least}')
@@ -49,16 +51,17 @@ class Limits:
 
     def _bound_window(self, *asked: Any) -> tuple[Any, Any]:
         """The same for a plan: which rows is found out anew for every request, but for whether it is all of them."""
-        planned = self.window(*(None if value is None else int(value) for value in asked))
+        planned = self._plain_window(*(None if value is None else int(value) for value in asked))
         drawn = tuple(value.source for value in asked if isinstance(value, Slot))
         parts = [value.source if isinstance(value, Slot) else value for value in asked]
 
         def part(given: Given, at: int) -> Any:
-            return self.window(*(given[value] if isinstance(value, str) else value for value in parts))[at]
+            values = [given[value] if isinstance(value, str) else value for value in parts]
+            return self._plain_window(*values)[at]
 
         name = f"window:{parts}"
-        bound = [Bound(f"{name}[{at}]", drawn, planned[at], partial(part, at=at)) for at in (0, 1)]
-        return (None if planned[0] is None else bound[0]), bound[1]
+        rows, skipped = (Bound(f"{name}[{at}]", drawn, planned[at], partial(part, at=at)) for at in (0, 1))
+        return (None if planned[0] is None else rows), (0 if asked[1:] == (None, None) else skipped)
 
 
 def check_size(asked: Read | Aggregation, most: int) -> None:

@@ -1,7 +1,7 @@
 """Literals lifted out of a query's text, so that texts which differ only in them are one."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -50,33 +50,25 @@ def lift(text: str) -> Lifted:
     pieces = text.split('"')
     if len(pieces) % 2 == 0 or "\\" in text or "#" in text or '"""' in text or PREFIX in text or TEXT_GAP[0] in text:
         return Lifted(text, {})
-    between, literals = _cut(pieces)
+    parts = _cut(pieces)
+    literals = parts[1::2]
     all_once = len(set(literals)) == len(literals)
     values: dict[str, Any] = {}
-    left = [between[0]]
-    for literal, after in zip(literals, between[1:], strict=True):
+    for place, literal in enumerate(literals):
         is_text = literal[0] == '"'
         if (all_once or literals.count(literal) == 1) and (not is_text or _is_plain(literal)):
             values[f"{PREFIX}{len(values)}"] = literal[1:-1] if is_text else int(literal)
-            left.append(TEXT_GAP if is_text else NUMBER_GAP)
-        else:
-            left.append(literal)
-        left.append(after)
-    return Lifted("".join(left), values)
+            parts[2 * place + 1] = TEXT_GAP if is_text else NUMBER_GAP
+    return Lifted("".join(parts), values)
 
 
-def _cut(pieces: Iterable[str]) -> tuple[list[str], list[str]]:
-    """What stands between literals, and the literals; of the `pieces` every second one is a string."""
-    between: list[str] = []
-    literals: list[str] = []
-    for place, piece in enumerate(pieces):
-        if place % 2:
-            literals.append(f'"{piece}"')
-        else:
-            parts = _numbers(piece)
-            between += parts[::2]
-            literals += parts[1::2]
-    return between, literals
+def _cut(pieces: Sequence[str]) -> list[str]:
+    """A text, of whose `pieces` every second one is a string, cut so that every second part is a literal."""
+    parts = [*_numbers(pieces[0])]
+    for place in range(1, len(pieces), 2):
+        parts.append(f'"{pieces[place]}"')
+        parts += _numbers(pieces[place + 1])
+    return parts
 
 
 @lru_cache(maxsize=2_000)

@@ -6,7 +6,7 @@ all of that is left to the ordinary execution, which says why.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +42,10 @@ class Root:
     question: Question
     plan: int | None
 
-    def text(self, found: Sequence[str]) -> str:
+    def text(self, found: Sequence[str | None]) -> str:
         """Its answer as JSON, of what the plans found; raises Forbidden where that is none."""
-        if self.plan is None:
-            return orjson.dumps(self.question.known).decode()
-        return self.question.answer.of_text(found[self.plan])
+        text = None if self.plan is None else found[self.plan]
+        return orjson.dumps(self.question.known).decode() if text is None else self.question.answer.of_text(text)
 
 
 @dataclass(slots=True)
@@ -66,10 +65,9 @@ class Planned:
                 found = [await ask(self.plans[0], access, given, services)]
             else:
                 found = await asyncio.gather(*(ask(plan, access, given, services) for plan in self.plans))
-            told = [text for text in found if text is not None]
-            if len(told) < len(found):
+            if None in found:
                 return None
-            members = [f'"{root.key}":{root.text(told)}' for root in self.roots]
+            members = [f'"{root.key}":{root.text(found)}' for root in self.roots]
         except ServiceUnavailable:
             raise
         except (RollcallError, ValueError):
@@ -84,6 +82,16 @@ class Prepared:
     operation: Operation
     once: frozenset[str]
     """Variables that stand in one place only, where another value means the same."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A text as it came: what it is without its literals, those, and what they give to a form and to a plan."""
+
+    prepared: Prepared
+    literals: dict[str, Any]
+    shape: tuple[Hashable, ...]
+    given: Given
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +119,7 @@ class Plans:
 
     def __init__(self, schema: GraphQLSchema, *, texts: int = TEXTS, plans: int = PLANS) -> None:
         self._schema = schema
-        self._seen: Kept[Hashable, tuple[Prepared, dict[str, Any]]] = Kept(texts)
+        self._seen: Kept[Hashable, Seen] = Kept(texts)
         self._texts: Kept[Hashable, Prepared] = Kept(texts)
         self._forms: Kept[Hashable, Form] = Kept(plans)
         self._plans: Kept[Hashable, Planned | None] = Kept(plans)
@@ -139,13 +147,15 @@ class Plans:
     ) -> tuple[Planned, dict[Source, Any]] | None:
         """The plan of a request, and what is given to it."""
         key = (text, name, directory.services.limits.tokens)
-        seen = self._seen.get(key, None) or self._prepared(*key)
+        seen = self._seen.get(key, None) or self._see(*key)
         if seen is None:
             return None
-        prepared, literals = seen
-        given: dict[Source, Any] = {**access.own, "now": directory.services.clock()}
-        values = {**variables, **literals} if variables else literals
-        shape = tuple([form_of(key, value, given, once=key in prepared.once) for key, value in values.items()])
+        prepared, values = seen.prepared, seen.literals
+        given: dict[Source, Any] = {**access.own, **seen.given, "now": directory.services.clock()}
+        shape = seen.shape
+        if variables:
+            shape = (*shape, *_shape(prepared, variables, given))
+            values = {**variables, **values}
         alike = (prepared, shape, access.form)
         form = self._forms.get(alike, None)
         planned = form.plan if form and not form.decisive else self._decided(form, given)
@@ -164,16 +174,16 @@ class Plans:
         if decisive:
             self._plans.keep((form, form.values(given)), planned)
 
-    def _prepared(self, text: str, name: str | None, tokens: int) -> tuple[Prepared, dict[str, Any]] | None:
+    def _see(self, text: str, name: str | None, tokens: int) -> Seen | None:
         lifted = lift(text)
         key = (lifted.text, name, tokens)
-        prepared = self._texts.get(key, None)
+        prepared = self._texts.get(key, None) or _prepare(self._schema, text, lifted, name, tokens)
         if prepared is None:
-            prepared = _prepare(self._schema, text, lifted, name, tokens)
-            if prepared is None:
-                return None
-            self._texts.keep(key, prepared)
-        return self._seen.keep((text, name, tokens), (prepared, lifted.values))
+            return None
+        self._texts.keep(key, prepared)
+        given: dict[Source, Any] = {}
+        shape = _shape(prepared, lifted.values, given)
+        return self._seen.keep((text, name, tokens), Seen(prepared, lifted.values, shape, given))
 
     def _plan(
         self,
@@ -217,6 +227,11 @@ class Plans:
                 plans.append(make_plan(question.asked, directory.caller, access, directory.services))
             roots.append(Root(key, question, places.get(question.asked)))
         return Planned(roots, plans)
+
+
+def _shape(prepared: Prepared, values: Mapping[str, Any], given: dict[Source, Any]) -> tuple[Hashable, ...]:
+    """The forms of some values of a query; what in them may differ goes into `given`."""
+    return tuple([form_of(name, value, given, once=name in prepared.once) for name, value in values.items()])
 
 
 def _decisive(planned: Planned | None, given: Given) -> frozenset[Source]:
