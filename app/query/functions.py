@@ -58,7 +58,8 @@ class Part(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None or dialect.name != "postgresql":
             return value
-        return f"{'%' * self.before}{_MEANING.sub(_ESCAPED, value)}{'%' * self.after}"
+        literally = _MEANING.sub(_ESCAPED, value) if any(mark in value for mark in "%_\\") else value
+        return f"{'%' * self.before}{literally}{'%' * self.after}"
 
 
 class _Element(FunctionElement[Any]):

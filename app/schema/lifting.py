@@ -29,7 +29,10 @@ PREFIX = "_literal_"
 TEXT_GAP, NUMBER_GAP = "\x01s", "\x01i"
 """What is left where a literal was: no query's text has such a character, but in a string."""
 
-_NUMBER = re.compile(r"(?<![\w.$@-])(\d{1,9})(?![\w.])")
+STAYING = ("$", "\\", "#", '"""', PREFIX, TEXT_GAP[0])
+"""What a text has in it from which nothing is lifted."""
+
+_NUMBER = re.compile(r"(?<![\w.@-])(\d{1,9})(?![\w.])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,12 @@ class Lifted:
 def lift(text: str) -> Lifted:
     """Takes the strings and whole numbers out of a query's text.
 
-    What stands in it twice stays, for the two may mean different things; so do texts with commas, which may be lists,
-    and whatever begins with `$`, which may be a variable of a filter. Where strings can't be told from the rest at a
-    glance, everything stays.
+    What stands in it twice stays, for the two may mean different things; so do texts with commas, which may be lists.
+    Everything stays in a query that has variables, since what differs between its requests is in them, or `$` variables
+    of a filter, and where strings can't be told from the rest at a glance.
     """
     pieces = text.split('"')
-    if len(pieces) % 2 == 0 or "\\" in text or "#" in text or '"""' in text or PREFIX in text or TEXT_GAP[0] in text:
+    if len(pieces) % 2 == 0 or any(mark in text for mark in STAYING):
         return Lifted(text, {})
     parts = _cut(pieces)
     literals = parts[1::2]
@@ -78,7 +81,7 @@ def _numbers(piece: str) -> list[str]:
 
 
 def _is_plain(literal: str) -> bool:
-    return len(literal) > len('""') and literal[1] != "$" and "," not in literal and "\n" not in literal
+    return len(literal) > len('""') and "," not in literal and "\n" not in literal
 
 
 def lift_document(schema: GraphQLSchema, document: DocumentNode, lifted: Lifted) -> DocumentNode | None:

@@ -177,10 +177,12 @@ class Plans:
     def _see(self, text: str, name: str | None, tokens: int) -> Seen | None:
         lifted = lift(text)
         key = (lifted.text, name, tokens)
-        prepared = self._texts.get(key, None) or _prepare(self._schema, text, lifted, name, tokens)
+        prepared = self._texts.get(key, None)
         if prepared is None:
-            return None
-        self._texts.keep(key, prepared)
+            prepared = _prepare(self._schema, text, lifted, name, tokens)
+            if prepared is None:
+                return None
+            self._texts.keep(key, prepared)
         given: dict[Source, Any] = {}
         shape = _shape(prepared, lifted.values, given)
         return self._seen.keep((text, name, tokens), Seen(prepared, lifted.values, shape, given))
