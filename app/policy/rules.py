@@ -46,9 +46,9 @@ class Form:
         self.rules = rules
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Access:
-    """Everything a caller may do: the sum of its policies, as of one standing.
+    """Everything a caller may do: the sum of its policies, as of one standing. It is the same only as itself.
 
     `roles` are its role and that role's ancestors, `policies` those in force at its address; `enforce_tfa` whether
     one of them wants a second factor. `rules` are kept by (action, collection); an admin needs none.

@@ -19,6 +19,11 @@ class Directory:
         collection = COLLECTIONS.get(name) or COLLECTIONS[f"{PREFIX}{name}"]
         return Repository(collection, self.caller, self.services)
 
+    @property
+    def known(self) -> Access | None:
+        """The caller's access where it is remembered; never that of trusted code."""
+        return None if self.caller.system else self._book.known(self.caller)
+
     async def access(self) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
         return await self._book.access(self.caller)

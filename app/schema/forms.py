@@ -20,6 +20,14 @@ def form_of(name: str, value: Any, given: dict[Source, Any], *, once: bool) -> H
     return (name, _form(value, f"{VALUE}{name}", given))
 
 
+def form_of_literal(name: str, value: str | int, given: dict[Source, Any]) -> Hashable:
+    """The same of a literal, which always stands once."""
+    scalar = _scalar(value)
+    if scalar:
+        given[f"{VALUE}{name}"] = value
+    return (name, scalar or repr(value))
+
+
 def _form(value: Any, source: Source, given: dict[Source, Any]) -> Hashable:
     kind = type(value)
     if kind is dict:
@@ -60,7 +68,3 @@ def slotted(value: Any, name: str, given: Mapping[Source, Any]) -> Any:
         return value
 
     return walk(value, f"{VALUE}{name}")
-
-
-def _hashable(value: Any) -> Hashable:
-    return tuple(value) if isinstance(value, list) else value

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -29,14 +29,13 @@ PREFIX = "_literal_"
 TEXT_GAP, NUMBER_GAP = "\x01s", "\x01i"
 """What is left where a literal was: no query's text has such a character, but in a string."""
 
-STAYING = ("$", "\\", "#", '"""', PREFIX, TEXT_GAP[0])
+STAYING = re.compile(rf'[$\\#{TEXT_GAP[0]}]|"""|{PREFIX}')
 """What a text has in it from which nothing is lifted."""
 
 _NUMBER = re.compile(r"(?<![\w.@-])(\d{1,9})(?![\w.])")
 
 
-@dataclass(frozen=True, slots=True)
-class Lifted:
+class Lifted(NamedTuple):
     """What is left of a text, and the literals that were in it, by the names of the variables they become."""
 
     text: str
@@ -51,7 +50,7 @@ def lift(text: str) -> Lifted:
     of a filter, and where strings can't be told from the rest at a glance.
     """
     pieces = text.split('"')
-    if len(pieces) % 2 == 0 or any(mark in text for mark in STAYING):
+    if len(pieces) % 2 == 0 or STAYING.search(text):
         return Lifted(text, {})
     parts = _cut(pieces)
     literals = parts[1::2]

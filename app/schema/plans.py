@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
@@ -21,7 +21,7 @@ from app.policy.rules import Access
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, ask, in_form, make_plan
-from app.schema.forms import VALUE, form_of, slotted
+from app.schema.forms import VALUE, form_of, form_of_literal, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, compile_operation, read_document, take_variables
@@ -84,8 +84,7 @@ class Prepared:
     """Variables that stand in one place only, where another value means the same."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class Seen(NamedTuple):
     """A text as it came: what it is without its literals, those, and what they give to a form and to a plan."""
 
     prepared: Prepared
@@ -102,12 +101,29 @@ class Form:
     """
 
     plan: Planned | None = None
-    decisive: frozenset[Source] = frozenset()
+    decisive: tuple[Source, ...] = ()
 
     def values(self, given: Given) -> Hashable:
         """What tells apart the plans of this form."""
-        values = (given[source] for source in sorted(self.decisive))
-        return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+        values = [given[source] for source in self.decisive]
+        return tuple([tuple(value) if isinstance(value, list) else value for value in values])
+
+
+class Ready(NamedTuple):
+    """A request with its plan, and all that it gives but the moment; it may be asked again and again."""
+
+    planned: Planned
+    access: Access
+    given: Given
+    same: bool
+    """Whether nothing in its text may differ the next time."""
+
+    async def answer(self, services: Services) -> bytes | None:
+        """The whole answer as JSON; None where the rights aren't those any more that it was planned with.
+
+        Raises ServiceUnavailable as the reader does.
+        """
+        return await self.planned.answer(self.access, {**self.given, "now": services.clock()}, services)
 
 
 UNKNOWN = Planned([], [])
@@ -131,27 +147,34 @@ class Plans:
 
         Raises ServiceUnavailable as the repositories do.
         """
-        if not directory.services.planned:
-            return None
-        access = directory.services.book.known(directory.caller)
-        if access is None or directory.caller.system or len(text) > LONGEST:
+        ready = self.find(directory, directory.known, text, variables, name)
+        return await ready.answer(directory.services) if ready else None
+
+    def find(
+        self,
+        directory: Directory,
+        access: Access | None,
+        text: str,
+        variables: dict[str, Any] | None,
+        name: str | None,
+    ) -> Ready | None:
+        """A request with its plan, for the `access` that is known; None where it takes the ordinary execution."""
+        if access is None or len(text) > LONGEST or not directory.services.planned:
             return None
         try:
-            found = self._find(directory, access, text, variables, name)
-            return found and await found[0].answer(access, found[1], directory.services)
+            return self._find(directory, access, text, variables, name)
         except RecursionError:
             return None
 
     def _find(
         self, directory: Directory, access: Access, text: str, variables: dict[str, Any] | None, name: str | None
-    ) -> tuple[Planned, dict[Source, Any]] | None:
-        """The plan of a request, and what is given to it."""
+    ) -> Ready | None:
         key = (text, name, directory.services.limits.tokens)
         seen = self._seen.get(key, None) or self._see(*key)
         if seen is None:
             return None
         prepared, values = seen.prepared, seen.literals
-        given: dict[Source, Any] = {**access.own, **seen.given, "now": directory.services.clock()}
+        given: dict[Source, Any] = {**access.own, **seen.given}
         shape = seen.shape
         if variables:
             shape = (*shape, *_shape(prepared, variables, given))
@@ -162,13 +185,13 @@ class Plans:
         if planned is UNKNOWN:
             planned = self._plan(prepared, values, given, directory, access)
             self._keep(alike, form, planned, given)
-        return None if planned is None else (planned, given)
+        return None if planned is None else Ready(planned, access, given, same=not variables and not seen.literals)
 
     def _decided(self, form: Form | None, given: Given) -> Planned | None:
         return self._plans.get((form, form.values(given)), UNKNOWN) if form else UNKNOWN
 
     def _keep(self, alike: Hashable, form: Form | None, planned: Planned | None, given: Given) -> None:
-        decisive = _decisive(planned, given) | (form.decisive if form else frozenset())
+        decisive = tuple(sorted(_decisive(planned, given).union(form.decisive if form else ())))
         if form is None or decisive != form.decisive:
             form = self._forms.keep(alike, Form(None if decisive else planned, decisive))
         if decisive:
@@ -184,7 +207,7 @@ class Plans:
                 return None
             self._texts.keep(key, prepared)
         given: dict[Source, Any] = {}
-        shape = _shape(prepared, lifted.values, given)
+        shape = tuple([form_of_literal(name_, value, given) for name_, value in lifted.values.items()])
         return self._seen.keep((text, name, tokens), Seen(prepared, lifted.values, shape, given))
 
     def _plan(

@@ -12,6 +12,9 @@ from statistics import quantiles
 
 from tests.compat.replay import free_port
 
+NUMBERS = count()
+"""The numbers of all requests: what differs in them differs from all before."""
+
 Request = Callable[[int], bytes]
 """A request's bytes, by its number."""
 
@@ -73,8 +76,8 @@ def post(path: str, body: bytes, token: str, more: str = "") -> bytes:
 class Asking(asyncio.Protocol):
     """One connection; `told` gets each answer's bytes and how long it took in seconds, and says whether to go on."""
 
-    def __init__(self, request: Request, numbers: "count[int]", told: Callable[[bytes, float], bool]) -> None:
-        self._request, self._numbers, self._told = request, numbers, told
+    def __init__(self, request: Request, told: Callable[[bytes, float], bool]) -> None:
+        self._request, self._told = request, told
         self._got = b""
         self._begun = 0.0
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -102,16 +105,13 @@ class Asking(asyncio.Protocol):
 
     def _ask(self) -> None:
         self._begun = time.perf_counter()
-        self._transport.write(self._request(next(self._numbers)))
+        self._transport.write(self._request(next(NUMBERS)))
 
 
 async def load(port: int, request: Request, connections: int, told: Callable[[bytes, float], bool]) -> None:
     """Asks until every connection was told to stop."""
-    loop, numbers = asyncio.get_running_loop(), count()
-    made = [
-        await loop.create_connection(lambda: Asking(request, numbers, told), "127.0.0.1", port)
-        for _ in range(connections)
-    ]
+    loop = asyncio.get_running_loop()
+    made = [await loop.create_connection(lambda: Asking(request, told), "127.0.0.1", port) for _ in range(connections)]
     await asyncio.gather(*(protocol.over for _, protocol in made))
 
 

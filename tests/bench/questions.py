@@ -67,9 +67,9 @@ def counts(rows: Rows) -> Any:
     return [{"group": {"status": status}, "count": {"id": n}} for status, n in rows]
 
 
-def some_address(number: int) -> str:
-    """The beginning of ten people's addresses."""
-    return f"person{number * 7919 % (PEOPLE // 10):04}"
+def some(number: int) -> list[Any]:
+    """The beginning of ten people's addresses, and how many of them at most: 30,000 times something else."""
+    return [f"person{number * 7919 % (PEOPLE // 10):04}", 20 + number // (PEOPLE // 10) % 30]
 
 
 def aggregated(rows: str, member: str) -> str:
@@ -89,7 +89,7 @@ RULED = """SELECT u.id::text AS id, u.email, u.last_name, r.id::text AS rid, r.n
 FROM (SELECT * FROM directus_users WHERE status = 'active' ORDER BY id LIMIT 100) u
 LEFT JOIN directus_roles r ON r.id = u.role AND r.name <> 'Administrator' ORDER BY u.id"""
 FOUND = """SELECT u.id::text AS id, u.email, u.last_name FROM directus_users u
-WHERE u.email LIKE $1 || '%' AND u.status = 'active' ORDER BY u.last_name DESC, u.email LIMIT 20"""
+WHERE u.email LIKE $1 || '%' AND u.status = 'active' ORDER BY u.last_name DESC, u.email LIMIT $2"""
 COUNTED = "SELECT u.status, count(*) AS n FROM directus_users u GROUP BY u.status ORDER BY u.status"
 TWENTY = "LATERAL (SELECT id, email FROM directus_users WHERE role = r.id ORDER BY email LIMIT 20) u ON true"
 TWENTY_IN_SQLITE = """directus_users u ON u.id IN (
@@ -101,7 +101,7 @@ json_agg(json_build_object('id', uid, 'email', email, 'role', json_build_object(
 FROM ({NESTED}) y GROUP BY id, name ORDER BY name) x"""
 
 FULL = "id email first_name last_name status role { id name }"
-FILTER = 'filter: { email: { _starts_with: %s }, status: { _eq: "active" } }, sort: ["-last_name", "email"], limit: 20'
+FILTER = 'filter: { email: { _starts_with: %s }, status: { _eq: "active" } }, sort: ["-last_name", "email"], limit: %s'
 MEMBER = "json_build_object('id', id, 'email', email, 'last_name', last_name)"
 ACTIVE = "json_build_object('id', id, 'email', email, 'last_name', last_name, 'role', CASE WHEN rid IS NULL THEN NULL "
 ACTIVE += "ELSE json_build_object('id', rid, 'name', name) END)"
@@ -146,20 +146,22 @@ QUESTIONS = {
     ),
     "filter, variables": Question(
         "users",
-        _same("query($start: String!) { users(" + FILTER % "$start" + ") { id email last_name } }"),
+        _same(
+            "query($start: String!, $most: Int!) { users(" + FILTER % ("$start", "$most") + ") { id email last_name } }"
+        ),
         FOUND,
         aggregated(FOUND, MEMBER),
         objects("id", "email", "last_name"),
-        variables=lambda n: {"start": some_address(n)},
-        arguments=lambda n: [some_address(n)],
+        variables=lambda n: dict(zip(("start", "most"), some(n), strict=True)),
+        arguments=some,
     ),
     "filter, literals": Question(
         "users",
-        lambda n: "{ users(" + FILTER % f'"{some_address(n)}"' + ") { id email last_name } }",
+        lambda n: "{ users(" + FILTER % (f'"{some(n)[0]}"', some(n)[1]) + ") { id email last_name } }",
         FOUND,
         aggregated(FOUND, MEMBER),
         objects("id", "email", "last_name"),
-        arguments=lambda n: [some_address(n)],
+        arguments=some,
     ),
     "aggregate": Question(
         "users_aggregated",
