@@ -54,6 +54,8 @@ class Planned:
 
     roots: list[Root]
     plans: list[Plan]
+    timed: bool = False
+    """Whether it asks for the moment of a request."""
 
     async def answer(self, access: Access, given: Given, services: Services) -> bytes | None:
         """The whole answer as JSON, or None where it isn't to be had by these plans.
@@ -123,7 +125,8 @@ class Ready(NamedTuple):
 
         Raises ServiceUnavailable as the reader does.
         """
-        return await self.planned.answer(self.access, {**self.given, "now": services.clock()}, services)
+        given = {**self.given, "now": services.clock()} if self.planned.timed else self.given
+        return await self.planned.answer(self.access, given, services)
 
 
 UNKNOWN = Planned([], [])
@@ -251,7 +254,7 @@ class Plans:
                 places[question.asked] = len(plans)
                 plans.append(make_plan(question.asked, directory.caller, access, directory.services))
             roots.append(Root(key, question, places.get(question.asked)))
-        return Planned(roots, plans)
+        return Planned(roots, plans, timed=any("now" in plan.bound for plan in plans))
 
 
 def _shape(prepared: Prepared, values: Mapping[str, Any], given: dict[Source, Any]) -> tuple[Hashable, ...]:
