@@ -3,7 +3,8 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import orjson
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, Phase
@@ -20,6 +22,7 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.flows.bootstrap import bootstrap
 from app.flows.transfer import import_rows
+from app.schema.schema import RollcallSchema
 from app.testing import System, open_system
 from tests.world import WORLD
 
@@ -66,6 +69,7 @@ BACKENDS = ["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"]
 
 def pytest_addoption(parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="write the golden files anew")
+    parser.addoption("--both-ways", action="store_true", help="compare every answer with the one from a plan")
 
 
 def pytest_report_header() -> str:
@@ -78,6 +82,31 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.line(
             "No server answered on TEST_DATABASE_URL or 127.0.0.1:5432: half of the suite did not run."
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def both_ways(request) -> Iterator[None]:
+    """With `--both-ways` whatever is asked is answered in the ordinary way, and compared with what its plan answers."""
+    if not request.config.getoption("--both-ways"):
+        yield
+        return
+    compared = 0
+
+    async def execute(self, query, variables=None, context_value=None, root=None, name=None, *rest, **more):
+        nonlocal compared
+        name = more.pop("operation_name", name)
+        more["context_value"] = directory = more.pop("context_value", context_value)
+        result = await self.execute_ordinarily(query, variables, root_value=root, operation_name=name, **more)
+        wire = await self.plans.answer(directory, query, variables, name) if not result.errors else None
+        if wire is not None:
+            compared += 1
+            assert orjson.loads(wire) == {"data": orjson.loads(orjson.dumps(result.data))}, query
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RollcallSchema, "execute", execute)
+        yield
+    sys.stderr.write(f"\n{compared} answers were the same both ways\n")
 
 
 def make_settings(url: str, **changed) -> Settings:

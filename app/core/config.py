@@ -82,7 +82,9 @@ class Settings(BaseSettings):
     log_style: Literal["raw", "pretty"] = Field(
         "raw", description="Log lines as JSON (`raw`) or for a person (`pretty`)"
     )
-    db_pool_size: int = Field(16, ge=1, description="Connections to read with at most, and as many to write with")
+    db_pool_size: int = Field(
+        16, ge=1, description="Connections to read with at most, and as many to write with; on SQLite 4 and 1"
+    )
     db_queue_size: int = Field(1000, ge=1, description="Requests that may wait for a connection")
     db_queue_timeout: float = Field(5.0, gt=0, description="Seconds a request waits for a connection at most")
     db_statement_timeout: float = Field(10.0, gt=0, description="Seconds a statement may take")

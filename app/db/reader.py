@@ -13,6 +13,7 @@ from sqlalchemy.util import greenlet_spawn
 from app.core.binding import Given
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
+from app.db.base import POSTGRESQL
 from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine
 from app.db.statement import Statement, compile_statement
 from app.db.watch import Watch
@@ -21,6 +22,8 @@ AWAY = "The database can't be reached right now; try again soon"
 CROWDED = "Too many requests are waiting for the database; try again in a moment"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 NOTHING: Given = {}
+SQLITE_READERS = 4
+"""Connections to an SQLite file: each is a thread of this process, and more of them only wait for one another."""
 
 Row = Sequence[Any]
 
@@ -63,9 +66,11 @@ class Reader:
     @classmethod
     def open(cls, url: URL, settings: Settings) -> Self:
         """A reader of the database at `url`, not yet connected to."""
+        native = url.get_backend_name() == POSTGRESQL
+        slots = settings.db_pool_size if native else min(settings.db_pool_size, SQLITE_READERS)
         return cls(
-            reading_engine(url, settings.db_pool_size, settings.db_statement_timeout),
-            slots=settings.db_pool_size,
+            reading_engine(url, slots, settings.db_statement_timeout),
+            slots=slots,
             queue=settings.db_queue_size,
             patience=settings.db_queue_timeout,
             seconds=settings.db_statement_timeout,
