@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -72,11 +72,21 @@ def pytest_addoption(parser) -> None:
     parser.addoption("--both-ways", action="store_true", help="compare every answer with the one from a plan")
 
 
+def pytest_collection_modifyitems(items) -> None:
+    if not Settings(_env_file=None).graphql_plans:
+        for item in items:
+            if item.get_closest_marker("planning"):
+                item.add_marker(pytest.mark.skip(reason="GRAPHQL_PLANS is false"))
+
+
 def pytest_report_header() -> str:
     return "databases: SQLite and PostgreSQL" if POSTGRESQL else "databases: SQLite only"
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
+    if COMPARED:
+        told = f"{COMPARED['compared']} answers were the same both ways, {COMPARED['not planned']} have no plan"
+        terminalreporter.write_line(told)
     if not POSTGRESQL:
         terminalreporter.section("PostgreSQL was LEFT OUT", sep="!", red=True)
         terminalreporter.line(
@@ -84,29 +94,32 @@ def pytest_terminal_summary(terminalreporter) -> None:
         )
 
 
-@pytest.fixture(scope="session", autouse=True)
+COMPARED = Counter[str]()
+
+
+@pytest.fixture(autouse=True)
 def both_ways(request) -> Iterator[None]:
-    """With `--both-ways` whatever is asked is answered in the ordinary way, and compared with what its plan answers."""
-    if not request.config.getoption("--both-ways"):
+    """With `--both-ways` whatever is asked is answered in the ordinary way, and compared with what its plan answers.
+
+    Tests that count statements are left as they are.
+    """
+    if not request.config.getoption("--both-ways") or request.node.get_closest_marker("counting"):
         yield
         return
-    compared = 0
 
     async def execute(self, query, variables=None, context_value=None, root=None, name=None, *rest, **more):
-        nonlocal compared
         name = more.pop("operation_name", name)
         more["context_value"] = directory = more.pop("context_value", context_value)
         result = await self.execute_ordinarily(query, variables, root_value=root, operation_name=name, **more)
         wire = await self.plans.answer(directory, query, variables, name) if not result.errors else None
         if wire is not None:
-            compared += 1
             assert orjson.loads(wire) == {"data": orjson.loads(orjson.dumps(result.data))}, query
+        COMPARED["compared" if wire else "not planned"] += 1
         return result
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RollcallSchema, "execute", execute)
         yield
-    sys.stderr.write(f"\n{compared} answers were the same both ways\n")
 
 
 def make_settings(url: str, **changed) -> Settings:

@@ -29,7 +29,7 @@ from app.http.reply import JSON, VARIES, Reply, reply_to
 from app.policy.rules import Access
 from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.schema.plans import Ready
+from app.schema.plans import Ready, from_plan
 from app.schema.schema import schema
 
 GRAPHQL = "application/graphql-response+json"
@@ -40,7 +40,7 @@ ALLOWED = {"GET": (OperationType.QUERY,), "POST": tuple(OperationType)}
 OBJECTS = ("variables", "extensions")
 ASKED_BEFORE, SHORT = 1_000, 2_000
 """Requests that are remembered with their plans at once, and bytes of the longest of them."""
-Again = tuple[Access | None, bytes, bytes]
+Again = tuple[Access, bytes, bytes]
 """What makes a request the same as one before: whose rights ask, the type of the body, and the body."""
 WHOLE_ANSWER = (InvalidCredentials, ServiceUnavailable)
 """What fails a request as a whole, even where it only came to light in one field."""
@@ -72,24 +72,24 @@ class GraphQLDoor:
         if method not in ALLOWED:
             raise MethodNotAllowed(method, tuple(ALLOWED))
         directory = Directory(self._identity.of(head), self._services)
-        raw = b"" if method == "GET" else await body()
-        again = (directory.known, head.content_type, raw)
-        if raw:
-            before = self._asked_before.get(again, None)
-            if before is not None and (wire := await before.answer(self._services)) is not None:
-                return wire
-        asked = _from_query(head.query) if method == "GET" else _from_body(raw, head.content_type)
-        wire = await self._from_plan(directory, asked, again)
-        return await self._execute(directory, asked, ALLOWED[method]) if wire is None else wire
+        if method == "GET":
+            asked = _from_query(head.query)
+            wire = await schema.planned(directory, *asked)
+            return wire or await self._execute(directory, asked, ALLOWED[method])
+        raw = await body()
+        wire = await from_plan(directory, lambda access: self._ready(directory, (access, head.content_type, raw)))
+        return wire or await self._execute(directory, _from_body(raw, head.content_type), ALLOWED[method])
 
-    async def _from_plan(self, directory: Directory, asked: Asked, again: Again) -> bytes | None:
-        ready = schema.plans.find(directory, again[0], *asked)
-        if ready is None:
-            return None
-        wire = await ready.answer(self._services)
-        if wire is not None and ready.same and 0 < len(again[-1]) <= SHORT:
+    def _ready(self, directory: Directory, again: Again) -> Ready | None:
+        """The plan of a request's body, straight away if the same was asked before."""
+        before = self._asked_before.get(again, None)
+        if before is not None:
+            return before
+        access, content_type, raw = again
+        ready = schema.plans.find(directory, access, *_from_body(raw, content_type))
+        if ready is not None and ready.same and len(raw) <= SHORT:
             self._asked_before.keep(again, ready)
-        return wire
+        return ready
 
     async def _execute(self, directory: Directory, asked: Asked, allowed: tuple[OperationType, ...]) -> bytes:
         try:

@@ -1,5 +1,6 @@
 """Reading a caller's access from the database, in one snapshot, and remembering it while it holds."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -94,6 +95,7 @@ class AccessBook:
         self._known: Kept[Caller, Access] = Kept(REMEMBERED)
         self._forms: Kept[tuple[Any, ...], Form] = Kept(FORMS)
         self._statements: dict[tuple[Any, ...], Any] = {}
+        self._loading: dict[Caller, asyncio.Future[Access]] = {}
 
     def known(self, caller: Caller) -> Access | None:
         """The caller's access if it is remembered."""
@@ -116,6 +118,19 @@ class AccessBook:
         """The caller's access as the database has it now; InvalidCredentials as above."""
         access, _ = await self._load(caller)
         return access
+
+    async def renew(self, caller: Caller, stale: Access) -> Access:
+        """Another access than `stale`, which many may find to be stale at once: one of them loads for all.
+
+        It may be stale again: only a statement says that it isn't. InvalidCredentials as above.
+        """
+        known = self.known(caller)
+        if known is not None and known is not stale:
+            return known
+        if caller not in self._loading:
+            self._loading[caller] = asyncio.ensure_future(self.reload(caller))
+            self._loading[caller].add_done_callback(lambda _: self._loading.pop(caller, None))
+        return await asyncio.shield(self._loading[caller])
 
     async def grants(self, caller: Caller) -> tuple[Access, tuple[Grant, ...]]:
         """The caller's access as the database has it now, and the permissions behind it as they are written down."""

@@ -28,6 +28,10 @@ class Directory:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
         return await self._book.access(self.caller)
 
+    async def renew(self, stale: Access) -> Access:
+        """Another access than the one that a statement found to be stale; InvalidCredentials as above."""
+        return await self._book.renew(self.caller, stale)
+
     async def confirm(self, seen: Access) -> Access:
         """`seen` while it still holds, else the caller's access as the database has it now."""
         return await self._book.confirm(self.caller, seen)

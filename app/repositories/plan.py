@@ -37,12 +37,14 @@ class Plan:
 
 
 def in_form(access: Access) -> Access:
-    """The same rights with everything in them that is the caller's own as a Slot."""
+    """The same rights with everything in them that is the caller's own as a Slot.
+
+    What isn't there stays as it is: an empty list decides what a rule means, and who has none has another form.
+    """
     now = access.standing
     own = now._replace(user=_slot(now.user, "me"), role=_slot(now.role, "role"))
-    roles: Any = slot(list(access.roles), "roles")
-    policies: Any = slot(list(access.policies), "policies")
-    return replace(access, standing=own, roles=roles, policies=policies)
+    roles, policies = _slot(list(access.roles), "roles"), _slot(list(access.policies), "policies")
+    return replace(access, standing=own, roles=roles or (), policies=policies or ())
 
 
 def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> Plan:
@@ -56,20 +58,24 @@ def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, service
     )
 
 
-async def ask(plan: Plan, access: Access, given: Given, services: Services) -> str | None:
-    """The rows a plan finds, as JSON; None where the caller's rights are no longer those it was planned with.
+class AccessChanged(Exception):
+    """The caller's rights are no longer those that were planned with."""
 
-    Raises ValueError for a value that doesn't fit, and what the reader does.
+
+async def ask(plan: Plan, access: Access, given: Given, services: Services) -> str:
+    """The rows a plan finds, as JSON.
+
+    Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
     """
     row = await services.reader.run(plan.statement, given)
     if row[: len(Standing._fields)] != access.standing:
-        return None
+        raise AccessChanged
     text: str = row[-1]
     return text if plan.shape is None else orjson.dumps(plan.shape(text)).decode()
 
 
-def _slot(value: str | None, source: Source) -> Any:
-    return None if value is None else slot(value, source)
+def _slot(value: str | list[str] | None, source: Source) -> Any:
+    return slot(value, source) if value else None
 
 
 def _own(access: Access) -> Iterator[tuple[Source, set[str]]]:

@@ -20,7 +20,7 @@ from app.core.kept import Kept
 from app.policy.rules import Access
 from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.repositories.plan import Plan, ask, in_form, make_plan
+from app.repositories.plan import AccessChanged, Plan, ask, in_form, make_plan
 from app.schema.forms import VALUE, form_of, form_of_literal, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
@@ -30,6 +30,8 @@ from app.schema.selection import Selection
 
 TEXTS, PLANS = 500, 1_000
 """Texts and plans that are kept at once; of forms of requests as many as of plans."""
+TRIES = 2
+"""How often a plan is asked where rights change under it."""
 LONGEST = 20_000
 """Characters of a text that is kept; longer ones go the ordinary way."""
 
@@ -42,10 +44,11 @@ class Root:
     question: Question
     plan: int | None
 
-    def text(self, found: Sequence[str | None]) -> str:
+    def text(self, found: Sequence[str]) -> str:
         """Its answer as JSON, of what the plans found; raises Forbidden where that is none."""
-        text = None if self.plan is None else found[self.plan]
-        return orjson.dumps(self.question.known).decode() if text is None else self.question.answer.of_text(text)
+        if self.plan is None:
+            return orjson.dumps(self.question.known).decode()
+        return self.question.answer.of_text(found[self.plan])
 
 
 @dataclass(slots=True)
@@ -60,15 +63,13 @@ class Planned:
     async def answer(self, access: Access, given: Given, services: Services) -> bytes | None:
         """The whole answer as JSON, or None where it isn't to be had by these plans.
 
-        Raises ServiceUnavailable as the reader does.
+        Raises AccessChanged, and ServiceUnavailable as the reader does.
         """
         try:
             if len(self.plans) == 1:
                 found = [await ask(self.plans[0], access, given, services)]
             else:
                 found = await asyncio.gather(*(ask(plan, access, given, services) for plan in self.plans))
-            if None in found:
-                return None
             members = [f'"{root.key}":{root.text(found)}' for root in self.roots]
         except ServiceUnavailable:
             raise
@@ -121,12 +122,30 @@ class Ready(NamedTuple):
     """Whether nothing in its text may differ the next time."""
 
     async def answer(self, services: Services) -> bytes | None:
-        """The whole answer as JSON; None where the rights aren't those any more that it was planned with.
+        """The whole answer as JSON; None where it takes the ordinary execution, which says what is wrong.
 
-        Raises ServiceUnavailable as the reader does.
+        Raises AccessChanged, and ServiceUnavailable as the reader does.
         """
         given = {**self.given, "now": services.clock()} if self.planned.timed else self.given
         return await self.planned.answer(self.access, given, services)
+
+
+async def from_plan(directory: Directory, find: Callable[[Access], Ready | None]) -> bytes | None:
+    """The answer of the plan that is found for the caller's rights; once more where they have changed.
+
+    None where there is no such plan, or none that answers. Raises InvalidCredentials where nobody active stands behind
+    the caller any more, ServiceUnavailable as the repositories do.
+    """
+    for _ in range(TRIES):
+        access = directory.known
+        ready = find(access) if access else None
+        if access is None or ready is None:
+            return None
+        try:
+            return await ready.answer(directory.services)
+        except AccessChanged:
+            await directory.renew(access)
+    return None
 
 
 UNKNOWN = Planned([], [])
@@ -150,19 +169,18 @@ class Plans:
 
         Raises ServiceUnavailable as the repositories do.
         """
-        ready = self.find(directory, directory.known, text, variables, name)
-        return await ready.answer(directory.services) if ready else None
+        return await from_plan(directory, lambda access: self.find(directory, access, text, variables, name))
 
     def find(
         self,
         directory: Directory,
-        access: Access | None,
+        access: Access,
         text: str,
         variables: dict[str, Any] | None,
         name: str | None,
     ) -> Ready | None:
         """A request with its plan, for the `access` that is known; None where it takes the ordinary execution."""
-        if access is None or len(text) > LONGEST or not directory.services.planned:
+        if len(text) > LONGEST or not directory.services.planned:
             return None
         try:
             return self._find(directory, access, text, variables, name)

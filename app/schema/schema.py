@@ -18,7 +18,7 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
-from app.core.errors import RollcallError
+from app.core.errors import InvalidCredentials, RollcallError
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS
 from app.repositories.base import ATTEMPTS
@@ -170,7 +170,10 @@ class RollcallSchema(strawberry.Schema):
         self, directory: Directory, query: str | None, variables: dict[str, Any] | None, name: str | None
     ) -> bytes | None:
         """The whole answer to a query as JSON, from its plan; None where it takes the ordinary execution."""
-        return await self.plans.answer(directory, query, variables, name) if query else None
+        try:
+            return await self.plans.answer(directory, query, variables, name) if query else None
+        except InvalidCredentials:
+            return None
 
     async def execute_ordinarily(
         self,

@@ -60,7 +60,7 @@ def crowd() -> Rows:
             {"id": uid("bench-some"), "name": "Some"},
         ],
         "directus_permissions": [
-            _permission(901, "directus_users", "id,email,last_name,role", {"status": {"_eq": "active"}}),
+            _permission(901, "directus_users", "id,email,last_name,role,status", {"status": {"_eq": "active"}}),
             _permission(902, "directus_roles", "id,name,users", {"name": {"_neq": "Administrator"}}),
         ],
         "directus_users": [

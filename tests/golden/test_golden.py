@@ -28,6 +28,7 @@ def recorded(system, into):
 
 
 @pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.counting
 async def test_the_answer_and_the_statements_are_the_golden_ones(world, name, request, monkeypatch):
     query = (HERE / f"{name}.graphql").read_text()
     who, count = HEADER.findall(query)[0]

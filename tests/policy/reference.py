@@ -120,6 +120,8 @@ class Reference:
                 for function, operators in asked.items()
                 for op, wanted in operators.items()
             )
+        if (name, key) in BACK and not asked:
+            return True  # nothing is asked of the rows behind, so nothing is said of whether they are to be seen
         if (name, key) in BACK:
             return self._quantified(name, row, key, asked, real)
         if (name, key) in LINKS and not all(op in OPERATORS for op in asked):

@@ -45,9 +45,13 @@ def number(*values):
 
 
 TEXT = comparison(["$CURRENT_USER.title", "$CURRENT_USER.first_name"])
+ROLE_LISTS = st.one_of(
+    st.lists(st.sampled_from([*ROLES, "$CURRENT_ROLES"]), min_size=1, max_size=2), st.just("$CURRENT_ROLES")
+)
 KEY = st.one_of(
     st.fixed_dictionaries({"_eq": st.sampled_from([*ROLES, "$CURRENT_ROLE"])}),
-    st.fixed_dictionaries({"_in": st.lists(st.sampled_from([*ROLES, "$CURRENT_ROLES"]), min_size=1, max_size=2)}),
+    st.fixed_dictionaries({"_in": ROLE_LISTS}),
+    st.fixed_dictionaries({"_nin": ROLE_LISTS}),
     st.fixed_dictionaries({"_null": st.booleans()}),
 )
 ME = st.one_of(st.just({"_eq": "$CURRENT_USER"}), st.just({"_neq": "$CURRENT_USER"}))

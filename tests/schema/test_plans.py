@@ -118,6 +118,8 @@ async def test_texts_that_differ_in_literals_have_answers_of_their_own(world, or
         ("{ users_me { id } roles_me { id } }", [{}, {}]),
     ],
 )
+@pytest.mark.counting
+@pytest.mark.planning
 async def test_another_value_takes_no_other_plan(world, monkeypatch, query, values):
     first, other = ((query, variables) if "%(x)s" not in query else (query % variables, {}) for variables in values)
     for _ in range(2):
@@ -235,6 +237,7 @@ async def test_what_holds_a_password_is_not_kept(world):
     parse(text)
 
 
+@pytest.mark.planning
 async def test_no_cache_grows_without_end(world):
     plans = Plans(schema.graphql, texts=3, plans=4)
     await world.directory(ADA).access()

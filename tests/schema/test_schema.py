@@ -245,6 +245,7 @@ async def test_one_list_joins_so_many_relations_and_no_more(world, aliases, answ
     assert answered or result.errors[0].original_error.code == "INVALID_QUERY"
 
 
+@pytest.mark.counting
 async def test_the_same_question_under_a_thousand_aliases_is_one_statement(world):
     await world.directory(caller("ada")).access()
     asked = world.database.reader.statements
