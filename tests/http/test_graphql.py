@@ -266,3 +266,18 @@ async def test_what_the_callers_claim_is_worth_is_not_remembered_for_another(cli
     assert answers[1] == answers[4] == {"data": {"users": [{"id": uid("sam")}]}}
     assert answers[2] not in (answers[0], answers[1])
     assert caller("ada") != caller("sam")
+
+
+async def test_what_was_asked_before_is_answered_by_the_rights_of_now(fresh):
+    asked, refused = {"query": "{ users { id email } }"}, {"query": "{ users { email id } }"}
+    async with served(fresh.settings) as client:
+        for _ in range(3):
+            answer = await client.post(PATH, json=asked, headers=bearer(static_token("ed")))
+            assert answer.json()["data"]["users"]
+        await fresh.load({"directus_permissions": [{"id": 3, "fields": "id,status,title"}]})
+        again = await client.post(PATH, json=asked, headers=bearer(static_token("ed")))
+        never = await client.post(PATH, json=refused, headers=bearer(static_token("ed")))
+
+    assert again.status_code == never.status_code == 400
+    assert again.json() == never.json() | {"errors": again.json()["errors"]}
+    assert "email" in again.text

@@ -1,5 +1,6 @@
 """Plans: the same answers as without them, whatever the values, and whoever asks."""
 
+import asyncio
 from datetime import UTC, datetime
 from itertools import permutations
 
@@ -259,3 +260,19 @@ async def test_a_very_long_text_is_answered_and_not_kept(world):
     assert await plans.answer(world.directory(ADA), text, None, None) is None
     assert [len(cache) for cache in vars(plans).values() if isinstance(cache, Kept)] == [0] * 4
     assert (await world.execute(text, caller=ADA)).errors is None
+
+
+@pytest.mark.counting
+@pytest.mark.planning
+async def test_changed_rights_are_loaded_once_for_all_who_ask_meanwhile(fresh):
+    query, many = "{ users { id title } }", 16
+    for _ in range(2):
+        before = (await fresh.execute(query, caller=VI)).data["users"]
+    title = before[0]["title"]
+    await fresh.load({"directus_permissions": [{"id": 4, "permissions": {"title": {"_eq": title}}}]})
+    sofar = fresh.database.reader.statements
+    answers = await asyncio.gather(*(fresh.execute(query, caller=VI) for _ in range(many)))
+
+    assert fresh.database.reader.statements - sofar == 2 * many + 1
+    assert len(before) > 1
+    assert {row["title"] for answer in answers for row in answer.data["users"]} == {title}
