@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-nightly check format bench schema golden
+.PHONY: help install run test test-both test-nightly check format bench schema golden
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ run: install ## Migrate, make the first admin, and serve on http://127.0.0.1:805
 test: install ## Run the suite: on SQLite, and on PostgreSQL where one answers
 	$(BIN)/pytest
 
+test-both: install ## Compare every answer of the suite with the one from its plan, then do without plans
+	$(BIN)/pytest --both-ways
+	GRAPHQL_PLANS=false $(BIN)/pytest
+
 test-nightly: install ## Run everything, the long properties too
 	$(BIN)/pytest --hypothesis-profile=nightly -m "nightly or not nightly"
 
@@ -46,6 +50,7 @@ format: install ## Lay the code out as `make check` wants it
 bench: install ## Compare with a bare handler in the same run, and print the ratios
 	$(BIN)/python -m tests.bench.run
 	$(BIN)/python -m tests.bench.access
+	$(BIN)/python -m tests.bench.trouble
 
 schema: install ## Write schema.graphql anew
 	$(BIN)/rollcall schema > schema.new && mv schema.new schema.graphql

@@ -29,8 +29,8 @@ PREFIX = "_literal_"
 TEXT_GAP, NUMBER_GAP = "\x01s", "\x01i"
 """What is left where a literal was: no query's text has such a character, but in a string."""
 
-STAYING = re.compile(rf'[$\\#{TEXT_GAP[0]}]|"""|{PREFIX}')
-"""What a text has in it from which nothing is lifted."""
+NAMES = tuple(f"{PREFIX}{number}" for number in range(100))
+"""Of so many literals at most; what comes after them stays."""
 
 _NUMBER = re.compile(r"(?<![\w.@-])(\d{1,9})(?![\w.])")
 
@@ -50,16 +50,16 @@ def lift(text: str) -> Lifted:
     of a filter, and where strings can't be told from the rest at a glance.
     """
     pieces = text.split('"')
-    if len(pieces) % 2 == 0 or STAYING.search(text):
+    if len(pieces) % 2 == 0 or "$" in text or "\\" in text or "#" in text or TEXT_GAP[0] in text or '"""' in text:
         return Lifted(text, {})
     parts = _cut(pieces)
     literals = parts[1::2]
     all_once = len(set(literals)) == len(literals)
     values: dict[str, Any] = {}
-    for place, literal in enumerate(literals):
+    for place, literal in enumerate(literals[: len(NAMES)]):
         is_text = literal[0] == '"'
         if (all_once or literals.count(literal) == 1) and (not is_text or _is_plain(literal)):
-            values[f"{PREFIX}{len(values)}"] = literal[1:-1] if is_text else int(literal)
+            values[NAMES[len(values)]] = literal[1:-1] if is_text else int(literal)
             parts[2 * place + 1] = TEXT_GAP if is_text else NUMBER_GAP
     return Lifted("".join(parts), values)
 
