@@ -29,7 +29,7 @@ from app.http.reply import JSON, VARIES, Reply, reply_to
 from app.policy.rules import Access
 from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.schema.plans import Ready, from_plan
+from app.schema.planned import Ready, from_plan
 from app.schema.schema import schema
 
 GRAPHQL = "application/graphql-response+json"

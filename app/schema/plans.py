@@ -4,78 +4,32 @@ Only what goes well goes this way. Whatever can't be planned, whatever is refuse
 all of that is left to the ordinary execution, which says why.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import orjson
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
 from graphql.execution.values import VariableValues, get_argument_values
 
 from app.core.binding import Given, Source
-from app.core.errors import RollcallError, ServiceUnavailable
+from app.core.errors import RollcallError
 from app.core.kept import Kept
 from app.policy.rules import Access
-from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.repositories.plan import AccessChanged, Plan, ask, in_form, make_plan
+from app.repositories.plan import Plan, in_form, make_plan
 from app.schema.forms import VALUE, form_of, form_of_literal, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, compile_operation, read_document, take_variables
 from app.schema.overlay import overlay, shown_to
+from app.schema.planned import Planned, Ready, Root, from_plan
 from app.schema.selection import Selection
 
 TEXTS, PLANS = 500, 1_000
 """Texts and plans that are kept at once; of forms of requests as many as of plans."""
-TRIES = 2
-"""How often a plan is asked where rights change under it."""
 LONGEST = 20_000
 """Characters of a text that is kept; longer ones go the ordinary way."""
-
-
-@dataclass(slots=True)
-class Root:
-    """One root field of a planned query: the plan that finds its rows, if it takes one, and how they answer it."""
-
-    key: str
-    question: Question
-    plan: int | None
-
-    def text(self, found: Sequence[str]) -> str:
-        """Its answer as JSON, of what the plans found; raises Forbidden where that is none."""
-        if self.plan is None:
-            return orjson.dumps(self.question.known).decode()
-        return self.question.answer.of_text(found[self.plan])
-
-
-@dataclass(slots=True)
-class Planned:
-    """A query of one form: its root fields, and each distinct plan among them."""
-
-    roots: list[Root]
-    plans: list[Plan]
-    timed: bool = False
-    """Whether it asks for the moment of a request."""
-
-    async def answer(self, access: Access, given: Given, services: Services) -> bytes | None:
-        """The whole answer as JSON, or None where it isn't to be had by these plans.
-
-        Raises AccessChanged, and ServiceUnavailable as the reader does.
-        """
-        try:
-            if len(self.plans) == 1:
-                found = [await ask(self.plans[0], access, given, services)]
-            else:
-                found = await asyncio.gather(*(ask(plan, access, given, services) for plan in self.plans))
-            members = [f'"{root.key}":{root.text(found)}' for root in self.roots]
-        except ServiceUnavailable:
-            raise
-        except (RollcallError, ValueError):
-            return None
-        return f'{{"data":{{{",".join(members)}}}}}'.encode()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,42 +64,6 @@ class Form:
         """What tells apart the plans of this form."""
         values = [given[source] for source in self.decisive]
         return tuple([tuple(value) if isinstance(value, list) else value for value in values])
-
-
-class Ready(NamedTuple):
-    """A request with its plan, and all that it gives but the moment; it may be asked again and again."""
-
-    planned: Planned
-    access: Access
-    given: Given
-    same: bool
-    """Whether nothing in its text may differ the next time."""
-
-    async def answer(self, services: Services) -> bytes | None:
-        """The whole answer as JSON; None where it takes the ordinary execution, which says what is wrong.
-
-        Raises AccessChanged, and ServiceUnavailable as the reader does.
-        """
-        given = {**self.given, "now": services.clock()} if self.planned.timed else self.given
-        return await self.planned.answer(self.access, given, services)
-
-
-async def from_plan(directory: Directory, find: Callable[[Access], Ready | None]) -> bytes | None:
-    """The answer of the plan that is found for the caller's rights; once more where they have changed.
-
-    None where there is no such plan, or none that answers. Raises InvalidCredentials where nobody active stands behind
-    the caller any more, ServiceUnavailable as the repositories do.
-    """
-    for _ in range(TRIES):
-        access = directory.known
-        ready = find(access) if access else None
-        if access is None or ready is None:
-            return None
-        try:
-            return await ready.answer(directory.services)
-        except AccessChanged:
-            await directory.renew(access)
-    return None
 
 
 UNKNOWN = Planned([], [])

@@ -1,0 +1,90 @@
+"""A query that was planned: the statements that answer it, and how their answers become one."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+from app.core.binding import Given
+from app.core.errors import RollcallError, ServiceUnavailable
+from app.policy.rules import Access
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.repositories.plan import AccessChanged, Plan, ask
+from app.schema.items import Question
+
+TRIES = 2
+"""How often a plan is asked where rights change under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One root field of a planned query: the plan that finds its rows, if it takes one, and how they answer it."""
+
+    key: str
+    question: Question
+    plan: int | None
+
+    def text(self, found: Sequence[str]) -> str:
+        """Its answer as JSON, of what the plans found; raises Forbidden where that is none."""
+        if self.plan is None:
+            return orjson.dumps(self.question.known).decode()
+        return self.question.answer.of_text(found[self.plan])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """A query of one form: its root fields, each distinct plan among them, and whether one asks for the moment."""
+
+    roots: list[Root]
+    plans: list[Plan]
+    timed: bool = False
+
+
+class Ready(NamedTuple):
+    """A request with its plan, and all that it gives but the moment; it may be asked again and again."""
+
+    planned: Planned
+    access: Access
+    given: Given
+    same: bool
+    """Whether nothing in its text may differ the next time."""
+
+    async def answer(self, services: Services) -> bytes | None:
+        """The whole answer as JSON; None where it takes the ordinary execution, which says what is wrong.
+
+        Raises AccessChanged, and ServiceUnavailable as the reader does.
+        """
+        planned, access = self.planned, self.access
+        given = {**self.given, "now": services.clock()} if planned.timed else self.given
+        try:
+            if len(planned.plans) == 1:
+                found = [await ask(planned.plans[0], access, given, services)]
+            else:
+                found = await asyncio.gather(*(ask(plan, access, given, services) for plan in planned.plans))
+            members = ",".join([f'"{root.key}":{root.text(found)}' for root in planned.roots])
+        except ServiceUnavailable:
+            raise
+        except (RollcallError, ValueError):
+            return None
+        return f'{{"data":{{{members}}}}}'.encode()
+
+
+async def from_plan(directory: Directory, find: Callable[[Access], Ready | None]) -> bytes | None:
+    """The answer of the plan that is found for the caller's rights; once more where they have changed.
+
+    None where there is no such plan, or none that answers. Raises InvalidCredentials where nobody active stands behind
+    the caller any more, ServiceUnavailable as the repositories do.
+    """
+    for _ in range(TRIES):
+        access = directory.known
+        ready = find(access) if access else None
+        if access is None or ready is None:
+            return None
+        try:
+            return await ready.answer(directory.services)
+        except AccessChanged:
+            await directory.renew(access)
+    return None
