@@ -45,7 +45,7 @@ async def serving(url: str, workers: int) -> AsyncIterator[Server]:
 
 async def scale(url: str) -> None:
     """How many more answers two workers give than one."""
-    for name in ("users_me", "100 with role"):
+    for name in ("users_me", "by id", "unseen text"):
         asked, rates = requests(name, QUESTIONS[name])[OURS], dict[int, list[float]]()
         for workers in (1, 2) * 3:
             async with serving(url, workers) as server:
@@ -128,15 +128,17 @@ async def away(url: str, options: argparse.Namespace) -> None:
         await _take_away(url, options.stop)
         moments.append(time.perf_counter())
         await asyncio.sleep(AWAY_SECONDS)
-        await _bring_back(url, options.start)
+        coming = asyncio.create_task(_bring_back(url, options.start))
+        await _until_back(url)
         moments.append(time.perf_counter())
+        await coming
         await asyncio.sleep(4)
 
     async with serving(url, 1) as server:
         watched = await under_load(server, leave)
     gone, back = moments
     codes = Counter(code for _, _, code, _ in watched.answers)
-    meanwhile = Counter(code for asked, _, code, _ in watched.answers if gone <= asked < back - 0.5)
+    meanwhile = Counter(code for asked, _, code, _ in watched.answers if gone <= asked < back - 0.1)
     first = orjson.loads(watched.answers[0][3])
     wrong = sum(code == 200 and orjson.loads(body) != first for _, _, code, body in watched.answers)
     last = max((answered for _, answered, code, _ in watched.answers if code != 200), default=back)
@@ -163,6 +165,16 @@ async def _bring_back(url: str, command: str | None) -> None:
         await _run(command)
         return
     await run_on_server(f"ALTER DATABASE {url.rsplit('/', 1)[1]} ALLOW_CONNECTIONS true")
+
+
+async def _until_back(url: str) -> None:
+    while True:
+        try:
+            await (await asyncpg.connect(url)).close()
+        except (OSError, asyncpg.PostgresError):
+            await asyncio.sleep(0.02)
+        else:
+            return
 
 
 async def _run(command: str) -> None:
