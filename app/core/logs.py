@@ -3,7 +3,7 @@
 import logging
 from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -12,8 +12,18 @@ REDACTED = "[redacted]"
 
 Event = MutableMapping[str, Any]
 
-REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that is being answered; everything that is logged meanwhile carries it."""
+
+class Named(Protocol):
+    """Something with an id, which is made up when somebody wants to know it."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
+REQUEST: ContextVar[Named | None] = ContextVar("request", default=None)
+"""The request that is being answered; everything that is logged meanwhile carries its id."""
 
 
 def redact(_: Any, __: str, event: Event) -> Event:
@@ -26,8 +36,8 @@ def redact(_: Any, __: str, event: Event) -> Event:
 
 def name_request(_: Any, __: str, event: Event) -> Event:
     """Tells which request an event belongs to, if any."""
-    if (request_id := REQUEST_ID.get()) is not None:
-        event["request_id"] = request_id
+    if (request := REQUEST.get()) is not None:
+        event["request_id"] = request.id
     return event
 
 

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload, RollcallError
-from app.core.logs import REQUEST_ID
+from app.core.logs import REQUEST
 from app.http.head import Head
 from app.http.reply import VARIES, Header, Reply, reply_to, wrong_method
 
@@ -19,7 +19,7 @@ Door = Callable[[Scope, Head, Body], Awaitable[Reply]]
 """Answers a request, whose body it may ask for."""
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-NO_STORE, NO_CACHE = (b"cache-control", b"no-store"), (b"cache-control", b"no-cache")
+SAFE, SAFE_PERSONAL = ((b"cache-control", b"no-cache"), NOSNIFF), ((b"cache-control", b"no-store"), NOSNIFF)
 
 lines = logging.getLogger(__name__)
 log = structlog.get_logger(__name__)
@@ -30,7 +30,8 @@ class Gate:
 
     Answers every error: ours as they are, any other with an id that the log explains, never with its text. Refuses
     bodies over `most` bytes, whether they say so beforehand or not. Keeps answers out of caches, whole when they belong
-    to somebody, and browsers from guessing types.
+    to somebody, and browsers from guessing types. An answer bears its request's id where it came with one, and where
+    something went wrong.
     """
 
     def __init__(self, doors: Mapping[str, Door], others: ASGIApp, most: int) -> None:
@@ -42,7 +43,7 @@ class Gate:
             return
         started = time.perf_counter()
         passage = Passage(Head(scope), receive, send, self._most)
-        named = REQUEST_ID.set(passage.head.id)
+        current = REQUEST.set(passage.head)
         try:
             passage.check()
             if door := self._doors.get(scope["path"]) or self._door(scope):
@@ -58,7 +59,7 @@ class Gate:
                 spent = round((time.perf_counter() - started) * 1000, 1)
                 # The query string stays out of the log: it may hold an access token.
                 log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=spent)
-            REQUEST_ID.reset(named)
+            REQUEST.reset(current)
 
     def _door(self, scope: Scope) -> Door | None:
         """The door whose path a request's begins with, below wherever the application is mounted."""
@@ -133,10 +134,11 @@ class Passage:
         return [*(header for header in given if header[0] != b"vary"), *self._safe(b", ".join((*varies, VARIES)))]
 
     def _safe(self, varies: bytes) -> tuple[Header, ...]:
-        id_ = (b"x-request-id", self.head.id.encode())
-        if self.head.personal:
-            return (NO_STORE, NOSNIFF, id_)  # what is stored nowhere needn't say what it depends on
-        return (NO_CACHE, NOSNIFF, id_, (b"vary", varies))
+        # What is stored nowhere needn't say what it depends on.
+        safe = SAFE_PERSONAL if self.head.personal else (*SAFE, (b"vary", varies))
+        if self.head.named or self.status >= 400:  # HTTP's own: from here on something went wrong
+            return (*safe, (b"x-request-id", self.head.id.encode()))
+        return safe
 
     def _refusal(self) -> InvalidPayload:
         return InvalidPayload(f"The request's body is larger than the {self._most} bytes allowed")

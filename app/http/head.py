@@ -16,18 +16,19 @@ _here, _numbers = token_hex(8), count()
 class Head:
     """The headers that mean something here, as they came; `authorization` has a line for each time it came.
 
-    `personal` says whether an answer may be somebody's own. `id` is the request's own where it is sane, else one that
-    no other request has; `length` is -1 where the body doesn't say how long it is.
+    `personal` says whether an answer may be somebody's own, `named` whether the request came with an id; `length` is -1
+    where the body doesn't say how long it is.
     """
 
     __slots__ = (
+        "_id",
         "accept",
         "authorization",
         "content_type",
         "cookie",
         "forwarded",
-        "id",
         "length",
+        "named",
         "peer",
         "personal",
         "query",
@@ -43,12 +44,19 @@ class Head:
         self.accept: bytes = told.get(b"accept", b"")
         self.cookie: bytes = told.get(b"cookie", b"")
         self.forwarded: bytes = told.get(b"x-forwarded-for", b"")
-        length, id_ = told.get(b"content-length", b""), told.get(b"x-request-id")
+        length, given = told.get(b"content-length", b""), told.get(b"x-request-id")
         self.length = int(length[:20]) if length.isdigit() else -1  # more digits than that say no more
-        self.id = id_.decode() if id_ and SANE_ID.fullmatch(id_) else f"{_here}{next(_numbers):016x}"
+        self.named = given is not None
+        self._id = given.decode() if given and SANE_ID.fullmatch(given) else ""
         self.query: bytes = scope.get("query_string", b"")
         self.peer: str | None = scope["client"][0] if scope.get("client") else None
         self.personal = bool(self.authorization or self.cookie or (self.query and b"access_token" in self.query))
+
+    @property
+    def id(self) -> str:
+        """The request's own id where it is sane, else one that no other request has."""
+        self._id = self._id or f"{_here}{next(_numbers):016x}"
+        return self._id
 
 
 def _merged(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

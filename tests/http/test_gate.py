@@ -68,6 +68,13 @@ async def test_an_id_that_isnt_sane_is_replaced(lines, given):
     assert len(answer.headers["x-request-id"]) == 32
 
 
+async def test_an_answer_without_fault_bears_no_id_that_nobody_asked_for(lines):
+    answer = await send(Gate({}, echo, MOST))
+
+    assert "x-request-id" not in answer.headers
+    assert len(lines()[0]["request_id"]) == 32
+
+
 async def test_a_request_is_one_line_without_its_query_or_its_credentials(lines):
     await send(Gate({}, echo, MOST), "POST", "/a?access_token=s3cr3t", headers={"Authorization": "Bearer s3cr3t"})
     told = lines()
