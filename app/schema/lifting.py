@@ -80,7 +80,7 @@ def _numbers(piece: str) -> list[str]:
 
 
 def _is_plain(literal: str) -> bool:
-    return len(literal) > len('""') and "," not in literal and "\n" not in literal
+    return len(literal) > len('""') and "," not in literal and literal.isprintable()
 
 
 def lift_document(schema: GraphQLSchema, document: DocumentNode, lifted: Lifted) -> DocumentNode | None:

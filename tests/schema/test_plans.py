@@ -216,6 +216,7 @@ async def test_now_is_the_moment_of_each_request(fresh):
         ('{ a(b: "", c: "x,y", d: "$NOW", e: -1, f: 1.5) }', '{ a(b: "", c: "x,y", d: "$NOW", e: -1, f: 1.5) }', []),
         ('{ a(b: "c", d: "c") }', '{ a(b: "c", d: "c") }', []),
         ('{ a1(b2: "\\n") }', '{ a1(b2: "\\n") }', []),
+        ('{ a(b: "c\rd", e: "f\x00") }', '{ a(b: "c\rd", e: "f\x00") }', []),
         ('{ a(b: "x") } # "y"', '{ a(b: "x") } # "y"', []),
         ('{ a(b: """x""") }', '{ a(b: """x""") }', []),
         (f'{{ a(b: "{TEXT_GAP}") }}', f'{{ a(b: "{TEXT_GAP}") }}', []),
