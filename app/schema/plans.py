@@ -26,7 +26,7 @@ from app.schema.overlay import overlay, shown_to
 from app.schema.planned import Planned, Ready, Root, from_plan
 from app.schema.selection import Selection
 
-TEXTS, PLANS = 500, 1_000
+TEXTS, PLANS = 200, 400
 """Texts and plans that are kept at once; of forms of requests as many as of plans."""
 LONGEST = 20_000
 """Characters of a text that is kept; longer ones go the ordinary way."""
