@@ -163,8 +163,9 @@ class RollcallSchema(strawberry.Schema):
         wire = await self.planned(context_value, query, variable_values, operation_name)
         if wire is not None:
             return ExecutionResult(orjson.loads(wire)["data"], None)
+        allowed = tuple(allowed_operation_types) if allowed_operation_types is not None else None
         asked = (query, variable_values, context_value, root_value, operation_name)
-        return await self.execute_ordinarily(*asked, allowed_operation_types, operation_extensions)
+        return await self.execute_ordinarily(*asked, allowed, operation_extensions)
 
     async def planned(
         self, directory: Directory, query: str | None, variables: dict[str, Any] | None, name: str | None
@@ -175,24 +176,13 @@ class RollcallSchema(strawberry.Schema):
         except InvalidCredentials:
             return None
 
-    async def execute_ordinarily(
-        self,
-        query: str | None,
-        variable_values: dict[str, Any] | None = None,
-        context_value: Any = None,
-        root_value: Any = None,
-        operation_name: str | None = None,
-        allowed_operation_types: Iterable[OperationType] | None = None,
-        operation_extensions: dict[str, Any] | None = None,
-    ) -> ExecutionResult:
-        """Runs a query as Strawberry does.
+    async def execute_ordinarily(self, *asked: Any, **more: Any) -> ExecutionResult:
+        """Runs a query as Strawberry does; takes what `execute` takes.
 
         It is run again from the start where rights changed under it, so that it is judged by those in force.
         """
-        asked = (query, variable_values, context_value, root_value, operation_name)
-        allowed = tuple(allowed_operation_types) if allowed_operation_types is not None else None
         for _ in range(ATTEMPTS):
-            result = await super().execute(*asked, allowed, operation_extensions)
+            result = await super().execute(*asked, **more)
             if not any(isinstance(error.original_error, RightsChanged) for error in result.errors or ()):
                 break
         return result
