@@ -55,7 +55,12 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
 
 
 def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
-    if isinstance(value, Bound) and not value.many and CLAIMED.issuperset(value.sources):
+    if isinstance(value, Bound) and CLAIMED.issuperset(value.sources) and _as_it_is(value, spell):
         return itemgetter(*value.sources)
     make = value.make if isinstance(value, Bound) else partial(resolve, value)
     return make if spell is None else lambda given: spell(make(given))
+
+
+def _as_it_is(value: Bound, spell: Callable[[Any], Any] | None) -> bool:
+    """Whether the driver's spelling leaves a value alone, unlike a pattern that is made of it."""
+    return not value.many and (spell is None or spell(value.sample) == value.sample)

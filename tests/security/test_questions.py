@@ -139,6 +139,19 @@ async def test_cve_2024_39701_a_rule_on_an_empty_variable_denies(fresh):
             assert (await fresh.execute("{ users { id } }", caller=caller("nora"))).data == {"users": []}
 
 
+async def test_a_rule_that_looks_for_the_caller_in_a_text_is_the_same_from_a_plan(fresh):
+    """Sam's own title names him; somebody else's does too."""
+    titled = [{"id": uid("sam"), "title": f"I am {uid('sam')}!"}, {"id": uid("vi"), "title": f"Of {uid('sam')} too"}]
+    await fresh.load({"directus_users": titled})
+    granted = {"id": 60, "policy": uid("policy-Themselves"), "action": "read", "collection": "directus_users"}
+    for operator in ("_contains", "_ncontains", "_starts_with", "_nstarts_with", "_ends_with"):
+        rule = {"_and": [{"title": {"_nnull": True}}, {"title": {operator: "$CURRENT_USER"}}]}
+        await fresh.load({"directus_permissions": [{**granted, "fields": "id,title", "permissions": rule}]})
+        first, again = [(await fresh.execute("{ users { id } }", caller=caller("sam"))).data for _ in range(2)]
+        assert first["users"]
+        assert again == first, operator
+
+
 async def test_cve_2025_64746_a_permission_on_a_field_that_is_gone_grants_nothing(world):
     """Vi's policy has one permission that names an unknown field, and one whose rule does."""
     assert (await world.execute("{ roles { id } }", caller=VI)).data is None
