@@ -1,4 +1,4 @@
-"""What is remembered to be quick, and forgotten in time: every cache of this house is one of these."""
+"""What is remembered to be quick, and forgotten in time."""
 
 from collections import OrderedDict
 from collections.abc import Hashable

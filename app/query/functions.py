@@ -19,7 +19,6 @@ CHUNK = 90
 MEMBERS = CHUNK // 2
 _MEANING, _ESCAPED = re.compile(r"([\\%_])"), r"\\\1"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-"""Arguments in one JSON array constructor: PostgreSQL takes 100, SQLite 127."""
 
 
 class Listed(TypeDecorator[Sequence[Any]]):

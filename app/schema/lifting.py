@@ -73,7 +73,7 @@ def _cut(pieces: Sequence[str]) -> list[str]:
     return parts
 
 
-@lru_cache(maxsize=2_000)
+@lru_cache(maxsize=500)
 def _numbers(piece: str) -> list[str]:
     """A piece of a text cut at its numbers: every second part is one."""
     return _NUMBER.split(piece)

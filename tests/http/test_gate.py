@@ -251,7 +251,7 @@ async def test_a_method_a_route_doesnt_know_is_answered_with_those_it_does(app):
     assert answer.json()["errors"][0]["extensions"]["code"] == "METHOD_NOT_ALLOWED"
 
 
-async def test_every_answer_has_its_id_and_its_safe_headers(app):
+async def test_a_refusal_has_its_id_and_its_safe_headers(app):
     answer = await send(app, path="/nope")
 
     assert {"x-request-id", "x-content-type-options", "cache-control", "vary"} <= answer.headers.keys()
