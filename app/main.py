@@ -1,7 +1,7 @@
 """Builds the ASGI application: the doors behind the gate, their lifespan; all the wiring."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
@@ -14,20 +14,36 @@ from app.db.session import Database
 from app.http.gate import Door, Gate
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
+from app.http.items import ItemsDoor
 from app.http.server import ServerDoors, nobody_home
+from app.query.collection import COLLECTIONS, PREFIX
 from app.repositories.base import Services
 
 GRAPHQL = "/graphql/system"
+SERVED = (
+    "users",
+    "roles",
+    "policies",
+    "access",
+    "permissions",
+    "files",
+    "folders",
+    "settings",
+    "activity",
+    "revisions",
+)
+"""Collections with a path of their own."""
+READ_ONLY = ("activity", "revisions")
 
 log = structlog.get_logger(__name__)
 
 
 class Application:
-    """The doors behind the gate; the path that nearly everybody asks for leads to GraphQL at once."""
+    """The doors behind the gate; the paths that nearly everybody asks for lead to theirs at once."""
 
-    def __init__(self, graphql: Door, router: Router, most: int) -> None:
+    def __init__(self, doors: Mapping[str, Door], router: Router, most: int) -> None:
         self.router = router
-        self._gate = Gate({GRAPHQL: graphql}, self._others, most)
+        self._gate = Gate(doors, self._others, most)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(scope, receive, send)
@@ -48,7 +64,10 @@ def create_app(settings: Settings | None = None) -> Application:
     database = Database.open(settings)
     services = Services.over(database, settings)
     identity = Identity(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
-    graphql = GraphQLDoor(services, identity)
+    doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
+    for name in SERVED:
+        collection = COLLECTIONS[f"{PREFIX}{name}"]
+        doors[f"/{name}"] = ItemsDoor(collection, services, identity, read_only=name in READ_ONLY)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -60,9 +79,9 @@ def create_app(settings: Settings | None = None) -> Application:
         finally:
             await database.dispose()
 
-    doors = ServerDoors(services, identity).routes()
-    router = Router(doors, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
-    return Application(graphql, router, settings.max_payload_size)
+    routes = ServerDoors(services, identity).routes()
+    router = Router(routes, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
+    return Application(doors, router, settings.max_payload_size)
 
 
 def _warn(settings: Settings) -> None:

@@ -63,6 +63,19 @@ def address_in(ip: str | None, entries: Iterable[str]) -> bool:
     return address is not None and any(_matches(address, entry.strip()) for entry in entries)
 
 
+def is_entry(text: str) -> bool:
+    """Whether a text is an address, a network or a range, as such a list holds them."""
+    first, dash, last = text.strip().partition("-")
+    if dash:
+        low, high = _address(first), _address(last)
+        return low is not None and high is not None and low.version == high.version
+    try:
+        _network(first)
+    except ValueError:
+        return False
+    return True
+
+
 def _matches(address: Address, entry: str) -> bool:
     first, dash, last = entry.partition("-")
     if dash:

@@ -1,5 +1,6 @@
 """Who is asking, as the request claims it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -22,6 +23,23 @@ class Caller:
     def anonymous(self) -> bool:
         """Whether nobody in particular asks."""
         return self.user is None and self.token is None and not self.system
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """What a request says of the program it comes from; written down with what it changes, and never believed."""
+
+    user_agent: str | None = None
+    origin: str | None = None
+
+
+Whence = Callable[[], Via]
+"""Finds out, once that is wanted, where a request came from."""
+
+
+def nowhere() -> Via:
+    """Where code of our own comes from."""
+    return Via()
 
 
 PUBLIC = Caller()

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     query_limit_default: int = Field(100, ge=1, description="Rows of a list that doesn't say how many")
     query_limit_max: RowLimit = Field(None, description="Rows of a list at most; -1 for no such limit")
     max_relational_depth: int = Field(10, ge=2, description="Fields that may follow one another in a query")
+    max_batch_mutation: RowLimit = Field(None, description="Rows that one mutation may write; -1 for no such limit")
+    users_admin_access_limit: int | None = Field(None, ge=0, description="Active admins at most")
+    users_app_access_limit: int | None = Field(
+        None, ge=0, description="Active users with app access at most, admins aside"
+    )
+    users_api_access_limit: int | None = Field(None, ge=0, description="Active users with neither at most")
     max_payload_size: Size = Field(1024**2, description="The largest body of a request")
     graphql_introspection: bool = Field(True, description="Whether the schema may be asked for")
     graphql_plans: bool = Field(

@@ -7,10 +7,18 @@
     ├── InvalidCredentials             401     INVALID_CREDENTIALS
     ├── InvalidToken                   403     INVALID_TOKEN
     ├── TokenExpired                   401     TOKEN_EXPIRED
+    ├── FailedValidation               400     FAILED_VALIDATION
+    ├── RecordNotUnique                400     RECORD_NOT_UNIQUE
+    ├── InvalidForeignKey              400     INVALID_FOREIGN_KEY
+    ├── ValueTooLong                   400     VALUE_TOO_LONG
+    ├── ValueOutOfRange                400     VALUE_OUT_OF_RANGE
+    ├── UnprocessableContent           422     UNPROCESSABLE_CONTENT
+    ├── LimitExceeded                  403     LIMIT_EXCEEDED
     ├── MethodNotAllowed               405     METHOD_NOT_ALLOWED
     ├── RouteNotFound                  404     ROUTE_NOT_FOUND
     ├── GraphQLValidation              400     GRAPHQL_VALIDATION
-    └── ServiceUnavailable             503     SERVICE_UNAVAILABLE
+    ├── ServiceUnavailable             503     SERVICE_UNAVAILABLE
+    └── Several                        that of the first of them
 
 Raised deep, caught once at each door (`http/errors.py`, `schema/errors.py`). Codes and messages are Directus'.
 """
@@ -49,6 +57,10 @@ class RollcallError(Exception):
     def as_dict(self) -> dict[str, Any]:
         """The error as one entry of an answer's `errors` list."""
         return {"message": self.text, "extensions": self.extensions}
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The error as the `errors` list of an answer."""
+        return [self.as_dict()]
 
 
 class Forbidden(RollcallError):
@@ -91,6 +103,98 @@ class TokenExpired(RollcallError):
     status, code, message = 401, "TOKEN_EXPIRED", "Token expired."
 
 
+REASONS = {
+    "required": "Value is required",
+    "nnull": "Value can't be null",
+    "nempty": "Value can't be empty",
+    "email": "Value has to be a valid email address",
+    "regex": "Value doesn't have the correct format",
+}
+
+
+class FailedValidation(RollcallError):
+    """A value that isn't what its field wants, by the field itself or by a permission's validation.
+
+    `type` names what it failed, such as `required` or `nempty`; `path` leads to the row through nested ones.
+    """
+
+    status, code, message = 400, "FAILED_VALIDATION", "Validation failed."
+
+    def __init__(self, field: str, type_: str, path: Sequence[str] = (), **more: Any) -> None:
+        super().__init__(None, field=field, path=list(path), type=type_, **more)
+
+    @property
+    def text(self) -> str:
+        path, reason = self.details["path"], REASONS.get(self.details["type"])
+        at = f' at "{".".join(path)}"' if path else ""
+        return f'Validation failed for field "{self.details["field"]}"{at}.' + (f" {reason}." if reason else "")
+
+
+class _BadValue(RollcallError):
+    """A value that a field of a collection can't take; of a secret the value isn't told."""
+
+    status = 400
+    words: ClassVar[str]
+
+    def __init__(self, collection: str, field: str, value: Any = None) -> None:
+        told = {} if value is None else {"value": str(value)}
+        super().__init__(None, collection=collection, field=field, **told)
+
+    @property
+    def text(self) -> str:
+        return self.words.format(value=self.details.get("value", ""), **{k: self.details[k] for k in _PLACE})
+
+
+_PLACE = ("collection", "field")
+
+
+class RecordNotUnique(_BadValue):
+    """A value that another row has already, where no two may have the same."""
+
+    code = "RECORD_NOT_UNIQUE"
+    words = 'Value "{value}" for field "{field}" in collection "{collection}" has to be unique.'
+
+
+class InvalidForeignKey(_BadValue):
+    """A key that leads to no row, or that rows still lead to which is to go."""
+
+    code = "INVALID_FOREIGN_KEY"
+    words = 'Invalid foreign key "{value}" for field "{field}" in collection "{collection}".'
+
+
+class ValueTooLong(_BadValue):
+    """A text that is longer than its field."""
+
+    code = "VALUE_TOO_LONG"
+    words = 'Value "{value}" for field "{field}" in collection "{collection}" is too long.'
+
+
+class ValueOutOfRange(_BadValue):
+    """A number that is larger than its field."""
+
+    code = "VALUE_OUT_OF_RANGE"
+    words = 'Value "{value}" for field "{field}" in collection "{collection}" is out of range.'
+
+
+class UnprocessableContent(RollcallError):
+    """What is asked for can be understood, but must not come to pass."""
+
+    status, code, message = 422, "UNPROCESSABLE_CONTENT", "Can't process content."
+
+
+class LimitExceeded(RollcallError):
+    """More users of a kind than the settings allow."""
+
+    status, code, message = 403, "LIMIT_EXCEEDED", "Limit exceeded."
+
+    def __init__(self, category: str) -> None:
+        super().__init__(None, category=category)
+
+    @property
+    def text(self) -> str:
+        return f"{self.details['category']} limit exceeded."
+
+
 class RouteNotFound(RollcallError):
     """Nobody lives at this path."""
 
@@ -131,3 +235,19 @@ class ServiceUnavailable(RollcallError):
     """The database is away, or too busy: trying again later is right."""
 
     status, code, message = 503, "SERVICE_UNAVAILABLE", "Service unavailable."
+
+
+class Several(RollcallError):
+    """Everything that is wrong with a payload, told at once; there is at least one error."""
+
+    def __init__(self, errors: Sequence[RollcallError]) -> None:
+        self.errors = errors
+        self.status, self.code = errors[0].status, errors[0].code  # type: ignore[misc]  # this one's own
+        super().__init__()
+
+    @property
+    def text(self) -> str:
+        return " ".join(error.text for error in self.errors)
+
+    def entries(self) -> list[dict[str, Any]]:
+        return [error.as_dict() for error in self.errors]

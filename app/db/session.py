@@ -12,15 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
+from app.core.kept import Kept
 from app.db.engine import UNREACHABLE, parse_url, sqlstate, writing_engine
 from app.db.reader import AWAY, Reader
+from app.db.writer import Questions, Writer
 
 T = TypeVar("T")
 
 CONFLICTS = {"40001", "40P01"}
 LOCKED = "55P03"
 ATTEMPTS = 6
+QUESTIONS = 500
+"""Statements of writes that are kept at once."""
 BUSY = "Others are writing to the database; try again in a moment"
+
+
+class Overtaken(Exception):
+    """What a transaction was planned with is no longer so: it has to be done again."""
 
 
 class Database:
@@ -30,6 +38,7 @@ class Database:
         self._engine = engine
         self.reader = reader
         self.dialect: str = engine.dialect.name
+        self._questions: Questions = Kept(QUESTIONS)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -70,11 +79,21 @@ class Database:
             try:
                 async with self.transaction() as connection:
                     return await work(connection)
+            except Overtaken:
+                pass
             except DBAPIError as error:
                 if sqlstate(error) not in CONFLICTS:
                     raise
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the retries, keeps no secret
         raise ServiceUnavailable(BUSY)
+
+    async def change(self, work: Callable[[Writer], Awaitable[T]]) -> T:
+        """The same for `work` that writes to the directory: one at a time, so that what it finds stays as it is."""
+
+        async def alone(connection: AsyncConnection) -> T:
+            return await work(await Writer.begin(connection, self._questions))
+
+        return await self.write(alone)
 
     async def dispose(self) -> None:
         """Close every connection."""

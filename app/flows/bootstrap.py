@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.config import Settings
 from app.core.security import hash_password
 from app.db import seeds
+from app.db.emails import keep_apart
 from app.db.migrate import up_within
 from app.db.models import Access, Policy, Role, User
 from app.db.models import Settings as SettingsRow
@@ -38,10 +39,15 @@ ACTIVE_ADMINS = text(
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What bootstrap did: the first admin's address if it made one, and the password if it made that up."""
+    """What bootstrap did: the first admin's address if it made one, and the password if it made that up.
+
+    `doubles` are e-mail addresses that several users have, whatever their case: as long as they do, nothing but what
+    writes here keeps others apart.
+    """
 
     admin: str | None = None
     password: str | None = field(default=None, repr=False)
+    doubles: tuple[str, ...] = ()
 
 
 async def bootstrap(database: Database, settings: Settings) -> Made:
@@ -55,13 +61,14 @@ async def bootstrap(database: Database, settings: Settings) -> Made:
 
     async def work(connection: AsyncConnection) -> Made:
         await up_within(connection)
+        doubles = tuple(await connection.run_sync(keep_apart))
         if await active_admin(connection):
-            return Made()  # whoever runs it may have taken something away on purpose
+            return Made(doubles=doubles)  # whoever runs it may have taken something away on purpose
         await _public(connection)
         if not await _count(connection, SettingsRow.__table__):
             await _insert(connection, SettingsRow, project_id=str(uuid4()), **seeds.SETTINGS)
         await _first_admin(connection, settings, password)
-        return Made(settings.admin_email, None if given else password)
+        return Made(settings.admin_email, None if given else password, doubles)
 
     return await database.write(work)
 

@@ -71,7 +71,7 @@ class GraphQLDoor:
     async def _answer(self, method: str, head: Head, body: Body) -> bytes:
         if method not in ALLOWED:
             raise MethodNotAllowed(method, tuple(ALLOWED))
-        directory = Directory(self._identity.of(head), self._services)
+        directory = Directory(self._identity.of(head), self._services, head.via)
         if method == "GET":
             asked = _from_query(head.query)
             wire = await schema.planned(directory, *asked)
@@ -139,13 +139,13 @@ def spell(result: ExecutionResult) -> bytes:
         raise next(filter(None, ours), None) or GraphQLValidation([_located(error) for error in errors])
     body: dict[str, Any] = {} if result.data is None else {"data": result.data}
     if errors:
-        body["errors"] = [_told(error) for error in errors]
+        body["errors"] = [told for error in errors for told in _told(error)]
     return orjson.dumps(body)
 
 
-def _told(error: GraphQLError) -> dict[str, Any]:
-    told = {**(_ours(error) or RollcallError()).as_dict(), **_place(error)}
-    return told | ({"path": error.path} if error.path else {})
+def _told(error: GraphQLError) -> list[dict[str, Any]]:
+    place = _place(error) | ({"path": error.path} if error.path else {})
+    return [{**entry, **place} for entry in (_ours(error) or RollcallError()).entries()]
 
 
 def _ours(error: GraphQLError) -> RollcallError | None:

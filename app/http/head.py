@@ -7,6 +7,8 @@ from secrets import token_hex
 
 from starlette.types import Scope
 
+from app.core.caller import Via
+
 JOINTS = {b"authorization": b"\n", b"x-forwarded-for": b","}
 SANE_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
 
@@ -21,6 +23,7 @@ class Head:
     """
 
     __slots__ = (
+        "_headers",
         "_id",
         "accept",
         "authorization",
@@ -35,7 +38,7 @@ class Head:
     )
 
     def __init__(self, scope: Scope) -> None:
-        headers = scope["headers"]
+        self._headers = headers = scope["headers"]
         told = dict(headers)
         if len(told) < len(headers):
             told = _merged(headers)
@@ -57,6 +60,12 @@ class Head:
         """The request's own id where it is sane, else one that no other request has."""
         self._id = self._id or f"{_here}{next(_numbers):016x}"
         return self._id
+
+    def via(self) -> Via:
+        """The program that a request says it comes from; looked for only where something is written down of it."""
+        told = dict(self._headers)
+        agent, origin = (told.get(name, b"").decode("latin-1") or None for name in (b"user-agent", b"origin"))
+        return Via(agent, origin)
 
 
 def _merged(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

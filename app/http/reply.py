@@ -33,7 +33,7 @@ def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
         more.append((b"allow", ", ".join(error.details["allowed"]).encode()))
     if isinstance(error, ServiceUnavailable):
         more.append((b"retry-after", RETRY_AFTER))
-    return Reply(orjson.dumps({"errors": [error.as_dict()]}), error.status, media, more)
+    return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more)
 
 
 def wrong_method(method: str, refusal: HTTPException) -> MethodNotAllowed:

@@ -15,8 +15,9 @@ from app.http.head import Head
 from app.http.identity import Identity
 from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.schema.overlay import overlay, shown_to
+from app.schema.overlay import overlay
 from app.schema.schema import schema
+from app.schema.shown import shown_to
 
 JSON = "application/json; charset=utf-8"
 HEALTH = "application/health+json; charset=utf-8"

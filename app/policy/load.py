@@ -19,12 +19,13 @@ from app.core.kept import Kept
 from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
-from app.policy.rules import APP_MINIMUM, MINIMUM, Access, Form, Rule, Standing, rule
+from app.policy.rules import APP_MINIMUM, MINIMUM, READ, Access, Form, Rule, Standing, rule
 from app.policy.summary import Grant
 from app.query.functions import JsonArray, JsonRows
 
 REMEMBERED = 4096
 """Callers whose access is kept at once."""
+TOLD_AS_TEXT = {"permissions", "fields", "validation", "presets", "ip_access"}
 FORMS = 1024
 """Forms of access that are told apart at once."""
 
@@ -34,8 +35,16 @@ _POLICIES, _PERMISSIONS, _SESSIONS = Policy.__table__, Permission.__table__, Ses
 _SYSTEM = Access(Standing(token=""), (), (), admin=True, app=True, enforce_tfa=False, rules={})
 
 
-class Reader(Protocol):
-    """Whoever runs one statement and gives back its one row."""
+class Asked(Protocol):
+    """Whoever runs one compiled statement and gives back its one row: the reader, or a transaction that writes."""
+
+    async def run(self, statement: Any, given: Given) -> Any:
+        """The one row of a compiled statement, for the values given."""
+        ...
+
+
+class Reader(Asked, Protocol):
+    """Whoever runs any statement and gives back its one row."""
 
     def compile(self, clause: Select[Any]) -> Any:
         """A statement as the database's driver takes it."""
@@ -43,10 +52,6 @@ class Reader(Protocol):
 
     async def fetch(self, clause: Select[Any]) -> Any:
         """The one row of a statement."""
-        ...
-
-    async def run(self, statement: Any, given: Given) -> Any:
-        """The one row of a compiled statement, for the values given."""
         ...
 
 
@@ -111,7 +116,7 @@ class AccessBook:
         """`seen` itself while it still holds, else the caller's access as it is now."""
         if caller.system:
             return _SYSTEM
-        row = await self._ask("standing", caller)
+        row = await self._ask("standing", caller, self._reader)
         return seen if standing(row) == seen.standing else await self.reload(caller)
 
     async def reload(self, caller: Caller) -> Access:
@@ -136,25 +141,47 @@ class AccessBook:
         """The caller's access as the database has it now, and the permissions behind it as they are written down."""
         return await self._load(caller)
 
+    async def within(self, caller: Caller, transaction: Asked) -> tuple[Access, tuple[Grant, ...]]:
+        """The caller's access as a transaction that is to write finds it, and the permissions behind it.
+
+        An admin needs none of those. It isn't remembered, as what that transaction writes may never come to be;
+        InvalidCredentials as above.
+        """
+        if caller.system:
+            return _SYSTEM, ()
+        known = self.known(caller)
+        if known is not None and known.admin:
+            row = await self._ask("standing", caller, transaction)
+            if standing(row) == known.standing:
+                return known, ()
+        return await self._read(caller, transaction)
+
     async def _load(self, caller: Caller) -> tuple[Access, tuple[Grant, ...]]:
+        try:
+            access, grants = await self._read(caller, self._reader)
+        except InvalidCredentials:
+            self._known.drop(caller)
+            raise
+        self._known.keep(caller, access)
+        return access, grants
+
+    async def _read(self, caller: Caller, asked: Asked) -> tuple[Access, tuple[Grant, ...]]:
         if "\0" in (caller.token or ""):
             raise InvalidCredentials
-        row = await self._ask("everything", caller)
+        row = await self._ask("everything", caller, asked)
         now = standing(row)
         if not caller.anonymous and (now.user is None or now.status != "active" or not now.live):
-            self._known.drop(caller)
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
         access = self._formed(caller, _access(caller, now, roles, policies, permissions))
-        self._known.keep(caller, access)
         return access, tuple(_grants(access, permissions))
 
-    async def _ask(self, what: str, caller: Caller) -> Any:
+    async def _ask(self, what: str, caller: Caller, asked: Asked) -> Any:
         key = (what, *kind_of(caller))
         if key not in self._statements:
-            asked = _everything if what == "everything" else beside
-            self._statements[key] = self._reader.compile(asked(anybody_like(caller), NOW))
-        return await self._reader.run(self._statements[key], {**claims(caller), "now": self._clock()})
+            make = _everything if what == "everything" else beside
+            self._statements[key] = self._reader.compile(make(anybody_like(caller), NOW))
+        return await asked.run(self._statements[key], {**claims(caller), "now": self._clock()})
 
     def _formed(self, caller: Caller, access: Access) -> Access:
         """The same access, with the form it shares with others, and what is its own."""
@@ -197,6 +224,7 @@ def _everything(caller: Caller, now: datetime | Bound) -> Select[Any]:
             "collection",
             "permissions",
             "fields",
+            "validation",
             "presets",
             where=_PERMISSIONS.c.policy.in_(held),
         ),
@@ -204,10 +232,7 @@ def _everything(caller: Caller, now: datetime | Bound) -> Select[Any]:
 
 
 def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
-    cells = [
-        cast(table.c[name], Text) if name in ("permissions", "fields", "presets", "ip_access") else table.c[name]
-        for name in names
-    ]
+    cells = [cast(table.c[name], Text) if name in TOLD_AS_TEXT else table.c[name] for name in names]
     rows = select(cast(JsonRows(JsonArray(*cells)), Text)).select_from(table)
     return (rows if where is None else rows.where(where)).scalar_subquery()
 
@@ -247,17 +272,24 @@ def _access(caller: Caller, now: Standing, roles: list[Any], policies: list[Any]
         admin=any(row[2] for row in in_force),
         app=app,
         enforce_tfa=any(row[4] for row in in_force),
-        rules=_rules((row[1:5] for row in permissions if row[0] in held), app=app),
+        rules=_rules((row[1:] for row in permissions if row[0] in held), app=app),
     )
 
 
 def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[Grant]:
-    for policy, action, collection, rule_, fields, presets in permissions:
+    for policy, *permission in permissions:
         if policy in access.policies:
-            named = None if fields is None else tuple(fields.split(","))
-            yield Grant(collection, action, _object(rule_), named, _object(presets))
+            yield grant(*permission)
     for collection, minimum, fields in MINIMUM if access.app else ():
-        yield Grant(collection, "read", minimum, tuple(fields.split(",")), {})
+        yield Grant(collection, READ, minimum, tuple(fields.split(",")), {})
+
+
+def grant(
+    action: str, collection: str, rule_: str | None, fields: str | None, validation: str | None, presets: str | None
+) -> Grant:
+    """A permission row's texts -> the permission as it is written down."""
+    named = None if fields is None else tuple(fields.split(","))
+    return Grant(collection, action, _object(rule_), named, _object(presets), _object(validation))
 
 
 def _object(text: str | None) -> dict[str, Any]:
@@ -271,8 +303,8 @@ def _object(text: str | None) -> dict[str, Any]:
 
 def _rules(granted: Iterable[tuple[Any, ...]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
     found: dict[tuple[str, str], dict[Rule, None]] = {}
-    for action, collection, permissions, fields in granted:
-        if made := rule(collection, permissions, fields):
+    for action, collection, permissions, fields, validation, presets in granted:
+        if made := rule(action, collection, permissions, fields, validation, presets):
             found.setdefault((action, collection), {})[made] = None
     for place, minimum in APP_MINIMUM.items() if app else ():
         found.setdefault(place, {})[minimum] = None

@@ -64,6 +64,7 @@ class PolicyResolver:
             self._order(collection, read.sort),
             read.limit,
             read.offset,
+            read.flat,
         )
 
     def _wanted(self, asked: Read | Aggregation) -> Condition:
@@ -116,8 +117,8 @@ class PolicyResolver:
         match item:
             case Constant(key, value):
                 return Place(key, constant=value)
-            case Measured(key, measure):
-                return Place(key, cells[self._figure(collection, measure)])
+            case Measured(key, measure, text):
+                return Place(key, cells[self._figure(collection, measure)], text=text)
             case Measures(key, parts):
                 return Place(key, parts=tuple(self._told(collection, part, groups, cells) for part in parts))
             case Grouped(key):

@@ -13,14 +13,22 @@ from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.filter import EVERYTHING, Filter, parse_filter
 
 EVERY_FIELD = "*"
+READ, DELETE = "read", "delete"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One permission: the rows it reaches, and the fields it shows of them."""
+    """One permission: the rows it reaches, and the fields it shows or lets write of them.
+
+    Of those fields `named` are called by their name, not by `*`. What is written by it has to hold to `validation`,
+    and gets the `presets`, a JSON object's text, where nothing else is given.
+    """
 
     filter: Filter
     fields: frozenset[Field]
+    named: frozenset[Field] = frozenset()
+    validation: Filter = EVERYTHING
+    presets: str | None = None
 
 
 class Standing(NamedTuple):
@@ -44,6 +52,11 @@ class Form:
 
     def __init__(self, rules: Mapping[tuple[str, str], tuple[Rule, ...]]) -> None:
         self.rules = rules
+
+    def fields(self, action: str, collection: Collection) -> frozenset[Field]:
+        """The fields that at least one rule shows, or lets write, on some row."""
+        rules = self.rules.get((action, collection.name), ())
+        return frozenset[Field]().union(*(rule.fields for rule in rules))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,26 +97,44 @@ class Access:
 @lru_cache(maxsize=64)
 def unrestricted(collection: Collection) -> Rule:
     """Every field of every row."""
-    return Rule(EVERYTHING, frozenset(collection.fields.values()))
+    every = frozenset(collection.fields.values())
+    return Rule(EVERYTHING, every, every)
 
 
 @lru_cache(maxsize=8192)
-def rule(collection: str, permissions: str | None, fields: str | None) -> Rule | None:
-    """A permission row's `permissions` (JSON text) and `fields` (comma-separated) -> the rule it is.
+def rule(
+    action: str,
+    collection: str,
+    permissions: str | None,
+    fields: str | None,
+    validation: str | None = None,
+    presets: str | None = None,
+) -> Rule | None:
+    """A permission row's JSON texts, and its `fields` divided by commas -> the rule it is.
 
-    A permission that can't be understood, or that names no field this collection has, grants nothing: None.
-    A missing or empty filter reaches every row.
+    A permission that can't be understood, or that names no field this collection has, grants nothing: None; but
+    deleting takes no fields. A missing or empty filter reaches every row.
     """
     known = COLLECTIONS.get(collection)
     if known is None:
         return None
-    named = set((fields or "").split(","))
-    shown = frozenset(known.fields.values() if EVERY_FIELD in named else map(known.fields.get, named)) - {None}
+    words = set((fields or "").split(","))
+    named = frozenset(field for name, field in known.fields.items() if name in words)
+    granted = frozenset(known.fields.values()) if EVERY_FIELD in words else named
+    if not granted and action != DELETE:
+        return None
     try:
-        filter_ = parse_filter(known, orjson.loads(permissions or "{}") or {})
+        reached = parse_filter(known, orjson.loads(permissions or "{}") or {})
+        if action == READ:
+            return Rule(reached, granted)
+        return Rule(reached, granted, named, judged(known, validation), presets)
     except (RollcallError, ValueError):
         return None
-    return Rule(filter_, frozenset(field for field in shown if field)) if shown else None
+
+
+def judged(collection: Collection, validation: str | None) -> Filter:
+    """A permission's `validation` as a filter on payloads; raises InvalidQuery where it can't be understood."""
+    return parse_filter(collection, orjson.loads(validation or "{}") or {}, of_payload=True)
 
 
 MINIMUM: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -124,7 +155,7 @@ MINIMUM: tuple[tuple[str, dict[str, Any], str], ...] = (
 
 def _minimum() -> Iterator[tuple[tuple[str, str], Rule]]:
     for collection, permissions, fields in MINIMUM:
-        made = rule(collection, orjson.dumps(permissions).decode(), fields)
+        made = rule(READ, collection, orjson.dumps(permissions).decode(), fields)
         if made is None:
             raise ValueError(f"the app minimum on {collection} can't be read")
         yield ("read", collection), made

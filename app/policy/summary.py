@@ -1,7 +1,7 @@
 """What a caller's permissions add up to, told to the caller itself."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.policy.rules import EVERY_FIELD
@@ -20,6 +20,7 @@ class Grant:
     rule: Mapping[str, Any]
     fields: tuple[str, ...] | None
     presets: Mapping[str, Any]
+    validation: Mapping[str, Any] = field(default_factory=dict)
 
 
 def summarize(grants: Iterable[Grant]) -> Summary:

@@ -99,10 +99,11 @@ class Unfiltered:
 
     def _values(self, variable: Variable, kind: Kind, *, listed: bool = False) -> tuple[object, ...]:
         if variable.path:
-            return (self._lookup(variable),) if self.access.user else ()
+            return (self.lookup(variable),) if self.access.user else ()
         return known_values(variable, kind, self.access, self.now, listed=listed)
 
-    def _lookup(self, variable: Variable) -> Lookup:
+    def lookup(self, variable: Variable) -> Lookup:
+        """The value at the end of a variable's path, which begins at the caller's own row."""
         path = variable.path if variable.name == "CURRENT_USER" else (USERS.fields["role"], *variable.path)
         steps, here = [], USERS
         for field in path[:-1]:

@@ -24,6 +24,18 @@ class Measure:
     function: Measuring
     field: Field | None = None
 
+    @property
+    def possible(self) -> bool:
+        """Whether it can be told of its field: only numbers are added up, only what has an order has a least."""
+        if self.field is None or self.calculated:
+            return True
+        return self.function in ("min", "max") and (self.field.kind == "timestamp" or self.field.concealed)
+
+    @property
+    def calculated(self) -> bool:
+        """Whether it is a number."""
+        return self.field is None or self.function in COUNTING or is_number(self.field)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -40,10 +52,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measure under the key the answer shall carry."""
+    """A measure under the key the answer shall carry; `text` where a number shall be told as a text."""
 
     key: str
     measure: Measure
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

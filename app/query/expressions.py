@@ -164,18 +164,18 @@ def _among(asked: Test, column: Expression, known: Sequence[Any], lookups: Seque
     found = or_(*parts)
     if asked.operator == "_in":
         return found
-    return and_(column.is_not(None), *(exists(_looked_up(lookup)) for lookup in lookups), ~found)
+    return and_(column.is_not(None), *(exists(looked_up(lookup)) for lookup in lookups), ~found)
 
 
 def _looked_up_among(column: Expression, lookup: Lookup) -> ColumnElement[bool]:
     if is_json(lookup.operand):
-        return Unnested(cast(column, Text), _looked_up(lookup).limit(1).scalar_subquery())
-    return column.in_(_looked_up(lookup))
+        return Unnested(cast(column, Text), looked_up(lookup).limit(1).scalar_subquery())
+    return column.in_(looked_up(lookup))
 
 
 def _bound(operand: Operand | Count, value: Any) -> Any:
     if isinstance(value, Lookup):
-        return _looked_up(value).limit(1).scalar_subquery()
+        return looked_up(value).limit(1).scalar_subquery()
     if value is None or isinstance(value, float):
         return literal(value, Float() if value is not None else None)
     if isinstance(operand, Count) or operand.function:
@@ -187,7 +187,7 @@ def _bind_type(operand: Operand) -> Any:
     return Text() if operand.field.kind in ("string", "csv", "hash") else operand.field.stored.type
 
 
-def _looked_up(lookup: Lookup) -> Select[Any]:
+def looked_up(lookup: Lookup) -> Select[Any]:
     """The values at the end of a path that begins at the caller's own row."""
     me = USERS.table.alias()
     here, joined = me, [me.c.id == literal(lookup.user, USERS.key.stored.type), condition(lookup.rows, me)]

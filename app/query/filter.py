@@ -19,6 +19,8 @@ DATE_PARTS: tuple[DatePart, ...] = ("year", "month", "week", "day", "weekday", "
 OWN_KEY = "_key"
 """Stands before the operators that a client put directly on a relation; no client can write it."""
 
+NOT_OF_KIND = '"{kind}" field type does not contain the "{operator}" filter operator'
+
 _VARIABLE = re.compile(r"\$(CURRENT_USER|CURRENT_ROLES?|CURRENT_POLICIES|NOW)(?:\.([\w.]+)|\((.*)\))?", re.ASCII)
 _CALL = re.compile(r"(\w+)\((\w+)\)", re.ASCII)
 
@@ -84,14 +86,33 @@ class UnknownField(Forbidden):
         )
 
 
-def parse_filter(collection: Collection, raw: Any) -> Filter:
-    """A filter object as Directus spells it -> its tree.
+def parse_filter(collection: Collection, raw: Any, *, of_payload: bool = False) -> Filter:
+    """A filter object as Directus spells it -> its tree; `of_payload` admits what only a payload can be judged by.
 
     Raises InvalidQuery for what can't be read and UnknownField for a field that isn't there.
     """
+    parsed = _parse(collection, raw)
+    if not of_payload:
+        _check_askable(parsed)
+    return parsed
+
+
+def _parse(collection: Collection, raw: Any) -> Filter:
     if not isinstance(raw, Mapping):
         raise InvalidQuery("Invalid filter object")
     return conjunction(tuple(_entry(collection, name, value) for name, value in raw.items()))
+
+
+def _check_askable(filter_: Filter) -> None:
+    match filter_:
+        case And(parts) | Or(parts):
+            for part in parts:
+                _check_askable(part)
+        case Related(filter=inner):
+            _check_askable(inner)
+        case Compare(field, _, operator):
+            if OPERATORS[operator].of_payload:
+                raise InvalidQuery(NOT_OF_KIND.format(kind=field.kind, operator=operator))
 
 
 def conjunction(parts: tuple[Filter, ...]) -> Filter:
@@ -135,7 +156,7 @@ def _entry(collection: Collection, name: str, value: Any) -> Filter:
     if name in ("_and", "_or"):
         if not isinstance(value, list | tuple):
             raise InvalidQuery("Invalid filter object")
-        parts = tuple(parse_filter(collection, part) for part in value)
+        parts = tuple(_parse(collection, part) for part in value)
         return conjunction(parts) if name == "_and" or not parts else Or(parts)
     if name.endswith("_func") and name.removesuffix("_func") in collection.fields:
         return _functions(collection.fields[name.removesuffix("_func")], value)
@@ -174,9 +195,9 @@ def _through(field: Field, value: Mapping[str, Any]) -> Iterator[Filter]:
         if name in value:
             if not field.many:
                 raise InvalidQuery(f'"{name}" can only be used with a to-many relation, "{field.name}" is none')
-            yield Related(field, quantifier, parse_filter(target(field), value[name]))
+            yield Related(field, quantifier, _parse(target(field), value[name]))
     if rest:
-        yield Related(field, "any", parse_filter(target(field), rest))
+        yield Related(field, "any", _parse(target(field), rest))
 
 
 def compare(field: Field, function: Function | None, name: str, asked: Any) -> Filter:
@@ -184,7 +205,7 @@ def compare(field: Field, function: Function | None, name: str, asked: Any) -> F
     operator = OPERATORS.get(name)
     kind: Kind = "integer" if function else field.kind
     if operator is None or kind not in operator.kinds:
-        raise InvalidQuery(f'"{kind}" field type does not contain the "{name}" filter operator')
+        raise InvalidQuery(NOT_OF_KIND.format(kind=kind, operator=name))
     if operator.takes == "flag":
         return _flag(field, function, name, asked)
     if asked is None and name in ("_eq", "_neq"):
@@ -226,6 +247,12 @@ def _coerced(how: Callable[[Kind, Any], Any], kind: Kind, asked: Any) -> Any:
         return how(kind, asked)
     except ValueError as problem:
         raise InvalidQuery(str(problem)) from None
+
+
+def parse_variable(text: str) -> Variable | None:
+    """`$CURRENT_USER` and its kin; None for any other text. Raises InvalidQuery for one that leads nowhere."""
+    found = _VARIABLE.fullmatch(text)
+    return _variable(found[1], found[2], found[3]) if found else None
 
 
 def _variable(name: str, path: str | None, argument: str | None) -> Variable:

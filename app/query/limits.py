@@ -19,7 +19,7 @@ class Limits:
     """How much one question may ask for.
 
     Rows where it doesn't say (`default`) and at `most`, fields that follow one another (`depth`), `tokens` of a
-    document; and whether the schema itself may be asked for (`introspection`).
+    document; whether the schema itself may be asked for (`introspection`); rows that one mutation may write (`batch`).
     """
 
     default: int = 100
@@ -27,6 +27,7 @@ class Limits:
     depth: int = 10
     tokens: int = 5000
     introspection: bool = True
+    batch: int | None = None
 
     def window(self, limit: int | None, offset: int | None, page: int | None) -> tuple[int | None, int]:
         """`limit`, `offset` and `page` as a client gives them -> rows to answer (None: all) and rows to skip.

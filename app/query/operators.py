@@ -1,5 +1,6 @@
 """The operators of a filter: which kinds of field take them, what value they take, and what they say in SQL."""
 
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ from app.query import functions as sql
 from app.query.collection import Kind
 
 _UNTOLD = re.compile("[\0\ud800-\udfff]")
+_LITERAL = re.compile(r"/(.*)/([gimsuy]*)", re.DOTALL)
+_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "g": 0, "u": 0, "y": 0}
 
 Takes = Literal["one", "many", "pair", "flag"]
 Expression = ColumnElement[Any]
 Spelling = Callable[[Expression, Any], ColumnElement[bool]]
+Judge = Callable[[Any, Any], bool]
 
 TEXT: frozenset[Kind] = frozenset({"string", "csv"})
 ORDERED: frozenset[Kind] = frozenset({"integer", "bigInteger", "timestamp"})
@@ -29,13 +33,19 @@ ANY: frozenset[Kind] = PLAIN | {"json", "hash"}
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator: `sql` is given the field and its value (one, a list, a pair, or nothing for a flag)."""
+    """One operator: `sql` is given the field and its value (one, a list, a pair, or nothing for a flag).
+
+    `holds` is the same said of a payload's value, which may be None, and of plain values.
+    """
 
     takes: Takes
     kinds: frozenset[Kind]
     sql: Spelling
+    holds: Judge
     nothing: bool = False
     """Whether it can hold of a NULL, so also of a row that isn't there."""
+    of_payload: bool = False
+    """Whether only a payload can be judged by it."""
 
 
 def _empty(column: Expression, _: Any) -> ColumnElement[bool]:
@@ -56,8 +66,19 @@ def _part(found: type[sql.Contains | sql.StartsWith | sql.EndsWith], *, folded: 
     return spell
 
 
-def _text(spelling: Spelling, *, negated: bool = False) -> Operator:
-    return Operator("one", TEXT, _not(spelling) if negated else spelling)
+def _text(spelling: Spelling, holds: Callable[[str, str], bool], *, folded: bool = False) -> tuple[Operator, Operator]:
+    """An operator on texts, and the one that holds where it doesn't."""
+
+    def judge(value: Any, wanted: Any) -> bool:
+        if value is None:
+            return False
+        text = ",".join(value) if isinstance(value, list) else str(value)
+        return holds(text.lower(), wanted.lower()) if folded else holds(text, wanted)
+
+    def opposite(value: Any, wanted: Any) -> bool:
+        return not judge(value, wanted)
+
+    return Operator("one", TEXT, spelling, judge), Operator("one", TEXT, _not(spelling), opposite)
 
 
 def _not(spelling: Spelling) -> Spelling:
@@ -72,34 +93,80 @@ def _among(column: Expression, listed: Expression) -> ColumnElement[bool]:
     return sql.Among(column, listed)
 
 
+def _unasked(_: Expression, __: Any) -> ColumnElement[bool]:
+    raise TypeError("only a payload can be judged by this operator")
+
+
+def _compared(holds: Judge) -> Judge:
+    """An order that nothing stands in where there is no value."""
+    return lambda value, wanted: value is not None and holds(value, wanted)
+
+
+def _is_empty(value: Any, _: Any) -> bool:
+    return value is None or value in ("", [])
+
+
+_CONTAINS, _NCONTAINS = _text(_part(sql.Contains), lambda text, part: part in text)
+_ICONTAINS, _ = _text(_part(sql.Contains, folded=True), lambda text, part: part in text, folded=True)
+_STARTS, _NSTARTS = _text(_part(sql.StartsWith), str.startswith)
+_ISTARTS, _NISTARTS = _text(_part(sql.StartsWith, folded=True), str.startswith, folded=True)
+_ENDS, _NENDS = _text(_part(sql.EndsWith), str.endswith)
+_IENDS, _NIENDS = _text(_part(sql.EndsWith, folded=True), str.endswith, folded=True)
+
 OPERATORS: dict[str, Operator] = {
-    "_eq": Operator("one", PLAIN, lambda column, value: column == value),
-    "_neq": Operator("one", PLAIN, lambda column, value: column != value),
-    "_lt": Operator("one", ORDERED, lambda column, value: column < value),
-    "_lte": Operator("one", ORDERED, lambda column, value: column <= value),
-    "_gt": Operator("one", ORDERED, lambda column, value: column > value),
-    "_gte": Operator("one", ORDERED, lambda column, value: column >= value),
-    "_in": Operator("many", LISTED, _among),
-    "_nin": Operator("many", LISTED, _not(_among)),
-    "_between": Operator("pair", ORDERED, _between),
-    "_nbetween": Operator("pair", ORDERED, _not(_between)),
-    "_null": Operator("flag", ANY, lambda column, _: column.is_(None), nothing=True),
-    "_nnull": Operator("flag", ANY, lambda column, _: column.is_not(None)),
-    "_empty": Operator("flag", TEXT | {"hash"}, _empty, nothing=True),
-    "_nempty": Operator("flag", TEXT | {"hash"}, _filled),
-    "_contains": _text(_part(sql.Contains)),
-    "_ncontains": _text(_part(sql.Contains), negated=True),
-    "_icontains": _text(_part(sql.Contains, folded=True)),
-    "_starts_with": _text(_part(sql.StartsWith)),
-    "_nstarts_with": _text(_part(sql.StartsWith), negated=True),
-    "_istarts_with": _text(_part(sql.StartsWith, folded=True)),
-    "_nistarts_with": _text(_part(sql.StartsWith, folded=True), negated=True),
-    "_ends_with": _text(_part(sql.EndsWith)),
-    "_nends_with": _text(_part(sql.EndsWith), negated=True),
-    "_iends_with": _text(_part(sql.EndsWith, folded=True)),
-    "_niends_with": _text(_part(sql.EndsWith, folded=True), negated=True),
+    "_eq": Operator("one", PLAIN, lambda column, value: column == value, operator.eq),
+    "_neq": Operator("one", PLAIN, lambda column, value: column != value, operator.ne),
+    "_lt": Operator("one", ORDERED, lambda column, value: column < value, _compared(operator.lt)),
+    "_lte": Operator("one", ORDERED, lambda column, value: column <= value, _compared(operator.le)),
+    "_gt": Operator("one", ORDERED, lambda column, value: column > value, _compared(operator.gt)),
+    "_gte": Operator("one", ORDERED, lambda column, value: column >= value, _compared(operator.ge)),
+    "_in": Operator("many", LISTED, _among, lambda value, items: value in items),
+    "_nin": Operator("many", LISTED, _not(_among), lambda value, items: value not in items),
+    "_between": Operator("pair", ORDERED, _between, _compared(lambda value, pair: pair[0] <= value <= pair[1])),
+    "_nbetween": Operator(
+        "pair", ORDERED, _not(_between), _compared(lambda value, pair: not pair[0] <= value <= pair[1])
+    ),
+    "_null": Operator("flag", ANY, lambda column, _: column.is_(None), lambda value, _: value is None, nothing=True),
+    "_nnull": Operator("flag", ANY, lambda column, _: column.is_not(None), lambda value, _: value is not None),
+    "_empty": Operator("flag", TEXT | {"hash"}, _empty, _is_empty, nothing=True),
+    "_nempty": Operator("flag", TEXT | {"hash"}, _filled, lambda value, _: not _is_empty(value, None)),
+    "_contains": _CONTAINS,
+    "_ncontains": _NCONTAINS,
+    "_icontains": _ICONTAINS,
+    "_starts_with": _STARTS,
+    "_nstarts_with": _NSTARTS,
+    "_istarts_with": _ISTARTS,
+    "_nistarts_with": _NISTARTS,
+    "_ends_with": _ENDS,
+    "_nends_with": _NENDS,
+    "_iends_with": _IENDS,
+    "_niends_with": _NIENDS,
+    "_regex": Operator("one", TEXT, _unasked, lambda value, wanted: matches(wanted, value), of_payload=True),
+    "_submitted": Operator("flag", ANY, _unasked, lambda *_: True, of_payload=True),
 }
 OPPOSITE = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
+
+
+def matches(pattern: str, value: Any) -> bool:
+    """Whether a text fits a regular expression, which may stand between slashes as in JavaScript.
+
+    What can't be read as one fits nothing.
+    """
+    try:
+        return value is not None and bool(read_pattern(pattern).search(str(value)))
+    except ValueError:
+        return False
+
+
+def read_pattern(pattern: str) -> re.Pattern[str]:
+    """A regular expression as JavaScript spells it, with slashes and flags or without; ValueError for any other."""
+    found = _LITERAL.fullmatch(pattern)
+    flags = sum({_FLAGS[letter] for letter in found[2]}) if found else 0
+    try:
+        return re.compile(found[1] if found else pattern, flags)
+    except (re.error, RecursionError, OverflowError):
+        raise ValueError("a regular expression is needed here") from None
+
 
 INTEGERS = {"integer": 2**31, "bigInteger": 2**63}
 BINDABLE = {"uuid", "timestamp", "string", "csv"}

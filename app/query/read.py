@@ -1,12 +1,12 @@
 """Read: what a caller asks of one collection, whichever door it came through."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.binding import Bound
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field, target
-from app.query.filter import EVERYTHING, Filter, Function, UnknownField, split_function
+from app.query.filter import EVERYTHING, Filter, Function, UnknownField, conjunction, split_function
 from app.query.operators import coerce
 
 
@@ -76,6 +76,20 @@ class Read:
     search: str | Bound | None = None
     limit: int | Bound | None = None
     offset: int | Bound = 0
+    flat: bool = False
+    """Whether each row is told as its only value, as REST tells the keys behind a relation."""
+
+    def among(self, rows: Filter) -> "Read":
+        """The same of such rows only."""
+        return replace(self, filter=conjunction((rows, self.filter)))
+
+    def of(self, select: tuple[Selected, ...]) -> "Read":
+        """Something else of the same rows."""
+        return replace(self, select=select)
+
+    def none(self) -> "Read":
+        """The same of no row at all."""
+        return replace(self, limit=0)
 
 
 def parse_sort(collection: Collection, spelled: str) -> Sort:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from app.core.binding import Bound
 from app.query import functions as sql
-from app.query.aggregate import CALCULATING, COUNTING
+from app.query.aggregate import COUNTING
 from app.query.collection import target
 from app.query.expressions import (
     by_code_point,
@@ -68,12 +68,18 @@ def render(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
     return cast(_rows(read, row, tell) if isinstance(read, ScopedRead) else _groups(read, row, tell), Text)
 
 
-def _array(_: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
-    return sql.array(cells)
+def _array(read: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
+    return cells[0] if _is_flat(read) else sql.array(cells)
 
 
 def _object(read: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
+    if _is_flat(read):
+        return cells[0]
     return _members(read.places, [_as_json(cell, told) for cell, told in zip(read.cells, cells, strict=True)])
+
+
+def _is_flat(read: ScopedRead | ScopedAggregation) -> bool:
+    return isinstance(read, ScopedRead) and read.flat
 
 
 def _members(places: Sequence[Place], cells: Sequence[Expression]) -> Expression:
@@ -189,6 +195,8 @@ def _measured(figure: Figure, values: Mapping[Operand | Count, Expression]) -> E
         if isinstance(figure.operand, Count):
             return func.coalesce(func.sum(value), 0)  # rows behind a row belong to it alone: all of them differ
         return func.count(value if figure.function == "count" else distinct(value))
+    if not figure.calculated:
+        return Function(figure.function, value, type_=value.type)
     number = cast(value, Double)
     name = figure.function.removesuffix("Distinct")
     return Function(name, number if name == figure.function else distinct(number), type_=Double())
@@ -203,7 +211,7 @@ def _group_order(key: GroupOrder, columns: Mapping[Cell, Expression]) -> ColumnE
 
 def _told(cell: Cell, column: Expression) -> Expression:
     match cell:
-        case Figure(function) if function in CALCULATING:
+        case Figure() if cell.calculated:
             return EveryDigit(column)
         case GroupedBy(Operand() as operand) if is_json(operand):
             return Embedded(AsJson(column))

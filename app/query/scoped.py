@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.binding import Bound
-from app.query.aggregate import Measuring
+from app.query.aggregate import CALCULATING, Measuring, is_number
 from app.query.collection import Collection, Field
 from app.query.filter import Function, Quantifier
 
@@ -139,6 +139,12 @@ class Figure:
     function: Measuring
     operand: Operand | Count | None = None
 
+    @property
+    def calculated(self) -> bool:
+        """Whether it is a number that is calculated, and no count, no date and no mask."""
+        numeric = isinstance(self.operand, Count) or (self.operand is not None and is_number(self.operand.field))
+        return numeric and self.function in CALCULATING
+
 
 Cell = Value | One | Many | GroupedBy | Figure
 
@@ -171,6 +177,7 @@ class ScopedRead:
     order: tuple[Order, ...] = ()
     limit: int | Bound | None = None
     offset: int | Bound = 0
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +208,19 @@ class ScopedAggregation:
     def cells(self) -> tuple[GroupedBy | Figure, ...]:
         """The groups' values, then the numbers told of them."""
         return self.groups + self.figures
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedRows:
+    """Which rows of a collection each of some rules reaches; only the policies' resolvers make one."""
+
+    collection: Collection
+    conditions: tuple["Condition", ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether every rule reaches every row, so that there is nothing to ask."""
+        return all(condition == TRUE for condition in self.conditions)
 
 
 def both(*conditions: Condition) -> Condition:

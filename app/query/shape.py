@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 
 from app.core.values import wire_date
-from app.query.aggregate import CALCULATING
 from app.query.filter import DATE_PARTS
 from app.query.functions import CHUNK, MEMBERS, NAME
 from app.query.scoped import Cell, Figure, GroupedBy, Many, One, Operand, Place, ScopedAggregation, ScopedRead, Value
@@ -39,8 +38,8 @@ def shaper(read: ScopedRead | ScopedAggregation) -> Callable[[str | bytes], list
     return lambda text: rows(orjson.loads(text))
 
 
-def _rows(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], list[Row]]:
-    one = _row(read)
+def _rows(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], list[Any]]:
+    one = _format(read.cells[0]) if isinstance(read, ScopedRead) and read.flat else _row(read)
     return lambda rows: [one(row) for row in rows]
 
 
@@ -62,7 +61,10 @@ def _told(places: list[tuple[str, Callable[[Sequence[Any]], Any]]], cells: Seque
 def _straight(places: Sequence[Place], formats: Sequence[Format]) -> Callable[[Sequence[Any]], Row]:
     """Cells that stand in the answer's own order: most are told as they are, and only the others looked at."""
     keys = [place.key for place in places]
-    told = [(place.key, str if place.text else format_) for place, format_ in zip(places, formats, strict=True)]
+    told = [
+        (place.key, _as_text(format_) if place.text else format_)
+        for place, format_ in zip(places, formats, strict=True)
+    ]
     special = [(key, format_) for key, format_ in told if format_ is not _same]
 
     def row(cells: Sequence[Any]) -> Row:
@@ -81,7 +83,7 @@ def _place(place: Place, formats: list[Format]) -> tuple[str, Callable[[Sequence
         return place.key, lambda cells: {key: value(cells) for key, value in parts}
     if place.cell is None:
         return place.key, lambda _: place.constant
-    at, told = place.cell, str if place.text else formats[place.cell]
+    at, told = place.cell, _as_text(formats[place.cell]) if place.text else formats[place.cell]
     return place.key, lambda cells: None if cells[at] is None else told(cells[at])
 
 
@@ -91,14 +93,22 @@ def _format(cell: Cell) -> Format:
             return _row(read)
         case Many(_, read):
             return _rows(read)
-        case Value(Operand(field, _, False, None)) | GroupedBy(Operand(field, _, False, None)):
+        case Figure() if cell.calculated:
+            return _number
+        case (
+            Value(Operand(field, _, False, None))
+            | GroupedBy(Operand(field, _, False, None))
+            | Figure("min" | "max", Operand(field, _, False))
+        ):
             return FORMATS.get(field.kind, _same)
         case GroupedBy(Operand(function=function)) if function in DATE_PARTS:
             return str  # as Directus tells a group's part of a date, and only there
-        case Figure(function) if function in CALCULATING:
-            return _number
         case _:
             return _same
+
+
+def _as_text(told: Format) -> Format:
+    return lambda value: str(told(value))
 
 
 def _same(value: Any) -> Any:

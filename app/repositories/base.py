@@ -1,6 +1,10 @@
 """A repository: one collection, seen through one caller's policies."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, literal
 
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
@@ -10,14 +14,23 @@ from app.db.session import Database
 from app.policy.load import AccessBook, Reader, beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
+from app.policy.writes import WriteResolver
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
 from app.query.limits import Limits, check_size
+from app.query.payload import as_key
 from app.query.read import Read
 from app.query.render import render
 from app.query.scoped import ScopedAggregation, ScopedRead
 from app.query.shape import Row, shaper
+from app.query.write import reaches
+from app.repositories.guards import UserLimits
+from app.repositories.passwords import Passwords
 
+Ask = Callable[[Access], Read | Aggregation]
+"""What somebody asks, with such rights."""
+
+RESTLESS = "Rights are changing too fast to answer, try again"
 ATTEMPTS = 5
 """How often a read is planned anew because somebody's rights changed under it."""
 
@@ -26,13 +39,14 @@ ATTEMPTS = 5
 class Services:
     """What every repository works with, whoever asks."""
 
-    reader: Reader
+    database: Database
     book: AccessBook
     limits: Limits
     clock: Clock = utc_now
-    dialect: str = ""
     public_url: str | None = None
     planned: bool = True
+    users: UserLimits = field(default_factory=UserLimits)
+    passwords: Passwords = field(default_factory=Passwords)
 
     @classmethod
     def over(cls, database: Database, settings: Settings, clock: Clock = utc_now) -> "Services":
@@ -43,19 +57,30 @@ class Services:
             depth=settings.max_relational_depth,
             tokens=settings.graphql_query_token_limit,
             introspection=settings.graphql_introspection,
+            batch=settings.max_batch_mutation,
         )
-        return cls(
-            database.reader,
-            AccessBook(database.reader, clock),
-            limits,
-            clock,
-            database.dialect,
-            settings.public_url,
-            settings.graphql_plans,
+        users = UserLimits(
+            settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
+        book = AccessBook(database.reader, clock)
+        return cls(database, book, limits, clock, settings.public_url, settings.graphql_plans, users)
+
+    @property
+    def reader(self) -> Reader:
+        """Whoever reads outside transactions."""
+        return self.database.reader
+
+    @property
+    def dialect(self) -> str:
+        """The kind of database."""
+        return self.database.dialect
+
+    def reading(self, collection: Collection, caller: Caller) -> "Reading":
+        """The rows of a collection as a caller may see them."""
+        return Reading(collection, caller, self)
 
 
-class Repository:
+class Reading:
     """The rows of a collection, as far as one caller may see them."""
 
     def __init__(self, collection: Collection, caller: Caller, services: Services) -> None:
@@ -69,23 +94,62 @@ class Repository:
         InvalidCredentials where nobody active stands behind the caller, ServiceUnavailable where the database is
         away or rights change faster than they can be read.
         """
-        check_size(asked, self._services.limits.depth)
+        return await self.read_as(lambda _: asked)
+
+    async def read_as(self, ask: Ask) -> list[Row]:
+        """The same for a question that depends on what the caller may read; it is asked anew where that has changed."""
         access = await self._services.book.access(self._caller)
         for _ in range(ATTEMPTS):
-            scoped = await self._scope(asked, access)
-            row = await self._services.reader.fetch(beside(self._caller, self._services.clock(), render(scoped)))
+            scoped = await self._scope(ask, access)
+            row = await self._beside(render(scoped))
             if self._caller.system or standing(row) == access.standing:
                 return shaper(scoped)(row[-1])
             access = await self._services.book.reload(self._caller)
-        raise ServiceUnavailable("Rights are changing too fast to answer, try again")
+        raise ServiceUnavailable(RESTLESS)
 
-    async def _scope(self, asked: Read | Aggregation, access: Access) -> ScopedRead | ScopedAggregation:
-        """What the policies let through; before it is refused, the rights are asked for once more."""
-        now = self._services.clock()
+    async def may(self, action: str, key: Any = None) -> bool:
+        """Whether the caller may do something to the row with a key, or, without one, to any row at all.
+
+        A row that isn't there may be neither changed nor taken away. Raises as `read` does, but for what isn't there.
+        """
+        access = await self._services.book.access(self._caller)
+        for _ in range(ATTEMPTS):
+            if not access.granted(action, self.collection):
+                fresh = await self._services.book.confirm(self._caller, access)
+                if fresh is access:
+                    return False
+                access = fresh
+                continue
+            row = await self._beside(self._reaches(access, action, key))
+            if self._caller.system or standing(row) == access.standing:
+                return bool(row[-1])
+            access = await self._services.book.reload(self._caller)
+        raise ServiceUnavailable(RESTLESS)
+
+    def _reaches(self, access: Access, action: str, key: Any) -> ColumnElement[Any]:
+        if key is None:
+            return literal(1)
         try:
-            return PolicyResolver(access, now).scope(asked)
+            wanted = as_key(self.collection, key)
+        except Forbidden:
+            return literal(0)
+        return reaches(WriteResolver(access, self._services.clock()).scope(action, self.collection), wanted)
+
+    async def _beside(self, asked: ColumnElement[Any]) -> Any:
+        """The caller's standing, and what is asked."""
+        return await self._services.reader.fetch(beside(self._caller, self._services.clock(), asked))
+
+    async def _scope(self, ask: Ask, access: Access) -> ScopedRead | ScopedAggregation:
+        """What the policies let through; before it is refused, the rights are asked for once more."""
+        try:
+            return self._scoped(ask, access)
         except Forbidden:
             fresh = await self._services.book.confirm(self._caller, access)
             if fresh is access:
                 raise
-            return PolicyResolver(fresh, now).scope(asked)
+            return self._scoped(ask, fresh)
+
+    def _scoped(self, ask: Ask, access: Access) -> ScopedRead | ScopedAggregation:
+        asked = ask(access)
+        check_size(asked, self._services.limits.depth)
+        return PolicyResolver(access, self._services.clock()).scope(asked)

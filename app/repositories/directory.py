@@ -1,23 +1,25 @@
 """The directory: every collection, as one caller sees it."""
 
-from app.core.caller import Caller
+from app.core.caller import Caller, Whence, nowhere
 from app.policy.load import AccessBook
 from app.policy.rules import Access
 from app.policy.summary import Summary, everything, summarize
-from app.query.collection import COLLECTIONS, PREFIX
-from app.repositories.base import Repository, Services
+from app.query.collection import COLLECTIONS, PREFIX, USERS
+from app.repositories.base import Services
+from app.repositories.repository import Repository, Users
 
 
 class Directory:
     """The way in for one caller: `directory["users"]` is a repository, `access` what the caller may do."""
 
-    def __init__(self, caller: Caller, services: Services) -> None:
-        self.caller, self.services = caller, services
+    def __init__(self, caller: Caller, services: Services, via: Whence = nowhere) -> None:
+        self.caller, self.services, self.via = caller, services, via
 
     def __getitem__(self, name: str) -> Repository:
         """A collection by its short or its full name; KeyError where there is none."""
         collection = COLLECTIONS.get(name) or COLLECTIONS[f"{PREFIX}{name}"]
-        return Repository(collection, self.caller, self.services)
+        kind = Users if collection is USERS else Repository
+        return kind(collection, self.caller, self.services, self.via)
 
     @property
     def known(self) -> Access | None:

@@ -13,7 +13,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from app.query.aggregate import CALCULATING, COUNTING, is_number
-from app.query.collection import Collection, Field, Kind
+from app.query.collection import COLLECTIONS, Collection, Field, Kind
 from app.query.filter import DATE_PARTS, OWN_KEY
 from app.schema import scalars
 
@@ -34,6 +34,12 @@ _TYPES.update(
     Void=scalars.Void,
     permissions_me_type=scalars.PermissionsMe,
 )
+
+WRITTEN = tuple(
+    COLLECTIONS[f"directus_{name}"]
+    for name in ("permissions", "files", "folders", "users", "roles", "policies", "access", "settings")
+)
+"""The collections that clients may write to."""
 
 LISTING = {"sort": "[String]", "limit": "Int", "offset": "Int", "page": "Int", "search": "String"}
 
@@ -133,6 +139,8 @@ def make_collections(collections: Iterable[Collection]) -> None:
     _make_operators()
     for collection in collections:
         make(collection.name, _object_fields(collection))
+        if collection in WRITTEN:
+            _make_inputs(collection)
         if collection.singleton:
             continue
         specs = dict(_filter_specs(collection))
@@ -141,6 +149,36 @@ def make_collections(collections: Iterable[Collection]) -> None:
         quantified = dict.fromkeys(("_some", "_none"), f"{collection.name}_filter")
         make_input(f"{collection.name}_quantifier_filter", {**specs, **nested, **quantified})
         _make_aggregated(collection)
+
+
+def input_type(action: str, collection: Collection) -> str:
+    """The name of what a row is made or changed with."""
+    return f"{action}_{collection.name}_input"
+
+
+def _make_inputs(collection: Collection) -> None:
+    for action in ("create", "update"):
+        if action == "create" and collection.singleton:
+            continue
+        members = (
+            field(
+                member.name,
+                _input_spec(action, collection, member),
+                description=member.note,
+                default=strawberry.UNSET,
+            )
+            for member in collection.fields.values()
+        )
+        make(input_type(action, collection), members, is_input=True)
+
+
+def _input_spec(action: str, collection: Collection, member: Field) -> str:
+    if member.relation:
+        inner = input_type(action, COLLECTIONS[member.relation.target])
+        return f"[{inner}]" if member.many else inner
+    if member is collection.key:
+        return "ID"
+    return _SCALARS[member.kind] + ("!" if member.required and action == "create" else "")
 
 
 def _annotation(spec: str) -> Any:

@@ -18,8 +18,8 @@ from app.query.read import Read
 from app.query.shape import Row
 from app.repositories.directory import Directory
 from app.schema import build
-from app.schema.overlay import shown_to
 from app.schema.selection import Selection
+from app.schema.shown import shown_to
 
 MAIN_VERSION = "main"
 
@@ -103,6 +103,8 @@ class Request:
 
     directory: Directory
     access: Access
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """Variables' coerced values, where the schema itself would coerce them otherwise."""
     asked: dict[Read | Aggregation, "asyncio.Future[list[Row]]"] = field(default_factory=dict)
 
     async def read(self, asked: Read | Aggregation) -> list[Row]:

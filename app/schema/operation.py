@@ -12,20 +12,26 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    NoUnusedVariablesRule,
     OperationDefinitionNode,
     SelectionSetNode,
     get_operation_ast,
     parse,
+    specified_rules,
     type_from_ast,
     validate,
+    value_from_ast_untyped,
 )
 from graphql.execution.values import get_variable_values
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from app.core.binding import Slot
 from app.core.errors import GraphQLValidation
-from app.schema.spelling import Spelled, normalise, respell
+from app.schema.respelling import Respelling
+from app.schema.spelling import Lifted, Spelled, normalise
 
+UNTYPED = (NoUnusedVariablesRule,)
+OTHERS = tuple(rule for rule in specified_rules if rule not in UNTYPED)
 MOST_FIELDS = 20_000
 """Fields a document may ask for once its fragments are written out."""
 
@@ -38,6 +44,7 @@ class Operation:
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
     name: str | None
+    lifted: tuple[Lifted, ...] = ()
 
     @cached_property
     def definition(self) -> OperationDefinitionNode | None:
@@ -72,9 +79,11 @@ def compile_operation(
 ) -> Operation:
     """A document -> what it is on a schema; `suggest` says whether its errors may name what is there instead."""
     spelled: Spelled = normalise(schema, document)
-    found = validate(schema, spelled.document, hide_suggestions=not suggest)
+    found = validate(schema, spelled.document, OTHERS if spelled.lifted else None, hide_suggestions=not suggest)
+    if spelled.lifted:  # which variables are used is a question of what the client wrote
+        found += validate(schema, document, UNTYPED, hide_suggestions=not suggest)
     found += validate(schema, spelled.document, [MaybeNullValidationRule])
-    return Operation(spelled.document, spelled.coordinates, (*spelled.errors, *found), name)
+    return Operation(spelled.document, spelled.coordinates, (*spelled.errors, *found), name, spelled.lifted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +94,45 @@ class Variables:
     coerced: dict[str, Any]
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
+    fixed: bool = False
+    """Whether `coerced` holds what no coercion of `values` would give."""
 
 
 def take_variables(
     schema: GraphQLSchema, operation: Operation, given: dict[str, Any] | None, *, suggest: bool = True
 ) -> Variables:
     """The values a request gives for an operation's variables, checked against their types."""
-    values, coordinates = dict(given or {}), set[str]()
+    values, respelling = dict(given or {}), Respelling(schema)
     definitions = (operation.definition.variable_definitions if operation.definition else None) or ()
+    values |= _lifted_values(operation, values)
     for definition in definitions:
         name, type_ = definition.variable.name.value, type_from_ast(schema, definition.type)
         if name in values and type_ is not None:
-            values[name] = respell(values[name], type_, coordinates)  # type: ignore[arg-type]  # validated as input
+            # Validated as an input type.
+            values[name] = respelling.value(values[name], type_, (name,))  # type: ignore[arg-type]
     found = get_variable_values(schema, definitions, values, hide_suggestions=not suggest)
-    if isinstance(found, list):
-        return Variables(values, {}, frozenset(coordinates), tuple(found))
-    coerced = {name: _with_slots(values.get(name), value) for name, value in found.coerced.items()}
-    return Variables(values, coerced, frozenset(coordinates), ())
+    errors = [*(found if isinstance(found, list) else ()), *respelling.errors]
+    if isinstance(found, list) or errors:
+        return Variables(values, {}, frozenset(respelling.coordinates), tuple(errors))
+    coerced = {
+        name: respelling.put_back(name, _with_slots(values.get(name), value)) for name, value in found.coerced.items()
+    }
+    return Variables(values, coerced, frozenset(respelling.coordinates), (), bool(respelling.fixes))
+
+
+def _lifted_values(operation: Operation, given: dict[str, Any]) -> dict[str, Any]:
+    """What the literals that were made variables hold, with the values of the variables within them."""
+    if not operation.lifted:
+        return {}
+    defaults = {
+        definition.variable.name.value: value_from_ast_untyped(definition.default_value)
+        for definition in (operation.definition.variable_definitions if operation.definition else None) or ()
+        if definition.default_value is not None
+    }
+    known = {**defaults, **given}
+    for lifted in operation.lifted:
+        known[lifted.name] = value_from_ast_untyped(lifted.value, known)
+    return {lifted.name: known[lifted.name] for lifted in operation.lifted}
 
 
 def _with_slots(given: Any, coerced: Any) -> Any:

@@ -22,9 +22,10 @@ from app.schema.forms import VALUE, form_of, form_of_literal, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, compile_operation, read_document, take_variables
-from app.schema.overlay import overlay, shown_to
+from app.schema.overlay import overlay
 from app.schema.planned import Planned, Ready, Root, from_plan
 from app.schema.selection import Selection
+from app.schema.shown import shown_to
 
 TEXTS, PLANS = 200, 400
 """Texts and plans that are kept at once; of forms of requests as many as of plans."""

@@ -25,17 +25,27 @@ from app.repositories.base import ATTEMPTS
 from app.repositories.directory import Directory
 from app.schema import build
 from app.schema.items import Request, RightsChanged, Shaped, queries
+from app.schema.mutations import make_mutation_types, mutations
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
-from app.schema.overlay import EVERYTHING_SHOWN, Overlay, overlay, shown_to
+from app.schema.overlay import Overlay, overlay
 from app.schema.plans import Plans
 from app.schema.scalars import SCALARS
 from app.schema.server import make_server_types, server_queries
+from app.schema.shown import EVERYTHING_SHOWN, shown_to
 
 log = structlog.get_logger(__name__)
 
 
 class ShapedExecutor(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's executor, but for finished answers: their sub-fields aren't visited again."""
+    """graphql-core's executor, but for finished answers: their sub-fields aren't visited again.
+
+    And for what is written in ways that the schema doesn't print: it was coerced already.
+    """
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        if isinstance(self.context_value, Request):
+            self.variable_values.coerced.update(self.context_value.written)
 
     def complete_value(
         self, return_type: Any, details: Any, info: Any, path: Any, result: Any, position_context: Any
@@ -85,7 +95,7 @@ class Admission(SchemaExtension):
         if self._refused(variables):
             context.pre_execution_errors = self._words(context.variables)
         context.variables = variables.values
-        context.context = Request(directory, access)
+        context.context = Request(directory, access, variables.coerced if variables.fixed else {})
         yield
 
     async def on_execute(self) -> AsyncIterator[None]:
@@ -200,8 +210,11 @@ def build_schema() -> RollcallSchema:
     build.make_collections(COLLECTIONS.values())
     make_server_types()
     build.make("Query", (*server_queries(), *queries()))
+    make_mutation_types()
+    build.make("Mutation", mutations())
     return RollcallSchema(
         build.made("Query"),
+        build.made("Mutation"),
         extensions=[Admission],
         execution_context_class=ShapedExecutor,
         config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),

@@ -13,7 +13,8 @@ from app.core.errors import InvalidQuery
 from app.flows import server
 from app.schema import build
 from app.schema.items import Request
-from app.schema.overlay import NOTHING, Overlay, overlay, shown_to
+from app.schema.overlay import Overlay, overlay
+from app.schema.shown import NOTHING, shown_to
 
 PROJECT = {
     "project_name": "String",

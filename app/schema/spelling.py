@@ -1,18 +1,20 @@
 """One normalising pass: the three spellings of a relation become one, and what a document touches is collected.
 
-Selected without sub-fields a relation answers its key; filtered with operators directly it filters its key.
+Selected without sub-fields a relation answers its key; filtered with operators directly it filters its key; written as
+a key, or as an object with nothing but one, it links.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     FieldNode,
     GraphQLError,
-    GraphQLInputType,
     GraphQLSchema,
+    IntValueNode,
     ListValueNode,
     NamedTypeNode,
     NameNode,
@@ -25,35 +27,59 @@ from graphql import (
     TypeInfoVisitor,
     TypeNode,
     ValueNode,
+    VariableDefinitionNode,
     VariableNode,
     Visitor,
     get_named_type,
+    get_nullable_type,
     is_input_object_type,
     is_list_type,
-    is_non_null_type,
     is_object_type,
+    parse_type,
     visit,
 )
 
-from app.core.binding import Slot
 from app.query.collection import COLLECTIONS
 from app.query.filter import OWN_KEY
 from app.query.operators import OPERATORS
+from app.query.payload import DETAILS, SHORTHAND
+from app.schema.respelling import INTO, is_relation_filter, written_collection
 
+Written = TypeVar("Written", ArgumentNode, ObjectFieldNode)
+
+MUTATION = "Mutation"
 KEY_ALIAS = "__key"
 """Marks a sub-selection that the pass put in: the relation answers its key."""
 
-INTO = "{"
-"""Ends a coordinate that goes through a relation, not only to its key."""
+BLINDLY = "()"
+"""Ends the coordinate of a mutation of which nothing is read back."""
+
+LIFTED = "__written"
+"""Begins the name of a variable that stands for a literal which the schema has no spelling for."""
+KEYS = ("ID", "String", "Int")
+"""The types of variables that hold a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """A literal that was made a variable: its name, its type, and what stood there."""
+
+    name: str
+    type: TypeNode
+    value: ValueNode
 
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """A document after the pass, the coordinates it touches, and what can't be spelled like that."""
+    """A document after the pass, the coordinates it touches, and what can't be spelled like that.
+
+    `lifted` are literals that became variables, each after those within it.
+    """
 
     document: DocumentNode
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
+    lifted: tuple[Lifted, ...] = ()
 
 
 def normalise(schema: GraphQLSchema, document: DocumentNode) -> Spelled:
@@ -61,48 +87,25 @@ def normalise(schema: GraphQLSchema, document: DocumentNode) -> Spelled:
     info = TypeInfo(schema)
     speller = _Speller(info, document)
     rewritten = visit(document, TypeInfoVisitor(info, speller))
-    return Spelled(rewritten, frozenset(speller.coordinates), tuple(speller.errors))
+    if speller.lifted:
+        rewritten = _with_variables(rewritten, speller.lifted)
+    return Spelled(rewritten, frozenset(speller.coordinates), tuple(speller.errors), tuple(speller.lifted))
 
 
-def respell(value: Any, type_: GraphQLInputType, coordinates: set[str]) -> Any:
-    """The same for a variable's value; what doesn't fit the type is left for coercion to refuse."""
-    if is_non_null_type(type_):
-        return respell(value, type_.of_type, coordinates)
-    if isinstance(value, Slot):
-        return value
-    if is_list_type(type_):
-        items = value if isinstance(value, list) else [value]
-        return None if value is None else [respell(item, type_.of_type, coordinates) for item in items]
-    if not is_input_object_type(type_) or not isinstance(value, dict):
-        return value
-    spelled = {}
-    for name, inner in value.items():
-        coordinates.add(f"{type_.name}.{name}")
-        if name == OWN_KEY or name not in type_.fields:
-            spelled["" if name == OWN_KEY else name] = inner  # no client may write it: coercion refuses an unknown name
-            continue
-        of = type_.fields[name].type
-        if _is_relation_filter(name, of) and isinstance(inner, dict):
-            rest = _respell_relation(f"{type_.name}.{name}", inner, coordinates)
-            own = {OWN_KEY: rest.pop(OWN_KEY)} if OWN_KEY in rest else {}
-            spelled[name] = {**respell(rest, of, coordinates), **own}
-        else:
-            spelled[name] = respell(inner, of, coordinates)
-    return spelled
+def _with_variables(document: DocumentNode, lifted: Iterable[Lifted]) -> DocumentNode:
+    """The document with a definition of each variable that stands for a literal."""
+    more = tuple(VariableDefinitionNode(variable=_variable(one.name), type=one.type, directives=()) for one in lifted)
+    definitions = tuple(
+        replace(definition, variable_definitions=(*(definition.variable_definitions or ()), *more))
+        if isinstance(definition, OperationDefinitionNode)
+        else definition
+        for definition in document.definitions
+    )
+    return replace(document, definitions=definitions)
 
 
-def _respell_relation(coordinate: str, value: dict[str, Any], coordinates: set[str]) -> dict[str, Any]:
-    own = {name: asked for name, asked in value.items() if name in OPERATORS}
-    rest = {"" if name == OWN_KEY else name: asked for name, asked in value.items() if name not in OPERATORS}
-    if rest:
-        coordinates.add(coordinate + INTO)
-    return {**rest, OWN_KEY: own} if own else rest
-
-
-def _is_relation_filter(name: str, type_: Any) -> bool:
-    """Whether an input field leads through a relation; `_and`, `_some` and their like stay where they are."""
-    named = get_named_type(type_)
-    return not name.startswith("_") and is_input_object_type(named) and named.name.endswith("_filter")
+def _variable(name: str) -> VariableNode:
+    return VariableNode(name=NameNode(value=name))
 
 
 class _Speller(Visitor):
@@ -113,6 +116,7 @@ class _Speller(Visitor):
         self.info = info
         self.coordinates: set[str] = set()
         self.errors: list[GraphQLError] = []
+        self.lifted: list[Lifted] = []
         self._field = ""
         self._variables = {
             variable.variable.name.value: _base(variable.type)
@@ -134,12 +138,22 @@ class _Speller(Visitor):
 
     def leave_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
         parent = self.info.get_parent_type()
-        if node.selection_set or parent is None or not self._is_relation(parent.name):
+        if node.selection_set or parent is None or not self._may_be_bare(parent.name):
             return None
+        if parent.name == MUTATION:
+            self.coordinates.add(f"{parent.name}.{node.name.value}{BLINDLY}")
         key = FieldNode(
             alias=NameNode(value=KEY_ALIAS), name=NameNode(value="id"), arguments=(), directives=(), loc=node.loc
         )
         return replace(node, selection_set=SelectionSetNode(selections=(key,), loc=node.loc))
+
+    def _may_be_bare(self, parent: str) -> bool:
+        """Whether a field may be selected without sub-fields: a relation, or what is written and not read back."""
+        return self._is_relation(parent) or (parent == MUTATION and self._named_collection())
+
+    def _named_collection(self) -> bool:
+        named = get_named_type(self.info.get_type())
+        return is_object_type(named) and named.name in COLLECTIONS
 
     def _is_relation(self, parent: str) -> bool:
         named = get_named_type(self.info.get_type())
@@ -157,13 +171,15 @@ class _Speller(Visitor):
         parent, name = get_named_type(self.info.get_parent_input_type()), node.name.value
         if not is_input_object_type(parent) or (name in OPERATORS and name not in parent.fields):
             return
+        if name in SHORTHAND.get(written_collection(parent) or "", ()):
+            return
         coordinate = f"{parent.name}.{name}"
         self.coordinates.add(coordinate)
-        if (
-            name in parent.fields
-            and _is_relation_filter(name, parent.fields[name].type)
-            and self._goes_into(node.value)
-        ):
+        if name in parent.fields and written_collection(parent.fields[name].type):
+            if not self._is_lifted(node.value, parent.fields[name].type):
+                self.coordinates.add(coordinate + INTO)
+            return
+        if name in parent.fields and is_relation_filter(name, parent.fields[name].type) and self._goes_into(node.value):
             self.coordinates.add(coordinate + INTO)
 
     def _goes_into(self, value: ValueNode) -> bool:
@@ -178,9 +194,43 @@ class _Speller(Visitor):
         type_ = self.info.get_input_type()
         if type_ is None:
             return None
-        if _is_relation_filter(node.name.value, type_):
+        if is_relation_filter(node.name.value, type_):
             return self._relation_filter(node)
+        if written_collection(type_):
+            return self._lift(node, type_)
         return self._comma_list(node, type_)
+
+    def leave_argument(self, node: ArgumentNode, *_: Any) -> ArgumentNode | None:
+        type_ = self.info.get_input_type()
+        shorthand = written_collection(type_) is not None and self._has_shorthand(node.value, type_)
+        return self._lift(node, type_) if shorthand else None
+
+    def _lift(self, node: Written, type_: Any) -> Written | None:
+        """What is written to a relation in a way that the schema doesn't print becomes a variable."""
+        if not self._is_lifted(node.value, type_):
+            return None
+        lifted = Lifted(f"{LIFTED}{len(self.lifted)}", parse_type(str(type_)), node.value)
+        self.lifted.append(lifted)
+        return replace(node, value=_variable(lifted.name))
+
+    def _is_lifted(self, value: ValueNode, type_: Any) -> bool:
+        if isinstance(value, StringValueNode | IntValueNode):
+            return True
+        if isinstance(value, VariableNode):
+            return self._variables.get(value.name.value, "") in KEYS
+        if isinstance(value, ListValueNode):
+            return any(self._is_lifted(item, type_) for item in value.values)
+        if not isinstance(value, ObjectValueNode):
+            return False
+        names = {field.name.value for field in value.fields}
+        detailed = is_list_type(get_nullable_type(type_)) and bool(names) and names <= DETAILS
+        return names == {"id"} or detailed or self._has_shorthand(value, type_)
+
+    def _has_shorthand(self, value: ValueNode, type_: Any) -> bool:
+        if isinstance(value, ListValueNode):
+            return any(self._has_shorthand(item, type_) for item in value.values)
+        told = SHORTHAND.get(written_collection(type_) or "", ())
+        return isinstance(value, ObjectValueNode) and any(field.name.value in told for field in value.fields)
 
     def _relation_filter(self, node: ObjectFieldNode) -> ObjectFieldNode | None:
         value = node.value

@@ -53,14 +53,13 @@ def replay(url: str, folder: str, groups: str, show: int) -> Counter[str]:
     """The number of good answers by group, on the database at `url`."""
     port = free_port()
     env = environment(url, port)
-    for arguments in (["bootstrap"], ["import", str(SHARED / "oracle/fixture.json")]):
-        subprocess.run([*ROLLCALL, *arguments], env=env, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    subprocess.run([*ROLLCALL, "bootstrap"], env=env, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     server = subprocess.Popen([*ROLLCALL, "serve"], env=env, cwd=folder)
     try:
         wait_for(port)
         out = Path(folder, "verdicts.jsonl")
         command = [sys.executable, str(SHARED / "oracle/replay.py"), "--base-url", f"http://127.0.0.1:{port}"]
-        command += ["--skip-setup", "--only", groups, "--deviations", str(HERE / "deviations.json")]
+        command += ["--only", groups, "--deviations", str(HERE / "deviations.json")]
         command += ["--show", str(show), "--json", str(out), str(SHARED / "oracle/cases.jsonl")]
         subprocess.run(command, check=False)
     finally:

@@ -1,16 +1,18 @@
 """The command line: `rollcall bootstrap`, `serve`, `import` and their like."""
 
-import asyncio
+import sqlite3
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
+import asyncpg
 import typer
 from alembic.util import CommandError
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
+from app.cli import users
+from app.cli.running import run
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
 from app.core.errors import RollcallError
 from app.core.security import sign_access_token
@@ -22,14 +24,13 @@ from app.flows.bootstrap import active_admin
 from app.flows.bootstrap import bootstrap as run_bootstrap
 from app.flows.transfer import export_file, import_file
 
-T = TypeVar("T")
-
 LONG = 2_000
 """Rows from which on progress is shown."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A user directory.")
 migrations = typer.Typer(no_args_is_help=True, help="Bring the tables up to date, or take away what was added.")
 app.add_typer(migrations, name="migrate")
+app.add_typer(users.commands, name="users")
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
         app()
     except (Refusal, BadSettings, RollcallError) as error:
         typer.echo(f"rollcall: {error}", err=True)
-    except DBAPIError:
+    except (DBAPIError, asyncpg.PostgresError, sqlite3.Error):
         typer.echo("rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.", err=True)
     except CommandError:
         typer.echo("rollcall: There is no such revision; `rollcall migrate down base` takes everything away.", err=True)
@@ -49,25 +50,15 @@ def main() -> None:
     sys.exit(1)
 
 
-async def _with_database(settings: Settings, work: Any) -> Any:
-    database = Database.open(settings)
-    try:
-        return await work(database)
-    finally:
-        await database.dispose()
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
 @app.command()
 def bootstrap() -> None:
     """Migrate, and make the first admin where there is none. Doing it again changes nothing."""
-    settings = load_settings()
-    made = _run(_with_database(settings, lambda database: run_bootstrap(database, settings)))
+    made = run(run_bootstrap)
     if made.admin:
         typer.echo(f"Made the first admin: {made.admin}")
+    if made.doubles:
+        typer.echo(f"Several users share an address, whatever its case: {', '.join(made.doubles)}.", err=True)
+        typer.echo("Change all but one of each, then bootstrap again: the database can keep them apart then.", err=True)
     if made.password:
         typer.echo(f"Its password, shown this once: {made.password}")
 
@@ -75,7 +66,7 @@ def bootstrap() -> None:
 @migrations.command()
 def up() -> None:
     """Bring the tables up to date; Directus' own are adopted as they are."""
-    _run(_with_database(load_settings(), migrate.up))
+    run(lambda database, _: migrate.up(database))
 
 
 @migrations.command()
@@ -84,28 +75,26 @@ def down(
     force: Annotated[bool, typer.Option(help="Also where rows are lost")] = False,
 ) -> None:
     """Take away what we added; an adopted database keeps Directus' tables."""
-    _run(_with_database(load_settings(), lambda database: migrate.down(database, to, force=force)))
+    run(lambda database, _: migrate.down(database, to, force=force))
 
 
 @app.command("import")
 def import_(file: Path) -> None:
     """Load rows from a JSON file, all of them or none."""
-    loaded = _run(_with_database(load_settings(), lambda database: import_file(database, file, _progress)))
+    loaded = run(lambda database, _: import_file(database, file, _progress))
     typer.echo(", ".join(f"{count} {table}" for table, count in loaded.items()) or "The file holds no rows.")
 
 
 @app.command()
 def export(file: Path, redact: Annotated[bool, typer.Option(help="Leave secrets out")] = False) -> None:
     """Write all rows to a JSON file that only you can read."""
-    _run(
-        _with_database(load_settings(), lambda database: export_file(database, file, redact=redact, progress=_progress))
-    )
+    run(lambda database, _: export_file(database, file, redact=redact, progress=_progress))
 
 
 @app.command()
 def token(email: str) -> None:
     """Print an access token for an active user."""
-    typer.echo(_run(_with_database(load_settings(), lambda database: _token_of(database, email))))
+    typer.echo(run(lambda database, settings: _token_of(database, settings, email)))
 
 
 @app.command()
@@ -113,7 +102,7 @@ def hello() -> None:
     """Print the address, the admin, and a first query to paste."""
     settings = load_settings()
     address = settings.public_url or f"http://{settings.host}:{settings.port}"
-    email, access_token = _run(_with_database(settings, lambda database: _admin_token(database, settings)))
+    email, access_token = run(_admin_token)
     typer.echo(f"\nRollcall will answer at {address}/graphql/system\nAdmin: {email or 'without an e-mail address'}\n")
     typer.echo("A first query, good for as long as an access token is:\n")
     typer.echo(f"curl {address}/graphql/system \\\n  -H 'Authorization: Bearer {access_token}' \\")
@@ -161,13 +150,13 @@ def _progress(table: str, done: int, of: int) -> None:
         typer.echo(f"\r{table}: {done} of {of}", err=True, nl=done == of)
 
 
-async def _token_of(database: Database, email: str) -> str:
+async def _token_of(database: Database, settings: Settings, email: str) -> str:
     async with database.transaction() as connection:
         found = select(User.id).where(func.lower(User.email) == email.lower(), User.status == "active")
         user = await connection.scalar(found)
     if user is None:
         raise Refusal(f"There is no active user with the address {email}.")
-    return _sign(user, load_settings())
+    return _sign(user, settings)
 
 
 async def _admin_token(database: Database, settings: Settings) -> tuple[str | None, str]:

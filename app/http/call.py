@@ -1,0 +1,72 @@
+"""One request to a collection in REST, and how its answer is told."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.http.gate import Body
+from app.http.params import Parameters, parse_json
+from app.http.reply import Reply
+from app.policy.rules import Access
+from app.query.read import Read
+from app.query.shape import Row
+from app.repositories.changes import Change
+from app.repositories.directory import Directory
+from app.repositories.repository import Repository
+
+NO_CONTENT = Reply(b"", 204)
+OF_ROWS = ("fields", "deep", "alias", "sort", "limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a collection: who asks, with which parameters, and what it sent."""
+
+    directory: Directory
+    repository: Repository
+    parameters: Parameters
+    content_type: bytes
+    body: Body
+
+    async def json(self) -> Any:
+        """What the body says; raises InvalidPayload where it isn't JSON."""
+        return parse_json(await self.body(), self.content_type)
+
+    async def json_if_any(self) -> Any:
+        """The same, and an empty object where there is no body."""
+        raw = await self.body()
+        return parse_json(raw, self.content_type) if raw else {}
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+async def write(call: Call, change: Change, *, several: bool) -> Reply:
+    """Does it, and tells what was written as far as its writer may see it: 204 where that is nothing."""
+    query = of_rows(call.parameters)
+
+    def answer(access: Access, keys: list[Any]) -> Read:
+        read = call.repository.parameters(access).read(call.repository.collection, {"limit": -1, **query})
+        return call.repository.among(read, keys)
+
+    written = await call.repository.write(change, answer)
+    if written.rows is None or (written.keys and not written.rows):
+        return NO_CONTENT
+    return data(written.rows if several else written.rows[0])
+
+
+def of_rows(parameters: Parameters) -> Parameters:
+    """What of the parameters says how rows that are known already are told."""
+    return {name: value for name, value in parameters.items() if name in OF_ROWS}
+
+
+def data(told: Row | Sequence[Any]) -> Reply:
+    """An answer in REST's envelope."""
+    return Reply(orjson.dumps({"data": told}))
+
+
+async def change_one(call: Call, key: str) -> Reply:
+    """Changes the row with a key as the body says."""
+    return await write(call, call.repository.change([key], await call.json()), several=False)

@@ -1,0 +1,190 @@
+"""The doors of the collections in REST: the same repositories that GraphQL asks, under Directus' paths."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+from starlette.types import Scope
+
+from app.core.errors import InvalidPayload, InvalidQuery, RollcallError, RouteNotFound
+from app.http.call import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
+from app.http.gate import Body
+from app.http.head import Head
+from app.http.identity import Identity
+from app.http.mine import own_handler
+from app.http.params import Parameters, parse_query
+from app.http.reply import Reply, reply_to
+from app.query.collection import Collection
+from app.query.parameters import listed, words
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+
+ALLOWED = "POST,GET,HEAD,SEARCH,PATCH,DELETE"
+COUNTS = ("total_count", "filter_count")
+READING = {"GET", "HEAD", "SEARCH", "OPTIONS"}
+
+
+class ItemsDoor:
+    """The door behind one collection's path, such as `/users`; one that is only `read` takes no changes."""
+
+    def __init__(
+        self, collection: Collection, services: Services, identity: Identity, *, read_only: bool = False
+    ) -> None:
+        self._collection, self._services, self._identity = collection, services, identity
+        self._read_only = read_only
+        self._handlers = _singleton() if collection.singleton else _items()
+
+    async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
+        try:
+            return await self._answer(scope, head, body)
+        except RollcallError as error:
+            return reply_to(error)
+
+    async def _answer(self, scope: Scope, head: Head, body: Body) -> Reply:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        steps = tuple(step for step in path.split("/")[2:] if step)
+        method = scope["method"]
+        if method == "OPTIONS":
+            return Reply(ALLOWED.encode(), 200, b"text/html; charset=utf-8", ((b"allow", ALLOWED.encode()),))
+        handler = self._handler("GET" if method == "HEAD" else method, steps)
+        if handler is None:
+            raise RouteNotFound(scope["path"])
+        directory = Directory(self._identity.of(head), self._services, head.via)
+        call = Call(directory, directory[self._collection.name], parse_query(head.query), head.content_type, body)
+        reply = await handler(call)
+        return reply._replace(body=b"") if method == "HEAD" else reply
+
+    def _handler(self, method: str, steps: tuple[str, ...]) -> Handler | None:
+        if self._read_only and method not in READING:
+            return None
+        if steps[:1] == ("me",):
+            own = own_handler(self._collection, method, steps[1:])
+            if own or len(steps) > 1:
+                return own
+        if len(steps) > 1 or (steps and self._collection.singleton):
+            return None
+        found = self._handlers.get((method, bool(steps)))
+        return (lambda call: found(call, *steps)) if found else None
+
+
+Handlers = Mapping[tuple[str, bool], Callable[..., Awaitable[Reply]]]
+
+
+def _items() -> Handlers:
+    return {
+        ("GET", False): _list,
+        ("SEARCH", False): _search,
+        ("POST", False): _create,
+        ("PATCH", False): _change,
+        ("DELETE", False): _delete,
+        ("GET", True): _one,
+        ("PATCH", True): change_one,
+        ("DELETE", True): _delete_one,
+    }
+
+
+def _singleton() -> Handlers:
+    return {("GET", False): _only, ("PATCH", False): _change_only}
+
+
+async def _list(call: Call) -> Reply:
+    return await _found(call, call.parameters)
+
+
+async def _search(call: Call) -> Reply:
+    asked = _body_of(await call.json_if_any(), {"query", "keys"})
+    query = asked.get("query") or {}
+    if asked.get("keys") is not None:
+        return data(await call.repository.read_many(_keys(asked), query))
+    return await _found(call, query)
+
+
+async def _found(call: Call, query: Parameters) -> Reply:
+    if query.get("export") is not None:
+        raise InvalidQuery("Rows aren't exported here yet: leave out export, and read them as JSON")
+    rows = await call.repository.read_by_query(query)
+    if query.get("aggregate"):
+        rows = [{**(row.pop("group", None) or {}), **row} for row in rows]
+    counts = listed(words(query.get("meta")), COUNTS, "meta")
+    if not counts:
+        return data(rows)
+    told = {name: await call.repository.count(query if name == "filter_count" else {}) for name in counts}
+    return Reply(orjson.dumps({"data": rows, "meta": told}))
+
+
+async def _one(call: Call, key: str) -> Reply:
+    return data(await call.repository.read_one(key, of_rows(call.parameters)))
+
+
+async def _create(call: Call) -> Reply:
+    given = await call.json()
+    if isinstance(given, list):
+        return await write(call, call.repository.creation(given), several=True)
+    return await write(call, call.repository.creation([given]), several=False)
+
+
+async def _change(call: Call) -> Reply:
+    given = await call.json()
+    if isinstance(given, list):
+        return await write(call, call.repository.batch(given), several=True)
+    asked = _body_of(given, {"keys", "query", "data"})
+    if "data" not in asked:
+        raise InvalidPayload('"data" is required')
+    if _which(asked) == "keys":
+        change = call.repository.change(_keys(asked), asked["data"])
+    else:
+        change = call.repository.change_found(_object(asked["query"], "query"), asked["data"])
+    return await write(call, change, several=True)
+
+
+async def _delete(call: Call) -> Reply:
+    given = await call.json_if_any()
+    asked = {"keys": given} if isinstance(given, list) else _body_of(given, {"keys", "query"})
+    if _which(asked) == "keys":
+        await call.repository.write(call.repository.deletion(_keys(asked)))
+    else:
+        await call.repository.write(call.repository.deletion_found(_object(asked["query"], "query")))
+    return NO_CONTENT
+
+
+async def _delete_one(call: Call, key: str) -> Reply:
+    await call.repository.write(call.repository.deletion([key]))
+    return NO_CONTENT
+
+
+async def _only(call: Call) -> Reply:
+    return data(await call.repository.read_singleton(of_rows(call.parameters)))
+
+
+async def _change_only(call: Call) -> Reply:
+    return await write(call, call.repository.only(await call.json()), several=False)
+
+
+def _body_of(given: Any, known: set[str]) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise InvalidPayload('"value" must be of type object')
+    for name in given:
+        if name not in known:
+            raise InvalidPayload(f'"{name}" is not allowed')
+    return given
+
+
+def _which(asked: Mapping[str, Any]) -> str:
+    found = [name for name in ("query", "keys") if asked.get(name) is not None]
+    if len(found) > 1:
+        raise InvalidPayload('"value" contains a conflict between exclusive peers [query, keys]')
+    if not found:
+        raise InvalidPayload('"value" must contain at least one of [query, keys]')
+    return found[0]
+
+
+def _keys(asked: Mapping[str, Any]) -> list[Any]:
+    if not isinstance(asked["keys"], list):
+        raise InvalidPayload('"keys" must be an array')
+    return asked["keys"]
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidPayload(f'"{name}" must be of type object')
+    return value

@@ -1,0 +1,54 @@
+"""No one hands out more than they have: whether what somebody grants is covered by what they hold themselves."""
+
+from dataclasses import dataclass
+
+from app.policy.rules import DELETE, EVERY_FIELD, READ
+from app.policy.summary import Grant
+from app.policy.writes import RESERVED
+from app.query.collection import USERS
+
+RESERVED_NAMES = frozenset(field.name for field in RESERVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A policy as it would be handed out: its flags, and what it permits."""
+
+    admin: bool
+    app: bool
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the one who hands out holds: the sum of its policies, whose ids those are, and what they permit."""
+
+    admin: bool
+    app: bool
+    policies: frozenset[str]
+    grants: tuple[Grant, ...]
+
+    def covers(self, granted: Granted) -> bool:
+        """Whether nothing in a policy goes beyond what is held."""
+        if self.admin:
+            return True
+        flags = not granted.admin and (self.app or not granted.app)
+        return flags and all(map(self.covers_one, granted.grants))
+
+    def covers_one(self, granted: Grant) -> bool:
+        """Whether one permission goes no further than one that is held: on as many rows, fields and conditions."""
+        return self.admin or any(_within(granted, own) for own in self.grants)
+
+
+def _within(granted: Grant, own: Grant) -> bool:
+    same = (granted.collection, granted.action) == (own.collection, own.action)
+    rows = not own.rule or own.rule == granted.rule
+    judged = not own.validation or own.validation == granted.validation
+    filled = not granted.presets or granted.presets == own.presets
+    return same and rows and judged and filled and (granted.action == DELETE or _as_many_fields(granted, own))
+
+
+def _as_many_fields(granted: Grant, own: Grant) -> bool:
+    wanted, held = set(granted.fields or ()), set(own.fields or ())
+    unnamed = RESERVED_NAMES if granted.collection == USERS.name and granted.action != READ else frozenset()
+    return wanted <= held or (EVERY_FIELD in held and not wanted & unnamed)

@@ -1,0 +1,261 @@
+"""Directus' global query parameters, as REST and Python spell them -> a Read or an Aggregation."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.core.errors import InvalidQuery
+from app.query.aggregate import (
+    CALCULATING,
+    COUNTING,
+    AggregateItem,
+    Aggregation,
+    Grouped,
+    Measure,
+    Measured,
+    Measures,
+    parse_group,
+    parse_group_sort,
+)
+from app.query.collection import Collection, Field, target
+from app.query.filter import EVERYTHING, Filter, UnknownField, conjunction, functions_of, parse_filter, split_function
+from app.query.limits import Limits
+from app.query.read import Leaf, Nested, Read, Selected, parse_search, parse_sort
+
+Given = Mapping[str, Any]
+Shown = Callable[[Collection], frozenset[Field]]
+"""The fields of a collection that `*` stands for."""
+EVERY = "*"
+MEASURING = (*COUNTING, *CALCULATING)
+
+
+@dataclass(slots=True)
+class Tree:
+    """The fields asked for, by the names they are asked under; what lies behind a relation is a tree of its own."""
+
+    leaves: dict[str, None] = field(default_factory=dict)
+    inner: dict[str, "Tree"] = field(default_factory=dict)
+    every: bool = False
+
+    def add(self, path: list[str]) -> None:
+        """One more path, such as `["role", "name"]`."""
+        name, rest = path[0], path[1:]
+        if name == EVERY:
+            self.every = True
+        if rest:
+            self.inner.setdefault(name, Tree()).add(rest)
+        elif name != EVERY:
+            self.leaves[name] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What it takes to understand parameters: the limits of a question, and what its caller may read at all."""
+
+    limits: Limits
+    shown: Shown
+
+    def read(self, collection: Collection, given: Given) -> Read:
+        """The Read that parameters ask for: `fields filter sort limit offset page search alias deep`.
+
+        Raises InvalidQuery for what makes no sense, UnknownField for what isn't there.
+        """
+        tree = Tree()
+        for name in words(given.get("fields")) or [EVERY]:
+            tree.add(name.split("."))
+        return self._level(collection, tree, given, _object(given.get("deep"), "deep"))
+
+    def aggregation(self, collection: Collection, given: Given) -> Aggregation:
+        """The Aggregation that `aggregate` and `groupBy` ask for; raises as `read` does."""
+        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in words(given.get("groupBy"))))
+        select: list[AggregateItem] = list(self._measures(collection, _object(given.get("aggregate"), "aggregate")))
+        if groups:
+            select.append(Grouped("group"))
+        rows, skipped = self._window(given)
+        return Aggregation(
+            collection,
+            tuple(select),
+            groups,
+            self.filter(collection, given),
+            tuple(parse_group_sort(collection, groups, key) for key in words(given.get("sort")) if groups),
+            parse_search(_text(given.get("search"), "search")),
+            rows,
+            skipped,
+        )
+
+    def filter(self, collection: Collection, given: Given) -> Filter:
+        """The rows that parameters ask for."""
+        asked = given.get("filter")
+        if asked is None or asked == "":
+            return EVERYTHING
+        return conjunction((parse_filter(collection, _object(asked, "filter")),))
+
+    def count(self, collection: Collection, given: Given | None = None) -> Aggregation:
+        """The number of rows, of all or of those that parameters ask for."""
+        asked = given or {}
+        search = parse_search(_text(asked.get("search"), "search"))
+        measured = (Measured("count", Measure("countAll")),)
+        return Aggregation(collection, measured, filter=self.filter(collection, asked), search=search, limit=1)
+
+    def _level(self, collection: Collection, tree: Tree, given: Given, deep: Given) -> Read:
+        rows, skipped = self._window(given)
+        return Read(
+            collection,
+            tuple(self._select(collection, tree, _aliases(given.get("alias")), deep)),
+            self.filter(collection, given),
+            tuple(parse_sort(collection, key) for key in words(given.get("sort"))),
+            parse_search(_text(given.get("search"), "search")),
+            rows,
+            skipped,
+        )
+
+    def _window(self, given: Given) -> tuple[Any, Any]:
+        return self.limits.window(*(_number(given.get(name), name) for name in ("limit", "offset", "page")))
+
+    def _select(
+        self, collection: Collection, tree: Tree, aliases: Mapping[str, str], deep: Given
+    ) -> Iterator[Selected]:
+        named = _bare(sorted(self._stars(collection)) if tree.every else ())
+        beyond = tree.inner.get(EVERY)
+        if beyond is not None:
+            for member in collection.relations:
+                if member in self.shown(collection) and self.shown(target(member)):
+                    named[member.name] = beyond
+        named |= _bare(name for name in tree.leaves if named.get(name) is None)
+        for name, inner in tree.inner.items():
+            if name != EVERY:
+                named[name] = _merged(named.get(name), inner)
+        for key, behind in named.items():
+            yield self._item(collection, key, aliases.get(key, key), behind, _object(deep.get(key), "deep"))
+
+    def _stars(self, collection: Collection) -> Iterator[str]:
+        for member in self.shown(collection):
+            if not member.many or self.shown(target(member)):
+                yield member.name
+
+    def _item(self, collection: Collection, key: str, name: str, inner: Tree | None, deep: Given) -> Selected:
+        if "(" in name:
+            member, function = _call(collection, name)
+            return Leaf(f"{member.name}_{function}" if key == name else key, member, function)  # type: ignore[arg-type]
+        found = collection.fields.get(name)
+        if found is None or (inner is not None and not found.relation):
+            raise UnknownField(collection, name)
+        if inner is None and not found.many:
+            return Leaf(key, found)
+        there, given = target(found), _inner(deep)
+        if inner is not None:
+            return Nested(key, found, self._level(there, inner, given, deep))
+        rows = self._level(there, Tree({there.key.name: None}), given, deep)
+        return Nested(key, found, replace(rows, flat=True))
+
+    def _measures(self, collection: Collection, asked: Given) -> Iterator[Measured | Measures]:
+        for function, names in asked.items():
+            if function == "countAll":
+                yield Measured(function, Measure("countAll"), text=True)
+            elif function not in MEASURING:
+                raise InvalidQuery(f'"aggregate" knows {", ".join(("countAll", *MEASURING))}, not "{function}"')
+            elif function == "count" and EVERY in words(names):
+                yield Measured(function, Measure("countAll"), text=True)
+            else:
+                yield Measures(function, tuple(_measured(collection, function, name) for name in words(names)))
+
+
+def words(value: Any) -> list[str]:
+    """A list of names, however it is spelled: a list, texts divided by commas, or both."""
+    if value is None:
+        return []
+    items = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(item, str | int | float) for item in items):
+        raise InvalidQuery("Names have to be texts, or lists of texts")
+    return [word.strip() for item in items for word in str(item).split(",") if word.strip()]
+
+
+def _bare(names: Iterable[str]) -> dict[str, Tree | None]:
+    """Fields asked for as they are, with nothing behind them."""
+    return {name: None for name in names}  # noqa: C420  # a dict of None alone would be of another type
+
+
+def _merged(known: Tree | None, inner: Tree) -> Tree:
+    if known is None:
+        return inner
+    return Tree(known.leaves | inner.leaves, {**known.inner, **inner.inner}, known.every or inner.every)
+
+
+def _inner(deep: Given) -> Given:
+    """What `deep` asks of the rows behind a relation, without the underscore that tells it from their relations."""
+    return {name.removeprefix("_"): value for name, value in deep.items() if name.startswith("_")}
+
+
+def _call(collection: Collection, name: str) -> tuple[Field, str]:
+    function = name.partition("(")[0]
+    try:
+        member, known = split_function(collection, name)
+    except UnknownField:
+        base = collection.fields.get(name.partition("(")[2].removesuffix(")"))
+        if base is not None and function not in functions_of(base):
+            raise InvalidQuery(f'Invalid function specified "{function}"') from None
+        raise
+    return member, str(known)
+
+
+def _measured(collection: Collection, function: str, name: str) -> Measured:
+    measure = _measure(collection, function, name)
+    return Measured(name, measure, text=measure.calculated)
+
+
+def _measure(collection: Collection, function: str, name: str) -> Measure:
+    member = collection.fields.get(name)
+    if member is None:
+        raise UnknownField(collection, name)
+    measure = Measure(function, member)  # type: ignore[arg-type]  # one of MEASURING
+    if not measure.possible:
+        raise InvalidQuery(f'"{function}" can\'t be told of "{name}"')
+    return measure
+
+
+def _aliases(value: Any) -> dict[str, str]:
+    given = _object(value, "alias")
+    for key, name in given.items():
+        if "." in key or not isinstance(name, str) or "." in name:
+            raise InvalidQuery('"alias" key/value can\'t contain a period character `.`')
+    return dict(given)
+
+
+def _object(value: Any, name: str) -> Given:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidQuery(f'"{name}" has to be an object')
+    return value
+
+
+def _text(value: Any, name: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise InvalidQuery(f'"{name}" has to be a text')
+
+
+def _number(value: Any, name: str) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value) if not isinstance(value, bool) else None
+    except (TypeError, ValueError):
+        number = None
+    if number is None or number != number or abs(number) == float("inf"):  # noqa: PLR0124  # NaN alone isn't itself
+        raise InvalidQuery(f'"{name}" must be a number')
+    if not number.is_integer():
+        raise InvalidQuery(f'"{name}" must be an integer')
+    return int(number)
+
+
+def listed(given: Iterable[str], known: Iterable[str], name: str) -> list[str]:
+    """Some words out of those that are known, `*` standing for all; InvalidQuery for any other."""
+    known = list(known)
+    found = list(given)
+    for at, word in enumerate(found):
+        if word not in (EVERY, *known):
+            raise InvalidQuery(f'"{name}[{at}]" must be one of [{", ".join(known)}]')
+    return known if EVERY in found else found

@@ -1,0 +1,137 @@
+"""The statements that write rows, and those that look at rows before and after."""
+
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Insert,
+    Select,
+    Text,
+    Update,
+    case,
+    delete,
+    exists,
+    false,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.types import TypeEngine
+
+from app.core.binding import Bound
+from app.query import functions as sql
+from app.query.collection import Collection, Field
+from app.query.expressions import condition
+from app.query.functions import Listed
+from app.query.scoped import ScopedRows
+
+KEY, KEYS = "key", "keys"
+"""What the statements are given besides the values of fields: one key, or several."""
+
+
+def source(field: Field) -> str:
+    """The name under which a statement is given a field's value."""
+    return f"new {field.name}"
+
+
+def insertion(collection: Collection, fields: tuple[Field, ...]) -> Insert:
+    """Adds a row of these fields; answers its key."""
+    values = {field.stored.name: _value(source(field), field.stored.type) for field in fields}
+    return insert(collection.table).values(values).returning(collection.key.stored)
+
+
+def change(collection: Collection, fields: tuple[Field, ...]) -> Update:
+    """Gives these fields of one row other values."""
+    values = {field.stored.name: _value(source(field), field.stored.type) for field in fields}
+    return update(collection.table).where(_is(collection.key, KEY)).values(values)
+
+
+def deletion(collection: Collection) -> Delete:
+    """Takes rows away by their keys."""
+    return delete(collection.table).where(_among(collection.key.stored, KEYS))
+
+
+def rows(collection: Collection) -> Select[Any]:
+    """Everything that is stored of some rows, in the order of the registry's columns."""
+    columns = [field.stored for field in columns_of(collection)]
+    return select(*columns).where(_among(collection.key.stored, KEYS)).order_by(collection.key.stored)
+
+
+def pointing(collection: Collection, field: Field) -> Select[Any]:
+    """The keys of the rows whose `field` is one of some keys."""
+    return select(collection.key.stored).where(_among(field.stored, KEYS)).order_by(collection.key.stored)
+
+
+def present(collection: Collection) -> Select[Any]:
+    """Those of some keys that there is a row of."""
+    return select(collection.key.stored).where(_among(collection.key.stored, KEYS))
+
+
+def first(collection: Collection) -> Select[Any]:
+    """The first key there is."""
+    return select(collection.key.stored).order_by(collection.key.stored).limit(1)
+
+
+def taken(collection: Collection, fields: tuple[Field, ...], folded: frozenset[Field]) -> Select[Any]:
+    """The rows that have one of some values already; what is `folded` is the same whatever its case."""
+    same = [_same(field, folded=field in folded) for field in fields]
+    return select(collection.key.stored, *(field.stored for field in fields)).where(or_(false(), *same))
+
+
+def reached(scoped: ScopedRows) -> Select[Any]:
+    """The keys of some rows, each with whether the rules reach it."""
+    row = scoped.collection.table.alias()
+    verdicts = [_verdict(condition(asked, row)).label(f"r{at}") for at, asked in enumerate(scoped.conditions)]
+    key = row.c[scoped.collection.key.name]
+    return select(key, *verdicts).select_from(row).where(_among(key, KEYS))
+
+
+def reaches(scoped: ScopedRows, key: Any) -> ColumnElement[int]:
+    """Whether at least one of the rules reaches the row with a key."""
+    row = scoped.collection.table.alias()
+    wanted = row.c[scoped.collection.key.name] == literal(key, scoped.collection.key.stored.type)
+    reached_by = or_(false(), *(condition(asked, row) for asked in scoped.conditions))
+    return _verdict(exists(select(1).select_from(row).where(wanted, reached_by)))
+
+
+def columns_of(collection: Collection) -> Sequence[Field]:
+    """The fields that are columns, in the order of `rows`."""
+    return [field for field in collection.fields.values() if field.column is not None]
+
+
+def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """Whether a column holds one of some values, all of them one parameter."""
+    return sql.Among(column, literal(list(values), Listed(_item(column))))
+
+
+def _item(column: ColumnElement[Any]) -> TypeEngine[Any]:
+    return Text() if isinstance(column.type, Text) else column.type
+
+
+def _value(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+    return literal(Bound(name, (name,), None, itemgetter(name)), type_)
+
+
+def _is(field: Field, name: str) -> ColumnElement[bool]:
+    return field.stored == _value(name, field.stored.type)
+
+
+def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    return sql.Among(column, literal(Bound(name, (name,), [], itemgetter(name), many=True), Listed(_item(column))))
+
+
+def _same(field: Field, *, folded: bool) -> ColumnElement[bool]:
+    if not folded:
+        return _is(field, source(field))
+    return sql.fold(field.stored) == sql.fold(_value(source(field), Text()))
+
+
+def _verdict(holds: ColumnElement[bool]) -> ColumnElement[int]:
+    """A condition as a plain answer: what can't be known doesn't hold."""
+    return case((holds, literal_column("1")), else_=literal_column("0"))

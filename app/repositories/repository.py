@@ -1,0 +1,263 @@
+"""A repository that writes too: the rows of a collection, in the hands of one caller."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from app.core.caller import Caller, Whence, nowhere
+from app.core.errors import (
+    FailedValidation,
+    Forbidden,
+    InvalidForeignKey,
+    RecordNotUnique,
+    RollcallError,
+    UnprocessableContent,
+)
+from app.db.violation import violation
+from app.db.writer import Writer
+from app.policy.rules import Access
+from app.policy.writes import WriteResolver
+from app.query.aggregate import Aggregation
+from app.query.collection import USERS, Collection
+from app.query.filter import compare
+from app.query.parameters import Parameters
+from app.query.payload import Payload, as_key, parse_payload
+from app.query.read import Leaf, Read
+from app.query.shape import Row
+from app.repositories.base import Reading, Services
+from app.repositories.changes import Batch, Change, Create, Delete, Only, Raw, Update, Upsert, check_count, check_keys
+from app.repositories.guards import check_admins, check_counts
+from app.repositories.handing import check_handed
+from app.repositories.work import INVARIANTS, PLAIN, Work
+
+Query = Mapping[str, Any]
+"""Directus' global query parameters: `fields filter sort limit offset page search alias deep aggregate groupBy`."""
+Answer = Callable[[Access, list[Any]], Read | None]
+"""What is read of the rows that were written, by their keys, with such rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The keys of the rows that were written, and those rows as their writer may see them, where that was asked."""
+
+    keys: list[Any]
+    rows: list[Row] | None = None
+
+
+class Repository(Reading):
+    """The rows of a collection, as far as one caller may see and change them.
+
+    What writes is one transaction: all of it comes to be, or nothing. It raises Forbidden for what the caller may not
+    write, or grant, and for a row to be changed that isn't there; InvalidPayload, FailedValidation and their kin for
+    what can't be written; UnprocessableContent and LimitExceeded for what must not come to pass; and as `read` does.
+    """
+
+    def __init__(self, collection: Collection, caller: Caller, services: Services, via: Whence = nowhere) -> None:
+        super().__init__(collection, caller, services)
+        self._via = via
+
+    async def read_by_query(self, query: Query | None = None) -> list[Row]:
+        """The rows that a query finds, or, with `aggregate`, what it tells of them."""
+        return await self.read_as(lambda access: self._asked(access, query or {}))
+
+    async def read_one(self, key: Any, query: Query | None = None) -> Row:
+        """The row with a key; Forbidden where there is none to be seen."""
+        rows = await self.read_many([key], query)
+        if not rows:
+            raise Forbidden
+        return rows[0]
+
+    async def read_many(self, keys: Sequence[Any], query: Query | None = None) -> list[Row]:
+        """The rows with these keys, those of them that there are to be seen."""
+        given = {"limit": -1, **(query or {})}
+        wanted = [as_key(self.collection, key) for key in keys]
+        return await self.read_as(
+            lambda access: self.among(self.parameters(access).read(self.collection, given), wanted)
+        )
+
+    async def get_keys_by_query(self, query: Query | None = None) -> list[Any]:
+        """The keys of the rows that a query finds."""
+        rows = await self.read_as(lambda access: self._keys_read(access, query or {}))
+        return [row[self.collection.key.name] for row in rows]
+
+    async def count(self, query: Query | None = None) -> int:
+        """How many rows a query's filter and search find, however many it would answer."""
+        found = await self.read_as(lambda access: self.parameters(access).count(self.collection, query))
+        return int(found[0]["count"])
+
+    async def read_singleton(self, query: Query | None = None) -> Row:
+        """The one row of a collection that has no more; nothing where it isn't there yet."""
+        rows = await self.read_by_query({**(query or {}), "limit": 1})
+        return rows[0] if rows else {}
+
+    async def create_one(self, values: Raw) -> Any:
+        """Makes a row; its key."""
+        return (await self.create_many([values]))[0]
+
+    async def create_many(self, values: Sequence[Raw]) -> list[Any]:
+        """Makes rows, all of them or none; their keys."""
+        return (await self.write(self.creation(values))).keys
+
+    async def update_one(self, key: Any, values: Raw) -> Any:
+        """Changes a row; its key."""
+        return (await self.update_many([key], values))[0]
+
+    async def update_many(self, keys: Sequence[Any], values: Raw) -> list[Any]:
+        """Gives several rows the same values; their keys."""
+        return (await self.write(self.change(keys, values))).keys
+
+    async def update_batch(self, values: Sequence[Raw]) -> list[Any]:
+        """Gives each of several rows values of its own, which name its key; the keys."""
+        return (await self.write(self.batch(values))).keys
+
+    async def update_by_query(self, query: Query, values: Raw) -> list[Any]:
+        """Changes the rows that a query finds; their keys."""
+        return (await self.write(self.change_found(query, values))).keys
+
+    async def delete_one(self, key: Any) -> Any:
+        """Takes a row away; its key."""
+        return (await self.delete_many([key]))[0]
+
+    async def delete_many(self, keys: Sequence[Any]) -> list[Any]:
+        """Takes rows away; their keys."""
+        return (await self.write(self.deletion(keys))).keys
+
+    async def delete_by_query(self, query: Query) -> list[Any]:
+        """Takes the rows away that a query finds; their keys."""
+        return (await self.write(self.deletion_found(query))).keys
+
+    async def upsert_one(self, values: Raw) -> Any:
+        """Changes the row whose key the values name, or makes one; its key."""
+        return (await self.upsert_many([values]))[0]
+
+    async def upsert_many(self, values: Sequence[Raw]) -> list[Any]:
+        """The same for several; their keys."""
+        return (await self.write(Upsert(self._payloads(values)))).keys
+
+    async def upsert_singleton(self, values: Raw) -> Any:
+        """Changes the one row of a collection that has no more; its key."""
+        return (await self.write(self.only(values))).keys[0]
+
+    def creation(self, values: Sequence[Raw]) -> Create:
+        """New rows of these values."""
+        return Create(self._payloads(values))
+
+    def change(self, keys: Sequence[Any], values: Raw) -> Update:
+        """The same change to the rows with these keys."""
+        return Update(self.collection, self._keys(keys), self._payload(values))
+
+    def change_found(self, query: Query, values: Raw) -> Update:
+        """The same change to the rows that a query finds."""
+        return Update(self.collection, lambda access: self._keys_read(access, query), self._payload(values))
+
+    def batch(self, values: Sequence[Raw]) -> Batch:
+        """To each row that values name a change of its own."""
+        written = self._payloads(values)
+        check_keys(written)
+        return Batch(written)
+
+    def deletion(self, keys: Sequence[Any]) -> Delete:
+        """The rows with these keys go."""
+        return Delete(self.collection, self._keys(keys))
+
+    def deletion_found(self, query: Query) -> Delete:
+        """The rows that a query finds go."""
+        return Delete(self.collection, lambda access: self._keys_read(access, query))
+
+    def only(self, values: Raw) -> Only:
+        """A change to the collection's one row."""
+        return Only(self._payload(values))
+
+    async def write(self, change: Change, answer: Answer | None = None) -> Written:
+        """Does it, and reads what was written back as its writer may see it, in the same transaction."""
+        await self._prepare(change)
+
+        async def work(writer: Writer) -> Written:
+            access, grants = await self._services.book.within(self._caller, writer)
+            work = Work(writer, self._caller, self._via(), access, grants, self._services)
+            keys = await change.apply(work)
+            await work.judge()
+            await check_handed(work)
+            await check_admins(work)
+            await check_counts(work, self._services.users)
+            asked = answer(access, keys) if answer and access.granted("read", self.collection) else None
+            rows = await work.read_back(asked, keys) if asked else None
+            await work.confirm()
+            return Written(keys, rows)
+
+        try:
+            return await self._services.database.change(work)
+        except IntegrityError as error:
+            raise _refusal(error) from None
+
+    async def _prepare(self, change: Change) -> None:
+        """What can be refused, and what takes long, before anybody has to wait for it."""
+        payloads = [inner for payload in change.payloads() for inner in payload.everywhere()]
+        if not any(inner.collection is USERS for inner in payloads):
+            return
+        book = self._services.book
+        access = await book.access(self._caller)
+        try:
+            WriteResolver(access, self._services.clock()).rules(change.action, self.collection)
+        except Forbidden:
+            if await book.confirm(self._caller, access) is access:
+                raise
+        for inner in payloads:
+            await INVARIANTS.get(inner.collection, PLAIN).prepare(inner, self._services)
+
+    def parameters(self, access: Access) -> Parameters:
+        """Query parameters as one with these rights means them."""
+        return Parameters(self._services.limits, lambda collection: access.fields("read", collection))
+
+    def among(self, read: Read, keys: Iterable[Any]) -> Read:
+        """What is left of a Read among the rows with these keys."""
+        return (
+            read.among(compare(self.collection.key, None, "_in", list(keys))) if (keys := list(keys)) else read.none()
+        )
+
+    def _asked(self, access: Access, query: Query) -> Read | Aggregation:
+        parameters = self.parameters(access)
+        if query.get("aggregate"):
+            return parameters.aggregation(self.collection, query)
+        return parameters.read(self.collection, query)
+
+    def _keys_read(self, access: Access, query: Query) -> Read:
+        key = self.collection.key
+        read = self.parameters(access).read(self.collection, {"limit": -1, **query, "fields": [key.name]})
+        return read.of((Leaf(key.name, key),))
+
+    def _keys(self, keys: Sequence[Any]) -> list[Any]:
+        check_count(len(keys), self._services.limits.batch)
+        return [as_key(self.collection, key) for key in keys]
+
+    def _payload(self, values: Raw) -> Payload:
+        return parse_payload(self.collection, values, self._services.limits.depth)
+
+    def _payloads(self, values: Sequence[Raw]) -> list[Payload]:
+        check_count(len(values), self._services.limits.batch)
+        return [self._payload(one) for one in values]
+
+
+class Users(Repository):
+    """The users."""
+
+    async def get_user_by_email(self, email: str) -> Row | None:
+        """The user with an address, whatever its case, as far as the caller may see them; None where there is none."""
+        rows = await self.read_by_query({"filter": {"email": {"_icontains": email}}, "limit": -1})
+        return next((row for row in rows if str(row.get("email", "")).lower() == email.lower()), None)
+
+
+def _refusal(error: IntegrityError) -> RollcallError:
+    """What the database refused, where it knew better than we did: a neighbour wrote meanwhile, or rows are in use."""
+    broken = violation(error)
+    match broken.kind:
+        case "unique":
+            return RecordNotUnique(broken.table, broken.column)
+        case "null":
+            return FailedValidation(broken.column, "required")
+        case "foreign":
+            return InvalidForeignKey(broken.table, broken.column)
+        case _:
+            return UnprocessableContent("It contradicts what is stored")

@@ -1,0 +1,67 @@
+"""The rows of a collection as they are stored, within one transaction; whoever asks has been judged already."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.db.writer import Writer
+from app.query import write
+from app.query.collection import Collection, Field
+
+Values = Mapping[Field, Any]
+
+
+class Rows:
+    """One collection's rows."""
+
+    def __init__(self, writer: Writer, collection: Collection) -> None:
+        self._writer, self._collection = writer, collection
+        self._columns = write.columns_of(collection)
+
+    async def stored(self, keys: Iterable[Any]) -> dict[Any, dict[Field, Any]]:
+        """What is stored under each of the keys that there is a row of, in their order."""
+        wanted = list(keys)
+        found = await self._all(write.rows, (self._collection,), {write.KEYS: wanted})
+        rows = {
+            row[self._collection.key]: row for row in (dict(zip(self._columns, told, strict=True)) for told in found)
+        }
+        return {key: rows[key] for key in wanted if key in rows}
+
+    async def present(self, keys: Iterable[Any]) -> set[Any]:
+        """Those of the keys that there is a row of."""
+        return {row[0] for row in await self._all(write.present, (self._collection,), {write.KEYS: list(keys)})}
+
+    async def pointing(self, field: Field, keys: Iterable[Any]) -> list[Any]:
+        """The keys of the rows whose `field` holds one of these keys."""
+        found = await self._all(write.pointing, (self._collection, field), {write.KEYS: list(keys)})
+        return [row[0] for row in found]
+
+    async def only(self) -> Any:
+        """The key of the only row, if there is one."""
+        found = await self._all(write.first, (self._collection,), {})
+        return found[0][0] if found else None
+
+    async def taken(self, values: Values, folded: frozenset[Field]) -> list[tuple[Any, dict[Field, Any]]]:
+        """The rows that have one of these values, each with its key; of what is `folded` case doesn't count."""
+        fields = tuple(values)
+        found = await self._all(write.taken, (self._collection, fields, folded), _given(values))
+        return [(row[0], dict(zip(fields, row[1:], strict=True))) for row in found]
+
+    async def insert(self, values: Values) -> Any:
+        """Adds a row; its key."""
+        found = await self._all(write.insertion, (self._collection, tuple(values)), _given(values))
+        return found[0][0]
+
+    async def update(self, key: Any, values: Values) -> None:
+        """Gives one row other values."""
+        await self._all(write.change, (self._collection, tuple(values)), {**_given(values), write.KEY: key})
+
+    async def delete(self, keys: Iterable[Any]) -> None:
+        """Takes rows away."""
+        await self._all(write.deletion, (self._collection,), {write.KEYS: list(keys)})
+
+    async def _all(self, make: Any, arguments: tuple[Any, ...], given: dict[str, Any]) -> list[list[Any]]:
+        return await self._writer.rows(self._writer.known(make, *arguments), given)
+
+
+def _given(values: Values) -> dict[str, Any]:
+    return {write.source(field): value for field, value in values.items()}

@@ -1,0 +1,21 @@
+"""An index that keeps e-mail addresses apart whatever their case.
+
+Where an adopted database already holds two that differ in case alone it isn't made; bootstrap names them, and makes it
+once they are gone.
+"""
+
+from alembic import op
+
+from app.db.emails import keep_apart
+from app.db.violation import EMAILS
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    keep_apart(op.get_bind())
+
+
+def downgrade() -> None:
+    op.execute(f"DROP INDEX IF EXISTS {EMAILS}")
