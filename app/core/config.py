@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         "raw", description="Log lines as JSON (`raw`) or for a person (`pretty`)"
     )
     db_pool_size: int = Field(
-        16, ge=1, description="Connections to read with at most, and as many to write with; on SQLite 4 and 1"
+        16, ge=1, description="Connections to read with at most, and as many to write with; on SQLite 4 and 2"
     )
     db_queue_size: int = Field(1000, ge=1, description="Requests that may wait for a connection")
     db_queue_timeout: float = Field(5.0, gt=0, description="Seconds a request waits for a connection at most")

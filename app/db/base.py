@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
+import orjson
 from sqlalchemy import CHAR, Dialect, MetaData, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
@@ -134,7 +135,10 @@ class Csv(TypeDecorator[list[str]]):
 
 def write_json(value: Any) -> str:
     """A value as compact JSON text, the same on both databases."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a number beyond 64 bits, or a key that is no text
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class _JsonColumn(postgresql.JSON):

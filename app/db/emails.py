@@ -13,14 +13,21 @@ THERE = {
     "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = :name",
 }
 
-DOUBLES = "SELECT lower(email) FROM directus_users GROUP BY lower(email) HAVING count(email) > 1 ORDER BY 1"
+FOLDED = {POSTGRESQL: "rollcall_fold(email)", "sqlite": "lower(email)"}
+DOUBLES = "SELECT {folded} FROM directus_users GROUP BY {folded} HAVING count(email) > 1 ORDER BY 1"
+
+
+def kept_apart(connection: Connection) -> bool:
+    """Whether the index is there."""
+    return bool(connection.scalar(text(THERE[connection.dialect.name]), {"name": EMAILS}))
 
 
 def keep_apart(connection: Connection) -> list[str]:
     """Makes the index where it isn't there; the addresses that stand in its way, in lower case, where some do."""
-    if connection.scalar(text(THERE[connection.dialect.name]), {"name": EMAILS}):
+    if kept_apart(connection):
         return []
-    doubles = [str(row[0]) for row in connection.execute(text(DOUBLES))]
+    folded = FOLDED[connection.dialect.name]
+    doubles = [str(row[0]) for row in connection.execute(text(DOUBLES.format(folded=folded)))]
     if not doubles:
-        connection.execute(text(f"CREATE UNIQUE INDEX {EMAILS} ON directus_users (lower(email))"))
+        connection.execute(text(f"CREATE UNIQUE INDEX {EMAILS} ON directus_users ({folded})"))
     return doubles

@@ -29,6 +29,8 @@ UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeo
 STALE = ("57P", "08", "0A000")
 BUSY_MS = 5_000
 CONNECT_SECONDS = 5
+SQLITE_WRITERS = 2
+"""Connections to write to an SQLite file: one that is kept for changes, and one for all else."""
 STEPS_BETWEEN_LOOKS = 10_000
 
 
@@ -57,12 +59,12 @@ def _postgresql_url(url: URL) -> URL:
 
 
 def writing_engine(url: URL, size: int) -> AsyncEngine:
-    """The engine that transactions run on; on SQLite with one connection, since it knows one writer at a time."""
+    """The engine that transactions run on; SQLite knows one writer at a time, so there few connections will do."""
     if url.get_backend_name() == POSTGRESQL:
         told = {"lock_timeout": f"{2 * BUSY_MS}", "default_transaction_read_only": "off"}
         return _postgresql(url, size, told, isolation_level="READ COMMITTED")
     make_private(Path(url.database or ""))
-    engine = _sqlite(url, 1, ["journal_mode=WAL"], pool_timeout=2 * BUSY_MS / 1000)
+    engine = _sqlite(url, SQLITE_WRITERS, ["journal_mode=WAL"], pool_timeout=2 * BUSY_MS / 1000)
     event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 

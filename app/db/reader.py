@@ -170,7 +170,7 @@ class Reader:
 
     def _leave(self, lent: "Lent") -> None:
         """Ends a connection in the background: one that hangs should keep nobody waiting."""
-        task = asyncio.ensure_future(_end(lent))
+        task = asyncio.ensure_future(end(lent))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -187,7 +187,8 @@ class Reader:
             self._waiting -= 1
 
 
-async def _end(lent: "Lent") -> None:
+async def end(lent: "Lent") -> None:
+    """Ends a lent connection, whatever runs on it."""
     if isinstance(lent.driver, asyncpg.Connection):
         lent.driver.terminate()
     else:

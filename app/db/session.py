@@ -1,9 +1,9 @@
-"""The unit of work: one transaction, and the only `commit()` in the code."""
+"""The unit of work: one transaction, committed when it is done, and done again where another got in its way."""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -12,19 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.core.kept import Kept
+from app.db.emails import kept_apart
 from app.db.engine import UNREACHABLE, parse_url, sqlstate, writing_engine
 from app.db.reader import AWAY, Reader
-from app.db.writer import Questions, Writer
+from app.db.turns import BUSY, Turns
+from app.db.writer import Writer
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 CONFLICTS = {"40001", "40P01"}
 LOCKED = "55P03"
 ATTEMPTS = 6
-QUESTIONS = 500
-"""Statements of writes that are kept at once."""
-BUSY = "Others are writing to the database; try again in a moment"
 
 
 class Overtaken(Exception):
@@ -34,11 +33,12 @@ class Overtaken(Exception):
 class Database:
     """One database: transactions to write in, and a `reader` beside them."""
 
-    def __init__(self, engine: AsyncEngine, reader: Reader) -> None:
+    def __init__(self, engine: AsyncEngine, reader: Reader, slots: int) -> None:
         self._engine = engine
         self.reader = reader
         self.dialect: str = engine.dialect.name
-        self._questions: Questions = Kept(QUESTIONS)
+        self._turns = Turns(engine, slots)
+        self._apart = False
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -47,7 +47,7 @@ class Database:
         Raises Refusal for an address that isn't supported, or an SQLite file that can't be made.
         """
         url = parse_url(settings.database_url)
-        return cls(writing_engine(url, settings.db_pool_size), Reader.open(url, settings))
+        return cls(writing_engine(url, settings.db_pool_size), Reader.open(url, settings), settings.db_pool_size)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -75,28 +75,39 @@ class Database:
 
         `work` may therefore run several times. Raises ServiceUnavailable when that doesn't help.
         """
+        return await self._until_done(self.transaction, work)
+
+    async def change(self, work: Callable[[Writer], Awaitable[T]], *, alone: bool = True) -> T:
+        """The same for `work` that changes the directory: `alone`, so that whatever it finds stays as it is."""
+        return await self._until_done(lambda: self._turns.take(alone=alone), work)
+
+    async def keeps_emails_apart(self) -> bool:
+        """Whether the database itself sees to it that no two users have one address."""
+        if not self._apart:
+            async with self.transaction() as connection:
+                self._apart = await connection.run_sync(kept_apart)
+        return self._apart
+
+    async def _until_done(
+        self, begin: Callable[[], AbstractAsyncContextManager[C]], work: Callable[[C], Awaitable[T]]
+    ) -> T:
         for attempt in range(ATTEMPTS):
             try:
-                async with self.transaction() as connection:
-                    return await work(connection)
+                async with begin() as transaction:
+                    return await work(transaction)
             except Overtaken:
                 pass
             except DBAPIError as error:
+                if reason := _reason(error):
+                    raise ServiceUnavailable(reason) from error
                 if sqlstate(error) not in CONFLICTS:
                     raise
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the retries, keeps no secret
         raise ServiceUnavailable(BUSY)
 
-    async def change(self, work: Callable[[Writer], Awaitable[T]]) -> T:
-        """The same for `work` that writes to the directory: one at a time, so that what it finds stays as it is."""
-
-        async def alone(connection: AsyncConnection) -> T:
-            return await work(await Writer.begin(connection, self._questions))
-
-        return await self.write(alone)
-
     async def dispose(self) -> None:
         """Close every connection."""
+        await self._turns.dispose()
         await self._engine.dispose()
         await self.reader.dispose()
 

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 import asyncpg
 from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.binding import Given
 from app.core.kept import Kept
@@ -16,7 +15,6 @@ from app.db.base import POSTGRESQL
 from app.db.engine import STALE
 from app.db.statement import Statement, compile_statement
 
-LOCK = "SELECT id FROM rollcall_lock FOR UPDATE"
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, sqlite3.Error)
 INTEGRITY = "23"
 NOTHING: Given = {}
@@ -39,20 +37,10 @@ Questions = Kept[Hashable, Question]
 class Writer:
     """One transaction: what it does is there when it commits, or not at all."""
 
-    def __init__(self, connection: AsyncConnection, driver: Any, known: Questions) -> None:
-        self._connection, self._driver, self._known = connection, driver, known
-        self.dialect: Dialect = connection.dialect
-        self.postgresql = self.dialect.name == POSTGRESQL
-
-    @classmethod
-    async def begin(cls, connection: AsyncConnection, known: Questions) -> "Writer":
-        """Begins a transaction, and waits until nobody else who writes is under way."""
-        if connection.dialect.name == POSTGRESQL:
-            await connection.exec_driver_sql(LOCK)
-        else:
-            await connection.begin()  # BEGIN IMMEDIATE
-        raw = await connection.get_raw_connection()
-        return cls(connection, raw.driver_connection, known)
+    def __init__(self, driver: Any, dialect: Dialect, known: Questions) -> None:
+        self._driver, self._known = driver, known
+        self.dialect = dialect
+        self.postgresql = dialect.name == POSTGRESQL
 
     def compile(self, clause: ClauseElement) -> Statement:
         """A statement as the driver takes it."""
@@ -94,17 +82,28 @@ class Writer:
             else:
                 found = await self._driver.execute_fetchall(statement.text, values)
         except FAILURES as error:
-            await self._refuse(error)
+            refuse(error)
         return found
 
-    async def _refuse(self, error: Exception) -> NoReturn:
-        code = str(getattr(error, "sqlstate", None) or "")
-        if isinstance(error, sqlite3.IntegrityError) or code.startswith(INTEGRITY):
-            raise IntegrityError(None, None, error, hide_parameters=True) from error
-        broken = isinstance(error, asyncpg.InterfaceError | OSError) or code.startswith(STALE)
-        if broken:
-            await self._connection.invalidate()
-        raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=broken) from error
+    async def say(self, *words: str) -> None:
+        """Statements of no parameters, one after another; raises as `all` does."""
+        try:
+            if self.postgresql:
+                await self._driver.execute("; ".join(words))
+            else:
+                for word in words:
+                    await self._driver.execute_fetchall(word)
+        except FAILURES as error:
+            refuse(error)
+
+
+def refuse(error: Exception) -> NoReturn:
+    """Raises what a driver's refusal is to SQLAlchemy: an IntegrityError, a connection's end, or any other."""
+    code = str(getattr(error, "sqlstate", None) or "")
+    if isinstance(error, sqlite3.IntegrityError) or code.startswith(INTEGRITY):
+        raise IntegrityError(None, None, error, hide_parameters=True) from error
+    broken = isinstance(error, asyncpg.InterfaceError | OSError) or code.startswith(STALE)
+    raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=broken) from error
 
 
 def _tell(told: Told | None, value: Any) -> Any:

@@ -8,13 +8,14 @@ import orjson
 
 from app.http.gate import Body
 from app.http.params import Parameters, parse_json
+from app.http.reads import Reads
 from app.http.reply import Reply
 from app.policy.rules import Access
 from app.query.read import Read
 from app.query.shape import Row
 from app.repositories.changes import Change
 from app.repositories.directory import Directory
-from app.repositories.repository import Repository
+from app.repositories.repository import Repository, reading_back
 
 NO_CONTENT = Reply(b"", 204)
 OF_ROWS = ("fields", "deep", "alias", "sort", "limit")
@@ -27,8 +28,15 @@ class Call:
     directory: Directory
     repository: Repository
     parameters: Parameters
+    reads: Reads
+    query: bytes
     content_type: bytes
     body: Body
+
+    async def planned(self, parameters: Parameters, key: str | None = None) -> Reply | None:
+        """The answer of the plan of these parameters, if there is one."""
+        told = await self.reads.answer(self.directory, self.repository, self.query, parameters, key)
+        return None if told is None else Reply(told)
 
     async def json(self) -> Any:
         """What the body says; raises InvalidPayload where it isn't JSON."""
@@ -47,14 +55,13 @@ async def write(call: Call, change: Change, *, several: bool) -> Reply:
     """Does it, and tells what was written as far as its writer may see it: 204 where that is nothing."""
     query = of_rows(call.parameters)
 
-    def answer(access: Access, keys: list[Any]) -> Read:
-        read = call.repository.parameters(access).read(call.repository.collection, {"limit": -1, **query})
-        return call.repository.among(read, keys)
+    def ask(access: Access) -> Read:
+        return call.repository.parameters(access).read(call.repository.collection, {"limit": -1, **query})
 
-    written = await call.repository.write(change, answer)
-    if written.rows is None or (written.keys and not written.rows):
+    written = await call.repository.write(change, reading_back(call.repository, ask))
+    if written.told is None or (written.keys and not written.told):
         return NO_CONTENT
-    return data(written.rows if several else written.rows[0])
+    return data(written.told if several else written.told[0])
 
 
 def of_rows(parameters: Parameters) -> Parameters:

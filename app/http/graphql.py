@@ -29,7 +29,7 @@ from app.http.reply import JSON, VARIES, Reply, reply_to
 from app.policy.rules import Access
 from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.schema.planned import Ready, from_plan
+from app.schema.planned import Answering, from_plan
 from app.schema.schema import schema
 
 GRAPHQL = "application/graphql-response+json"
@@ -59,7 +59,7 @@ class GraphQLDoor:
 
     def __init__(self, services: Services, identity: Identity) -> None:
         self._services, self._identity = services, identity
-        self._asked_before: Kept[Again, Ready] = Kept(ASKED_BEFORE)
+        self._asked_before: Kept[Again, Answering] = Kept(ASKED_BEFORE)
 
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
         media = GRAPHQL_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
@@ -80,13 +80,13 @@ class GraphQLDoor:
         wire = await from_plan(directory, lambda access: self._ready(directory, (access, head.content_type, raw)))
         return wire or await self._execute(directory, _from_body(raw, head.content_type), ALLOWED[method])
 
-    def _ready(self, directory: Directory, again: Again) -> Ready | None:
+    def _ready(self, directory: Directory, again: Again) -> Answering | None:
         """The plan of a request's body, straight away if the same was asked before."""
         before = self._asked_before.get(again, None)
         if before is not None:
             return before
         access, content_type, raw = again
-        ready = schema.plans.find(directory, access, *_from_body(raw, content_type))
+        ready = schema.plans.find(directory, access, *_from_body(raw, content_type), changing=True)
         if ready is not None and ready.same and len(raw) <= SHORT:
             self._asked_before.keep(again, ready)
         return ready

@@ -13,6 +13,7 @@ from app.http.head import Head
 from app.http.identity import Identity
 from app.http.mine import own_handler
 from app.http.params import Parameters, parse_query
+from app.http.reads import Reads
 from app.http.reply import Reply, reply_to
 from app.query.collection import Collection
 from app.query.parameters import listed, words
@@ -31,7 +32,7 @@ class ItemsDoor:
         self, collection: Collection, services: Services, identity: Identity, *, read_only: bool = False
     ) -> None:
         self._collection, self._services, self._identity = collection, services, identity
-        self._read_only = read_only
+        self._read_only, self._reads = read_only, Reads()
         self._handlers = _singleton() if collection.singleton else _items()
 
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
@@ -50,7 +51,8 @@ class ItemsDoor:
         if handler is None:
             raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
-        call = Call(directory, directory[self._collection.name], parse_query(head.query), head.content_type, body)
+        repository = directory[self._collection.name]
+        call = Call(directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body)
         reply = await handler(call)
         return reply._replace(body=b"") if method == "HEAD" else reply
 
@@ -88,7 +90,7 @@ def _singleton() -> Handlers:
 
 
 async def _list(call: Call) -> Reply:
-    return await _found(call, call.parameters)
+    return await call.planned(call.parameters) or await _found(call, call.parameters)
 
 
 async def _search(call: Call) -> Reply:
@@ -113,7 +115,8 @@ async def _found(call: Call, query: Parameters) -> Reply:
 
 
 async def _one(call: Call, key: str) -> Reply:
-    return data(await call.repository.read_one(key, of_rows(call.parameters)))
+    asked = of_rows(call.parameters)
+    return await call.planned(asked, key) or data(await call.repository.read_one(key, asked))
 
 
 async def _create(call: Call) -> Reply:

@@ -24,8 +24,9 @@ def own_handler(collection: Collection, method: str, steps: tuple[str, ...]) -> 
 async def _me(call: Call) -> Reply:
     """Oneself; who may read nothing of that is told who it is all the same."""
     user = await _myself(call)
+    asked = of_rows(call.parameters)
     try:
-        return data(await call.repository.read_one(user, of_rows(call.parameters)))
+        return await call.planned(asked, user) or data(await call.repository.read_one(user, asked))
     except Forbidden:
         return data({USERS.key.name: user})
 

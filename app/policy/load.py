@@ -141,20 +141,13 @@ class AccessBook:
         """The caller's access as the database has it now, and the permissions behind it as they are written down."""
         return await self._load(caller)
 
-    async def within(self, caller: Caller, transaction: Asked) -> tuple[Access, tuple[Grant, ...]]:
-        """The caller's access as a transaction that is to write finds it, and the permissions behind it.
+    async def holds(self, caller: Caller, access: Access, transaction: Asked) -> bool:
+        """Whether a caller's access is still so within a transaction."""
+        return caller.system or standing(await self.told(caller, transaction)) == access.standing
 
-        An admin needs none of those. It isn't remembered, as what that transaction writes may never come to be;
-        InvalidCredentials as above.
-        """
-        if caller.system:
-            return _SYSTEM, ()
-        known = self.known(caller)
-        if known is not None and known.admin:
-            row = await self._ask("standing", caller, transaction)
-            if standing(row) == known.standing:
-                return known, ()
-        return await self._read(caller, transaction)
+    async def told(self, caller: Caller, transaction: Asked) -> Any:
+        """A row that holds the caller's standing within a transaction."""
+        return await self._ask("standing", caller, transaction)
 
     async def _load(self, caller: Caller) -> tuple[Access, tuple[Grant, ...]]:
         try:

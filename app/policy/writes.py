@@ -36,7 +36,8 @@ class WriteResolver:
 
     def admit(self, action: str, collection: Collection, fields: Iterable[Field]) -> None:
         """Raises Forbidden where the action is granted on no row, UnknownField for a field never to be written."""
-        granted = frozenset[Field]().union(*(rule.fields for rule in self.rules(action, collection)))
+        rules = self.rules(action, collection)
+        granted = rules[0].fields if len(rules) == 1 else frozenset[Field]().union(*(rule.fields for rule in rules))
         for field in fields:
             if field not in granted:
                 raise UnknownField(collection, field.name)

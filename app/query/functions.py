@@ -68,6 +68,10 @@ class _Element(FunctionElement[Any]):
         cls.inherit_cache = True  # SQLAlchemy asks each class by itself whether its SQL may be cached
         super().__init_subclass__()
 
+    def self_group(self, against: Any = None) -> Any:
+        """A condition as it stands: SQLAlchemy would compare it with 1 on SQLite, which then uses no index for it."""
+        return self if isinstance(self.type, Boolean) else super().self_group(against)
+
 
 class Among(_Element):
     """`value, list` -> whether the value stands in the list; NULL never does."""

@@ -1,6 +1,6 @@
 """The statements that write rows, and those that look at rows before and after."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -31,19 +31,41 @@ from app.query.expressions import condition
 from app.query.functions import Listed
 from app.query.scoped import ScopedRows
 
+ACTIVITY, REVISION = "activity", "revision"
+"""Which row of a statement that writes several a value is for."""
 KEY, KEYS = "key", "keys"
 """What the statements are given besides the values of fields: one key, or several."""
 
 
-def source(field: Field) -> str:
-    """The name under which a statement is given a field's value."""
-    return f"new {field.name}"
+def source(field: Field, of: str = "") -> str:
+    """The name under which a statement is given a field's value; `of` tells apart the rows of one statement."""
+    return f"{of} {field.name}"
 
 
-def insertion(collection: Collection, fields: tuple[Field, ...]) -> Insert:
+def insertion(collection: Collection, fields: tuple[Field, ...], of: str = "") -> Insert:
     """Adds a row of these fields; answers its key."""
-    values = {field.stored.name: _value(source(field), field.stored.type) for field in fields}
+    values = {field.stored.name: _value(source(field, of), field.stored.type) for field in fields}
     return insert(collection.table).values(values).returning(collection.key.stored)
+
+
+def told(
+    make: Callable[..., Insert | Update],
+    collection: Collection,
+    fields: tuple[Field, ...],
+    activity: tuple[Collection, tuple[Field, ...]],
+    revision: tuple[Collection, tuple[Field, ...]],
+) -> Insert:
+    """A change, its activity and its revision in one statement, as only PostgreSQL can; answers the revision's key.
+
+    Of the revision's fields the first is the activity it belongs to.
+    """
+    changed = make(collection, fields).cte("changed")
+    told_of = insertion(*activity, ACTIVITY).cte("told_of")
+    there, (belongs, *others) = revision[0].table, revision[1]
+    values = [_value(source(field, REVISION), field.stored.type) for field in others]
+    names = [belongs.stored.name, *(field.stored.name for field in others)]
+    asked = select(told_of.c[activity[0].key.name], *values)
+    return insert(there).from_select(names, asked).add_cte(changed).returning(revision[0].key.stored)
 
 
 def change(collection: Collection, fields: tuple[Field, ...]) -> Update:
@@ -57,10 +79,11 @@ def deletion(collection: Collection) -> Delete:
     return delete(collection.table).where(_among(collection.key.stored, KEYS))
 
 
-def rows(collection: Collection) -> Select[Any]:
-    """Everything that is stored of some rows, in the order of the registry's columns."""
+def rows(collection: Collection, held: bool) -> Select[Any]:
+    """Everything that is stored of some rows, in the order of the registry's columns; `held` until the end."""
     columns = [field.stored for field in columns_of(collection)]
-    return select(*columns).where(_among(collection.key.stored, KEYS)).order_by(collection.key.stored)
+    found = select(*columns).where(_among(collection.key.stored, KEYS)).order_by(collection.key.stored)
+    return found.with_for_update() if held else found
 
 
 def pointing(collection: Collection, field: Field) -> Select[Any]:
@@ -78,10 +101,9 @@ def first(collection: Collection) -> Select[Any]:
     return select(collection.key.stored).order_by(collection.key.stored).limit(1)
 
 
-def taken(collection: Collection, fields: tuple[Field, ...], folded: frozenset[Field]) -> Select[Any]:
-    """The rows that have one of some values already; what is `folded` is the same whatever its case."""
-    same = [_same(field, folded=field in folded) for field in fields]
-    return select(collection.key.stored, *(field.stored for field in fields)).where(or_(false(), *same))
+def taken(collection: Collection, field: Field) -> Select[Any]:
+    """The keys of the rows that have a text in a field, whatever its case; a look at every row."""
+    return select(collection.key.stored).where(sql.fold(field.stored) == sql.fold(_value(source(field), Text())))
 
 
 def reached(scoped: ScopedRows) -> Select[Any]:
@@ -124,12 +146,6 @@ def _is(field: Field, name: str) -> ColumnElement[bool]:
 
 def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return sql.Among(column, literal(Bound(name, (name,), [], itemgetter(name), many=True), Listed(_item(column))))
-
-
-def _same(field: Field, *, folded: bool) -> ColumnElement[bool]:
-    if not folded:
-        return _is(field, source(field))
-    return sql.fold(field.stored) == sql.fold(_value(source(field), Text()))
 
 
 def _verdict(holds: ColumnElement[bool]) -> ColumnElement[int]:

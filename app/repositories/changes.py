@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from app.core.errors import InvalidPayload
 from app.policy.rules import Access
-from app.query.collection import Collection
+from app.query.collection import USERS, Collection
 from app.query.payload import Payload
 from app.query.read import Read
 from app.repositories.work import Work
@@ -31,6 +31,24 @@ class Change(Protocol):
     async def apply(self, work: Work) -> list[Any]:
         """Does it; the keys of the rows it was done to."""
         ...
+
+
+ASIDE = {"directus_users", "directus_files", "directus_folders"}
+"""Collections whose rows can be written while others write, if it is nobody's rights that change."""
+RIGHTS = {USERS.fields["role"], USERS.fields["status"]}
+
+
+def takes_a_turn(change: Change) -> bool:
+    """Whether nobody else may write meanwhile: where rights are changed, or rows go."""
+    if change.action == "delete":
+        return True
+    return any(_changes_rights(change, inner) for payload in change.payloads() for inner in payload.everywhere())
+
+
+def _changes_rights(change: Change, payload: Payload) -> bool:
+    if payload.collection.name not in ASIDE or payload.shorthand:
+        return True
+    return bool(payload.many) or (change.action != "create" and bool(RIGHTS & payload.fields))
 
 
 @dataclass(frozen=True, slots=True)

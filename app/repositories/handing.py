@@ -36,9 +36,11 @@ PERMISSION = (
 async def check_handed(work: "Work") -> None:
     """Raises Forbidden where a write granted, to anybody, what its writer did not have when it began."""
     touched, access = work.touched, work.access
-    if access.admin:
+    if access.admin or not (
+        touched.roles or touched.policies or touched.edited or touched.permissions or touched.users
+    ):
         return
-    held = Held(access.admin, access.app, frozenset(access.policies), tuple(work.grants))
+    held = Held(access.admin, access.app, frozenset(access.policies), tuple(await work.grants()))
     attached = await _policies_of(work, touched.roles, touched.users)
     doubtful = (attached | touched.policies) - held.policies | touched.edited
     granted = await _granted(work, doubtful)

@@ -1,8 +1,8 @@
 """A repository that writes too: the rows of a collection, in the hands of one caller."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
@@ -15,7 +15,8 @@ from app.core.errors import (
     RollcallError,
     UnprocessableContent,
 )
-from app.db.violation import violation
+from app.db.session import Overtaken
+from app.db.violation import Violation, violation
 from app.db.writer import Writer
 from app.policy.rules import Access
 from app.policy.writes import WriteResolver
@@ -27,23 +28,51 @@ from app.query.payload import Payload, as_key, parse_payload
 from app.query.read import Leaf, Read
 from app.query.shape import Row
 from app.repositories.base import Reading, Services
-from app.repositories.changes import Batch, Change, Create, Delete, Only, Raw, Update, Upsert, check_count, check_keys
+from app.repositories.changes import (
+    Batch,
+    Change,
+    Create,
+    Delete,
+    Only,
+    Raw,
+    Update,
+    Upsert,
+    check_count,
+    check_keys,
+    takes_a_turn,
+)
 from app.repositories.guards import check_admins, check_counts
 from app.repositories.handing import check_handed
 from app.repositories.work import INVARIANTS, PLAIN, Work
 
 Query = Mapping[str, Any]
 """Directus' global query parameters: `fields filter sort limit offset page search alias deep aggregate groupBy`."""
-Answer = Callable[[Access, list[Any]], Read | None]
-"""What is read of the rows that were written, by their keys, with such rights."""
+T = TypeVar("T")
+Answer = Callable[[Work, list[Any]], Awaitable[T | None]]
+"""What is told of the rows that were written, by their keys; None where their writer may see nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """The keys of the rows that were written, and those rows as their writer may see them, where that was asked."""
+class Written(Generic[T]):
+    """The keys of the rows that were written, and what is told of them, where that was asked."""
 
     keys: list[Any]
-    rows: list[Row] | None = None
+    told: T | None = None
+
+
+class NeedsTurn(Exception):
+    """A change turned out to be of somebody's rights: it has to be made while nobody else writes."""
+
+
+def reading_back(repository: "Repository", ask: Callable[[Access], Read]) -> Answer[list[Row]]:
+    """Reads the rows that were written as their writer may see them."""
+
+    async def answer(work: Work, keys: list[Any]) -> list[Row] | None:
+        if not work.access.granted("read", repository.collection):
+            return None
+        return await work.read_back(repository.among(ask(work.access), keys), keys)
+
+    return answer
 
 
 class Repository(Reading):
@@ -170,27 +199,53 @@ class Repository(Reading):
         """A change to the collection's one row."""
         return Only(self._payload(values))
 
-    async def write(self, change: Change, answer: Answer | None = None) -> Written:
-        """Does it, and reads what was written back as its writer may see it, in the same transaction."""
+    async def write(self, change: Change, answer: Answer[T] | None = None) -> Written[T]:
+        """Does it, and has it answered within the same transaction."""
         await self._prepare(change)
-
-        async def work(writer: Writer) -> Written:
-            access, grants = await self._services.book.within(self._caller, writer)
-            work = Work(writer, self._caller, self._via(), access, grants, self._services)
-            keys = await change.apply(work)
-            await work.judge()
-            await check_handed(work)
-            await check_admins(work)
-            await check_counts(work, self._services.users)
-            asked = answer(access, keys) if answer and access.granted("read", self.collection) else None
-            rows = await work.read_back(asked, keys) if asked else None
-            await work.confirm()
-            return Written(keys, rows)
-
         try:
-            return await self._services.database.change(work)
+            try:
+                return await self._done(change, answer, alone=takes_a_turn(change))
+            except NeedsTurn:
+                return await self._done(change, answer, alone=True)
         except IntegrityError as error:
-            raise _refusal(error) from None
+            raise _refusal(error, change) from None
+
+    async def _done(self, change: Change, answer: Answer[T] | None, *, alone: bool) -> Written[T]:
+        database, accesses = self._services.database, 0
+        apart = await database.keeps_emails_apart()
+        alone = alone or not apart
+
+        async def work(writer: Writer) -> Written[T]:
+            nonlocal accesses
+            settled = alone and not writer.postgresql  # there nobody else writes, and what this writes shows at once
+            accesses += 1
+            access = await self._access(writer if alone else None, again=accesses > 1)
+            work = Work(writer, self._caller, self._via(), access, self._services, settled=settled, apart=apart)
+            keys = await change.apply(work)
+            if work.touched.needs_turn(self._services.users) and not alone:
+                raise NeedsTurn
+            await self._check(work)
+            told = await answer(work, keys) if answer else None
+            if told is None and not settled:
+                work.confirm(await self._services.book.told(self._caller, writer))
+            return Written(keys, told)
+
+        return await database.change(work, alone=alone)
+
+    async def _check(self, work: Work) -> None:
+        """Whether all that was written may stand."""
+        await work.judge()
+        await check_handed(work)
+        await check_admins(work)
+        await check_counts(work, self._services.users)
+
+    async def _access(self, writer: Writer | None, *, again: bool) -> Access:
+        """The caller's access, read `again` where it was stale; a `writer` says so before anything is written."""
+        book = self._services.book
+        access = await (book.reload if again and not self._caller.system else book.access)(self._caller)
+        if writer is not None and not await book.holds(self._caller, access, writer):
+            raise Overtaken
+        return access
 
     async def _prepare(self, change: Change) -> None:
         """What can be refused, and what takes long, before anybody has to wait for it."""
@@ -249,15 +304,25 @@ class Users(Repository):
         return next((row for row in rows if str(row.get("email", "")).lower() == email.lower()), None)
 
 
-def _refusal(error: IntegrityError) -> RollcallError:
-    """What the database refused, where it knew better than we did: a neighbour wrote meanwhile, or rows are in use."""
+def _refusal(error: IntegrityError, change: Change) -> RollcallError:
+    """What the database refused: a value that another row has, rows in use, or what a neighbour wrote meanwhile."""
     broken = violation(error)
     match broken.kind:
         case "unique":
-            return RecordNotUnique(broken.table, broken.column)
+            return RecordNotUnique(broken.table, broken.column, _written(change, broken))
         case "null":
             return FailedValidation(broken.column, "required")
         case "foreign":
             return InvalidForeignKey(broken.table, broken.column)
         case _:
             return UnprocessableContent("It contradicts what is stored")
+
+
+def _written(change: Change, broken: Violation) -> Any:
+    """The value that somebody wanted to write where a rule was broken; of what is concealed, nothing."""
+    for outer in change.payloads():
+        for payload in outer.everywhere():
+            member = payload.collection.fields.get(broken.column)
+            if payload.collection.name == broken.table and member in payload.values:
+                return None if member.concealed else payload.values[member]
+    return None

@@ -17,14 +17,18 @@ class Rows:
         self._writer, self._collection = writer, collection
         self._columns = write.columns_of(collection)
 
-    async def stored(self, keys: Iterable[Any]) -> dict[Any, dict[Field, Any]]:
+    async def stored(self, keys: Iterable[Any], *, held: bool = False) -> dict[Any, dict[Field, Any]]:
         """What is stored under each of the keys that there is a row of, in their order."""
         wanted = list(keys)
-        found = await self._all(write.rows, (self._collection,), {write.KEYS: wanted})
+        found = await self._all(write.rows, (self._collection, held), {write.KEYS: wanted})
         rows = {
             row[self._collection.key]: row for row in (dict(zip(self._columns, told, strict=True)) for told in found)
         }
         return {key: rows[key] for key in wanted if key in rows}
+
+    async def held(self, keys: Iterable[Any]) -> dict[Any, dict[Field, Any]]:
+        """The same of rows that are to be changed: nobody else changes them until this is over."""
+        return await self.stored(keys, held=True)
 
     async def present(self, keys: Iterable[Any]) -> set[Any]:
         """Those of the keys that there is a row of."""
@@ -40,11 +44,10 @@ class Rows:
         found = await self._all(write.first, (self._collection,), {})
         return found[0][0] if found else None
 
-    async def taken(self, values: Values, folded: frozenset[Field]) -> list[tuple[Any, dict[Field, Any]]]:
-        """The rows that have one of these values, each with its key; of what is `folded` case doesn't count."""
-        fields = tuple(values)
-        found = await self._all(write.taken, (self._collection, fields, folded), _given(values))
-        return [(row[0], dict(zip(fields, row[1:], strict=True))) for row in found]
+    async def taken(self, field: Field, value: str) -> list[Any]:
+        """The keys of the rows that have a text in a field, whatever its case."""
+        found = await self._all(write.taken, (self._collection, field), {write.source(field): value})
+        return [row[0] for row in found]
 
     async def insert(self, values: Values) -> Any:
         """Adds a row; its key."""

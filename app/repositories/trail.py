@@ -1,12 +1,14 @@
 """The trail: who changed what, from where, and what a row was like after; no secret is ever written down in it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from app.core.caller import Caller, Via
 from app.core.values import wire_date
 from app.db.writer import Writer
+from app.query import write
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.expressions import MASK
 from app.repositories.rows import Rows
@@ -18,6 +20,20 @@ LONGEST_IP = 50
 Values = Mapping[Field, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """A change of one row that is still to be done, along with what is told of it."""
+
+    make: Callable[..., Any]
+    values: Values
+    key: Any = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What its statement is given."""
+        return {**{write.source(field): value for field, value in self.values.items()}, write.KEY: self.key}
+
+
 class Trail:
     """What one transaction writes down of itself.
 
@@ -25,12 +41,13 @@ class Trail:
     """
 
     def __init__(self, writer: Writer, user: str | None, caller: Caller, via: Via) -> None:
-        self._activity, self._revisions = Rows(writer, ACTIVITY), Rows(writer, REVISIONS)
+        self._writer = writer
+        fields = ACTIVITY.fields
         self._who = {
-            ACTIVITY.fields["user"]: user,
-            ACTIVITY.fields["ip"]: (caller.ip or "")[:LONGEST_IP] or None,
-            ACTIVITY.fields["user_agent"]: via.user_agent,
-            ACTIVITY.fields["origin"]: (via.origin or "")[:LONGEST_ORIGIN] or None,
+            fields["user"]: user,
+            fields["ip"]: (caller.ip or "")[:LONGEST_IP] or None,
+            fields["user_agent"]: via.user_agent,
+            fields["origin"]: (via.origin or "")[:LONGEST_ORIGIN] or None,
         }
         self._open: list[int] = []
 
@@ -38,35 +55,51 @@ class Trail:
         """Where the revisions begin that will belong to the next row recorded with this mark."""
         return len(self._open)
 
-    async def record(
-        self,
-        action: str,
-        collection: Collection,
-        key: Any,
-        data: Values | None = None,
-        delta: Values | None = None,
-        mark: int = 0,
+    async def record(self, action: str, collection: Collection, key: Any) -> None:
+        """Writes one change down of which nothing is left but that it was made."""
+        await Rows(self._writer, ACTIVITY).insert(self._activity(action, collection, key))
+
+    async def revise(
+        self, action: str, collection: Collection, key: Any, data: Values, delta: Values, mark: int, doing: Doing | None
     ) -> None:
-        """Writes one change down; with a revision where there is `data`, what the row holds, and what of it is new."""
-        item = str(key)[:LONGEST_ITEM]
-        fields = ACTIVITY.fields
-        about = {fields["action"]: action, fields["collection"]: collection.name, fields["item"]: item}
-        activity = await self._activity.insert({**about, **self._who})
-        if data is None:
-            return
-        names = REVISIONS.fields
-        revision = await self._revisions.insert(
-            {
-                names["activity"]: activity,
-                names["collection"]: collection.name,
-                names["item"]: item,
-                names["data"]: told(data),
-                names["delta"]: told(delta or {}),
-            }
-        )
+        """Writes one change down: what the row holds now, and what of it is new. Does it where it isn't done yet."""
+        activity = self._activity(action, collection, key)
+        names, new = REVISIONS.fields, told(delta)
+        revision = {
+            names["collection"]: collection.name,
+            names["item"]: activity[ACTIVITY.fields["item"]],
+            names["data"]: new if data is delta else told(data),
+            names["delta"]: new,
+        }
+        if doing is not None and self._writer.postgresql:
+            written = await self._at_once(collection, doing, activity, revision)
+        else:
+            if doing is not None:
+                question = self._writer.known(doing.make, collection, tuple(doing.values))
+                await self._writer.all(question.statement, doing.given)
+            belongs = await Rows(self._writer, ACTIVITY).insert(activity)
+            written = await Rows(self._writer, REVISIONS).insert({names["activity"]: belongs, **revision})
         for inner in self._open[mark:]:
-            await self._revisions.update(inner, {names["parent"]: revision})
-        self._open[mark:] = [revision]
+            await Rows(self._writer, REVISIONS).update(inner, {names["parent"]: written})
+        self._open[mark:] = [written]
+
+    async def _at_once(self, collection: Collection, doing: Doing, activity: Values, revision: Values) -> int:
+        fields = (REVISIONS.fields["activity"], *revision)
+        arguments = (doing.make, collection, tuple(doing.values), (ACTIVITY, tuple(activity)), (REVISIONS, fields))
+        given = doing.given
+        given |= {write.source(field, write.ACTIVITY): value for field, value in activity.items()}
+        given |= {write.source(field, write.REVISION): value for field, value in revision.items()}
+        written: int = (await self._writer.all(self._writer.known(write.told, *arguments).statement, given))[0][0]
+        return written
+
+    def _activity(self, action: str, collection: Collection, key: Any) -> dict[Field, Any]:
+        fields = ACTIVITY.fields
+        about = {
+            fields["action"]: action,
+            fields["collection"]: collection.name,
+            fields["item"]: str(key)[:LONGEST_ITEM],
+        }
+        return {**about, **self._who}
 
 
 def told(values: Values) -> dict[str, Any]:

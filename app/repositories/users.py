@@ -1,6 +1,9 @@
 """What must always hold for users."""
 
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from unicodedata import is_normalized
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete
@@ -27,6 +30,8 @@ CREDENTIALS = frozenset(
 )
 """What somebody could sign in as another with."""
 ACTIVE = "active"
+PLAIN_NAME, LONGEST_EMAIL = re.compile(r"[A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII), 64
+"""What most addresses look like: those need no closer look."""
 SESSIONS: Any = Session.__table__
 
 
@@ -79,6 +84,7 @@ class UserInvariants(Invariants):
 async def end_sessions(work: "Work", user: str) -> None:
     """Takes the sessions of a user away: whoever is signed in is no longer."""
     await work.writer.all(work.writer.compile(delete(SESSIONS).where(SESSIONS.c.user == user)))
+    work.deposed = work.deposed or user == work.access.user
 
 
 async def track_page(services: "Services", user: str, page: Any) -> None:
@@ -89,10 +95,26 @@ async def track_page(services: "Services", user: str, page: Any) -> None:
 
 
 def _check_email(address: str) -> None:
+    """An address that is one, in Unicode's composed form, so that what looks the same is the same."""
+    name, _, domain = address.rpartition("@")
+    if PLAIN_NAME.fullmatch(name) and len(address) <= LONGEST_EMAIL and _is_domain(domain):
+        return
+    if not _is_email(address) or not is_normalized("NFC", address):
+        raise FailedValidation("email", "email")
+
+
+@lru_cache(maxsize=1024)
+def _is_domain(domain: str) -> bool:
+    """Whether there may be addresses of a domain; most people have one of a few."""
+    return domain.isascii() and _is_email(f"a@{domain}")
+
+
+def _is_email(address: str) -> bool:
     try:
         validate_email(address, check_deliverability=False)
     except EmailNotValidError:
-        raise FailedValidation("email", "email") from None
+        return False
+    return True
 
 
 def _check_tfa(work: "Work", row: Stored, secret: str | None) -> None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import Text, cast, select
-
 from app.core.caller import Caller, Via
 from app.core.errors import (
     FailedValidation,
@@ -17,15 +15,16 @@ from app.core.errors import (
     RollcallError,
     Several,
 )
-from app.db.models import VERSION
 from app.db.session import Overtaken
 from app.db.writer import Writer
+from app.policy.load import beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.summary import Grant
 from app.policy.validation import judge, variables
 from app.policy.variables import known_values
 from app.policy.writes import WriteResolver, presets
+from app.query import write
 from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field, Kind, target
 from app.query.expressions import looked_up
 from app.query.filter import Variable, parse_variable
@@ -44,12 +43,13 @@ from app.repositories.access import (
     RoleInvariants,
 )
 from app.repositories.files import FILES, FileInvariants
+from app.repositories.guards import UserLimits
 from app.repositories.invariants import Invariants, Stored
 from app.repositories.links import NOTHING, Links
 from app.repositories.rows import Rows
 from app.repositories.settings import SettingsInvariants
 from app.repositories.shorthand import PERMISSIONS
-from app.repositories.trail import Trail
+from app.repositories.trail import Doing, Trail
 from app.repositories.users import UserInvariants
 
 if TYPE_CHECKING:
@@ -89,6 +89,10 @@ class Touched:
     counts: bool = False
     """Whether there may be more users of a kind."""
 
+    def needs_turn(self, limits: UserLimits) -> bool:
+        """Whether what is looked into has to stay as it is until the end."""
+        return self.admins or (self.counts and limits != UserLimits())
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -101,7 +105,10 @@ class Pending:
 
 
 class Work(Links):
-    """What one caller writes in one transaction, with the rights it had when that began."""
+    """What one caller writes in one transaction, with the rights it had when that began.
+
+    `settled` says that nobody else can change those meanwhile, `apart` that the database keeps e-mail addresses apart.
+    """
 
     def __init__(
         self,
@@ -109,14 +116,19 @@ class Work(Links):
         caller: Caller,
         via: Via,
         access: Access,
-        grants: Sequence[Grant],
         services: "Services",
+        *,
+        settled: bool = False,
+        apart: bool = False,
     ) -> None:
-        self.writer, self.caller, self.access, self.grants = writer, caller, access, grants
+        self.settled, self._apart = settled, apart
+        self.writer, self.caller, self.access = writer, caller, access
         self.services, self.now = services, services.clock()
         self.policy = WriteResolver(access, self.now)
         self.touched = Touched()
         self.pending: list[Pending] = []
+        self.deposed = False
+        """Whether the caller took its own row away, or what it signed in with."""
         self._trail = Trail(writer, access.user, caller, via)
 
     def rows(self, collection: Collection) -> Rows:
@@ -135,11 +147,14 @@ class Work(Links):
         await self._check_links(collection, payload, values)
         if collection.key.kind == "uuid":
             values.setdefault(collection.key, str(uuid4()))
-        key = await self.rows(collection).insert(values)
+        key = values.get(collection.key)
+        doing: Doing | None = Doing(write.insertion, values)
+        if payload.many or key is None:
+            key, doing = await self.rows(collection).insert(values), None
         for member, written in payload.many.items():
             await self.let_point(member, key, written, fresh=True)
+        await self._trail.revise("create", collection, key, values, values, mark, doing)
         await self.invariants(collection).created(self, key, values)
-        await self._trail.record("create", collection, key, values, values, mark)
         self.pending.append(Pending("create", collection, key, fields))
         return key
 
@@ -151,8 +166,8 @@ class Work(Links):
         self.policy.admit("update", collection, fields)
         if payload.key is not None and keys != [payload.key]:
             raise InvalidPayload(f'"{collection.key.name}" says which row it is, and can\'t be changed')
-        stored = await self.rows(collection).stored(keys)
-        verdicts = await self._reached("update", collection, keys)
+        stored = await self.rows(collection).held(keys)
+        verdicts = await self._reached("update", collection, keys, stored)
         for key in keys:
             own = collection is USERS and key == self.access.user
             rules = self.policy.check("update", collection, verdicts.get(key, ()), fields, own=own)
@@ -169,21 +184,24 @@ class Work(Links):
         changed = {member: value for member, value in values.items() if row[member] != value}
         await self._check_free(collection, changed, key)
         await self._check_links(collection, payload, changed)
-        if changed:
+        doing = Doing(write.change, changed, key) if changed else None
+        if payload.many and changed:
             await self.rows(collection).update(key, changed)
+            doing = None
         for member, written in payload.many.items():
             await self.let_point(member, key, written, fresh=False)
         if changed or self._trail.mark() > mark:
-            await self._trail.record("update", collection, key, {**row, **changed}, changed, mark)
+            await self._trail.revise("update", collection, key, {**row, **changed}, changed, mark, doing)
 
     async def remove(self, collection: Collection, keys: Iterable[Any]) -> None:
         keys = list(dict.fromkeys(keys))
         self.policy.rules("delete", collection)
-        stored = await self.rows(collection).stored(keys)
-        verdicts = await self._reached("delete", collection, keys)
+        stored = await self.rows(collection).held(keys)
+        verdicts = await self._reached("delete", collection, keys, stored)
         for key in keys:
             if key in stored or not self.access.admin:
                 self.policy.check("delete", collection, verdicts.get(key, ()), ())
+        self.deposed = self.deposed or (collection is USERS and self.access.user in stored)
         await self.invariants(collection).deleting(self, stored)
         await self.rows(collection).delete(stored)
         for key in stored:
@@ -191,10 +209,9 @@ class Work(Links):
 
     async def adjust(self, collection: Collection, row: Stored, values: Stored) -> None:
         """Changes a row as a consequence of another's change: nobody's right is asked, but it is told."""
-        await self.rows(collection).update(row[collection.key], values)
-        await self._trail.record(
-            "update", collection, row[collection.key], {**row, **values}, values, self._trail.mark()
-        )
+        key, mark = row[collection.key], self._trail.mark()
+        doing = Doing(write.change, values, key)
+        await self._trail.revise("update", collection, key, {**row, **values}, values, mark, doing)
 
     async def says_nothing_new(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
         if any(True for _ in payload.nested()) or any(row[member] != value for member, value in payload.values.items()):
@@ -203,10 +220,15 @@ class Work(Links):
         return not spelled.many and await self._readable(payload)
 
     async def read(self, asked: Read) -> list[Row]:
-        """Rows as the caller may see them, with the rights it had when this began; raises as reading them does."""
+        """Rows as the caller may see them, with the rights it had when this began; raises as reading them does.
+
+        And Overtaken where those aren't its rights any more.
+        """
         check_size(asked, self.services.limits.depth)
         scoped = PolicyResolver(self.access, self.now).scope(asked)
-        return shaper(scoped)((await self.writer.fetch(select(render(scoped))))[0])
+        row = await self.writer.fetch(beside(self.caller, self.now, render(scoped)))
+        self.confirm(row)
+        return shaper(scoped)(row[-1])
 
     async def read_back(self, asked: Read, keys: Sequence[Any]) -> list[Row]:
         """The rows that were written, in the order of their keys where no other is asked for."""
@@ -217,16 +239,30 @@ class Work(Links):
         rows.sort(key=lambda row: places[str(row.pop(ORDER))])
         return rows
 
-    async def confirm(self) -> None:
+    def confirm(self, row: Any) -> None:
         """Raises Overtaken where somebody else changed rights meanwhile: with others this might not have been written.
 
-        On SQLite nobody else can.
+        `row` begins with the caller's standing.
         """
-        if not self.writer.postgresql or self.caller.system:
+        now, then = standing(row), self.access.standing
+        if self.settled or self.caller.system or now == then:
             return
-        row = await self.writer.fetch(select(cast(VERSION.c.token, Text)))
-        if row[0] != self.access.standing.token:
+        if now.token != then.token or not self.of_oneself:
             raise Overtaken
+
+    @property
+    def of_oneself(self) -> bool:
+        """Whether the caller's own row was changed, or is gone."""
+        return any(one.collection is USERS and one.key == self.access.user for one in self.pending) or self.deposed
+
+    async def grants(self) -> Sequence[Grant]:
+        """The permissions behind the caller's rights, as they were before anything of this was written."""
+        if self.access.admin:
+            return ()
+        access, grants = await self.services.book.grants(self.caller)
+        if access.standing.token != self.access.standing.token:
+            raise Overtaken
+        return grants
 
     def invariants(self, collection: Collection) -> Invariants:
         """What must always hold for a collection."""
@@ -243,11 +279,14 @@ class Work(Links):
                 if one.key in verdicts:  # what was written may have gone again
                     self.policy.check(action, collection, verdicts[one.key], one.fields, own=own)
 
-    async def _reached(self, action: str, collection: Collection, keys: Iterable[Any]) -> dict[Any, Sequence[bool]]:
-        """For each of the keys that there is a row of, which rules reach it."""
+    async def _reached(
+        self, action: str, collection: Collection, keys: Iterable[Any], there: Iterable[Any] | None = None
+    ) -> dict[Any, Sequence[bool]]:
+        """For each of the keys that there is a row of, which rules reach it; `there` are those, if they are known."""
         scoped = self.policy.scope(action, collection)
         if scoped.plain:
-            return {key: (True,) * len(scoped.conditions) for key in await self.rows(collection).present(keys)}
+            there = await self.rows(collection).present(keys) if there is None else there
+            return {key: (True,) * len(scoped.conditions) for key in there}
         found = await self.writer.rows(self.writer.question(reached(scoped)), {KEYS: list(keys)})
         return {row[0]: tuple(map(bool, row[1:])) for row in found}
 
@@ -324,17 +363,13 @@ class Work(Links):
         return values
 
     async def _check_free(self, collection: Collection, values: Stored, own: Any = None) -> None:
-        """Raises RecordNotUnique for a value that another row has and no two may have."""
-        unique = {
-            member: value for member, value in values.items() if value is not None and is_unique(collection, member)
-        }
-        for key, row in await self.rows(collection).taken(unique, FOLDED.intersection(unique)) if unique else ():
-            if key == own:
+        """Raises RecordNotUnique for a value that another row has but for its case, where the database doesn't."""
+        for member in FOLDED.intersection(values):
+            value = values[member]
+            if value is None or (self._apart and (self.writer.postgresql or str(value).isascii())):
                 continue
-            for member, value in unique.items():
-                if _same(member, row[member], value):
-                    shown = None if member.concealed else f"[{value.lower()}]" if member in FOLDED else value
-                    raise RecordNotUnique(collection.name, member.name, shown)
+            if any(key != own for key in await self.rows(collection).taken(member, value)):
+                raise RecordNotUnique(collection.name, member.name, f"[{value.lower()}]")
 
     async def _check_links(self, collection: Collection, payload: Payload, values: Stored) -> None:
         """Raises InvalidForeignKey for a key that leads to no row."""
@@ -345,15 +380,6 @@ class Work(Links):
                 continue  # itself: whether it may is another question
             if not await self.rows(target(member)).present([value]):
                 raise InvalidForeignKey(collection.name, member.name, value)
-
-
-def is_unique(collection: Collection, member: Field) -> bool:
-    """Whether no two rows may have the same value in a field."""
-    return member is collection.key or bool(member.stored.unique)
-
-
-def _same(member: Field, stored: Any, value: Any) -> bool:
-    return str(stored).lower() == str(value).lower() if member in FOLDED else bool(stored == value)
 
 
 def _check_required(collection: Collection, values: Stored, path: Sequence[str]) -> None:

@@ -28,6 +28,25 @@ def form_of_literal(name: str, value: str | int, given: dict[Source, Any]) -> Ha
     return (name, scalar or repr(value))
 
 
+def settled(value: Any) -> Hashable | None:
+    """The form of a value in which any text may be another: what coercion makes of one it makes of all of that form.
+
+    So it is where coercion leaves texts as they are. None for a value with anything in it but texts, flags and nulls.
+    """
+    kind = type(value)
+    if kind is str:
+        return "text"
+    if kind is bool or value is None:
+        return repr(value)
+    if kind is dict:
+        forms = [settled(inner) for inner in value.values()]
+        return None if None in forms else (*value, "{", *forms)
+    if kind is list:
+        forms = [settled(inner) for inner in value]
+        return None if None in forms else ("[", *forms)
+    return None
+
+
 def _form(value: Any, source: Source, given: dict[Source, Any]) -> Hashable:
     kind = type(value)
     if kind is dict:

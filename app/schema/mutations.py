@@ -1,6 +1,7 @@
 """The generic mutations: each says what is to be done by a repository, and what is read back of it."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,15 +14,23 @@ from app.query.collection import USERS, Collection
 from app.query.read import Read
 from app.query.shape import Row
 from app.repositories.changes import Change
-from app.repositories.repository import Repository
+from app.repositories.repository import Repository, reading_back
 from app.schema import build
 from app.schema.items import Asking, Request, Shaped
 from app.schema.selection import Selection
 from app.schema.spelling import KEY_ALIAS
 
 Arguments = Mapping[str, Any]
-Make = Callable[[Repository, Request, Arguments], Change]
-"""The change that a root field's arguments ask for."""
+Make = Callable[[Repository, str | None, Arguments], Change]
+"""The change that a root field's arguments ask for; the second is the id of who asks, if it is somebody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What a root field changes: the change it makes, and of which collection it reads one row back."""
+
+    make: Make
+    collection: Collection
 
 
 def make_mutation_types() -> None:
@@ -69,7 +78,8 @@ def _several(name: str, collection: Collection, arguments: Mapping[str, str], ma
 
 
 def _one(name: str, collection: Collection, arguments: Mapping[str, str], make: Make) -> StrawberryField:
-    return build.field(name, collection.name, arguments, _resolver(collection, make, several=False))
+    told = {"making": Making(make, collection)}
+    return build.field(name, collection.name, arguments, _resolver(collection, make, several=False), told=told)
 
 
 def _resolver(collection: Collection, make: Make, *, several: bool) -> Callable[..., Awaitable[Any]]:
@@ -78,17 +88,17 @@ def _resolver(collection: Collection, make: Make, *, several: bool) -> Callable[
         request = info.context
         repository = request.directory[collection.name]
         selection = Selection(raw.schema, raw.fragments, raw.variable_values, request.directory.services.limits)
-        change = make(repository, request, arguments)
+        change = make(repository, request.access.user, arguments)
         if KEY_ALIAS in selection.collect(raw.field_nodes):
             await repository.write(change)
             return Shaped(value=True)
         listing = {name: arguments.get(name) for name in ("filter", *build.LISTING)} if several else {}
 
-        def answer(access: Access, keys: list[Any]) -> Read:
+        def ask(access: Access) -> Read:
             asking = Asking(access, selection, raw.field_nodes, arguments)
-            return repository.among(asking.read(collection, {**listing, "limit": listing.get("limit") or -1}), keys)
+            return asking.read(collection, {**listing, "limit": listing.get("limit") or -1})
 
-        rows = (await repository.write(change, answer)).rows or []
+        rows = (await repository.write(change, reading_back(repository, ask))).told or []
         return _told(rows, several=several)
 
     return resolve
@@ -117,31 +127,31 @@ def _data(arguments: Arguments) -> Any:
     return arguments["data"]
 
 
-def _create_many(repository: Repository, _: Request, arguments: Arguments) -> Change:
+def _create_many(repository: Repository, _: str | None, arguments: Arguments) -> Change:
     return repository.creation(_data(arguments))
 
 
-def _create_one(repository: Repository, _: Request, arguments: Arguments) -> Change:
+def _create_one(repository: Repository, _: str | None, arguments: Arguments) -> Change:
     return repository.creation([_data(arguments)])
 
 
-def _change_many(repository: Repository, _: Request, arguments: Arguments) -> Change:
+def _change_many(repository: Repository, _: str | None, arguments: Arguments) -> Change:
     return repository.change(arguments["ids"], _data(arguments))
 
 
-def _change_each(repository: Repository, _: Request, arguments: Arguments) -> Change:
+def _change_each(repository: Repository, _: str | None, arguments: Arguments) -> Change:
     return repository.batch(_data(arguments))
 
 
-def _change_one(repository: Repository, _: Request, arguments: Arguments) -> Change:
+def _change_one(repository: Repository, _: str | None, arguments: Arguments) -> Change:
     return repository.change([arguments["id"]], _data(arguments))
 
 
-def _change_me(repository: Repository, request: Request, arguments: Arguments) -> Change:
-    if request.access.user is None:
+def _change_me(repository: Repository, user: str | None, arguments: Arguments) -> Change:
+    if user is None:
         raise InvalidCredentials
-    return repository.change([request.access.user], _data(arguments))
+    return repository.change([user], _data(arguments))
 
 
-def _change_only(repository: Repository, _: Request, arguments: Arguments) -> Change:
+def _change_only(repository: Repository, _: str | None, arguments: Arguments) -> Change:
     return repository.only(_data(arguments))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -72,7 +72,20 @@ class Ready(NamedTuple):
         return f'{{"data":{{{members}}}}}'.encode()
 
 
-async def from_plan(directory: Directory, find: Callable[[Access], Ready | None]) -> bytes | None:
+class Answering(Protocol):
+    """A request that only has to be answered; `same` as in Ready."""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing in its text may differ the next time, and it changes nothing."""
+        ...
+
+    async def answer(self, services: Services) -> bytes | None:
+        """The whole answer as JSON; None where it takes the ordinary execution."""
+        ...
+
+
+async def from_plan(directory: Directory, find: Callable[[Access], Answering | None]) -> bytes | None:
     """The answer of the plan that is found for the caller's rights; once more where they have changed.
 
     None where there is no such plan, or none that answers. Raises InvalidCredentials where nobody active stands behind

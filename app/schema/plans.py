@@ -18,12 +18,13 @@ from app.core.kept import Kept
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, in_form, make_plan
-from app.schema.forms import VALUE, form_of, form_of_literal, slotted
+from app.schema.changing import Changing, changing_of
+from app.schema.forms import VALUE, form_of, form_of_literal, settled, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
-from app.schema.operation import Operation, compile_operation, read_document, take_variables
+from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
 from app.schema.overlay import overlay
-from app.schema.planned import Planned, Ready, Root, from_plan
+from app.schema.planned import Answering, Planned, Ready, Root, from_plan
 from app.schema.selection import Selection
 from app.schema.shown import shown_to
 
@@ -40,6 +41,8 @@ class Prepared:
     operation: Operation
     once: frozenset[str]
     """Variables that stand in one place only, where another value means the same."""
+    changing: Changing | None = None
+    """What it changes, where it is a mutation."""
 
 
 class Seen(NamedTuple):
@@ -80,15 +83,26 @@ class Plans:
         self._texts: Kept[Hashable, Prepared] = Kept(texts)
         self._forms: Kept[Hashable, Form] = Kept(plans)
         self._plans: Kept[Hashable, Planned | None] = Kept(plans)
+        self._answers: Kept[Hashable, Plan] = Kept(plans)
+        self._coordinates: Kept[Hashable, frozenset[str]] = Kept(plans)
+        """What the values of mutations touch that no coercion changes, by their form."""
 
     async def answer(
-        self, directory: Directory, text: str, variables: dict[str, Any] | None, name: str | None
+        self,
+        directory: Directory,
+        text: str,
+        variables: dict[str, Any] | None,
+        name: str | None,
+        *,
+        changing: bool = False,
     ) -> bytes | None:
         """The whole answer to a query as JSON, or None where the ordinary execution has to find it.
 
-        Raises ServiceUnavailable as the repositories do.
+        A mutation is answered only where it may be `changing` things. Raises ServiceUnavailable as the repositories do.
         """
-        return await from_plan(directory, lambda access: self.find(directory, access, text, variables, name))
+        return await from_plan(
+            directory, lambda access: self.find(directory, access, text, variables, name, changing=changing)
+        )
 
     def find(
         self,
@@ -97,22 +111,47 @@ class Plans:
         text: str,
         variables: dict[str, Any] | None,
         name: str | None,
-    ) -> Ready | None:
+        *,
+        changing: bool = False,
+    ) -> Answering | None:
         """A request with its plan, for the `access` that is known; None where it takes the ordinary execution."""
         if len(text) > LONGEST or not directory.services.planned:
             return None
         try:
-            return self._find(directory, access, text, variables, name)
+            key = (text, name, directory.services.limits.tokens)
+            seen = self._seen.get(key, None) or self._see(*key)
+            if seen is None:
+                return None
+            if seen.prepared.changing is None:
+                return self._find(seen, directory, access, variables)
+            return self._change(seen, directory, access, variables or {}) if changing else None
         except RecursionError:
             return None
 
-    def _find(
-        self, directory: Directory, access: Access, text: str, variables: dict[str, Any] | None, name: str | None
-    ) -> Ready | None:
-        key = (text, name, directory.services.limits.tokens)
-        seen = self._seen.get(key, None) or self._see(*key)
-        if seen is None:
+    def _change(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any]) -> Answering | None:
+        prepared, given = seen.prepared, {**variables, **seen.literals}
+        taken = self._take(prepared, given)
+        shown = overlay(self._schema, shown_to(access), introspection=directory.services.limits.introspection)
+        if prepared.changing is None or taken is None:
             return None
+        if not shown.admits(prepared.operation.coordinates) or not shown.admits(taken.coordinates):
+            return None
+        return prepared.changing.ready(directory, taken.coerced, self._answers)
+
+    def _take(self, prepared: Prepared, given: dict[str, Any]) -> Variables | None:
+        """The values of a mutation, coerced; None where they are refused."""
+        form = settled(given)
+        known = self._coordinates.get((prepared, form), None) if form else None
+        if known is not None:
+            return Variables(given, given, known, ())
+        taken = take_variables(self._schema, prepared.operation, given)
+        if taken.errors:
+            return None
+        if form and not taken.fixed and taken.coerced == given:
+            self._coordinates.keep((prepared, form), taken.coordinates)
+        return taken
+
+    def _find(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any] | None) -> Ready | None:
         prepared, values = seen.prepared, seen.literals
         given: dict[Source, Any] = {**access.own, **seen.given}
         shape = seen.shape
@@ -148,7 +187,10 @@ class Plans:
             self._texts.keep(key, prepared)
         given: dict[Source, Any] = {}
         shape = tuple([form_of_literal(name_, value, given) for name_, value in lifted.values.items()])
-        return self._seen.keep((text, name, tokens), Seen(prepared, lifted.values, shape, given))
+        seen = Seen(prepared, lifted.values, shape, given)
+        if prepared.changing and lifted.values:
+            return seen  # a password may be among them
+        return self._seen.keep((text, name, tokens), seen)
 
     def _plan(
         self,
@@ -219,12 +261,17 @@ def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None,
         document = found
     operation = compile_operation(schema, document, name)
     definition: Any = operation.definition
-    if operation.errors or definition is None or definition.operation is not OperationType.QUERY:
-        return None  # what isn't planned isn't kept: it may be a mutation, with a password in it
+    if operation.errors or definition is None or operation.introspects:
+        return None
+    changing = None
+    if definition.operation is not OperationType.QUERY:
+        changing = changing_of(schema, operation)
+        if changing is None:
+            return None  # what isn't planned isn't kept: it may hold a password
     uses = _Uses()
     visit(operation.document, uses)
     once = frozenset(variable for variable, times in uses.counted.items() if times == 2)  # defined, and used
-    return Prepared(operation, once)
+    return Prepared(operation, once, changing)
 
 
 class _Uses(Visitor):

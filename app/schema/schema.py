@@ -170,19 +170,28 @@ class RollcallSchema(strawberry.Schema):
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
         """Runs a query: from its plan where that will do, else in the ordinary way."""
-        wire = await self.planned(context_value, query, variable_values, operation_name)
+        allowed = tuple(allowed_operation_types) if allowed_operation_types is not None else None
+        changing = allowed is None or OperationType.MUTATION in allowed
+        wire = await self.planned(context_value, query, variable_values, operation_name, changing=changing)
         if wire is not None:
             return ExecutionResult(orjson.loads(wire)["data"], None)
-        allowed = tuple(allowed_operation_types) if allowed_operation_types is not None else None
         asked = (query, variable_values, context_value, root_value, operation_name)
         return await self.execute_ordinarily(*asked, allowed, operation_extensions)
 
     async def planned(
-        self, directory: Directory, query: str | None, variables: dict[str, Any] | None, name: str | None
+        self,
+        directory: Directory,
+        query: str | None,
+        variables: dict[str, Any] | None,
+        name: str | None,
+        *,
+        changing: bool = False,
     ) -> bytes | None:
         """The whole answer to a query as JSON, from its plan; None where it takes the ordinary execution."""
         try:
-            return await self.plans.answer(directory, query, variables, name) if query else None
+            if not query:
+                return None
+            return await self.plans.answer(directory, query, variables, name, changing=changing)
         except InvalidCredentials:
             return None
 

@@ -73,6 +73,11 @@ def post(path: str, body: bytes, token: str, more: str = "") -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def get(path: str, token: str) -> bytes:
+    """A GET as a client sends it."""
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+
+
 class Asking(asyncio.Protocol):
     """One connection; `told` gets each answer's bytes and how long it took in seconds, and says whether to go on."""
 

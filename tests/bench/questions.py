@@ -1,12 +1,20 @@
 """What is asked: in GraphQL, and in SQL as one would write it by hand for that answer and no other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
+from uuid import uuid4
+
+import orjson
 
 from tests.bench.crowd import CHIEF, GUEST, PEOPLE, person
 from tests.world import uid
+
+Run = Callable[..., Awaitable[Sequence[Any]]]
+"""One statement and its values -> its rows."""
+Change = Callable[[Run, list[Any]], Awaitable[dict[str, Any]]]
+"""Writes what a request's values say; what is answered."""
 
 Row = Sequence[Any]
 Rows = list[Row]
@@ -25,6 +33,10 @@ class Question:
     json: str
     shape: Callable[[Rows], Any]
     who: str = CHIEF
+    path: str = "/graphql/system"
+    """Where it is asked; any other path is asked by GET, and answers what `root` would hold."""
+    changes: Change | None = None
+    """What a bare handler writes, in one transaction; then `rows` and `json` are left alone."""
     variables: Callable[[int], dict[str, Any]] = lambda _: {}
     arguments: Callable[[int], list[Any]] = lambda _: []
 
@@ -107,8 +119,42 @@ ACTIVE = "json_build_object('id', id, 'email', email, 'last_name', last_name, 'r
 ACTIVE += "ELSE json_build_object('id', rid, 'name', name) END)"
 
 
+REST = "/users?limit=100&fields=id,email,first_name,last_name,status,role.id,role.name"
+
+
+async def create(run: Run, values: list[Any]) -> dict[str, Any]:
+    """A user, its activity and its revision."""
+    email, first_name, last_name = values
+    key, new = str(uuid4()), {"email": email, "first_name": first_name, "last_name": last_name}
+    await run("INSERT INTO directus_users (id, email, first_name, last_name) VALUES ($1, $2, $3, $4)", key, *values)
+    await _told(run, "create", key, orjson.dumps({"id": key, **new}).decode())
+    return {"id": key, "email": email, "first_name": first_name}
+
+
+async def update(run: Run, values: list[Any]) -> dict[str, Any]:
+    """A user's title, its activity and its revision."""
+    title, key = values
+    await run("UPDATE directus_users SET title = $1 WHERE id = $2", title, key)
+    await _told(run, "update", key, orjson.dumps({"title": title}).decode())
+    return {"id": key, "title": title}
+
+
+async def _told(run: Run, action: str, key: str, data: str) -> None:
+    activity = """INSERT INTO directus_activity (action, "user", collection, item, ip)
+    VALUES ($1, $2, 'directus_users', $3, '127.0.0.1') RETURNING id"""
+    revision = """INSERT INTO directus_revisions (activity, collection, item, data, delta)
+    VALUES ($1, 'directus_users', $2, $3, $4)"""
+    number = (await run(activity, action, uid(CHIEF), key))[0][0]
+    await run(revision, number, key, data, data)
+
+
 def _same(text: str) -> Callable[[int], str]:
     return lambda _: text
+
+
+def newcomer(number: int) -> list[Any]:
+    """Somebody whom nobody has seen before."""
+    return [f"newcomer{number}@example.com", f"First{number}", "Last"]
 
 
 QUESTIONS = {
@@ -188,5 +234,35 @@ QUESTIONS = {
         f"SELECT json_build_object('id', id, 'email', email)::text FROM ({ME}) x",
         first(objects("id", "email")),
         arguments=lambda _: [uid(CHIEF)],
+    ),
+    "REST, 100 with role": Question(
+        "",
+        _same(""),
+        LISTED,
+        aggregated(LISTED, PERSON),
+        with_role("id", "email", "first_name", "last_name", "status"),
+        path=REST,
+    ),
+    "create": Question(
+        "create_users_item",
+        _same("mutation($d: create_directus_users_input!) { create_users_item(data: $d) { id email first_name } }"),
+        "",
+        "",
+        objects(),
+        changes=create,
+        variables=lambda n: {"d": dict(zip(("email", "first_name", "last_name"), newcomer(n), strict=True))},
+        arguments=newcomer,
+    ),
+    "update by id": Question(
+        "update_users_item",
+        _same(
+            "mutation($i: ID!, $d: update_directus_users_input!) { update_users_item(id: $i, data: $d) { id title } }"
+        ),
+        "",
+        "",
+        objects(),
+        changes=update,
+        variables=lambda n: {"i": person(n % PEOPLE), "d": {"title": f"Title {n}"}},
+        arguments=lambda n: [f"Title {n}", person(n % PEOPLE)],
     ),
 }

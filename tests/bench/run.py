@@ -20,12 +20,13 @@ import orjson
 import uvloop
 
 from tests.bench.crowd import SECRET, fill, token
-from tests.bench.load import Measured, Request, Server, measure, post, wait_for
+from tests.bench.load import Measured, Request, Server, get, measure, post, wait_for
 from tests.bench.questions import QUESTIONS, Question
 from tests.conftest import POSTGRESQL, admin_url, create_database, make_settings, run_on_server
 
 SERVE = ["-c", "from app.cli import main; main()", "serve", "--port", "{port}"]
 QUIET = ["--log-level", "warning", "--no-access-log", "--lifespan", "on"]
+GRAPHQL = "/graphql/system"
 ROWS, JSON, OURS = "rows", "json", "rollcall"
 
 
@@ -52,21 +53,26 @@ def requests(name: str, question: Question) -> dict[str, Request]:
         return post(path, body(number), who, f"X-Values: {values}\r\n")
 
     def ours(number: int) -> bytes:
-        return post("/graphql/system", body(number), who)
+        return post(question.path, body(number), who)
+
+    if question.path != GRAPHQL:
+        there = get(question.path, who)
+        return {ROWS: bare, JSON: bare, OURS: lambda _: there}
 
     return {ROWS: bare, JSON: bare, OURS: ours}
 
 
 async def check(name: str, servers: dict[str, Server], asked: dict[str, Request]) -> None:
     """Nothing is compared that isn't the same answer."""
-    number = 4321 if name != "unseen text" else -1
+    number = 4321 if name not in ("unseen text", "create") else -1
     answers = {}
     for kind, server in servers.items():
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        number -= name == "create"  # nobody can be new twice
         writer.write(asked[kind](number).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
         answers[kind] = orjson.loads((await reader.read()).partition(b"\r\n\r\n")[2])
         writer.close()
-    if name != "unseen text" and any(answer != answers[ROWS] for answer in answers.values()):
+    if name not in ("unseen text", "create") and any(answer != answers[ROWS] for answer in answers.values()):
         told = "\n".join(f"{kind}: {str(answer)[:400]}" for kind, answer in answers.items())
         sys.exit(f"{name}: these should be the same answer:\n{told}")
 

@@ -9,8 +9,8 @@ from app.core.caller import Caller
 from app.core.errors import GraphQLValidation
 from app.query.collection import COLLECTIONS
 from app.schema.overlay import overlay
-from app.schema.shown import shown_to
 from app.schema.schema import printed_schema, schema
+from app.schema.shown import shown_to
 from tests.world import caller
 
 ROOT = Path(__file__).parents[2]

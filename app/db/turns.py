@@ -1,0 +1,131 @@
+"""Who changes the directory, one at a time: a transaction of its own for each, on a connection that is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import PoolProxiedConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.errors import ServiceUnavailable
+from app.core.kept import Kept
+from app.db.base import POSTGRESQL
+from app.db.engine import BUSY_MS, UNREACHABLE
+from app.db.reader import AWAY, Lent, end
+from app.db.watch import Watch
+from app.db.writer import Questions, Writer
+
+BUSY = "Others are writing to the database; try again in a moment"
+BEGIN = {POSTGRESQL: ("BEGIN ISOLATION LEVEL READ COMMITTED",), "sqlite": ("BEGIN IMMEDIATE",)}
+ALONE = (*BEGIN[POSTGRESQL], "SELECT id FROM rollcall_lock FOR UPDATE")
+PATIENCE = 2 * BUSY_MS / 1000
+"""Seconds that somebody waits for his turn at most."""
+LONGEST = 60.0
+"""Seconds that a transaction may take before its connection is given up."""
+QUESTIONS = 500
+"""Statements of writes that are kept at once."""
+
+
+class Turns:
+    """The transactions of those who change the directory.
+
+    `alone`, nobody else's is under way: between processes the database's own lock sees to that, within one they wait
+    here. What can't get in another's way needs no such turn, and goes aside; on SQLite there is no aside.
+    """
+
+    def __init__(self, engine: AsyncEngine, slots: int) -> None:
+        self._engine = engine
+        self._turn, self._slots = asyncio.Lock(), asyncio.Semaphore(slots)
+        self._idle: list[Lent] = []
+        self._known: Questions = Kept(QUESTIONS)
+        self._watch: Watch[Lent] = Watch(LONGEST, self._over)
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._aside = engine.dialect.name == POSTGRESQL
+
+    @asynccontextmanager
+    async def take(self, *, alone: bool) -> AsyncIterator[Writer]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        Raises ServiceUnavailable when the database is away, or others write for too long.
+        """
+        alone = alone or not self._aside
+        gate = self._turn if alone else self._slots
+        await _enter(gate)
+        try:
+            lent, writer = await self._begin(alone=alone)
+            self._watch.begin(lent)
+            try:
+                yield writer
+                await writer.say("COMMIT")
+            except BaseException as error:
+                await self._undo(lent, writer, error)
+                raise
+            else:
+                self._idle.append(lent)
+            finally:
+                self._watch.done(lent)
+        finally:
+            gate.release()
+
+    async def dispose(self) -> None:
+        """Close the connection; the next turn opens a new one."""
+        self._watch.stop()
+        while self._idle:
+            self._leave(self._idle.pop())
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
+    async def _begin(self, *, alone: bool) -> tuple[Lent, Writer]:
+        """A connection with a transaction begun on it; one that has died since it was used last is replaced."""
+        fresh = not self._idle
+        lent = Lent(await self._connect()) if fresh else self._idle.pop()
+        writer = Writer(lent.driver, self._engine.dialect, self._known)
+        try:
+            await writer.say(*(ALONE if alone and self._aside else BEGIN[self._engine.dialect.name]))
+        except BaseException as error:
+            await self._undo(lent, writer, error)
+            if not fresh and isinstance(error, DBAPIError) and error.connection_invalidated:
+                return await self._begin(alone=alone)
+            raise
+        return lent, writer
+
+    async def _connect(self) -> PoolProxiedConnection:
+        try:
+            return await self._engine.raw_connection()
+        except PoolTimeout:
+            raise ServiceUnavailable(BUSY) from None
+        except (*UNREACHABLE, DBAPIError):
+            raise ServiceUnavailable(AWAY) from None
+
+    async def _undo(self, lent: Lent, writer: Writer, error: BaseException) -> None:
+        """Rolls back; a connection on which that can't be done is given up, and so takes back what it did."""
+        if lent.hung or (isinstance(error, DBAPIError) and error.connection_invalidated):
+            self._leave(lent)
+            return
+        try:
+            await writer.say("ROLLBACK")
+        except BaseException:
+            self._leave(lent)
+            raise
+        self._idle.append(lent)
+
+    def _over(self, lent: Lent) -> None:
+        lent.hung = True
+        self._leave(lent)
+
+    def _leave(self, lent: Lent) -> None:
+        task = asyncio.ensure_future(end(lent))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+
+async def _enter(gate: asyncio.Lock | asyncio.Semaphore) -> None:
+    if not gate.locked():
+        await gate.acquire()
+        return
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await gate.acquire()
+    except TimeoutError:
+        raise ServiceUnavailable(BUSY) from None

@@ -1,0 +1,87 @@
+"""REST reads asked before: the same parameters of callers with the same form of rights are one plan.
+
+Only what goes well goes this way; the repository says what is wrong with the rest.
+"""
+
+from collections.abc import Hashable
+from typing import Any
+
+from app.core.binding import slot
+from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailable
+from app.core.kept import Kept
+from app.http.params import Parameters
+from app.policy.rules import Access
+from app.query.filter import compare
+from app.query.payload import as_key
+from app.repositories.directory import Directory
+from app.repositories.plan import AccessChanged, Plan, ask, in_form, make_plan
+from app.repositories.repository import Repository
+
+PLANS, LONGEST = 400, 2_000
+"""Plans that are kept at once, and bytes of the longest query string of one."""
+TRIES = 2
+KEY = "key"
+"""The source of the key of a single row."""
+NOT_PLANNED = {"aggregate", "meta", "export"}
+"""Parameters that ask for more than rows."""
+
+
+class Reads:
+    """The plans of one collection's reads."""
+
+    def __init__(self) -> None:
+        self._plans: Kept[Hashable, Plan] = Kept(PLANS)
+
+    async def answer(
+        self, directory: Directory, repository: Repository, query: bytes, parameters: Parameters, key: str | None = None
+    ) -> bytes | None:
+        """The rows that parameters find, or the one with a key, in REST's envelope; None where no plan will do."""
+        if len(query) > LONGEST or parameters.keys() & NOT_PLANNED or not directory.services.planned:
+            return None
+        try:
+            for _ in range(TRIES):
+                access = directory.known
+                if access is None:
+                    return None
+                try:
+                    return await self._told(directory, repository, access, query, parameters, key)
+                except AccessChanged:
+                    await directory.renew(access)
+        except ServiceUnavailable:
+            raise
+        except (InvalidCredentials, RollcallError, ValueError, RecursionError):
+            pass
+        return None
+
+    async def _told(
+        self,
+        directory: Directory,
+        repository: Repository,
+        access: Access,
+        query: bytes,
+        parameters: Parameters,
+        key: str | None,
+    ) -> bytes | None:
+        place = (query, key is None, access.form)
+        plan = self._plans.get(place, None)
+        if plan is None:
+            plan = self._plan(directory, repository, access, parameters, key)
+            if plan.fixed or b"access_token" in query:
+                return None  # it would serve nobody but this caller
+            self._plans.keep(place, plan)
+        services = directory.services
+        given = {**access.own, "now": services.clock()}
+        if key is None:
+            return b'{"data":%b}' % (await ask(plan, access, given, services)).encode()
+        text = await ask(plan, access, {**given, KEY: [as_key(repository.collection, key)]}, services)
+        return b'{"data":%b}' % text[1:-1].encode() if text != "[]" else None
+
+    @staticmethod
+    def _plan(directory: Directory, repository: Repository, access: Access, parameters: Parameters, key: Any) -> Plan:
+        collection = repository.collection
+        if key is not None:
+            parameters = {"limit": -1, **parameters}
+        read = repository.parameters(access).read(collection, parameters)
+        if key is not None:
+            read = read.among(compare(collection.key, None, "_in", slot([as_key(collection, key)], KEY)))
+        return make_plan(read, directory.caller, in_form(access), directory.services)
