@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.repositories.work import Work
 
 TOO_MUCH = "You don't have permission to grant more than you have yourself"
+ADMINS_OWN = "You don't have permission to change what an admin signs in with"
 _ROLES, _USERS = ROLES.table.c, USERS.table.c
 _ACCESS, _POLICIES, _PERMISSIONS = (
     COLLECTIONS[f"directus_{name}"].table.c for name in ("access", "policies", "permissions")
@@ -34,14 +35,21 @@ PERMISSION = (
 
 
 async def check_handed(work: "Work") -> None:
-    """Raises Forbidden where a write granted, to anybody, what its writer did not have when it began."""
+    """Raises Forbidden where a write granted, to anybody, what its writer did not have when it began.
+
+    Whoever changes what an admin signs in with could be that admin: only admins may.
+    """
     touched, access = work.touched, work.access
     if access.admin or not (
         touched.roles or touched.policies or touched.edited or touched.permissions or touched.users
     ):
         return
     held = Held(access.admin, access.app, frozenset(access.policies), tuple(await work.grants()))
-    attached = await _policies_of(work, touched.roles, touched.users)
+    if touched.users and any(
+        policy.admin for policy in await _granted(work, await _policies_of(work, (), touched.users))
+    ):
+        raise Forbidden(ADMINS_OWN)
+    attached = await _policies_of(work, touched.roles)
     doubtful = (attached | touched.policies) - held.policies | touched.edited
     granted = await _granted(work, doubtful)
     if not all(held.covers(policy) for policy in granted):
@@ -52,7 +60,7 @@ async def check_handed(work: "Work") -> None:
             raise Forbidden(TOO_MUCH)
 
 
-async def _policies_of(work: "Work", roles: Iterable[str], users: Iterable[str]) -> set[str]:
+async def _policies_of(work: "Work", roles: Iterable[str], users: Iterable[str] = ()) -> set[str]:
     """The policies that roles, with their ancestors, and users come with, as things stand now."""
     roles, users = set(roles), list(users)
     if users:

@@ -221,16 +221,25 @@ class Repository(Reading):
             accesses += 1
             access = await self._access(writer if alone else None, again=accesses > 1)
             work = Work(writer, self._caller, self._via(), access, self._services, settled=settled, apart=apart)
-            keys = await change.apply(work)
-            if work.touched.needs_turn(self._services.users) and not alone:
-                raise NeedsTurn
-            await self._check(work)
-            told = await answer(work, keys) if answer else None
-            if told is None and not settled:
-                work.confirm(await self._services.book.told(self._caller, writer))
+            try:
+                keys = await change.apply(work)
+                if work.touched.needs_turn(self._services.users) and not alone:
+                    raise NeedsTurn
+                await self._check(work)
+                told = await answer(work, keys) if answer else None
+            except RollcallError:
+                await self._confirm(work)  # a right that is new is never denied from memory
+                raise
+            if told is None:
+                await self._confirm(work)
             return Written(keys, told)
 
         return await database.change(work, alone=alone)
+
+    async def _confirm(self, work: Work) -> None:
+        """Raises Overtaken where what was planned with isn't so any more."""
+        if not work.settled:
+            work.confirm(await self._services.book.told(self._caller, work.writer))
 
     async def _check(self, work: Work) -> None:
         """Whether all that was written may stand."""
