@@ -111,7 +111,7 @@ def _is_domain(domain: str) -> bool:
 
 def _is_email(address: str) -> bool:
     try:
-        validate_email(address, check_deliverability=False)
+        validate_email(address, check_deliverability=False, strict=True)
     except EmailNotValidError:
         return False
     return True

@@ -16,6 +16,7 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     get_operation_ast,
+    is_input_object_type,
     parse,
     specified_rules,
     type_from_ast,
@@ -27,7 +28,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 
 from app.core.binding import Slot
 from app.core.errors import GraphQLValidation
-from app.schema.respelling import Respelling
+from app.schema.respelling import Respelling, written_collection
 from app.schema.spelling import Lifted, Spelled, normalise
 
 UNTYPED = (NoUnusedVariablesRule,)
@@ -105,11 +106,12 @@ def take_variables(
     values, respelling = dict(given or {}), Respelling(schema)
     definitions = (operation.definition.variable_definitions if operation.definition else None) or ()
     values |= _lifted_values(operation, values)
+    relations = {lifted.name for lifted in operation.lifted if lifted.relation}
     for definition in definitions:
         name, type_ = definition.variable.name.value, type_from_ast(schema, definition.type)
         if name in values and type_ is not None:
-            # Validated as an input type.
-            values[name] = respelling.value(values[name], type_, (name,))  # type: ignore[arg-type]
+            spell = respelling.relation if name in relations or _may_link(type_) else respelling.value
+            values[name] = spell(values[name], type_, (name,))  # type: ignore[arg-type]  # validated as input
     found = get_variable_values(schema, definitions, values, hide_suggestions=not suggest)
     errors = [*(found if isinstance(found, list) else ()), *respelling.errors]
     if isinstance(found, list) or errors:
@@ -118,6 +120,11 @@ def take_variables(
         name: respelling.put_back(name, _with_slots(values.get(name), value)) for name, value in found.coerced.items()
     }
     return Variables(values, coerced, frozenset(respelling.coordinates), (), bool(respelling.fixes))
+
+
+def _may_link(type_: Any) -> bool:
+    """Whether a variable of this type stands only where rows are pointed at: what is written has to be there itself."""
+    return is_input_object_type(type_) and written_collection(type_) is not None
 
 
 def _lifted_values(operation: Operation, given: dict[str, Any]) -> dict[str, Any]:

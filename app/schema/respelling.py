@@ -69,7 +69,10 @@ class Respelling:
         if isinstance(value, Slot):
             return value
         if is_list(type_):
-            return self._list(value, type_, path)
+            items = value if isinstance(value, list) else [value]
+            return (
+                None if value is None else [self.value(one, type_.of_type, (*path, at)) for at, one in enumerate(items)]
+            )
         if not is_object(type_) or not isinstance(value, dict):
             return value
         return self._written(value, type_, path) if written_collection(type_) else self._filter(value, type_, path)
@@ -81,15 +84,16 @@ class Respelling:
                 coerced = _put(coerced, fix.path[1:], fix)
         return coerced
 
-    def _list(self, value: Any, type_: Any, path: Path) -> Any:
-        if value is None:
-            return None
-        if isinstance(value, dict) and value and value.keys() <= DETAILS and written_collection(type_):
+    def relation(self, value: Any, type_: GraphQLInputType, path: Path) -> Any:
+        """What is written to a relation: rows that are only named are taken out."""
+        if not is_list(type_):
+            return self._linked(value, type_, path)
+        if value is None or isinstance(value, Slot):
+            return value
+        if isinstance(value, dict) and value and value.keys() <= DETAILS:
             return self._details(value, type_, path)
         items = value if isinstance(value, list) else [value]
-        if len(path) > 1 and written_collection(type_):
-            return [self._linked(item, type_.of_type, (*path, at)) for at, item in enumerate(items)]
-        return [self.value(item, type_.of_type, (*path, at)) for at, item in enumerate(items)]
+        return [self._linked(item, type_.of_type, (*path, at)) for at, item in enumerate(items)]
 
     def _written(self, value: dict[str, Any], type_: Any, path: Path) -> Any:
         collection = written_collection(type_) or ""
@@ -105,13 +109,10 @@ class Respelling:
             if of is None or written_collection(of) is None:
                 spelled[name] = inner if of is None else self.value(inner, of, (*path, name))
                 continue
-            spelled[name] = self._relation(inner, of, (*path, name), f"{type_.name}.{name}{INTO}")
+            if inner is not None and not _links_only(inner):
+                self.coordinates.add(f"{type_.name}.{name}{INTO}")
+            spelled[name] = self.relation(inner, of, (*path, name))
         return spelled
-
-    def _relation(self, value: Any, type_: Any, path: Path, into: str) -> Any:
-        if value is not None and not _links_only(value):
-            self.coordinates.add(into)
-        return self.value(value, type_, path) if is_list(type_) else self._linked(value, type_, path)
 
     def _linked(self, value: Any, type_: Any, path: Path) -> Any:
         """A row that is pointed at: one that is only named is taken out."""

@@ -18,6 +18,7 @@ from graphql import (
     ListValueNode,
     NamedTypeNode,
     NameNode,
+    NullValueNode,
     ObjectFieldNode,
     ObjectValueNode,
     OperationDefinitionNode,
@@ -67,13 +68,15 @@ class Lifted:
     name: str
     type: TypeNode
     value: ValueNode
+    relation: bool
+    """Whether it stood where rows are pointed at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
     """A document after the pass, the coordinates it touches, and what can't be spelled like that.
 
-    `lifted` are literals that became variables, each after those within it.
+    `lifted` are literals that became variables.
     """
 
     document: DocumentNode
@@ -159,28 +162,35 @@ class _Speller(Visitor):
         named = get_named_type(self.info.get_type())
         return parent in COLLECTIONS and is_object_type(named) and named.name in COLLECTIONS
 
-    def enter_argument(self, *_: Any) -> None:
-        parent = self.info.get_parent_type()
+    def enter_argument(self, node: ArgumentNode, *_: Any) -> ArgumentNode | None:
+        parent, type_ = self.info.get_parent_type(), self.info.get_input_type()
         if self.info.get_directive() is None and parent is not None and self._is_relation(parent.name):
             self.coordinates.add(self._field + INTO)
+        if written_collection(type_) and self._has_shorthand(node.value, type_):
+            return self._lift(node, type_, relation=False)
+        return None
 
     def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
         self.coordinates.add(node.name.value)
 
-    def enter_object_field(self, node: ObjectFieldNode, *_: Any) -> None:
+    def enter_object_field(self, node: ObjectFieldNode, *_: Any) -> ObjectFieldNode | None:
         parent, name = get_named_type(self.info.get_parent_input_type()), node.name.value
         if not is_input_object_type(parent) or (name in OPERATORS and name not in parent.fields):
-            return
-        if name in SHORTHAND.get(written_collection(parent) or "", ()):
-            return
+            return None
         coordinate = f"{parent.name}.{name}"
         self.coordinates.add(coordinate)
         if name in parent.fields and written_collection(parent.fields[name].type):
-            if not self._is_lifted(node.value, parent.fields[name].type):
-                self.coordinates.add(coordinate + INTO)
-            return
+            return self._written_relation(node, parent.fields[name].type, coordinate)
         if name in parent.fields and is_relation_filter(name, parent.fields[name].type) and self._goes_into(node.value):
             self.coordinates.add(coordinate + INTO)
+        return None
+
+    def _written_relation(self, node: ObjectFieldNode, type_: Any, coordinate: str) -> ObjectFieldNode | None:
+        if self._is_lifted(node.value, type_):
+            return self._lift(node, type_, relation=True)
+        if not isinstance(node.value, NullValueNode):
+            self.coordinates.add(coordinate + INTO)
+        return None
 
     def _goes_into(self, value: ValueNode) -> bool:
         if isinstance(value, VariableNode):
@@ -196,20 +206,11 @@ class _Speller(Visitor):
             return None
         if is_relation_filter(node.name.value, type_):
             return self._relation_filter(node)
-        if written_collection(type_):
-            return self._lift(node, type_)
         return self._comma_list(node, type_)
 
-    def leave_argument(self, node: ArgumentNode, *_: Any) -> ArgumentNode | None:
-        type_ = self.info.get_input_type()
-        shorthand = written_collection(type_) is not None and self._has_shorthand(node.value, type_)
-        return self._lift(node, type_) if shorthand else None
-
-    def _lift(self, node: Written, type_: Any) -> Written | None:
-        """What is written to a relation in a way that the schema doesn't print becomes a variable."""
-        if not self._is_lifted(node.value, type_):
-            return None
-        lifted = Lifted(f"{LIFTED}{len(self.lifted)}", parse_type(str(type_)), node.value)
+    def _lift(self, node: Written, type_: Any, *, relation: bool) -> Written:
+        """What is written in a way that the schema doesn't print becomes a variable."""
+        lifted = Lifted(f"{LIFTED}{len(self.lifted)}", parse_type(str(type_)), node.value, relation)
         self.lifted.append(lifted)
         return replace(node, value=_variable(lifted.name))
 

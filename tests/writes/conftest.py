@@ -1,13 +1,54 @@
-"""The named world with people in it who may write."""
+"""The named world with people in it who may write: one database of each kind, put back as it was after each test."""
 
+import sqlite3
+from contextlib import AsyncExitStack, closing
+
+import asyncpg
 import pytest_asyncio
 
+from app.db.models import DIRECTUS_TABLES
 from app.flows.transfer import import_rows
+from tests.conftest import BACKENDS, copied
 from tests.writes.desk import DESK
+
+NAMES = [table.name for table in DIRECTUS_TABLES]
+NUMBERED = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")
+KEEP = "".join(f"CREATE TABLE pristine_{name} AS SELECT * FROM {name};" for name in NAMES)
+RESTORE = "".join(
+    [f"DELETE FROM {name};" for name in reversed(NAMES)]
+    + [f"INSERT INTO {name} SELECT * FROM pristine_{name};" for name in NAMES]
+)
+COUNT = "".join(
+    f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT coalesce(max(id), 1) FROM {name}));"
+    for name in NUMBERED
+)
+
+
+async def run(url, script):
+    """Statements on the database itself, past everything that is tested."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.partition(":///")[2])) as file:
+            file.executescript(f"BEGIN;{script}COMMIT;")
+        return
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(script + COUNT)
+    finally:
+        await connection.close()
+
+
+@pytest_asyncio.fixture(params=BACKENDS, scope="session")
+async def kept_desk(request, templates, tmp_path_factory):
+    """The desk's database, with a copy of every row in it."""
+    async with AsyncExitStack() as stack:
+        system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("desk"))
+        await import_rows(system.database, DESK, replace=False)
+        await run(system.settings.database_url, KEEP)
+        yield system
 
 
 @pytest_asyncio.fixture
-async def desk(fresh):
-    """A copy of the named world of one's own, with the people of the desk."""
-    await import_rows(fresh.database, DESK, replace=False)
-    return fresh
+async def desk(kept_desk):
+    """The desk as it was in the beginning, to change at will."""
+    yield kept_desk
+    await run(kept_desk.settings.database_url, RESTORE)
