@@ -63,6 +63,10 @@ class Settings(BaseSettings):
         None, max_length=255, description="The first admin's static token, if it shall have one"
     )
     access_token_ttl: Duration = Field(timedelta(minutes=15), description="How long an access token is good")
+    refresh_token_ttl: Duration = Field(timedelta(days=7), description="How long a refresh token is good")
+    login_stall_time: Duration = Field(
+        timedelta(milliseconds=500), description="How long signing in takes at least, whatever becomes of it"
+    )
     session_cookie_name: str = Field("directus_session_token", description="The cookie that carries a session's token")
     query_limit_default: int = Field(100, ge=1, description="Rows of a list that doesn't say how many")
     query_limit_max: RowLimit = Field(None, description="Rows of a list at most; -1 for no such limit")

@@ -5,6 +5,7 @@
     ├── InvalidQuery                   400     INVALID_QUERY
     ├── InvalidPayload                 400     INVALID_PAYLOAD
     ├── InvalidCredentials             401     INVALID_CREDENTIALS
+    ├── InvalidOtp                     401     INVALID_OTP
     ├── InvalidToken                   403     INVALID_TOKEN
     ├── TokenExpired                   401     TOKEN_EXPIRED
     ├── FailedValidation               400     FAILED_VALIDATION
@@ -89,6 +90,12 @@ class InvalidCredentials(RollcallError):
     """No active user stands behind what was shown."""
 
     status, code, message = 401, "INVALID_CREDENTIALS", "Invalid user credentials."
+
+
+class InvalidOtp(RollcallError):
+    """The password is right, and the code of the second factor isn't, or isn't there."""
+
+    status, code, message = 401, "INVALID_OTP", "Invalid user OTP."
 
 
 class InvalidToken(RollcallError):

@@ -98,7 +98,7 @@ class Passage:
             (b"content-type", reply.media),
             (b"content-length", b"%d" % len(reply.body)),
             *reply.more,
-            *self._safe(reply.varies),
+            *self._safe(reply.varies, private=reply.private),
         ]
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": reply.body})
@@ -133,9 +133,9 @@ class Passage:
         varies = [value for name, value in given if name == b"vary"]
         return [*(header for header in given if header[0] != b"vary"), *self._safe(b", ".join((*varies, VARIES)))]
 
-    def _safe(self, varies: bytes) -> tuple[Header, ...]:
+    def _safe(self, varies: bytes, *, private: bool = False) -> tuple[Header, ...]:
         # What is stored nowhere needn't say what it depends on.
-        safe = SAFE_PERSONAL if self.head.personal else (*SAFE, (b"vary", varies))
+        safe = SAFE_PERSONAL if self.head.personal or private else (*SAFE, (b"vary", varies))
         if self.head.named or self.status >= 400:  # HTTP's own: from here on something went wrong
             return (*safe, (b"x-request-id", self.head.id.encode()))
         return safe

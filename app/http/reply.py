@@ -24,6 +24,8 @@ class Reply(NamedTuple):
     media: bytes = JSON
     more: Sequence[Header] = ()
     varies: bytes = VARIES
+    private: bool = False
+    """Whether it is for one pair of eyes, whoever asked: such as a token."""
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
