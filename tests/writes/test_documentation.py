@@ -1,0 +1,118 @@
+"""Every example of the users API's documentation that reads or writes items is answered, pasted as it stands."""
+
+import re
+from typing import NamedTuple
+
+import orjson
+import pytest
+import pytest_asyncio
+from sqlalchemy import select, update
+
+from app.core.caller import SYSTEM
+from app.db.models import Role, User
+from tests.conftest import SHARED
+from tests.http.test_graphql import ADA, served
+
+PAGES = ("users-api-v10.md", "users-api-v11.txt")
+FLOWS = re.compile(r"users_(invite|register|me_tfa)|/users/(invi|register|me/tfa)")
+REQUEST = re.compile(r"(?://\s*)?(GET|SEARCH|POST|PATCH|DELETE) (/users\S*)\n|// Request\n()()", re.MULTILINE)
+ROLE = "c86c2761-65d3-43c3-897f-6f74ad6a5bd7"
+PEOPLE = [
+    "72a1ce24-4748-47de-a05f-ce9af3033727",
+    "9c3d75a8-7a5f-41a4-be0a-1488fd974511",
+    "653925a9-970e-487a-bfc0-ab6c96affcdc",
+    ROLE,
+]
+
+
+class Example(NamedTuple):
+    """One request of the documentation's."""
+
+    page: str
+    method: str
+    path: str
+    body: str
+
+
+def balanced(text):
+    """The beginning of a text up to where its brackets close."""
+    depth = 0
+    for at, sign in enumerate(text):
+        depth += (sign in "{[") - (sign in "}]")
+        if not depth and sign in "}]":
+            return text[: at + 1]
+    return ""
+
+
+def documents(page, text):
+    for found in re.finditer(r"^(query|mutation) \{", text, re.MULTILINE):
+        document = balanced(text[found.start() :])
+        if not FLOWS.search(document):
+            yield Example(page, "POST", "/graphql/system", document)
+
+
+def requests(page, text):
+    for found in REQUEST.finditer(text):
+        method, path = (found[1], found[2]) if found[1] else ("DELETE", "/users")
+        after = text[found.end() :].lstrip()
+        body = balanced(after) if after[:1] in "{[" else ""
+        told = method in ("GET", "SEARCH") or body or re.search(r"/[0-9a-f-]{36}$", path)
+        if told and ":id" not in path and "_id" not in body and not FLOWS.match(path):
+            yield Example(page, method, path, body)
+
+
+def examples():
+    for page in PAGES:
+        file = SHARED / "reference" / page
+        if file.exists():
+            yield from (*documents(page, file.read_text()), *requests(page, file.read_text()))
+
+
+EXAMPLES = list(dict.fromkeys(examples()))
+
+
+def name(example):
+    return f"{example.page[10:13]}-{example.method}-{example.path[:12]}-{' '.join(example.body.split())[:60]}"
+
+
+@pytest_asyncio.fixture(scope="session")
+async def client(kept_desk):
+    async with served(kept_desk.settings) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def people(desk):
+    """The people and the role that the documentation speaks of; nobody else has their addresses."""
+    async with desk.database.transaction() as connection:
+        await connection.execute(
+            update(User).where(User.email == "admin@example.com").values(email="first@example.com")
+        )
+    roles = desk.directory(SYSTEM)["roles"]
+    await roles.create_one({"id": ROLE, "name": "Public"})
+    await desk.directory(SYSTEM)["users"].create_many(
+        [{"id": key, "email": f"x{at}@example.com", "first_name": "X"} for at, key in enumerate(PEOPLE)]
+    )
+    return desk
+
+
+def test_the_documentation_is_read(shared):
+    for page in PAGES:
+        told = [example.path for example in EXAMPLES if example.page == page]
+        assert (told.count("/graphql/system"), len(told)) == (10, 21)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+async def test_an_example_is_answered(client, people, example):
+    body = example.body
+    if example.path == "/graphql/system":
+        body = orjson.dumps({"query": body}).decode()
+    headers = ADA | {"content-type": "application/json"}
+    answer = await client.request(example.method, example.path, content=body, headers=headers)
+
+    assert answer.status_code in (200, 204), answer.text
+    assert "errors" not in answer.text
+    if "role" in example.body and answer.status_code == 200:
+        assert ROLE in answer.text
+    async with people.database.transaction() as connection:
+        assert (await connection.execute(select(Role.name).where(Role.id == ROLE))).scalar() == "Public"
