@@ -198,3 +198,34 @@ def between(system, statement):
         return await run(*planned)
 
     system.database.reader.run = late
+
+
+TO_ROLE = f"UPDATE directus_users SET role = '{uid('role-Editor')}' WHERE id = '{uid('nora')}'"
+SUSPENDED = f"UPDATE directus_users SET status = 'suspended' WHERE id = '{uid('nora')}'"
+NO_ADMIN = f"UPDATE directus_users SET role = NULL WHERE id = '{uid('ada')}'"
+SHOWN = f"""INSERT INTO directus_permissions (id, policy, collection, action, fields, permissions)
+    VALUES (90, '{uid("policy-Public")}', 'directus_users', 'read', 'id', '{{}}')"""
+NO_LONGER = "DELETE FROM directus_permissions WHERE id = 90"
+
+
+@pytest.mark.parametrize(
+    ("who", "asked", "change", "before", "after"),
+    [
+        ("nora", "{ roles_me { name } }", TO_ROLE, "[]", "Editor"),
+        ("nora", "{ roles_me { name } }", SUSPENDED, "[]", "Invalid user credentials"),
+        ("ada", "{ policies_me_globals { admin_access } }", NO_ADMIN, "True", "Cannot query field"),
+        ("ada", "{ server_health }", NO_ADMIN, "responseTime", "ok"),
+        ("ed", "{ server_specs_graphql }", WAYS_TO_LOSE["the permission is deleted"], "email", "first_name"),
+        (None, "{ users_me { id } }", NO_LONGER, "None", "Cannot query field"),
+    ],
+)
+async def test_what_is_read_from_no_row_is_judged_by_the_rights_of_the_moment(fresh, who, asked, change, before, after):
+    await write(fresh, SHOWN)
+    for _ in range(3):
+        told = await fresh.execute(asked, caller=caller(who))
+        assert before in str(told.errors or told.data)
+    await write(fresh, change)
+
+    told = await fresh.execute(asked, caller=caller(who))
+    assert after in str(told.errors or told.data)
+    assert str(told.errors or told.data) != before

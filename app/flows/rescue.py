@@ -63,9 +63,7 @@ class Rescue:
 
     @property
     def _users(self) -> Users:
-        users = self._directory["users"]
-        assert isinstance(users, Users)  # noqa: S101  # the directory's own choice, told to the type checker
-        return users
+        return self._directory["users"]
 
     async def _user(self, email: str) -> str:
         found = await self._users.get_user_by_email(email)

@@ -48,6 +48,11 @@ class Health:
     status: str
     details: dict[str, Any]
 
+    @property
+    def well(self) -> bool:
+        """Whether the database answers, however slowly."""
+        return self.status != "error"
+
     def told(self, *, in_full: bool) -> dict[str, Any]:
         """The status, and the details where the one who asks may know them."""
         return {"status": self.status, **(self.details if in_full else {})}

@@ -46,7 +46,7 @@ async def _track(call: Call) -> Reply:
 
 async def _roles(call: Call) -> Reply:
     """The caller's role and its ancestors: their keys at least."""
-    roles = list((await call.directory.access()).roles)
+    roles = list((await call.directory.access_now()).roles)
     try:
         return data(await call.repository.read_many(roles, of_rows(call.parameters)) if roles else [])
     except Forbidden:
@@ -55,7 +55,7 @@ async def _roles(call: Call) -> Reply:
 
 async def _globals(call: Call) -> Reply:
     """The flags that the caller's policies add up to; strangers are told the one that they may ask about."""
-    access = await call.directory.access()
+    access = await call.directory.access_now()
     told = {"app_access": access.app}
     if access.user is not None:
         told |= {"admin_access": access.admin, "enforce_tfa": access.enforce_tfa}

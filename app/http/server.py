@@ -40,7 +40,7 @@ class ServerDoors:
 
     async def info(self, request: Request) -> Response:
         """The project; for those who are somebody, also the limits and the Directus whose answers these are."""
-        access = await self._directory(request).access()
+        access = await self._directory(request).access_now()
         told = {"project": await server.project(self._services)}
         if access.user is not None:
             told |= server.limits(self._services) | {"version": server.SPOKEN}
@@ -49,15 +49,14 @@ class ServerDoors:
     async def health(self, request: Request) -> Response:
         """Whether the database answers: 200, or 503 where it doesn't; for admins, how long it took."""
         found = await server.health(self._services)
-        sick = found.status == "error"
-        in_full = not sick and (await self._directory(request).access()).admin
-        return Response(orjson.dumps(found.told(in_full=in_full)), 503 if sick else 200, media_type=HEALTH)
+        in_full = found.well and (await self._directory(request).access_now()).admin
+        return Response(orjson.dumps(found.told(in_full=in_full)), 200 if found.well else 503, media_type=HEALTH)
 
     async def specs(self, request: Request) -> Response:
         """The SDL as this caller sees it; nobody lives here while introspection is closed."""
         if not self._services.limits.introspection:
             raise RouteNotFound(request.scope["path"])
-        seen = overlay(schema.graphql, shown_to(await self._directory(request).access()))
+        seen = overlay(schema.graphql, shown_to(await self._directory(request).access_now()))
         sdl = await asyncio.to_thread(lambda: seen.sdl)
         name = {"Content-Disposition": 'attachment; filename="rollcall.graphql"'}
         return Response(sdl, headers=name, media_type="application/octet-stream")

@@ -1,5 +1,7 @@
 """The directory: every collection, as one caller sees it."""
 
+from typing import Literal, overload
+
 from app.core.caller import Caller, Whence, nowhere
 from app.policy.load import AccessBook
 from app.policy.rules import Access
@@ -15,6 +17,12 @@ class Directory:
     def __init__(self, caller: Caller, services: Services, via: Whence = nowhere) -> None:
         self.caller, self.services, self.via = caller, services, via
 
+    @overload
+    def __getitem__(self, name: Literal["users", "directus_users"]) -> Users: ...
+
+    @overload
+    def __getitem__(self, name: str) -> Repository: ...
+
     def __getitem__(self, name: str) -> Repository:
         """A collection by its short or its full name; KeyError where there is none."""
         collection = COLLECTIONS.get(name) or COLLECTIONS[f"{PREFIX}{name}"]
@@ -29,6 +37,10 @@ class Directory:
     async def access(self) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
         return await self._book.access(self.caller)
+
+    async def access_now(self) -> Access:
+        """The caller's access as the database has it now, for answers that are read from no row; raises the same."""
+        return await self.confirm(await self.access())
 
     async def renew(self, stale: Access) -> Access:
         """Another access than the one that a statement found to be stale; InvalidCredentials as above."""

@@ -120,10 +120,21 @@ class Request:
             if await self.directory.access() is self.access:
                 raise
             raise RightsChanged from None
-        now = await self.directory.access()
+        self._check(await self.directory.access())
+        return rows
+
+    async def access_now(self) -> Access:
+        """The caller's access as the database has it now, for answers that are read from no row.
+
+        Raises RightsChanged as `read` does, InvalidCredentials where nobody active stands behind the caller any more.
+        """
+        now = await self.directory.confirm(self.access)
+        self._check(now)
+        return now
+
+    def _check(self, now: Access) -> None:
         if now is not self.access and shown_to(now) != shown_to(self.access):
             raise RightsChanged
-        return rows
 
 
 def queries() -> Iterator[StrawberryField]:
@@ -154,6 +165,8 @@ def _resolver(ask: Ask) -> Callable[..., Awaitable[Shaped | None]]:
         selection = Selection(raw.schema, raw.fragments, raw.variable_values, request.directory.services.limits)
         access = await request.directory.access()
         question = ask(Asking(access, selection, raw.field_nodes, arguments))
+        if question.asked is None and await request.access_now() is not access:
+            raise RightsChanged
         rows = None if question.asked is None else await request.read(question.asked)
         answer = question.known if rows is None else question.answer.of_rows(rows)
         return None if answer is None else Shaped(answer)

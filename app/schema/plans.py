@@ -233,6 +233,8 @@ class Plans:
                 places[question.asked] = len(plans)
                 plans.append(make_plan(question.asked, directory.caller, access, directory.services))
             roots.append(Root(key, question, places.get(question.asked)))
+        if not plans:  # nothing would look whether the rights behind it still hold
+            return None
         return Planned(roots, plans, timed=any("now" in plan.bound for plan in plans))
 
 

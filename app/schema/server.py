@@ -75,6 +75,7 @@ def _nothing() -> None:
 
 async def _info(info: Info) -> SimpleNamespace:
     services = info.context.directory.services
+    await info.context.access_now()
     told = server.limits(services)
     most = SimpleNamespace(**told.pop("queryLimit"))
     return SimpleNamespace(project=SimpleNamespace(**await server.project(services)), queryLimit=most, **told)
@@ -82,15 +83,15 @@ async def _info(info: Info) -> SimpleNamespace:
 
 async def _health(info: Info) -> dict[str, Any]:
     found = await server.health(info.context.directory.services)
-    return found.told(in_full=info.context.access.admin)
+    return found.told(in_full=found.well and (await info.context.access_now()).admin)
 
 
 async def _permissions(info: Info) -> dict[str, Any]:
     return await info.context.directory.permissions()
 
 
-def _globals(info: Info) -> SimpleNamespace:
-    access = info.context.access
+async def _globals(info: Info) -> SimpleNamespace:
+    access = await info.context.access_now()
     return SimpleNamespace(enforce_tfa=access.enforce_tfa, app_access=access.app, admin_access=access.admin)
 
 
@@ -100,5 +101,7 @@ async def _specs(info: Info, scope: Scope | None = None) -> str:
         raise InvalidQuery('Only the scope "system" is served here')
     schema: Any = info.schema
     limits = info.context.directory.services.limits
-    seen: Overlay = overlay(schema.graphql, shown_to(info.context.access), introspection=limits.introspection)
+    seen: Overlay = overlay(
+        schema.graphql, shown_to(await info.context.access_now()), introspection=limits.introspection
+    )
     return await asyncio.to_thread(lambda: seen.sdl)
