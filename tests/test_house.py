@@ -48,7 +48,8 @@ def test_readme_documents_every_setting_and_no_other():
 
 
 def test_the_snippet_of_the_readme_is_the_one_that_is_tested():
-    snippet = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    page = (ROOT / "README.md").read_text().partition("## Testing from Python")[2]
+    snippet = page.partition("```python\n")[2].partition("```")[0]
     body = [line.strip() for line in snippet.splitlines() if line.strip() and "pytest_plugins" not in line]
     tested = (ROOT / "tests/test_readme.py").read_text()
 
