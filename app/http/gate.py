@@ -42,7 +42,7 @@ class Gate:
             await self._others(scope, receive, send)
             return
         started = time.perf_counter()
-        passage = Passage(Head(scope), receive, send, self._most)
+        passage = Passage(Head(scope), receive, send, self._most, bodiless=scope["method"] == "HEAD")
         current = REQUEST.set(passage.head)
         try:
             passage.check()
@@ -78,12 +78,15 @@ async def _fail(scope: Scope, passage: "Passage", error: Exception) -> None:
 
 
 class Passage:
-    """One request on its way through the gate; `status` is its answer's, 0 before that begins."""
+    """One request on its way through the gate; `status` is its answer's, 0 before that begins.
 
-    __slots__ = ("_most", "_receive", "_send", "_taken", "head", "status")
+    The answer to a `bodiless` one says how long its body would be.
+    """
 
-    def __init__(self, head: Head, receive: Receive, send: Send, most: int) -> None:
-        self.head, self._receive, self._send, self._most = head, receive, send, most
+    __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "head", "status")
+
+    def __init__(self, head: Head, receive: Receive, send: Send, most: int, *, bodiless: bool = False) -> None:
+        self.head, self._receive, self._send, self._most, self._bodiless = head, receive, send, most, bodiless
         self._taken = self.status = 0
 
     def check(self) -> None:
@@ -101,7 +104,7 @@ class Passage:
             *self._safe(reply.varies, private=reply.private),
         ]
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": reply.body})
+        await self._send({"type": "http.response.body", "body": b"" if self._bodiless else reply.body})
 
     async def body(self) -> bytes:
         """The whole body; raises ClientDisconnect where the client leaves before its end, and as `receive` does."""

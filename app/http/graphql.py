@@ -167,7 +167,7 @@ def _place(error: GraphQLError) -> dict[str, Any]:
 
 
 def _from_body(body: bytes, content_type: bytes) -> Asked:
-    if not content_type.lower().startswith(b"application/json"):
+    if content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise InvalidPayload("Must provide query string")
     try:
         given = orjson.loads(body) if body else {}

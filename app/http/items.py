@@ -38,6 +38,8 @@ class ItemsDoor:
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
         try:
             return await self._answer(scope, head, body)
+        except RecursionError:
+            return reply_to(InvalidQuery("The question is nested too deeply"))
         except RollcallError as error:
             return reply_to(error)
 
@@ -53,8 +55,7 @@ class ItemsDoor:
         directory = Directory(self._identity.of(head), self._services, head.via)
         repository = directory[self._collection.name]
         call = Call(directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body)
-        reply = await handler(call)
-        return reply._replace(body=b"") if method == "HEAD" else reply
+        return await handler(call)
 
     def _handler(self, method: str, steps: tuple[str, ...]) -> Handler | None:
         if self._read_only and method not in READING:
@@ -95,7 +96,7 @@ async def _list(call: Call) -> Reply:
 
 async def _search(call: Call) -> Reply:
     asked = _body_of(await call.json_if_any(), {"query", "keys"})
-    query = asked.get("query") or {}
+    query = {} if asked.get("query") is None else _object(asked["query"], "query")
     if asked.get("keys") is not None:
         return data(await call.repository.read_many(_keys(asked), query))
     return await _found(call, query)

@@ -46,7 +46,7 @@ def parse_query(text: bytes) -> Parameters:
 
 def parse_json(body: bytes, content_type: bytes) -> Any:
     """A request's body -> what it says in JSON; InvalidPayload where it isn't JSON, or doesn't say that it is."""
-    if not content_type.lower().startswith(b"application/json"):
+    if content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise InvalidPayload('The body has to be JSON, with the Content-Type "application/json"')
     try:
         return orjson.loads(body)

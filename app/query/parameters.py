@@ -27,6 +27,8 @@ Shown = Callable[[Collection], frozenset[Field]]
 """The fields of a collection that `*` stands for."""
 EVERY = "*"
 MEASURING = (*COUNTING, *CALCULATING)
+LARGEST = 2**31 - 1
+"""The largest number of rows or pages, as of GraphQL's Int."""
 
 
 @dataclass(slots=True)
@@ -248,6 +250,8 @@ def _number(value: Any, name: str) -> int | None:
         raise InvalidQuery(f'"{name}" must be a number')
     if not number.is_integer():
         raise InvalidQuery(f'"{name}" must be an integer')
+    if abs(number) > LARGEST:
+        raise InvalidQuery(f'"{name}" must be between -{LARGEST} and {LARGEST}')
     return int(number)
 
 
