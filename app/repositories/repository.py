@@ -1,7 +1,7 @@
 """A repository that writes too: the rows of a collection, in the hands of one caller."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.exc import IntegrityError
@@ -309,7 +309,14 @@ class Users(Repository):
 
     async def get_user_by_email(self, email: str) -> Row | None:
         """The user with an address, whatever its case, as far as the caller may see them; None where there is none."""
-        rows = await self.read_by_query({"filter": {"email": {"_icontains": email}}, "limit": -1})
+        if not email:
+            return None
+        wanted = compare(USERS.fields["email"], None, "_icontains", email)
+
+        def ask(access: Access) -> Read:
+            return replace(self.parameters(access).read(self.collection, {}).among(wanted), limit=None)
+
+        rows = await self.read_as(ask)
         return next((row for row in rows if str(row.get("email", "")).lower() == email.lower()), None)
 
 

@@ -309,3 +309,13 @@ async def test_where_nothing_was_set_up_that_is_told(blank_url, command):
 
     assert (done.code, done.out) == (1, "")
     assert done.err == "rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.\n"
+
+
+async def test_a_limit_on_lists_keeps_nobody_from_being_found(desk, users, monkeypatch):
+    monkeypatch.setenv("QUERY_LIMIT_MAX", "1")
+    for address in ("c@example.com", "xc@example.com", "axc@example.com"):
+        await users("create", address)
+
+    assert (await users("suspend", "xc@example.com")).code == 0
+    assert (await person(desk, "xc@example.com")).status == "suspended"
+    assert {"c@example.com", "axc@example.com"} <= set((await users("list")).out.split())
