@@ -7,13 +7,8 @@ from uuid import uuid4
 
 from app.core.caller import Caller, Via
 from app.core.errors import (
-    FailedValidation,
     Forbidden,
-    InvalidForeignKey,
     InvalidPayload,
-    RecordNotUnique,
-    RollcallError,
-    Several,
 )
 from app.db.session import Overtaken
 from app.db.writer import Writer
@@ -21,15 +16,11 @@ from app.policy.load import beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.summary import Grant
-from app.policy.validation import judge, variables
-from app.policy.variables import known_values
-from app.policy.writes import WriteResolver, presets
+from app.policy.writes import WriteResolver
 from app.query import write
-from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field, Kind, target
-from app.query.expressions import looked_up
-from app.query.filter import Variable, parse_variable
+from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field
 from app.query.limits import check_size
-from app.query.payload import Payload, parse_payload, required
+from app.query.payload import Payload
 from app.query.read import Leaf, Read
 from app.query.render import render
 from app.query.shape import Row, shaper
@@ -42,7 +33,9 @@ from app.repositories.access import (
     PolicyInvariants,
     RoleInvariants,
 )
+from app.repositories.checks import check_free, check_links, check_required
 from app.repositories.files import FILES, FileInvariants
+from app.repositories.filling import Filling
 from app.repositories.guards import UserLimits
 from app.repositories.invariants import Invariants, Stored
 from app.repositories.links import NOTHING, Links
@@ -67,8 +60,6 @@ INVARIANTS: Mapping[Collection, Invariants] = {
 }
 ORDER = "__key"
 """Where a row's key stands while rows are put in order; no client's name begins so."""
-FOLDED = frozenset({USERS.fields["email"]})
-"""Fields in which two values that differ in case alone are the same."""
 
 
 @dataclass(slots=True)
@@ -129,6 +120,7 @@ class Work(Links):
         self.pending: list[Pending] = []
         self.deposed = False
         """Whether the caller took its own row away, or what it signed in with."""
+        self._filling = Filling(self.policy, writer, services.limits.depth)
         self._trail = Trail(writer, access.user, caller, via)
 
     def rows(self, collection: Collection) -> Rows:
@@ -138,13 +130,13 @@ class Work(Links):
         collection, fields = payload.collection, payload.fields | linked.keys()
         rules = self.policy.rules("create", collection)
         self.policy.admit("create", collection, fields)
-        payload = await self._filled(rules, await self.invariants(collection).spelled(self, payload, None))
+        payload = await self._filling.filled(rules, await self.invariants(collection).spelled(self, payload, None))
         mark = self._trail.mark()
         values = await self._values(rules, payload, linked)
         await self.invariants(collection).creating(self, values)
-        _check_required(collection, values, payload.path)
-        await self._check_free(collection, values)
-        await self._check_links(collection, payload, values)
+        check_required(collection, values, payload.path)
+        await check_free(self.writer, collection, values, apart=self._apart)
+        await check_links(self.writer, payload, values)
         if collection.key.kind == "uuid":
             values.setdefault(collection.key, str(uuid4()))
         key = values.get(collection.key)
@@ -176,14 +168,14 @@ class Work(Links):
 
     async def _update(self, rules: Sequence[Rule], row: Stored, payload: Payload, linked: Mapping[Field, Any]) -> None:
         collection, key = payload.collection, row[payload.collection.key]
-        payload = await self._filled(rules, await self.invariants(collection).spelled(self, payload, row))
+        payload = await self._filling.filled(rules, await self.invariants(collection).spelled(self, payload, row))
         mark = self._trail.mark()
         values = await self._values(rules, payload, linked)
         values.pop(collection.key, None)
         await self.invariants(collection).updating(self, row, values)
         changed = {member: value for member, value in values.items() if row[member] != value}
-        await self._check_free(collection, changed, key)
-        await self._check_links(collection, payload, changed)
+        await check_free(self.writer, collection, changed, key, apart=self._apart)
+        await check_links(self.writer, payload, changed)
         doing = Doing(write.change, changed, key) if changed else None
         if payload.many and changed:
             await self.rows(collection).update(key, changed)
@@ -304,87 +296,10 @@ class Work(Links):
             return False
         return True
 
-    async def _filled(self, rules: Sequence[Rule], payload: Payload) -> Payload:
-        """The payload with what its rules fill in where it says nothing."""
-        collection = payload.collection
-        given = presets(rules)
-        names = {member.name for member in payload.fields} | payload.shorthand.keys()
-        missing = {name: value for name, value in given.items() if name in collection.fields and name not in names}
-        if not missing:
-            return payload
-        resolved = {name: await self._resolved(value) for name, value in missing.items()}
-        filled = parse_payload(collection, resolved, self.services.limits.depth, payload.path)
-        return Payload(
-            collection,
-            {**filled.values, **payload.values},
-            {**filled.ones, **payload.ones},
-            {**filled.many, **payload.many},
-            payload.shorthand,
-            payload.path,
-        )
-
-    async def _resolved(self, value: Any) -> Any:
-        variable = parse_variable(value) if isinstance(value, str) else None
-        if variable is None:
-            return value
-        found = await self._all_of(variable)
-        listed = variable.name in ("CURRENT_ROLES", "CURRENT_POLICIES")
-        return list(found) if listed else next(iter(found), None)
-
-    async def _all_of(self, variable: Variable, kind: Kind = "string") -> tuple[Any, ...]:
-        if not variable.path:
-            as_kind: Kind = "timestamp" if variable.name == "NOW" else kind
-            return known_values(variable, as_kind, self.access, self.now)
-        lookup = self.policy.lookup(variable)
-        if lookup is None:
-            return ()
-        return tuple(row[0] for row in await self.writer.rows(self.writer.question(looked_up(lookup))))
-
     async def _values(self, rules: Sequence[Rule], payload: Payload, linked: Mapping[Field, Any]) -> Stored:
         """The values of a row's own columns, once those it points at are written and its validations hold."""
         values = {**payload.values, **linked}
-        known = {
-            variable: await self._all_of(variable)
-            for rule in rules
-            for variable in variables(rule.validation)
-            if variable.path
-        }
-
-        def resolve(variable: Variable, kind: Kind) -> tuple[Any, ...]:
-            return known[variable] if variable.path else known_values(variable, kind, self.access, self.now)
-
-        errors: list[RollcallError] = []
-        for rule in rules:
-            errors += judge(rule.validation, values, resolve, payload.path)
-        if errors:
-            raise errors[0] if len(errors) == 1 else Several(errors)
+        await self._filling.judge(rules, values, payload.path)
         for member, inner in payload.ones.items():
             values[member] = await self.point(inner)
         return values
-
-    async def _check_free(self, collection: Collection, values: Stored, own: Any = None) -> None:
-        """Raises RecordNotUnique for a value that another row has but for its case, where the database doesn't."""
-        for member in FOLDED.intersection(values):
-            value = values[member]
-            if value is None or (self._apart and (self.writer.postgresql or str(value).isascii())):
-                continue
-            if any(key != own for key in await self.rows(collection).taken(member, value)):
-                raise RecordNotUnique(collection.name, member.name, f"[{value.lower()}]")
-
-    async def _check_links(self, collection: Collection, payload: Payload, values: Stored) -> None:
-        """Raises InvalidForeignKey for a key that leads to no row."""
-        for member, value in values.items():
-            if value is None or member in payload.ones or not (member.relation and member.stored.foreign_keys):
-                continue
-            if member.link.target == collection.name and value == values.get(collection.key):
-                continue  # itself: whether it may is another question
-            if not await self.rows(target(member)).present([value]):
-                raise InvalidForeignKey(collection.name, member.name, value)
-
-
-def _check_required(collection: Collection, values: Stored, path: Sequence[str]) -> None:
-    missing = [
-        FailedValidation(member.name, "required", path) for member in required(collection) if member not in values
-    ]
-    if missing:
-        raise missing[0] if len(missing) == 1 else Several(missing)

@@ -1,0 +1,80 @@
+"""What the rules of a write fill in where nothing is said, and what they find wrong with what is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.core.errors import RollcallError, Several
+from app.db.writer import Writer
+from app.policy.rules import Rule
+from app.policy.validation import Values, judge, variables
+from app.policy.variables import known_values
+from app.policy.writes import WriteResolver, presets
+from app.query.collection import Kind
+from app.query.expressions import looked_up
+from app.query.filter import Variable, parse_variable
+from app.query.payload import Path, Payload, parse_payload
+
+
+class Filling:
+    """Presets and validations, with the values that their variables have for whoever writes."""
+
+    def __init__(self, policy: WriteResolver, writer: Writer, depth: int) -> None:
+        self._policy, self._writer, self._depth = policy, writer, depth
+
+    async def filled(self, rules: Sequence[Rule], payload: Payload) -> Payload:
+        """The payload with what its rules fill in where it says nothing."""
+        collection = payload.collection
+        given = presets(rules)
+        names = {member.name for member in payload.fields} | payload.shorthand.keys()
+        missing = {name: value for name, value in given.items() if name in collection.fields and name not in names}
+        if not missing:
+            return payload
+        resolved = {name: await self._resolved(value) for name, value in missing.items()}
+        filled = parse_payload(collection, resolved, self._depth, payload.path)
+        return Payload(
+            collection,
+            {**filled.values, **payload.values},
+            {**filled.ones, **payload.ones},
+            {**filled.many, **payload.many},
+            payload.shorthand,
+            payload.path,
+        )
+
+    async def _resolved(self, value: Any) -> Any:
+        variable = parse_variable(value) if isinstance(value, str) else None
+        if variable is None:
+            return value
+        found = await self._all_of(variable)
+        listed = variable.name in ("CURRENT_ROLES", "CURRENT_POLICIES")
+        return list(found) if listed else next(iter(found), None)
+
+    async def _all_of(self, variable: Variable, kind: Kind = "string") -> tuple[Any, ...]:
+        if not variable.path:
+            as_kind: Kind = "timestamp" if variable.name == "NOW" else kind
+            return known_values(variable, as_kind, self._policy.access, self._policy.now)
+        lookup = self._policy.lookup(variable)
+        if lookup is None:
+            return ()
+        return tuple(row[0] for row in await self._writer.rows(self._writer.question(looked_up(lookup))))
+
+    async def judge(self, rules: Sequence[Rule], values: Values, path: Path) -> None:
+        """Raises FailedValidation, or Several, where the validations of these rules don't hold for what is written."""
+        known = {
+            variable: await self._all_of(variable)
+            for rule in rules
+            for variable in variables(rule.validation)
+            if variable.path
+        }
+
+        def resolve(variable: Variable, kind: Kind) -> tuple[Any, ...]:
+            return (
+                known[variable]
+                if variable.path
+                else known_values(variable, kind, self._policy.access, self._policy.now)
+            )
+
+        errors: list[RollcallError] = []
+        for rule in rules:
+            errors += judge(rule.validation, values, resolve, path)
+        if errors:
+            raise errors[0] if len(errors) == 1 else Several(errors)
