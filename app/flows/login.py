@@ -135,7 +135,8 @@ class SignIn:
 def _claimed(email: str) -> Any:
     """One row: what tells whether somebody with an address may sign in; of nothing where there is nobody."""
     columns = (_USERS.c[name] for name in ("id", "password", "status", "provider", "tfa_secret"))
-    wanted = sql.fold(_USERS.c.email) == sql.fold(literal(email, Text()))
+    known = None if "\0" in email else email  # what no database can hold is nobody's
+    wanted = sql.fold(_USERS.c.email) == sql.fold(literal(known, Text()))
     found = select(*columns).where(wanted).order_by(_USERS.c.id).limit(1).subquery()
     one = select(literal(1).label("one")).subquery()
     return select(*found.c).select_from(one.outerjoin(found, true()))

@@ -103,6 +103,8 @@ async def test_a_sign_in_is_remembered(client, people):
         ("vi@example.com", "wrong"),
         ("vi@example.com", "x" * 2000),
         ("vi@example.com", ""),
+        ("vi@example.com\0", PASSWORD),
+        ("vi@example.com", f"{PASSWORD}\0"),
         ("nobody@example.com", PASSWORD),
         ("sue@example.com", PASSWORD),  # suspended
         ("ida@example.com", PASSWORD),  # invited
