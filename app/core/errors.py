@@ -21,7 +21,7 @@
     ├── ServiceUnavailable             503     SERVICE_UNAVAILABLE
     └── Several                        that of the first of them
 
-Raised deep, caught once at each door (`http/errors.py`, `schema/errors.py`). Codes and messages are Directus'.
+Raised deep, caught once at each door (`http/reply.py`, `http/graphql.py`). Codes and messages are Directus'.
 """
 
 from collections.abc import Mapping, Sequence
