@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from app.http.gate import Body
-from app.http.params import Parameters, parse_json
+from app.http.params import QueryParameters, parse_json
 from app.http.reads import Reads
 from app.http.reply import Reply
 from app.policy.rules import Access
@@ -27,13 +27,13 @@ class Call:
 
     directory: Directory
     repository: Repository
-    parameters: Parameters
+    parameters: QueryParameters
     reads: Reads
     query: bytes
     content_type: bytes
     body: Body
 
-    async def planned(self, parameters: Parameters, key: str | None = None) -> Reply | None:
+    async def planned(self, parameters: QueryParameters, key: str | None = None) -> Reply | None:
         """The answer of the plan of these parameters, if there is one."""
         told = await self.reads.answer(self.directory, self.repository, self.query, parameters, key)
         return None if told is None else Reply(told)
@@ -64,7 +64,7 @@ async def write(call: Call, change: Change, *, several: bool) -> Reply:
     return data(written.told if several else written.told[0])
 
 
-def of_rows(parameters: Parameters) -> Parameters:
+def of_rows(parameters: QueryParameters) -> QueryParameters:
     """What of the parameters says how rows that are known already are told."""
     return {name: value for name, value in parameters.items() if name in OF_ROWS}
 

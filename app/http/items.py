@@ -12,7 +12,7 @@ from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.mine import own_handler
-from app.http.params import Parameters, parse_query
+from app.http.params import QueryParameters, parse_query
 from app.http.reads import Reads
 from app.http.reply import Reply, reply_to
 from app.query.collection import Collection
@@ -102,7 +102,7 @@ async def _search(call: Call) -> Reply:
     return await _found(call, query)
 
 
-async def _found(call: Call, query: Parameters) -> Reply:
+async def _found(call: Call, query: QueryParameters) -> Reply:
     if query.get("export") is not None:
         raise InvalidQuery("Rows aren't exported here yet: leave out export, and read them as JSON")
     rows = await call.repository.read_by_query(query)

@@ -11,16 +11,16 @@ from app.core.errors import InvalidPayload, InvalidQuery
 DEEPEST = 32
 """Brackets in one name at most: no filter goes deeper than that makes sense."""
 MOST = 1000
-"""Parameters of one query string at most."""
+"""QueryParameters of one query string at most."""
 JSON = {"filter", "deep", "aggregate", "alias"}
-"""Parameters that are objects, and may come as JSON."""
+"""QueryParameters that are objects, and may come as JSON."""
 _NAME = re.compile(r"([^\[\]]*)((?:\[[^\[\]]*\])*)")
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 
-Parameters = dict[str, Any]
+QueryParameters = dict[str, Any]
 
 
-def parse_query(text: bytes) -> Parameters:
+def parse_query(text: bytes) -> QueryParameters:
     """A query string -> its parameters, without the access token; names and lists are left as they are spelled.
 
     Raises InvalidQuery for what can't be read.
@@ -31,7 +31,7 @@ def parse_query(text: bytes) -> Parameters:
         raise InvalidQuery("The query string is not valid UTF-8") from None
     except ValueError:
         raise InvalidQuery(f"The query string holds more than {MOST} parameters") from None
-    found: Parameters = {}
+    found: QueryParameters = {}
     for name, value in pairs:
         named = _NAME.fullmatch(name)
         if named is None:
@@ -54,7 +54,7 @@ def parse_json(body: bytes, content_type: bytes) -> Any:
         raise InvalidPayload(f"The body is not valid JSON: {error}") from None
 
 
-def _put(into: Parameters, steps: list[str], value: str) -> None:
+def _put(into: QueryParameters, steps: list[str], value: str) -> None:
     """`a[b][c]=v`; an empty bracket adds to a list, and so does a name that comes again."""
     here: Any = into
     for step, following in zip(steps, [*steps[1:], None], strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 from app.core.binding import slot
 from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailable
 from app.core.kept import Kept
-from app.http.params import Parameters
+from app.http.params import QueryParameters
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.payload import as_key
@@ -23,7 +23,7 @@ TRIES = 2
 KEY = "key"
 """The source of the key of a single row."""
 NOT_PLANNED = {"aggregate", "meta", "export"}
-"""Parameters that ask for more than rows."""
+"""QueryParameters that ask for more than rows."""
 
 
 class Reads:
@@ -33,7 +33,12 @@ class Reads:
         self._plans: Kept[Hashable, Plan] = Kept(PLANS)
 
     async def answer(
-        self, directory: Directory, repository: Repository, query: bytes, parameters: Parameters, key: str | None = None
+        self,
+        directory: Directory,
+        repository: Repository,
+        query: bytes,
+        parameters: QueryParameters,
+        key: str | None = None,
     ) -> bytes | None:
         """The rows that parameters find, or the one with a key, in REST's envelope; None where no plan will do."""
         if len(query) > LONGEST or parameters.keys() & NOT_PLANNED or not directory.services.planned:
@@ -59,7 +64,7 @@ class Reads:
         repository: Repository,
         access: Access,
         query: bytes,
-        parameters: Parameters,
+        parameters: QueryParameters,
         key: str | None,
     ) -> bytes | None:
         place = (query, key is None, access.form)
@@ -77,7 +82,9 @@ class Reads:
         return b'{"data":%b}' % text[1:-1].encode() if text != "[]" else None
 
     @staticmethod
-    def _plan(directory: Directory, repository: Repository, access: Access, parameters: Parameters, key: Any) -> Plan:
+    def _plan(
+        directory: Directory, repository: Repository, access: Access, parameters: QueryParameters, key: Any
+    ) -> Plan:
         collection = repository.collection
         if key is not None:
             parameters = {"limit": -1, **parameters}

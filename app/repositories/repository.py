@@ -1,36 +1,22 @@
 """A repository that writes too: the rows of a collection, in the hands of one caller."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
-from app.core.caller import Caller, Whence, nowhere
 from app.core.errors import (
-    FailedValidation,
     Forbidden,
-    InvalidForeignKey,
-    RecordNotUnique,
-    RollcallError,
-    UnprocessableContent,
 )
-from app.db.session import Overtaken
-from app.db.violation import Violation, violation
-from app.db.writer import Writer
 from app.policy.rules import Access
-from app.policy.writes import WriteResolver
 from app.query.aggregate import Aggregation
-from app.query.collection import USERS, Collection
+from app.query.collection import USERS
 from app.query.filter import compare
 from app.query.parameters import Parameters
 from app.query.payload import Payload, as_key, parse_payload
 from app.query.read import Leaf, Read
 from app.query.shape import Row
-from app.repositories.base import Reading, Services
 from app.repositories.changes import (
     Batch,
-    Change,
     Create,
     Delete,
     Only,
@@ -39,29 +25,12 @@ from app.repositories.changes import (
     Upsert,
     check_count,
     check_keys,
-    takes_a_turn,
 )
-from app.repositories.guards import check_admins, check_counts
-from app.repositories.handing import check_handed
-from app.repositories.work import INVARIANTS, PLAIN, Work
+from app.repositories.work import Work
+from app.repositories.writing import Answer, Writing
 
 Query = Mapping[str, Any]
 """Directus' global query parameters: `fields filter sort limit offset page search alias deep aggregate groupBy`."""
-T = TypeVar("T")
-Answer = Callable[[Work, list[Any]], Awaitable[T | None]]
-"""What is told of the rows that were written, by their keys; None where their writer may see nothing of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written(Generic[T]):
-    """The keys of the rows that were written, and what is told of them, where that was asked."""
-
-    keys: list[Any]
-    told: T | None = None
-
-
-class NeedsTurn(Exception):
-    """A change turned out to be of somebody's rights: it has to be made while nobody else writes."""
 
 
 def reading_back(repository: "Repository", ask: Callable[[Access], Read]) -> Answer[list[Row]]:
@@ -75,17 +44,13 @@ def reading_back(repository: "Repository", ask: Callable[[Access], Read]) -> Ans
     return answer
 
 
-class Repository(Reading):
+class Repository(Writing):
     """The rows of a collection, as far as one caller may see and change them.
 
     What writes is one transaction: all of it comes to be, or nothing. It raises Forbidden for what the caller may not
     write, or grant, and for a row to be changed that isn't there; InvalidPayload, FailedValidation and their kin for
     what can't be written; UnprocessableContent and LimitExceeded for what must not come to pass; and as `read` does.
     """
-
-    def __init__(self, collection: Collection, caller: Caller, services: Services, via: Whence = nowhere) -> None:
-        super().__init__(collection, caller, services)
-        self._via = via
 
     async def read_by_query(self, query: Query | None = None) -> list[Row]:
         """The rows that a query finds, or, with `aggregate`, what it tells of them."""
@@ -199,78 +164,6 @@ class Repository(Reading):
         """A change to the collection's one row."""
         return Only(self._payload(values))
 
-    async def write(self, change: Change, answer: Answer[T] | None = None) -> Written[T]:
-        """Does it, and has it answered within the same transaction."""
-        await self._prepare(change)
-        try:
-            try:
-                return await self._done(change, answer, alone=takes_a_turn(change))
-            except NeedsTurn:
-                return await self._done(change, answer, alone=True)
-        except IntegrityError as error:
-            raise _refusal(error, change) from None
-
-    async def _done(self, change: Change, answer: Answer[T] | None, *, alone: bool) -> Written[T]:
-        database, accesses = self._services.database, 0
-        apart = await database.keeps_emails_apart()
-        alone = alone or not apart
-
-        async def work(writer: Writer) -> Written[T]:
-            nonlocal accesses
-            settled = alone and not writer.postgresql  # there nobody else writes, and what this writes shows at once
-            accesses += 1
-            access = await self._access(writer if alone else None, again=accesses > 1)
-            work = Work(writer, self._caller, self._via(), access, self._services, settled=settled, apart=apart)
-            try:
-                keys = await change.apply(work)
-                if work.touched.needs_turn(self._services.users) and not alone:
-                    raise NeedsTurn
-                await self._check(work)
-                told = await answer(work, keys) if answer else None
-            except RollcallError:
-                await self._confirm(work)  # a right that is new is never denied from memory
-                raise
-            if told is None:
-                await self._confirm(work)
-            return Written(keys, told)
-
-        return await database.change(work, alone=alone)
-
-    async def _confirm(self, work: Work) -> None:
-        """Raises Overtaken where what was planned with isn't so any more."""
-        if not work.settled:
-            work.confirm(await self._services.book.told(self._caller, work.writer))
-
-    async def _check(self, work: Work) -> None:
-        """Whether all that was written may stand."""
-        await work.judge()
-        await check_handed(work)
-        await check_admins(work)
-        await check_counts(work, self._services.users)
-
-    async def _access(self, writer: Writer | None, *, again: bool) -> Access:
-        """The caller's access, read `again` where it was stale; a `writer` says so before anything is written."""
-        book = self._services.book
-        access = await (book.reload if again and not self._caller.system else book.access)(self._caller)
-        if writer is not None and not await book.holds(self._caller, access, writer):
-            raise Overtaken
-        return access
-
-    async def _prepare(self, change: Change) -> None:
-        """What can be refused, and what takes long, before anybody has to wait for it."""
-        payloads = [inner for payload in change.payloads() for inner in payload.everywhere()]
-        if not any(inner.collection is USERS for inner in payloads):
-            return
-        book = self._services.book
-        access = await book.access(self._caller)
-        try:
-            WriteResolver(access, self._services.clock()).rules(change.action, self.collection)
-        except Forbidden:
-            if await book.confirm(self._caller, access) is access:
-                raise
-        for inner in payloads:
-            await INVARIANTS.get(inner.collection, PLAIN).prepare(inner, self._services)
-
     def parameters(self, access: Access) -> Parameters:
         """Query parameters as one with these rights means them."""
         return Parameters(self._services.limits, lambda collection: access.fields("read", collection))
@@ -318,27 +211,3 @@ class Users(Repository):
 
         rows = await self.read_as(ask)
         return next((row for row in rows if str(row.get("email", "")).lower() == email.lower()), None)
-
-
-def _refusal(error: IntegrityError, change: Change) -> RollcallError:
-    """What the database refused: a value that another row has, rows in use, or what a neighbour wrote meanwhile."""
-    broken = violation(error)
-    match broken.kind:
-        case "unique":
-            return RecordNotUnique(broken.table, broken.column, _written(change, broken))
-        case "null":
-            return FailedValidation(broken.column, "required")
-        case "foreign":
-            return InvalidForeignKey(broken.table, broken.column)
-        case _:
-            return UnprocessableContent("It contradicts what is stored")
-
-
-def _written(change: Change, broken: Violation) -> Any:
-    """The value that somebody wanted to write where a rule was broken; of what is concealed, nothing."""
-    for outer in change.payloads():
-        for payload in outer.everywhere():
-            member = payload.collection.fields.get(broken.column)
-            if payload.collection.name == broken.table and member in payload.values:
-                return None if member.concealed else payload.values[member]
-    return None
