@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.core.errors import (
-    Forbidden,
-)
+from app.core.errors import Forbidden
 from app.policy.rules import Access
 from app.query.aggregate import Aggregation
 from app.query.collection import USERS
