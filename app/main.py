@@ -11,7 +11,6 @@ from starlette.types import Receive, Scope, Send
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logs import set_up_logs
 from app.db.session import Database
-from app.flows.login import SignIn
 from app.http.auth import AuthDoor
 from app.http.gate import Door, Gate
 from app.http.graphql import GraphQLDoor
@@ -67,7 +66,7 @@ def create_app(settings: Settings | None = None) -> Application:
     services = Services.over(database, settings)
     identity = Identity(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
-    doors[AUTH] = AuthDoor(SignIn.over(services, settings), identity)
+    doors[AUTH] = AuthDoor(services, identity)
     for name in SERVED:
         collection = COLLECTIONS[f"{PREFIX}{name}"]
         doors[f"/{name}"] = ItemsDoor(collection, services, identity, read_only=name in READ_ONLY)

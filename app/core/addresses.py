@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 MAPPED_BITS = 96
+CLIENTS_BITS = 64
 Trust = bool | int | tuple[Network, ...]
 """Whose word on the client's address is taken: nobody's, everybody's, that of so many proxies, or that of networks."""
 
@@ -112,3 +113,14 @@ def _address(text: str | None) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def network_of(ip: str | None) -> str | None:
+    """What counts as one address: itself, or of IPv6 the network of 64 bits that one client has to itself."""
+    try:
+        address = ip_address(ip or "")
+    except ValueError:
+        return ip
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, CLIENTS_BITS), strict=False))
+    return str(address)

@@ -1,7 +1,9 @@
 """Who is asking, as the request claims it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,13 +12,16 @@ class Caller:
 
     At most one of `user` (an id out of a signed token, with the `session` that token belongs to, if any) and
     `token` (a static token) is set; with neither the caller is anonymous. `ip` is the client's address as the
-    trusted proxies tell it. `system` marks trusted code: it sees and may do everything, and no request can set it.
+    trusted proxies tell it. `enrolling` is somebody whose token says that a second factor has to be set up first.
+    `system` marks trusted code: it sees and may do everything, and no request can set it; the `user` it acts for, if
+    any, is who the trail names.
     """
 
     user: str | None = None
     session: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     ip: str | None = None
+    enrolling: bool = False
     system: bool = False
 
     @property
@@ -31,6 +36,19 @@ class Via:
 
     user_agent: str | None = None
     origin: str | None = None
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """What an answer hands to its caller beside what it tells: a session's token, or that there is none any more.
+
+    `kind` says in which of the two cookies; `value` is None where it is to go.
+    """
+
+    kind: Literal["refresh", "session"]
+    value: str | None = field(default=None, repr=False)
+    ttl: timedelta = timedelta(0)
 
 
 Whence = Callable[[], Via]
@@ -44,3 +62,8 @@ def nowhere() -> Via:
 
 PUBLIC = Caller()
 SYSTEM = Caller(system=True)
+
+
+def acting_for(user: str | None, asking: Caller) -> Caller:
+    """Trusted code that does for somebody what it has been proved to; the trail names that user, and where they are."""
+    return Caller(user=user, ip=asking.ip, system=True)

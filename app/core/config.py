@@ -21,9 +21,15 @@ def _spelled(parse: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (word.strip() for word in text.split(","))))
+
+
 Duration = Annotated[timedelta, _spelled(parse_duration)]
 Size = Annotated[int, _spelled(parse_size)]
 Proxies = Annotated[Trust, NoDecode, _spelled(parse_trust)]
+Words = Annotated[tuple[str, ...], NoDecode, _spelled(_words)]
+SameSite = Literal["lax", "strict", "none"]
 RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda most: None if most == "-1" else most)]
 
 
@@ -67,7 +73,65 @@ class Settings(BaseSettings):
     login_stall_time: Duration = Field(
         timedelta(milliseconds=500), description="How long signing in takes at least, whatever becomes of it"
     )
+    register_stall_time: Duration = Field(
+        timedelta(milliseconds=750), description="How long a registration takes at least, whatever becomes of it"
+    )
+    login_lockout_ttl: Duration = Field(
+        timedelta(minutes=15),
+        description="For how long failed sign-ins count; so long an address is locked out of an account at most",
+    )
+    auth_disable_default: bool = Field(False, description="Whether nobody may sign in with a password")
+    refresh_token_store: Literal["plain", "hashed"] = Field(
+        "plain",
+        description="How refresh tokens are stored: `plain`, as Directus does, or `hashed`, so that who reads the "
+        "database can't use them",
+    )
+    refresh_token_cookie_name: str = Field("directus_refresh_token", description="The cookie of a refresh token")
+    refresh_token_cookie_secure: bool = Field(False, description="Whether that cookie is only sent over HTTPS")
+    refresh_token_cookie_same_site: SameSite = Field("lax", description="To whose pages' requests it is added")
+    refresh_token_cookie_domain: str | None = Field(None, description="The domain it is sent to")
     session_cookie_name: str = Field("directus_session_token", description="The cookie that carries a session's token")
+    session_cookie_secure: bool = Field(False, description="Whether that cookie is only sent over HTTPS")
+    session_cookie_same_site: SameSite = Field("lax", description="To whose pages' requests it is added")
+    session_cookie_domain: str | None = Field(None, description="The domain it is sent to")
+    session_cookie_ttl: Duration = Field(timedelta(days=1), description="How long a session lasts that isn't refreshed")
+    session_refresh_grace_period: Duration = Field(
+        timedelta(seconds=10), description="How long a session's old token is good after a refresh"
+    )
+    user_invite_token_ttl: Duration = Field(timedelta(days=7), description="How long an invitation is good")
+    user_invite_url_allow_list: Words = Field((), description="URLs that invitations may lead to, divided by commas")
+    password_reset_url_allow_list: Words = Field((), description="URLs that a password's reset may lead to")
+    user_register_url_allow_list: Words = Field((), description="URLs that a registration's verification may lead to")
+    email_verification_token_ttl: Duration = Field(
+        timedelta(days=7), description="How long a registration's link is good"
+    )
+    email_transport: Literal["log", "smtp"] = Field(
+        "log", description="How mail leaves: `smtp`, or only as lines of the `log`, links and all"
+    )
+    email_from: str = Field("no-reply@example.com", description="Whom mail is from")
+    email_templates_path: Path | None = Field(None, description="A folder of templates that replace ours")
+    email_smtp_host: str = Field("localhost", description="The server that takes our mail")
+    email_smtp_port: int = Field(587, ge=1, le=65535, description="Its port")
+    email_smtp_user: str | None = Field(None, description="Whom we sign in there as")
+    email_smtp_password: SecretStr | None = Field(None, description="And the password")
+    email_smtp_secure: bool = Field(False, description="Whether TLS is spoken from the first byte")
+    email_smtp_ignore_tls: bool = Field(False, description="Whether TLS isn't spoken even where the server offers it")
+    email_smtp_name: str | None = Field(None, description="The name we greet the server with")
+    rate_limiter_enabled: bool = Field(False, description="Whether each address may ask only so often")
+    rate_limiter_points: int = Field(50, ge=1, description="Requests of one address")
+    rate_limiter_duration: int = Field(1, ge=1, description="In so many seconds")
+    rate_limiter_global_enabled: bool = Field(False, description="Whether all together may ask only so often")
+    rate_limiter_global_points: int = Field(1000, ge=1, description="Requests of everybody")
+    rate_limiter_global_duration: int = Field(1, ge=1, description="In so many seconds")
+    rate_limiter_registration_enabled: bool = Field(True, description="Whether an address may register only so often")
+    rate_limiter_registration_points: int = Field(5, ge=1, description="Registrations from one address")
+    rate_limiter_registration_duration: int = Field(60, ge=1, description="In so many seconds")
+    rate_limiter_store: Literal["memory", "redis"] = Field(
+        "memory", description="Where requests are counted: each process for itself, or all in `redis`"
+    )
+    redis: str = Field("redis://127.0.0.1:6379", repr=False, description="Where Redis is")
+    activity_retention: Duration | None = Field(None, description="How long activity is kept; unset, for ever")
+    revisions_retention: Duration | None = Field(None, description="How long revisions are kept; unset, for ever")
     query_limit_default: int = Field(100, ge=1, description="Rows of a list that doesn't say how many")
     query_limit_max: RowLimit = Field(None, description="Rows of a list at most; -1 for no such limit")
     max_relational_depth: int = Field(10, ge=2, description="Fields that may follow one another in a query")

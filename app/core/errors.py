@@ -15,6 +15,9 @@
     ├── ValueOutOfRange                400     VALUE_OUT_OF_RANGE
     ├── UnprocessableContent           422     UNPROCESSABLE_CONTENT
     ├── LimitExceeded                  403     LIMIT_EXCEEDED
+    ├── InvalidInvite                  400     INVALID_INVITE
+    ├── InvalidProviderConfig          503     INVALID_PROVIDER_CONFIG
+    ├── RequestsExceeded               429     REQUESTS_EXCEEDED
     ├── MethodNotAllowed               405     METHOD_NOT_ALLOWED
     ├── RouteNotFound                  404     ROUTE_NOT_FOUND
     ├── GraphQLValidation              400     GRAPHQL_VALIDATION
@@ -25,7 +28,10 @@ Raised deep, caught once at each door (`http/reply.py`, `http/graphql.py`). Code
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
+
+from app.core.values import wire_date
 
 
 class RollcallError(Exception):
@@ -200,6 +206,35 @@ class LimitExceeded(RollcallError):
     @property
     def text(self) -> str:
         return f"{self.details['category']} limit exceeded."
+
+
+class InvalidInvite(RollcallError):
+    """An invitation that was accepted already, revoked, or that nobody has."""
+
+    status, code, message = 400, "INVALID_INVITE", "This invite is no longer valid."
+
+
+class InvalidProviderConfig(RollcallError):
+    """Nobody signs in this way here."""
+
+    status, code, message = 503, "INVALID_PROVIDER_CONFIG", "Invalid config."
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(None, provider=provider)
+
+
+class RequestsExceeded(RollcallError):
+    """More requests than are allowed in a time; `reset` is when there may be another, `limit` how many are allowed."""
+
+    status, code = 429, "REQUESTS_EXCEEDED"
+
+    def __init__(self, limit: int, reset: datetime, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(None, limit=limit, reset=wire_date(reset))
+
+    @property
+    def text(self) -> str:
+        return f"Too many requests, retry after {self.seconds}s."
 
 
 class RouteNotFound(RollcallError):

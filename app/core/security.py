@@ -1,6 +1,5 @@
 """Passwords and signed tokens, in the forms Directus writes and reads."""
 
-import base64
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -8,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pyotp
 from jose import jwt
 from jose.exceptions import ExpiredSignatureError, JWTClaimsError, JWTError
 
 from app.core.clock import utc_now
-from app.core.errors import InvalidCredentials, InvalidToken, TokenExpired
+from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
 
 with warnings.catch_warnings():
     # passlib asks argon2-cffi for its version in a way that is to end, and imports a module that has ended.
@@ -36,12 +34,14 @@ _THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 class AccessClaims:
     """What a signed token is believed: whose it is, the session it belongs to, if any, and when it ends.
 
-    `expires` is the last second of Unix time at which it is good.
+    `expires` is the last second of Unix time at which it is good; `enrolling` says that it was given to somebody who
+    has to set up a second factor first.
     """
 
     user: str
     session: str | None = field(default=None, repr=False)
     expires: int = field(default=0, compare=False)
+    enrolling: bool = False
 
 
 def hash_password(password: str) -> str:
@@ -62,19 +62,11 @@ def verify_password(password: str, hashed: str) -> bool:
         return False
 
 
-def fits_secret(code: str, secret: str, now: datetime) -> bool:
-    """Whether a code of six digits is the one of this moment for the secret of a second factor."""
-    try:
-        return _Codes(secret).verify(code, for_time=now)
-    except ValueError:  # a secret that isn't base32
-        return False
-
-
-class _Codes(pyotp.TOTP):
-    """The codes of a secret, also of one of 80 bits: Directus makes no others, and the library refuses those."""
-
-    def byte_secret(self) -> bytes:
-        return base64.b32decode(self.secret + "=" * (-len(self.secret) % 8), casefold=True)
+def sign(secret: str, claims: dict[str, Any], ttl: timedelta, now: datetime) -> str:
+    """A token of ours that makes these claims for `ttl`."""
+    issued = int(now.astimezone(UTC).timestamp())
+    told = {**claims, "iat": issued, "exp": issued + int(ttl.total_seconds()), "iss": ISSUER}
+    return str(jwt.encode(told, secret, ALGORITHM))
 
 
 def sign_access_token(
@@ -84,17 +76,21 @@ def sign_access_token(
     role: str | None = None,
     admin_access: bool = False,
     app_access: bool = False,
+    enrolling: bool = False,
     session: str | None = None,
     ttl: timedelta,
     now: datetime | None = None,
 ) -> str:
-    """An access token as Directus writes it; role and flags are for clients to read, nobody believes them here."""
-    issued = int((now or utc_now()).astimezone(UTC).timestamp())
+    """An access token as Directus writes it; role and flags are for clients to read, nobody believes them here.
+
+    But for `enrolling`, which takes rights away.
+    """
     claims: dict[str, Any] = {"id": user, "role": role, "app_access": app_access, "admin_access": admin_access}
+    if enrolling:
+        claims["enforce_tfa"] = True
     if session is not None:
         claims["session"] = session
-    claims |= {"iat": issued, "exp": issued + int(ttl.total_seconds()), "iss": ISSUER}
-    return str(jwt.encode(claims, secret, ALGORITHM))
+    return sign(secret, claims, ttl, now or utc_now())
 
 
 def is_signed(token: str) -> bool:
@@ -113,6 +109,14 @@ def read_access_token(token: str, secret: str) -> AccessClaims:
     Raises TokenExpired, InvalidCredentials for a token that somebody else issued, InvalidToken for everything else
     that isn't right: another algorithm than HS256, no expiry, a wrong signature, a time to come, no user.
     """
+    return _claims(read_signed(token, secret, foreign=InvalidCredentials))
+
+
+def read_signed(token: str, secret: str, *, foreign: type[RollcallError]) -> dict[str, Any]:
+    """What a token claims that we, or a Directus with the same secret, have signed.
+
+    Raises TokenExpired, `foreign` for one that somebody else issued, and InvalidToken as above.
+    """
     # The library reads over characters that base64 doesn't know: one token would have many spellings.
     if len(token) > LONGEST_TOKEN or not _THREE_PARTS.fullmatch(token):
         raise InvalidToken
@@ -120,16 +124,13 @@ def read_access_token(token: str, secret: str) -> AccessClaims:
         header = jwt.get_unverified_header(token)
         if header.get("alg") != ALGORITHM or "crit" in header:
             raise InvalidToken
-        claims = jwt.decode(
-            token, secret, [ALGORITHM], issuer=ISSUER, options={"require_exp": True, "require_iss": True}
-        )
+        return jwt.decode(token, secret, [ALGORITHM], issuer=ISSUER, options={"require_exp": True, "require_iss": True})
     except ExpiredSignatureError:
         raise TokenExpired from None
     except JWTClaimsError as error:
-        raise (InvalidCredentials if "issuer" in str(error).lower() else InvalidToken) from None
+        raise (foreign if "issuer" in str(error).lower() else InvalidToken) from None
     except JWTError as error:
-        raise (InvalidCredentials if 'missing required key "iss"' in str(error) else InvalidToken) from None
-    return _claims(claims)
+        raise (foreign if 'missing required key "iss"' in str(error) else InvalidToken) from None
 
 
 def _claims(claims: dict[str, Any]) -> AccessClaims:
@@ -138,6 +139,7 @@ def _claims(claims: dict[str, Any]) -> AccessClaims:
     if not known or not isinstance(user, str) or not isinstance(session, str | None):
         raise InvalidToken
     try:
-        return AccessClaims(str(UUID(user)), session, int(claims["exp"]))
+        expires, enrolling = int(claims["exp"]), claims.get("enforce_tfa") is True
+        return AccessClaims(str(UUID(user)), session, expires, enrolling)
     except ValueError:
         raise InvalidToken from None

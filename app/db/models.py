@@ -377,6 +377,49 @@ LOCK = Table(
     Base.metadata,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
 )
+# Mails that are to go, with what they say; a row that has gone says nothing any more.
+OUTBOX = Table(
+    "rollcall_outbox",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("recipient", String(255)),
+    Column("data", JsonText),
+    Column("due", Timestamp, nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("sent", Timestamp),
+    sqlite_autoincrement=True,
+)
+# How often something was tried that may be tried only so often, until when it counts; `subject` is a hash.
+ATTEMPTS = Table(
+    "rollcall_attempts",
+    Base.metadata,
+    Column("subject", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("expires", Timestamp, nullable=False, index=True),
+)
+# The last step of time whose code somebody has used for a purpose: a code is good once.
+USED_CODES = Table(
+    "rollcall_used_codes",
+    Base.metadata,
+    Column("user", Key, ForeignKey("directus_users.id", ondelete="CASCADE"), primary_key=True),
+    Column("purpose", String(16), primary_key=True),
+    Column("step", BigInteger, nullable=False),
+)
+# Hashes of the recovery codes that are still good.
+RECOVERY_CODES = Table(
+    "rollcall_recovery_codes",
+    Base.metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("user", Key, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+# When a task that only one process does is to be done next.
+TASKS = Table(
+    "rollcall_tasks",
+    Base.metadata,
+    Column("name", String(32), primary_key=True),
+    Column("due", Timestamp, nullable=False),
+)
 
 # The tables Directus made first, each after those it points at.
 DIRECTUS_TABLES = [table for table in Base.metadata.sorted_tables if table.name.startswith("directus_")]

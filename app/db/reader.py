@@ -7,6 +7,7 @@ from typing import Any, Self
 import asyncpg
 import structlog
 from sqlalchemy import URL, ClauseElement, PoolProxiedConnection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -132,7 +133,7 @@ class Reader:
     async def _connect(self) -> "Lent":
         try:
             connection = await self._engine.raw_connection()
-        except (*UNREACHABLE, self._engine.dialect.loaded_dbapi.Error) as error:
+        except (*UNREACHABLE, DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
             log.warning("database away", error=type(error).__name__)
             raise ServiceUnavailable(AWAY) from error
         return Lent(connection)

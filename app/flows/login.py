@@ -1,34 +1,31 @@
-"""Signing in: an address and a password, and a code where there is a second factor, in exchange for tokens."""
+"""Signing in: an address and a password, and a code where there is a second factor, in exchange for tokens.
+
+Whatever becomes of it is told in the same words and takes the same time. Too many failures lock one address out of one
+account for a while; over all addresses they only slow an account's sign-ins down, so that nobody can lock another out.
+"""
 
 import asyncio
-import secrets
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import Text, delete, insert, literal, select, true, update
-
-from app.core.caller import Caller, Via
-from app.core.config import Settings, signing_secret
+from app.core.caller import acting_for
 from app.core.errors import InvalidCredentials, InvalidOtp
-from app.core.security import fits_secret, sign_access_token
-from app.db.models import Session, User
 from app.db.writer import Writer
-from app.query import functions as sql
+from app.flows.stall import at_least
+from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
 from app.query.collection import USERS
-from app.repositories.base import Services
+from app.repositories.accounts import Account, Accounts
+from app.repositories.attempts import Attempts, at_account, at_account_from
+from app.repositories.codes import Codes
 from app.repositories.directory import Directory
+from app.repositories.sessions import Begun, Sessions
 from app.repositories.trail import Trail
 
-REFRESH_BYTES = 48
-"""Random bytes of a refresh token: 64 characters."""
-PROVIDER = "default"
-"""Whose passwords are ours to judge."""
-
-_USERS: Any = User.__table__
-_SESSIONS: Any = Session.__table__
+CODES_ALLOWED = 10
+"""Wrong codes of a second factor that an account bears while failures count."""
+LONGEST_DELAY = timedelta(seconds=5)
+DELAY = timedelta(milliseconds=250)
+"""By how much each failure too many slows the next attempt down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,103 +37,81 @@ class Credentials:
     otp: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What somebody who has signed in is given; `expires` is how long the access token is good."""
-
-    access: str = field(repr=False)
-    refresh: str = field(repr=False)
-    expires: timedelta
-
-
-@dataclass(frozen=True, slots=True)
 class SignIn:
-    """Takes credentials for tokens. Whatever becomes of it, it takes as long: at least `stall`."""
+    """Takes credentials for tokens, for whoever stands at the door."""
 
-    services: Services
-    secret: str = field(repr=False)
-    access_ttl: timedelta
-    refresh_ttl: timedelta
-    stall: timedelta
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    def __init__(self, directory: Directory) -> None:
+        self._directory, self._services = directory, directory.services
+        self._accounts = Accounts(directory.services)
+        ttl = self._services.settings.login_lockout_ttl
+        self._passwords, self._codes = (Attempts(self._services, kind, ttl) for kind in ("login", "otp"))
 
-    @classmethod
-    def over(cls, services: Services, settings: Settings) -> "SignIn":
-        """Signing in with what the settings say of tokens and times."""
-        return cls(
-            services,
-            signing_secret(settings),
-            settings.access_token_ttl,
-            settings.refresh_token_ttl,
-            settings.login_stall_time,
-        )
+    async def tokens(self, shown: Credentials, mode: Mode = Mode.JSON) -> Tokens:
+        """Tokens for an active user with a password here.
 
-    async def tokens(self, shown: Credentials, asking: Caller, via: Via) -> Tokens:
-        """Tokens for an active user with a password here; `asking` is who the request claims to come from.
-
-        Raises InvalidCredentials for everybody else, whatever the reason, for a wrong password, and where that claim
-        is false; InvalidOtp where the password is right and the code of the second factor isn't, ServiceUnavailable
-        while the database is away.
+        Raises InvalidCredentials for everybody else, whatever the reason, for a wrong password, and where the request
+        claims falsely to come from somebody; InvalidOtp where the password is right and the code of the second factor
+        isn't, ServiceUnavailable while the database is away.
         """
-        begun = time.perf_counter()
-        try:
-            await Directory(asking, self.services).access()
-            return await self._tokens(shown, asking.ip, via)
-        finally:
-            await self.sleep(max(0.0, self.stall.total_seconds() - (time.perf_counter() - begun)))
+        async with at_least(self._services.settings.login_stall_time):
+            await self._directory.access()
+            account = await self.proved(shown)
+            begun = await self._services.database.change(
+                lambda writer: self._begin(writer, account, shown.email, mode), alone=False
+            )
+            second = account.tfa_secret is not None
+            return await make_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
 
-    async def _tokens(self, shown: Credentials, ip: str | None, via: Via) -> Tokens:
-        user = await self._user(shown)
-        caller = Caller(user=user, ip=ip)
-        access = await Directory(caller, self.services).access()
-        refresh = secrets.token_urlsafe(REFRESH_BYTES)
-        await self.services.database.change(lambda writer: self._begin(writer, caller, via, refresh), alone=False)
-        signed = sign_access_token(
-            self.secret,
-            user,
-            role=access.standing.role,
-            admin_access=access.admin,
-            app_access=access.app,
-            ttl=self.access_ttl,
-            now=self.services.clock(),
-        )
-        return Tokens(signed, refresh, self.access_ttl)
-
-    async def _user(self, shown: Credentials) -> str:
+    async def proved(self, shown: Credentials) -> Account:
         """Whose credentials these are; the same work is done for an address that nobody has."""
-        key, password, status, provider, secret = await self.services.reader.fetch(_claimed(shown.email))
-        right = await self.services.passwords.verified(shown.password, password)
-        if not right or status != "active" or provider != PROVIDER:
+        locked, account = await self._counted(shown.email), await self._accounts.by_email(shown.email)
+        hashed = account.password if account else None
+        right = not locked and await self._services.passwords.verified(shown.password, hashed)
+        if not right or account is None or not account.ours:
             raise InvalidCredentials
-        if secret is not None and not (shown.otp and fits_secret(shown.otp, secret, self.services.clock())):
+        if account.tfa_secret is not None and not await self._second(account, shown.otp):
             raise InvalidOtp
-        return str(key)
+        return account
 
-    async def _begin(self, writer: Writer, caller: Caller, via: Via, refresh: str) -> None:
-        """A session, and what is told of it; sessions that are over leave with it."""
-        now = self.services.clock()
-        session = {
-            "token": refresh,
-            "user": caller.user,
-            "expires": now + self.refresh_ttl,
-            "ip": caller.ip,
-            "user_agent": via.user_agent,
-            "origin": via.origin and via.origin[:255],
-        }
-        for statement in (
-            delete(_SESSIONS).where(_SESSIONS.c.expires < now),
-            insert(_SESSIONS).values(session),
-            update(_USERS).where(_USERS.c.id == caller.user).values(last_access=now),
-        ):
-            await writer.all(writer.compile(statement))
-        await Trail(writer, caller.user, caller, via).record("login", USERS, caller.user)
+    async def _counted(self, email: str) -> bool:
+        """Counts an attempt; whether its address is locked out of the account. Of an account with many, it waits."""
+        ip, allowed = self._directory.caller.ip, await self._accounts.attempts_allowed()
+        here, anywhere = await self._passwords.count(at_account_from(email, ip), at_account(email))
+        if allowed is None:
+            return False
+        if here == allowed + 1:
+            await self._tell_of_lockout(email)
+        late = min(DELAY * max(0, anywhere - allowed), LONGEST_DELAY)
+        await asyncio.sleep(late.total_seconds())
+        return here > allowed
 
+    async def _second(self, account: Account, code: str | None) -> bool:
+        """Whether a code is right: of an authenticator, or one for the day when that is lost."""
+        if not code:
+            return False
+        tried = (await self._codes.count((account.id,)))[0]
+        codes = Codes(self._services, account.id)
+        if tried > CODES_ALLOWED:
+            return False
+        return await codes.use(code, account.tfa_secret or "", "login") or await codes.use_recovery(code)
 
-def _claimed(email: str) -> Any:
-    """One row: what tells whether somebody with an address may sign in; of nothing where there is nobody."""
-    columns = (_USERS.c[name] for name in ("id", "password", "status", "provider", "tfa_secret"))
-    known = None if "\0" in email else email  # what no database can hold is nobody's
-    wanted = sql.fold(_USERS.c.email) == sql.fold(literal(known, Text()))
-    found = select(*columns).where(wanted).order_by(_USERS.c.id).limit(1).subquery()
-    one = select(literal(1).label("one")).subquery()
-    return select(*found.c).select_from(one.outerjoin(found, true()))
+    async def _begin(self, writer: Writer, account: Account, email: str, mode: Mode) -> Begun:
+        """A session, and what is told of it; the failures before it are forgotten."""
+        caller, via = self._directory.caller, self._directory.via()
+        begun = await Sessions(writer, self._services).begin(account.id, lifetime(self._services, mode), caller, via)
+        await self._passwords.forget(writer, at_account_from(email, caller.ip), at_account(email))
+        await self._codes.forget(writer, (account.id,))
+        await Trail(writer, account.id, caller, via).record("login", USERS, account.id)
+        return begun
+
+    async def _tell_of_lockout(self, email: str) -> None:
+        """Writes down that an address is locked out of an account, where there is one."""
+        account = await self._accounts.by_email(email)
+        if account is None:
+            return
+        caller, via = acting_for(account.id, self._directory.caller), self._directory.via()
+
+        async def tell(writer: Writer) -> None:
+            await Trail(writer, account.id, caller, via).record("lockout", USERS, account.id)
+
+        await self._services.database.change(tell, alone=False)

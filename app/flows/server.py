@@ -92,5 +92,5 @@ async def health(services: Services) -> Health:
         "observedValue": spent,
         "threshold": SLOW,
     }
-    about = {"releaseId": version("rollcall"), "serviceId": services.public_url}
+    about = {"releaseId": version("rollcall"), "serviceId": services.settings.public_url}
     return Health(status, {**about, "checks": {f"{services.dialect}:responseTime": [answered]}})

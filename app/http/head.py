@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import count
 from secrets import token_hex
 
+from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from app.core.caller import Via
@@ -65,7 +66,7 @@ class Head:
         """The program that a request says it comes from; looked for only where something is written down of it."""
         told = dict(self._headers)
         agent, origin = (told.get(name, b"").decode("latin-1") or None for name in (b"user-agent", b"origin"))
-        return Via(agent, origin)
+        return Via(agent, origin, cookie_parser(self.cookie.decode("latin-1")))
 
 
 def _merged(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

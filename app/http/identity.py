@@ -65,7 +65,8 @@ class Identity:
         if not is_signed(token):
             return Claim(Caller(token=token, ip=ip), float("inf"))
         claims = read_access_token(token, self._secret)
-        return Claim(Caller(user=claims.user, session=claims.session, ip=ip), claims.expires)
+        caller = Caller(user=claims.user, session=claims.session, ip=ip, enrolling=claims.enrolling)
+        return Claim(caller, claims.expires)
 
     def _token(self, head: Head) -> str | None:
         lines = head.authorization.decode("latin-1").split("\n")

@@ -7,7 +7,21 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, cast, exists, false, literal, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    literal,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.sql.selectable import CTE
 
 from app.core.addresses import address_in
@@ -25,6 +39,8 @@ from app.query.functions import JsonArray, JsonRows
 
 REMEMBERED = 4096
 """Callers whose access is kept at once."""
+ENROLLING = 2
+"""What is told instead of a live claim whose user still has no second factor, and needs one."""
 TOLD_AS_TEXT = {"permissions", "fields", "validation", "presets", "ip_access"}
 FORMS = 1024
 """Forms of access that are told apart at once."""
@@ -72,7 +88,13 @@ def claims(caller: Caller) -> dict[str, Any]:
 
 def kind_of(caller: Caller) -> tuple[bool, ...]:
     """What kind of claim a caller makes; those of one kind are asked about by one statement."""
-    return (caller.user is not None, caller.session is not None, caller.token is not None, caller.system)
+    return (
+        caller.user is not None,
+        caller.session is not None,
+        caller.token is not None,
+        caller.enrolling,
+        caller.system,
+    )
 
 
 def beside(caller: Caller, now: datetime | Bound, *columns: ColumnElement[Any]) -> Select[Any]:
@@ -192,7 +214,10 @@ def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:
     return row.c.id == literal(parameter(caller.user), row.c.id.type) if caller.user else false()
 
 
-def _live(caller: Caller, me: FromClause, now: datetime | Bound) -> ColumnElement[bool]:
+def _live(caller: Caller, me: FromClause, now: datetime | Bound) -> ColumnElement[Any]:
+    if caller.enrolling:
+        signed_in = _live(replace(caller, enrolling=False), me, now)
+        return case((~signed_in, literal(0)), (me.c.tfa_secret.is_(None), literal(ENROLLING)), else_=literal(1))
     if caller.session is None:
         return true()
     mine = and_(_SESSIONS.c.token == literal(parameter(caller.session), Text()), _SESSIONS.c.user == me.c.id)
@@ -255,6 +280,8 @@ def _held(caller: Caller, tree: CTE) -> CTE:
 
 
 def _access(caller: Caller, now: Standing, roles: list[Any], policies: list[Any], permissions: list[Any]) -> Access:
+    if now.live == ENROLLING:
+        return Access(now, (), (), admin=False, app=False, enforce_tfa=True, rules={}, enrolling=True)
     in_force = [row for row in policies if not row[1] or address_in(caller.ip, row[1].split(","))]
     held = {row[0] for row in in_force}
     app = any(row[3] for row in in_force)

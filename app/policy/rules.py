@@ -41,7 +41,7 @@ class Standing(NamedTuple):
     user: str | None = None
     status: str | None = None
     role: str | None = None
-    live: bool = True
+    live: bool | int = True
 
 
 class Form:
@@ -75,6 +75,8 @@ class Access:
     enforce_tfa: bool
     rules: Mapping[tuple[str, str], tuple[Rule, ...]]
     form: Form = field(default_factory=lambda: Form({}), compare=False)
+    enrolling: bool = False
+    """Whether a second factor has to be set up before anything else may be done."""
     own: Given = field(default_factory=dict, compare=False, repr=False)
     """What the caller's claim and its rights give to a plan."""
 

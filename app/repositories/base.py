@@ -42,9 +42,8 @@ class Services:
     database: Database
     book: AccessBook
     limits: Limits
+    settings: Settings
     clock: Clock = utc_now
-    public_url: str | None = None
-    planned: bool = True
     users: UserLimits = field(default_factory=UserLimits)
     passwords: Passwords = field(default_factory=Passwords)
 
@@ -63,7 +62,12 @@ class Services:
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
         book = AccessBook(database.reader, clock)
-        return cls(database, book, limits, clock, settings.public_url, settings.graphql_plans, users)
+        return cls(database, book, limits, settings, clock, users)
+
+    @property
+    def planned(self) -> bool:
+        """Whether what was asked before is answered from plans."""
+        return self.settings.graphql_plans
 
     @property
     def reader(self) -> Reader:

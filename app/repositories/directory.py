@@ -2,7 +2,7 @@
 
 from typing import Literal, overload
 
-from app.core.caller import Caller, Whence, nowhere
+from app.core.caller import Caller, Cookie, Whence, nowhere
 from app.policy.load import AccessBook
 from app.policy.rules import Access
 from app.policy.summary import Summary, everything, summarize
@@ -16,6 +16,10 @@ class Directory:
 
     def __init__(self, caller: Caller, services: Services, via: Whence = nowhere) -> None:
         self.caller, self.services, self.via = caller, services, via
+        self.handed: tuple[Cookie, ...] = ()
+        """What the answer hands to the caller beside what it tells."""
+        self.private = False
+        """Whether the answer is for one pair of eyes, such as a token is."""
 
     @overload
     def __getitem__(self, name: Literal["users", "directus_users"]) -> Users: ...

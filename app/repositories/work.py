@@ -121,7 +121,7 @@ class Work(Links):
         self.deposed = False
         """Whether the caller took its own row away, or what it signed in with."""
         self._filling = Filling(self.policy, writer, services.limits.depth)
-        self._trail = Trail(writer, access.user, caller, via)
+        self._trail = Trail(writer, access.user or caller.user, caller, via)
 
     def rows(self, collection: Collection) -> Rows:
         return Rows(self.writer, collection)

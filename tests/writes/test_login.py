@@ -2,20 +2,23 @@
 
 import base64
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pyotp
 import pytest
 import pytest_asyncio
 from jose import jwt
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
-from app.core.caller import PUBLIC, Via
+from app.core.caller import PUBLIC
 from app.core.clock import utc_now
+from app.core.codes import step_of
 from app.core.errors import InvalidCredentials
-from app.core.security import fits_secret, hash_password
+from app.core.security import hash_password
 from app.db.models import Activity, Session, User
 from app.flows.login import Credentials, SignIn
+from app.repositories.directory import Directory
 from tests.http.test_graphql import bearer, served
 from tests.world import static_token, uid
 
@@ -82,10 +85,6 @@ async def test_whoever_has_the_password_is_given_tokens(client, people):
 
 
 async def test_a_sign_in_is_remembered(client, people):
-    async with people.database.transaction() as connection:
-        await connection.execute(
-            insert(Session).values(token="long over", user_id=uid("ed"), expires=utc_now() - timedelta(days=1))
-        )
     told = (await login(client, headers={"user-agent": "a browser"})).json()["data"]
 
     async with people.database.transaction() as connection:
@@ -135,10 +134,10 @@ def test_a_code_is_good_for_its_half_minute_and_its_secret():
     """Codes of the test vectors of RFC 6238, whose secret is 160 bits long."""
     secret = base64.b32encode(b"12345678901234567890").decode()
 
-    assert fits_secret("287082", secret, datetime.fromtimestamp(59, UTC))
-    assert fits_secret("081804", secret, datetime.fromtimestamp(1111111109, UTC))
-    assert not fits_secret("287082", secret, datetime.fromtimestamp(60, UTC))
-    assert not fits_secret("287082", "not base32!", datetime.fromtimestamp(59, UTC))
+    assert step_of("287082", secret, datetime.fromtimestamp(59, UTC)) == 1
+    assert step_of("081804", secret, datetime.fromtimestamp(1111111109, UTC)) == 1111111109 // 30
+    assert not step_of("287082", secret, datetime.fromtimestamp(60, UTC))
+    assert not step_of("287082", "not base32!", datetime.fromtimestamp(59, UTC))
 
 
 @pytest.mark.parametrize(
@@ -170,16 +169,19 @@ async def test_a_token_that_is_shown_besides_has_to_be_good(client, people):
     assert (await login(client, headers=bearer(static_token("ada")))).status_code == 200
 
 
-async def test_every_answer_takes_as_long(people):
+async def test_every_answer_takes_as_long(people, monkeypatch):
     waited = []
 
     async def sleep(seconds):
         waited.append(seconds)
 
-    flow = SignIn(people.services, "s", timedelta(1), timedelta(1), timedelta(seconds=60), sleep)
+    monkeypatch.setattr("app.flows.stall.asyncio.sleep", sleep)
+    settings = people.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})
+    flow = SignIn(Directory(PUBLIC, replace(people.services, settings=settings)))
     for email in ("vi@example.com", "nobody@example.com", "sue@example.com"):
         with suppress(InvalidCredentials):
-            await flow.tokens(Credentials(email, PASSWORD if email[0] == "v" else "x"), PUBLIC, Via())
+            await flow.tokens(Credentials(email, PASSWORD if email[0] == "v" else "x"))
 
+    waited = [seconds for seconds in waited if seconds]
     assert len(waited) == 3
     assert all(50 < seconds <= 60 for seconds in waited)

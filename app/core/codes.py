@@ -1,0 +1,55 @@
+"""The codes of a second factor: those of an authenticator, and the ten that help where it is lost."""
+
+import base64
+import hashlib
+import secrets
+from datetime import datetime
+from urllib.parse import quote, urlencode
+
+import pyotp
+
+SECRET_BYTES = 10
+"""Random bytes of an authenticator's secret: 16 characters, as Directus makes them."""
+STEP, DIGITS, ALGORITHM = 30, 6, "SHA1"
+RECOVERY_CODES, RECOVERY_BYTES, RECOVERY_GROUP = 10, 10, 4
+
+
+class _Codes(pyotp.TOTP):
+    """The codes of a secret, also of one of 80 bits: Directus makes no others, and the library refuses those."""
+
+    def byte_secret(self) -> bytes:
+        return base64.b32decode(self.secret + "=" * (-len(self.secret) % 8), casefold=True)
+
+
+def make_secret() -> str:
+    """A new secret for an authenticator."""
+    return base64.b32encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def secret_address(secret: str, account: str, project: str) -> str:
+    """The `otpauth:` address that an authenticator reads a secret from."""
+    told = {"secret": secret, "period": STEP, "digits": DIGITS, "algorithm": ALGORITHM, "issuer": project}
+    return f"otpauth://totp/{quote(project, safe='')}:{quote(account, safe='')}?{urlencode(told, quote_via=quote)}"
+
+
+def step_of(code: str, secret: str, now: datetime) -> int | None:
+    """The step of time, 30 s each, that a code of six digits is good in, if that is this one; else None."""
+    try:
+        fits = code.isascii() and _Codes(secret).verify(code, for_time=now)
+    except ValueError:  # a secret that isn't base32
+        return None
+    return int(now.timestamp()) // STEP if fits else None
+
+
+def make_recovery_codes() -> list[str]:
+    """Ten new recovery codes, of 80 bits each, in groups that can be copied by hand."""
+    return [_grouped(base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode()) for _ in range(RECOVERY_CODES)]
+
+
+def hash_recovery_code(code: str) -> str:
+    """What is stored of a recovery code; it is too long to be found out, so a fast hash will do."""
+    return hashlib.sha256(code.replace("-", "").replace(" ", "").upper().encode()).hexdigest()
+
+
+def _grouped(text: str) -> str:
+    return "-".join(text[at : at + RECOVERY_GROUP] for at in range(0, len(text), RECOVERY_GROUP)).lower()

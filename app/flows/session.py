@@ -1,0 +1,81 @@
+"""Staying signed in, and signing out."""
+
+from app.core.caller import Cookie
+from app.core.config import signing_secret
+from app.core.errors import InvalidCredentials, InvalidPayload
+from app.core.security import read_access_token
+from app.db.writer import Writer
+from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
+from app.repositories.accounts import Accounts
+from app.repositories.directory import Directory
+from app.repositories.sessions import Begun, Sessions
+
+
+class Staying:
+    """A session's refreshes and its end, for whoever stands at the door with its token.
+
+    In session mode that is the signed token of the session cookie, otherwise a refresh token, given or in its cookie.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory, self._services = directory, directory.services
+
+    async def refresh(self, given: str | None, mode: Mode) -> Tokens:
+        """New tokens for old ones.
+
+        Raises InvalidPayload where no token is shown, InvalidCredentials where it is that of no session, or its user
+        isn't active any more, and in session mode what reading a signed token raises.
+        """
+        begun = await self._begun(given, mode)
+        account = await Accounts(self._services).by_id(begun.user)
+        if account is None or not account.ours:
+            raise InvalidCredentials
+        second = account.tfa_secret is not None
+        return await make_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
+
+    async def end(self, given: str | None, mode: Mode) -> Cookie:
+        """Signs out; nothing is said of a token that was none. What is given back takes the cookie away.
+
+        Raises InvalidPayload where no token is shown, and as reading a signed token does.
+        """
+        shown = self._shown(given, mode)
+        stored = self._session(shown) if mode is Mode.SESSION else None
+
+        async def work(writer: Writer) -> None:
+            sessions = Sessions(writer, self._services)
+            await sessions.end(stored or sessions.stored(shown))
+
+        await self._services.database.change(work, alone=False)
+        return Cookie("session" if mode is Mode.SESSION else "refresh")
+
+    async def _begun(self, given: str | None, mode: Mode) -> Begun:
+        shown, ttl = self._shown(given, mode), lifetime(self._services, mode)
+        stored = self._session(shown) if mode is Mode.SESSION else None
+
+        async def work(writer: Writer) -> Begun | None:
+            sessions = Sessions(writer, self._services)
+            if stored is None:
+                return await sessions.rotate(shown, ttl)
+            return await sessions.succeed(stored, ttl, self._directory.caller, self._directory.via())
+
+        begun = await self._services.database.change(work, alone=False)
+        if begun is None:
+            raise InvalidCredentials
+        return begun
+
+    def _shown(self, given: str | None, mode: Mode) -> str:
+        settings, cookies = self._services.settings, self._directory.via().cookies
+        if mode is Mode.SESSION:
+            shown = cookies.get(settings.session_cookie_name)
+        else:
+            shown = given or cookies.get(settings.refresh_token_cookie_name)
+        if not shown:
+            raise InvalidPayload("The refresh token is required in either the payload or cookie")
+        return shown
+
+    def _session(self, signed: str) -> str:
+        """The session that a signed token belongs to."""
+        session = read_access_token(signed, signing_secret(self._services.settings)).session
+        if session is None:
+            raise InvalidCredentials
+        return session

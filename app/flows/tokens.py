@@ -1,0 +1,75 @@
+"""The tokens that somebody is given who has signed in, in the three ways that clients carry them."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from app.core.caller import Caller, Cookie
+from app.core.config import signing_secret
+from app.core.security import sign_access_token
+from app.policy.rules import Access
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.repositories.sessions import Begun
+
+
+class Mode(StrEnum):
+    """How a client carries its tokens.
+
+    JSON: both are told. COOKIE: the refresh token is a cookie. SESSION: one signed token, a cookie, is all there is.
+    """
+
+    JSON = "json"
+    COOKIE = "cookie"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What is told, and what is handed over as cookies; `expires` is how long what gives access is good."""
+
+    expires: timedelta
+    access: str | None = field(default=None, repr=False)
+    refresh: str | None = field(default=None, repr=False)
+    cookies: tuple[Cookie, ...] = ()
+
+
+def lifetime(services: Services, mode: Mode) -> timedelta:
+    """How long a session lasts that isn't refreshed."""
+    settings = services.settings
+    return settings.session_cookie_ttl if mode is Mode.SESSION else settings.refresh_token_ttl
+
+
+async def make_tokens(services: Services, begun: Begun, mode: Mode, ip: str | None, *, second_factor: bool) -> Tokens:
+    """The tokens of a session; raises InvalidCredentials where its user isn't active any more.
+
+    They say what the user may do from `ip`, for clients to read, and that a second factor has to be set up where one
+    is wanted and there isn't one.
+    """
+    access = await Directory(Caller(user=begun.user, ip=ip), services).access_now()
+    settings, now = services.settings, services.clock()
+    if mode is Mode.SESSION:
+        left = begun.expires - now
+        signed = _sign(services, begun, access, left, session=begun.stored, second_factor=second_factor)
+        return Tokens(settings.session_cookie_ttl, cookies=(Cookie("session", signed, left),))
+    ttl = settings.access_token_ttl
+    signed = _sign(services, begun, access, ttl, session=None, second_factor=second_factor)
+    if mode is Mode.COOKIE:
+        return Tokens(ttl, signed, cookies=(Cookie("refresh", begun.token, settings.refresh_token_ttl),))
+    return Tokens(ttl, signed, begun.token)
+
+
+def _sign(
+    services: Services, begun: Begun, access: Access, ttl: timedelta, *, session: str | None, second_factor: bool
+) -> str:
+    return sign_access_token(
+        signing_secret(services.settings),
+        begun.user,
+        role=access.standing.role,
+        admin_access=access.admin,
+        app_access=access.app,
+        enrolling=access.enforce_tfa and not second_factor,
+        session=session,
+        ttl=ttl,
+        now=services.clock(),
+    )

@@ -1,0 +1,115 @@
+"""Accounts: users as those flows know them that prove who somebody is, whoever asks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Text, literal, select, true
+
+from app.core.caller import Caller, Whence, nowhere
+from app.core.errors import RollcallError
+from app.db.models import Settings, User
+from app.query import functions as sql
+from app.query.collection import USERS
+from app.query.payload import Payload, parse_payload
+from app.repositories.base import Services
+from app.repositories.repository import Repository
+from app.repositories.work import Work
+
+DEFAULT_PROVIDER = "default"
+"""Whose passwords are ours to judge."""
+ACTIVE, INVITED, UNVERIFIED = "active", "invited", "unverified"
+
+_USERS: Any = User.__table__
+_SETTINGS: Any = Settings.__table__
+_TOLD = ("id", "email", "status", "provider", "password", "tfa_secret")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is known of somebody who wants to get in."""
+
+    id: str
+    email: str | None
+    status: str
+    provider: str
+    password: str | None = field(repr=False)
+    """Its hash."""
+    tfa_secret: str | None = field(repr=False)
+
+    @property
+    def ours(self) -> bool:
+        """Whether an active user with a password here, or none yet, has it."""
+        return self.status == ACTIVE and self.provider == DEFAULT_PROVIDER
+
+
+class Accounts:
+    """Finds accounts, and changes one as long as it is what it was found to be."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def by_email(self, email: str) -> Account | None:
+        """The account with an address, whatever its case."""
+        known = None if "\0" in email else email  # what no database can hold is nobody's
+        return await self._one(sql.fold(_USERS.c.email) == sql.fold(literal(known, Text())))
+
+    async def by_id(self, user: str) -> Account | None:
+        """The account with a key."""
+        return await self._one(_USERS.c.id == user)
+
+    async def attempts_allowed(self) -> int | None:
+        """How often somebody may fail to sign in; None for as often as they like."""
+        allowed: int | None = (await self._services.reader.fetch(_only(select(_SETTINGS.c.auth_login_attempts))))[0]
+        return allowed
+
+    async def change(
+        self,
+        account: Account,
+        values: dict[str, Any],
+        asking: Caller,
+        via: Whence = nowhere,
+        *,
+        otherwise: type[RollcallError],
+    ) -> None:
+        """Gives an account other values, on behalf of `asking`, which has been proved to be allowed to.
+
+        Raises `otherwise` where it isn't any more what it was when it was found, and as writing a user does.
+        """
+        written = parse_payload(USERS, values, self._services.limits.depth)
+        repository = Repository(USERS, asking, self._services, via)
+        await repository.write(_ChangeFound(account, written, otherwise))
+
+    async def _one(self, wanted: ColumnElement[bool]) -> Account | None:
+        found = select(*(_USERS.c[name] for name in _TOLD)).where(wanted).order_by(_USERS.c.id)
+        key, *rest = await self._services.reader.fetch(_only(found))
+        return None if key is None else Account(str(key), *rest)
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangeFound:
+    """A change to an account that has to be as it was found: of two who hold the same proof, one comes too late."""
+
+    account: Account
+    written: Payload
+    otherwise: type[RollcallError]
+    action: str = field(default="update", init=False)
+
+    def payloads(self) -> Iterable[Payload]:
+        return (self.written,)
+
+    async def apply(self, work: Work) -> list[Any]:
+        key = self.account.id
+        stored = (await work.rows(USERS).held([key])).get(key)
+        then = {USERS.fields[name]: getattr(self.account, name) for name in _TOLD}
+        if stored is None or any(stored[member] != value for member, value in then.items()):
+            raise self.otherwise
+        await work.update(USERS, [key], self.written)
+        return [key]
+
+
+def _only(found: Select[Any]) -> Select[Any]:
+    """One row, always: the first that is found, or one of nothing."""
+    first = found.limit(1).subquery()
+    one = select(literal(1).label("one")).subquery()
+    return select(*first.c).select_from(one.outerjoin(first, true()))

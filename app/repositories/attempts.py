@@ -1,0 +1,71 @@
+"""How often something was tried that may be tried only so often: signing in, and the codes of a second factor.
+
+Every attempt is counted before it is judged, in a transaction of its own, so that many at once count as many. A count
+holds for a time and then begins anew; it is kept under a hash, so that no list of addresses comes to be.
+"""
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, String, bindparam, delete, or_, text
+
+from app.core.addresses import network_of
+from app.db.base import Timestamp
+from app.db.models import ATTEMPTS
+from app.db.writer import Writer
+from app.repositories.base import Services
+
+COUNTED = (
+    text(
+        "INSERT INTO rollcall_attempts (subject, count, expires) VALUES (:subject, 1, :expires) "
+        "ON CONFLICT (subject) DO UPDATE SET "
+        "count = CASE WHEN rollcall_attempts.expires < :now THEN 1 ELSE rollcall_attempts.count + 1 END, "
+        "expires = CASE WHEN rollcall_attempts.expires < :now THEN excluded.expires ELSE rollcall_attempts.expires END "
+        "RETURNING count"
+    )
+    .bindparams(
+        bindparam("subject", type_=String()),
+        bindparam("expires", type_=Timestamp()),
+        bindparam("now", type_=Timestamp()),
+    )
+    .columns(count=BigInteger())
+)
+
+
+class Attempts:
+    """The counts of one kind of attempt, each good for `ttl`."""
+
+    def __init__(self, services: Services, kind: str, ttl: timedelta) -> None:
+        self._services, self._kind, self._ttl = services, kind, ttl
+
+    async def count(self, *subjects: tuple[str | None, ...]) -> list[int]:
+        """Counts one more for each of these subjects; how many that makes for each, at least 1."""
+
+        async def work(writer: Writer) -> list[int]:
+            now = self._services.clock()
+            told = []
+            for subject in subjects:
+                given = {"subject": self._hash(subject), "now": now, "expires": now + self._ttl}
+                told.append(int((await writer.fetch(COUNTED.bindparams(**given)))[0]))
+            return told
+
+        return await self._services.database.change(work, alone=False)
+
+    async def forget(self, writer: Writer, *subjects: tuple[str | None, ...]) -> None:
+        """Begins anew with these."""
+        gone = or_(*(ATTEMPTS.c.subject == self._hash(subject) for subject in subjects))
+        await writer.all(writer.compile(delete(ATTEMPTS).where(gone)))
+
+    def _hash(self, subject: tuple[Any, ...]) -> str:
+        return hashlib.sha256(repr((self._kind, *subject)).encode()).hexdigest()
+
+
+def at_account(email: str) -> tuple[str | None, ...]:
+    """An account, from wherever it is tried."""
+    return (email.casefold(),)
+
+
+def at_account_from(email: str, ip: str | None) -> tuple[str | None, ...]:
+    """An account as it is tried from one address, or from one network of IPv6, all of which somebody has at once."""
+    return (email.casefold(), network_of(ip))

@@ -1,0 +1,118 @@
+"""Sessions: begun at a sign-in, carried on by a refresh, ended by signing out; the table is Directus' own."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, delete, insert, or_, select, update
+
+from app.core.caller import Caller, Via
+from app.db.models import Session, User
+from app.db.writer import Writer
+from app.repositories.base import Services
+
+TOKEN_BYTES = 48
+"""Random bytes of a token: 64 characters."""
+LONGEST_ORIGIN, LONGEST_IP = 255, 255
+
+_SESSIONS: Any = Session.__table__
+_USERS: Any = User.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A session as it goes on: whose it is, its token, the form that token is stored in, and until when it is good."""
+
+    user: str
+    token: str = field(repr=False)
+    stored: str = field(repr=False)
+    expires: datetime
+
+
+class Sessions:
+    """The sessions, within one transaction."""
+
+    def __init__(self, writer: Writer, services: Services) -> None:
+        self._writer, self._services = writer, services
+        self._now = services.clock()
+
+    async def begin(self, user: str, ttl: timedelta, asking: Caller, via: Via) -> Begun:
+        """A new session of a user's; that user was here now."""
+        begun = self._made(user, ttl)
+        await self._insert(begun, asking, via)
+        return begun
+
+    async def rotate(self, token: str, ttl: timedelta) -> Begun | None:
+        """The session of a refresh token, which gets another one: the old is good no more. None where there is none."""
+        new = self._made("", ttl)
+        told = {"token": new.stored, "expires": new.expires}
+        going = and_(self._is(self.stored(token)), _SESSIONS.c.next_token.is_(None))
+        found = await self._all(update(_SESSIONS).where(going).values(told).returning(_SESSIONS.c.user))
+        if not found:
+            return None
+        begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
+        await self._seen(begun.user)
+        return begun
+
+    async def succeed(self, stored: str, ttl: timedelta, asking: Caller, via: Via) -> Begun | None:
+        """The session after the one with this stored form, which stays good for a grace of some seconds.
+
+        Whoever asks for the successor again meanwhile, as another tab does, is given the same one.
+        """
+        new = self._made("", ttl)
+        grace = self._now + self._services.settings.session_refresh_grace_period
+        going = and_(self._is(stored), _SESSIONS.c.next_token.is_(None))
+        change = update(_SESSIONS).where(going).values(next_token=new.stored, expires=grace)
+        found = await self._all(change.returning(_SESSIONS.c.user))
+        if not found:
+            return await self._successor(stored)
+        begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
+        await self._insert(begun, asking, via)
+        return begun
+
+    async def end(self, stored: str) -> str | None:
+        """Ends a session, with what came right before and after it in its chain; whose it was, if there was one."""
+        after = select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == stored).scalar_subquery()
+        chain = or_(_SESSIONS.c.token == stored, _SESSIONS.c.token == after, _SESSIONS.c.next_token == stored)
+        found = await self._all(delete(_SESSIONS).where(chain).returning(_SESSIONS.c.user))
+        return str(found[0][0]) if found else None
+
+    def stored(self, token: str) -> str:
+        """The form in which a refresh token is stored."""
+        how = self._services.settings.refresh_token_store
+        return hashlib.sha256(token.encode()).hexdigest() if how == "hashed" else token
+
+    def _made(self, user: str, ttl: timedelta) -> Begun:
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        return Begun(user, token, self.stored(token), self._now + ttl)
+
+    async def _successor(self, stored: str) -> Begun | None:
+        after = _SESSIONS.alias()
+        found = select(after.c.user, after.c.token, after.c.expires).join(
+            _SESSIONS, _SESSIONS.c.next_token == after.c.token
+        )
+        rows = await self._writer.rows(self._writer.question(found.where(self._is(stored))))
+        return Begun(str(rows[0][0]), "", rows[0][1], rows[0][2]) if rows else None
+
+    def _is(self, stored: str) -> Any:
+        return and_(_SESSIONS.c.token == stored, _SESSIONS.c.expires >= self._now, _SESSIONS.c.user.is_not(None))
+
+    async def _insert(self, begun: Begun, asking: Caller, via: Via) -> None:
+        session = {
+            "token": begun.stored,
+            "user": begun.user,
+            "expires": begun.expires,
+            "ip": (asking.ip or "")[:LONGEST_IP] or None,
+            "user_agent": via.user_agent,
+            "origin": (via.origin or "")[:LONGEST_ORIGIN] or None,
+        }
+        await self._all(insert(_SESSIONS).values(session))
+        await self._seen(begun.user)
+
+    async def _seen(self, user: str) -> None:
+        await self._all(update(_USERS).where(_USERS.c.id == user).values(last_access=self._now))
+
+    async def _all(self, statement: Any) -> Any:
+        return await self._writer.all(self._writer.compile(statement))
