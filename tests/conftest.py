@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,6 +88,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
     if COMPARED:
         told = f"{COMPARED['compared']} answers were the same both ways, {COMPARED['not planned']} have no plan"
         terminalreporter.write_line(told)
+    if not shutil.which("redis-server"):
+        terminalreporter.section("Redis was LEFT OUT", sep="!", red=True)
+        terminalreporter.line("There is no redis-server here: what is counted by several processes was not looked at.")
     if not POSTGRESQL:
         terminalreporter.section("PostgreSQL was LEFT OUT", sep="!", red=True)
         terminalreporter.line(
@@ -128,6 +132,7 @@ def make_settings(url: str, **changed) -> Settings:
         "secret": SecretStr("a secret only tests know"),
         "admin_password": SecretStr("a password only tests know"),
         "db_pool_size": 4,
+        "last_access_interval": timedelta(0),  # the world is only looked at
         **changed,
     }
     return Settings(_env_file=None, **given)

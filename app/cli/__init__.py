@@ -18,6 +18,7 @@ from app.core.errors import RollcallError
 from app.core.security import sign_access_token
 from app.db import migrate
 from app.db.models import User
+from app.db.rates import Rates, counted_apart
 from app.db.refusal import Refusal
 from app.db.session import Database
 from app.flows.bootstrap import active_admin
@@ -128,7 +129,11 @@ def serve(
     import uvicorn  # noqa: PLC0415  # only this command needs a server
 
     settings = load_settings()
-    Database.open(settings)  # says what is wrong with the address before a server starts
+    Database.open(settings)  # says what is wrong with an address before a server starts
+    Rates.of(settings)
+    if workers > 1 and counted_apart(settings):
+        typer.echo(f"Each of {workers} workers counts for itself, so that rate limits multiply by {workers}.", err=True)
+        typer.echo("With RATE_LIMITER_STORE=redis they count together.", err=True)
     uvicorn.run(
         "app.main:create_app",
         factory=True,

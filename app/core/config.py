@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     )
     access_token_ttl: Duration = Field(timedelta(minutes=15), description="How long an access token is good")
     refresh_token_ttl: Duration = Field(timedelta(days=7), description="How long a refresh token is good")
+    last_access_interval: Duration = Field(
+        timedelta(minutes=1), description="How often it is written down which users asked something; 0 for never"
+    )
     login_stall_time: Duration = Field(
         timedelta(milliseconds=500), description="How long signing in takes at least, whatever becomes of it"
     )
@@ -157,7 +160,7 @@ class Settings(BaseSettings):
         "raw", description="Log lines as JSON (`raw`) or for a person (`pretty`)"
     )
     db_pool_size: int = Field(
-        16, ge=1, description="Connections to read with at most, and as many to write with; on SQLite 4 and 2"
+        16, ge=1, description="Connections to read with at most, and three more to write with; on SQLite 4 and 2"
     )
     db_queue_size: int = Field(1000, ge=1, description="Requests that may wait for a connection")
     db_queue_timeout: float = Field(5.0, gt=0, description="Seconds a request waits for a connection at most")

@@ -3,10 +3,11 @@
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
+from app.db.rates import Rate
 from app.query.collection import SETTINGS
 from app.query.read import Leaf, Read
 from app.repositories.base import Services
@@ -69,11 +70,15 @@ def limits(services: Services) -> dict[str, Any]:
     """What those who are somebody may know besides."""
     most = services.limits.most
     return {
-        "rateLimit": False,
-        "rateLimitGlobal": False,
+        "rateLimit": _told(services.rates.client),
+        "rateLimitGlobal": _told(services.rates.everybody),
         "websocket": False,
         "queryLimit": {"default": services.limits.default, "max": -1 if most is None else most},
     }
+
+
+def _told(rate: Rate | None) -> dict[str, int] | Literal[False]:
+    return {"points": rate.amount, "duration": rate.get_expiry()} if rate else False
 
 
 async def health(services: Services) -> Health:

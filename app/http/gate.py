@@ -11,13 +11,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload, RollcallError
 from app.core.logs import REQUEST
+from app.db.rates import Rates
 from app.http.head import Head
+from app.http.identity import Identity
 from app.http.reply import VARIES, Header, Reply, reply_to, wrong_method
 
 Body = Callable[[], Awaitable[bytes]]
 Door = Callable[[Scope, Head, Body], Awaitable[Reply]]
 """Answers a request, whose body it may ask for."""
+Limiter = Callable[[Head], Awaitable[None]]
+"""Counts a request; raises RequestsExceeded where it is one too many."""
 
+NO_CONTENT = 204
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 SAFE, SAFE_PERSONAL = ((b"cache-control", b"no-cache"), NOSNIFF), ((b"cache-control", b"no-store"), NOSNIFF)
 
@@ -25,8 +30,13 @@ lines = logging.getLogger(__name__)
 log = structlog.get_logger(__name__)
 
 
+def limiter_of(rates: Rates, identity: Identity) -> Limiter | None:
+    """Counts requests by where they come from; None where there is nothing to count."""
+    return (lambda head: rates.request(identity.address(head))) if rates.of_requests else None
+
+
 class Gate:
-    """Leads requests to a door by their path, or to the `others`.
+    """Leads requests to a door by their path, or to the `others`, where the `limiter`, if any, lets them.
 
     Answers every error: ours as they are, any other with an id that the log explains, never with its text. Refuses
     bodies over `most` bytes, whether they say so beforehand or not. Keeps answers out of caches, whole when they belong
@@ -34,8 +44,8 @@ class Gate:
     something went wrong.
     """
 
-    def __init__(self, doors: Mapping[str, Door], others: ASGIApp, most: int) -> None:
-        self._doors, self._others, self._most = doors, others, most
+    def __init__(self, doors: Mapping[str, Door], others: ASGIApp, most: int, limiter: Limiter | None = None) -> None:
+        self._doors, self._others, self._most, self._limiter = doors, others, most, limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,6 +55,8 @@ class Gate:
         passage = Passage(Head(scope), receive, send, self._most, bodiless=scope["method"] == "HEAD")
         current = REQUEST.set(passage.head)
         try:
+            if self._limiter is not None:
+                await self._limiter(passage.head)
             passage.check()
             if door := self._doors.get(scope["path"]) or self._door(scope):
                 await passage.tell(await door(scope, passage.head, passage.body))
@@ -97,9 +109,9 @@ class Passage:
     async def tell(self, reply: Reply) -> None:
         """Sends an answer."""
         self.status = reply.status
+        about = [(b"content-type", reply.media), (b"content-length", b"%d" % len(reply.body))]
         headers = [
-            (b"content-type", reply.media),
-            (b"content-length", b"%d" % len(reply.body)),
+            *(about if reply.status != NO_CONTENT else ()),  # some clients read JSON wherever that is announced
             *reply.more,
             *self._safe(reply.varies, private=reply.private),
         ]

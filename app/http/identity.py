@@ -55,8 +55,12 @@ class Identity:
             self._kept.keep(made_of, claim)
         return claim.caller
 
+    def address(self, head: Head) -> str | None:
+        """Where a request comes from, as far as those are believed that passed it on."""
+        return client_address(head.peer, head.forwarded.decode("latin-1"), self._trust)
+
     def _read(self, head: Head) -> Claim:
-        ip = client_address(head.peer, head.forwarded.decode("latin-1"), self._trust)
+        ip = self.address(head)
         token = self._token(head)
         if not token:
             return Claim(Caller(ip=ip), float("inf"))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import orjson
 from starlette.exceptions import HTTPException
 
-from app.core.errors import MethodNotAllowed, RollcallError, ServiceUnavailable
+from app.core.errors import MethodNotAllowed, RequestsExceeded, RollcallError, ServiceUnavailable
 
 JSON = b"application/json; charset=utf-8"
 RETRY_AFTER = b"1"
@@ -29,12 +29,14 @@ class Reply(NamedTuple):
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
-    """An error as Directus' REST doors spell it; a 405 names what is allowed, a 503 when to come back."""
+    """An error as Directus' REST doors spell it; a 405 names what is allowed, a 429 and a 503 when to come back."""
     more: list[Header] = []
     if isinstance(error, MethodNotAllowed):
         more.append((b"allow", ", ".join(error.details["allowed"]).encode()))
     if isinstance(error, ServiceUnavailable):
         more.append((b"retry-after", RETRY_AFTER))
+    if isinstance(error, RequestsExceeded):
+        more.append((b"retry-after", b"%d" % error.seconds))
     return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more)
 
 

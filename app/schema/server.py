@@ -78,7 +78,8 @@ async def _info(info: Info) -> SimpleNamespace:
     await info.context.access_now()
     told = server.limits(services)
     most = SimpleNamespace(**told.pop("queryLimit"))
-    return SimpleNamespace(project=SimpleNamespace(**await server.project(services)), queryLimit=most, **told)
+    on = {name: bool(value) for name, value in told.items()}  # of rates the schema only knows whether there is one
+    return SimpleNamespace(project=SimpleNamespace(**await server.project(services)), queryLimit=most, **on)
 
 
 async def _health(info: Info) -> dict[str, Any]:

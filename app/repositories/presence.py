@@ -1,0 +1,93 @@
+"""Who was here: the users that ask something, remembered, and now and then written down for all of them at once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import or_, select, update
+
+from app.core.clock import Clock, utc_now
+from app.core.errors import ServiceUnavailable
+from app.db.models import User
+from app.db.session import Database
+from app.db.writer import Writer
+from app.query.write import among
+
+MOST = 65_536
+"""Users that are remembered at once; who comes beyond that is noticed the next time."""
+BATCH = 1_000
+"""Users of one statement."""
+FAREWELL = 3.0
+"""Seconds that the server's end waits for the last of them to be written."""
+
+_USERS: Any = User.__table__
+
+log = structlog.get_logger(__name__)
+
+
+class Presence:
+    """The users who asked something since that was written down last; to be noticed costs next to nothing."""
+
+    def __init__(self, database: Database, clock: Clock = utc_now, *, most: int = MOST, batch: int = BATCH) -> None:
+        self._database, self._clock = database, clock
+        self._most, self._batch = most, batch
+        self._here: dict[str, None] = {}
+
+    def saw(self, user: str | None) -> None:
+        """Somebody asks something; nobody in particular is nothing to remember."""
+        if user is not None and len(self._here) < self._most:
+            self._here[user] = None
+
+    def mistook(self, user: str | None) -> None:
+        """Whoever asked wasn't that user after all, or isn't any more."""
+        if user is not None:
+            self._here.pop(user, None)
+
+    async def flush(self) -> None:
+        """Writes down that they were here until now; raises ServiceUnavailable, and remembers them still."""
+        here, self._here = list(self._here), {}
+        try:
+            while here:
+                some, now = here[-self._batch :], self._clock()
+                await self._database.change(lambda writer: _write(writer, some, now), alone=False)  # noqa: B023
+                del here[-self._batch :]
+        finally:
+            for user in here:
+                self.saw(user)
+
+    @asynccontextmanager
+    async def written(self, every: timedelta) -> AsyncIterator[None]:
+        """Meanwhile it is written down so often, and once more at the end; never where there is no time between."""
+        if not every:
+            yield
+            return
+        writing = asyncio.ensure_future(self._keep_writing(every.total_seconds()))
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            with suppress(ServiceUnavailable, TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self.flush()
+
+    async def _keep_writing(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.flush()
+            except ServiceUnavailable as error:
+                log.warning("presence_not_written", error=error.text)
+            except Exception:  # whatever it was, the next time may go well
+                log.exception("presence_not_written")
+
+
+async def _write(writer: Writer, users: Sequence[str], now: datetime) -> None:
+    """What somebody else is writing to at this moment is left out: to wait would be to stand in each other's way."""
+    older = or_(_USERS.c.last_access.is_(None), _USERS.c.last_access < now)
+    wanted = select(_USERS.c.id).where(among(_USERS.c.id, users), older)
+    free = wanted.order_by(_USERS.c.id).with_for_update(key_share=True, skip_locked=True)
+    await writer.all(writer.compile(update(_USERS).where(_USERS.c.id.in_(free)).values(last_access=now)))
