@@ -1,0 +1,84 @@
+"""Chores: what a process does by itself, again and again, beside answering."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+import structlog
+
+from app.core.errors import ServiceUnavailable
+
+LONGEST = 60.0
+"""Seconds between two rounds at most, while nothing goes well."""
+FAREWELL = 5.0
+"""Seconds that the end waits for a round under way."""
+SETTLING = 0.05
+"""Seconds from a call to the round: who calls is still about to commit what it is called for."""
+
+log = structlog.get_logger(__name__)
+
+
+class Chore(ABC):
+    """Rounds of something, `every` so many seconds; sooner where somebody sets `wake`.
+
+    Nothing that goes wrong in a round is its end: the next ones come later and later, and are told of in the log less
+    and less. `over` says that no more should be begun.
+    """
+
+    name: ClassVar[str]
+    every: ClassVar[float]
+
+    def __init__(self, wake: asyncio.Event | None = None) -> None:
+        self.over = False
+        self._wake = wake or asyncio.Event()
+
+    @abstractmethod
+    async def round(self) -> int:
+        """Does what there is to do now; how much that was. Raises ServiceUnavailable where the database is away."""
+
+    @asynccontextmanager
+    async def under_way(self) -> AsyncIterator[None]:
+        """Meanwhile it is done in the background; at the end a round under way is let come to its end, if it does."""
+        self.over = False
+        rounds = asyncio.create_task(self._rounds(), name=self.name)
+        try:
+            yield
+        finally:
+            self.over = True
+            self._wake.set()
+            await asyncio.wait([rounds], timeout=FAREWELL)
+            rounds.cancel()
+            await asyncio.gather(rounds, return_exceptions=True)
+
+    async def _rounds(self) -> None:
+        pause = self.every
+        while True:
+            await self._sleep(pause)
+            if self.over:
+                return
+            pause = self.every if await self._goes_well(said=pause > self.every) else min(2 * pause, LONGEST)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+        if not self.over:
+            await asyncio.sleep(SETTLING)
+
+    async def _goes_well(self, *, said: bool) -> bool:
+        """Whether a round went well; that the database is away is only said once."""
+        try:
+            await self.round()
+        except ServiceUnavailable as error:
+            if not said:
+                log.warning("chore_waits", chore=self.name, error=error.text)
+            return False
+        except Exception:  # whatever it was, the next time may go well
+            log.exception("chore_failed", chore=self.name)
+            return False
+        return True

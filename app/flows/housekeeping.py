@@ -1,0 +1,70 @@
+"""Housekeeping: what has had its day is taken away, by one process for all."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import ClassVar
+
+import structlog
+
+from app.flows.chores import Chore
+from app.repositories.base import Services
+from app.repositories.housekeeping import Pruning
+
+SOON, SELDOM = timedelta(minutes=5), timedelta(hours=1)
+"""How often what is small and plentiful is taken away, and what has to be searched for."""
+REST = 0.02
+"""Seconds between two batches, which are for everybody else who wants to write."""
+
+Batch = Callable[[], Awaitable[int]]
+
+log = structlog.get_logger(__name__)
+
+
+class Housekeeping(Chore):
+    """Takes away sessions, counters and mails that are over, and activity and revisions as old as the settings say.
+
+    Every process looks now and then whether it is time; the first that does takes the turn.
+    """
+
+    name: ClassVar[str] = "housekeeping"
+    every: ClassVar[float] = 60.0
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self._services, self._pruning = services, Pruning(services)
+
+    async def round(self) -> int:
+        """Takes away what there is, where it is time and nobody else does; how many rows."""
+        gone = 0
+        if await self._pruning.take_turn("housekeeping", SOON):
+            gone += await self._each({"sessions": self._pruning.sessions, "attempts": self._pruning.attempts})
+            gone += await self._each({"mails": self._pruning.mails})
+        retained = dict(self._retained())
+        if retained and await self._pruning.take_turn("retention", SELDOM):
+            gone += await self._each(retained)
+        return gone
+
+    def _retained(self) -> Iterator[tuple[str, Batch]]:
+        """What is kept for a time only; revisions first, which would go with their activity."""
+        settings, now = self._services.settings, self._services.clock()
+        if settings.revisions_retention is not None:
+            yield "revisions", partial(self._pruning.revisions, now - settings.revisions_retention)
+        if settings.activity_retention is not None:
+            yield "activity", partial(self._pruning.activity, now - settings.activity_retention)
+
+    async def _each(self, batches: dict[str, Batch]) -> int:
+        gone = {name: await self._all(batch) for name, batch in batches.items()}
+        if any(gone.values()):
+            log.info("pruned", **gone)
+        return sum(gone.values())
+
+    async def _all(self, batch: Batch) -> int:
+        gone = 0
+        while not self.over:
+            gone += (found := await batch())
+            if found < self._pruning.batch:
+                break
+            await asyncio.sleep(REST)
+        return gone

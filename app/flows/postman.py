@@ -1,0 +1,161 @@
+"""The postman: mails out of the outbox are written, with links that work from now on, and sent."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+import structlog
+
+from app.core.caller import SYSTEM
+from app.core.config import BadSettings, Settings, signing_secret
+from app.core.links import Link, Purpose, sign_link, with_token
+from app.flows.chores import Chore
+from app.mail.letter import Letter, Refused, Undelivered, address, one_line
+from app.mail.transport import Transport, transport_of
+from app.mail.wording import Facts, Wording
+from app.query.collection import SETTINGS
+from app.query.read import Leaf, Read
+from app.repositories.base import Services
+from app.repositories.outbox import Outgoing, Posted
+
+HANDS = 4
+"""Mails under way at once."""
+LEASE = timedelta(seconds=60)
+"""For how long a mail that is being sent is nobody else's: twice what sending takes at most."""
+LONGEST_WAIT = timedelta(minutes=15)
+MOST_ATTEMPTS = 100
+"""About a day, waiting twice as long each time and LONGEST_WAIT at most."""
+RESET_TTL = timedelta(days=1)
+UNNAMED = "Directus"
+"""What a project is called that has no settings."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the link of a kind of mail is good for, where it leads unless the mail says, and for how long."""
+
+    purpose: Purpose
+    path: str
+    ttl: Callable[[Settings], timedelta]
+
+
+KINDS = {
+    "invite": Kind(Purpose.INVITATION, "/admin/accept-invite", lambda settings: settings.user_invite_token_ttl),
+    "reset": Kind(Purpose.RESET, "/admin/reset-password", lambda _: RESET_TTL),
+    "verify": Kind(
+        Purpose.REGISTRATION, "/users/register/verify-email", lambda settings: settings.email_verification_token_ttl
+    ),
+}
+
+
+class Postman(Chore):
+    """Sends what is due in the outbox, and tries again what didn't go; any number of processes may have one.
+
+    A mail is leased to one of them before it is sent and settled afterwards, outside of any transaction. So nobody is
+    sent one twice, unless a process dies, or the database is away for longer than the lease, between the mail server's
+    word that it has the mail and writing that down: then it goes out once more, under the same Message-ID. Nor is one
+    lost: what dies with a process is due again when its lease is over. Clocks are taken to differ by less than half a
+    lease.
+
+    Raises BadSettings where EMAIL_FROM is no address, or the templates can't be used.
+    """
+
+    name: ClassVar[str] = "postman"
+    every: ClassVar[float] = 1.0
+
+    def __init__(self, services: Services, transport: Transport | None = None) -> None:
+        super().__init__(services.posted)
+        settings = services.settings
+        try:
+            address(settings.email_from)
+        except Refused:
+            raise BadSettings("EMAIL_FROM should be an address such as no-reply@example.com") from None
+        self._services, self._outgoing = services, Outgoing(services)
+        self._transport = transport or transport_of(settings)
+        self._wording = Wording(settings.email_templates_path)
+        self._secret = signing_secret(settings)
+        self._gone: set[int] = set()
+
+    async def round(self) -> int:
+        """Sends what is due; how many mails have gone.
+
+        Raises ServiceUnavailable where the database is away; what has gone until then is remembered.
+        """
+        await self._settle()
+        hands = min(HANDS, await self._outgoing.due())
+        told = await asyncio.gather(*(self._send_some() for _ in range(hands)), return_exceptions=True)
+        for outcome in told:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return sum(outcome for outcome in told if isinstance(outcome, int))
+
+    async def _send_some(self) -> int:
+        sent = 0
+        while not self.over and (mail := await self._outgoing.claim(LEASE)):
+            if mail.id not in self._gone:
+                sent += await self._send(mail)
+            await self._settle()
+        return sent
+
+    async def _send(self, mail: Posted) -> bool:
+        """Whether a mail has gone; one that hasn't is put off, or given up."""
+        try:
+            await self._transport.send(await self._write(mail))
+        except Refused as refusal:
+            await self._give_up(mail, str(refusal))
+        except Undelivered as problem:
+            await self._put_off(mail, str(problem))
+        except Exception as error:  # noqa: BLE001 - one mail that can't be written must not hold up the others
+            await self._put_off(mail, type(error).__name__)
+        else:
+            self._gone.add(mail.id)
+            return True
+        return False
+
+    async def _settle(self) -> None:
+        """Writes down what has gone."""
+        for mail in tuple(self._gone):
+            await self._outgoing.settle(mail)
+            self._gone.discard(mail)
+
+    async def _put_off(self, mail: Posted, why: str) -> None:
+        if mail.attempts >= MOST_ATTEMPTS:
+            await self._give_up(mail, why)
+            return
+        wait = min(timedelta(seconds=2 ** min(mail.attempts, 12)), LONGEST_WAIT)
+        await self._outgoing.put_off(mail.id, wait)
+        told = {"mail": mail.id, "kind": mail.kind, "attempts": mail.attempts, "seconds": wait.total_seconds()}
+        log.warning("mail_put_off", **told, why=why)
+
+    async def _give_up(self, mail: Posted, why: str) -> None:
+        await self._outgoing.settle(mail.id)
+        log.error("mail_given_up", mail=mail.id, kind=mail.kind, attempts=mail.attempts, why=why)
+
+    async def _write(self, mail: Posted) -> Letter:
+        kind, settings, now = KINDS[mail.kind], self._services.settings, self._services.clock()
+        project, ttl = await self._project(), kind.ttl(settings)
+        words = self._wording.of(mail.kind, Facts(project, self._link(mail, kind, now), now + ttl))
+        return Letter(self._id(mail), project, settings.email_from, mail.recipient, words, now)
+
+    def _link(self, mail: Posted, kind: Kind, now: datetime) -> str:
+        settings = self._services.settings
+        link = Link(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
+        token = sign_link(self._secret, link, kind.ttl(settings), now)
+        home = settings.public_url or f"http://{settings.host}:{settings.port}"
+        return with_token(mail.data.get("url") or home.rstrip("/") + kind.path, token)
+
+    def _id(self, mail: Posted) -> str:
+        """The same for each attempt, so that mail programs see that what comes twice is one."""
+        told = f"mail {mail.id} {mail.recipient}"
+        return hmac.digest(self._secret.encode(), told.encode(), hashlib.sha256).hex()[:32]
+
+    async def _project(self) -> str:
+        asked = Read(SETTINGS, (Leaf("project_name", SETTINGS.fields["project_name"]),), limit=1)
+        rows = await self._services.reading(SETTINGS, SYSTEM).read(asked)
+        return one_line(rows[0]["project_name"] if rows else UNNAMED)

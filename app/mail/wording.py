@@ -1,0 +1,74 @@
+"""What a mail says: templates for each kind, in HTML and in plain text, of ours or of whoever runs the server."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from app.core.config import BadSettings
+
+OURS = Path(__file__).parent / "templates"
+KINDS = ("invite", "reset", "verify")
+SUBJECT = "Subject: "
+"""What the first line of a text begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a template is given: the project's name, a link that works, and until when it does."""
+
+    project: str
+    url: str = field(repr=False)
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a mail says: its subject, and the same in plain text and in HTML."""
+
+    subject: str
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+
+
+class Wording:
+    """The templates `KIND.txt` and `KIND.html`; those of the same name in `folder` stand before ours.
+
+    They are shown nothing but the facts, which are escaped in HTML. Raises BadSettings for a folder that isn't there,
+    and for a template in it that can't be used.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        places = [OURS] if folder is None else [folder, OURS]
+        self._templates = ImmutableSandboxedEnvironment(
+            loader=ChoiceLoader([FileSystemLoader(place) for place in places]),
+            autoescape=lambda name: name is None or not name.endswith(".txt"),
+            undefined=StrictUndefined,
+            auto_reload=False,
+        )
+        if folder is not None:
+            self._try_out(folder)
+
+    def of(self, kind: str, facts: Facts) -> Words:
+        """The words of a mail of this kind.
+
+        Raises ValueError for a text that doesn't begin with its subject, and whatever a template stumbles on.
+        """
+        given = {"project": facts.project, "url": facts.url, "expires": facts.expires.astimezone(UTC)}
+        first, _, text = self._templates.get_template(f"{kind}.txt").render(given).lstrip().partition("\n")
+        subject = first.removeprefix(SUBJECT).strip()
+        if not first.startswith(SUBJECT) or not subject:
+            raise ValueError(f'{kind}.txt should begin with a line "{SUBJECT}..."')
+        html = self._templates.get_template(f"{kind}.html").render(given)
+        return Words(subject, text.strip() + "\n", html)
+
+    def _try_out(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise BadSettings(f"EMAIL_TEMPLATES_PATH: {folder} is not a folder")
+        for kind in KINDS:
+            try:
+                self.of(kind, Facts("Rollcall", "https://example.com/?token=", datetime.now(UTC)))
+            except Exception as error:
+                raise BadSettings(f"EMAIL_TEMPLATES_PATH: the templates of {kind} can't be used: {error}") from error

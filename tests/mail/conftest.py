@@ -1,0 +1,11 @@
+"""A mail server that is up."""
+
+import pytest_asyncio
+
+from tests.mail.server import MailServer
+
+
+@pytest_asyncio.fixture
+async def server():
+    async with MailServer().up() as server:
+        yield server

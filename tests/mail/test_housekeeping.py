@@ -1,0 +1,212 @@
+"""What has had its day is taken away, by one process for all; what hasn't stays."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from app.core.clock import utc_now
+from app.core.errors import ServiceUnavailable
+from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
+from app.flows import chores
+from app.flows.chores import Chore
+from app.flows.housekeeping import SOON, Housekeeping
+from app.repositories.housekeeping import BATCH, Pruning
+from app.testing import open_system
+from tests.mail.server import do, later, outbox, post, rows_of, sent, told
+from tests.world import uid
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SESSIONS: Any = Session.__table__
+ACTIVITY: Any = Activity.__table__
+REVISIONS: Any = Revision.__table__
+
+
+def keeping(services, **retention):
+    return replace(services, settings=services.settings.model_copy(update=retention))
+
+
+async def add_attempts(services, *ages):
+    rows = [{"subject": f"attempt {n}", "count": 1, "expires": utc_now() - age} for n, age in enumerate(ages)]
+    await do(services, *(insert(ATTEMPTS).values(row) for row in rows))
+
+
+async def add_activity(services, number, age, *, parent=None):
+    """Something done so long ago, and a revision of it, both with this number."""
+    done = {"id": number, "action": "update", "collection": "directus_users", "item": "x", "timestamp": utc_now() - age}
+    revision = {"id": number, "activity": number, "collection": "directus_users", "item": "x", "parent": parent}
+    await do(services, insert(ACTIVITY).values(done), insert(REVISIONS).values(revision))
+
+
+async def numbers(services, table):
+    return {row.id for row in await rows_of(services, table, table.c.id)}
+
+
+async def test_sessions_that_are_over_go_and_the_others_stay(fresh):
+    lasting = {"over": -MINUTE, "long over": -DAY, "alive": MINUTE}
+    rows = [{"token": name, "user": uid("ada"), "expires": utc_now() + left} for name, left in lasting.items()]
+    await do(fresh.services, *(insert(SESSIONS).values(row) for row in rows))
+
+    assert await Housekeeping(fresh.services).round() == 2
+    assert [row.token for row in await rows_of(fresh.services, SESSIONS, SESSIONS.c.token)] == ["alive"]
+
+
+async def test_counts_whose_time_is_over_go(fresh):
+    await add_attempts(fresh.services, MINUTE, -MINUTE)
+
+    assert await Housekeeping(fresh.services).round() == 1
+    assert [row.subject for row in await rows_of(fresh.services, ATTEMPTS, ATTEMPTS.c.subject)] == ["attempt 1"]
+
+
+async def test_mails_that_went_yesterday_go_and_those_that_havent_gone_never_do(fresh):
+    for _ in range(3):
+        await post(fresh.services)
+    for number, age in ((1, 25 * HOUR), (2, 23 * HOUR)):
+        await do(fresh.services, update(OUTBOX).where(OUTBOX.c.id == number).values(sent=utc_now() - age))
+    await do(fresh.services, update(OUTBOX).values(due=utc_now() - 30 * DAY))
+
+    assert await Housekeeping(fresh.services).round() == 1
+    assert [row.id for row in await outbox(fresh.services)] == [2, 3]
+
+
+async def test_more_than_a_batch_goes_in_one_round(fresh):
+    await add_attempts(fresh.services, *[MINUTE] * (BATCH + 20))
+    pruning = Pruning(fresh.services)
+
+    assert await pruning.attempts() == BATCH
+    assert await Housekeeping(fresh.services).round() == 20
+    await add_attempts(fresh.services, *[MINUTE] * (BATCH + 20))
+    assert await Housekeeping(later(fresh.services, SOON + MINUTE)).round() == BATCH + 20
+
+
+async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(fresh):
+    await add_attempts(fresh.services, *[MINUTE] * 20)
+    async with open_system(fresh.settings) as other:
+        both = (fresh.services, other.services)
+        gone = await asyncio.gather(*(Housekeeping(services).round() for services in both * 3))
+        await add_attempts(fresh.services, MINUTE)
+        soon = [await Housekeeping(later(services, SOON - MINUTE)).round() for services in both]
+        after = [await Housekeeping(later(services, SOON + MINUTE)).round() for services in both]
+
+    assert sorted(gone) == [0, 0, 0, 0, 0, 20]
+    assert (soon, after) == ([0, 0], [1, 0])
+
+
+async def test_a_turn_is_taken_by_one_of_many_who_come_at_once(fresh):
+    turns = await asyncio.gather(*(Pruning(fresh.services).take_turn("a task", HOUR) for _ in range(8)))
+
+    assert sorted(turns) == [False] * 7 + [True]
+
+
+async def test_activity_stays_for_ever_where_nobody_says_otherwise(fresh):
+    await add_activity(fresh.services, 9001, 4000 * DAY)
+    await Housekeeping(fresh.services).round()
+
+    assert 9001 in await numbers(fresh.services, ACTIVITY)
+
+
+async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_stays(fresh):
+    await add_activity(fresh.services, 9001, 40 * DAY)
+    await add_activity(fresh.services, 9002, 40 * DAY, parent=9001)
+    await add_activity(fresh.services, 9003, 20 * DAY, parent=9002)
+    await add_activity(fresh.services, 9004, 20 * DAY, parent=9003)
+    housekeeping = Housekeeping(keeping(fresh.services, activity_retention=30 * DAY))
+
+    assert await housekeeping.round() == 2
+    assert {9001, 9002, 9003, 9004} & await numbers(fresh.services, ACTIVITY) == {9003, 9004}
+    left = {row.id: row.parent for row in await rows_of(fresh.services, REVISIONS, REVISIONS.c.id)}
+    assert {number: left.get(number, "gone") for number in range(9001, 9005)} == {
+        9001: "gone",
+        9002: "gone",
+        9003: None,
+        9004: 9003,
+    }
+
+
+async def test_old_revisions_go_and_their_activity_stays(fresh):
+    await add_activity(fresh.services, 9001, 40 * DAY)
+    await add_activity(fresh.services, 9002, 20 * DAY, parent=9001)
+    housekeeping = Housekeeping(keeping(fresh.services, revisions_retention=30 * DAY, activity_retention=50 * DAY))
+
+    assert await housekeeping.round() == 1
+    assert {9001, 9002} <= await numbers(fresh.services, ACTIVITY)
+    assert {9001, 9002} & await numbers(fresh.services, REVISIONS) == {9002}
+
+
+async def test_a_family_of_revisions_may_go_in_several_batches(fresh):
+    for number in range(9001, 9008):
+        await add_activity(fresh.services, number, 40 * DAY, parent=number - 1 if number > 9001 else None)
+    for take in ("revisions", "activity"):
+        pruning = Pruning(fresh.services, batch=3)
+        gone = [await getattr(pruning, take)(utc_now() - 30 * DAY) for _ in range(4)]
+        assert gone == [3, 3, 1, 0]
+
+    assert not set(range(9001, 9008)) & await numbers(fresh.services, ACTIVITY)
+
+
+class Restless(Chore):
+    """Rounds that end as they are told to, one after another."""
+
+    name, every = "restless", 0.01
+
+    def __init__(self, *endings):
+        super().__init__()
+        self.endings, self.rounds, self.enough = list(endings), 0, asyncio.Event()
+
+    async def round(self):
+        self.rounds += 1
+        if self.endings:
+            raise self.endings.pop(0)
+        self.enough.set()
+        return 0
+
+
+async def test_nothing_that_goes_wrong_ends_a_chore():
+    chore = Restless(ServiceUnavailable("away"), RuntimeError("broken"), ServiceUnavailable("away"), OSError())
+    async with chore.under_way():
+        await asyncio.wait_for(chore.enough.wait(), 5)
+
+    assert chore.rounds == 5
+
+
+async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(monkeypatch):
+    monkeypatch.setattr(chores, "LONGEST", 0.05)
+    chore = Restless(*[ServiceUnavailable("away")] * 6)
+    with told() as lines:
+        started = asyncio.get_running_loop().time()
+        async with chore.under_way():
+            await asyncio.wait_for(chore.enough.wait(), 5)
+        took = asyncio.get_running_loop().time() - started
+
+    assert [line["event"] for line in lines] == ["chore_waits"]
+    assert 0.01 + 0.02 + 0.04 + 4 * 0.05 <= took < 1
+
+
+async def test_a_chore_that_hangs_keeps_the_server_from_ending_only_so_long(monkeypatch):
+    monkeypatch.setattr(chores, "FAREWELL", 0.1)
+
+    class Hanging(Restless):
+        async def round(self):
+            self.enough.set()
+            await asyncio.sleep(30)
+
+    chore = Hanging()
+    async with asyncio.timeout(5), chore.under_way():
+        await chore.enough.wait()
+
+
+async def test_the_server_keeps_house_and_sends_mail_while_it_serves(fresh, monkeypatch):
+    from app.flows.postman import Postman
+    from app.main import create_app
+
+    monkeypatch.setattr(Housekeeping, "every", 0.05)
+    monkeypatch.setattr(Postman, "every", 0.05)
+    await add_attempts(fresh.services, MINUTE)
+    await post(fresh.services)
+    count = select(func.count()).select_from(ATTEMPTS)
+    async with asyncio.timeout(10), create_app(fresh.settings).router.lifespan_context(None):
+        await sent(fresh.services)
+        while (await fresh.services.reader.fetch(count))[0]:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.02)

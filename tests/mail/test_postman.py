@@ -1,0 +1,339 @@
+"""Mails leave the outbox: once, with a link that works, and also when something went wrong before."""
+
+import asyncio
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import delete, insert, text, update
+
+from app.core.clock import utc_now
+from app.core.config import BadSettings
+from app.core.links import Purpose, read_link
+from app.db.models import OUTBOX
+from app.db.models import Settings as ProjectSettings
+from app.flows.postman import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, Postman
+from app.repositories.outbox import Outgoing
+from app.testing import open_system
+from tests.mail.server import MailServer, do, later, outbox, post, send, sending, sent, told
+from tests.world import uid
+
+LINKS = {
+    "invite": ("You've been invited", "/admin/accept-invite", Purpose.INVITATION, 7),
+    "reset": ("Password Reset Request", "/admin/reset-password", Purpose.RESET, 1),
+    "verify": ("Verify your email address", "/users/register/verify-email", Purpose.REGISTRATION, 7),
+}
+
+
+def link_in(letter):
+    return next(word for word in letter.plain.split() if word.startswith("http"))
+
+
+def token_in(letter):
+    return parse_qs(urlsplit(link_in(letter)).query)["token"][0]
+
+
+def secret_of(services):
+    return services.settings.secret.get_secret_value()
+
+
+async def rename(services, name):
+    await do(services, delete(ProjectSettings), insert(ProjectSettings).values(id=1, project_name=name))
+
+
+@pytest.mark.parametrize("kind", LINKS)
+async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(fresh, server, kind):
+    services = sending(fresh.services, server)
+    await post(services, kind, "Ida@example.com", password="1f")
+    assert await send(services) == 1
+    [letter] = server.letters
+    subject, path, purpose, _ = LINKS[kind]
+    link = read_link(token_in(letter), secret_of(services), purpose)
+
+    assert letter.to == ["Ida@example.com"]
+    assert letter.sender == "no-reply@example.com"
+    assert letter.message["From"] == "Directus <no-reply@example.com>"
+    assert (letter.message["To"], letter.message["Subject"]) == ("Ida@example.com", subject)
+    assert link_in(letter).startswith(f"https://users.example.com{path}?token=")
+    assert link_in(letter) in letter.html
+    assert (link.email, link.user, link.password) == ("Ida@example.com", uid("ida"), "1f")
+
+
+@pytest.mark.parametrize("kind", LINKS)
+async def test_a_link_is_good_for_as_long_as_it_says(fresh, server, kind):
+    services = sending(fresh.services, server)
+    written = utc_now().replace(microsecond=0)
+    await post(services, kind)
+    await send(services)
+    [letter] = server.letters
+    days = timedelta(days=LINKS[kind][3])
+
+    assert any(f"{written + days + timedelta(seconds=s):%Y-%m-%d %H:%M} UTC" in letter.plain for s in (0, 5))
+    assert "UTC" in letter.html
+
+
+async def test_a_link_leads_where_the_mail_says(fresh, server):
+    services = sending(fresh.services, server)
+    await post(services, url="https://app.example.com/join?a=b&token=stale#part")
+    await send(services)
+    [letter] = server.letters
+
+    assert link_in(letter).startswith("https://app.example.com/join?a=b&token=ey")
+    assert f'href="{link_in(letter).replace("&", "&amp;")}"' in letter.html
+
+
+@pytest.mark.parametrize("url", [None, ""])
+async def test_without_a_public_address_links_lead_to_where_we_listen(fresh, server, url):
+    services = sending(fresh.services, server, public_url=None, host="192.0.2.9", port=8055)
+    await post(services, url=url)
+    await send(services)
+
+    assert link_in(server.letters[0]).startswith("http://192.0.2.9:8055/admin/accept-invite?token=")
+
+
+async def test_a_projects_name_is_only_a_name(fresh, server):
+    services = sending(fresh.services, server)
+    await rename(services, '<b onclick="x">Evil & "Co"</b>\r\nBcc: eve@example.com\u2028{{ url }}')
+    await post(services)
+    await send(services)
+    [letter] = server.letters
+    shown = '<b onclick="x">Evil & "Co"</b> Bcc: eve@example.com {{ url }}'
+
+    assert letter.to == ["ida@example.com"]
+    assert letter.message["Bcc"] is None
+    assert letter.message["From"].addresses[0].display_name == shown
+    assert letter.message["From"].addresses[0].addr_spec == "no-reply@example.com"
+    assert shown in letter.plain
+    assert "<b " not in letter.html
+    assert "&lt;b onclick=&#34;x&#34;&gt;Evil &amp; &#34;Co&#34;&lt;/b&gt; Bcc" in letter.html
+
+
+async def test_a_name_beyond_ascii_arrives_as_it_is(fresh, server):
+    services = sending(fresh.services, server)
+    await rename(services, "Größe „Ü“ 目录 — " + "long " * 12)
+    await post(services)
+    await send(services)
+
+    assert server.letters[0].message["From"].addresses[0].display_name.startswith("Größe „Ü“ 目录 — long long")
+    assert "Größe „Ü“ 目录" in server.letters[0].plain
+
+
+async def test_a_row_says_nothing_any_more_once_its_mail_has_gone(fresh, server):
+    services = sending(fresh.services, server)
+    await post(services)
+    await send(services)
+    [row] = await outbox(services)
+
+    assert (row.recipient, row.data, row.kind) == (None, None, "invite")
+    assert abs(row.sent - utc_now()) < timedelta(seconds=10)
+    assert await send(services) == 0
+    assert len(server.letters) == 1
+
+
+async def test_no_live_link_ever_stands_in_the_database(fresh, server):
+    services, seen = sending(fresh.services, server), []
+
+    async def look():
+        seen.append(str(await outbox(services)))
+
+    server.meanwhile = look
+    await post(services, "reset", password="1f")
+    await look()
+    await send(services)
+    await look()
+
+    assert len(seen) == 3
+    assert not any("eyJ" in rows or token_in(server.letters[0]) in rows for rows in seen)
+
+
+async def test_a_mail_waits_for_a_server_that_is_down(fresh):
+    server = MailServer()
+    services = sending(fresh.services, server)
+    await post(services)
+    assert await send(services) == 0
+    [row] = await outbox(services)
+    async with server.up():
+        assert await send(services) == 0
+        assert await send(later(services, timedelta(seconds=3))) == 1
+
+    assert (row.attempts, row.recipient, row.sent) == (1, "ida@example.com", None)
+    assert len(server.letters) == 1
+
+
+async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_up(fresh):
+    services = sending(fresh.services, MailServer())
+    await post(services, "reset", "ida@example.com", password="1f")
+    passed, waits = timedelta(0), []
+    with told() as lines:
+        for _ in range(12):
+            await send(later(services, passed))
+            [row] = await outbox(services)
+            waits.append(round((row.due - utc_now() - passed).total_seconds()))
+            passed += timedelta(seconds=waits[-1] + 2)
+        await do(services, update(OUTBOX).values(attempts=MOST_ATTEMPTS - 1))
+        await send(later(services, passed))
+    [row] = await outbox(services)
+    longest = LONGEST_WAIT.total_seconds()
+
+    assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 512, longest, longest, longest], abs=1)
+    assert (row.recipient, row.data) == (None, None)
+    assert row.sent is not None
+    assert [line["event"] for line in lines] == ["mail_put_off"] * 12 + ["mail_given_up"]
+    assert not any(word in str(lines) for word in ("ida@", "eyJ", uid("ida")))
+
+
+@pytest.mark.parametrize("to", ["gone@example.com", "not an address", "two@example.com, three@example.com", "a@b\r\nc"])
+async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(fresh, server, to):
+    server.refusing["gone@example.com"] = "550 5.1.1 gone@example.com is unknown here"
+    services = sending(fresh.services, server)
+    await post(services, to=to)
+    await post(services)
+    with told() as lines:
+        assert await send(services) == 1
+    rows = await outbox(services)
+
+    assert [letter.to for letter in server.letters] == [["ida@example.com"]]
+    assert [(row.recipient, row.sent is None) for row in rows] == [(None, False)] * 2
+    assert [line["event"] for line in lines] == ["mail_given_up"]
+    assert to not in str(lines)
+    assert "gone@" not in str(lines)
+
+
+async def test_a_recipient_that_is_refused_for_now_is_tried_again(fresh, server):
+    server.refusing["ida@example.com"] = "451 4.7.1 greylisted, come back"
+    services = sending(fresh.services, server)
+    await post(services)
+    assert await send(services) == 0
+    server.refusing.clear()
+
+    assert await send(later(services, timedelta(seconds=3))) == 1
+
+
+async def test_a_mail_of_a_kind_nobody_knows_holds_up_no_other(fresh, server):
+    services = sending(fresh.services, server)
+    await post(services, "of tomorrow")
+    await post(services)
+
+    assert await send(services) == 1
+    assert [row.sent is None for row in await outbox(services)] == [True, False]
+
+
+async def test_two_postmen_send_each_mail_once(fresh, server):
+    async with open_system(fresh.settings) as other:
+        both = [Postman(sending(system.services, server)) for system in (fresh, other)]
+        for number in range(30):
+            await post(fresh.services, to=f"guest{number}@example.com")
+        gone = await asyncio.gather(*(postman.round() for postman in both))
+
+    assert sum(gone) == 30
+    assert sorted(letter.to[0] for letter in server.letters) == sorted(f"guest{n}@example.com" for n in range(30))
+    assert all(row.sent and row.recipient is None and row.attempts == 1 for row in await outbox(fresh.services))
+
+
+async def test_a_mail_whose_process_died_goes_out_after_its_lease(fresh, server):
+    services = sending(fresh.services, server)
+    await post(services)
+    claimed = await Outgoing(services).claim(LEASE)
+    assert claimed is not None
+    assert claimed.attempts == 1
+    assert await send(services) == 0
+    assert await send(later(services, LEASE - timedelta(seconds=5))) == 0
+    assert await send(later(services, LEASE + timedelta(seconds=1))) == 1
+
+
+async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(fresh, server):
+    services = sending(fresh.services, server)
+    postman = Postman(services)
+
+    async def rename_outbox(before, after):
+        await do(services, text(f"ALTER TABLE {before} RENAME TO {after}"))
+
+    server.meanwhile = lambda: rename_outbox("rollcall_outbox", "elsewhere")
+    await post(services)
+    with pytest.raises(Exception, match="rollcall_outbox"):
+        await postman.round()
+    await rename_outbox("elsewhere", "rollcall_outbox")
+    await postman.round()
+    [row] = await outbox(services)
+
+    assert len(server.letters) == 1
+    assert row.sent is not None
+
+
+async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_that_was_written_down(fresh, server):
+    services = sending(fresh.services, server)
+    postman = Postman(services)
+    await post(services)
+    postman._gone.add(1)
+
+    assert await postman._send_some() == 0
+    assert server.letters == []
+    assert (await outbox(services))[0].sent is not None
+
+
+async def test_what_is_sent_twice_after_all_can_be_told_for_one(fresh, server):
+    services = sending(fresh.services, server)
+    await post(services)
+    await post(services)
+    await send(services)
+    again = {"sent": None, "recipient": "ida@example.com", "data": {"user": uid("ida")}, "due": utc_now()}
+    await do(services, update(OUTBOX).where(OUTBOX.c.id == 1).values(again))
+    await send(services)
+    first, second, again = (letter.message["Message-ID"] for letter in server.letters)
+
+    assert first != second
+    assert again in {first, second}
+
+
+async def test_a_mail_leaves_at_once_while_the_postman_is_about(fresh, server, monkeypatch):
+    monkeypatch.setattr(Postman, "every", 30.0)
+    services = sending(fresh.services, server)
+    async with Postman(services).under_way(), asyncio.timeout(5):
+        await asyncio.sleep(0.1)
+        await post(services)
+        await sent(services)
+
+    assert len(server.letters) == 1
+
+
+async def test_a_mail_of_another_process_is_found_soon(fresh, server, monkeypatch):
+    monkeypatch.setattr(Postman, "every", 0.1)
+    services = sending(fresh.services, server)
+    async with open_system(fresh.settings) as other, Postman(services).under_way(), asyncio.timeout(5):
+        await post(other.services)
+        await sent(services)
+
+    assert len(server.letters) == 1
+
+
+async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(fresh, server, monkeypatch):
+    monkeypatch.setattr(Postman, "every", 0.01)
+    services, begun = sending(fresh.services, server), asyncio.Event()
+
+    async def dawdle():
+        begun.set()
+        await asyncio.sleep(0.3)
+
+    server.meanwhile = dawdle
+    await post(services)
+    async with Postman(services).under_way():
+        await asyncio.wait_for(begun.wait(), 5)
+    [row] = await outbox(services)
+
+    assert row.sent is not None
+
+
+async def test_by_default_a_mail_is_a_line_of_the_log(fresh):
+    await post(fresh.services)
+    with told() as lines:
+        assert await send(fresh.services) == 1
+    [line] = lines
+
+    assert (line["event"], line["log_level"]) == ("mail", "info")
+    assert (line["to"], line["subject"]) == ("ida@example.com", "You've been invited")
+    assert "http://127.0.0.1:8055/admin/accept-invite?token=ey" in line["text"]
+
+
+async def test_whom_mail_is_from_has_to_be_an_address(world):
+    with pytest.raises(BadSettings, match="EMAIL_FROM"):
+        Postman(sending(world.services, MailServer(), email_from="Rollcall"))
