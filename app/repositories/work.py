@@ -126,13 +126,16 @@ class Work(Links):
     def rows(self, collection: Collection) -> Rows:
         return Rows(self.writer, collection)
 
-    async def create(self, payload: Payload, linked: Mapping[Field, Any] = NOTHING) -> Any:
+    async def create(
+        self, payload: Payload, linked: Mapping[Field, Any] = NOTHING, decided: Mapping[Field, Any] = NOTHING
+    ) -> Any:
+        """As it is said of `Links`; what is `decided` isn't the caller's to say, and takes no right to its fields."""
         collection, fields = payload.collection, payload.fields | linked.keys()
         rules = self.policy.rules("create", collection)
         self.policy.admit("create", collection, fields)
         payload = await self._filling.filled(rules, await self.invariants(collection).spelled(self, payload, None))
         mark = self._trail.mark()
-        values = await self._values(rules, payload, linked)
+        values = await self._values(rules, payload, {**linked, **decided})
         await self.invariants(collection).creating(self, values)
         check_required(collection, values, payload.path)
         await check_free(self.writer, collection, values, apart=self._apart)

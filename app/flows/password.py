@@ -1,0 +1,59 @@
+"""A forgotten password: a mail to the address that is known, and a link in it that is good for another one, once."""
+
+from datetime import timedelta
+
+from app.core.caller import acting_for
+from app.core.errors import Forbidden
+from app.core.links import Purpose, fingerprint
+from app.db.writer import Writer
+from app.flows.given import account_behind, check_chosen, custom_url
+from app.flows.login import SignIn
+from app.flows.stall import at_least
+from app.repositories.accounts import Account, Accounts
+from app.repositories.directory import Directory
+from app.repositories.outbox import Outbox
+
+STALL = timedelta(milliseconds=500)
+"""How long asking for a mail takes at least, whoever there is."""
+
+
+class PasswordReset:
+    """The way back in, for whoever stands at the door."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory, self._services = directory, directory.services
+        self._accounts = Accounts(directory.services)
+
+    async def request(self, email: str, url: str | None = None) -> None:
+        """Sends a mail to the active user with a password here, or none yet, who has an address; to nobody else.
+
+        It goes to the address as it is stored. Whether there is somebody isn't told, and takes no other time. Raises
+        InvalidPayload for a URL that mails may not lead to, before anybody is looked for.
+        """
+        url = custom_url(url, self._services.settings.password_reset_url_allow_list, "reset passwords")
+        async with at_least(STALL):
+            account = await self._accounts.by_email(email)
+            await self._services.database.change(lambda writer: self._post(writer, account, url), alone=False)
+
+    async def reset(self, token: str, password: str) -> None:
+        """Gives a user another password; whoever is signed in as them is no longer, and failed sign-ins are forgotten.
+
+        A link is good as long as its user is active and has the password that was forgotten: so once. Raises as
+        reading a link does, Forbidden for one that isn't good any more, and what is wrong with the password as
+        changing a user does.
+        """
+        link, account = await account_behind(token, Purpose.RESET, self._services)
+        if account is None or not account.ours or link.password != fingerprint(account.password):
+            raise Forbidden
+        check_chosen(password)
+        asking = acting_for(account.id, self._directory.caller)
+        await self._accounts.change(account, {"password": password}, asking, self._directory.via, otherwise=Forbidden)
+        email = account.email or link.email
+        await self._services.database.change(lambda writer: SignIn(self._directory).forgive(writer, email), alone=False)
+
+    async def _post(self, writer: Writer, account: Account | None, url: str | None) -> None:
+        """Posts the mail, in a transaction that there is for nobody too."""
+        if account is None or account.email is None or not account.ours:
+            return
+        said = {"user": account.id, "url": url, "password": fingerprint(account.password)}
+        await Outbox(writer, self._services).post("reset", account.email, said)

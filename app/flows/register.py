@@ -1,0 +1,90 @@
+"""Registering: strangers make themselves users, where the project lets them, and prove that an address is theirs."""
+
+from contextlib import suppress
+from typing import Any
+
+from app.core.caller import acting_for
+from app.core.errors import Forbidden, InvalidPayload, RecordNotUnique
+from app.core.links import Purpose
+from app.flows.given import account_behind, check_chosen, custom_url
+from app.flows.stall import at_least
+from app.query.collection import USERS
+from app.query.payload import Payload, parse_payload
+from app.repositories.accounts import ACTIVE, UNVERIFIED, Accounts
+from app.repositories.directory import Directory
+from app.repositories.passwords import check_password
+from app.repositories.registrations import Register, Terms, registration_terms
+from app.repositories.settings import password_policy
+from app.repositories.users import check_email
+
+
+class InvalidVerification(InvalidPayload):
+    """A link whose user has been verified already, or is gone."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid verification code")
+
+
+class Registration:
+    """Registrations, for whoever stands at the door."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory, self._services = directory, directory.services
+
+    async def register(
+        self,
+        email: str,
+        password: str,
+        url: str | None = None,
+        first_name: str | None = None,
+        last_name: str | None = None,
+    ) -> None:
+        """Makes a user of an address that nobody has; it is never told whether somebody has it.
+
+        Where addresses are verified a mail goes there, and goes again whenever somebody registers who hasn't used it
+        yet. An address of anybody else stays as it is. All of it takes as long, by the setting for that at least.
+
+        Raises RequestsExceeded for too many from one place; Forbidden where strangers may not register, or not with
+        such an address; InvalidPayload for a URL that mails may not lead to, and what is wrong with the values as
+        making a user does.
+        """
+        await self._services.rates.registration(self._directory.caller.ip)
+        async with at_least(self._services.settings.register_stall_time):
+            terms = await registration_terms(self._services)
+            if not terms.open:
+                raise Forbidden
+            allowed = self._services.settings.user_register_url_allow_list
+            url = custom_url(url, allowed, "verify registered users")
+            names = {"first_name": first_name, "last_name": last_name}
+            written = await self._judged(terms, {"email": email, "password": password, **names})
+            users = Directory(acting_for(None, self._directory.caller), self._services, self._directory.via)["users"]
+            with suppress(RecordNotUnique):  # somebody else has taken the address meanwhile
+                await users.write(Register(written, url))
+
+    async def verify(self, token: str) -> str:
+        """Makes a user active whose address the link was sent to; a link is good for that once. Answers their id.
+
+        Raises as reading a link does, and InvalidVerification.
+        """
+        _, account = await account_behind(token, Purpose.REGISTRATION, self._services)
+        if account is None or account.status != UNVERIFIED:
+            raise InvalidVerification
+        await Accounts(self._services).change(
+            account,
+            {"status": ACTIVE},
+            acting_for(account.id, self._directory.caller),
+            self._directory.via,
+            otherwise=InvalidVerification,
+        )
+        return account.id
+
+    async def _judged(self, terms: Terms, values: dict[str, Any]) -> Payload:
+        """A user to be made of these values; whatever is wrong with them is found whether or not there is one."""
+        check_chosen(values["password"])
+        decided = {"status": UNVERIFIED if terms.verified else ACTIVE, "role": terms.role}
+        written = parse_payload(USERS, {**values, **decided}, self._services.limits.depth)
+        check_email(values["email"])
+        check_password(values["password"], await password_policy(self._services))
+        if not terms.welcome(values["email"]):
+            raise Forbidden
+        return written

@@ -1,0 +1,43 @@
+"""The desk with doors: whoever may invite, and a project that lets strangers in; put back as it was after each test."""
+
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest_asyncio
+
+from app.db.session import Database
+from app.flows.transfer import import_rows
+from app.testing import System
+from tests.conftest import BACKENDS, copied
+from tests.flows.house import CHANGED, HOUSE
+from tests.writes.conftest import KEEP, RESTORE, run
+from tests.writes.desk import DESK
+
+CLEAR = "DELETE FROM rollcall_outbox; DELETE FROM rollcall_attempts;"
+
+
+@pytest_asyncio.fixture(params=BACKENDS, scope="session")
+async def kept_house(request, templates, tmp_path_factory):
+    """The house's database, with a copy of every row in it."""
+    async with AsyncExitStack() as stack:
+        system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("house"))
+        for rows in (DESK, HOUSE):
+            await import_rows(system.database, rows, replace=False)
+        await run(system.settings.database_url, KEEP)
+        yield System(system.database, system.settings.model_copy(update=CHANGED))
+
+
+@pytest_asyncio.fixture
+async def house(kept_house, monkeypatch):
+    """The house as it was in the beginning, to change at will; nobody waits in it."""
+    monkeypatch.setattr("app.flows.password.STALL", timedelta(0))
+    yield kept_house
+    await run(kept_house.settings.database_url, CLEAR + RESTORE)
+
+
+@pytest_asyncio.fixture
+async def other(house):
+    """The same house from a second process' point of view."""
+    database = Database.open(house.settings)
+    yield System(database, house.settings)
+    await database.dispose()
