@@ -46,9 +46,13 @@ def make_recovery_codes() -> list[str]:
     return [_grouped(base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode()) for _ in range(RECOVERY_CODES)]
 
 
-def hash_recovery_code(code: str) -> str:
-    """What is stored of a recovery code; it is too long to be found out, so a fast hash will do."""
-    return hashlib.sha256(code.replace("-", "").replace(" ", "").upper().encode()).hexdigest()
+def hash_recovery_code(code: str, secret: str) -> str:
+    """What is stored of a recovery code that stands in for this secret; with another secret it is good for nothing.
+
+    It is too long to be found out, so a fast hash will do.
+    """
+    plain = code.replace("-", "").replace(" ", "").upper()
+    return hashlib.sha256(f"{secret}:{plain}".encode(errors="replace")).hexdigest()
 
 
 def _grouped(text: str) -> str:

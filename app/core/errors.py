@@ -80,6 +80,16 @@ class Forbidden(RollcallError):
         return f"{self.reason}." if self.reason else self.message
 
 
+class SecondFactorWanted(Forbidden):
+    """The caller has to set up a second factor before it may do anything else."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Two-factor authentication has to be set up before anything else: begin with users_me_tfa_generate, or "
+            "POST /users/me/tfa/generate"
+        )
+
+
 class InvalidQuery(RollcallError):
     """The question can't be asked like that."""
 

@@ -11,18 +11,16 @@ from datetime import timedelta
 from app.core.caller import acting_for
 from app.core.errors import InvalidCredentials, InvalidOtp
 from app.db.writer import Writer
+from app.flows.codes import CodesTried
 from app.flows.stall import at_least
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
 from app.query.collection import USERS
-from app.repositories.accounts import Account, Accounts
+from app.repositories.accounts import Account, Accounts, unchanged
 from app.repositories.attempts import Attempts, at_account, at_account_from
-from app.repositories.codes import Codes
 from app.repositories.directory import Directory
 from app.repositories.sessions import Begun, Sessions
 from app.repositories.trail import Trail
 
-CODES_ALLOWED = 10
-"""Wrong codes of a second factor that an account bears while failures count."""
 LONGEST_DELAY = timedelta(seconds=5)
 DELAY = timedelta(milliseconds=250)
 """By how much each failure too many slows the next attempt down."""
@@ -43,8 +41,7 @@ class SignIn:
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
         self._accounts = Accounts(directory.services)
-        ttl = self._services.settings.login_lockout_ttl
-        self._passwords, self._codes = (Attempts(self._services, kind, ttl) for kind in ("login", "otp"))
+        self._passwords = Attempts(self._services, "login", self._services.settings.login_lockout_ttl)
 
     async def tokens(self, shown: Credentials, mode: Mode = Mode.JSON) -> Tokens:
         """Tokens for an active user with a password here.
@@ -63,15 +60,30 @@ class SignIn:
             return await make_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
 
     async def proved(self, shown: Credentials) -> Account:
-        """Whose credentials these are; the same work is done for an address that nobody has."""
-        locked, account = await self._counted(shown.email), await self._accounts.by_email(shown.email)
+        """Whose credentials these are."""
+        account = await self.recognized(shown.email, shown.password)
+        if account.tfa_secret is not None:
+            codes = CodesTried(self._services, account)
+            if not await codes.right(shown.otp, "login", recovery=True):
+                raise InvalidOtp
+        return account
+
+    async def recognized(self, email: str, password: str) -> Account:
+        """Whose address and password these are, counted; the same work is done for an address that nobody has.
+
+        Raises InvalidCredentials as above.
+        """
+        locked, account = await self._counted(email), await self._accounts.by_email(email)
         hashed = account.password if account else None
-        right = not locked and await self._services.passwords.verified(shown.password, hashed)
+        right = not locked and await self._services.passwords.verified(password, hashed)
         if not right or account is None or not account.ours:
             raise InvalidCredentials
-        if account.tfa_secret is not None and not await self._second(account, shown.otp):
-            raise InvalidOtp
         return account
+
+    async def forgive(self, writer: Writer, email: str) -> None:
+        """Forgets the failures with an address."""
+        ip = self._directory.caller.ip
+        await self._passwords.forget(writer, at_account_from(email, ip), at_account(email))
 
     async def _counted(self, email: str) -> bool:
         """Counts an attempt; whether its address is locked out of the account. Of an account with many, it waits."""
@@ -85,22 +97,18 @@ class SignIn:
         await asyncio.sleep(late.total_seconds())
         return here > allowed
 
-    async def _second(self, account: Account, code: str | None) -> bool:
-        """Whether a code is right: of an authenticator, or one for the day when that is lost."""
-        if not code:
-            return False
-        tried = (await self._codes.count((account.id,)))[0]
-        codes = Codes(self._services, account.id)
-        if tried > CODES_ALLOWED:
-            return False
-        return await codes.use(code, account.tfa_secret or "", "login") or await codes.use_recovery(code)
-
     async def _begin(self, writer: Writer, account: Account, email: str, mode: Mode) -> Begun:
-        """A session, and what is told of it; the failures before it are forgotten."""
+        """A session, and what is told of it; the failures before it are forgotten.
+
+        Raises InvalidCredentials where the account isn't any more what was judged: its password is another one, say,
+        and all sessions of the old one were just ended.
+        """
         caller, via = self._directory.caller, self._directory.via()
+        if not await unchanged(writer, account):
+            raise InvalidCredentials
         begun = await Sessions(writer, self._services).begin(account.id, lifetime(self._services, mode), caller, via)
-        await self._passwords.forget(writer, at_account_from(email, caller.ip), at_account(email))
-        await self._codes.forget(writer, (account.id,))
+        await self.forgive(writer, email)
+        await CodesTried(self._services, account).forgive(writer)
         await Trail(writer, account.id, caller, via).record("login", USERS, account.id)
         return begun
 

@@ -6,16 +6,17 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, InvalidQuery, RollcallError, RouteNotFound
+from app.core.errors import InvalidPayload, InvalidQuery, RollcallError, RouteNotFound, SecondFactorWanted
 from app.http.call import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
 from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
-from app.http.mine import own_handler
+from app.http.mine import OPEN, own_handler
 from app.http.params import QueryParameters, parse_query
 from app.http.reads import Reads
 from app.http.reply import Reply, reply_to
-from app.query.collection import Collection
+from app.http.safety import safety_handler
+from app.query.collection import USERS, Collection
 from app.query.parameters import listed, words
 from app.repositories.base import Services
 from app.repositories.directory import Directory
@@ -53,13 +54,26 @@ class ItemsDoor:
         if handler is None:
             raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
+        await self._check_enrolled(directory, method, steps)
         repository = directory[self._collection.name]
         call = Call(directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body)
         return await handler(call)
 
+    async def _check_enrolled(self, directory: Directory, method: str, steps: tuple[str, ...]) -> None:
+        """Raises SecondFactorWanted for whoever has to set that up before anything else.
+
+        It is asked for anew each time: some answers, such as one's own roles, are read from no row that would tell.
+        """
+        if not directory.caller.enrolling or (method, "/".join((self._collection.short, *steps))) in OPEN:
+            return
+        if (await directory.access_now()).enrolling:
+            raise SecondFactorWanted
+
     def _handler(self, method: str, steps: tuple[str, ...]) -> Handler | None:
         if self._read_only and method not in READING:
             return None
+        if self._collection is USERS and (handler := safety_handler(method, steps)):
+            return handler
         if steps[:1] == ("me",):
             own = own_handler(self._collection, method, steps[1:])
             if own or len(steps) > 1:

@@ -12,6 +12,8 @@ from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.repositories.users import track_page
 
 ITEM_ACTIONS = ("update", "delete", "share")
+OPEN = frozenset({("POST", "users/me/tfa/enable"), ("POST", "users/me/tfa/generate")})
+"""Paths below collections that are open to whoever has to set up a second factor first."""
 
 
 def own_handler(collection: Collection, method: str, steps: tuple[str, ...]) -> Handler | None:

@@ -71,6 +71,18 @@ class Reader(Asked, Protocol):
         ...
 
 
+class Noticed(Protocol):
+    """Whoever wants to know which users ask something."""
+
+    def saw(self, user: str | None) -> None:
+        """A user asks something."""
+        ...
+
+    def mistook(self, user: str | None) -> None:
+        """It wasn't that user after all."""
+        ...
+
+
 NOW = Bound("now", ("now",), utc_now(), lambda given: given["now"])
 """The moment of a request, in a plan."""
 
@@ -117,8 +129,8 @@ class AccessBook:
     another one than he planned with calls `reload`.
     """
 
-    def __init__(self, reader: Reader, clock: Clock = utc_now) -> None:
-        self._reader, self._clock = reader, clock
+    def __init__(self, reader: Reader, noticed: Noticed, clock: Clock = utc_now) -> None:
+        self._reader, self._noticed, self._clock = reader, noticed, clock
         self._known: Kept[Caller, Access] = Kept(REMEMBERED)
         self._forms: Kept[tuple[Any, ...], Form] = Kept(FORMS)
         self._statements: dict[tuple[Any, ...], Any] = {}
@@ -126,7 +138,14 @@ class AccessBook:
 
     def known(self, caller: Caller) -> Access | None:
         """The caller's access if it is remembered."""
-        return self._known.get(caller, None)
+        known = self._known.get(caller, None)
+        if known is not None:
+            self._noticed.saw(known.user)
+        return known
+
+    def forget(self) -> None:
+        """Forgets every caller, and the forms of their rights with all that was planned for those."""
+        self._known, self._forms = Kept(REMEMBERED), Kept(FORMS)
 
     async def access(self, caller: Caller) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
@@ -175,9 +194,12 @@ class AccessBook:
         try:
             access, grants = await self._read(caller, self._reader)
         except InvalidCredentials:
+            if (known := self._known.get(caller, None)) is not None:
+                self._noticed.mistook(known.user)
             self._known.drop(caller)
             raise
         self._known.keep(caller, access)
+        self._noticed.saw(access.user)
         return access, grants
 
     async def _read(self, caller: Caller, asked: Asked) -> tuple[Access, tuple[Grant, ...]]:

@@ -9,11 +9,13 @@ from sqlalchemy import ColumnElement, Select, Text, literal, select, true
 from app.core.caller import Caller, Whence, nowhere
 from app.core.errors import RollcallError
 from app.db.models import Settings, User
+from app.db.writer import Writer
 from app.query import functions as sql
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
 from app.repositories.base import Services
 from app.repositories.repository import Repository
+from app.repositories.rows import Rows
 from app.repositories.work import Work
 
 DEFAULT_PROVIDER = "default"
@@ -99,13 +101,17 @@ class _ChangeFound:
         return (self.written,)
 
     async def apply(self, work: Work) -> list[Any]:
-        key = self.account.id
-        stored = (await work.rows(USERS).held([key])).get(key)
-        then = {USERS.fields[name]: getattr(self.account, name) for name in _TOLD}
-        if stored is None or any(stored[member] != value for member, value in then.items()):
+        if not await unchanged(work.writer, self.account):
             raise self.otherwise
-        await work.update(USERS, [key], self.written)
-        return [key]
+        await work.update(USERS, [self.account.id], self.written)
+        return [self.account.id]
+
+
+async def unchanged(writer: Writer, account: Account) -> bool:
+    """Whether an account is still what it was found to be; nobody else changes it until this is over."""
+    stored = (await Rows(writer, USERS).held([account.id])).get(account.id)
+    then = {USERS.fields[name]: getattr(account, name) for name in _TOLD}
+    return stored is not None and all(stored[member] == value for member, value in then.items())
 
 
 def _only(found: Select[Any]) -> Select[Any]:

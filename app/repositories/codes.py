@@ -1,6 +1,6 @@
 """Codes of a second factor, each good once: those of an authenticator, and recovery codes."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, String, bindparam, delete, insert, text
 
@@ -8,7 +8,9 @@ from app.core.codes import hash_recovery_code, step_of
 from app.db.base import Key
 from app.db.models import RECOVERY_CODES, USED_CODES
 from app.db.writer import Writer
-from app.repositories.base import Services
+
+if TYPE_CHECKING:
+    from app.repositories.base import Services
 
 USED = (
     text(
@@ -28,34 +30,37 @@ USED = (
 class Codes:
     """The codes of a user's second factor."""
 
-    def __init__(self, services: Services, user: str) -> None:
+    def __init__(self, services: "Services", user: str) -> None:
         self._services, self._user = services, user
 
     async def use(self, code: str, secret: str, purpose: str) -> bool:
         """Whether an authenticator's code is the one of this moment, and wasn't used for this purpose before."""
-        step = step_of(code, secret, self._services.clock())
+        step = step_of(code, secret, self._services.clock()) if secret else None  # of no secret anybody has the codes
         if step is None:
             return False
         given = {"user": self._user, "purpose": purpose, "step": step}
         return await self._services.database.change(lambda writer: _any(writer, USED.bindparams(**given)), alone=False)
 
-    async def use_recovery(self, code: str) -> bool:
-        """Whether it is a recovery code that is still good; from here on it isn't."""
-        mine = (RECOVERY_CODES.c.hash == hash_recovery_code(code)) & (RECOVERY_CODES.c.user == self._user)
+    async def use_recovery(self, code: str, secret: str) -> bool:
+        """Whether it is a recovery code made for this secret that is still good; from here on it isn't."""
+        mine = (RECOVERY_CODES.c.hash == hash_recovery_code(code, secret)) & (RECOVERY_CODES.c.user == self._user)
         gone = delete(RECOVERY_CODES).where(mine).returning(RECOVERY_CODES.c.hash)
         return await self._services.database.change(lambda writer: _any(writer, gone), alone=False)
 
-    async def replace_recovery(self, writer: Writer, codes: list[str]) -> None:
-        """These recovery codes from here on, and no others."""
-        await writer.all(writer.compile(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.user == self._user)))
+    async def replace_recovery(self, writer: Writer, codes: list[str], secret: str) -> None:
+        """These recovery codes from here on, while the secret is this one, and no others."""
+        await self._forget_recovery(writer)
         for code in codes:
-            row = {"hash": hash_recovery_code(code), "user": self._user}
+            row = {"hash": hash_recovery_code(code, secret), "user": self._user}
             await writer.all(writer.compile(insert(RECOVERY_CODES).values(row)))
 
     async def forget(self, writer: Writer) -> None:
         """No recovery codes, and no memory of any code: the second factor is gone, or another one."""
-        await self.replace_recovery(writer, [])
+        await self._forget_recovery(writer)
         await writer.all(writer.compile(delete(USED_CODES).where(USED_CODES.c.user == self._user)))
+
+    async def _forget_recovery(self, writer: Writer) -> None:
+        await writer.all(writer.compile(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.user == self._user)))
 
 
 async def _any(writer: Writer, statement: Any) -> bool:

@@ -3,19 +3,23 @@
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, or_, select, update
+import orjson
+from sqlalchemy import Text, and_, cast, delete, insert, or_, select, update
 
 from app.core.caller import Caller, Via
 from app.db.models import Session, User
 from app.db.writer import Writer
+from app.query.functions import JsonArray, JsonRows
 from app.repositories.base import Services
 
 TOKEN_BYTES = 48
 """Random bytes of a token: 64 characters."""
 LONGEST_ORIGIN, LONGEST_IP = 255, 255
+HANDLE = 16
+"""Characters of the name that a session is told by."""
 
 _SESSIONS: Any = Session.__table__
 _USERS: Any = User.__table__
@@ -29,6 +33,47 @@ class Begun:
     token: str = field(repr=False)
     stored: str = field(repr=False)
     expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A session that goes on, and from where it was begun; `handle` names it and opens nothing."""
+
+    stored: str = field(repr=False)
+    ip: str | None
+    user_agent: str | None
+    origin: str | None
+    expires: datetime
+    current: bool
+    """Whether it is the one that it is asked from."""
+
+    @property
+    def handle(self) -> str:
+        return handle_of(self.stored)
+
+
+def handle_of(stored: str) -> str:
+    """The name of the session with this stored form."""
+    return hashlib.sha256(stored.encode()).hexdigest()[:HANDLE]
+
+
+async def going(services: Services, user: str, asking: str | None) -> list[Going]:
+    """The sessions of a user that go on, the one that lasts longest first.
+
+    A session that has a successor isn't one of them, even in its grace; `asking` is the stored form of the one that it
+    is asked from, if there is one.
+    """
+    told = [_SESSIONS.c[name] for name in ("token", "next_token", "ip", "user_agent", "origin", "expires")]
+    mine = (_SESSIONS.c.user == user) & (_SESSIONS.c.expires >= services.clock())
+    sorted_ = select(*told).where(mine).order_by(_SESSIONS.c.expires.desc(), _SESSIONS.c.token).subquery()
+    listed = select(cast(JsonRows(JsonArray(*sorted_.c)), Text)).select_from(sorted_)
+    rows = orjson.loads((await services.reader.fetch(listed))[0])
+    chain = {asking, *(after for token, after, *_ in rows if token == asking)} - {None}
+    return [
+        Going(token, ip, user_agent, origin, datetime.fromisoformat(expires).astimezone(UTC), token in chain)
+        for token, after, ip, user_agent, origin, expires in rows
+        if after is None
+    ]
 
 
 class Sessions:
@@ -78,6 +123,27 @@ class Sessions:
         chain = or_(_SESSIONS.c.token == stored, _SESSIONS.c.token == after, _SESSIONS.c.next_token == stored)
         found = await self._all(delete(_SESSIONS).where(chain).returning(_SESSIONS.c.user))
         return str(found[0][0]) if found else None
+
+    async def end_one(self, user: str, handle: str) -> int:
+        """Ends a user's session that goes on, by its name, with its chain; 0 where there is none, else 1."""
+        named = [stored for stored in await self._going(user) if handle_of(stored) == handle]
+        for stored in named:
+            await self.end(stored)
+        return len(named)
+
+    async def end_others(self, user: str, kept: str | None) -> int:
+        """Ends all sessions of a user but the one with this stored form, with its chain; how many of them went on."""
+        after = await self._all(select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == kept)) if kept else []
+        chain = {kept, *(row[0] for row in after)} - {None}
+        spared = [and_(_SESSIONS.c.token != one, _SESSIONS.c.next_token.is_distinct_from(one)) for one in chain]
+        went_on = await self._going(user)
+        gone = await self._all(delete(_SESSIONS).where(_SESSIONS.c.user == user, *spared).returning(_SESSIONS.c.token))
+        return len(went_on & {row[0] for row in gone})
+
+    async def _going(self, user: str) -> set[str]:
+        """The stored forms of a user's sessions that go on."""
+        mine = and_(_SESSIONS.c.user == user, _SESSIONS.c.next_token.is_(None), _SESSIONS.c.expires >= self._now)
+        return {row[0] for row in await self._all(select(_SESSIONS.c.token).where(mine))}
 
     def stored(self, token: str) -> str:
         """The form in which a refresh token is stored."""

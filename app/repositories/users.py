@@ -12,6 +12,7 @@ from app.core.errors import FailedValidation, InvalidPayload
 from app.db.models import Session
 from app.query.collection import USERS
 from app.query.payload import Payload, stored
+from app.repositories.codes import Codes
 from app.repositories.invariants import Invariants, Stored
 from app.repositories.passwords import Hashed, check_password
 from app.repositories.rows import Rows
@@ -36,7 +37,10 @@ SESSIONS: Any = Session.__table__
 
 
 class UserInvariants(Invariants):
-    """An address is one, passwords are hashed and judged, sessions end when they should, and rights aren't stolen."""
+    """An address is one, passwords are hashed and judged, rights aren't stolen.
+
+    Sessions end when they should, and recovery codes with the second factor that they stand in for.
+    """
 
     async def prepare(self, payload: Payload, services: "Services") -> None:
         if PASSWORD not in payload.values:
@@ -48,7 +52,7 @@ class UserInvariants(Invariants):
 
     async def creating(self, work: "Work", values: Stored) -> None:
         if values.get(EMAIL) is not None:
-            _check_email(values[EMAIL])
+            check_email(values[EMAIL])
         await self._hash(work, values)
         if values.get(ROLE):
             work.touched.roles.add(values[ROLE])
@@ -56,7 +60,7 @@ class UserInvariants(Invariants):
 
     async def updating(self, work: "Work", row: Stored, values: Stored) -> None:
         if values.get(EMAIL) is not None and values[EMAIL] != row[EMAIL]:
-            _check_email(values[EMAIL])
+            check_email(values[EMAIL])
         if TFA in values:
             _check_tfa(work, row, values[TFA])
         await self._hash(work, values)
@@ -69,6 +73,8 @@ class UserInvariants(Invariants):
             work.touched.admins = work.touched.counts = True
         if PASSWORD in changed or (STATUS in changed and values[STATUS] != ACTIVE):
             await end_sessions(work, row[ID])
+        if TFA in changed:
+            await Codes(work.services, row[ID]).forget(work.writer)
 
     async def deleting(self, work: "Work", rows: dict[Any, Stored]) -> None:
         work.touched.admins = True
@@ -94,8 +100,8 @@ async def track_page(services: "Services", user: str, page: Any) -> None:
     await services.database.change(lambda writer: Rows(writer, USERS).update(user, {field: value}))
 
 
-def _check_email(address: str) -> None:
-    """An address that is one, in Unicode's composed form, so that what looks the same is the same."""
+def check_email(address: str) -> None:
+    """Raises FailedValidation for what is no address, or not in Unicode's composed form, where alike is the same."""
     name, _, domain = address.rpartition("@")
     if PLAIN_NAME.fullmatch(name) and len(address) <= LONGEST_EMAIL and _is_domain(domain):
         return

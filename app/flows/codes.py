@@ -1,0 +1,36 @@
+"""A code of somebody's second factor, tried: only so many wrong ones are borne."""
+
+from app.db.writer import Writer
+from app.repositories.accounts import Account
+from app.repositories.attempts import Attempts
+from app.repositories.base import Services
+from app.repositories.codes import Codes
+
+CODES_ALLOWED = 10
+"""Wrong codes of a second factor that an account bears while failures count, wherever they are tried."""
+
+
+class CodesTried:
+    """The codes of one account that has a second factor, as somebody tries them."""
+
+    def __init__(self, services: Services, account: Account) -> None:
+        self._account, self._secret = account, account.tfa_secret or ""
+        self._codes = Codes(services, account.id)
+        self._attempts = Attempts(services, "otp", services.settings.login_lockout_ttl)
+
+    async def right(self, code: str | None, purpose: str, *, recovery: bool) -> bool:
+        """Whether a code is right, and wasn't used for this purpose before; it is counted before it is judged.
+
+        With `recovery` it may also be one for the day when the authenticator is lost.
+        """
+        if not code:
+            return False
+        if (await self._attempts.count((self._account.id,)))[0] > CODES_ALLOWED:
+            return False
+        if await self._codes.use(code, self._secret, purpose):
+            return True
+        return recovery and await self._codes.use_recovery(code, self._secret)
+
+    async def forgive(self, writer: Writer) -> None:
+        """Forgets the wrong ones."""
+        await self._attempts.forget(writer, (self._account.id,))

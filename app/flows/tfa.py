@@ -1,0 +1,156 @@
+"""One's second factor: an authenticator is set up, and taken away again; and what helps where it is lost.
+
+None of it takes a right to change users: it is about oneself, and proved by a password or a code.
+"""
+
+import base64
+import re
+from dataclasses import dataclass, field
+
+from app.core.caller import acting_for
+from app.core.codes import make_recovery_codes, make_secret, secret_address
+from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
+from app.db.writer import Writer
+from app.flows import server
+from app.flows.codes import CodesTried
+from app.flows.login import SignIn
+from app.repositories.accounts import Account, Accounts, unchanged
+from app.repositories.codes import Codes
+from app.repositories.directory import Directory
+
+BASE32 = re.compile(r"[A-Z2-7]{16,128}", re.ASCII)
+PROJECT = "Directus"
+"""Who an authenticator says its codes are for where the project has no name."""
+ALREADY_SET = "TFA Secret is already set for this user"
+WRONG_CODE = '"otp" is invalid'
+WRONG_SECRET = '"secret" has to be base32 of 16 to 128 characters, as it was generated'  # noqa: S105 - says what one is
+BY_A_CODE = "One's own second factor is taken away with a code of it"
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A secret for an authenticator, and the `otpauth:` address by which one reads it; nothing is set up by it yet."""
+
+    secret: str = field(repr=False)
+    address: str = field(repr=False)
+
+
+class SecondFactor:
+    """The caller's second factor; everything raises InvalidCredentials where nobody asks."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory, self._services = directory, directory.services
+        self._accounts = Accounts(directory.services)
+
+    async def generate(self, password: str) -> NewSecret:
+        """A new secret for whoever knows his own password, which is counted as signing in with it is.
+
+        Raises InvalidCredentials for a wrong one, InvalidPayload where there is a second factor already.
+        """
+        account = await self._account()
+        sign_in, email = SignIn(self._directory), account.email
+        if email is None or (await sign_in.recognized(email, password)).id != account.id:
+            raise InvalidCredentials
+        await self._services.database.change(lambda writer: sign_in.forgive(writer, email), alone=False)
+        _check_unset(account)
+        secret, project = make_secret(), (await server.project(self._services))["project_name"]
+        return NewSecret(secret, secret_address(secret, email, project or PROJECT))
+
+    async def enable(self, otp: str, secret: str) -> None:
+        """From here on signing in takes a code of this secret; `otp` shows that there is something that makes them.
+
+        Raises InvalidPayload where there is a second factor already, where this is no secret, and for a wrong code.
+        """
+        account = await self._account()
+        _check_unset(account)
+        wanted = _read_secret(secret)
+        if not await Codes(self._services, account.id).use(otp, wanted, "enable"):
+            raise InvalidPayload(WRONG_CODE)
+        await self._change(account, wanted)
+
+    async def disable(self, otp: str) -> None:
+        """Takes it away, with a code of it or a recovery code.
+
+        Raises InvalidPayload where there is none, and for a wrong code.
+        """
+        account = await self._proved(otp, "disable", recovery=True)
+        await self._change(account, None)
+
+    async def disable_of(self, user: str) -> None:
+        """Takes somebody else's away, as only admins may.
+
+        Raises Forbidden for others and where there is no such user, InvalidPayload for the admin's own.
+        """
+        access = await self._directory.access_now()
+        if access.user is None:
+            raise InvalidCredentials
+        if not access.admin:
+            raise Forbidden
+        if user.lower() == access.user:
+            raise InvalidPayload(BY_A_CODE)
+        await self._directory["users"].update_one(user, {"tfa_secret": None})
+
+    async def recovery_codes(self, otp: str) -> list[str]:
+        """Ten new recovery codes, which nobody is ever told again; those before them are good no more.
+
+        Raises InvalidPayload where there is no second factor, and for a wrong code; a recovery code is wrong here.
+        """
+        account, codes = await self._proved(otp, "recovery", recovery=False), make_recovery_codes()
+
+        async def work(writer: Writer) -> None:
+            if not await unchanged(writer, account):
+                raise InvalidCredentials
+            await Codes(self._services, account.id).replace_recovery(writer, codes, account.tfa_secret or "")
+            await CodesTried(self._services, account).forgive(writer)
+
+        await self._services.database.change(work, alone=False)
+        return codes
+
+    async def _account(self) -> Account:
+        user = (await self._directory.access_now()).user
+        account = await self._accounts.by_id(user) if user else None
+        if account is None:
+            raise InvalidCredentials
+        return account
+
+    async def _proved(self, otp: str, purpose: str, *, recovery: bool) -> Account:
+        """The caller's account, once a code of its second factor was shown."""
+        account = await self._account()
+        _check_set(account)
+        if not await CodesTried(self._services, account).right(otp, purpose, recovery=recovery):
+            raise InvalidPayload(WRONG_CODE)
+        return account
+
+    async def _change(self, account: Account, secret: str | None) -> None:
+        """Gives an account another secret, or none; what was done meanwhile is told as if it had been first."""
+        asking = acting_for(account.id, self._directory.caller)
+        values = {"tfa_secret": secret}
+        try:
+            await self._accounts.change(account, values, asking, self._directory.via, otherwise=InvalidCredentials)
+        except InvalidCredentials:
+            check = _check_set if secret is None else _check_unset
+            check(await self._account())
+            raise
+        await self._services.database.change(CodesTried(self._services, account).forgive, alone=False)
+
+
+def _check_unset(account: Account) -> None:
+    if account.tfa_secret is not None:
+        raise InvalidPayload(ALREADY_SET)
+
+
+def _check_set(account: Account) -> None:
+    if account.tfa_secret is None:
+        raise InvalidPayload(f'User "{account.id}" doesn\'t have TFA enabled')
+
+
+def _read_secret(secret: str) -> str:
+    """A secret as it is stored: in capitals, without spaces and padding; raises InvalidPayload for what is none."""
+    plain = secret.replace(" ", "").rstrip("=").upper()
+    try:
+        if BASE32.fullmatch(plain):
+            base64.b32decode(plain + "=" * (-len(plain) % 8))
+            return plain
+    except ValueError:
+        pass
+    raise InvalidPayload(WRONG_SECRET)
