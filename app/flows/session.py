@@ -14,7 +14,8 @@ from app.repositories.sessions import Begun, Sessions
 class Staying:
     """A session's refreshes and its end, for whoever stands at the door with its token.
 
-    In session mode that is the signed token of the session cookie, otherwise a refresh token, given or in its cookie.
+    In session mode that is the signed token of the session cookie, otherwise a refresh token: given, or in cookie mode
+    that of its cookie.
     """
 
     def __init__(self, directory: Directory) -> None:
@@ -67,8 +68,10 @@ class Staying:
         settings, cookies = self._services.settings, self._directory.via().cookies
         if mode is Mode.SESSION:
             shown = cookies.get(settings.session_cookie_name)
-        else:
+        elif mode is Mode.COOKIE:
             shown = given or cookies.get(settings.refresh_token_cookie_name)
+        else:  # what a cookie hides from scripts isn't told to them for having it refreshed
+            shown = given
         if not shown:
             raise InvalidPayload("The refresh token is required in either the payload or cookie")
         return shown

@@ -1,6 +1,6 @@
 """The door for GraphQL: a request's body -> a query, and its result -> an answer as Directus spells it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -22,13 +22,16 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 from app.core.kept import Kept
+from app.http.cookies import spell as spell_cookie
+from app.http.cookies import taken_away
 from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
-from app.http.reply import JSON, VARIES, Reply, reply_to
+from app.http.reply import JSON, VARIES, Header, Reply, reply_to
 from app.policy.rules import Access
 from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.schema.account import CredentialsRefused
 from app.schema.planned import Answering, from_plan
 from app.schema.schema import schema
 
@@ -64,14 +67,21 @@ class GraphQLDoor:
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
         media = GRAPHQL_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
         try:
-            return Reply(await self._answer(scope["method"], head, body), media=media, varies=ACCEPTING)
+            if scope["method"] not in ALLOWED:
+                raise MethodNotAllowed(scope["method"], tuple(ALLOWED))
+            directory = Directory(self._identity.of(head), self._services, head.via)
+            told = await self._answer(scope["method"], directory, head, body)
         except RollcallError as error:
-            return reply_to(error, media)._replace(varies=ACCEPTING)
+            settings, refusal = self._services.settings, reply_to(error, media)
+            more = [*refusal.more, *taken_away(error, head, settings, self._services.clock())]
+            return refusal._replace(varies=ACCEPTING, more=more)
+        return Reply(told, media=media, varies=ACCEPTING, more=self._cookies(directory), private=directory.private)
 
-    async def _answer(self, method: str, head: Head, body: Body) -> bytes:
-        if method not in ALLOWED:
-            raise MethodNotAllowed(method, tuple(ALLOWED))
-        directory = Directory(self._identity.of(head), self._services, head.via)
+    def _cookies(self, directory: Directory) -> Sequence[Header]:
+        settings, now = self._services.settings, self._services.clock
+        return [spell_cookie(cookie, settings, now()) for cookie in directory.handed]
+
+    async def _answer(self, method: str, directory: Directory, head: Head, body: Body) -> bytes:
         if method == "GET":
             asked = _from_query(head.query)
             wire = await schema.planned(directory, *asked)
@@ -132,8 +142,9 @@ def spell(result: ExecutionResult) -> bytes:
     """
     errors = result.errors or []
     for error in errors:
-        if isinstance(error.original_error, WHOLE_ANSWER):
-            raise error.original_error
+        fault = error.original_error
+        if isinstance(fault, WHOLE_ANSWER) and not isinstance(fault, CredentialsRefused):
+            raise fault
     if isinstance(result, PreExecutionError):
         ours = (_ours(error) for error in errors)
         raise next(filter(None, ours), None) or GraphQLValidation([_located(error) for error in errors])

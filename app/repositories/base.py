@@ -1,5 +1,6 @@
 """A repository: one collection, seen through one caller's policies."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
+from app.db.rates import Rates
 from app.db.session import Database
 from app.policy.load import AccessBook, Reader, beside, standing
 from app.policy.resolver import PolicyResolver
@@ -26,6 +28,7 @@ from app.query.shape import Row, shaper
 from app.query.write import reaches
 from app.repositories.guards import UserLimits
 from app.repositories.passwords import Passwords
+from app.repositories.presence import Presence
 
 Ask = Callable[[Access], Read | Aggregation]
 """What somebody asks, with such rights."""
@@ -43,13 +46,19 @@ class Services:
     book: AccessBook
     limits: Limits
     settings: Settings
+    rates: Rates
+    presence: Presence
     clock: Clock = utc_now
     users: UserLimits = field(default_factory=UserLimits)
     passwords: Passwords = field(default_factory=Passwords)
+    strangers: Passwords = field(default_factory=lambda: Passwords(1))
+    """For texts of anybody's: whoever signs in doesn't wait for them."""
+    posted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where a mail was posted, for whoever sends them."""
 
     @classmethod
     def over(cls, database: Database, settings: Settings, clock: Clock = utc_now) -> "Services":
-        """The services of one process: its database, and the limits its settings give."""
+        """The services of one process: its database, and the limits its settings give; BadSettings as Rates."""
         limits = Limits(
             default=settings.query_limit_default,
             most=settings.query_limit_max,
@@ -61,8 +70,9 @@ class Services:
         users = UserLimits(
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
-        book = AccessBook(database.reader, clock)
-        return cls(database, book, limits, settings, clock, users)
+        presence = Presence(database, clock)
+        book = AccessBook(database.reader, presence, clock)
+        return cls(database, book, limits, settings, Rates.of(settings, clock), presence, clock, users)
 
     @property
     def planned(self) -> bool:

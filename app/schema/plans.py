@@ -26,6 +26,7 @@ from app.schema.operation import Operation, Variables, compile_operation, read_d
 from app.schema.overlay import overlay
 from app.schema.planned import Answering, Planned, Ready, Root, from_plan
 from app.schema.selection import Selection
+from app.schema.sensitive import holds_mutations
 from app.schema.shown import shown_to
 
 TEXTS, PLANS = 200, 400
@@ -265,6 +266,8 @@ def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None,
     definition: Any = operation.definition
     if operation.errors or definition is None or operation.introspects:
         return None
+    if definition.operation is OperationType.QUERY and holds_mutations(document):
+        return None  # a password may stand beside what is asked for
     changing = None
     if definition.operation is not OperationType.QUERY:
         changing = changing_of(schema, operation)

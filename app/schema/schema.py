@@ -18,18 +18,27 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
-from app.core.errors import InvalidCredentials, RollcallError
+from app.core.errors import InvalidCredentials, RollcallError, SecondFactorWanted
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS
 from app.repositories.base import ATTEMPTS
 from app.repositories.directory import Directory
 from app.schema import build
+from app.schema.account import (
+    account_mutations,
+    further_mutations,
+    further_queries,
+    inviting_mutations,
+    make_account_types,
+)
+from app.schema.enrolling import goes_further
 from app.schema.items import Request, RightsChanged, Shaped, queries
 from app.schema.mutations import make_mutation_types, mutations
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
 from app.schema.overlay import Overlay, overlay
 from app.schema.plans import Plans
 from app.schema.scalars import SCALARS
+from app.schema.sensitive import holds_mutations, one_too_many
 from app.schema.server import make_server_types, server_queries
 from app.schema.shown import EVERYTHING_SHOWN, shown_to
 
@@ -61,12 +70,14 @@ class Admission(SchemaExtension):
     """Lets a document in only as far as its caller's schema goes.
 
     Everything is compared with the full schema first; only where that refuses, or the schema itself is asked for,
-    is the caller's own built, to find the words: what may not be seen answers as what doesn't exist.
+    is the caller's own built, to find the words: what may not be seen answers as what doesn't exist. Whoever has to
+    set up a second factor first is told so, whatever else was asked.
     """
 
     execution_context: ExecutionContext
     _operation: Operation
     _overlay: Overlay
+    _access: Access
 
     async def on_parse(self) -> AsyncIterator[None]:
         """Text -> document, within the limits of one query."""
@@ -91,7 +102,7 @@ class Admission(SchemaExtension):
         if self._operation.introspects or self._refused(variables):
             access = await directory.confirm(access)
             self._look(schema, directory, access)
-        context.pre_execution_errors = []
+        context.pre_execution_errors = one_too_many(self._operation)
         if self._refused(variables):
             context.pre_execution_errors = self._words(context.variables)
         context.variables = variables.values
@@ -106,15 +117,22 @@ class Admission(SchemaExtension):
         yield
 
     def _look(self, schema: Any, directory: Directory, access: Access) -> None:
-        introspection = directory.services.limits.introspection
+        introspection, self._access = directory.services.limits.introspection, access
         self._overlay = overlay(schema.graphql, shown_to(access), introspection=introspection)
 
     def _refused(self, variables: Variables) -> bool:
         touched = self._operation.coordinates | variables.coordinates
-        return bool(self._operation.errors or variables.errors) or not self._overlay.admits(touched)
+        wrong = bool(self._operation.errors or variables.errors) or not self._overlay.admits(touched)
+        return wrong or self._enrolls_first()
+
+    def _enrolls_first(self) -> bool:
+        return self._access.enrolling and goes_further(self._operation)
 
     def _words(self, given: dict[str, Any] | None) -> list[GraphQLError]:
         """Why the document or its variables are refused, in the words of the caller's own schema."""
+        if self._enrolls_first():
+            wanted = SecondFactorWanted()
+            return [GraphQLError(wanted.text, original_error=wanted)]
         seen, suggest, name = self._overlay.schema, self._overlay.introspection, self.execution_context.operation_name
         own = compile_operation(seen, self._document, name, suggest=suggest)
         if own.errors:
@@ -135,7 +153,7 @@ class Admission(SchemaExtension):
             context_value=context.context,
             executor_class=ShapedExecutor,
         )
-        if not own.only_introspects:
+        if not own.only_introspects or holds_mutations(self._document):
             result: CoreResult = await await_maybe(run())
             return result
         key = (context.query or "", context.operation_name, repr(context.variables))
@@ -218,9 +236,12 @@ def build_schema() -> RollcallSchema:
     """The schema of everything that is served."""
     build.make_collections(COLLECTIONS.values())
     make_server_types()
-    build.make("Query", (*server_queries(), *queries()))
+    make_account_types()
+    build.make("Query", (*server_queries(), *queries(), *further_queries()))
     make_mutation_types()
-    build.make("Mutation", mutations())
+    mine, *others = mutations()
+    accounts = (*account_mutations(), mine, *inviting_mutations())
+    build.make("Mutation", (*accounts, *others, *further_mutations()))
     return RollcallSchema(
         build.made("Query"),
         build.made("Mutation"),

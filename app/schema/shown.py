@@ -23,6 +23,12 @@ NOTHING = "_empty"
 NEEDED = {"permissions_me": "directus_permissions", "policies_me_globals": "directus_policies"}
 """Root fields that only those see who may read a collection, as Directus cuts its schema."""
 
+ADMINS = ("users_sessions", "users_sessions_revoke")
+"""Root fields that only admins see."""
+
+OF_ROWS = ("create_", "update_", "delete_")
+"""How the mutations that write a collection's rows begin; everybody sees the others, but for a few."""
+
 PUBLIC_INFO = ("project",)
 """What everybody may know of the server; the rest takes somebody."""
 
@@ -36,8 +42,8 @@ SHAPES = ("", "_filter", "_quantifier_filter")
 class Shown:
     """What a caller sees of the schema: the fields it may `read`, `create` and `update` on some row.
 
-    And the collections it may `delete` from, and more of the server if it is `somebody`. Callers for whom these are
-    equal see the same.
+    And the collections it may `delete` from, more of the server if it is `somebody`, and what is for admins if it is an
+    `admin`. Callers for whom these are equal see the same.
     """
 
     read: Fields
@@ -45,6 +51,7 @@ class Shown:
     update: Fields = frozenset()
     delete: frozenset[Collection] = frozenset()
     somebody: bool = True
+    admin: bool = False
 
 
 def shown_to(access: Access) -> Shown:
@@ -56,7 +63,7 @@ def _everything() -> Fields:
     return frozenset((collection, frozenset(collection.fields.values())) for collection in COLLECTIONS.values())
 
 
-EVERYTHING_SHOWN = Shown(_everything(), _everything(), _everything(), frozenset(COLLECTIONS.values()))
+EVERYTHING_SHOWN = Shown(_everything(), _everything(), _everything(), frozenset(COLLECTIONS.values()), admin=True)
 
 
 @lru_cache(maxsize=1024)
@@ -112,11 +119,13 @@ class Coordinates:
 
     def _queries(self) -> Iterator[str]:
         query = self._full.query_type
+        yield "Query"
         for name, field in query.fields.items() if query else ():
             named = get_named_type(field.type).name
             collection = COLLECTIONS.get(named.removesuffix("_aggregated"))
             needed = COLLECTIONS.get(NEEDED.get(name, "")) or collection
             hidden = name == NOTHING or (name == "server_specs_graphql" and not self.introspection)
+            hidden = hidden or (name in ADMINS and not self._shown.admin)
             if needed in self._read or (needed is None and not hidden):
                 yield f"Query.{name}"
         if not self._read:
@@ -125,6 +134,7 @@ class Coordinates:
             yield from ("Query.__schema", "Query.__type")
 
     def _mutations(self) -> Iterator[str]:
+        yield from ("Mutation", *(f"Mutation.{name}" for name in self._accounts()))
         for collection in WRITTEN:
             roots: list[str] = []
             if collection in self._written["create"] and not collection.singleton:
@@ -138,6 +148,16 @@ class Coordinates:
                 yield from (f"Mutation.{name}{BLINDLY}" for name in roots)
             if collection in self._shown.delete and not collection.singleton:
                 yield from (f"Mutation.delete_{collection.short}_{what}" for what in ("items", "item"))
+
+    def _accounts(self) -> Iterator[str]:
+        mutation = self._full.mutation_type
+        needed = {
+            "users_invite": USERS in self._written["create"],
+            "users_invite_revoke": USERS in self._shown.delete,
+            **dict.fromkeys(ADMINS, self._shown.admin),
+        }
+        names = mutation.fields if mutation else ()
+        yield from (name for name in names if not name.startswith(OF_ROWS) and needed.get(name, True))
 
     def _members(self) -> Iterator[str]:
         yield "server_info"

@@ -21,6 +21,21 @@ def test_schema_graphql_is_the_schema_that_is_served():
     assert (ROOT / "schema.graphql").read_text() == printed_schema(), "run `make schema`, and look at what changed"
 
 
+BEYOND = {
+    "Query": {"users_me_sessions", "users_sessions"},
+    "Mutation": {
+        "users_invite_revoke",
+        "users_me_tfa_recovery_codes",
+        "users_me_sessions_revoke",
+        "users_sessions_revoke",
+    },
+}
+"""Root fields that a real Directus doesn't have; those that tell something have a type of their own."""
+BEYOND_TYPES = {"users_me_session"}
+LEFT_OUT = {"utils_sort", "utils_revert"}
+"""Mutations of nobody's rows that aren't served."""
+
+
 def members(sdl: GraphQLSchema, name: str) -> dict[str, str]:
     type_ = sdl.type_map[name]
     assert is_object_type(type_) or is_input_object_type(type_)
@@ -35,12 +50,24 @@ def test_every_type_is_printed_as_a_real_directus_prints_it(shared):
     types = [name for name, of in ours.type_map.items() if hasattr(of, "fields") and not name.startswith("__")]
     # directus_versions isn't served, so that a revision's version is its key.
     left_out = {"directus_revisions", "directus_revisions_filter", "directus_revisions_quantifier_filter"}
-    left_out |= {"Query", "Mutation"}
+    left_out |= {"Query", "Mutation"} | BEYOND_TYPES
     different = {name for name in types if name not in left_out and members(ours, name) != members(theirs, name)}
 
     assert different == set()
-    for root in ("Query", "Mutation"):
-        assert members(ours, root).items() <= members(theirs, root).items()
+    for root, more in BEYOND.items():
+        assert members(ours, root).keys() & members(theirs, root).keys() == members(ours, root).keys() - more
+        assert {item for item in members(ours, root).items() if item[0] not in more} <= members(theirs, root).items()
+
+
+def account_mutations(sdl: GraphQLSchema) -> dict[str, str]:
+    """The mutations of accounts and tools, with their arguments, in the order in which they are printed."""
+    assert sdl.mutation_type is not None
+    of_rows = ("create_", "update_", "delete_", "import_", "duplicate_")
+    return {
+        name: f"({', '.join(f'{key}: {of.type}' for key, of in field.args.items())}): {field.type}"
+        for name, field in sdl.mutation_type.fields.items()
+        if not name.startswith(of_rows) and name not in LEFT_OUT | BEYOND["Mutation"]
+    }
 
 
 ACTORS = ["editor", "limited", "own", "multi", "rules", "roleadmin", "app", "norole", "public"]
@@ -61,7 +88,33 @@ async def test_each_caller_sees_what_a_real_directus_shows_it(fixture_world, sha
                 assert (name in ours.type_map) == (name in theirs.type_map), name
                 if name in ours.type_map:
                     assert members(ours, name) == members(theirs, name), name
-    assert ours.query_type.fields.keys() <= theirs.type_map["Query"].fields.keys()  # type: ignore[attr-defined]
+    shown = ours.query_type.fields.keys() - BEYOND["Query"]
+    assert shown <= theirs.type_map["Query"].fields.keys()  # type: ignore[attr-defined]
+    assert list(account_mutations(ours).items()) == list(account_mutations(theirs).items())
+
+
+def test_the_mutations_of_accounts_are_printed_as_recorded_and_in_that_order(shared):
+    theirs = build_schema((shared / "oracle/sdl/system.admin.graphql").read_text())
+
+    assert list(account_mutations(build_schema(printed_schema())).items()) == list(account_mutations(theirs).items())
+    assert "users_invite" in account_mutations(theirs)
+
+
+@pytest.mark.parametrize(
+    ("who", "shown"),
+    [
+        ("ada", BEYOND["Query"] | BEYOND["Mutation"] | {"users_invite"}),
+        ("ed", {"users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
+        (None, {"users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
+    ],
+)
+async def test_what_only_some_may_do_only_they_see(world, who, shown):
+    ours = overlay(schema.graphql, shown_to(await world.directory(caller(who)).access())).printed
+    assert ours.query_type is not None
+    assert ours.mutation_type is not None
+    of_some = BEYOND["Query"] | BEYOND["Mutation"] | {"users_invite"}
+
+    assert (ours.query_type.fields.keys() | ours.mutation_type.fields.keys()) & of_some == shown
 
 
 @pytest.fixture
@@ -146,6 +199,10 @@ DOCUMENTS = [
     "{ access { id } }",
     "{ _empty server_ping }",
     "query($f: directus_roles_filter) { roles(filter: $f) { id } }",
+    "{ ...A } fragment A on Query { server_ping ... on Query { users_me { id } } }",
+    "mutation { ...A } fragment A on Mutation { utils_random_string }",
+    'mutation { users_invite(email: "a@example.com", role: "x") }',
+    'mutation { users_sessions_revoke(user: "x") }',
 ]
 
 

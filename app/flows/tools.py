@@ -1,0 +1,56 @@
+"""Small services for clients: random texts, hashes of theirs, and a fresh start for what is remembered."""
+
+import re
+import secrets
+
+from app.core.errors import Forbidden, InvalidPayload
+from app.core.security import LONGEST_PASSWORD
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+
+USUAL, LONGEST = 32, 500
+"""Characters of a random text that nobody gave a length for, and of the longest."""
+LONGEST_HASH = 512
+MOST = {"m": 65536, "t": 10, "p": 16}
+"""Memory in KiB, rounds and lanes that a hash may ask for: whoever gives one decides what it costs to try it."""
+ARGON2 = re.compile(r"\$argon2(?:id|i|d)\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$[\w+/-]+\$[\w+/-]+", re.ASCII)
+
+
+def random_string(length: int | None) -> str:
+    """A text of letters, digits, `_` and `-` that nobody can guess; InvalidPayload for a length that can't be."""
+    wanted = USUAL if length is None else length
+    if not 1 <= wanted <= LONGEST:
+        raise InvalidPayload(f'"length" must be between 1 and {LONGEST}')
+    return secrets.token_urlsafe(wanted)[:wanted]
+
+
+async def make_hash(services: Services, text: str) -> str:
+    """The hash of a text of 1 to 1,024 characters; InvalidPayload for another length."""
+    return await services.strangers.hashed(_checked(text))
+
+
+async def matches(services: Services, text: str, hashed: str) -> bool:
+    """Whether a text is the one behind a hash; InvalidPayload for what is no hash, or one that costs too much."""
+    found = ARGON2.fullmatch(hashed) if len(hashed) <= LONGEST_HASH else None
+    if found is None:
+        raise InvalidPayload(
+            '"hash" has to be a hash as utils_hash_generate makes them: one of argon2, spelled $argon2…'
+        )
+    if any(int(asked) > most for asked, most in zip(found.groups(), MOST.values(), strict=True)):
+        most = ", ".join(f"{name}={number}" for name, number in MOST.items())
+        raise InvalidPayload(f'"hash" may ask for {most} at most')
+    return await services.strangers.verified(_checked(text), hashed)
+
+
+async def forget_everything(directory: Directory) -> None:
+    """Forgets whose rights are known and what was planned for them; Forbidden for whoever is no admin."""
+    access = await directory.access_now()
+    if not access.admin:
+        raise Forbidden
+    directory.services.book.forget()
+
+
+def _checked(text: str) -> str:
+    if not 1 <= len(text) <= LONGEST_PASSWORD:
+        raise InvalidPayload(f'"string" must have 1 to {LONGEST_PASSWORD} characters')
+    return text
