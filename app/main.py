@@ -8,11 +8,15 @@ import structlog
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
+from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logs import set_up_logs
 from app.db.session import Database
-from app.http.auth import AuthDoor
-from app.http.gate import Door, Gate
+from app.flows.housekeeping import Housekeeping
+from app.flows.postman import Postman
+from app.http.account import ROOTS, account_door
+from app.http.auth import auth_door
+from app.http.gate import Door, Gate, Limiter, limiter_of
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.http.items import ItemsDoor
@@ -42,9 +46,9 @@ log = structlog.get_logger(__name__)
 class Application:
     """The doors behind the gate; the paths that nearly everybody asks for lead to theirs at once."""
 
-    def __init__(self, doors: Mapping[str, Door], router: Router, most: int) -> None:
+    def __init__(self, doors: Mapping[str, Door], router: Router, most: int, limiter: Limiter | None) -> None:
         self.router = router
-        self._gate = Gate(doors, self._others, most)
+        self._gate = Gate(doors, self._others, most, limiter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(scope, receive, send)
@@ -54,19 +58,21 @@ class Application:
         await self.router(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None) -> Application:
-    """The application for these settings, or for those of the environment.
+def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Application:
+    """The application for these settings, or for those of the environment, by this clock.
 
-    Nothing is connected to before the first request. Raises BadSettings for settings that can't be used, Refusal for
+    Nothing is connected to before it is served. Raises BadSettings for settings that can't be used, Refusal for
     a database that can't be.
     """
     settings = settings or load_settings()
     set_up_logs(settings.log_level, settings.log_style)
     database = Database.open(settings)
-    services = Services.over(database, settings)
+    services = Services.over(database, settings, clock)
+    postman, housekeeping = Postman(services), Housekeeping(services)
     identity = Identity(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
-    doors[AUTH] = AuthDoor(services, identity)
+    doors[AUTH] = auth_door(services, identity)
+    doors |= dict.fromkeys(ROOTS, account_door(services, identity))  # before the collection that they lie below
     for name in SERVED:
         collection = COLLECTIONS[f"{PREFIX}{name}"]
         doors[f"/{name}"] = ItemsDoor(collection, services, identity, read_only=name in READ_ONLY)
@@ -77,15 +83,23 @@ def create_app(settings: Settings | None = None) -> Application:
         gc.collect()
         gc.freeze()  # what is there now stays: to look through it again and again would cost the slowest requests most
         try:
-            yield
+            async with (
+                services.presence.written(settings.last_access_interval),
+                postman.under_way(),
+                housekeeping.under_way(),
+            ):
+                yield
         finally:
+            await services.rates.dispose()
             await database.dispose()
 
     routes = ServerDoors(services, identity).routes()
     router = Router(routes, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
-    return Application(doors, router, settings.max_payload_size)
+    return Application(doors, router, settings.max_payload_size, limiter_of(services.rates, identity))
 
 
 def _warn(settings: Settings) -> None:
     if settings.secret is None and not settings.database_url.startswith("sqlite"):
         log.warning("no_secret", hint="SECRET is not set, data/secret is used: other nodes need the same")
+    if settings.email_transport == "log" and not settings.database_url.startswith("sqlite"):
+        log.warning("mail_in_log", hint="EMAIL_TRANSPORT is log: nobody is sent mail, its links stand in the log")

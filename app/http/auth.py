@@ -1,88 +1,130 @@
-"""The doors of those who sign in, stay signed in, and sign out."""
+"""The doors of those who sign in, stay signed in, and sign out, and of those who forgot their password."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
+from app.core.caller import Cookie
 from app.flows.login import Credentials, SignIn
+from app.flows.password import PasswordReset
+from app.flows.session import Staying
 from app.flows.tokens import Mode, Tokens
-from app.http.cookies import spell
-from app.http.gate import Body
-from app.http.head import Head
+from app.http.bodies import Form, any_text, email, text
+from app.http.call import NO_CONTENT, data
+from app.http.cookies import NO_GOOD
+from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
-from app.http.params import parse_json
-from app.http.reply import Reply, reply_to
+from app.http.reply import Reply
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 
-Given = Mapping[str, Any]
-Handler = Callable[[Directory, Any], Awaitable[bytes]]
 
-
-class AuthDoor:
+def auth_door(services: Services, identity: Identity) -> FlowDoor:
     """The door behind `/auth`."""
-
-    def __init__(self, services: Services, identity: Identity) -> None:
-        self._services, self._identity = services, identity
-
-    async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        try:
-            handler = HANDLERS.get((scope["method"], path))
-            if handler is None:
-                raise RouteNotFound(scope["path"])
-            directory = Directory(self._identity.of(head), self._services, head.via)
-            raw = await body()
-            told = await handler(directory, parse_json(raw, head.content_type) if raw else {})
-        except RollcallError as error:
-            return reply_to(error)._replace(private=True)
-        now = self._services.clock()
-        more = [spell(cookie, self._services.settings, now) for cookie in directory.handed]
-        return Reply(told, 200 if told else 204, more=more, private=True)
+    by_password = {} if services.settings.auth_disable_default else {("POST", "/auth/login"): _login}
+    return FlowDoor(services, identity, for_everybody={**HANDLERS, **by_password})
 
 
-async def _login(directory: Directory, given: Any) -> bytes:
-    """Tokens for credentials; whoever shows a token besides has to show a good one."""
-    _check(given, known={"email", "password", "otp", "mode"}, required=("email", "password"))
-    if "@" not in given["email"].strip("@"):
-        raise InvalidPayload('"email" must be a valid email')
-    mode = _mode(given)
+def mode(value: Any) -> str | None:
+    """How a client carries its tokens."""
+    return None if value in tuple(Mode) else "must be one of [cookie, json, session]"
+
+
+CREDENTIALS = Form({"email": email, "password": any_text}, {"otp": any_text, "mode": mode})
+SESSION = Form(optional={"refresh_token": any_text, "mode": mode})
+FORGOTTEN = Form({"email": text}, {"reset_url": text}, missing="field is required")
+NEW_PASSWORD = Form({"token": text, "password": text}, missing="field is required")
+
+
+async def _providers(asked: Asked) -> Reply:
+    """Which ways to sign in there are besides a password, which are none, and whether there is that one."""
+    disabled = asked.directory.services.settings.auth_disable_default
+    return Reply(orjson.dumps({"data": [], "disableDefault": disabled}))
+
+
+async def _login(asked: Asked) -> Reply:
+    """Tokens for credentials."""
+    given = await asked.read(CREDENTIALS)
     shown = Credentials(given["email"], given["password"], given.get("otp"))
-    return _told(directory, await SignIn(directory).tokens(shown, mode))
+    tokens = await SignIn(asked.directory).tokens(shown, Mode(given.get("mode", Mode.JSON)))
+    return _told(asked.directory, tokens)
 
 
-HANDLERS: Mapping[tuple[str, str], Handler] = {("POST", "/auth/login"): _login}
+async def _refresh(asked: Asked) -> Reply:
+    """New tokens for old ones."""
+    given = await asked.read(SESSION)
+    way = _way(asked.directory, given)
+    with _taking_away(asked.directory, way):
+        return _told(asked.directory, await Staying(asked.directory).refresh(given.get("refresh_token"), way))
 
 
-def _told(directory: Directory, tokens: Tokens) -> bytes:
+async def _logout(asked: Asked) -> Reply:
+    """The end of a session, and of the cookie that carried it."""
+    given = await asked.read(SESSION)
+    way = _way(asked.directory, given)
+    with _taking_away(asked.directory, way):
+        gone = await Staying(asked.directory).end(given.get("refresh_token"), way)
+    if way is not Mode.JSON:
+        asked.directory.handed += (gone,)
+    return NO_CONTENT
+
+
+async def _request_reset(asked: Asked) -> Reply:
+    """A mail to whoever forgot a password; nothing is told of whether anybody did."""
+    given = await asked.read(FORGOTTEN)
+    await PasswordReset(asked.directory).request(given["email"], given.get("reset_url"))
+    return NO_CONTENT
+
+
+async def _reset(asked: Asked) -> Reply:
+    """Another password, for whoever has a token out of that mail."""
+    given = await asked.read(NEW_PASSWORD)
+    await PasswordReset(asked.directory).reset(given["token"], given["password"])
+    return NO_CONTENT
+
+
+HANDLERS: Mapping[tuple[str, str], Handler] = {
+    ("GET", "/auth"): _providers,
+    ("POST", "/auth/refresh"): _refresh,
+    ("POST", "/auth/logout"): _logout,
+    ("POST", "/auth/password/request"): _request_reset,
+    ("POST", "/auth/password/reset"): _reset,
+}
+
+
+def _told(directory: Directory, tokens: Tokens) -> Reply:
     directory.handed += tokens.cookies
     told: dict[str, Any] = {"expires": round(tokens.expires.total_seconds() * 1000)}
     if tokens.refresh is not None:
         told["refresh_token"] = tokens.refresh
     if tokens.access is not None:
         told["access_token"] = tokens.access
-    return orjson.dumps({"data": told})
+    return data(told)
 
 
-def _mode(given: Given) -> Mode:
+def _way(directory: Directory, given: Mapping[str, Any]) -> Mode:
+    """How a client carries its tokens, where it doesn't say so: as a token that it shows, or as its cookies do."""
+    if "mode" in given:
+        return Mode(given["mode"])
+    settings, cookies = directory.services.settings, directory.via().cookies
+    if given.get("refresh_token"):
+        return Mode.JSON
+    if settings.refresh_token_cookie_name in cookies:
+        return Mode.COOKIE
+    return Mode.SESSION if settings.session_cookie_name in cookies else Mode.JSON
+
+
+@contextmanager
+def _taking_away(directory: Directory, way: Mode) -> Iterator[None]:
+    """Takes a session's cookie away that turns out to be good no more.
+
+    That of a refresh token stays: another tab may just have been given the next one.
+    """
     try:
-        return Mode(given.get("mode", "json"))
-    except ValueError:
-        raise InvalidPayload('"mode" must be one of [cookie, json, session]') from None
-
-
-def _check(given: Any, *, known: set[str], required: tuple[str, ...] = ()) -> None:
-    """That a body is an object of the names that are known, with texts in it."""
-    if not isinstance(given, dict):
-        raise InvalidPayload('"value" must be of type object')
-    for name in required:
-        if name not in given:
-            raise InvalidPayload(f'"{name}" is required')
-    for name, value in given.items():
-        if name not in known:
-            raise InvalidPayload(f'"{name}" is not allowed')
-        if not isinstance(value, str):
-            raise InvalidPayload(f'"{name}" must be a string')
+        yield
+    except NO_GOOD:
+        if way is Mode.SESSION:
+            directory.handed += (Cookie("session"),)
+        raise

@@ -69,7 +69,7 @@ def of_rows(parameters: QueryParameters) -> QueryParameters:
     return {name: value for name, value in parameters.items() if name in OF_ROWS}
 
 
-def data(told: Row | Sequence[Any]) -> Reply:
+def data(told: Row | Sequence[Any] | bool) -> Reply:
     """An answer in REST's envelope."""
     return Reply(orjson.dumps({"data": told}))
 

@@ -44,10 +44,10 @@ def balanced(text):
     return ""
 
 
-def documents(page, text):
+def documents(page, text, *, flows=False):
     for found in re.finditer(r"^(query|mutation) \{", text, re.MULTILINE):
         document = balanced(text[found.start() :])
-        if not FLOWS.search(document):
+        if bool(FLOWS.search(document)) is flows:
             yield Example(page, "POST", "/graphql/system", document)
 
 

@@ -1,0 +1,130 @@
+"""The doors of those who are invited or register, and of small tools for clients."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from app.core.errors import InvalidQuery
+from app.flows import tools
+from app.flows.invite import Invitations
+from app.flows.register import Registration
+from app.http.bodies import Form, any_text, email, emails, guid, text, uri
+from app.http.call import NO_CONTENT, data
+from app.http.door import Asked, FlowDoor, Handler
+from app.http.identity import Identity
+from app.http.reply import Reply
+from app.repositories.base import Services
+
+ROOTS = ("/users/invite", "/users/register", "/utils")
+"""The paths that these doors lie below."""
+PLAIN = b"text/plain; charset=utf-8"
+NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})?", re.ASCII)
+
+
+def account_door(services: Services, identity: Identity) -> FlowDoor:
+    """The door behind each of `ROOTS`."""
+    return FlowDoor(services, identity, for_everybody=FOR_EVERYBODY, further=FURTHER)
+
+
+INVITATION = Form({"email": emails, "role": guid}, {"invite_url": uri})
+REVOKED = Form({"email": email})
+ACCEPTED = Form({"token": text, "password": text})
+REGISTRATION = Form(
+    {"email": email, "password": text}, {"verification_url": text, "first_name": any_text, "last_name": any_text}
+)
+PROVED = Form({"token": text})
+TEXT = Form({"string": text})
+TEXT_AND_HASH = Form({"string": text, "hash": text})
+
+
+async def _invite(asked: Asked) -> Reply:
+    """A mail to one address or many, whoever of them is an active user already left out."""
+    given = await asked.read(INVITATION)
+    whom = given["email"] if isinstance(given["email"], list) else [given["email"]]
+    await Invitations(asked.directory).invite(whom, given["role"], given.get("invite_url"))
+    return NO_CONTENT
+
+
+async def _revoke(asked: Asked) -> Reply:
+    """The end of every invitation of an address, whether it has any or not."""
+    await Invitations(asked.directory).revoke((await asked.read(REVOKED))["email"])
+    return NO_CONTENT
+
+
+async def _accept(asked: Asked) -> Reply:
+    """A first password, for whoever has a token out of an invitation."""
+    given = await asked.read(ACCEPTED)
+    await Invitations(asked.directory).accept(given["token"], given["password"])
+    return NO_CONTENT
+
+
+async def _register(asked: Asked) -> Reply:
+    """An account for oneself; nothing is told of whether there is one already."""
+    given = await asked.read(REGISTRATION)
+    url = given.pop("verification_url", None)
+    await Registration(asked.directory).register(url=url, **given)
+    return NO_CONTENT
+
+
+async def _verify(asked: Asked) -> Reply:
+    """Follows the link out of a registration's mail, to the page of whoever it made a user."""
+    token = PROVED.read({name: value for name, value in asked.parameters.items() if name == "token"})["token"]
+    page = f"/admin/users/{quote(await Registration(asked.directory).verify(token), safe='')}"
+    # The page that is asked for next, and whatever it loads, needn't know the token.
+    more = ((b"location", page.encode()), (b"referrer-policy", b"no-referrer"))
+    return Reply(f"Found. Redirecting to {page}".encode(), 302, PLAIN, more)
+
+
+async def _look(_: Asked) -> Reply:
+    """Whoever only looks whether the link leads anywhere, as programs do that read mail, verifies nothing."""
+    return NO_CONTENT
+
+
+async def _random(asked: Asked) -> Reply:
+    """A text that nobody can guess."""
+    given = asked.parameters.get("length")
+    return data(tools.random_string(None if given is None else _length(given)))
+
+
+async def _hash(asked: Asked) -> Reply:
+    return data(await tools.make_hash(asked.directory.services, (await asked.read(TEXT))["string"]))
+
+
+async def _verify_hash(asked: Asked) -> Reply:
+    given = await asked.read(TEXT_AND_HASH)
+    return data(await tools.matches(asked.directory.services, given["string"], given["hash"]))
+
+
+async def _clear_cache(asked: Asked) -> Reply:
+    await asked.read(Form())
+    await tools.forget_everything(asked.directory)
+    return Reply(b"", 200)
+
+
+FOR_EVERYBODY: Mapping[tuple[str, str], Handler] = {
+    ("POST", "/users/invite/accept"): _accept,
+    ("POST", "/users/register"): _register,
+    ("GET", "/users/register/verify-email"): _verify,
+    ("HEAD", "/users/register/verify-email"): _look,
+    ("GET", "/utils/random/string"): _random,
+    ("POST", "/utils/hash/generate"): _hash,
+    ("POST", "/utils/hash/verify"): _verify_hash,
+}
+FURTHER: Mapping[tuple[str, str], Handler] = {
+    ("POST", "/users/invite"): _invite,
+    ("DELETE", "/users/invite"): _revoke,
+    ("POST", "/utils/cache/clear"): _clear_cache,
+}
+
+
+def _length(given: object) -> int:
+    """A length as a query string spells it; raises InvalidQuery for what is none, or more than there is."""
+    if not isinstance(given, str) or not NUMBER.fullmatch(given):
+        raise InvalidQuery('"length" must be a number')
+    if "." in given:
+        raise InvalidQuery('"length" must be an integer')
+    if int(given) < 1:
+        raise InvalidQuery('"length" must be greater than or equal to 1')
+    if int(given) > tools.LONGEST:
+        raise InvalidQuery(f'"length" must be less than or equal to {tools.LONGEST}')
+    return int(given)

@@ -1,0 +1,95 @@
+"""The door of the flows: a method and a path begin one, a form in JSON says with what."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Scope
+
+from app.core.errors import RollcallError, RouteNotFound, SecondFactorWanted
+from app.http.bodies import Form, parse_body
+from app.http.cookies import spell
+from app.http.gate import Body
+from app.http.head import Head
+from app.http.identity import Identity
+from app.http.params import QueryParameters, parse_query
+from app.http.reply import Reply, reply_to
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request for a flow: who asks, and what was sent."""
+
+    directory: Directory
+    head: Head
+    body: Body
+
+    async def read(self, form: Form) -> dict[str, Any]:
+        """What the body says; InvalidPayload where it isn't such a form."""
+        return form.read(parse_body(await self.body(), self.head.content_type, self.directory))
+
+    @property
+    def parameters(self) -> QueryParameters:
+        """What the query string says; InvalidQuery where it can't be read."""
+        return parse_query(self.head.query)
+
+
+Handler = Callable[[Asked], Awaitable[Reply]]
+Handlers = Mapping[tuple[str, str], Handler]
+"""Who sees to a request, by its method and path."""
+
+
+class FlowDoor:
+    """The door behind the paths of some flows; nothing that it answers is kept anywhere.
+
+    Those `for_everybody` take no notice of a session's cookie: what they are shown besides is what counts, and a
+    session that is over must keep nobody from beginning another. A token that is shown otherwise has to be good. The
+    `further` ones are closed to whoever has to set up a second factor first.
+    """
+
+    def __init__(
+        self, services: Services, identity: Identity, for_everybody: Handlers, further: Handlers | None = None
+    ) -> None:
+        self._services, self._identity = services, identity
+        self._for_everybody, self._further = for_everybody, further or {}
+
+    async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
+        try:
+            reply = await self._answer(scope, head, body)
+        except RollcallError as error:
+            reply = reply_to(error)
+        return reply._replace(private=True)
+
+    async def _answer(self, scope: Scope, head: Head, body: Body) -> Reply:
+        everybodys = _found(self._for_everybody, scope)
+        handler = everybodys or _found(self._further, scope)
+        if handler is None:
+            raise RouteNotFound(scope["path"])
+        caller = self._identity.of(_without_cookie(head) if everybodys else head)
+        directory = Directory(caller, self._services, head.via)
+        if not caller.anonymous:
+            await directory.access()
+        if not everybodys and caller.enrolling and (await directory.access_now()).enrolling:
+            raise SecondFactorWanted
+        try:
+            reply = await handler(Asked(directory, head, body))
+        except RollcallError as error:
+            reply = reply_to(error)
+        now = self._services.clock()
+        cookies = [spell(cookie, self._services.settings, now) for cookie in directory.handed]
+        return reply._replace(more=[*reply.more, *cookies])
+
+
+def _found(handlers: Handlers, scope: Scope) -> Handler | None:
+    """Who sees to a request; whoever is asked by GET is by HEAD too, where nobody else is."""
+    method, path = scope["method"], scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
+    return handlers.get((method, path)) or (handlers.get(("GET", path)) if method == "HEAD" else None)
+
+
+def _without_cookie(head: Head) -> Head:
+    bare = copy(head)
+    bare.cookie = b""
+    return bare

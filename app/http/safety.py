@@ -1,0 +1,99 @@
+"""What keeps an account safe, below its user's path: where it is signed in, and its second factor."""
+
+from functools import partial
+from typing import Any
+
+from app.core.errors import Forbidden, InvalidCredentials
+from app.core.values import wire_date
+from app.flows.own_sessions import OwnSessions
+from app.flows.tfa import SecondFactor
+from app.http.bodies import Form, parse_body, text
+from app.http.call import NO_CONTENT, Call, Handler, data
+from app.http.reply import Reply
+
+PROOF = Form({"password": text})
+CODE = Form({"otp": text})
+NEW_FACTOR = Form({"secret": text, "otp": text})
+
+
+def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
+    """Who answers what lies below `/users/me` and `/users/<key>` about that, if anybody does."""
+    if len(steps) < 2:
+        return None
+    user = None if steps[0] == "me" else steps[0]
+    match (method, *steps[1:]):
+        case ("GET", "sessions"):
+            return partial(_sessions, user=user)
+        case ("DELETE", "sessions", *which) if len(which) <= 1:
+            return partial(_end, user=user, session=next(iter(which), None))
+        case ("POST", "tfa", "disable") if user is not None:
+            return partial(_disable_of, user=user)
+    return OWN.get((method, "/".join(steps[1:]))) if user is None else None
+
+
+async def _sessions(call: Call, *, user: str | None) -> Reply:
+    """The sessions that go on, the caller's own or, for admins, somebody else's."""
+    told = [
+        {
+            "id": one.id,
+            "ip": one.ip,
+            "user_agent": one.user_agent,
+            "origin": one.origin,
+            "expires": wire_date(one.expires),
+            "current": one.current,
+        }
+        for one in await OwnSessions(call.directory).all(user)
+    ]
+    return data(told)._replace(private=True)
+
+
+async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
+    """The end of a session, or of all but the one that is asked from; Forbidden for one that there isn't."""
+    ended = await OwnSessions(call.directory).revoke(session, user)
+    if session is not None and not ended:
+        raise Forbidden
+    return NO_CONTENT
+
+
+async def _generate(call: Call) -> Reply:
+    """A secret for an authenticator, and the address by which one reads it."""
+    made = await SecondFactor(call.directory).generate((await _read(call, PROOF))["password"])
+    return data({"secret": made.secret, "otpauth_url": made.address})._replace(private=True)
+
+
+async def _enable(call: Call) -> Reply:
+    given = await _read(call, NEW_FACTOR)
+    await SecondFactor(call.directory).enable(given["otp"], given["secret"])
+    return NO_CONTENT._replace(private=True)
+
+
+async def _disable(call: Call) -> Reply:
+    await SecondFactor(call.directory).disable((await _read(call, CODE))["otp"])
+    return NO_CONTENT._replace(private=True)
+
+
+async def _recovery_codes(call: Call) -> Reply:
+    """New recovery codes, which are told this once."""
+    codes = await SecondFactor(call.directory).recovery_codes((await _read(call, CODE))["otp"])
+    return data(codes)._replace(private=True)
+
+
+async def _disable_of(call: Call, *, user: str) -> Reply:
+    await _read(call, Form())
+    await SecondFactor(call.directory).disable_of(user)
+    return NO_CONTENT._replace(private=True)
+
+
+OWN = {
+    ("POST", "tfa/generate"): _generate,
+    ("POST", "tfa/enable"): _enable,
+    ("POST", "tfa/disable"): _disable,
+    ("POST", "tfa/recovery-codes"): _recovery_codes,
+}
+
+
+async def _read(call: Call, form: Form) -> dict[str, Any]:
+    """What the body says; whoever is nobody in particular is told so first."""
+    if call.directory.caller.anonymous:
+        raise InvalidCredentials
+    return form.read(parse_body(await call.body(), call.content_type, call.directory))

@@ -1,0 +1,39 @@
+"""The house behind its doors: people in it who can sign in over HTTP."""
+
+import pytest_asyncio
+from sqlalchemy import update
+
+from app.db.models import User
+from tests.flows.conftest import house, kept_house
+from tests.flows.house import set_up
+from tests.http.people import HASHED, SECRET
+from tests.http.test_graphql import served
+from tests.world import uid
+
+__all__ = ["house", "kept_house"]
+
+KNOWN: dict[str, dict[str, str | None]] = {
+    "ada": {"password": HASHED},
+    "vi": {"password": HASHED, "tfa_secret": None},
+    "ed": {"password": HASHED, "tfa_secret": SECRET},
+    "sue": {"password": HASHED},
+    "ida": {"password": HASHED},
+    "sam": {"password": HASHED, "provider": "github"},
+}
+"""Ada, Vi and Ed have a password, Ed a second factor too; something keeps the others out all the same."""
+
+
+@pytest_asyncio.fixture
+async def people(house):
+    async with house.database.transaction() as connection:
+        for name, values in KNOWN.items():
+            await connection.execute(update(User).where(User.id == uid(name)).values(**values))
+    await set_up(house, public_registration=True)
+    return house
+
+
+@pytest_asyncio.fixture(scope="session")
+async def door(kept_house):
+    """A client of the house's; `people` are in it where they are asked for too."""
+    async with served(kept_house.settings) as client:
+        yield client

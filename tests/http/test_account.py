@@ -1,0 +1,432 @@
+"""Invitations, registrations, second factors and sessions over HTTP, and small tools for clients."""
+
+import pytest
+from sqlalchemy import update
+
+from app.core.codes import make_secret
+from app.core.links import Purpose
+from app.db.models import Policy
+from tests.flows.house import link, user
+from tests.http.people import (
+    BAD,
+    FORBIDDEN,
+    NOBODY,
+    NOWHERE,
+    PASSWORD,
+    SESSION,
+    code,
+    login,
+    reason,
+    refusal,
+    send,
+    the_cookie,
+    told,
+)
+from tests.http.test_graphql import ADA, bearer
+from tests.world import static_token, uid
+
+EDITOR = uid("role-Editor")
+NEW = "new@example.com"
+INVITATION = {"email": NEW, "role": EDITOR}
+REGISTRATION = {"email": NEW, "password": "a good password"}
+NO_USERS = 'You don\'t have permission to access collection "directus_users" or it does not exist. Queried in root.'
+NOT_JSON = 'The body has to be JSON, with the Content-Type "application/json"'
+
+
+def who(name):
+    return bearer(static_token(name))
+
+
+def post(client, path, body=None, headers=None, cookies=None, **options):
+    return send(client, "POST", path, body, cookies, headers, **options)
+
+
+def done(answer):
+    assert (answer.status_code, answer.content) == (204, b""), answer.text
+    return True
+
+
+async def status(system, email):
+    row = await user(system, email)
+    return row and row["status"]
+
+
+async def test_one_address_or_many_are_invited(door, people):
+    for body in (INVITATION, {"email": ["one@example.com", "two@example.com"], "role": EDITOR.upper()}):
+        assert done(await post(door, "/users/invite", body, ADA))
+
+    assert [await status(people, f"{name}@example.com") for name in ("new", "one", "two")] == ["invited"] * 3
+
+
+async def test_who_may_make_no_users_invites_nobody(door, people):
+    for headers in (None, who("vi")):
+        answer = await post(door, "/users/invite", INVITATION, headers)
+        assert refusal(answer) == FORBIDDEN
+        assert answer.json()["errors"][0]["message"] == NO_USERS
+
+    assert await status(people, NEW) is None
+
+
+async def test_an_invitation_is_accepted_once(door, people):
+    await post(door, "/users/invite", INVITATION, ADA)
+    body = {"token": link(people, Purpose.INVITATION, NEW, (await user(people, NEW))["id"]), "password": "my own one"}
+    assert done(await post(door, "/users/invite/accept", body, cookies={SESSION: "garbage"}))
+
+    assert refusal(await post(door, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
+    assert "access_token" in told(await login(door, NEW, "my own one"))
+
+
+async def test_an_invitation_is_revoked_whether_or_not_there_was_one(door, people):
+    await post(door, "/users/invite", INVITATION, ADA)
+    token = link(people, Purpose.INVITATION, NEW, (await user(people, NEW))["id"])
+    for email in (NEW, NEW, "vi@example.com", "nobody@example.com"):
+        assert done(await send(door, "DELETE", "/users/invite", {"email": email}, headers=ADA))
+
+    assert (await status(people, NEW), await status(people, "vi@example.com")) == (None, "active")
+    body = {"token": token, "password": "my own one"}
+    assert refusal(await post(door, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
+
+
+async def test_not_everybody_may_revoke_an_invitation(door, people):
+    for headers in (None, who("vi")):
+        answer = await send(door, "DELETE", "/users/invite", {"email": "ida@example.com"}, headers=headers)
+        assert refusal(answer) == FORBIDDEN
+
+    assert await status(people, "ida@example.com") == "invited"
+
+
+async def test_whoever_registers_is_let_in_once_the_address_is_proved(door, people):
+    body = {**REGISTRATION, "first_name": "New", "last_name": None}
+    for _ in range(2):
+        assert done(await post(door, "/users/register", body, cookies={SESSION: "garbage"}))
+    assert done(await post(door, "/users/register", {**body, "email": "VI@example.com"}))
+    elsewhere = {**body, "verification_url": "http://evil.example.com"}
+    said = 'URL "http://evil.example.com" can\'t be used to verify registered users'
+    assert reason(await post(door, "/users/register", elsewhere)) == said
+
+    made = await user(people, NEW)
+    assert (made["status"], made["first_name"], made["last_name"]) == ("unverified", "New", None)
+    assert refusal(await login(door, NEW, "a good password")) == NOBODY
+    token = link(people, Purpose.REGISTRATION, NEW, made["id"])
+    assert (await verify(door, token)).status_code == 302
+    assert "access_token" in told(await login(door, NEW, "a good password"))
+    assert refusal(await verify(door, token)) == BAD
+
+
+def verify(client, token, more="", method="GET", **options):
+    return send(client, method, f"/users/register/verify-email?token={token}{more}", **options)
+
+
+async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(door, people):
+    token = link(people, Purpose.REGISTRATION, "una@example.com", uid("una"))
+    evil = "http://evil.example.com"
+    more = f"&redirect={evil}&next={evil}&utm_source=mail"
+    headers = {"host": "evil.example.com", "x-forwarded-host": "evil.example.com", "referer": evil}
+    answer = await verify(door, token, more, headers=headers, cookies={SESSION: "garbage"})
+
+    page = f"/admin/users/{uid('una')}"
+    assert (answer.status_code, answer.headers["location"]) == (302, page)
+    assert answer.text == f"Found. Redirecting to {page}"
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-store"
+    assert token not in str(answer.headers.multi_items())
+
+
+async def test_a_program_that_looks_whether_a_link_leads_anywhere_proves_nothing(door, people):
+    token = link(people, Purpose.REGISTRATION, "una@example.com", uid("una"))
+    assert done(await verify(door, token, method="HEAD"))
+
+    assert await status(people, "una@example.com") == "unverified"
+
+
+async def test_a_link_that_is_no_good_verifies_nobody(door, people):
+    good = link(people, Purpose.REGISTRATION, "una@example.com", uid("una"))
+    refused = {
+        "zzz": (403, "INVALID_TOKEN"),
+        "": BAD,
+        good[:-3]: (403, "INVALID_TOKEN"),
+        f"{good}%00": (403, "INVALID_TOKEN"),
+        f"{good}&token={good}": BAD,
+        link(people, Purpose.INVITATION, "una@example.com", uid("una")): FORBIDDEN,
+        link(people, Purpose.REGISTRATION, "una@example.com", uid("vi")): BAD,
+        link(people, Purpose.REGISTRATION, "una@example.com", uid("una"), hours=-1): (401, "TOKEN_EXPIRED"),
+    }
+    for token, said in refused.items():
+        answer = await verify(door, token)
+        assert refusal(answer) == said, token
+        assert "location" not in answer.headers
+    assert reason(await send(door, "GET", "/users/register/verify-email")) == '"token" is required'
+
+    assert await status(people, "una@example.com") == "unverified"
+
+
+WRONG_BODIES = [
+    # to where,               with which body,                                what is said to it
+    ("users/invite", {"role": EDITOR}, '"email" is required'),
+    ("users/invite", {"email": NEW}, '"role" is required'),
+    ("users/invite", {"email": NEW, "role": "x"}, '"role" must be a valid GUID'),
+    ("users/invite", {"email": NEW, "role": None}, '"role" must be a string'),
+    ("users/invite", {"email": "x", "role": EDITOR}, '"email" must be a valid email'),
+    ("users/invite", {"email": {}, "role": EDITOR}, '"email" must be a string or an array of strings'),
+    ("users/invite", {"email": [], "role": EDITOR}, '"email" must contain at least 1 items'),
+    ("users/invite", {"email": [NEW, 1], "role": EDITOR}, '"email" must hold valid emails: [1] must be a string'),
+    ("users/invite", {**INVITATION, "invite_url": "nope"}, '"invite_url" must be a valid uri'),
+    ("users/invite", {**INVITATION, "invite_url": 1}, '"invite_url" must be a string'),
+    (
+        "users/invite",
+        {**INVITATION, "invite_url": "http://evil.example.com"},
+        'URL "http://evil.example.com" can\'t be used to invite users',
+    ),
+    ("users/invite", {**INVITATION, "foo": 1}, '"foo" is not allowed'),
+    ("users/invite", [INVITATION], '"value" must be of type object'),
+    ("users/invite/accept", {"token": "x"}, '"password" is required'),
+    ("users/invite/accept", {"password": "x"}, '"token" is required'),
+    ("users/invite/accept", {"token": "x", "password": ""}, '"password" is not allowed to be empty'),
+    ("users/invite/accept", {"token": "x", "password": "y", "role": EDITOR}, '"role" is not allowed'),
+    ("users/register", {"email": NEW}, '"password" is required'),
+    ("users/register", {"email": NEW, "password": ""}, '"password" is not allowed to be empty'),
+    ("users/register", {"email": "nope", "password": "x"}, '"email" must be a valid email'),
+    ("users/register", {**REGISTRATION, "role": "y"}, '"role" is not allowed'),
+    ("users/register", {**REGISTRATION, "first_name": 1}, '"first_name" must be a string'),
+    ("users/me/tfa/generate", {}, '"password" is required'),
+    ("users/me/tfa/generate", {"password": 1}, '"password" must be a string'),
+    ("users/me/tfa/enable", {"otp": "1"}, '"secret" is required'),
+    ("users/me/tfa/enable", {"secret": "x"}, '"otp" is required'),
+    ("users/me/tfa/enable", {"secret": "x", "otp": "1", "more": 1}, '"more" is not allowed'),
+    ("users/me/tfa/disable", {}, '"otp" is required'),
+    ("users/me/tfa/disable", {"otp": 123456}, '"otp" must be a string'),
+    ("users/me/tfa/recovery-codes", [], '"value" must be of type object'),
+    ("users/me/tfa/recovery-codes", {}, '"otp" is required'),
+    (f"users/{uid('ed')}/tfa/disable", {"otp": "1"}, '"otp" is not allowed'),
+    ("utils/hash/generate", {}, '"string" is required'),
+    ("utils/hash/generate", {"string": 1}, '"string" must be a string'),
+    ("utils/hash/verify", {"string": "x"}, '"hash" is required'),
+    ("utils/hash/verify", {"string": "", "hash": "x"}, '"string" is not allowed to be empty'),
+    ("utils/cache/clear", {"more": 1}, '"more" is not allowed'),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "said"), WRONG_BODIES)
+async def test_what_can_not_be_read_is_told(door, path, body, said):
+    assert reason(await post(door, f"/{path}", body, ADA)) == said
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_a_form_does_nothing(door, people, media):
+    cookie = the_cookie(await login(door, "ada@example.com", mode="session"))
+    for path in sorted({path for path, _, _ in WRONG_BODIES}):
+        for raw in (b"", b'{"email": "new@example.com"}'):
+            answer = await post(door, f"/{path}", cookies=cookie, content=raw, headers={"content-type": media})
+            assert reason(answer) == NOT_JSON
+
+
+@pytest.mark.parametrize("path", [f"/users/{uid('ed')}/tfa/disable", "/utils/cache/clear"])
+async def test_what_takes_no_body_has_to_be_called_json_where_a_cookie_says_who_asks(door, people, path):
+    cookie = the_cookie(await login(door, "ada@example.com", mode="session"))
+
+    assert reason(await post(door, path, cookies=cookie)) == NOT_JSON
+    assert refusal(await login(door, "ed@example.com")) == (401, "INVALID_OTP")
+    answer = await post(door, path, cookies=cookie, headers={"content-type": "application/json"})
+    assert answer.status_code in {200, 204}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/users/invite"),
+        ("HEAD", "/users/invite"),
+        ("PATCH", "/users/invite"),
+        ("GET", "/users/invite/accept"),
+        ("POST", "/users/invite/revoke"),
+        ("GET", "/users/register"),
+        ("POST", "/users/register/verify-email"),
+        ("GET", "/utils"),
+        ("GET", "/utils/hash/generate"),
+        ("POST", "/utils/random/string"),
+        ("GET", "/users/me/tfa/generate"),
+        ("HEAD", "/users/me/tfa/generate"),
+        ("POST", "/users/me/tfa"),
+        ("POST", f"/users/{uid('ed')}/tfa/generate"),
+        ("POST", f"/users/{uid('ed')}/tfa/recovery-codes"),
+        ("PATCH", "/users/me/sessions"),
+        ("GET", "/users/me/sessions/x"),
+        ("DELETE", "/users/me/sessions/x/y"),
+        ("POST", "/roles/me/tfa/disable"),
+        ("GET", f"/roles/{EDITOR}/sessions"),
+    ],
+)
+async def test_nobody_lives_elsewhere(door, method, path):
+    answer = await send(door, method, path, {}, headers=ADA)
+
+    assert answer.status_code == 404
+    assert method == "HEAD" or refusal(answer) == NOWHERE
+
+
+async def test_a_second_factor_is_set_up_used_and_taken_away(door, people):
+    vi = who("vi")
+    made = await post(door, "/users/me/tfa/generate", {"password": PASSWORD}, vi)
+    secret, address = told(made)["secret"], told(made)["otpauth_url"]
+    assert f"secret={secret}" in address
+    assert made.headers["cache-control"] == "no-store"
+    wrong = await post(door, "/users/me/tfa/enable", {"secret": secret, "otp": "000000"}, vi)
+    assert reason(wrong) == '"otp" is invalid'
+    assert done(await post(door, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, vi))
+    again = await post(door, "/users/me/tfa/generate", {"password": PASSWORD}, vi)
+    assert reason(again) == "TFA Secret is already set for this user"
+    assert refusal(await login(door)) == (401, "INVALID_OTP")
+    assert "access_token" in told(await login(door, otp=code(secret)))
+
+    codes = await post(door, "/users/me/tfa/recovery-codes", {"otp": code(secret)}, vi)
+    assert (len(set(told(codes))), codes.headers["cache-control"]) == (10, "no-store")
+    assert "access_token" in told(await login(door, otp=told(codes)[0]))
+    assert refusal(await login(door, otp=told(codes)[0])) == (401, "INVALID_OTP")
+
+    assert reason(await post(door, "/users/me/tfa/disable", {"otp": "000000"}, vi)) == '"otp" is invalid'
+    assert done(await post(door, "/users/me/tfa/disable", {"otp": code(secret)}, vi))
+    assert "access_token" in told(await login(door))
+    unset = f'User "{uid("vi")}" doesn\'t have TFA enabled'
+    assert reason(await post(door, "/users/me/tfa/disable", {"otp": "1"}, vi)) == unset
+
+
+@pytest.mark.parametrize("path", ["generate", "enable", "disable", "recovery-codes"])
+async def test_nobody_in_particular_has_no_second_factor(door, path):
+    for body in ({"password": "x"}, {"otp": "1", "secret": "x"}, {}):
+        assert refusal(await post(door, f"/users/me/tfa/{path}", body)) == NOBODY
+
+
+async def test_a_wrong_password_is_told_no_secret(door, people):
+    assert refusal(await post(door, "/users/me/tfa/generate", {"password": "wrong"}, who("vi"))) == NOBODY
+
+
+async def test_an_admin_takes_anothers_second_factor_away(door, people):
+    path = f"/users/{uid('ed')}/tfa/disable"
+    assert refusal(await post(door, path)) == NOBODY
+    assert refusal(await post(door, path, headers=who("vi"))) == FORBIDDEN
+    for missing in (uid("nobody"), "x", "%00"):
+        assert refusal(await post(door, f"/users/{missing}/tfa/disable", headers=ADA)) == FORBIDDEN
+    assert refusal(await login(door, "ed@example.com")) == (401, "INVALID_OTP")
+    assert done(await post(door, path, headers=ADA))
+
+    assert "access_token" in told(await login(door, "ed@example.com"))
+
+
+async def test_one_sees_where_one_is_signed_in_and_signs_out_there(door, people):
+    here = the_cookie(await login(door, mode="session", headers={"user-agent": "here"}))
+    for agent in ("there", "elsewhere"):
+        await login(door, headers={"user-agent": agent, "origin": "https://app.example.com"})
+    answer = await send(door, "GET", "/users/me/sessions", cookies=here)
+    found = {one["user_agent"]: one for one in told(answer)}
+
+    assert {name: one["current"] for name, one in found.items()} == {"here": True, "there": False, "elsewhere": False}
+    assert set(found["here"]) == {"id", "ip", "user_agent", "origin", "expires", "current"}
+    assert (found["there"]["origin"], found["there"]["expires"][-1]) == ("https://app.example.com", "Z")
+    assert answer.headers["cache-control"] == "no-store"
+
+    gone = f"/users/me/sessions/{found['there']['id']}"
+    assert done(await send(door, "DELETE", gone, cookies=here))
+    assert refusal(await send(door, "DELETE", gone, cookies=here)) == FORBIDDEN
+    assert await agents(door, cookies=here) == {"here", "elsewhere"}
+    assert done(await send(door, "DELETE", "/users/me/sessions", cookies=here))
+    assert await agents(door, cookies=here) == {"here"}
+
+
+async def agents(client, path="/users/me/sessions", **shown):
+    return {one["user_agent"] for one in told(await send(client, "GET", path, **shown))}
+
+
+async def test_an_admin_sees_to_anybodys_sessions_and_nobody_else_does(door, people):
+    cookie, path = the_cookie(await login(door, mode="session", headers={"user-agent": "here"})), f"/users/{uid('vi')}"
+    (session,) = told(await send(door, "GET", f"{path}/sessions", headers=ADA))
+    for headers, said in ((who("ed"), FORBIDDEN), ({}, NOBODY)):
+        for method, below in (("GET", ""), ("DELETE", ""), ("DELETE", f"/{session['id']}")):
+            assert refusal(await send(door, method, f"{path}/sessions{below}", headers=headers)) == said
+    assert refusal(await send(door, "DELETE", f"/users/me/sessions/{session['id']}", headers=ADA)) == FORBIDDEN
+    assert refusal(await send(door, "GET", "/users/me/sessions")) == NOBODY
+
+    assert await agents(door, f"{path}/sessions", cookies=cookie) == {"here"}  # under one's own key too
+    assert done(await send(door, "DELETE", f"{path}/sessions/{session['id']}", headers=ADA))
+    assert refusal(await send(door, "GET", "/users/me/sessions", cookies=cookie)) == NOBODY
+    await login(door)
+    assert done(await send(door, "DELETE", f"{path}/sessions", headers=ADA))
+    assert told(await send(door, "GET", f"{path}/sessions", headers=ADA)) == []
+
+
+async def test_a_random_text_is_as_long_as_it_is_wanted(door):
+    texts = [
+        await send(door, "GET", f"/utils/random/string{length}") for length in ("", "", "?length=5", "?length=500")
+    ]
+
+    assert [len(told(answer)) for answer in texts] == [32, 32, 5, 500]
+    assert told(texts[0]) != told(texts[1])
+    assert {answer.headers["cache-control"] for answer in texts} == {"no-store"}
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        ("501", "must be less than or equal to 500"),
+        ("999999999", "must be less than or equal to 500"),
+        ("0", "must be greater than or equal to 1"),
+        ("-1", "must be greater than or equal to 1"),
+        ("5.5", "must be an integer"),
+        ("abc", "must be a number"),
+        ("", "must be a number"),
+        ("1e2", "must be a number"),
+        ("NaN", "must be a number"),
+        ("9" * 5000, "must be a number"),
+        ("5&length=6", "must be a number"),
+    ],
+)
+async def test_a_length_that_can_not_be_is_told(door, length, said):
+    answer = await send(door, "GET", f"/utils/random/string?length={length}", headers=ADA)
+
+    assert refusal(answer) == (400, "INVALID_QUERY")
+    assert answer.json()["errors"][0]["extensions"]["reason"] == f'"length" {said}'
+
+
+async def test_a_text_is_behind_its_own_hash_and_no_other_is(door):
+    hashed = told(await post(door, "/utils/hash/generate", {"string": "hello"}))
+    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    for text, right in (("hello", True), ("x", False)):
+        assert told(await post(door, "/utils/hash/verify", {"string": text, "hash": hashed})) is right
+
+    assert refusal(await post(door, "/utils/hash/verify", {"string": "x", "hash": "zz"})) == BAD
+
+
+async def test_only_an_admin_clears_the_cache(door):
+    cleared = await post(door, "/utils/cache/clear", headers=ADA)
+
+    assert (cleared.status_code, cleared.content) == (200, b"")
+    assert refusal(await post(door, "/utils/cache/clear")) == FORBIDDEN
+    assert refusal(await post(door, "/utils/cache/clear", headers=who("vi"))) == FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/utils/random/string"), ("POST", "/utils/hash/generate"), ("POST", "/users/invite")]
+)
+async def test_a_token_that_is_shown_has_to_be_good(door, method, path):
+    for token in ("nobodys", "a.b.c"):
+        assert refusal(await send(door, method, path, {}, headers=bearer(token))) == NOBODY
+
+
+async def test_whoever_has_to_set_up_a_second_factor_does_that_and_nothing_else(door, people):
+    async with people.database.transaction() as connection:
+        await connection.execute(update(Policy).where(Policy.name == "Administrators").values(enforce_tfa=True))
+    ada = bearer(told(await login(door, "ada@example.com"))["access_token"])
+
+    closed = [
+        await post(door, "/users/invite", INVITATION, ada),
+        await send(door, "DELETE", "/users/invite", {"email": "ida@example.com"}, headers=ada),
+        await post(door, "/utils/cache/clear", headers=ada),
+        await send(door, "GET", "/users/me/sessions", headers=ada),
+        await post(door, f"/users/{uid('ed')}/tfa/disable", headers=ada),
+    ]
+    assert [refusal(answer) for answer in closed] == [FORBIDDEN] * len(closed)
+    assert all("Two-factor authentication has to be set up" in answer.text for answer in closed)
+    assert told(await send(door, "GET", "/utils/random/string", headers=ada))
+    assert "secret" in told(await post(door, "/users/me/tfa/generate", {"password": PASSWORD}, ada))
+
+    secret = make_secret()
+    assert done(await post(door, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, ada))
+    assert done(await post(door, "/users/invite", INVITATION, ada))
