@@ -29,6 +29,8 @@ UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeo
 STALE = ("57P", "08", "0A000")
 BUSY_MS = 5_000
 CONNECT_SECONDS = 5
+SETTING_UP = 2
+"""Connections to write with that those who change the directory never have."""
 SQLITE_WRITERS = 2
 """Connections to write to an SQLite file: one that is kept for changes, and one for all else."""
 STEPS_BETWEEN_LOOKS = 10_000
@@ -59,10 +61,14 @@ def _postgresql_url(url: URL) -> URL:
 
 
 def writing_engine(url: URL, size: int) -> AsyncEngine:
-    """The engine that transactions run on; SQLite knows one writer at a time, so there few connections will do."""
+    """The engine that `size` transactions run on at once, besides one that is alone, and a few that set things up.
+
+    Those that change the directory keep their connections, so that there have to be more than they can have. SQLite
+    knows one writer at a time: there few connections will do.
+    """
     if url.get_backend_name() == POSTGRESQL:
         told = {"lock_timeout": f"{2 * BUSY_MS}", "default_transaction_read_only": "off"}
-        return _postgresql(url, size, told, isolation_level="READ COMMITTED")
+        return _postgresql(url, size + 1 + SETTING_UP, told, isolation_level="READ COMMITTED")
     make_private(Path(url.database or ""))
     engine = _sqlite(url, SQLITE_WRITERS, ["journal_mode=WAL"], pool_timeout=2 * BUSY_MS / 1000)
     event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))

@@ -1,0 +1,20 @@
+"""Whoever changes the directory keeps their connections, and keeps nobody else from getting one."""
+
+import asyncio
+
+from sqlalchemy import text
+
+
+async def test_many_changes_at_once_leave_connections_for_those_who_need_one_of_their_own(fresh):
+    size = fresh.settings.db_pool_size
+    together = asyncio.Barrier(size if fresh.database.dialect == "postgresql" else 1)
+
+    async def change(writer):
+        await writer.say("SELECT 1")
+        await together.wait()
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(fresh.database.change(change, alone=False) for _ in range(size)))
+        await fresh.database.change(lambda writer: writer.say("SELECT 1"))
+        async with fresh.database.transaction() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1
