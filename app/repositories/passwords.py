@@ -1,16 +1,27 @@
 """Passwords on their way in: judged while they can be read, and hashed before anybody has to wait for it."""
 
 import asyncio
-from typing import Any
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
-from app.core.errors import FailedValidation, InvalidPayload, ValueTooLong
+from app.core.errors import FailedValidation, InvalidPayload, ServiceUnavailable, ValueTooLong
 from app.core.security import LONGEST_PASSWORD, hash_password, verify_password
 from app.query.collection import SETTINGS, USERS
 from app.query.operators import read_pattern
 from app.query.payload import Path
 
-LANES = 4
-"""Passwords hashed at once: each takes 64 MiB, and a tenth of a second of four cores."""
+T = TypeVar("T")
+
+LANES = 2
+"""Passwords hashed at once: each takes 64 MiB, and a tenth of a second on as many as four cores."""
+WAITING = 1000
+"""Passwords that may wait for it."""
+CROWDED = "Too many passwords are waiting to be looked at; try again in a moment"
+NICENESS = 10
+"""By how much hashing stands back behind those who only ask something."""
 NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
 """A hash that no password is known for."""
 
@@ -22,20 +33,37 @@ class Hashed(str):
 
 
 class Passwords:
-    """Hashes passwords, a few at a time, away from the event loop."""
+    """Hashes passwords, a few at a time, away from the event loop.
 
-    def __init__(self) -> None:
-        self._lanes = asyncio.Semaphore(LANES)
+    Raises ServiceUnavailable where more than a thousand are waiting.
+    """
+
+    def __init__(self, lanes: int = LANES) -> None:
+        self._lanes = ThreadPoolExecutor(lanes, "passwords", _stand_back)
+        self._most, self._under_way = lanes + WAITING, 0
 
     async def hashed(self, password: str) -> Hashed:
         """A password of 1 to 1,024 characters -> its hash."""
-        async with self._lanes:
-            return Hashed(await asyncio.to_thread(hash_password, password))
+        return Hashed(await self._aside(hash_password, password))
 
     async def verified(self, password: str, hashed: str | None) -> bool:
         """Whether a password is the one behind a hash; where there is none, it takes as long to say no."""
-        async with self._lanes:
-            return await asyncio.to_thread(verify_password, password, hashed or NOBODYS) and hashed is not None
+        return await self._aside(verify_password, password, hashed or NOBODYS) and hashed is not None
+
+    async def _aside(self, work: Callable[..., T], *given: str) -> T:
+        if self._under_way >= self._most:
+            raise ServiceUnavailable(CROWDED)
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._lanes, work, *given)
+        finally:
+            self._under_way -= 1
+
+
+def _stand_back() -> None:
+    """Where threads have a priority of their own, those that hash have a low one, and so have those they start."""
+    if sys.platform == "linux":
+        os.nice(NICENESS)
 
 
 def check_password(password: Any, policy: str | None, path: Path = ()) -> None:
