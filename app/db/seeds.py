@@ -23,7 +23,17 @@ ADMIN_POLICY: Rows = {
 }
 ADMIN_ROLE: Rows = {"name": "Administrator", "icon": "verified", "description": "$t:admin_description"}
 ADMIN_USER: Rows = {"first_name": "Admin", "last_name": "User", "status": "active", "last_access": None}
-SETTINGS: Rows = {"project_name": "Directus"}
+SETTINGS: Rows = {
+    "project_name": "Directus",
+    "ai_openai_allowed_models": ["gpt-5-nano", "gpt-5-mini", "gpt-5"],
+    "ai_anthropic_allowed_models": ["claude-haiku-4-5", "claude-sonnet-4-5"],
+    "ai_google_allowed_models": [
+        "gemini-3-pro-preview",
+        "gemini-3-flash-preview",
+        "gemini-2.5-pro",
+        "gemini-2.5-flash",
+    ],
+}
 
 MADE: dict[str, tuple[Rows, ...]] = {
     "directus_policies": (PUBLIC_POLICY, ADMIN_POLICY),

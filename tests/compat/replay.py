@@ -26,8 +26,8 @@ ROLLCALL = [sys.executable, "-c", "from app.cli import main; main()"]
 GOOD = {"same", "wording", "intended"}
 
 
-def environment(url: str, port: int) -> dict[str, str]:
-    """The settings that the recorded server had."""
+def environment(url: str, port: int, mail: int) -> dict[str, str]:
+    """The settings that the recorded server had; its mail goes to the port of whoever replays."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(HERE.parents[1]),
@@ -38,6 +38,14 @@ def environment(url: str, port: int) -> dict[str, str]:
         "PUBLIC_URL": "http://127.0.0.1:8055",
         "PORT": str(port),
         "IP_TRUST_PROXY": "true",
+        "EMAIL_TRANSPORT": "smtp",
+        "EMAIL_SMTP_HOST": "127.0.0.1",
+        "EMAIL_SMTP_PORT": str(mail),
+        "EMAIL_FROM": "no-reply@example.com",
+        "USER_INVITE_URL_ALLOW_LIST": "http://127.0.0.1:3000/accept",
+        "PASSWORD_RESET_URL_ALLOW_LIST": "http://127.0.0.1:3000/reset",
+        "USER_REGISTER_URL_ALLOW_LIST": "http://127.0.0.1:3000/verify",
+        "RATE_LIMITER_REGISTRATION_POINTS": "1000",
         "LOG_LEVEL": "warn",
         "DATABASE_URL": url,
     }
@@ -51,14 +59,15 @@ def free_port() -> int:
 
 def replay(url: str, folder: str, groups: str, show: int) -> Counter[str]:
     """The number of good answers by group, on the database at `url`."""
-    port = free_port()
-    env = environment(url, port)
+    port, mail = free_port(), free_port()
+    env = environment(url, port, mail)
     subprocess.run([*ROLLCALL, "bootstrap"], env=env, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     server = subprocess.Popen([*ROLLCALL, "serve"], env=env, cwd=folder)
     try:
         wait_for(port)
         out = Path(folder, "verdicts.jsonl")
         command = [sys.executable, str(SHARED / "oracle/replay.py"), "--base-url", f"http://127.0.0.1:{port}"]
+        command += ["--smtp-port", str(mail)]
         command += ["--only", groups, "--deviations", str(HERE / "deviations.json")]
         command += ["--show", str(show), "--json", str(out), str(SHARED / "oracle/cases.jsonl")]
         subprocess.run(command, check=False)
