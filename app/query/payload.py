@@ -245,8 +245,8 @@ def _many(member: Field, value: Any, deepest: int, path: Path) -> Replacement | 
             raise InvalidPayload(f'"{member.name}" has to be a list, or an object with create, update and delete')
         create, update, delete = (_listed(member, value.get(part)) for part in ("create", "update", "delete"))
         there = target(member)
-        made = [parse_payload(there, item, deepest, inner) for item in create]
-        changed = [parse_payload(there, item, deepest, inner) for item in update]
+        made = [_pointing(member, item, deepest, inner) for item in create]
+        changed = [_pointing(member, item, deepest, inner) for item in update]
         if any(payload.key is None for payload in changed):
             raise InvalidPayload(f'Every row that "{member.name}" updates needs its {there.key.name}')
         return Details(made, changed, [as_key(there, _key_of(member, item)) for item in delete])
@@ -262,10 +262,17 @@ def _listed(member: Field, value: Any) -> Sequence[Any]:
 
 
 def _item(member: Field, item: Any, deepest: int, path: Path) -> Reference | Payload:
-    there = target(member)
     if isinstance(item, Mapping) and not _only_key(member, item):
-        return parse_payload(there, item, deepest, path)
-    return Reference(as_key(there, _key_of(member, item)))
+        return _pointing(member, item, deepest, path)
+    return Reference(as_key(target(member), _key_of(member, item)))
+
+
+def _pointing(member: Field, item: Any, deepest: int, path: Path) -> Payload:
+    """A row that will point back here; what it says of that itself doesn't count: Directus' own clients write `+`."""
+    back = str(member.link.foreign.name)
+    if isinstance(item, Mapping) and not isinstance(item.get(back), Mapping):
+        item = {name: value for name, value in item.items() if name != back}
+    return parse_payload(target(member), item, deepest, path)
 
 
 def _place(collection: Collection, path: Path) -> str:
