@@ -1,0 +1,114 @@
+"""Every example of the users API's documentation that is about an account is answered, pasted as it stands.
+
+What it calls `eyJh...KmUk` is a token such as is mailed; its one-time passwords are those of its secret at a moment
+that was looked for, so that only the clock is set.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from sqlalchemy import update
+
+from app.core.caller import SYSTEM
+from app.core.clock import utc_now
+from app.core.links import Link, Purpose, sign_link
+from app.core.security import hash_password
+from app.db.models import User
+from tests.conftest import SHARED
+from tests.flows.house import CHANGED
+from tests.http.test_graphql import ADA, bearer, served
+from tests.world import static_token, uid
+from tests.writes.test_documentation import PAGES, ROLE, Example, balanced, documents
+
+ANOTHER, PASSWORD, SECRET = "another@example.com", "d1r3ctu5", "3CTIUTSNBMY3SZHE"
+TOKEN = re.compile(r"eyJh\.\.\.KmUk")
+WHEN = {"123456": 1_811_416_950, "591763": 1_808_480_400, "859014": 1_805_224_470}
+"""Moments, in Unix time, whose codes are those of the documentation."""
+REQUEST = re.compile(r"^(?://\s*)?(GET|POST) (/users/(?:invite|register|me/tfa)\S*)\n", re.MULTILINE)
+
+
+def requests(page, text):
+    for found in REQUEST.finditer(text):
+        after = text[found.end() :].lstrip()
+        body = balanced(after) if found[1] == "POST" and after[:1] == "{" else ""
+        try:
+            orjson.loads(body or "{}")
+        except orjson.JSONDecodeError:
+            continue  # it says what kind of value goes where
+        if body or (found[1] == "GET" and TOKEN.search(found[2])):
+            yield Example(page, found[1], found[2], body)
+
+
+def examples():
+    for page in PAGES:
+        file = SHARED / "reference" / page
+        if file.exists():
+            text = file.read_text()
+            yield from documents(page, text, flows=True)
+            yield from requests(page, text)
+
+
+EXAMPLES = list(dict.fromkeys(examples()))
+
+
+def name(example):
+    return f"{example.page[10:13]}-{example.method}-{example.path[:30]}-{' '.join(example.body.split())[:40]}"
+
+
+async def somebody(house, status):
+    """The other of the documentation's examples, and the token that was sent to them."""
+    made = {"email": ANOTHER, "status": status}
+    await house.directory(SYSTEM)["users"].create_one(made)
+    purpose = Purpose.INVITATION if status == "invited" else Purpose.REGISTRATION
+    secret = house.settings.secret.get_secret_value()
+    return sign_link(secret, Link(purpose, ANOTHER), timedelta(days=1), utc_now())
+
+
+async def staged(house, example):
+    """Has happened what an example takes for granted; the token it speaks of."""
+    asked = example.path + example.body
+    if "accept" in asked:
+        return await somebody(house, "invited")
+    if "verif" in asked:
+        return await somebody(house, "unverified")
+    tfa = SECRET if "disable" in asked else None
+    mine = {"password": hash_password(PASSWORD), "tfa_secret": tfa}
+    async with house.database.transaction() as connection:
+        await connection.execute(update(User).where(User.id == uid("vi")).values(**mine))
+    await house.directory(SYSTEM)["settings"].upsert_singleton({"public_registration": True})
+    await house.directory(SYSTEM)["roles"].create_one({"id": ROLE, "name": "Public"})
+    return ""
+
+
+def clock_of(example):
+    """The moment at which a one-time password of an example is good; now, where there is none."""
+    moment = next((moment for code, moment in WHEN.items() if code in example.body), None)
+    return utc_now if moment is None else lambda: datetime.fromtimestamp(moment, UTC)
+
+
+def test_the_documentation_is_read(shared):
+    told = {page: sorted({one.path for one in EXAMPLES if one.page == page}) for page in PAGES}
+    theirs = ["/users/invite", "/users/invite/accept"]
+    factors = [f"/users/me/tfa/{what}" for what in ("disable", "enable", "generate")]
+
+    assert told[PAGES[0]] == ["/graphql/system", *theirs, *factors]
+    assert {"/graphql/system", "/users/register", *theirs, *factors} < set(told[PAGES[1]])
+    assert len(EXAMPLES) >= 22
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+async def test_an_example_is_answered(house, example):
+    token = await staged(house, example)
+    path, body = (TOKEN.sub(token, text) for text in (example.path, example.body))
+    if path == "/graphql/system":
+        body = orjson.dumps({"query": body}).decode()
+    own = "tfa" in example.path + example.body
+    headers = (bearer(static_token("vi")) if own else ADA) | {"content-type": "application/json"}
+    settings = house.settings.model_copy(update=CHANGED)
+    async with served(settings, clock_of(example)) as client:
+        answer = await client.request(example.method, path, content=body or None, headers=headers)
+
+    assert answer.status_code in (200, 204, 302), answer.text
+    assert "errors" not in answer.text
