@@ -58,7 +58,7 @@ class Turns:
             self._watch.begin(lent)
             try:
                 yield writer
-                await writer.say("COMMIT")
+                await writer.commit()
             except BaseException as error:
                 await self._undo(lent, writer, error)
                 raise
@@ -82,7 +82,7 @@ class Turns:
         lent = Lent(await self._connect()) if fresh else self._idle.pop()
         writer = Writer(lent.driver, self._engine.dialect, self._known)
         try:
-            await writer.say(*(ALONE if alone and self._aside else BEGIN[self._engine.dialect.name]))
+            await writer.begin(*(ALONE if alone and self._aside else BEGIN[self._engine.dialect.name]))
         except BaseException as error:
             await self._undo(lent, writer, error)
             if not fresh and isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -104,7 +104,7 @@ class Turns:
             self._leave(lent)
             return
         try:
-            await writer.say("ROLLBACK")
+            await writer.rollback()
         except BaseException:
             self._leave(lent)
             raise

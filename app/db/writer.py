@@ -1,9 +1,9 @@
 """Statements of one transaction that writes, on the driver's own connection: what each costs is little but itself."""
 
 import sqlite3
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import asyncpg
 from sqlalchemy import ClauseElement, Dialect
@@ -17,9 +17,13 @@ from app.db.statement import Statement, compile_statement
 
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, sqlite3.Error)
 INTEGRITY = "23"
+COMMIT = "COMMIT"
 NOTHING: Given = {}
 
+T = TypeVar("T")
 Row = Sequence[Any]
+Step = tuple[str, Sequence[Any]]
+"""A statement's text, and its parameters."""
 Told = Callable[[Any], Any]
 
 
@@ -39,6 +43,9 @@ class Writer:
 
     def __init__(self, driver: Any, dialect: Dialect, known: Questions) -> None:
         self._driver, self._known = driver, known
+        self._ahead: list[Step] = []
+        """What is still to be said before anything else."""
+        self._over = False
         self.dialect = dialect
         self.postgresql = dialect.name == POSTGRESQL
 
@@ -75,26 +82,85 @@ class Writer:
 
         Raises DBAPIError where the database objects, IntegrityError where what is written can't stand.
         """
-        values = statement.values(given)
+        return await self._run((statement.text, statement.values(given)))
+
+    async def together(self, statements: Iterable[Statement], given: Given) -> Sequence[Row]:
+        """Several statements in their order, at once where that can be; the rows of the last; raises as `all` does."""
+        return await self._run(*((statement.text, statement.values(given)) for statement in statements))
+
+    async def last(self, statement: Statement, given: Given, told: Callable[[Row], T]) -> T:
+        """What `told` makes of the first row of the last statement; where it raises, nothing of all is kept.
+
+        On SQLite the end of the transaction goes along. Raises as `all` does.
+        """
+        step = (statement.text, statement.values(given))
+        if self.postgresql:
+            return told((await self._run(step))[0])
+        steps, self._ahead = (*self._ahead, step), []
+        try:
+            made: T = await self._driver._execute(_to_the_end, self._driver, steps, told)  # noqa: SLF001  # as in _run
+        except FAILURES as error:
+            refuse(error)
+        self._over = True
+        return made
+
+    async def begin(self, *words: str) -> None:
+        """Begins the transaction; on SQLite along with its first statement, which saves a way to its thread and back.
+
+        Raises as `all` does.
+        """
+        if self.postgresql:
+            await self._say("; ".join(words))
+        else:
+            self._ahead = [(word, ()) for word in words]
+
+    async def commit(self) -> None:
+        """Has all of it be there; raises as `all` does."""
+        if self.postgresql:
+            await self._say(COMMIT)
+        elif not (self._over or self._ahead):
+            await self._run((COMMIT, ()))
+
+    async def rollback(self) -> None:
+        """Takes all of it back, where anything was begun; raises as `all` does."""
+        if self.postgresql:
+            await self._say("ROLLBACK")
+            return
+        try:
+            await self._driver.rollback()
+        except FAILURES as error:
+            refuse(error)
+
+    async def _say(self, words: str) -> None:
+        try:
+            await self._driver.execute(words)
+        except FAILURES as error:
+            refuse(error)
+
+    async def _run(self, *steps: Step) -> Sequence[Row]:
         try:
             if self.postgresql:
-                found: Sequence[Row] = await self._driver.fetch(statement.text, *values)
+                for text, values in steps:
+                    found: Sequence[Row] = await self._driver.fetch(text, *values)
             else:
-                found = await self._driver.execute_fetchall(statement.text, values)
+                steps, self._ahead = (*self._ahead, *steps), []
+                found = await self._driver._execute(_in_turn, self._driver, steps)  # noqa: SLF001  # no other way in takes several at once
         except FAILURES as error:
             refuse(error)
         return found
 
-    async def say(self, *words: str) -> None:
-        """Statements of no parameters, one after another; raises as `all` does."""
-        try:
-            if self.postgresql:
-                await self._driver.execute("; ".join(words))
-            else:
-                for word in words:
-                    await self._driver.execute_fetchall(word)
-        except FAILURES as error:
-            refuse(error)
+
+def _in_turn(driver: Any, steps: Iterable[Step]) -> Sequence[Row]:
+    """Runs statements of SQLite's on its own thread; the rows of the last."""
+    for text, values in steps:
+        rows: Sequence[Row] = driver._execute_fetchall(text, values)  # noqa: SLF001  # as above
+    return rows
+
+
+def _to_the_end(driver: Any, steps: Iterable[Step], told: Callable[[Row], T]) -> T:
+    made = told(_in_turn(driver, steps)[0])
+    _in_turn(driver, [(COMMIT, ())])
+    return made
 
 
 def refuse(error: Exception) -> NoReturn:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     delete,
     exists,
     false,
+    func,
     insert,
     literal,
     literal_column,
@@ -48,24 +49,34 @@ def insertion(collection: Collection, fields: tuple[Field, ...], of: str = "") -
     return insert(collection.table).values(values).returning(collection.key.stored)
 
 
-def told(
-    make: Callable[..., Insert | Update],
-    collection: Collection,
-    fields: tuple[Field, ...],
-    activity: tuple[Collection, tuple[Field, ...]],
-    revision: tuple[Collection, tuple[Field, ...]],
-) -> Insert:
+Change = tuple[Callable[..., Insert | Update], Collection, tuple[Field, ...]]
+"""What makes a change of one row, the collection, and which of its fields are given values."""
+Written = tuple[Collection, tuple[Field, ...]]
+"""A row that is added: its collection, and the fields it gets."""
+
+
+def told_at_once(change: Change | None, activity: Written, revision: Written) -> Insert:
     """A change, its activity and its revision in one statement, as only PostgreSQL can; answers the revision's key.
 
     Of the revision's fields the first is the activity it belongs to.
     """
-    changed = make(collection, fields).cte("changed")
     told_of = insertion(*activity, ACTIVITY).cte("told_of")
     there, (belongs, *others) = revision[0].table, revision[1]
     values = [_value(source(field, REVISION), field.stored.type) for field in others]
     names = [belongs.stored.name, *(field.stored.name for field in others)]
-    asked = select(told_of.c[activity[0].key.name], *values)
-    return insert(there).from_select(names, asked).add_cte(changed).returning(revision[0].key.stored)
+    added = insert(there).from_select(names, select(told_of.c[activity[0].key.name], *values))
+    if change is not None:
+        make, collection, fields = change
+        added = added.add_cte(make(collection, fields).cte("changed"))
+    return added.returning(revision[0].key.stored)
+
+
+def belonging(collection: Collection, fields: tuple[Field, ...], of: str) -> Insert:
+    """Adds a row of these fields on SQLite, the first of which is the key of the row that was added just before."""
+    belongs, *others = fields
+    values = {field.stored.name: _value(source(field, of), field.stored.type) for field in others}
+    last = {belongs.stored.name: func.last_insert_rowid()}
+    return insert(collection.table).values(last | values).returning(collection.key.stored)
 
 
 def change(collection: Collection, fields: tuple[Field, ...]) -> Update:

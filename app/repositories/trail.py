@@ -71,25 +71,25 @@ class Trail:
             names["data"]: new if data is delta else told(data),
             names["delta"]: new,
         }
-        if doing is not None and self._writer.postgresql:
-            written = await self._at_once(collection, doing, activity, revision)
-        else:
-            if doing is not None:
-                question = self._writer.known(doing.make, collection, tuple(doing.values))
-                await self._writer.all(question.statement, doing.given)
-            belongs = await Rows(self._writer, ACTIVITY).insert(activity)
-            written = await Rows(self._writer, REVISIONS).insert({names["activity"]: belongs, **revision})
+        written = await self._write(collection, doing, activity, revision)
         for inner in self._open[mark:]:
             await Rows(self._writer, REVISIONS).update(inner, {names["parent"]: written})
         self._open[mark:] = [written]
 
-    async def _at_once(self, collection: Collection, doing: Doing, activity: Values, revision: Values) -> int:
-        fields = (REVISIONS.fields["activity"], *revision)
-        arguments = (doing.make, collection, tuple(doing.values), (ACTIVITY, tuple(activity)), (REVISIONS, fields))
-        given = doing.given
+    async def _write(self, collection: Collection, doing: Doing | None, activity: Values, revision: Values) -> int:
+        """All of it with one way to the database; the revision's key."""
+        known, given = self._writer.known, doing.given if doing else {}
         given |= {write.source(field, write.ACTIVITY): value for field, value in activity.items()}
         given |= {write.source(field, write.REVISION): value for field, value in revision.items()}
-        written: int = (await self._writer.all(self._writer.known(write.told, *arguments).statement, given))[0][0]
+        change = (doing.make, collection, tuple(doing.values)) if doing else None
+        adding, revising = (ACTIVITY, tuple(activity)), (REVISIONS, (REVISIONS.fields["activity"], *revision))
+        if self._writer.postgresql:
+            asked = [known(write.told_at_once, change, adding, revising)]
+        else:
+            changing = [known(*change)] if change else []
+            told_of = known(write.insertion, *adding, write.ACTIVITY)
+            asked = [*changing, told_of, known(write.belonging, *revising, write.REVISION)]
+        written: int = (await self._writer.together([one.statement for one in asked], given))[0][0]
         return written
 
     def _activity(self, action: str, collection: Collection, key: Any) -> dict[Field, Any]:

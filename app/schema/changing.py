@@ -4,6 +4,7 @@ A single root field that makes or changes one row goes this way. Any other, and 
 is written, is left to the ordinary execution.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -97,10 +98,14 @@ class Request(NamedTuple):
         plan = self.answers.get(place, None)
         if plan is None or plan.fixed:
             plan = self.answers.keep(place, self.changing.plan(self.directory, work.access))
-        row = await work.writer.run(plan.statement, {**work.access.own, KEYS: keys, "now": work.now})
-        work.confirm(row)
-        text: str = row[-1]
-        return THE_ROW_IF_ANY.of_text(text if plan.shape is None else orjson.dumps(plan.shape(text)).decode())
+        shape = plan.shape
+
+        def told(row: Sequence[Any]) -> str:
+            work.confirm(row)
+            text: str = row[-1]
+            return THE_ROW_IF_ANY.of_text(text if shape is None else orjson.dumps(shape(text)).decode())
+
+        return await work.writer.last(plan.statement, {**work.access.own, KEYS: keys, "now": work.now}, told)
 
 
 def changing_of(schema: GraphQLSchema, operation: Operation) -> Changing | None:
