@@ -13,8 +13,8 @@ Source = str
 Given = Mapping[Source, Any]
 """The values of one request, by where they come from."""
 
-CLAIMED = frozenset({"user", "session", "token", "me", "role"})
-"""Sources of what a verified claim or the database itself told: a statement takes it as it is."""
+CLAIMED = frozenset({"user", "session", "token", "me", "role", "key", "keys"})
+"""Sources of what a verified claim or the database itself told, or was read as a key: a statement takes it as it is."""
 
 
 class Slot:

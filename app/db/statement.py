@@ -63,4 +63,4 @@ def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
 
 def _as_it_is(value: Bound, spell: Callable[[Any], Any] | None) -> bool:
     """Whether the driver's spelling leaves a value alone, unlike a pattern that is made of it."""
-    return not value.many and (spell is None or spell(value.sample) == value.sample)
+    return spell is None or spell(value.sample) == value.sample

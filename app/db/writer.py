@@ -29,10 +29,10 @@ Told = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A compiled statement that answers rows, and what each of its columns is told by."""
+    """A compiled statement that answers rows, and the places of those columns that aren't told as the driver does."""
 
     statement: Statement
-    told: tuple[Told | None, ...]
+    told: tuple[tuple[int, Told], ...]
 
 
 Questions = Kept[Hashable, Question]
@@ -55,9 +55,9 @@ class Writer:
 
     def question(self, clause: Any) -> Question:
         """A SELECT, or what else may return rows, whose columns are told as their types tell them."""
-        columns = clause.exported_columns
-        told = tuple(column.type.dialect_impl(self.dialect).result_processor(self.dialect, None) for column in columns)
-        return Question(self.compile(clause), told)
+        types = (column.type.dialect_impl(self.dialect) for column in clause.exported_columns)
+        told = enumerate(type_.result_processor(self.dialect, None) for type_ in types)
+        return Question(self.compile(clause), tuple((at, tell) for at, tell in told if tell is not None))
 
     def known(self, make: Callable[..., Any], *arguments: Hashable) -> Question:
         """The question that `make` makes of these arguments; made once, and remembered."""
@@ -75,7 +75,11 @@ class Writer:
     async def rows(self, asked: Question, given: Given = NOTHING) -> list[list[Any]]:
         """The rows of a question."""
         found = await self.all(asked.statement, given)
-        return [[_tell(told, row[at]) for at, told in enumerate(asked.told)] for row in found]
+        rows = [list(row) for row in found]
+        for row in rows:
+            for at, tell in asked.told:
+                row[at] = tell(row[at])
+        return rows
 
     async def all(self, statement: Statement, given: Given = NOTHING) -> Sequence[Row]:
         """Every row of a statement, as the driver tells them.
@@ -170,7 +174,3 @@ def refuse(error: Exception) -> NoReturn:
         raise IntegrityError(None, None, error, hide_parameters=True) from error
     broken = isinstance(error, asyncpg.InterfaceError | OSError) or code.startswith(STALE)
     raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=broken) from error
-
-
-def _tell(told: Told | None, value: Any) -> Any:
-    return value if told is None else told(value)

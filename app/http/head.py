@@ -66,7 +66,7 @@ class Head:
         """The program that a request says it comes from; looked for only where something is written down of it."""
         told = dict(self._headers)
         agent, origin = (told.get(name, b"").decode("latin-1") or None for name in (b"user-agent", b"origin"))
-        return Via(agent, origin, cookie_parser(self.cookie.decode("latin-1")))
+        return Via(agent, origin, cookie_parser(self.cookie.decode("latin-1")) if self.cookie else {})
 
 
 def _merged(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -26,13 +26,7 @@ class WriteResolver:
 
     def rules(self, action: str, collection: Collection) -> tuple[Rule, ...]:
         """The rules for an action on a collection; Forbidden where there is none."""
-        rules = self.access.granted(action, collection)
-        if not rules:
-            raise Forbidden(
-                f'You don\'t have permission to access collection "{collection.name}" or it does not exist. '
-                "Queried in root"
-            )
-        return rules
+        return granted(self.access, action, collection)
 
     def admit(self, action: str, collection: Collection, fields: Iterable[Field]) -> None:
         """Raises Forbidden where the action is granted on no row, UnknownField for a field never to be written."""
@@ -69,8 +63,7 @@ class WriteResolver:
         """
         judged = zip(self.rules(action, collection), reached, strict=True) if reached else ()
         rules = tuple(rule for rule, holds in judged if holds)
-        allowed = frozenset[Field]().union(*(writable(rule, own=own) for rule in rules))
-        missing = [field.name for field in fields if field not in allowed]
+        missing = [field.name for field in fields if not any(writable(rule, field, own=own) for rule in rules)]
         if rules and not missing:
             return rules
         named = f" for the field(s) {', '.join(map(_quoted, missing))} in" if missing else " for"
@@ -80,17 +73,29 @@ class WriteResolver:
         )
 
 
-def writable(rule: Rule, *, own: bool) -> frozenset[Field]:
-    """The fields that a rule lets write of a row: of others' the reserved ones only by their names."""
-    return rule.fields if own else rule.fields - (RESERVED - rule.named)
+def granted(access: Access, action: str, collection: Collection) -> tuple[Rule, ...]:
+    """The rules for an action on a collection; Forbidden where there is none."""
+    rules = access.granted(action, collection)
+    if not rules:
+        raise Forbidden(
+            f'You don\'t have permission to access collection "{collection.name}" or it does not exist. Queried in root'
+        )
+    return rules
+
+
+def writable(rule: Rule, field: Field, *, own: bool) -> bool:
+    """Whether a rule lets a field be written of a row: of others' the reserved ones only by their names."""
+    return field in rule.fields and (own or field not in RESERVED or field in rule.named)
 
 
 def presets(rules: Iterable[Rule]) -> dict[str, Any]:
     """What these rules fill in, as it is written down, variables and all; where two say otherwise the later counts."""
     found: dict[str, Any] = {}
     for rule in rules:
+        if not rule.presets:
+            continue
         try:
-            given = orjson.loads(rule.presets or "{}")
+            given = orjson.loads(rule.presets)
         except orjson.JSONDecodeError:
             continue
         found |= given if isinstance(given, dict) else {}

@@ -217,11 +217,6 @@ class ScopedRows:
     collection: Collection
     conditions: tuple["Condition", ...]
 
-    @property
-    def plain(self) -> bool:
-        """Whether every rule reaches every row, so that there is nothing to ask."""
-        return all(condition == TRUE for condition in self.conditions)
-
 
 def both(*conditions: Condition) -> Condition:
     """All of the conditions, without an empty shell around one of them."""

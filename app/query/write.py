@@ -1,6 +1,7 @@
 """The statements that write rows, and those that look at rows before and after."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -133,9 +134,10 @@ def reaches(scoped: ScopedRows, key: Any) -> ColumnElement[int]:
     return _verdict(exists(select(1).select_from(row).where(wanted, reached_by)))
 
 
-def columns_of(collection: Collection) -> Sequence[Field]:
+@lru_cache(maxsize=64)
+def columns_of(collection: Collection) -> tuple[Field, ...]:
     """The fields that are columns, in the order of `rows`."""
-    return [field for field in collection.fields.values() if field.column is not None]
+    return tuple(field for field in collection.fields.values() if field.column is not None)
 
 
 def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from app.policy.variables import known_values
 from app.policy.writes import WriteResolver, presets
 from app.query.collection import Kind
 from app.query.expressions import looked_up
-from app.query.filter import Variable, parse_variable
+from app.query.filter import EVERYTHING, Variable, parse_variable
 from app.query.payload import Path, Payload, parse_payload
 
 
@@ -23,8 +23,9 @@ class Filling:
 
     async def filled(self, rules: Sequence[Rule], payload: Payload) -> Payload:
         """The payload with what its rules fill in where it says nothing."""
-        collection = payload.collection
-        given = presets(rules)
+        collection, given = payload.collection, presets(rules)
+        if not given:
+            return payload
         names = {member.name for member in payload.fields} | payload.shorthand.keys()
         missing = {name: value for name, value in given.items() if name in collection.fields and name not in names}
         if not missing:
@@ -59,6 +60,7 @@ class Filling:
 
     async def judge(self, rules: Sequence[Rule], values: Values, path: Path) -> None:
         """Raises FailedValidation, or Several, where the validations of these rules don't hold for what is written."""
+        rules = [rule for rule in rules if rule.validation != EVERYTHING]
         known = {
             variable: await self._all_of(variable)
             for rule in rules

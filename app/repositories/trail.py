@@ -104,12 +104,6 @@ class Trail:
 
 def told(values: Values) -> dict[str, Any]:
     """Values as a client would read them, secrets as asterisks."""
-    return {field.name: _told(field, value) for field, value in values.items()}
-
-
-def _told(field: Field, value: Any) -> Any:
-    if value is None:
-        return None
-    if field.concealed:
-        return MASK
-    return wire_date(value) if isinstance(value, datetime) else value
+    shown = {field.name: wire_date(value) if isinstance(value, datetime) else value for field, value in values.items()}
+    concealed = {field.name: MASK for field, value in values.items() if field.concealed and value is not None}
+    return shown | concealed

@@ -19,6 +19,7 @@ from app.policy.summary import Grant
 from app.policy.writes import WriteResolver
 from app.query import write
 from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field
+from app.query.filter import EVERYTHING
 from app.query.limits import check_size
 from app.query.payload import Payload
 from app.query.read import Leaf, Read
@@ -278,10 +279,11 @@ class Work(Links):
         self, action: str, collection: Collection, keys: Iterable[Any], there: Iterable[Any] | None = None
     ) -> dict[Any, Sequence[bool]]:
         """For each of the keys that there is a row of, which rules reach it; `there` are those, if they are known."""
-        scoped = self.policy.scope(action, collection)
-        if scoped.plain:
+        rules = self.policy.rules(action, collection)
+        if all(rule.filter == EVERYTHING for rule in rules):
             there = await self.rows(collection).present(keys) if there is None else there
-            return {key: (True,) * len(scoped.conditions) for key in there}
+            return {key: (True,) * len(rules) for key in there}
+        scoped = self.policy.scope(action, collection)
         found = await self.writer.rows(self.writer.question(reached(scoped)), {KEYS: list(keys)})
         return {row[0]: tuple(map(bool, row[1:])) for row in found}
 

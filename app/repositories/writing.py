@@ -19,7 +19,7 @@ from app.db.session import Overtaken
 from app.db.violation import Violation, violation
 from app.db.writer import Writer
 from app.policy.rules import Access
-from app.policy.writes import WriteResolver
+from app.policy.writes import granted
 from app.query.collection import USERS, Collection
 from app.repositories.base import Reading, Services
 from app.repositories.changes import Change, takes_a_turn
@@ -116,7 +116,7 @@ class Writing(Reading):
         book = self._services.book
         access = await book.access(self._caller)
         try:
-            WriteResolver(access, self._services.clock()).rules(change.action, self.collection)
+            granted(access, change.action, self.collection)
         except Forbidden:
             if await book.confirm(self._caller, access) is access:
                 raise
