@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +19,6 @@ from app.db.turns import BUSY, Turns
 from app.db.writer import Writer
 
 T = TypeVar("T")
-C = TypeVar("C")
 
 CONFLICTS = {"40001", "40P01"}
 LOCKED = "55P03"
@@ -75,11 +74,16 @@ class Database:
 
         `work` may therefore run several times. Raises ServiceUnavailable when that doesn't help.
         """
-        return await self._until_done(self.transaction, work)
+
+        async def once() -> T:
+            async with self.transaction() as connection:
+                return await work(connection)
+
+        return await _until_done(once)
 
     async def change(self, work: Callable[[Writer], Awaitable[T]], *, alone: bool = True) -> T:
         """The same for `work` that changes the directory: `alone`, so that whatever it finds stays as it is."""
-        return await self._until_done(lambda: self._turns.take(alone=alone), work)
+        return await _until_done(lambda: self._turns.take(work, alone=alone))
 
     async def keeps_emails_apart(self) -> bool:
         """Whether the database itself sees to it that no two users have one address."""
@@ -88,28 +92,27 @@ class Database:
                 self._apart = await connection.run_sync(kept_apart)
         return self._apart
 
-    async def _until_done(
-        self, begin: Callable[[], AbstractAsyncContextManager[C]], work: Callable[[C], Awaitable[T]]
-    ) -> T:
-        for attempt in range(ATTEMPTS):
-            try:
-                async with begin() as transaction:
-                    return await work(transaction)
-            except Overtaken:
-                pass
-            except DBAPIError as error:
-                if reason := _reason(error):
-                    raise ServiceUnavailable(reason) from error
-                if sqlstate(error) not in CONFLICTS:
-                    raise
-            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the retries, keeps no secret
-        raise ServiceUnavailable(BUSY)
-
     async def dispose(self) -> None:
         """Close every connection."""
         await self._turns.dispose()
         await self._engine.dispose()
         await self.reader.dispose()
+
+
+async def _until_done(once: Callable[[], Awaitable[T]]) -> T:
+    """What a transaction returns that is tried again where another's write got in its way."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return await once()
+        except Overtaken:
+            pass
+        except DBAPIError as error:
+            if reason := _reason(error):
+                raise ServiceUnavailable(reason) from error
+            if sqlstate(error) not in CONFLICTS:
+                raise
+        await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the retries, keeps no secret
+    raise ServiceUnavailable(BUSY)
 
 
 def _reason(error: DBAPIError) -> str | None:

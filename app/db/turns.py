@@ -1,8 +1,8 @@
 """Who changes the directory, one at a time: a transaction of its own for each, on a connection that is kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +16,8 @@ from app.db.engine import BUSY_MS, UNREACHABLE
 from app.db.reader import AWAY, Lent, end
 from app.db.watch import Watch
 from app.db.writer import Questions, Writer
+
+T = TypeVar("T")
 
 BUSY = "Others are writing to the database; try again in a moment"
 BEGIN = {POSTGRESQL: ("BEGIN ISOLATION LEVEL READ COMMITTED",), "sqlite": ("BEGIN IMMEDIATE",)}
@@ -44,9 +46,8 @@ class Turns:
         self._leaving: set[asyncio.Task[None]] = set()
         self._aside = engine.dialect.name == POSTGRESQL
 
-    @asynccontextmanager
-    async def take(self, *, alone: bool) -> AsyncIterator[Writer]:
-        """One transaction: committed when the block ends, rolled back when it raises.
+    async def take(self, work: Callable[[Writer], Awaitable[T]], *, alone: bool) -> T:
+        """What `work` returns of one transaction, which is committed then, and rolled back where it raises.
 
         Raises ServiceUnavailable when the database is away, or others write for too long.
         """
@@ -57,15 +58,15 @@ class Turns:
             lent, writer = await self._begin(alone=alone)
             self._watch.begin(lent)
             try:
-                yield writer
+                done = await work(writer)
                 await writer.commit()
             except BaseException as error:
                 await self._undo(lent, writer, error)
                 raise
-            else:
-                self._idle.append(lent)
             finally:
                 self._watch.done(lent)
+            self._idle.append(lent)
+            return done
         finally:
             gate.release()
 
