@@ -1,0 +1,91 @@
+"""A transaction's statements: in their order, and all of them or none, whatever goes along with what."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+from sqlalchemy import insert, select
+
+from app.core.errors import Forbidden, ServiceUnavailable
+from app.query.collection import ROLES
+from tests.world import uid
+
+TABLE = ROLES.table
+NAMES = select(TABLE.c.name).where(TABLE.c.name.like("Made%")).order_by(TABLE.c.name)
+
+
+def made(name):
+    return insert(TABLE).values(id=uid(name), name=name)
+
+
+async def names(system):
+    async def look(writer):
+        return [row[0] for row in await writer.all(writer.compile(NAMES))]
+
+    return await system.database.change(look)
+
+
+async def test_what_is_said_last_finds_all_that_was_said_before_and_ends_it(fresh):
+    async def work(writer):
+        await writer.together([writer.compile(made("Made 1")), writer.compile(made("Made 2"))], {})
+        return await writer.last(writer.compile(NAMES), {}, lambda row: row[0])
+
+    assert await fresh.database.change(work) == "Made 1"
+    assert await names(fresh) == ["Made 1", "Made 2"]
+
+
+async def test_where_the_last_row_is_refused_nothing_is_kept(fresh):
+    def refused(_):
+        raise Forbidden
+
+    async def work(writer):
+        await writer.all(writer.compile(made("Made")))
+        await writer.last(writer.compile(NAMES), {}, refused)
+
+    with pytest.raises(Forbidden):
+        await fresh.database.change(work)
+    assert await names(fresh) == []
+
+
+async def test_where_it_fails_after_a_statement_or_before_any_nothing_is_kept_and_the_next_finds_its_way(fresh):
+    async def late(writer):
+        await writer.all(writer.compile(made("Made")))
+        raise Forbidden
+
+    async def early(_):
+        raise Forbidden
+
+    for work in (late, early):
+        with pytest.raises(Forbidden):
+            await fresh.database.change(work)
+        assert await names(fresh) == []
+
+
+async def test_one_who_leaves_in_the_middle_takes_nothing_along(fresh):
+    async def work(writer):
+        await writer.all(writer.compile(made("Made")))
+        await asyncio.sleep(60)
+
+    leaving = asyncio.ensure_future(fresh.database.change(work))
+    await asyncio.sleep(0.1)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert await names(fresh) == []
+
+
+async def test_an_sqlite_file_that_another_program_holds_is_unavailable_and_then_there_again(fresh):
+    if fresh.services.dialect != "sqlite":
+        pytest.skip("PostgreSQL's lock is held by its own time-out")
+
+    async def brief(writer):
+        await writer._driver.execute_fetchall("PRAGMA busy_timeout=50")
+
+    await fresh.database.change(brief)
+    with closing(sqlite3.connect(fresh.settings.database_url.partition(":///")[2])) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ServiceUnavailable):
+            await names(fresh)
+        other.rollback()
+    assert await names(fresh) == []
