@@ -25,7 +25,7 @@ from app.flows.bootstrap import bootstrap
 from app.flows.transfer import import_rows
 from app.schema.schema import RollcallSchema
 from app.testing import System, open_system
-from tests.world import WORLD
+from tests.world import CHEAP, WORLD
 
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SHARED = Path(__file__).parents[2] / "shared"
@@ -38,7 +38,7 @@ quiet: dict[str, Any] = {
     "database": None,
     "phases": PHASES,
 }
-hypothesis_settings.register_profile("default", max_examples=200, derandomize=True, **quiet)
+hypothesis_settings.register_profile("default", max_examples=80, derandomize=True, **quiet)
 hypothesis_settings.register_profile("nightly", max_examples=5_000, **quiet)
 hypothesis_settings.load_profile("default")
 
@@ -132,6 +132,9 @@ def make_settings(url: str, **changed) -> Settings:
         "secret": SecretStr("a secret only tests know"),
         "admin_password": SecretStr("a password only tests know"),
         "db_pool_size": 4,
+        "hash_memory_cost": CHEAP.memory,
+        "hash_time_cost": CHEAP.time,
+        "hash_parallelism": CHEAP.parallelism,
         "last_access_interval": timedelta(0),  # the world is only looked at
         **changed,
     }

@@ -141,6 +141,7 @@ def serve(
         port=settings.port if port is None else port,
         workers=workers,
         lifespan="on",
+        ws="none",  # what is asked for by one is logged with its tokens, whatever the log is set to
         log_config=None,
         access_log=False,
         server_header=False,

@@ -5,16 +5,19 @@ import secrets
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.addresses import Trust, parse_trust
+from app.core.security import HashCost
 from app.core.values import parse_duration, parse_size
 
 SQLITE_FILE = "sqlite+aiosqlite:///"
 SECRET_BYTES = 32
+LEAST_MEMORY = 8
+"""KiB that a thread needs to hash with."""
 
 
 def _spelled(parse: Any) -> BeforeValidator:
@@ -60,7 +63,7 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8055, ge=0, le=65535, description="The port to listen on")
-    public_url: str | None = Field(None, description="The address that clients know, as `rollcall hello` prints it")
+    public_url: str | None = Field(None, description="The address that clients know; links in mails lead there")
     admin_email: str = Field("admin@example.com", description="The first admin's e-mail address")
     admin_password: SecretStr | None = Field(
         None, max_length=1024, description="The first admin's password; unset, one is made up and printed once"
@@ -108,6 +111,9 @@ class Settings(BaseSettings):
     email_verification_token_ttl: Duration = Field(
         timedelta(days=7), description="How long a registration's link is good"
     )
+    hash_memory_cost: int = Field(65536, ge=8, description="KiB of memory that hashing a password takes")
+    hash_time_cost: int = Field(3, ge=1, description="How often it goes over them")
+    hash_parallelism: int = Field(4, ge=1, le=255, description="How many threads it takes; each needs 8 KiB at least")
     email_transport: Literal["log", "smtp"] = Field(
         "log", description="How mail leaves: `smtp`, or only as lines of the `log`, links and all"
     )
@@ -169,13 +175,25 @@ class Settings(BaseSettings):
         10, ge=0, description="Seconds that requests under way are given when the server stops"
     )
 
+    @property
+    def hash_cost(self) -> HashCost:
+        """What hashing a password costs."""
+        return HashCost(self.hash_memory_cost, self.hash_time_cost, self.hash_parallelism)
+
+    @model_validator(mode="after")
+    def _can_be_hashed(self) -> Self:
+        if self.hash_memory_cost < LEAST_MEMORY * self.hash_parallelism:
+            least = LEAST_MEMORY * self.hash_parallelism
+            raise ValueError(f"HASH_MEMORY_COST: {self.hash_parallelism} threads need {least} KiB at least")
+        return self
+
 
 def load_settings() -> Settings:
     """The settings in force; BadSettings with one line for each that can't be used, and never a value."""
     try:
         return Settings()
     except ValidationError as error:
-        lines = (f"{str(found['loc'][0]).upper()}: {found['msg']}" for found in error.errors())
+        lines = (": ".join([*(str(place).upper() for place in found["loc"]), found["msg"]]) for found in error.errors())
         raise BadSettings("; ".join(lines).replace("Value error, ", "")) from None
 
 

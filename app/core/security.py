@@ -20,7 +20,6 @@ with warnings.catch_warnings():
     from passlib.hash import argon2
 
     _hasher: Any = argon2
-    _ARGON2 = _hasher.using(type="ID", memory_cost=65536, time_cost=3, parallelism=4)
     _hasher.set_backend("argon2_cffi")  # here, where its warnings are expected
 
 ISSUER = "directus"
@@ -44,11 +43,24 @@ class AccessClaims:
     enrolling: bool = False
 
 
-def hash_password(password: str) -> str:
+@dataclass(frozen=True, slots=True)
+class HashCost:
+    """What it costs to try a password: KiB of memory, passes over them, and threads; Directus' own unless set."""
+
+    memory: int = 65536
+    time: int = 3
+    parallelism: int = 4
+
+
+USUAL_COST = HashCost()
+
+
+def hash_password(password: str, cost: HashCost = USUAL_COST) -> str:
     """A password of 1 to 1,024 characters -> its argon2id hash; ValueError for another length."""
     if not 1 <= len(password) <= LONGEST_PASSWORD:
         raise ValueError(f"A password has 1 to {LONGEST_PASSWORD} characters.")
-    hashed: str = _ARGON2.hash(password)
+    costly = _hasher.using(type="ID", memory_cost=cost.memory, time_cost=cost.time, parallelism=cost.parallelism)
+    hashed: str = costly.hash(password)
     return hashed
 
 
@@ -57,7 +69,7 @@ def verify_password(password: str, hashed: str) -> bool:
     if not 1 <= len(password) <= LONGEST_PASSWORD:
         return False
     try:
-        return bool(_ARGON2.verify(password, hashed))
+        return bool(_hasher.verify(password, hashed))
     except ValueError:
         return False
 

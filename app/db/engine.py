@@ -157,6 +157,14 @@ def make_private(file: Path) -> None:
         raise Refusal(f"The database's file {file} can't be made: {error.strerror}.") from None
 
 
+def take_values_out(error: BaseException) -> None:
+    """Takes out of what PostgreSQL said any value of somebody's: an error's text may end in the log."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None  # a key, or a whole row
+    if isinstance(error, asyncpg.DataError):
+        error.args = ("a value doesn't fit its column",)
+
+
 def sqlstate(error: DBAPIError) -> str:
     """PostgreSQL's five-letter code of an error; empty for SQLite's."""
     return str(getattr(error.orig, "sqlstate", None) or "")

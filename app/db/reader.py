@@ -15,7 +15,7 @@ from app.core.binding import Given
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
-from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine
+from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine, take_values_out
 from app.db.statement import Statement, compile_statement
 from app.db.watch import Watch
 
@@ -153,6 +153,7 @@ class Reader:
 
     def _worded(self, error: BaseException, lent: "Lent") -> BaseException:
         """What a statement's failure is to whoever asked: that the time is over, the connection's end, or itself."""
+        take_values_out(error)
         if lent.hung:
             return ServiceUnavailable(AWAY)
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) or str(error) == "interrupted":
@@ -162,7 +163,7 @@ class Reader:
             self._let_go()  # the others are as old as this one, and so as dead
             return _Stale(AWAY)
         if isinstance(error, asyncpg.DataError):
-            return ValueError("a value doesn't fit its column")  # the driver's own words hold the value
+            return ValueError(str(error))
         return error
 
     def _let_go(self) -> None:

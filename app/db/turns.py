@@ -59,7 +59,7 @@ class Turns:
             self._watch.begin(lent)
             try:
                 done = await work(writer)
-                await writer.commit()
+                await writer.keep()
             except BaseException as error:
                 await self._undo(lent, writer, error)
                 raise

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.core.binding import Given
 from app.core.kept import Kept
 from app.db.base import POSTGRESQL
-from app.db.engine import STALE
+from app.db.engine import STALE, take_values_out
 from app.db.statement import Statement, compile_statement
 
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, sqlite3.Error)
@@ -118,7 +118,7 @@ class Writer:
         else:
             self._ahead = [(word, ()) for word in words]
 
-    async def commit(self) -> None:
+    async def keep(self) -> None:
         """Has all of it be there; raises as `all` does."""
         if self.postgresql:
             await self._say(COMMIT)
@@ -169,6 +169,7 @@ def _to_the_end(driver: Any, steps: Iterable[Step], told: Callable[[Row], T]) ->
 
 def refuse(error: Exception) -> NoReturn:
     """Raises what a driver's refusal is to SQLAlchemy: an IntegrityError, a connection's end, or any other."""
+    take_values_out(error)
     code = str(getattr(error, "sqlstate", None) or "")
     if isinstance(error, sqlite3.IntegrityError) or code.startswith(INTEGRITY):
         raise IntegrityError(None, None, error, hide_parameters=True) from error

@@ -99,8 +99,9 @@ async def _first_admin(connection: AsyncConnection, settings: Settings, password
     await _insert(connection, Role, id=role, **seeds.ADMIN_ROLE)
     await _insert(connection, Access, id=str(uuid4()), role=role, policy=policy)
     token = settings.admin_token.get_secret_value() if settings.admin_token else None
+    hashed = hash_password(password, settings.hash_cost)
     person = {**seeds.ADMIN_USER, "email": settings.admin_email, "token": token, "role": role}
-    await _insert(connection, User, id=str(uuid4()), password=hash_password(password), **person)
+    await _insert(connection, User, id=str(uuid4()), password=hashed, **person)
 
 
 async def _insert(connection: AsyncConnection, model: Any, **values: Any) -> None:

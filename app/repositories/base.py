@@ -51,7 +51,7 @@ class Services:
     clock: Clock = utc_now
     users: UserLimits = field(default_factory=UserLimits)
     passwords: Passwords = field(default_factory=Passwords)
-    strangers: Passwords = field(default_factory=lambda: Passwords(1))
+    strangers: Passwords = field(default_factory=lambda: Passwords(lanes=1))
     """For texts of anybody's: whoever signs in doesn't wait for them."""
     posted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where a mail was posted, for whoever sends them."""
@@ -72,7 +72,9 @@ class Services:
         )
         presence = Presence(database, clock)
         book = AccessBook(database.reader, presence, clock)
-        return cls(database, book, limits, settings, Rates.of(settings, clock), presence, clock, users)
+        rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost)
+        strangers = Passwords(settings.hash_cost, lanes=1)
+        return cls(database, book, limits, settings, rates, presence, clock, users, passwords, strangers)
 
     @property
     def planned(self) -> bool:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from app.core.errors import FailedValidation, InvalidPayload, ServiceUnavailable, ValueTooLong
-from app.core.security import LONGEST_PASSWORD, hash_password, verify_password
+from app.core.security import LONGEST_PASSWORD, USUAL_COST, HashCost, hash_password, verify_password
 from app.query.collection import SETTINGS, USERS
 from app.query.operators import read_pattern
 from app.query.payload import Path
@@ -16,14 +16,14 @@ from app.query.payload import Path
 T = TypeVar("T")
 
 LANES = 2
-"""Passwords hashed at once: each takes 64 MiB, and a tenth of a second on as many as four cores."""
+"""Passwords hashed at once: each takes 64 MiB, and a tenth of a second on as many as four cores, unless that is set."""
 WAITING = 1000
 """Passwords that may wait for it."""
 CROWDED = "Too many passwords are waiting to be looked at; try again in a moment"
 NICENESS = 10
 """By how much hashing stands back behind those who only ask something."""
-NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
-"""A hash that no password is known for."""
+NOBODYS = "$argon2id$v=19$m={0.memory},t={0.time},p={0.parallelism}$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
+"""A hash that no password is known for, of some cost."""
 
 
 class Hashed(str):
@@ -38,24 +38,25 @@ class Passwords:
     Raises ServiceUnavailable where more than a thousand are waiting.
     """
 
-    def __init__(self, lanes: int = LANES) -> None:
+    def __init__(self, cost: HashCost = USUAL_COST, lanes: int = LANES) -> None:
+        self._cost, self._nobodys = cost, NOBODYS.format(cost)
         self._lanes = ThreadPoolExecutor(lanes, "passwords", _stand_back)
         self._most, self._under_way = lanes + WAITING, 0
 
     async def hashed(self, password: str) -> Hashed:
         """A password of 1 to 1,024 characters -> its hash."""
-        return Hashed(await self._aside(hash_password, password))
+        return Hashed(await self._aside(lambda: hash_password(password, self._cost)))
 
     async def verified(self, password: str, hashed: str | None) -> bool:
         """Whether a password is the one behind a hash; where there is none, it takes as long to say no."""
-        return await self._aside(verify_password, password, hashed or NOBODYS) and hashed is not None
+        return await self._aside(lambda: verify_password(password, hashed or self._nobodys)) and hashed is not None
 
-    async def _aside(self, work: Callable[..., T], *given: str) -> T:
+    async def _aside(self, work: Callable[[], T]) -> T:
         if self._under_way >= self._most:
             raise ServiceUnavailable(CROWDED)
         self._under_way += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._lanes, work, *given)
+            return await asyncio.get_running_loop().run_in_executor(self._lanes, work)
         finally:
             self._under_way -= 1
 

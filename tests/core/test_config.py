@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
+from app.core.security import HashCost
 
 GIVEN = {  # name, how it is spelled, what it means
     "ACCESS_TOKEN_TTL": ("7d", timedelta(days=7)),
@@ -156,3 +157,12 @@ def test_on_postgresql_the_secret_is_kept_too_where_the_process_runs(monkeypatch
 
     assert made == signing_secret(settings) == (tmp_path / "data/secret").read_text()
     assert (tmp_path / "data/secret").stat().st_mode & 0o077 == 0
+
+
+def test_passwords_cost_what_they_cost_with_directus_unless_that_is_set(monkeypatch):
+    assert Settings(_env_file=None).hash_cost == HashCost(memory=65536, time=3, parallelism=4)
+    monkeypatch.setenv("HASH_TIME_COST", "5")
+    assert Settings(_env_file=None).hash_cost == HashCost(memory=65536, time=5, parallelism=4)
+    monkeypatch.setenv("HASH_MEMORY_COST", "16")
+    with pytest.raises(BadSettings, match=r"^HASH_MEMORY_COST: 4 threads need 32 KiB at least$"):
+        load_settings()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sqlalchemy import text
+from sqlalchemy import literal, select, text
 
 
 async def test_many_changes_at_once_leave_connections_for_those_who_need_one_of_their_own(fresh):
@@ -10,11 +10,11 @@ async def test_many_changes_at_once_leave_connections_for_those_who_need_one_of_
     together = asyncio.Barrier(size if fresh.database.dialect == "postgresql" else 1)
 
     async def change(writer):
-        await writer.say("SELECT 1")
+        await writer.fetch(select(literal(1)))
         await together.wait()
 
     async with asyncio.timeout(20):
         await asyncio.gather(*(fresh.database.change(change, alone=False) for _ in range(size)))
-        await fresh.database.change(lambda writer: writer.say("SELECT 1"))
+        await fresh.database.change(lambda writer: writer.fetch(select(literal(1))))
         async with fresh.database.transaction() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1

@@ -8,15 +8,14 @@ import pyotp
 from sqlalchemy import update
 
 from app.core.caller import PUBLIC, Caller
-from app.core.security import hash_password
 from app.db.models import User
 from app.flows.login import Credentials, SignIn
 from app.repositories.directory import Directory
 from app.testing import System
-from tests.world import uid
+from tests.world import hashed, uid
 
 PASSWORD = "correct, but only here"
-HASHED = hash_password(PASSWORD)
+HASHED = hashed(PASSWORD)
 SECRET = "JBSWY3DPEHPK3PXP"  # as long as Directus makes them
 OTHER_SECRET = "KRSXG5CTMVRXEZLU"
 HALF_A_MINUTE = timedelta(seconds=30)

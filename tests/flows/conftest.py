@@ -13,8 +13,6 @@ from tests.flows.house import CHANGED, HOUSE
 from tests.writes.conftest import KEEP, RESTORE, run
 from tests.writes.desk import DESK
 
-CLEAR = "DELETE FROM rollcall_outbox; DELETE FROM rollcall_attempts;"
-
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
 async def kept_house(request, templates, tmp_path_factory):
@@ -32,7 +30,7 @@ async def house(kept_house, monkeypatch):
     """The house as it was in the beginning, to change at will; nobody waits in it."""
     monkeypatch.setattr("app.flows.password.STALL", timedelta(0))
     yield kept_house
-    await run(kept_house.settings.database_url, CLEAR + RESTORE)
+    await run(kept_house.settings.database_url, RESTORE)
 
 
 @pytest_asyncio.fixture

@@ -14,12 +14,11 @@ from sqlalchemy import update
 from app.core.caller import SYSTEM
 from app.core.clock import utc_now
 from app.core.links import Link, Purpose, sign_link
-from app.core.security import hash_password
 from app.db.models import User
 from tests.conftest import SHARED
 from tests.flows.house import CHANGED
 from tests.http.test_graphql import ADA, bearer, served
-from tests.world import static_token, uid
+from tests.world import hashed, static_token, uid
 from tests.writes.test_documentation import PAGES, ROLE, Example, balanced, documents
 
 ANOTHER, PASSWORD, SECRET = "another@example.com", "d1r3ctu5", "3CTIUTSNBMY3SZHE"
@@ -74,7 +73,7 @@ async def staged(house, example):
     if "verif" in asked:
         return await somebody(house, "unverified")
     tfa = SECRET if "disable" in asked else None
-    mine = {"password": hash_password(PASSWORD), "tfa_secret": tfa}
+    mine = {"password": hashed(PASSWORD), "tfa_secret": tfa}
     async with house.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(**mine))
     await house.directory(SYSTEM)["settings"].upsert_singleton({"public_registration": True})

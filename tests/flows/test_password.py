@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload, RollcallError
 from app.core.links import Purpose, fingerprint
-from app.core.security import hash_password
 from app.db.models import Session
 from app.flows.login import Credentials, SignIn
 from app.flows.password import PasswordReset
@@ -28,10 +27,10 @@ from tests.flows.house import (
     set_up,
     user,
 )
-from tests.world import caller, uid
+from tests.world import caller, hashed, uid
 from tests.writes.test_two_at_once import both
 
-HASHED = hash_password(PASSWORD)
+HASHED = hashed(PASSWORD)
 VI = "vi@example.com"
 ANOTHER = "another one, only here"
 

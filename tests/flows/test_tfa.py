@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
 
 from app.core.caller import PUBLIC, Caller
 from app.core.errors import Forbidden, InvalidCredentials, InvalidOtp, InvalidPayload
-from app.db.models import RECOVERY_CODES, Activity, Revision, Session, User
+from app.db.models import ATTEMPTS, RECOVERY_CODES, Activity, Revision, Session, User
 from app.flows.codes import CODES_ALLOWED
 from app.flows.login import Credentials, SignIn
 from app.flows.rescue import Rescue
@@ -26,9 +26,9 @@ NOT_SET = f'User "{uid("vi")}" doesn\'t have TFA enabled'
 
 
 @pytest_asyncio.fixture
-async def place(fresh):
+async def place(house):
     """Vi, who may change nothing, and Sam have passwords and no second factor yet."""
-    place = Place(fresh, Standing())
+    place = Place(house, Standing())
     for name in ("vi", "sam"):
         await place.give(name, password=HASHED, tfa_secret=None)
     return place
@@ -301,7 +301,7 @@ async def test_new_recovery_codes_void_the_old(secured):
         with pytest.raises(InvalidOtp):
             await secured.sign_in(otp=code)
         await secured.system.database.change(
-            lambda writer: writer.say("DELETE FROM rollcall_attempts"), alone=False
+            lambda writer: writer.all(writer.compile(delete(ATTEMPTS))), alone=False
         )  # here it is about the codes
     assert (await secured.sign_in(otp=new[0])).access
 

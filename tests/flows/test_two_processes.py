@@ -11,14 +11,13 @@ import pytest
 from sqlalchemy import update
 
 from app.core.caller import SYSTEM
-from app.core.security import hash_password
 from app.db.models import User
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import POSTGRESQL, copied
 from tests.http.test_graphql import ADA, bearer
 from tests.http.test_rates import Redis, needs_redis
 from tests.mail.server import MailServer
-from tests.world import static_token, uid
+from tests.world import hashed, static_token, uid
 
 PASSWORD = "correct, but only here"
 PEOPLE = [f"guest{number}@example.com" for number in range(12)]
@@ -91,7 +90,7 @@ async def two(templates, tmp_path):
         told = {"auth_login_attempts": 4, "public_registration": True, "public_registration_verify_email": False}
         await system.directory(SYSTEM)["settings"].upsert_singleton(told)
         async with system.database.transaction() as connection:
-            secret = {"password": hash_password(PASSWORD), "tfa_secret": None}
+            secret = {"password": hashed(PASSWORD), "tfa_secret": None}
             await connection.execute(update(User).where(User.id == uid("vi")).values(**secret))
         clients = await asyncio.gather(*(stack.enter_async_context(serving(env)) for _ in range(2)))
         yield mail, *clients

@@ -2,11 +2,11 @@
 
 from sqlalchemy import func, select
 
-from app.core.security import hash_password
 from tests.flows.clocks import Standing
+from tests.world import hashed
 
 PASSWORD = "correct, but only here"
-HASHED = hash_password(PASSWORD)
+HASHED = hashed(PASSWORD)
 SECRET = "JBSWY3DPEHPK3PXP"  # as long as Directus makes them
 SESSION, TO_REFRESH = "directus_session_token", "directus_refresh_token"
 BAD = 400, "INVALID_PAYLOAD"

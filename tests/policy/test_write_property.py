@@ -124,7 +124,7 @@ def told(tables):
 
 
 @pytest.mark.parametrize("action", ["create", "update", "delete"])
-@settings(max_examples=settings().max_examples // 10)  # each makes a world of its own
+@settings(max_examples=settings().max_examples // 4)  # each makes a world of its own
 @given(data=st.data())
 async def test_what_is_written_is_what_the_reference_says(scratch, action, data):
     tables, who = data.draw(worlds())

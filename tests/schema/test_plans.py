@@ -77,11 +77,11 @@ def ordinary(world):
 
 @pytest.mark.parametrize(("query", "values"), QUESTIONS)
 async def test_plans_answer_every_value_and_everybody_as_the_ordinary_way_does(world, ordinary, query, values):
+    asked = [(variables, who) for variables in values for who in EVERYBODY]
+    answers = [told(await ordinary(query, dict(variables), who)) for variables, who in asked]
     for _ in range(2):
-        for variables in values:
-            for who in EVERYBODY:
-                planned = await world.execute(query, dict(variables), who)
-                assert told(planned) == told(await ordinary(query, dict(variables), who)), (variables, who)
+        for (variables, who), answer in zip(asked, answers, strict=True):
+            assert told(await world.execute(query, dict(variables), who)) == answer, (variables, who)
 
 
 LITERALS = [

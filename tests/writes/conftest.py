@@ -15,8 +15,9 @@ from tests.writes.desk import DESK
 NAMES = [table.name for table in DIRECTUS_TABLES]
 NUMBERED = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")
 KEEP = "".join(f"CREATE TABLE pristine_{name} AS SELECT * FROM {name};" for name in NAMES)
+OURS = ("rollcall_outbox", "rollcall_attempts", "rollcall_used_codes", "rollcall_recovery_codes")
 RESTORE = "".join(
-    [f"DELETE FROM {name};" for name in reversed(NAMES)]
+    [f"DELETE FROM {name};" for name in (*OURS, *reversed(NAMES))]
     + [f"INSERT INTO {name} SELECT * FROM pristine_{name};" for name in NAMES]
 )
 COUNT = "".join(

@@ -39,7 +39,7 @@ def die_at(number):
 
         return run
 
-    for name in ("all", "together", "begin", "commit"):
+    for name in ("all", "together", "begin", "keep"):
         setattr(Writer, name, counted(getattr(Writer, name)))
 
 

@@ -10,11 +10,10 @@ from sqlalchemy import update
 from app.core.caller import PUBLIC
 from app.core.codes import step_of
 from app.core.errors import InvalidCredentials
-from app.core.security import hash_password
 from app.db.models import User
 from app.flows.login import Credentials, SignIn
 from app.repositories.directory import Directory
-from tests.world import uid
+from tests.world import hashed, uid
 
 PASSWORD = "correct, but only here"
 
@@ -37,7 +36,7 @@ async def test_every_answer_takes_as_long(desk, monkeypatch):
 
     async with desk.database.transaction() as connection:
         for name in ("vi", "sue"):
-            given = {"password": hash_password(PASSWORD), "tfa_secret": None}
+            given = {"password": hashed(PASSWORD), "tfa_secret": None}
             await connection.execute(update(User).where(User.id == uid(name)).values(**given))
     monkeypatch.setattr("app.flows.stall.asyncio.sleep", sleep)
     settings = desk.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})
