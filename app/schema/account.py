@@ -97,7 +97,10 @@ def further_queries() -> Iterator[StrawberryField]:
 
 
 def _mutation(name: str, spec: str, arguments: Mapping[str, str], do: Do) -> StrawberryField:
+    """A field whose answer is kept nowhere, and which alone is refused where what is given to it proves nothing."""
+
     async def refusing(directory: Directory, **given: Any) -> Any:
+        directory.private = True
         try:
             return await do(directory, **given)
         except InvalidCredentials:
@@ -150,7 +153,6 @@ def _mode(given: enum.Enum | None) -> Mode:
 
 def _told(directory: Directory, tokens: Tokens) -> SimpleNamespace:
     directory.handed += tokens.cookies
-    directory.private = True
     expires = str(round(tokens.expires.total_seconds() * 1000))
     return SimpleNamespace(access_token=tokens.access, expires=expires, refresh_token=tokens.refresh)
 
@@ -167,7 +169,6 @@ async def _reset(directory: Directory, *, token: str, password: str) -> bool:
 
 async def _generate(directory: Directory, *, password: str) -> SimpleNamespace:
     made = await SecondFactor(directory).generate(password)
-    directory.private = True
     return SimpleNamespace(secret=made.secret, otpauth_url=made.address)
 
 
@@ -182,17 +183,14 @@ async def _disable(directory: Directory, *, otp: str) -> bool:
 
 
 async def _recovery_codes(directory: Directory, *, otp: str) -> list[str]:
-    directory.private = True
     return await SecondFactor(directory).recovery_codes(otp)
 
 
 async def _random(directory: Directory, *, length: int | None = None) -> str:
-    directory.private = True
     return tools.random_string(length)
 
 
 async def _hash(directory: Directory, *, string: str) -> str:
-    directory.private = True
     return await tools.make_hash(directory.services, string)
 
 
