@@ -37,8 +37,8 @@ class Server:
 
     def cpu(self) -> float:
         """Seconds of CPU used so far."""
-        spent = (path.read_text().split()[0] for one in self.processes() for path in one.glob("task/*/schedstat"))
-        return sum(map(int, spent)) / 1e9
+        paths = (path for one in self.processes() for path in one.glob("task/*/schedstat"))
+        return sum(map(_nanoseconds, paths)) / 1e9
 
     def memory(self) -> float:
         """The largest process' resident memory, in MB."""
@@ -48,6 +48,13 @@ class Server:
         """Ends the process."""
         self._process.terminate()
         self._process.wait(20)
+
+
+def _nanoseconds(schedstat: Path) -> int:
+    try:
+        return int(schedstat.read_text().split()[0])
+    except (ProcessLookupError, FileNotFoundError):  # a thread that has just ended
+        return 0
 
 
 def _resident(status: Path) -> float:

@@ -119,7 +119,7 @@ async def compare(url: str) -> None:
         server.stop()
 
 
-UNSTALLED = {"LOGIN_STALL_TIME": "0", "LOGIN_LOCKOUT_TTL": "1s"}
+UNSTALLED = {"LOGIN_STALL_TIME": "0", "LOGIN_LOCKOUT_TTL": "1s", "SHUTDOWN_TIMEOUT": "60"}
 
 
 async def main() -> None:
