@@ -3,50 +3,25 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Select,
-    Text,
-    and_,
-    case,
-    cast,
-    exists,
-    false,
-    literal,
-    or_,
-    select,
-    true,
-)
-from sqlalchemy.sql.selectable import CTE
+from sqlalchemy import Select
 
 from app.core.addresses import address_in
-from app.core.binding import Bound, Given, parameter, slot
+from app.core.binding import Given
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials
 from app.core.kept import Kept
-from app.db.base import Timestamp
-from app.db.models import VERSION, Permission, Policy, Role, Session, User
-from app.db.models import Access as AccessRow
+from app.policy.claim import ENROLLING, NOW, anybody_like, behind, beside, claims, kind_of, standing
 from app.policy.rules import APP_MINIMUM, MINIMUM, READ, Access, Form, Rule, Standing, rule
 from app.policy.summary import Grant
-from app.query.functions import JsonArray, JsonRows
 
 REMEMBERED = 4096
 """Callers whose access is kept at once."""
-ENROLLING = 2
-"""What is told instead of a live claim whose user still has no second factor, and needs one."""
-TOLD_AS_TEXT = {"permissions", "fields", "validation", "presets", "ip_access"}
 FORMS = 1024
 """Forms of access that are told apart at once."""
-
-_USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, AccessRow.__table__
-_POLICIES, _PERMISSIONS, _SESSIONS = Policy.__table__, Permission.__table__, Session.__table__
 
 _SYSTEM = Access(Standing(token=""), (), (), admin=True, app=True, enforce_tfa=False, rules={})
 
@@ -81,45 +56,6 @@ class Noticed(Protocol):
     def mistook(self, user: str | None) -> None:
         """It wasn't that user after all."""
         ...
-
-
-NOW = Bound("now", ("now",), utc_now(), lambda given: given["now"])
-"""The moment of a request, in a plan."""
-
-
-def anybody_like(caller: Caller) -> Caller:
-    """The caller as plans know it: the same kind of claim, of whomever."""
-    claims = {name: getattr(caller, name) for name in ("user", "session", "token")}
-    return replace(caller, **{name: slot(value, name) for name, value in claims.items() if value is not None})
-
-
-def claims(caller: Caller) -> dict[str, Any]:
-    """What a caller's claim gives to a plan."""
-    return {"user": caller.user, "session": caller.session, "token": caller.token}
-
-
-def kind_of(caller: Caller) -> tuple[bool, ...]:
-    """What kind of claim a caller makes; those of one kind are asked about by one statement."""
-    return (
-        caller.user is not None,
-        caller.session is not None,
-        caller.token is not None,
-        caller.enrolling,
-        caller.system,
-    )
-
-
-def beside(caller: Caller, now: datetime | Bound, *columns: ColumnElement[Any]) -> Select[Any]:
-    """A statement that reads `columns` and, before them, the caller's standing: one row, always."""
-    me = _USERS.alias()
-    told = (VERSION.c.token, me.c.id, me.c.status, me.c.role)
-    standing: list[ColumnElement[Any]] = [*(cast(column, Text) for column in told), _live(caller, me, now)]
-    return select(*standing, *columns).select_from(VERSION.outerjoin(me, _claimed(caller, me)))
-
-
-def standing(row: Any) -> Standing:
-    """The standing at the head of such a statement's row."""
-    return Standing(*row[:5])
 
 
 class AccessBook:
@@ -205,7 +141,7 @@ class AccessBook:
     async def _read(self, caller: Caller, asked: Asked) -> tuple[Access, tuple[Grant, ...]]:
         if "\0" in (caller.token or ""):
             raise InvalidCredentials
-        row = await self._ask("everything", caller, asked)
+        row = await self._ask("behind", caller, asked)
         now = standing(row)
         if not caller.anonymous and (now.user is None or now.status != "active" or not now.live):
             raise InvalidCredentials
@@ -216,7 +152,7 @@ class AccessBook:
     async def _ask(self, what: str, caller: Caller, asked: Asked) -> Any:
         key = (what, *kind_of(caller))
         if key not in self._statements:
-            make = _everything if what == "everything" else beside
+            make = behind if what == "behind" else beside
             self._statements[key] = self._reader.compile(make(anybody_like(caller), NOW))
         return await asked.run(self._statements[key], {**claims(caller), "now": self._clock()})
 
@@ -228,77 +164,6 @@ class AccessBook:
         form = self._forms.get(key, None) or self._forms.keep(key, Form(access.rules))
         own = {"role": access.standing.role, "roles": list(access.roles), "policies": list(access.policies)}
         return replace(access, form=form, own={**claims(caller), "me": access.user, **own})
-
-
-def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:
-    if caller.token is not None:
-        return row.c.token == literal(parameter(caller.token), Text())
-    return row.c.id == literal(parameter(caller.user), row.c.id.type) if caller.user else false()
-
-
-def _live(caller: Caller, me: FromClause, now: datetime | Bound) -> ColumnElement[Any]:
-    if caller.enrolling:
-        signed_in = _live(replace(caller, enrolling=False), me, now)
-        return case((~signed_in, literal(0)), (me.c.tfa_secret.is_(None), literal(ENROLLING)), else_=literal(1))
-    if caller.session is None:
-        return true()
-    mine = and_(_SESSIONS.c.token == literal(parameter(caller.session), Text()), _SESSIONS.c.user == me.c.id)
-    return exists(select(1).where(mine, _SESSIONS.c.expires >= literal(now, Timestamp())).correlate(me))
-
-
-def _everything(caller: Caller, now: datetime | Bound) -> Select[Any]:
-    """The standing, then the role tree, the policies and their permissions, each as a JSON text."""
-    tree = _tree(caller)
-    held = select(_held(caller, tree).c.id)
-    return beside(
-        caller,
-        now,
-        _rows(tree, "id", "parent"),
-        _rows(
-            _POLICIES, "id", "ip_access", "admin_access", "app_access", "enforce_tfa", where=_POLICIES.c.id.in_(held)
-        ),
-        _rows(
-            _PERMISSIONS,
-            "policy",
-            "action",
-            "collection",
-            "permissions",
-            "fields",
-            "validation",
-            "presets",
-            where=_PERMISSIONS.c.policy.in_(held),
-        ),
-    )
-
-
-def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
-    cells = [cast(table.c[name], Text) if name in TOLD_AS_TEXT else table.c[name] for name in names]
-    rows = select(cast(JsonRows(JsonArray(*cells)), Text)).select_from(table)
-    return (rows if where is None else rows.where(where)).scalar_subquery()
-
-
-def _tree(caller: Caller) -> CTE:
-    """The caller's role and its ancestors; a loop among roles ends where it closes."""
-    me = _USERS.alias()
-    mine = select(_ROLES.c.id, _ROLES.c.parent).join(me, me.c.role == _ROLES.c.id).where(_claimed(caller, me))
-    tree = mine.cte("tree", recursive=True)
-    above = _ROLES.alias()
-    return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
-
-
-def _held(caller: Caller, tree: CTE) -> CTE:
-    """The policies of the caller, of its roles, and, for those without a role, of the public."""
-    me = _USERS.alias()
-    held = or_(
-        _ACCESS.c.role.in_(select(tree.c.id)),
-        _ACCESS.c.user.in_(select(me.c.id).where(_claimed(caller, me))),
-        and_(
-            _ACCESS.c.role.is_(None),
-            _ACCESS.c.user.is_(None),
-            ~exists(select(1).where(_claimed(caller, me), me.c.role.is_not(None))),
-        ),
-    )
-    return select(_ACCESS.c.policy.label("id")).where(held).distinct().cte("held")
 
 
 def _access(caller: Caller, now: Standing, roles: list[Any], policies: list[Any], permissions: list[Any]) -> Access:

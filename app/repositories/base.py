@@ -13,7 +13,8 @@ from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.db.rates import Rates
 from app.db.session import Database
-from app.policy.load import AccessBook, Reader, beside, standing
+from app.policy.claim import beside, standing
+from app.policy.load import AccessBook, Reader
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
 from app.policy.writes import WriteResolver

@@ -12,7 +12,7 @@ from app.core.errors import (
 )
 from app.db.session import Overtaken
 from app.db.writer import Writer
-from app.policy.load import beside, standing
+from app.policy.claim import beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.summary import Grant

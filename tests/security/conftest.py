@@ -1,15 +1,21 @@
 """The people who may write, for the holes that writing would open; and the house, for those of accounts."""
 
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
 import pytest
 import pytest_asyncio
 
-from tests.flows.conftest import house, kept_house
-from tests.flows.house import give, set_up
+from app.flows.transfer import import_rows
+from app.testing import System
+from tests.conftest import BACKENDS, copied
+from tests.flows.house import CHANGED, HOUSE, give, set_up
 from tests.http.test_graphql import served
 from tests.security.doors import DOORS, HASHED, SECRET
-from tests.writes.conftest import desk, kept_desk
+from tests.writes.conftest import KEEP, RESTORE, desk, kept_desk, run
+from tests.writes.desk import DESK
 
-__all__ = ["desk", "house", "kept_desk", "kept_house"]
+__all__ = ["desk", "kept_desk"]
 
 KNOWN: dict[str, dict[str, str | None]] = {
     "ada": {"tfa_secret": None},
@@ -24,19 +30,32 @@ KNOWN: dict[str, dict[str, str | None]] = {
 """Ada, Vi and Ed can sign in, Ed with a second factor; the others have the same password, and may not."""
 
 
+@pytest_asyncio.fixture(params=BACKENDS, scope="session")
+async def kept_people(request, templates, tmp_path_factory):
+    """The house with doors for strangers, and with people in it whose password is known; and a copy of every row."""
+    async with AsyncExitStack() as stack:
+        system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("people"))
+        for rows in (DESK, HOUSE):
+            await import_rows(system.database, rows, replace=False)
+        for name, values in KNOWN.items():
+            await give(system, name, password=HASHED, **values)
+        await set_up(system, public_registration=True)
+        await run(system.settings.database_url, KEEP)
+        yield System(system.database, system.settings.model_copy(update=CHANGED))
+
+
 @pytest_asyncio.fixture
-async def people(house):
-    """The house with doors for strangers, and with people in it whose password is known."""
-    for name, values in KNOWN.items():
-        await give(house, name, password=HASHED, **values)
-    await set_up(house, public_registration=True)
-    return house
+async def people(kept_people, monkeypatch):
+    """These people as they were in the beginning; nobody waits."""
+    monkeypatch.setattr("app.flows.password.STALL", timedelta(0))
+    yield kept_people
+    await run(kept_people.settings.database_url, RESTORE)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def client(kept_house):
-    """A client of the house's, who comes from wherever he says; its mails are lines of the log."""
-    async with served(kept_house.settings.model_copy(update={"ip_trust_proxy": True})) as client:
+async def client(kept_people):
+    """A client of theirs, who comes from wherever he says; its mails are lines of the log."""
+    async with served(kept_people.settings.model_copy(update={"ip_trust_proxy": True})) as client:
         yield client
 
 

@@ -71,14 +71,14 @@ async def listener():
 
 
 @pytest_asyncio.fixture(scope="module")
-async def kept_post(kept_house, listener):
+async def kept_post(kept_people, listener):
     """A client of a server that sends mail, and the mail server that takes it."""
-    listed = (*kept_house.settings.password_reset_url_allow_list, *(url.format(port=listener.port) for url in URLS))
+    listed = (*kept_people.settings.password_reset_url_allow_list, *(url.format(port=listener.port) for url in URLS))
     kinds = ("user_invite", "user_register", "password_reset")
     async with MailServer().up() as mail:
         smtp = {"email_transport": "smtp", "email_smtp_host": "127.0.0.1", "email_smtp_port": mail.port}
         settings = {**smtp, "public_url": HOME, **{f"{kind}_url_allow_list": listed for kind in kinds}}
-        async with served(kept_house.settings.model_copy(update=settings)) as client:
+        async with served(kept_people.settings.model_copy(update=settings)) as client:
             yield client, mail
 
 
@@ -160,11 +160,8 @@ INJECTED = [
     "?a='><img/src=x/onerror=alert(1)>",
     '?"onmouseover="alert(1)',
     "?<a/href=http://evil.example.net>",
-    "?a=%22%3E%3Cscript%3E",
-    "?a=&lt;script&gt;&quot;",
-    '#"><script>',
-    "?token=<script>",
-    "?{{config}}{%include'x'%}",
+    "?a=%22%3E%3Cscript%3E&lt;script&gt;",
+    '?token=<script>{{config}}#"><script>',
 ]
 
 

@@ -96,7 +96,7 @@ def test_cve_2026_126539_no_door_makes_trusted_code_of_a_request():
     assert {"SYSTEM", "acting_for"} <= names_in(APP / "core/caller.py")
 
 
-MADE_UP = ("garbage", "null", "undefined", "system", "SYSTEM", "true", "a.b.c", uid("ada"), "STATIC-OF-ADA", "%00", "*")
+MADE_UP = ("garbage", "null", "system", "a.b.c", uid("ada"), "STATIC-OF-ADA", "%00")
 WAYS = {
     "header": lambda made_up: {"headers": bearer(made_up)},
     "query": lambda made_up: {"params": {"access_token": made_up}},
