@@ -4,10 +4,8 @@ Each test bears the number of the advisory it answers; those of these rows that 
 """
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
 
 from app.core.errors import InvalidPayload
 from app.flows.password import PasswordReset
@@ -16,7 +14,6 @@ from tests.http.test_graphql import ADA, bearer
 from tests.security.doors import FLOWS, HASHED, PASSWORD, SECRET, ask, told, whole
 from tests.world import static_token, uid
 
-APP = Path(__file__).parents[2] / "app"
 OUTSIDE = ("nobody", "nora", "sam", "sue", "ida", "una", "wanda")
 """Nobody, no password, another provider, suspended, invited, unverified, archived."""
 SAME = {"x-request-id": "the-same", "user-agent": "the same"}
@@ -25,17 +22,6 @@ BAD_URL = "https://evil.example.com/accept"
 
 def address(name):
     return f"{name}@example.com"
-
-
-async def count(system, what):
-    async with system.database.transaction() as connection:
-        return await connection.scalar(select(func.count()).select_from(what))
-
-
-async def run(system, *statements):
-    async with system.database.transaction() as connection:
-        for statement in statements:
-            await connection.execute(statement)
 
 
 async def one_answer(asking):

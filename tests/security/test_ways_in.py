@@ -26,10 +26,6 @@ from tests.world import static_token, uid
 APP = Path(__file__).parents[2] / "app"
 
 
-def address(name):
-    return f"{name}@example.com"
-
-
 async def count(system, what):
     async with system.database.transaction() as connection:
         return await connection.scalar(select(func.count()).select_from(what))
