@@ -57,6 +57,12 @@ def disable_tfa(email: Email) -> None:
 
 
 @commands.command()
+def unlock() -> None:
+    """End every lock-out, and forget all failed sign-ins."""
+    _with_rescue(lambda rescue: rescue.unlock())
+
+
+@commands.command()
 def make_admin(email: Email) -> None:
     """Make a user an active admin."""
     _with_rescue(lambda rescue: rescue.make_admin(email))

@@ -7,6 +7,7 @@ from typing import Any
 from app.core.caller import SYSTEM
 from app.core.errors import InvalidPayload
 from app.query.shape import Row
+from app.repositories.attempts import forget_all
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.repositories.repository import Users
@@ -23,7 +24,7 @@ class Rescue:
     """The users, in the hands of whoever holds the server. Everything raises as the repositories do."""
 
     def __init__(self, services: Services) -> None:
-        self._directory = Directory(SYSTEM, services)
+        self._services, self._directory = services, Directory(SYSTEM, services)
 
     async def create(self, email: str, password: str, role: str | None = None, *, admin: bool = False) -> None:
         """Makes an active user, with the role of that name, or as an admin."""
@@ -41,6 +42,10 @@ class Rescue:
     async def disable_tfa(self, email: str) -> None:
         """Takes a user's second factor away."""
         await self._users.update_one(await self._user(email), {"tfa_secret": None})
+
+    async def unlock(self) -> None:
+        """Lets everybody try to sign in again who failed too often; which address failed where is kept as hashes."""
+        await forget_all(self._services)
 
     async def make_admin(self, email: str) -> None:
         """Makes a user an active admin, by a policy of its own."""

@@ -61,6 +61,11 @@ class Attempts:
         return hashlib.sha256(repr((self._kind, *subject)).encode()).hexdigest()
 
 
+async def forget_all(services: Services) -> None:
+    """Forgets every count of everybody, and so ends all that came of them."""
+    await services.database.change(lambda writer: writer.all(writer.compile(delete(ATTEMPTS))), alone=False)
+
+
 def at_account(email: str) -> tuple[str | None, ...]:
     """An account, from wherever it is tried."""
     return (email.casefold(),)

@@ -7,6 +7,7 @@ import asyncio
 import io
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,6 +18,7 @@ from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.core.security import verify_password
 from app.db.models import Access, Policy, Session, User
+from app.repositories.attempts import Attempts, at_account, at_account_from
 from tests.db.test_bootstrap_and_transfer import rollcall as in_a_process
 from tests.world import caller, static_token, uid
 from tests.writes.desk import checksum
@@ -135,6 +137,15 @@ async def test_a_new_password_and_a_suspension_end_a_users_sessions_and_nobody_e
     with pytest.raises(RollcallError) as refusal:
         await desk.directory(vi)["users"].read_by_query()
     assert refusal.value.code == "INVALID_CREDENTIALS"
+
+
+async def test_lock_outs_can_be_ended_for_everybody(desk, users):
+    attempts = Attempts(desk.services, "login", timedelta(minutes=15))
+    await attempts.count(at_account_from("vi@example.com", "192.0.2.1"), at_account("vi@example.com"))
+    done = await users("unlock")
+
+    assert done == (0, "", "")
+    assert await attempts.count(at_account_from("vi@example.com", "192.0.2.1")) == [1]
 
 
 async def test_who_is_suspended_is_let_in_by_no_token(desk, users):
