@@ -20,7 +20,7 @@ LANES = 2
 WAITING = 1000
 """Passwords that may wait for it."""
 CROWDED = "Too many passwords are waiting to be looked at; try again in a moment"
-NICENESS = 19
+NICENESS = 10
 """By how much hashing stands back behind those who only ask something."""
 NOBODYS = "$argon2id$v=19$m={0.memory},t={0.time},p={0.parallelism}$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
 """A hash that no password is known for, of some cost."""
