@@ -115,11 +115,6 @@ def the_cookie(answer):
     return {name: value}
 
 
-def totp(secret):
-    """The code of an authenticator at this moment."""
-    return _Codes(secret).now()
-
-
 async def count(system, what):
     async with system.database.transaction() as connection:
         return await connection.scalar(select(func.count()).select_from(what))
@@ -583,7 +578,16 @@ async def test_what_goes_by_links_is_told_in_its_field(client):
     assert told(await ask(client, 'mutation { auth_password_request(email: "nobody@example.com") }')) is True
 
 
-async def test_a_second_factor_is_set_up_and_taken_away(client):
+@pytest_asyncio.fixture
+async def standing(people):
+    """A client of a server whose clock stands, so that no code is over while it is typed; and that moment."""
+    now = utc_now()
+    async with served(changed(people), lambda: now) as client:
+        yield client, now
+
+
+async def test_a_second_factor_is_set_up_and_taken_away(standing):
+    client, moment = standing
     me = bearer(told(await login(client))["access_token"])
     generate = "mutation($p: String!) { users_me_tfa_generate(password: $p) { secret otpauth_url } }"
     wrong = await ask(client, generate, headers=me, p="wrong")
@@ -595,10 +599,10 @@ async def test_a_second_factor_is_set_up_and_taken_away(client):
     assert f"secret={made['secret']}" in made["otpauth_url"]
     assert answer.headers["cache-control"] == "no-store"
     enable = "mutation($o: String!, $s: String!) { users_me_tfa_enable(otp: $o, secret: $s) }"
-    now = totp(made["secret"])
+    now = _Codes(made["secret"]).at(moment)
     assert told(await ask(client, enable, headers=me, o=now, s=made["secret"])) is True
     codes = "mutation($o: String!) { users_me_tfa_recovery_codes(otp: $o) }"
-    ten = await ask(client, codes, headers=me, o=totp(made["secret"]))
+    ten = await ask(client, codes, headers=me, o=now)
     assert ten.headers["cache-control"] == "no-store"
     assert len(set(told(ten))) == 10
     disable = "mutation($o: String!) { users_me_tfa_disable(otp: $o) }"
