@@ -1,8 +1,10 @@
 """The gate every request passes: an id, a line in the log, safe headers, a limit on bodies, errors without text."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -85,6 +87,7 @@ async def _fail(scope: Scope, passage: "Passage", error: Exception) -> None:
         log.error("request_failed", exc_info=error)
         ours = RollcallError()
     if passage.status:
+        log.error("answer_cut", code=ours.code)
         raise error
     await passage.tell(reply_to(ours))
 
@@ -107,16 +110,42 @@ class Passage:
             raise self._refusal()
 
     async def tell(self, reply: Reply) -> None:
-        """Sends an answer."""
+        """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
         self.status = reply.status
-        about = [(b"content-type", reply.media), (b"content-length", b"%d" % len(reply.body))]
+        about: list[Header] = [(b"content-type", reply.media)]
+        if reply.stream is None:
+            about.append((b"content-length", b"%d" % len(reply.body)))
         headers = [
             *(about if reply.status != NO_CONTENT else ()),  # some clients read JSON wherever that is announced
             *reply.more,
             *self._safe(reply.varies, private=reply.private),
         ]
-        await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+        if reply.stream is not None:
+            await self._tell_on(start, reply.stream)
+            return
+        await self._send(start)
         await self._send({"type": "http.response.body", "body": b"" if self._bodiless else reply.body})
+
+    async def _tell_on(self, start: Message, stream: AsyncIterator[bytes]) -> None:
+        """Sends a stream piece by piece; where that raises, the body has no end, so that a part never looks whole."""
+        gone = asyncio.ensure_future(self._left())
+        try:
+            async with aclosing(stream):  # type: ignore[type-var]  # whoever streams gives a generator
+                await self._send(start)
+                if not self._bodiless:
+                    async for piece in stream:
+                        if gone.done():
+                            raise ClientDisconnect
+                        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                await self._send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+    async def _left(self) -> None:
+        """Ends once the client has gone; a server takes what is sent to nobody without a word."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def body(self) -> bytes:
         """The whole body; raises ClientDisconnect where the client leaves before its end, and as `receive` does."""

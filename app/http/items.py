@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from app.core.errors import InvalidPayload, InvalidQuery, RollcallError, RouteNotFound, SecondFactorWanted
 from app.http.call import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
+from app.http.export import exported, told_groups
 from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
@@ -111,17 +112,19 @@ async def _list(call: Call) -> Reply:
 async def _search(call: Call) -> Reply:
     asked = _body_of(await call.json_if_any(), {"query", "keys"})
     query = {} if asked.get("query") is None else _object(asked["query"], "query")
-    if asked.get("keys") is not None:
-        return data(await call.repository.read_many(_keys(asked), query))
-    return await _found(call, query)
+    if asked.get("keys") is None:
+        return await _found(call, query)
+    if query.get("export") is not None:
+        return await exported(call, query, _keys(asked))
+    return data(await call.repository.read_many(_keys(asked), query))
 
 
 async def _found(call: Call, query: QueryParameters) -> Reply:
     if query.get("export") is not None:
-        raise InvalidQuery("Rows aren't exported here yet: leave out export, and read them as JSON")
+        return await exported(call, query)
     rows = await call.repository.read_by_query(query)
     if query.get("aggregate"):
-        rows = [{**(row.pop("group", None) or {}), **row} for row in rows]
+        rows = told_groups(rows)
     counts = listed(words(query.get("meta")), COUNTS, "meta")
     if not counts:
         return data(rows)

@@ -1,6 +1,6 @@
 """What a door answers with, and how an error is spelled over HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -26,6 +26,8 @@ class Reply(NamedTuple):
     varies: bytes = VARIES
     private: bool = False
     """Whether it is for one pair of eyes, whoever asked: such as a token."""
+    stream: AsyncIterator[bytes] | None = None
+    """The body in pieces, in its stead: an async generator, which is closed whatever happens."""
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
