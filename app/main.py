@@ -16,7 +16,8 @@ from app.flows.housekeeping import Housekeeping
 from app.flows.postman import Postman
 from app.http.account import ROOTS, account_door
 from app.http.auth import auth_door
-from app.http.gate import Door, Gate, Limiter, limiter_of
+from app.http.cors import Cors
+from app.http.gate import Door, Gate, Limiter, hsts_of, limiter_of
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.http.items import ItemsDoor
@@ -46,9 +47,10 @@ log = structlog.get_logger(__name__)
 class Application:
     """The doors behind the gate; the paths that nearly everybody asks for lead to theirs at once."""
 
-    def __init__(self, doors: Mapping[str, Door], router: Router, most: int, limiter: Limiter | None) -> None:
+    def __init__(self, doors: Mapping[str, Door], router: Router, settings: Settings, limiter: Limiter | None) -> None:
         self.router = router
-        self._gate = Gate(doors, self._others, most, limiter)
+        always = hsts_of(settings)
+        self._gate = Gate(doors, self._others, settings.max_payload_size, limiter, Cors.of(settings), always)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(scope, receive, send)
@@ -95,11 +97,13 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
 
     routes = ServerDoors(services, identity).routes()
     router = Router(routes, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
-    return Application(doors, router, settings.max_payload_size, limiter_of(services.rates, identity))
+    return Application(doors, router, settings, limiter_of(services.rates, identity))
 
 
 def _warn(settings: Settings) -> None:
     if settings.secret is None and not settings.database_url.startswith("sqlite"):
         log.warning("no_secret", hint="SECRET is not set, data/secret is used: other nodes need the same")
+    if settings.cors_enabled and settings.cors_origin is True and settings.cors_credentials:
+        log.warning("cors_without_cookies", hint="CORS_ORIGIN is true: list origins to let their pages send cookies")
     if settings.email_transport == "log" and not settings.database_url.startswith("sqlite"):
         log.warning("mail_in_log", hint="EMAIL_TRANSPORT is log: nobody is sent mail, its links stand in the log")

@@ -35,7 +35,8 @@ async def exported(call: Call, query: QueryParameters, keys: Sequence[object] | 
     The first of them are read before anything is answered: what is refused is an error like any other. Where it is
     refused later, the stream raises, so that a part never looks like the whole.
     """
-    if (wanted := query["export"]) not in FORMATS:
+    wanted = query["export"]
+    if not isinstance(wanted, str) or wanted not in FORMATS:
         raise InvalidQuery(f'"export" must be one of [{", ".join(FORMATS)}]')
     kind = FORMATS[wanted]
     if query.get("aggregate"):

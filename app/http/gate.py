@@ -11,9 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.config import Settings
 from app.core.errors import InvalidPayload, RollcallError
 from app.core.logs import REQUEST
 from app.db.rates import Rates
+from app.http.cors import Cors
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.reply import VARIES, Header, Reply, reply_to, wrong_method
@@ -26,10 +28,19 @@ Limiter = Callable[[Head], Awaitable[None]]
 
 NO_CONTENT = 204
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-SAFE, SAFE_PERSONAL = ((b"cache-control", b"no-cache"), NOSNIFF), ((b"cache-control", b"no-store"), NOSNIFF)
+NO_PAGE = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""There are no pages here: whatever a browser takes for one runs nothing, loads nothing, and stands in no frame."""
+SAFE = ((b"cache-control", b"no-cache"), NOSNIFF, NO_PAGE)
+SAFE_PERSONAL = ((b"cache-control", b"no-store"), NOSNIFF, NO_PAGE)
 
 lines = logging.getLogger(__name__)
 log = structlog.get_logger(__name__)
+
+
+def hsts_of(settings: Settings) -> tuple[Header, ...]:
+    """Tells browsers to come by HTTPS only, where the settings say so; to this host, as others have owners."""
+    told = (b"strict-transport-security", b"max-age=%d" % settings.hsts_max_age)
+    return (told,) if settings.hsts_enabled else ()
 
 
 def limiter_of(rates: Rates, identity: Identity) -> Limiter | None:
@@ -46,21 +57,35 @@ class Gate:
     something went wrong.
     """
 
-    def __init__(self, doors: Mapping[str, Door], others: ASGIApp, most: int, limiter: Limiter | None = None) -> None:
+    def __init__(
+        self,
+        doors: Mapping[str, Door],
+        others: ASGIApp,
+        most: int,
+        limiter: Limiter | None = None,
+        cors: Cors | None = None,
+        always: Sequence[Header] = (),
+    ) -> None:
         self._doors, self._others, self._most, self._limiter = doors, others, most, limiter
+        self._cors, self._always = cors, always
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._others(scope, receive, send)
             return
         started = time.perf_counter()
-        passage = Passage(Head(scope), receive, send, self._most, bodiless=scope["method"] == "HEAD")
+        passage = Passage(Head(scope), receive, send, self._most, self._always, bodiless=scope["method"] == "HEAD")
         current = REQUEST.set(passage.head)
         try:
+            if self._cors is not None:
+                if allowed := self._cors.before(scope, passage.head):
+                    await passage.tell(allowed)
+                    return
+                passage.further = (*self._always, *self._cors.told(passage.head))
             if self._limiter is not None:
                 await self._limiter(passage.head)
             passage.check()
-            if door := self._doors.get(scope["path"]) or self._door(scope):
+            if door := self._doors.get(scope["path"]) or self._door(scope := in_small_letters(scope)):
                 await passage.tell(await door(scope, passage.head, passage.body))
             else:
                 await self._others(scope, passage.receive, passage.send)
@@ -81,6 +106,13 @@ class Gate:
         return next((door for root, door in self._doors.items() if f"{path}/".startswith(f"{root}/")), None)
 
 
+def in_small_letters(scope: Scope) -> Scope:
+    """The same request of a path without capitals, nor a slash at its end: Directus' paths don't mind them."""
+    root, path = scope.get("root_path", ""), scope["path"]
+    plain = path.removeprefix(root).lower().rstrip("/") or "/"
+    return scope if path == root + plain else {**scope, "path": root + plain}
+
+
 async def _fail(scope: Scope, passage: "Passage", error: Exception) -> None:
     ours = wrong_method(scope["method"], error) if isinstance(error, HTTPException) else error
     if not isinstance(ours, RollcallError):
@@ -95,13 +127,23 @@ async def _fail(scope: Scope, passage: "Passage", error: Exception) -> None:
 class Passage:
     """One request on its way through the gate; `status` is its answer's, 0 before that begins.
 
-    The answer to a `bodiless` one says how long its body would be.
+    The answer to a `bodiless` one says how long its body would be. Whatever is answered bears the `further` headers.
     """
 
-    __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "head", "status")
+    __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "further", "head", "status")
 
-    def __init__(self, head: Head, receive: Receive, send: Send, most: int, *, bodiless: bool = False) -> None:
+    def __init__(
+        self,
+        head: Head,
+        receive: Receive,
+        send: Send,
+        most: int,
+        further: Sequence[Header] = (),
+        *,
+        bodiless: bool = False,
+    ) -> None:
         self.head, self._receive, self._send, self._most, self._bodiless = head, receive, send, most, bodiless
+        self.further = further
         self._taken = self.status = 0
 
     def check(self) -> None:
@@ -133,11 +175,12 @@ class Passage:
         try:
             async with aclosing(stream):  # type: ignore[type-var]  # whoever streams gives a generator
                 await self._send(start)
-                if not self._bodiless:
-                    async for piece in stream:
-                        if gone.done():
-                            raise ClientDisconnect
-                        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                async for piece in stream:
+                    if self._bodiless:
+                        break
+                    if gone.done():
+                        raise ClientDisconnect
+                    await self._send({"type": "http.response.body", "body": piece, "more_body": True})
                 await self._send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
@@ -179,7 +222,9 @@ class Passage:
 
     def _safe(self, varies: bytes, *, private: bool = False) -> tuple[Header, ...]:
         # What is stored nowhere needn't say what it depends on.
-        safe = SAFE_PERSONAL if self.head.personal or private else (*SAFE, (b"vary", varies))
+        safe: tuple[Header, ...] = SAFE_PERSONAL if self.head.personal or private else (*SAFE, (b"vary", varies))
+        if self.further:
+            safe = (*safe, *self.further)
         if self.head.named or self.status >= 400:  # HTTP's own: from here on something went wrong
             return (*safe, (b"x-request-id", self.head.id.encode()))
         return safe

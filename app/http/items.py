@@ -174,6 +174,8 @@ async def _delete_one(call: Call, key: str) -> Reply:
 
 
 async def _only(call: Call) -> Reply:
+    if (wanted := call.parameters.get("export")) is not None:
+        return await exported(call, {**of_rows(call.parameters), "limit": 1, "export": wanted})
     return data(await call.repository.read_singleton(of_rows(call.parameters)))
 
 
