@@ -16,8 +16,9 @@ from app.flows.housekeeping import Housekeeping
 from app.flows.postman import Postman
 from app.http.account import ROOTS, account_door
 from app.http.auth import auth_door
+from app.http.cookies import Farewell
 from app.http.cors import Cors
-from app.http.gate import Door, Gate, Limiter, hsts_of, limiter_of
+from app.http.gate import Door, Gate, hsts_of, limiter_of
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.http.items import ItemsDoor
@@ -47,10 +48,18 @@ log = structlog.get_logger(__name__)
 class Application:
     """The doors behind the gate; the paths that nearly everybody asks for lead to theirs at once."""
 
-    def __init__(self, doors: Mapping[str, Door], router: Router, settings: Settings, limiter: Limiter | None) -> None:
+    def __init__(self, doors: Mapping[str, Door], router: Router, services: Services, identity: Identity) -> None:
         self.router = router
-        always = hsts_of(settings)
-        self._gate = Gate(doors, self._others, settings.max_payload_size, limiter, Cors.of(settings), always)
+        settings = services.settings
+        self._gate = Gate(
+            doors,
+            self._others,
+            settings.max_payload_size,
+            limiter_of(services.rates, identity),
+            Cors.of(settings),
+            Farewell(services, identity),
+            hsts_of(settings),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(scope, receive, send)
@@ -97,7 +106,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
 
     routes = ServerDoors(services, identity).routes()
     router = Router(routes, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
-    return Application(doors, router, settings, limiter_of(services.rates, identity))
+    return Application(doors, router, services, identity)
 
 
 def _warn(settings: Settings) -> None:

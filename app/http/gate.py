@@ -25,6 +25,8 @@ Door = Callable[[Scope, Head, Body], Awaitable[Reply]]
 """Answers a request, whose body it may ask for."""
 Limiter = Callable[[Head], Awaitable[None]]
 """Counts a request; raises RequestsExceeded where it is one too many."""
+Parting = Callable[[RollcallError, Head], Awaitable[Sequence[Header]]]
+"""What is said besides to whoever is refused for such a reason."""
 
 NO_CONTENT = 204
 NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -64,10 +66,11 @@ class Gate:
         most: int,
         limiter: Limiter | None = None,
         cors: Cors | None = None,
+        parting: Parting | None = None,
         always: Sequence[Header] = (),
     ) -> None:
         self._doors, self._others, self._most, self._limiter = doors, others, most, limiter
-        self._cors, self._always = cors, always
+        self._cors, self._parting, self._always = cors, parting, always
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,13 +89,13 @@ class Gate:
                 await self._limiter(passage.head)
             passage.check()
             if door := self._doors.get(scope["path"]) or self._door(scope := in_small_letters(scope)):
-                await passage.tell(await door(scope, passage.head, passage.body))
+                await self._tell(passage, await door(scope, passage.head, passage.body))
             else:
                 await self._others(scope, passage.receive, passage.send)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
-            await _fail(scope, passage, error)
+            await self._fail(scope, passage, error)
         finally:
             if lines.isEnabledFor(logging.INFO):  # to find words for nobody would cost more than many a query
                 spent = round((time.perf_counter() - started) * 1000, 1)
@@ -105,23 +108,27 @@ class Gate:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         return next((door for root, door in self._doors.items() if f"{path}/".startswith(f"{root}/")), None)
 
+    async def _tell(self, passage: "Passage", reply: Reply) -> None:
+        if reply.refusal is not None and self._parting is not None:
+            reply = reply._replace(more=(*reply.more, *await self._parting(reply.refusal, passage.head)))
+        await passage.tell(reply)
+
+    async def _fail(self, scope: Scope, passage: "Passage", error: Exception) -> None:
+        ours = wrong_method(scope["method"], error) if isinstance(error, HTTPException) else error
+        if not isinstance(ours, RollcallError):
+            log.error("request_failed", exc_info=error)
+            ours = RollcallError()
+        if passage.status:
+            log.error("answer_cut", code=ours.code)
+            raise error
+        await self._tell(passage, reply_to(ours))
+
 
 def in_small_letters(scope: Scope) -> Scope:
     """The same request of a path without capitals, nor a slash at its end: Directus' paths don't mind them."""
     root, path = scope.get("root_path", ""), scope["path"]
     plain = path.removeprefix(root).lower().rstrip("/") or "/"
     return scope if path == root + plain else {**scope, "path": root + plain}
-
-
-async def _fail(scope: Scope, passage: "Passage", error: Exception) -> None:
-    ours = wrong_method(scope["method"], error) if isinstance(error, HTTPException) else error
-    if not isinstance(ours, RollcallError):
-        log.error("request_failed", exc_info=error)
-        ours = RollcallError()
-    if passage.status:
-        log.error("answer_cut", code=ours.code)
-        raise error
-    await passage.tell(reply_to(ours))
 
 
 class Passage:

@@ -23,7 +23,6 @@ from app.core.errors import (
 )
 from app.core.kept import Kept
 from app.http.cookies import spell as spell_cookie
-from app.http.cookies import taken_away
 from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
@@ -72,9 +71,7 @@ class GraphQLDoor:
             directory = Directory(self._identity.of(head), self._services, head.via)
             told = await self._answer(scope["method"], directory, head, body)
         except RollcallError as error:
-            settings, refusal = self._services.settings, reply_to(error, media)
-            more = [*refusal.more, *taken_away(error, head, settings, self._services.clock())]
-            return refusal._replace(varies=ACCEPTING, more=more)
+            return reply_to(error, media)._replace(varies=ACCEPTING)
         return Reply(told, media=media, varies=ACCEPTING, more=self._cookies(directory), private=directory.private)
 
     def _cookies(self, directory: Directory) -> Sequence[Header]:

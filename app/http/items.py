@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, InvalidQuery, RollcallError, RouteNotFound, SecondFactorWanted
+from app.core.errors import InvalidPayload, InvalidQuery, RouteNotFound, SecondFactorWanted
 from app.http.call import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
 from app.http.export import exported, told_groups
 from app.http.gate import Body
@@ -15,7 +15,7 @@ from app.http.identity import Identity
 from app.http.mine import OPEN, own_handler
 from app.http.params import QueryParameters, parse_query
 from app.http.reads import Reads
-from app.http.reply import Reply, reply_to
+from app.http.reply import Reply
 from app.http.safety import safety_handler
 from app.query.collection import USERS, Collection
 from app.query.parameters import listed, words
@@ -41,9 +41,7 @@ class ItemsDoor:
         try:
             return await self._answer(scope, head, body)
         except RecursionError:
-            return reply_to(InvalidQuery("The question is nested too deeply"))
-        except RollcallError as error:
-            return reply_to(error)
+            raise InvalidQuery("The question is nested too deeply") from None
 
     async def _answer(self, scope: Scope, head: Head, body: Body) -> Reply:
         path = scope["path"].removeprefix(scope.get("root_path", ""))

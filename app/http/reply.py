@@ -28,6 +28,8 @@ class Reply(NamedTuple):
     """Whether it is for one pair of eyes, whoever asked: such as a token."""
     stream: AsyncIterator[bytes] | None = None
     """The body in pieces, in its stead: an async generator, which is closed whatever happens."""
+    refusal: RollcallError | None = None
+    """The error that it tells, if it tells one."""
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
@@ -39,7 +41,7 @@ def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
         more.append((b"retry-after", RETRY_AFTER))
     if isinstance(error, RequestsExceeded):
         more.append((b"retry-after", b"%d" % error.seconds))
-    return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more)
+    return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more, refusal=error)
 
 
 def wrong_method(method: str, refusal: HTTPException) -> MethodNotAllowed:

@@ -30,6 +30,7 @@ async def test_those_who_are_somebody_may_know_the_limits(client):
 
     assert info["queryLimit"] == {"default": 100, "max": -1}
     assert info["version"] == SPOKEN
+    assert (info["setupCompleted"], info["mcp_enabled"], info["ai_enabled"]) == (True, False, False)
 
 
 async def test_the_same_is_told_in_graphql(world):
