@@ -187,9 +187,11 @@ def _from_body(body: bytes, content_type: bytes) -> Asked:
 
 
 def _from_query(text: bytes) -> Asked:
-    given: dict[str, Any] = {
-        name: values[-1] for name, values in parse_qs(text.decode("latin-1"), keep_blank_values=True).items()
-    }
+    try:
+        named = parse_qs(text.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidQuery("The query string is not valid UTF-8") from None
+    given: dict[str, Any] = {name: values[-1] for name, values in named.items()}
     for name in OBJECTS:
         try:
             given[name] = orjson.loads(given[name]) if given.get(name) else None
