@@ -109,9 +109,11 @@ class Passage:
     async def tell(self, reply: Reply) -> None:
         """Sends an answer."""
         self.status = reply.status
-        about = [(b"content-type", reply.media), (b"content-length", b"%d" % len(reply.body))]
+        about = [(b"content-length", b"%d" % len(reply.body))]
+        if reply.media:  # some clients read JSON wherever that is announced
+            about.append((b"content-type", reply.media))
         headers = [
-            *(about if reply.status != NO_CONTENT else ()),  # some clients read JSON wherever that is announced
+            *(about if reply.status != NO_CONTENT else ()),
             *reply.more,
             *self._safe(reply.varies, private=reply.private),
         ]
