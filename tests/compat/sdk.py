@@ -14,7 +14,7 @@ from tests.compat.replay import HERE, a_database, a_server, environment, free_po
 from tests.conftest import SHARED
 
 STEPS = SHARED / "oracle/sdk"
-README = "/tmp/readme/README.md"
+README = HERE.parents[1] / "README.md"
 
 
 def install(folder: str) -> None:
