@@ -101,7 +101,7 @@ def replay(url: str, folder: str, groups: str, show: int) -> Counter[str]:
 
 
 def wait_for(port: int) -> None:
-    for _ in range(100):
+    for _ in range(300):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/server/ping", timeout=1)
         except OSError:
