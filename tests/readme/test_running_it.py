@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from app.core.config import load_settings
+from app.mail.transport import SmtpTransport, transport_of
 from tests.compat.replay import a_database, free_port, wait_for
 from tests.conftest import POSTGRESQL
 from tests.readme.page import checkout, page, paste, running, snippets
@@ -90,6 +92,29 @@ def test_behind_a_proxy_the_clients_address_is_known_and_cookies_keep_to_https(t
 
     assert session["ip"] == "127.0.0.1"
     assert "; Secure;" in answer.headers["set-cookie"]
+
+
+@needs_postgresql
+def test_on_postgresql_it_is_the_same_command(tmp_path):
+    env = checkout(tmp_path)
+    (text,) = snippets("sh", page("## On PostgreSQL"))
+    assert text.count("make run") == 1
+    with a_database("postgresql", str(tmp_path)) as url:
+        there = text.replace("postgresql+asyncpg://user:password@localhost/rollcall", url.replace("://", "+asyncpg://"))
+        told = paste(there.replace("make run", ".venv/bin/rollcall bootstrap; .venv/bin/rollcall hello"), tmp_path, env)
+
+    assert "Made the first admin: admin@example.com" in told
+    assert not (tmp_path / "data/rollcall.db").exists()
+
+
+def test_the_settings_of_mail_are_ones_that_can_be_used(monkeypatch):
+    (text,) = snippets("ini", page("### Mail", "\n### "))
+    for name, value in settings_of(text).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+
+    assert {name.upper() for name in settings.model_fields_set} >= set(settings_of(text))
+    assert isinstance(transport_of(settings), SmtpTransport)
 
 
 def people(address):

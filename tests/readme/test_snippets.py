@@ -43,6 +43,17 @@ async def test_the_snippets_of_the_readme_do_what_they_say(fresh, monkeypatch):
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
+def test_the_first_query_answers_whoever_pastes_it(tmp_path):
+    env, port = checkout(tmp_path), free_port()
+    commands, query = snippets("sh", page("# Rollcall"))
+    with running(tmp_path, env, port):
+        told = paste(query.replace(":8055", f":{port}"), tmp_path, env)
+
+    assert orjson.loads(told)["data"]["users"][0]["email"] == "admin@example.com"
+    assert re.findall(r"^make (\w+)", commands, re.MULTILINE) == ["run", "test"]
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
 def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(tmp_path):
     env, port = checkout(tmp_path), free_port()
     walk = "".join(snippets("sh", page("### From an invitation to a first query", "\n### ")))
