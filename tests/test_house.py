@@ -51,7 +51,7 @@ def test_the_snippet_of_the_readme_is_the_one_that_is_tested():
     page = (ROOT / "README.md").read_text().partition("## Testing from Python")[2]
     snippet = page.partition("```python\n")[2].partition("```")[0]
     body = [line.strip() for line in snippet.splitlines() if line.strip() and "pytest_plugins" not in line]
-    tested = (ROOT / "tests/test_readme.py").read_text()
+    tested = (ROOT / "tests/readme/test_testing.py").read_text()
 
     assert [line for line in body if line not in tested] == []
 

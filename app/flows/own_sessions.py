@@ -1,9 +1,11 @@
 """Where one is signed in, and signing out there from here; an admin does so for anybody."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from app.core.errors import Forbidden, InvalidCredentials, SecondFactorWanted
+from app.core.values import wire_date
 from app.db.writer import Writer
 from app.query.collection import USERS
 from app.query.payload import as_key
@@ -25,6 +27,10 @@ class SessionTold:
     origin: str | None
     expires: datetime
     current: bool
+
+    def told(self) -> dict[str, Any]:
+        """The same, its moment spelled as the wire has it."""
+        return asdict(self) | {"expires": wire_date(self.expires)}
 
 
 class OwnSessions:

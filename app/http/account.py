@@ -9,7 +9,7 @@ from app.flows import tools
 from app.flows.invite import Invitations
 from app.flows.register import Registration
 from app.http.bodies import Form, any_text, email, emails, guid, text, uri
-from app.http.call import NO_CONTENT, data
+from app.http.call import DONE, NO_CONTENT, data
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
 from app.http.reply import Reply
@@ -98,7 +98,7 @@ async def _verify_hash(asked: Asked) -> Reply:
 async def _clear_cache(asked: Asked) -> Reply:
     await asked.read(Form())
     await tools.forget_everything(asked.directory)
-    return Reply(b"", 200)
+    return DONE
 
 
 FOR_EVERYBODY: Mapping[tuple[str, str], Handler] = {

@@ -17,7 +17,7 @@ from app.repositories.changes import Change
 from app.repositories.directory import Directory
 from app.repositories.repository import Repository, reading_back
 
-NO_CONTENT = Reply(b"", 204)
+NO_CONTENT, DONE = Reply(b"", 204), Reply(b"", media=b"")
 OF_ROWS = ("fields", "deep", "alias", "sort", "limit")
 
 

@@ -161,11 +161,13 @@ class Passage:
     async def tell(self, reply: Reply) -> None:
         """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
         self.status = reply.status
-        about: list[Header] = [(b"content-type", reply.media)]
+        about: list[Header] = []
         if reply.stream is None:
             about.append((b"content-length", b"%d" % len(reply.body)))
+        if reply.media:  # some clients read JSON wherever that is announced
+            about.append((b"content-type", reply.media))
         headers = [
-            *(about if reply.status != NO_CONTENT else ()),  # some clients read JSON wherever that is announced
+            *(about if reply.status != NO_CONTENT else ()),
             *reply.more,
             *self._safe(reply.varies, private=reply.private),
         ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
-from app.http.call import Call, Handler, change_one, data, of_rows
+from app.http.call import DONE, Call, Handler, change_one, data, of_rows
 from app.http.reply import Reply
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.repositories.users import track_page
@@ -43,7 +43,7 @@ async def _track(call: Call) -> Reply:
     if not isinstance(given, dict) or "last_page" not in given:
         raise InvalidPayload('"last_page" key is required')
     await track_page(call.directory.services, user, given["last_page"])
-    return Reply(b"", 200)
+    return DONE
 
 
 async def _roles(call: Call) -> Reply:

@@ -22,6 +22,7 @@ class Reply(NamedTuple):
     body: bytes
     status: int = 200
     media: bytes = JSON
+    """The body's type; empty where there is nothing that could have one."""
     more: Sequence[Header] = ()
     varies: bytes = VARIES
     private: bool = False

@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 from app.core.errors import Forbidden, InvalidCredentials
-from app.core.values import wire_date
 from app.flows.own_sessions import OwnSessions
 from app.flows.tfa import SecondFactor
 from app.http.bodies import Form, parse_body, text
@@ -33,18 +32,7 @@ def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
 
 async def _sessions(call: Call, *, user: str | None) -> Reply:
     """The sessions that go on, the caller's own or, for admins, somebody else's."""
-    told = [
-        {
-            "id": one.id,
-            "ip": one.ip,
-            "user_agent": one.user_agent,
-            "origin": one.origin,
-            "expires": wire_date(one.expires),
-            "current": one.current,
-        }
-        for one in await OwnSessions(call.directory).all(user)
-    ]
-    return data(told)._replace(private=True)
+    return data([one.told() for one in await OwnSessions(call.directory).all(user)])._replace(private=True)
 
 
 async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:

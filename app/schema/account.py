@@ -9,7 +9,6 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from app.core.errors import InvalidCredentials, InvalidProviderConfig
-from app.core.values import wire_date
 from app.flows import tools
 from app.flows.invite import Invitations
 from app.flows.login import Credentials, SignIn
@@ -142,7 +141,7 @@ async def _refresh(
 
 async def _logout(directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None) -> bool:
     gone = await Staying(directory).end(refresh_token, _mode(mode))
-    if not refresh_token or _mode(mode) is not Mode.JSON:
+    if _mode(mode) is not Mode.JSON:
         directory.handed += (gone,)
     return True
 
@@ -225,17 +224,7 @@ async def _verify(directory: Directory, *, token: str) -> bool:
 
 
 async def _sessions(directory: Directory, *, user: str | None = None) -> list[SimpleNamespace]:
-    return [
-        SimpleNamespace(
-            id=told.id,
-            ip=told.ip,
-            user_agent=told.user_agent,
-            origin=told.origin,
-            expires=wire_date(told.expires),
-            current=told.current,
-        )
-        for told in await OwnSessions(directory).all(user)
-    ]
+    return [SimpleNamespace(**one.told()) for one in await OwnSessions(directory).all(user)]
 
 
 async def _end_sessions(directory: Directory, *, user: str | None = None, **given: str | None) -> int:

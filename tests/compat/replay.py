@@ -15,6 +15,8 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -58,30 +60,49 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def replay(url: str, folder: str, groups: str, show: int) -> Counter[str]:
-    """The number of good answers by group, on the database at `url`."""
-    port, mail = free_port(), free_port()
-    env = environment(url, port, mail)
+@contextmanager
+def a_database(kind: str, folder: str) -> Iterator[str]:
+    """The address of a new database of this kind, which is gone afterwards."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/rollcall.db"
+        return
+    name = f"rollcall_replay_{uuid4().hex[:8]}"
+    asyncio.run(create_database(name))
+    try:
+        yield admin_url(name)
+    finally:
+        asyncio.run(run_on_server(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def a_server(env: dict[str, str], folder: str) -> Iterator[str]:
+    """The address of a server with these settings, bootstrapped before."""
     subprocess.run([*ROLLCALL, "bootstrap"], env=env, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     server = subprocess.Popen([*ROLLCALL, "serve"], env=env, cwd=folder)
     try:
-        wait_for(port)
-        out = Path(folder, "verdicts.jsonl")
-        command = [sys.executable, str(SHARED / "oracle/replay.py"), "--base-url", f"http://127.0.0.1:{port}"]
-        command += ["--smtp-port", str(mail)]
-        command += ["--only", groups, "--deviations", str(HERE / "deviations.json")]
-        command += ["--show", str(show), "--json", str(out), str(SHARED / "oracle/cases.jsonl")]
-        subprocess.run(command, check=False)
+        wait_for(int(env["PORT"]))
+        yield f"http://127.0.0.1:{env['PORT']}"
     finally:
         server.send_signal(signal.SIGTERM)
         if server.wait(20) not in (0, -signal.SIGTERM):
             sys.exit("the server did not stop as it should")
+
+
+def replay(url: str, folder: str, groups: str, show: int) -> Counter[str]:
+    """The number of good answers by group, on the database at `url`."""
+    mail = free_port()
+    with a_server(environment(url, free_port(), mail), folder) as address:
+        out = Path(folder, "verdicts.jsonl")
+        command = [sys.executable, str(SHARED / "oracle/replay.py"), "--base-url", address, "--smtp-port", str(mail)]
+        command += ["--only", groups, "--deviations", str(HERE / "deviations.json")]
+        command += ["--show", str(show), "--json", str(out), str(SHARED / "oracle/cases.jsonl")]
+        subprocess.run(command, check=False)
     verdicts = [json.loads(line) for line in out.read_text().splitlines()]
     return Counter(verdict["case"].partition("/")[0] for verdict in verdicts if verdict["verdict"] in GOOD)
 
 
 def wait_for(port: int) -> None:
-    for _ in range(100):
+    for _ in range(300):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/server/ping", timeout=1)
         except OSError:
@@ -100,16 +121,8 @@ def main() -> None:
     if not SHARED.exists():
         sys.exit("The recordings of a real Directus are not beside this checkout: nothing was replayed.")
     print(f"Replay on {asked.database}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        if asked.database == "sqlite":
-            good = replay(f"sqlite:///{folder}/rollcall.db", folder, asked.only, asked.show)
-        else:
-            name = f"rollcall_replay_{uuid4().hex[:8]}"
-            asyncio.run(create_database(name))
-            try:
-                good = replay(admin_url(name), folder, asked.only, asked.show)
-            finally:
-                asyncio.run(run_on_server(f"DROP DATABASE {name} WITH (FORCE)"))
+    with tempfile.TemporaryDirectory() as folder, a_database(asked.database, folder) as url:
+        good = replay(url, folder, asked.only, asked.show)
     fallen = {
         group: f"{good[group]}, once {least}"
         for group, least in FLOOR[asked.database].items()

@@ -294,7 +294,7 @@ async def test_people_change_themselves_as_far_as_they_may(client, desk, who, st
 async def test_everybody_may_say_where_they_are(client, desk, page):
     for who in ("vi", "nora"):
         answer = await client.patch("/users/me/track/page", json={"last_page": page}, headers=token(who))
-        assert (answer.status_code, answer.content) == (200, b"")
+        assert (answer.status_code, answer.content, "content-type" in answer.headers) == (200, b"", False)
     async with desk.database.transaction() as connection:
         pages = {key: page for key, page in await connection.execute(select(User.id, User.last_page))}  # noqa: C416
     assert (pages[VI], pages[uid("nora")], pages[ED]) == (page, page, None)

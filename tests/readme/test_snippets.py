@@ -3,11 +3,7 @@
 import ast
 import re
 import shutil
-import subprocess
-import sys
-from contextlib import contextmanager
 from inspect import CO_COROUTINE
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,23 +11,15 @@ import pytest
 
 from app.core.caller import SYSTEM
 from app.schema.schema import schema
-from tests.compat.replay import ROLLCALL, free_port, wait_for
+from tests.compat.replay import free_port
 from tests.http.test_graphql import served
+from tests.readme.page import checkout, page, paste, running, snippets
 from tests.world import uid
 
-README = Path(__file__).parents[1] / "README.md"
 GENERATED = ("create_", "update_", "delete_")
 MAILED = """for _ in $(seq 100); do
   TOKEN=$(sed -n 's/.*accept-invite?token=\\([^\\\\]*\\).*/\\1/p' log); [ -n "$TOKEN" ] && break; sleep 0.1
 done"""
-
-
-def page(title, until="\n## "):
-    return README.read_text().partition(f"{title}\n")[2].partition(until)[0]
-
-
-def snippets(language, text):
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 async def test_the_snippets_of_the_readme_do_what_they_say(fresh, monkeypatch):
@@ -54,35 +42,24 @@ async def test_the_snippets_of_the_readme_do_what_they_say(fresh, monkeypatch):
     assert await fresh.directory(SYSTEM)["users"].get_user_by_email("ina@example.com") is None
 
 
-@contextmanager
-def running(folder, port):
-    """What `make run` does, but for installing, with its log in a file."""
-    subprocess.run([*ROLLCALL, "bootstrap"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen([*ROLLCALL, "serve", "--port", str(port)], cwd=folder, stderr=log)
-        try:
-            wait_for(port)
-            yield
-        finally:
-            server.terminate()
-            server.wait(20)
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
+def test_the_first_query_answers_whoever_pastes_it(tmp_path):
+    env, port = checkout(tmp_path), free_port()
+    commands, query = snippets("sh", page("# Rollcall"))
+    with running(tmp_path, env, port):
+        told = paste(query.replace(":8055", f":{port}"), tmp_path, env)
+
+    assert orjson.loads(told)["data"]["users"][0]["email"] == "admin@example.com"
+    assert re.findall(r"^make (\w+)", commands, re.MULTILINE) == ["run", "test"]
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
-def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(tmp_path, monkeypatch):
-    for name in ("DATABASE_URL", "SECRET", "EMAIL_TRANSPORT", "LOG_LEVEL", "LOG_STYLE", "PUBLIC_URL"):
-        monkeypatch.delenv(name, raising=False)
-    port = free_port()
-    monkeypatch.setenv("PYTHONPATH", str(README.parent))
-    rollcall = tmp_path / ".venv/bin/rollcall"
-    rollcall.parent.mkdir(parents=True)
-    rollcall.write_text(f"#!{sys.executable}\nfrom app.cli import main\nmain()\n")
-    rollcall.chmod(0o755)
+def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(tmp_path):
+    env, port = checkout(tmp_path), free_port()
     walk = "".join(snippets("sh", page("### From an invitation to a first query", "\n### ")))
     assert walk.count("TOKEN='eyJ...'") == 1
-    pasted = walk.replace("TOKEN='eyJ...'", MAILED).replace(":8055", f":{port}")
-    with running(tmp_path, port):
-        told = subprocess.run(["sh", "-c", pasted], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    with running(tmp_path, env, port):
+        told = paste(walk.replace("TOKEN='eyJ...'", MAILED).replace(":8055", f":{port}"), tmp_path, env)
 
     assert told.count("HTTP/1.1 204 No Content") == 2
     seen = orjson.loads(told.splitlines()[-1])["data"]
