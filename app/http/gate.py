@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.config import Settings
-from app.core.errors import InvalidPayload, RollcallError
+from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
 from app.core.logs import REQUEST
 from app.db.rates import Rates
 from app.http.cors import Cors
@@ -88,10 +88,11 @@ class Gate:
             if self._limiter is not None:
                 await self._limiter(passage.head)
             passage.check()
-            if door := self._doors.get(scope["path"]) or self._door(scope := in_small_letters(scope)):
-                await self._tell(passage, await door(scope, passage.head, passage.body))
+            plain = scope
+            if door := self._doors.get(scope["path"]) or self._door(plain := in_small_letters(scope)):
+                await self._tell(passage, await door(plain, passage.head, passage.body))
             else:
-                await self._others(scope, passage.receive, passage.send)
+                await self._others(plain, passage.receive, passage.send)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
@@ -115,6 +116,8 @@ class Gate:
 
     async def _fail(self, scope: Scope, passage: "Passage", error: Exception) -> None:
         ours = wrong_method(scope["method"], error) if isinstance(error, HTTPException) else error
+        if isinstance(ours, RouteNotFound):
+            ours = RouteNotFound(scope["path"])  # as it was asked for
         if not isinstance(ours, RollcallError):
             log.error("request_failed", exc_info=error)
             ours = RollcallError()
