@@ -19,9 +19,9 @@ SQLITE_FILE = "sqlite+aiosqlite:///"
 SECRET_BYTES = 32
 LEAST_MEMORY = 8
 """KiB that a thread needs to hash with."""
-ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?", re.ASCII)
-"""An origin as browsers spell it."""
-PLACE = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]*)", re.ASCII)
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+"""An origin as browsers spell it, or an app that is one."""
+PLACE = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]+)", re.ASCII)
 """A URL, or a path on this server: what begins with two slashes is another server's."""
 
 

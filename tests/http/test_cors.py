@@ -144,6 +144,7 @@ BAD = [
     ("CORS_ORIGIN", "https://*.example.com"),
     ("CORS_ORIGIN", "app.example.com"),
     ("CORS_MAX_AGE", "-1"),
+    ("ROOT_REDIRECT", "/"),
     ("ROOT_REDIRECT", "//evil.example.com"),
     ("ROOT_REDIRECT", "/\\evil.example.com"),
     ("ROOT_REDIRECT", "https://evil.example.com"),
@@ -164,7 +165,9 @@ def test_a_place_or_an_origin_that_isnt_one_is_refused_at_the_start(monkeypatch,
         load_settings()
 
 
-@pytest.mark.parametrize("text", ["true", "false", "https://a.example.com, http://127.0.0.1:3000,http://[::1]:3000"])
+@pytest.mark.parametrize(
+    "text", ["true", "false", "https://a.example.com, http://127.0.0.1:3000,http://[::1]:3000, capacitor://localhost"]
+)
 def test_origins_are_read_as_they_are_written(text):
     origins = Settings(_env_file=None, cors_origin=text).cors_origin
     assert origins == {"true": True, "false": False}.get(text, tuple(re.split(", ?", text)))
