@@ -388,14 +388,16 @@ async def test_nobody_reads_on_for_a_client_that_left():
 
 @asynccontextmanager
 async def listening(settings):
-    """The address of a real server on a free port."""
+    """The address of a real server on a free port; not to be kept for long, as it lives in the loop of the tests."""
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110  # it tells nobody when it has
         await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await task
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
 
 
 LARGE, MANY = "x" * 10_000, 8 * SIZE
