@@ -376,7 +376,7 @@ WRONG = [
     ("search[]=a&search[]=b", QUERY),
     ("meta=no_such_count", QUERY),
     ("meta=total_count,x", QUERY),
-    ("export=csv", QUERY),
+    ("export=pdf", QUERY),
     ("aggregate=x", QUERY),
     ("aggregate[median]=id", QUERY),
     ("aggregate[sum]=email", QUERY),
