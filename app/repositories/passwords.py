@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from app.core.errors import FailedValidation, InvalidPayload, ServiceUnavailable, ValueTooLong
-from app.core.security import LONGEST_PASSWORD, USUAL_COST, HashCost, hash_password, verify_password
+from app.core.hashing import LONGEST_PASSWORD, USUAL_COST, HashCost, hash_password, verify_password
 from app.query.collection import SETTINGS, USERS
 from app.query.operators import read_pattern
 from app.query.payload import Path

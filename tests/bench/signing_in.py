@@ -17,7 +17,7 @@ import orjson
 import uvloop
 from sqlalchemy import update
 
-from app.core.security import hash_password, verify_password
+from app.core.hashing import hash_password, verify_password
 from app.db.models import User
 from app.repositories.passwords import LANES, Passwords
 from app.testing import open_system
@@ -101,7 +101,7 @@ async def compare(url: str) -> None:
     server = Server(SERVE, {**os.environ, "DATABASE_URL": url, "SECRET": SECRET, "LOG_LEVEL": "warn", **UNSTALLED})
     try:
         await wait_for(server)
-        await measure(server, signing_in, 1, 0.5)
+        await measure(server, signing_in, 1, SECONDS)
         ratios = []
         for _ in range(ROUNDS):
             (cpu, rate), (our_cpu, our_rate) = await alone(), await signed_in(server)
