@@ -23,6 +23,7 @@ from app.http.items import ItemsDoor
 from app.http.server import ServerDoors, nobody_home
 from app.query.collection import COLLECTIONS, PREFIX
 from app.repositories.base import Services
+from app.repositories.hashers import hasher_for
 
 GRAPHQL, AUTH = "/graphql/system", "/auth"
 SERVED = (
@@ -67,7 +68,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     settings = settings or load_settings()
     set_up_logs(settings.log_level, settings.log_style)
     database = Database.open(settings)
-    services = Services.over(database, settings, clock)
+    hasher = hasher_for(settings.hash_cost)
+    services = Services.over(database, settings, clock, hasher)
     postman, housekeeping = Postman(services), Housekeeping(services)
     identity = Identity(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
@@ -84,6 +86,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
         gc.freeze()  # what is there now stays: to look through it again and again would cost the slowest requests most
         try:
             async with (
+                hasher.under_way(),
                 services.presence.written(settings.last_access_interval),
                 postman.under_way(),
                 housekeeping.under_way(),

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.addresses import Trust, parse_trust
-from app.core.security import HashCost
+from app.core.hashing import HashCost
 from app.core.values import parse_duration, parse_size
 
 SQLITE_FILE = "sqlite+aiosqlite:///"

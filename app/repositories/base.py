@@ -28,6 +28,7 @@ from app.query.scoped import ScopedAggregation, ScopedRead
 from app.query.shape import Row, shaper
 from app.query.write import reaches
 from app.repositories.guards import UserLimits
+from app.repositories.hashers import Hasher
 from app.repositories.passwords import Passwords
 from app.repositories.presence import Presence
 
@@ -58,8 +59,13 @@ class Services:
     """Set where a mail was posted, for whoever sends them."""
 
     @classmethod
-    def over(cls, database: Database, settings: Settings, clock: Clock = utc_now) -> "Services":
-        """The services of one process: its database, and the limits its settings give; BadSettings as Rates."""
+    def over(
+        cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: Hasher | None = None
+    ) -> "Services":
+        """The services of one process: its database, and the limits its settings give; BadSettings as Rates.
+
+        Passwords are hashed in threads unless a `hasher` does it.
+        """
         limits = Limits(
             default=settings.query_limit_default,
             most=settings.query_limit_max,
@@ -73,8 +79,8 @@ class Services:
         )
         presence = Presence(database, clock)
         book = AccessBook(database.reader, presence, clock)
-        rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost)
-        strangers = Passwords(settings.hash_cost, lanes=1)
+        rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost, hasher)
+        strangers = Passwords(settings.hash_cost, hasher, lanes=1)
         return cls(database, book, limits, settings, rates, presence, clock, users, passwords, strangers)
 
     @property

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
-from app.core.security import HashCost
+from app.core.hashing import HashCost
 
 GIVEN = {  # name, how it is spelled, what it means
     "ACCESS_TOKEN_TTL": ("7d", timedelta(days=7)),
