@@ -12,6 +12,7 @@ class Way(Enum):
 
     WIDER = "wider"
     NARROWER = "narrower"
+    OTHERWISE = "otherwise"
 
 
 class Kind(Enum):
@@ -35,7 +36,7 @@ class Kind(Enum):
         "Only from certain addresses",
         (
             "From elsewhere Directus 10 refused every request (401). From 11 on the policy doesn't count there, so "
-            "that its people get what little is left without it: their own id, and what /server/info tells."
+            "that those people get what little is left without it: their own id, and what /server/info tells."
         ),
     )
     BESIDE = (
@@ -78,8 +79,8 @@ class Kind(Enum):
         Way.NARROWER,
         "A second factor is enforced, and isn't set up",
         (
-            "Directus 10 insisted on it in the app alone. With Rollcall whoever signs in without can do nothing but set "
-            "it up; static tokens are left alone."
+            "Directus 10 insisted on it in the app alone. With Rollcall whoever signs in without can do nothing but "
+            "set it up; static tokens are left alone."
         ),
     )
 
@@ -105,12 +106,16 @@ class Difference:
 
 
 class General(NamedTuple):
-    """A right that differs for many at once: for everybody, or for all roles with app access."""
+    """A right that differs for many at once: for everybody, or for all roles with app access.
+
+    `fields` are those that it is about; none means all of them.
+    """
 
     way: Way
     app_only: bool
     collection: str
     action: str
+    fields: tuple[str, ...]
     meaning: str
 
 
@@ -120,6 +125,7 @@ GENERAL = (
         False,
         "directus_roles",
         "read",
+        FLAGS,
         f"{', '.join(FLAGS)} are no fields of roles any more: asking for them is refused, and answers lack them.",
     ),
     General(
@@ -127,14 +133,15 @@ GENERAL = (
         False,
         "directus_permissions",
         "read",
-        "`role` is no field of permissions any more: `policy` is. Those who may read them are told each row by itself; "
-        "Directus 10 merged rows with the app's own.",
+        ("role",),
+        "`role` is no field of permissions any more: `policy` is. Asking for it is refused, and answers lack it.",
     ),
     General(
         Way.NARROWER,
         True,
         "directus_permissions",
         "read",
+        (),
         "Reading the permissions of one's own role isn't part of app access any more: ask /permissions/me.",
     ),
     General(
@@ -142,8 +149,33 @@ GENERAL = (
         True,
         "directus_activity",
         "create",
+        (),
         "Comments are no activity any more; Directus' own later migrations give them a collection of their own.",
     ),
-    General(Way.WIDER, True, "directus_users", "read", "App access shows of one's own account the `provider` too."),
+    General(
+        Way.WIDER,
+        True,
+        "directus_users",
+        "read",
+        ("provider",),
+        "App access shows of one's own account the `provider` too.",
+    ),
+    General(
+        Way.OTHERWISE,
+        False,
+        "directus_permissions",
+        "read",
+        (),
+        "Who may read permissions is told each row by itself. Directus 10 merged those of one collection and action, "
+        "and for people with app access added the app's own.",
+    ),
+    General(
+        Way.OTHERWISE,
+        False,
+        "directus_users",
+        "read",
+        ("auth_data",),
+        "Rollcall shows `auth_data` as asterisks to everybody, as it does with other secrets.",
+    ),
 )
 """What differs whatever the permissions are."""

@@ -12,7 +12,11 @@ from app.upgrade.kinds import GENERAL, Difference, Kind, Way
 from app.upgrade.survey import Role, Survey
 
 COLUMNS = 100
-HEADINGS = {Way.WIDER: "Rights that get wider", Way.NARROWER: "Rights that get narrower"}
+HEADINGS = {
+    Way.WIDER: "Rights that get wider",
+    Way.NARROWER: "Rights that get narrower",
+    Way.OTHERWISE: "Told otherwise",
+}
 PUBLIC = "the public"
 
 
@@ -57,7 +61,7 @@ def _roles(found: Survey, to: Console) -> None:
 
 
 def _ways(found: Survey, role: str | None) -> list[str]:
-    return [_count(found.by_role[role, way]) for way in Way]
+    return [_count(found.by_role[role, way]) for way in (Way.WIDER, Way.NARROWER)]
 
 
 def _rights(found: Survey, way: Way, to: Console) -> None:

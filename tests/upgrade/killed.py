@@ -1,0 +1,85 @@
+"""An upgrade that is killed before each of its statements in turn: `python -m tests.upgrade.killed URL`.
+
+Prints a line for each time: how it ended, and a digest of all columns, constraints and rows there are then.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from app.testing import open_system
+from app.upgrade.up import upgrade
+from tests.conftest import make_settings
+
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+
+DIGEST = """
+    SELECT md5(schema_to_xml_and_xmlschema('public', true, false, '')::text || (
+        SELECT string_agg(format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)), ',' ORDER BY oid)
+        FROM pg_constraint
+    ))
+"""
+
+
+def die_at(number):
+    """Kills this process right before its statement with that number, of whatever kind, or before it commits."""
+    left = number
+
+    def count(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    event.listen(Engine, "commit", count)
+
+
+async def run(url):
+    async with open_system(make_settings(url)) as system:
+        await upgrade(system.database, lambda *_: None)
+
+
+def killed_at(url, number):
+    """How such a process ends: 0, or the number of the signal that ended it, negative."""
+    child = os.fork()
+    if child == 0:
+        die_at(number)
+        asyncio.run(run(url))
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+async def digest(url):
+    """Of what is there once PostgreSQL has noticed that nobody else is."""
+    connection = await asyncpg.connect(url)
+    while await connection.fetchval(OTHERS) > 1:
+        await asyncio.sleep(0.01)
+    try:
+        return await connection.fetchval(DIGEST)
+    finally:
+        await connection.close()
+
+
+def tell(ended, url):
+    sys.stdout.write(json.dumps([ended, asyncio.run(digest(url))]) + "\n")
+    sys.stdout.flush()
+
+
+def main(url):
+    tell(None, url)
+    ended, number = -signal.SIGKILL, 0
+    while ended == -signal.SIGKILL:
+        number += 1
+        ended = killed_at(url, number)
+        tell(ended, url)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
