@@ -13,6 +13,9 @@ HELD = ("directus_roles", "directus_permissions")
 POINTED_AT = ("directus_users", "directus_migrations")
 """The tables that others may read, but not change."""
 
+WAIT = "10s"
+"""How long each lock is waited for; meanwhile others wait behind."""
+
 LOCKS = (
     f"LOCK TABLE {', '.join(HELD)} IN ACCESS EXCLUSIVE MODE",
     f"LOCK TABLE {', '.join(POINTED_AT)} IN SHARE ROW EXCLUSIVE MODE",
@@ -29,11 +32,11 @@ HOLDERS = """
 async def take_locks(connection: AsyncConnection) -> None:
     """Take the locks that an upgrade needs, at once and in one order.
 
-    Raises Refusal, which names the sessions that hold it up, where they aren't to be had in the time that the
-    connection waits for a lock.
+    Raises Refusal, which names the sessions that hold it up, where they aren't to be had in time.
     """
     try:
         async with connection.begin_nested():
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT}'"))
             for lock in LOCKS:
                 await connection.execute(text(lock))
     except DBAPIError as error:

@@ -45,7 +45,7 @@ class Answer:
     """The code of a refusal, or the cells that are shown: (row, field, value)."""
 
     refused: str | None
-    cells: frozenset
+    cells: frozenset[tuple[str, str | None, str | None]]
 
 
 def answer(body):

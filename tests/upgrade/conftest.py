@@ -3,12 +3,16 @@
 import asyncio
 import json
 import subprocess
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
 from app.testing import open_system
+from app.upgrade.up import upgrade
 from tests.conftest import POSTGRESQL, SHARED, admin_url, create_database, make_settings, run_on_server
 
 RECORDED = SHARED / "migration"
@@ -36,6 +40,15 @@ def tsv(edition, name):
     return [line.split("\t") for line in (RECORDED / edition / f"{name}.tsv").read_text().splitlines()]
 
 
+DIGEST = """
+    SELECT md5(schema_to_xml_and_xmlschema('public', true, false, '')::text || (
+        SELECT string_agg(format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)), ',' ORDER BY oid)
+        FROM pg_constraint
+    ))
+"""
+"""Of all columns, constraints and rows that a database holds."""
+
+
 async def restored(name, file):
     await create_database(name)
     command = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", str(RECORDED / file), admin_url(name)]
@@ -50,20 +63,37 @@ async def ten_template(recordings):
     await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest_asyncio.fixture
-async def ten_url(ten_template):
-    """The address of a database as Directus 10 left it, to change."""
+@asynccontextmanager
+async def copied(template):
     name = f"rollcall_test_{uuid4().hex[:12]}"
-    await create_database(name, ten_template)
+    await create_database(name, template)
     yield admin_url(name)
     await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest_asyncio.fixture
-async def ten(ten_url):
-    """The same with a `database` to upgrade."""
-    async with open_system(make_settings(ten_url)) as system:
+async def ten(ten_template):
+    """A database as Directus 10 left it, to change."""
+    async with copied(ten_template) as url, open_system(make_settings(url)) as system:
         yield system
+
+
+@pytest_asyncio.fixture(scope="session")
+async def still_ten(ten_template):
+    """The same for all tests that change nothing, or only within a transaction that they take back."""
+    async with copied(ten_template) as url, open_system(make_settings(url)) as system:
+        yield system
+
+
+@pytest_asyncio.fixture(scope="session")
+async def upgraded(ten_template):
+    """The same after an upgrade, to look at, with what that `told` and returned, and the dump from `before`."""
+    async with copied(ten_template) as url, open_system(make_settings(url)) as system:
+        before, told = dump(url), []
+        done = await upgrade(system.database, lambda *step: told.append(step))
+        connection = await asyncpg.connect(url)
+        yield SimpleNamespace(url=url, system=system, before=before, told=told, done=done, connection=connection)
+        await connection.close()
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -13,18 +13,12 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from app.testing import open_system
+from app.db.session import Database
 from app.upgrade.up import upgrade
 from tests.conftest import make_settings
+from tests.upgrade.conftest import DIGEST
 
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
-
-DIGEST = """
-    SELECT md5(schema_to_xml_and_xmlschema('public', true, false, '')::text || (
-        SELECT string_agg(format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)), ',' ORDER BY oid)
-        FROM pg_constraint
-    ))
-"""
 
 
 def die_at(number):
@@ -42,8 +36,9 @@ def die_at(number):
 
 
 async def run(url):
-    async with open_system(make_settings(url)) as system:
-        await upgrade(system.database, lambda *_: None)
+    database = Database.open(make_settings(url))
+    await upgrade(database, lambda *_: None)
+    await database.dispose()
 
 
 def killed_at(url, number):
@@ -59,7 +54,7 @@ def killed_at(url, number):
 async def digest(url):
     """Of what is there once PostgreSQL has noticed that nobody else is."""
     connection = await asyncpg.connect(url)
-    while await connection.fetchval(OTHERS) > 1:
+    while await connection.fetchval(OTHERS) > 1:  # noqa: ASYNC110 - only PostgreSQL knows when
         await asyncio.sleep(0.01)
     try:
         return await connection.fetchval(DIGEST)

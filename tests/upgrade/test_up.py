@@ -1,22 +1,28 @@
 """What an upgrade makes of a Directus 10 database is what Directus' own migration makes of it, row for row."""
 
-import re
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
-import pytest_asyncio
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db import migrate
+from app.db.engine import parse_url
 from app.db.models import DIRECTUS_TABLES
 from app.db.refusal import Refusal
 from app.flows.bootstrap import bootstrap
 from app.flows.transfer import export_file, import_file
 from app.testing import open_system
-from app.upgrade.locks import HELD
+from app.upgrade import locks
 from app.upgrade.survey import survey
-from app.upgrade.up import upgrade
+from app.upgrade.up import upgrade, upgrade_within
 from tests.conftest import make_settings
-from tests.upgrade.conftest import dump, recorded, tsv
+from tests.upgrade.conftest import DIGEST, dump, recorded, tsv
 
 MOVED = ("directus_roles", "directus_policies", "directus_access", "directus_permissions")
 LATER = {
@@ -30,27 +36,24 @@ def silent(step, done, of):
     pass
 
 
-@pytest_asyncio.fixture
-async def upgraded(ten):
-    """A database of Directus 10 after an upgrade, and what it was like before."""
-    told = []
-    ten.before = dump(ten.settings.database_url)
-    ten.done = await upgrade(ten.database, lambda *step: told.append(step))
-    ten.told = told
-    ten.connection = await asyncpg.connect(ten.settings.database_url)
-    yield ten
-    await ten.connection.close()
+@asynccontextmanager
+async def taken_back(system):
+    """A connection whose transaction is rolled back at the end."""
+    engine = create_async_engine(parse_url(system.settings.database_url))
+    async with engine.connect() as connection:
+        yield connection
+        await connection.rollback()
+    await engine.dispose()
+
+
+async def digest(system):
+    async with taken_back(system) as connection:
+        return await connection.scalar(text(DIGEST))
 
 
 async def rows(connection, table, key="id"):
     found = await connection.fetch(f'SELECT row_to_json(t)::text AS row FROM {table} t ORDER BY "{key}"')
-    return [parsed(row["row"]) for row in found]
-
-
-def parsed(text):
-    import json
-
-    return json.loads(text)
+    return [json.loads(row["row"]) for row in found]
 
 
 def ordered(found, key="id"):
@@ -108,15 +111,15 @@ INDEXES = "SELECT tablename::text, indexname::text, indexdef FROM pg_indexes WHE
 
 
 async def test_nothing_else_in_the_database_is_touched(upgraded):
-    after = dump(upgraded.settings.database_url)
+    after = dump(upgraded.url)
     changed = {line for line in set(upgraded.before.splitlines()) ^ set(after.splitlines()) if line.strip()}
     tables = {"directus_roles", "directus_permissions", "directus_policies", "directus_access", "directus_migrations"}
 
-    async def without(text):
-        return [part for part in text.split("\n--\n") if not any(name in part for name in tables)]
+    def without(dumped):
+        return [part for part in dumped.split("\n--\n") if not any(name in part for name in tables)]
 
     assert changed
-    assert await without(after) == await without(upgraded.before)
+    assert without(after) == without(upgraded.before)
 
 
 async def test_it_is_recorded_as_directus_records_it(upgraded):
@@ -131,3 +134,133 @@ async def test_it_is_recorded_as_directus_records_it(upgraded):
 async def test_what_is_done_is_told_step_by_step(upgraded):
     assert [step for step, done, of in upgraded.told if done == of] == ["permissions", "roles"]
     assert ("permissions", 76, 76) in upgraded.told
+
+
+async def test_a_second_time_nothing_is_done(upgraded):
+    after = dump(upgraded.url)
+
+    assert await upgrade(upgraded.system.database, silent) is None
+    assert await survey(upgraded.system.database, 5, silent) is None
+    assert dump(upgraded.url) == after
+
+
+async def test_what_directus_own_migrations_made_is_upgraded_already(eleven_url):
+    async with open_system(make_settings(eleven_url)) as system:
+        assert await upgrade(system.database, silent) is None
+
+
+async def test_two_at_once_are_one_upgrade_and_one_that_finds_it_done(ten):
+    done = await asyncio.gather(*(upgrade(ten.database, silent) for _ in range(2)))
+
+    assert {bool(one) for one in done} == {True, False}
+
+
+async def test_the_columns_that_directus_other_migrations_add_are_told_and_bootstrap_names_them(upgraded):
+    models = {f"{table.name}.{column.name}" for table in DIRECTUS_TABLES for column in table.columns}
+    there = {f"{row[0]}.{row[1]}" for row in await upgraded.connection.fetch(COLUMNS)}
+
+    assert set(upgraded.done.lacking) == models - there
+    assert "directus_users.text_direction" in upgraded.done.lacking
+    with pytest.raises(Refusal, match="are missing") as refused:
+        await bootstrap(upgraded.system.database, upgraded.system.settings)
+    assert all(name in str(refused.value) for name in upgraded.done.lacking)
+
+
+@pytest.mark.parametrize("command", [migrate.up, None])
+async def test_bootstrap_calls_a_directus_10_database_by_its_name(still_ten, command):
+    before = await digest(still_ten)
+    with pytest.raises(Refusal, match=r"Directus 10 database.*rollcall upgrade --dry-run"):
+        await (command(still_ten.database) if command else bootstrap(still_ten.database, still_ten.settings))
+
+    assert await digest(still_ten) == before
+
+
+async def test_an_upgraded_world_can_be_taken_to_sqlite(eleven_url, tmp_path):
+    settings, file = make_settings(eleven_url), tmp_path / "world.json"
+    elsewhere = make_settings(f"sqlite+aiosqlite:///{tmp_path / 'world.db'}")
+    async with open_system(settings) as here, open_system(elsewhere) as there:
+        await bootstrap(here.database, settings)
+        await export_file(here.database, file)
+        await bootstrap(there.database, elsewhere)
+        await import_file(there.database, file)
+        await export_file(there.database, tmp_path / "again.json")
+
+    taken, again = (json.loads(path.read_text()) for path in (file, tmp_path / "again.json"))
+    assert len(taken["directus_policies"]) == 34
+    assert again == taken
+
+
+async def test_whoever_holds_the_tables_is_named(still_ten, monkeypatch):
+    url = still_ten.settings.database_url
+    other = await asyncpg.connect(url, server_settings={"application_name": "a neighbour"})
+    before = await digest(still_ten)
+    try:
+        await other.execute("BEGIN; SELECT 1 FROM directus_roles")
+        monkeypatch.setattr(locks, "WAIT", "100ms")
+        with pytest.raises(Refusal, match=r"a neighbour \(process \d+, idle in transaction\).*Stop Directus"):
+            await upgrade(still_ten.database, silent)
+    finally:
+        await other.close()
+
+    assert await digest(still_ten) == before
+
+
+BROKEN = {
+    "ALTER TABLE directus_roles DROP COLUMN enforce_tfa": "directus_roles.enforce_tfa is missing",
+    "ALTER TABLE directus_roles ALTER name TYPE text": "directus_roles.name is text NOT NULL, where Directus 10.13 has",
+    "ALTER TABLE directus_roles ADD parent uuid": "between Directus 10 and 11. Of 11 it has directus_roles.parent",
+    "CREATE TABLE directus_policies (id uuid)": "between Directus 10 and 11. Of 11 it has directus_policies",
+    "INSERT INTO directus_migrations VALUES ('20240806A', 'Permissions Policies')": "directus_migrations records",
+    "DELETE FROM directus_migrations WHERE version = '20240716A'": "older than 10.13",
+    "CREATE TABLE rollcall_version (id integer)": "rollcall migrate down base",
+    "ALTER TABLE directus_permissions DROP CONSTRAINT directus_permissions_role_foreign; "
+    "UPDATE directus_permissions SET role = gen_random_uuid() WHERE id = 5": "such as 5",
+    "INSERT INTO directus_roles (id, name) VALUES ('abf8a154-5b1c-4a46-ac9c-7300570f4f17', 'x')": "A role has the id",
+    "CREATE VIEW admins AS SELECT id FROM directus_roles WHERE admin_access": "A view, or something else",
+    "ALTER TABLE directus_roles DROP CONSTRAINT directus_roles_pkey CASCADE": "with its code 42704",
+    "DROP SCHEMA public CASCADE; CREATE SCHEMA public": "not a Directus database",
+}
+
+
+@pytest.mark.parametrize("change", BROKEN)
+async def test_what_is_no_whole_directus_10_database_is_left_alone(still_ten, change):
+    async with taken_back(still_ten) as connection:
+        for statement in change.split("; "):
+            await connection.execute(text(statement))
+        before = await connection.scalar(text(DIGEST))
+        with pytest.raises(Refusal) as refused:
+            async with connection.begin_nested():
+                await upgrade_within(connection, silent)
+
+        assert BROKEN[change] in str(refused.value)
+        assert await connection.scalar(text(DIGEST)) == before
+
+
+async def test_a_projects_own_columns_stay(still_ten):
+    async with taken_back(still_ten) as connection:
+        await connection.execute(text("ALTER TABLE directus_roles ADD motto text DEFAULT 'stays'"))
+        await upgrade_within(connection, silent)
+
+        assert await connection.scalar(text("SELECT array_agg(DISTINCT motto) FROM directus_roles")) == ["stays"]
+
+
+async def test_who_does_not_own_the_tables_is_told_so(still_ten):
+    name = f"guest_{uuid4().hex[:8]}"
+    connection = await asyncpg.connect(still_ten.settings.database_url)
+    await connection.execute(f"CREATE ROLE {name} LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+    url = urlsplit(still_ten.settings.database_url)
+    guest = url._replace(netloc=f"{name}@{url.netloc.rpartition('@')[2]}").geturl()
+    try:
+        async with open_system(make_settings(guest)) as system:
+            with pytest.raises(Refusal, match="should own Directus' tables"):
+                await upgrade(system.database, silent)
+    finally:
+        await connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+        await connection.close()
+
+
+async def test_sqlite_is_refused_with_what_to_do_instead(tmp_path):
+    async with open_system(make_settings(f"sqlite+aiosqlite:///{tmp_path / 'ten.db'}")) as system:
+        for look in (lambda: upgrade(system.database, silent), lambda: survey(system.database, 5, silent)):
+            with pytest.raises(Refusal, match=r"only done on PostgreSQL.*migrate:latest"):
+                await look()
