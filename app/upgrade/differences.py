@@ -13,6 +13,7 @@ from app.upgrade.dropped import Relations, named_fields, named_in, read_relation
 from app.upgrade.form import FLAGS
 from app.upgrade.kinds import Difference, Kind
 from app.upgrade.minimum import GONE, MINIMUM, Granted, narrows, narrows_without, widens
+from app.upgrade.up import Told
 
 SHOWN_IDS = 6
 """Ids of rows that are told of one difference at most."""
@@ -74,17 +75,19 @@ ENROLLING = """
 """
 
 
-async def differences(connection: AsyncConnection) -> AsyncIterator[Difference]:
+async def differences(connection: AsyncConnection, told: Told) -> AsyncIterator[Difference]:
     """What differs in a database of Directus 10 after an upgrade, but for what is general; those of a kind together.
 
     Few rows at a time are read, however many there are; nothing is changed.
     """
     relations = await read_relations(connection)
-    for statement, judge in _SOURCES:
+    for number, (statement, judge) in enumerate(_SOURCES):
+        told("rights", number, len(_SOURCES))
         found = await connection.stream(text(statement.replace("::", r"\:\:")), execution_options=_PORTIONED)
         async for row in found:
             for difference in judge(row, relations):
                 yield difference
+    told("rights", len(_SOURCES), len(_SOURCES))
 
 
 _PORTIONED = {"yield_per": PORTION}

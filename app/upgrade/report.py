@@ -29,7 +29,7 @@ def report(found: Survey) -> str:
         _roles(found, to)
         for way in Way:
             _rights(found, way, to)
-        to.print("Nothing was changed.")
+        to.print("This was only a look: nothing was changed.")
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.base import POSTGRESQL
 from app.db.session import Database
 from app.upgrade.differences import differences
 from app.upgrade.form import Form, read_form
@@ -23,7 +24,6 @@ ROLES = """
     FROM (SELECT * FROM directus_roles ORDER BY name, id LIMIT :shown) r ORDER BY r.name, r.id
 """
 PUBLIC = "SELECT count(*) FROM directus_permissions WHERE role IS NULL"
-OFTEN = 1_000
 
 
 class Role(NamedTuple):
@@ -69,7 +69,7 @@ async def survey(database: Database, shown: int, told: Told) -> Survey | None:
     Reads in one read-only transaction. Raises Refusal for what is no database of Directus 10, as `upgrade` does.
     """
     async with database.transaction() as connection:
-        if database.dialect == "postgresql":
+        if database.dialect == POSTGRESQL:
             await connection.execute(text(LOOK))
         if await read_form(connection) is Form.ELEVEN:
             return None
@@ -80,10 +80,6 @@ async def _look(connection: AsyncConnection, shown: int, told: Told) -> Survey:
     roles, permissions = (await connection.execute(text(COUNTS))).one()
     first = [Role(str(row[0]), *row[1:]) for row in await connection.execute(text(ROLES), {"shown": shown})]
     found = Survey(roles, permissions, await connection.scalar(text(PUBLIC)) or 0, first)
-    done, kinds = 0, list(Kind)
-    async for difference in differences(connection):
+    async for difference in differences(connection, told):
         found.add(difference, shown)
-        done += 1
-        if done % OFTEN == 0:
-            told(difference.kind.title, kinds.index(difference.kind), len(kinds))
     return found
