@@ -23,7 +23,10 @@ def upgrade(
     rows: Annotated[int, typer.Option(min=1, help="Lines of each list that --dry-run prints at most")] = 50,
 ) -> None:
     """Make a Directus 10 database one of Directus 11, on PostgreSQL: a policy for each role."""
-    (_look if dry_run else _upgrade)(rows)
+    if dry_run:
+        _look(rows)
+    else:
+        _upgrade()
 
 
 def _look(rows: int) -> None:
@@ -32,7 +35,7 @@ def _look(rows: int) -> None:
     typer.echo(DONE if found is None else report(found))
 
 
-def _upgrade(_: int) -> None:
+def _upgrade() -> None:
     with _progress() as told:
         done = run(lambda database, _: run_upgrade(database, told))
     typer.echo(DONE if done is None else _told(done))

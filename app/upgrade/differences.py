@@ -18,7 +18,7 @@ from app.upgrade.up import Told
 SHOWN_IDS = 6
 """Ids of rows that are told of one difference at most."""
 PORTION = 2_000
-
+"""Rows that are read at a time."""
 
 _FROM = "FROM directus_permissions p LEFT JOIN directus_roles r ON r.id = p.role"
 _JUDGED = "NOT coalesce(r.admin_access, false)"  # an admin's permissions never count
@@ -44,10 +44,8 @@ SEVERAL = f"""
     SELECT p.role, r.name, p.collection, p.action, count(*) AS many,
         (array_agg(p.id ORDER BY p.ctid))[1:{SHOWN_IDS}] AS ids
     {_FROM} WHERE {_JUDGED} GROUP BY p.role, r.name, p.collection, p.action
-    HAVING count(*) > 1 AND count(DISTINCT md5(
-        concat_ws(' ', coalesce(p.permissions::text, '-'), coalesce(p.validation::text, '-'),
-            coalesce(p.presets::text, '-'), coalesce(p.fields, '-'))
-    )) > 1
+    HAVING count(*) > 1
+    AND count(DISTINCT md5(ROW(p.permissions::text, p.validation::text, p.presets::text, p.fields)::text)) > 1
     {_ORDER}
 """
 BESIDE = f"{_first(_AT_MINIMUM)} {_ORDER}"
@@ -83,14 +81,13 @@ async def differences(connection: AsyncConnection, told: Told) -> AsyncIterator[
     relations = await read_relations(connection)
     for number, (statement, judge) in enumerate(_SOURCES):
         told("rights", number, len(_SOURCES))
-        found = await connection.stream(text(statement.replace("::", r"\:\:")), execution_options=_PORTIONED)
+        found = await connection.stream(text(statement), execution_options={"yield_per": PORTION})
         async for row in found:
             for difference in judge(row, relations):
                 yield difference
     told("rights", len(_SOURCES), len(_SOURCES))
 
 
-_PORTIONED = {"yield_per": PORTION}
 Judge = Callable[[Row[Any], Relations], Iterator[Difference]]
 
 
@@ -114,22 +111,21 @@ def _beside(row: Row[Any], _: Relations) -> Iterator[Difference]:
 
 
 def _dropped(row: Row[Any], relations: Relations) -> Iterator[Difference]:
-    named = [
-        name
-        for rule_ in (row.permissions, row.validation, row.presets)
-        for name in named_in(rule_, row.collection, relations)
-    ]
-    if named:
-        yield _of(Kind.DROPPED, row, ", ".join(dict.fromkeys(named)))
+    if named := _named(row, relations):
+        yield _of(Kind.DROPPED, row, ", ".join(named))
     if fields := named_fields(row.fields, row.collection):
         yield _of(Kind.UNLISTED, row, ", ".join(fields))
 
 
 def _unread(row: Row[Any], relations: Relations) -> Iterator[Difference]:
-    if rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation) is None:
-        named = [*named_in(row.permissions, row.collection, relations)]
-        if not named and not [*named_in(row.validation, row.collection, relations)]:
-            yield _of(Kind.UNREAD, row)
+    understood = rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation)
+    if understood is None and not _named(row, relations):  # those are told of already
+        yield _of(Kind.UNREAD, row)
+
+
+def _named(row: Row[Any], relations: Relations) -> list[str]:
+    texts = (row.permissions, row.validation, row.presets)
+    return list(dict.fromkeys(name for json in texts for name in named_in(json, row.collection, relations)))
 
 
 def _address(row: Row[Any], _: Relations) -> Iterator[Difference]:

@@ -33,7 +33,7 @@ RELATIONS = """
 
 async def read_relations(connection: AsyncConnection) -> Relations:
     """Where the fields of a database lead, by its foreign keys and by what Directus notes of a project's relations."""
-    found = await connection.execute(text(RELATIONS.replace("::", r"\:\:")))
+    found = await connection.execute(text(RELATIONS))
     return {(collection, field): target for collection, field, target in found}
 
 

@@ -15,7 +15,7 @@ FLAGS = ("ip_access", "enforce_tfa", "admin_access", "app_access")
 MIGRATION = ("20240806A", "Permissions Policies")
 """What Directus calls the step from the one to the other."""
 BEFORE = "20240716A"
-"""The last migration of Directus 10.13."""
+"""The last migration of Directus 10.13.4."""
 
 ROLES = {
     "id": "uuid NOT NULL",
@@ -76,7 +76,7 @@ class Found:
 async def read_form(connection: AsyncConnection) -> Form:
     """Which edition a database is of; nothing in it is changed.
 
-    Raises Refusal, which says what was found, for one that is of neither, that is older than Directus 10.13 or
+    Raises Refusal, which says what was found, for one that is of neither, that is older than Directus 10.13.4 or
     otherwise laid out, or that stands between the two.
     """
     if connection.dialect.name != POSTGRESQL:
@@ -125,7 +125,7 @@ def _check(found: Found) -> None:
     if BEFORE not in found.recorded:
         newest = found.recorded[-1] if found.recorded else "none"
         raise Refusal(
-            f"This is a Directus database older than 10.13: the newest migration it records is {newest}, and not yet "
+            f"This is a Directus database older than 10.13.4: the newest migration it records is {newest}, and not yet "
             f"{BEFORE}. Bring it to the last Directus 10 with Directus' own migrations first."
         )
     for table, columns in KNOWN.items():

@@ -18,10 +18,14 @@ from app.upgrade.up import Told
 LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 COUNTS = "SELECT (SELECT count(*) FROM directus_roles), (SELECT count(*) FROM directus_permissions)"
 ROLES = """
-    SELECT r.id, r.name, r.admin_access, r.app_access, r.enforce_tfa, nullif(r.ip_access, '') AS ip_access,
-        (SELECT count(*) FROM directus_permissions p WHERE p.role = r.id) AS permissions,
-        (SELECT count(*) FROM directus_users u WHERE u.role = r.id) AS users
-    FROM (SELECT * FROM directus_roles ORDER BY name, id LIMIT :shown) r ORDER BY r.name, r.id
+    WITH first AS (SELECT * FROM directus_roles ORDER BY name, id LIMIT :shown),
+    granted AS (
+        SELECT role, count(*) AS many FROM directus_permissions WHERE role IN (SELECT id FROM first) GROUP BY role
+    ),
+    held AS (SELECT role, count(*) AS many FROM directus_users WHERE role IN (SELECT id FROM first) GROUP BY role)
+    SELECT r.id, r.name, r.admin_access, r.app_access, r.enforce_tfa, nullif(r.ip_access, ''),
+        coalesce(g.many, 0), coalesce(h.many, 0)
+    FROM first r LEFT JOIN granted g ON g.role = r.id LEFT JOIN held h ON h.role = r.id ORDER BY r.name, r.id
 """
 PUBLIC = "SELECT count(*) FROM directus_permissions WHERE role IS NULL"
 

@@ -109,11 +109,11 @@ async def upgrade_within(connection: AsyncConnection, told: Told) -> Upgraded | 
     if await read_form(connection) is Form.ELEVEN:
         return None
     await take_turn(connection)
-    await take_locks(connection)
-    if await read_form(connection) is Form.ELEVEN:  # by somebody who had the turn before
-        return None
-    await _check(connection)
     try:
+        await take_locks(connection)
+        if await read_form(connection) is Form.ELEVEN:  # by somebody who had the turn before
+            return None
+        await _check(connection)
         return await _steps(connection, told)
     except DBAPIError as error:
         if refusal := _refused(error):
@@ -136,9 +136,11 @@ async def _steps(connection: AsyncConnection, told: Told) -> Upgraded:
     await _run(connection, POLICIES)
     roles = (await _run(connection, POLICY_OF_EACH)).rowcount
     await _run(connection, PUBLIC, **PUBLIC_POLICY)
+    told("policies", 1, 1)
     told("access", 0, 1)
     await _run(connection, ACCESS)
     await _run(connection, ACCESS_OF_EACH, public=PUBLIC_POLICY["id"])
+    told("access", 1, 1)
     permissions = await _move(connection, told)
     told("roles", 0, 1)
     await _run(connection, ROLES)

@@ -40,15 +40,6 @@ def tsv(edition, name):
     return [line.split("\t") for line in (RECORDED / edition / f"{name}.tsv").read_text().splitlines()]
 
 
-DIGEST = """
-    SELECT md5(schema_to_xml_and_xmlschema('public', true, false, '')::text || (
-        SELECT string_agg(format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)), ',' ORDER BY oid)
-        FROM pg_constraint
-    ))
-"""
-"""Of all columns, constraints and rows that a database holds."""
-
-
 async def restored(name, file):
     await create_database(name)
     command = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", str(RECORDED / file), admin_url(name)]

@@ -13,11 +13,21 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from app.core.config import Settings
 from app.db.session import Database
 from app.upgrade.up import upgrade
-from tests.conftest import make_settings
-from tests.upgrade.conftest import DIGEST
 
+ROWS = ("directus_roles", "directus_permissions", "directus_users", "directus_migrations", "directus_settings")
+DIGEST = f"""
+    SELECT md5(concat_ws('|',
+        (SELECT string_agg(format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)), ',' ORDER BY oid)
+            FROM pg_constraint WHERE connamespace = 'public'::regnamespace),
+        (SELECT string_agg(attrelid::regclass || ' ' || attname, ',' ORDER BY attrelid, attnum) FROM pg_attribute
+            JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace),
+        {", ".join(f"(SELECT string_agg(t::text, ',' ORDER BY t::text) FROM {table} t)" for table in ROWS)}
+    ))
+"""
+"""Of all columns and constraints of a database, and of the rows that an upgrade could get at."""
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
 
 
@@ -35,8 +45,12 @@ def die_at(number):
     event.listen(Engine, "commit", count)
 
 
+def opened(url):
+    return Database.open(Settings(_env_file=None, database_url=url))
+
+
 async def run(url):
-    database = Database.open(make_settings(url))
+    database = opened(url)
     await upgrade(database, lambda *_: None)
     await database.dispose()
 
@@ -68,6 +82,7 @@ def tell(ended, url):
 
 
 def main(url):
+    opened(url)  # so that no child has to find the driver anew
     tell(None, url)
     ended, number = -signal.SIGKILL, 0
     while ended == -signal.SIGKILL:

@@ -19,10 +19,12 @@ from app.flows.bootstrap import bootstrap
 from app.flows.transfer import export_file, import_file
 from app.testing import open_system
 from app.upgrade import locks
+from app.upgrade.form import Found, form_of
 from app.upgrade.survey import survey
 from app.upgrade.up import upgrade, upgrade_within
 from tests.conftest import make_settings
-from tests.upgrade.conftest import DIGEST, dump, recorded, tsv
+from tests.upgrade.conftest import dump, recorded, tsv
+from tests.upgrade.killed import DIGEST
 
 MOVED = ("directus_roles", "directus_policies", "directus_access", "directus_permissions")
 LATER = {
@@ -132,7 +134,7 @@ async def test_it_is_recorded_as_directus_records_it(upgraded):
 
 
 async def test_what_is_done_is_told_step_by_step(upgraded):
-    assert [step for step, done, of in upgraded.told if done == of] == ["permissions", "roles"]
+    assert [step for step, done, of in upgraded.told if done == of] == ["policies", "access", "permissions", "roles"]
     assert ("permissions", 76, 76) in upgraded.told
 
 
@@ -218,7 +220,6 @@ BROKEN = {
     "INSERT INTO directus_roles (id, name) VALUES ('abf8a154-5b1c-4a46-ac9c-7300570f4f17', 'x')": "A role has the id",
     "CREATE VIEW admins AS SELECT id FROM directus_roles WHERE admin_access": "A view, or something else",
     "ALTER TABLE directus_roles DROP CONSTRAINT directus_roles_pkey CASCADE": "with its code 42704",
-    "DROP SCHEMA public CASCADE; CREATE SCHEMA public": "not a Directus database",
 }
 
 
@@ -242,6 +243,11 @@ async def test_a_projects_own_columns_stay(still_ten):
         await upgrade_within(connection, silent)
 
         assert await connection.scalar(text("SELECT array_agg(DISTINCT motto) FROM directus_roles")) == ["stays"]
+
+
+def test_where_nothing_of_directus_is_there_is_nothing_to_upgrade():
+    with pytest.raises(Refusal, match="not a Directus database"):
+        form_of(Found({"pages": {"id": "integer"}}, ()))
 
 
 async def test_who_does_not_own_the_tables_is_told_so(still_ten):
