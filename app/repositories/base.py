@@ -30,6 +30,8 @@ from app.query.write import reaches
 from app.repositories.guards import UserLimits
 from app.repositories.passwords import Passwords
 from app.repositories.presence import Presence
+from app.storage.locations import open_storage
+from app.storage.store import Storage
 
 Ask = Callable[[Access], Read | Aggregation]
 """What somebody asks, with such rights."""
@@ -49,6 +51,7 @@ class Services:
     settings: Settings
     rates: Rates
     presence: Presence
+    storage: Storage
     clock: Clock = utc_now
     users: UserLimits = field(default_factory=UserLimits)
     passwords: Passwords = field(default_factory=Passwords)
@@ -59,7 +62,10 @@ class Services:
 
     @classmethod
     def over(cls, database: Database, settings: Settings, clock: Clock = utc_now) -> "Services":
-        """The services of one process: its database, and the limits its settings give; BadSettings as Rates."""
+        """The services of one process: its database, and the limits its settings give.
+
+        BadSettings as Rates, and for a storage that can't be.
+        """
         limits = Limits(
             default=settings.query_limit_default,
             most=settings.query_limit_max,
@@ -75,7 +81,8 @@ class Services:
         book = AccessBook(database.reader, presence, clock)
         rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost)
         strangers = Passwords(settings.hash_cost, lanes=1)
-        return cls(database, book, limits, settings, rates, presence, clock, users, passwords, strangers)
+        storage = open_storage(settings)
+        return cls(database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers)
 
     @property
     def planned(self) -> bool:
