@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -130,9 +131,9 @@ async def test_a_file_is_as_large_as_allowed_and_no_larger(filing, size):
 
 
 async def test_a_client_that_leaves_midway_leaves_nothing(filing):
-    told, seen = [], []
     begun = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'
-    sent = [begun, *(b"y" * 100_000 for _ in range(8))]
+    sent, seen = [begun, *(b"y" * 100_000 for _ in range(8))], []
+    answered: list[Any] = []
 
     async def receive():
         seen.append(filing.stored)
@@ -140,13 +141,14 @@ async def test_a_client_that_leaves_midway_leaves_nothing(filing):
 
     headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"authorization", b"Bearer static-of-uma")]
     scope = {"type": "http", "method": "POST", "path": "/files", "headers": headers, "query_string": b""}
-    await filing.client._transport.app(scope, receive, told.append)
+    await filing.client._transport.app(scope, receive, answered.append)
 
     assert seen[-1] != []
-    assert filing.stored == told == []
+    assert filing.stored == answered == []
     assert await count(filing) == 0
 
 
+TOO_LATE = b'Content-Disposition: form-data; name="title"\r\n\r\ntoo late\r\n--x--\r\n'
 BODIES = [
     b"",
     b"--x",
@@ -156,10 +158,9 @@ BODIES = [
     b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\nonly this\r\n--x--\r\n',
     b'--x\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\n\r\n--x--\r\n',
     b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\n\xff\xfe\r\n--x--\r\n',
-    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n--x\r\n'
-     b'Content-Disposition: form-data; name="title"\r\n\r\ntoo late\r\n--x--\r\n',
     b'--x\r\nContent-Disposition: form-data; name="description"\r\n\r\n' + b"x" * 1024**2 + b"y\r\n--x--\r\n",
     b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * 1001 + b"--x--\r\n",
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n--x\r\n' + TOO_LATE,
 ]
 
 
