@@ -68,27 +68,55 @@ def running(folder, port):
             server.wait(20)
 
 
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
-def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(tmp_path, monkeypatch):
-    for name in ("DATABASE_URL", "SECRET", "EMAIL_TRANSPORT", "LOG_LEVEL", "LOG_STYLE", "PUBLIC_URL"):
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """Pastes what README shows into a shell, with a server beside it; what is printed."""
+    if not (shutil.which("curl") and shutil.which("sh")):
+        pytest.skip("there is no curl here")
+    for name in (
+        "DATABASE_URL",
+        "SECRET",
+        "EMAIL_TRANSPORT",
+        "LOG_LEVEL",
+        "LOG_STYLE",
+        "PUBLIC_URL",
+        "STORAGE_LOCAL_ROOT",
+    ):
         monkeypatch.delenv(name, raising=False)
-    port = free_port()
     monkeypatch.setenv("PYTHONPATH", str(README.parent))
     rollcall = tmp_path / ".venv/bin/rollcall"
     rollcall.parent.mkdir(parents=True)
     rollcall.write_text(f"#!{sys.executable}\nfrom app.cli import main\nmain()\n")
     rollcall.chmod(0o755)
+    port = free_port()
+
+    def paste(text):
+        with running(tmp_path, port):
+            pasted = ["sh", "-c", text.replace(":8055", f":{port}")]
+            return subprocess.run(pasted, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    return paste
+
+
+def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(shell):
     walk = "".join(snippets("sh", page("### From an invitation to a first query", "\n### ")))
     assert walk.count("TOKEN='eyJ...'") == 1
-    pasted = walk.replace("TOKEN='eyJ...'", MAILED).replace(":8055", f":{port}")
-    with running(tmp_path, port):
-        told = subprocess.run(["sh", "-c", pasted], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    told = shell(walk.replace("TOKEN='eyJ...'", MAILED))
 
     assert told.count("HTTP/1.1 204 No Content") == 2
     seen = orjson.loads(told.splitlines()[-1])["data"]
     active = [{"email": f"{name}@example.com", "status": "active"} for name in ("admin", "ines")]
     assert seen["users_me"] == {"email": "ines@example.com"}
     assert sorted(seen["users"], key=lambda user: user["email"]) == active
+
+
+def test_a_picture_is_uploaded_and_read_as_the_readme_shows_it(shell, tmp_path):
+    (walk,) = snippets("sh", page("## Files"))
+    told = shell(walk)
+
+    assert orjson.loads(told) == {"data": {"avatar": {"title": "Dot", "type": "image/gif", "width": 1}}}
+    (kept,) = (tmp_path / "uploads").iterdir()
+    assert kept.read_bytes() == (tmp_path / "dot.gif").read_bytes()
 
 
 def test_the_table_of_accounts_names_every_root_field_with_its_arguments():
