@@ -4,17 +4,19 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
-from app.core.errors import MethodNotAllowed, RollcallError, RouteNotFound, SecondFactorWanted
+from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound, SecondFactorWanted
 from app.core.media import is_harmless
-from app.flows.assets import Asset, find_asset
+from app.flows.assets import Asset, Assets
 from app.http.conditions import date_of, etag_of, is_known, wanted_range
 from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.params import parse_query
+from app.http.reads import Reads
 from app.http.reply import Header, Reply, reply_to
 from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.files import FILES
 
 HARMLESS = (b"content-security-policy", b"default-src 'none'; sandbox")
 READING = ("GET", "HEAD")
@@ -25,6 +27,7 @@ class AssetsDoor:
 
     def __init__(self, services: Services, identity: Identity) -> None:
         self._services, self._identity = services, identity
+        self._assets, self._reads = Assets(services), Reads()
         self._seconds = round(services.settings.assets_cache_ttl.total_seconds())
 
     async def __call__(self, scope: Scope, head: Head, _: Body) -> Reply:
@@ -43,10 +46,18 @@ class AssetsDoor:
         directory = Directory(self._identity.of(head), self._services, head.via)
         if directory.caller.enrolling and (await directory.access_now()).enrolling:
             raise SecondFactorWanted
-        asset = await find_asset(directory, steps[0])
+        await self._check_seen(directory, steps[0])
+        asset = await self._assets.find(steps[0])
         if asset is None:
             raise RouteNotFound(scope["path"])
         return self._told(head, asset, attached=parse_query(head.query).get("download", "false") != "false")
+
+    async def _check_seen(self, directory: Directory, key: str) -> None:
+        """Raises Forbidden where there is no such file that the caller may read; most may read its key at least."""
+        files = directory[FILES.name]
+        told = await self._reads.answer(directory, files, b"", {"fields": FILES.key.name}, key)
+        if told is None and not await files.may("read", key):
+            raise Forbidden
 
     def _told(self, head: Head, asset: Asset, *, attached: bool) -> Reply:
         attached = attached or not is_harmless(asset.type)
