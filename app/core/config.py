@@ -212,15 +212,15 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # none are read
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """A storage of another name than `local` has settings of that name."""
         given = [source for source in (env_settings, dotenv_settings) if isinstance(source, EnvSettingsSource)]
         names = (source.env_vars.get("storage_locations") for source in given)
-        location = _words(next(filter(None, names), "local"))[:1]
+        location = _words(next(filter(None, names), LOCAL))[:1]
         for source in given:
             source.env_vars = _as_local(source.env_vars, *location)
-        return init_settings, env_settings, dotenv_settings
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @property
     def storage_location(self) -> str:

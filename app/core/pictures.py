@@ -9,6 +9,8 @@ Size = tuple[int, int]
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """JPEG's segments that tell the size."""
 SCAN = 0xDA
+SEGMENTS = 1000
+"""Segments that are looked at; no camera writes as many."""
 
 
 def size_of(head: bytes, type_: str) -> Size | None:
@@ -31,7 +33,7 @@ def _gif(head: bytes) -> Size:
 
 def _jpeg(head: bytes) -> Size | None:
     at = 2
-    while True:
+    for _ in range(SEGMENTS):
         mark, kind, length = unpack_from(">BBH", head, at)
         if mark != 0xFF or kind == SCAN:
             return None
@@ -42,6 +44,7 @@ def _jpeg(head: bytes) -> Size | None:
             height, width = _pair(">HH", head, at + 5)
             return width, height
         at += 2 + length
+    return None
 
 
 def _webp(head: bytes) -> Size | None:

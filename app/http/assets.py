@@ -18,7 +18,7 @@ from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.repositories.files import FILES
 
-HARMLESS = (b"content-security-policy", b"default-src 'none'; sandbox")
+SANDBOXED = (b"content-security-policy", b"default-src 'none'; sandbox")
 READING = ("GET", "HEAD")
 
 
@@ -66,7 +66,7 @@ class AssetsDoor:
             (b"last-modified", date_of(asset)),
             (b"accept-ranges", b"bytes"),
             (b"content-disposition", _disposition("attachment" if attached else "inline", asset.filename)),
-            HARMLESS,
+            SANDBOXED,
         ]
         if is_known(head, asset):
             return Reply(b"", 304, more=about, fresh=self._seconds)

@@ -43,6 +43,8 @@ def test_a_picture_that_breaks_off_has_no_size(kind):
     [
         (b"\xff\xd8\xff\xda\0\2", "image/jpeg"),
         (b"\xff\xd8\xff\xe0\0\0" * 3, "image/jpeg"),
+        (b"\xff\xd8" + b"\xff" * 300_000 + FRAME, "image/jpeg"),
+        (b"\xff\xd8" + b"\xff\xe0\0\0" * 60_000 + FRAME, "image/jpeg"),
         (b"GIF87a\0\0\0\0", "image/gif"),
         (b"RIFF\0\0\0\0WEBPVP8?" + b"\0" * 20, "image/webp"),
         (png(), "application/pdf"),
