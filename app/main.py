@@ -15,17 +15,19 @@ from app.db.session import Database
 from app.flows.housekeeping import Housekeeping
 from app.flows.postman import Postman
 from app.http.account import ROOTS, account_door
+from app.http.assets import AssetsDoor
 from app.http.auth import auth_door
-from app.http.gate import Door, Gate, Limiter, limiter_of
+from app.http.gate import Door, Gate, Limiter, Upload, limiter_of
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.http.items import ItemsDoor
 from app.http.server import ServerDoors, nobody_home
+from app.http.uploads import UploadDoor
 from app.query.collection import COLLECTIONS, PREFIX
 from app.repositories.base import Services
 from app.repositories.hashers import hasher_for
 
-GRAPHQL, AUTH = "/graphql/system", "/auth"
+GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 SERVED = (
     "users",
     "roles",
@@ -47,9 +49,16 @@ log = structlog.get_logger(__name__)
 class Application:
     """The doors behind the gate; the paths that nearly everybody asks for lead to theirs at once."""
 
-    def __init__(self, doors: Mapping[str, Door], router: Router, most: int, limiter: Limiter | None) -> None:
+    def __init__(
+        self,
+        doors: Mapping[str, Door],
+        router: Router,
+        most: int,
+        limiter: Limiter | None,
+        uploads: Mapping[str, Upload],
+    ) -> None:
         self.router = router
-        self._gate = Gate(doors, self._others, most, limiter)
+        self._gate = Gate(doors, self._others, most, limiter, uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(scope, receive, send)
@@ -78,6 +87,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     for name in SERVED:
         collection = COLLECTIONS[f"{PREFIX}{name}"]
         doors[f"/{name}"] = ItemsDoor(collection, services, identity, read_only=name in READ_ONLY)
+    doors[ASSETS] = AssetsDoor(services, identity)
+    uploads: dict[str, Upload] = {FILES: UploadDoor(services, identity)}
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -98,7 +109,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
 
     routes = ServerDoors(services, identity).routes()
     router = Router(routes, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
-    return Application(doors, router, settings.max_payload_size, limiter_of(services.rates, identity))
+    limiter = limiter_of(services.rates, identity)
+    return Application(doors, router, settings.max_payload_size, limiter, uploads)
 
 
 def _warn(settings: Settings) -> None:

@@ -16,10 +16,12 @@ from app.http.params import QueryParameters, parse_query
 from app.http.reads import Reads
 from app.http.reply import Reply, reply_to
 from app.http.safety import safety_handler
+from app.http.uploads import refuse_import
 from app.query.collection import USERS, Collection
 from app.query.parameters import listed, words
 from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.files import FILES
 
 ALLOWED = "POST,GET,HEAD,SEARCH,PATCH,DELETE"
 COUNTS = ("total_count", "filter_count")
@@ -74,6 +76,8 @@ class ItemsDoor:
             return None
         if self._collection is USERS and (handler := safety_handler(method, steps)):
             return handler
+        if self._collection is FILES and (method, steps) == ("POST", ("import",)):
+            return refuse_import
         if steps[:1] == ("me",):
             own = own_handler(self._collection, method, steps[1:])
             if own or len(steps) > 1:

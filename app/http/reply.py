@@ -1,12 +1,18 @@
 """What a door answers with, and how an error is spelled over HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import orjson
 from starlette.exceptions import HTTPException
 
-from app.core.errors import MethodNotAllowed, RequestsExceeded, RollcallError, ServiceUnavailable
+from app.core.errors import (
+    MethodNotAllowed,
+    RangeNotSatisfiable,
+    RequestsExceeded,
+    RollcallError,
+    ServiceUnavailable,
+)
 
 JSON = b"application/json; charset=utf-8"
 RETRY_AFTER = b"1"
@@ -27,10 +33,17 @@ class Reply(NamedTuple):
     varies: bytes = VARIES
     private: bool = False
     """Whether it is for one pair of eyes, whoever asked: such as a token."""
+    stream: AsyncIterator[bytes] | None = None
+    """The body piece by piece, in the stead of `body`; how long it is stands among `more`, where that is known."""
+    fresh: int = 0
+    """Seconds for which anybody may keep it who asked as nobody in particular."""
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
-    """An error as Directus' REST doors spell it; a 405 names what is allowed, a 429 and a 503 when to come back."""
+    """An error as Directus' REST doors spell it.
+
+    A 405 names what is allowed, a 416 how much there is, a 429 and a 503 when to come back.
+    """
     more: list[Header] = []
     if isinstance(error, MethodNotAllowed):
         more.append((b"allow", ", ".join(error.details["allowed"]).encode()))
@@ -38,6 +51,8 @@ def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
         more.append((b"retry-after", RETRY_AFTER))
     if isinstance(error, RequestsExceeded):
         more.append((b"retry-after", b"%d" % error.seconds))
+    if isinstance(error, RangeNotSatisfiable):
+        more.append((b"content-range", b"bytes */%d" % error.size))
     return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more)
 
 

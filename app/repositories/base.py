@@ -31,6 +31,8 @@ from app.repositories.guards import UserLimits
 from app.repositories.hashers import Hasher
 from app.repositories.passwords import Passwords
 from app.repositories.presence import Presence
+from app.storage.locations import open_storage
+from app.storage.store import Storage
 
 Ask = Callable[[Access], Read | Aggregation]
 """What somebody asks, with such rights."""
@@ -50,6 +52,7 @@ class Services:
     settings: Settings
     rates: Rates
     presence: Presence
+    storage: Storage
     clock: Clock = utc_now
     users: UserLimits = field(default_factory=UserLimits)
     passwords: Passwords = field(default_factory=Passwords)
@@ -62,9 +65,9 @@ class Services:
     def over(
         cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: Hasher | None = None
     ) -> "Services":
-        """The services of one process: its database, and the limits its settings give; BadSettings as Rates.
+        """The services of one process: its database, and the limits its settings give.
 
-        Passwords are hashed in threads unless a `hasher` does it.
+        Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for a storage that won't do.
         """
         limits = Limits(
             default=settings.query_limit_default,
@@ -81,7 +84,8 @@ class Services:
         book = AccessBook(database.reader, presence, clock)
         rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost, hasher)
         strangers = Passwords(settings.hash_cost, hasher, lanes=1)
-        return cls(database, book, limits, settings, rates, presence, clock, users, passwords, strangers)
+        storage = open_storage(settings)
+        return cls(database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers)
 
     @property
     def planned(self) -> bool:
