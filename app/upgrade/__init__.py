@@ -1,0 +1,1 @@
+"""Between Directus 10's layout and Directus 11's."""
