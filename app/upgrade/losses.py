@@ -29,12 +29,11 @@ class Loss:
 
 AS_MADE = f"""
 SELECT policy FROM (
-    SELECT role, policy, "user",
-        count(*) OVER (PARTITION BY policy) = 1 AND count(*) OVER (PARTITION BY role, "user") = 1 AS alone
-    FROM directus_access
+    SELECT role, policy, count(*) OVER (PARTITION BY policy) = 1 AND count(*) OVER (PARTITION BY role) = 1 AS alone
+    FROM directus_access WHERE "user" IS NULL
 ) AS access
 JOIN directus_policies AS policy ON policy.id = policy LEFT JOIN directus_roles AS role ON role.id = role
-WHERE alone AND "user" IS NULL
+WHERE alone
 AND policy.name = coalesce(role.name, '{PUBLIC_POLICY["name"]}')
 AND policy.icon = coalesce(role.icon, '{PUBLIC_POLICY["icon"]}')
 AND (policy.description = '{PUBLIC_POLICY["description"]}' OR role.id IS NOT NULL)

@@ -74,7 +74,7 @@ UNKNOWN = "Nothing here is known to need mending, and nothing was changed."
 
 async def columns(connection: AsyncConnection) -> Mapping[str, str]:
     """Each column of the tables that Directus 10 and 11 have differently, `table.column`, with its type."""
-    return dict((await connection.execute(text(COLUMNS))).tuples().all())
+    return {row[0]: row[1] for row in await connection.execute(text(COLUMNS))}
 
 
 async def broken_down(connection: AsyncConnection) -> Broken | None:
