@@ -4,21 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
-from app.db.engine import sqlstate
-from app.db.migrate import NOT_ALLOWED, down_within, take_turn
+from app.db.migrate import down_within, take_turn
 from app.db.refusal import Refusal
 from app.db.session import Database
 from app.flows.transfer import Progress
 from app.upgrade.flattening import PUBLIC, flatten
 from app.upgrade.losses import Loss, find_losses
-from app.upgrade.mend import FLAGS, STEP, broken_down, columns
+from app.upgrade.mend import FLAGS, STEP, broken_down, columns, in_plain_words
 from app.upgrade.rewriting import rewrite
 
-DEPENDED_ON = "2BP01"
 LOCK = """
 LOCK TABLE directus_roles, directus_policies, directus_access, directus_permissions, directus_migrations
 IN ACCESS EXCLUSIVE MODE
@@ -30,6 +27,7 @@ ELEVEN = {
 TEN = {*(f"directus_roles.{flag}" for flag in FLAGS), "directus_permissions.role"}
 LATER = "SELECT version || ' ' || name FROM directus_migrations WHERE version > :step ORDER BY version DESC"
 ADOPTED = "SELECT to_regclass('rollcall_origin') IS NOT NULL"
+MADE_BY_US = "SELECT NOT adopted FROM rollcall_origin"
 
 ROLES = f"""
 SELECT CAST(role AS text) AS id, name, admin_access, app_access, enforce_tfa, ip_access, policies,
@@ -130,6 +128,7 @@ async def revert(database: Database, *, accept_loss: bool, progress: Progress) -
         await take_turn(connection)
         await _check(connection)
         await connection.execute(text(LOCK))
+        await _check(connection)  # again, now that nobody else can change it
         losses = await _worked_out(connection, progress)
         if losses and not accept_loss:
             raise Refusal(_told(losses))
@@ -139,17 +138,8 @@ async def revert(database: Database, *, accept_loss: bool, progress: Progress) -
         await rewrite(connection, progress)
         return Reverted(**counts, losses=losses)
 
-    try:
+    with in_plain_words():
         return await database.write(work)
-    except DBAPIError as error:
-        if sqlstate(error) == NOT_ALLOWED:
-            raise Refusal("The database's user should own Directus' tables, and may make temporary ones.") from error
-        if sqlstate(error) == DEPENDED_ON:
-            raise Refusal(
-                "A view or a foreign key of your own depends on directus_policies, directus_access, "
-                "directus_permissions.policy or directus_roles.parent: take it away first. Nothing was changed."
-            ) from error
-        raise
 
 
 async def _check(connection: AsyncConnection) -> None:
@@ -162,9 +152,11 @@ async def _check(connection: AsyncConnection) -> None:
         )
         raise Refusal(broken.what + advice)
     found = (await columns(connection)).keys()
-    if "directus_migrations.version" not in found:
+    ours = await connection.scalar(text(ADOPTED)) and await connection.scalar(text(MADE_BY_US))
+    if ours or "directus_migrations.version" not in found:
         raise Refusal(
-            "Only a database that a Directus made can become one of Directus 10: there is no directus_migrations."
+            "Only a database that a Directus made can become one of Directus 10: this one has no directus_migrations, "
+            "or its tables are ours."
         )
     if not found >= ELEVEN:
         raise Refusal(

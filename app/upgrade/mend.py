@@ -1,19 +1,23 @@
 """Mends what the way back of Directus 11.17.4 itself leaves behind where it breaks off, halfway between 11 and 10."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
-from app.db.migrate import take_turn
+from app.db.engine import sqlstate
+from app.db.migrate import NOT_ALLOWED, take_turn
 from app.db.refusal import Refusal
 from app.db.session import Database
 from app.flows.transfer import Progress
 
 STEP = "20240806A"
 """The migration that makes policies of what roles were, as Directus records it."""
+DEPENDED_ON = "2BP01"
 FLAGS = {
     "ip_access": "text",
     "enforce_tfa": "boolean NOT NULL DEFAULT false",
@@ -130,7 +134,24 @@ async def mend(database: Database, progress: Progress) -> None:
         if not await connection.scalar(text(BOUND)):
             await connection.execute(text(BIND))
 
-    await database.write(work)
+    with in_plain_words():
+        await database.write(work)
+
+
+@contextmanager
+def in_plain_words() -> Iterator[None]:
+    """Raise Refusal for what the database didn't allow."""
+    try:
+        yield
+    except DBAPIError as error:
+        if sqlstate(error) == NOT_ALLOWED:
+            raise Refusal("The database's user should own Directus' tables, and may make temporary ones.") from error
+        if sqlstate(error) == DEPENDED_ON:
+            raise Refusal(
+                "A view or a foreign key of your own depends on what would have to go, tables or columns that Directus "
+                "10 and 11 don't share: take it away first. Nothing was changed."
+            ) from error
+        raise
 
 
 async def _check(connection: AsyncConnection) -> None:

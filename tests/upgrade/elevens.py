@@ -17,6 +17,8 @@ needs_recordings = pytest.mark.skipif(
     not (POSTGRESQL and RECORDED.exists()),
     reason="a real Directus' databases are PostgreSQL's, and recorded in a folder that has to lie beside this checkout",
 )
+STEPS = [pytest.param(9, id="every ninth"), pytest.param(1, id="every one", marks=pytest.mark.nightly)]
+"""How far apart the statements are at which processes are killed."""
 
 
 async def restore(dump, *changes):

@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -12,6 +14,7 @@ from app.testing import open_system
 from app.upgrade.down import revert, what_reverting_does
 from tests.conftest import make_settings
 from tests.upgrade.elevens import (
+    STEPS,
     copied,
     copy_of,
     drop,
@@ -259,7 +262,6 @@ async def test_each_loss_alone_is_refused_by_its_name_and_nothing_is_changed(pla
 
     assert len(forecast.losses) == kinds
     assert await picture(address(plain)) == before
-    assert (await revert(plain.database, accept_loss=True, progress=quiet)).losses == forecast.losses
 
 
 async def test_a_dry_run_says_what_each_role_will_be(plain):
@@ -276,9 +278,11 @@ async def test_a_circle_of_roles_comes_to_an_end(plain):
     await run(address(plain), f"UPDATE directus_roles SET parent = '{ROLE}' WHERE id = '{POLICY}'")
     await run(address(plain), f"UPDATE directus_roles SET parent = '{POLICY}' WHERE id = '{ROLE}'")
 
+    forecast = await what_reverting_does(plain.database)
     done = await revert(plain.database, accept_loss=True, progress=quiet)
     owners = Counter(row["role"] for row in await rows(address(plain), "directus_permissions"))
 
+    assert done.losses == forecast.losses
     assert (done.copied, owners[ROLE], owners[POLICY]) == (4, 2, 2)
 
 
@@ -331,6 +335,15 @@ async def test_a_database_of_our_own_making_has_no_ten_to_go_back_to(fresh):
         await what_reverting_does(fresh.database)
 
 
+async def test_nor_has_one_that_we_made_and_a_directus_then_took_over(worlds):
+    async with copy_of(worlds["newest"], NEWER) as url, open_system(make_settings(url)) as system:
+        await migrate.up(system.database)
+        await run(url, "UPDATE rollcall_origin SET adopted = false")
+
+        with pytest.raises(Refusal, match="Only a database that a Directus made"):
+            await revert(system.database, accept_loss=True, progress=quiet)
+
+
 async def test_who_has_gone_back_already_is_told_so(plain):
     await revert(plain.database, accept_loss=False, progress=quiet)
     before = await picture(address(plain))
@@ -349,10 +362,19 @@ async def test_a_view_of_the_projects_own_is_not_torn_down(plain):
     assert await picture(address(plain)) == before
 
 
-EVERY = [pytest.param(7, id="every seventh"), pytest.param(1, id="every one", marks=pytest.mark.nightly)]
+async def test_whoever_does_not_own_the_tables_is_told_so(plain):
+    name = f"rollcall_test_{uuid4().hex[:12]}"
+    await run(address(plain), f"CREATE ROLE {name} LOGIN", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+    try:
+        stranger = urlsplit(address(plain))._replace(netloc=f"{name}@{urlsplit(address(plain)).netloc.split('@')[1]}")
+        async with open_system(make_settings(stranger.geturl())) as system:
+            with pytest.raises(Refusal, match="should own Directus' tables"):
+                await revert(system.database, accept_loss=True, progress=quiet)
+    finally:
+        await run(address(plain), f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
-@pytest.mark.parametrize("step", EVERY)
+@pytest.mark.parametrize("step", STEPS)
 async def test_killed_at_any_statement_it_has_changed_nothing(worlds, step):
     async with copy_of(worlds["rich"]) as url:
         before = await picture(url)
