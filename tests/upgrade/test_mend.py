@@ -1,5 +1,7 @@
 """What the way back of Directus 11.17.4 itself leaves behind is recognised, and whole again where that can be."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 import pytest_asyncio
 
@@ -112,9 +114,9 @@ OTHERWISE = {  # what is near to it, and isn't it
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def looked_at(worlds):
     """A copy of each for all who change nothing for good."""
-    async with copy_of(worlds["10"]) as ten, copy_of(worlds["11"]) as eleven:
-        async with open_system(make_settings(ten)) as of_ten, open_system(make_settings(eleven)) as of_eleven:
-            yield {"10": of_ten, "11": of_eleven}
+    async with AsyncExitStack() as stack:
+        urls = {world: await stack.enter_async_context(copy_of(name)) for world, name in worlds.items()}
+        yield {world: await stack.enter_async_context(open_system(make_settings(url))) for world, url in urls.items()}
 
 
 @pytest.mark.parametrize(("world", "changes"), OTHERWISE.values(), ids=OTHERWISE)
