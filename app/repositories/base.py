@@ -67,7 +67,7 @@ class Services:
     ) -> "Services":
         """The services of one process: its database, and the limits its settings give.
 
-        Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for a storage that won't do.
+        Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for an unfit storage.
         """
         limits = Limits(
             default=settings.query_limit_default,

@@ -13,7 +13,7 @@ from app.upgrade.kinds import Difference, Kind, Way
 from app.upgrade.minimum import MINIMUM, Granted, narrows, narrows_without, widens
 from app.upgrade.report import COLUMNS, lines_lacking, report
 from app.upgrade.survey import Role, Survey, survey
-from tests.upgrade.killed import DIGEST
+from tests.upgrade.test_up import DIGEST
 
 README = Path(__file__).parents[2] / "README.md"
 SHOWN = ("Editor", "IP list", "Duplicate rows")

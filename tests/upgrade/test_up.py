@@ -24,9 +24,19 @@ from app.upgrade.survey import survey
 from app.upgrade.up import upgrade, upgrade_within
 from tests.conftest import make_settings
 from tests.upgrade.conftest import dump, recorded, tsv
-from tests.upgrade.killed import DIGEST
 
 MOVED = ("directus_roles", "directus_policies", "directus_access", "directus_permissions")
+ROWS = ("directus_roles", "directus_permissions", "directus_users", "directus_migrations", "directus_settings")
+DIGEST = f"""
+    SELECT md5(concat_ws('|',
+        (SELECT string_agg(format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)), ',' ORDER BY oid)
+            FROM pg_constraint WHERE connamespace = 'public'::regnamespace),
+        (SELECT string_agg(attrelid::regclass || ' ' || attname, ',' ORDER BY attrelid, attnum) FROM pg_attribute
+            JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace),
+        {", ".join(f"(SELECT string_agg(t::text, ',' ORDER BY t::text) FROM {table} t)" for table in ROWS)}
+    ))
+"""
+"""Of all columns and constraints of a database, and of the rows that an upgrade could get at."""
 LATER = {
     ("directus_roles", "icon"): "character varying(30)",  # 20240817A makes it longer
     ("directus_users", "text_direction"): None,  # 20250718A adds it
