@@ -158,6 +158,9 @@ class Settings(BaseSettings):
     graphql_query_token_limit: int = Field(
         5000, ge=100, description="Tokens of a GraphQL document at most, and comments"
     )
+    compatibility: Literal["10"] | None = Field(
+        None, description="`10` for clients of Directus 10: roles tell their flags, and permissions their role"
+    )
     ip_trust_proxy: Proxies = Field(
         False, description="Whose X-Forwarded-For is believed: `false`, `true`, a number of proxies, or networks"
     )
