@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Float,
     FromClause,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    distinct,
     exists,
     false,
     func,
@@ -102,7 +104,7 @@ def _derived(how: Derived, row: FromClause) -> Expression:
     here, reached = row, list[ColumnElement[bool]]()
     if how.above:
         here = target(how.above.field).table.alias()
-        reached.append(here.c.id.in_(_with_those_above(how.above, row)))
+        reached.append(here.c.id == _line(how.above, row).c.id)
     for step in how.path:
         there = target(step.field).table.alias()
         reached += [condition(step.visible, here), linked(step, here, there), condition(step.rows, there)]
@@ -112,23 +114,19 @@ def _derived(how: Derived, row: FromClause) -> Expression:
         case "boolean":
             return exists(select(1).where(*reached, value.is_(true())).correlate(row))
         case "csv":
-            texts = select(value.label("text")).where(*reached).correlate(row)
-            told = texts.order_by(sql.code_points(value)).limit(sql.NoLimit()).subquery().c.text
-            # An empty text beside others adds nothing; alone it is an empty list.
-            joined = func.coalesce(sql.Joined(func.nullif(told, literal("", Text()))), func.min(told), type_=value.type)
-            return sql.EachWordOnce(select(joined).scalar_subquery())
+            told: Expression = sql.EachWordOnce(value)
         case _:
-            found = select(value.label("key")).where(*reached, value.is_not(None)).correlate(row).distinct().subquery()
-            only = cast(func.min(cast(found.c.key, Text)), value.type)
-            return select(case((func.count() == 1, only))).select_from(found).scalar_subquery()
+            only = cast(func.min(cast(value, Text)), value.type)
+            told = case((func.count(distinct(value)) == 1, only))
+    return select(told).where(*reached).correlate(row).scalar_subquery()
 
 
-def _with_those_above(step: Step, row: FromClause) -> Select[Any]:
+def _line(step: Step, row: FromClause) -> CTE:
     """The keys of a row and of all rows that a step leads to, one after another; a loop ends where it closes."""
     line = select(row.c.id.label("id")).correlate(row).cte(recursive=True, nesting=True)
     here, there = (target(step.field).table.alias() for _ in range(2))
     up = select(there.c.id).where(here.c.id == line.c.id, linked(step, here, there), condition(step.rows, there))
-    return select(line.union(up).c.id)
+    return line.union(up)
 
 
 def _count(step: Step, row: FromClause) -> Expression:

@@ -160,15 +160,11 @@ class ByCodePoint(_Element):
     name = "by_code_point"
 
 
-class Joined(_Element):
-    """`text` -> those of all rows with commas between them, in the order they come in; NULL where there is none."""
-
-    type = Text()
-    name = "joined"
-
-
 class EachWordOnce(_Element):
-    """`text` -> its words, divided by commas, each where it stands first."""
+    """`text` -> the words of all rows' texts, divided by commas, each once; NULL where there is no text.
+
+    The texts come by code point, and an empty one counts only where it is alone.
+    """
 
     type = Text()
     name = "each_word_once"
@@ -262,16 +258,14 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     Embedded: ("{0}", "json({0})"),
     AsJson: ("({0}::json)", "{0}"),
     ByCodePoint: ('({0} COLLATE "C")', "{0}"),
-    Joined: ("string_agg({0}, ',')", "group_concat({0}, ',')"),
     EachWordOnce: (
         (
             "(SELECT string_agg(word, ',' ORDER BY place) FROM (SELECT word, min(place) AS place"
-            " FROM regexp_split_to_table({0}, ',') WITH ORDINALITY AS told (word, place) GROUP BY word) AS words)"
+            " FROM regexp_split_to_table("
+            "coalesce(string_agg(nullif({0}, ''), ',' ORDER BY {0} COLLATE \"C\"), min({0})), ',')"
+            " WITH ORDINALITY AS told (word, place) GROUP BY word) AS words)"
         ),
-        (
-            "(SELECT group_concat(word, ',') FROM (SELECT value AS word FROM"
-            " json_each('[' || replace(json_quote({0}), ',', '\",\"') || ']') GROUP BY value ORDER BY min(key)))"
-        ),
+        "rollcall_words(json_group_array({0}))",
     ),
     EveryDigit: ("{0}", "iif({0} IS NULL, NULL, printf('%!.17g', {0}))"),
     NoLimit: ("NULL::bigint", "-1"),
