@@ -284,6 +284,8 @@ async def test_the_schema_tells_of_it_with_the_setting_only(world):
 @pytest.mark.nightly
 @pytest.mark.skipif(not POSTGRESQL, reason="the recorded database is PostgreSQL's")
 def test_what_a_directus_10_answered_is_answered(shared):
+    if not (shared / "migration").exists():
+        pytest.skip("what a Directus 10 answered is not beside this checkout")
     command = [sys.executable, "-m", "tests.compat.replay", FORMER]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
 
