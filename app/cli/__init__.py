@@ -91,7 +91,9 @@ def import_(file: Path) -> None:
 @app.command()
 def export(file: Path, redact: Annotated[bool, typer.Option(help="Leave secrets out")] = False) -> None:
     """Write all rows to a JSON file that only you can read."""
-    run(lambda database, _: export_file(database, file, redact=redact, progress=_progress))
+    left_out = run(lambda database, _: export_file(database, file, redact=redact, progress=_progress))
+    if left_out:
+        typer.echo(f"Left out, as a project's own: {', '.join(left_out)}.", err=True)
 
 
 @app.command()

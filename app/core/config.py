@@ -188,6 +188,9 @@ class Settings(BaseSettings):
     assets_cache_ttl: Duration = Field(
         timedelta(0), description="How long caches may keep what the public may read without asking again; 0 for never"
     )
+    compatibility: Literal["10"] | None = Field(
+        None, description="`10` for clients of Directus 10: roles tell their flags, and permissions their role"
+    )
     ip_trust_proxy: Proxies = Field(
         False, description="Whose X-Forwarded-For is believed: `false`, `true`, a number of proxies, or networks"
     )

@@ -48,6 +48,16 @@ def _lacking(found: dict[str, set[str]]) -> list[str]:
     return names
 
 
+def unknown(connection: Connection) -> list[str]:
+    """The columns, `table.column`, that a project added to tables we read; nothing of ours reads or writes them."""
+    found = _columns(connection)
+    return [
+        f"{table.name}.{name}"
+        for table in DIRECTUS_TABLES
+        for name in sorted(found[table.name] - {column.name for column in table.columns})
+    ]
+
+
 def _columns(connection: Connection) -> dict[str, set[str]]:
     names = [table.name for table in DIRECTUS_TABLES]
     found = inspect(connection).get_multi_columns(filter_names=names)

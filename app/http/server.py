@@ -15,9 +15,8 @@ from app.http.head import Head
 from app.http.identity import Identity
 from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.schema.overlay import overlay
+from app.schema.overlay import overlay_of
 from app.schema.schema import schema
-from app.schema.shown import shown_to
 
 JSON = "application/json; charset=utf-8"
 HEALTH = "application/health+json; charset=utf-8"
@@ -56,7 +55,8 @@ class ServerDoors:
         """The SDL as this caller sees it; nobody lives here while introspection is closed."""
         if not self._services.limits.introspection:
             raise RouteNotFound(request.scope["path"])
-        seen = overlay(schema.graphql, shown_to(await self._directory(request).access_now()))
+        access = await self._directory(request).access_now()
+        seen = overlay_of(schema.graphql, access, self._services.limits)
         sdl = await asyncio.to_thread(lambda: seen.sdl)
         name = {"Content-Disposition": 'attachment; filename="rollcall.graphql"'}
         return Response(sdl, headers=name, media_type="application/octet-stream")

@@ -76,6 +76,7 @@ class Services:
             tokens=settings.graphql_query_token_limit,
             introspection=settings.graphql_introspection,
             batch=settings.max_batch_mutation,
+            former=settings.compatibility is not None,
         )
         users = UserLimits(
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit

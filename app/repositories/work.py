@@ -220,7 +220,7 @@ class Work(Links):
         if any(True for _ in payload.nested()) or any(row[member] != value for member, value in payload.values.items()):
             return False
         spelled = await self.invariants(payload.collection).spelled(self, payload, dict(row))
-        return not spelled.many and await self._readable(payload)
+        return not spelled.many and await self.readable(payload)
 
     async def read(self, asked: Read) -> list[Row]:
         """Rows as the caller may see them, with the rights it had when this began; raises as reading them does.
@@ -294,7 +294,7 @@ class Work(Links):
         found = await self.writer.rows(self.writer.question(reached(scoped)), {KEYS: list(keys)})
         return {row[0]: tuple(map(bool, row[1:])) for row in found}
 
-    async def _readable(self, payload: Payload) -> bool:
+    async def readable(self, payload: Payload) -> bool:
         """Whether the caller may read every field that a payload names, on that very row."""
         collection = payload.collection
         if self.access.admin:

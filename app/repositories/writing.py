@@ -154,6 +154,8 @@ def _refusal(error: IntegrityError, change: Change) -> RollcallError:
             return FailedValidation(broken.column, "required")
         case "foreign":
             return InvalidForeignKey(broken.table, broken.column)
+        case "pointed":
+            return UnprocessableContent("Rows that aren't served here still point at it")
         case _:
             return UnprocessableContent("It contradicts what is stored")
 

@@ -13,8 +13,8 @@ from app.core.errors import InvalidQuery
 from app.flows import server
 from app.schema import build
 from app.schema.items import Request
-from app.schema.overlay import Overlay, overlay
-from app.schema.shown import NOTHING, shown_to
+from app.schema.overlay import overlay_of
+from app.schema.shown import NOTHING
 
 PROJECT = {
     "project_name": "String",
@@ -102,7 +102,5 @@ async def _specs(info: Info, scope: Scope | None = None) -> str:
         raise InvalidQuery('Only the scope "system" is served here')
     schema: Any = info.schema
     limits = info.context.directory.services.limits
-    seen: Overlay = overlay(
-        schema.graphql, shown_to(await info.context.access_now()), introspection=limits.introspection
-    )
+    seen = overlay_of(schema.graphql, await info.context.access_now(), limits)
     return await asyncio.to_thread(lambda: seen.sdl)

@@ -10,6 +10,7 @@ from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_ob
 from app.policy.rules import Access, Form
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, USERS, Collection, Field, target
+from app.query.former import FORMER
 from app.schema.build import WRITTEN, aggregated_type, functions_type, input_type, measures_type
 from app.schema.respelling import INTO
 from app.schema.spelling import BLINDLY
@@ -54,25 +55,28 @@ class Shown:
     admin: bool = False
 
 
-def shown_to(access: Access) -> Shown:
-    """What a caller with such rights sees: the fingerprint of its schema."""
-    return _shown(access.form, access.admin, access.user is not None or access.admin)
+def shown_to(access: Access, *, former: bool = False) -> Shown:
+    """What a caller with such rights sees: the fingerprint of its schema; `former` as Limits has it."""
+    return _shown(access.form, access.admin, access.user is not None or access.admin, former)
 
 
-def _everything() -> Fields:
-    return frozenset((collection, frozenset(collection.fields.values())) for collection in COLLECTIONS.values())
+def _everything(registry: Mapping[str, Collection]) -> Shown:
+    fields = ((collection, registry[name].fields.values()) for name, collection in COLLECTIONS.items())
+    every = frozenset((collection, frozenset(some)) for collection, some in fields)
+    return Shown(every, every, every, frozenset(COLLECTIONS.values()), admin=True)
 
 
-EVERYTHING_SHOWN = Shown(_everything(), _everything(), _everything(), frozenset(COLLECTIONS.values()), admin=True)
+EVERYTHING_SHOWN, EVERYTHING_EVER = _everything(COLLECTIONS), _everything(FORMER)
 
 
 @lru_cache(maxsize=1024)
-def _shown(form: Form, admin: bool, somebody: bool) -> Shown:
+def _shown(form: Form, admin: bool, somebody: bool, former: bool) -> Shown:
     if admin:
-        return EVERYTHING_SHOWN
+        return EVERYTHING_EVER if former else EVERYTHING_SHOWN
+    registry = FORMER if former else COLLECTIONS
 
     def fields(action: str) -> Fields:
-        granted = ((collection, form.fields(action, collection)) for collection in COLLECTIONS.values())
+        granted = ((collection, form.fields(action, registry[name])) for name, collection in COLLECTIONS.items())
         return frozenset((collection, some) for collection, some in granted if some)
 
     gone = frozenset(collection for collection in COLLECTIONS.values() if form.rules.get(("delete", collection.name)))
