@@ -17,7 +17,9 @@ from app.flows.postman import Postman
 from app.http.account import ROOTS, account_door
 from app.http.assets import AssetsDoor
 from app.http.auth import auth_door
-from app.http.gate import Door, Gate, Limiter, Upload, limiter_of
+from app.http.cookies import Farewell
+from app.http.cors import Cors
+from app.http.gate import Door, Gate, Manners, Upload, hsts_of, limiter_of
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.http.items import ItemsDoor
@@ -53,12 +55,15 @@ class Application:
         self,
         doors: Mapping[str, Door],
         router: Router,
-        most: int,
-        limiter: Limiter | None,
-        uploads: Mapping[str, Upload],
+        services: Services,
+        identity: Identity,
+        uploads: Mapping[str, Upload] | None = None,
     ) -> None:
         self.router = router
-        self._gate = Gate(doors, self._others, most, limiter, uploads)
+        settings = services.settings
+        limiter, farewell = limiter_of(services.rates, identity), Farewell(services, identity)
+        manners = Manners(limiter, Cors.of(settings), farewell, hsts_of(settings))
+        self._gate = Gate(doors, self._others, settings.max_payload_size, manners, uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(scope, receive, send)
@@ -109,12 +114,13 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
 
     routes = ServerDoors(services, identity).routes()
     router = Router(routes, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
-    limiter = limiter_of(services.rates, identity)
-    return Application(doors, router, settings.max_payload_size, limiter, uploads)
+    return Application(doors, router, services, identity, uploads)
 
 
 def _warn(settings: Settings) -> None:
     if settings.secret is None and not settings.database_url.startswith("sqlite"):
         log.warning("no_secret", hint="SECRET is not set, data/secret is used: other nodes need the same")
+    if settings.cors_enabled and settings.cors_origin is True and settings.cors_credentials:
+        log.warning("cors_without_cookies", hint="CORS_ORIGIN is true: list origins to let their pages send cookies")
     if settings.email_transport == "log" and not settings.database_url.startswith("sqlite"):
         log.warning("mail_in_log", hint="EMAIL_TRANSPORT is log: nobody is sent mail, its links stand in the log")

@@ -1,6 +1,7 @@
 """Settings, from the environment and `.env`, under Directus' own names wherever it has one."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +27,10 @@ LOCAL = "local"
 SECRET_BYTES = 32
 LEAST_MEMORY = 8
 """KiB that a thread needs to hash with."""
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+"""An origin as browsers spell it, or an app that is one."""
+PLACE = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]+)", re.ASCII)
+"""A URL, or a path on this server: what begins with two slashes is another server's."""
 
 
 def _spelled(parse: Any) -> BeforeValidator:
@@ -36,10 +41,29 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (word.strip() for word in text.split(","))))
 
 
+def _origins(text: str) -> bool | tuple[str, ...]:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for origin in (origins := _words(text)):
+        if not ORIGIN.fullmatch(origin):
+            raise ValueError("true, false, or origins such as https://app.example.com, with no path, divided by commas")
+    return origins
+
+
+def _place(text: str) -> str | None:
+    if text.lower() == "false":
+        return None
+    if not PLACE.fullmatch(text):
+        raise ValueError("false, a path such as ./admin, or a URL")
+    return text
+
+
 Duration = Annotated[timedelta, _spelled(parse_duration)]
 Size = Annotated[int, _spelled(parse_size)]
 Proxies = Annotated[Trust, NoDecode, _spelled(parse_trust)]
+Origins = Annotated[bool | tuple[str, ...], NoDecode, _spelled(_origins)]
 Words = Annotated[tuple[str, ...], NoDecode, _spelled(_words)]
+Place = Annotated[str | None, _spelled(_place)]
 SameSite = Literal["lax", "strict", "none"]
 RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda most: None if most == "-1" else most)]
 
@@ -72,6 +96,25 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8055, ge=0, le=65535, description="The port to listen on")
     public_url: str | None = Field(None, description="The address that clients know; links in mails lead there")
+    root_redirect: Place = Field(
+        None,
+        description="Where `/` leads: a path, such as Directus' `./admin`, or a URL below PUBLIC_URL; `false`: nowhere",
+    )
+    cors_enabled: bool = Field(False, description="Whether pages of other origins may ask")
+    cors_origin: Origins = Field(
+        False, description="Which: `false` for none, `true` for every one, or origins such as `https://app.example.com`"
+    )
+    cors_methods: Words = Field(("GET", "POST", "PATCH", "DELETE", "SEARCH"), description="By which methods")
+    cors_allowed_headers: Words = Field(("Content-Type", "Authorization"), description="With which headers")
+    cors_exposed_headers: Words = Field(
+        ("Content-Disposition", "Retry-After", "X-Request-Id"), description="Which headers of an answer they may read"
+    )
+    cors_credentials: bool = Field(
+        True, description="Whether their requests may carry cookies; not where every origin may ask"
+    )
+    cors_max_age: int = Field(18000, ge=0, description="Seconds for which a browser needn't ask that again")
+    hsts_enabled: bool = Field(False, description="Whether browsers are told to come by HTTPS only")
+    hsts_max_age: int = Field(15_552_000, ge=0, description="And for how many seconds")
     admin_email: str = Field("admin@example.com", description="The first admin's e-mail address")
     admin_password: SecretStr | None = Field(
         None, max_length=1024, description="The first admin's password; unset, one is made up and printed once"
@@ -234,6 +277,15 @@ class Settings(BaseSettings):
     def hash_cost(self) -> HashCost:
         """What hashing a password costs."""
         return HashCost(self.hash_memory_cost, self.hash_time_cost, self.hash_parallelism)
+
+    @model_validator(mode="after")
+    def _leads_nowhere_else(self) -> Self:
+        place = self.root_redirect or ""
+        if place.startswith("http") and (
+            not self.public_url or not place.startswith(f"{self.public_url.rstrip('/')}/")
+        ):
+            raise ValueError("ROOT_REDIRECT: a URL has to lie below PUBLIC_URL")
+        return self
 
     @model_validator(mode="after")
     def _can_be_hashed(self) -> Self:

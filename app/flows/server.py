@@ -59,6 +59,10 @@ class Health:
         return {"status": self.status, **(self.details if in_full else {})}
 
 
+UNSERVED = {"mcp_enabled": False, "ai_enabled": False}
+"""What clients of Directus look for, and don't find here."""
+
+
 async def project(services: Services) -> dict[str, Any]:
     """What anybody may know of the project, as its settings have it."""
     fields = tuple(Leaf(name, SETTINGS.fields[name]) for name in PROJECT)
@@ -70,6 +74,8 @@ def limits(services: Services) -> dict[str, Any]:
     """What those who are somebody may know besides."""
     most = services.limits.most
     return {
+        "setupCompleted": True,  # nobody serves before there is a first admin
+        **UNSERVED,
         "rateLimit": _told(services.rates.client),
         "rateLimitGlobal": _told(services.rates.everybody),
         "websocket": False,

@@ -8,10 +8,10 @@ from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNot
 from app.core.media import is_harmless
 from app.flows.assets import Asset, Assets
 from app.http.conditions import date_of, etag_of, is_known, wanted_range
-from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.params import parse_query
+from app.http.passage import Body
 from app.http.reads import Reads
 from app.http.reply import Header, Reply, reply_to
 from app.repositories.base import Services
@@ -66,17 +66,17 @@ class AssetsDoor:
             (b"last-modified", date_of(asset)),
             (b"accept-ranges", b"bytes"),
             (b"content-disposition", _disposition("attachment" if attached else "inline", asset.filename)),
-            SANDBOXED,
         ]
         if is_known(head, asset):
-            return Reply(b"", 304, more=about, fresh=self._seconds)
+            return Reply(b"", 304, more=about, fresh=self._seconds, policy=SANDBOXED)
         part = wanted_range(head, asset)
         start, length = part or (0, asset.size)
         if part:
             about.append((b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, asset.size)))
         about.append((b"content-length", b"%d" % length))
         stream = asset.pieces(start, length)
-        return Reply(b"", 206 if part else 200, _media(asset), about, fresh=self._seconds, stream=stream)
+        status = 206 if part else 200
+        return Reply(b"", status, _media(asset), about, stream=stream, fresh=self._seconds, policy=SANDBOXED)
 
 
 def _media(asset: Asset) -> bytes:

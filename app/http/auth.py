@@ -1,19 +1,16 @@
 """The doors of those who sign in, stay signed in, and sign out, and of those who forgot their password."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from app.core.caller import Cookie
 from app.flows.login import Credentials, SignIn
 from app.flows.password import PasswordReset
 from app.flows.session import Staying
 from app.flows.tokens import Mode, Tokens
 from app.http.bodies import Form, any_text, email, text
 from app.http.call import NO_CONTENT, data
-from app.http.cookies import NO_GOOD
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
 from app.http.reply import Reply
@@ -56,16 +53,14 @@ async def _refresh(asked: Asked) -> Reply:
     """New tokens for old ones."""
     given = await asked.read(SESSION)
     way = _way(asked.directory, given)
-    with _taking_away(asked.directory, way):
-        return _told(asked.directory, await Staying(asked.directory).refresh(given.get("refresh_token"), way))
+    return _told(asked.directory, await Staying(asked.directory).refresh(given.get("refresh_token"), way))
 
 
 async def _logout(asked: Asked) -> Reply:
     """The end of a session, and of the cookie that carried it."""
     given = await asked.read(SESSION)
     way = _way(asked.directory, given)
-    with _taking_away(asked.directory, way):
-        gone = await Staying(asked.directory).end(given.get("refresh_token"), way)
+    gone = await Staying(asked.directory).end(given.get("refresh_token"), way)
     if way is not Mode.JSON:
         asked.directory.handed += (gone,)
     return NO_CONTENT
@@ -114,17 +109,3 @@ def _way(directory: Directory, given: Mapping[str, Any]) -> Mode:
     if settings.refresh_token_cookie_name in cookies:
         return Mode.COOKIE
     return Mode.SESSION if settings.session_cookie_name in cookies else Mode.JSON
-
-
-@contextmanager
-def _taking_away(directory: Directory, way: Mode) -> Iterator[None]:
-    """Takes a session's cookie away that turns out to be good no more.
-
-    That of a refresh token stays: another tab may just have been given the next one.
-    """
-    try:
-        yield
-    except NO_GOOD:
-        if way is Mode.SESSION:
-            directory.handed += (Cookie("session"),)
-        raise

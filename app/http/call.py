@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from app.http.gate import Body
 from app.http.params import QueryParameters, parse_json
+from app.http.passage import Body
 from app.http.reads import Reads
 from app.http.reply import Reply
 from app.policy.rules import Access

@@ -1,5 +1,6 @@
 """The cookies that carry a session: their names and flags are the settings', their spelling is Directus'."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import NamedTuple
@@ -8,7 +9,10 @@ from app.core.caller import Cookie
 from app.core.config import Settings
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
 from app.http.head import Head
+from app.http.identity import Identity
 from app.http.reply import Header
+from app.repositories.base import Services
+from app.repositories.directory import Directory
 
 NO_GOOD = (InvalidCredentials, InvalidToken, TokenExpired)
 """What a request is refused with whose session isn't any more."""
@@ -34,12 +38,26 @@ def spell(cookie: Cookie, settings: Settings, now: datetime) -> Header:
     return b"set-cookie", "; ".join([*parts, f"SameSite={flags.same_site.capitalize()}"]).encode("latin-1")
 
 
-def taken_away(refusal: RollcallError, head: Head, settings: Settings, now: datetime) -> list[Header]:
-    """Takes away a session's cookie that a request was refused for: a browser would send it for ever."""
-    shown_besides = head.authorization or b"access_token" in head.query
-    if not isinstance(refusal, NO_GOOD) or shown_besides or settings.session_cookie_name not in head.via().cookies:
-        return []
-    return [spell(Cookie("session"), settings, now)]
+class Farewell:
+    """Takes away the cookie of a session that is over: a browser would send it for ever."""
+
+    def __init__(self, services: Services, identity: Identity) -> None:
+        self._services, self._identity = services, identity
+
+    async def __call__(self, refusal: RollcallError, head: Head) -> Sequence[Header]:
+        """What is said beside a refusal to whoever showed such a cookie, and nothing else."""
+        settings = self._services.settings
+        shown_besides = head.authorization or b"access_token" in head.query
+        if not isinstance(refusal, NO_GOOD) or shown_besides or settings.session_cookie_name not in head.via().cookies:
+            return ()
+        try:
+            # A wrong password is refused in the same words, and says nothing of the session.
+            await Directory(self._identity.of(head), self._services).access_now()
+        except NO_GOOD:
+            return (spell(Cookie("session"), settings, self._services.clock()),)
+        except RollcallError:
+            pass
+        return ()
 
 
 def _flags(cookie: Cookie, settings: Settings) -> Flags:

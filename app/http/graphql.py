@@ -23,10 +23,9 @@ from app.core.errors import (
 )
 from app.core.kept import Kept
 from app.http.cookies import spell as spell_cookie
-from app.http.cookies import taken_away
-from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
+from app.http.passage import Body
 from app.http.reply import JSON, VARIES, Header, Reply, reply_to
 from app.policy.rules import Access
 from app.repositories.base import Services
@@ -72,9 +71,7 @@ class GraphQLDoor:
             directory = Directory(self._identity.of(head), self._services, head.via)
             told = await self._answer(scope["method"], directory, head, body)
         except RollcallError as error:
-            settings, refusal = self._services.settings, reply_to(error, media)
-            more = [*refusal.more, *taken_away(error, head, settings, self._services.clock())]
-            return refusal._replace(varies=ACCEPTING, more=more)
+            return reply_to(error, media)._replace(varies=ACCEPTING)
         return Reply(told, media=media, varies=ACCEPTING, more=self._cookies(directory), private=directory.private)
 
     def _cookies(self, directory: Directory) -> Sequence[Header]:
@@ -190,9 +187,11 @@ def _from_body(body: bytes, content_type: bytes) -> Asked:
 
 
 def _from_query(text: bytes) -> Asked:
-    given: dict[str, Any] = {
-        name: values[-1] for name, values in parse_qs(text.decode("latin-1"), keep_blank_values=True).items()
-    }
+    try:
+        named = parse_qs(text.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidQuery("The query string is not valid UTF-8") from None
+    given: dict[str, Any] = {name: values[-1] for name, values in named.items()}
     for name in OBJECTS:
         try:
             given[name] = orjson.loads(given[name]) if given.get(name) else None

@@ -57,6 +57,16 @@ class Head:
         self.personal = bool(self.authorization or self.cookie or (self.query and b"access_token" in self.query))
 
     @property
+    def origin(self) -> bytes | None:
+        """The origin of the page that asks, if a browser names one."""
+        return next((value for name, value in self._headers if name == b"origin"), None)
+
+    @property
+    def asks_beforehand(self) -> bool:
+        """Whether a browser only asks what a page may ask."""
+        return any(name == b"access-control-request-method" for name, _ in self._headers)
+
+    @property
     def id(self) -> str:
         """The request's own id where it is sane, else one that no other request has."""
         self._id = self._id or f"{_here}{next(_numbers):016x}"

@@ -6,15 +6,16 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, InvalidQuery, RollcallError, RouteNotFound, SecondFactorWanted
+from app.core.errors import InvalidPayload, InvalidQuery, RouteNotFound, SecondFactorWanted
 from app.http.call import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
-from app.http.gate import Body
+from app.http.export import exported, told_groups
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.mine import OPEN, own_handler
 from app.http.params import QueryParameters, parse_query
+from app.http.passage import Body
 from app.http.reads import Reads
-from app.http.reply import Reply, reply_to
+from app.http.reply import Reply
 from app.http.safety import safety_handler
 from app.http.uploads import refuse_import
 from app.query.collection import USERS, Collection
@@ -42,9 +43,7 @@ class ItemsDoor:
         try:
             return await self._answer(scope, head, body)
         except RecursionError:
-            return reply_to(InvalidQuery("The question is nested too deeply"))
-        except RollcallError as error:
-            return reply_to(error)
+            raise InvalidQuery("The question is nested too deeply") from None
 
     async def _answer(self, scope: Scope, head: Head, body: Body) -> Reply:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -115,17 +114,19 @@ async def _list(call: Call) -> Reply:
 async def _search(call: Call) -> Reply:
     asked = _body_of(await call.json_if_any(), {"query", "keys"})
     query = {} if asked.get("query") is None else _object(asked["query"], "query")
-    if asked.get("keys") is not None:
-        return data(await call.repository.read_many(_keys(asked), query))
-    return await _found(call, query)
+    if asked.get("keys") is None:
+        return await _found(call, query)
+    if query.get("export") is not None:
+        return await exported(call, query, _keys(asked))
+    return data(await call.repository.read_many(_keys(asked), query))
 
 
 async def _found(call: Call, query: QueryParameters) -> Reply:
     if query.get("export") is not None:
-        raise InvalidQuery("Rows aren't exported here yet: leave out export, and read them as JSON")
+        return await exported(call, query)
     rows = await call.repository.read_by_query(query)
     if query.get("aggregate"):
-        rows = [{**(row.pop("group", None) or {}), **row} for row in rows]
+        rows = told_groups(rows)
     counts = listed(words(query.get("meta")), COUNTS, "meta")
     if not counts:
         return data(rows)
@@ -175,6 +176,8 @@ async def _delete_one(call: Call, key: str) -> Reply:
 
 
 async def _only(call: Call) -> Reply:
+    if (wanted := call.parameters.get("export")) is not None:
+        return await exported(call, {**of_rows(call.parameters), "limit": 1, "export": wanted})
     return data(await call.repository.read_singleton(of_rows(call.parameters)))
 
 

@@ -21,6 +21,9 @@ VARIES = b"Authorization, Cookie"
 
 Header = tuple[bytes, bytes]
 
+NO_PAGE: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""There are no pages here: whatever a browser takes for one runs nothing, loads nothing, and stands in no frame."""
+
 
 class Reply(NamedTuple):
     """An answer: its body, and what is said of it; the gate adds the headers that every answer has."""
@@ -34,9 +37,16 @@ class Reply(NamedTuple):
     private: bool = False
     """Whether it is for one pair of eyes, whoever asked: such as a token."""
     stream: AsyncIterator[bytes] | None = None
-    """The body piece by piece, in the stead of `body`; how long it is stands among `more`, where that is known."""
+    """The body piece by piece, in the stead of `body`: an async generator, which is closed whatever happens.
+
+    How long it is stands among `more`, where that is known.
+    """
     fresh: int = 0
     """Seconds for which anybody may keep it who asked as nobody in particular."""
+    policy: Header = NO_PAGE
+    """What a browser may do with it."""
+    refusal: RollcallError | None = None
+    """The error that it tells, if it tells one."""
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
@@ -53,7 +63,7 @@ def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
         more.append((b"retry-after", b"%d" % error.seconds))
     if isinstance(error, RangeNotSatisfiable):
         more.append((b"content-range", b"bytes */%d" % error.size))
-    return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more)
+    return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more, refusal=error)
 
 
 def wrong_method(method: str, refusal: HTTPException) -> MethodNotAllowed:

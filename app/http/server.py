@@ -29,13 +29,20 @@ class ServerDoors:
         self._services, self._identity = services, identity
 
     def routes(self) -> list[Route]:
-        """Every path below /server."""
+        """Every path below /server, and the root where it leads anywhere."""
+        leads = [Route("/", self.root)] if self._services.settings.root_redirect else []
         return [
+            *leads,
             Route("/server/ping", ping),
             Route("/server/info", self.info),
             Route("/server/health", self.health),
             Route("/server/specs/graphql/system", self.specs),
         ]
+
+    async def root(self, _: Request) -> Response:
+        """Leads on to where the settings say."""
+        place = str(self._services.settings.root_redirect)
+        return PlainTextResponse(f"Found. Redirecting to {place}", 302, {"Location": place})
 
     async def info(self, request: Request) -> Response:
         """The project; for those who are somebody, also the limits and the Directus whose answers these are."""

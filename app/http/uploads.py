@@ -6,10 +6,10 @@ from app.core.errors import InvalidPayload, RollcallError, RouteNotFound, Second
 from app.flows.uploading import Uploading
 from app.http.call import Call, asked_back, tell
 from app.http.forms import UploadForm
-from app.http.gate import Pieces
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.params import parse_query
+from app.http.passage import Pieces
 from app.http.reply import Reply, reply_to
 from app.repositories.base import Services
 from app.repositories.directory import Directory

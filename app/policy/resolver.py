@@ -1,8 +1,9 @@
 """The policy resolver: it rewrites what a caller asks into what the caller may be told."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from app.core.binding import Bound
@@ -20,6 +21,7 @@ from app.query.scoped import (
     Figure,
     GroupedBy,
     GroupOrder,
+    Items,
     Many,
     One,
     Operand,
@@ -47,10 +49,24 @@ class PolicyResolver:
 
         Raises Forbidden where the caller may read nothing of the collection, or a field on no row at all.
         """
+        rows = self._readable_rows(asked)
+        return self._level(asked, rows) if isinstance(asked, Read) else self._aggregation(asked, rows)
+
+    def keys(self, asked: Read) -> ScopedRead:
+        """The keys of the rows that a question finds, whoever may see them: they are for us, to ask for those again."""
+        rows = self._level(asked, self._readable_rows(asked))
+        key = asked.collection.key
+        return replace(rows, cells=(Value(Operand(key)),), places=(Place(key.name, 0),), flat=True)
+
+    def among(self, asked: Read, keys: Sequence[Any]) -> ScopedRead:
+        """The same question of rows with such keys, all that it still finds of them."""
+        these = Test(Operand(asked.collection.key), "_in", Items(tuple(keys)))
+        rows = self._level(asked, self._readable_rows(asked))
+        return replace(rows, where=both(these, rows.where), limit=None, offset=0)
+
+    def _readable_rows(self, asked: Read | Aggregation) -> Condition:
         self._readable(asked.collection)
-        if isinstance(asked, Aggregation):
-            return self._aggregation(asked)
-        return self._level(asked, self._seen.rows(asked.collection))
+        return self._seen.rows(asked.collection)
 
     def _level(self, read: Read, rows: Condition) -> ScopedRead:
         collection = read.collection
@@ -72,7 +88,7 @@ class PolicyResolver:
         filtered = self._seen.condition(asked.collection, asked.filter) if asked.filter != EVERYTHING else both()
         return both(filtered, self._search(asked.collection, asked.search))
 
-    def _aggregation(self, asked: Aggregation) -> ScopedAggregation:
+    def _aggregation(self, asked: Aggregation, rows: Condition) -> ScopedAggregation:
         collection = asked.collection
         groups = dict.fromkeys(self._group(collection, group) for group in asked.groups)
         order = [GroupOrder(self._sorted_by(collection, sort.by), sort.descending) for sort in asked.sort]
@@ -85,7 +101,7 @@ class PolicyResolver:
             shared,
             figures,
             tuple(self._told(collection, item, asked.groups, cells) for item in asked.select),
-            both(self._seen.rows(collection), self._wanted(asked)),
+            both(rows, self._wanted(asked)),
             (*order, *(GroupOrder(group, descending=False) for group in groups)),
             asked.limit,
             asked.offset,

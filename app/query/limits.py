@@ -82,7 +82,12 @@ def check_size(asked: Read | Aggregation, most: int) -> None:
     if joined > MOST_JOINED:
         raise InvalidQuery(f"At most {MOST_JOINED} to-one relations may be asked for in one list")
     if walked > most:
-        raise InvalidQuery(f"Max relational depth exceeded. At most {most} fields may follow one another")
+        raise too_deep(most)
+
+
+def too_deep(most: int) -> InvalidQuery:
+    """What is said of a question that walks further than `most` fields."""
+    return InvalidQuery(f"Max relational depth exceeded. At most {most} fields may follow one another")
 
 
 def _joins(read: Read) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from app.query.aggregate import (
 )
 from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, UnknownField, conjunction, functions_of, parse_filter, split_function
-from app.query.limits import Limits
+from app.query.limits import Limits, too_deep
 from app.query.read import Leaf, Nested, Read, Selected, parse_search, parse_sort
 
 Given = Mapping[str, Any]
@@ -91,7 +91,12 @@ class Parameters:
         asked = given.get("filter")
         if asked is None or asked == "":
             return EVERYTHING
-        return conjunction((parse_filter(collection, _object(asked, "filter")),))
+        try:
+            return conjunction((parse_filter(collection, _object(asked, "filter")),))
+        except UnknownField:
+            if _walked(asked) > self.limits.depth:  # as of fields that are there
+                raise too_deep(self.limits.depth) from None
+            raise
 
     def count(self, collection: Collection, given: Given | None = None) -> Aggregation:
         """The number of rows, of all or of those that parameters ask for."""
@@ -161,6 +166,13 @@ class Parameters:
                 yield Measured(function, Measure("countAll"), text=True)
             else:
                 yield Measures(function, tuple(_measured(collection, function, name) for name in words(names)))
+
+
+def _walked(asked: Any) -> int:
+    """How many names of fields follow one another in a filter, whether there are such fields or not."""
+    if isinstance(asked, Mapping):
+        return max((_walked(value) + (not name.startswith("_")) for name, value in asked.items()), default=0)
+    return max(map(_walked, asked), default=0) if isinstance(asked, list | tuple) else 0
 
 
 def words(value: Any) -> list[str]:

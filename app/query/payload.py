@@ -22,6 +22,8 @@ from app.query.filter import UnknownField
 from app.query.former import SHORTHAND
 from app.query.operators import INTEGERS, coerce
 
+DEEPEST = 100
+"""Levels of a value that is JSON."""
 DETAILS = {"create", "update", "delete"}
 _UNTOLD = re.compile("[\0\ud800-\udfff]")
 Path = tuple[str, ...]
@@ -193,11 +195,28 @@ def _whole(collection: Collection, member: Field, value: Any) -> int:
 
 
 def _json(value: Any) -> Any:
-    """Any JSON; a text is read as JSON, as Directus reads it."""
+    """Any JSON; a text is read as JSON, as Directus reads it.
+
+    What is nested deeper than anybody means it could be stored, but not be told any more within a list of rows.
+    """
     try:
-        return orjson.loads(value if isinstance(value, str) else orjson.dumps(value))
+        read = orjson.loads(value) if isinstance(value, str) else value
+        told = orjson.loads(orjson.dumps(read))
     except (orjson.JSONDecodeError, TypeError):
-        raise ValueError("JSON is needed here, such as a list or an object") from None
+        raise ValueError(f"JSON is needed here, such as a list or an object, of at most {DEEPEST} levels") from None
+    if _goes_deeper(told, DEEPEST):
+        raise ValueError(f"at most {DEEPEST} levels of JSON may lie within one another here")
+    return told
+
+
+def _goes_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most + 1):
+        level = [one for one in level if isinstance(one, list | dict)]
+        if not level:
+            return False
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return True
 
 
 def as_key(collection: Collection, value: Any) -> Any:

@@ -36,6 +36,8 @@ from app.storage.store import Storage
 
 Ask = Callable[[Access], Read | Aggregation]
 """What somebody asks, with such rights."""
+Scoping = Callable[[Access], ScopedRead | ScopedAggregation]
+"""What such rights let through of it."""
 
 RESTLESS = "Rights are changing too fast to answer, try again"
 ATTEMPTS = 5
@@ -126,14 +128,28 @@ class Reading:
 
     async def read_as(self, ask: Ask) -> list[Row]:
         """The same for a question that depends on what the caller may read; it is asked anew where that has changed."""
+
+        def scope(access: Access) -> ScopedRead | ScopedAggregation:
+            asked = ask(access)
+            return self.resolver(asked, access).scope(asked)
+
+        return await self.read_scoped(scope)
+
+    async def read_scoped(self, scope: Scoping) -> list[Row]:
+        """The same for a question whose scope is the asker's own business."""
         access = await self._services.book.access(self._caller)
         for _ in range(ATTEMPTS):
-            scoped = await self._scope(ask, access)
+            scoped = await self._confirmed(scope, access)
             row = await self._beside(render(scoped))
             if self._caller.system or standing(row) == access.standing:
                 return shaper(scoped)(row[-1])
             access = await self._services.book.reload(self._caller)
         raise ServiceUnavailable(RESTLESS)
+
+    def resolver(self, asked: Read | Aggregation, access: Access) -> PolicyResolver:
+        """Whoever says what such rights let through of a question; InvalidQuery where that goes too far."""
+        check_size(asked, self._services.limits.depth)
+        return PolicyResolver(access, self._services.clock())
 
     async def may(self, action: str, key: Any = None) -> bool:
         """Whether the caller may do something to the row with a key, or, without one, to any row at all.
@@ -167,17 +183,12 @@ class Reading:
         """The caller's standing, and what is asked."""
         return await self._services.reader.fetch(beside(self._caller, self._services.clock(), asked))
 
-    async def _scope(self, ask: Ask, access: Access) -> ScopedRead | ScopedAggregation:
+    async def _confirmed(self, scope: Scoping, access: Access) -> ScopedRead | ScopedAggregation:
         """What the policies let through; before it is refused, the rights are asked for once more."""
         try:
-            return self._scoped(ask, access)
+            return scope(access)
         except Forbidden:
             fresh = await self._services.book.confirm(self._caller, access)
             if fresh is access:
                 raise
-            return self._scoped(ask, fresh)
-
-    def _scoped(self, ask: Ask, access: Access) -> ScopedRead | ScopedAggregation:
-        asked = ask(access)
-        check_size(asked, self._services.limits.depth)
-        return PolicyResolver(access, self._services.clock()).scope(asked)
+            return scope(fresh)

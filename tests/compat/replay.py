@@ -42,6 +42,7 @@ def environment(url: str, port: int, mail: int) -> dict[str, str]:
         "PUBLIC_URL": "http://127.0.0.1:8055",
         "PORT": str(port),
         "IP_TRUST_PROXY": "true",
+        "ROOT_REDIRECT": "./admin",
         "EMAIL_TRANSPORT": "smtp",
         "EMAIL_SMTP_HOST": "127.0.0.1",
         "EMAIL_SMTP_PORT": str(mail),

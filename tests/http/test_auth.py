@@ -183,7 +183,46 @@ async def test_a_session_that_is_over_keeps_nobody_from_signing_in(door, people)
     for stale in (cookie, {SESSION: "garbage"}, {SESSION: expired(people)}):
         assert set(handed(await login(door, cookies=stale, mode="session"))) == {SESSION}
         answer = await login(door, password="wrong", cookies=stale)
-        assert (refusal(answer), handed(answer)) == (NOBODY, {})
+        assert (refusal(answer), handed(answer)[SESSION][0]) == (NOBODY, "")
+
+
+EVERY_DOOR = [
+    ("GET", "/users"),
+    ("PATCH", "/users/me"),
+    ("GET", "/users/me/sessions"),
+    ("GET", "/permissions/me"),
+    ("POST", "/users/invite"),
+    ("POST", "/utils/cache/clear"),
+    ("GET", "/server/info"),
+    ("POST", "/graphql/system"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_DOOR)
+async def test_every_door_takes_a_sessions_cookie_away_that_is_good_no_more(door, people, method, path):
+    cookie = the_cookie(await login(door, mode="session"))
+    await post(door, "logout", {"mode": "session"}, cookie)
+    door.cookies.clear()
+    stale = {"Cookie": f"{SESSION}={cookie[SESSION]}; {TO_REFRESH}=kept"}
+    body = {"json": {"query": "{ users_me { id } }"} if "graphql" in path else {}} if method != "GET" else {}
+    answer = await door.request(method, path, headers=stale, **body)
+    besides = await door.request(method, path, headers={**stale, **bearer("nobodys")}, **body)
+
+    assert refusal(answer) == NOBODY
+    assert {name: value for name, (value, _) in handed(answer).items()} == {SESSION: ""}
+    assert "Max-Age=0" in handed(answer)[SESSION][1]
+    assert handed(besides) == {}
+
+
+async def test_a_session_outlives_a_wrong_password(door, people):
+    cookie = the_cookie(await login(door, mode="session"))
+    headers = {"Cookie": f"{SESSION}={cookie[SESSION]}"}
+    door.cookies.clear()
+    wrong = await door.post("/users/me/tfa/generate", json={"password": "wrong"}, headers=headers)
+
+    assert (refusal(wrong), handed(wrong)) == (NOBODY, {})
+    assert refusal(await login(door, password="wrong", cookies=cookie)) == NOBODY
+    assert told(await me(door, cookie)) == {"id": uid("vi")}
 
 
 def expired(system, session="long gone"):

@@ -5,7 +5,7 @@ from graphql import build_schema
 
 from app.flows.server import PROJECT, SPOKEN
 from tests.http.test_graphql import ADA, bearer, served
-from tests.world import caller, static_token
+from tests.world import caller, static_token, uid
 
 SPECS = "/server/specs/graphql/system"
 SAM = bearer(static_token("sam"))
@@ -30,6 +30,7 @@ async def test_those_who_are_somebody_may_know_the_limits(client):
 
     assert info["queryLimit"] == {"default": 100, "max": -1}
     assert info["version"] == SPOKEN
+    assert (info["setupCompleted"], info["mcp_enabled"], info["ai_enabled"]) == (True, False, False)
 
 
 async def test_the_same_is_told_in_graphql(world):
@@ -109,3 +110,25 @@ async def test_a_bad_token_is_refused_at_these_doors_too(client, path):
     answer = await client.get(path, headers=bearer("nobodys-token"))
 
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/Users", "/USERS/", "/users//", "/Users/ME", "/users/{SAM}/", "/Roles/Me"])
+async def test_a_path_may_be_written_in_capitals_and_end_in_a_slash(client, path):
+    answer = await client.get(path.replace("{SAM}", uid("sam").upper()), headers=ADA)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/Server/Ping", "/server/ping/", "/SERVER/INFO", "/Auth", "/Utils/Random/String/"])
+async def test_so_may_the_paths_of_everybody(client, path):
+    assert (await client.get(path)).status_code == 200
+
+
+async def test_graphql_has_such_paths_too(client):
+    answer = await client.post("/GraphQL/System/", json={"query": "{ server_ping }"})
+
+    assert answer.json() == {"data": {"server_ping": "pong"}}
+
+
+async def test_what_isnt_there_is_named_as_it_was_asked_for(client):
+    assert (await client.get("/NoWhere/At/All")).json()["errors"][0]["extensions"]["path"] == "/NoWhere/At/All"

@@ -1,0 +1,376 @@
+"""What nobody should send, and what it is told: a 4xx that says what was wrong, on either database, and no change."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import httpx
+import orjson
+import pytest
+import pytest_asyncio
+
+from tests.conftest import BACKENDS, copied
+from tests.http.test_export import listening
+from tests.http.test_graphql import ADA, PATH, bearer, served
+from tests.http.test_params import WORDS
+from tests.world import static_token, uid
+from tests.writes.desk import checksum
+
+JSON = {"Content-Type": "application/json"}
+MOST = 200_000
+"""Bytes of a body here."""
+PAYLOAD, QUERY, NOBODY, NOT_HERE = "INVALID_PAYLOAD", "INVALID_QUERY", "INVALID_CREDENTIALS", "FORBIDDEN"
+CREATED = {"status": "active", "email": "x@example.com"}
+
+
+@pytest_asyncio.fixture(params=BACKENDS, scope="session")
+async def world(request, templates, tmp_path_factory):
+    """A world of one's own: what goes wrong here shall go wrong nowhere else."""
+    async with AsyncExitStack() as stack:
+        yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("bad"))
+
+
+@pytest_asyncio.fixture(scope="session")
+async def client(world):
+    changed = {"max_payload_size": MOST, "max_batch_mutation": 100, "log_level": "error"}
+    async with served(world.settings.model_copy(update=changed)) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session")
+async def address(world):
+    async with listening(world.settings.model_copy(update={"max_payload_size": MOST, "log_level": "error"})) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(scope="session")
+async def before(world):
+    return await checksum(world)
+
+
+def nested(levels, value=b"", opening=b"[", closing=b"]"):
+    return opening * levels + value + closing * levels
+
+
+def me(value, name="title"):
+    return b'{"%b": %b}' % (name.encode(), value)
+
+
+def asked(query, **variables):
+    return orjson.dumps({"query": query, "variables": variables})
+
+
+OVERRIDES = "theme_light_overrides"
+DEEP_TEXT = b'"%b"' % nested(101)
+VARIABLE = b'{"query": "mutation ($v: JSON) { update_users_me(data: { theme_light_overrides: $v }) { id } }", "variables": {"v": %b}}'  # fmt: skip # noqa: E501
+OBJECTS = {"opening": b'{"a":', "closing": b"}"}
+
+BODIES = {
+    "nothing": (b"", PAYLOAD, "empty document"),
+    "half an object": (b'{"title": "a"', PAYLOAD, "not valid JSON"),
+    "a comma too many": (b'{"title": "a",}', PAYLOAD, "not valid JSON"),
+    "two objects": (b"{} {}", PAYLOAD, "not valid JSON"),
+    "a list": (b"[1]", PAYLOAD, "has to be an object"),
+    "a text": (b'"title"', PAYLOAD, "has to be an object"),
+    "null": (b"null", PAYLOAD, "has to be an object"),
+    "NaN": (me(b"NaN"), PAYLOAD, "not valid JSON"),
+    "Infinity": (me(b"-Infinity"), PAYLOAD, "not valid JSON"),
+    "a number that no float holds": (me(b"1e999"), PAYLOAD, "infinity"),
+    "not UTF-8": (me(b'"\xff\xfe"'), PAYLOAD, "UTF-8"),
+    "UTF-8 with a mark": (b"\xef\xbb\xbf{}", PAYLOAD, "UTF-8 byte order mark"),
+    "UTF-16": ('{"title": "a"}'.encode("utf-16"), PAYLOAD, "not valid JSON"),
+    "NUL in a text": (me(b'"a\\u0000b"'), PAYLOAD, '"title" in directus_users: a text can\'t hold U+0000'),
+    "a bare NUL": (me(b'"a\0b"'), PAYLOAD, "not valid JSON"),
+    "half a surrogate pair": (me(b'"\\ud800"'), PAYLOAD, "surrogate"),
+    "the other half": (me(b'"\\udc00a"'), PAYLOAD, "surrogate"),
+    "lists ten thousand levels deep": (me(nested(10_000), OVERRIDES), PAYLOAD, "depth limit exceeded"),
+    "objects ten thousand levels deep": (me(nested(10_000, b"1", **OBJECTS), OVERRIDES), PAYLOAD, "depth limit"),
+    "nested too deeply to be told": (me(nested(300), OVERRIDES), PAYLOAD, "at most 100 levels"),
+    "a level too many": (me(nested(101), OVERRIDES), PAYLOAD, "at most 100 levels"),
+    "a level too many, in a text": (me(DEEP_TEXT, OVERRIDES), PAYLOAD, "at most 100 levels"),
+    "a text that is no JSON": (me(b'"nothing"', OVERRIDES), PAYLOAD, '"theme_light_overrides" in directus_users: JSON'),
+    "an object for a text": (me(b'{"a": 1}'), PAYLOAD, "a text is needed here"),
+    "ten thousand names": (orjson.dumps({f"k{at}": at for at in range(10_000)}), NOT_HERE, '"k0"'),
+    "a text too long": (me(b'"%b"' % (b"x" * 51)), "VALUE_TOO_LONG", "too long"),
+    "no address": (me(b'"nobody"', "email"), "FAILED_VALIDATION", "email"),
+    "no role": (me(b'"nobody"', "role"), "INVALID_FOREIGN_KEY", "role"),
+    "a field that isn't there": (me(b"1", "nothing"), NOT_HERE, '"nothing"'),
+    "too much": (b'"' + b"x" * MOST + b'"', PAYLOAD, f"larger than the {MOST} bytes"),
+}
+STATUS = {NOT_HERE: 403, NOBODY: 401}
+
+
+def judge(answer, code, words, status=None):
+    error = answer.json()["errors"][0]
+    assert (answer.status_code, error["extensions"]["code"]) == (status or STATUS.get(code, 400), code), answer.text
+    assert words in f"{error['message']} {error['extensions']}"
+    assert not WORDS.search(answer.text)
+
+
+@pytest.mark.parametrize("case", BODIES)
+async def test_a_body_that_makes_no_sense_is_told_so(client, world, before, case):
+    body, code, words = BODIES[case]
+    judge(await client.patch("/users/me", headers={**ADA, **JSON}, content=body), code, words)
+
+    assert await checksum(world) == before
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", b"\xff"]
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/users"), ("PATCH", "/users/me"), ("POST", PATH)])
+async def test_a_body_says_that_it_is_json(client, world, before, method, path, kind):
+    headers = {**ADA, "Content-Type": kind} if kind is not None else ADA
+    answer = await client.request(method, path, headers=headers, content=orjson.dumps({**CREATED, "query": "{"}))
+
+    judge(answer, PAYLOAD, "Must provide query string" if path == PATH else "has to be JSON")
+    assert await checksum(world) == before
+
+
+GRAPHQL = {
+    "nothing": (b"", PAYLOAD, "Must provide query string"),
+    "half an object": (b'{"query": ', PAYLOAD, "not valid JSON"),
+    "a batch": (b'[{"query": "{ server_ping }"}]', PAYLOAD, "one JSON object"),
+    "variables in a list": (b'{"query": "{ server_ping }", "variables": []}', PAYLOAD, '"variables" has to be'),
+    "a number for a name": (b'{"query": "{ server_ping }", "operationName": 1}', PAYLOAD, '"operationName" has'),
+    "not UTF-8": (b'{"query": "{ server_ping } # \xff"}', PAYLOAD, "UTF-8"),
+    "half a surrogate pair": (b'{"query": "{ server_ping } # \\ud800"}', PAYLOAD, "surrogate"),
+    "half a pair, escaped": (asked('{ users(search: "\\ud800") { id } }'), "GRAPHQL_VALIDATION", "Invalid Unicode"),
+    "NUL": (asked("{ server_ping \0 }"), "GRAPHQL_VALIDATION", "U+0000"),
+    "a thousand brackets": (asked("{" * 1_000), "GRAPHQL_VALIDATION", "Syntax Error"),
+    "a value too deep": (
+        asked(f"mutation {{ update_users_me(data: {{ tags: {'[' * 900 + ']' * 900} }}) {{ id }} }}"),
+        "GRAPHQL_VALIDATION",
+        "nested too deeply",
+    ),
+    "ten thousand levels": (VARIABLE % nested(10_000), PAYLOAD, "depth limit exceeded"),
+    "more than 32 bits": (asked("{ users(limit: 99999999999) { id } }"), "GRAPHQL_VALIDATION", "32-bit"),
+    "more than 32 bits, beside": (
+        asked("query ($l: Int) { users(limit: $l) { id } }", l=1e99),
+        "GRAPHQL_VALIDATION",
+        "32-bit",
+    ),
+    "ten thousand names": (asked("{ users { " + "id " * 10_000 + "} }"), "GRAPHQL_VALIDATION", "5000 tokens"),
+    "too much": (b" " * (MOST + 1), PAYLOAD, f"larger than the {MOST} bytes"),
+}
+
+
+@pytest.mark.parametrize("case", GRAPHQL)
+async def test_a_graphql_request_that_makes_no_sense_is_told_so(client, world, before, case):
+    body, code, words = GRAPHQL[case]
+    answer = await client.post(PATH, headers={**ADA, **JSON}, content=body)
+    judge(answer, code, words)
+
+    assert await checksum(world) == before
+
+
+FIELDS = {
+    "a level too many": (VARIABLE % nested(101), PAYLOAD, "at most 100 levels"),
+    "NUL in a filter": (asked('{ users(filter: { title: { _eq: "a\\u0000" } }) { id } }'), QUERY, "U+0000"),
+    "a number of 400 digits": (
+        asked(f"{{ activity(filter: {{ id: {{ _eq: {'9' * 400} }} }}) {{ id }} }}"),
+        QUERY,
+        "numeric",
+    ),
+    "no key": (asked('{ users_by_id(id: "nope") { id } }'), NOT_HERE, "permission"),
+    "page and limit beyond all rows": (asked("{ users(limit: -2) { id } }"), QUERY, '"limit" must be greater'),
+}
+
+
+@pytest.mark.parametrize("case", FIELDS)
+async def test_what_is_wrong_in_one_field_is_that_fields_error(client, world, before, case):
+    body, code, words = FIELDS[case]
+    judge(await client.post(PATH, headers={**ADA, **JSON}, content=body), code, words, status=200)
+
+    assert await checksum(world) == before
+
+
+TOO_DEEP = '{"_and":[' * 500 + "{}" + "]}" * 500
+QUERIES = {
+    "limit=1e99": (QUERY, '"limit" must be between'),
+    "limit=NaN": (QUERY, '"limit" must be a number'),
+    "limit=1.5": (QUERY, '"limit" must be an integer'),
+    "limit=-2": (QUERY, '"limit" must be greater'),
+    "limit=1&limit=2": (QUERY, '"limit" must be a number'),
+    "limit[a]=1": (QUERY, '"limit" must be a number'),
+    "offset=1e18": (QUERY, '"offset" must be between'),
+    "page=99999999999": (QUERY, '"page" must be between'),
+    "filter" + "[a]" * 1_000 + "=1": (QUERY, "deeper than 32 brackets"),
+    "filter" + "[" * 1_000 + "=1": (QUERY, "brackets don't match"),
+    "filter[a" + "][a" * 11 + "]=1": (QUERY, "Max relational depth exceeded"),
+    "filter=1": (QUERY, '"filter" has to be an object'),
+    "filter={": (QUERY, "Invalid JSON for filter object"),
+    "filter=" + TOO_DEEP: (QUERY, "nested too deeply"),
+    "filter[id][_nope]=1": (QUERY, '"_nope"'),
+    "filter[id][_eq]=nope": (QUERY, "uuid"),
+    "filter[title][_eq]=a%00": (QUERY, "U+0000"),
+    "filter[last_access][_gt]=9999999-01-01": (QUERY, "a date is needed here"),
+    "filter[last_access][_between]=1": (QUERY, "array of two values"),
+    "filter[year(last_access)][_eq]=99999999999999999999": (QUERY, "a number between"),
+    "filter[nothing][_eq]=1": (NOT_HERE, '"nothing"'),
+    "search=a%00": (QUERY, "U+0000"),
+    "search[a]=b": (QUERY, '"search" has to be a text'),
+    "search=%ff": (QUERY, "not valid UTF-8"),
+    "%ff=1": (QUERY, "not valid UTF-8"),
+    "fields=nothing": (NOT_HERE, '"nothing"'),
+    "fields=%00": (NOT_HERE, "permission"),
+    "fields[a]=id": (QUERY, "Names have to be texts"),
+    "fields=" + ".".join(["role"] * 12): (NOT_HERE, '"role"'),
+    "fields=" + "role.users." * 500 + "id": (QUERY, "nested too deeply"),
+    "sort=nothing": (NOT_HERE, '"nothing"'),
+    "sort[a]=id": (QUERY, "Names have to be texts"),
+    "aggregate=x": (QUERY, "Invalid JSON for aggregate object"),
+    "aggregate[nothing]=id": (QUERY, '"aggregate" knows'),
+    "aggregate[count][a]=id": (QUERY, "Names have to be texts"),
+    "aggregate[count]=id&groupBy=nothing": (NOT_HERE, '"nothing"'),
+    "alias[]=id": (QUERY, '"alias" has to be an object'),
+    "deep[role]=x&fields=role.name": (QUERY, '"deep" has to be an object'),
+    "meta=nothing": (QUERY, '"meta[0]" must be one of'),
+    "export=pdf": (QUERY, '"export" must be one of'),
+    "&".join(f"p{at}=1" for at in range(1_001)): (QUERY, "more than 1000 parameters"),
+    "access_token=x&access_token=y": (PAYLOAD, "more than one method"),
+}
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:60])
+async def test_a_question_that_makes_no_sense_is_told_so(client, query):
+    judge(await client.get(f"/users?{query}", headers=ADA), *QUERIES[query])
+
+
+async def test_a_graphql_query_string_has_to_be_utf_8_too(client):
+    judge(await client.get(f"{PATH}?query=%7Bserver_ping%7D%23%ff", headers=ADA), QUERY, "not valid UTF-8")
+
+
+KEYS = ["nope", "1", "%00", "%ff", "x" * 5_000, "00000000-0000-0000-0000-00000000000g", "null", "*"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+async def test_what_is_no_key_is_no_row(client, world, before, method):
+    body = {"content": b"{}"} if method == "PATCH" else {}
+    for key in KEYS:
+        judge(await client.request(method, f"/users/{key}", headers={**ADA, **JSON}, **body), NOT_HERE, "permission")
+
+    assert await checksum(world) == before
+
+
+WRITES = {
+    "a key that is none": ("POST", "/users", {**CREATED, "id": "nope"}, NOT_HERE, "permission"),
+    "a key that is null": ("PATCH", "/users", {"keys": [None], "data": {}}, NOT_HERE, "permission"),
+    "a key that is an object": ("DELETE", "/users", [{"id": 1}], NOT_HERE, "permission"),
+    "keys that are none": ("DELETE", "/users", {"keys": "x"}, PAYLOAD, '"keys" must be an array'),
+    "keys and a query": ("DELETE", "/users", {"keys": [], "query": {}}, PAYLOAD, "conflict"),
+    "neither": ("PATCH", "/users", {"data": {}}, PAYLOAD, "must contain at least one of"),
+    "something besides": ("PATCH", "/users", {"keys": [], "data": {}, "more": 1}, PAYLOAD, '"more" is not allowed'),
+    "more rows than a mutation may write": ("POST", "/users", [CREATED] * 101, PAYLOAD, "100"),
+    "forty thousand keys": ("DELETE", "/users", ["1"] * 40_000, PAYLOAD, "100"),
+    "a search for what is no object": ("SEARCH", "/users", {"query": {"filter": [1]}}, QUERY, '"filter" has to be'),
+    "a search with a limit of true": ("SEARCH", "/users", {"query": {"limit": True}}, QUERY, '"limit" must be'),
+    "a search for keys that are none": ("SEARCH", "/users", {"keys": ["nope"]}, NOT_HERE, "permission"),
+    "a number beyond 64 bits": (
+        "PATCH",
+        "/settings",
+        {"auth_login_attempts": 1e30},
+        "VALUE_OUT_OF_RANGE",
+        "out of range",
+    ),
+    "a number beyond 32": ("PATCH", "/settings", {"auth_login_attempts": 2**40}, "VALUE_OUT_OF_RANGE", "out of range"),
+    "a page that is an object": ("PATCH", "/users/me/track/page", {"last_page": {}}, PAYLOAD, "a text is needed"),
+    "no address to invite": ("POST", "/users/invite", {"email": 1, "role": uid("role-App")}, PAYLOAD, '"email" must'),
+    "no role to invite with": ("POST", "/users/invite", {"email": "a@b.cz", "role": 2}, PAYLOAD, '"role" must be'),
+    "credentials in an object": ("POST", "/auth/login", {"email": {}, "password": []}, PAYLOAD, '"email" must be'),
+}
+
+
+@pytest.mark.parametrize("case", WRITES)
+async def test_a_change_that_makes_no_sense_is_told_so(client, world, before, case):
+    method, path, body, code, words = WRITES[case]
+    judge(await client.request(method, path, headers={**ADA, **JSON}, content=orjson.dumps(body)), code, words)
+
+    assert await checksum(world) == before
+
+
+TOKENS = {
+    "a token that isn't UTF-8": ({"Authorization": b"Bearer \xff\xfe"}, "", 401),
+    "a token of NUL": ({}, "?access_token=%00", 401),
+    "two headers": ([("Authorization", "Bearer x"), ("Authorization", "Bearer y")], "", 400),
+    "a header and a parameter": (ADA, f"?access_token={static_token('ada')}", 400),
+    "a header of another scheme": ({"Authorization": "Basic eDp5"}, "", 200),
+    "a cookie that isn't UTF-8": ({"Cookie": b"a=\xff; directus_session_token=\xff"}, "", 401),
+    "a cookie beside a good token": ({**ADA, "Cookie": "directus_session_token=garbage"}, "", 200),
+    "a token of ten thousand letters": (bearer("x" * 10_000), "", 401),
+}
+
+
+@pytest.mark.parametrize("case", TOKENS)
+async def test_of_tokens_there_may_be_one(client, case):
+    headers, query, status = TOKENS[case]
+    for path in ("/roles", "/server/info", "/permissions/me", PATH):
+        more = f"{'&' if query else '?'}query={{server_ping}}" if path == PATH else ""
+        answer = await client.get(f"{path}{query}{more}", headers=headers)
+
+        assert answer.status_code == status, answer.text
+        assert not WORDS.search(answer.text)
+
+
+async def test_of_two_names_alike_in_an_object_the_last_one_counts(fresh):
+    async with served(fresh.settings) as client:
+        told = await client.patch("/users/me", headers={**ADA, **JSON}, content=b'{"title": 1, "title": "b"}')
+
+    assert told.json()["data"]["title"] == "b"
+
+
+async def test_a_hundred_levels_of_json_are_kept_and_told_everywhere(fresh):
+    value = orjson.loads(nested(100))
+    async with served(fresh.settings) as client:
+        answer = await client.patch("/users/me", headers=ADA, json={OVERRIDES: value})
+        told = [
+            await client.get(path, headers=ADA)
+            for path in (f"/users/me?fields={OVERRIDES}", f"/users?meta=*&fields=*,role.users.role.users.{OVERRIDES}")
+        ]
+        kinds = ("csv", "json", "xml", "yaml")
+        files = [await client.get(f"/users?fields={OVERRIDES}&export={kind}", headers=ADA) for kind in kinds]
+        trail = await client.get("/revisions?fields=*,activity.revisions.*", headers=ADA)
+
+    assert answer.json()["data"][OVERRIDES] == told[0].json()["data"][OVERRIDES] == value
+    assert {one.status_code for one in (*told, *files, trail)} == {200}
+
+
+async def test_a_body_in_pieces_ends_where_it_is_too_large(world, address, before):
+    given = []
+
+    async def pieces():
+        for at in range(100):
+            given.append(at)
+            yield b"x" * 10_000
+
+    async with httpx.AsyncClient(base_url=address) as client:
+        answer = await client.patch("/users/me", headers={**ADA, **JSON}, content=pieces())
+
+    judge(answer, PAYLOAD, f"larger than the {MOST} bytes")
+    assert await checksum(world) == before
+
+
+RAW = {
+    "no request": (b"nonsense\r\n\r\n", b"HTTP/1.1 400"),
+    "a length that is none": (b"PATCH /users/me HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", b"HTTP/1.1 400"),
+    "two lengths": (
+        b"PATCH /users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"HTTP/1.1 400",
+    ),
+    "a length and pieces": (
+        b"PATCH /users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 400",
+    ),
+    "another method": (b"BREW /users HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400"),
+}
+
+
+@pytest.mark.parametrize("case", RAW)
+async def test_what_isnt_http_is_refused_by_the_server(address, case):
+    sent, expected = RAW[case]
+    at = httpx.URL(address)
+    reader, writer = await asyncio.open_connection(at.host, at.port)
+    writer.write(sent)
+    told = await asyncio.wait_for(reader.read(100), 5)
+    writer.close()
+
+    assert told.startswith(expected)
