@@ -21,25 +21,11 @@ from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.http.items import ItemsDoor
 from app.http.server import ServerDoors, nobody_home
-from app.query.collection import COLLECTIONS, PREFIX
+from app.query.collection import COLLECTIONS
 from app.repositories.base import Services
+from app.schema.build import WRITTEN
 
 GRAPHQL, AUTH = "/graphql/system", "/auth"
-SERVED = (
-    "users",
-    "roles",
-    "policies",
-    "access",
-    "permissions",
-    "files",
-    "folders",
-    "settings",
-    "activity",
-    "revisions",
-)
-"""Collections with a path of their own."""
-READ_ONLY = ("activity", "revisions")
-
 log = structlog.get_logger(__name__)
 
 
@@ -73,9 +59,9 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
     doors[AUTH] = auth_door(services, identity)
     doors |= dict.fromkeys(ROOTS, account_door(services, identity))  # before the collection that they lie below
-    for name in SERVED:
-        collection = COLLECTIONS[f"{PREFIX}{name}"]
-        doors[f"/{name}"] = ItemsDoor(collection, services, identity, read_only=name in READ_ONLY)
+    for collection in COLLECTIONS.values():
+        read_only = collection not in WRITTEN
+        doors[f"/{collection.short}"] = ItemsDoor(collection, services, identity, read_only=read_only)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
