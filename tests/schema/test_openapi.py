@@ -15,7 +15,7 @@ from app.main import create_app
 from app.query.collection import COLLECTIONS
 from app.schema.build import input_type
 from app.schema.openapi.document import Setup, written_down
-from app.schema.openapi.rows import name_of
+from app.schema.openapi.kinds import name_of
 from app.schema.overlay import overlay
 from app.schema.schema import schema
 from app.schema.shown import EVERYTHING_SHOWN, Shown, shown_to

@@ -6,9 +6,10 @@ from app.query.aggregate import CALCULATING, COUNTING
 from app.query.collection import COLLECTIONS, Collection
 from app.query.parameters import LARGEST
 from app.schema.build import WRITTEN
-from app.schema.openapi.endpoint import DONE, Answer, Endpoint, a_list, an_object, as_json, listing, parameter, told
-from app.schema.openapi.forms import Schema
-from app.schema.openapi.rows import Rows, key_of, name_of, reference
+from app.schema.openapi.endpoint import DONE, Answer, Endpoint, as_json, listing, parameter, told
+from app.schema.openapi.kinds import key_of, name_of
+from app.schema.openapi.rows import Rows
+from app.schema.openapi.shapes import Schema, a_list, an_object, closed, reference
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 META = an_object({"total_count": COUNT, "filter_count": COUNT})
@@ -67,7 +68,7 @@ def _reading(rows: Rows, collection: Collection) -> Iterator[Endpoint]:
     path, row, key = _path(collection), rows.row(collection), key_of(collection)
     telling = told_of(rows, collection)
     listed = told(a_list(row), "The rows, or what was counted of them.", meta=META)
-    sought = an_object({"query": ANY_OBJECT, "keys": a_list(key)})
+    sought = closed({"query": ANY_OBJECT, "keys": a_list(key)})
     yield Endpoint("GET", path, "The rows", listed, parameters=[*telling, *_found_by(rows, collection)])
     yield Endpoint("SEARCH", path, "The rows, with the parameters in the body", listed, sought, optional=True)
     yield Endpoint("GET", f"{path}/{{id}}", "One row", told(row), parameters=telling, keys={"id": key})
@@ -107,16 +108,12 @@ def _writing(rows: Rows, collection: Collection) -> Iterator[Endpoint]:
 
 def _changes(collection: Collection, change: Schema) -> Schema:
     """The same change to the rows with these keys or to those that a query finds, or to each row its own."""
-    keys = _closed({"keys": a_list(key_of(collection)), "data": change}, "keys", "data")
-    found = _closed({"query": ANY_OBJECT, "data": change}, "query", "data")
+    keys = closed({"keys": a_list(key_of(collection)), "data": change}, "keys", "data")
+    found = closed({"query": ANY_OBJECT, "data": change}, "query", "data")
     own = {"allOf": [change, {"required": [collection.key.name]}]}
     return {"oneOf": [keys, found, a_list(own)]}
 
 
 def _which(collection: Collection) -> Schema:
     keys = a_list(key_of(collection))
-    return {"oneOf": [keys, _closed({"keys": keys}, "keys"), _closed({"query": ANY_OBJECT}, "query")]}
-
-
-def _closed(properties: dict[str, Schema], *required: str) -> Schema:
-    return {**an_object(properties, *required), "additionalProperties": False}
+    return {"oneOf": [keys, closed({"keys": keys}, "keys"), closed({"query": ANY_OBJECT}, "query")]}

@@ -11,8 +11,9 @@ from app.core.config import Settings
 from app.schema.openapi import flows
 from app.schema.openapi.collections import collection_endpoints
 from app.schema.openapi.endpoint import Endpoint, refusals
-from app.schema.openapi.forms import Schema
-from app.schema.openapi.rows import Rows, name_of
+from app.schema.openapi.kinds import name_of
+from app.schema.openapi.rows import Rows
+from app.schema.openapi.shapes import Schema
 from app.schema.shown import Shown, Sight
 
 OPENAPI = "3.0.1"

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.core.errors import RollcallError
-from app.schema.openapi.forms import Schema
+from app.schema.openapi.shapes import Schema, a_list, an_object
 
 JSON = "application/json"
 USUAL = (400, 401, 403, 429, 503)
@@ -98,19 +98,7 @@ def as_json(name: str, schema: Schema, says: str) -> Schema:
 
 def told(data: Schema, says: str = "What was asked for.", **beside: Schema) -> dict[int, Answer]:
     """REST's envelope: `data`, and what may stand beside it."""
-    schema = {"type": "object", "properties": {"data": data, **beside}, "required": ["data"]}
-    return {200: Answer(says, schema)}
-
-
-def an_object(properties: Mapping[str, Any], *required: str) -> Schema:
-    """A schema of an object with these properties."""
-    named = {"required": list(required)} if required else {}
-    return {"type": "object", "properties": dict(properties), **named}
-
-
-def a_list(items: Schema) -> Schema:
-    """A schema of a list."""
-    return {"type": "array", "items": items}
+    return {200: Answer(says, an_object({"data": data, **beside}, "data"))}
 
 
 def refused(status: int) -> Schema:

@@ -7,9 +7,10 @@ from app.flows.tools import LONGEST
 from app.query.collection import ROLES, SETTINGS, USERS, target
 from app.schema.openapi import forms
 from app.schema.openapi.collections import told_of, written
-from app.schema.openapi.endpoint import DONE, Answer, Endpoint, a_list, an_object, parameter, told
-from app.schema.openapi.forms import Schema, nullable
-from app.schema.openapi.rows import KINDS, Rows, key_of, name_of, reference
+from app.schema.openapi.endpoint import DONE, Answer, Endpoint, parameter, told
+from app.schema.openapi.kinds import KINDS, key_of, name_of
+from app.schema.openapi.rows import Rows
+from app.schema.openapi.shapes import Schema, a_list, an_object, nullable, reference
 
 TEXT, FLAG, MOMENT = KINDS["string"], KINDS["boolean"], KINDS["timestamp"]
 TOKENS = told(an_object({"access_token": TEXT, "refresh_token": TEXT, "expires": KINDS["bigInteger"]}, "expires"))
