@@ -25,26 +25,12 @@ from app.http.identity import Identity
 from app.http.items import ItemsDoor
 from app.http.server import ServerDoors, nobody_home
 from app.http.uploads import UploadDoor
-from app.query.collection import COLLECTIONS, PREFIX
+from app.query.collection import COLLECTIONS
 from app.repositories.base import Services
 from app.repositories.hashers import hasher_for
+from app.schema.build import WRITTEN
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
-SERVED = (
-    "users",
-    "roles",
-    "policies",
-    "access",
-    "permissions",
-    "files",
-    "folders",
-    "settings",
-    "activity",
-    "revisions",
-)
-"""Collections with a path of their own."""
-READ_ONLY = ("activity", "revisions")
-
 log = structlog.get_logger(__name__)
 
 
@@ -89,9 +75,9 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
     doors[AUTH] = auth_door(services, identity)
     doors |= dict.fromkeys(ROOTS, account_door(services, identity))  # before the collection that they lie below
-    for name in SERVED:
-        collection = COLLECTIONS[f"{PREFIX}{name}"]
-        doors[f"/{name}"] = ItemsDoor(collection, services, identity, read_only=name in READ_ONLY)
+    for collection in COLLECTIONS.values():
+        read_only = collection not in WRITTEN
+        doors[f"/{collection.short}"] = ItemsDoor(collection, services, identity, read_only=read_only)
     doors[ASSETS] = AssetsDoor(services, identity)
     uploads: dict[str, Upload] = {FILES: UploadDoor(services, identity)}
 

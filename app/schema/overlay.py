@@ -113,7 +113,7 @@ class Overlay:
         shape = next(shape for shape in sorted(SHAPES, key=len, reverse=True) if type_.endswith(shape))
         collection = FORMER.get(type_.removesuffix(shape))
         member = collection.fields.get(name) if collection else None
-        hidden = member and collection and member.relation and not self._seen.navigable(collection, member)
+        hidden = member and collection and member.relation and not self._seen.navigable(member)
         return member if hidden else None
 
     def _output(self, field: GraphQLField) -> GraphQLField:
