@@ -1,4 +1,4 @@
-"""A process that is killed in the middle of a migration: `python -m tests.upgrade.killed down|mend URL STEP`.
+"""A process killed in the middle of a migration: `python -m tests.upgrade.killed_going_back down|mend URL STEP`.
 
 It is begun again and again, and killed at the first statement, at one so many after that, and so on to the end.
 
