@@ -36,6 +36,7 @@ class ServerDoors:
         return [
             *leads,
             Route("/server/ping", ping),
+            Route("/admin/users/{user}", proved),
             Route("/server/info", self.info),
             Route("/server/health", self.health),
             Route("/server/specs/graphql/system", self.specs),
@@ -85,6 +86,11 @@ class ServerDoors:
 async def ping(_: Request) -> PlainTextResponse:
     """Whether the process answers; the database isn't asked."""
     return PlainTextResponse("pong", media_type="text/html")
+
+
+async def proved(_: Request) -> PlainTextResponse:
+    """Where the link out of a registration's mail leads on to; in Directus' app it is the page of that user."""
+    return PlainTextResponse("Your address is confirmed. You can sign in now.")
 
 
 async def nobody_home(scope: Scope, receive: Receive, send: Send) -> None:

@@ -69,7 +69,7 @@ def candidates(roots):
 
 
 def server_paths(app):
-    return {path for route in app.router.routes if (path := getattr(route, "path", ""))}
+    return {route.path for route in app.router.routes}
 
 
 def is_served(app, door, method, path):
@@ -80,7 +80,9 @@ def is_served(app, door, method, path):
         return door._handler(method, steps) is not None
     if isinstance(door, AssetsDoor):
         return method == "GET" and 1 <= len(steps) <= 2
-    return method in ALLOWED if door else method == "GET" and path in server_paths(app)
+    if door:
+        return method in ALLOWED
+    return method == "GET" and any(route.path_regex.match(path) for route in app.router.routes)
 
 
 def told_at(templates, path):

@@ -58,6 +58,8 @@ def accounts(rows: Rows) -> Iterator[Endpoint]:
     found = {302: Answer("The address is proved; this way on.", TEXT, "text/plain")}
     token = [parameter("token", forms.PROVED.required["token"].schema, required=True)]
     yield Endpoint("GET", "/users/register/verify-email", "Proves an address", found, parameters=token)
+    way_on = {200: Answer("A line of text.", TEXT, "text/plain")}
+    yield Endpoint("GET", "/admin/users/{id}", "Where that leads on to", way_on, keys={"id": TEXT})
 
 
 def own(rows: Rows) -> Iterator[Endpoint]:
