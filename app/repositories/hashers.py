@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import astuple
 from threading import Lock
 from typing import Any, Protocol, TypeVar
@@ -139,4 +139,5 @@ def hasher_for(cost: HashCost) -> Hasher:
 def _stand_back() -> None:
     if sys.platform == "linux":  # where this thread's priority isn't the process', and those it starts have it too
         usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
-        os.setpriority(os.PRIO_PROCESS, 0, usual + NICENESS)
+        with suppress(PermissionError):  # where somebody has given the process another one meanwhile
+            os.setpriority(os.PRIO_PROCESS, 0, usual + NICENESS)

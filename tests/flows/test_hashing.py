@@ -189,7 +189,7 @@ async def test_at_the_end_whoever_waits_is_told_at_once_and_nothing_stays():
         started = time.perf_counter()
     told = await asyncio.gather(*asked, return_exceptions=True)
 
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 3  # a hundred would take longer
     assert {type(one) for one in told} == {ServiceUnavailable}
     assert not is_known(pid)
 
@@ -203,10 +203,9 @@ async def test_whoever_waits_no_more_leaves_nothing_behind(apart):
     await asyncio.wait(asked)
 
     assert passwords._under_way == 0
-    started = time.perf_counter()
     assert await passwords.verified(PASSWORD, HASHED)
-    assert time.perf_counter() - started < 3  # fifty would take longer
-    assert apart._process._asked == {}
+    assert next(apart._process._numbers) < 10
+    await until(lambda: not apart._process._asked)
 
 
 HOLDING = """

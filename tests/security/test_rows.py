@@ -77,7 +77,7 @@ ELSEWHERE = {
         "core/test_security.py::test_a_token_with_anything_changed_is_refused",
     ],
     "passlib: what a hash may cost": [
-        "core/test_security.py::test_a_password_of_1024_characters_is_the_longest",
+        "core/test_hashing.py::test_a_password_of_1024_characters_is_the_longest",
         "schema/test_account.py::test_what_is_no_hash_or_costs_too_much_is_told_so",
         "schema/test_account.py::test_hashes_of_strangers_keep_nobody_from_signing_in",
         "flows/test_password.py::test_a_password_that_can_not_be_leaves_the_link_good",
