@@ -21,7 +21,6 @@ POLICIES, ACCESS, PERMISSIONS = (COLLECTIONS[f"directus_{name}"] for name in ("p
 NAME, ATTACHED = ROLES.fields["name"], ROLES.fields["policies"]
 POLICY, ROLE = ACCESS.fields["policy"], ACCESS.fields["role"]
 IP_ACCESS = POLICIES.fields["ip_access"]
-
 PARENT, FLAGS = ROLES.fields["parent"], tuple(POLICIES.fields[name] for name in SHORTHAND[ROLES.name])
 
 Row = Mapping[Field, Any]

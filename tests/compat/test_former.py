@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import AsyncExitStack
 
+import orjson
 import pytest
 import pytest_asyncio
 
@@ -166,6 +167,33 @@ async def test_without_the_setting_a_flag_is_as_unknown_as_what_was_never_there(
     told = [await world.execute(query % name, caller=caller(who)) for name in ("admin_access", "admon_access")]
 
     words = [str(result.errors[0]).replace("admon", "admin") for result in told]
+    assert words[0] == words[1]
+
+
+ASKED = [
+    {"fields": "id,%s"},
+    {"fields": "users.role.%s"},
+    {"filter": {"%s": {"_eq": True}}},
+    {"filter": {"%s": {"_starts_with": "x"}}},
+    {"filter": {"users": {"role": {"%s": {"_eq": True}}}}},
+    {"sort": "-%s"},
+    {"sort": "parent.%s"},
+    {"aggregate": {"count": "%s"}},
+    {"aggregate": {"count": "id"}, "groupBy": "%s"},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+async def test_so_it_is_in_rest_and_in_a_variable(world, asked):
+    words = []
+    for name in ("admin_access", "admon_access"):
+        given = orjson.loads(orjson.dumps(asked).replace(b"%s", name.encode()))
+        with pytest.raises(Forbidden) as refused:
+            await world.directory(ADA)["roles"].read_by_query(given)
+        query = "query($f: directus_roles_filter) { roles(filter: $f) { id } }"
+        result = await world.execute(query, {"f": given.get("filter", {name: {"_eq": True}})}, ADA)
+        words.append(f"{refused.value.text} {refused.value.as_dict()} {result.errors[0]}".replace("admon", "admin"))
+
     assert words[0] == words[1]
 
 
