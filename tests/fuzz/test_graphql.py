@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from schemathesis.graphql import nodes
 
-from tests.fuzz.faults import Faults
+from tests.fuzz.faults import PATIENCE, Faults
 from tests.world import uid
 
 GENERATING = {"generation": {"graphql-allow-null": False}}  # most of what takes a null is refused for it
@@ -39,7 +39,7 @@ def ask_all(address, headers, examples):
     @settings(max_examples=examples)
     @given(case=schema.as_strategy())
     def ask(case):
-        response = faults.look(case.operation.label, lambda: case.call(headers=headers))
+        response = faults.look(case.operation.label, lambda: case.call(headers=headers, timeout=PATIENCE))
         answered[bool(response.json().get("data"))] += 1
 
     ask()
