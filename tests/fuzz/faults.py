@@ -15,6 +15,8 @@ WORDS = re.compile(
 """A stack trace's words, and the drivers'."""
 LATE, AGAIN = 1.0, 5
 """Seconds after which an answer is late, and how often it is asked for again before that is believed."""
+PATIENCE = 60
+"""Seconds after which an answer isn't waited for any more."""
 TOO_LONG = b"Invalid HTTP request received."
 """What uvicorn itself says to an address of 64 KiB and more, before anybody here is asked."""
 

@@ -9,11 +9,10 @@ from app.schema.build import WRITTEN
 from app.schema.openapi.endpoint import DONE, Answer, Endpoint, as_json, listing, parameter, told
 from app.schema.openapi.kinds import key_of, name_of
 from app.schema.openapi.rows import Rows
-from app.schema.openapi.shapes import Schema, a_list, an_object, closed, reference
+from app.schema.openapi.shapes import ANY_OBJECT, Schema, a_list, an_object, closed, reference
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 META = an_object({"total_count": COUNT, "filter_count": COUNT})
-ANY_OBJECT: Schema = {"type": "object"}
 EXPORTS = ("csv", "csv_utf8", "json", "xml", "yaml")
 FILE_MEDIA = ("text/csv", "text/xml", "text/yaml")
 FILES = COLLECTIONS["directus_files"]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from app.core.config import Settings
+from app.flows.server import SPOKEN
 from app.schema.openapi import flows
 from app.schema.openapi.collections import collection_endpoints
 from app.schema.openapi.endpoint import Endpoint, refusals
@@ -64,7 +65,7 @@ def _document(rows: Rows, setup: Setup) -> Schema:
     schemes = _schemes(setup)
     return {
         "openapi": OPENAPI,
-        "info": {"title": "Rollcall", "description": ABOUT, "version": "11"},
+        "info": {"title": "Rollcall", "description": ABOUT, "version": SPOKEN.partition(".")[0]},
         **({"servers": [{"url": setup.url}]} if setup.url else {}),
         "tags": list(_tags(rows, found)),
         "security": [{}, *({name: []} for name in schemes)],

@@ -10,7 +10,7 @@ from app.schema.openapi.collections import FILES, told_of, written
 from app.schema.openapi.endpoint import DONE, Answer, Endpoint, parameter, told
 from app.schema.openapi.kinds import KINDS, key_of, name_of
 from app.schema.openapi.rows import Rows
-from app.schema.openapi.shapes import Schema, a_list, an_object, nullable, reference
+from app.schema.openapi.shapes import ANY_OBJECT, Schema, a_list, an_object, nullable, reference
 
 TEXT, FLAG, MOMENT = KINDS["string"], KINDS["boolean"], KINDS["timestamp"]
 TOKENS = told(an_object({"access_token": TEXT, "refresh_token": TEXT, "expires": KINDS["bigInteger"]}, "expires"))
@@ -28,15 +28,14 @@ SESSIONS = told(a_list(SESSION))
 ACCEPTED = {200: Answer("It is done; the body is empty.")}
 ACTION = an_object({"access": FLAG}, "access")
 MAY = told(an_object({"update": ACTION, "delete": ACTION, "share": ACTION}))
-ANYTHING: Schema = {"type": "object"}
-GRAPHQL = an_object({"query": TEXT, "variables": nullable(ANYTHING), "operationName": nullable(TEXT)}, "query")
-ANSWERED = {200: Answer("What was asked for.", an_object({"data": nullable(ANYTHING), "errors": a_list(ANYTHING)}))}
+GRAPHQL = an_object({"query": TEXT, "variables": nullable(ANY_OBJECT), "operationName": nullable(TEXT)}, "query")
+ANSWERED = {200: Answer("What was asked for.", an_object({"data": nullable(ANY_OBJECT), "errors": a_list(ANY_OBJECT)}))}
 WRONG_METHOD, NO_RANGE = 405, 416
 
 
 def authentication(*, by_password: bool) -> Iterator[Endpoint]:
     """Signing in, staying signed in, signing out, and what helps those who forgot their password."""
-    ways = an_object({"data": a_list(ANYTHING), "disableDefault": FLAG}, "data", "disableDefault")
+    ways = an_object({"data": a_list(ANY_OBJECT), "disableDefault": FLAG}, "data", "disableDefault")
     yield Endpoint("GET", "/auth", "The ways to sign in", {200: Answer("The ways there are.", ways)})
     if by_password:
         yield Endpoint("POST", "/auth/login", "Signs in", TOKENS, forms.CREDENTIALS.schema)
@@ -106,7 +105,7 @@ def rights(rows: Rows) -> Iterator[Endpoint]:
         )
     flags = an_object({"app_access": FLAG, "admin_access": FLAG, "enforce_tfa": FLAG}, "app_access")
     yield Endpoint("GET", "/policies/me/globals", "What one's policies add up to", told(flags))
-    yield Endpoint("GET", "/permissions/me", "What one may do, by collection", told(ANYTHING))
+    yield Endpoint("GET", "/permissions/me", "What one may do, by collection", told(ANY_OBJECT))
     where = {"collection": TEXT}
     yield Endpoint("GET", "/permissions/me/{collection}", "What one may do to its only row", MAY, keys=where)
     which = {**where, "id": TEXT}
@@ -151,7 +150,7 @@ def server(rows: Rows) -> Iterator[Endpoint]:
     yield Endpoint("GET", "/server/health", "How it is", health)
     sdl = {200: Answer("The schema as SDL.", {**TEXT, "format": "binary"}, "application/octet-stream")}
     yield Endpoint("GET", "/server/specs/graphql/system", "The schema of GraphQL", sdl)
-    yield Endpoint("GET", "/server/specs/oas", "This document", {200: Answer("OpenAPI.", ANYTHING)})
+    yield Endpoint("GET", "/server/specs/oas", "This document", {200: Answer("OpenAPI.", ANY_OBJECT)})
 
 
 def _setting(name: str) -> Schema:

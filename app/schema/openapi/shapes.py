@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Schema = dict[str, Any]
+ANY_OBJECT: Schema = {"type": "object"}
 
 
 def an_object(properties: Mapping[str, Schema], *required: str) -> Schema:
