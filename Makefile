@@ -52,6 +52,7 @@ bench: install ## Compare with a bare handler in the same run, and print the rat
 	$(BIN)/python -m tests.bench.access
 	$(BIN)/python -m tests.bench.trouble
 	$(BIN)/python -m tests.bench.signing_in
+	$(BIN)/python -m tests.bench.files
 
 schema: install ## Write schema.graphql anew
 	$(BIN)/rollcall schema > schema.new && mv schema.new schema.graphql

@@ -15,51 +15,41 @@ from app.db.session import Database
 from app.flows.housekeeping import Housekeeping
 from app.flows.postman import Postman
 from app.http.account import ROOTS, account_door
+from app.http.assets import AssetsDoor
 from app.http.auth import auth_door
 from app.http.cookies import Farewell
 from app.http.cors import Cors
-from app.http.gate import Door, Gate, hsts_of, limiter_of
+from app.http.gate import Door, Gate, Manners, Upload, hsts_of, limiter_of
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.http.items import ItemsDoor
 from app.http.server import ServerDoors, nobody_home
-from app.query.collection import COLLECTIONS, PREFIX
+from app.http.uploads import UploadDoor
+from app.query.collection import COLLECTIONS
 from app.repositories.base import Services
+from app.repositories.hashers import hasher_for
+from app.schema.build import WRITTEN
 
-GRAPHQL, AUTH = "/graphql/system", "/auth"
-SERVED = (
-    "users",
-    "roles",
-    "policies",
-    "access",
-    "permissions",
-    "files",
-    "folders",
-    "settings",
-    "activity",
-    "revisions",
-)
-"""Collections with a path of their own."""
-READ_ONLY = ("activity", "revisions")
-
+GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 log = structlog.get_logger(__name__)
 
 
 class Application:
     """The doors behind the gate; the paths that nearly everybody asks for lead to theirs at once."""
 
-    def __init__(self, doors: Mapping[str, Door], router: Router, services: Services, identity: Identity) -> None:
+    def __init__(
+        self,
+        doors: Mapping[str, Door],
+        router: Router,
+        services: Services,
+        identity: Identity,
+        uploads: Mapping[str, Upload] | None = None,
+    ) -> None:
         self.router = router
         settings = services.settings
-        self._gate = Gate(
-            doors,
-            self._others,
-            settings.max_payload_size,
-            limiter_of(services.rates, identity),
-            Cors.of(settings),
-            Farewell(services, identity),
-            hsts_of(settings),
-        )
+        limiter, farewell = limiter_of(services.rates, identity), Farewell(services, identity)
+        manners = Manners(limiter, Cors.of(settings), farewell, hsts_of(settings))
+        self._gate = Gate(doors, self._others, settings.max_payload_size, manners, uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(scope, receive, send)
@@ -78,15 +68,18 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     settings = settings or load_settings()
     set_up_logs(settings.log_level, settings.log_style)
     database = Database.open(settings)
-    services = Services.over(database, settings, clock)
+    hasher = hasher_for(settings.hash_cost)
+    services = Services.over(database, settings, clock, hasher)
     postman, housekeeping = Postman(services), Housekeeping(services)
     identity = Identity(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
     doors[AUTH] = auth_door(services, identity)
     doors |= dict.fromkeys(ROOTS, account_door(services, identity))  # before the collection that they lie below
-    for name in SERVED:
-        collection = COLLECTIONS[f"{PREFIX}{name}"]
-        doors[f"/{name}"] = ItemsDoor(collection, services, identity, read_only=name in READ_ONLY)
+    for collection in COLLECTIONS.values():
+        read_only = collection not in WRITTEN
+        doors[f"/{collection.short}"] = ItemsDoor(collection, services, identity, read_only=read_only)
+    doors[ASSETS] = AssetsDoor(services, identity)
+    uploads: dict[str, Upload] = {FILES: UploadDoor(services, identity)}
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -95,6 +88,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
         gc.freeze()  # what is there now stays: to look through it again and again would cost the slowest requests most
         try:
             async with (
+                hasher.under_way(),
                 services.presence.written(settings.last_access_interval),
                 postman.under_way(),
                 housekeeping.under_way(),
@@ -106,7 +100,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
 
     routes = ServerDoors(services, identity).routes()
     router = Router(routes, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
-    return Application(doors, router, services, identity)
+    return Application(doors, router, services, identity, uploads)
 
 
 def _warn(settings: Settings) -> None:

@@ -73,6 +73,7 @@ async def rollcall(tmp_path: Path) -> AsyncIterator[System]:
         database_url=f"sqlite+aiosqlite:///{tmp_path / 'rollcall.db'}",
         admin_password=SecretStr("only for a test"),
         secret=SecretStr("only for a test"),
+        storage_local_root=tmp_path / "uploads",
     )
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)

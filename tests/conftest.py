@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,6 +66,7 @@ def answers() -> bool:
 
 
 POSTGRESQL = answers()
+S3 = all(map(find_spec, ("obstore", "moto", "flask", "flask_cors")))
 BACKENDS = ["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"]
 
 
@@ -91,6 +93,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
     if not shutil.which("redis-server"):
         terminalreporter.section("Redis was LEFT OUT", sep="!", red=True)
         terminalreporter.line("There is no redis-server here: what is counted by several processes was not looked at.")
+    if not S3:
+        terminalreporter.section("S3 was LEFT OUT", sep="!", red=True)
+        terminalreporter.line("moto with flask and flask-cors, or obstore, is not installed: no bucket was looked at.")
     if not POSTGRESQL:
         terminalreporter.section("PostgreSQL was LEFT OUT", sep="!", red=True)
         terminalreporter.line(

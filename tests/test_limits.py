@@ -1,5 +1,7 @@
 """How much may be asked for at once; each breach names its limit and its value."""
 
+from typing import Any
+
 import pytest
 
 from app.repositories.base import Services
@@ -90,6 +92,18 @@ async def test_a_breach_says_which_limit_and_its_value(narrow, query, words):
 
     assert error.code == "INVALID_QUERY"
     assert words in error.text
+
+
+async def test_a_filter_that_is_nested_deeper_than_sqlite_reads_is_told_so(world):
+    asked: dict[str, Any] = {"title": {"_null": True}}
+    for _ in range(40):
+        asked = {"_or": [{"title": {"_eq": "b"}}, {"_and": [asked, {"title": {"_eq": "c"}}]}]}
+    for _ in range(2):
+        result = await world.execute(
+            "query($f: directus_users_filter) { users(filter: $f) { id } }", {"f": asked}, caller("ada")
+        )
+        refused = result.errors[0].original_error if result.errors else None
+        assert (refused and refused.code) == (None if world.database.dialect == "postgresql" else "INVALID_QUERY")
 
 
 async def test_a_document_of_too_many_tokens_is_told_how_many_there_may_be(narrow):

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
 from app.core.caller import Caller
-from app.core.security import HashCost, hash_password
+from app.core.hashing import HashCost, hash_password
 
 Rows = dict[str, list[dict[str, Any]]]
 

@@ -11,6 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
+from app.cli import upgrade as upgrading
 from app.cli import users
 from app.cli.running import run
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
@@ -32,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 migrations = typer.Typer(no_args_is_help=True, help="Bring the tables up to date, or take away what was added.")
 app.add_typer(migrations, name="migrate")
 app.add_typer(users.commands, name="users")
+app.command()(upgrading.upgrade)
 
 
 def main() -> None:
@@ -89,7 +91,9 @@ def import_(file: Path) -> None:
 @app.command()
 def export(file: Path, redact: Annotated[bool, typer.Option(help="Leave secrets out")] = False) -> None:
     """Write all rows to a JSON file that only you can read."""
-    run(lambda database, _: export_file(database, file, redact=redact, progress=_progress))
+    left_out = run(lambda database, _: export_file(database, file, redact=redact, progress=_progress))
+    if left_out:
+        typer.echo(f"Left out, as a project's own: {', '.join(left_out)}.", err=True)
 
 
 @app.command()

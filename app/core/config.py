@@ -3,19 +3,27 @@
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.core.addresses import Trust, parse_trust
-from app.core.security import HashCost
+from app.core.hashing import HashCost
 from app.core.values import parse_duration, parse_size
 
 SQLITE_FILE = "sqlite+aiosqlite:///"
+LOCAL = "local"
 SECRET_BYTES = 32
 LEAST_MEMORY = 8
 """KiB that a thread needs to hash with."""
@@ -201,6 +209,31 @@ class Settings(BaseSettings):
     graphql_query_token_limit: int = Field(
         5000, ge=100, description="Tokens of a GraphQL document at most, and comments"
     )
+    storage_locations: Annotated[Words, Field(min_length=1)] = Field(
+        ("local",), description="The storage's name, as the rows of files bear it; of several the first is used"
+    )
+    storage_local_driver: Literal["local", "s3"] = Field(
+        "local", description="What it is: a folder of this machine (`local`), or a bucket of `s3`"
+    )
+    storage_local_root: Path = Field(Path("uploads"), description="The folder; with `s3` what all names begin with")
+    storage_local_key: SecretStr | None = Field(None, description="With `s3`: the access key")
+    storage_local_secret: SecretStr | None = Field(None, description="And its secret")
+    storage_local_bucket: str | None = Field(None, description="The bucket")
+    storage_local_region: str | None = Field(None, description="The bucket's region")
+    storage_local_endpoint: str | None = Field(None, description="Where S3 is, if it isn't Amazon's")
+    storage_local_force_path_style: bool = Field(
+        False, description="Whether the bucket stands in the path instead of the host"
+    )
+    files_max_upload_size: Size = Field(100 * 1024**2, ge=1, description="The largest file that can be uploaded")
+    files_mime_type_allow_list: Words = Field(
+        ("*/*",), description="Types that may be uploaded, such as `image/*`, divided by commas"
+    )
+    assets_cache_ttl: Duration = Field(
+        timedelta(0), description="How long caches may keep what the public may read without asking again; 0 for never"
+    )
+    compatibility: Literal["10"] | None = Field(
+        None, description="`10` for clients of Directus 10: roles tell their flags, and permissions their role"
+    )
     ip_trust_proxy: Proxies = Field(
         False, description="Whose X-Forwarded-For is believed: `false`, `true`, a number of proxies, or networks"
     )
@@ -217,6 +250,28 @@ class Settings(BaseSettings):
     shutdown_timeout: int = Field(
         10, ge=0, description="Seconds that requests under way are given when the server stops"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic's own signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A storage of another name than `local` has settings of that name."""
+        given = [source for source in (env_settings, dotenv_settings) if isinstance(source, EnvSettingsSource)]
+        names = (source.env_vars.get("storage_locations") for source in given)
+        location = _words(next(filter(None, names), LOCAL))[:1]
+        for source in given:
+            source.env_vars = _as_local(source.env_vars, *location)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @property
+    def storage_location(self) -> str:
+        """The name of the storage in use."""
+        return self.storage_locations[0]
 
     @property
     def hash_cost(self) -> HashCost:
@@ -238,6 +293,15 @@ class Settings(BaseSettings):
             least = LEAST_MEMORY * self.hash_parallelism
             raise ValueError(f"HASH_MEMORY_COST: {self.hash_parallelism} threads need {least} KiB at least")
         return self
+
+
+def _as_local(given: Mapping[str, str | None], location: str = LOCAL) -> Mapping[str, str | None]:
+    """The same variables with those of a storage under the names that `local`'s have, whose own don't count then."""
+    if (named := location.lower()) == LOCAL:
+        return given
+    ours, theirs = f"storage_{LOCAL}_", f"storage_{named}_"
+    others = {name: value for name, value in given.items() if not name.startswith(ours)}
+    return others | {ours + name.removeprefix(theirs): given[name] for name in given if name.startswith(theirs)}
 
 
 def load_settings() -> Settings:

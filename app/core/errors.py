@@ -14,6 +14,8 @@
     ├── ValueTooLong                   400     VALUE_TOO_LONG
     ├── ValueOutOfRange                400     VALUE_OUT_OF_RANGE
     ├── UnprocessableContent           422     UNPROCESSABLE_CONTENT
+    ├── ContentTooLarge                413     CONTENT_TOO_LARGE
+    ├── RangeNotSatisfiable            416     RANGE_NOT_SATISFIABLE
     ├── LimitExceeded                  403     LIMIT_EXCEEDED
     ├── InvalidInvite                  400     INVALID_INVITE
     ├── InvalidProviderConfig          503     INVALID_PROVIDER_CONFIG
@@ -203,6 +205,22 @@ class UnprocessableContent(RollcallError):
     """What is asked for can be understood, but must not come to pass."""
 
     status, code, message = 422, "UNPROCESSABLE_CONTENT", "Can't process content."
+
+
+class ContentTooLarge(RollcallError):
+    """A file with more bytes than one may have."""
+
+    status, code, message = 413, "CONTENT_TOO_LARGE", "Uploaded content is too large."
+
+
+class RangeNotSatisfiable(RollcallError):
+    """A part of a file that it doesn't have; `size` is how many bytes it has."""
+
+    status, code, message = 416, "RANGE_NOT_SATISFIABLE", "Range not satisfiable."
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__()
 
 
 class LimitExceeded(RollcallError):

@@ -1,7 +1,6 @@
-"""Passwords and signed tokens, in the forms Directus writes and reads."""
+"""Signed tokens, in the form Directus writes and reads."""
 
 import re
-import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,18 +12,8 @@ from jose.exceptions import ExpiredSignatureError, JWTClaimsError, JWTError
 from app.core.clock import utc_now
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
 
-with warnings.catch_warnings():
-    # passlib asks argon2-cffi for its version in a way that is to end, and imports a module that has ended.
-    warnings.filterwarnings("ignore", "Accessing argon2.__version__", DeprecationWarning)
-    warnings.filterwarnings("ignore", "'crypt' is deprecated", DeprecationWarning)
-    from passlib.hash import argon2
-
-    _hasher: Any = argon2
-    _hasher.set_backend("argon2_cffi")  # here, where its warnings are expected
-
 ISSUER = "directus"
 ALGORITHM = "HS256"
-LONGEST_PASSWORD = 1024
 LONGEST_TOKEN = 8192
 _THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
@@ -41,37 +30,6 @@ class AccessClaims:
     session: str | None = field(default=None, repr=False)
     expires: int = field(default=0, compare=False)
     enrolling: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HashCost:
-    """What it costs to try a password: KiB of memory, passes over them, and threads; Directus' own unless set."""
-
-    memory: int = 65536
-    time: int = 3
-    parallelism: int = 4
-
-
-USUAL_COST = HashCost()
-
-
-def hash_password(password: str, cost: HashCost = USUAL_COST) -> str:
-    """A password of 1 to 1,024 characters -> its argon2id hash; ValueError for another length."""
-    if not 1 <= len(password) <= LONGEST_PASSWORD:
-        raise ValueError(f"A password has 1 to {LONGEST_PASSWORD} characters.")
-    costly = _hasher.using(type="ID", memory_cost=cost.memory, time_cost=cost.time, parallelism=cost.parallelism)
-    hashed: str = costly.hash(password)
-    return hashed
-
-
-def verify_password(password: str, hashed: str) -> bool:
-    """Whether a password is the one behind a hash; never for one that is too long, or a hash that isn't argon2's."""
-    if not 1 <= len(password) <= LONGEST_PASSWORD:
-        return False
-    try:
-        return bool(_hasher.verify(password, hashed))
-    except ValueError:
-        return False
 
 
 def sign(secret: str, claims: dict[str, Any], ttl: timedelta, now: datetime) -> str:

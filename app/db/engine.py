@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 from sqlalchemy import URL, ExceptionContext, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -118,7 +119,8 @@ def _greet(pragmas: Iterable[str]) -> Callable[[Any, Any], None]:
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
-        connection.create_function("rollcall_fold", 1, fold, deterministic=True)
+        for name, function in FUNCTIONS.items():
+            connection.create_function(name, 1, function, deterministic=True)
 
     return greet
 
@@ -126,6 +128,16 @@ def _greet(pragmas: Iterable[str]) -> Callable[[Any, Any], None]:
 def fold(text: str | None) -> str | None:
     """Lower case as Unicode has it; SQLite's own `lower` knows ASCII only."""
     return None if text is None else str(text).lower()
+
+
+def words(texts: str) -> str | None:
+    """A JSON list of texts -> their words, divided by commas, each once; as PostgreSQL tells it by itself."""
+    there = sorted(text for text in orjson.loads(texts) if text is not None)
+    return ",".join(dict.fromkeys(",".join(filter(None, there)).split(","))) if there else None
+
+
+FUNCTIONS = {"rollcall_fold": fold, "rollcall_words": words}
+"""What SQLite is taught."""
 
 
 class Deadline:

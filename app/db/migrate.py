@@ -45,14 +45,15 @@ async def down(database: Database, to: str = "base", *, force: bool = False) -> 
 
     Raises Refusal where tables of our own hold more than bootstrap's rows, unless `force`.
     """
+    await database.write(lambda connection: down_within(connection, to, force=force))
 
-    async def work(connection: AsyncConnection) -> None:
-        await take_turn(connection)
-        await connection.run_sync(lambda plain: command.downgrade(_config(plain, force=force), to))
-        if to == "base":
-            await connection.execute(text("DROP TABLE rollcall_migrations"))
 
-    await database.write(work)
+async def down_within(connection: AsyncConnection, to: str = "base", *, force: bool = False) -> None:
+    """As `down`, inside a transaction of the caller's."""
+    await take_turn(connection)
+    await connection.run_sync(lambda plain: command.downgrade(_config(plain, force=force), to))
+    if to == "base":
+        await connection.execute(text("DROP TABLE rollcall_migrations"))
 
 
 async def take_turn(connection: AsyncConnection) -> None:

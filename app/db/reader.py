@@ -13,7 +13,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from app.core.binding import Given
 from app.core.config import Settings
-from app.core.errors import ServiceUnavailable
+from app.core.errors import InvalidQuery, ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine, take_values_out
 from app.db.statement import Statement, compile_statement
@@ -25,6 +25,7 @@ BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 NOTHING: Given = {}
 SQLITE_READERS = 4
 """Connections to an SQLite file: each is a thread of this process, and more of them only wait for one another."""
+SQLITE_TOO_DEEP = "parser stack overflow"
 
 Row = Sequence[Any]
 
@@ -89,7 +90,8 @@ class Reader:
         """The one row that `statement` answers to the values `given`, as the driver tells it; json is text.
 
         Raises ServiceUnavailable when the database is away, too many are waiting, or the statement takes longer
-        than allowed, ValueError for a value that doesn't fit. Anything else the database objects to is raised as it
+        than allowed, InvalidQuery where it is nested deeper than SQLite reads, ValueError for a value that doesn't
+        fit. Anything else the database objects to is raised as it
         comes.
         """
         values = statement.values(given)
@@ -158,6 +160,8 @@ class Reader:
             return ServiceUnavailable(AWAY)
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) or str(error) == "interrupted":
             return _Late(f"The answer took longer than the {self._seconds:g} s allowed; ask for less")
+        if str(error) == SQLITE_TOO_DEEP:
+            return InvalidQuery("The question is nested too deeply")
         code = getattr(error, "sqlstate", None) or ""
         if isinstance(error, BROKEN) or code.startswith(STALE):
             self._let_go()  # the others are as old as this one, and so as dead

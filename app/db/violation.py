@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from app.db.base import Base
 from app.db.engine import sqlstate
 
-Kind = Literal["unique", "foreign", "null", "other"]
+Kind = Literal["unique", "foreign", "pointed", "null", "other"]
+"""`pointed` where a table of a project's own, whose name is nobody's to know here, points at what was to go."""
 
 _KINDS: dict[str, Kind] = {"23505": "unique", "23503": "foreign", "23502": "null"}
 _SQLITE = re.compile(r"(UNIQUE|NOT NULL|FOREIGN KEY) constraint failed(?:: (?:index '(\w+)'|(\w+)\.(\w+)))?")
@@ -33,6 +34,8 @@ def violation(error: IntegrityError) -> Violation:
     if sqlstate(error):
         kind = _KINDS.get(sqlstate(error), "other")
         table = str(getattr(told, "table_name", None) or "")
+        if kind == "foreign" and table not in Base.metadata.tables:
+            return Violation("pointed")
         column = getattr(told, "column_name", None)
         return Violation(kind, table, str(column or _column(str(getattr(told, "constraint_name", "")), table)))
     found = _SQLITE.search(str(told))

@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.config import Settings
-from app.core.security import hash_password
+from app.core.hashing import hash_password
 from app.db import seeds
 from app.db.emails import keep_apart
 from app.db.migrate import up_within

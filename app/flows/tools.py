@@ -4,7 +4,7 @@ import re
 import secrets
 
 from app.core.errors import Forbidden, InvalidPayload
-from app.core.security import LONGEST_PASSWORD
+from app.core.hashing import LONGEST_PASSWORD
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.values import parse_date
 from app.db.base import POSTGRESQL, Csv, JsonText, Key, Timestamp
+from app.db.layout import unknown
 from app.db.models import DIRECTUS_TABLES
 from app.db.refusal import Refusal
 from app.db.seeds import pristine
@@ -65,15 +66,17 @@ async def import_rows(
 
 async def export_file(
     database: Database, file: Path, *, redact: bool = False, progress: Progress | None = None
-) -> None:
+) -> list[str]:
     """Writes every row that a Directus table holds, for nobody else to read (mode 0600).
 
-    With `redact` secrets stay out: passwords, tokens, sessions, api keys.
+    With `redact` secrets stay out: passwords, tokens, sessions, api keys. What a project added to these tables stays
+    out in any case; returns the columns that do, as `table.column`.
     """
     draft = file.with_name(f".{file.name}.{uuid4().hex}")  # so that what stood there stays until all is written
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out:
         async with database.transaction() as connection:
+            left_out = await connection.run_sync(unknown)
             tables = [table for table in DIRECTUS_TABLES if not (redact and table.name in SECRET_TABLES)]
             for number, table in enumerate(tables):
                 out.write(b"{\n" if number == 0 else b",\n")
@@ -85,6 +88,7 @@ async def export_file(
                     progress(table.name, len(rows), len(rows))
             out.write(b"\n}\n")
     draft.replace(file)
+    return left_out
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -8,12 +8,21 @@ from app.core.errors import InvalidQuery
 from app.flows import tools
 from app.flows.invite import Invitations
 from app.flows.register import Registration
-from app.http.bodies import Form, any_text, email, emails, guid, text, uri
 from app.http.call import DONE, NO_CONTENT, data
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
 from app.http.reply import Reply
 from app.repositories.base import Services
+from app.schema.openapi.forms import (
+    ACCEPTED,
+    EMPTY,
+    INVITATION,
+    PROVED,
+    REGISTRATION,
+    REVOKED,
+    TEXT,
+    TEXT_AND_HASH,
+)
 
 ROOTS = ("/users/invite", "/users/register", "/utils")
 """The paths that these doors lie below."""
@@ -24,17 +33,6 @@ NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})?", re.ASCII)
 def account_door(services: Services, identity: Identity) -> FlowDoor:
     """The door behind each of `ROOTS`."""
     return FlowDoor(services, identity, for_everybody=FOR_EVERYBODY, further=FURTHER)
-
-
-INVITATION = Form({"email": emails, "role": guid}, {"invite_url": uri})
-REVOKED = Form({"email": email})
-ACCEPTED = Form({"token": text, "password": text})
-REGISTRATION = Form(
-    {"email": email, "password": text}, {"verification_url": text, "first_name": any_text, "last_name": any_text}
-)
-PROVED = Form({"token": text})
-TEXT = Form({"string": text})
-TEXT_AND_HASH = Form({"string": text, "hash": text})
 
 
 async def _invite(asked: Asked) -> Reply:
@@ -96,7 +94,7 @@ async def _verify_hash(asked: Asked) -> Reply:
 
 
 async def _clear_cache(asked: Asked) -> Reply:
-    await asked.read(Form())
+    await asked.read(EMPTY)
     await tools.forget_everything(asked.directory)
     return DONE
 

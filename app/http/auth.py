@@ -9,30 +9,19 @@ from app.flows.login import Credentials, SignIn
 from app.flows.password import PasswordReset
 from app.flows.session import Staying
 from app.flows.tokens import Mode, Tokens
-from app.http.bodies import Form, any_text, email, text
 from app.http.call import NO_CONTENT, data
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
 from app.http.reply import Reply
 from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.schema.openapi.forms import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
 
 
 def auth_door(services: Services, identity: Identity) -> FlowDoor:
     """The door behind `/auth`."""
     by_password = {} if services.settings.auth_disable_default else {("POST", "/auth/login"): _login}
     return FlowDoor(services, identity, for_everybody={**HANDLERS, **by_password})
-
-
-def mode(value: Any) -> str | None:
-    """How a client carries its tokens."""
-    return None if value in tuple(Mode) else "must be one of [cookie, json, session]"
-
-
-CREDENTIALS = Form({"email": email, "password": any_text}, {"otp": any_text, "mode": mode})
-SESSION = Form(optional={"refresh_token": any_text, "mode": mode})
-FORGOTTEN = Form({"email": text}, {"reset_url": text}, missing="field is required")
-NEW_PASSWORD = Form({"token": text, "password": text}, missing="field is required")
 
 
 async def _providers(asked: Asked) -> Reply:

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from app.http.gate import Body
 from app.http.params import QueryParameters, parse_json
+from app.http.passage import Body
 from app.http.reads import Reads
 from app.http.reply import Reply
 from app.policy.rules import Access
@@ -16,6 +16,7 @@ from app.query.shape import Row
 from app.repositories.changes import Change
 from app.repositories.directory import Directory
 from app.repositories.repository import Repository, reading_back
+from app.repositories.writing import Answer, Written
 
 NO_CONTENT, DONE = Reply(b"", 204), Reply(b"", media=b"")
 OF_ROWS = ("fields", "deep", "alias", "sort", "limit")
@@ -53,12 +54,21 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 async def write(call: Call, change: Change, *, several: bool) -> Reply:
     """Does it, and tells what was written as far as its writer may see it: 204 where that is nothing."""
-    query = of_rows(call.parameters)
+    return tell(await call.repository.write(change, asked_back(call.repository, call.parameters)), several=several)
+
+
+def asked_back(repository: Repository, parameters: QueryParameters) -> Answer[list[Row]]:
+    """What is asked of the rows that are written."""
+    query = of_rows(parameters)
 
     def ask(access: Access) -> Read:
-        return call.repository.parameters(access).read(call.repository.collection, {"limit": -1, **query})
+        return repository.parameters(access).read(repository.collection, {"limit": -1, **query})
 
-    written = await call.repository.write(change, reading_back(call.repository, ask))
+    return reading_back(repository, ask)
+
+
+def tell(written: Written[list[Row]], *, several: bool) -> Reply:
+    """What was written, or the only row of it."""
     if written.told is None or (written.keys and not written.told):
         return NO_CONTENT
     return data(written.told if several else written.told[0])

@@ -8,15 +8,16 @@ from typing import Any
 from starlette.types import Scope
 
 from app.core.errors import RollcallError, RouteNotFound, SecondFactorWanted
-from app.http.bodies import Form, parse_body
+from app.http.bodies import parse_body
 from app.http.cookies import spell
-from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.params import QueryParameters, parse_query
+from app.http.passage import Body
 from app.http.reply import Reply, reply_to
 from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.schema.openapi.forms import Form
 
 
 @dataclass(frozen=True, slots=True)

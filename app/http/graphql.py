@@ -23,9 +23,9 @@ from app.core.errors import (
 )
 from app.core.kept import Kept
 from app.http.cookies import spell as spell_cookie
-from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
+from app.http.passage import Body
 from app.http.reply import JSON, VARIES, Header, Reply, reply_to
 from app.policy.rules import Access
 from app.repositories.base import Services

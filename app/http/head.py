@@ -72,6 +72,16 @@ class Head:
         self._id = self._id or f"{_here}{next(_numbers):016x}"
         return self._id
 
+    @property
+    def multipart(self) -> bool:
+        """Whether the body is a form that may hold files."""
+        return self.content_type.partition(b";")[0].strip().lower() == b"multipart/form-data"
+
+    def header(self, name: bytes) -> bytes:
+        """What a header says that few ask for; nothing where it isn't there. Of several it is the last."""
+        told: dict[bytes, bytes] = dict(self._headers)
+        return told.get(name, b"")
+
     def via(self) -> Via:
         """The program that a request says it comes from; looked for only where something is written down of it."""
         told = dict(self._headers)

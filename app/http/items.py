@@ -9,18 +9,20 @@ from starlette.types import Scope
 from app.core.errors import InvalidPayload, InvalidQuery, RouteNotFound, SecondFactorWanted
 from app.http.call import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
 from app.http.export import exported, told_groups
-from app.http.gate import Body
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.mine import OPEN, own_handler
 from app.http.params import QueryParameters, parse_query
+from app.http.passage import Body
 from app.http.reads import Reads
 from app.http.reply import Reply
 from app.http.safety import safety_handler
+from app.http.uploads import refuse_import
 from app.query.collection import USERS, Collection
 from app.query.parameters import listed, words
 from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.files import FILES
 
 ALLOWED = "POST,GET,HEAD,SEARCH,PATCH,DELETE"
 COUNTS = ("total_count", "filter_count")
@@ -73,6 +75,8 @@ class ItemsDoor:
             return None
         if self._collection is USERS and (handler := safety_handler(method, steps)):
             return handler
+        if self._collection is FILES and (method, steps) == ("POST", ("import",)):
+            return refuse_import
         if steps[:1] == ("me",):
             own = own_handler(self._collection, method, steps[1:])
             if own or len(steps) > 1:

@@ -6,7 +6,13 @@ from typing import NamedTuple
 import orjson
 from starlette.exceptions import HTTPException
 
-from app.core.errors import MethodNotAllowed, RequestsExceeded, RollcallError, ServiceUnavailable
+from app.core.errors import (
+    MethodNotAllowed,
+    RangeNotSatisfiable,
+    RequestsExceeded,
+    RollcallError,
+    ServiceUnavailable,
+)
 
 JSON = b"application/json; charset=utf-8"
 RETRY_AFTER = b"1"
@@ -14,6 +20,9 @@ VARIES = b"Authorization, Cookie"
 """What an answer depends on, besides the path."""
 
 Header = tuple[bytes, bytes]
+
+NO_PAGE: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""There are no pages here: whatever a browser takes for one runs nothing, loads nothing, and stands in no frame."""
 
 
 class Reply(NamedTuple):
@@ -28,13 +37,23 @@ class Reply(NamedTuple):
     private: bool = False
     """Whether it is for one pair of eyes, whoever asked: such as a token."""
     stream: AsyncIterator[bytes] | None = None
-    """The body in pieces, in its stead: an async generator, which is closed whatever happens."""
+    """The body piece by piece, in the stead of `body`: an async generator, which is closed whatever happens.
+
+    How long it is stands among `more`, where that is known.
+    """
+    fresh: int = 0
+    """Seconds for which anybody may keep it who asked as nobody in particular."""
+    policy: Header = NO_PAGE
+    """What a browser may do with it."""
     refusal: RollcallError | None = None
     """The error that it tells, if it tells one."""
 
 
 def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
-    """An error as Directus' REST doors spell it; a 405 names what is allowed, a 429 and a 503 when to come back."""
+    """An error as Directus' REST doors spell it.
+
+    A 405 names what is allowed, a 416 how much there is, a 429 and a 503 when to come back.
+    """
     more: list[Header] = []
     if isinstance(error, MethodNotAllowed):
         more.append((b"allow", ", ".join(error.details["allowed"]).encode()))
@@ -42,6 +61,8 @@ def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
         more.append((b"retry-after", RETRY_AFTER))
     if isinstance(error, RequestsExceeded):
         more.append((b"retry-after", b"%d" % error.seconds))
+    if isinstance(error, RangeNotSatisfiable):
+        more.append((b"content-range", b"bytes */%d" % error.size))
     return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more, refusal=error)
 
 

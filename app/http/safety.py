@@ -6,13 +6,10 @@ from typing import Any
 from app.core.errors import Forbidden, InvalidCredentials
 from app.flows.own_sessions import OwnSessions
 from app.flows.tfa import SecondFactor
-from app.http.bodies import Form, parse_body, text
+from app.http.bodies import parse_body
 from app.http.call import NO_CONTENT, Call, Handler, data
 from app.http.reply import Reply
-
-PROOF = Form({"password": text})
-CODE = Form({"otp": text})
-NEW_FACTOR = Form({"secret": text, "otp": text})
+from app.schema.openapi.forms import CODE, EMPTY, NEW_FACTOR, PROOF, Form
 
 
 def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
@@ -67,7 +64,7 @@ async def _recovery_codes(call: Call) -> Reply:
 
 
 async def _disable_of(call: Call, *, user: str) -> Reply:
-    await _read(call, Form())
+    await _read(call, EMPTY)
     await SecondFactor(call.directory).disable_of(user)
     return NO_CONTENT._replace(private=True)
 

@@ -15,7 +15,8 @@ from app.http.head import Head
 from app.http.identity import Identity
 from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.schema.overlay import overlay
+from app.schema.openapi.document import openapi
+from app.schema.overlay import overlay_of
 from app.schema.schema import schema
 from app.schema.shown import shown_to
 
@@ -35,9 +36,11 @@ class ServerDoors:
         return [
             *leads,
             Route("/server/ping", ping),
+            Route("/admin/users/{user}", proved),
             Route("/server/info", self.info),
             Route("/server/health", self.health),
             Route("/server/specs/graphql/system", self.specs),
+            Route("/server/specs/oas", self.openapi),
         ]
 
     async def root(self, _: Request) -> Response:
@@ -63,10 +66,18 @@ class ServerDoors:
         """The SDL as this caller sees it; nobody lives here while introspection is closed."""
         if not self._services.limits.introspection:
             raise RouteNotFound(request.scope["path"])
-        seen = overlay(schema.graphql, shown_to(await self._directory(request).access_now()))
+        access = await self._directory(request).access_now()
+        seen = overlay_of(schema.graphql, access, self._services.limits)
         sdl = await asyncio.to_thread(lambda: seen.sdl)
         name = {"Content-Disposition": 'attachment; filename="rollcall.graphql"'}
         return Response(sdl, headers=name, media_type="application/octet-stream")
+
+    async def openapi(self, request: Request) -> Response:
+        """The OpenAPI document as this caller sees it; it is closed with the schema, of which it tells as much."""
+        if not self._services.limits.introspection:
+            raise RouteNotFound(request.scope["path"])
+        shown = shown_to(await self._directory(request).access_now())
+        return Response(await openapi(shown, self._services.settings), media_type=JSON)
 
     def _directory(self, request: Request) -> Directory:
         return Directory(self._identity.of(Head(request.scope)), self._services)
@@ -75,6 +86,11 @@ class ServerDoors:
 async def ping(_: Request) -> PlainTextResponse:
     """Whether the process answers; the database isn't asked."""
     return PlainTextResponse("pong", media_type="text/html")
+
+
+async def proved(_: Request) -> PlainTextResponse:
+    """Where the link out of a registration's mail leads on to; in Directus' app it is the page of that user."""
+    return PlainTextResponse("Your address is confirmed. You can sign in now.")
 
 
 async def nobody_home(scope: Scope, receive: Receive, send: Send) -> None:

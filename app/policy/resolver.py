@@ -12,7 +12,7 @@ from app.core.values import canonical_key
 from app.policy.rules import Access
 from app.policy.views import Seen
 from app.query.aggregate import AggregateItem, Aggregation, Group, Grouped, Measure, Measured, Measures
-from app.query.collection import Collection, Field, target
+from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, UnknownField
 from app.query.read import Constant, Functions, Leaf, Nested, Read, Selected, Sort
 from app.query.scoped import (
@@ -162,7 +162,7 @@ class PolicyResolver:
         if isinstance(item, Leaf):
             return Value(self._seen.operand(collection, item.field, item.function))
         self._seen.admit(collection, item.field)
-        self._readable(target(item.field))
+        self._readable(collection.beyond(item.field))
         step = self._seen.step(collection, item.field)
         nested = self._level(item.read, step.rows)
         return Many(step, nested) if item.field.many else One(step, nested)
@@ -176,10 +176,10 @@ class PolicyResolver:
         steps: list[Step] = []
         here = collection
         for field in sort.path:
-            if not self._access.granted("read", target(field)):
+            if not self._access.granted("read", here.beyond(field)):
                 raise UnknownField(here, field.name)
             steps.append(self._seen.step(here, field))
-            here = target(field)
+            here = here.beyond(field)
         return Order(tuple(steps), self._seen.operand(here, sort.field, sort.function), sort.descending)
 
     def _search(self, collection: Collection, text: str | Bound | None) -> Condition:

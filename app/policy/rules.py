@@ -1,6 +1,6 @@
 """What a policy grants, as data: rules, and the access that a caller's policies add up to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -55,8 +55,10 @@ class Form:
 
     def fields(self, action: str, collection: Collection) -> frozenset[Field]:
         """The fields that at least one rule shows, or lets write, on some row."""
-        rules = self.rules.get((action, collection.name), ())
-        return frozenset[Field]().union(*(rule.fields for rule in rules))
+        return _with_derived(action, collection, self._granted)
+
+    def _granted(self, action: str, collection: Collection) -> tuple[Rule, ...]:
+        return self.rules.get((action, collection.name), ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +95,33 @@ class Access:
 
     def fields(self, action: str, collection: Collection) -> frozenset[Field]:
         """The fields that at least one rule shows on some row."""
-        return frozenset().union(*(rule.fields for rule in self.granted(action, collection)))
+        return _with_derived(action, collection, self.granted)
+
+
+Granted = Callable[[str, Collection], tuple[Rule, ...]]
+
+
+def _fields(rules: Iterable[Rule]) -> frozenset[Field]:
+    return frozenset[Field]().union(*(rule.fields for rule in rules))
+
+
+def _with_derived(action: str, collection: Collection, granted: Granted) -> frozenset[Field]:
+    """The fields that rules name, and those told from others all of which may be read where they stand."""
+    named = _fields(granted(action, collection))
+    derived = [field for field in collection.derived if action == READ and field not in named]
+    return named.union(field for field in derived if _may_be_told(collection, field, granted)) if derived else named
+
+
+def _may_be_told(collection: Collection, field: Field, granted: Granted) -> bool:
+    """Whether every step to what a field is told from may be asked for as well."""
+    here, how = collection, field.derivation
+    for step in how.path if how else ():
+        there = here.beyond(step)
+        back = {there.fields[str(step.link.foreign.name)]} if step.many else set()
+        if step not in _fields(granted(READ, here)) or not back <= _fields(granted(READ, there)):
+            return False
+        here = there
+    return how is not None and how.field in _fields(granted(READ, here))
 
 
 @lru_cache(maxsize=64)

@@ -48,6 +48,17 @@ def variables(filter_: Filter) -> Iterable[Variable]:
             )
 
 
+def mentions(filter_: Filter, field: Field) -> bool:
+    """Whether a filter looks at a field."""
+    match filter_:
+        case And(parts) | Or(parts):
+            return any(mentions(part, field) for part in parts)
+        case Related(filter=inner):
+            return mentions(inner, field)
+        case Compare(field=compared):
+            return compared is field
+
+
 def _plain(value: Any, kind: Kind, resolve: Resolve) -> tuple[Any] | None:
     """An operator's value with its variables resolved, as the only item; None where a variable has no value."""
     if isinstance(value, Variable):

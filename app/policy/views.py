@@ -5,7 +5,7 @@ from datetime import datetime
 from app.core.binding import Bound, parameter
 from app.policy.rules import Access
 from app.policy.variables import known_values
-from app.query.collection import USERS, Collection, Field, Kind, target
+from app.query.collection import USERS, Collection, Derivation, Field, Kind
 from app.query.filter import And, Compare, Filter, Function, Or, Related, UnknownField, Variable
 from app.query.operators import OPERATORS
 from app.query.scoped import (
@@ -13,6 +13,7 @@ from app.query.scoped import (
     TRUE,
     Condition,
     Count,
+    Derived,
     Items,
     Lookup,
     Operand,
@@ -42,14 +43,22 @@ class Unfiltered:
         """Whether of a field's value only its being there is told."""
         return False
 
+    def sees(self, collection: Collection, field: Field) -> bool:
+        """Whether a field is to be seen on some row."""
+        return True
+
     def admit(self, collection: Collection, field: Field) -> None:
         """Raises UnknownField for a field that is on no row to be seen."""
+        if not self.sees(collection, field):
+            raise UnknownField(collection, field.name)
 
     def operand(self, collection: Collection, field: Field, function: Function | None = None) -> Operand | Count:
         """A field, or a function of it, as these eyes see it; UnknownField where they never do."""
         self.admit(collection, field)
         if field.many:
             return Count(self.step(collection, field))
+        if field.derivation:
+            return self._derived(collection, field, field.derivation)
         return Operand(field, self.visible(collection, field), self.masked(field), function)
 
     def step(self, collection: Collection, field: Field) -> Step:
@@ -58,11 +67,22 @@ class Unfiltered:
         A to-many relation shows a row only where that row's own link may be seen: it tells the link otherwise.
         """
         self.admit(collection, field)
-        there = target(field)
+        there = collection.beyond(field)
         home, link = (there, there.fields[field.link.foreign.name]) if field.many else (collection, field)
-        linked = Operand(link, self.visible(home, link))
+        how = link.derivation
+        linked = self._derived(home, link, how) if how else Operand(link, self.visible(home, link))
         visible = self.visible(collection, field) if field.many else TRUE
         return Step(field, linked, self.rows(there), visible)
+
+    def _derived(self, collection: Collection, field: Field, how: Derivation) -> Operand:
+        steps, here = list[Step](), collection
+        for step in how.path:
+            steps.append(self.step(here, step))
+            here = here.beyond(step)
+        source = Operand(how.field, self.visible(here, how.field), self.masked(how.field))
+        above = self.step(collection, how.above) if how.above and self.sees(collection, how.above) else None
+        # Where the first step isn't shown, nothing is told that is found along it.
+        return Operand(field, steps[0].visible, derived=Derived(tuple(steps), source, above))
 
     def condition(self, collection: Collection, asked: Filter) -> Condition:
         """A filter on a collection -> the condition it is to these eyes."""
@@ -73,7 +93,7 @@ class Unfiltered:
                 return either(*(self.condition(collection, part) for part in parts))
             case Related(field, quantifier, inner):
                 step = self.step(collection, field)
-                return Reach(step, quantifier, self.condition(target(field), inner))
+                return Reach(step, quantifier, self.condition(collection.beyond(field), inner))
             case Compare(field, function, operator, value):
                 operand = self.operand(collection, field, function)
                 return self._test(operand, "integer" if function else field.kind, operator, value)
@@ -108,11 +128,11 @@ class Unfiltered:
         steps, here = [], USERS
         for field in path[:-1]:
             steps.append(self.step(here, field))
-            here = target(field)
+            here = here.beyond(field)
         last = path[-1]
         if last.many:
             steps.append(self.step(here, last))
-            here, last = target(last), target(last).key
+            here, last = here.beyond(last), here.beyond(last).key
         self.admit(here, last)
         operand = Operand(last, self.visible(here, last), self.masked(last))
         return Lookup(parameter(self.access.user), self.rows(USERS), tuple(steps), operand)
@@ -136,9 +156,8 @@ class Seen(Unfiltered):
     def masked(self, field: Field) -> bool:
         return field.concealed
 
-    def admit(self, collection: Collection, field: Field) -> None:
-        if field not in self.access.fields(self.action, collection):
-            raise UnknownField(collection, field.name)
+    def sees(self, collection: Collection, field: Field) -> bool:
+        return field in self.access.fields(self.action, collection)
 
     def _where(self, collection: Collection, field: Field | None) -> Condition:
         place = (collection, field)

@@ -1,7 +1,7 @@
 """The registry: what a collection is and which fields it has, derived from the models."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -31,8 +31,21 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Derivation:
+    """How a field is told that is stored nowhere: from what a field holds of the rows at the end of a path.
+
+    Of flags, whether one of them is set; of lists, whatever stands in one of them; of keys, the only one there is.
+    With `above` the path begins at the row, and at all rows that this relation leads to, one after another.
+    """
+
+    path: tuple["Field", ...]
+    field: "Field"
+    above: "Field | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """One field of a collection; compared by identity, for there is one registry."""
+    """One field of a collection; compared by identity, for there is one of each."""
 
     name: str
     kind: Kind
@@ -41,6 +54,8 @@ class Field:
     required: bool = False
     concealed: bool = False
     note: str | None = None
+    derivation: Derivation | None = None
+    """Where it isn't stored, but told from other rows; its `column` is then that of the field it is told from."""
 
     @property
     def stored(self) -> Column[Any]:
@@ -69,8 +84,14 @@ class Collection:
     name: str
     table: Table
     fields: Mapping[str, Field]
+    registry: Mapping[str, "Collection"] = field(repr=False)
+    """The registry it stands in."""
     singleton: bool = False
     """Whether it holds one row, which is asked for without a key."""
+    newer: frozenset[str] = frozenset()
+    """The names of fields that `*` doesn't stand for: they are told where they are named."""
+    derived: tuple[Field, ...] = ()
+    """Those of its fields that are told from other rows."""
 
     @property
     def short(self) -> str:
@@ -86,6 +107,10 @@ class Collection:
     def relations(self) -> Iterable[Field]:
         """The fields that lead to other collections."""
         return (field for field in self.fields.values() if field.relation)
+
+    def beyond(self, relation: Field) -> "Collection":
+        """The collection that a relation leads to, in the registry that this one stands in."""
+        return self.registry[relation.link.target]
 
 
 def _kind(column: Column[Any]) -> Kind:
@@ -129,7 +154,7 @@ def _relation(prop: RelationshipProperty[Any]) -> Relation:
     return Relation(target, bool(prop.uselist), column, _reverse(prop, column))
 
 
-def _collection(model: type[Base], known: frozenset[str]) -> Collection:
+def _collection(model: type[Base], registry: Mapping[str, Collection], known: frozenset[str]) -> Collection:
     mapper: Mapper[Any] = inspect(model)
     table = mapper.local_table
     if not isinstance(table, Table):
@@ -149,13 +174,15 @@ def _collection(model: type[Base], known: frozenset[str]) -> Collection:
         for column in table.columns
     }
     aliases = {name: Field(name, "alias", relation=relation) for name, relation in reachable.items() if relation.many}
-    return Collection(table.name, table, MappingProxyType(fields | aliases), singleton=model is Settings)
+    return Collection(table.name, table, MappingProxyType(fields | aliases), registry, singleton=model is Settings)
 
 
 def _registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:
     models = tuple(models)
     known = frozenset(model.__tablename__ for model in models)
-    return MappingProxyType({model.__tablename__: _collection(model, known) for model in models})
+    registry: dict[str, Collection] = {}
+    registry |= {model.__tablename__: _collection(model, registry, known) for model in models}
+    return MappingProxyType(registry)
 
 
 COLLECTIONS = _registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access, Settings))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Float,
     FromClause,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    distinct,
     exists,
     false,
     func,
@@ -33,6 +35,7 @@ from app.query.scoped import (
     All,
     Condition,
     Count,
+    Derived,
     Items,
     Lookup,
     Operand,
@@ -76,7 +79,7 @@ def value_of(operand: Operand | Count, row: FromClause) -> Expression:
     """A field of a row, or a number of rows behind it, as an operand may see it."""
     if isinstance(operand, Count):
         return _count(operand.step, row)
-    value = _stored(operand.field, row)
+    value = _derived(operand.derived, row) if operand.derived else _stored(operand.field, row)
     if operand.masked:
         value = case((value.is_not(None), literal(MASK, Text())))
     value = shown_where(operand.visible, row, value)
@@ -94,6 +97,36 @@ def _function(operand: Operand, value: Expression) -> Expression:
     if operand.function == "count":
         return JsonCount(value)
     return sql.date_part(operand.function, value)  # type: ignore[arg-type]  # a function that isn't count is a part
+
+
+def _derived(how: Derived, row: FromClause) -> Expression:
+    """What the rows at the end of a path come to, by the kind of what they hold."""
+    here, reached = row, list[ColumnElement[bool]]()
+    if how.above:
+        here = target(how.above.field).table.alias()
+        reached.append(here.c.id == _line(how.above, row).c.id)
+    for step in how.path:
+        there = target(step.field).table.alias()
+        reached += [condition(step.visible, here), linked(step, here, there), condition(step.rows, there)]
+        here = there
+    value = value_of(how.operand, here)
+    match how.operand.field.kind:
+        case "boolean":
+            return exists(select(1).where(*reached, value.is_(true())).correlate(row))
+        case "csv":
+            told: Expression = sql.EachWordOnce(value)
+        case _:
+            only = cast(func.min(cast(value, Text)), value.type)
+            told = case((func.count(distinct(value)) == 1, only))
+    return select(told).where(*reached).correlate(row).scalar_subquery()
+
+
+def _line(step: Step, row: FromClause) -> CTE:
+    """The keys of a row and of all rows that a step leads to, one after another; a loop ends where it closes."""
+    line = select(row.c.id.label("id")).correlate(row).cte(recursive=True, nesting=True)
+    here, there = (target(step.field).table.alias() for _ in range(2))
+    up = select(there.c.id).where(here.c.id == line.c.id, linked(step, here, there), condition(step.rows, there))
+    return line.union(up)
 
 
 def _count(step: Step, row: FromClause) -> Expression:

@@ -166,7 +166,7 @@ def _entry(collection: Collection, name: str, value: Any) -> Filter:
     if not isinstance(value, Mapping):
         value = {"_eq": value}
     if field.relation and function is None:
-        return conjunction(tuple(_through(field, value)))
+        return conjunction(tuple(_through(field, value, collection.beyond(field))))
     return conjunction(tuple(compare(field, function, name, asked) for name, asked in value.items()))
 
 
@@ -182,22 +182,22 @@ def _functions(field: Field, value: Any) -> Filter:
     )
 
 
-def _through(field: Field, value: Mapping[str, Any]) -> Iterator[Filter]:
+def _through(field: Field, value: Mapping[str, Any], there: Collection) -> Iterator[Filter]:
     operators = {**value.get(OWN_KEY, {}), **{name: asked for name, asked in value.items() if name in OPERATORS}}
     quantified: dict[str, Quantifier] = {"_some": "some", "_none": "none"}
     rest = {name: asked for name, asked in value.items() if name not in (*operators, *quantified, OWN_KEY)}
     for name, asked in operators.items():
         if field.many:
-            yield Related(field, "any", compare(target(field).key, None, name, asked))
+            yield Related(field, "any", compare(there.key, None, name, asked))
         else:
             yield compare(field, None, name, asked)
     for name, quantifier in quantified.items():
         if name in value:
             if not field.many:
                 raise InvalidQuery(f'"{name}" can only be used with a to-many relation, "{field.name}" is none')
-            yield Related(field, quantifier, _parse(target(field), value[name]))
+            yield Related(field, quantifier, _parse(there, value[name]))
     if rest:
-        yield Related(field, "any", _parse(target(field), rest))
+        yield Related(field, "any", _parse(there, rest))
 
 
 def compare(field: Field, function: Function | None, name: str, asked: Any) -> Filter:

@@ -160,6 +160,16 @@ class ByCodePoint(_Element):
     name = "by_code_point"
 
 
+class EachWordOnce(_Element):
+    """`text` -> the words of all rows' texts, divided by commas, each once; NULL where there is no text.
+
+    The texts come by code point, and an empty one counts only where it is alone.
+    """
+
+    type = Text()
+    name = "each_word_once"
+
+
 class EveryDigit(_Element):
     """`number` -> the same with all the digits a double has: SQLite's JSON cuts them at fifteen."""
 
@@ -248,6 +258,15 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     Embedded: ("{0}", "json({0})"),
     AsJson: ("({0}::json)", "{0}"),
     ByCodePoint: ('({0} COLLATE "C")', "{0}"),
+    EachWordOnce: (
+        (
+            "(SELECT string_agg(word, ',' ORDER BY place) FROM (SELECT word, min(place) AS place"
+            " FROM regexp_split_to_table("
+            "coalesce(string_agg(nullif({0}, ''), ',' ORDER BY {0} COLLATE \"C\"), min({0})), ',')"
+            " WITH ORDINALITY AS told (word, place) GROUP BY word) AS words)"
+        ),
+        "rollcall_words(json_group_array({0}))",
+    ),
     EveryDigit: ("{0}", "iif({0} IS NULL, NULL, printf('%!.17g', {0}))"),
     NoLimit: ("NULL::bigint", "-1"),
     Unnested: (

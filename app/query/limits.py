@@ -7,7 +7,9 @@ from typing import Any
 from app.core.binding import Bound, Given, Slot
 from app.core.errors import InvalidQuery
 from app.query.aggregate import Aggregation
+from app.query.collection import Collection
 from app.query.filter import depth
+from app.query.former import FORMER
 from app.query.read import Nested, Read
 
 MOST_JOINED = 50
@@ -19,7 +21,8 @@ class Limits:
     """How much one question may ask for.
 
     Rows where it doesn't say (`default`) and at `most`, fields that follow one another (`depth`), `tokens` of a
-    document; whether the schema itself may be asked for (`introspection`); rows that one mutation may write (`batch`).
+    document; whether the schema itself may be asked for (`introspection`); rows that one mutation may write (`batch`);
+    whether fields that Directus 10 had may be asked for (`former`).
     """
 
     default: int = 100
@@ -28,6 +31,11 @@ class Limits:
     tokens: int = 5000
     introspection: bool = True
     batch: int | None = None
+    former: bool = False
+
+    def known(self, collection: Collection) -> Collection:
+        """A collection with the fields that may be asked for."""
+        return FORMER[collection.name] if self.former else collection
 
     def window(self, limit: int | None, offset: int | None, page: int | None) -> tuple[int | None, int]:
         """`limit`, `offset` and `page` as a client gives them -> rows to answer (None: all) and rows to skip.

@@ -17,7 +17,7 @@ from app.query.aggregate import (
     parse_group,
     parse_group_sort,
 )
-from app.query.collection import Collection, Field, target
+from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, UnknownField, conjunction, functions_of, parse_filter, split_function
 from app.query.limits import Limits, too_deep
 from app.query.read import Leaf, Nested, Read, Selected, parse_search, parse_sort
@@ -65,10 +65,11 @@ class Parameters:
         tree = Tree()
         for name in words(given.get("fields")) or [EVERY]:
             tree.add(name.split("."))
-        return self._level(collection, tree, given, _object(given.get("deep"), "deep"))
+        return self._level(self.limits.known(collection), tree, given, _object(given.get("deep"), "deep"))
 
     def aggregation(self, collection: Collection, given: Given) -> Aggregation:
         """The Aggregation that `aggregate` and `groupBy` ask for; raises as `read` does."""
+        collection = self.limits.known(collection)
         groups = tuple(dict.fromkeys(parse_group(collection, name) for name in words(given.get("groupBy"))))
         select: list[AggregateItem] = list(self._measures(collection, _object(given.get("aggregate"), "aggregate")))
         if groups:
@@ -99,7 +100,7 @@ class Parameters:
 
     def count(self, collection: Collection, given: Given | None = None) -> Aggregation:
         """The number of rows, of all or of those that parameters ask for."""
-        asked = given or {}
+        asked, collection = given or {}, self.limits.known(collection)
         search = parse_search(_text(asked.get("search"), "search"))
         measured = (Measured("count", Measure("countAll")),)
         return Aggregation(collection, measured, filter=self.filter(collection, asked), search=search, limit=1)
@@ -126,7 +127,7 @@ class Parameters:
         beyond = tree.inner.get(EVERY)
         if beyond is not None:
             for member in collection.relations:
-                if member in self.shown(collection) and self.shown(target(member)):
+                if member in self.shown(collection) and self.shown(collection.beyond(member)):
                     named[member.name] = beyond
         named |= _bare(name for name in tree.leaves if named.get(name) is None)
         for name, inner in tree.inner.items():
@@ -137,7 +138,7 @@ class Parameters:
 
     def _stars(self, collection: Collection) -> Iterator[str]:
         for member in self.shown(collection):
-            if not member.many or self.shown(target(member)):
+            if member.name not in collection.newer and (not member.many or self.shown(collection.beyond(member))):
                 yield member.name
 
     def _item(self, collection: Collection, key: str, name: str, inner: Tree | None, deep: Given) -> Selected:
@@ -149,7 +150,7 @@ class Parameters:
             raise UnknownField(collection, name)
         if inner is None and not found.many:
             return Leaf(key, found)
-        there, given = target(found), _inner(deep)
+        there, given = collection.beyond(found), _inner(deep)
         if inner is not None:
             return Nested(key, found, self._level(there, inner, given, deep))
         rows = self._level(there, Tree({there.key.name: None}), given, deep)

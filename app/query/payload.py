@@ -19,13 +19,8 @@ from app.core.errors import (
 from app.query.collection import Collection, Field, target
 from app.query.expressions import MASK
 from app.query.filter import UnknownField
+from app.query.former import SHORTHAND
 from app.query.operators import INTEGERS, coerce
-
-SHORTHAND: Mapping[str, tuple[str, ...]] = {
-    "directus_roles": ("admin_access", "app_access", "enforce_tfa", "ip_access"),
-    "directus_permissions": ("role",),
-}
-"""Fields that Directus 10 had and clients still write: a role's flags, and the role a permission belongs to."""
 
 DEEPEST = 100
 """Levels of a value that is JSON."""

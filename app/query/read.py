@@ -5,7 +5,7 @@ from typing import Any
 
 from app.core.binding import Bound
 from app.core.errors import InvalidQuery
-from app.query.collection import Collection, Field, target
+from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, Function, UnknownField, conjunction, split_function
 from app.query.operators import coerce
 
@@ -102,7 +102,7 @@ def parse_sort(collection: Collection, spelled: str) -> Sort:
         if step is None or step.relation is None:
             raise UnknownField(here, name, ".".join(step.name for step in path) or "root")
         path.append(step)
-        here = target(step)
+        here = here.beyond(step)
     try:
         field_, function = split_function(here, names[-1])
     except UnknownField:

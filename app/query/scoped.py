@@ -34,6 +34,8 @@ class Operand:
     visible: "Condition" = All()
     masked: bool = False
     function: Function | None = None
+    derived: "Derived | None" = None
+    """Where its value is told from other rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,18 @@ class Step:
     link: Operand
     rows: "Condition"
     visible: "Condition" = All()
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A value told from what `operand` is of the rows at the end of a path, as somebody may walk it.
+
+    With `above` the path begins also at each row that this step leads to, one after another.
+    """
+
+    path: tuple[Step, ...]
+    operand: Operand
+    above: Step | None = None
 
 
 @dataclass(frozen=True, slots=True)

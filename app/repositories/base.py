@@ -28,8 +28,11 @@ from app.query.scoped import ScopedAggregation, ScopedRead
 from app.query.shape import Row, shaper
 from app.query.write import reaches
 from app.repositories.guards import UserLimits
+from app.repositories.hashers import Hasher
 from app.repositories.passwords import Passwords
 from app.repositories.presence import Presence
+from app.storage.locations import open_storage
+from app.storage.store import Storage
 
 Ask = Callable[[Access], Read | Aggregation]
 """What somebody asks, with such rights."""
@@ -51,6 +54,7 @@ class Services:
     settings: Settings
     rates: Rates
     presence: Presence
+    storage: Storage
     clock: Clock = utc_now
     users: UserLimits = field(default_factory=UserLimits)
     passwords: Passwords = field(default_factory=Passwords)
@@ -60,8 +64,13 @@ class Services:
     """Set where a mail was posted, for whoever sends them."""
 
     @classmethod
-    def over(cls, database: Database, settings: Settings, clock: Clock = utc_now) -> "Services":
-        """The services of one process: its database, and the limits its settings give; BadSettings as Rates."""
+    def over(
+        cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: Hasher | None = None
+    ) -> "Services":
+        """The services of one process: its database, and the limits its settings give.
+
+        Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for an unfit storage.
+        """
         limits = Limits(
             default=settings.query_limit_default,
             most=settings.query_limit_max,
@@ -69,15 +78,17 @@ class Services:
             tokens=settings.graphql_query_token_limit,
             introspection=settings.graphql_introspection,
             batch=settings.max_batch_mutation,
+            former=settings.compatibility is not None,
         )
         users = UserLimits(
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
         presence = Presence(database, clock)
         book = AccessBook(database.reader, presence, clock)
-        rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost)
-        strangers = Passwords(settings.hash_cost, lanes=1)
-        return cls(database, book, limits, settings, rates, presence, clock, users, passwords, strangers)
+        rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost, hasher)
+        strangers = Passwords(settings.hash_cost, hasher, lanes=1)
+        storage = open_storage(settings)
+        return cls(database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers)
 
     @property
     def planned(self) -> bool:

@@ -1,17 +1,16 @@
 """Passwords on their way in: judged while they can be read, and hashed before anybody has to wait for it."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from app.core.errors import FailedValidation, InvalidPayload, ServiceUnavailable, ValueTooLong
-from app.core.security import LONGEST_PASSWORD, USUAL_COST, HashCost, hash_password, verify_password
+from app.core.hashing import LONGEST_PASSWORD, USUAL_COST, HashCost
 from app.query.collection import SETTINGS, USERS
 from app.query.operators import read_pattern
 from app.query.payload import Path
+from app.repositories.hashers import Hasher, Here
 
 T = TypeVar("T")
 
@@ -20,8 +19,6 @@ LANES = 2
 WAITING = 1000
 """Passwords that may wait for it."""
 CROWDED = "Too many passwords are waiting to be looked at; try again in a moment"
-NICENESS = 10
-"""By how much hashing stands back behind those who only ask something."""
 NOBODYS = "$argon2id$v=19$m={0.memory},t={0.time},p={0.parallelism}$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
 """A hash that no password is known for, of some cost."""
 
@@ -35,21 +32,21 @@ class Hashed(str):
 class Passwords:
     """Hashes passwords, a few at a time, away from the event loop.
 
-    Raises ServiceUnavailable where more than a thousand are waiting.
+    Raises ServiceUnavailable where more than a thousand are waiting, or nobody can hash just now.
     """
 
-    def __init__(self, cost: HashCost = USUAL_COST, lanes: int = LANES) -> None:
-        self._cost, self._nobodys = cost, NOBODYS.format(cost)
-        self._lanes = ThreadPoolExecutor(lanes, "passwords", _stand_back)
+    def __init__(self, cost: HashCost = USUAL_COST, hasher: Hasher | None = None, lanes: int = LANES) -> None:
+        self._cost, self._nobodys, self._hasher = cost, NOBODYS.format(cost), hasher or Here()
+        self._lanes = ThreadPoolExecutor(lanes, "passwords")
         self._most, self._under_way = lanes + WAITING, 0
 
     async def hashed(self, password: str) -> Hashed:
         """A password of 1 to 1,024 characters -> its hash."""
-        return Hashed(await self._aside(lambda: hash_password(password, self._cost)))
+        return Hashed(await self._aside(lambda: self._hasher.hash(password, self._cost)))
 
     async def verified(self, password: str, hashed: str | None) -> bool:
         """Whether a password is the one behind a hash; where there is none, it takes as long to say no."""
-        return await self._aside(lambda: verify_password(password, hashed or self._nobodys)) and hashed is not None
+        return await self._aside(lambda: self._hasher.verify(password, hashed or self._nobodys)) and hashed is not None
 
     async def _aside(self, work: Callable[[], T]) -> T:
         if self._under_way >= self._most:
@@ -59,12 +56,6 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._lanes, work)
         finally:
             self._under_way -= 1
-
-
-def _stand_back() -> None:
-    """Where threads have a priority of their own, those that hash have a low one, and so have those they start."""
-    if sys.platform == "linux":
-        os.nice(NICENESS)
 
 
 def check_password(password: Any, policy: str | None, path: Path = ()) -> None:

@@ -35,7 +35,7 @@ from app.repositories.access import (
     RoleInvariants,
 )
 from app.repositories.checks import check_free, check_links, check_required
-from app.repositories.files import FILES, FileInvariants
+from app.repositories.files import FILES, Contents, FileInvariants
 from app.repositories.filling import Filling
 from app.repositories.guards import UserLimits
 from app.repositories.invariants import Invariants, Stored
@@ -121,6 +121,7 @@ class Work(Links):
         self.pending: list[Pending] = []
         self.deposed = False
         """Whether the caller took its own row away, or what it signed in with."""
+        self.contents = Contents()
         self._filling = Filling(self.policy, writer, services.limits.depth)
         self._trail = Trail(writer, access.user or caller.user, caller, via)
 
@@ -155,8 +156,14 @@ class Work(Links):
         return key
 
     async def update(
-        self, collection: Collection, keys: Iterable[Any], payload: Payload, linked: Mapping[Field, Any] = NOTHING
+        self,
+        collection: Collection,
+        keys: Iterable[Any],
+        payload: Payload,
+        linked: Mapping[Field, Any] = NOTHING,
+        decided: Mapping[Field, Any] = NOTHING,
     ) -> None:
+        """As it is said of `Links`; of what is `decided` as it is of `create`."""
         keys = list(dict.fromkeys(keys))
         fields = (payload.fields | linked.keys()) - {collection.key}
         self.policy.admit("update", collection, fields)
@@ -167,7 +174,7 @@ class Work(Links):
         for key in keys:
             own = collection is USERS and key == self.access.user
             rules = self.policy.check("update", collection, verdicts.get(key, ()), fields, own=own)
-            await self._update(rules, stored[key], payload, linked)
+            await self._update(rules, stored[key], payload, {**linked, **decided})
             self.pending.append(Pending("update", collection, key, fields))
 
     async def _update(self, rules: Sequence[Rule], row: Stored, payload: Payload, linked: Mapping[Field, Any]) -> None:
@@ -213,7 +220,7 @@ class Work(Links):
         if any(True for _ in payload.nested()) or any(row[member] != value for member, value in payload.values.items()):
             return False
         spelled = await self.invariants(payload.collection).spelled(self, payload, dict(row))
-        return not spelled.many and await self._readable(payload)
+        return not spelled.many and await self.readable(payload)
 
     async def read(self, asked: Read) -> list[Row]:
         """Rows as the caller may see them, with the rights it had when this began; raises as reading them does.
@@ -287,7 +294,7 @@ class Work(Links):
         found = await self.writer.rows(self.writer.question(reached(scoped)), {KEYS: list(keys)})
         return {row[0]: tuple(map(bool, row[1:])) for row in found}
 
-    async def _readable(self, payload: Payload) -> bool:
+    async def readable(self, payload: Payload) -> bool:
         """Whether the caller may read every field that a payload names, on that very row."""
         collection = payload.collection
         if self.access.admin:

@@ -1,6 +1,7 @@
 """One caller's changes, each a transaction of its own: prepared, done, judged, and done again where rights moved."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +24,7 @@ from app.policy.writes import granted
 from app.query.collection import USERS, Collection
 from app.repositories.base import Reading, Services
 from app.repositories.changes import Change, takes_a_turn
+from app.repositories.contents import clear
 from app.repositories.guards import check_admins, check_counts
 from app.repositories.handing import check_handed
 from app.repositories.work import INVARIANTS, PLAIN, Work
@@ -38,6 +40,10 @@ class Written(Generic[T]):
 
     keys: list[Any]
     told: T | None = None
+
+
+class Rehearsed(Exception):
+    """A change could be made: all of it is taken back."""
 
 
 class NeedsTurn(Exception):
@@ -62,13 +68,24 @@ class Writing(Reading):
         except IntegrityError as error:
             raise _refusal(error, change) from None
 
+    async def rehearse(self, change: Change) -> None:
+        """Raises what doing it would, and does nothing."""
+
+        async def end(work: Work, _: list[Any]) -> None:
+            await self._confirm(work)
+            raise Rehearsed
+
+        with suppress(Rehearsed):
+            await self.write(change, end)
+
     async def _done(self, change: Change, answer: Answer[T] | None, *, alone: bool) -> Written[T]:
         database, accesses = self._services.database, 0
+        bared: Iterable[str] = ()
         apart = await database.keeps_emails_apart()
         alone = alone or not apart
 
         async def work(writer: Writer) -> Written[T]:
-            nonlocal accesses
+            nonlocal accesses, bared
             settled = alone and not writer.postgresql  # there nobody else writes, and what this writes shows at once
             accesses += 1
             access = await self._access(writer if alone else None, again=accesses > 1)
@@ -84,9 +101,12 @@ class Writing(Reading):
                 raise
             if told is None:
                 await self._confirm(work)
+            bared = work.contents.bared
             return Written(keys, told)
 
-        return await database.change(work, alone=alone)
+        written = await database.change(work, alone=alone)
+        await clear(self._services.storage, bared)
+        return written
 
     async def _confirm(self, work: Work) -> None:
         """Raises Overtaken where what was planned with isn't so any more."""
@@ -134,6 +154,8 @@ def _refusal(error: IntegrityError, change: Change) -> RollcallError:
             return FailedValidation(broken.column, "required")
         case "foreign":
             return InvalidForeignKey(broken.table, broken.column)
+        case "pointed":
+            return UnprocessableContent("Rows that aren't served here still point at it")
         case _:
             return UnprocessableContent("It contradicts what is stored")
 

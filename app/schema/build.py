@@ -15,6 +15,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, Collection, Field, Kind
 from app.query.filter import DATE_PARTS, OWN_KEY
+from app.query.former import FORMER
 from app.schema import scalars
 
 NAMESPACE = ModuleType("rollcall_types", "Where the made types live: Strawberry looks a type's name up in its module.")
@@ -193,7 +194,7 @@ def _annotation(spec: str) -> Any:
 
 
 def _object_fields(collection: Collection) -> Iterator[StrawberryField]:
-    for member in collection.fields.values():
+    for member in FORMER[collection.name].fields.values():
         yield field(member.name, type_of(collection, member), arguments_of(member), description=member.note)
         if functions := functions_type(member):
             yield field(f"{member.name}_func", f"{functions}s")
@@ -237,7 +238,7 @@ def operators_of(kind: Kind) -> str:
 
 
 def _filter_specs(collection: Collection) -> Iterator[tuple[str, str]]:
-    for member in collection.fields.values():
+    for member in FORMER[collection.name].fields.values():
         if member.relation:
             yield member.name, f"{member.relation.target}_{'quantifier_filter' if member.many else 'filter'}"
         else:
@@ -258,9 +259,10 @@ def measures_type(collection: Collection, function: str) -> str:
 
 
 def _make_aggregated(collection: Collection) -> None:
-    numbers = [member for member in collection.fields.values() if is_number(member)]
+    members = FORMER[collection.name].fields.values()
+    numbers = [member for member in members if is_number(member)]
     functions = (*COUNTING, *(CALCULATING if numbers else ()))
-    counts = (field(member.name, "Int", description=member.note) for member in collection.fields.values())
+    counts = (field(member.name, "Int", description=member.note) for member in members)
     make(measures_type(collection, "count"), counts)
     if numbers:
         make(measures_type(collection, "sum"), (field(member.name, "Float") for member in numbers))

@@ -20,10 +20,13 @@ from graphql import (
 from graphql.type import GraphQLList, GraphQLNonNull
 
 from app.core.kept import Kept
+from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, Field
 from app.query.filter import OWN_KEY
+from app.query.former import FORMER
+from app.query.limits import Limits
 from app.schema.build import key_type, operators_of
-from app.schema.shown import SHAPES, Coordinates, Shown, Writing, is_shared
+from app.schema.shown import SHAPES, Coordinates, Shown, Writing, is_shared, shown_to
 
 ANSWERS = 16
 """Introspections kept with an overlay."""
@@ -33,6 +36,11 @@ ANSWERS = 16
 def overlay(full: GraphQLSchema, shown: Shown, *, introspection: bool = True) -> "Overlay":
     """The overlay of a fingerprint; the last 256 are kept."""
     return Overlay(full, shown, introspection=introspection)
+
+
+def overlay_of(full: GraphQLSchema, access: Access, limits: Limits) -> "Overlay":
+    """The overlay of a caller with such rights."""
+    return overlay(full, shown_to(access, former=limits.former), introspection=limits.introspection)
 
 
 class Overlay:
@@ -103,9 +111,9 @@ class Overlay:
 
     def _hidden_relation(self, type_: str, name: str) -> Field | None:
         shape = next(shape for shape in sorted(SHAPES, key=len, reverse=True) if type_.endswith(shape))
-        collection = COLLECTIONS.get(type_.removesuffix(shape))
+        collection = FORMER.get(type_.removesuffix(shape))
         member = collection.fields.get(name) if collection else None
-        hidden = member and collection and member.relation and not self._seen.navigable(collection, member)
+        hidden = member and collection and member.relation and not self._seen.navigable(member)
         return member if hidden else None
 
     def _output(self, field: GraphQLField) -> GraphQLField:

@@ -23,11 +23,10 @@ from app.schema.forms import VALUE, form_of, form_of_literal, settled, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
-from app.schema.overlay import overlay
+from app.schema.overlay import overlay_of
 from app.schema.planned import Answering, Planned, Ready, Root, from_plan
 from app.schema.selection import Selection
 from app.schema.sensitive import holds_mutations
-from app.schema.shown import shown_to
 
 TEXTS, PLANS = 200, 400
 """Texts and plans that are kept at once; of forms of requests as many as of plans."""
@@ -132,7 +131,7 @@ class Plans:
     def _change(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any]) -> Answering | None:
         prepared, given = seen.prepared, {**variables, **seen.literals}
         taken = self._take(prepared, given)
-        shown = overlay(self._schema, shown_to(access), introspection=directory.services.limits.introspection)
+        shown = overlay_of(self._schema, access, directory.services.limits)
         if prepared.changing is None or taken is None:
             return None
         if not shown.admits(prepared.operation.coordinates) or not shown.admits(taken.coordinates):
@@ -205,7 +204,7 @@ class Plans:
         operation = prepared.operation
         slots = {name: slotted(value, name, given) for name, value in values.items()}
         variables = take_variables(self._schema, operation, slots)
-        seen = overlay(self._schema, shown_to(access), introspection=directory.services.limits.introspection)
+        seen = overlay_of(self._schema, access, directory.services.limits)
         refused = operation.errors or variables.errors or operation.introspects
         if refused or not seen.admits(operation.coordinates | variables.coordinates):
             return None

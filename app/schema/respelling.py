@@ -18,8 +18,9 @@ from graphql.utilities import coerce_input_value, validate_input_value
 from app.core.binding import Slot
 from app.query.collection import COLLECTIONS
 from app.query.filter import OWN_KEY
+from app.query.former import SHORTHAND
 from app.query.operators import OPERATORS
-from app.query.payload import DETAILS, SHORTHAND
+from app.query.payload import DETAILS
 
 INTO = "{"
 """Ends a coordinate that goes through a relation, not only to its key."""

@@ -35,12 +35,12 @@ from app.schema.enrolling import goes_further
 from app.schema.items import Request, RightsChanged, Shaped, queries
 from app.schema.mutations import make_mutation_types, mutations
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
-from app.schema.overlay import Overlay, overlay
+from app.schema.overlay import Overlay, overlay, overlay_of
 from app.schema.plans import Plans
 from app.schema.scalars import SCALARS
 from app.schema.sensitive import holds_mutations, one_too_many
 from app.schema.server import make_server_types, server_queries
-from app.schema.shown import EVERYTHING_SHOWN, shown_to
+from app.schema.shown import EVERYTHING_SHOWN
 
 log = structlog.get_logger(__name__)
 
@@ -117,8 +117,8 @@ class Admission(SchemaExtension):
         yield
 
     def _look(self, schema: Any, directory: Directory, access: Access) -> None:
-        introspection, self._access = directory.services.limits.introspection, access
-        self._overlay = overlay(schema.graphql, shown_to(access), introspection=introspection)
+        self._access = access
+        self._overlay = overlay_of(schema.graphql, access, directory.services.limits)
 
     def _refused(self, variables: Variables) -> bool:
         touched = self._operation.coordinates | variables.coordinates

@@ -19,7 +19,7 @@ from app.query.aggregate import (
     parse_group_sort,
     parse_measure,
 )
-from app.query.collection import Collection, Field, target
+from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, Function, conjunction, parse_filter
 from app.query.limits import Limits
 from app.query.read import Constant, Functions, Leaf, Nested, Read, Selected, parse_search, parse_sort
@@ -43,6 +43,7 @@ class Selection:
 
         Raises InvalidQuery for arguments that make no sense, UnknownField for a sort by what isn't there.
         """
+        collection = self.limits.known(collection)
         limit, offset = self._window(arguments)
         return Read(
             collection,
@@ -59,6 +60,7 @@ class Selection:
 
         What nothing is grouped by needs no order: `sort` is then left alone, as Directus does.
         """
+        collection = self.limits.known(collection)
         limit, offset = self._window(arguments)
         groups = tuple(dict.fromkeys(parse_group(collection, name) for name in arguments.get("groupBy") or () if name))
         sorts = (key for key in arguments.get("sort") or () if key and groups)
@@ -109,7 +111,7 @@ class Selection:
         if field.relation and not self._asks_key(field, nodes):
             definition = self.schema.type_map[collection.name].fields[name]  # type: ignore[attr-defined]
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, self.variables))
-            return Nested(key, field, self.read(target(field), nodes, arguments))
+            return Nested(key, field, self.read(collection.beyond(field), nodes, arguments))
         return Leaf(key, field, text=_is_id(collection, field))
 
     def _asks_key(self, field: Field, nodes: list[FieldNode]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import strawberry
 from strawberry.types.field import StrawberryField
 
@@ -13,7 +14,8 @@ from app.core.errors import InvalidQuery
 from app.flows import server
 from app.schema import build
 from app.schema.items import Request
-from app.schema.overlay import Overlay, overlay
+from app.schema.openapi.document import openapi
+from app.schema.overlay import overlay_of
 from app.schema.shown import NOTHING, shown_to
 
 PROJECT = {
@@ -56,6 +58,7 @@ def make_server_types() -> None:
 def server_queries() -> Iterator[StrawberryField]:
     """What the server is, how it is, and what the caller may do with it."""
     scope = {"scope": "graphql_sdl_scope"}
+    yield build.field("server_specs_oas", "JSON", resolver=_openapi)
     yield build.field("server_specs_graphql", "String", scope, _specs)
     yield build.field("server_ping", "String", resolver=_ping)
     yield build.field("server_info", "server_info", resolver=_info)
@@ -96,13 +99,17 @@ async def _globals(info: Info) -> SimpleNamespace:
     return SimpleNamespace(enforce_tfa=access.enforce_tfa, app_access=access.app, admin_access=access.admin)
 
 
+async def _openapi(info: Info) -> Any:
+    """The OpenAPI document as this caller sees it."""
+    settings = info.context.directory.services.settings
+    return orjson.loads(await openapi(shown_to(await info.context.access_now()), settings))
+
+
 async def _specs(info: Info, scope: Scope | None = None) -> str:
     """The SDL as this caller sees it; it takes a tenth of a second to print, in which nobody else should wait."""
     if scope is Scope.items:
         raise InvalidQuery('Only the scope "system" is served here')
     schema: Any = info.schema
     limits = info.context.directory.services.limits
-    seen: Overlay = overlay(
-        schema.graphql, shown_to(await info.context.access_now()), introspection=limits.introspection
-    )
+    seen = overlay_of(schema.graphql, await info.context.access_now(), limits)
     return await asyncio.to_thread(lambda: seen.sdl)

@@ -10,6 +10,7 @@ from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_ob
 from app.policy.rules import Access, Form
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, USERS, Collection, Field, target
+from app.query.former import FORMER
 from app.schema.build import WRITTEN, aggregated_type, functions_type, input_type, measures_type
 from app.schema.respelling import INTO
 from app.schema.spelling import BLINDLY
@@ -28,6 +29,9 @@ ADMINS = ("users_sessions", "users_sessions_revoke")
 
 OF_ROWS = ("create_", "update_", "delete_")
 """How the mutations that write a collection's rows begin; everybody sees the others, but for a few."""
+
+SPECS = ("server_specs_graphql", "server_specs_oas")
+"""Root fields that tell what there is, as introspection does."""
 
 PUBLIC_INFO = ("project",)
 """What everybody may know of the server; the rest takes somebody."""
@@ -54,56 +58,67 @@ class Shown:
     admin: bool = False
 
 
-def shown_to(access: Access) -> Shown:
-    """What a caller with such rights sees: the fingerprint of its schema."""
-    return _shown(access.form, access.admin, access.user is not None or access.admin)
+def shown_to(access: Access, *, former: bool = False) -> Shown:
+    """What a caller with such rights sees: the fingerprint of its schema; `former` as Limits has it."""
+    return _shown(access.form, access.admin, access.user is not None or access.admin, former)
 
 
-def _everything() -> Fields:
-    return frozenset((collection, frozenset(collection.fields.values())) for collection in COLLECTIONS.values())
+def _everything(registry: Mapping[str, Collection]) -> Shown:
+    fields = ((collection, registry[name].fields.values()) for name, collection in COLLECTIONS.items())
+    every = frozenset((collection, frozenset(some)) for collection, some in fields)
+    return Shown(every, every, every, frozenset(COLLECTIONS.values()), admin=True)
 
 
-EVERYTHING_SHOWN = Shown(_everything(), _everything(), _everything(), frozenset(COLLECTIONS.values()), admin=True)
+EVERYTHING_SHOWN, EVERYTHING_EVER = _everything(COLLECTIONS), _everything(FORMER)
 
 
 @lru_cache(maxsize=1024)
-def _shown(form: Form, admin: bool, somebody: bool) -> Shown:
+def _shown(form: Form, admin: bool, somebody: bool, former: bool) -> Shown:
     if admin:
-        return EVERYTHING_SHOWN
+        return EVERYTHING_EVER if former else EVERYTHING_SHOWN
+    registry = FORMER if former else COLLECTIONS
 
     def fields(action: str) -> Fields:
-        granted = ((collection, form.fields(action, collection)) for collection in COLLECTIONS.values())
+        granted = ((collection, form.fields(action, registry[name])) for name, collection in COLLECTIONS.items())
         return frozenset((collection, some) for collection, some in granted if some)
 
     gone = frozenset(collection for collection in COLLECTIONS.values() if form.rules.get(("delete", collection.name)))
     return Shown(fields("read"), fields("create"), fields("update"), gone, somebody)
 
 
-class Coordinates:
-    """The coordinates of what is shown to callers with one fingerprint."""
+class Sight:
+    """What callers with one fingerprint see of each collection, and how far its relations lead them."""
 
-    def __init__(self, full: GraphQLSchema, shown: Shown, *, introspection: bool) -> None:
-        self._full, self._shown, self.introspection = full, shown, introspection
-        self._read: Mapping[Collection, frozenset[Field]] = dict(shown.read)
-        self._written: dict[Writing, Mapping[Collection, frozenset[Field]]] = {
+    def __init__(self, shown: Shown) -> None:
+        self.shown = shown
+        self.read: Mapping[Collection, frozenset[Field]] = dict(shown.read)
+        self.written: dict[Writing, Mapping[Collection, frozenset[Field]]] = {
             "create": dict(shown.create),
             "update": dict(shown.update),
         }
 
     def readable(self, collection: Collection) -> bool:
         """Whether anything of a collection is seen."""
-        return collection in self._read
+        return collection in self.read
 
-    def navigable(self, collection: Collection, field: Field) -> bool:
+    def navigable(self, field: Field) -> bool:
         """Whether a relation may be walked: its target is seen, and so is one of the fields that spell it backwards.
 
         Where no field of the target does, the target alone decides. That is how Directus cuts its schema.
         """
-        return _leads(field, self._read)
+        return _leads(field, self.read)
 
     def writable(self, action: Writing, field: Field) -> bool:
         """Whether the rows behind a relation may be written along with it."""
-        return field.relation is not None and target(field) in WRITTEN and _leads(field, self._written[action])
+        return field.relation is not None and target(field) in WRITTEN and _leads(field, self.written[action])
+
+
+class Coordinates(Sight):
+    """The coordinates of what is shown to callers with one fingerprint."""
+
+    def __init__(self, full: GraphQLSchema, shown: Shown, *, introspection: bool) -> None:
+        super().__init__(shown)
+        self._full, self.introspection = full, introspection
 
     @cached_property
     def all(self) -> frozenset[str]:
@@ -124,11 +139,11 @@ class Coordinates:
             named = get_named_type(field.type).name
             collection = COLLECTIONS.get(named.removesuffix("_aggregated"))
             needed = COLLECTIONS.get(NEEDED.get(name, "")) or collection
-            hidden = name == NOTHING or (name == "server_specs_graphql" and not self.introspection)
-            hidden = hidden or (name in ADMINS and not self._shown.admin)
-            if needed in self._read or (needed is None and not hidden):
+            hidden = name == NOTHING or (name in SPECS and not self.introspection)
+            hidden = hidden or (name in ADMINS and not self.shown.admin)
+            if needed in self.read or (needed is None and not hidden):
                 yield f"Query.{name}"
-        if not self._read:
+        if not self.read:
             yield f"Query.{NOTHING}"
         if self.introspection:
             yield from ("Query.__schema", "Query.__type")
@@ -137,24 +152,24 @@ class Coordinates:
         yield from ("Mutation", *(f"Mutation.{name}" for name in self._accounts()))
         for collection in WRITTEN:
             roots: list[str] = []
-            if collection in self._written["create"] and not collection.singleton:
+            if collection in self.written["create"] and not collection.singleton:
                 roots += [f"create_{collection.short}_{what}" for what in ("items", "item")]
-            if collection in self._written["update"]:
+            if collection in self.written["update"]:
                 several = [f"update_{collection.short}_{what}" for what in ("items", "batch", "item")]
                 roots += [f"update_{collection.short}"] if collection.singleton else several
                 roots += ["update_users_me"] if collection is USERS else []
             yield from (f"Mutation.{name}" for name in roots)
-            if collection not in self._read:
+            if collection not in self.read:
                 yield from (f"Mutation.{name}{BLINDLY}" for name in roots)
-            if collection in self._shown.delete and not collection.singleton:
+            if collection in self.shown.delete and not collection.singleton:
                 yield from (f"Mutation.delete_{collection.short}_{what}" for what in ("items", "item"))
 
     def _accounts(self) -> Iterator[str]:
         mutation = self._full.mutation_type
         needed = {
-            "users_invite": USERS in self._written["create"],
-            "users_invite_revoke": USERS in self._shown.delete,
-            **dict.fromkeys(ADMINS, self._shown.admin),
+            "users_invite": USERS in self.written["create"],
+            "users_invite_revoke": USERS in self.shown.delete,
+            **dict.fromkeys(ADMINS, self.shown.admin),
         }
         names = mutation.fields if mutation else ()
         yield from (name for name in names if not name.startswith(OF_ROWS) and needed.get(name, True))
@@ -162,8 +177,8 @@ class Coordinates:
     def _members(self) -> Iterator[str]:
         yield "server_info"
         info = self._full.type_map["server_info"].fields  # type: ignore[attr-defined]  # an object type
-        yield from (f"server_info.{name}" for name in info if self._shown.somebody or name in PUBLIC_INFO)
-        for collection, fields in self._read.items():
+        yield from (f"server_info.{name}" for name in info if self.shown.somebody or name in PUBLIC_INFO)
+        for collection, fields in self.read.items():
             for shape in SHAPES:
                 name = f"{collection.name}{shape}"
                 yield name
@@ -177,11 +192,11 @@ class Coordinates:
         yield f"{type_}.{field.name}"
         if functions_type(field):
             yield f"{type_}.{field.name}_func"
-        if self.navigable(collection, field):
+        if self.navigable(field):
             yield f"{type_}.{field.name}{INTO}"
 
     def _inputs(self) -> Iterator[str]:
-        for action, collections in self._written.items():
+        for action, collections in self.written.items():
             for collection, fields in collections.items():
                 if collection in WRITTEN:
                     name = input_type(action, collection)

@@ -42,7 +42,11 @@ class Server:
 
     def memory(self) -> float:
         """The largest process' resident memory, in MB."""
-        return max(_resident(process / "status") for process in self.processes())
+        return max(self.memories())
+
+    def memories(self) -> list[float]:
+        """The resident memory of each process, in MB; first that of the one that was started."""
+        return [_resident(process / "status") for process in self.processes()]
 
     def stop(self) -> None:
         """Ends the process."""

@@ -1,6 +1,7 @@
 """Replays the recordings of a real Directus against a fresh server: `python -m tests.compat.replay sqlite`.
 
 Says how many answers of each group are as recorded, or intended, and fails under the floor that floor.json records.
+With `directus10` it is what a Directus 10 answered, of a database that was brought from there to 11 and then adopted.
 """
 
 import argparse
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 FLOOR = json.loads((HERE / "floor.json").read_text())
 ROLLCALL = [sys.executable, "-c", "from app.cli import main; main()"]
 GOOD = {"same", "wording", "intended"}
+FORMER = "directus10"
 
 
 def environment(url: str, port: int, mail: int) -> dict[str, str]:
@@ -88,17 +90,32 @@ def a_server(env: dict[str, str], folder: str) -> Iterator[str]:
             sys.exit("the server did not stop as it should")
 
 
-def replay(url: str, folder: str, groups: str, show: int) -> Counter[str]:
-    """The number of good answers by group, on the database at `url`."""
+def replay(
+    url: str, folder: str, groups: str, show: int, *, cases: str = "oracle/cases", deviations: str = "", **more: str
+) -> Counter[str]:
+    """The number of good answers by group, on the database at `url`; `more` are settings."""
     mail = free_port()
-    with a_server(environment(url, free_port(), mail), folder) as address:
+    with a_server(environment(url, free_port(), mail) | more, folder) as address:
         out = Path(folder, "verdicts.jsonl")
         command = [sys.executable, str(SHARED / "oracle/replay.py"), "--base-url", address, "--smtp-port", str(mail)]
-        command += ["--only", groups, "--deviations", str(HERE / "deviations.json")]
-        command += ["--show", str(show), "--json", str(out), str(SHARED / "oracle/cases.jsonl")]
+        command += ["--only", groups, "--deviations", str(HERE / f"deviations{deviations}.json")]
+        command += ["--show", str(show), "--json", str(out), str(SHARED / f"{cases}.jsonl")]
         subprocess.run(command, check=False)
     verdicts = [json.loads(line) for line in out.read_text().splitlines()]
     return Counter(verdict["case"].partition("/")[0] for verdict in verdicts if verdict["verdict"] in GOOD)
+
+
+def replay_former(url: str, folder: str, groups: str, show: int) -> Counter[str]:
+    """The same for what a Directus 10 answered, on an empty PostgreSQL database."""
+    restore(url, SHARED / "migration/v11_migrated.sql")
+    more = {"cases": "migration/v10-cases", "deviations": "-10", "COMPATIBILITY": "10"}
+    return replay(url, folder, groups, show, **more)
+
+
+def restore(url: str, dump: Path) -> None:
+    """Loads what pg_dump wrote."""
+    command = ["psql", url, "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", str(dump)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def wait_for(port: int) -> None:
@@ -114,19 +131,21 @@ def wait_for(port: int) -> None:
 
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("database", choices=["sqlite", "postgresql"])
-    ask.add_argument("--only", default=",".join(FLOOR["groups"]), help="groups, divided by commas")
+    ask.add_argument("database", choices=["sqlite", "postgresql", FORMER])
+    ask.add_argument("--only", help="groups, divided by commas")
     ask.add_argument("--show", type=int, default=60, help="differences to print for each group")
     asked = ask.parse_args()
+    groups = asked.only or ",".join(FLOOR[FORMER] if asked.database == FORMER else FLOOR["groups"])
     if not SHARED.exists():
         sys.exit("The recordings of a real Directus are not beside this checkout: nothing was replayed.")
     print(f"Replay on {asked.database}", flush=True)
     with tempfile.TemporaryDirectory() as folder, a_database(asked.database, folder) as url:
-        good = replay(url, folder, asked.only, asked.show)
+        run = replay_former if asked.database == FORMER else replay
+        good = run(url, folder, groups, asked.show)
     fallen = {
         group: f"{good[group]}, once {least}"
         for group, least in FLOOR[asked.database].items()
-        if group in asked.only.split(",") and good[group] < least
+        if group in groups.split(",") and good[group] < least
     }
     if fallen:
         sys.exit(f"Fewer answers are as recorded than there were: {fallen}")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
-from app.core.security import HashCost
+from app.core.hashing import HashCost
 
 GIVEN = {  # name, how it is spelled, what it means
     "ACCESS_TOKEN_TTL": ("7d", timedelta(days=7)),
@@ -16,6 +16,9 @@ GIVEN = {  # name, how it is spelled, what it means
     "IP_TRUST_PROXY": ("2", 2),
     "GRAPHQL_INTROSPECTION": ("false", False),
     "LOG_STYLE": ("pretty", "pretty"),
+    "FILES_MAX_UPLOAD_SIZE": ("10mb", 10 * 1024**2),
+    "FILES_MIME_TYPE_ALLOW_LIST": ("image/*, text/plain", ("image/*", "text/plain")),
+    "ASSETS_CACHE_TTL": ("30d", timedelta(days=30)),
     "ADMIN_EMAIL": ("ada@example.com", "ada@example.com"),
 }
 BAD = {
@@ -29,8 +32,10 @@ BAD = {
     "GRAPHQL_INTROSPECTION": "perhaps",
     "DB_POOL_SIZE": "0",
     "DB_STATEMENT_TIMEOUT": "-1",
+    "STORAGE_LOCAL_DRIVER": "gcs",
+    "STORAGE_LOCATIONS": ",",
 }
-SECRETS = ("SECRET", "ADMIN_PASSWORD", "ADMIN_TOKEN")
+SECRETS = ("SECRET", "ADMIN_PASSWORD", "ADMIN_TOKEN", "STORAGE_LOCAL_KEY", "STORAGE_LOCAL_SECRET")
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +59,18 @@ def test_a_setting_is_read_from_a_file_and_the_environment_comes_first(tmp_path,
     monkeypatch.setenv("PORT", "9001")
 
     assert (load_settings().port, load_settings().host) == (9001, "0.0.0.0")
+
+
+@pytest.mark.parametrize("locations", ["amazon", "Amazon, local"])
+def test_a_storage_of_another_name_has_settings_of_that_name(tmp_path, monkeypatch, locations):
+    (tmp_path / ".env").write_text("STORAGE_AMAZON_DRIVER=s3\nSTORAGE_AMAZON_BUCKET=a\nSTORAGE_LOCAL_ROOT=./other\n")
+    monkeypatch.setenv("STORAGE_LOCATIONS", locations)
+    monkeypatch.setenv("STORAGE_AMAZON_BUCKET", "b")
+    settings = load_settings()
+
+    assert settings.storage_location.lower() == "amazon"
+    assert (settings.storage_local_driver, settings.storage_local_bucket) == ("s3", "b")
+    assert settings.storage_local_root.name == "uploads"
 
 
 def test_an_empty_setting_is_no_setting(monkeypatch):

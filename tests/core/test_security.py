@@ -1,4 +1,4 @@
-"""Passwords as Directus hashes them, and signed tokens as Directus signs them: believed when they are right."""
+"""Signed tokens as Directus signs them: believed when they are right."""
 
 import base64
 import hashlib
@@ -13,18 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
-from app.core.security import (
-    AccessClaims,
-    hash_password,
-    is_signed,
-    read_access_token,
-    sign_access_token,
-    verify_password,
-)
+from app.core.security import AccessClaims, is_signed, read_access_token, sign_access_token
 
 SECRET = "a secret only tests know"
 USER = "00000102-0000-4000-8000-000000000102"
-HASHED = "$argon2id$v=19$m=65536,t=3,p=4$"
 NOW = int(time.time())
 CLAIMS = {
     "id": USER,
@@ -83,30 +75,6 @@ REFUSED = {  # what is wrong with the token: the token, and how it is answered
     "more than 8 kB": (forge(role="r" * 8_192), InvalidToken),
     "json too deep to read": (f"{encode(b'[' * 4_000)}.e30.x", InvalidToken),
 }
-
-
-def test_a_password_is_hashed_with_directus_parameters():
-    hashed = hash_password("d1r3ctu5")
-
-    assert hashed.startswith(HASHED)
-    assert verify_password("d1r3ctu5", hashed)
-    assert not verify_password("D1r3ctu5", hashed)
-
-
-def test_two_hashes_of_one_password_differ():
-    assert hash_password("d1r3ctu5") != hash_password("d1r3ctu5")
-
-
-def test_a_password_of_1024_characters_is_the_longest():
-    assert verify_password("ü" * 1_024, hash_password("ü" * 1_024))
-    for length in (0, 1_025):
-        with pytest.raises(ValueError, match="1 to 1024 characters"):
-            hash_password("ü" * length)
-
-
-@pytest.mark.parametrize("hashed", ["", "d1r3ctu5", "$2b$12$abc", HASHED, f"{HASHED}x$y", "**********"])
-def test_nothing_is_the_password_of_what_is_no_hash(hashed):
-    assert not verify_password("d1r3ctu5", hashed)
 
 
 def test_a_token_is_what_directus_would_write():

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, text
 
-from app.core.security import verify_password
+from app.core.hashing import verify_password
 from app.db.refusal import Refusal
 from app.flows.bootstrap import bootstrap
 from app.flows.transfer import TABLES, export_file, import_file

@@ -183,6 +183,7 @@ PATHS = [
     ("GET", "/settings"),
     ("GET", "/activity"),
     ("HEAD", "/files"),
+    ("GET", f"/assets/{uid('picture')}"),
     ("POST", "/users/me/tfa/disable"),
     ("POST", "/users/me/tfa/recovery-codes"),
     ("POST", f"/users/{uid('vi')}/tfa/disable"),
@@ -201,6 +202,15 @@ async def test_every_path_of_a_collection_is_refused(place, client, name):
         answer = await client.request(method, path, headers=mine)
         assert answer.status_code == 403, path
         assert method == "HEAD" or answer.json() == REFUSAL, path
+
+
+async def test_an_upload_is_refused_too(place, client):
+    form = {"file": ("a.png", b"x", "image/png")}
+
+    assert await told(await client.post("/files", files=form, headers=bearer(await token_of(place, "ada")))) == (
+        403,
+        REFUSAL,
+    )
 
 
 async def test_the_server_itself_answers(place, client):

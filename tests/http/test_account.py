@@ -127,6 +127,8 @@ async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(door, 
     page = f"/admin/users/{uid('una')}"
     assert (answer.status_code, answer.headers["location"]) == (302, page)
     assert answer.text == f"Found. Redirecting to {page}"
+    there = await send(door, "GET", page)
+    assert (there.status_code, there.text) == (200, "Your address is confirmed. You can sign in now.")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["cache-control"] == "no-store"

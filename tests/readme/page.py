@@ -12,7 +12,16 @@ from tests.compat.replay import ROLLCALL, wait_for
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-SETTLED = ("DATABASE_URL", "SECRET", "EMAIL_TRANSPORT", "LOG_LEVEL", "LOG_STYLE", "PUBLIC_URL", "ADMIN_EMAIL")
+SETTLED = (
+    "DATABASE_URL",
+    "SECRET",
+    "EMAIL_TRANSPORT",
+    "LOG_LEVEL",
+    "LOG_STYLE",
+    "PUBLIC_URL",
+    "ADMIN_EMAIL",
+    "STORAGE_LOCAL_ROOT",
+)
 """What the environment mustn't say where a page is followed."""
 
 

@@ -11,6 +11,7 @@ from app.cli import app
 from app.schema.schema import schema
 from tests.readme import test_running_it, test_snippets, test_testing
 from tests.readme.page import README, page
+from tests.upgrade import test_report
 
 TEXT = README.read_text()
 TRIED = {
@@ -28,6 +29,8 @@ TRIED = {
         test_running_it.test_postgresql_is_backed_up_while_it_serves_and_restored,
     ],
     "Upgrades": [test_running_it.test_an_upgrade_is_an_installation_and_a_bootstrap_that_changes_nothing_else],
+    "Files": [test_snippets.test_a_picture_is_uploaded_and_read_as_the_readme_shows_it],
+    "From Directus 10": [test_report.test_the_readme_shows_what_the_command_prints] * 2,
     "From Python": [test_snippets.test_the_snippets_of_the_readme_do_what_they_say] * 7,
     "Testing from Python": [test_testing.test_somebody_without_policies_sees_nobody],
 }

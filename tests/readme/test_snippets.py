@@ -16,6 +16,7 @@ from tests.http.test_graphql import served
 from tests.readme.page import checkout, page, paste, running, snippets
 from tests.world import uid
 
+needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
 GENERATED = ("create_", "update_", "delete_")
 MAILED = """for _ in $(seq 100); do
   TOKEN=$(sed -n 's/.*accept-invite?token=\\([^\\\\]*\\).*/\\1/p' log); [ -n "$TOKEN" ] && break; sleep 0.1
@@ -42,7 +43,7 @@ async def test_the_snippets_of_the_readme_do_what_they_say(fresh, monkeypatch):
     assert await fresh.directory(SYSTEM)["users"].get_user_by_email("ina@example.com") is None
 
 
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
+@needs_curl
 def test_the_first_query_answers_whoever_pastes_it(tmp_path):
     env, port = checkout(tmp_path), free_port()
     commands, query = snippets("sh", page("# Rollcall"))
@@ -53,7 +54,7 @@ def test_the_first_query_answers_whoever_pastes_it(tmp_path):
     assert re.findall(r"^make (\w+)", commands, re.MULTILINE) == ["run", "test"]
 
 
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
+@needs_curl
 def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(tmp_path):
     env, port = checkout(tmp_path), free_port()
     walk = "".join(snippets("sh", page("### From an invitation to a first query", "\n### ")))
@@ -66,6 +67,18 @@ def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(tmp_path):
     active = [{"email": f"{name}@example.com", "status": "active"} for name in ("admin", "ines")]
     assert seen["users_me"] == {"email": "ines@example.com"}
     assert sorted(seen["users"], key=lambda user: user["email"]) == active
+
+
+@needs_curl
+def test_a_picture_is_uploaded_and_read_as_the_readme_shows_it(tmp_path):
+    env, port = checkout(tmp_path), free_port()
+    (walk,) = snippets("sh", page("## Files"))
+    with running(tmp_path, env, port):
+        told = paste(walk.replace(":8055", f":{port}"), tmp_path, env)
+
+    assert orjson.loads(told) == {"data": {"avatar": {"title": "Dot", "type": "image/gif", "width": 1}}}
+    (kept,) = (tmp_path / "uploads").iterdir()
+    assert kept.read_bytes() == (tmp_path / "dot.gif").read_bytes()
 
 
 def test_the_table_of_accounts_names_every_root_field_with_its_arguments():

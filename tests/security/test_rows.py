@@ -77,7 +77,7 @@ ELSEWHERE = {
         "core/test_security.py::test_a_token_with_anything_changed_is_refused",
     ],
     "passlib: what a hash may cost": [
-        "core/test_security.py::test_a_password_of_1024_characters_is_the_longest",
+        "core/test_hashing.py::test_a_password_of_1024_characters_is_the_longest",
         "schema/test_account.py::test_what_is_no_hash_or_costs_too_much_is_told_so",
         "schema/test_account.py::test_hashes_of_strangers_keep_nobody_from_signing_in",
         "flows/test_password.py::test_a_password_that_can_not_be_leaves_the_link_good",
@@ -116,6 +116,29 @@ ELSEWHERE = {
     "CVE-2026-39943: secrets in the trail": [
         "security/test_changes.py::test_cve_2026_39943_no_secret_is_written_down",
         "flows/test_tfa.py::test_what_was_done_is_on_record_and_no_secret_is",
+    ],
+    "CVE-2023-26492, CVE-2024-39699, CVE-2024-46990, CVE-2026-35409, CVE-2026-61835: SSRF": [
+        "security/test_mails.py::test_ssrf_no_url_that_somebody_gives_is_ever_fetched",
+        "security/test_files.py::test_ssrf_no_file_is_fetched_from_anywhere",
+        "files/test_assets.py::test_nothing_is_fetched_from_elsewhere",
+    ],
+    "CVE-2024-47874, CVE-2025-54121: forms without a limit": [
+        "security/test_files.py::test_no_form_keeps_us_busy",
+        "files/test_uploads.py::test_a_form_that_is_none_is_a_400_and_leaves_nothing",
+        "files/test_uploads.py::test_a_file_is_as_large_as_allowed_and_no_larger",
+    ],
+    "contents that run in a browser": [
+        "security/test_files.py::test_xss_nothing_that_somebody_uploads_runs_in_anybodys_browser",
+        "files/test_assets.py::test_what_a_browser_could_run_is_never_shown_in_it",
+        "files/test_assets.py::test_a_type_that_is_written_later_runs_nothing_either",
+        "files/test_assets.py::test_a_name_can_not_write_a_header",
+    ],
+    "names that lead out of a folder, or to what is somebody else's": [
+        "security/test_files.py::test_path_traversal_no_name_leads_out_of_the_folder",
+        "files/test_uploads.py::test_nobody_says_where_a_content_lies",
+        "files/test_uploads.py::test_a_policy_can_not_fill_in_where_a_content_lies",
+        "storage/test_storage.py::test_no_name_leads_out_of_a_storage",
+        "storage/test_storage.py::test_a_link_in_a_folder_leads_nowhere",
     ],
 }
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from sqlalchemy import update
 
-from app.core.security import hash_password
+from app.core.hashing import hash_password
 from app.db.models import Settings, User
 from tests.http.test_graphql import served
 from tests.world import uid

@@ -12,7 +12,7 @@ from itertools import cycle
 import pytest
 from sqlalchemy import insert, select
 
-from app.core import security
+from app.core import hashing
 from app.core.clock import utc_now
 from app.core.config import signing_secret
 from app.core.errors import ServiceUnavailable
@@ -233,8 +233,8 @@ WITH_NUL = (f"{PASSWORD}\0", "good\0and long enough")
 
 async def test_passlib_a_password_is_measured_before_it_is_hashed(client, people, monkeypatch):
     """Argon2 takes its time for whatever it is given, and some hashes stop reading at a NUL."""
-    seen = Seen(security._hasher, [])
-    monkeypatch.setattr(security, "_hasher", seen)
+    seen = Seen(hashing._hasher, [])
+    monkeypatch.setattr(hashing, "_hasher", seen)
     tokens, before = {name: await tokens_of(people, name, at=0) for name in ("ida", "vi")}, await everything(people)
     for odd, door in zip((*TOO_LONG, *WITH_NUL), cycle(DOORS), strict=False):
         tried = {
@@ -252,7 +252,7 @@ async def test_passlib_a_password_is_measured_before_it_is_hashed(client, people
         assert {codes["register"], codes["accept"], codes["reset"], code(mine)} == {said}
         assert code(await ask(client, door, "hash", string=odd)) == ("INVALID_PAYLOAD" if odd in TOO_LONG else None)
 
-    assert [len(text) for text in seen.texts if len(text) > security.LONGEST_PASSWORD] == []
+    assert [len(text) for text in seen.texts if len(text) > hashing.LONGEST_PASSWORD] == []
     assert set(seen.texts) == set(WITH_NUL)
     assert (await everything(people))[:2] == before[:2]
     assert "access_token" in told(await ask(client, "rest", "login", email="vi@example.com", password=PASSWORD))

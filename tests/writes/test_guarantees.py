@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select
 
 from app.core.caller import SYSTEM, Caller
 from app.core.errors import RollcallError
-from app.core.security import verify_password
+from app.core.hashing import verify_password
 from app.db.models import Activity, Revision, Session, User
 from app.repositories.base import Services
 from app.repositories.directory import Directory

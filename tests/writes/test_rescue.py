@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, insert, select, update
 from app.cli import main
 from app.core.caller import Caller
 from app.core.errors import RollcallError
-from app.core.security import verify_password
+from app.core.hashing import verify_password
 from app.db.models import Access, Policy, Session, User
 from app.repositories.attempts import Attempts, at_account, at_account_from
 from tests.db.test_bootstrap_and_transfer import rollcall as in_a_process

@@ -1,0 +1,178 @@
+"""An upload: judged, laid into the storage while it comes in, and written down; of what goes wrong nothing is left."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+from uuid import uuid4
+
+import structlog
+
+from app.core.errors import ContentTooLarge, Forbidden, InvalidPayload, RollcallError, ServiceUnavailable
+from app.core.filenames import plain_name, title_of
+from app.core.media import ending_of, is_listed, type_of
+from app.core.pictures import size_of
+from app.policy.validation import mentions
+from app.query.collection import Field
+from app.query.payload import Payload, as_key, parse_payload
+from app.repositories.changes import Change
+from app.repositories.contents import NewContent, NewFiles, Upload, clear
+from app.repositories.directory import Directory
+from app.repositories.files import FILES, NAME, STORAGE
+from app.repositories.writing import Answer, Written
+
+T = TypeVar("T")
+HEAD = 256 * 1024
+"""Bytes at the beginning that tell what a content is; a camera may put a lot before a picture's size."""
+KEY, TITLE, DOWNLOAD, UPLOADED = (FILES.fields[name] for name in ("id", "title", "filename_download", "uploaded_on"))
+TYPE, CHARSET, SIZE, WIDTH, HEIGHT = (FILES.fields[name] for name in ("type", "charset", "filesize", "width", "height"))
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A file as it comes in: its name and type, and what else its client says of it; its bytes are to be had once."""
+
+    filename: str
+    type: str
+    charset: str | None
+    said: Mapping[str, Any]
+    pieces: AsyncIterator[bytes]
+
+
+class Form(Protocol):
+    """What a client sends: files, each after what is said of it."""
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """What has been said since the last file."""
+        ...
+
+    def files(self) -> AsyncIterator[Incoming]:
+        """The files, one after the other; the next comes when the bytes of one have been taken."""
+        ...
+
+
+class Uploading:
+    """One upload of one caller's: new files, or another content for a file where its `key` is given.
+
+    It raises what writing such rows does; InvalidPayload for a type that isn't allowed, ContentTooLarge for too many
+    bytes, ServiceUnavailable where the storage doesn't work, and what asking for the bytes does.
+    """
+
+    def __init__(self, directory: Directory, key: Any = None) -> None:
+        self._directory, self._services = directory, directory.services
+        self._files = directory[FILES.name]
+        self._key = None if key is None else as_key(FILES, key)
+        self._laid: list[Upload] = []
+
+    async def take(self, form: Form, answer: Answer[T]) -> Written[T]:
+        """Takes a form in, all of it or nothing; one without a file says something else of the file with the key."""
+        if not await self._files.may("create" if self._key is None else "update", self._key):
+            raise Forbidden  # before a byte of it was read
+        try:
+            await self._lay(form)
+        except BaseException:
+            await self._clear()
+            raise
+        if self._laid:
+            return await self._write(answer)
+        if self._key is None:
+            raise InvalidPayload("The form holds no file")
+        return await self._files.write(self._files.change([self._key], form.said), answer)
+
+    async def _lay(self, form: Form) -> None:
+        """Has every file of a form lie in the storage."""
+        async for incoming in form.files():
+            if self._laid and self._key is not None:
+                raise InvalidPayload("A file has one content, and the form holds several")
+            self._laid.append(await self._lay_one(incoming))
+        if self._laid and form.said:
+            raise InvalidPayload(f'"{next(iter(form.said))}" comes after the file that it is said of: put it before')
+
+    async def _lay_one(self, incoming: Incoming) -> Upload:
+        """Looks at how a file begins, has its row judged by that, and lays it into the storage."""
+        said = parse_payload(FILES, incoming.said, self._services.limits.depth)
+        head, pieces = await _beginning(incoming.pieces)
+        found = self._found(incoming, said, head)
+        allowed = self._services.settings.files_mime_type_allow_list
+        if not is_listed(found[TYPE], allowed):
+            raise InvalidPayload(f"Files of the type {found[TYPE]} can't be uploaded here, only {', '.join(allowed)}")
+        await self._rehearse(self._change(Upload(said, found)))
+        counted = Counted(pieces, self._services.settings.files_max_upload_size)
+        await self._services.storage.put(found[NAME], counted.pieces())
+        return Upload(said, {**found, SIZE: counted.size})
+
+    def _found(self, incoming: Incoming, said: Payload, head: bytes) -> dict[Field, Any]:
+        """What is found out about a file by how it begins, and what nobody has to say of it."""
+        type_ = type_of(head, said.values.get(TYPE) or incoming.type)
+        width, height = size_of(head, type_) or (None, None)
+        filename, key = plain_name(incoming.filename), str(uuid4())
+        found = {
+            STORAGE: self._services.storage.location,
+            NAME: f"{key}{ending_of(type_)}",  # never one that was there before: what stood there may still be needed
+            TYPE: type_,
+            CHARSET: incoming.charset if type_.startswith("text/") else None,
+            WIDTH: width,
+            HEIGHT: height,
+            UPLOADED: self._services.clock(),
+        }
+        unless_said = {DOWNLOAD: filename}
+        if self._key is None:
+            unless_said |= {KEY: key, TITLE: title_of(filename)}
+        return {**{member: value for member, value in unless_said.items() if member not in said.values}, **found}
+
+    def _change(self, *uploads: Upload) -> Change:
+        return NewFiles(uploads) if self._key is None else NewContent(self._key, *uploads)
+
+    async def _rehearse(self, change: Change) -> None:
+        """Raises what writing a row would, unless that depends on how many bytes there are to come."""
+        access = await self._directory.access()
+        if not any(mentions(rule.filter, SIZE) for rule in access.granted(change.action, FILES)):
+            await self._files.rehearse(change)
+
+    async def _write(self, answer: Answer[T]) -> Written[T]:
+        try:
+            return await self._files.write(self._change(*self._laid), answer)
+        except BaseException as error:
+            if isinstance(error, RollcallError) and not isinstance(error, ServiceUnavailable):
+                await self._clear()
+            else:  # nobody knows whether the rows are there, and no row may be without its content
+                log.warning("content_left", names=[upload.name for upload in self._laid])
+            raise
+
+    async def _clear(self) -> None:
+        await clear(self._services.storage, [upload.name for upload in self._laid])
+
+
+class Counted:
+    """Bytes that are counted as they are taken; ContentTooLarge where there are more than `most`."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], most: int) -> None:
+        self._pieces, self._most, self.size = pieces, most, 0
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The same bytes."""
+        async for piece in self._pieces:
+            self.size += len(piece)
+            if self.size > self._most:
+                raise ContentTooLarge(f"A file may have {self._most} bytes")
+            yield piece
+
+
+async def _beginning(pieces: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """How some bytes begin, and all of them."""
+    head = bytearray()
+    async for piece in pieces:
+        head += piece
+        if len(head) >= HEAD:
+            break
+    begun = bytes(head)
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        if begun:
+            yield begun
+        async for piece in pieces:
+            yield piece
+
+    return begun, all_of_them()

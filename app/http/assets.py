@@ -1,0 +1,91 @@
+"""The door of assets: contents of files, told so that no browser runs what somebody uploaded."""
+
+from urllib.parse import quote
+
+from starlette.types import Scope
+
+from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound, SecondFactorWanted
+from app.core.media import is_harmless
+from app.flows.assets import Asset, Assets
+from app.http.conditions import date_of, etag_of, is_known, wanted_range
+from app.http.head import Head
+from app.http.identity import Identity
+from app.http.params import parse_query
+from app.http.passage import Body
+from app.http.reads import Reads
+from app.http.reply import Header, Reply, reply_to
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.repositories.files import FILES
+
+SANDBOXED = (b"content-security-policy", b"default-src 'none'; sandbox")
+READING = ("GET", "HEAD")
+
+
+class AssetsDoor:
+    """The door behind `/assets`."""
+
+    def __init__(self, services: Services, identity: Identity) -> None:
+        self._services, self._identity = services, identity
+        self._assets, self._reads = Assets(services), Reads()
+        self._seconds = round(services.settings.assets_cache_ttl.total_seconds())
+
+    async def __call__(self, scope: Scope, head: Head, _: Body) -> Reply:
+        try:
+            return await self._answer(scope, head)
+        except RollcallError as error:
+            return reply_to(error)
+
+    async def _answer(self, scope: Scope, head: Head) -> Reply:
+        if scope["method"] not in READING:
+            raise MethodNotAllowed(scope["method"], READING)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        steps = [step for step in path.split("/")[2:] if step]
+        if not 1 <= len(steps) <= 2:  # a file's name may follow, for people to read: it is the key that counts
+            raise RouteNotFound(scope["path"])
+        directory = Directory(self._identity.of(head), self._services, head.via)
+        if directory.caller.enrolling and (await directory.access_now()).enrolling:
+            raise SecondFactorWanted
+        await self._check_seen(directory, steps[0])
+        asset = await self._assets.find(steps[0])
+        if asset is None:
+            raise RouteNotFound(scope["path"])
+        return self._told(head, asset, attached=parse_query(head.query).get("download", "false") != "false")
+
+    async def _check_seen(self, directory: Directory, key: str) -> None:
+        """Raises Forbidden where there is no such file that the caller may read; most may read its key at least."""
+        files = directory[FILES.name]
+        told = await self._reads.answer(directory, files, b"", {"fields": FILES.key.name}, key)
+        if told is None and not await files.may("read", key):
+            raise Forbidden
+
+    def _told(self, head: Head, asset: Asset, *, attached: bool) -> Reply:
+        attached = attached or not is_harmless(asset.type)
+        about: list[Header] = [
+            (b"etag", etag_of(asset)),
+            (b"last-modified", date_of(asset)),
+            (b"accept-ranges", b"bytes"),
+            (b"content-disposition", _disposition("attachment" if attached else "inline", asset.filename)),
+        ]
+        if is_known(head, asset):
+            return Reply(b"", 304, more=about, fresh=self._seconds, policy=SANDBOXED)
+        part = wanted_range(head, asset)
+        start, length = part or (0, asset.size)
+        if part:
+            about.append((b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, asset.size)))
+        about.append((b"content-length", b"%d" % length))
+        stream = asset.pieces(start, length)
+        status = 206 if part else 200
+        return Reply(b"", status, _media(asset), about, stream=stream, fresh=self._seconds, policy=SANDBOXED)
+
+
+def _media(asset: Asset) -> bytes:
+    charset = f"; charset={asset.charset}" if asset.charset and asset.charset.replace("-", "").isalnum() else ""
+    return f"{asset.type}{charset}".encode("ascii", "ignore")
+
+
+def _disposition(kind: str, filename: str) -> bytes:
+    """RFC 6266: a name in ASCII for whoever reads no other, and the whole one."""
+    plain = "".join(letter if " " <= letter <= "~" and letter not in '"\\%' else "_" for letter in filename)
+    encoded = quote(filename, safe="", errors="replace")
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}".encode()

@@ -1,0 +1,148 @@
+"""A request on its way through the gate: its body as it comes in, its answer with the headers that all have."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Send
+
+from app.core.errors import InvalidPayload
+from app.http.head import Head
+from app.http.reply import NO_PAGE, VARIES, Header, Reply
+
+Body = Callable[[], Awaitable[bytes]]
+Pieces = Callable[[], AsyncIterator[bytes]]
+
+BODILESS = (204, 304)
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+NO_CACHE, NO_STORE = (b"cache-control", b"no-cache"), (b"cache-control", b"no-store")
+
+
+class Passage:
+    """One request; `status` is its answer's, 0 before that begins.
+
+    The answer to a `bodiless` one says how long its body would be. Whatever is answered bears the `further` headers.
+    """
+
+    __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "further", "head", "status")
+
+    def __init__(
+        self,
+        head: Head,
+        receive: Receive,
+        send: Send,
+        most: int,
+        further: Sequence[Header] = (),
+        *,
+        bodiless: bool = False,
+    ) -> None:
+        self.head, self._receive, self._send, self._most, self._bodiless = head, receive, send, most, bodiless
+        self.further = further
+        self._taken = self.status = 0
+
+    def check(self) -> None:
+        """Raises InvalidPayload for a body that says it is too large."""
+        if self.head.length > self._most:
+            raise self._refusal()
+
+    async def tell(self, reply: Reply) -> None:
+        """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
+        self.status = reply.status
+        safe = self._safe(reply.varies, reply.policy, private=reply.private, fresh=reply.fresh)
+        start = {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [*_about(reply), *reply.more, *safe],
+        }
+        if reply.stream is not None:
+            await self._tell_on(start, reply.stream)
+            return
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": b"" if self._bodiless else reply.body})
+
+    async def _tell_on(self, start: Message, stream: AsyncIterator[bytes]) -> None:
+        """Sends a stream piece by piece; where that raises, the body has no end, so that a part never looks whole."""
+        gone = asyncio.ensure_future(self._left())
+        try:
+            async with aclosing(stream):  # type: ignore[type-var]  # whoever streams gives a generator
+                await self._send(start)
+                async for piece in stream:
+                    if self._bodiless:  # not before: a generator that was never begun isn't closed
+                        break
+                    if gone.done():
+                        raise ClientDisconnect
+                    await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                await self._send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+    async def _left(self) -> None:
+        """Ends once the client has gone; a server takes what is sent to nobody without a word."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def body(self) -> bytes:
+        """The whole body; raises ClientDisconnect where the client leaves before its end, and as `receive` does."""
+        message = await self.receive()
+        pieces: list[bytes] = []
+        while message["type"] != "http.disconnect":
+            pieces.append(message.get("body", b""))
+            if not message.get("more_body"):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            message = await self.receive()
+        raise ClientDisconnect
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body piece by piece, of any length; raises ClientDisconnect where the client leaves before its end."""
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            more = message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def receive(self) -> Message:
+        """The next piece of the body; raises InvalidPayload where it is one too many."""
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self._most:
+            raise self._refusal()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Passes a piece of the answer on, its beginning with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._dressed(message.get("headers", ()))
+        await self._send(message)
+
+    def _dressed(self, given: Sequence[Header]) -> list[Header]:
+        varies = [value for name, value in given if name == b"vary"]
+        return [*(header for header in given if header[0] != b"vary"), *self._safe(b", ".join((*varies, VARIES)))]
+
+    def _safe(
+        self, varies: bytes, policy: Header = NO_PAGE, *, private: bool = False, fresh: int = 0
+    ) -> tuple[Header, ...]:
+        if self.head.personal or private:  # what is stored nowhere needn't say what it depends on
+            safe: tuple[Header, ...] = (NO_STORE, NOSNIFF, policy)
+        else:
+            caching = (b"cache-control", b"public, max-age=%d" % fresh) if fresh else NO_CACHE
+            safe = (caching, NOSNIFF, policy, (b"vary", varies))
+        if self.further:
+            safe = (*safe, *self.further)
+        if self.head.named or self.status >= 400:  # HTTP's own: from here on something went wrong
+            return (*safe, (b"x-request-id", self.head.id.encode()))
+        return safe
+
+    def _refusal(self) -> InvalidPayload:
+        return InvalidPayload(f"The request's body is larger than the {self._most} bytes allowed")
+
+
+def _about(reply: Reply) -> tuple[Header, ...]:
+    """What is said of an answer's body; some clients read JSON wherever that is announced."""
+    if reply.status in BODILESS:
+        return ()
+    media = ((b"content-type", reply.media),) if reply.media else ()
+    return media if reply.stream else (*media, (b"content-length", b"%d" % len(reply.body)))

@@ -1,0 +1,51 @@
+"""The door of uploads: a form sent to `/files` makes rows with contents, one sent to a file gives it another."""
+
+from starlette.types import Scope
+
+from app.core.errors import InvalidPayload, RollcallError, RouteNotFound, SecondFactorWanted
+from app.flows.uploading import Uploading
+from app.http.call import Call, asked_back, tell
+from app.http.forms import UploadForm
+from app.http.head import Head
+from app.http.identity import Identity
+from app.http.params import parse_query
+from app.http.passage import Pieces
+from app.http.reply import Reply, reply_to
+from app.repositories.base import Services
+from app.repositories.directory import Directory
+from app.repositories.files import FILES
+
+
+class UploadDoor:
+    """The door behind `/files` for those who send a form."""
+
+    def __init__(self, services: Services, identity: Identity) -> None:
+        self._services, self._identity = services, identity
+
+    async def __call__(self, scope: Scope, head: Head, pieces: Pieces) -> Reply:
+        try:
+            return await self._answer(scope, head, pieces)
+        except RollcallError as error:
+            return reply_to(error)
+
+    async def _answer(self, scope: Scope, head: Head, pieces: Pieces) -> Reply:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        match scope["method"], *(step for step in path.split("/")[2:] if step):
+            case ["POST"]:
+                key = None
+            case ["PATCH", key]:
+                pass
+            case _:
+                raise RouteNotFound(scope["path"])
+        directory = Directory(self._identity.of(head), self._services, head.via)
+        if directory.caller.enrolling and (await directory.access_now()).enrolling:
+            raise SecondFactorWanted
+        form = UploadForm(head.content_type, pieces(), self._services.settings.max_payload_size)
+        answer = asked_back(directory[FILES.name], parse_query(head.query))
+        written = await Uploading(directory, key).take(form, answer)
+        return tell(written, several=len(written.keys) > 1)
+
+
+async def refuse_import(_: Call) -> Reply:
+    """Nothing is fetched from anywhere for anybody: whoever could say from where would reach what only we can."""
+    raise InvalidPayload("Files aren't fetched from elsewhere: send the file itself to /files, as multipart/form-data")

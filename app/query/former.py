@@ -1,0 +1,55 @@
+"""The registry as clients of Directus 10 know it: roles with flags of their own, and permissions of roles."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from app.query.collection import COLLECTIONS, ROLES, Collection, Derivation, Field, Relation
+
+_POLICIES, _ACCESS, _PERMISSIONS = (COLLECTIONS[f"directus_{name}"] for name in ("policies", "access", "permissions"))
+
+NEWER: Mapping[str, tuple[str, ...]] = {
+    "directus_users": ("policies", "text_direction"),
+    "directus_roles": ("parent", "children", "policies"),
+    "directus_permissions": ("policy",),
+}
+"""Fields that Directus 10 didn't have."""
+
+
+def _flag(name: str) -> Field:
+    """A flag of a role: what the policies come to that are attached to it and to its ancestors."""
+    flag = _POLICIES.fields[name]
+    path = (ROLES.fields["policies"], _ACCESS.fields["policy"])
+    return replace(flag, required=False, note=None, derivation=Derivation(path, flag, ROLES.fields["parent"]))
+
+
+def _role() -> Field:
+    """The role of a permission: the one that its policy is attached to, where there is just one."""
+    role = _ACCESS.fields["role"]
+    path = (_PERMISSIONS.fields["policy"], _POLICIES.fields["roles"])
+    relation = Relation(ROLES.name, many=False, foreign=role.stored, reverse=())
+    return replace(role, relation=relation, derivation=Derivation(path, role))
+
+
+DERIVED: Mapping[str, tuple[Field, ...]] = {
+    ROLES.name: tuple(map(_flag, ("ip_access", "enforce_tfa", "admin_access", "app_access"))),
+    _PERMISSIONS.name: (_role(),),
+}
+"""Fields that Directus 10 had, and that are told from others now."""
+
+
+def _registry(known: Iterable[Collection]) -> Mapping[str, Collection]:
+    registry: dict[str, Collection] = {}
+    for collection in known:
+        derived, newer = DERIVED.get(collection.name, ()), frozenset(NEWER.get(collection.name, ()))
+        fields = MappingProxyType({**collection.fields, **{field.name: field for field in derived}})
+        same = replace(collection, fields=fields, registry=registry, newer=newer, derived=derived)
+        registry[collection.name] = same
+    return MappingProxyType(registry)
+
+
+FORMER = _registry(COLLECTIONS.values())
+"""Every collection with the fields it had in Directus 10, beside those it has."""
+
+SHORTHAND: Mapping[str, tuple[str, ...]] = {name: tuple(field.name for field in had) for name, had in DERIVED.items()}
+"""The names of such fields, which may be written in any case."""

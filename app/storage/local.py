@@ -1,0 +1,113 @@
+"""Contents in a folder of this machine."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from secrets import token_hex
+from stat import S_ISREG
+from typing import TypeVar
+
+import structlog
+
+from app.core.errors import ServiceUnavailable
+from app.storage.store import AWAY, PIECE, Storage, gathered, is_inside
+
+T = TypeVar("T")
+FREE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+READING = os.O_RDONLY | os.O_NOFOLLOW
+
+log = structlog.get_logger(__name__)
+
+
+class LocalStorage(Storage):
+    """A folder, made when it is first written to; what is in it is for its owner's eyes only."""
+
+    def __init__(self, location: str, root: Path) -> None:
+        super().__init__(location)
+        self._root = root
+
+    async def put(self, name: str, pieces: AsyncIterator[bytes]) -> None:
+        path = self._path(name)
+        draft = path.with_name(f".{path.name}.{token_hex(8)}")
+        file = await _on_disk(partial(_begun, draft))
+        try:
+            async for piece in gathered(pieces):
+                await _on_disk(partial(_write, file, piece))
+            await _on_disk(partial(_finish, file, draft, path))
+        finally:
+            file.close()
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+    async def size(self, name: str) -> int | None:
+        return await _on_disk(partial(_length, self._path(name))) if is_inside(name) else None
+
+    async def pieces(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
+        handle = await _on_disk(partial(os.open, self._path(name), READING))
+        try:
+            while length > 0:
+                piece = await _on_disk(partial(os.pread, handle, min(PIECE, length), start))
+                if not piece:
+                    raise ServiceUnavailable(AWAY)
+                yield piece
+                start, length = start + len(piece), length - len(piece)
+        finally:
+            os.close(handle)
+
+    async def remove(self, name: str) -> None:
+        if is_inside(name):
+            await _on_disk(partial(self._path(name).unlink, missing_ok=True))
+
+    def _path(self, name: str) -> Path:
+        if not is_inside(name):
+            raise ServiceUnavailable(AWAY)
+        return self._root / name
+
+
+def _length(path: Path) -> int | None:
+    try:
+        told = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return told.st_size if S_ISREG(told.st_mode) else None
+
+
+def _begun(draft: Path) -> FileIO:
+    draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return FileIO(os.open(draft, FREE, 0o600), "wb")
+
+
+def _write(file: FileIO, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _finish(file: FileIO, draft: Path, path: Path) -> None:
+    """From here on it is there, whatever happens to the machine."""
+    os.fsync(file.fileno())
+    draft.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+async def _on_disk(work: Callable[[], T]) -> T:
+    with _told():
+        return await asyncio.to_thread(work)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What a disk refuses is for whoever reads the log."""
+    try:
+        yield
+    except OSError as error:
+        log.error("storage_failed", error=error.strerror)  # noqa: TRY400  # its trace says no more
+        raise ServiceUnavailable(AWAY) from None
