@@ -17,6 +17,7 @@ from tests.readme.page import checkout, page, paste, running, snippets
 THEIRS = "postgresql://rollcall@127.0.0.1/rollcall"
 ADMIN = {"email": "you@example.com", "password": "only for as long as this takes"}
 NAMED = {"ADMIN_EMAIL": ADMIN["email"], "ADMIN_PASSWORD": ADMIN["password"]}
+PATIENCE = 60
 ELSEWHERE = "203.0.113.9"
 needs_postgresql = pytest.mark.skipif(not POSTGRESQL, reason="no PostgreSQL answers")
 needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="there is no nginx here: the proxy is LEFT OUT")
@@ -27,7 +28,7 @@ def settings_of(text):
 
 
 def signed_in(address, **headers):
-    return httpx.post(f"{address}/auth/login", json={**ADMIN, "mode": "session"}, headers=headers)
+    return httpx.post(f"{address}/auth/login", json={**ADMIN, "mode": "session"}, headers=headers, timeout=PATIENCE)
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def test_behind_a_proxy_the_clients_address_is_known_and_cookies_keep_to_https(t
 @needs_postgresql
 def test_on_postgresql_it_is_the_same_command(tmp_path):
     env = checkout(tmp_path)
-    (text,) = snippets("sh", page("## On PostgreSQL"))
+    (text,) = snippets("sh", page("### On PostgreSQL", "\n### "))
     assert text.count("make run") == 1
     with a_database("postgresql", str(tmp_path)) as url:
         there = text.replace("postgresql+asyncpg://user:password@localhost/rollcall", url.replace("://", "+asyncpg://"))
@@ -119,7 +120,7 @@ def test_the_settings_of_mail_are_ones_that_can_be_used(monkeypatch):
 
 def people(address):
     """Who is there, as the admin sees it."""
-    token = httpx.post(f"{address}/auth/login", json=ADMIN).json()["data"]["access_token"]
+    token = httpx.post(f"{address}/auth/login", json=ADMIN, timeout=PATIENCE).json()["data"]["access_token"]
     found = httpx.get(f"{address}/users?fields=email", headers={"authorization": f"Bearer {token}"})
     return {user["email"] for user in found.json()["data"]}, {"authorization": f"Bearer {token}"}
 
