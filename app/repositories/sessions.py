@@ -148,7 +148,9 @@ class Sessions:
     def stored(self, token: str) -> str:
         """The form in which a refresh token is stored."""
         how = self._services.settings.refresh_token_store
-        return hashlib.sha256(token.encode()).hexdigest() if how == "hashed" else token
+        if how == "hashed":
+            return hashlib.sha256(token.encode()).hexdigest()
+        return "" if "\0" in token else token  # what no database can hold is no session's
 
     def _made(self, user: str, ttl: timedelta) -> Begun:
         token = secrets.token_urlsafe(TOKEN_BYTES)

@@ -203,6 +203,13 @@ async def test_a_refresh_token_is_good_once(door, people):
     assert "access_token" in told(await post(door, "refresh", {"refresh_token": new["refresh_token"], "mode": "json"}))
 
 
+async def test_a_token_that_no_database_can_hold_is_that_of_no_session(door, people):
+    body = {"refresh_token": "a token\0and more"}
+
+    assert refusal(await post(door, "refresh", body)) == NOBODY
+    assert (await post(door, "logout", body)).status_code == 204
+
+
 @pytest.mark.parametrize("body", [{"mode": "cookie"}, {}, {"refresh_token": None}])
 async def test_a_cookie_is_refreshed_with_the_next_one(door, people, body):
     old = the_cookie(await login(door, mode="cookie"))
