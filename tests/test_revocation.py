@@ -215,6 +215,7 @@ NO_LONGER = "DELETE FROM directus_permissions WHERE id = 90"
         ("nora", "{ roles_me { name } }", SUSPENDED, "[]", "Invalid user credentials"),
         ("ada", "{ policies_me_globals { admin_access } }", NO_ADMIN, "True", "Cannot query field"),
         ("ada", "{ server_health }", NO_ADMIN, "responseTime", "ok"),
+        ("ed", "{ server_specs_oas }", WAYS_TO_LOSE["the permission is deleted"], "email", "first_name"),
         ("ed", "{ server_specs_graphql }", WAYS_TO_LOSE["the permission is deleted"], "email", "first_name"),
         (None, "{ users_me { id } }", NO_LONGER, "None", "Cannot query field"),
     ],

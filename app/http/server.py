@@ -15,6 +15,7 @@ from app.http.head import Head
 from app.http.identity import Identity
 from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.schema.openapi.document import openapi
 from app.schema.overlay import overlay
 from app.schema.schema import schema
 from app.schema.shown import shown_to
@@ -36,6 +37,7 @@ class ServerDoors:
             Route("/server/info", self.info),
             Route("/server/health", self.health),
             Route("/server/specs/graphql/system", self.specs),
+            Route("/server/specs/oas", self.openapi),
         ]
 
     async def info(self, request: Request) -> Response:
@@ -60,6 +62,13 @@ class ServerDoors:
         sdl = await asyncio.to_thread(lambda: seen.sdl)
         name = {"Content-Disposition": 'attachment; filename="rollcall.graphql"'}
         return Response(sdl, headers=name, media_type="application/octet-stream")
+
+    async def openapi(self, request: Request) -> Response:
+        """The OpenAPI document as this caller sees it; it is closed with the schema, of which it tells as much."""
+        if not self._services.limits.introspection:
+            raise RouteNotFound(request.scope["path"])
+        shown = shown_to(await self._directory(request).access_now())
+        return Response(await openapi(shown, self._services.settings), media_type=JSON)
 
     def _directory(self, request: Request) -> Directory:
         return Directory(self._identity.of(Head(request.scope)), self._services)

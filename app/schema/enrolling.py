@@ -3,7 +3,16 @@
 from app.schema.operation import Operation
 
 ROOTS = {
-    "Query": ("_empty", "server_health", "server_info", "server_ping", "server_specs_graphql", "__schema", "__type"),
+    "Query": (
+        "_empty",
+        "server_health",
+        "server_info",
+        "server_ping",
+        "server_specs_graphql",
+        "server_specs_oas",
+        "__schema",
+        "__type",
+    ),
     "Mutation": (
         "auth_login",
         "auth_logout",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import strawberry
 from strawberry.types.field import StrawberryField
 
@@ -13,6 +14,7 @@ from app.core.errors import InvalidQuery
 from app.flows import server
 from app.schema import build
 from app.schema.items import Request
+from app.schema.openapi.document import openapi
 from app.schema.overlay import Overlay, overlay
 from app.schema.shown import NOTHING, shown_to
 
@@ -56,6 +58,7 @@ def make_server_types() -> None:
 def server_queries() -> Iterator[StrawberryField]:
     """What the server is, how it is, and what the caller may do with it."""
     scope = {"scope": "graphql_sdl_scope"}
+    yield build.field("server_specs_oas", "JSON", resolver=_openapi)
     yield build.field("server_specs_graphql", "String", scope, _specs)
     yield build.field("server_ping", "String", resolver=_ping)
     yield build.field("server_info", "server_info", resolver=_info)
@@ -94,6 +97,12 @@ async def _permissions(info: Info) -> dict[str, Any]:
 async def _globals(info: Info) -> SimpleNamespace:
     access = await info.context.access_now()
     return SimpleNamespace(enforce_tfa=access.enforce_tfa, app_access=access.app, admin_access=access.admin)
+
+
+async def _openapi(info: Info) -> Any:
+    """The OpenAPI document as this caller sees it."""
+    settings = info.context.directory.services.settings
+    return orjson.loads(await openapi(shown_to(await info.context.access_now()), settings))
 
 
 async def _specs(info: Info, scope: Scope | None = None) -> str:

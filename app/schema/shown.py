@@ -29,6 +29,9 @@ ADMINS = ("users_sessions", "users_sessions_revoke")
 OF_ROWS = ("create_", "update_", "delete_")
 """How the mutations that write a collection's rows begin; everybody sees the others, but for a few."""
 
+SPECS = ("server_specs_graphql", "server_specs_oas")
+"""Root fields that tell what there is, as introspection does."""
+
 PUBLIC_INFO = ("project",)
 """What everybody may know of the server; the rest takes somebody."""
 
@@ -132,7 +135,7 @@ class Coordinates(Sight):
             named = get_named_type(field.type).name
             collection = COLLECTIONS.get(named.removesuffix("_aggregated"))
             needed = COLLECTIONS.get(NEEDED.get(name, "")) or collection
-            hidden = name == NOTHING or (name == "server_specs_graphql" and not self.introspection)
+            hidden = name == NOTHING or (name in SPECS and not self.introspection)
             hidden = hidden or (name in ADMINS and not self.shown.admin)
             if needed in self.read or (needed is None and not hidden):
                 yield f"Query.{name}"

@@ -104,7 +104,7 @@ async def test_closed_introspection_closes_the_schema_too(world):
     assert "Cannot query field" in asked.text
 
 
-@pytest.mark.parametrize("path", ["/server/info", "/server/health", SPECS])
+@pytest.mark.parametrize("path", ["/server/info", "/server/health", SPECS, "/server/specs/oas"])
 async def test_a_bad_token_is_refused_at_these_doors_too(client, path):
     answer = await client.get(path, headers=bearer("nobodys-token"))
 

@@ -221,6 +221,7 @@ CLOSED = [
     "{ __schema { queryType { name } } }",
     '{ __type(name: "directus_users") { name } }',
     "{ server_specs_graphql(scope: system) }",
+    "{ server_specs_oas }",
     "{ users_me { emal } }",
     "{ usrs { id } }",
     "{ users(filter: { titel: { _eq: 1 } }) { id } }",

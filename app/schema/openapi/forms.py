@@ -8,9 +8,7 @@ from uuid import UUID
 
 from app.core.errors import InvalidPayload
 from app.flows.tokens import Mode
-
-Schema = dict[str, Any]
-"""A Schema Object of OpenAPI 3.0."""
+from app.schema.openapi.shapes import Schema, a_list, closed, nullable
 
 URI = re.compile(r"[a-z][a-z\d+.-]*:[!-~]+", re.ASCII | re.IGNORECASE)
 NO_TEXT = "must be a string"
@@ -55,17 +53,7 @@ class Form:
         """The same for those who fill it in."""
         properties = {name: kind.schema for name, kind in self.required.items()}
         properties |= {name: nullable(kind.schema) for name, kind in self.optional.items()}
-        named = {"required": list(self.required)} if self.required else {}
-        return {"type": "object", "properties": properties, **named, "additionalProperties": False}
-
-
-def nullable(schema: Schema) -> Schema:
-    """The same, or null; what has no type may be null already."""
-    if "oneOf" in schema:
-        first, *others = schema["oneOf"]
-        return {**schema, "oneOf": [nullable(first), *others]}
-    listed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return {**schema, **listed, "nullable": True} if "type" in schema else schema
+        return closed(properties, *self.required)
 
 
 def _any_text(value: Any) -> str | None:
@@ -114,7 +102,7 @@ text = Kind({"type": "string", "minLength": 1}, _text)
 """A text with something in it."""
 email = Kind({"type": "string", "format": "email"}, _email)
 """What may be an address; whether it is one, those judge who write to it."""
-emails = Kind({"oneOf": [email.schema, {"type": "array", "items": email.schema, "minItems": 1}]}, _emails)
+emails = Kind({"oneOf": [email.schema, {**a_list(email.schema), "minItems": 1}]}, _emails)
 """An address, or a list of them."""
 guid = Kind({"type": "string", "format": "uuid"}, _guid)
 """A key."""
