@@ -39,7 +39,7 @@ quiet: dict[str, Any] = {
     "phases": PHASES,
 }
 hypothesis_settings.register_profile("default", max_examples=80, derandomize=True, **quiet)
-hypothesis_settings.register_profile("nightly", max_examples=5_000, **quiet)
+hypothesis_settings.register_profile("nightly", max_examples=5_000, derandomize=False, **quiet)
 hypothesis_settings.load_profile("default")
 
 
