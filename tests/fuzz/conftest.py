@@ -1,0 +1,46 @@
+"""The house really served, in a thread of its own, for those who ask it thousands of things."""
+
+import asyncio
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+import uvicorn
+
+from app.core.security import sign_access_token
+from app.main import create_app
+from tests.flows.conftest import house, kept_house
+from tests.world import uid
+
+__all__ = ["house", "kept_house"]
+
+
+@pytest.fixture
+def address(house):
+    """Where the house is served."""
+    app = create_app(house.settings.model_copy(update={"log_level": "error"}))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def signed(house):
+    """A token for a person of the house.
+
+    It belongs to no session and names nobody but its user: whatever is written meanwhile, it is good while they are.
+    """
+
+    def sign(name):
+        secret = house.settings.secret.get_secret_value()
+        token = sign_access_token(secret, uid(name), ttl=timedelta(hours=1))
+        return {"Authorization": f"Bearer {token}"}
+
+    return sign
