@@ -23,7 +23,7 @@ from app.flows.bootstrap import active_admin
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]
-"""Told the table, how many of its rows are done, and how many there are."""
+"""Told the table, or the step, that is under way, how much of it is done, and of how much."""
 
 TABLES: Mapping[str, Table] = {table.name: table for table in DIRECTUS_TABLES}
 SECRETS = {

@@ -7,13 +7,13 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.flows.transfer import Progress
 from app.policy.rules import EVERY_FIELD, rule
 from app.query.collection import COLLECTIONS
 from app.upgrade.dropped import Relations, named_fields, named_in, read_relations
-from app.upgrade.form import FLAGS
+from app.upgrade.found import FLAGS
 from app.upgrade.kinds import Difference, Kind
 from app.upgrade.minimum import GONE, MINIMUM, Granted, narrows, narrows_without, widens
-from app.upgrade.up import Told
 
 SHOWN_IDS = 6
 """Ids of rows that are told of one difference at most."""
@@ -73,19 +73,19 @@ ENROLLING = """
 """
 
 
-async def differences(connection: AsyncConnection, told: Told) -> AsyncIterator[Difference]:
+async def differences(connection: AsyncConnection, progress: Progress) -> AsyncIterator[Difference]:
     """What differs in a database of Directus 10 after an upgrade, but for what is general; those of a kind together.
 
     Few rows at a time are read, however many there are; nothing is changed.
     """
     relations = await read_relations(connection)
     for number, (statement, judge) in enumerate(_SOURCES):
-        told("rights", number, len(_SOURCES))
+        progress("rights", number, len(_SOURCES))
         found = await connection.stream(text(statement), execution_options={"yield_per": PORTION})
         async for row in found:
             for difference in judge(row, relations):
                 yield difference
-    told("rights", len(_SOURCES), len(_SOURCES))
+    progress("rights", len(_SOURCES), len(_SOURCES))
 
 
 Judge = Callable[[Row[Any], Relations], Iterator[Difference]]

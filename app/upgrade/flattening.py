@@ -118,13 +118,15 @@ RULES = ("permissions", "validation", "presets")
 
 async def flatten(connection: AsyncConnection, progress: Progress) -> None:
     """Make the tables `rollcall_held`, `_folded`, `_grants` and `_merged`, which last as long as the transaction."""
-    for statement in STEPS:
+    for number, statement in enumerate(STEPS):
+        progress("rights", number, len(STEPS))
         await connection.execute(text(statement))
+    progress("rights", len(STEPS), len(STEPS))
     groups = await connection.scalar(text("SELECT coalesce(max(number), 0) FROM rollcall_groups"))
     for after in range(0, groups, PAGE):
         rows = (await connection.execute(text(TOGETHER), {"after": after, "page": PAGE})).mappings()
         await connection.execute(text(PUT), [_merged(list(group)) for _, group in groupby(rows, itemgetter("number"))])
-        progress("directus_permissions", min(after + PAGE, groups), groups)
+        progress("merging", min(after + PAGE, groups), groups)
 
 
 def _merged(rows: list[Any]) -> dict[str, Any]:

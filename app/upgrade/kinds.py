@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from app.upgrade.form import FLAGS
+from app.upgrade.found import FLAGS
 
 
 class Way(Enum):
@@ -125,7 +125,7 @@ GENERAL = (
         False,
         "directus_roles",
         "read",
-        FLAGS,
+        tuple(FLAGS),
         f"{', '.join(FLAGS)} are no fields of roles any more: asking for them is refused, and answers lack them.",
     ),
     General(

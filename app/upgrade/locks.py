@@ -1,5 +1,7 @@
 """Directus' tables, held against everybody else until the transaction ends."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,18 +10,8 @@ from app.db.engine import sqlstate
 from app.db.refusal import Refusal
 from app.db.session import LOCKED
 
-HELD = ("directus_roles", "directus_permissions")
-"""The tables that nobody else may even read meanwhile, since columns of theirs go."""
-POINTED_AT = ("directus_users", "directus_migrations")
-"""The tables that others may read, but not change."""
-
 WAIT = "10s"
 """How long each lock is waited for; meanwhile others wait behind."""
-
-LOCKS = (
-    f"LOCK TABLE {', '.join(HELD)} IN ACCESS EXCLUSIVE MODE",
-    f"LOCK TABLE {', '.join(POINTED_AT)} IN SHARE ROW EXCLUSIVE MODE",
-)
 HOLDERS = """
     SELECT coalesce(nullif(a.application_name, ''), 'without a name'), a.pid, a.state
     FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -29,22 +21,22 @@ HOLDERS = """
 """
 
 
-async def take_locks(connection: AsyncConnection) -> None:
-    """Take the locks that an upgrade needs, at once and in one order.
+async def take_locks(connection: AsyncConnection, *, alone: Sequence[str], readable: Sequence[str]) -> None:
+    """Take some tables `alone`, so that nobody else may even read them, and others that stay `readable`; all at once.
 
     Raises Refusal, which names the sessions that hold it up, where they aren't to be had in time.
     """
     try:
         async with connection.begin_nested():
             await connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT}'"))
-            for lock in LOCKS:
-                await connection.execute(text(lock))
+            await connection.execute(text(f"LOCK TABLE {', '.join(alone)} IN ACCESS EXCLUSIVE MODE"))
+            await connection.execute(text(f"LOCK TABLE {', '.join(readable)} IN SHARE ROW EXCLUSIVE MODE"))
     except DBAPIError as error:
         if sqlstate(error) != LOCKED:
             raise
     else:
         return
-    found = await connection.execute(text(HOLDERS), {"tables": [*HELD, *POINTED_AT]})
+    found = await connection.execute(text(HOLDERS), {"tables": [*alone, *readable]})
     holders = [f"{name} (process {pid}, {state or 'busy'})" for name, pid, state in found]
     raise Refusal(
         "Other sessions are using Directus' tables, and didn't let go of them in time: "

@@ -1,6 +1,6 @@
 """What going back to Directus 10 would lose, and where it would leave somebody with fewer rights, or with more."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.seeds import PUBLIC_POLICY
 from app.upgrade.flattening import PUBLIC
-
-SHOWN = 5
-"""Rows of each kind that are named."""
+from app.upgrade.tables import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Loss:
 
     def __str__(self) -> str:
         more = ", …" if self.count > len(self.rows) else ""
-        return f"{self.table}: {self.what}, {self.count} in all: {', '.join(self.rows)}{more}"
+        return f"{self.table}: {self.what}, {self.count:,} in all: {', '.join(map(shown, self.rows))}{more}"
 
 
 AS_MADE = f"""
@@ -45,7 +43,7 @@ POLICY = "name || ' (' || id || ')'"
 ROLE = "(SELECT name FROM directus_roles AS named WHERE named.id = {})"
 GRANT = f"coalesce({ROLE.format('role')}, 'the public') || ': ' || collection || ' ' || action"
 
-LOSSES: Mapping[tuple[str, str], str] = {
+LOSSES: dict[tuple[str, str], str] = {
     ("directus_access", "policies of single users, who lose what rights they have by them"): """
         SELECT name || ' of user ' || "user" AS row
         FROM directus_access JOIN directus_policies ON directus_policies.id = policy WHERE "user" IS NOT NULL
@@ -101,7 +99,7 @@ LOSSES: Mapping[tuple[str, str], str] = {
         'description', 'ip_access', 'enforce_tfa', 'admin_access', 'app_access', 'role', 'user', 'policy', 'sort')
     """,
 }
-OF_OURS: Mapping[tuple[str, str], str] = {
+OF_OURS: dict[tuple[str, str], str] = {
     ("rollcall_recovery_codes", "users whose recovery codes are good no more"): """
         SELECT DISTINCT CAST("user" AS text) AS row FROM rollcall_recovery_codes
     """,
@@ -112,13 +110,14 @@ OF_OURS: Mapping[tuple[str, str], str] = {
 FIRST = "SELECT row, count(*) OVER () AS count FROM ({}) AS found ORDER BY row LIMIT {}"
 
 
-async def find_losses(connection: AsyncConnection, *, adopted: bool) -> tuple[Loss, ...]:
-    """Every kind of loss there would be, after `flatten`; `adopted` tells whether our own tables stand there too."""
-    return tuple([loss async for loss in _found(connection, {**LOSSES, **(OF_OURS if adopted else {})})])
+async def find_losses(connection: AsyncConnection, named: int, *, adopted: bool) -> tuple[Loss, ...]:
+    """Every kind of loss there would be, after `flatten`, naming at most so many rows of each.
 
-
-async def _found(connection: AsyncConnection, kinds: Mapping[tuple[str, str], str]) -> AsyncIterator[Loss]:
-    for (table, what), question in kinds.items():
-        rows: Sequence[Any] = (await connection.exec_driver_sql(FIRST.format(question, SHOWN))).all()
+    `adopted` tells whether our own tables stand there too.
+    """
+    losses = []
+    for (table, what), question in (LOSSES | OF_OURS if adopted else LOSSES).items():
+        rows: Sequence[Any] = (await connection.exec_driver_sql(FIRST.format(question, named))).all()
         if rows:
-            yield Loss(table, what, rows[0][1], tuple(name for name, _ in rows))
+            losses.append(Loss(table, what, rows[0][1], tuple(name for name, _ in rows)))
+    return tuple(losses)

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.transfer import Progress
 from app.upgrade.flattening import PUBLIC
-from app.upgrade.mend import FLAGS, STEP
+from app.upgrade.found import FLAGS, STEP
 
 KEYS = """
 SELECT quote_ident(conname) FROM pg_constraint
@@ -63,7 +63,7 @@ async def rewrite(connection: AsyncConnection, progress: Progress) -> None:
     """Make Directus 10's tables of Directus 11's; `flatten` has to come first, in the same transaction."""
     for number, statement in enumerate(ROLES, 1):
         await connection.execute(text(statement))
-        progress("directus_roles", number, len(ROLES))
+        progress("roles", number, len(ROLES))
     await _permissions(connection, progress)
     for statement in DROP:
         await connection.execute(text(statement))
@@ -82,12 +82,12 @@ async def _permissions(connection: AsyncConnection, progress: Progress) -> None:
     oldest = newest = await connection.scalar(text(NEWEST))
     for number, statement in enumerate((COPY, WRITE_MERGED), 1):
         newest += (await connection.execute(text(statement), {"newest": newest})).rowcount
-        progress("directus_permissions", number, 4)
+        progress("permissions", number, 4)
     await connection.execute(text(DELETE), {"oldest": oldest})
     await connection.execute(text(HAND_OVER))
-    progress("directus_permissions", 3, 4)
+    progress("permissions", 3, 4)
     await connection.execute(text(BIND))
     # Unlike setval this is undone with the transaction.
     if newest > oldest and (sequence := await connection.scalar(text(f"SELECT {SEQUENCE}"))):
         await connection.execute(text(f"ALTER SEQUENCE {sequence} RESTART WITH {newest + 1}"))
-    progress("directus_permissions", 4, 4)
+    progress("permissions", 4, 4)

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
 from app.db.session import Database
+from app.flows.transfer import Progress
 from app.upgrade.differences import differences
 from app.upgrade.form import Form, read_form
 from app.upgrade.kinds import Difference, Kind, Way
-from app.upgrade.up import Told
+from app.upgrade.refused import TO_READ, in_plain_words
 
 # Whatever others write meanwhile, all of it is told of one moment.
 LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -67,23 +68,24 @@ class Survey:
         self.by_role[difference.role, difference.kind.way] += 1
 
 
-async def survey(database: Database, shown: int, told: Told) -> Survey | None:
+async def survey(database: Database, shown: int, progress: Progress) -> Survey | None:
     """What an upgrade would do, at most `shown` of each list; None where it is done already.
 
     Reads in one read-only transaction. Raises Refusal for what is no database of Directus 10, as `upgrade` does.
     """
-    async with database.transaction() as connection:
-        if database.dialect == POSTGRESQL:
-            await connection.execute(text(LOOK))
-        if await read_form(connection) is Form.ELEVEN:
-            return None
-        return await _look(connection, shown, told)
+    with in_plain_words(TO_READ):
+        async with database.transaction() as connection:
+            if database.dialect == POSTGRESQL:
+                await connection.execute(text(LOOK))
+            if await read_form(connection) is Form.ELEVEN:
+                return None
+            return await _look(connection, shown, progress)
 
 
-async def _look(connection: AsyncConnection, shown: int, told: Told) -> Survey:
+async def _look(connection: AsyncConnection, shown: int, progress: Progress) -> Survey:
     roles, permissions = (await connection.execute(text(COUNTS))).one()
     first = [Role(str(row[0]), *row[1:]) for row in await connection.execute(text(ROLES), {"shown": shown})]
     found = Survey(roles, permissions, await connection.scalar(text(PUBLIC)) or 0, first)
-    async for difference in differences(connection, told):
+    async for difference in differences(connection, progress):
         found.add(difference, shown)
     return found

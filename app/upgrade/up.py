@@ -1,28 +1,24 @@
 """The way up: Directus 10's roles become Directus 11's roles and policies, in one transaction."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.engine import sqlstate
 from app.db.layout import lacking
-from app.db.migrate import NOT_ALLOWED, take_turn
+from app.db.migrate import take_turn
 from app.db.refusal import Refusal
 from app.db.seeds import PUBLIC_POLICY
-from app.db.session import CONFLICTS, LOCKED, Database
-from app.upgrade.form import FLAGS, MIGRATION, Form, read_form
+from app.db.session import Database
+from app.flows.transfer import Progress
+from app.upgrade.form import Form, read_form
+from app.upgrade.found import FLAGS, STEP, STEP_NAME
 from app.upgrade.locks import take_locks
+from app.upgrade.refused import in_plain_words
 
 PORTION = 50_000
 """Permissions that are moved by one statement, so that it can be told how many are done."""
-DEPENDED_ON = "2BP01"
-
-Told = Callable[[str, int, int], None]
-"""Told the step that is under way, how many of its rows are done, and how many there are."""
 
 POLICIES = """
     CREATE TABLE directus_policies (
@@ -95,30 +91,30 @@ class Upgraded:
     lacking: tuple[str, ...]
 
 
-async def upgrade(database: Database, told: Told) -> Upgraded | None:
+async def upgrade(database: Database, progress: Progress) -> Upgraded | None:
     """Do to a database of Directus 10 what Directus' migration 20240806A does; None where that is done already.
 
     One transaction, which waits for whoever else uses the tables, but not for long. Raises Refusal, with nothing
     changed, for what is no such database, where others hold it up, or where it may not be changed.
     """
-    return await database.write(lambda connection: upgrade_within(connection, told))
+    with in_plain_words():
+        return await database.write(lambda connection: upgrade_within(connection, progress))
 
 
-async def upgrade_within(connection: AsyncConnection, told: Told) -> Upgraded | None:
-    """As `upgrade`, inside a transaction of the caller's."""
+async def upgrade_within(connection: AsyncConnection, progress: Progress) -> Upgraded | None:
+    """As `upgrade`, inside a transaction of the caller's; what the database doesn't allow is raised as it is."""
+    await take_turn(connection)
     if await read_form(connection) is Form.ELEVEN:
         return None
-    await take_turn(connection)
-    try:
-        await take_locks(connection)
-        if await read_form(connection) is Form.ELEVEN:  # by somebody who had the turn before
-            return None
-        await _check(connection)
-        return await _steps(connection, told)
-    except DBAPIError as error:
-        if refusal := _refused(error):
-            raise refusal from error
-        raise
+    await take_locks(
+        connection,
+        alone=("directus_roles", "directus_permissions"),
+        readable=("directus_users", "directus_migrations"),
+    )
+    if await read_form(connection) is Form.ELEVEN:  # by a Directus, before the locks were ours
+        return None
+    await _check(connection)
+    return await _steps(connection, progress)
 
 
 async def _check(connection: AsyncConnection) -> None:
@@ -131,53 +127,38 @@ async def _check(connection: AsyncConnection) -> None:
         raise Refusal(f"A role has the id that the public policy has to get, {PUBLIC_POLICY['id']}: give it another.")
 
 
-async def _steps(connection: AsyncConnection, told: Told) -> Upgraded:
-    told("policies", 0, 1)
+async def _steps(connection: AsyncConnection, progress: Progress) -> Upgraded:
+    progress("policies", 0, 1)
     await _run(connection, POLICIES)
     roles = (await _run(connection, POLICY_OF_EACH)).rowcount
     await _run(connection, PUBLIC, **PUBLIC_POLICY)
-    told("policies", 1, 1)
-    told("access", 0, 1)
+    progress("policies", 1, 1)
+    progress("access", 0, 1)
     await _run(connection, ACCESS)
     await _run(connection, ACCESS_OF_EACH, public=PUBLIC_POLICY["id"])
-    told("access", 1, 1)
-    permissions = await _move(connection, told)
-    told("roles", 0, 1)
+    progress("access", 1, 1)
+    permissions = await _move(connection, progress)
+    progress("roles", 0, 1)
     await _run(connection, ROLES)
-    await _run(connection, RECORD, version=MIGRATION[0], name=MIGRATION[1])
-    told("roles", 1, 1)
+    await _run(connection, RECORD, version=STEP, name=STEP_NAME)
+    progress("roles", 1, 1)
     return Upgraded(roles, permissions, tuple(await connection.run_sync(lacking)))
 
 
-async def _move(connection: AsyncConnection, told: Told) -> int:
+async def _move(connection: AsyncConnection, progress: Progress) -> int:
     """Give every permission the policy that is in its role's place; returns how many there are."""
     last, count = (await _run(connection, LOWEST)).one()
     done = 0
     await _run(connection, "ALTER TABLE directus_permissions ADD COLUMN policy uuid")
     while done < count:
-        told("permissions", done, count)
+        progress("permissions", done, count)
         moved = await _run(connection, MOVE, last=last, portion=PORTION, public=PUBLIC_POLICY["id"])
         last, portion = moved.one()
         done += portion
     await _run(connection, POLICY_IN_PLACE_OF_ROLE)
-    told("permissions", count, count)
+    progress("permissions", count, count)
     return int(count)
 
 
 async def _run(connection: AsyncConnection, statement: str, **values: Any) -> Any:
     return await connection.execute(text(statement), values)
-
-
-def _refused(error: DBAPIError) -> Refusal | None:
-    """The sentence for what the database didn't allow; None where trying again, or later, may help."""
-    code = sqlstate(error)
-    if error.connection_invalidated or code == LOCKED or code in CONFLICTS:
-        return None
-    if code == NOT_ALLOWED:
-        return Refusal("The database's user should own Directus' tables and may create tables beside them.")
-    if code == DEPENDED_ON:
-        return Refusal(
-            f"A view, or something else of the project's own, depends on directus_permissions.role or on one of "
-            f"directus_roles' columns {', '.join(FLAGS)}: drop it first, and make it anew afterwards."
-        )
-    return Refusal(f"PostgreSQL refused a step of the upgrade, with its code {code}. Nothing was changed.")

@@ -31,6 +31,7 @@ TRIED = {
     "Upgrades": [test_running_it.test_an_upgrade_is_an_installation_and_a_bootstrap_that_changes_nothing_else],
     "Files": [test_snippets.test_a_picture_is_uploaded_and_read_as_the_readme_shows_it],
     "From Directus 10": [test_report.test_the_readme_shows_what_the_command_prints] * 2,
+    "And back": [test_report.test_the_readme_shows_how_reverting_is_refused_and_tells_the_same_of_a_dry_run] * 2,
     "From Python": [test_snippets.test_the_snippets_of_the_readme_do_what_they_say] * 7,
     "Testing from Python": [test_testing.test_somebody_without_policies_sees_nobody],
 }

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from tests.upgrade.conftest import RECORDED
+from tests.upgrade.databases import RECORDED
 
 COLLECTIONS = {
     "me": "directus_users",

@@ -1,21 +1,13 @@
-"""Databases as a real Directus left them: one of 10.13, and what its own migrations made of it."""
+"""Databases to upgrade and to go back with, restored once; most tests take back what they do in one of them."""
 
-import asyncio
-import json
-import subprocess
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from uuid import uuid4
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
-from app.testing import open_system
 from app.upgrade.up import upgrade
-from tests.conftest import POSTGRESQL, SHARED, admin_url, create_database, make_settings, run_on_server
-
-RECORDED = SHARED / "migration"
+from tests.conftest import POSTGRESQL, admin_url
+from tests.upgrade.databases import DOUBLES, NOT_MIGRATED, RECORDED, address, copied, dump, opened, restored
 
 
 @pytest.fixture(scope="session")
@@ -24,73 +16,99 @@ def recordings():
     if not POSTGRESQL:
         pytest.skip("upgrades are done on PostgreSQL, and none answers")
     if not RECORDED.exists():
-        pytest.skip("the recordings of a real Directus 10 are not beside this checkout")
+        pytest.skip("the recordings of a real Directus are not beside this checkout")
 
 
-def dump(url, *options):
-    done = subprocess.run(["pg_dump", *options, url], capture_output=True, text=True, check=True)
-    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+@pytest.fixture
+def there(request):
+    """The system that is a fixture of the name that is given as a parameter."""
+    return request.getfixturevalue(request.param)
 
 
-def recorded(edition, table):
-    return json.loads((RECORDED / edition / f"{table}.json").read_text())
+def template(dumped):
+    """A fixture: the name of a database with what a dump holds, to be copied."""
+
+    @pytest_asyncio.fixture(scope="session")
+    async def made(recordings):
+        async with restored(dumped) as name:
+            yield name
+
+    return made
 
 
-def tsv(edition, name):
-    return [line.split("\t") for line in (RECORDED / edition / f"{name}.tsv").read_text().splitlines()]
-
-
-async def restored(name, file):
-    await create_database(name)
-    command = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", str(RECORDED / file), admin_url(name)]
-    await asyncio.to_thread(subprocess.run, command, check=True)
+ten_template = template("v10.sql")
+eleven_template = template("v11_migrated.sql")
+merge_template = template("v1101_merge_before.sql")
+rich_template = template("v1101_rich_before.sql")
 
 
 @pytest_asyncio.fixture(scope="session")
-async def ten_template(recordings):
-    name = f"rollcall_test_ten_{uuid4().hex[:12]}"
-    await restored(name, "v10.sql")
-    yield name
-    await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@asynccontextmanager
-async def copied(template):
-    name = f"rollcall_test_{uuid4().hex[:12]}"
-    await create_database(name, template)
-    yield admin_url(name)
-    await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
+async def plain_template(merge_template):
+    """An upgraded Directus 10 that would lose nothing by going back."""
+    async with copied(merge_template, *NOT_MIGRATED, DOUBLES) as name:
+        yield name
 
 
 @pytest_asyncio.fixture
 async def ten(ten_template):
     """A database as Directus 10 left it, to change."""
-    async with copied(ten_template) as url, open_system(make_settings(url)) as system:
+    async with opened(ten_template) as system:
         yield system
 
 
 @pytest_asyncio.fixture(scope="session")
 async def still_ten(ten_template):
     """The same for all tests that change nothing, or only within a transaction that they take back."""
-    async with copied(ten_template) as url, open_system(make_settings(url)) as system:
+    async with opened(ten_template) as system:
         yield system
 
 
 @pytest_asyncio.fixture(scope="session")
 async def upgraded(ten_template):
     """The same after an upgrade, to look at, with what that `told` and returned, and the dump from `before`."""
-    async with copied(ten_template) as url, open_system(make_settings(url)) as system:
-        before, told = dump(url), []
+    async with opened(ten_template) as system:
+        before, told = dump(address(system)), []
         done = await upgrade(system.database, lambda *step: told.append(step))
-        connection = await asyncpg.connect(url)
-        yield SimpleNamespace(url=url, system=system, before=before, told=told, done=done, connection=connection)
-        await connection.close()
+        yield SimpleNamespace(url=address(system), system=system, before=before, told=told, done=done)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def eleven_url(recordings):
+async def eleven_url(eleven_template):
     """The address of what Directus 11's own migrations made of it; tests adopt it, and only look otherwise."""
-    name = f"rollcall_test_eleven_{uuid4().hex[:12]}"
-    await restored(name, "v11_migrated.sql")
-    yield admin_url(name)
-    await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
+    async with copied(eleven_template) as name:
+        yield admin_url(name)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def still_eleven(eleven_template):
+    """The same for all tests that take back what they do."""
+    async with opened(eleven_template) as system:
+        yield system
+
+
+@pytest_asyncio.fixture(scope="session")
+async def still_merge(merge_template):
+    """A Directus 11 whose roles have several permissions for one thing, for all tests that take back what they do."""
+    async with opened(merge_template) as system:
+        yield system
+
+
+@pytest_asyncio.fixture
+async def plain(plain_template):
+    """An upgraded Directus 10 that would lose nothing by going back, to change."""
+    async with opened(plain_template) as system:
+        yield system
+
+
+@pytest_asyncio.fixture(scope="session")
+async def still_plain(plain_template):
+    """The same for all tests that take back what they do."""
+    async with opened(plain_template) as system:
+        yield system
+
+
+@pytest_asyncio.fixture(scope="session")
+async def still_rich(rich_template):
+    """A Directus 11 with all that 10 has no place for, for all tests that take back what they do."""
+    async with opened(rich_template) as system:
+        yield system

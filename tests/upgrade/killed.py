@@ -16,7 +16,8 @@ from sqlalchemy import Engine, event
 from app.core.config import Settings
 from app.db.session import Database
 from app.upgrade.down import revert
-from app.upgrade.mend import broken_down, mend
+from app.upgrade.found import look
+from app.upgrade.mend import mend
 from app.upgrade.up import upgrade
 from tests.upgrade.pictures import picture
 
@@ -56,7 +57,7 @@ async def warm_up(url):
     """Loads what each of the processes would load for itself."""
     database = Database.open(Settings(_env_file=None, database_url=url))
     async with database.transaction() as connection:
-        await broken_down(connection)
+        await look(connection)
     await database.dispose()
 
 

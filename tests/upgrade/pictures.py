@@ -1,6 +1,7 @@
 """Everything that stands in a database, to compare; imports little, for processes that are begun often."""
 
 import json
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -30,29 +31,32 @@ SELECT 'rows', tablename, query_to_xml(
 LAYOUT = {"columns": COLUMNS, "constraints": CONSTRAINTS, "indexes": INDEXES, "rest": REST, "rows": ROWS}
 
 
-async def rows(url, table):
+async def rows(where, table):
     """A table's rows as they are recorded."""
-    connection = await asyncpg.connect(url)
-    try:
-        found = await connection.fetch(f"SELECT row_to_json(t)::text FROM {table} AS t ORDER BY 1")
-    finally:
-        await connection.close()
-    return [json.loads(row[0]) for row in found]
+    async with asking(where) as fetch:
+        return [json.loads(row[0]) for row in await fetch(f"SELECT row_to_json(t)::text FROM {table} AS t ORDER BY 1")]
 
 
-async def layout(url, kind):
+async def layout(where, kind):
     """The columns, constraints or indexes, as they are recorded."""
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(row) for row in await connection.fetch(LAYOUT[kind])]
-    finally:
-        await connection.close()
+    async with asking(where) as fetch:
+        return [tuple(row) for row in await fetch(LAYOUT[kind])]
 
 
-async def picture(url):
+async def picture(where):
     """All there is in a database: its layout, and a fingerprint of each table's rows."""
-    connection = await asyncpg.connect(url)
+    async with asking(where) as fetch:
+        return {kind: [list(row) for row in await fetch(query)] for kind, query in LAYOUT.items()}
+
+
+@asynccontextmanager
+async def asking(where):
+    """What fetches the rows of a query: at an address, or within the transaction of a connection."""
+    if not isinstance(where, str):
+        yield (await where.get_raw_connection()).driver_connection.fetch
+        return
+    connection = await asyncpg.connect(where)
     try:
-        return {kind: [list(row) for row in await connection.fetch(query)] for kind, query in LAYOUT.items()}
+        yield connection.fetch
     finally:
         await connection.close()

@@ -12,7 +12,7 @@ from app.upgrade.survey import survey
 from tests.conftest import make_settings
 from tests.http.test_graphql import served
 from tests.upgrade.answers import COLLECTIONS, PROJECTS_OWN, Change, answer, requests
-from tests.upgrade.conftest import recorded
+from tests.upgrade.databases import quiet, recorded
 
 ALL_COLLECTIONS = {**COLLECTIONS, **PROJECTS_OWN}
 NEW = {
@@ -26,7 +26,7 @@ NEW = {
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def announced(still_ten):
     """The differences that a dry run tells."""
-    found = await survey(still_ten.database, 10_000, lambda *_: None)
+    found = await survey(still_ten.database, 10_000, quiet)
     assert found
     return [one for kept in found.kept.values() for one in kept]
 

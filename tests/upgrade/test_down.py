@@ -2,41 +2,36 @@
 
 import json
 from collections import Counter
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
 from app.db import migrate
 from app.db.refusal import Refusal
-from app.testing import open_system
-from app.upgrade.down import revert, what_reverting_does
-from tests.conftest import make_settings
-from tests.upgrade.elevens import (
+from app.upgrade import locks
+from app.upgrade.down import revert, revert_within
+from app.upgrade.forecast import forecast, forecast_within
+from app.upgrade.mend import mend
+from app.upgrade.report import report_back
+from app.upgrade.survey import survey
+from tests.upgrade.databases import (
+    DOUBLES,
+    HALFWAY,
+    NEWER,
+    NOT_MIGRATED,
     STEPS,
-    copied,
-    copy_of,
-    drop,
+    address,
+    as_guest,
     killed_all_the_way,
-    needs_recordings,
+    opened,
+    quiet,
     recorded,
     recorded_layout,
-    restore,
     run,
+    taken_back,
 )
 from tests.upgrade.pictures import layout, picture, rows
 
-pytestmark = needs_recordings
-
-NOT_MIGRATED = (
-    "DELETE FROM directus_roles WHERE id = '00000d01-1010-4010-8010-000000000d01'",
-    "DELETE FROM directus_policies WHERE id = '00000d01-2222-4222-8222-000000000d01'",
-)
-"""What was put into the upgraded world to record how permissions are merged."""
-DOUBLES = "DELETE FROM directus_permissions WHERE id IN (39, 41, 43)"
-"""The second rows of a role with two permissions for one thing."""
-ROLE, POLICY = "000000a5-1010-4010-8010-0000000000a5", "000000a2-1010-4010-8010-0000000000a2"
+ROLE, POLICY = PAIR = "000000a5-1010-4010-8010-0000000000a5", "000000a2-1010-4010-8010-0000000000a2"
 ADMIN = "fde6d307-8240-4657-9d72-dd18e7937870"
 USER = "00000102-0000-4000-8000-000000000102"
 
@@ -54,9 +49,6 @@ PERMISSION = f"""
 INSERT INTO directus_permissions (collection, action, permissions, fields, policy)
 VALUES ('pages', 'read', {{}}, '{{}}', '{POLICY}')
 """
-NEWER = "DELETE FROM directus_migrations WHERE version > '20240806A'"
-"""Stands for Directus' own undoing of newer migrations, which doesn't touch what is gone back with here."""
-
 KEPT = {  # whose permissions Directus 11.0.1 loses, and why they aren't lost here
     "000000a6-1010-4010-8010-0000000000a6": "its one policy and the role are bound to the same addresses",
     "000000a7-1010-4010-8010-0000000000a7": "the same",
@@ -66,42 +58,13 @@ KEPT = {  # whose permissions Directus 11.0.1 loses, and why they aren't lost he
 }
 
 
-def quiet(*_):
-    pass
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def worlds():
-    """Databases to copy: cases to merge, one that loses nothing, one with all that 11 can, one of 11.17."""
-    made = {
-        "merge": await restore("v1101_merge_before.sql"),
-        "rich": await restore("v1101_rich_before.sql"),
-        "newest": await restore("v11_migrated.sql", DOUBLES),
-    }
-    made["plain"] = await copied(made["merge"], *NOT_MIGRATED, DOUBLES)
-    yield made
-    for name in made.values():
-        await drop(name)
-
-
-@pytest_asyncio.fixture
-async def plain(worlds):
-    async with copy_of(worlds["plain"]) as url, open_system(make_settings(url)) as system:
-        yield system
-
-
-def address(system):
-    return system.settings.database_url
-
-
-async def gone_back(template, *changes, accept_loss):
-    """What reverting a copy says, changed before, and the rows and layout there are then."""
-    async with copy_of(template, *changes) as url:
-        async with open_system(make_settings(url)) as system:
-            done = await revert(system.database, accept_loss=accept_loss, progress=quiet)
+async def gone_back(system, *changes, accept_loss):
+    """What reverting says, the database changed before, and the rows and layout there are then; taken back."""
+    async with taken_back(system, *changes) as connection:
+        done = await revert_within(connection, accept_loss=accept_loss, progress=quiet)
         tables = ("roles", "users", "settings", "permissions", "migrations")
-        there = {name: await rows(url, f"directus_{name}") for name in tables}
-        return done, there | {kind: await layout(url, kind) for kind in ("columns", "constraints", "indexes")}
+        there = {name: await rows(connection, f"directus_{name}") for name in tables}
+        return done, there | {kind: await layout(connection, kind) for kind in ("columns", "constraints", "indexes")}
 
 
 def by_id(found):
@@ -113,26 +76,26 @@ def without_ids(permissions):
 
 
 WORLDS = {  # what is gone back with, what Directus 11.0.1 made of it, and how many permissions more are kept
-    "upgraded": ("merge", NOT_MIGRATED, "v1101_down", 4),
-    "rich": ("rich", (), "v1101_rich_down", 8),
-    "merge": ("merge", (), "v1101_merge_down", 4),
+    "upgraded": ("still_merge", NOT_MIGRATED, "v1101_down", 4),
+    "rich": ("still_rich", (), "v1101_rich_down", 8),
+    "merge": ("still_merge", (), "v1101_merge_down", 4),
 }
 
 
-@pytest.mark.parametrize(("world", "changes", "down", "more"), WORLDS.values(), ids=WORLDS)
-async def test_it_becomes_what_directus_makes_of_it_and_what_directus_loses_is_kept(worlds, world, changes, down, more):
-    _, there = await gone_back(worlds[world], *changes, accept_loss=True)
-    ours, theirs = without_ids(there["permissions"]), without_ids(recorded(down, "directus_permissions"))
+@pytest.mark.parametrize(("there", "changes", "down", "more"), WORLDS.values(), ids=WORLDS, indirect=["there"])
+async def test_it_becomes_what_directus_makes_of_it_and_what_directus_loses_is_kept(there, changes, down, more):
+    _, found = await gone_back(there, *changes, accept_loss=True)
+    ours, theirs = without_ids(found["permissions"]), without_ids(recorded(down, "directus_permissions"))
 
     for table in ("roles", "users", "settings"):
-        assert by_id(there[table]) == by_id(recorded(down, f"directus_{table}"))
+        assert by_id(found[table]) == by_id(recorded(down, f"directus_{table}"))
     assert theirs - ours == Counter()
     assert (ours - theirs).total() == more
     assert {json.loads(row)["role"] for row in ours - theirs} <= set(KEPT)
 
 
-async def test_tables_are_laid_out_as_directus_does_and_a_role_takes_its_permissions_along_again(worlds):
-    _, there = await gone_back(worlds["plain"], accept_loss=False)
+async def test_tables_are_laid_out_as_directus_does_and_a_role_takes_its_permissions_along_again(still_plain):
+    _, there = await gone_back(still_plain, accept_loss=False)
     key = ("directus_permissions", "directus_permissions_role_foreign")
     theirs = {kind: recorded_layout("v1101_down", kind) for kind in ("columns", "constraints", "indexes")}
     # Directus' way back forgets what the key had in 10: that a role which is deleted takes its permissions along.
@@ -144,17 +107,15 @@ async def test_tables_are_laid_out_as_directus_does_and_a_role_takes_its_permiss
     assert sorted(there["constraints"]) == sorted(kept + as_in_ten)
 
 
-async def test_the_world_that_loses_nothing_is_an_upgraded_ten_but_for_its_doubles(worlds):
-    async with copy_of(worlds["plain"]) as url:
-        there = {table: await rows(url, f"directus_{table}") for table in ("roles", "policies", "permissions")}
-
-    for table, found in there.items():
+async def test_the_world_that_loses_nothing_is_an_upgraded_ten_but_for_its_doubles(still_plain):
+    for table in ("roles", "policies", "permissions"):
+        found = await rows(address(still_plain), f"directus_{table}")
         upgraded = by_id(recorded("v11_migrated", f"directus_{table}"))
         assert by_id(found) == {id_: row for id_, row in upgraded.items() if id_ not in (39, 41, 43)}
 
 
-async def test_an_upgraded_world_comes_back_as_it_was_ids_included_and_asks_for_nothing_to_be_accepted(worlds):
-    done, there = await gone_back(worlds["plain"], accept_loss=False)
+async def test_an_upgraded_world_comes_back_as_it_was_ids_included_and_asks_for_nothing_to_be_accepted(still_plain):
+    done, there = await gone_back(still_plain, accept_loss=False)
     before = {
         id_: row for id_, row in by_id(recorded("v10", "directus_permissions")).items() if id_ not in (39, 41, 43)
     }
@@ -253,78 +214,91 @@ LOSSES = {  # what is done to a world that loses nothing, of how many kinds the 
 
 
 @pytest.mark.parametrize(("changes", "kinds", "said"), LOSSES.values(), ids=LOSSES)
-async def test_each_loss_alone_is_refused_by_its_name_and_nothing_is_changed(plain, changes, kinds, said):
-    await run(address(plain), *changes)
-    before = await picture(address(plain))
+async def test_each_loss_alone_is_refused_by_its_name_and_nothing_is_changed(still_plain, changes, kinds, said):
+    async with taken_back(still_plain, *changes) as connection:
+        before = await picture(connection)
+        with pytest.raises(Refusal, match=said):
+            async with connection.begin_nested():
+                await revert_within(connection, accept_loss=False, progress=quiet)
+        assert await picture(connection) == before
 
-    with pytest.raises(Refusal, match=said):
-        await revert(plain.database, accept_loss=False, progress=quiet)
-    forecast = await what_reverting_does(plain.database)
-
-    assert len(forecast.losses) == kinds
-    assert await picture(address(plain)) == before
+        assert len((await forecast_within(connection, 5, quiet)).outcome.losses) == kinds
 
 
-async def test_a_dry_run_says_what_each_role_will_be(plain):
+async def test_a_dry_run_says_what_each_role_will_be_and_all_that_would_be_lost(plain):
     await run(address(plain), *AT_HOME)
     before = await picture(address(plain))
-    lines = list((await what_reverting_does(plain.database)).lines())
+    told = report_back(await forecast(plain.database, 50, quiet))
+    lines = [" ".join(line.split()) for line in told.splitlines()]
 
-    assert f"API reader ({POLICY}): ip_access 10.0.0.1; 2 permissions of 2 policies, 0 merged" in lines
-    assert "The public: 4 permissions of 1 policies, 0 merged" in lines
+    assert "API reader - 10.0.0.1 2 2 -" in lines
+    assert "the public - anywhere 1 4 -" in lines
+    assert "(10.0.0.1)" in told.partition("What would be lost")[2]
     assert await picture(address(plain)) == before
 
 
-async def test_a_circle_of_roles_comes_to_an_end(plain):
-    await run(address(plain), f"UPDATE directus_roles SET parent = '{ROLE}' WHERE id = '{POLICY}'")
-    await run(address(plain), f"UPDATE directus_roles SET parent = '{POLICY}' WHERE id = '{ROLE}'")
+async def test_of_long_lists_of_roles_and_losses_the_first_are_shown(still_rich):
+    told = report_back(await forecast(still_rich.database, 1, quiet))
+    listed = " ".join(told.split())
 
-    forecast = await what_reverting_does(plain.database)
-    done = await revert(plain.database, accept_loss=True, progress=quiet)
-    owners = Counter(row["role"] for row in await rows(address(plain), "directus_permissions"))
+    assert "… and 40 more roles" in told
+    assert "the public" in told
+    assert "3 in all: Child of admin below Second admin, …" in listed
 
-    assert done.losses == forecast.losses
+
+async def test_a_name_that_would_steer_a_terminal_is_harmless(still_plain):
+    async with taken_back(
+        still_plain, f"UPDATE directus_policies SET name = E'\\x1b[31mred' WHERE id = '{POLICY}'"
+    ) as there:
+        found = await forecast_within(there, 5, quiet)
+
+    assert "?[31mred" in str(found.outcome.losses[0])
+    assert "\x1b" not in report_back(found) + str(found.outcome.losses[0])
+
+
+async def test_a_circle_of_roles_comes_to_an_end(still_plain):
+    circle = [
+        f"UPDATE directus_roles SET parent = '{above}' WHERE id = '{below}'" for above, below in (PAIR, PAIR[::-1])
+    ]
+    done, there = await gone_back(still_plain, *circle, accept_loss=True)
+    owners = Counter(row["role"] for row in there["permissions"])
+
     assert (done.copied, owners[ROLE], owners[POLICY]) == (4, 2, 2)
 
 
-async def test_newer_migrations_are_listed_to_be_undone_first_and_can_not_be_waved_through(worlds):
-    async with copy_of(worlds["newest"]) as url, open_system(make_settings(url)) as system:
-        before = await picture(url)
-        with pytest.raises(Refusal, match="20 newer migrations") as refused:
-            await revert(system.database, accept_loss=True, progress=quiet)
-        assert await picture(url) == before
+async def test_newer_migrations_are_listed_to_be_undone_first_and_can_not_be_waved_through(still_eleven):
+    before = await picture(address(still_eleven))
+    with pytest.raises(Refusal, match="20 newer migrations") as refused:
+        await revert(still_eleven.database, accept_loss=True, progress=quiet)
+    assert await picture(address(still_eleven)) == before
 
     listed = [line.split()[0] for line in str(refused.value).splitlines()[1:]]
     assert (len(listed), listed[0], listed[-1]) == (20, "20260211A", "20240817A")
 
 
-async def test_what_was_adopted_is_given_back_without_a_trace_of_us(worlds):
-    async with copy_of(worlds["newest"]) as url, open_system(make_settings(url)) as system:
-        await run(url, NEWER)
-        await revert(system.database, accept_loss=False, progress=quiet)
-        never_ours = await picture(url)
-    async with copy_of(worlds["newest"]) as url, open_system(make_settings(url)) as system:
-        await migrate.up(system.database)
-        await run(url, NEWER)
-        done = await revert(system.database, accept_loss=False, progress=quiet)
+async def test_what_was_adopted_is_given_back_without_a_trace_of_us(still_eleven):
+    async with taken_back(still_eleven, NEWER, DOUBLES) as connection:
+        await revert_within(connection, accept_loss=False, progress=quiet)
+        never_ours = await picture(connection)
+    async with taken_back(still_eleven, DOUBLES) as connection:
+        await migrate.up_within(connection)
+        await connection.exec_driver_sql(NEWER)
+        done = await revert_within(connection, accept_loss=False, progress=quiet)
 
         assert done.losses == ()
-        assert await picture(url) == never_ours
+        assert await picture(connection) == never_ours
 
 
-async def test_of_what_was_ours_recovery_codes_and_waiting_mails_are_told(worlds):
-    async with copy_of(worlds["newest"]) as url, open_system(make_settings(url)) as system:
-        await migrate.up(system.database)
-        await run(
-            url,
+async def test_of_what_was_ours_recovery_codes_and_waiting_mails_are_told(still_eleven):
+    async with taken_back(still_eleven, DOUBLES) as connection:
+        await migrate.up_within(connection)
+        for change in (
             *(NEWER, f"INSERT INTO rollcall_recovery_codes VALUES ('{'0' * 64}', '{USER}')"),
             "INSERT INTO rollcall_outbox (kind, due, attempts) VALUES ('invitation', '2030-01-01', 0)",
-        )
-        before = await picture(url)
+        ):
+            await connection.exec_driver_sql(change)
         with pytest.raises(Refusal, match=rf"good no more, 1 in all: {USER}\n.*haven't gone yet, 1 in all: invitation"):
-            await revert(system.database, accept_loss=False, progress=quiet)
-
-        assert await picture(url) == before
+            await revert_within(connection, accept_loss=False, progress=quiet)
 
 
 async def test_a_database_of_our_own_making_has_no_ten_to_go_back_to(fresh):
@@ -333,24 +307,27 @@ async def test_a_database_of_our_own_making_has_no_ten_to_go_back_to(fresh):
     with pytest.raises(Refusal, match=said):
         await revert(fresh.database, accept_loss=True, progress=quiet)
     with pytest.raises(Refusal, match=said):
-        await what_reverting_does(fresh.database)
+        await forecast(fresh.database, 5, quiet)
 
 
-async def test_nor_has_one_that_we_made_and_a_directus_then_took_over(worlds):
-    async with copy_of(worlds["newest"], NEWER) as url, open_system(make_settings(url)) as system:
-        await migrate.up(system.database)
-        await run(url, "UPDATE rollcall_origin SET adopted = false")
+async def test_nor_has_one_that_we_made_and_a_directus_then_took_over(still_eleven):
+    async with taken_back(still_eleven, NEWER) as connection:
+        await migrate.up_within(connection)
+        await connection.exec_driver_sql("UPDATE rollcall_origin SET adopted = false")
 
         with pytest.raises(Refusal, match="Only a database that a Directus made"):
-            await revert(system.database, accept_loss=True, progress=quiet)
+            await revert_within(connection, accept_loss=True, progress=quiet)
 
 
-async def test_who_has_gone_back_already_is_told_so(plain):
+async def test_who_has_gone_back_is_told_so_and_may_upgrade_again(plain):
     await revert(plain.database, accept_loss=False, progress=quiet)
     before = await picture(address(plain))
 
-    with pytest.raises(Refusal, match="no Directus 11 database"):
+    with pytest.raises(Refusal, match="a Directus 10 database already"):
         await revert(plain.database, accept_loss=True, progress=quiet)
+    found = await survey(plain.database, 5, quiet)
+    assert found
+    assert found.roles == 33
     assert await picture(address(plain)) == before
 
 
@@ -358,28 +335,43 @@ async def test_a_view_of_the_projects_own_is_not_torn_down(plain):
     await run(address(plain), "CREATE VIEW held AS SELECT name FROM directus_policies")
     before = await picture(address(plain))
 
-    with pytest.raises(Refusal, match="A view or a foreign key of your own"):
+    with pytest.raises(Refusal, match="A view, a foreign key or something else of the project's own"):
         await revert(plain.database, accept_loss=True, progress=quiet)
     assert await picture(address(plain)) == before
 
 
-async def test_whoever_does_not_own_the_tables_is_told_so(plain):
-    name = f"rollcall_test_{uuid4().hex[:12]}"
-    await run(address(plain), f"CREATE ROLE {name} LOGIN", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
-    try:
-        stranger = urlsplit(address(plain))._replace(netloc=f"{name}@{urlsplit(address(plain)).netloc.split('@')[1]}")
-        async with open_system(make_settings(stranger.geturl())) as system:
-            with pytest.raises(Refusal, match="should own Directus' tables"):
-                await revert(system.database, accept_loss=True, progress=quiet)
-    finally:
-        await run(address(plain), f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+async def test_whoever_does_not_own_the_tables_is_told_so(still_plain):
+    async with as_guest(still_plain, "SELECT") as guest:
+        with pytest.raises(Refusal, match="should own Directus' tables"):
+            await revert(guest.database, accept_loss=True, progress=quiet)
+    async with as_guest(still_plain, "INSERT") as guest:
+        with pytest.raises(Refusal, match="should be allowed to read Directus' tables"):
+            await forecast(guest.database, 5, quiet)
+
+
+WAYS = {
+    "back": ((), lambda database: revert(database, accept_loss=True, progress=quiet)),
+    "mended": (HALFWAY, lambda database: mend(database, quiet)),
+}
+
+
+@pytest.mark.parametrize(("changes", "go"), WAYS.values(), ids=WAYS)
+async def test_whoever_holds_the_tables_is_named(plain_template, monkeypatch, changes, go):
+    monkeypatch.setattr(locks, "WAIT", "100ms")
+    async with opened(plain_template, *changes) as system:
+        before = await picture(address(system))
+        async with taken_back(system, "SELECT FROM directus_permissions"):
+            with pytest.raises(Refusal, match=r"rollcall \(process \d+, idle in transaction\).*Stop Directus"):
+                await go(system.database)
+
+        assert await picture(address(system)) == before
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_killed_at_any_statement_it_has_changed_nothing(worlds, step):
-    async with copy_of(worlds["rich"]) as url:
-        before = await picture(url)
-        killed, after = await killed_all_the_way("down", url, step)
+async def test_killed_at_any_statement_it_has_changed_nothing(rich_template, step):
+    async with opened(rich_template) as system:
+        before = await picture(address(system))
+        killed, after = await killed_all_the_way("down", address(system), step)
 
     assert len(killed) > 40 // step
     assert all(there == before for there in killed)

@@ -1,29 +1,50 @@
-"""What a dry run prints: readable, short enough, and true to the README."""
+"""What the commands print: readable, short enough, and true to the README."""
 
 import asyncio
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
-from typer.testing import CliRunner
 
-from app.cli import app
+from app.cli import main
 from app.upgrade.dropped import named_fields, named_in
 from app.upgrade.kinds import Difference, Kind, Way
 from app.upgrade.minimum import MINIMUM, Granted, narrows, narrows_without, widens
-from app.upgrade.report import COLUMNS, lines_lacking, report
+from app.upgrade.report import lines_lacking, report
 from app.upgrade.survey import Role, Survey, survey
-from tests.upgrade.test_up import DIGEST
+from app.upgrade.tables import COLUMNS
+from tests.readme.page import page
+from tests.upgrade.databases import HALFWAY, address, as_guest, quiet, run
+from tests.upgrade.pictures import picture
 
-README = Path(__file__).parents[2] / "README.md"
 SHOWN = ("Editor", "IP list", "Duplicate rows")
+INTERNS = """
+INSERT INTO directus_roles (id, name, icon, parent) VALUES (md5('e')::uuid, 'Editors', 'badge', NULL),
+    (md5('i')::uuid, 'Interns', 'badge', md5('e')::uuid);
+INSERT INTO directus_policies (id, name) VALUES (md5('e')::uuid, 'Editors'), (md5('i')::uuid, 'Interns');
+INSERT INTO directus_access (id, role, policy, sort) SELECT id, id, id, 1 FROM directus_policies
+    WHERE name IN ('Editors', 'Interns');
+INSERT INTO directus_permissions (collection, action, policy, permissions, validation, fields)
+    SELECT 'pages', action, id, rule, rule, fields FROM (VALUES ('create'), ('read')) AS actions (action),
+    (VALUES (md5('e')::uuid, '{"status": {"_eq": "draft"}}'::json, 'title'), (md5('i')::uuid, '{}', 'id'))
+    AS permissions (id, rule, fields)
+"""
+"""A role below another, with permissions of its own for the same."""
 
 
 @pytest.fixture
-def rollcall(ten, monkeypatch):
-    """Runs a command on a Directus 10 database, as its own process would."""
-    monkeypatch.setenv("DATABASE_URL", ten.settings.database_url)
-    return lambda *arguments: asyncio.to_thread(CliRunner().invoke, app, list(arguments))
+def rollcall(monkeypatch, capsys):
+    """Runs a command on a database, as its own process would."""
+
+    def called(system, *arguments):
+        monkeypatch.setenv("DATABASE_URL", address(system))
+        monkeypatch.setattr("sys.argv", ["rollcall", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        return SimpleNamespace(status=ended.value.code, out=told.out, err=told.err)
+
+    return lambda *arguments: asyncio.to_thread(called, *arguments)
 
 
 async def test_the_readme_shows_what_the_command_prints(ten, rollcall):
@@ -32,30 +53,91 @@ async def test_the_readme_shows_what_the_command_prints(ten, rollcall):
             text("DELETE FROM directus_roles WHERE NOT name = ANY(:shown) AND NOT admin_access OR name LIKE :others"),
             {"shown": list(SHOWN), "others": "%admin%"},
         )
-        before = await connection.scalar(text(DIGEST))
-    told = await rollcall("upgrade", "--dry-run")
-    page = README.read_text().partition("### From Directus 10\n")[2]
-    shown = page.partition("```\n")[2].partition("```\n")[2].partition("```")[0]
+    before = await picture(address(ten))
+    told = await rollcall(ten, "upgrade", "--dry-run")
+    shown = blocks("### From Directus 10")[1]
 
-    assert (told.exit_code, told.stderr) == (0, "")
-    assert [part for part in shown.split("…\n") if part not in told.stdout] == []
+    assert (told.status, told.err) == (0, "")
+    assert [part for part in shown.split("…\n") if part not in told.out] == []
     assert len(shown.splitlines()) > 20
-    async with ten.database.transaction() as connection:
-        assert await connection.scalar(text(DIGEST)) == before
+    assert await picture(address(ten)) == before
 
 
-async def test_the_command_upgrades_once_and_says_what_comes_next(rollcall):
-    first = await rollcall("upgrade")
-    again, look = await rollcall("upgrade"), await rollcall("upgrade", "--dry-run")
+def blocks(title):
+    return [block.partition("\n")[2] for block in page(title).split("```")[1::2]]
 
-    assert "33 roles have a policy each, and 76 permissions" in first.stdout
-    assert "directus_users: text_direction" in first.stdout
-    assert "already" in again.stdout
-    assert (again.exit_code, again.stdout) == (look.exit_code, look.stdout) == (0, look.stdout)
+
+async def test_the_readme_shows_how_reverting_is_refused_and_tells_the_same_of_a_dry_run(plain, rollcall):
+    await run(address(plain), INTERNS)
+    before = await picture(address(plain))
+    look, refused = (
+        await rollcall(plain, "upgrade", "--revert", "--dry-run"),
+        await rollcall(plain, "upgrade", "--revert"),
+    )
+    losses = [" ".join(line.split()) for line in refused.err.splitlines()[1:-1]]
+
+    assert refused.err == blocks("### And back")[1]
+    assert [loss for loss in losses if loss not in " ".join(look.out.split())] == []
+    assert len(losses) == 2
+    assert (look.status, refused.status, refused.out) == (0, 1, "")
+    assert max(map(len, look.out.splitlines())) <= COLUMNS
+    assert await picture(address(plain)) == before
+
+
+async def test_the_command_upgrades_once_and_says_what_comes_next(ten, rollcall):
+    first = await rollcall(ten, "upgrade")
+    again, look = await rollcall(ten, "upgrade"), await rollcall(ten, "upgrade", "--dry-run")
+
+    assert "a policy was made of each of 33 roles, and 76 permissions" in first.out
+    assert "directus_users: text_direction" in first.out
+    assert "already" in again.out
+    assert (again.status, again.out) == (look.status, look.out) == (0, look.out)
+
+
+async def test_the_command_mends_and_reverts_and_says_what_comes_next(plain, rollcall):
+    await run(address(plain), *HALFWAY, INTERNS)
+    look, mended = await rollcall(plain, "upgrade", "--mend", "--dry-run"), await rollcall(plain, "upgrade", "--mend")
+    reverted = await rollcall(plain, "upgrade", "--revert", "--accept-loss")
+
+    assert "broke off here" in look.out
+    assert "`rollcall upgrade --revert --dry-run`" in mended.out
+    assert (
+        "Reverted: 35 roles, with 73 permissions as before, 2 copied and 2 made of several.\nLost, or" in reverted.out
+    )
+    assert "Interns below Editors" in reverted.out
+    assert [one.status for one in (look, mended, reverted)] == [0, 0, 0]
+
+
+CONTRADICTING = {
+    ("--revert", "--mend"): "--revert and --mend are two things",
+    ("--accept-loss",): "--accept-loss belongs to --revert",
+    ("--mend", "--accept-loss"): "--accept-loss belongs to --revert",
+    ("--revert", "--dry-run", "--accept-loss"): "--dry-run and --accept-loss are two things",
+    ("--rows", "3"): "--rows belongs to the lists of --dry-run",
+    ("--mend", "--dry-run", "--rows", "3"): "--rows belongs to the lists of --dry-run",
+}
+
+
+@pytest.mark.parametrize("options", CONTRADICTING, ids=" ".join)
+async def test_options_that_contradict_each_other_are_refused_before_anything_is_done(still_ten, rollcall, options):
+    refused = await rollcall(still_ten, "upgrade", *options)
+
+    assert (refused.status, refused.out) == (2, "")
+    assert CONTRADICTING[options] in " ".join(refused.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ("--revert", "--dry-run"), ("--mend",)], ids=" ".join)
+async def test_who_may_not_read_the_tables_is_not_sent_to_bootstrap(still_ten, rollcall, options):
+    async with as_guest(still_ten, "INSERT") as guest:
+        refused = await rollcall(guest, "upgrade", *options)
+
+    assert (refused.status, refused.out) == (1, "")
+    assert "The database's user should" in refused.err
+    assert "bootstrap" not in refused.err
 
 
 async def test_every_line_of_a_whole_world_fits_a_hundred_columns(still_ten):
-    found = await survey(still_ten.database, 1_000, lambda *_: None)
+    found = await survey(still_ten.database, 1_000, quiet)
     assert found
     lines = report(found).splitlines()
 
@@ -65,7 +147,7 @@ async def test_every_line_of_a_whole_world_fits_a_hundred_columns(still_ten):
 
 
 async def test_of_long_lists_the_first_are_shown_and_the_others_counted(still_ten):
-    found = await survey(still_ten.database, 2, lambda *_: None)
+    found = await survey(still_ten.database, 2, quiet)
     assert found
     told = report(found)
 
