@@ -47,15 +47,6 @@ def test_readme_documents_every_setting_and_no_other():
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {name.upper() for name in Settings.model_fields}
 
 
-def test_the_snippet_of_the_readme_is_the_one_that_is_tested():
-    page = (ROOT / "README.md").read_text().partition("## Testing from Python")[2]
-    snippet = page.partition("```python\n")[2].partition("```")[0]
-    body = [line.strip() for line in snippet.splitlines() if line.strip() and "pytest_plugins" not in line]
-    tested = (ROOT / "tests/readme/test_testing.py").read_text()
-
-    assert [line for line in body if line not in tested] == []
-
-
 def test_nothing_names_a_machine_or_a_registry():
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],

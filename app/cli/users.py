@@ -60,6 +60,7 @@ def disable_tfa(email: Email) -> None:
 def unlock() -> None:
     """End every lock-out, and forget all failed sign-ins."""
     _with_rescue(lambda rescue: rescue.unlock())
+    typer.echo("Nobody is locked out any more.")
 
 
 @commands.command()

@@ -93,10 +93,10 @@ class Database:
         return self._apart
 
     async def dispose(self) -> None:
-        """Close every connection."""
+        """Close every connection: of SQLite's last those that write, which put into the file what stood beside it."""
+        await self.reader.dispose()
         await self._turns.dispose()
         await self._engine.dispose()
-        await self.reader.dispose()
 
 
 async def _until_done(once: Callable[[], Awaitable[T]]) -> T:

@@ -349,7 +349,7 @@ async def test_a_second_factor_of_ours_is_stored_as_its_is(beside):
 
     assert row["tfa_secret"] == told["secret"]
     assert re.fullmatch("[A-Z2-7]{16}", its)
-    assert re.fullmatch("[A-Z2-7]{16}", told["secret"])
+    assert re.fullmatch("[A-Z2-7]{32}", told["secret"])
 
 
 async def test_our_links_say_what_its_links_say_and_whom_they_were_made_for(beside):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from pyotp import TOTP
 from sqlalchemy import delete, func, select, text
 
 from app.core.caller import PUBLIC, Caller
@@ -66,7 +67,8 @@ async def test_whoever_knows_the_password_is_told_a_new_secret_and_nothing_is_se
     assert made.address == (
         f"otpauth://totp/Directus:vi%40example.com?secret={made.secret}&period=30&digits=6&algorithm=SHA1&issuer=Directus"
     )
-    assert len(made.secret) == 16
+    assert len(made.secret) == 32
+    assert TOTP(made.secret).now()  # whoever uses that library can
     assert made.secret != other.secret
     assert made.secret not in repr(made)
     assert await secret_of(place) is None

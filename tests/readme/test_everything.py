@@ -25,7 +25,7 @@ TRIED = {
     "First start": [test_running_it.test_a_first_start_leads_to_two_workers_that_serve],
     "Behind a proxy": [test_running_it.test_behind_a_proxy_the_clients_address_is_known_and_cookies_keep_to_https] * 2,
     "Backup and restore": [
-        test_running_it.test_sqlite_is_backed_up_while_it_serves_and_restored,
+        *[test_running_it.test_sqlite_is_backed_up_while_it_serves_and_restored] * 2,
         test_running_it.test_postgresql_is_backed_up_while_it_serves_and_restored,
     ],
     "Upgrades": [test_running_it.test_an_upgrade_is_an_installation_and_a_bootstrap_that_changes_nothing_else],
@@ -33,7 +33,8 @@ TRIED = {
     "From Directus 10": [test_report.test_the_readme_shows_what_the_command_prints] * 2,
     "And back": [test_report.test_the_readme_shows_how_reverting_is_refused_and_tells_the_same_of_a_dry_run] * 2,
     "From Python": [test_snippets.test_the_snippets_of_the_readme_do_what_they_say] * 7,
-    "Testing from Python": [test_testing.test_somebody_without_policies_sees_nobody],
+    "Testing from Python": [test_testing.test_what_the_page_shows_passes_in_a_folder_of_ones_own] * 3,
+    "Beside a Directus 11": [test_running_it.test_the_settings_beside_a_directus_are_ones_that_can_be_used],
 }
 COMMANDS = sorted(
     set(re.findall(r"(?:`|\.venv/bin/)rollcall ([^`\n]+)", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)))

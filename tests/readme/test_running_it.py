@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.core.config import load_settings
+from app.db.session import Database
 from app.mail.transport import SmtpTransport, transport_of
 from tests.compat.replay import a_database, free_port, wait_for
 from tests.conftest import POSTGRESQL
@@ -118,6 +119,16 @@ def test_the_settings_of_mail_are_ones_that_can_be_used(monkeypatch):
     assert isinstance(transport_of(settings), SmtpTransport)
 
 
+def test_the_settings_beside_a_directus_are_ones_that_can_be_used(monkeypatch):
+    (text,) = snippets("ini", page("### Beside a Directus 11", "\n### "))
+    for name, value in settings_of(text).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+
+    assert {name.upper() for name in settings.model_fields_set} >= set(settings_of(text))
+    assert Database.open(settings).dialect == "postgresql"
+
+
 def people(address):
     """Who is there, as the admin sees it."""
     token = httpx.post(f"{address}/auth/login", json=ADMIN, timeout=PATIENCE).json()["data"]["access_token"]
@@ -134,6 +145,7 @@ def kept(tmp_path, back_up, restore, **settings):
         paste(back_up, tmp_path, env)
         httpx.post(f"{address}/users", json={"email": "late@example.com"}, headers=admin).raise_for_status()
         after, _ = people(address)
+    assert not list(tmp_path.glob("data/*-wal"))  # all of it is in the file once nobody serves
     paste(restore, tmp_path, env)
     with running(tmp_path, env, port):
         restored, _ = people(address)
@@ -141,23 +153,23 @@ def kept(tmp_path, back_up, restore, **settings):
 
 
 def test_sqlite_is_backed_up_while_it_serves_and_restored(tmp_path):
-    back_up, _ = snippets("sh", page("### Backup and restore", "\n### "))
-    restore = "cd data; rm -f rollcall.db-wal rollcall.db-shm; mv ../backup.db rollcall.db"
+    back_up, restore, _ = snippets("sh", page("### Backup and restore", "\n### "))
 
     before, after, restored = kept(tmp_path, back_up, restore)
 
     assert after - before == {"late@example.com"}
     assert restored == before
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("data/*.db")} == {0o600}
 
 
 @needs_postgresql
 @pytest.mark.skipif(not shutil.which("pg_dump"), reason="there is no pg_dump here")
 def test_postgresql_is_backed_up_while_it_serves_and_restored(tmp_path):
-    _, text = snippets("sh", page("### Backup and restore", "\n### "))
+    *_, text = snippets("sh", page("### Backup and restore", "\n### "))
     assert text.count(THEIRS) == 2
     with a_database("postgresql", str(tmp_path)) as url:
-        back_up, restore = text.replace(THEIRS, url).splitlines()
-        before, after, restored = kept(tmp_path, back_up, restore, DATABASE_URL=url)
+        *back_up, restore = text.replace(THEIRS, url).splitlines()
+        before, after, restored = kept(tmp_path, "\n".join(back_up), restore, DATABASE_URL=url)
 
     assert after - before == {"late@example.com"}
     assert restored == before

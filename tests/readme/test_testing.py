@@ -1,16 +1,19 @@
-"""The README's own test, run as it stands there."""
+"""The README's own test, run in a folder of its own."""
 
-from app.schema.schema import schema
-from app.testing import rollcall
+import subprocess
+import sys
 
-__all__ = ["rollcall"]
-
-VI = {"id": "5f0c9d1e-0000-4000-8000-000000000001", "email": "vi@example.com"}
+from tests.readme.page import checkout, page, snippets
 
 
-async def test_somebody_without_policies_sees_nobody(rollcall):
-    await rollcall.load({"directus_users": [VI]})
-    vi, admin = await rollcall.speak_as("vi@example.com"), await rollcall.speak_as("admin@example.com")
+def test_what_the_page_shows_passes_in_a_folder_of_ones_own(tmp_path):
+    text = page("## Testing from Python")
+    (settings,), (conftest, test) = snippets("ini", text), snippets("python", text)
+    for name, content in {"pytest.ini": settings, "conftest.py": conftest, "test_vi.py": test}.items():
+        (tmp_path / name).write_text(content)
+    env = checkout(tmp_path)
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    told = subprocess.run(run, check=False, cwd=tmp_path, env=env, capture_output=True, text=True)
 
-    assert (await schema.execute("{ users { email } }", context_value=vi)).data is None
-    assert (await schema.execute("{ users_me { email } }", context_value=admin)).errors is None
+    assert told.returncode == 0, told.stdout
+    assert "1 passed" in told.stdout

@@ -144,7 +144,7 @@ async def test_lock_outs_can_be_ended_for_everybody(desk, users):
     await attempts.count(at_account_from("vi@example.com", "192.0.2.1"), at_account("vi@example.com"))
     done = await users("unlock")
 
-    assert done == (0, "", "")
+    assert done == (0, "Nobody is locked out any more.\n", "")
     assert await attempts.count(at_account_from("vi@example.com", "192.0.2.1")) == [1]
 
 
