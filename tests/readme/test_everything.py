@@ -17,6 +17,7 @@ TEXT = README.read_text()
 TRIED = {
     "Rollcall": [test_snippets.test_the_first_query_answers_whoever_pastes_it] * 2,
     "On PostgreSQL": [test_running_it.test_on_postgresql_it_is_the_same_command],
+    "As a file": [test_snippets.test_users_are_told_as_a_file],
     "From an invitation to a first query": [
         test_snippets.test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it
     ]

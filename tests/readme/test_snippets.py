@@ -55,6 +55,17 @@ def test_the_first_query_answers_whoever_pastes_it(tmp_path):
 
 
 @needs_curl
+def test_users_are_told_as_a_file(tmp_path):
+    env, port = checkout(tmp_path), free_port()
+    (export,) = snippets("sh", page("### As a file"))
+    with running(tmp_path, env, port):
+        head, admin = paste(export.replace(":8055", f":{port}"), tmp_path, env).splitlines()
+
+    assert head == '"id","email","role.name"'
+    assert '"admin@example.com"' in admin
+
+
+@needs_curl
 def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(tmp_path):
     env, port = checkout(tmp_path), free_port()
     walk = "".join(snippets("sh", page("### From an invitation to a first query", "\n### ")))
