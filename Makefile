@@ -28,7 +28,7 @@ run: install ## Migrate, make the first admin, and serve on http://127.0.0.1:805
 	@exec $(BIN)/rollcall serve
 
 test: install ## Run the suite: on SQLite, and on PostgreSQL where one answers
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal
 
 test-both: install ## Compare every answer of the suite with the one from its plan, then do without plans
 	$(BIN)/pytest --both-ways

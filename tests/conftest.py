@@ -136,7 +136,7 @@ def make_settings(url: str, **changed) -> Settings:
         "database_url": url,
         "secret": SecretStr("a secret only tests know"),
         "admin_password": SecretStr("a password only tests know"),
-        "db_pool_size": 4,
+        "db_pool_size": 2,  # several processes share one server's connections
         "hash_memory_cost": CHEAP.memory,
         "hash_time_cost": CHEAP.time,
         "hash_parallelism": CHEAP.parallelism,

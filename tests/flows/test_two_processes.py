@@ -32,6 +32,7 @@ def settings_of(system, mail, redis):
         "DATABASE_URL": system.settings.database_url,
         "SECRET": system.settings.secret.get_secret_value(),
         "LOG_LEVEL": "error",
+        "DB_POOL_SIZE": "4",
         "IP_TRUST_PROXY": "true",
         "LOGIN_STALL_TIME": "0",
         "REGISTER_STALL_TIME": "0",

@@ -42,7 +42,10 @@ def checkout(folder: Path) -> dict[str, str]:
         ask = f"exec {sys.executable}" + (f" -c '{code}'" if code else "") + ' "$@"'
         (programs / name).write_text(f"#!/bin/sh\n{ask}\n")
         (programs / name).chmod(0o755)
-    return {name: value for name, value in os.environ.items() if name not in SETTLED} | {"PYTHONPATH": str(ROOT)}
+    return {name: value for name, value in os.environ.items() if name not in SETTLED} | {
+        "PYTHONPATH": str(ROOT),
+        "DB_POOL_SIZE": "4",
+    }
 
 
 def paste(text: str, folder: Path, env: dict[str, str]) -> str:
