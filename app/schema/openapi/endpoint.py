@@ -82,7 +82,7 @@ class Endpoint:
 def _response(answer: Answer) -> Schema:
     if answer.schema is None:
         return {"description": answer.says}
-    files = {media: {"schema": {"type": "string"}} for media in answer.files}
+    files: Schema = {media: {"schema": {}} for media in answer.files}  # what is read out of one is anything
     return {"description": answer.says, "content": {answer.media: {"schema": answer.schema}, **files}}
 
 
