@@ -6,20 +6,30 @@ import time
 from datetime import timedelta
 
 import pytest
+import pytest_asyncio
 import uvicorn
 
 from app.core.security import sign_access_token
 from app.main import create_app
 from tests.flows.conftest import house, kept_house
+from tests.flows.house import set_up
 from tests.world import uid
 
 __all__ = ["house", "kept_house"]
 
 
+@pytest_asyncio.fixture
+async def open_house(house, monkeypatch):
+    """The house with its door open to strangers, and nobody slowed down who fails often."""
+    monkeypatch.setattr("app.flows.login.LONGEST_DELAY", timedelta(0))
+    await set_up(house, public_registration=True)
+    return house
+
+
 @pytest.fixture
-def address(house):
+def address(open_house):
     """Where the house is served."""
-    app = create_app(house.settings.model_copy(update={"log_level": "error"}))
+    app = create_app(open_house.settings.model_copy(update={"log_level": "error"}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
