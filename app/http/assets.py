@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
-from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound, SecondFactorWanted
+from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound
 from app.core.media import is_harmless
 from app.flows.assets import Asset, Assets
 from app.http.conditions import date_of, etag_of, is_known, wanted_range
@@ -44,8 +44,7 @@ class AssetsDoor:
         if not 1 <= len(steps) <= 2:  # a file's name may follow, for people to read: it is the key that counts
             raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
-        if directory.caller.enrolling and (await directory.access_now()).enrolling:
-            raise SecondFactorWanted
+        await directory.check_enrolled()
         await self._check_seen(directory, steps[0])
         asset = await self._assets.find(steps[0])
         if asset is None:

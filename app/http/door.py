@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from app.core.errors import RollcallError, RouteNotFound, SecondFactorWanted
+from app.core.errors import RollcallError, RouteNotFound
 from app.http.bodies import parse_body
 from app.http.cookies import spell
 from app.http.head import Head
@@ -73,8 +73,8 @@ class FlowDoor:
         directory = Directory(caller, self._services, head.via)
         if not caller.anonymous:
             await directory.access()
-        if not everybodys and caller.enrolling and (await directory.access_now()).enrolling:
-            raise SecondFactorWanted
+        if not everybodys:
+            await directory.check_enrolled()
         try:
             reply = await handler(Asked(directory, head, body))
         except RollcallError as error:

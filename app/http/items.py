@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, InvalidQuery, RouteNotFound, SecondFactorWanted
+from app.core.errors import InvalidPayload, InvalidQuery, RouteNotFound
 from app.http.call import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
 from app.http.export import exported, told_groups
 from app.http.head import Head
@@ -55,20 +55,11 @@ class ItemsDoor:
         if handler is None:
             raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
-        await self._check_enrolled(directory, method, steps)
+        if (method, "/".join((self._collection.short, *steps))) not in OPEN:
+            await directory.check_enrolled()
         repository = directory[self._collection.name]
         call = Call(directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body)
         return await handler(call)
-
-    async def _check_enrolled(self, directory: Directory, method: str, steps: tuple[str, ...]) -> None:
-        """Raises SecondFactorWanted for whoever has to set that up before anything else.
-
-        It is asked for anew each time: some answers, such as one's own roles, are read from no row that would tell.
-        """
-        if not directory.caller.enrolling or (method, "/".join((self._collection.short, *steps))) in OPEN:
-            return
-        if (await directory.access_now()).enrolling:
-            raise SecondFactorWanted
 
     def _handler(self, method: str, steps: tuple[str, ...]) -> Handler | None:
         if self._read_only and method not in READING:

@@ -2,7 +2,7 @@
 
 from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, RollcallError, RouteNotFound, SecondFactorWanted
+from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
 from app.flows.uploading import Uploading
 from app.http.call import Call, asked_back, tell
 from app.http.forms import UploadForm
@@ -38,8 +38,7 @@ class UploadDoor:
             case _:
                 raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
-        if directory.caller.enrolling and (await directory.access_now()).enrolling:
-            raise SecondFactorWanted
+        await directory.check_enrolled()
         form = UploadForm(head.content_type, pieces(), self._services.settings.max_payload_size)
         answer = asked_back(directory[FILES.name], parse_query(head.query))
         written = await Uploading(directory, key).take(form, answer)

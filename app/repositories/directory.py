@@ -3,6 +3,7 @@
 from typing import Literal, overload
 
 from app.core.caller import Caller, Cookie, Whence, nowhere
+from app.core.errors import SecondFactorWanted
 from app.policy.load import AccessBook
 from app.policy.rules import Access
 from app.policy.summary import Summary, everything, summarize
@@ -45,6 +46,14 @@ class Directory:
     async def access_now(self) -> Access:
         """The caller's access as the database has it now, for answers that are read from no row; raises the same."""
         return await self.confirm(await self.access())
+
+    async def check_enrolled(self) -> None:
+        """Raises SecondFactorWanted for a caller that has to set that up before anything else.
+
+        It is asked for anew each time: some answers, such as one's own roles, are read from no row that would tell.
+        """
+        if self.caller.enrolling and (await self.access_now()).enrolling:
+            raise SecondFactorWanted
 
     async def renew(self, stale: Access) -> Access:
         """Another access than the one that a statement found to be stale; InvalidCredentials as above."""
