@@ -82,9 +82,9 @@ class Reader:
         """A statement as this database's driver takes it."""
         return compile_statement(clause, self._engine.dialect)
 
-    async def fetch(self, clause: ClauseElement) -> Row:
+    async def fetch(self, clause: ClauseElement, given: Given = NOTHING) -> Row:
         """The one row that a statement of SQLAlchemy's answers; raises as `run` does."""
-        return await self.run(self.compile(clause))
+        return await self.run(self.compile(clause), given)
 
     async def run(self, statement: Statement, given: Given = NOTHING) -> Row:
         """The one row that `statement` answers to the values `given`, as the driver tells it; json is text.

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import ClauseElement, Dialect
+from sqlalchemy import BindParameter, ClauseElement, Dialect, bindparam
+from sqlalchemy.types import TypeEngine
 
 from app.core.binding import CLAIMED, Bound, Given, resolve, sources
 
@@ -34,8 +36,24 @@ class Statement:
         return values
 
 
+_COMPILED: "WeakKeyDictionary[ClauseElement, dict[str, Statement]]" = WeakKeyDictionary()
+
+
+def given(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
+    """What stands in a statement for a value that it is given under this name whenever it runs."""
+    return bindparam(name, Bound(name, (name,), None, itemgetter(name)), type_, unique=True)
+
+
 def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
-    """A statement of SQLAlchemy's -> its text and parameters."""
+    """A statement of SQLAlchemy's -> its text and parameters; compiled once, so that those are quick that stay."""
+    compiled = _COMPILED.setdefault(clause, {})
+    known = compiled.get(dialect.name)
+    if known is None:
+        known = compiled[dialect.name] = _compile(clause, dialect)
+    return known
+
+
+def _compile(clause: ClauseElement, dialect: Dialect) -> Statement:
     compiled: Any = clause.compile(dialect=dialect)
     names = compiled.positiontup or ()
     planned = compiled.construct_params()

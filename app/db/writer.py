@@ -68,9 +68,13 @@ class Writer:
         """The first row of a statement, as the driver tells it; IndexError where there is none."""
         return (await self.all(statement, given))[0]
 
-    async def fetch(self, clause: ClauseElement) -> Row:
+    async def fetch(self, clause: ClauseElement, given: Given = NOTHING) -> Row:
         """The first row of a statement of SQLAlchemy's; as `run`."""
-        return await self.run(self.compile(clause))
+        return await self.run(self.compile(clause), given)
+
+    async def do(self, clause: ClauseElement, given: Given = NOTHING) -> Sequence[Row]:
+        """Every row of a statement of SQLAlchemy's; as `all`."""
+        return await self.all(self.compile(clause), given)
 
     async def rows(self, asked: Question, given: Given = NOTHING) -> list[list[Any]]:
         """The rows of a question."""

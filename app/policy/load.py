@@ -41,8 +41,8 @@ class Reader(Asked, Protocol):
         """A statement as the database's driver takes it."""
         ...
 
-    async def fetch(self, clause: Select[Any]) -> Any:
-        """The one row of a statement."""
+    async def fetch(self, clause: Select[Any], given: Given = ...) -> Any:
+        """The one row of a statement, for the values given."""
         ...
 
 

@@ -101,6 +101,16 @@ class EndsWith(_Element):
     name = "ends_with"
 
 
+class HasAddress(_Element):
+    """`key, email, address` of a user -> whether the e-mail is that address, whatever the case of either.
+
+    SQLite has an index on what it folds itself, which is ASCII, and one on the few addresses with other letters.
+    """
+
+    type = Boolean()
+    name = "has_address"
+
+
 class JsonCount(_Element):
     """`json` -> the number of elements of an array or of keys of an object; NULL for anything else."""
 
@@ -242,6 +252,13 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     EndsWith: (
         "({0} LIKE {1})",
         "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})",
+    ),
+    HasAddress: (
+        "(rollcall_fold({1}) = rollcall_fold({2}))",
+        (
+            "({0} IN (SELECT id FROM directus_users WHERE lower(email) = rollcall_fold({2}) UNION ALL SELECT id FROM"
+            " directus_users WHERE email GLOB '*[^ -~]*' AND rollcall_fold(email) = rollcall_fold({2})))"
+        ),
     ),
     JsonCount: (
         (

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from app.core.binding import Bound
+from app.db.statement import given
 from app.query import functions as sql
 from app.query.collection import Collection, Field
 from app.query.expressions import condition
@@ -46,7 +47,7 @@ def source(field: Field, of: str = "") -> str:
 
 def insertion(collection: Collection, fields: tuple[Field, ...], of: str = "") -> Insert:
     """Adds a row of these fields; answers its key."""
-    values = {field.stored.name: _value(source(field, of), field.stored.type) for field in fields}
+    values = {field.stored.name: given(source(field, of), field.stored.type) for field in fields}
     return insert(collection.table).values(values).returning(collection.key.stored)
 
 
@@ -63,7 +64,7 @@ def told_at_once(change: Change | None, activity: Written, revision: Written) ->
     """
     told_of = insertion(*activity, ACTIVITY).cte("told_of")
     there, (belongs, *others) = revision[0].table, revision[1]
-    values = [_value(source(field, REVISION), field.stored.type) for field in others]
+    values = [given(source(field, REVISION), field.stored.type) for field in others]
     names = [belongs.stored.name, *(field.stored.name for field in others)]
     added = insert(there).from_select(names, select(told_of.c[activity[0].key.name], *values))
     if change is not None:
@@ -75,14 +76,14 @@ def told_at_once(change: Change | None, activity: Written, revision: Written) ->
 def belonging(collection: Collection, fields: tuple[Field, ...], of: str) -> Insert:
     """Adds a row of these fields on SQLite, the first of which is the key of the row that was added just before."""
     belongs, *others = fields
-    values = {field.stored.name: _value(source(field, of), field.stored.type) for field in others}
+    values = {field.stored.name: given(source(field, of), field.stored.type) for field in others}
     last = {belongs.stored.name: func.last_insert_rowid()}
     return insert(collection.table).values(last | values).returning(collection.key.stored)
 
 
 def change(collection: Collection, fields: tuple[Field, ...]) -> Update:
     """Gives these fields of one row other values."""
-    values = {field.stored.name: _value(source(field), field.stored.type) for field in fields}
+    values = {field.stored.name: given(source(field), field.stored.type) for field in fields}
     return update(collection.table).where(_is(collection.key, KEY)).values(values)
 
 
@@ -113,9 +114,10 @@ def first(collection: Collection) -> Select[Any]:
     return select(collection.key.stored).order_by(collection.key.stored).limit(1)
 
 
-def taken(collection: Collection, field: Field) -> Select[Any]:
-    """The keys of the rows that have a text in a field, whatever its case; a look at every row."""
-    return select(collection.key.stored).where(sql.fold(field.stored) == sql.fold(_value(source(field), Text())))
+def addressed(collection: Collection, field: Field) -> Select[Any]:
+    """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
+    key = collection.key.stored
+    return select(key).where(sql.HasAddress(key, field.stored, given(source(field), Text())))
 
 
 def reached(scoped: ScopedRows) -> Select[Any]:
@@ -149,12 +151,8 @@ def _item(column: ColumnElement[Any]) -> TypeEngine[Any]:
     return Text() if isinstance(column.type, Text) else column.type
 
 
-def _value(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
-    return literal(Bound(name, (name,), None, itemgetter(name)), type_)
-
-
 def _is(field: Field, name: str) -> ColumnElement[bool]:
-    return field.stored == _value(name, field.stored.type)
+    return field.stored == given(name, field.stored.type)
 
 
 def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, Select, Text, literal, select, true
 from app.core.caller import Caller, Whence, nowhere
 from app.core.errors import RollcallError
 from app.db.models import Settings, User
+from app.db.statement import given
 from app.db.writer import Writer
-from app.query import functions as sql
 from app.query.collection import USERS
+from app.query.functions import HasAddress
 from app.query.payload import Payload, parse_payload
 from app.repositories.base import Services
 from app.repositories.repository import Repository
@@ -25,6 +26,24 @@ ACTIVE, INVITED, UNVERIFIED = "active", "invited", "unverified"
 _USERS: Any = User.__table__
 _SETTINGS: Any = Settings.__table__
 _TOLD = ("id", "email", "status", "provider", "password", "tfa_secret")
+WANTED = "wanted"
+"""Under which name a statement is given what is looked for."""
+
+
+def _only(found: Select[Any]) -> Select[Any]:
+    """One row, always: the first that is found, or one of nothing."""
+    first = found.limit(1).subquery()
+    one = select(literal(1).label("one")).subquery()
+    return select(*first.c).select_from(one.outerjoin(first, true()))
+
+
+def _account(wanted: ColumnElement[bool]) -> Select[Any]:
+    return _only(select(*(_USERS.c[name] for name in _TOLD)).where(wanted).order_by(_USERS.c.id))
+
+
+_BY_EMAIL = _account(HasAddress(_USERS.c.id, _USERS.c.email, given(WANTED, Text())))
+_BY_ID = _account(_USERS.c.id == given(WANTED, _USERS.c.id.type))
+_ALLOWED = _only(select(_SETTINGS.c.auth_login_attempts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +73,15 @@ class Accounts:
     async def by_email(self, email: str) -> Account | None:
         """The account with an address, whatever its case."""
         known = None if "\0" in email else email  # what no database can hold is nobody's
-        return await self._one(sql.fold(_USERS.c.email) == sql.fold(literal(known, Text())))
+        return await self._one(_BY_EMAIL, known)
 
     async def by_id(self, user: str) -> Account | None:
         """The account with a key."""
-        return await self._one(_USERS.c.id == user)
+        return await self._one(_BY_ID, user)
 
     async def attempts_allowed(self) -> int | None:
         """How often somebody may fail to sign in; None for as often as they like."""
-        allowed: int | None = (await self._services.reader.fetch(_only(select(_SETTINGS.c.auth_login_attempts))))[0]
+        allowed: int | None = (await self._services.reader.fetch(_ALLOWED))[0]
         return allowed
 
     async def change(
@@ -82,9 +101,8 @@ class Accounts:
         repository = Repository(USERS, asking, self._services, via)
         await repository.write(_ChangeFound(account, written, otherwise))
 
-    async def _one(self, wanted: ColumnElement[bool]) -> Account | None:
-        found = select(*(_USERS.c[name] for name in _TOLD)).where(wanted).order_by(_USERS.c.id)
-        key, *rest = await self._services.reader.fetch(_only(found))
+    async def _one(self, wanted: Select[Any], value: str | None) -> Account | None:
+        key, *rest = await self._services.reader.fetch(wanted, {WANTED: value})
         return None if key is None else Account(str(key), *rest)
 
 
@@ -112,10 +130,3 @@ async def unchanged(writer: Writer, account: Account) -> bool:
     stored = (await Rows(writer, USERS).held([account.id])).get(account.id)
     then = {USERS.fields[name]: getattr(account, name) for name in _TOLD}
     return stored is not None and all(stored[member] == value for member, value in then.items())
-
-
-def _only(found: Select[Any]) -> Select[Any]:
-    """One row, always: the first that is found, or one of nothing."""
-    first = found.limit(1).subquery()
-    one = select(literal(1).label("one")).subquery()
-    return select(*first.c).select_from(one.outerjoin(first, true()))

@@ -8,12 +8,13 @@ import hashlib
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, String, bindparam, delete, or_, text
+from sqlalchemy import BigInteger, delete, text
 
 from app.core.addresses import network_of
-from app.db.base import Timestamp
 from app.db.models import ATTEMPTS
+from app.db.statement import given
 from app.db.writer import Writer
+from app.query.functions import Among, Listed
 from app.repositories.base import Services
 
 COUNTED = (
@@ -25,12 +26,13 @@ COUNTED = (
         "RETURNING count"
     )
     .bindparams(
-        bindparam("subject", type_=String()),
-        bindparam("expires", type_=Timestamp()),
-        bindparam("now", type_=Timestamp()),
+        given("subject", ATTEMPTS.c.subject.type),
+        given("expires", ATTEMPTS.c.expires.type),
+        given("now", ATTEMPTS.c.expires.type),
     )
     .columns(count=BigInteger())
 )
+FORGOTTEN = delete(ATTEMPTS).where(Among(ATTEMPTS.c.subject, given("subjects", Listed(ATTEMPTS.c.subject.type))))
 
 
 class Attempts:
@@ -46,16 +48,15 @@ class Attempts:
             now = self._services.clock()
             told = []
             for subject in subjects:
-                given = {"subject": self._hash(subject), "now": now, "expires": now + self._ttl}
-                told.append(int((await writer.fetch(COUNTED.bindparams(**given)))[0]))
+                values = {"subject": self._hash(subject), "now": now, "expires": now + self._ttl}
+                told.append(int((await writer.fetch(COUNTED, values))[0]))
             return told
 
         return await self._services.database.change(work, alone=False)
 
     async def forget(self, writer: Writer, *subjects: tuple[str | None, ...]) -> None:
         """Begins anew with these."""
-        gone = or_(*(ATTEMPTS.c.subject == self._hash(subject) for subject in subjects))
-        await writer.all(writer.compile(delete(ATTEMPTS).where(gone)))
+        await writer.do(FORGOTTEN, {"subjects": [self._hash(subject) for subject in subjects]})
 
     def _hash(self, subject: tuple[Any, ...]) -> str:
         return hashlib.sha256(repr((self._kind, *subject)).encode()).hexdigest()
@@ -63,7 +64,7 @@ class Attempts:
 
 async def forget_all(services: Services) -> None:
     """Forgets every count of everybody, and so ends all that came of them."""
-    await services.database.change(lambda writer: writer.all(writer.compile(delete(ATTEMPTS))), alone=False)
+    await services.database.change(lambda writer: writer.do(delete(ATTEMPTS)), alone=False)
 
 
 def at_account(email: str) -> tuple[str | None, ...]:

@@ -32,7 +32,7 @@ async def check_free(writer: Writer, collection: Collection, values: Stored, own
         value = values[member]
         if value is None or (apart and (writer.postgresql or str(value).isascii())):
             continue
-        if any(key != own for key in await Rows(writer, collection).taken(member, value)):
+        if any(key != own for key in await Rows(writer, collection).addressed(member, value)):
             raise RecordNotUnique(collection.name, member.name, f"[{value.lower()}]")
 
 

@@ -1,12 +1,12 @@
 """Codes of a second factor, each good once: those of an authenticator, and recovery codes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, String, bindparam, delete, insert, text
+from sqlalchemy import BigInteger, delete, insert, text
 
 from app.core.codes import hash_recovery_code, step_of
-from app.db.base import Key
 from app.db.models import RECOVERY_CODES, USED_CODES
+from app.db.statement import given
 from app.db.writer import Writer
 
 if TYPE_CHECKING:
@@ -18,11 +18,7 @@ USED = (
         'ON CONFLICT ("user", purpose) DO UPDATE SET step = excluded.step '
         "WHERE rollcall_used_codes.step < excluded.step RETURNING step"
     )
-    .bindparams(
-        bindparam("user", type_=Key()),
-        bindparam("purpose", type_=String()),
-        bindparam("step", type_=BigInteger()),
-    )
+    .bindparams(*(given(name, USED_CODES.c[name].type) for name in ("user", "purpose", "step")))
     .columns(step=BigInteger())
 )
 
@@ -38,31 +34,26 @@ class Codes:
         step = step_of(code, secret, self._services.clock()) if secret else None  # of no secret anybody has the codes
         if step is None:
             return False
-        given = {"user": self._user, "purpose": purpose, "step": step}
-        return await self._services.database.change(lambda writer: _any(writer, USED.bindparams(**given)), alone=False)
+        used = {"user": self._user, "purpose": purpose, "step": step}
+        return bool(await self._services.database.change(lambda writer: writer.do(USED, used), alone=False))
 
     async def use_recovery(self, code: str, secret: str) -> bool:
         """Whether it is a recovery code made for this secret that is still good; from here on it isn't."""
         mine = (RECOVERY_CODES.c.hash == hash_recovery_code(code, secret)) & (RECOVERY_CODES.c.user == self._user)
         gone = delete(RECOVERY_CODES).where(mine).returning(RECOVERY_CODES.c.hash)
-        return await self._services.database.change(lambda writer: _any(writer, gone), alone=False)
+        return bool(await self._services.database.change(lambda writer: writer.do(gone), alone=False))
 
     async def replace_recovery(self, writer: Writer, codes: list[str], secret: str) -> None:
         """These recovery codes from here on, while the secret is this one, and no others."""
         await self._forget_recovery(writer)
         for code in codes:
             row = {"hash": hash_recovery_code(code, secret), "user": self._user}
-            await writer.all(writer.compile(insert(RECOVERY_CODES).values(row)))
+            await writer.do(insert(RECOVERY_CODES).values(row))
 
     async def forget(self, writer: Writer) -> None:
         """No recovery codes, and no memory of any code: the second factor is gone, or another one."""
         await self._forget_recovery(writer)
-        await writer.all(writer.compile(delete(USED_CODES).where(USED_CODES.c.user == self._user)))
+        await writer.do(delete(USED_CODES).where(USED_CODES.c.user == self._user))
 
     async def _forget_recovery(self, writer: Writer) -> None:
-        await writer.all(writer.compile(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.user == self._user)))
-
-
-async def _any(writer: Writer, statement: Any) -> bool:
-    """Whether a statement answers anything."""
-    return bool(await writer.all(writer.compile(statement)))
+        await writer.do(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.user == self._user))

@@ -46,7 +46,7 @@ class Pruning:
         turn = TURN.bindparams(name=task, next=now + every, now=now)
 
         async def work(writer: Writer) -> bool:
-            return bool(await writer.all(writer.compile(turn)))
+            return bool(await writer.do(turn))
 
         return await self._services.database.change(work, alone=False)
 
@@ -69,7 +69,7 @@ class Pruning:
             old = select(_ACTIVITY.c.id).where(_ACTIVITY.c.timestamp < before).order_by(_ACTIVITY.c.timestamp)
             keys = await _keys(writer, old.limit(self.batch))
             await _disown(writer, select(_REVISIONS.c.id).where(among(_REVISIONS.c.activity, keys)))
-            await _say(writer, delete(_ACTIVITY).where(among(_ACTIVITY.c.id, keys)))
+            await writer.do(delete(_ACTIVITY).where(among(_ACTIVITY.c.id, keys)))
             return len(keys)
 
         return await self._services.database.change(work, alone=False)
@@ -81,7 +81,7 @@ class Pruning:
             old = select(_REVISIONS.c.id).join(_ACTIVITY, _ACTIVITY.c.id == _REVISIONS.c.activity)
             keys = await _keys(writer, old.where(_ACTIVITY.c.timestamp < before).limit(self.batch))
             await _disown(writer, select(_REVISIONS.c.id).where(among(_REVISIONS.c.id, keys)))
-            await _say(writer, delete(_REVISIONS).where(among(_REVISIONS.c.id, keys)))
+            await writer.do(delete(_REVISIONS).where(among(_REVISIONS.c.id, keys)))
             return len(keys)
 
         return await self._services.database.change(work, alone=False)
@@ -91,7 +91,7 @@ class Pruning:
 
         async def work(writer: Writer) -> int:
             keys = await _keys(writer, select(key).where(over).limit(self.batch).with_for_update(skip_locked=True))
-            await _say(writer, delete(table).where(among(key, keys)))
+            await writer.do(delete(table).where(among(key, keys)))
             return len(keys)
 
         return await self._services.database.change(work, alone=False)
@@ -104,8 +104,4 @@ async def _keys(writer: Writer, asked: Any) -> Sequence[Any]:
 async def _disown(writer: Writer, revisions: Any) -> None:
     """Whatever came along with one of these revisions stands for itself: nothing may point at what is gone."""
     children = _REVISIONS.c.parent.in_(revisions)
-    await _say(writer, update(_REVISIONS).where(children).values(parent=None))
-
-
-async def _say(writer: Writer, statement: Any) -> None:
-    await writer.all(writer.compile(statement))
+    await writer.do(update(_REVISIONS).where(children).values(parent=None))

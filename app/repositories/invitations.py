@@ -79,5 +79,5 @@ class Revoke:
 async def holder(work: Work, email: str) -> Stored | None:
     """Whoever has an address, whatever its case; nobody else changes that row until this is over."""
     rows = work.rows(USERS)
-    keys = sorted(await rows.taken(EMAIL, email))[:1]  # the first of several, as everywhere
+    keys = sorted(await rows.addressed(EMAIL, email))[:1]  # the first of several, as everywhere
     return next(iter((await rows.held(keys)).values()), None) if keys else None

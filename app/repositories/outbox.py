@@ -30,7 +30,7 @@ class Outbox:
             "due": self._services.clock(),
             "attempts": 0,
         }
-        await self._writer.all(self._writer.compile(insert(OUTBOX).values(row)))
+        await self._writer.do(insert(OUTBOX).values(row))
         self._services.posted.set()
 
 
@@ -89,7 +89,7 @@ class Outgoing:
 
     async def _change(self, mail: int, values: Mapping[str, Any]) -> None:
         change = update(OUTBOX).where(OUTBOX.c.id == mail, OUTBOX.c.sent.is_(None)).values(values)
-        await self._services.database.change(lambda writer: writer.all(writer.compile(change)), alone=False)
+        await self._services.database.change(lambda writer: writer.do(change), alone=False)
 
     def _due(self) -> Any:
         moment: datetime = self._services.clock()

@@ -90,4 +90,4 @@ async def _write(writer: Writer, users: Sequence[str], now: datetime) -> None:
     older = or_(_USERS.c.last_access.is_(None), _USERS.c.last_access < now)
     wanted = select(_USERS.c.id).where(among(_USERS.c.id, users), older)
     free = wanted.order_by(_USERS.c.id).with_for_update(key_share=True, skip_locked=True)
-    await writer.all(writer.compile(update(_USERS).where(_USERS.c.id.in_(free)).values(last_access=now)))
+    await writer.do(update(_USERS).where(_USERS.c.id.in_(free)).values(last_access=now))

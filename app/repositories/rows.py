@@ -44,9 +44,9 @@ class Rows:
         found = await self._all(write.first, (self._collection,), {})
         return found[0][0] if found else None
 
-    async def taken(self, field: Field, value: str) -> list[Any]:
-        """The keys of the rows that have a text in a field, whatever its case."""
-        found = await self._all(write.taken, (self._collection, field), {write.source(field): value})
+    async def addressed(self, field: Field, value: str) -> list[Any]:
+        """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
+        found = await self._all(write.addressed, (self._collection, field), {write.source(field): value})
         return [row[0] for row in found]
 
     async def insert(self, values: Values) -> Any:

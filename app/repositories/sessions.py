@@ -11,6 +11,7 @@ from sqlalchemy import Text, and_, cast, delete, insert, or_, select, update
 
 from app.core.caller import Caller, Via
 from app.db.models import Session, User
+from app.db.statement import given
 from app.db.writer import Writer
 from app.query.functions import JsonArray, JsonRows
 from app.repositories.base import Services
@@ -23,6 +24,31 @@ HANDLE = 16
 
 _SESSIONS: Any = Session.__table__
 _USERS: Any = User.__table__
+
+
+def _given(name: str, column: Any) -> Any:
+    return given(name, column.type)
+
+
+_NEW, _NOW = _given("new", _SESSIONS.c.token), _given("now", _SESSIONS.c.expires)
+_UNTIL = _given("until", _SESSIONS.c.expires)
+_THIS = _given("token", _SESSIONS.c.token)
+_GOOD = and_(_SESSIONS.c.token == _THIS, _SESSIONS.c.expires >= _NOW, _SESSIONS.c.user.is_not(None))
+_LAST = and_(_GOOD, _SESSIONS.c.next_token.is_(None))
+_BEGUN = insert(_SESSIONS).values(
+    {
+        c.name: _given(c.name, c)
+        for c in _SESSIONS.c
+        if c.name in {"token", "user", "expires", "ip", "user_agent", "origin"}
+    }
+)
+_CHANGED = update(_SESSIONS).where(_LAST).returning(_SESSIONS.c.user)
+_ROTATED = _CHANGED.values(token=_NEW, expires=_UNTIL)
+_SUCCEEDED = _CHANGED.values(next_token=_NEW, expires=_UNTIL)
+_AFTER = select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == _THIS).scalar_subquery()
+_CHAIN = or_(_SESSIONS.c.token == _THIS, _SESSIONS.c.token == _AFTER, _SESSIONS.c.next_token == _THIS)
+_ENDED = delete(_SESSIONS).where(_CHAIN).returning(_SESSIONS.c.user)
+_SEEN = update(_USERS).where(_USERS.c.id == _given("user", _USERS.c.id)).values(last_access=_NOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +118,8 @@ class Sessions:
     async def rotate(self, token: str, ttl: timedelta) -> Begun | None:
         """The session of a refresh token, which gets another one: the old is good no more. None where there is none."""
         new = self._made("", ttl)
-        told = {"token": new.stored, "expires": new.expires}
-        going = and_(self._is(self.stored(token)), _SESSIONS.c.next_token.is_(None))
-        found = await self._all(update(_SESSIONS).where(going).values(told).returning(_SESSIONS.c.user))
+        changes = {"new": new.stored, "until": new.expires}
+        found = await self._writer.do(_ROTATED, {"token": self.stored(token), "now": self._now, **changes})
         if not found:
             return None
         begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
@@ -108,9 +133,8 @@ class Sessions:
         """
         new = self._made("", ttl)
         grace = self._now + self._services.settings.session_refresh_grace_period
-        going = and_(self._is(stored), _SESSIONS.c.next_token.is_(None))
-        change = update(_SESSIONS).where(going).values(next_token=new.stored, expires=grace)
-        found = await self._all(change.returning(_SESSIONS.c.user))
+        changes = {"new": new.stored, "until": grace}
+        found = await self._writer.do(_SUCCEEDED, {"token": stored, "now": self._now, **changes})
         if not found:
             return await self._successor(stored)
         begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
@@ -119,9 +143,7 @@ class Sessions:
 
     async def end(self, stored: str) -> str | None:
         """Ends a session, with what came right before and after it in its chain; whose it was, if there was one."""
-        after = select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == stored).scalar_subquery()
-        chain = or_(_SESSIONS.c.token == stored, _SESSIONS.c.token == after, _SESSIONS.c.next_token == stored)
-        found = await self._all(delete(_SESSIONS).where(chain).returning(_SESSIONS.c.user))
+        found = await self._writer.do(_ENDED, {"token": stored})
         return str(found[0][0]) if found else None
 
     async def end_one(self, user: str, handle: str) -> int:
@@ -133,17 +155,18 @@ class Sessions:
 
     async def end_others(self, user: str, kept: str | None) -> int:
         """Ends all sessions of a user but the one with this stored form, with its chain; how many of them went on."""
-        after = await self._all(select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == kept)) if kept else []
+        after = await self._writer.do(select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == kept)) if kept else []
         chain = {kept, *(row[0] for row in after)} - {None}
         spared = [and_(_SESSIONS.c.token != one, _SESSIONS.c.next_token.is_distinct_from(one)) for one in chain]
         went_on = await self._going(user)
-        gone = await self._all(delete(_SESSIONS).where(_SESSIONS.c.user == user, *spared).returning(_SESSIONS.c.token))
+        others = delete(_SESSIONS).where(_SESSIONS.c.user == user, *spared).returning(_SESSIONS.c.token)
+        gone = await self._writer.do(others)
         return len(went_on & {row[0] for row in gone})
 
     async def _going(self, user: str) -> set[str]:
         """The stored forms of a user's sessions that go on."""
         mine = and_(_SESSIONS.c.user == user, _SESSIONS.c.next_token.is_(None), _SESSIONS.c.expires >= self._now)
-        return {row[0] for row in await self._all(select(_SESSIONS.c.token).where(mine))}
+        return {row[0] for row in await self._writer.do(select(_SESSIONS.c.token).where(mine))}
 
     def stored(self, token: str) -> str:
         """The form in which a refresh token is stored."""
@@ -157,15 +180,8 @@ class Sessions:
         return Begun(user, token, self.stored(token), self._now + ttl)
 
     async def _successor(self, stored: str) -> Begun | None:
-        after = _SESSIONS.alias()
-        found = select(after.c.user, after.c.token, after.c.expires).join(
-            _SESSIONS, _SESSIONS.c.next_token == after.c.token
-        )
-        rows = await self._writer.rows(self._writer.question(found.where(self._is(stored))))
+        rows = await self._writer.rows(self._writer.known(_after_this), {"token": stored, "now": self._now})
         return Begun(str(rows[0][0]), "", rows[0][1], rows[0][2]) if rows else None
-
-    def _is(self, stored: str) -> Any:
-        return and_(_SESSIONS.c.token == stored, _SESSIONS.c.expires >= self._now, _SESSIONS.c.user.is_not(None))
 
     async def _insert(self, begun: Begun, asking: Caller, via: Via) -> None:
         session = {
@@ -176,11 +192,15 @@ class Sessions:
             "user_agent": via.user_agent,
             "origin": (via.origin or "")[:LONGEST_ORIGIN] or None,
         }
-        await self._all(insert(_SESSIONS).values(session))
+        await self._writer.do(_BEGUN, session)
         await self._seen(begun.user)
 
     async def _seen(self, user: str) -> None:
-        await self._all(update(_USERS).where(_USERS.c.id == user).values(last_access=self._now))
+        await self._writer.do(_SEEN, {"user": user, "now": self._now})
 
-    async def _all(self, statement: Any) -> Any:
-        return await self._writer.all(self._writer.compile(statement))
+
+def _after_this() -> Any:
+    """What comes after a session that is still good."""
+    after = _SESSIONS.alias()
+    after_it = _SESSIONS.c.next_token == after.c.token
+    return select(after.c.user, after.c.token, after.c.expires).join(_SESSIONS, after_it).where(_GOOD)

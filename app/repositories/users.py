@@ -89,7 +89,7 @@ class UserInvariants(Invariants):
 
 async def end_sessions(work: "Work", user: str) -> None:
     """Takes the sessions of a user away: whoever is signed in is no longer."""
-    await work.writer.all(work.writer.compile(delete(SESSIONS).where(SESSIONS.c.user == user)))
+    await work.writer.do(delete(SESSIONS).where(SESSIONS.c.user == user))
     work.deposed = work.deposed or user == work.access.user
 
 

@@ -4,13 +4,16 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import literal, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import RollcallError
 from app.db import migrate
 from app.db.emails import kept_apart
+from app.db.models import User
 from app.flows.bootstrap import bootstrap
+from app.query.functions import HasAddress
+from app.repositories.accounts import Accounts
 from app.testing import open_system
 from tests.world import caller, uid
 from tests.writes.test_rescue import rollcall
@@ -162,3 +165,31 @@ async def test_the_command_line_names_the_doubles_and_says_what_to_do(doubled):
     assert "Several users share an address, whatever its case: ed@example.com, vi@example.com." in err
     assert "bootstrap again" in err
     assert "sam@example.com" not in err
+
+
+ADDRESSES = ["plain@example.com", "Č.apek@example.com", "\u212aelvin@example.com", "ΣΑΣ@example.com", "İz@example.com"]
+SHOWN = ["PLAIN@example.com", "č.APEK@EXAMPLE.com", "Kelvin@example.com", "KELVIN@example.com", "σας@example.com"]
+SHOWN += ["i̇Z@example.com", "iz@example.com", "capek@example.com", "plain@example.co", "*@example.com", ""]
+
+
+async def test_whoever_has_an_address_is_found_whatever_the_letters_and_their_case(fresh):
+    await insert(fresh, *ADDRESSES)
+    accounts = Accounts(fresh.services)
+    for shown in ADDRESSES + SHOWN:
+        found = await accounts.by_email(shown)
+        assert (found and found.email) == next((one for one in ADDRESSES if one.lower() == shown.lower()), None), shown
+
+
+async def test_sqlite_looks_at_nobody_else_to_find_whose_address_it_is(fresh):
+    if fresh.database.dialect != "sqlite":
+        pytest.skip("PostgreSQL folds all letters in an index")
+    asked = select(User.id).where(HasAddress(User.id, User.email, literal("vi@example.com")))
+    plan = fresh.database.reader.compile(asked)
+    async with fresh.database.transaction() as connection:
+        steps = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {plan.text}", plan.parameters)
+        told = [step[-1] for step in steps]
+
+    assert [step for step in told if "SCAN" in step] == [
+        "SCAN directus_users USING INDEX rollcall_users_email_other_letters"
+    ]
+    assert any("rollcall_users_email_folded" in step for step in told)

@@ -1,13 +1,16 @@
 """A transaction's statements: in their order, and all of them or none, whatever goes along with what."""
 
 import asyncio
+import gc
 import sqlite3
+import weakref
 from contextlib import closing
 
 import pytest
 from sqlalchemy import insert, select
 
 from app.core.errors import Forbidden, ServiceUnavailable
+from app.db.statement import given
 from app.query.collection import ROLES
 from tests.world import uid
 
@@ -89,3 +92,27 @@ async def test_an_sqlite_file_that_another_program_holds_is_unavailable_and_then
             await names(fresh)
         other.rollback()
     assert await names(fresh) == []
+
+
+async def test_a_statement_that_stays_is_compiled_once_and_one_that_goes_is_forgotten(fresh):
+    async def work(writer):
+        assert writer.compile(NAMES) is writer.compile(NAMES)
+        passing = made("Made 1")
+        writer.compile(passing)
+        left = weakref.ref(passing)
+        del passing
+        gc.collect()
+        assert left() is None
+
+    await fresh.database.change(work)
+
+
+async def test_the_same_statement_is_given_other_values_each_time(fresh):
+    adding = insert(TABLE).values(id=given("id", TABLE.c.id.type), name=given("name", TABLE.c.name.type))
+
+    async def work(writer):
+        for name in ("Made 1", "Made 2"):
+            await writer.do(adding, {"id": uid(name), "name": name})
+
+    await fresh.database.change(work)
+    assert await names(fresh) == ["Made 1", "Made 2"]

@@ -1,0 +1,22 @@
+"""An index on the few e-mail addresses with letters that SQLite doesn't fold by itself: who signs in is found at once.
+
+PostgreSQL needs none: there the index that keeps addresses apart folds as Unicode does.
+"""
+
+from alembic import op
+
+from app.db.base import POSTGRESQL
+
+revision = "0006"
+down_revision = "0005"
+
+NAME = "rollcall_users_email_other_letters"
+
+
+def upgrade() -> None:
+    if op.get_bind().dialect.name != POSTGRESQL:
+        op.execute(f"CREATE INDEX {NAME} ON directus_users (email) WHERE email GLOB '*[^ -~]*'")
+
+
+def downgrade() -> None:
+    op.execute(f"DROP INDEX IF EXISTS {NAME}")
