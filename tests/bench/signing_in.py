@@ -1,8 +1,8 @@
 """What signing in costs beside the hash it needs: `python -m tests.bench.signing_in`.
 
-A process that only verifies the hash, as many at once as Rollcall does, is compared with Rollcall's sign-ins: by the
-CPU of each, and by how many a second. Then others read meanwhile; their p99 is compared with that of an idle server,
-and the memory of one sign-in, between hashes, with that of hundreds at once.
+A process that only verifies the hash, as many at once as Rollcall does and on the same processors, is compared with
+Rollcall's sign-ins: by the CPU of each, and by how many a second. Then others read meanwhile; their p99 is compared
+with that of an idle server, and the memory of one sign-in, between hashes, with that of hundreds at once.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from sqlalchemy import update
 
 from app.core.hashing import hash_password, verify_password
 from app.db.models import User
+from app.repositories.hashing_process import leave_room
 from app.repositories.passwords import LANES, Passwords
 from app.testing import open_system
 from tests.bench.crowd import CHIEF, SECRET, fill, person, token
@@ -46,7 +47,8 @@ def reading(_: int) -> bytes:
 
 
 async def bare() -> None:
-    """Verifies one hash again and again; prints CPU microseconds for each, and how many a second."""
+    """Verifies one hash again and again, where sign-ins hash too; prints CPU microseconds for each, and the rate."""
+    leave_room()
     passwords, hashed = Passwords(), hash_password(PASSWORD)
     verify_password(PASSWORD, hashed)
     done, spent, started = 0, time.process_time(), time.perf_counter()
@@ -96,6 +98,19 @@ async def signed_in(server: Server) -> tuple[float, float]:
     return (spent(server) - before) / number * 1e6, rate
 
 
+async def compare_reads(server: Server, crowd: int) -> None:
+    """Prints what reads took beside so many who sign in, and beside nobody right before: the median of some rounds."""
+    rounds = []
+    for _ in range(ROUNDS):
+        idle = await measure(server, reading, READERS, SECONDS)
+        signing, asking = await beside(server, crowd)
+        rounds.append((asking.p99 / idle.p99, idle.p99, asking.p50, asking.p99, signing.rate))
+    times, idle_p99, p50, p99, rate = (median(column) for column in zip(*rounds, strict=True))
+    memory = " and ".join(f"{each:.0f}" for each in server.memories())  # of those that serve and hash
+    told = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, {times:.1f} times the {idle_p99:.2f} ms of an idle server"
+    print(f"{crowd:4} sign in, {rate:.1f}/s; reads beside them: {told}; {memory} MB")
+
+
 async def compare(url: str) -> None:
     """Prints what was measured on one database."""
     server = Server(SERVE, {**os.environ, "DATABASE_URL": url, "SECRET": SECRET, "LOG_LEVEL": "warn", **UNSTALLED})
@@ -109,13 +124,8 @@ async def compare(url: str) -> None:
             print(f"bare {cpu / 1e3:.0f} ms CPU, {rate:.1f}/s; signing in {our_cpu / 1e3:.0f} ms, {our_rate:.1f}/s")
         by_cpu, by_rate = (median(column) for column in zip(*ratios, strict=True))
         print(f"of bare verification: {by_cpu:.2f} by CPU, {by_rate:.2f} by number")
-        idle = await measure(server, reading, READERS, SECONDS)
-        print(f"reads of an idle server: p50 {idle.p50:.2f} ms, p99 {idle.p99:.2f} ms")
         for crowd in CROWD:
-            signing, asking = await beside(server, crowd)
-            told = f"p50 {asking.p50:.2f} ms, p99 {asking.p99:.2f} ms ({asking.p99 / idle.p99:.1f} times idle)"
-            memory = " and ".join(f"{each:.0f}" for each in server.memories())  # of those that serve and hash
-            print(f"{crowd:4} sign in, {signing.rate:.1f}/s; reads beside them: {told}; {memory} MB")
+            await compare_reads(server, crowd)
     finally:
         server.stop()
 

@@ -109,6 +109,8 @@ async def test_it_lets_everybody_else_go_first_and_shows_nothing_of_passwords(ap
     pid = pid_of(apart)
 
     assert os.getpriority(os.PRIO_PROCESS, pid) == 19
+    ours = sorted(os.sched_getaffinity(0))
+    assert sorted(os.sched_getaffinity(pid)) == ours[len(ours) // 2 :]
     assert "Max core file size        0                    0 " in shown(pid, "limits")
     assert "hashing_process" in shown(pid, "cmdline")
     for text in (PASSWORD, HASHED, "a secret only tests know"):
