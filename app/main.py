@@ -31,10 +31,13 @@ from app.repositories.hashers import hasher_for
 from app.schema.build import WRITTEN
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
+YOUNG = 20_000
+"""Objects made before cycles among them are looked for; requests leave none, so that every look is in vain."""
+
 log = structlog.get_logger(__name__)
 
 
-class Application:
+class Application(Gate):
     """The doors behind the gate; the paths that nearly everybody asks for lead to theirs at once."""
 
     def __init__(
@@ -49,12 +52,9 @@ class Application:
         settings = services.settings
         limiter, farewell = limiter_of(services.rates, identity), Farewell(services, identity)
         manners = Manners(limiter, Cors.of(settings), farewell, hsts_of(settings))
-        self._gate = Gate(doors, self._others, settings.max_payload_size, manners, uploads)
+        super().__init__(doors, self._other, settings.max_payload_size, manners, uploads)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._gate(scope, receive, send)
-
-    async def _others(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self  # so that the router raises what it refuses, and leaves the words to us
         await self.router(scope, receive, send)
 
@@ -86,6 +86,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
         _warn(settings)
         gc.collect()
         gc.freeze()  # what is there now stays: to look through it again and again would cost the slowest requests most
+        gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
         try:
             async with (
                 hasher.under_way(),

@@ -48,6 +48,8 @@ class Bound:
     make: Callable[[Given], Any] = field(compare=False, repr=False)
     many: bool = False
     """Whether it is a list, bound as one parameter."""
+    canonical: bool = field(default=False, compare=False)
+    """Whether `make` spells whatever it gives in the one way there is: a driver takes any as it does the sample."""
 
 
 def slot(value: str | int | list[Any], source: Source) -> Any:
@@ -58,10 +60,13 @@ def slot(value: str | int | list[Any], source: Source) -> Any:
     return made
 
 
-def bind(value: Any, how: str, convert: Callable[[Any], Any]) -> Bound:
-    """A Slot -> the parameter it becomes; `how` names the conversion, which raises ValueError for what doesn't fit."""
+def bind(value: Any, how: str, convert: Callable[[Any], Any], *, canonical: bool = False) -> Bound:
+    """A Slot -> the parameter it becomes; `how` names the conversion, which raises ValueError for what doesn't fit.
+
+    It may be `canonical`, as in Bound.
+    """
     source, many = value.source, isinstance(value, SlotList)
-    return Bound(f"{how}:{source}", (source,), convert(value), lambda given: convert(given[source]), many)
+    return Bound(f"{how}:{source}", (source,), convert(value), lambda given: convert(given[source]), many, canonical)
 
 
 def parameter(value: Any) -> Any:

@@ -55,10 +55,10 @@ class Reader:
         self._idle: list[Lent] = []
         self._leaving: set[asyncio.Task[Any]] = set()
         self._gate = asyncio.Semaphore(slots)
-        self._queue = queue
-        self._patience = patience
+        self._slots, self._queue, self._patience = slots, queue, patience
         self._seconds = seconds
-        self._waiting = 0
+        self._inside = 0
+        """Statements that run, and those that wait for their turn."""
         self._watch: Watch[Lent] = Watch(seconds + grace, self._over)
         self._ask: Callable[[Lent, str, list[Any]], Awaitable[Row]] = (
             self._ask_postgresql if engine.dialect.name == "postgresql" else self._ask_sqlite
@@ -95,18 +95,18 @@ class Reader:
         comes.
         """
         values = statement.values(given)
-        if self._gate.locked():
-            await self._wait()
-        else:
-            await self._gate.acquire()
-        self.statements += 1
+        self._inside += 1
         try:
+            await (self._gate.acquire() if self._inside <= self._slots else self._wait())
             try:
+                self.statements += 1
                 return await self._once(statement.text, values)
             except _Stale:
                 return await self._once(statement.text, values)
+            finally:
+                self._gate.release()
         finally:
-            self._gate.release()
+            self._inside -= 1
 
     async def dispose(self) -> None:
         """Close every connection that isn't in use; the next statement opens new ones."""
@@ -181,16 +181,13 @@ class Reader:
         task.add_done_callback(self._leaving.discard)
 
     async def _wait(self) -> None:
-        if self._waiting >= self._queue:
+        if self._inside > self._slots + self._queue:
             raise ServiceUnavailable(CROWDED)
-        self._waiting += 1
         try:
             async with asyncio.timeout(self._patience):
                 await self._gate.acquire()
         except TimeoutError:
             raise ServiceUnavailable(CROWDED) from None
-        finally:
-            self._waiting -= 1
 
 
 async def end(lent: "Lent") -> None:

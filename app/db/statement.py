@@ -75,6 +75,8 @@ def _compile(clause: ClauseElement, dialect: Dialect) -> Statement:
 def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
     if isinstance(value, Bound) and CLAIMED.issuperset(value.sources) and _as_it_is(value, spell):
         return itemgetter(*value.sources)
+    if isinstance(value, Bound) and value.canonical and _as_it_is(value, spell):
+        return value.make
     make = value.make if isinstance(value, Bound) else partial(resolve, value)
     return make if spell is None else lambda given: spell(make(given))
 

@@ -114,7 +114,8 @@ class Gate:
         passage.check()
         plain = scope
         if door := self._doors.get(scope["path"]) or _behind(self._doors, plain := in_small_letters(scope)):
-            await self._tell(passage, await door(plain, passage.head, passage.body))
+            reply = await door(plain, passage.head, passage.body)
+            await (passage.tell(reply) if reply.refusal is None else self._tell(passage, reply))
         else:
             await self._others(plain, passage.receive, passage.send)
 

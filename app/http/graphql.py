@@ -34,7 +34,7 @@ from app.schema.account import CredentialsRefused
 from app.schema.planned import Answering, from_plan
 from app.schema.schema import schema
 
-GRAPHQL = "application/graphql-response+json"
+GRAPHQL, PLAIN_JSON = "application/graphql-response+json", b"application/json"
 GRAPHQL_TYPE = f"{GRAPHQL}; charset=utf-8".encode()
 ACCEPTING = b"Accept, " + VARIES
 ALLOWED = {"GET": (OperationType.QUERY,), "POST": tuple(OperationType)}
@@ -72,7 +72,8 @@ class GraphQLDoor:
             told = await self._answer(scope["method"], directory, head, body)
         except RollcallError as error:
             return reply_to(error, media)._replace(varies=ACCEPTING)
-        return Reply(told, media=media, varies=ACCEPTING, more=self._cookies(directory), private=directory.private)
+        more = self._cookies(directory) if directory.handed else ()
+        return Reply(told, 200, media, more, ACCEPTING, directory.private)
 
     def _cookies(self, directory: Directory) -> Sequence[Header]:
         settings, now = self._services.settings, self._services.clock
@@ -175,7 +176,7 @@ def _place(error: GraphQLError) -> dict[str, Any]:
 
 
 def _from_body(body: bytes, content_type: bytes) -> Asked:
-    if content_type.partition(b";")[0].strip().lower() != b"application/json":
+    if content_type != PLAIN_JSON and content_type.partition(b";")[0].strip().lower() != PLAIN_JSON:
         raise InvalidPayload("Must provide query string")
     try:
         given = orjson.loads(body) if body else {}
@@ -204,8 +205,8 @@ def _read(given: Mapping[str, Any]) -> Asked:
     query, variables, operation = given.get("query"), given.get("variables"), given.get("operationName")
     if not isinstance(query, str) or not query:
         raise InvalidPayload("Must provide query string")
-    for name, value in (("variables", variables), ("extensions", given.get("extensions"))):
-        if value is not None and not isinstance(value, dict):
+    for name in OBJECTS:
+        if given.get(name) is not None and not isinstance(given[name], dict):
             raise InvalidPayload(f'"{name}" has to be a JSON object')
     if operation is not None and not isinstance(operation, str):
         raise InvalidPayload('"operationName" has to be a text')

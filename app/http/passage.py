@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Send
 
 from app.core.errors import InvalidPayload
 from app.http.head import Head
-from app.http.reply import NO_PAGE, VARIES, Header, Reply
+from app.http.reply import VARIES, Header, Reply
 
 Body = Callable[[], Awaitable[bytes]]
 Pieces = Callable[[], AsyncIterator[bytes]]
@@ -49,12 +49,8 @@ class Passage:
     async def tell(self, reply: Reply) -> None:
         """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
         self.status = reply.status
-        safe = self._safe(reply.varies, reply.policy, private=reply.private, fresh=reply.fresh)
-        start = {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [*_about(reply), *reply.more, *safe],
-        }
+        headers = [*_about(reply), *reply.more, *self._safe(reply)]
+        start = {"type": "http.response.start", "status": reply.status, "headers": headers}
         if reply.stream is not None:
             await self._tell_on(start, reply.stream)
             return
@@ -84,13 +80,11 @@ class Passage:
 
     async def body(self) -> bytes:
         """The whole body; raises ClientDisconnect where the client leaves before its end, and as `receive` does."""
-        message = await self.receive()
         pieces: list[bytes] = []
-        while message["type"] != "http.disconnect":
-            pieces.append(message.get("body", b""))
+        while (message := await self._receive())["type"] != "http.disconnect":
+            pieces.append(self._counted(message))
             if not message.get("more_body"):
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            message = await self.receive()
         raise ClientDisconnect
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -106,10 +100,15 @@ class Passage:
     async def receive(self) -> Message:
         """The next piece of the body; raises InvalidPayload where it is one too many."""
         message = await self._receive()
-        self._taken += len(message.get("body", b""))
+        self._counted(message)
+        return message
+
+    def _counted(self, message: Message) -> bytes:
+        piece: bytes = message.get("body", b"")
+        self._taken += len(piece)
         if self._taken > self._most:
             raise self._refusal()
-        return message
+        return piece
 
     async def send(self, message: Message) -> None:
         """Passes a piece of the answer on, its beginning with the headers that every answer has."""
@@ -119,17 +118,15 @@ class Passage:
         await self._send(message)
 
     def _dressed(self, given: Sequence[Header]) -> list[Header]:
-        varies = [value for name, value in given if name == b"vary"]
-        return [*(header for header in given if header[0] != b"vary"), *self._safe(b", ".join((*varies, VARIES)))]
+        varies = b", ".join((*(value for name, value in given if name == b"vary"), VARIES))
+        return [*(header for header in given if header[0] != b"vary"), *self._safe(Reply(b"", varies=varies))]
 
-    def _safe(
-        self, varies: bytes, policy: Header = NO_PAGE, *, private: bool = False, fresh: int = 0
-    ) -> tuple[Header, ...]:
-        if self.head.personal or private:  # what is stored nowhere needn't say what it depends on
-            safe: tuple[Header, ...] = (NO_STORE, NOSNIFF, policy)
+    def _safe(self, reply: Reply) -> tuple[Header, ...]:
+        if self.head.personal or reply.private:  # what is stored nowhere needn't say what it depends on
+            safe: tuple[Header, ...] = (NO_STORE, NOSNIFF, reply.policy)
         else:
-            caching = (b"cache-control", b"public, max-age=%d" % fresh) if fresh else NO_CACHE
-            safe = (caching, NOSNIFF, policy, (b"vary", varies))
+            caching = (b"cache-control", b"public, max-age=%d" % reply.fresh) if reply.fresh else NO_CACHE
+            safe = (caching, NOSNIFF, reply.policy, (b"vary", reply.varies))
         if self.further:
             safe = (*safe, *self.further)
         if self.head.named or self.status >= 400:  # HTTP's own: from here on something went wrong
@@ -144,5 +141,8 @@ def _about(reply: Reply) -> tuple[Header, ...]:
     """What is said of an answer's body; some clients read JSON wherever that is announced."""
     if reply.status in BODILESS:
         return ()
-    media = ((b"content-type", reply.media),) if reply.media else ()
-    return media if reply.stream else (*media, (b"content-length", b"%d" % len(reply.body)))
+    media = (b"content-type", reply.media)
+    if reply.stream is not None:
+        return (media,)
+    length = (b"content-length", b"%d" % len(reply.body))
+    return (media, length) if reply.media else (length,)

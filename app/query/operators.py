@@ -233,28 +233,28 @@ def coerce(kind: Kind, value: Any) -> Any:
     if value is None:
         return None
     if (isinstance(value, SlotText) and kind in BINDABLE) or (isinstance(value, SlotNumber) and kind in INTEGERS):
-        return bind(value, kind, partial(_plain, kind))
+        return bind(value, kind, _converter(kind), canonical=kind == "uuid")
     if isinstance(value, Bound):
         return value if kind == "timestamp" else _refuse()
-    return _plain(kind, value)
+    return _converter(kind)(value)
 
 
 def coerce_list(kind: Kind, items: list[Any]) -> Any:
     """Every item coerced: a tuple, or of a SlotList one Bound."""
     if isinstance(items, SlotList):
-        return bind(items, f"{kind}s", lambda given: [_plain(kind, item) for item in given])
+        convert = _converter(kind)
+        return bind(items, f"{kind}s", lambda given: [convert(item) for item in given])
     return tuple(coerce(kind, item) for item in items)
 
 
-def _plain(kind: Kind, value: Any) -> Any:
-    match kind:
-        case "uuid":
-            return _uuid_value(value)
-        case "boolean":
-            return _boolean_value(value)
-        case "timestamp":
-            return _date_value(value)
-        case "integer" | "bigInteger":
-            return _number(kind, value)
-        case _:
-            return _text_value(value)
+_CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
+    "uuid": _uuid_value,
+    "boolean": _boolean_value,
+    "timestamp": _date_value,
+    "integer": partial(_number, "integer"),
+    "bigInteger": partial(_number, "bigInteger"),
+}
+
+
+def _converter(kind: Kind) -> Callable[[Any], Any]:
+    return _CONVERTERS.get(kind, _text_value)

@@ -37,7 +37,7 @@ class Directory:
     @property
     def known(self) -> Access | None:
         """The caller's access where it is remembered; never that of trusted code."""
-        return None if self.caller.system else self._book.known(self.caller)
+        return None if self.caller.system else self.services.book.known(self.caller)
 
     async def access(self) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""

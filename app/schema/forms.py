@@ -13,11 +13,12 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEY_LENGTH = 36
 
 
-def form_of(name: str, value: Any, given: dict[Source, Any], *, once: bool) -> Hashable:
-    """The form of a variable's value; what in it may differ goes into `given`, if it stands `once` in the query."""
-    if not once:
-        return (name, "=", repr(value))
-    return (name, _form(value, f"{VALUE}{name}", given))
+def forms_of(values: Mapping[str, Any], once: frozenset[str], given: dict[Source, Any]) -> list[Hashable]:
+    """The forms of variables' values; what in them may differ goes into `given`, if they stand `once` in the query."""
+    forms: list[Hashable] = []
+    for name, value in values.items():
+        forms += (name, _form(value, f"{VALUE}{name}", given)) if name in once else (name, "=", repr(value))
+    return forms
 
 
 def form_of_literal(name: str, value: str | int, given: dict[Source, Any]) -> Hashable:
@@ -48,18 +49,17 @@ def settled(value: Any) -> Hashable | None:
 
 
 def _form(value: Any, source: Source, given: dict[Source, Any]) -> Hashable:
-    kind = type(value)
-    if kind is dict:
+    if scalar := _scalar(value):
+        given[source] = value
+        return scalar
+    if isinstance(value, dict):
         return tuple((key, _form(inner, f"{source}.{key}", given)) for key, inner in value.items())
-    if kind is list:
+    if isinstance(value, list):
         forms = {_scalar(item) for item in value}
         if len(forms) == 1 and (one := forms.pop()):
             given[source] = value
             return f"[{one}]"
         return ("[]", *(_form(item, f"{source}.{at}", given) for at, item in enumerate(value)))
-    if scalar := _scalar(value):
-        given[source] = value
-        return scalar
     return ("=", repr(value))
 
 
@@ -69,9 +69,7 @@ def _scalar(value: Any) -> str | None:
         return "number" if 0 <= value < 2**31 else None
     if type(value) is not str or not value or value[0] == "$" or "," in value:
         return None
-    if len(value) != _KEY_LENGTH:
-        return "text"
-    return "key" if _UUID.fullmatch(value) else None
+    return "text" if len(value) != _KEY_LENGTH else "key" if _UUID.fullmatch(value) else None
 
 
 def slotted(value: Any, name: str, given: Mapping[Source, Any]) -> Any:

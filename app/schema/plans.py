@@ -5,7 +5,7 @@ all of that is left to the ordinary execution, which says why.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, in_form, make_plan
 from app.schema.changing import Changing, changing_of
-from app.schema.forms import VALUE, form_of, form_of_literal, settled, slotted
+from app.schema.forms import VALUE, form_of_literal, forms_of, settled, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
@@ -152,19 +152,18 @@ class Plans:
         return taken
 
     def _find(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any] | None) -> Ready | None:
-        prepared, values = seen.prepared, seen.literals
+        prepared, shape = seen.prepared, seen.shape
         given: dict[Source, Any] = {**access.own, **seen.given}
-        shape = seen.shape
         if variables:
-            shape = (*shape, *_shape(prepared, variables, given))
-            values = {**variables, **values}
+            shape = (*shape, *forms_of(variables, prepared.once, given))
         alike = (prepared, shape, access.form)
         form = self._forms.get(alike, None)
         planned = form.plan if form and not form.decisive else self._decided(form, given)
         if planned is UNKNOWN:
+            values = {**(variables or {}), **seen.literals}
             planned = self._plan(prepared, values, given, directory, access)
             self._keep(alike, form, planned, given)
-        return None if planned is None else Ready(planned, access, given, same=not variables and not seen.literals)
+        return None if planned is None else Ready(planned, access, given, not variables and not seen.literals)
 
     def _decided(self, form: Form | None, given: Given) -> Planned | None:
         return self._plans.get((form, form.values(given)), UNKNOWN) if form else UNKNOWN
@@ -236,11 +235,6 @@ class Plans:
         if not plans:  # nothing would look whether the rights behind it still hold
             return None
         return Planned(roots, plans, timed=any("now" in plan.bound for plan in plans))
-
-
-def _shape(prepared: Prepared, values: Mapping[str, Any], given: dict[Source, Any]) -> tuple[Hashable, ...]:
-    """The forms of some values of a query; what in them may differ goes into `given`."""
-    return tuple([form_of(name, value, given, once=name in prepared.once) for name, value in values.items()])
 
 
 def _decisive(planned: Planned | None, given: Given) -> frozenset[Source]:

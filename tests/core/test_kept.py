@@ -1,5 +1,8 @@
 """What is kept, and for how long."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from app.core.kept import Kept
 
 
@@ -20,6 +23,20 @@ def test_what_is_kept_anew_is_new():
         kept.keep(number, word)
 
     assert [kept.get(number, "gone") for number in (1, 2)] == ["new", "gone"]
+
+
+@given(st.integers(2, 9), st.lists(st.tuples(st.booleans(), st.integers(0, 12)), max_size=60))
+def test_half_of_what_may_be_kept_is_for_certain(most, steps):
+    kept, used = Kept[int, str](most), list[int]()
+    for keeping, number in steps:
+        if keeping:
+            kept.keep(number, str(number))
+        if keeping or kept.get(number, None):
+            used = [*(other for other in used if other != number), number]
+        assert len(kept) <= most
+
+    lately = used[-(most // 2) :]
+    assert [kept.get(number, None) for number in lately] == [str(number) for number in lately]
 
 
 def test_what_is_dropped_is_forgotten():

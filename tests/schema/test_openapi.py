@@ -98,10 +98,10 @@ def test_what_is_served_is_told_and_what_is_told_is_served(tmp_path):
     for method, path in operations(document(EVERYTHING_SHOWN)):
         steps = tuple(None if step.startswith("{") else step for step in path.split("/")[1:])
         templates.setdefault(steps, set()).add(method)
-    roots = {path.split("/")[1] for path in (*app._gate._doors, *server_paths(app)) if not path.startswith("/graphql")}
+    roots = {path.split("/")[1] for path in (*app._doors, *server_paths(app)) if not path.startswith("/graphql")}
     asked, differ = {*candidates(roots), *server_paths(app)}, set()
     for path in asked:
-        door, plain = _behind(app._gate._doors, {"path": path}), tuple(path.split("/")[1:])
+        door, plain = _behind(app._doors, {"path": path}), tuple(path.split("/")[1:])
         # A step that leads to a flow is no key; and as a key `me` leads nowhere, so that it needn't be told of.
         told = templates.get(plain, set()) if isinstance(door, FlowDoor) else told_at(templates, path)
         methods = {method for method in METHODS if is_served(app, door, method, path)}

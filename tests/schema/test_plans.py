@@ -241,7 +241,7 @@ async def test_what_holds_a_password_is_not_kept(world):
 
 @pytest.mark.planning
 async def test_no_cache_grows_without_end(world):
-    plans = Plans(schema.graphql, texts=3, plans=4)
+    plans = Plans(schema.graphql, texts=2, plans=4)
     await world.directory(ADA).access()
     for number, sort in enumerate(permutations(("id", "email", "title"))):
         await plans.answer(world.directory(ADA), f"query Q{number} {{ users {{ a{number}: id }} }}", None, None)
@@ -250,7 +250,8 @@ async def test_no_cache_grows_without_end(world):
         )
 
     kept = {name: len(cache) for name, cache in vars(plans).items() if isinstance(cache, Kept)}
-    assert kept == {"_seen": 3, "_texts": 3, "_forms": 4, "_plans": 4, "_answers": 0, "_coordinates": 0}
+    assert kept.pop("_forms") in (3, 4)  # one that is found among those used before makes room there
+    assert kept == {"_seen": 2, "_texts": 2, "_plans": 4, "_answers": 0, "_coordinates": 0}
 
 
 async def test_a_very_long_text_is_answered_and_not_kept(world):

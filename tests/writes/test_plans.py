@@ -87,7 +87,12 @@ async def test_a_password_in_a_text_is_remembered_nowhere(desk):
     other = 'mutation($e: String) {{ create_users_item(data: {{ email: $e, password: "{}" }}) {{ email }} }}'
     await plans.answer(directory, other.format(secret), {"e": "three@example.com"}, None, changing=True)
 
-    kept = [thing for cache in vars(plans).values() if isinstance(cache, Kept) for thing in cache._things.items()]
+    kept = [
+        thing
+        for cache in vars(plans).values()
+        if isinstance(cache, Kept)
+        for thing in (cache._lately | cache._before).items()
+    ]
     assert kept
     assert secret not in repr(kept)
 
