@@ -16,11 +16,11 @@ from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine, take_values_out
+from app.db.places import Places
 from app.db.statement import Statement, compile_statement
 from app.db.watch import Watch
 
 AWAY = "The database can't be reached right now; try again soon"
-CROWDED = "Too many requests are waiting for the database; try again in a moment"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 NOTHING: Given = {}
 SQLITE_READERS = 4
@@ -54,11 +54,8 @@ class Reader:
         self._engine = engine
         self._idle: list[Lent] = []
         self._leaving: set[asyncio.Task[Any]] = set()
-        self._gate = asyncio.Semaphore(slots)
-        self._slots, self._queue, self._patience = slots, queue, patience
+        self._places = Places(slots, queue=queue, patience=patience)
         self._seconds = seconds
-        self._inside = 0
-        """Statements that run, and those that wait for their turn."""
         self._watch: Watch[Lent] = Watch(seconds + grace, self._over)
         self._ask: Callable[[Lent, str, list[Any]], Awaitable[Row]] = (
             self._ask_postgresql if engine.dialect.name == "postgresql" else self._ask_sqlite
@@ -95,18 +92,15 @@ class Reader:
         comes.
         """
         values = statement.values(given)
-        self._inside += 1
+        if not self._places.take():
+            await self._places.wait()
+        self.statements += 1
         try:
-            await (self._gate.acquire() if self._inside <= self._slots else self._wait())
-            try:
-                self.statements += 1
-                return await self._once(statement.text, values)
-            except _Stale:
-                return await self._once(statement.text, values)
-            finally:
-                self._gate.release()
+            return await self._once(statement.text, values)
+        except _Stale:
+            return await self._once(statement.text, values)
         finally:
-            self._inside -= 1
+            self._places.give()
 
     async def dispose(self) -> None:
         """Close every connection that isn't in use; the next statement opens new ones."""
@@ -179,15 +173,6 @@ class Reader:
         task = asyncio.ensure_future(end(lent))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-
-    async def _wait(self) -> None:
-        if self._inside > self._slots + self._queue:
-            raise ServiceUnavailable(CROWDED)
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._gate.acquire()
-        except TimeoutError:
-            raise ServiceUnavailable(CROWDED) from None
 
 
 async def end(lent: "Lent") -> None:

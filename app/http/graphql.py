@@ -1,7 +1,7 @@
 """The door for GraphQL: a request's body -> a query, and its result -> an answer as Directus spells it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
@@ -48,12 +48,8 @@ WHOLE_ANSWER = (InvalidCredentials, ServiceUnavailable)
 """What fails a request as a whole, even where it only came to light in one field."""
 
 
-class Asked(NamedTuple):
-    """One GraphQL request, whichever way it came."""
-
-    query: str
-    variables: dict[str, Any] | None
-    operation: str | None
+Asked = tuple[str, dict[str, Any] | None, str | None]
+"""One GraphQL request, whichever way it came: its query, its variables, and the name of the operation."""
 
 
 class GraphQLDoor:
@@ -100,12 +96,13 @@ class GraphQLDoor:
         return ready
 
     async def _execute(self, directory: Directory, asked: Asked, allowed: tuple[OperationType, ...]) -> bytes:
+        query, variables, operation = asked
         try:
             result = await schema.execute_ordinarily(
-                asked.query,
-                asked.variables,
+                query,
+                variables,
                 context_value=directory,
-                operation_name=asked.operation,
+                operation_name=operation,
                 allowed_operation_types=allowed,
             )
         except InvalidOperationTypeError:
@@ -210,4 +207,4 @@ def _read(given: Mapping[str, Any]) -> Asked:
             raise InvalidPayload(f'"{name}" has to be a JSON object')
     if operation is not None and not isinstance(operation, str):
         raise InvalidPayload('"operationName" has to be a text')
-    return Asked(query, variables, operation or None)
+    return query, variables, operation or None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import orjson
 
@@ -43,7 +43,8 @@ class Planned:
     timed: bool = False
 
 
-class Ready(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Ready:
     """A request with its plan, and all that it gives but the moment; it may be asked again and again."""
 
     planned: Planned

@@ -1,0 +1,120 @@
+"""So many at once and never more, in the order they came, whoever gives up meanwhile."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.errors import ServiceUnavailable
+from app.db.places import Places
+
+LONG = 60.0
+
+
+def places(free=1, queue=10, patience=LONG):
+    return Places(free, queue=queue, patience=patience)
+
+
+async def waiting(here):
+    task = asyncio.ensure_future(here.wait())
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_whoever_waits_for_longest_is_next_and_nobody_passes_him():
+    here = places()
+    assert here.take()
+    first, second = await waiting(here), await waiting(here)
+    here.give()
+    assert not here.take()
+    await first
+
+    assert not second.done()
+    here.give()
+    await second
+    here.give()
+    assert here.take()
+
+
+async def test_one_too_many_is_refused_at_once():
+    here = places(queue=1)
+    assert here.take()
+    task = await waiting(here)
+    with pytest.raises(ServiceUnavailable):
+        await here.wait()
+    here.give()
+    await task
+
+
+async def test_who_waits_too_long_is_refused_and_makes_room_in_the_queue():
+    here = places(queue=1, patience=0.01)
+    assert here.take()
+    for _ in range(3):
+        with pytest.raises(ServiceUnavailable):
+            await here.wait()
+    here.give()
+
+    assert here.take()
+
+
+async def test_a_place_given_to_one_who_leaves_at_that_moment_is_the_next_ones():
+    here = places()
+    assert here.take()
+    leaving, staying = await waiting(here), await waiting(here)
+    here.give()
+    leaving.cancel()
+    await staying
+
+    assert leaving.cancelled()
+    assert not here.take()
+
+
+class Room:
+    """Somewhere with so many places, that notices who is in."""
+
+    def __init__(self, free):
+        self.free, self.places, self.inside = free, places(free, queue=100), 0
+
+    async def come(self):
+        if not self.places.take():
+            await self.places.wait()
+        self.inside += 1
+        assert self.inside <= self.free
+
+    def go(self):
+        if self.inside:
+            self.inside -= 1
+            self.places.give()
+
+
+async def lived(room, steps):
+    tasks = []
+    for step, at in steps:
+        if step == "come":
+            tasks.append(asyncio.ensure_future(room.come()))
+        elif step == "give up" and tasks:
+            tasks[at % len(tasks)].cancel()
+        elif step == "go":
+            room.go()
+        else:
+            await asyncio.sleep(0)
+    for _ in range(3 * len(tasks) + 3):
+        await asyncio.sleep(0)
+        room.go()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+STEPS = st.tuples(st.sampled_from(("come", "go", "give up", "let")), st.integers(0, 9))
+
+
+@given(st.integers(1, 3), st.lists(STEPS))
+def test_never_more_are_in_than_there_are_places_and_none_is_lost(free, steps):
+    async def story():
+        room = Room(free)
+        told = await lived(room, steps)
+
+        assert all(one is None or isinstance(one, asyncio.CancelledError) for one in told)
+        assert [room.places.take() for _ in range(free + 1)] == [True] * free + [False]
+
+    asyncio.run(story())
