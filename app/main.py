@@ -31,7 +31,7 @@ from app.repositories.hashers import hasher_for
 from app.schema.build import WRITTEN
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
-YOUNG = 20_000
+YOUNG = 5_000
 """Objects made before cycles among them are looked for; requests leave none, so that every look is in vain."""
 
 log = structlog.get_logger(__name__)

@@ -21,12 +21,14 @@ def forms_of(values: Mapping[str, Any], once: frozenset[str], given: dict[Source
     return forms
 
 
-def form_of_literal(name: str, value: str | int, given: dict[Source, Any]) -> Hashable:
-    """The same of a literal, which always stands once."""
-    scalar = _scalar(value)
-    if scalar:
-        given[f"{VALUE}{name}"] = value
-    return (name, scalar or repr(value))
+def forms_of_literals(values: Mapping[str, str | int], given: dict[Source, Any]) -> list[Hashable]:
+    """The same of literals, which always stand once."""
+    forms: list[Hashable] = []
+    for name, value in values.items():
+        if scalar := _scalar(value):
+            given[f"{VALUE}{name}"] = value
+        forms += (name, scalar or repr(value))
+    return forms
 
 
 def settled(value: Any) -> Hashable | None:

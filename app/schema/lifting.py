@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -35,7 +35,8 @@ NAMES = tuple(f"{PREFIX}{number}" for number in range(100))
 _NUMBER = re.compile(r"(?<![\w.@-])(\d{1,9})(?![\w.])")
 
 
-class Lifted(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Lifted:
     """What is left of a text, and the literals that were in it, by the names of the variables they become."""
 
     text: str
@@ -57,10 +58,14 @@ def lift(text: str) -> Lifted:
     all_once = len(set(literals)) == len(literals)
     values: dict[str, Any] = {}
     for place, literal in enumerate(literals[: len(NAMES)]):
-        is_text = literal[0] == '"'
-        if (all_once or literals.count(literal) == 1) and (not is_text or _is_plain(literal)):
-            values[NAMES[len(values)]] = literal[1:-1] if is_text else int(literal)
-            parts[2 * place + 1] = TEXT_GAP if is_text else NUMBER_GAP
+        if not all_once and literals.count(literal) > 1:
+            continue
+        if literal[0] != '"':
+            values[NAMES[len(values)]] = int(literal)
+            parts[2 * place + 1] = NUMBER_GAP
+        elif _is_plain(literal):
+            values[NAMES[len(values)]] = literal[1:-1]
+            parts[2 * place + 1] = TEXT_GAP
     return Lifted("".join(parts), values)
 
 

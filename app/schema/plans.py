@@ -7,7 +7,7 @@ all of that is left to the ordinary execution, which says why.
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
 from graphql.execution.values import VariableValues, get_argument_values
@@ -19,7 +19,7 @@ from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, in_form, make_plan
 from app.schema.changing import Changing, changing_of
-from app.schema.forms import VALUE, form_of_literal, forms_of, settled, slotted
+from app.schema.forms import VALUE, forms_of, forms_of_literals, settled, slotted
 from app.schema.items import Asking, Question
 from app.schema.lifting import Lifted, lift, lift_document
 from app.schema.operation import Operation, Variables, compile_operation, read_document, take_variables
@@ -45,7 +45,8 @@ class Prepared:
     """What it changes, where it is a mutation."""
 
 
-class Seen(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Seen:
     """A text as it came: what it is without its literals, those, and what they give to a form and to a plan."""
 
     prepared: Prepared
@@ -185,7 +186,7 @@ class Plans:
                 return None
             self._texts.keep(key, prepared)
         given: dict[Source, Any] = {}
-        shape = tuple([form_of_literal(name_, value, given) for name_, value in lifted.values.items()])
+        shape = tuple(forms_of_literals(lifted.values, given))
         seen = Seen(prepared, lifted.values, shape, given)
         if prepared.changing and lifted.values:
             return seen  # a password may be among them
