@@ -41,6 +41,7 @@ def _account(wanted: ColumnElement[bool]) -> Select[Any]:
     return _only(select(*(_USERS.c[name] for name in _TOLD)).where(wanted).order_by(_USERS.c.id))
 
 
+# Compiled once, and given what is looked for each time.
 _BY_EMAIL = _account(HasAddress(_USERS.c.id, _USERS.c.email, given(WANTED, Text())))
 _BY_ID = _account(_USERS.c.id == given(WANTED, _USERS.c.id.type))
 _ALLOWED = _only(select(_SETTINGS.c.auth_login_attempts))

@@ -26,29 +26,27 @@ _SESSIONS: Any = Session.__table__
 _USERS: Any = User.__table__
 
 
-def _given(name: str, column: Any) -> Any:
-    return given(name, column.type)
+def _given(column: Any, name: str = "") -> Any:
+    return given(name or column.name, column.type)
 
 
-_NEW, _NOW = _given("new", _SESSIONS.c.token), _given("now", _SESSIONS.c.expires)
-_UNTIL = _given("until", _SESSIONS.c.expires)
-_THIS = _given("token", _SESSIONS.c.token)
-_GOOD = and_(_SESSIONS.c.token == _THIS, _SESSIONS.c.expires >= _NOW, _SESSIONS.c.user.is_not(None))
+_TOLD = ("token", "user", "expires", "ip", "user_agent", "origin")
+_THIS = _SESSIONS.c.token == _given(_SESSIONS.c.token)
+_NOW = _given(_SESSIONS.c.expires, "now")
+_GOOD = and_(_THIS, _SESSIONS.c.expires >= _NOW, _SESSIONS.c.user.is_not(None))
 _LAST = and_(_GOOD, _SESSIONS.c.next_token.is_(None))
-_BEGUN = insert(_SESSIONS).values(
-    {
-        c.name: _given(c.name, c)
-        for c in _SESSIONS.c
-        if c.name in {"token", "user", "expires", "ip", "user_agent", "origin"}
-    }
-)
+_AFTER = select(_SESSIONS.c.next_token).where(_THIS).scalar_subquery()
+_CHAIN = or_(_THIS, _SESSIONS.c.token == _AFTER, _SESSIONS.c.next_token == _given(_SESSIONS.c.token))
+"""A session, and what came right before and after it."""
+_NEW, _UNTIL = _given(_SESSIONS.c.token, "new"), _given(_SESSIONS.c.expires, "until")
 _CHANGED = update(_SESSIONS).where(_LAST).returning(_SESSIONS.c.user)
-_ROTATED = _CHANGED.values(token=_NEW, expires=_UNTIL)
-_SUCCEEDED = _CHANGED.values(next_token=_NEW, expires=_UNTIL)
-_AFTER = select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == _THIS).scalar_subquery()
-_CHAIN = or_(_SESSIONS.c.token == _THIS, _SESSIONS.c.token == _AFTER, _SESSIONS.c.next_token == _THIS)
-_ENDED = delete(_SESSIONS).where(_CHAIN).returning(_SESSIONS.c.user)
-_SEEN = update(_USERS).where(_USERS.c.id == _given("user", _USERS.c.id)).values(last_access=_NOW)
+
+# What is said to the tables again and again: compiled once, and given its values each time.
+BEGIN = insert(_SESSIONS).values({name: _given(_SESSIONS.c[name]) for name in _TOLD})
+ROTATE = _CHANGED.values(token=_NEW, expires=_UNTIL)
+SUCCEED = _CHANGED.values(next_token=_NEW, expires=_UNTIL)
+END = delete(_SESSIONS).where(_CHAIN).returning(_SESSIONS.c.user)
+SEE = update(_USERS).where(_USERS.c.id == _given(_USERS.c.id, "user")).values(last_access=_NOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ class Sessions:
         """The session of a refresh token, which gets another one: the old is good no more. None where there is none."""
         new = self._made("", ttl)
         changes = {"new": new.stored, "until": new.expires}
-        found = await self._writer.do(_ROTATED, {"token": self.stored(token), "now": self._now, **changes})
+        found = await self._writer.do(ROTATE, {"token": self.stored(token), "now": self._now, **changes})
         if not found:
             return None
         begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
@@ -134,7 +132,7 @@ class Sessions:
         new = self._made("", ttl)
         grace = self._now + self._services.settings.session_refresh_grace_period
         changes = {"new": new.stored, "until": grace}
-        found = await self._writer.do(_SUCCEEDED, {"token": stored, "now": self._now, **changes})
+        found = await self._writer.do(SUCCEED, {"token": stored, "now": self._now, **changes})
         if not found:
             return await self._successor(stored)
         begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
@@ -143,7 +141,7 @@ class Sessions:
 
     async def end(self, stored: str) -> str | None:
         """Ends a session, with what came right before and after it in its chain; whose it was, if there was one."""
-        found = await self._writer.do(_ENDED, {"token": stored})
+        found = await self._writer.do(END, {"token": stored})
         return str(found[0][0]) if found else None
 
     async def end_one(self, user: str, handle: str) -> int:
@@ -192,11 +190,11 @@ class Sessions:
             "user_agent": via.user_agent,
             "origin": (via.origin or "")[:LONGEST_ORIGIN] or None,
         }
-        await self._writer.do(_BEGUN, session)
+        await self._writer.do(BEGIN, session)
         await self._seen(begun.user)
 
     async def _seen(self, user: str) -> None:
-        await self._writer.do(_SEEN, {"user": user, "now": self._now})
+        await self._writer.do(SEE, {"user": user, "now": self._now})
 
 
 def _after_this() -> Any:
