@@ -141,8 +141,5 @@ def _about(reply: Reply) -> tuple[Header, ...]:
     """What is said of an answer's body; some clients read JSON wherever that is announced."""
     if reply.status in BODILESS:
         return ()
-    media = (b"content-type", reply.media)
-    if reply.stream is not None:
-        return (media,)
-    length = (b"content-length", b"%d" % len(reply.body))
-    return (media, length) if reply.media else (length,)
+    media = ((b"content-type", reply.media),) if reply.media else ()
+    return media if reply.stream is not None else (*media, (b"content-length", b"%d" % len(reply.body)))
