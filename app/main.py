@@ -32,13 +32,13 @@ from app.schema.build import WRITTEN
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 YOUNG = 5_000
-"""Objects made before cycles among them are looked for; requests leave none, so that every look is in vain."""
+"""Objects made before cycles among them are looked for: a query seen before leaves none, and most were."""
 
 log = structlog.get_logger(__name__)
 
 
 class Application(Gate):
-    """The doors behind the gate; the paths that nearly everybody asks for lead to theirs at once."""
+    """The gate with all its doors; the paths that nearly everybody asks for lead to theirs at once."""
 
     def __init__(
         self,
@@ -52,9 +52,9 @@ class Application(Gate):
         settings = services.settings
         limiter, farewell = limiter_of(services.rates, identity), Farewell(services, identity)
         manners = Manners(limiter, Cors.of(settings), farewell, hsts_of(settings))
-        super().__init__(doors, self._other, settings.max_payload_size, manners, uploads)
+        super().__init__(doors, self._route, settings.max_payload_size, manners, uploads)
 
-    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self  # so that the router raises what it refuses, and leaves the words to us
         await self.router(scope, receive, send)
 

@@ -183,10 +183,10 @@ class Shared:
 
     def __init__(self, address: str, meanwhile: Counts) -> None:
         # It takes a tenth of a second to import, which those who don't use it needn't wait for.
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-        from redis.exceptions import RedisError  # noqa: PLC0415
+        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  # as said
+        from redis.asyncio.retry import Retry  # noqa: PLC0415  # as said
+        from redis.backoff import NoBackoff  # noqa: PLC0415  # as said
+        from redis.exceptions import RedisError  # noqa: PLC0415  # as said
 
         try:
             pool = BlockingConnectionPool.from_url(

@@ -26,7 +26,7 @@ ACTIVE, INVITED, UNVERIFIED = "active", "invited", "unverified"
 _USERS: Any = User.__table__
 _SETTINGS: Any = Settings.__table__
 _TOLD = ("id", "email", "status", "provider", "password", "tfa_secret")
-WANTED = "wanted"
+_WANTED = "wanted"
 """Under which name a statement is given what is looked for."""
 
 
@@ -42,8 +42,8 @@ def _account(wanted: ColumnElement[bool]) -> Select[Any]:
 
 
 # Compiled once, and given what is looked for each time.
-_BY_EMAIL = _account(HasAddress(_USERS.c.id, _USERS.c.email, given(WANTED, Text())))
-_BY_ID = _account(_USERS.c.id == given(WANTED, _USERS.c.id.type))
+_BY_EMAIL = _account(HasAddress(_USERS.c.id, _USERS.c.email, given(_WANTED, Text())))
+_BY_ID = _account(_USERS.c.id == given(_WANTED, _USERS.c.id.type))
 _ALLOWED = _only(select(_SETTINGS.c.auth_login_attempts))
 
 
@@ -103,7 +103,7 @@ class Accounts:
         await repository.write(_ChangeFound(account, written, otherwise))
 
     async def _one(self, wanted: Select[Any], value: str | None) -> Account | None:
-        key, *rest = await self._services.reader.fetch(wanted, {WANTED: value})
+        key, *rest = await self._services.reader.fetch(wanted, {_WANTED: value})
         return None if key is None else Account(str(key), *rest)
 
 
