@@ -421,3 +421,11 @@ async def test_a_file_whose_right_goes_on_the_way_never_looks_whole(fresh):
 
     assert len(whole.text.splitlines()) > MANY
     assert cut.status_code == 200
+
+
+async def test_a_stream_of_no_type_bears_none():
+    sent, error = await messages(streaming(Reply(b"", media=b"", stream=pieces([]))))
+
+    assert error is None
+    assert sent[0]["status"] == 200
+    assert b"content-type" not in dict(sent[0]["headers"])
