@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ def test_there_is_one_place_that_does_it(call, home):
 
 def test_no_module_is_a_drawer():
     assert not {"utils", "helpers", "common", "manager"} & {module.stem for module in MODULES}
+
+
+def test_serving_loads_nothing_that_only_migrating_needs():
+    loaded = "import sys, app.cli, app.main; print({'alembic', 'mako'} & set(sys.modules))"
+
+    assert subprocess.check_output([sys.executable, "-c", loaded], text=True, cwd=ROOT).strip() == "set()"
 
 
 def test_every_module_says_who_lives_there():

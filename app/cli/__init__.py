@@ -7,7 +7,6 @@ from typing import Annotated
 
 import asyncpg
 import typer
-from alembic.util import CommandError
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
@@ -44,8 +43,6 @@ def main() -> None:
         typer.echo(f"rollcall: {error}", err=True)
     except (DBAPIError, asyncpg.PostgresError, sqlite3.Error):
         typer.echo("rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.", err=True)
-    except CommandError:
-        typer.echo("rollcall: There is no such revision; `rollcall migrate down base` takes everything away.", err=True)
     except OSError as error:
         typer.echo(f"rollcall: {error.filename or 'A file'}: {error.strerror}.", err=True)
     else:

@@ -1,10 +1,6 @@
 """Brings the database's layout up to date, or takes away what we added."""
 
-from pathlib import Path
-
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +10,6 @@ from app.db.layout import check
 from app.db.refusal import Refusal
 from app.db.session import Database
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
 NOT_ALLOWED = "42501"
 # Any number will do, as long as it stays the same.
 TURN = 7_265_511
@@ -30,10 +25,12 @@ async def up(database: Database) -> None:
 
 async def up_within(connection: AsyncConnection) -> None:
     """As `up`, inside a transaction of the caller's; another who migrates meanwhile waits for its end."""
+    from app.db import revisions  # noqa: PLC0415  # see there
+
     await take_turn(connection)
     await connection.run_sync(check)
     try:
-        await connection.run_sync(lambda plain: command.upgrade(_config(plain), "head"))
+        await connection.run_sync(revisions.upgrade)
     except DBAPIError as error:
         if sqlstate(error) != NOT_ALLOWED:
             raise
@@ -43,15 +40,18 @@ async def up_within(connection: AsyncConnection) -> None:
 async def down(database: Database, to: str = "base", *, force: bool = False) -> None:
     """Take away what the revisions after `to` added; adopted tables stay as they are.
 
-    Raises Refusal where tables of our own hold more than bootstrap's rows, unless `force`.
+    Raises Refusal for a revision that there is none of, and, unless `force`, where tables of our own hold more than
+    bootstrap's rows.
     """
     await database.write(lambda connection: down_within(connection, to, force=force))
 
 
 async def down_within(connection: AsyncConnection, to: str = "base", *, force: bool = False) -> None:
     """As `down`, inside a transaction of the caller's."""
+    from app.db import revisions  # noqa: PLC0415  # see there
+
     await take_turn(connection)
-    await connection.run_sync(lambda plain: command.downgrade(_config(plain, force=force), to))
+    await connection.run_sync(lambda plain: revisions.downgrade(plain, to, force=force))
     if to == "base":
         await connection.execute(text("DROP TABLE rollcall_migrations"))
 
@@ -61,10 +61,3 @@ async def take_turn(connection: AsyncConnection) -> None:
     # SQLite's transactions take the only turn there is as they begin.
     native = connection.dialect.name == POSTGRESQL
     await connection.execute(text(f"SELECT pg_advisory_xact_lock({TURN})" if native else "SELECT 1"))
-
-
-def _config(connection: Connection, *, force: bool = False) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes.update(connection=connection, force=force)
-    return config

@@ -55,6 +55,16 @@ async def test_down_refuses_while_there_are_rows_to_lose_unless_forced(blank_url
     assert not gone & OURS
 
 
+async def test_down_to_a_revision_that_there_is_none_of_says_so(blank_url):
+    settings = make_settings(blank_url)
+    async with open_system(settings) as system:
+        await migrate.up(system.database)
+        with pytest.raises(Refusal, match=r"no such revision; `rollcall migrate down base`"):
+            await migrate.down(system.database, "nonsense")
+
+        assert await tables(system) >= OURS
+
+
 async def test_what_bootstrap_alone_made_may_go_without_force(blank_url):
     settings = make_settings(blank_url)
     async with open_system(settings) as system:
