@@ -174,6 +174,8 @@ BINDABLE = {"uuid", "timestamp", "string", "csv"}
 
 
 def _text_value(value: Any) -> str:
+    if type(value) is str and value.isascii() and "\0" not in value:  # as nearly all are
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):

@@ -5,12 +5,15 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from app.core.binding import Source, slot
+from app.schema.lifting import NUMBERS, TEXTS, Lifted
 
 VALUE = "$"
 """Begins the source of a value that a client gave."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEY_LENGTH = 36
+_TEXT = "text"
+_TEXT_SOURCES, _NUMBER_SOURCES = (tuple(f"{VALUE}{name}" for name in names) for names in (TEXTS, NUMBERS))
 
 
 def forms_of(values: Mapping[str, Any], once: frozenset[str], given: dict[Source, Any]) -> list[Hashable]:
@@ -21,13 +24,17 @@ def forms_of(values: Mapping[str, Any], once: frozenset[str], given: dict[Source
     return forms
 
 
-def forms_of_literals(values: Mapping[str, str | int], given: dict[Source, Any]) -> list[Hashable]:
-    """The same of literals, which always stand once."""
-    forms: list[Hashable] = []
-    for name, value in values.items():
-        if scalar := _scalar(value):
-            given[f"{VALUE}{name}"] = value
-        forms += (name, scalar or repr(value))
+def forms_of_literals(lifted: Lifted, given: dict[Source, Any]) -> list[Hashable]:
+    """The same of literals, which always stand once: told are only those whose length might make them keys."""
+    forms = list[Hashable]()
+    for place, number in enumerate(lifted.numbers):
+        given[_NUMBER_SOURCES[place]] = number
+    for place, text in enumerate(lifted.texts):
+        form = _scalar(text) if len(text) == _KEY_LENGTH else _TEXT
+        if form is not None:
+            given[_TEXT_SOURCES[place]] = text
+        if form is not _TEXT:
+            forms += (place, form or repr(text))
     return forms
 
 
@@ -71,7 +78,7 @@ def _scalar(value: Any) -> str | None:
         return "number" if 0 <= value < 2**31 else None
     if type(value) is not str or not value or value[0] == "$" or "," in value:
         return None
-    return "text" if len(value) != _KEY_LENGTH else "key" if _UUID.fullmatch(value) else None
+    return _TEXT if len(value) != _KEY_LENGTH else "key" if _UUID.fullmatch(value) else None
 
 
 def slotted(value: Any, name: str, given: Mapping[Source, Any]) -> Any:

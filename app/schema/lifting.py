@@ -1,9 +1,11 @@
 """Literals lifted out of a query's text, so that texts which differ only in them are one."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from graphql import (
@@ -26,21 +28,33 @@ from graphql import (
 PREFIX = "_literal_"
 """Begins the name of a variable that stands where a literal was; no client's may."""
 
-TEXT_GAP, NUMBER_GAP = "\x01s", "\x01i"
+TEXT_GAP, NUMBER_GAP = "\x01", "\x02"
 """What is left where a literal was: no query's text has such a character, but in a string."""
 
-NAMES = tuple(f"{PREFIX}{number}" for number in range(100))
-"""Of so many literals at most; what comes after them stays."""
+MOST = 100
+"""Literals of a kind that are lifted at most; what comes after them stays."""
+TEXTS, NUMBERS = (tuple(f"{PREFIX}{kind}_{number}" for number in range(MOST)) for kind in ("text", "number"))
+"""The names of the variables they become."""
 
-_NUMBER = re.compile(r"(?<![\w.@-])(\d{1,9})(?![\w.])")
+_NUMBER = re.compile(r"([0-9](?<![\w.@-].)(?:(?<!0)[0-9]{0,8})?)(?![\w.])")
+"""A whole number without a sign. It begins with what nearly no place of a text is, so that it is found quickly."""
 
 
 @dataclass(slots=True, eq=False)
 class Lifted:
-    """What is left of a text, and the literals that were in it, by the names of the variables they become."""
+    """What is left of a query's text, and the literals that were in it: strings and numbers, each in their order."""
 
-    text: str
-    values: dict[str, Any]
+    left: str
+    texts: Sequence[str] = ()
+    numbers: Sequence[int] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.texts or self.numbers)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The literals by the names of the variables they become."""
+        return dict(chain(zip(TEXTS, self.texts, strict=False), zip(NUMBERS, self.numbers, strict=False)))
 
 
 def lift(text: str) -> Lifted:
@@ -51,41 +65,48 @@ def lift(text: str) -> Lifted:
     of a filter, and where strings can't be told from the rest at a glance.
     """
     pieces = text.split('"')
-    if len(pieces) % 2 == 0 or "$" in text or "\\" in text or "#" in text or TEXT_GAP[0] in text or '"""' in text:
-        return Lifted(text, {})
-    parts = _cut(pieces)
-    literals = parts[1::2]
-    all_once = len(set(literals)) == len(literals)
-    values: dict[str, Any] = {}
-    for place, literal in enumerate(literals[: len(NAMES)]):
-        if not all_once and literals.count(literal) > 1:
-            continue
-        if literal[0] != '"':
-            values[NAMES[len(values)]] = int(literal)
-            parts[2 * place + 1] = NUMBER_GAP
-        elif _is_plain(literal):
-            values[NAMES[len(values)]] = literal[1:-1]
-            parts[2 * place + 1] = TEXT_GAP
-    return Lifted("".join(parts), values)
+    if len(pieces) % 2 == 0 or "$" in text or "\\" in text or "#" in text or '"""' in text or _has_gaps(text):
+        return Lifted(text)
+    texts = pieces[1::2]
+    left, numbers = _lift_numbers(TEXT_GAP.join(pieces[::2]))
+    if not (_stand_once(texts) and all(texts) and _is_plain("".join(texts))):
+        left, texts = _lift_some(left.split(TEXT_GAP), texts, TEXT_GAP, '"{}"')
+    return Lifted(left, texts, numbers)
 
 
-def _cut(pieces: Sequence[str]) -> list[str]:
-    """A text, of whose `pieces` every second one is a string, cut so that every second part is a literal."""
-    parts = [*_numbers(pieces[0])]
-    for place in range(1, len(pieces), 2):
-        parts.append(f'"{pieces[place]}"')
-        parts += _numbers(pieces[place + 1])
-    return parts
+@lru_cache(maxsize=100)
+def _lift_numbers(text: str) -> tuple[str, Sequence[int]]:
+    """A text without strings -> the same with marks for its numbers, and those: mostly it was there before."""
+    parts = _NUMBER.split(text)
+    gaps, numbers = parts[::2], parts[1::2]
+    left = NUMBER_GAP.join(gaps)
+    if not _stand_once(numbers):
+        left, numbers = _lift_some(gaps, numbers, NUMBER_GAP, "{}")
+    return left, [int(number) for number in numbers]
 
 
-@lru_cache(maxsize=500)
-def _numbers(piece: str) -> list[str]:
-    """A piece of a text cut at its numbers: every second part is one."""
-    return _NUMBER.split(piece)
+def _has_gaps(text: str) -> bool:
+    return TEXT_GAP in text or NUMBER_GAP in text
+
+
+def _stand_once(literals: Sequence[str]) -> bool:
+    """Whether each of them does, and all may be lifted."""
+    return len(set(literals)) == len(literals) <= MOST
+
+
+def _lift_some(gaps: Sequence[str], literals: Sequence[str], mark: str, spelled: str) -> tuple[str, list[str]]:
+    """A text cut at its literals -> the same with a mark for each that is lifted, and those."""
+    times, left, lifted = Counter(literals), [gaps[0]], list[str]()
+    for literal, gap in zip(literals, gaps[1:], strict=True):
+        lifts = literal and times[literal] == 1 and _is_plain(literal) and len(lifted) < MOST
+        left += (mark if lifts else spelled.format(literal), gap)
+        if lifts:
+            lifted.append(literal)
+    return "".join(left), lifted
 
 
 def _is_plain(literal: str) -> bool:
-    return len(literal) > len('""') and "," not in literal and literal.isprintable()
+    return "," not in literal and literal.isprintable()
 
 
 def lift_document(schema: GraphQLSchema, document: DocumentNode, lifted: Lifted) -> DocumentNode | None:
@@ -96,7 +117,7 @@ def lift_document(schema: GraphQLSchema, document: DocumentNode, lifted: Lifted)
     info = TypeInfo(schema)
     lifter = _Lifter(info, lifted)
     rewritten: DocumentNode = visit(document, TypeInfoVisitor(info, lifter))
-    if lifter.lost or len(lifter.types) != len(lifted.values):
+    if lifter.lost or lifter.left:
         return None
     made = tuple(_definition(name, type_) for name, type_ in lifter.types.items())
     definitions = tuple(
@@ -113,7 +134,7 @@ class _Lifter(Visitor):
 
     def __init__(self, info: TypeInfo, lifted: Lifted) -> None:
         super().__init__()
-        self._info, self._left = info, list(lifted.values.items())
+        self._info, self.left = info, lifted.values
         self.types: dict[str, str] = {}
         self.lost = False
 
@@ -127,10 +148,11 @@ class _Lifter(Visitor):
         self.lost = self.lost or node.default_value is not None
 
     def _lift(self, value: str | int) -> VariableNode | None:
-        if not self._left or type(self._left[0][1]) is not type(value) or self._left[0][1] != value:
+        name = next((name for name, lifted in self.left.items() if type(lifted) is type(value)), None)
+        if name is None or self.left[name] != value:
             return None
+        del self.left[name]
         type_ = self._info.get_input_type()
-        name, _ = self._left.pop(0)
         if type_ is None or self._info.get_directive() is not None:
             self.lost = True
             return None

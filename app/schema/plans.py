@@ -50,7 +50,7 @@ class Seen:
     """A text as it came: what it is without its literals, those, and what they give to a form and to a plan."""
 
     prepared: Prepared
-    literals: dict[str, Any]
+    lifted: Lifted
     shape: tuple[Hashable, ...]
     given: Given
 
@@ -130,7 +130,7 @@ class Plans:
             return None
 
     def _change(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any]) -> Answering | None:
-        prepared, given = seen.prepared, {**variables, **seen.literals}
+        prepared, given = seen.prepared, {**variables, **seen.lifted.values}
         taken = self._take(prepared, given)
         shown = overlay_of(self._schema, access, directory.services.limits)
         if prepared.changing is None or taken is None:
@@ -161,10 +161,10 @@ class Plans:
         form = self._forms.get(alike, None)
         planned = form.plan if form and not form.decisive else self._decided(form, given)
         if planned is UNKNOWN:
-            values = {**(variables or {}), **seen.literals}
+            values = {**(variables or {}), **seen.lifted.values}
             planned = self._plan(prepared, values, given, directory, access)
             self._keep(alike, form, planned, given)
-        return None if planned is None else Ready(planned, access, given, not variables and not seen.literals)
+        return None if planned is None else Ready(planned, access, given, not variables and not seen.lifted)
 
     def _decided(self, form: Form | None, given: Given) -> Planned | None:
         return self._plans.get((form, form.values(given)), UNKNOWN) if form else UNKNOWN
@@ -178,7 +178,7 @@ class Plans:
 
     def _see(self, text: str, name: str | None, tokens: int) -> Seen | None:
         lifted = lift(text)
-        key = (lifted.text, name, tokens)
+        key = (lifted.left, name, tokens)
         prepared = self._texts.get(key, None)
         if prepared is None:
             prepared = _prepare(self._schema, text, lifted, name, tokens)
@@ -186,9 +186,9 @@ class Plans:
                 return None
             self._texts.keep(key, prepared)
         given: dict[Source, Any] = {}
-        shape = tuple(forms_of_literals(lifted.values, given))
-        seen = Seen(prepared, lifted.values, shape, given)
-        if prepared.changing and lifted.values:
+        shape = tuple(forms_of_literals(lifted, given))
+        seen = Seen(prepared, lifted, shape, given)
+        if prepared.changing and lifted:
             return seen  # a password may be among them
         return self._seen.keep((text, name, tokens), seen)
 
@@ -248,10 +248,10 @@ def _decisive(planned: Planned | None, given: Given) -> frozenset[Source]:
 
 def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None, tokens: int) -> Prepared | None:
     try:
-        document = read_document(text, tokens)
+        document = read_document(text, tokens, located=False)  # what goes well tells no place
     except RollcallError:
         return None
-    if lifted.values:
+    if lifted:
         found = lift_document(schema, document, lifted)
         if found is None:
             return None

@@ -11,7 +11,7 @@ from app.core.caller import Caller
 from app.core.kept import Kept
 from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.schema.lifting import NUMBER_GAP, TEXT_GAP, lift
+from app.schema.lifting import MOST, NUMBER_GAP, TEXT_GAP, lift
 from app.schema.plans import LONGEST, Plans
 from app.schema.schema import schema
 from tests.world import OFFICE, caller, uid
@@ -215,6 +215,18 @@ async def test_now_is_the_moment_of_each_request(fresh):
         ('{ a(b: "c", d: 1) }', f"{{ a(b: {TEXT_GAP}, d: {NUMBER_GAP}) }}", ["c", 1]),
         ('{ a(b: "", c: "x,y", d: "$NOW", e: -1, f: 1.5) }', '{ a(b: "", c: "x,y", d: "$NOW", e: -1, f: 1.5) }', []),
         ('{ a(b: "c", d: "c") }', '{ a(b: "c", d: "c") }', []),
+        (
+            '{ a(b: 5, c: "d", e: 5, f: "5", g: 6) }',
+            f"{{ a(b: 5, c: {TEXT_GAP}, e: 5, f: {TEXT_GAP}, g: {NUMBER_GAP}) }}",
+            ["d", "5", 6],
+        ),
+        ('{ a(b: "c,d", e: " c:", f: 7) }', f'{{ a(b: "c,d", e: {TEXT_GAP}, f: {NUMBER_GAP}) }}', [" c:", 7]),
+        (
+            "{ a(b: 007, c: 1e5, d: 0, e: \u0665, f: 1234567890) }",
+            f"{{ a(b: 007, c: 1e5, d: {NUMBER_GAP}, e: \u0665, f: 1234567890) }}",
+            [0],
+        ),
+        (f"{{ a(b: 1{NUMBER_GAP}) }}", f"{{ a(b: 1{NUMBER_GAP}) }}", []),
         ('{ a1(b2: "\\n") }', '{ a1(b2: "\\n") }', []),
         ('{ a(b: "c\rd", e: "f\x00") }', '{ a(b: "c\rd", e: "f\x00") }', []),
         ('{ a(b: "x") } # "y"', '{ a(b: "x") } # "y"', []),
@@ -226,7 +238,16 @@ async def test_now_is_the_moment_of_each_request(fresh):
 def test_only_what_can_stand_for_another_is_lifted(text, left, values):
     lifted = lift(text)
 
-    assert (lifted.text, list(lifted.values.values())) == (left, values)
+    assert (lifted.left, list(lifted.values.values())) == (left, values)
+
+
+def test_no_more_literals_are_lifted_than_have_names():
+    numbers = range(2, MOST + 12)
+
+    lifted = lift(f'{{ a(b: [{" ".join(map(str, numbers))}], c: "d") }}')
+
+    assert (list(lifted.numbers), lifted.texts) == (list(numbers[:MOST]), ["d"])
+    assert lifted.left.endswith(f"{NUMBER_GAP} {MOST + 2} 103 104 105 106 107 108 109 110 111], c: {TEXT_GAP}) }}")
 
 
 async def test_what_holds_a_password_is_not_kept(world):
