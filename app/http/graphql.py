@@ -40,7 +40,7 @@ ACCEPTING = b"Accept, " + VARIES
 ALLOWED = {"GET": (OperationType.QUERY,), "POST": tuple(OperationType)}
 """The methods that are answered, and which operations with each."""
 OBJECTS = ("variables", "extensions")
-ASKED_BEFORE, SHORT = 400, 2_000
+ASKED_BEFORE, SHORT = 200, 2_000
 """Requests that are remembered with their plans at once, and bytes of the longest of them."""
 Again = tuple[Access, bytes, bytes]
 """What makes a request the same as one before: whose rights ask, the type of the body, and the body."""

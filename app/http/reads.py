@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.binding import slot
 from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailable
-from app.core.kept import Kept
+from app.core.kept import Kept, weight
 from app.http.params import QueryParameters
 from app.policy.rules import Access
 from app.query.filter import compare
@@ -73,7 +73,7 @@ class Reads:
             plan = self._plan(directory, repository, access, parameters, key)
             if plan.fixed or b"access_token" in query:
                 return None  # it would serve nobody but this caller
-            self._plans.keep(place, plan)
+            self._plans.keep(place, plan, weight(len(plan.statement.text)))
         services = directory.services
         given = {**access.own, "now": services.clock()}
         if key is None:

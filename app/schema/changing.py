@@ -45,6 +45,8 @@ class Changing:
     nodes: list[FieldNode]
     fragments: dict[str, FragmentDefinitionNode]
     schema: GraphQLSchema
+    weight: int
+    """What keeping something made of it weighs."""
 
     def ready(self, directory: Directory, variables: dict[str, Any], answers: Answers) -> "Request":
         """A request with its values."""
@@ -97,7 +99,7 @@ class Request(NamedTuple):
         place = (self.changing, work.access.form)
         plan = self.answers.get(place, None)
         if plan is None or plan.fixed:
-            plan = self.answers.keep(place, self.changing.plan(self.directory, work.access))
+            plan = self.answers.keep(place, self.changing.plan(self.directory, work.access), self.changing.weight)
         shape = plan.shape
 
         def told(row: Sequence[Any]) -> str:
@@ -108,8 +110,11 @@ class Request(NamedTuple):
         return await work.writer.last(plan.statement, {**work.access.own, KEYS: keys, "now": work.now}, told)
 
 
-def changing_of(schema: GraphQLSchema, operation: Operation) -> Changing | None:
-    """What a mutation changes; None where it takes the ordinary execution, as where a text stands in it literally."""
+def changing_of(schema: GraphQLSchema, operation: Operation, weight: int) -> Changing | None:
+    """What a mutation changes; None where it takes the ordinary execution, as where a text stands in it literally.
+
+    `weight` is that of keeping something made of its text.
+    """
     definition, mutation = operation.definition, schema.mutation_type
     if definition is None or mutation is None or operation.lifted:
         return None
@@ -125,7 +130,7 @@ def changing_of(schema: GraphQLSchema, operation: Operation) -> Changing | None:
     making = made and made.metadata.get("making")
     if field is None or making is None or len(nodes) > 1:
         return None
-    changing = Changing(key, making, field, nodes, fragments, schema)
+    changing = Changing(key, making, field, nodes, fragments, schema, weight)
     inner = changing.selection(Limits()).collect(nodes)
     return None if KEY_ALIAS in inner or _holds_texts(operation) else changing
 

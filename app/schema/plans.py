@@ -6,7 +6,7 @@ all of that is left to the ordinary execution, which says why.
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
@@ -14,7 +14,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from app.core.binding import Given, Source
 from app.core.errors import RollcallError
-from app.core.kept import Kept
+from app.core.kept import Kept, weight
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, in_form, make_plan
@@ -29,9 +29,9 @@ from app.schema.selection import Selection
 from app.schema.sensitive import holds_mutations
 
 TEXTS, PLANS = 200, 400
-"""Texts and plans that are kept at once; of forms of requests as many as of plans."""
+"""Texts and plans that are kept at once, fewer of long ones; of forms of requests as many as of plans."""
 LONGEST = 20_000
-"""Characters of a text that is kept; longer ones go the ordinary way."""
+"""Characters of a text that is kept, and of values; longer texts go the ordinary way."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +41,12 @@ class Prepared:
     operation: Operation
     once: frozenset[str]
     """Variables that stand in one place only, where another value means the same."""
-    changing: Changing | None = None
+    length: int
+    """Characters of the text."""
+    changing: Changing | None
     """What it changes, where it is a mutation."""
+    mark: object = field(default_factory=object)
+    """Stands for it in the keys of what is made of it, which would keep it otherwise."""
 
 
 @dataclass(slots=True, eq=False)
@@ -142,14 +146,14 @@ class Plans:
     def _take(self, prepared: Prepared, given: dict[str, Any]) -> Variables | None:
         """The values of a mutation, coerced; None where they are refused."""
         form = settled(given)
-        known = self._coordinates.get((prepared, form), None) if form else None
+        known = self._coordinates.get((prepared.mark, form), None) if form else None
         if known is not None:
             return Variables(given, given, known, ())
         taken = take_variables(self._schema, prepared.operation, given)
         if taken.errors:
             return None
-        if form and not taken.fixed and taken.coerced == given:
-            self._coordinates.keep((prepared, form), taken.coordinates)
+        if form and not taken.fixed and taken.coerced == given and (length := len(repr(form))) <= LONGEST:
+            self._coordinates.keep((prepared.mark, form), taken.coordinates, weight(length))
         return taken
 
     def _find(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any] | None) -> Ready | None:
@@ -157,24 +161,25 @@ class Plans:
         given: dict[Source, Any] = {**access.own, **seen.given}
         if variables:
             shape = (*shape, *forms_of(variables, prepared.once, given))
-        alike = (prepared, shape, access.form)
+        alike = (prepared.mark, shape, access.form)
         form = self._forms.get(alike, None)
         planned = form.plan if form and not form.decisive else self._decided(form, given)
         if planned is UNKNOWN:
             values = {**(variables or {}), **seen.lifted.values}
             planned = self._plan(prepared, values, given, directory, access)
-            self._keep(alike, form, planned, given)
+            if (length := len(repr(values))) <= LONGEST:
+                self._keep(alike, form, planned, given, weight(prepared.length + length))
         return None if planned is None else Ready(planned, access, given, not variables and not seen.lifted)
 
     def _decided(self, form: Form | None, given: Given) -> Planned | None:
         return self._plans.get((form, form.values(given)), UNKNOWN) if form else UNKNOWN
 
-    def _keep(self, alike: Hashable, form: Form | None, planned: Planned | None, given: Given) -> None:
+    def _keep(self, alike: Hashable, form: Form | None, planned: Planned | None, given: Given, weight: int) -> None:
         decisive = tuple(sorted(_decisive(planned, given).union(form.decisive if form else ())))
         if form is None or decisive != form.decisive:
-            form = self._forms.keep(alike, Form(None if decisive else planned, decisive))
+            form = self._forms.keep(alike, Form(None if decisive else planned, decisive), weight)
         if decisive:
-            self._plans.keep((form, form.values(given)), planned)
+            self._plans.keep((form, form.values(given)), planned, weight)
 
     def _see(self, text: str, name: str | None, tokens: int) -> Seen | None:
         lifted = lift(text)
@@ -184,13 +189,13 @@ class Plans:
             prepared = _prepare(self._schema, text, lifted, name, tokens)
             if prepared is None:
                 return None
-            self._texts.keep(key, prepared)
+            self._texts.keep(key, prepared, weight(len(text)))
         given: dict[Source, Any] = {}
         shape = tuple(forms_of_literals(lifted, given))
         seen = Seen(prepared, lifted, shape, given)
         if prepared.changing and lifted:
             return seen  # a password may be among them
-        return self._seen.keep((text, name, tokens), seen)
+        return self._seen.keep((text, name, tokens), seen, weight(len(text)))
 
     def _plan(
         self,
@@ -264,13 +269,13 @@ def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None,
         return None  # a password may stand beside what is asked for
     changing = None
     if definition.operation is not OperationType.QUERY:
-        changing = changing_of(schema, operation)
+        changing = changing_of(schema, operation, weight(len(text)))
         if changing is None:
             return None  # what isn't planned isn't kept: it may hold a password
     uses = _Uses()
     visit(operation.document, uses)
     once = frozenset(variable for variable, times in uses.counted.items() if times == 2)  # defined, and used
-    return Prepared(operation, once, changing)
+    return Prepared(operation, once, len(text), changing)
 
 
 class _Uses(Visitor):

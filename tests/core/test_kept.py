@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.kept import Kept
+from app.core.kept import Kept, weight
 
 
 def test_the_last_ones_used_are_kept_and_the_others_go():
@@ -37,6 +37,33 @@ def test_half_of_what_may_be_kept_is_for_certain(most, steps):
 
     lately = used[-(most // 2) :]
     assert [kept.get(number, None) for number in lately] == [str(number) for number in lately]
+
+
+@given(st.integers(2, 9), st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), max_size=60))
+def test_what_weighs_much_takes_the_place_of_others(most, steps):
+    kept, weights = Kept[int, str](most), dict[int, int]()
+    for number, heavy in steps:
+        if kept.get(number, None) is None:
+            weights[number] = min(heavy, most // 2)
+            kept.keep(number, str(number), weights[number])
+        assert sum(weights[one] for one in (*kept._lately, *kept._before)) <= most
+        assert kept.get(number, None) == str(number)
+
+
+def test_what_weighs_more_than_there_is_room_for_is_kept_until_the_next_comes():
+    kept = Kept[int, str](4)
+    kept.keep(1, "one", 100)
+
+    assert kept.get(1, None) == "one"
+
+    kept.keep(2, "two")
+    kept.keep(3, "three", 2)
+
+    assert [kept.get(number, None) for number in (1, 2, 3)] == [None, "two", "three"]
+
+
+def test_a_text_weighs_one_for_each_two_thousand_characters_begun():
+    assert [weight(length) for length in (0, 1, 1_999, 2_000, 20_000)] == [1, 1, 1, 2, 11]
 
 
 def test_what_is_dropped_is_forgotten():

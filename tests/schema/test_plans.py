@@ -275,6 +275,26 @@ async def test_no_cache_grows_without_end(world):
     assert kept == {"_seen": 2, "_texts": 2, "_plans": 4, "_answers": 0, "_coordinates": 0}
 
 
+async def test_long_texts_are_kept_in_the_stead_of_several(world):
+    plans = Plans(schema.graphql, texts=8, plans=8)
+    await world.directory(ADA).access()
+    for number in range(8):
+        assert await plans.answer(world.directory(ADA), f"{{ users_me {{ a{number}: id }} }}{' ' * 4_000}", None, None)
+
+    assert (len(plans._texts), len(plans._seen), len(plans._forms)) == (2, 2, 2)
+
+
+async def test_values_without_end_are_answered_and_not_kept(world):
+    plans = Plans(schema.graphql)
+    await world.directory(ADA).access()
+    many = [{"email": {"_eq": "a,b"}}] * LONGEST
+
+    assert await plans.answer(world.directory(ADA), FILTER, {"f": {"_or": many[:9]}}, None)
+    assert (len(plans._texts), len(plans._forms)) == (1, 1)
+    await plans.answer(world.directory(ADA), FILTER, {"f": {"_or": many}}, None)
+    assert (len(plans._texts), len(plans._forms)) == (1, 1)
+
+
 async def test_a_very_long_text_is_answered_and_not_kept(world):
     plans = Plans(schema.graphql)
     await world.directory(ADA).access()
