@@ -23,8 +23,8 @@ from app.db.watch import Watch
 AWAY = "The database can't be reached right now; try again soon"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 NOTHING: Given = {}
-SQLITE_READERS = 4
-"""Connections to an SQLite file: each is a thread of this process, and more of them only wait for one another."""
+SQLITE_READERS = 2
+"""Connections to an SQLite file. Each is a thread, and small questions wait longer for one another than for SQLite."""
 SQLITE_TOO_DEEP = "parser stack overflow"
 
 Row = Sequence[Any]
