@@ -10,9 +10,9 @@ import typer
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from app.cli import upgrade as upgrading
 from app.cli import users
 from app.cli.running import run
+from app.cli.upgrade import upgrade
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
 from app.core.errors import RollcallError
 from app.core.security import sign_access_token
@@ -32,7 +32,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 migrations = typer.Typer(no_args_is_help=True, help="Bring the tables up to date, or take away what was added.")
 app.add_typer(migrations, name="migrate")
 app.add_typer(users.commands, name="users")
-app.command()(upgrading.upgrade)
+app.command()(upgrade)
 
 
 def main() -> None:
