@@ -1,8 +1,12 @@
 """What filters find in texts, on both databases alike."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sqlalchemy.dialects import postgresql
 
-from tests.world import caller
+from app.query.functions import Beyond
+from tests.world import caller, uid
 
 ADA = caller("ada")
 TITLES = ["100%", "1000", "a_b", "aXb", "back\\slash", "Back", "two\nlines", "ÄRGER"]
@@ -18,6 +22,8 @@ FOUND = {
     ("_starts_with", "100"): {"100%", "1000"},
     ("_starts_with", "100%"): {"100%"},
     ("_starts_with", "a_"): {"a_b"},
+    ("_starts_with", "\u00c4"): {"\u00c4RGER"},
+    ("_starts_with", "\U0010ffff"): set(),
     ("_nstarts_with", "1"): {"a_b", "aXb", "back\\slash", "Back", "two\nlines", "ÄRGER"},
     ("_istarts_with", "BACK\\"): {"back\\slash"},
     ("_nistarts_with", "ä"): set(TITLES) - {"ÄRGER"},
@@ -36,12 +42,34 @@ async def titled(fresh):
     return fresh
 
 
-async def test_texts_are_found_letter_for_letter_whatever_the_letters_mean_elsewhere(titled):
+async def assert_found(titled, operator, value, titles):
     ours = "{ id: { _in: %s } }"
     ids = str([f"00000000-0000-4000-8000-{n:012}" for n in range(len(TITLES))]).replace("'", '"')
     query = "query($t: directus_users_filter) { users(filter: { _and: [$t, " + ours % ids + "] }) { title } }"
+    for _ in range(2):  # in the ordinary way, and from a plan
+        found = await titled.execute(query, {"t": {"title": {operator: value}}}, ADA)
+        assert found.errors is None
+        assert {row["title"] for row in found.data["users"]} == titles, (operator, value)
+
+
+async def test_texts_are_found_letter_for_letter_whatever_the_letters_mean_elsewhere(titled):
     for (operator, part), titles in FOUND.items():
-        for _ in range(2):  # in the ordinary way, and from a plan
-            found = await titled.execute(query, {"t": {"title": {operator: part}}}, ADA)
-            assert found.errors is None
-            assert {row["title"] for row in found.data["users"]} == titles, (operator, part)
+        await assert_found(titled, operator, part, titles)
+
+
+async def test_a_part_that_stands_in_ones_own_row_is_no_pattern_either(titled):
+    for (operator, part), titles in FOUND.items():
+        await titled.load({"directus_users": [{"id": uid("ada"), "first_name": part}]})
+        await assert_found(titled, operator, "$CURRENT_USER.first_name", titles)
+
+
+@given(st.text(), st.text(), st.booleans())
+@example("\ud7ff", "\ud7ffx", False)
+@example("a\U0010ffff", "b", False)
+@example("\U0010ffff", "\U0010ffffa", False)
+def test_a_text_begins_with_another_if_it_stands_between_that_and_what_is_beyond(beginning, text, begins):
+    text = beginning + text if begins else text
+    beyond = Beyond().process_bind_param(beginning, postgresql.dialect()) or ""
+
+    assert (beginning <= text < beyond) == text.startswith(beginning)
+    assert beyond.encode() > beginning.encode()

@@ -1,6 +1,7 @@
 """SQL that the two databases spell differently, as expressions that know both spellings."""
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -39,6 +40,30 @@ class Listed(TypeDecorator[Sequence[Any]]):
             return value
         spell = self.item.dialect_impl(dialect).bind_processor(dialect)
         return orjson.dumps([spell(item) if spell else item for item in value]).decode()
+
+
+GREATEST = chr(sys.maxunicode)
+SURROGATES = range(0xD800, 0xE000)
+
+
+class Beyond(TypeDecorator[str]):
+    """What a text begins with, bound as the first text by code point that comes after all that begin so.
+
+    So an index finds them whatever the text is, by one and the same plan. After the greatest code points there comes
+    only a row of more of them, which no text begins with.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        kept = value.rstrip(GREATEST)
+        if not kept:
+            return value + GREATEST * 100
+        following = ord(kept[-1]) + 1
+        return kept[:-1] + chr(SURROGATES.stop if following in SURROGATES else following)
 
 
 class Part(TypeDecorator[str]):
@@ -81,7 +106,7 @@ class Among(_Element):
 
 
 class Contains(_Element):
-    """`text, part` -> whether the text contains the part, letter for letter; the part is bound as a Part."""
+    """`text, part` -> whether the text contains the part, letter for letter."""
 
     type = Boolean()
     name = "contains"
@@ -99,6 +124,25 @@ class EndsWith(_Element):
 
     type = Boolean()
     name = "ends_with"
+
+
+class ContainsBound(Contains):
+    """The same of a part that is bound as a Part."""
+
+
+class StartsWithBound(StartsWith):
+    """The same of a part that is bound as a Part."""
+
+
+class EndsWithBound(EndsWith):
+    """The same of a part that is bound as a Part."""
+
+
+class Between(_Element):
+    """`text, first, beyond` -> whether the text comes by code point from the first on, and before what is beyond."""
+
+    type = Boolean()
+    name = "between"
 
 
 class HasAddress(_Element):
@@ -244,15 +288,18 @@ _PARTS: dict[DatePart, type[_Element]] = {
     part: type(f"{part.title()}Of", (_Element,), {"type": Integer(), "name": part}) for part in _DATE_PARTS
 }
 
+_CONTAINS, _STARTS = "(instr({0}, {1}) > 0)", "(substr({0}, 1, length({1})) = {1})"
+_ENDS = "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})"
 _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     #             PostgreSQL                                        SQLite
     Among: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
-    Contains: ("({0} LIKE {1})", "(instr({0}, {1}) > 0)"),
-    StartsWith: ('({0} COLLATE "C" LIKE {1})', "(substr({0}, 1, length({1})) = {1})"),
-    EndsWith: (
-        "({0} LIKE {1})",
-        "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})",
-    ),
+    Contains: ("(strpos({0}, {1}) > 0)", _CONTAINS),
+    ContainsBound: ("({0} LIKE {1})", _CONTAINS),
+    StartsWith: ("starts_with({0}, {1})", _STARTS),
+    StartsWithBound: ('({0} COLLATE "C" LIKE {1})', _STARTS),
+    EndsWith: ("(right({0}, length({1})) = {1})", _ENDS),
+    EndsWithBound: ("({0} LIKE {1})", _ENDS),
+    Between: ('({0} COLLATE "C" >= {1} AND {0} COLLATE "C" < {2})', "({0} >= {1} AND {0} < {2})"),
     HasAddress: (
         "(rollcall_fold({1}) = rollcall_fold({2}))",
         (

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, not_, or_, type_coerce
+from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_, type_coerce
 
 from app.core.binding import Bound, SlotList, SlotNumber, SlotText, bind
 from app.core.values import canonical_key, parse_date
@@ -56,14 +56,27 @@ def _filled(column: Expression, _: Any) -> ColumnElement[bool]:
     return and_(column.is_not(None), column != "")
 
 
-def _part(found: type[sql.Contains | sql.StartsWith | sql.EndsWith], *, folded: bool = False) -> Spelling:
+def _part(
+    found: type[sql.Contains | sql.StartsWith | sql.EndsWith],
+    bound: type[sql.ContainsBound | sql.StartsWithBound | sql.EndsWithBound],
+    *,
+    folded: bool = False,
+) -> Spelling:
+    """How a part is found: as a pattern where it is `bound`, letter for letter where the database itself tells it."""
     part = sql.Part(before=found is not sql.StartsWith, after=found is not sql.EndsWith)
 
     def spell(column: Expression, value: Expression) -> ColumnElement[bool]:
-        looked_for: Expression = type_coerce(value, part)
-        return found(sql.fold(column), sql.fold(looked_for)) if folded else found(column, looked_for)
+        is_bound = isinstance(value, BindParameter)
+        spelled, looked_for = (bound, type_coerce(value, part)) if is_bound else (found, value)
+        return spelled(sql.fold(column), sql.fold(looked_for)) if folded else spelled(column, looked_for)
 
     return spell
+
+
+def _starts(column: Expression, value: Expression) -> ColumnElement[bool]:
+    if not isinstance(value, BindParameter):
+        return sql.StartsWith(column, value)
+    return sql.Between(column, value, type_coerce(value, sql.Beyond()))
 
 
 def _text(spelling: Spelling, holds: Callable[[str, str], bool], *, folded: bool = False) -> tuple[Operator, Operator]:
@@ -106,12 +119,12 @@ def _is_empty(value: Any, _: Any) -> bool:
     return value is None or value in ("", [])
 
 
-_CONTAINS, _NCONTAINS = _text(_part(sql.Contains), lambda text, part: part in text)
-_ICONTAINS, _ = _text(_part(sql.Contains, folded=True), lambda text, part: part in text, folded=True)
-_STARTS, _NSTARTS = _text(_part(sql.StartsWith), str.startswith)
-_ISTARTS, _NISTARTS = _text(_part(sql.StartsWith, folded=True), str.startswith, folded=True)
-_ENDS, _NENDS = _text(_part(sql.EndsWith), str.endswith)
-_IENDS, _NIENDS = _text(_part(sql.EndsWith, folded=True), str.endswith, folded=True)
+_CONTAINS, _NCONTAINS = _text(_part(sql.Contains, sql.ContainsBound), lambda text, part: part in text)
+_ICONTAINS, _ = _text(_part(sql.Contains, sql.ContainsBound, folded=True), lambda text, part: part in text, folded=True)
+_STARTS, _NSTARTS = _text(_starts, str.startswith)
+_ISTARTS, _NISTARTS = _text(_part(sql.StartsWith, sql.StartsWithBound, folded=True), str.startswith, folded=True)
+_ENDS, _NENDS = _text(_part(sql.EndsWith, sql.EndsWithBound), str.endswith)
+_IENDS, _NIENDS = _text(_part(sql.EndsWith, sql.EndsWithBound, folded=True), str.endswith, folded=True)
 
 OPERATORS: dict[str, Operator] = {
     "_eq": Operator("one", PLAIN, lambda column, value: column == value, operator.eq),

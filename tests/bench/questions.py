@@ -84,6 +84,12 @@ def some(number: int) -> list[Any]:
     return [f"person{number * 7919 % (PEOPLE // 10):04}", 20 + number // (PEOPLE // 10) % 30]
 
 
+def found(number: int) -> list[Any]:
+    """The same as a bare handler is given it: the beginning, the first text beyond all that begin so, and how many."""
+    beginning, most = some(number)
+    return [beginning, beginning[:-1] + chr(ord(beginning[-1]) + 1), most]
+
+
 def aggregated(rows: str, member: str) -> str:
     """SQL -> the same, with its answer as one text of JSON; `member` is one row's."""
     return f"SELECT coalesce(json_agg({member}), '[]')::text FROM ({rows}) x"
@@ -100,8 +106,8 @@ BY_ID = f"{WITH_ROLE} directus_users u LEFT JOIN directus_roles r ON r.id = u.ro
 RULED = """SELECT u.id::text AS id, u.email, u.last_name, r.id::text AS rid, r.name
 FROM (SELECT * FROM directus_users WHERE status = 'active' ORDER BY id LIMIT 100) u
 LEFT JOIN directus_roles r ON r.id = u.role AND r.name <> 'Administrator' ORDER BY u.id"""
-FOUND = """SELECT u.id::text AS id, u.email, u.last_name FROM directus_users u
-WHERE u.email LIKE $1 || '%' AND u.status = 'active' ORDER BY u.last_name DESC, u.email LIMIT $2"""
+FOUND = """SELECT u.id::text AS id, u.email, u.last_name FROM directus_users u WHERE u.email COLLATE "C" >= $1
+AND u.email COLLATE "C" < $2 AND u.status = 'active' ORDER BY u.last_name DESC, u.email LIMIT $3"""
 COUNTED = "SELECT u.status, count(*) AS n FROM directus_users u GROUP BY u.status ORDER BY u.status"
 TWENTY = "LATERAL (SELECT id, email FROM directus_users WHERE role = r.id ORDER BY email LIMIT 20) u ON true"
 TWENTY_IN_SQLITE = """directus_users u ON u.id IN (
@@ -199,7 +205,7 @@ QUESTIONS = {
         aggregated(FOUND, MEMBER),
         objects("id", "email", "last_name"),
         variables=lambda n: dict(zip(("start", "most"), some(n), strict=True)),
-        arguments=some,
+        arguments=found,
     ),
     "filter, literals": Question(
         "users",
@@ -207,7 +213,7 @@ QUESTIONS = {
         FOUND,
         aggregated(FOUND, MEMBER),
         objects("id", "email", "last_name"),
-        arguments=some,
+        arguments=found,
     ),
     "aggregate": Question(
         "users_aggregated",
