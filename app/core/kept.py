@@ -35,15 +35,22 @@ class Kept(Generic[K, V]):
 
     def get(self, key: K, default: D) -> V | D:
         """What is kept under a key, which is thereby used; `default` where nothing is."""
-        found = self._lately.get(key) or self._again(key)
-        return default if found is None else found[0]
+        found = self._lately.get(key)
+        if found is None:
+            found = self._before.pop(key, None)
+            if found is None:
+                return default
+            self.keep(key, *found)
+        return found[0]
 
     def keep(self, key: K, thing: V, weight: int = 1) -> V:
         """Keeps one more, and lets those go that weren't used for longest where there are too many; gives it back.
 
         Its `weight` is from 1; what is heavier than all that may be kept for certain is kept until the next comes.
         """
-        self.drop(key)
+        self._before.pop(key, None)
+        if key in self._lately:
+            self.drop(key)
         if self._lately and self._weight + weight > self.most // 2:
             self._lately, self._before, self._weight = {}, self._lately, 0
         self._lately[key] = thing, weight
@@ -56,9 +63,3 @@ class Kept(Generic[K, V]):
         gone = self._lately.pop(key, None)
         if gone is not None:
             self._weight -= gone[1]
-
-    def _again(self, key: K) -> tuple[V, int] | None:
-        found = self._before.pop(key, None)
-        if found is not None:
-            self.keep(key, *found)
-        return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.types import Scope
@@ -62,7 +62,7 @@ class FlowDoor:
             reply = await self._answer(scope, head, body)
         except RollcallError as error:
             reply = reply_to(error)
-        return reply._replace(private=True)
+        return replace(reply, private=True)
 
     async def _answer(self, scope: Scope, head: Head, body: Body) -> Reply:
         everybodys = _found(self._for_everybody, scope)
@@ -81,7 +81,7 @@ class FlowDoor:
             reply = reply_to(error)
         now = self._services.clock()
         cookies = [spell(cookie, self._services.settings, now) for cookie in directory.handed]
-        return reply._replace(more=[*reply.more, *cookies])
+        return replace(reply, more=[*reply.more, *cookies])
 
 
 def _found(handlers: Handlers, scope: Scope) -> Handler | None:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import structlog
@@ -121,7 +122,7 @@ class Gate:
 
     async def _tell(self, passage: Passage, reply: Reply) -> None:
         if reply.refusal is not None and self._parting is not None:
-            reply = reply._replace(more=(*reply.more, *await self._parting(reply.refusal, passage.head)))
+            reply = replace(reply, more=(*reply.more, *await self._parting(reply.refusal, passage.head)))
         await passage.tell(reply)
 
     async def _fail(self, scope: Scope, passage: Passage, error: Exception) -> None:

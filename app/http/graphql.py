@@ -1,6 +1,7 @@
 """The door for GraphQL: a request's body -> a query, and its result -> an answer as Directus spells it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -67,7 +68,7 @@ class GraphQLDoor:
             directory = Directory(self._identity.of(head), self._services, head.via)
             told = await self._answer(scope["method"], directory, head, body)
         except RollcallError as error:
-            return reply_to(error, media)._replace(varies=ACCEPTING)
+            return replace(reply_to(error, media), varies=ACCEPTING)
         more = self._cookies(directory) if directory.handed else ()
         return Reply(told, 200, media, more, ACCEPTING, directory.private)
 

@@ -75,7 +75,8 @@ class Head:
     @property
     def multipart(self) -> bool:
         """Whether the body is a form that may hold files."""
-        return self.content_type.partition(b";")[0].strip().lower() == b"multipart/form-data"
+        kind = self.content_type
+        return kind[:5].lower() == b"multi" and kind.partition(b";")[0].strip().lower() == b"multipart/form-data"
 
     def header(self, name: bytes) -> bytes:
         """What a header says that few ask for; nothing where it isn't there. Of several it is the last."""

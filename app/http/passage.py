@@ -49,7 +49,11 @@ class Passage:
     async def tell(self, reply: Reply) -> None:
         """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
         self.status = reply.status
-        headers = [*_about(reply), *reply.more, *self._safe(reply)]
+        headers = [*reply.more, *self._safe(reply)]
+        if reply.media and reply.status not in BODILESS:  # some clients read JSON wherever that is announced
+            headers.append((b"content-type", reply.media))
+        if reply.stream is None and reply.status not in BODILESS:
+            headers.append((b"content-length", b"%d" % len(reply.body)))
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
         if reply.stream is not None:
             await self._tell_on(start, reply.stream)
@@ -135,11 +139,3 @@ class Passage:
 
     def _refusal(self) -> InvalidPayload:
         return InvalidPayload(f"The request's body is larger than the {self._most} bytes allowed")
-
-
-def _about(reply: Reply) -> tuple[Header, ...]:
-    """What is said of an answer's body; some clients read JSON wherever that is announced."""
-    if reply.status in BODILESS:
-        return ()
-    media = ((b"content-type", reply.media),) if reply.media else ()
-    return media if reply.stream is not None else (*media, (b"content-length", b"%d" % len(reply.body)))

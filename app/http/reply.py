@@ -1,7 +1,7 @@
 """What a door answers with, and how an error is spelled over HTTP."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -25,7 +25,8 @@ NO_PAGE: Header = (b"content-security-policy", b"default-src 'none'; frame-ances
 """There are no pages here: whatever a browser takes for one runs nothing, loads nothing, and stands in no frame."""
 
 
-class Reply(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Reply:
     """An answer: its body, and what is said of it; the gate adds the headers that every answer has."""
 
     body: bytes

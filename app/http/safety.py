@@ -1,5 +1,6 @@
 """What keeps an account safe, below its user's path: where it is signed in, and its second factor."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +30,7 @@ def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
 
 async def _sessions(call: Call, *, user: str | None) -> Reply:
     """The sessions that go on, the caller's own or, for admins, somebody else's."""
-    return data([one.told() for one in await OwnSessions(call.directory).all(user)])._replace(private=True)
+    return replace(data([one.told() for one in await OwnSessions(call.directory).all(user)]), private=True)
 
 
 async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
@@ -43,30 +44,30 @@ async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
 async def _generate(call: Call) -> Reply:
     """A secret for an authenticator, and the address by which one reads it."""
     made = await SecondFactor(call.directory).generate((await _read(call, PROOF))["password"])
-    return data({"secret": made.secret, "otpauth_url": made.address})._replace(private=True)
+    return replace(data({"secret": made.secret, "otpauth_url": made.address}), private=True)
 
 
 async def _enable(call: Call) -> Reply:
     given = await _read(call, NEW_FACTOR)
     await SecondFactor(call.directory).enable(given["otp"], given["secret"])
-    return NO_CONTENT._replace(private=True)
+    return replace(NO_CONTENT, private=True)
 
 
 async def _disable(call: Call) -> Reply:
     await SecondFactor(call.directory).disable((await _read(call, CODE))["otp"])
-    return NO_CONTENT._replace(private=True)
+    return replace(NO_CONTENT, private=True)
 
 
 async def _recovery_codes(call: Call) -> Reply:
     """New recovery codes, which are told this once."""
     codes = await SecondFactor(call.directory).recovery_codes((await _read(call, CODE))["otp"])
-    return data(codes)._replace(private=True)
+    return replace(data(codes), private=True)
 
 
 async def _disable_of(call: Call, *, user: str) -> Reply:
     await _read(call, EMPTY)
     await SecondFactor(call.directory).disable_of(user)
-    return NO_CONTENT._replace(private=True)
+    return replace(NO_CONTENT, private=True)
 
 
 OWN = {

@@ -72,7 +72,11 @@ class Form:
     def values(self, given: Given) -> Hashable:
         """What tells apart the plans of this form."""
         values = [given[source] for source in self.decisive]
-        return tuple([tuple(value) if isinstance(value, list) else value for value in values])
+        return tuple(map(_hashable, values) if list in map(type, values) else values)
+
+
+def _hashable(value: Any) -> Hashable:
+    return tuple(value) if isinstance(value, list) else value
 
 
 UNKNOWN = Planned([], [])
