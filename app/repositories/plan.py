@@ -18,6 +18,8 @@ from app.query.render import render
 from app.query.shape import Row, is_finished, shaper
 from app.repositories.base import Services
 
+STANDING = len(Standing._fields)
+"""Columns that every statement begins with."""
 OWN = ("me", "role", "roles", "policies")
 """The sources of what a plan needs of its caller's rights."""
 
@@ -68,7 +70,7 @@ async def ask(plan: Plan, access: Access, given: Given, services: Services) -> s
     Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
     """
     row = await services.reader.run(plan.statement, given)
-    if row[: len(Standing._fields)] != access.standing:
+    if row[:STANDING] != access.standing:
         raise AccessChanged
     text: str = row[-1]
     return text if plan.shape is None else orjson.dumps(plan.shape(text)).decode()
