@@ -20,7 +20,7 @@ import orjson
 import uvloop
 
 from tests.bench.crowd import GUEST, SECRET, fill, token
-from tests.bench.load import Server, load, measure, post, wait_for
+from tests.bench.load import Measured, Server, load, measure, post, wait_for
 from tests.bench.questions import QUESTIONS
 from tests.bench.run import OURS, SERVE, databases, requests
 from tests.conftest import make_settings, run_on_server
@@ -46,16 +46,17 @@ async def serving(url: str, workers: int) -> AsyncIterator[Server]:
 async def scale(url: str) -> None:
     """How many more answers two workers give than one."""
     for name in ("users_me", "by id", "unseen text"):
-        asked, rates = requests(name, QUESTIONS[name])[OURS], dict[int, list[float]]()
+        asked, runs = requests(name, QUESTIONS[name])[OURS], dict[int, list[Measured]]()
         for workers in (1, 2) * 3:
             async with serving(url, workers) as server:
                 await measure(server, asked, 64, 1)
-                measured = await measure(server, asked, 64, 3)
-                rates.setdefault(workers, []).append(measured.rate)
-                memory = measured.memory
-        one, two = median(rates[1]), median(rates[2])
+                runs.setdefault(workers, []).append(await measure(server, asked, 64, 3))
+        one, two = (median(run.rate for run in runs[workers]) for workers in (1, 2))
+        alone, beside = (median(run.cpu for run in runs[workers]) for workers in (1, 2))
+        memory = max(run.memory for run in runs[2])
         print(
-            f"workers, {name}: {one:.0f}/s with one, {two:.0f}/s with two: {two / one:.2f} times, {memory:.0f} MB each"
+            f"workers, {name}: {one:.0f}/s with one, {two:.0f}/s with two: {two / one:.2f} times; {alone:.0f} and "
+            f"{beside:.0f} µs of CPU for each, which would be {2 * alone / beside:.2f} times; {memory:.0f} MB each"
         )
 
 
