@@ -127,7 +127,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes to serve with")] = 1,
 ) -> None:
     """Serve until told to stop."""
-    import uvicorn  # noqa: PLC0415  # only this command needs a server
+    from app.cli.serving import serve_with  # noqa: PLC0415  # only this command needs a server
 
     settings = load_settings()
     Database.open(settings)  # says what is wrong with an address before a server starts
@@ -135,12 +135,10 @@ def serve(
     if workers > 1 and counted_apart(settings):
         typer.echo(f"Each of {workers} workers counts for itself, so that rate limits multiply by {workers}.", err=True)
         typer.echo("With RATE_LIMITER_STORE=redis they count together.", err=True)
-    uvicorn.run(
-        "app.main:create_app",
-        factory=True,
+    serve_with(
+        workers,
         host=host or settings.host,
         port=settings.port if port is None else port,
-        workers=workers,
         lifespan="on",
         ws="none",  # what is asked for by one is logged with its tokens, whatever the log is set to
         log_config=None,
