@@ -93,27 +93,30 @@ async def under_load(server: Server, work: Callable[[Watched], Awaitable[Any]]) 
 async def rights(url: str) -> None:
     """Changes the guest's rule again and again: whoever asks afterwards sees the new rows only."""
     connection = await asyncpg.connect(url)
-    changes: list[tuple[float, str]] = []
+    changes: list[tuple[float, float, str]] = []
+    """When each began, when it was done, and the status that it shows."""
 
     async def change(_: Watched) -> None:
         await asyncio.sleep(2)
         for number in range(CHANGES):
             status = ("suspended", "active")[number % 2]
+            begun = time.perf_counter()
             await connection.execute(RIGHTS, orjson.dumps({"status": {"_eq": status}}).decode())
-            changes.append((time.perf_counter(), status))
+            changes.append((begun, time.perf_counter(), status))
             await asyncio.sleep(0.2)
 
     async with serving(url, 2) as server:
         watched = await under_load(server, change)
     await connection.close()
     stale, bad = 0, Counter[int]()
-    for (since, status), (until, _) in zip(changes, [*changes[1:], (float("inf"), "")], strict=True):
+    for (_, since, status), (until, *_) in zip(changes, [*changes[1:], (float("inf"), 0, "")], strict=True):
         for asked, answered, code, body in watched.answers:
             if since <= asked and answered <= until:
                 seen = {row["status"] for row in orjson.loads(body)["data"]["users"]} if code == 200 else set()
                 stale += code == 200 and seen != {status}
                 bad[code] += code != 200
-    calm, changing = (watched.p99(changes[0][0] - 1.5, changes[0][0]), watched.p99(changes[0][0], changes[-1][0]))
+    first, last = changes[0][0], changes[-1][0]
+    calm, changing = watched.p99(first - 1.5, first), watched.p99(first, last)
     print(
         f"rights: {len(watched.answers)} answers of two workers, {CHANGES} changes, {stale} answers not obeying, "
         f"{sum(bad.values())} errors; p99 {calm:.1f} ms before, {changing:.1f} ms while they change"
