@@ -1,6 +1,5 @@
 """A caller's own schema, built only where one is needed: to be introspected, and to word what it is refused."""
 
-from collections.abc import Hashable
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -19,7 +18,6 @@ from graphql import (
 )
 from graphql.type import GraphQLList, GraphQLNonNull
 
-from app.core.kept import Kept
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, Field
 from app.query.filter import OWN_KEY
@@ -27,9 +25,6 @@ from app.query.former import FORMER
 from app.query.limits import Limits
 from app.schema.build import key_type, operators_of
 from app.schema.shown import SHAPES, Coordinates, Shown, Writing, is_shared, shown_to
-
-ANSWERS = 16
-"""Introspections kept with an overlay."""
 
 
 @lru_cache(maxsize=256)
@@ -51,8 +46,6 @@ class Overlay:
         self._seen = Coordinates(full, shown, introspection=introspection)
         self.introspection = introspection
         self._made: dict[str, GraphQLNamedType] = {}
-        self.answers: Kept[Hashable, Any] = Kept(ANSWERS)
-        """Finished introspections."""
 
     def admits(self, coordinates: frozenset[str]) -> bool:
         """Whether everything a document touches is there to be seen."""

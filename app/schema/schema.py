@@ -1,7 +1,7 @@
 """The schema: one Strawberry schema for everybody, with each caller's overlay on it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from functools import cached_property, partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
 from app.core.errors import InvalidCredentials, RollcallError, SecondFactorWanted
+from app.core.kept import Kept, weight
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS
 from app.repositories.base import ATTEMPTS
@@ -41,6 +42,12 @@ from app.schema.scalars import SCALARS
 from app.schema.sensitive import holds_mutations, one_too_many
 from app.schema.server import make_server_types, server_queries
 from app.schema.shown import EVERYTHING_SHOWN
+
+INTROSPECTIONS, LONGEST_INTROSPECTION = 2_000, 1_000_000
+"""How much of finished introspections is kept, by `weight`, and bytes of the longest of them with its question."""
+
+introspections: Kept[Hashable, CoreResult] = Kept(INTROSPECTIONS)
+"""Finished introspections, by the overlay that they show, and what was asked."""
 
 log = structlog.get_logger(__name__)
 
@@ -144,7 +151,7 @@ class Admission(SchemaExtension):
 
     async def _introspect(self, context: ExecutionContext) -> CoreResult:
         own = compile_operation(self._overlay.schema, self._document, context.operation_name)
-        run = partial(
+        run: Callable[[], Any] = partial(
             execute,
             self._overlay.printed,
             own.document,
@@ -156,11 +163,15 @@ class Admission(SchemaExtension):
         if not own.only_introspects or holds_mutations(self._document):
             result: CoreResult = await await_maybe(run())
             return result
-        key = (context.query or "", context.operation_name, repr(context.variables))
-        answer: CoreResult | None = self._overlay.answers.get(key, None)
-        if answer is None:
-            # A whole schema takes a tenth of a second, in which nobody else should have to wait.
-            answer = self._overlay.answers.keep(key, await asyncio.to_thread(run))
+        asked = (context.query or "", context.operation_name or "", repr(context.variables))
+        known = introspections.get((self._overlay, *asked), None)
+        if known is not None:
+            return known
+        # A whole schema takes a tenth of a second, in which nobody else should have to wait.
+        answer: CoreResult = await asyncio.to_thread(run)
+        length = sum(map(len, asked)) + len(orjson.dumps(answer.data))
+        if length <= LONGEST_INTROSPECTION:
+            introspections.keep((self._overlay, *asked), answer, weight(length))
         return answer
 
 

@@ -1,12 +1,14 @@
 """The schema: printed as recorded, and for each caller only its own part of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from graphql import GraphQLSchema, build_schema, is_input_object_type, is_object_type
+from graphql import GraphQLSchema, build_schema, get_introspection_query, is_input_object_type, is_object_type
 
 from app.core.caller import Caller
 from app.core.errors import GraphQLValidation
+from app.core.kept import Kept
 from app.query.collection import COLLECTIONS
 from app.schema.overlay import overlay
 from app.schema.schema import printed_schema, schema
@@ -153,6 +155,21 @@ async def test_an_introspection_is_made_once_for_all_who_see_the_same(world):
     assert first.data == again.data
     assert first.data != other.data
     assert mixed.data["users_me"] is not None
+
+
+async def test_introspections_without_end_take_so_much_memory_and_no_more(world, monkeypatch):
+    kept = Kept[Any, Any](40)
+    monkeypatch.setattr("app.schema.schema.introspections", kept)
+    for number in range(6):
+        again = get_introspection_query().replace("IntrospectionQuery", f"Query{number}")
+        assert (await world.execute(again, caller=caller("vi"))).errors is None
+
+    assert 1 <= len(kept) < 4
+
+    monkeypatch.setattr("app.schema.schema.LONGEST_INTROSPECTION", 1_000)
+    before = len(kept)
+    assert (await world.execute(f"query Long {INTROSPECTION}", caller=caller("vi"))).errors is None
+    assert len(kept) == before
 
 
 SPYING = [
