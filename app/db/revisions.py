@@ -13,8 +13,11 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
 def upgrade(connection: Connection) -> None:
-    """Run all revisions that were not run yet."""
-    command.upgrade(_config(connection), "head")
+    """Run all revisions that were not run yet. Raises Refusal for a database of a newer Rollcall."""
+    try:
+        command.upgrade(_config(connection), "head")
+    except CommandError as error:
+        raise Refusal("The database was migrated by a newer Rollcall: use that one, or let it migrate down.") from error
 
 
 def downgrade(connection: Connection, to: str, *, force: bool) -> None:

@@ -44,6 +44,7 @@ class Listed(TypeDecorator[Sequence[Any]]):
 
 GREATEST = chr(sys.maxunicode)
 SURROGATES = range(0xD800, 0xE000)
+"""Code points that no text holds."""
 
 
 class Beyond(TypeDecorator[str]):

@@ -65,6 +65,19 @@ async def test_down_to_a_revision_that_there_is_none_of_says_so(blank_url):
         assert await tables(system) >= OURS
 
 
+async def test_up_on_a_database_of_a_newer_rollcall_says_so_and_changes_nothing(blank_url):
+    settings = make_settings(blank_url)
+    async with open_system(settings) as system:
+        await migrate.up(system.database)
+        await system.database.write(
+            lambda there: there.execute(text("UPDATE rollcall_migrations SET version_num = '9'"))
+        )
+        with pytest.raises(Refusal, match="by a newer Rollcall"):
+            await migrate.up(system.database)
+
+        assert await tables(system) >= OURS
+
+
 async def test_what_bootstrap_alone_made_may_go_without_force(blank_url):
     settings = make_settings(blank_url)
     async with open_system(settings) as system:
