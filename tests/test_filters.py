@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
-from app.query.functions import Beyond
+from app.query.bindings import Beyond
 from tests.world import caller, uid
 
 ADA = caller("ada")

@@ -27,8 +27,9 @@ from sqlalchemy import (
 
 from app.core.binding import Bound
 from app.query import functions as sql
+from app.query.bindings import Listed
 from app.query.collection import USERS, Field, target
-from app.query.functions import AsJson, JsonCount, Listed, Unnested
+from app.query.functions import AsJson, JsonCount, Unnested
 from app.query.operators import OPERATORS
 from app.query.scoped import (
     TRUE,

@@ -1,90 +1,21 @@
 """SQL that the two databases spell differently, as expressions that know both spellings."""
 
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import orjson
-from sqlalchemy import ColumnElement, Dialect, Text, func, literal_column
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Text, func, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Boolean, Integer, TypeDecorator, TypeEngine
+from sqlalchemy.types import Boolean, Integer
 
 DatePart = Literal["year", "month", "week", "day", "weekday", "hour", "minute", "second"]
 
 CHUNK = 90
 """Arguments of one function; SQLite takes no more than 127, PostgreSQL no more than 100."""
 MEMBERS = CHUNK // 2
-_MEANING, _ESCAPED = re.compile(r"([\\%_])"), r"\\\1"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-
-
-class Listed(TypeDecorator[Sequence[Any]]):
-    """A list bound as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, item: TypeEngine[Any]) -> None:
-        self.item = item
-        super().__init__()
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(ARRAY(self.item) if dialect.name == "postgresql" else Text())
-
-    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name == "postgresql":
-            return value
-        spell = self.item.dialect_impl(dialect).bind_processor(dialect)
-        return orjson.dumps([spell(item) if spell else item for item in value]).decode()
-
-
-GREATEST = chr(sys.maxunicode)
-SURROGATES = range(0xD800, 0xE000)
-"""Code points that no text holds."""
-
-
-class Beyond(TypeDecorator[str]):
-    """What a text begins with, bound as the first text by code point that comes after all that begin so.
-
-    So an index finds them whatever the text is, by one and the same plan. After the greatest code points there comes
-    only a row of more of them, which no text begins with.
-    """
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        kept = value.rstrip(GREATEST)
-        if not kept:
-            return value + GREATEST * 100
-        following = ord(kept[-1]) + 1
-        return kept[:-1] + chr(SURROGATES.stop if following in SURROGATES else following)
-
-
-class Part(TypeDecorator[str]):
-    """A part that texts are looked through for: a pattern of LIKE on PostgreSQL, which finds it soonest.
-
-    Anything may stand `before` and `after` it. SQLite's LIKE doesn't tell capitals from small letters: there it stays.
-    """
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, *, before: bool, after: bool) -> None:
-        self.before, self.after = before, after
-        super().__init__()
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None or dialect.name != "postgresql":
-            return value
-        literally = _MEANING.sub(_ESCAPED, value) if any(mark in value for mark in "%_\\") else value
-        return f"{'%' * self.before}{literally}{'%' * self.after}"
 
 
 class _Element(FunctionElement[Any]):

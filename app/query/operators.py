@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_, type_coerc
 from app.core.binding import Bound, SlotList, SlotNumber, SlotText, bind
 from app.core.values import canonical_key, parse_date
 from app.query import functions as sql
+from app.query.bindings import Beyond, Part
 from app.query.collection import Kind
 
 _UNTOLD = re.compile("[\0\ud800-\udfff]")
@@ -63,7 +64,7 @@ def _part(
     folded: bool = False,
 ) -> Spelling:
     """How a part is found: as a pattern where it is `bound`, letter for letter where the database itself tells it."""
-    part = sql.Part(before=found is not sql.StartsWith, after=found is not sql.EndsWith)
+    part = Part(before=found is not sql.StartsWith, after=found is not sql.EndsWith)
 
     def spell(column: Expression, value: Expression) -> ColumnElement[bool]:
         is_bound = isinstance(value, BindParameter)
@@ -76,7 +77,7 @@ def _part(
 def _starts(column: Expression, value: Expression) -> ColumnElement[bool]:
     if not isinstance(value, BindParameter):
         return sql.StartsWith(column, value)
-    return sql.Between(column, value, type_coerce(value, sql.Beyond()))
+    return sql.Between(column, value, type_coerce(value, Beyond()))
 
 
 def _text(spelling: Spelling, holds: Callable[[str, str], bool], *, folded: bool = False) -> tuple[Operator, Operator]:

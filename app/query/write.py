@@ -29,9 +29,9 @@ from sqlalchemy.types import TypeEngine
 from app.core.binding import Bound
 from app.db.statement import given
 from app.query import functions as sql
+from app.query.bindings import Listed
 from app.query.collection import Collection, Field
 from app.query.expressions import condition
-from app.query.functions import Listed
 from app.query.scoped import ScopedRows
 
 ACTIVITY, REVISION = "activity", "revision"

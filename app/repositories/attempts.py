@@ -14,7 +14,8 @@ from app.core.addresses import network_of
 from app.db.models import ATTEMPTS
 from app.db.statement import given
 from app.db.writer import Writer
-from app.query.functions import Among, Listed
+from app.query.bindings import Listed
+from app.query.functions import Among
 from app.repositories.base import Services
 
 COUNTED = (
