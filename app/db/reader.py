@@ -24,7 +24,7 @@ from app.db.watch import Watch
 AWAY = "The database can't be reached right now; try again soon"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 NOTHING: Given = {}
-PREPARED = 200
+PREPARED = 128
 """Statements that a connection to PostgreSQL keeps prepared."""
 SQLITE_READERS = 2
 """Connections to an SQLite file. Each is a thread, and small questions wait longer for one another than for SQLite."""
