@@ -25,7 +25,7 @@ async def up(database: Database) -> None:
 
 async def up_within(connection: AsyncConnection) -> None:
     """As `up`, inside a transaction of the caller's; another who migrates meanwhile waits for its end."""
-    from app.db import revisions  # noqa: PLC0415  # see there
+    from app.db import revisions  # noqa: PLC0415  # loads Alembic, which serving goes without
 
     await take_turn(connection)
     await connection.run_sync(check)
@@ -48,7 +48,7 @@ async def down(database: Database, to: str = "base", *, force: bool = False) -> 
 
 async def down_within(connection: AsyncConnection, to: str = "base", *, force: bool = False) -> None:
     """As `down`, inside a transaction of the caller's."""
-    from app.db import revisions  # noqa: PLC0415  # see there
+    from app.db import revisions  # noqa: PLC0415  # loads Alembic, which serving goes without
 
     await take_turn(connection)
     await connection.run_sync(lambda plain: revisions.downgrade(plain, to, force=force))
