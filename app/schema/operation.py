@@ -67,7 +67,7 @@ class Operation:
 def read_document(text: str, tokens: int, *, located: bool = True) -> DocumentNode:
     """A query's text -> its document; GraphQLValidation says where it can't be read or is too much.
 
-    One that isn't `located` doesn't know where in the text its parts stood, and takes little more than a third of the memory.
+    One that isn't `located` doesn't know where in the text its parts stood, and takes about a third of the memory.
     """
     try:
         document = parse(
