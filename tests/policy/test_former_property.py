@@ -144,7 +144,8 @@ async def asked_for_alike(system, flag, expected):
 async def test_a_permissions_role_is_the_only_one_that_its_reader_finds_behind_its_policy(scratch, tables):
     await replace(scratch, tables)
     system = System(scratch.database, scratch.settings.model_copy(update={"compatibility": "10"}))
-    rows = await by_hand(system, "permissions", "policy.roles.role")
+    # Which roles a policy has is told by the rows between: whoever may not read their link is told of none.
+    rows = await by_hand(system, "permissions", "policy.roles.role", "policy.roles.policy")
     found = await told(system, "{ permissions(limit: -1) { id role } }")
 
     assert (found is None) == (rows is None)
