@@ -1,4 +1,4 @@
-"""What filters find in texts, on both databases alike."""
+"""What filters find in texts, and behind relations, on both databases alike."""
 
 import pytest
 from hypothesis import example, given
@@ -61,6 +61,24 @@ async def test_a_part_that_stands_in_ones_own_row_is_no_pattern_either(titled):
     for (operator, part), titles in FOUND.items():
         await titled.load({"directus_users": [{"id": uid("ada"), "first_name": part}]})
         await assert_found(titled, operator, "$CURRENT_USER.first_name", titles)
+
+
+NONE_IS_ED = {"users": {"_none": {"first_name": {"_eq": "Ed"}}}}
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        NONE_IS_ED,
+        {"_or": [{"users_func": {"count": {"_gt": 99}}}, NONE_IS_ED]},
+        {"_and": [{"users_func": {"count": {"_gte": 0}}}, NONE_IS_ED]},
+    ],
+)
+async def test_behind_a_role_that_somebody_has_not_nobody_is_as_wanted(world, role):
+    query = "query($f: directus_users_filter) { users(filter: $f) { first_name } }"
+    some = {"first_name": {"_in": ["Ed", "Vi", "Nora"]}, "role": role}
+
+    assert (await world.execute(query, {"f": some}, ADA)).data == {"users": [{"first_name": "Vi"}]}
 
 
 @given(st.text(), st.text(), st.booleans())

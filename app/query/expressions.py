@@ -1,6 +1,7 @@
 """Conditions and values of a row, as SQL expressions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -45,6 +46,7 @@ from app.query.scoped import (
     Some,
     Step,
     Test,
+    both,
 )
 
 MASK = "**********"
@@ -148,13 +150,12 @@ def linked(step: Step, here: FromClause, there: FromClause) -> ColumnElement[boo
 def _reach(asked: Reach, row: FromClause) -> ColumnElement[bool]:
     there = target(asked.step.field).table.alias()
     reached = and_(linked(asked.step, row, there), condition(asked.step.rows, there))
-    wanted = condition(asked.condition, there)
     if asked.quantifier == "any" and _holds_of_nothing(asked.condition):
         one = select(literal(1).label("one")).subquery()
         outer = one.outerjoin(there, reached)
-        rows = select(1).select_from(outer).where(wanted)
+        rows = select(1).select_from(outer).where(condition(_if_there(asked.condition, asked.step), there))
     else:
-        rows = select(1).select_from(there).where(reached, wanted)
+        rows = select(1).select_from(there).where(reached, condition(asked.condition, there))
     some = exists(rows.correlate(row))
     found = ~some if asked.quantifier == "none" else some
     return found if asked.step.visible == TRUE else and_(condition(asked.step.visible, row), found)
@@ -171,6 +172,21 @@ def _holds_of_nothing(asked: Condition) -> bool:
             return OPERATORS[operator].nothing or isinstance(operand, Count)
         case Reach(step, _, inner):
             return not step.field.many and _holds_of_nothing(inner)
+
+
+def _if_there(asked: Condition, step: Step) -> Condition:
+    """The same condition where a step may have led to a row of nulls: no rows behind that are as somebody wants them.
+
+    By itself it would be the contrary for `_none`: there is none.
+    """
+    match asked:
+        case All(parts) | Some(parts):
+            return replace(asked, parts=tuple(_if_there(part, step) for part in parts))
+        case Test(Count(behind)):
+            return replace(asked, operand=Count(replace(behind, visible=_if_there(behind.visible, step))))
+        case Reach(behind) if behind.field.many:
+            return both(Test(Operand(target(step.field).key), "_nnull"), asked)
+    return asked
 
 
 def _test(asked: Test, row: FromClause) -> ColumnElement[bool]:
