@@ -51,7 +51,8 @@ class Application(Gate):
         self.router = router
         settings = services.settings
         limiter, farewell = limiter_of(services.rates, identity), Farewell(services, identity)
-        manners = Manners(limiter, Cors.of(settings), farewell, hsts_of(settings))
+        logged = settings.log_level in ("debug", "info")  # to find words for nobody would cost more than many a query
+        manners = Manners(limiter, Cors.of(settings), farewell, hsts_of(settings), logged)
         super().__init__(doors, self._route, settings.max_payload_size, manners, uploads)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:

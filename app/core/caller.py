@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """A claim, never yet a right: what it is worth is read from the database with every statement.
 
     At most one of `user` (an id out of a signed token, with the `session` that token belongs to, if any) and
@@ -18,11 +17,16 @@ class Caller:
     """
 
     user: str | None = None
-    session: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
+    session: str | None = None
+    token: str | None = None
     ip: str | None = None
     enrolling: bool = False
     system: bool = False
+
+    def __repr__(self) -> str:
+        """Everything but what somebody could sign in with."""
+        told = f"user={self.user!r}, ip={self.ip!r}, enrolling={self.enrolling}, system={self.system}"
+        return f"Caller({told})"
 
     @property
     def anonymous(self) -> bool:

@@ -28,6 +28,8 @@ PREPARED = 128
 """Statements that a connection to PostgreSQL keeps prepared."""
 SQLITE_READERS = 2
 """Connections to an SQLite file. Each is a thread, and small questions wait longer for one another than for SQLite."""
+TRIES = 2
+"""How often a statement is asked whose connection turns out to be dead."""
 SQLITE_TOO_DEEP = "parser stack overflow"
 
 Row = Sequence[Any]
@@ -55,9 +57,8 @@ class Reader:
         grace: float = CONNECT_SECONDS,
     ) -> None:
         self._engine = engine
-        self._idle: list[Lent] = []
         self._leaving: set[asyncio.Task[Any]] = set()
-        self._places = Places(slots, queue=queue, patience=patience)
+        self._seats = Places((Seat() for _ in range(slots)), queue=queue, patience=patience)
         self._seconds = seconds
         self._watch: Watch[Lent] = Watch(seconds + grace, self._over)
         self._ask: Callable[[Lent, str, list[Any]], Awaitable[Row]] = (
@@ -95,15 +96,23 @@ class Reader:
         comes.
         """
         values = statement.values(given)
-        if not self._places.take():
-            await self._places.wait()
+        seat = self._seats.take() or await self._seats.wait()
         self.statements += 1
+        tries = TRIES
         try:
-            return await self._once(statement.text, values)
-        except _Stale:
-            return await self._once(statement.text, values)
+            while True:
+                lent = seat.lent or await self._connect(seat)
+                self._watch.begin(lent)
+                try:
+                    return await self._ask(lent, statement.text, values)
+                except BaseException as error:
+                    refused, tries = self._refused(error, seat), tries - 1
+                    if not tries or not isinstance(refused, _Stale):
+                        raise refused from error
+                finally:
+                    self._watch.done(lent)
         finally:
-            self._places.give()
+            self._seats.give(seat)
 
     async def dispose(self) -> None:
         """Close every connection that isn't in use; the next statement opens new ones."""
@@ -112,30 +121,14 @@ class Reader:
         await asyncio.gather(*self._leaving, return_exceptions=True)
         await self._engine.dispose()
 
-    async def _once(self, text: str, values: list[Any]) -> Row:
-        lent = self._idle.pop() if self._idle else await self._connect()
-        self._watch.begin(lent)
-        try:
-            row = await self._ask(lent, text, values)
-        except BaseException as error:
-            refused = self._worded(error, lent)
-            if isinstance(refused, _Stale) or not isinstance(error, Exception):
-                self._leave(lent)
-            elif not lent.hung:
-                self._idle.append(lent)
-            raise refused from error
-        finally:
-            self._watch.done(lent)
-        self._idle.append(lent)
-        return row
-
-    async def _connect(self) -> "Lent":
+    async def _connect(self, seat: "Seat") -> "Lent":
         try:
             connection = await self._engine.raw_connection()
         except (*UNREACHABLE, DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
             log.warning("database away", error=type(error).__name__)
             raise ServiceUnavailable(AWAY) from error
-        return Lent(connection)
+        seat.lent = Lent(connection)
+        return seat.lent
 
     def _ask_postgresql(self, lent: "Lent", text: str, values: list[Any]) -> Awaitable[Row]:
         prepared = lent.prepared.get(text, None)
@@ -155,11 +148,20 @@ class Reader:
         lent.hung = True
         self._leave(lent)
 
-    def _worded(self, error: BaseException, lent: "Lent") -> BaseException:
-        """What a statement's failure is to whoever asked: that the time is over, the connection's end, or itself."""
+    def _refused(self, error: BaseException, seat: "Seat") -> BaseException:
+        """What a statement's failure is to whoever asked; a connection that is no good after it leaves its seat."""
         take_values_out(error)
-        if lent.hung:
+        if seat.lent is None or seat.lent.hung:
+            seat.lent = None
             return ServiceUnavailable(AWAY)
+        refused = self._worded(error)
+        if isinstance(refused, _Stale) or not isinstance(error, Exception):
+            self._leave(seat.lent)
+            seat.lent = None
+        return refused
+
+    def _worded(self, error: BaseException) -> BaseException:
+        """That the time is over, the connection's end, or the failure itself."""
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) or str(error) == "interrupted":
             return _Late(f"The answer took longer than the {self._seconds:g} s allowed; ask for less")
         if str(error) == SQLITE_TOO_DEEP:
@@ -173,8 +175,10 @@ class Reader:
         return error
 
     def _let_go(self) -> None:
-        while self._idle:
-            self._leave(self._idle.pop())
+        for seat in self._seats.free:
+            if seat.lent is not None:
+                self._leave(seat.lent)
+                seat.lent = None
 
     def _leave(self, lent: "Lent") -> None:
         """Ends a connection in the background: one that hangs should keep nobody waiting."""
@@ -190,6 +194,15 @@ async def end(lent: "Lent") -> None:
     else:
         await lent.driver.interrupt()
     await greenlet_spawn(lent.connection.invalidate)
+
+
+class Seat:
+    """One of the places at the database, with the connection that is kept there, if there is one."""
+
+    __slots__ = ("lent",)
+
+    def __init__(self) -> None:
+        self.lent: Lent | None = None
 
 
 class Lent:

@@ -1,6 +1,5 @@
 """The gate every request passes: an id, a line in the log, a limit on bodies, the right door, errors without text."""
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -34,7 +33,6 @@ FORMS_BY = ("POST", "PATCH")
 
 T = TypeVar("T")
 
-lines = logging.getLogger(__name__)
 log = structlog.get_logger(__name__)
 
 
@@ -57,6 +55,8 @@ class Manners(NamedTuple):
     parting: Parting | None = None
     always: Sequence[Header] = ()
     """Headers of every answer."""
+    logged: bool = True
+    """Whether each request is a line of the log."""
 
 
 class Gate:
@@ -77,15 +77,17 @@ class Gate:
         uploads: Mapping[str, Upload] | None = None,
     ) -> None:
         self._doors, self._others, self._most, self._uploads = doors, others, most, uploads or {}
-        self._limiter, self._cors, self._parting, self._always = manners
+        self._straight = {path: door for path, door in doors.items() if path not in self._uploads}
+        """The doors behind which a request needn't be looked at further, where it names one just so."""
+        self._limiter, self._cors, self._parting, self._always, self._logged = manners
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._others(scope, receive, send)
             return
         started = time.perf_counter()
-        passage = Passage(Head(scope), receive, send, self._most, self._always, bodiless=scope["method"] == "HEAD")
-        current = REQUEST.set(passage.head)
+        passage = Passage(scope, receive, send, self._most, self._always)
+        REQUEST.set(passage.head)  # until the next: a server begins each request in a context of its own
         try:
             await self._lead(scope, passage)
         except ClientDisconnect:
@@ -93,11 +95,10 @@ class Gate:
         except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
             await self._fail(scope, passage, error)
         finally:
-            if lines.isEnabledFor(logging.INFO):  # to find words for nobody would cost more than many a query
+            if self._logged:
                 spent = round((time.perf_counter() - started) * 1000, 1)
                 # The query string stays out of the log: it may hold an access token.
                 log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=spent)
-            REQUEST.reset(current)
 
     async def _lead(self, scope: Scope, passage: Passage) -> None:
         if self._cors is not None:
@@ -107,14 +108,15 @@ class Gate:
             passage.further = (*self._always, *self._cors.told(passage.head))
         if self._limiter is not None:
             await self._limiter(passage.head)
-        if passage.head.multipart and scope["method"] in FORMS_BY:
+        plain, door = scope, self._straight.get(scope["path"])
+        if door is None:
             plain = in_small_letters(scope)
-            if upload := _behind(self._uploads, plain):
+            if passage.head.multipart and scope["method"] in FORMS_BY and (upload := _behind(self._uploads, plain)):
                 await self._tell(passage, await upload(plain, passage.head, passage.pieces))
                 return
+            door = _behind(self._doors, plain)
         passage.check()
-        plain = scope
-        if door := self._doors.get(scope["path"]) or _behind(self._doors, plain := in_small_letters(scope)):
+        if door is not None:
             reply = await door(plain, passage.head, passage.body)
             await (passage.tell(reply) if reply.refusal is None else self._tell(passage, reply))
         else:

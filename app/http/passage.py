@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload
 from app.http.head import Head
@@ -22,23 +22,16 @@ NO_CACHE, NO_STORE = (b"cache-control", b"no-cache"), (b"cache-control", b"no-st
 class Passage:
     """One request; `status` is its answer's, 0 before that begins.
 
-    The answer to a `bodiless` one says how long its body would be. Whatever is answered bears the `further` headers.
+    Of its body `most` bytes are taken. The answer to a HEAD says how long its body would be. Whatever is answered bears
+    the `further` headers.
     """
 
     __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "further", "head", "status")
 
-    def __init__(
-        self,
-        head: Head,
-        receive: Receive,
-        send: Send,
-        most: int,
-        further: Sequence[Header] = (),
-        *,
-        bodiless: bool = False,
-    ) -> None:
-        self.head, self._receive, self._send, self._most, self._bodiless = head, receive, send, most, bodiless
-        self.further = further
+    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int, further: Sequence[Header] = ()) -> None:
+        self.head = Head(scope)
+        self._receive, self._send, self._most, self.further = receive, send, most, further
+        self._bodiless = scope["method"] == "HEAD"
         self._taken = self.status = 0
 
     def check(self) -> None:
@@ -50,10 +43,11 @@ class Passage:
         """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
         self.status = reply.status
         headers = [*reply.more, *self._safe(reply)]
-        if reply.media and reply.status not in BODILESS:  # some clients read JSON wherever that is announced
-            headers.append((b"content-type", reply.media))
-        if reply.stream is None and reply.status not in BODILESS:
-            headers.append((b"content-length", b"%d" % len(reply.body)))
+        if reply.status not in BODILESS:
+            if reply.media:  # some clients read JSON wherever that is announced
+                headers.append((b"content-type", reply.media))
+            if reply.stream is None:
+                headers.append((b"content-length", b"%d" % len(reply.body)))
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
         if reply.stream is not None:
             await self._tell_on(start, reply.stream)
@@ -86,9 +80,10 @@ class Passage:
         """The whole body; raises ClientDisconnect where the client leaves before its end, and as `receive` does."""
         pieces: list[bytes] = []
         while (message := await self._receive())["type"] != "http.disconnect":
-            pieces.append(self._counted(message))
+            piece = self._counted(message)
             if not message.get("more_body"):
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                return b"".join((*pieces, piece)) if pieces else piece
+            pieces.append(piece)
         raise ClientDisconnect
 
     async def pieces(self) -> AsyncIterator[bytes]:

@@ -1,6 +1,5 @@
 """A caller's claim, asked of the database: its standing beside any answer, and all that its rights are made of."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +43,7 @@ NOW = Bound("now", ("now",), utc_now(), lambda given: given["now"])
 def anybody_like(caller: Caller) -> Caller:
     """The caller as plans know it: the same kind of claim, of whomever."""
     claims = {name: getattr(caller, name) for name in ("user", "session", "token")}
-    return replace(caller, **{name: slot(value, name) for name, value in claims.items() if value is not None})
+    return caller._replace(**{name: slot(value, name) for name, value in claims.items() if value is not None})
 
 
 def claims(caller: Caller) -> dict[str, Any]:
@@ -84,7 +83,7 @@ def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:
 
 def _live(caller: Caller, me: FromClause, now: datetime | Bound) -> ColumnElement[Any]:
     if caller.enrolling:
-        signed_in = _live(replace(caller, enrolling=False), me, now)
+        signed_in = _live(caller._replace(enrolling=False), me, now)
         return case((~signed_in, literal(0)), (me.c.tfa_secret.is_(None), literal(ENROLLING)), else_=literal(1))
     if caller.session is None:
         return true()

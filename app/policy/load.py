@@ -76,7 +76,7 @@ class AccessBook:
         """The caller's access if it is remembered."""
         known = self._known.get(caller, None)
         if known is not None:
-            self._noticed.saw(known.user)
+            self._noticed.saw(known.standing.user)
         return known
 
     def forget(self) -> None:

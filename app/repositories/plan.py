@@ -1,6 +1,6 @@
 """A plan: one question of all callers whose rights have one form, planned once and asked whenever it comes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,13 @@ class Plan:
     bound: frozenset[Source]
     fixed: frozenset[Source]
 
+    def told(self, row: Sequence[Any], access: Access) -> str:
+        """The rows that its statement answered, as JSON; AccessChanged where the caller's rights are others by now."""
+        if row[:STANDING] != access.standing:
+            raise AccessChanged
+        text: str = row[-1]
+        return text if self.shape is None else orjson.dumps(self.shape(text)).decode()
+
 
 def in_form(access: Access) -> Access:
     """The same rights with everything in them that is the caller's own as a Slot.
@@ -69,11 +76,7 @@ async def ask(plan: Plan, access: Access, given: Given, services: Services) -> s
 
     Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
     """
-    row = await services.reader.run(plan.statement, given)
-    if row[:STANDING] != access.standing:
-        raise AccessChanged
-    text: str = row[-1]
-    return text if plan.shape is None else orjson.dumps(plan.shape(text)).decode()
+    return plan.told(await services.reader.run(plan.statement, given), access)
 
 
 def _slot(value: str | list[str] | None, source: Source) -> Any:

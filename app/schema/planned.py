@@ -27,11 +27,11 @@ class Root:
     question: Question
     plan: int | None
 
-    def text(self, found: Sequence[str]) -> str:
-        """Its answer as JSON, of what the plans found; raises Forbidden where that is none."""
+    def member(self, found: Sequence[str]) -> str:
+        """Its key and its answer as JSON, of what the plans found; raises Forbidden where that is none."""
         if self.plan is None:
-            return orjson.dumps(self.question.known).decode()
-        return self.question.answer.of_text(found[self.plan])
+            return f'"{self.key}":{orjson.dumps(self.question.known).decode()}'
+        return f'"{self.key}":{self.question.answer.of_text(found[self.plan])}'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +41,12 @@ class Planned:
     roots: list[Root]
     plans: list[Plan]
     timed: bool = False
+
+    def told(self, found: Sequence[str]) -> bytes:
+        """The whole answer, of what the plans found; raises Forbidden as its roots do."""
+        roots = self.roots
+        members = roots[0].member(found) if len(roots) == 1 else ",".join([root.member(found) for root in roots])
+        return f'{{"data":{{{members}}}}}'.encode()
 
 
 @dataclass(slots=True, eq=False)
@@ -62,15 +68,15 @@ class Ready:
         given = {**self.given, "now": services.clock()} if planned.timed else self.given
         try:
             if len(planned.plans) == 1:
-                found = [await ask(planned.plans[0], access, given, services)]
+                plan = planned.plans[0]
+                found = [plan.told(await services.reader.run(plan.statement, given), access)]
             else:
                 found = await asyncio.gather(*(ask(plan, access, given, services) for plan in planned.plans))
-            members = ",".join([f'"{root.key}":{root.text(found)}' for root in planned.roots])
+            return planned.told(found)
         except ServiceUnavailable:
             raise
         except (RollcallError, ValueError):
             return None
-        return f'{{"data":{{{members}}}}}'.encode()
 
 
 class Answering(Protocol):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
 from app.core.security import AccessClaims, is_signed, read_access_token, sign_access_token
 
@@ -126,6 +127,7 @@ def test_a_refusal_holds_neither_the_secret_nor_the_token(wrong):
 
 def test_a_session_is_not_shown_where_claims_are():
     assert "s3ss10n" not in repr(AccessClaims(USER, "s3ss10n"))
+    assert "s3" not in f"{Caller(USER, 's3ss10n', 's3cret')} {Caller(token='s3cret')!r}"
 
 
 @pytest.mark.parametrize("token", [forge(), forge(exp=1), forge(secret="wrong"), forge({"alg": "none"})])

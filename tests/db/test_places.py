@@ -13,7 +13,7 @@ LONG = 60.0
 
 
 def places(free=1, queue=10, patience=LONG):
-    return Places(free, queue=queue, patience=patience)
+    return Places(range(1, free + 1), queue=queue, patience=patience)
 
 
 async def waiting(here):
@@ -24,68 +24,65 @@ async def waiting(here):
 
 async def test_whoever_waits_for_longest_is_next_and_nobody_passes_him():
     here = places()
-    assert here.take()
+    place = here.take()
     first, second = await waiting(here), await waiting(here)
-    here.give()
-    assert not here.take()
-    await first
+    here.give(place)
+    assert here.take() is None
 
+    assert await first is place
     assert not second.done()
-    here.give()
-    await second
-    here.give()
-    assert here.take()
+    here.give(place)
+    assert await second is place
+    here.give(place)
+    assert here.take() is place
 
 
 async def test_one_too_many_is_refused_at_once():
     here = places(queue=1)
-    assert here.take()
+    place = here.take()
     task = await waiting(here)
     with pytest.raises(ServiceUnavailable):
         await here.wait()
-    here.give()
+    here.give(place)
     await task
 
 
 async def test_who_waits_too_long_is_refused_and_makes_room_in_the_queue():
     here = places(queue=1, patience=0.01)
-    assert here.take()
+    place = here.take()
     for _ in range(3):
         with pytest.raises(ServiceUnavailable):
             await here.wait()
-    here.give()
+    here.give(place)
 
-    assert here.take()
+    assert here.take() is place
 
 
 async def test_a_place_given_to_one_who_leaves_at_that_moment_is_the_next_ones():
     here = places()
-    assert here.take()
+    place = here.take()
     leaving, staying = await waiting(here), await waiting(here)
-    here.give()
+    here.give(place)
     leaving.cancel()
-    await staying
 
+    assert await staying is place
     assert leaving.cancelled()
-    assert not here.take()
+    assert here.take() is None
 
 
 class Room:
     """Somewhere with so many places, that notices who is in."""
 
     def __init__(self, free):
-        self.free, self.places, self.inside = free, places(free, queue=100), 0
+        self.free, self.places, self.inside = free, places(free, queue=100), []
 
     async def come(self):
-        if not self.places.take():
-            await self.places.wait()
-        self.inside += 1
-        assert self.inside <= self.free
+        self.inside.append(self.places.take() or await self.places.wait())
+        assert len(set(self.inside)) == len(self.inside) <= self.free
 
     def go(self):
         if self.inside:
-            self.inside -= 1
-            self.places.give()
+            self.places.give(self.inside.pop())
 
 
 async def lived(room, steps):
@@ -115,6 +112,7 @@ def test_never_more_are_in_than_there_are_places_and_none_is_lost(free, steps):
         told = await lived(room, steps)
 
         assert all(one is None or isinstance(one, asyncio.CancelledError) for one in told)
-        assert [room.places.take() for _ in range(free + 1)] == [True] * free + [False]
+        assert {room.places.take() for _ in range(free)} == {*range(1, free + 1)}
+        assert room.places.take() is None
 
     asyncio.run(story())

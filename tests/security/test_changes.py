@@ -1,7 +1,6 @@
 """Holes of this field that writing would open, each a test named after it."""
 
 import inspect
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -130,7 +129,7 @@ async def test_cve_2024_54151_nobody_is_never_somebody_with_every_right(desk):
     assert inspect.signature(Repository).parameters["caller"].default is inspect.Parameter.empty
     with pytest.raises(AttributeError):
         await Directory(None, desk.services)["users"].read_by_query({})  # type: ignore[arg-type]
-    assert replace(PUBLIC, ip="192.0.2.1").system is False
+    assert PUBLIC._replace(ip="192.0.2.1").system is False
 
 
 @pytest.mark.parametrize(
