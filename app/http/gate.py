@@ -77,9 +77,10 @@ class Gate:
         uploads: Mapping[str, Upload] | None = None,
     ) -> None:
         self._doors, self._others, self._most, self._uploads = doors, others, most, uploads or {}
-        self._straight = {path: door for path, door in doors.items() if path not in self._uploads}
-        """The doors behind which a request needn't be looked at further, where it names one just so."""
         self._limiter, self._cors, self._parting, self._always, self._logged = manners
+        straight = self._cors is None and self._limiter is None
+        self._straight = {path: door for path, door in doors.items() if straight and path not in self._uploads}
+        """The doors to which requests lead at once that name one just so: there is nothing else to be seen to."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,7 +90,10 @@ class Gate:
         passage = Passage(scope, receive, send, self._most, self._always)
         REQUEST.set(passage.head)  # until the next: a server begins each request in a context of its own
         try:
-            await self._lead(scope, passage)
+            door = self._straight.get(scope["path"])
+            reply = await (door(scope, passage.head, passage.body) if door else self._lead(scope, passage))
+            if reply is not None:
+                await (passage.tell(reply) if reply.refusal is None else self._tell(passage, reply))
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
@@ -100,27 +104,23 @@ class Gate:
                 # The query string stays out of the log: it may hold an access token.
                 log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=spent)
 
-    async def _lead(self, scope: Scope, passage: Passage) -> None:
+    async def _lead(self, scope: Scope, passage: Passage) -> Reply | None:
+        """What is answered; None where the others did that themselves."""
+        head = passage.head
         if self._cors is not None:
-            if allowed := self._cors.before(scope, passage.head):
-                await passage.tell(allowed)
-                return
-            passage.further = (*self._always, *self._cors.told(passage.head))
+            if allowed := self._cors.before(scope, head):
+                return allowed
+            passage.further = (*self._always, *self._cors.told(head))
         if self._limiter is not None:
-            await self._limiter(passage.head)
-        plain, door = scope, self._straight.get(scope["path"])
-        if door is None:
-            plain = in_small_letters(scope)
-            if passage.head.multipart and scope["method"] in FORMS_BY and (upload := _behind(self._uploads, plain)):
-                await self._tell(passage, await upload(plain, passage.head, passage.pieces))
-                return
-            door = _behind(self._doors, plain)
+            await self._limiter(head)
+        plain = in_small_letters(scope)
+        if head.multipart and scope["method"] in FORMS_BY and (upload := _behind(self._uploads, plain)):
+            return await upload(plain, head, passage.pieces)
+        if door := _behind(self._doors, plain):
+            return await door(plain, head, passage.body)
         passage.check()
-        if door is not None:
-            reply = await door(plain, passage.head, passage.body)
-            await (passage.tell(reply) if reply.refusal is None else self._tell(passage, reply))
-        else:
-            await self._others(plain, passage.receive, passage.send)
+        await self._others(plain, passage.receive, passage.send)
+        return None
 
     async def _tell(self, passage: Passage, reply: Reply) -> None:
         if reply.refusal is not None and self._parting is not None:
@@ -143,7 +143,7 @@ class Gate:
 def _behind(doors: Mapping[str, T], scope: Scope) -> T | None:
     """The door whose path a request's begins with, below wherever the application is mounted."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return next((door for root, door in doors.items() if f"{path}/".startswith(f"{root}/")), None)
+    return doors.get(path) or next((door for root, door in doors.items() if f"{path}/".startswith(f"{root}/")), None)
 
 
 def in_small_letters(scope: Scope) -> Scope:

@@ -38,8 +38,7 @@ from app.schema.schema import schema
 GRAPHQL, PLAIN_JSON = "application/graphql-response+json", b"application/json"
 GRAPHQL_TYPE = f"{GRAPHQL}; charset=utf-8".encode()
 ACCEPTING = b"Accept, " + VARIES
-ALLOWED = {"GET": (OperationType.QUERY,), "POST": tuple(OperationType)}
-"""The methods that are answered, and which operations with each."""
+ALLOWED = ("GET", "POST")
 OBJECTS = ("variables", "extensions")
 ASKED_BEFORE, SHORT = 200, 2_000
 """Requests that are remembered with their plans at once, and bytes of the longest of them."""
@@ -63,10 +62,13 @@ class GraphQLDoor:
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
         media = GRAPHQL_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
         try:
-            if scope["method"] not in ALLOWED:
-                raise MethodNotAllowed(scope["method"], tuple(ALLOWED))
             directory = Directory(self._identity.of(head), self._services, head.via)
-            told = await self._answer(scope["method"], directory, head, body)
+            if scope["method"] == "POST":
+                again = (head.content_type, await body())
+                told = await from_plan(directory, lambda access: self._ready(directory, (access, *again)))
+                told = told or await self._execute(directory, _from_body(*again), tuple(OperationType))
+            else:
+                told = await self._by_get(scope["method"], directory, head.query)
         except RollcallError as error:
             return replace(reply_to(error, media), varies=ACCEPTING)
         more = self._cookies(directory) if directory.handed else ()
@@ -76,14 +78,11 @@ class GraphQLDoor:
         settings, now = self._services.settings, self._services.clock
         return [spell_cookie(cookie, settings, now()) for cookie in directory.handed]
 
-    async def _answer(self, method: str, directory: Directory, head: Head, body: Body) -> bytes:
-        if method == "GET":
-            asked = _from_query(head.query)
-            wire = await schema.planned(directory, *asked)
-            return wire or await self._execute(directory, asked, ALLOWED[method])
-        raw = await body()
-        wire = await from_plan(directory, lambda access: self._ready(directory, (access, head.content_type, raw)))
-        return wire or await self._execute(directory, _from_body(raw, head.content_type), ALLOWED[method])
+    async def _by_get(self, method: str, directory: Directory, query: bytes) -> bytes:
+        if method != "GET":
+            raise MethodNotAllowed(method, ALLOWED)
+        asked = _from_query(query)
+        return await schema.planned(directory, *asked) or await self._execute(directory, asked, (OperationType.QUERY,))
 
     def _ready(self, directory: Directory, again: Again) -> Answering | None:
         """The plan of a request's body, straight away if the same was asked before."""
@@ -91,7 +90,7 @@ class GraphQLDoor:
         if before is not None:
             return before
         access, content_type, raw = again
-        ready = schema.plans.find(directory, access, *_from_body(raw, content_type), changing=True)
+        ready = schema.plans.find(directory, access, *_from_body(content_type, raw), changing=True)
         if ready is not None and ready.same and len(raw) <= SHORT:
             self._asked_before.keep(again, ready)
         return ready
@@ -173,7 +172,7 @@ def _place(error: GraphQLError) -> dict[str, Any]:
     return {"locations": [place.formatted for place in error.locations]} if error.locations else {}
 
 
-def _from_body(body: bytes, content_type: bytes) -> Asked:
+def _from_body(content_type: bytes, body: bytes) -> Asked:
     if content_type != PLAIN_JSON and content_type.partition(b";")[0].strip().lower() != PLAIN_JSON:
         raise InvalidPayload("Must provide query string")
     try:

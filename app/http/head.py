@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import count
 from secrets import token_hex
 
@@ -49,11 +50,12 @@ class Head:
         self.cookie: bytes = told.get(b"cookie", b"")
         self.forwarded: bytes = told.get(b"x-forwarded-for", b"")
         length, given = told.get(b"content-length", b""), told.get(b"x-request-id")
-        self.length = int(length[:20]) if length.isdigit() else -1  # more digits than that say no more
+        self.length = _number(length) if length else -1
         self.named = given is not None
         self._id = given.decode() if given and SANE_ID.fullmatch(given) else ""
         self.query: bytes = scope.get("query_string", b"")
-        self.peer: str | None = scope["client"][0] if scope.get("client") else None
+        client = scope.get("client")
+        self.peer: str | None = client[0] if client else None
         self.personal = bool(self.authorization or self.cookie or (self.query and b"access_token" in self.query))
 
     @property
@@ -88,6 +90,12 @@ class Head:
         told = dict(self._headers)
         agent, origin = (told.get(name, b"").decode("latin-1") or None for name in (b"user-agent", b"origin"))
         return Via(agent, origin, cookie_parser(self.cookie.decode("latin-1")) if self.cookie else {})
+
+
+@lru_cache(maxsize=1024)
+def _number(text: bytes) -> int:
+    """The number that a text is, -1 for one that is none; of more than 20 digits the first say enough."""
+    return int(text[:20]) if text.isdigit() else -1
 
 
 def _merged(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -41,19 +41,19 @@ class Passage:
 
     async def tell(self, reply: Reply) -> None:
         """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
-        self.status = reply.status
-        headers = [*reply.more, *self._safe(reply)]
-        if reply.status not in BODILESS:
+        self.status = status = reply.status
+        body, headers = reply.body, [*reply.more, *self._safe(reply)]
+        if status not in BODILESS:
             if reply.media:  # some clients read JSON wherever that is announced
                 headers.append((b"content-type", reply.media))
             if reply.stream is None:
-                headers.append((b"content-length", b"%d" % len(reply.body)))
-        start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+                headers.append((b"content-length", b"%d" % len(body)))
+        start = {"type": "http.response.start", "status": status, "headers": headers}
         if reply.stream is not None:
             await self._tell_on(start, reply.stream)
             return
         await self._send(start)
-        await self._send({"type": "http.response.body", "body": b"" if self._bodiless else reply.body})
+        await self._send({"type": "http.response.body", "body": b"" if self._bodiless else body})
 
     async def _tell_on(self, start: Message, stream: AsyncIterator[bytes]) -> None:
         """Sends a stream piece by piece; where that raises, the body has no end, so that a part never looks whole."""
@@ -77,7 +77,8 @@ class Passage:
             pass
 
     async def body(self) -> bytes:
-        """The whole body; raises ClientDisconnect where the client leaves before its end, and as `receive` does."""
+        """The whole body; raises ClientDisconnect where the client leaves before its end, and as `check` does."""
+        self.check()
         pieces: list[bytes] = []
         while (message := await self._receive())["type"] != "http.disconnect":
             piece = self._counted(message)
