@@ -92,8 +92,7 @@ class Reader:
 
         Raises ServiceUnavailable when the database is away, too many are waiting, or the statement takes longer
         than allowed, InvalidQuery where it is nested deeper than SQLite reads, ValueError for a value that doesn't
-        fit. Anything else the database objects to is raised as it
-        comes.
+        fit. Anything else the database objects to is raised as it comes.
         """
         values = statement.values(given)
         seat = self._seats.take() or await self._seats.wait()

@@ -93,7 +93,7 @@ class Gate:
             door = self._straight.get(scope["path"])
             reply = await (door(scope, passage.head, passage.body) if door else self._lead(scope, passage))
             if reply is not None:
-                await (passage.tell(reply) if reply.refusal is None else self._tell(passage, reply))
+                await (passage.tell(reply) if reply.refusal is None else self._refuse(passage, reply, reply.refusal))
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
@@ -122,9 +122,9 @@ class Gate:
         await self._others(plain, passage.receive, passage.send)
         return None
 
-    async def _tell(self, passage: Passage, reply: Reply) -> None:
-        if reply.refusal is not None and self._parting is not None:
-            reply = replace(reply, more=(*reply.more, *await self._parting(reply.refusal, passage.head)))
+    async def _refuse(self, passage: Passage, reply: Reply, reason: RollcallError) -> None:
+        if self._parting is not None:
+            reply = replace(reply, more=(*reply.more, *await self._parting(reason, passage.head)))
         await passage.tell(reply)
 
     async def _fail(self, scope: Scope, passage: Passage, error: Exception) -> None:
@@ -137,7 +137,7 @@ class Gate:
         if passage.status:
             log.error("answer_cut", code=ours.code)
             raise error
-        await self._tell(passage, reply_to(ours))
+        await self._refuse(passage, reply_to(ours), ours)
 
 
 def _behind(doors: Mapping[str, T], scope: Scope) -> T | None:
