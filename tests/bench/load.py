@@ -1,6 +1,7 @@
 """Servers to put a load on, and the load: so many connections, each asking again as soon as it is answered."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -26,6 +27,10 @@ class Server:
         self.port = free_port()
         command = [sys.executable, *arguments]
         self._process = subprocess.Popen([part.format(port=self.port) for part in command], env=dict(env))
+
+    def keep_to(self, processors: set[int]) -> None:
+        """Has this server, and whatever it starts from here on, run on some processors only."""
+        os.sched_setaffinity(self._process.pid, processors)
 
     def processes(self) -> list[Path]:
         """Of this server and of those that it started, where the system tells of them."""

@@ -1,7 +1,8 @@
 """What a load meets when something changes under it: rights, the number of workers, the database going away.
 
 `python -m tests.bench.trouble`, on PostgreSQL. With `--stop` and `--start` (shell commands) the server itself goes
-away; without them only its database, to which nobody may connect for a while.
+away; without them only its database, to which nobody may connect for a while. With `--apart` (Linux) the servers of
+`scale` have one half of the processors and the load the other, to which `taskset -acp` may send PostgreSQL too.
 """
 
 import argparse
@@ -31,10 +32,12 @@ RIGHTS = "UPDATE directus_permissions SET permissions = $1 WHERE id = 901"
 
 
 @asynccontextmanager
-async def serving(url: str, workers: int) -> AsyncIterator[Server]:
-    """Rollcall with so many workers."""
+async def serving(url: str, workers: int, processors: set[int] | None = None) -> AsyncIterator[Server]:
+    """Rollcall with so many workers, on all processors or on some."""
     env = {**os.environ, "DATABASE_URL": url, "SECRET": SECRET, "LOG_LEVEL": "error"}
     server = Server([*SERVE, "--workers", str(workers)], env)
+    if processors:
+        server.keep_to(processors)
     try:
         await wait_for(server)
         await asyncio.sleep(3)  # every worker listens
@@ -43,12 +46,19 @@ async def serving(url: str, workers: int) -> AsyncIterator[Server]:
         server.stop()
 
 
-async def scale(url: str) -> None:
+def keep_apart() -> set[int]:
+    """Leaves half of the processors to a server, and tells which."""
+    every = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, every[len(every) // 2 :])
+    return {*every[: len(every) // 2]}
+
+
+async def scale(url: str, processors: set[int] | None) -> None:
     """How many more answers two workers give than one."""
     for name in ("users_me", "by id", "unseen text"):
         asked, runs = requests(name, QUESTIONS[name])[OURS], dict[int, list[Measured]]()
         for workers in (1, 2) * 3:
-            async with serving(url, workers) as server:
+            async with serving(url, workers, processors) as server:
                 await measure(server, asked, 64, 1)
                 runs.setdefault(workers, []).append(await measure(server, asked, 64, 3))
         one, two = (median(run.rate for run in runs[workers]) for workers in (1, 2))
@@ -193,6 +203,7 @@ async def main() -> None:
     parser.add_argument("--stop", help="a command that stops PostgreSQL")
     parser.add_argument("--start", help="a command that starts it")
     parser.add_argument("--only", nargs="+", default=["scale", "rights", "away"])
+    parser.add_argument("--apart", action="store_true", help="half of the processors for the server, half for the load")
     options = parser.parse_args()
     async with databases(["PostgreSQL"]) as made:
         if "PostgreSQL" not in made:
@@ -200,7 +211,7 @@ async def main() -> None:
         url = made["PostgreSQL"]
         await fill(make_settings(url))
         if "scale" in options.only:
-            await scale(url)
+            await scale(url, keep_apart() if options.apart else None)
         if "rights" in options.only:
             await rights(url)
         if "away" in options.only:
