@@ -63,9 +63,9 @@ class Gate:
     """Leads requests to a door by their path, or to the `others`; a form of any length to one of the `uploads`.
 
     Answers every error: ours as they are, any other with an id that the log explains, never with its text. Refuses
-    other bodies over `most` bytes, whether they say so beforehand or not. Keeps answers out of caches, whole when they
-    belong to somebody, and browsers from guessing types. An answer bears its request's id where it came with one, and
-    where something went wrong.
+    other bodies over `most` bytes where they are read, whether they say so beforehand or not. Keeps answers out of
+    caches, whole when they belong to somebody, and browsers from guessing types. An answer bears its request's id where
+    it came with one, and where something went wrong.
     """
 
     def __init__(
