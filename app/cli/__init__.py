@@ -15,7 +15,7 @@ from app.cli.running import run
 from app.cli.upgrade import upgrade
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
 from app.core.errors import RollcallError
-from app.core.security import sign_access_token
+from app.core.tokens import sign_access_token
 from app.db import migrate
 from app.db.models import User
 from app.db.rates import Rates, counted_apart

@@ -18,8 +18,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.core.addresses import Trust, parse_trust
 from app.core.hashing import HashCost
+from app.core.ip_addresses import Trust, parse_trust
 from app.core.values import parse_duration, parse_size
 
 SQLITE_FILE = "sqlite+aiosqlite:///"

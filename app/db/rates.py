@@ -11,11 +11,11 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from app.core.addresses import network_of
+from app.core.cache import Kept
 from app.core.clock import Clock, utc_now
 from app.core.config import BadSettings, Settings
 from app.core.errors import RequestsExceeded
-from app.core.kept import Kept
+from app.core.ip_addresses import network_of
 
 MOST = 65_536
 """Windows that are kept in memory at once; beyond that those are forgotten that nobody asked in for longest."""

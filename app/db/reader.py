@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from app.core.binding import Given
+from app.core.bindings import Given
+from app.core.cache import Kept
 from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
-from app.core.kept import Kept
 from app.db.base import POSTGRESQL
 from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine, take_values_out
 from app.db.places import Places

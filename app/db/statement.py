@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import BindParameter, ClauseElement, Dialect, bindparam
 from sqlalchemy.types import TypeEngine
 
-from app.core.binding import CLAIMED, Bound, Given, resolve, sources
+from app.core.bindings import CLAIMED, Bound, Given, resolve, sources
 
 Maker = Callable[[Given], Any]
 

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.cache import Kept
 from app.core.errors import ServiceUnavailable
-from app.core.kept import Kept
 from app.db.base import POSTGRESQL
 from app.db.engine import BUSY_MS, UNREACHABLE
 from app.db.reader import AWAY, Lent, end

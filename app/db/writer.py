@@ -9,8 +9,8 @@ import asyncpg
 from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app.core.binding import Given
-from app.core.kept import Kept
+from app.core.bindings import Given
+from app.core.cache import Kept
 from app.db.base import POSTGRESQL
 from app.db.engine import STALE, take_values_out
 from app.db.statement import Statement, compile_statement

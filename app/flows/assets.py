@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from app.core.binding import slot
+from app.core.bindings import slot
 from app.core.caller import SYSTEM
 from app.core.errors import UnprocessableContent
-from app.core.media import UNKNOWN, is_type
+from app.core.media_types import UNKNOWN, is_type
 from app.core.values import parse_date
 from app.query.filter import compare
 from app.query.payload import as_key

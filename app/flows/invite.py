@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from app.core.caller import acting_for
+from app.core.email_links import Purpose
 from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, ValueTooLong
-from app.core.links import Purpose
 from app.flows.given import account_behind, check_chosen, custom_url
 from app.query.collection import USERS
 from app.query.payload import stored

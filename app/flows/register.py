@@ -4,8 +4,8 @@ from contextlib import suppress
 from typing import Any
 
 from app.core.caller import acting_for
+from app.core.email_links import Purpose
 from app.core.errors import Forbidden, InvalidPayload, RecordNotUnique
-from app.core.links import Purpose
 from app.flows.given import account_behind, check_chosen, custom_url
 from app.flows.stall import at_least
 from app.query.collection import USERS

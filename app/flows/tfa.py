@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, field
 
 from app.core.caller import acting_for
-from app.core.codes import make_recovery_codes, make_secret, secret_address
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
+from app.core.otp import make_recovery_codes, make_secret, secret_address
 from app.db.writer import Writer
 from app.flows import server
 from app.flows.codes import CodesTried

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from app.core.caller import Caller, Cookie
 from app.core.config import signing_secret
-from app.core.security import sign_access_token
+from app.core.tokens import sign_access_token
 from app.policy.rules import Access
 from app.repositories.base import Services
 from app.repositories.directory import Directory

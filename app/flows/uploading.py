@@ -9,8 +9,8 @@ import structlog
 
 from app.core.errors import ContentTooLarge, Forbidden, InvalidPayload, RollcallError, ServiceUnavailable
 from app.core.filenames import plain_name, title_of
-from app.core.media import ending_of, is_listed, type_of
-from app.core.pictures import size_of
+from app.core.image_size import size_of
+from app.core.media_types import ending_of, is_listed, type_of
 from app.policy.validation import mentions
 from app.query.collection import Field
 from app.query.payload import Payload, as_key, parse_payload

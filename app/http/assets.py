@@ -5,7 +5,7 @@ from urllib.parse import quote
 from starlette.types import Scope
 
 from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound
-from app.core.media import is_harmless
+from app.core.media_types import is_harmless
 from app.flows.assets import Asset, Assets
 from app.http.conditions import date_of, etag_of, is_known, wanted_range
 from app.http.head import Head

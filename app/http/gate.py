@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.errors import RollcallError, RouteNotFound
-from app.core.logs import REQUEST
+from app.core.logging import REQUEST
 from app.db.rates import Rates
 from app.http.cors import Cors
 from app.http.head import Head

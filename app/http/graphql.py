@@ -13,6 +13,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from app.core.cache import Kept
 from app.core.errors import (
     GraphQLValidation,
     InvalidCredentials,
@@ -22,7 +23,6 @@ from app.core.errors import (
     RollcallError,
     ServiceUnavailable,
 )
-from app.core.kept import Kept
 from app.http.cookies import spell as spell_cookie
 from app.http.head import Head
 from app.http.identity import Identity

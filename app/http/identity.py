@@ -7,11 +7,11 @@ from urllib.parse import parse_qs
 
 from starlette.requests import cookie_parser
 
-from app.core.addresses import Trust, client_address
+from app.core.cache import Kept
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload
-from app.core.kept import Kept
-from app.core.security import is_signed, read_access_token
+from app.core.ip_addresses import Trust, client_address
+from app.core.tokens import is_signed, read_access_token
 from app.http.head import Head
 
 BEARER = "bearer "

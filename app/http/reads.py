@@ -6,9 +6,9 @@ Only what goes well goes this way; the repository says what is wrong with the re
 from collections.abc import Hashable
 from typing import Any
 
-from app.core.binding import slot
+from app.core.bindings import slot
+from app.core.cache import Kept, weight
 from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailable
-from app.core.kept import Kept, weight
 from app.http.params import QueryParameters
 from app.policy.rules import Access
 from app.query.filter import compare

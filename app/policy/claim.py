@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import CTE
 
-from app.core.binding import Bound, parameter, slot
+from app.core.bindings import Bound, parameter, slot
 from app.core.caller import Caller
 from app.core.clock import utc_now
 from app.db.base import Timestamp

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Select
 
-from app.core.addresses import address_in
-from app.core.binding import Given
+from app.core.bindings import Given
+from app.core.cache import Kept
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials
-from app.core.kept import Kept
+from app.core.ip_addresses import address_in
 from app.policy.claim import ENROLLING, NOW, anybody_like, behind, beside, claims, kind_of, standing
 from app.policy.rules import APP_MINIMUM, MINIMUM, READ, Access, Form, Rule, Standing, rule
 from app.policy.summary import Grant

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.core.binding import Bound
+from app.core.bindings import Bound
 from app.core.errors import Forbidden, InvalidQuery
 from app.core.values import canonical_key
 from app.policy.rules import Access

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.core.binding import Given
+from app.core.bindings import Given
 from app.core.errors import RollcallError
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.filter import EVERYTHING, Filter, parse_filter

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.core.binding import Bound, SlotList
+from app.core.bindings import Bound, SlotList
 from app.core.clock import adjusted
 from app.policy.rules import Access
 from app.query.collection import Kind

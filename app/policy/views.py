@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.core.binding import Bound, parameter
+from app.core.bindings import Bound, parameter
 from app.policy.rules import Access
 from app.policy.variables import known_values
 from app.query.collection import USERS, Collection, Derivation, Field, Kind

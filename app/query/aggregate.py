@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from app.core.binding import Bound
+from app.core.bindings import Bound
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, Function, UnknownField, split_function

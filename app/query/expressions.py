@@ -26,7 +26,7 @@ from sqlalchemy import (
     true,
 )
 
-from app.core.binding import Bound
+from app.core.bindings import Bound
 from app.query import functions as sql
 from app.query.bindings import Listed
 from app.query.collection import USERS, Field, target

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_, type_coerce
 
-from app.core.binding import Bound, SlotList, SlotNumber, SlotText, bind
+from app.core.bindings import Bound, SlotList, SlotNumber, SlotText, bind
 from app.core.values import canonical_key, parse_date
 from app.query import functions as sql
 from app.query.bindings import Beyond, Part

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.core.binding import Bound
+from app.core.bindings import Bound
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, Function, UnknownField, conjunction, split_function

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from app.core.binding import Bound
+from app.core.bindings import Bound
 from app.query import functions as sql
 from app.query.aggregate import COUNTING
 from app.query.collection import target

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.binding import Bound
+from app.core.bindings import Bound
 from app.query.aggregate import CALCULATING, Measuring, is_number
 from app.query.collection import Collection, Field
 from app.query.filter import Function, Quantifier

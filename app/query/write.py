@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from app.core.binding import Bound
+from app.core.bindings import Bound
 from app.db.statement import given
 from app.query import functions as sql
 from app.query.bindings import Listed

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from app.core.addresses import is_entry
 from app.core.errors import InvalidPayload
+from app.core.ip_addresses import is_entry
 from app.query.collection import COLLECTIONS, ROLES, USERS
 from app.query.payload import Payload
 from app.repositories import shorthand

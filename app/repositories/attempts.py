@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, delete, text
 
-from app.core.addresses import network_of
+from app.core.ip_addresses import network_of
 from app.db.models import ATTEMPTS
 from app.db.statement import given
 from app.db.writer import Writer

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, delete, insert, text
 
-from app.core.codes import hash_recovery_code, step_of
+from app.core.otp import hash_recovery_code, step_of
 from app.db.models import RECOVERY_CODES, USED_CODES
 from app.db.statement import given
 from app.db.writer import Writer

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Integer, text
 
-from app.core.addresses import address_in
 from app.core.errors import LimitExceeded, UnprocessableContent
+from app.core.ip_addresses import address_in
 from app.db.base import Csv
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.core.binding import Given, Slot, Source, slot, sources
+from app.core.bindings import Given, Slot, Source, slot, sources
 from app.core.caller import Caller
 from app.policy.claim import NOW, anybody_like, beside
 from app.policy.resolver import PolicyResolver

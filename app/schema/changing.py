@@ -13,9 +13,9 @@ from graphql import FieldNode, FragmentDefinitionNode, GraphQLField, GraphQLSche
 from graphql.execution.values import VariableValues, get_argument_values
 from graphql.language import VariableNode
 
-from app.core.binding import slot
+from app.core.bindings import slot
+from app.core.cache import Kept
 from app.core.errors import RollcallError, ServiceUnavailable
-from app.core.kept import Kept
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.limits import Limits

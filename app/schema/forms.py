@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from app.core.binding import Source, slot
+from app.core.bindings import Source, slot
 from app.schema.lifting import NUMBERS, TEXTS, Lifted
 
 VALUE = "$"

@@ -26,7 +26,7 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
-from app.core.binding import Slot
+from app.core.bindings import Slot
 from app.core.errors import GraphQLValidation
 from app.schema.respelling import Respelling, written_collection
 from app.schema.spelling import Lifted, Spelled, normalise

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import orjson
 
-from app.core.binding import Given
+from app.core.bindings import Given
 from app.core.errors import RollcallError, ServiceUnavailable
 from app.policy.rules import Access
 from app.repositories.base import Services

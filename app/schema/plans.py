@@ -12,9 +12,9 @@ from typing import Any
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
 from graphql.execution.values import VariableValues, get_argument_values
 
-from app.core.binding import Given, Source
+from app.core.bindings import Given, Source
+from app.core.cache import Kept, weight
 from app.core.errors import RollcallError
-from app.core.kept import Kept, weight
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plan import Plan, in_form, make_plan

@@ -15,7 +15,7 @@ from graphql import is_list_type as is_list
 from graphql import is_non_null_type as is_non_null
 from graphql.utilities import coerce_input_value, validate_input_value
 
-from app.core.binding import Slot
+from app.core.bindings import Slot
 from app.query.collection import COLLECTIONS
 from app.query.filter import OWN_KEY
 from app.query.former import SHORTHAND

@@ -18,8 +18,8 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
+from app.core.cache import Kept, weight
 from app.core.errors import InvalidCredentials, RollcallError, SecondFactorWanted
-from app.core.kept import Kept, weight
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS
 from app.repositories.base import ATTEMPTS

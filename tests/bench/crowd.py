@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from app.core.clock import utc_now
 from app.core.config import Settings
-from app.core.security import sign_access_token
+from app.core.tokens import sign_access_token
 from app.flows.bootstrap import bootstrap
 from app.testing import open_system
 from tests.world import Rows, uid

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.addresses import address_in, client_address, parse_trust
+from app.core.ip_addresses import address_in, client_address, parse_trust
 
 ADDRESSES = st.ip_addresses()
 INSIDE = parse_trust("10.0.0.0/8, ::1")

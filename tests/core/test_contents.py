@@ -5,8 +5,8 @@ from struct import pack
 import pytest
 
 from app.core.filenames import plain_name, title_of
-from app.core.media import ending_of, is_harmless, is_listed, type_of
-from app.core.pictures import size_of
+from app.core.image_size import size_of
+from app.core.media_types import ending_of, is_harmless, is_listed, type_of
 from tests.files.filing import png
 
 EXIF = b"\xff\xe1" + pack(">H", 60_002) + b"x" * 60_000

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.kept import Kept, weight
+from app.core.cache import Kept, weight
 
 
 def test_the_last_ones_used_are_kept_and_the_others_go():

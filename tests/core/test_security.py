@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
-from app.core.security import AccessClaims, is_signed, read_access_token, sign_access_token
+from app.core.tokens import AccessClaims, is_signed, read_access_token, sign_access_token
 
 SECRET = "a secret only tests know"
 USER = "00000102-0000-4000-8000-000000000102"

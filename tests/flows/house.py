@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from app.core.caller import SYSTEM
 from app.core.clock import utc_now
 from app.core.config import signing_secret
-from app.core.links import Link, Purpose, sign_link
+from app.core.email_links import Link, Purpose, sign_link
 from app.db.models import ATTEMPTS, OUTBOX, User
 from app.testing import System
 from tests.world import Rows, uid

@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from app.core.caller import SYSTEM
 from app.core.clock import utc_now
-from app.core.links import Link, Purpose, sign_link
+from app.core.email_links import Link, Purpose, sign_link
 from app.db.models import User
 from tests.conftest import SHARED
 from tests.flows.house import CHANGED

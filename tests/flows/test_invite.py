@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.core.caller import PUBLIC, Caller
+from app.core.email_links import Purpose
 from app.core.errors import (
     FailedValidation,
     Forbidden,
@@ -17,7 +18,6 @@ from app.core.errors import (
     InvalidToken,
     RollcallError,
 )
-from app.core.links import Purpose
 from app.db.models import Activity
 from app.flows.invite import Invitations
 from app.flows.login import Credentials, SignIn

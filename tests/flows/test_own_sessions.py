@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.core.caller import PUBLIC, Caller, Via
 from app.core.errors import Forbidden, InvalidCredentials
-from app.core.security import sign_access_token
+from app.core.tokens import sign_access_token
 from app.db.models import Session
 from app.flows.own_sessions import OwnSessions
 from app.flows.session import Staying

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import func, select
 
+from app.core.email_links import Purpose, fingerprint
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload, RollcallError
-from app.core.links import Purpose, fingerprint
 from app.db.models import Session
 from app.flows.login import Credentials, SignIn
 from app.flows.password import PasswordReset

@@ -11,8 +11,8 @@ import pytest_asyncio
 from sqlalchemy import func, select
 
 from app.core.caller import PUBLIC
+from app.core.email_links import Purpose
 from app.core.errors import Forbidden, InvalidPayload, RequestsExceeded, RollcallError
-from app.core.links import Purpose
 from app.db.models import User
 from app.db.rates import Rates
 from app.flows.login import Credentials, SignIn

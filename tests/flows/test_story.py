@@ -5,7 +5,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 from app.core.clock import utc_now
-from app.core.codes import _Codes
+from app.core.otp import _Codes
 from tests.flows.house import CHANGED
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
-from app.core.security import sign_access_token
+from app.core.tokens import sign_access_token
 from app.main import create_app
 from tests.flows.conftest import house, kept_house
 from tests.flows.house import set_up

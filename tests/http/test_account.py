@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import update
 
-from app.core.codes import make_secret
-from app.core.links import Purpose
+from app.core.email_links import Purpose
+from app.core.otp import make_secret
 from app.db.models import Policy
 from tests.flows.house import link, user
 from tests.http.people import (

@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 
 from app.core.clock import utc_now
 from app.core.config import signing_secret
-from app.core.links import Purpose, fingerprint
-from app.core.security import sign_access_token
+from app.core.email_links import Purpose, fingerprint
+from app.core.tokens import sign_access_token
 from app.db.models import Activity, Session, User
 from tests.flows.house import link
 from tests.http.people import (

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
-from app.core.logs import redact, set_up_logs
+from app.core.logging import redact, set_up_logs
 from app.http.gate import Gate
 from app.main import create_app
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from app.core.clock import utc_now
-from app.core.security import sign_access_token
+from app.core.tokens import sign_access_token
 from app.main import create_app
 from tests.conftest import run_on_server
 from tests.world import caller, static_token, uid

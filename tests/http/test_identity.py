@@ -7,7 +7,7 @@ import pytest
 
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload, InvalidToken, TokenExpired
-from app.core.security import sign_access_token
+from app.core.tokens import sign_access_token
 from app.http.head import Head
 from app.http.identity import Identity
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, text, update
 
 from app.core.clock import utc_now
 from app.core.config import BadSettings
-from app.core.links import Purpose, read_link
+from app.core.email_links import Purpose, read_link
 from app.db.models import OUTBOX
 from app.db.models import Settings as ProjectSettings
 from app.flows.postman import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, Postman

@@ -17,9 +17,9 @@ import pytest_asyncio
 from sqlalchemy import delete, func, select, update
 from starlette.routing import Router
 
+from app.core.cache import Kept
 from app.core.clock import utc_now
 from app.core.config import signing_secret
-from app.core.kept import Kept
 from app.db.models import ATTEMPTS, Session, User
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity

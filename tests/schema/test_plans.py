@@ -7,8 +7,8 @@ from itertools import permutations
 import pytest
 from graphql import parse
 
+from app.core.cache import Kept
 from app.core.caller import Caller
-from app.core.kept import Kept
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 from app.schema.lifting import MOST, NUMBER_GAP, TEXT_GAP, lift

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, build_schema, get_introspection_query, is_input_object_type, is_object_type
 
+from app.core.cache import Kept
 from app.core.caller import Caller
 from app.core.errors import GraphQLValidation
-from app.core.kept import Kept
 from app.query.collection import COLLECTIONS
 from app.schema.overlay import overlay
 from app.schema.schema import printed_schema, schema

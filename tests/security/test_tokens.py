@@ -15,9 +15,9 @@ from sqlalchemy import insert, select
 from app.core import hashing
 from app.core.clock import utc_now
 from app.core.config import signing_secret
+from app.core.email_links import Purpose, fingerprint
 from app.core.errors import ServiceUnavailable
-from app.core.links import Purpose, fingerprint
-from app.core.security import sign_access_token
+from app.core.tokens import sign_access_token
 from app.db.models import Session, User
 from app.repositories import passwords
 from app.repositories.passwords import Passwords

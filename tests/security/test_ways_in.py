@@ -10,8 +10,8 @@ from sqlalchemy import func, insert, select, update
 
 from app.core.clock import utc_now
 from app.core.config import signing_secret
-from app.core.links import Purpose, fingerprint
-from app.core.security import sign_access_token
+from app.core.email_links import Purpose, fingerprint
+from app.core.tokens import sign_access_token
 from app.db.models import ATTEMPTS, Activity, Policy, Revision, Session
 from app.flows.tokens import Mode
 from app.schema.schema import schema

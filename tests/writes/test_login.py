@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import update
 
 from app.core.caller import PUBLIC
-from app.core.codes import step_of
 from app.core.errors import InvalidCredentials
+from app.core.otp import step_of
 from app.db.models import User
 from app.flows.login import Credentials, SignIn
 from app.repositories.directory import Directory

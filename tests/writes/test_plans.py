@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from app.core.kept import Kept
+from app.core.cache import Kept
 from app.schema.plans import Plans
 from app.schema.schema import schema
 from tests.world import caller, uid

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from app.core.errors import Forbidden, InvalidToken
-from app.core.security import read_signed, sign
+from app.core.tokens import read_signed, sign
 
 NO_PASSWORD = "null"  # noqa: S105 - what is told apart where there is none
 DEFAULT_PORTS = {"http": 80, "https": 443}
