@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logging import set_up_logs
-from app.db.session import Database
+from app.db.database import Database
 from app.flows.housekeeping import Housekeeping
 from app.flows.postman import Postman
 from app.http.account import ROOTS, account_door

@@ -16,8 +16,8 @@ from strawberry.types import ExecutionResult
 from app.core.caller import PUBLIC, Caller
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
+from app.db.database import Database
 from app.db.models import User
-from app.db.session import Database
 from app.flows.bootstrap import bootstrap
 from app.flows.transfer import import_rows
 from app.repositories.base import Services

@@ -23,7 +23,7 @@ def calls(module: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize(("call", "home"), [("commit", "app/db/session.py"), ("ScopedRead", "app/policy/resolver.py")])
+@pytest.mark.parametrize(("call", "home"), [("commit", "app/db/database.py"), ("ScopedRead", "app/policy/resolver.py")])
 def test_there_is_one_place_that_does_it(call, home):
     assert [str(module.relative_to(ROOT)) for module in MODULES if call in calls(module)] == [home]
 

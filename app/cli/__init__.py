@@ -17,13 +17,13 @@ from app.core.config import BadSettings, Settings, load_settings, signing_secret
 from app.core.errors import RollcallError
 from app.core.tokens import sign_access_token
 from app.db import migrate
+from app.db.database import Database
 from app.db.models import User
-from app.db.rates import Rates, counted_apart
 from app.db.refusal import Refusal
-from app.db.session import Database
 from app.flows.bootstrap import active_admin
 from app.flows.bootstrap import bootstrap as run_bootstrap
 from app.flows.transfer import export_file, import_file
+from app.ratelimit.limiter import Rates, counted_apart
 
 LONG = 2_000
 """Rows from which on progress is shown."""

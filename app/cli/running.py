@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from app.core.config import Settings, load_settings
-from app.db.session import Database
+from app.db.database import Database
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import typer
 
 from app.cli.running import run
 from app.core.config import Settings
-from app.db.session import Database
+from app.db.database import Database
 from app.flows.rescue import Rescue, made_up_password
 from app.repositories.base import Services
 

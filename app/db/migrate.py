@@ -5,10 +5,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
+from app.db.database import Database
 from app.db.engine import sqlstate
-from app.db.layout import check
 from app.db.refusal import Refusal
-from app.db.session import Database
+from app.db.table_check import check
 
 NOT_ALLOWED = "42501"
 # Any number will do, as long as it stays the same.
@@ -25,12 +25,12 @@ async def up(database: Database) -> None:
 
 async def up_within(connection: AsyncConnection) -> None:
     """As `up`, inside a transaction of the caller's; another who migrates meanwhile waits for its end."""
-    from app.db import revisions  # noqa: PLC0415  # loads Alembic, which serving goes without
+    from app.db import alembic_runner  # noqa: PLC0415  # loads Alembic, which serving goes without
 
     await take_turn(connection)
     await connection.run_sync(check)
     try:
-        await connection.run_sync(revisions.upgrade)
+        await connection.run_sync(alembic_runner.upgrade)
     except DBAPIError as error:
         if sqlstate(error) != NOT_ALLOWED:
             raise
@@ -48,10 +48,10 @@ async def down(database: Database, to: str = "base", *, force: bool = False) -> 
 
 async def down_within(connection: AsyncConnection, to: str = "base", *, force: bool = False) -> None:
     """As `down`, inside a transaction of the caller's."""
-    from app.db import revisions  # noqa: PLC0415  # loads Alembic, which serving goes without
+    from app.db import alembic_runner  # noqa: PLC0415  # loads Alembic, which serving goes without
 
     await take_turn(connection)
-    await connection.run_sync(lambda plain: revisions.downgrade(plain, to, force=force))
+    await connection.run_sync(lambda plain: alembic_runner.downgrade(plain, to, force=force))
     if to == "base":
         await connection.execute(text("DROP TABLE rollcall_migrations"))
 

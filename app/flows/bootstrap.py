@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.config import Settings
 from app.core.hashing import hash_password
 from app.db import seeds
-from app.db.emails import keep_apart
+from app.db.database import Database
+from app.db.email_index import keep_apart
 from app.db.migrate import up_within
 from app.db.models import Access, Policy, Role, User
 from app.db.models import Settings as SettingsRow
 from app.db.refusal import Refusal
-from app.db.session import Database
 
 ACTIVE_ADMINS = text(
     """

@@ -1,6 +1,6 @@
 """A code of somebody's second factor, tried: only so many wrong ones are borne."""
 
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.repositories.accounts import Account
 from app.repositories.attempts import Attempts
 from app.repositories.base import Services

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from app.core.caller import acting_for
 from app.core.errors import InvalidCredentials, InvalidOtp
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.flows.codes import CodesTried
 from app.flows.stall import at_least
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.errors import Forbidden, InvalidCredentials, SecondFactorWanted
 from app.core.values import wire_date
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.query.collection import USERS
 from app.query.payload import as_key
 from app.repositories.directory import Directory

@@ -5,7 +5,7 @@ from datetime import timedelta
 from app.core.caller import acting_for
 from app.core.email_links import Purpose, fingerprint
 from app.core.errors import Forbidden
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.flows.given import account_behind, check_chosen, custom_url
 from app.flows.login import SignIn
 from app.flows.stall import at_least

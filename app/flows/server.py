@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
-from app.db.rates import Rate
 from app.query.collection import SETTINGS
 from app.query.read import Leaf, Read
+from app.ratelimit.limiter import Rate
 from app.repositories.base import Services
 from app.repositories.directory import Directory
 

@@ -4,7 +4,7 @@ from app.core.caller import Cookie
 from app.core.config import signing_secret
 from app.core.errors import InvalidCredentials, InvalidPayload
 from app.core.tokens import read_access_token
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
 from app.repositories.accounts import Accounts
 from app.repositories.directory import Directory

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from app.core.caller import acting_for
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.core.otp import make_recovery_codes, make_secret, secret_address
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.flows import server
 from app.flows.codes import CodesTried
 from app.flows.login import SignIn

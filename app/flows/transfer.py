@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.values import parse_date
 from app.db.base import POSTGRESQL, Csv, JsonText, Key, Timestamp
-from app.db.layout import unknown
+from app.db.database import Database
 from app.db.models import DIRECTUS_TABLES
 from app.db.refusal import Refusal
 from app.db.seeds import pristine
-from app.db.session import Database
+from app.db.table_check import unknown
 from app.flows.bootstrap import active_admin
 
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ from app.core.caller import Caller, Whence, nowhere
 from app.core.errors import RollcallError
 from app.db.models import Settings, User
 from app.db.statement import given
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.query.collection import USERS
 from app.query.functions import HasAddress
 from app.query.payload import Payload, parse_payload

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, delete, text
 from app.core.ip_addresses import network_of
 from app.db.models import ATTEMPTS
 from app.db.statement import given
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.query.bindings import Listed
 from app.query.functions import Among
 from app.repositories.base import Services

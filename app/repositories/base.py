@@ -11,8 +11,7 @@ from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
-from app.db.rates import Rates
-from app.db.session import Database
+from app.db.database import Database
 from app.policy.claim import beside, standing
 from app.policy.load import AccessBook, Reader
 from app.policy.resolver import PolicyResolver
@@ -27,6 +26,7 @@ from app.query.render import render
 from app.query.scoped import ScopedAggregation, ScopedRead
 from app.query.shape import Row, shaper
 from app.query.write import reaches
+from app.ratelimit.limiter import Rates
 from app.repositories.guards import UserLimits
 from app.repositories.hashers import Hasher
 from app.repositories.passwords import Passwords

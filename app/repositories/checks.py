@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.core.errors import FailedValidation, InvalidForeignKey, RecordNotUnique, Several
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.query.collection import USERS, Collection, target
 from app.query.payload import Payload, required
 from app.repositories.invariants import Stored

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, delete, insert, text
 from app.core.otp import hash_recovery_code, step_of
 from app.db.models import RECOVERY_CODES, USED_CODES
 from app.db.statement import given
-from app.db.writer import Writer
+from app.db.transaction import Writer
 
 if TYPE_CHECKING:
     from app.repositories.base import Services

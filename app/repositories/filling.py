@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.core.errors import RollcallError, Several
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.policy.rules import Rule
 from app.policy.validation import Values, judge, variables
 from app.policy.variables import known_values

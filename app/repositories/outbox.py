@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import and_, func, insert, select, update
 
 from app.db.models import OUTBOX
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.repositories.base import Services
 
 KEPT = timedelta(days=1)

@@ -11,9 +11,9 @@ from sqlalchemy import or_, select, update
 
 from app.core.clock import Clock, utc_now
 from app.core.errors import ServiceUnavailable
+from app.db.database import Database
 from app.db.models import User
-from app.db.session import Database
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.query.write import among
 
 MOST = 65_536

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.query import write
 from app.query.collection import Collection, Field
 

@@ -12,7 +12,7 @@ from sqlalchemy import Text, and_, cast, delete, insert, or_, select, update
 from app.core.caller import Caller, Via
 from app.db.models import Session, User
 from app.db.statement import given
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.query.functions import JsonArray, JsonRows
 from app.repositories.base import Services
 

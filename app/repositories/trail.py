@@ -7,7 +7,7 @@ from typing import Any
 
 from app.core.caller import Caller, Via
 from app.core.values import wire_date
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.query import write
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.expressions import MASK

@@ -10,8 +10,8 @@ from app.core.errors import (
     Forbidden,
     InvalidPayload,
 )
-from app.db.session import Overtaken
-from app.db.writer import Writer
+from app.db.database import Overtaken
+from app.db.transaction import Writer
 from app.policy.claim import beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule

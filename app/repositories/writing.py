@@ -16,9 +16,9 @@ from app.core.errors import (
     RollcallError,
     UnprocessableContent,
 )
-from app.db.session import Overtaken
-from app.db.violation import Violation, violation
-from app.db.writer import Writer
+from app.db.database import Overtaken
+from app.db.integrity import Violation, violation
+from app.db.transaction import Writer
 from app.policy.rules import Access
 from app.policy.writes import granted
 from app.query.collection import USERS, Collection

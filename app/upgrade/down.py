@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.database import Database
 from app.db.migrate import down_within, take_turn
 from app.db.refusal import Refusal
-from app.db.session import Database
 from app.flows.transfer import Progress
 from app.upgrade.forecast import Outcome, adopted, check, work_out
 from app.upgrade.locks import take_locks

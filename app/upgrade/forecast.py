@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
+from app.db.database import Database
 from app.db.refusal import Refusal
-from app.db.session import Database
 from app.flows.transfer import Progress
 from app.upgrade.flattening import PUBLIC, flatten
 from app.upgrade.form import Form, read_form

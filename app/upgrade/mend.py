@@ -4,9 +4,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
+from app.db.database import Database
 from app.db.migrate import take_turn
 from app.db.refusal import Refusal
-from app.db.session import Database
 from app.flows.transfer import Progress
 from app.upgrade.broken import broken_down
 from app.upgrade.found import FLAGS, look

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
+from app.db.database import CONFLICTS, LOCKED
 from app.db.engine import sqlstate
 from app.db.migrate import NOT_ALLOWED
 from app.db.refusal import Refusal
-from app.db.session import CONFLICTS, LOCKED
 from app.upgrade.found import FLAGS
 
 DEPENDED_ON = "2BP01"

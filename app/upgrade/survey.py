@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
-from app.db.session import Database
+from app.db.database import Database
 from app.flows.transfer import Progress
 from app.upgrade.differences import differences
 from app.upgrade.form import Form, read_form

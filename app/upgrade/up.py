@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.layout import lacking
+from app.db.database import Database
 from app.db.migrate import take_turn
 from app.db.refusal import Refusal
 from app.db.seeds import PUBLIC_POLICY
-from app.db.session import Database
+from app.db.table_check import lacking
 from app.flows.transfer import Progress
 from app.upgrade.form import Form, read_form
 from app.upgrade.found import FLAGS, STEP, STEP_NAME

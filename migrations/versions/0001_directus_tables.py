@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from app.db.base import NAMES, Json, Key, Now, Timestamp
-from app.db.layout import present
 from app.db.refusal import Refusal
 from app.db.seeds import pristine
+from app.db.table_check import present
 
 revision = "0001"
 down_revision = None

@@ -6,8 +6,8 @@ once they are gone.
 
 from alembic import op
 
-from app.db.emails import keep_apart
-from app.db.violation import EMAILS
+from app.db.email_index import keep_apart
+from app.db.integrity import EMAILS
 
 revision = "0004"
 down_revision = "0003"

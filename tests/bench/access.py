@@ -16,7 +16,7 @@ from sqlalchemy import insert
 
 from app.core.caller import Caller
 from app.core.config import Settings
-from app.db.session import Database
+from app.db.database import Database
 from app.flows.bootstrap import bootstrap
 from app.flows.transfer import TABLES
 from app.testing import System, open_system

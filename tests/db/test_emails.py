@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import RollcallError
 from app.db import migrate
-from app.db.emails import kept_apart
+from app.db.email_index import kept_apart
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
 from app.query.functions import HasAddress

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import ServiceUnavailable
-from app.db.places import Places
+from app.db.pool import Places
 
 LONG = 60.0
 

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, literal, literal_column, select, text
 
 from app.core.errors import ServiceUnavailable
+from app.db.database import Database
 from app.db.engine import parse_url, reading_engine
-from app.db.reader import Reader
-from app.db.session import Database
+from app.db.read_pool import Reader
 from tests.conftest import make_settings
 
 ONE = select(literal(1))

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from app.db import watch
-from app.db.watch import Watch
+from app.db import watchdog
+from app.db.watchdog import Watch
 
 
 async def test_what_runs_too_long_is_over_and_what_ended_in_time_is_not(monkeypatch):
-    monkeypatch.setattr(watch, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "EVERY_SECONDS", 0.01)
     over: list[str] = []
     watched = Watch(0.03, over.append)
     for name in ("quick", "slow"):
@@ -20,7 +20,7 @@ async def test_what_runs_too_long_is_over_and_what_ended_in_time_is_not(monkeypa
 
 
 async def test_nobody_looks_where_nothing_runs(monkeypatch):
-    monkeypatch.setattr(watch, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "EVERY_SECONDS", 0.01)
     over: list[str] = []
     watched = Watch(0, over.append)
     watched.begin("one")

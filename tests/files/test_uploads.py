@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
 from app.db.models import Activity, File
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from tests.files.filing import HIDDEN, HTML, PICTURES, SVG, png
 from tests.http.people import BAD, FORBIDDEN, refusal, told
 from tests.http.test_graphql import served

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest_asyncio
 
-from app.db.session import Database
+from app.db.database import Database
 from app.flows.transfer import import_rows
 from app.testing import System
 from tests.conftest import BACKENDS, copied

@@ -14,9 +14,9 @@ from app.core.caller import PUBLIC
 from app.core.email_links import Purpose
 from app.core.errors import Forbidden, InvalidPayload, RequestsExceeded, RollcallError
 from app.db.models import User
-from app.db.rates import Rates
 from app.flows.login import Credentials, SignIn
 from app.flows.register import Registration
+from app.ratelimit.limiter import Rates
 from app.repositories.directory import Directory
 from tests.flows.house import (
     LISTED,

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from app.core.caller import PUBLIC, SYSTEM, Caller
 from app.core.errors import InvalidCredentials, ServiceUnavailable
+from app.db.database import Database
 from app.db.models import VERSION, Activity, Revision, User
-from app.db.session import Database
 from app.repositories.presence import Presence
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, ME, PATH, bearer, served

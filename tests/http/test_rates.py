@@ -18,11 +18,11 @@ from structlog.testing import capture_logs
 from app.core.clock import utc_now
 from app.core.config import BadSettings
 from app.core.errors import RequestsExceeded
-from app.db import rates as counting
-from app.db.rates import Rates, counted_apart
 from app.http.gate import limiter_of
 from app.http.identity import Identity
 from app.main import create_app
+from app.ratelimit import limiter as counting
+from app.ratelimit.limiter import Rates, counted_apart
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, PATH
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.core.config import load_settings
-from app.db.session import Database
+from app.db.database import Database
 from app.mail.transport import SmtpTransport, transport_of
 from tests.compat.replay import a_database, free_port, wait_for
 from tests.conftest import POSTGRESQL

@@ -14,7 +14,7 @@ import sys
 from sqlalchemy import Engine, event
 
 from app.core.config import Settings
-from app.db.session import Database
+from app.db.database import Database
 from app.upgrade.down import revert
 from app.upgrade.found import look
 from app.upgrade.mend import mend

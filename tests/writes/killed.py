@@ -14,7 +14,7 @@ from contextlib import closing
 import asyncpg
 
 from app.core.caller import SYSTEM
-from app.db.writer import Writer
+from app.db.transaction import Writer
 from app.testing import open_system
 from tests.conftest import make_settings
 

@@ -17,9 +17,9 @@ from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine, take_values_out
-from app.db.places import Places
+from app.db.pool import Places
 from app.db.statement import Statement, compile_statement
-from app.db.watch import Watch
+from app.db.watchdog import Watch
 
 AWAY = "The database can't be reached right now; try again soon"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)

@@ -13,9 +13,9 @@ from app.core.cache import Kept
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.engine import BUSY_MS, UNREACHABLE
-from app.db.reader import AWAY, Lent, end
-from app.db.watch import Watch
-from app.db.writer import Questions, Writer
+from app.db.read_pool import AWAY, Lent, end
+from app.db.transaction import Questions, Writer
+from app.db.watchdog import Watch
 
 T = TypeVar("T")
 

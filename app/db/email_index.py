@@ -6,7 +6,7 @@ SQLite folds ASCII only in an index; what writes here looks for itself, and fold
 from sqlalchemy import Connection, text
 
 from app.db.base import POSTGRESQL
-from app.db.violation import EMAILS
+from app.db.integrity import EMAILS
 
 THERE = {
     POSTGRESQL: "SELECT to_regclass(:name) IS NOT NULL",

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.db.emails import kept_apart
+from app.db.email_index import kept_apart
 from app.db.engine import UNREACHABLE, parse_url, sqlstate, writing_engine
-from app.db.reader import AWAY, Reader
-from app.db.turns import BUSY, Turns
-from app.db.writer import Writer
+from app.db.read_pool import AWAY, Reader
+from app.db.transaction import Writer
+from app.db.write_pool import BUSY, Turns
 
 T = TypeVar("T")
 
