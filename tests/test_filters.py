@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
-from app.query.bindings import Beyond
+from app.query.bind_types import Beyond
 from tests.world import caller, uid
 
 ADA = caller("ada")

@@ -16,7 +16,7 @@ from app.core.values import parse_date
 from app.query.filter import compare
 from app.query.payload import as_key
 from app.query.read import Leaf, Read
-from app.query.shape import Row
+from app.query.results import Row
 from app.repositories.base import Services
 from app.repositories.files import FILES, MODIFIED_ON, NAME, STORAGE
 from app.repositories.plan import Plan, make_plan

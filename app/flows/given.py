@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.core.config import signing_secret
 from app.core.email_links import Link, Purpose, is_listed, read_link
 from app.core.errors import FailedValidation, InvalidPayload
-from app.query.expressions import MASK
+from app.query.sql_expressions import MASK
 from app.repositories.accounts import Account, Accounts
 from app.repositories.base import Services
 

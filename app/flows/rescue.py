@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.caller import SYSTEM
 from app.core.errors import InvalidPayload
-from app.query.shape import Row
+from app.query.results import Row
 from app.repositories.attempts import forget_all
 from app.repositories.base import Services
 from app.repositories.directory import Directory

@@ -12,7 +12,7 @@ from app.http.reads import Reads
 from app.http.reply import Reply
 from app.policy.rules import Access
 from app.query.read import Read
-from app.query.shape import Row
+from app.query.results import Row
 from app.repositories.changes import Change
 from app.repositories.directory import Directory
 from app.repositories.repository import Repository, reading_back

@@ -12,7 +12,7 @@ from app.http.reply import Header, Reply
 from app.policy.rules import Access
 from app.query.payload import as_key
 from app.query.read import Nested, Read
-from app.query.shape import Row
+from app.query.results import Row
 from app.repositories.batches import Batches
 
 Rows = AsyncGenerator[list[Row], None]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.query.shape import Row
+from app.query.results import Row
 
 Path = tuple[str, ...]
 """Where in a row a column's value stands, such as `("role", "name")`."""

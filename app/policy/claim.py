@@ -27,7 +27,7 @@ from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
 from app.policy.rules import Standing
-from app.query.functions import JsonArray, JsonRows
+from app.query.sql_functions import JsonArray, JsonRows
 
 ENROLLING = 2
 """What is told instead of a live claim whose user still has no second factor, and needs one."""

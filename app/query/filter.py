@@ -9,8 +9,8 @@ from app.core.bindings import SlotList
 from app.core.clock import adjusted, utc_now
 from app.core.errors import Forbidden, InvalidQuery
 from app.query.collection import ROLES, USERS, Collection, Field, Kind, target
-from app.query.functions import DatePart
 from app.query.operators import OPERATORS, OPPOSITE, coerce, coerce_list
+from app.query.sql_functions import DatePart
 
 Quantifier = Literal["any", "some", "none"]
 Function = Literal["count", "year", "month", "week", "day", "weekday", "hour", "minute", "second"]

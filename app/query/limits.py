@@ -9,7 +9,7 @@ from app.core.errors import InvalidQuery
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
 from app.query.filter import depth
-from app.query.former import FORMER
+from app.query.legacy_fields import FORMER
 from app.query.read import Nested, Read
 
 MOST_JOINED = 50

@@ -12,8 +12,8 @@ from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_, type_coerc
 
 from app.core.bindings import Bound, SlotList, SlotNumber, SlotText, bind
 from app.core.values import canonical_key, parse_date
-from app.query import functions as sql
-from app.query.bindings import Beyond, Part
+from app.query import sql_functions as sql
+from app.query.bind_types import Beyond, Part
 from app.query.collection import Kind
 
 _UNTOLD = re.compile("[\0\ud800-\udfff]")

@@ -17,10 +17,10 @@ from app.core.errors import (
     ValueTooLong,
 )
 from app.query.collection import Collection, Field, target
-from app.query.expressions import MASK
 from app.query.filter import UnknownField
-from app.query.former import SHORTHAND
+from app.query.legacy_fields import SHORTHAND
 from app.query.operators import INTEGERS, coerce
+from app.query.sql_expressions import MASK
 
 DEEPEST = 100
 """Levels of a value that is JSON."""

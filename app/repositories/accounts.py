@@ -12,8 +12,8 @@ from app.db.models import Settings, User
 from app.db.statement import given
 from app.db.transaction import Writer
 from app.query.collection import USERS
-from app.query.functions import HasAddress
 from app.query.payload import Payload, parse_payload
+from app.query.sql_functions import HasAddress
 from app.repositories.base import Services
 from app.repositories.repository import Repository
 from app.repositories.rows import Rows

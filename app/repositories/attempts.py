@@ -14,8 +14,8 @@ from app.core.ip_addresses import network_of
 from app.db.models import ATTEMPTS
 from app.db.statement import given
 from app.db.transaction import Writer
-from app.query.bindings import Listed
-from app.query.functions import Among
+from app.query.bind_types import Listed
+from app.query.sql_functions import Among
 from app.repositories.base import Services
 
 COUNTED = (

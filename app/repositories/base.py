@@ -22,10 +22,10 @@ from app.query.collection import Collection
 from app.query.limits import Limits, check_size
 from app.query.payload import as_key
 from app.query.read import Read
-from app.query.render import render
+from app.query.results import Row, shaper
 from app.query.scoped import ScopedAggregation, ScopedRead
-from app.query.shape import Row, shaper
-from app.query.write import reaches
+from app.query.sql_select import render
+from app.query.sql_writes import reaches
 from app.ratelimit.limiter import Rates
 from app.repositories.guards import UserLimits
 from app.repositories.hashers import Hasher

@@ -6,8 +6,8 @@ from typing import Any
 from app.core.errors import ServiceUnavailable
 from app.policy.rules import Access
 from app.query.read import Read
+from app.query.results import Row
 from app.query.scoped import ScopedRead
-from app.query.shape import Row
 from app.repositories.base import RESTLESS, Reading
 
 SIZE = 250

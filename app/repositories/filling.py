@@ -10,9 +10,9 @@ from app.policy.validation import Values, judge, variables
 from app.policy.variables import known_values
 from app.policy.writes import WriteResolver, presets
 from app.query.collection import Kind
-from app.query.expressions import looked_up
 from app.query.filter import EVERYTHING, Variable, parse_variable
 from app.query.payload import Path, Payload, parse_payload
+from app.query.sql_expressions import looked_up
 
 
 class Filling:

@@ -11,7 +11,7 @@ from app.policy.covering import Granted, Held
 from app.policy.load import grant
 from app.policy.summary import Grant
 from app.query.collection import COLLECTIONS, ROLES, USERS
-from app.query.write import among
+from app.query.sql_writes import among
 from app.repositories.rows import Rows
 
 if TYPE_CHECKING:

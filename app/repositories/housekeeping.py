@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, String, bindparam, delete, select, text, u
 from app.db.base import Timestamp
 from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.db.transaction import Writer
-from app.query.write import among
+from app.query.sql_writes import among
 from app.repositories.base import Services
 from app.repositories.outbox import KEPT
 

@@ -14,8 +14,8 @@ from app.policy.rules import Access, Standing
 from app.query.aggregate import Aggregation
 from app.query.limits import check_size
 from app.query.read import Read
-from app.query.render import render
-from app.query.shape import Row, is_finished, shaper
+from app.query.results import Row, is_finished, shaper
+from app.query.sql_select import render
 from app.repositories.base import Services
 
 STANDING = len(Standing._fields)

@@ -14,7 +14,7 @@ from app.core.errors import ServiceUnavailable
 from app.db.database import Database
 from app.db.models import User
 from app.db.transaction import Writer
-from app.query.write import among
+from app.query.sql_writes import among
 
 MOST = 65_536
 """Users that are remembered at once; who comes beyond that is noticed the next time."""

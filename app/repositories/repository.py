@@ -12,7 +12,7 @@ from app.query.filter import compare
 from app.query.parameters import Parameters
 from app.query.payload import Payload, as_key, parse_payload
 from app.query.read import Leaf, Read
-from app.query.shape import Row
+from app.query.results import Row
 from app.repositories.changes import (
     Batch,
     Create,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.db.transaction import Writer
-from app.query import write
+from app.query import sql_writes
 from app.query.collection import Collection, Field
 
 Values = Mapping[Field, Any]
@@ -15,12 +15,12 @@ class Rows:
 
     def __init__(self, writer: Writer, collection: Collection) -> None:
         self._writer, self._collection = writer, collection
-        self._columns = write.columns_of(collection)
+        self._columns = sql_writes.columns_of(collection)
 
     async def stored(self, keys: Iterable[Any], *, held: bool = False) -> dict[Any, dict[Field, Any]]:
         """What is stored under each of the keys that there is a row of, in their order."""
         wanted = list(keys)
-        found = await self._all(write.rows, (self._collection, held), {write.KEYS: wanted})
+        found = await self._all(sql_writes.rows, (self._collection, held), {sql_writes.KEYS: wanted})
         rows = {
             row[self._collection.key]: row for row in (dict(zip(self._columns, told, strict=True)) for told in found)
         }
@@ -32,39 +32,41 @@ class Rows:
 
     async def present(self, keys: Iterable[Any]) -> set[Any]:
         """Those of the keys that there is a row of."""
-        return {row[0] for row in await self._all(write.present, (self._collection,), {write.KEYS: list(keys)})}
+        return {
+            row[0] for row in await self._all(sql_writes.present, (self._collection,), {sql_writes.KEYS: list(keys)})
+        }
 
     async def pointing(self, field: Field, keys: Iterable[Any]) -> list[Any]:
         """The keys of the rows whose `field` holds one of these keys."""
-        found = await self._all(write.pointing, (self._collection, field), {write.KEYS: list(keys)})
+        found = await self._all(sql_writes.pointing, (self._collection, field), {sql_writes.KEYS: list(keys)})
         return [row[0] for row in found]
 
     async def only(self) -> Any:
         """The key of the only row, if there is one."""
-        found = await self._all(write.first, (self._collection,), {})
+        found = await self._all(sql_writes.first, (self._collection,), {})
         return found[0][0] if found else None
 
     async def addressed(self, field: Field, value: str) -> list[Any]:
         """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
-        found = await self._all(write.addressed, (self._collection, field), {write.source(field): value})
+        found = await self._all(sql_writes.addressed, (self._collection, field), {sql_writes.source(field): value})
         return [row[0] for row in found]
 
     async def insert(self, values: Values) -> Any:
         """Adds a row; its key."""
-        found = await self._all(write.insertion, (self._collection, tuple(values)), _given(values))
+        found = await self._all(sql_writes.insertion, (self._collection, tuple(values)), _given(values))
         return found[0][0]
 
     async def update(self, key: Any, values: Values) -> None:
         """Gives one row other values."""
-        await self._all(write.change, (self._collection, tuple(values)), {**_given(values), write.KEY: key})
+        await self._all(sql_writes.change, (self._collection, tuple(values)), {**_given(values), sql_writes.KEY: key})
 
     async def delete(self, keys: Iterable[Any]) -> None:
         """Takes rows away."""
-        await self._all(write.deletion, (self._collection,), {write.KEYS: list(keys)})
+        await self._all(sql_writes.deletion, (self._collection,), {sql_writes.KEYS: list(keys)})
 
     async def _all(self, make: Any, arguments: tuple[Any, ...], given: dict[str, Any]) -> list[list[Any]]:
         return await self._writer.rows(self._writer.known(make, *arguments), given)
 
 
 def _given(values: Values) -> dict[str, Any]:
-    return {write.source(field): value for field, value in values.items()}
+    return {sql_writes.source(field): value for field, value in values.items()}

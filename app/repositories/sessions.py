@@ -13,7 +13,7 @@ from app.core.caller import Caller, Via
 from app.db.models import Session, User
 from app.db.statement import given
 from app.db.transaction import Writer
-from app.query.functions import JsonArray, JsonRows
+from app.query.sql_functions import JsonArray, JsonRows
 from app.repositories.base import Services
 
 TOKEN_BYTES = 48

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.core.errors import InvalidForeignKey, InvalidPayload
 from app.query.collection import COLLECTIONS, ROLES, Field
-from app.query.former import SHORTHAND
+from app.query.legacy_fields import SHORTHAND
 from app.query.payload import Details, Payload, Replacement, parse_payload, stored
 
 if TYPE_CHECKING:

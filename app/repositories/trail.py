@@ -8,9 +8,9 @@ from typing import Any
 from app.core.caller import Caller, Via
 from app.core.values import wire_date
 from app.db.transaction import Writer
-from app.query import write
+from app.query import sql_writes
 from app.query.collection import COLLECTIONS, Collection, Field
-from app.query.expressions import MASK
+from app.query.sql_expressions import MASK
 from app.repositories.rows import Rows
 
 ACTIVITY, REVISIONS = COLLECTIONS["directus_activity"], COLLECTIONS["directus_revisions"]
@@ -31,7 +31,7 @@ class Doing:
     @property
     def given(self) -> dict[str, Any]:
         """What its statement is given."""
-        return {**{write.source(field): value for field, value in self.values.items()}, write.KEY: self.key}
+        return {**{sql_writes.source(field): value for field, value in self.values.items()}, sql_writes.KEY: self.key}
 
 
 class Trail:
@@ -79,16 +79,16 @@ class Trail:
     async def _write(self, collection: Collection, doing: Doing | None, activity: Values, revision: Values) -> int:
         """All of it with one way to the database; the revision's key."""
         known, given = self._writer.known, doing.given if doing else {}
-        given |= {write.source(field, write.ACTIVITY): value for field, value in activity.items()}
-        given |= {write.source(field, write.REVISION): value for field, value in revision.items()}
+        given |= {sql_writes.source(field, sql_writes.ACTIVITY): value for field, value in activity.items()}
+        given |= {sql_writes.source(field, sql_writes.REVISION): value for field, value in revision.items()}
         change = (doing.make, collection, tuple(doing.values)) if doing else None
         adding, revising = (ACTIVITY, tuple(activity)), (REVISIONS, (REVISIONS.fields["activity"], *revision))
         if self._writer.postgresql:
-            asked = [known(write.told_at_once, change, adding, revising)]
+            asked = [known(sql_writes.told_at_once, change, adding, revising)]
         else:
             changing = [known(*change)] if change else []
-            told_of = known(write.insertion, *adding, write.ACTIVITY)
-            asked = [*changing, told_of, known(write.belonging, *revising, write.REVISION)]
+            told_of = known(sql_writes.insertion, *adding, sql_writes.ACTIVITY)
+            asked = [*changing, told_of, known(sql_writes.belonging, *revising, sql_writes.REVISION)]
         written: int = (await self._writer.together([one.statement for one in asked], given))[0][0]
         return written
 

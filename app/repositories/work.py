@@ -17,15 +17,15 @@ from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.summary import Grant
 from app.policy.writes import WriteResolver
-from app.query import write
+from app.query import sql_writes
 from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field
 from app.query.filter import EVERYTHING
 from app.query.limits import check_size
 from app.query.payload import Payload
 from app.query.read import Leaf, Read
-from app.query.render import render
-from app.query.shape import Row, shaper
-from app.query.write import KEYS, reached
+from app.query.results import Row, shaper
+from app.query.sql_select import render
+from app.query.sql_writes import KEYS, reached
 from app.repositories.access import (
     ACCESS,
     POLICIES,
@@ -145,7 +145,7 @@ class Work(Links):
         if collection.key.kind == "uuid":
             values.setdefault(collection.key, str(uuid4()))
         key = values.get(collection.key)
-        doing: Doing | None = Doing(write.insertion, values)
+        doing: Doing | None = Doing(sql_writes.insertion, values)
         if payload.many or key is None:
             key, doing = await self.rows(collection).insert(values), None
         for member, written in payload.many.items():
@@ -187,7 +187,7 @@ class Work(Links):
         changed = {member: value for member, value in values.items() if row[member] != value}
         await check_free(self.writer, collection, changed, key, apart=self._apart)
         await check_links(self.writer, payload, changed)
-        doing = Doing(write.change, changed, key) if changed else None
+        doing = Doing(sql_writes.change, changed, key) if changed else None
         if payload.many and changed:
             await self.rows(collection).update(key, changed)
             doing = None
@@ -213,7 +213,7 @@ class Work(Links):
     async def adjust(self, collection: Collection, row: Stored, values: Stored) -> None:
         """Changes a row as a consequence of another's change: nobody's right is asked, but it is told."""
         key, mark = row[collection.key], self._trail.mark()
-        doing = Doing(write.change, values, key)
+        doing = Doing(sql_writes.change, values, key)
         await self._trail.revise("update", collection, key, {**row, **values}, values, mark, doing)
 
     async def says_nothing_new(self, payload: Payload, row: Mapping[Field, Any]) -> bool:

@@ -15,7 +15,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, Collection, Field, Kind
 from app.query.filter import DATE_PARTS, OWN_KEY
-from app.query.former import FORMER
+from app.query.legacy_fields import FORMER
 from app.schema import scalars
 
 NAMESPACE = ModuleType("rollcall_types", "Where the made types live: Strawberry looks a type's name up in its module.")

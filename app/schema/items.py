@@ -15,7 +15,7 @@ from app.query.aggregate import Aggregation
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.query.filter import EVERYTHING, Filter, compare, conjunction
 from app.query.read import Read
-from app.query.shape import Row
+from app.query.results import Row
 from app.repositories.directory import Directory
 from app.schema import build
 from app.schema.selection import Selection

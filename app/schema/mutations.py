@@ -12,7 +12,7 @@ from app.core.errors import InvalidCredentials, InvalidPayload
 from app.policy.rules import Access
 from app.query.collection import USERS, Collection
 from app.query.read import Read
-from app.query.shape import Row
+from app.query.results import Row
 from app.repositories.changes import Change
 from app.repositories.repository import Repository, reading_back
 from app.schema import build

@@ -21,7 +21,7 @@ from graphql.type import GraphQLList, GraphQLNonNull
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, Field
 from app.query.filter import OWN_KEY
-from app.query.former import FORMER
+from app.query.legacy_fields import FORMER
 from app.query.limits import Limits
 from app.schema.build import key_type, operators_of
 from app.schema.shown import SHAPES, Coordinates, Shown, Writing, is_shared, shown_to

@@ -18,7 +18,7 @@ from graphql.utilities import coerce_input_value, validate_input_value
 from app.core.bindings import Slot
 from app.query.collection import COLLECTIONS
 from app.query.filter import OWN_KEY
-from app.query.former import SHORTHAND
+from app.query.legacy_fields import SHORTHAND
 from app.query.operators import OPERATORS
 from app.query.payload import DETAILS
 

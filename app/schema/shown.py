@@ -10,7 +10,7 @@ from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_ob
 from app.policy.rules import Access, Form
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, USERS, Collection, Field, target
-from app.query.former import FORMER
+from app.query.legacy_fields import FORMER
 from app.schema.build import WRITTEN, aggregated_type, functions_type, input_type, measures_type
 from app.schema.respelling import INTO
 from app.schema.spelling import BLINDLY

@@ -42,7 +42,7 @@ from graphql import (
 
 from app.query.collection import COLLECTIONS
 from app.query.filter import OWN_KEY
-from app.query.former import SHORTHAND
+from app.query.legacy_fields import SHORTHAND
 from app.query.operators import OPERATORS
 from app.query.payload import DETAILS
 from app.schema.respelling import INTO, is_relation_filter, written_collection

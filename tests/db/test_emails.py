@@ -12,7 +12,7 @@ from app.db import migrate
 from app.db.email_index import kept_apart
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
-from app.query.functions import HasAddress
+from app.query.sql_functions import HasAddress
 from app.repositories.accounts import Accounts
 from app.testing import open_system
 from tests.world import caller, uid

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from app.query.collection import COLLECTIONS, ROLES, Collection, Field, target
-from app.query.expressions import MASK
-from app.query.former import SHORTHAND
+from app.query.legacy_fields import SHORTHAND
 from app.query.payload import required
+from app.query.sql_expressions import MASK
 from app.schema.build import WRITTEN
 from app.schema.openapi.filters import filter_of, operators
 from app.schema.openapi.kinds import KINDS, key_of, name_of, stored

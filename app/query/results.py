@@ -7,8 +7,8 @@ import orjson
 
 from app.core.values import wire_date
 from app.query.filter import DATE_PARTS
-from app.query.functions import CHUNK, MEMBERS, NAME
 from app.query.scoped import Cell, Figure, GroupedBy, Many, One, Operand, Place, ScopedAggregation, ScopedRead, Value
+from app.query.sql_functions import CHUNK, MEMBERS, NAME
 
 Row = dict[str, Any]
 Format = Callable[[Any], Any]

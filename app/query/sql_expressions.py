@@ -27,10 +27,9 @@ from sqlalchemy import (
 )
 
 from app.core.bindings import Bound
-from app.query import functions as sql
-from app.query.bindings import Listed
+from app.query import sql_functions as sql
+from app.query.bind_types import Listed
 from app.query.collection import USERS, Field, target
-from app.query.functions import AsJson, JsonCount, Unnested
 from app.query.operators import OPERATORS
 from app.query.scoped import (
     TRUE,
@@ -48,6 +47,7 @@ from app.query.scoped import (
     Test,
     both,
 )
+from app.query.sql_functions import AsJson, JsonCount, Unnested
 
 MASK = "**********"
 """What a concealed value reads as."""

@@ -28,11 +28,11 @@ from sqlalchemy.types import TypeEngine
 
 from app.core.bindings import Bound
 from app.db.statement import given
-from app.query import functions as sql
-from app.query.bindings import Listed
+from app.query import sql_functions as sql
+from app.query.bind_types import Listed
 from app.query.collection import Collection, Field
-from app.query.expressions import condition
 from app.query.scoped import ScopedRows
+from app.query.sql_expressions import condition
 
 ACTIVITY, REVISION = "activity", "revision"
 """Which row of a statement that writes several a value is for."""

@@ -23,20 +23,10 @@ from sqlalchemy import (
 )
 
 from app.core.bindings import Bound
-from app.query import functions as sql
+from app.query import sql_functions as sql
 from app.query.aggregate import COUNTING
 from app.query.collection import target
-from app.query.expressions import (
-    by_code_point,
-    condition,
-    directed,
-    is_json,
-    linked,
-    shown_where,
-    sort_key,
-    value_of,
-)
-from app.query.functions import AsJson, Embedded, EveryDigit, JsonBoolean, JsonRows
+from app.query.results import is_finished
 from app.query.scoped import (
     Cell,
     Count,
@@ -52,7 +42,17 @@ from app.query.scoped import (
     Step,
     Value,
 )
-from app.query.shape import is_finished
+from app.query.sql_expressions import (
+    by_code_point,
+    condition,
+    directed,
+    is_json,
+    linked,
+    shown_where,
+    sort_key,
+    value_of,
+)
+from app.query.sql_functions import AsJson, Embedded, EveryDigit, JsonBoolean, JsonRows
 
 Expression = ColumnElement[Any]
 Telling = Callable[[ScopedRead | ScopedAggregation, Sequence[Expression]], Expression]
