@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.policy.summary import Grant, summarize
+from app.policy.permission_summary import Grant, summarize
 from app.query.collection import COLLECTIONS
 from tests.world import caller, uid
 

@@ -10,7 +10,7 @@ from app.core.bindings import Bound
 from app.core.errors import Forbidden, InvalidQuery
 from app.core.values import canonical_key
 from app.policy.rules import Access
-from app.policy.views import Seen
+from app.policy.scopes import Seen
 from app.query.aggregate import AggregateItem, Aggregation, Group, Grouped, Measure, Measured, Measures
 from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, UnknownField

@@ -12,11 +12,11 @@ from app.core.clock import Clock, utc_now
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.db.database import Database
-from app.policy.claim import beside, standing
-from app.policy.load import AccessBook, Reader
+from app.policy.access_cache import AccessBook, Reader
+from app.policy.access_queries import beside, standing
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
-from app.policy.writes import WriteResolver
+from app.policy.write_resolver import WriteResolver
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
 from app.query.limits import Limits, check_size

@@ -4,9 +4,9 @@ from typing import Literal, overload
 
 from app.core.caller import Caller, Cookie, Whence, nowhere
 from app.core.errors import SecondFactorWanted
-from app.policy.load import AccessBook
+from app.policy.access_cache import AccessBook
+from app.policy.permission_summary import Summary, everything, summarize
 from app.policy.rules import Access
-from app.policy.summary import Summary, everything, summarize
 from app.query.collection import COLLECTIONS, PREFIX, USERS
 from app.repositories.base import Services
 from app.repositories.repository import Repository, Users

@@ -8,7 +8,7 @@ from app.db.transaction import Writer
 from app.policy.rules import Rule
 from app.policy.validation import Values, judge, variables
 from app.policy.variables import known_values
-from app.policy.writes import WriteResolver, presets
+from app.policy.write_resolver import WriteResolver, presets
 from app.query.collection import Kind
 from app.query.filter import EVERYTHING, Variable, parse_variable
 from app.query.payload import Path, Payload, parse_payload

@@ -7,9 +7,9 @@ from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.sql.selectable import CTE
 
 from app.core.errors import Forbidden
-from app.policy.covering import Granted, Held
-from app.policy.load import grant
-from app.policy.summary import Grant
+from app.policy.access_cache import grant
+from app.policy.delegation import Granted, Held
+from app.policy.permission_summary import Grant
 from app.query.collection import COLLECTIONS, ROLES, USERS
 from app.query.sql_writes import among
 from app.repositories.rows import Rows

@@ -8,7 +8,7 @@ import orjson
 
 from app.core.bindings import Given, Slot, Source, slot, sources
 from app.core.caller import Caller
-from app.policy.claim import NOW, anybody_like, beside
+from app.policy.access_queries import NOW, anybody_like, beside
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Standing
 from app.query.aggregate import Aggregation

@@ -12,11 +12,11 @@ from app.core.errors import (
 )
 from app.db.database import Overtaken
 from app.db.transaction import Writer
-from app.policy.claim import beside, standing
+from app.policy.access_queries import beside, standing
+from app.policy.permission_summary import Grant
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
-from app.policy.summary import Grant
-from app.policy.writes import WriteResolver
+from app.policy.write_resolver import WriteResolver
 from app.query import sql_writes
 from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field
 from app.query.filter import EVERYTHING

@@ -20,7 +20,7 @@ from app.db.database import Overtaken
 from app.db.integrity import Violation, violation
 from app.db.transaction import Writer
 from app.policy.rules import Access
-from app.policy.writes import granted
+from app.policy.write_resolver import granted
 from app.query.collection import USERS, Collection
 from app.repositories.base import Reading, Services
 from app.repositories.changes import Change, takes_a_turn

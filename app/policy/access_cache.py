@@ -14,9 +14,9 @@ from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials
 from app.core.ip_addresses import address_in
-from app.policy.claim import ENROLLING, NOW, anybody_like, behind, beside, claims, kind_of, standing
+from app.policy.access_queries import ENROLLING, NOW, anybody_like, behind, beside, claims, kind_of, standing
+from app.policy.permission_summary import Grant
 from app.policy.rules import APP_MINIMUM, MINIMUM, READ, Access, Form, Rule, Standing, rule
-from app.policy.summary import Grant
 
 REMEMBERED = 4096
 """Callers whose access is kept at once."""

@@ -8,7 +8,7 @@ import orjson
 
 from app.core.errors import Forbidden
 from app.policy.rules import Access, Rule
-from app.policy.views import Unfiltered
+from app.policy.scopes import Unfiltered
 from app.query.collection import USERS, Collection, Field
 from app.query.filter import UnknownField, Variable
 from app.query.scoped import Lookup, ScopedRows

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from app.policy.permission_summary import Grant
 from app.policy.rules import DELETE, EVERY_FIELD, READ
-from app.policy.summary import Grant
-from app.policy.writes import RESERVED
+from app.policy.write_resolver import RESERVED
 from app.query.collection import USERS
 
 RESERVED_NAMES = frozenset(field.name for field in RESERVED)
