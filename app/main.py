@@ -25,9 +25,9 @@ from app.http.identity import Identity
 from app.http.items import ItemsDoor
 from app.http.server import ServerDoors, nobody_home
 from app.http.uploads import UploadDoor
+from app.passwords.hashers import hasher_for
 from app.query.collection import COLLECTIONS
-from app.repositories.base import Services
-from app.repositories.hashers import hasher_for
+from app.repositories.engine.reading import Services
 from app.schema.build import WRITTEN
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from app.schema.schema import schema
 from tests.world import caller
 

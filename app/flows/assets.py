@@ -17,9 +17,9 @@ from app.query.filter import compare
 from app.query.payload import as_key
 from app.query.read import Leaf, Read
 from app.query.results import Row
-from app.repositories.base import Services
-from app.repositories.files import FILES, MODIFIED_ON, NAME, STORAGE
-from app.repositories.plan import Plan, make_plan
+from app.repositories.engine.reading import Services
+from app.repositories.plans.plan import Plan, make_plan
+from app.repositories.rules.files import FILES, MODIFIED_ON, NAME, STORAGE
 from app.storage.store import Storage
 
 KEY = "key"

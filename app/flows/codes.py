@@ -1,10 +1,10 @@
 """A code of somebody's second factor, tried: only so many wrong ones are borne."""
 
 from app.db.transaction import Writer
-from app.repositories.accounts import Account
-from app.repositories.attempts import Attempts
-from app.repositories.base import Services
-from app.repositories.codes import Codes
+from app.repositories.commands.accounts import Account
+from app.repositories.engine.reading import Services
+from app.repositories.stores.login_attempts import Attempts
+from app.repositories.stores.otp_codes import Codes
 
 CODES_ALLOWED = 10
 """Wrong codes of a second factor that an account bears while failures count, wherever they are tried."""

@@ -6,8 +6,8 @@ from app.core.config import signing_secret
 from app.core.email_links import Link, Purpose, is_listed, read_link
 from app.core.errors import FailedValidation, InvalidPayload
 from app.query.sql_expressions import MASK
-from app.repositories.accounts import Account, Accounts
-from app.repositories.base import Services
+from app.repositories.commands.accounts import Account, Accounts
+from app.repositories.engine.reading import Services
 
 LONGEST_URL = 2048
 """Characters of a URL: it is kept until its mail has left."""

@@ -9,8 +9,8 @@ from typing import ClassVar
 import structlog
 
 from app.flows.chores import Chore
-from app.repositories.base import Services
-from app.repositories.housekeeping import Pruning
+from app.repositories.engine.reading import Services
+from app.repositories.stores.retention import Pruning
 
 SOON, SELDOM = timedelta(minutes=5), timedelta(hours=1)
 """How often what is small and plentiful is taken away, and what has to be searched for."""

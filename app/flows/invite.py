@@ -8,10 +8,10 @@ from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, Valu
 from app.flows.given import account_behind, check_chosen, custom_url
 from app.query.collection import USERS
 from app.query.payload import stored
-from app.repositories.accounts import ACTIVE, INVITED, Accounts
+from app.repositories.commands.accounts import ACTIVE, INVITED, Accounts
+from app.repositories.commands.invitations import Invite, Revoke
 from app.repositories.directory import Directory
-from app.repositories.invitations import Invite, Revoke
-from app.repositories.users import EMAIL
+from app.repositories.rules.users import EMAIL
 
 
 class Invitations:

@@ -15,11 +15,11 @@ from app.flows.codes import CodesTried
 from app.flows.stall import at_least
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
 from app.query.collection import USERS
-from app.repositories.accounts import Account, Accounts, unchanged
-from app.repositories.attempts import Attempts, at_account, at_account_from
+from app.repositories.commands.accounts import Account, Accounts, unchanged
 from app.repositories.directory import Directory
-from app.repositories.sessions import Begun, Sessions
-from app.repositories.trail import Trail
+from app.repositories.engine.audit_log import Trail
+from app.repositories.stores.login_attempts import Attempts, at_account, at_account_from
+from app.repositories.stores.sessions import Begun, Sessions
 
 LONGEST_DELAY = timedelta(seconds=5)
 DELAY = timedelta(milliseconds=250)

@@ -10,7 +10,7 @@ from app.db.transaction import Writer
 from app.query.collection import USERS
 from app.query.payload import as_key
 from app.repositories.directory import Directory
-from app.repositories.sessions import Sessions, going
+from app.repositories.stores.sessions import Sessions, going
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from app.db.transaction import Writer
 from app.flows.given import account_behind, check_chosen, custom_url
 from app.flows.login import SignIn
 from app.flows.stall import at_least
-from app.repositories.accounts import Account, Accounts
+from app.repositories.commands.accounts import Account, Accounts
 from app.repositories.directory import Directory
-from app.repositories.outbox import Outbox
+from app.repositories.stores.outbox import Outbox
 
 STALL = timedelta(milliseconds=500)
 """How long asking for a mail takes at least, whoever there is."""

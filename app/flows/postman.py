@@ -19,8 +19,8 @@ from app.mail.transport import Transport, transport_of
 from app.mail.wording import Facts, Wording
 from app.query.collection import SETTINGS
 from app.query.read import Leaf, Read
-from app.repositories.base import Services
-from app.repositories.outbox import Outgoing, Posted
+from app.repositories.engine.reading import Services
+from app.repositories.stores.outbox import Outgoing, Posted
 
 HANDS = 4
 """Mails under way at once."""

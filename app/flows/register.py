@@ -8,14 +8,14 @@ from app.core.email_links import Purpose
 from app.core.errors import Forbidden, InvalidPayload, RecordNotUnique
 from app.flows.given import account_behind, check_chosen, custom_url
 from app.flows.stall import at_least
+from app.passwords.hasher_pool import check_password
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
-from app.repositories.accounts import ACTIVE, UNVERIFIED, Accounts
+from app.repositories.commands.accounts import ACTIVE, UNVERIFIED, Accounts
+from app.repositories.commands.registrations import Register, Terms, registration_terms
 from app.repositories.directory import Directory
-from app.repositories.passwords import check_password
-from app.repositories.registrations import Register, Terms, registration_terms
-from app.repositories.settings import password_policy
-from app.repositories.users import check_email
+from app.repositories.rules.settings import password_policy
+from app.repositories.rules.users import check_email
 
 
 class InvalidVerification(InvalidPayload):

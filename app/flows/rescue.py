@@ -7,10 +7,10 @@ from typing import Any
 from app.core.caller import SYSTEM
 from app.core.errors import InvalidPayload
 from app.query.results import Row
-from app.repositories.attempts import forget_all
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from app.repositories.repository import Users
+from app.repositories.stores.login_attempts import forget_all
 
 PAGE = 500
 

@@ -10,8 +10,8 @@ from app.core.errors import ServiceUnavailable
 from app.query.collection import SETTINGS
 from app.query.read import Leaf, Read
 from app.ratelimit.limiter import Rate
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 
 SPOKEN = "11.17.4"
 """The release of Directus whose answers these are: what clients that ask for a version want to know."""

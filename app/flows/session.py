@@ -6,9 +6,9 @@ from app.core.errors import InvalidCredentials, InvalidPayload
 from app.core.tokens import read_access_token
 from app.db.transaction import Writer
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
-from app.repositories.accounts import Accounts
+from app.repositories.commands.accounts import Accounts
 from app.repositories.directory import Directory
-from app.repositories.sessions import Begun, Sessions
+from app.repositories.stores.sessions import Begun, Sessions
 
 
 class Staying:

@@ -14,9 +14,9 @@ from app.db.transaction import Writer
 from app.flows import server
 from app.flows.codes import CodesTried
 from app.flows.login import SignIn
-from app.repositories.accounts import Account, Accounts, unchanged
-from app.repositories.codes import Codes
+from app.repositories.commands.accounts import Account, Accounts, unchanged
 from app.repositories.directory import Directory
+from app.repositories.stores.otp_codes import Codes
 
 BASE32 = re.compile(r"[A-Z2-7]{16,128}", re.ASCII)
 PROJECT = "Directus"

@@ -8,9 +8,9 @@ from app.core.caller import Caller, Cookie
 from app.core.config import signing_secret
 from app.core.tokens import sign_access_token
 from app.policy.rules import Access
-from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.repositories.sessions import Begun
+from app.repositories.engine.reading import Services
+from app.repositories.stores.sessions import Begun
 
 
 class Mode(StrEnum):

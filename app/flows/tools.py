@@ -5,8 +5,8 @@ import secrets
 
 from app.core.errors import Forbidden, InvalidPayload
 from app.core.hashing import LONGEST_PASSWORD
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 
 USUAL, LONGEST = 32, 500
 """Characters of a random text that nobody gave a length for, and of the longest."""

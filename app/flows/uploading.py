@@ -14,11 +14,11 @@ from app.core.media_types import ending_of, is_listed, type_of
 from app.policy.validation import mentions
 from app.query.collection import Field
 from app.query.payload import Payload, as_key, parse_payload
-from app.repositories.changes import Change
-from app.repositories.contents import NewContent, NewFiles, Upload, clear
+from app.repositories.commands.uploads import NewContent, NewFiles, Upload, clear
 from app.repositories.directory import Directory
-from app.repositories.files import FILES, NAME, STORAGE
-from app.repositories.writing import Answer, Written
+from app.repositories.engine.commands import Change
+from app.repositories.engine.writing import Answer, Written
+from app.repositories.rules.files import FILES, NAME, STORAGE
 
 T = TypeVar("T")
 HEAD = 256 * 1024

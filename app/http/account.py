@@ -12,7 +12,7 @@ from app.http.call import DONE, NO_CONTENT, data
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
 from app.http.reply import Reply
-from app.repositories.base import Services
+from app.repositories.engine.reading import Services
 from app.schema.openapi.forms import (
     ACCEPTED,
     EMPTY,

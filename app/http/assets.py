@@ -14,9 +14,9 @@ from app.http.params import parse_query
 from app.http.passage import Body
 from app.http.reads import Reads
 from app.http.reply import Header, Reply, reply_to
-from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.repositories.files import FILES
+from app.repositories.engine.reading import Services
+from app.repositories.rules.files import FILES
 
 SANDBOXED = (b"content-security-policy", b"default-src 'none'; sandbox")
 READING = ("GET", "HEAD")

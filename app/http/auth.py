@@ -13,8 +13,8 @@ from app.http.call import NO_CONTENT, data
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
 from app.http.reply import Reply
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from app.schema.openapi.forms import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
 
 

@@ -13,10 +13,10 @@ from app.http.reply import Reply
 from app.policy.rules import Access
 from app.query.read import Read
 from app.query.results import Row
-from app.repositories.changes import Change
 from app.repositories.directory import Directory
+from app.repositories.engine.commands import Change
+from app.repositories.engine.writing import Answer, Written
 from app.repositories.repository import Repository, reading_back
-from app.repositories.writing import Answer, Written
 
 NO_CONTENT, DONE = Reply(b"", 204), Reply(b"", media=b"")
 OF_ROWS = ("fields", "deep", "alias", "sort", "limit")

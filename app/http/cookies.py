@@ -11,8 +11,8 @@ from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, Tok
 from app.http.head import Head
 from app.http.identity import Identity
 from app.http.reply import Header
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 
 NO_GOOD = (InvalidCredentials, InvalidToken, TokenExpired)
 """What a request is refused with whose session isn't any more."""

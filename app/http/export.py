@@ -13,7 +13,7 @@ from app.policy.rules import Access
 from app.query.payload import as_key
 from app.query.read import Nested, Read
 from app.query.results import Row
-from app.repositories.batches import Batches
+from app.repositories.engine.batches import Batches
 
 Rows = AsyncGenerator[list[Row], None]
 Pieces = AsyncGenerator[bytes, None]

@@ -29,8 +29,8 @@ from app.http.identity import Identity
 from app.http.passage import Body
 from app.http.reply import JSON, VARIES, Header, Reply, reply_to
 from app.policy.rules import Access
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from app.schema.account import CredentialsRefused
 from app.schema.planned import Answering, from_plan
 from app.schema.schema import schema

@@ -20,9 +20,9 @@ from app.http.safety import safety_handler
 from app.http.uploads import refuse_import
 from app.query.collection import USERS, Collection
 from app.query.parameters import listed, words
-from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.repositories.files import FILES
+from app.repositories.engine.reading import Services
+from app.repositories.rules.files import FILES
 
 ALLOWED = "POST,GET,HEAD,SEARCH,PATCH,DELETE"
 COUNTS = ("total_count", "filter_count")

@@ -9,7 +9,7 @@ from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.http.call import DONE, Call, Handler, change_one, data, of_rows
 from app.http.reply import Reply
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
-from app.repositories.users import track_page
+from app.repositories.rules.users import track_page
 
 ITEM_ACTIONS = ("update", "delete", "share")
 OPEN = frozenset({("POST", "users/me/tfa/enable"), ("POST", "users/me/tfa/generate")})

@@ -14,7 +14,7 @@ from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.payload import as_key
 from app.repositories.directory import Directory
-from app.repositories.plan import AccessChanged, Plan, ask, in_form, make_plan
+from app.repositories.plans.plan import AccessChanged, Plan, ask, in_form, make_plan
 from app.repositories.repository import Repository
 
 PLANS, LONGEST = 400, 2_000

@@ -13,8 +13,8 @@ from app.core.errors import RouteNotFound
 from app.flows import server
 from app.http.head import Head
 from app.http.identity import Identity
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from app.schema.openapi.document import openapi
 from app.schema.overlay import overlay_of
 from app.schema.schema import schema

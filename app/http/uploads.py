@@ -11,9 +11,9 @@ from app.http.identity import Identity
 from app.http.params import parse_query
 from app.http.passage import Pieces
 from app.http.reply import Reply, reply_to
-from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.repositories.files import FILES
+from app.repositories.engine.reading import Services
+from app.repositories.rules.files import FILES
 
 
 class UploadDoor:

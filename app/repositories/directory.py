@@ -8,7 +8,7 @@ from app.policy.access_cache import AccessBook
 from app.policy.permission_summary import Summary, everything, summarize
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, PREFIX, USERS
-from app.repositories.base import Services
+from app.repositories.engine.reading import Services
 from app.repositories.repository import Repository, Users
 
 

@@ -13,19 +13,9 @@ from app.query.parameters import Parameters
 from app.query.payload import Payload, as_key, parse_payload
 from app.query.read import Leaf, Read
 from app.query.results import Row
-from app.repositories.changes import (
-    Batch,
-    Create,
-    Delete,
-    Only,
-    Raw,
-    Update,
-    Upsert,
-    check_count,
-    check_keys,
-)
-from app.repositories.work import Work
-from app.repositories.writing import Answer, Writing
+from app.repositories.engine.commands import Batch, Create, Delete, Only, Raw, Update, Upsert, check_count, check_keys
+from app.repositories.engine.unit_of_work import Work
+from app.repositories.engine.writing import Answer, Writing
 
 Query = Mapping[str, Any]
 """Directus' global query parameters: `fields filter sort limit offset page search alias deep aggregate groupBy`."""

@@ -19,10 +19,10 @@ from app.core.errors import RollcallError, ServiceUnavailable
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.limits import Limits
-from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.repositories.plan import Plan, in_form, make_plan
-from app.repositories.work import Work
+from app.repositories.engine.reading import Services
+from app.repositories.engine.unit_of_work import Work
+from app.repositories.plans.plan import Plan, in_form, make_plan
 from app.schema.items import THE_ROW_IF_ANY
 from app.schema.mutations import Making
 from app.schema.operation import Operation

@@ -13,7 +13,7 @@ from app.policy.rules import Access
 from app.query.collection import USERS, Collection
 from app.query.read import Read
 from app.query.results import Row
-from app.repositories.changes import Change
+from app.repositories.engine.commands import Change
 from app.repositories.repository import Repository, reading_back
 from app.schema import build
 from app.schema.items import Asking, Request, Shaped

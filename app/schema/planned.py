@@ -10,9 +10,9 @@ import orjson
 from app.core.bindings import Given
 from app.core.errors import RollcallError, ServiceUnavailable
 from app.policy.rules import Access
-from app.repositories.base import Services
 from app.repositories.directory import Directory
-from app.repositories.plan import AccessChanged, Plan, ask
+from app.repositories.engine.reading import Services
+from app.repositories.plans.plan import AccessChanged, Plan, ask
 from app.schema.items import Question
 
 TRIES = 2

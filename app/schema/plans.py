@@ -17,7 +17,7 @@ from app.core.cache import Kept, weight
 from app.core.errors import RollcallError
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.plan import Plan, in_form, make_plan
+from app.repositories.plans.plan import Plan, in_form, make_plan
 from app.schema.changing import Changing, changing_of
 from app.schema.forms import VALUE, forms_of, forms_of_literals, settled, slotted
 from app.schema.items import Asking, Question

@@ -22,8 +22,8 @@ from app.core.cache import Kept, weight
 from app.core.errors import InvalidCredentials, RollcallError, SecondFactorWanted
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS
-from app.repositories.base import ATTEMPTS
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import ATTEMPTS
 from app.schema import build
 from app.schema.account import (
     account_mutations,

@@ -19,8 +19,8 @@ from sqlalchemy import update
 
 from app.core.hashing import hash_password, verify_password
 from app.db.models import User
-from app.repositories.hashing_process import leave_room
-from app.repositories.passwords import LANES, Passwords
+from app.passwords.hasher_pool import LANES, Passwords
+from app.passwords.worker import leave_room
 from app.testing import open_system
 from tests.bench.crowd import CHIEF, SECRET, fill, person, token
 from tests.bench.load import Measured, Server, measure, post, wait_for

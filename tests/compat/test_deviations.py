@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from app.flows.transfer import import_rows
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from app.schema.schema import schema
 from tests.conftest import BACKENDS, copied
 from tests.http.test_graphql import bearer, served

@@ -13,7 +13,7 @@ from app.db.email_index import kept_apart
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
 from app.query.sql_functions import HasAddress
-from app.repositories.accounts import Accounts
+from app.repositories.commands.accounts import Accounts
 from app.testing import open_system
 from tests.world import caller, uid
 from tests.writes.test_rescue import rollcall

@@ -20,9 +20,9 @@ from structlog.testing import capture_logs
 from app.core.errors import ServiceUnavailable
 from app.core.hashing import USUAL_COST, HashCost, hash_password, verify_password
 from app.db.models import User
-from app.repositories import hashing_pipe, hashing_process
-from app.repositories.hashers import Apart, Here, hasher_for
-from app.repositories.passwords import Passwords
+from app.passwords import worker, worker_client
+from app.passwords.hasher_pool import Passwords
+from app.passwords.hashers import Apart, Here, hasher_for
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import copied
 from tests.world import CHEAP, hashed, uid
@@ -155,7 +155,7 @@ async def test_killed_twice_it_is_a_503_and_the_next_goes_well(apart):
 
 
 async def test_one_that_answers_nothing_is_ended(apart, monkeypatch):
-    monkeypatch.setattr(hashing_pipe, "PATIENCE", 1)
+    monkeypatch.setattr(worker_client, "PATIENCE", 1)
     stopped = pid_of(apart)
     os.kill(stopped, signal.SIGSTOP)
 
@@ -213,7 +213,7 @@ async def test_whoever_waits_no_more_leaves_nothing_behind(apart):
 HOLDING = """
 import sys, time
 from app.core.hashing import HashCost
-from app.repositories.hashing_pipe import HashingProcess
+from app.passwords.worker_client import HashingProcess
 from threading import Thread
 process = HashingProcess()
 process.wait()
@@ -262,7 +262,7 @@ def hashing_below(pid):
     """The processes that hash for a process, or for one that it began."""
     threads = Path(f"/proc/{pid}/task").glob("*/children")
     children = [int(child) for thread in threads for child in thread.read_text().split()]
-    found = [child for child in children if hashing_process.__name__ in shown(child, "cmdline")]
+    found = [child for child in children if worker.__name__ in shown(child, "cmdline")]
     return found + [each for child in children for each in hashing_below(child)]
 
 

@@ -16,8 +16,8 @@ from app.flows.codes import CODES_ALLOWED
 from app.flows.login import Credentials, SignIn
 from app.flows.rescue import Rescue
 from app.flows.tfa import SecondFactor
+from app.passwords.hasher_pool import Passwords
 from app.repositories.directory import Directory
-from app.repositories.passwords import Passwords
 from tests.flows.clocks import HALF_A_MINUTE, HASHED, OTHER_SECRET, PASSWORD, SECRET, Place, Standing
 from tests.world import static_token, uid
 

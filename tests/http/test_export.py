@@ -22,7 +22,7 @@ from app.http.gate import Gate
 from app.http.reply import Reply
 from app.http.server import nobody_home
 from app.main import create_app
-from app.repositories.batches import SIZE, Batches
+from app.repositories.engine.batches import SIZE, Batches
 from tests.http.test_graphql import ADA, bearer, served
 from tests.http.test_params import json
 from tests.test_revocation import WAYS_TO_GO, WAYS_TO_LOSE, write

@@ -12,7 +12,7 @@ from app.core.caller import PUBLIC, SYSTEM, Caller
 from app.core.errors import InvalidCredentials, ServiceUnavailable
 from app.db.database import Database
 from app.db.models import VERSION, Activity, Revision, User
-from app.repositories.presence import Presence
+from app.repositories.last_access import Presence
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, ME, PATH, bearer, served
 from tests.world import caller, static_token, uid

@@ -16,7 +16,7 @@ from app.db.models import OUTBOX
 from app.flows import chores, postman
 from app.flows.postman import Postman
 from app.mail import transport
-from app.repositories.outbox import Outbox
+from app.repositories.stores.outbox import Outbox
 from tests.world import uid
 
 

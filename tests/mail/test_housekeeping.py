@@ -13,7 +13,7 @@ from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.flows import chores
 from app.flows.chores import Chore
 from app.flows.housekeeping import SOON, Housekeeping
-from app.repositories.housekeeping import BATCH, Pruning
+from app.repositories.stores.retention import BATCH, Pruning
 from app.testing import open_system
 from tests.mail.server import do, later, outbox, post, rows_of, sent, told
 from tests.world import uid

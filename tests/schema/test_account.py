@@ -24,7 +24,7 @@ from app.db.models import ATTEMPTS, Session, User
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.main import GRAPHQL, Application
-from app.repositories.base import Services
+from app.repositories.engine.reading import Services
 from app.schema.schema import schema
 from tests.flows.clocks import _Codes
 from tests.http.test_graphql import PATH, bearer, served

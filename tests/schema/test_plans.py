@@ -9,8 +9,8 @@ from graphql import parse
 
 from app.core.cache import Kept
 from app.core.caller import Caller
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from app.schema.lifting import MOST, NUMBER_GAP, TEXT_GAP, lift
 from app.schema.plans import LONGEST, Plans
 from app.schema.schema import schema

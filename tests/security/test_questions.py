@@ -8,8 +8,8 @@ import pytest
 from app.core.caller import Caller
 from app.query.aggregate import CALCULATING, COUNTING
 from app.query.collection import COLLECTIONS
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from app.schema.schema import schema
 from tests.world import caller, uid
 

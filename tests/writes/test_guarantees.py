@@ -10,8 +10,8 @@ from app.core.caller import SYSTEM, Caller
 from app.core.errors import RollcallError
 from app.core.hashing import verify_password
 from app.db.models import Activity, Revision, Session, User
-from app.repositories.base import Services
 from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
 from tests.world import OFFICE, caller, uid
 from tests.writes.desk import checksum
 

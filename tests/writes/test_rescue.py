@@ -18,7 +18,7 @@ from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.core.hashing import verify_password
 from app.db.models import Access, Policy, Session, User
-from app.repositories.attempts import Attempts, at_account, at_account_from
+from app.repositories.stores.login_attempts import Attempts, at_account, at_account_from
 from tests.db.test_bootstrap_and_transfer import rollcall as in_a_process
 from tests.world import caller, static_token, uid
 from tests.writes.desk import checksum

@@ -1,0 +1,1 @@
+"""Password hashing outside the event loop."""

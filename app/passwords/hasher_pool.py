@@ -1,0 +1,76 @@
+"""Passwords on their way in: judged while they can be read, and hashed before anybody has to wait for it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from app.core.errors import FailedValidation, InvalidPayload, ServiceUnavailable, ValueTooLong
+from app.core.hashing import LONGEST_PASSWORD, USUAL_COST, HashCost
+from app.passwords.hashers import Hasher, Here
+from app.query.collection import SETTINGS, USERS
+from app.query.operators import read_pattern
+from app.query.payload import Path
+
+T = TypeVar("T")
+
+LANES = 2
+"""Passwords hashed at once: each takes 64 MiB, and a tenth of a second on as many as four cores, unless that is set."""
+WAITING = 1000
+"""Passwords that may wait for it."""
+CROWDED = "Too many passwords are waiting to be looked at; try again in a moment"
+NOBODYS = "$argon2id$v=19$m={0.memory},t={0.time},p={0.parallelism}$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
+"""A hash that no password is known for, of some cost."""
+
+
+class Hashed(str):
+    """A password that has been hashed already."""
+
+    __slots__ = ()
+
+
+class Passwords:
+    """Hashes passwords, a few at a time, away from the event loop.
+
+    Raises ServiceUnavailable where more than a thousand are waiting, or nobody can hash just now.
+    """
+
+    def __init__(self, cost: HashCost = USUAL_COST, hasher: Hasher | None = None, lanes: int = LANES) -> None:
+        self._cost, self._nobodys, self._hasher = cost, NOBODYS.format(cost), hasher or Here()
+        self._lanes = ThreadPoolExecutor(lanes, "passwords")
+        self._most, self._under_way = lanes + WAITING, 0
+
+    async def hashed(self, password: str) -> Hashed:
+        """A password of 1 to 1,024 characters -> its hash."""
+        return Hashed(await self._aside(lambda: self._hasher.hash(password, self._cost)))
+
+    async def verified(self, password: str, hashed: str | None) -> bool:
+        """Whether a password is the one behind a hash; where there is none, it takes as long to say no."""
+        return await self._aside(lambda: self._hasher.verify(password, hashed or self._nobodys)) and hashed is not None
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        if self._under_way >= self._most:
+            raise ServiceUnavailable(CROWDED)
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._lanes, work)
+        finally:
+            self._under_way -= 1
+
+
+def check_password(password: Any, policy: str | None, path: Path = ()) -> None:
+    """Raises FailedValidation for a password that is empty or that the project's `policy` doesn't like.
+
+    And ValueTooLong for one of more than 1,024 characters, InvalidPayload where the policy is no regular expression.
+    """
+    if password == "":
+        raise FailedValidation("password", "nempty", path)
+    if password is not None and len(password) > LONGEST_PASSWORD:
+        raise ValueTooLong(USERS.name, "password")
+    if policy:
+        try:
+            fits = password is not None and read_pattern(policy).search(password)
+        except ValueError:
+            raise InvalidPayload(f'"auth_password_policy" of {SETTINGS.name} is no regular expression') from None
+        if not fits:
+            raise FailedValidation("password", "regex", path)

@@ -1,0 +1,1 @@
+"""Write commands of the account and upload flows."""

@@ -1,0 +1,73 @@
+"""Registrations: what the project wants of strangers, and the users made of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.caller import SYSTEM
+from app.core.errors import RollcallError
+from app.policy.validation import judge
+from app.query.collection import SETTINGS, USERS
+from app.query.filter import parse_filter
+from app.query.payload import Payload
+from app.query.read import Leaf, Read
+from app.repositories.commands.accounts import UNVERIFIED
+from app.repositories.commands.invitations import holder
+from app.repositories.engine.reading import Services
+from app.repositories.engine.unit_of_work import Work
+from app.repositories.rules.users import EMAIL, ID, STATUS
+from app.repositories.stores.outbox import Outbox
+
+_SETTINGS = ("", "_verify_email", "_role", "_email_filter")
+_FIELDS = tuple(SETTINGS.fields[f"public_registration{name}"] for name in _SETTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Whether strangers may register, whether their addresses are verified, the role they get, and who is welcome."""
+
+    open: bool = False
+    verified: bool = True
+    role: str | None = None
+    email_filter: Any = None
+
+    def welcome(self, email: str) -> bool:
+        """Whether an address passes the project's filter; nobody's passes one that can't be understood."""
+        if self.email_filter is None:
+            return True
+        try:
+            wanted = parse_filter(USERS, self.email_filter, of_payload=True)
+        except RollcallError:
+            return False
+        return not judge(wanted, {EMAIL: email}, lambda *_: ())
+
+
+async def registration_terms(services: Services) -> Terms:
+    """The project's terms, as its settings have them now; where there are none, nobody may register."""
+    asked = Read(SETTINGS, tuple(Leaf(member.name, member) for member in _FIELDS), limit=1)
+    rows = await services.reading(SETTINGS, SYSTEM).read(asked)
+    return Terms(*(rows[0][member.name] for member in _FIELDS)) if rows else Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A stranger becomes a user, where nobody has their address; who has to be verified is sent a mail.
+
+    So is who registered before and still has to be, and nothing else of theirs is touched.
+    """
+
+    written: Payload
+    url: str | None
+    action: str = field(default="create", init=False)
+
+    def payloads(self) -> Iterable[Payload]:
+        return (self.written,)
+
+    async def apply(self, work: Work) -> list[Any]:
+        row = await holder(work, self.written.values[EMAIL])
+        if row is None:
+            row = {**self.written.values, ID: await work.create(self.written)}
+        if row[STATUS] == UNVERIFIED:
+            outbox = Outbox(work.writer, work.services)
+            await outbox.post("verify", row[EMAIL], {"user": row[ID], "url": self.url})
+        return [row[ID]]

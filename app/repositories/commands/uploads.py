@@ -1,0 +1,72 @@
+"""Contents and their rows: what is written along with an upload, and what is cleared away where no row needs it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from app.core.errors import ServiceUnavailable
+from app.query.collection import Field
+from app.query.payload import Payload
+from app.repositories.engine.unit_of_work import Work
+from app.repositories.rules.files import FILES, NAME
+from app.storage.store import Storage
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A content: what its client says of its row, and what is found out about it."""
+
+    said: Payload
+    found: Mapping[Field, Any]
+
+    @property
+    def name(self) -> str:
+        """Where it lies."""
+        name: str = self.found[NAME]
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class NewFiles:
+    """New rows of files, each with its content."""
+
+    uploads: Sequence[Upload]
+    action: str = field(default="create", init=False)
+
+    def payloads(self) -> Iterable[Payload]:
+        return (upload.said for upload in self.uploads)
+
+    async def apply(self, work: Work) -> list[Any]:
+        work.contents.laid.update(upload.name for upload in self.uploads)
+        return [await work.create(upload.said, decided=upload.found) for upload in self.uploads]
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """Another content for a file; it takes the right to say where it lies."""
+
+    key: Any
+    upload: Upload
+    action: str = field(default="update", init=False)
+
+    def payloads(self) -> Iterable[Payload]:
+        return (self.upload.said,)
+
+    async def apply(self, work: Work) -> list[Any]:
+        work.contents.laid.add(self.upload.name)
+        linked = {NAME: self.upload.name}
+        await work.update(FILES, [self.key], self.upload.said, linked, decided=self.upload.found)
+        return [self.key]
+
+
+async def clear(storage: Storage, names: Iterable[str]) -> None:
+    """Takes contents away that no row needs; one that can't be is told of in the log, and harms nobody."""
+    for name in names:
+        try:
+            await storage.remove(name)
+        except ServiceUnavailable:
+            log.warning("content_left", names=[name])

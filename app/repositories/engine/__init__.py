@@ -1,0 +1,1 @@
+"""Generic reads and writes of any collection."""

@@ -1,0 +1,194 @@
+"""A repository: one collection, seen through one caller's policies."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, literal
+
+from app.core.caller import Caller
+from app.core.clock import Clock, utc_now
+from app.core.config import Settings
+from app.core.errors import Forbidden, ServiceUnavailable
+from app.db.database import Database
+from app.passwords.hasher_pool import Passwords
+from app.passwords.hashers import Hasher
+from app.policy.access_cache import AccessBook, Reader
+from app.policy.access_queries import beside, standing
+from app.policy.resolver import PolicyResolver
+from app.policy.rules import Access
+from app.policy.write_resolver import WriteResolver
+from app.query.aggregate import Aggregation
+from app.query.collection import Collection
+from app.query.limits import Limits, check_size
+from app.query.payload import as_key
+from app.query.read import Read
+from app.query.results import Row, shaper
+from app.query.scoped import ScopedAggregation, ScopedRead
+from app.query.sql_select import render
+from app.query.sql_writes import reaches
+from app.ratelimit.limiter import Rates
+from app.repositories.last_access import Presence
+from app.repositories.rules.directory_limits import UserLimits
+from app.storage.locations import open_storage
+from app.storage.store import Storage
+
+Ask = Callable[[Access], Read | Aggregation]
+"""What somebody asks, with such rights."""
+Scoping = Callable[[Access], ScopedRead | ScopedAggregation]
+"""What such rights let through of it."""
+
+RESTLESS = "Rights are changing too fast to answer, try again"
+ATTEMPTS = 5
+"""How often a read is planned anew because somebody's rights changed under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every repository works with, whoever asks."""
+
+    database: Database
+    book: AccessBook
+    limits: Limits
+    settings: Settings
+    rates: Rates
+    presence: Presence
+    storage: Storage
+    clock: Clock = utc_now
+    users: UserLimits = field(default_factory=UserLimits)
+    passwords: Passwords = field(default_factory=Passwords)
+    strangers: Passwords = field(default_factory=lambda: Passwords(lanes=1))
+    """For texts of anybody's: whoever signs in doesn't wait for them."""
+    posted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where a mail was posted, for whoever sends them."""
+
+    @classmethod
+    def over(
+        cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: Hasher | None = None
+    ) -> "Services":
+        """The services of one process: its database, and the limits its settings give.
+
+        Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for an unfit storage.
+        """
+        limits = Limits(
+            default=settings.query_limit_default,
+            most=settings.query_limit_max,
+            depth=settings.max_relational_depth,
+            tokens=settings.graphql_query_token_limit,
+            introspection=settings.graphql_introspection,
+            batch=settings.max_batch_mutation,
+            former=settings.compatibility is not None,
+        )
+        users = UserLimits(
+            settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
+        )
+        presence = Presence(database, clock)
+        book = AccessBook(database.reader, presence, clock)
+        rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost, hasher)
+        strangers = Passwords(settings.hash_cost, hasher, lanes=1)
+        storage = open_storage(settings)
+        return cls(database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers)
+
+    @property
+    def planned(self) -> bool:
+        """Whether what was asked before is answered from plans."""
+        return self.settings.graphql_plans
+
+    @property
+    def reader(self) -> Reader:
+        """Whoever reads outside transactions."""
+        return self.database.reader
+
+    @property
+    def dialect(self) -> str:
+        """The kind of database."""
+        return self.database.dialect
+
+    def reading(self, collection: Collection, caller: Caller) -> "Reading":
+        """The rows of a collection as a caller may see them."""
+        return Reading(collection, caller, self)
+
+
+class Reading:
+    """The rows of a collection, as far as one caller may see them."""
+
+    def __init__(self, collection: Collection, caller: Caller, services: Services) -> None:
+        self.collection = collection
+        self._caller, self._services = caller, services
+
+    async def read(self, asked: Read | Aggregation) -> list[Row]:
+        """The rows asked for, already under their response keys.
+
+        Raises Forbidden for what the caller may not read or what isn't there, InvalidQuery for what can't be asked,
+        InvalidCredentials where nobody active stands behind the caller, ServiceUnavailable where the database is
+        away or rights change faster than they can be read.
+        """
+        return await self.read_as(lambda _: asked)
+
+    async def read_as(self, ask: Ask) -> list[Row]:
+        """The same for a question that depends on what the caller may read; it is asked anew where that has changed."""
+
+        def scope(access: Access) -> ScopedRead | ScopedAggregation:
+            asked = ask(access)
+            return self.resolver(asked, access).scope(asked)
+
+        return await self.read_scoped(scope)
+
+    async def read_scoped(self, scope: Scoping) -> list[Row]:
+        """The same for a question whose scope is the asker's own business."""
+        access = await self._services.book.access(self._caller)
+        for _ in range(ATTEMPTS):
+            scoped = await self._confirmed(scope, access)
+            row = await self._beside(render(scoped))
+            if self._caller.system or standing(row) == access.standing:
+                return shaper(scoped)(row[-1])
+            access = await self._services.book.reload(self._caller)
+        raise ServiceUnavailable(RESTLESS)
+
+    def resolver(self, asked: Read | Aggregation, access: Access) -> PolicyResolver:
+        """Whoever says what such rights let through of a question; InvalidQuery where that goes too far."""
+        check_size(asked, self._services.limits.depth)
+        return PolicyResolver(access, self._services.clock())
+
+    async def may(self, action: str, key: Any = None) -> bool:
+        """Whether the caller may do something to the row with a key, or, without one, to any row at all.
+
+        A row that isn't there may be neither changed nor taken away. Raises as `read` does, but for what isn't there.
+        """
+        access = await self._services.book.access(self._caller)
+        for _ in range(ATTEMPTS):
+            if not access.granted(action, self.collection):
+                fresh = await self._services.book.confirm(self._caller, access)
+                if fresh is access:
+                    return False
+                access = fresh
+                continue
+            row = await self._beside(self._reaches(access, action, key))
+            if self._caller.system or standing(row) == access.standing:
+                return bool(row[-1])
+            access = await self._services.book.reload(self._caller)
+        raise ServiceUnavailable(RESTLESS)
+
+    def _reaches(self, access: Access, action: str, key: Any) -> ColumnElement[Any]:
+        if key is None:
+            return literal(1)
+        try:
+            wanted = as_key(self.collection, key)
+        except Forbidden:
+            return literal(0)
+        return reaches(WriteResolver(access, self._services.clock()).scope(action, self.collection), wanted)
+
+    async def _beside(self, asked: ColumnElement[Any]) -> Any:
+        """The caller's standing, and what is asked."""
+        return await self._services.reader.fetch(beside(self._caller, self._services.clock(), asked))
+
+    async def _confirmed(self, scope: Scoping, access: Access) -> ScopedRead | ScopedAggregation:
+        """What the policies let through; before it is refused, the rights are asked for once more."""
+        try:
+            return scope(access)
+        except Forbidden:
+            fresh = await self._services.book.confirm(self._caller, access)
+            if fresh is access:
+                raise
+            return scope(fresh)

@@ -1,0 +1,317 @@
+"""One root field's writes: every row judged before and after, everything told, and nothing kept that can't stand."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from app.core.caller import Caller, Via
+from app.core.errors import (
+    Forbidden,
+    InvalidPayload,
+)
+from app.db.database import Overtaken
+from app.db.transaction import Writer
+from app.policy.access_queries import beside, standing
+from app.policy.permission_summary import Grant
+from app.policy.resolver import PolicyResolver
+from app.policy.rules import Access, Rule
+from app.policy.write_resolver import WriteResolver
+from app.query import sql_writes
+from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field
+from app.query.filter import EVERYTHING
+from app.query.limits import check_size
+from app.query.payload import Payload
+from app.query.read import Leaf, Read
+from app.query.results import Row, shaper
+from app.query.sql_select import render
+from app.query.sql_writes import KEYS, reached
+from app.repositories.engine.audit_log import Doing, Trail
+from app.repositories.engine.collection_rules import Invariants, Stored
+from app.repositories.engine.constraints import check_free, check_links, check_required
+from app.repositories.engine.nested_writes import NOTHING, Links
+from app.repositories.engine.presets import Filling
+from app.repositories.engine.table import Rows
+from app.repositories.rules.access_control import (
+    ACCESS,
+    POLICIES,
+    AccessInvariants,
+    PermissionInvariants,
+    PolicyInvariants,
+    RoleInvariants,
+)
+from app.repositories.rules.directory_limits import UserLimits
+from app.repositories.rules.files import FILES, Contents, FileInvariants
+from app.repositories.rules.legacy_fields import PERMISSIONS
+from app.repositories.rules.settings import SettingsInvariants
+from app.repositories.rules.users import UserInvariants
+
+if TYPE_CHECKING:
+    from app.repositories.engine.reading import Services
+
+PLAIN = Invariants()
+INVARIANTS: Mapping[Collection, Invariants] = {
+    USERS: UserInvariants(),
+    ROLES: RoleInvariants(),
+    POLICIES: PolicyInvariants(),
+    ACCESS: AccessInvariants(),
+    PERMISSIONS: PermissionInvariants(),
+    SETTINGS: SettingsInvariants(),
+    FILES: FileInvariants(),
+}
+ORDER = "__key"
+"""Where a row's key stands while rows are put in order; no client's name begins so."""
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a write may have granted, or taken from somebody: looked into once all of it is written."""
+
+    roles: set[str] = field(default_factory=set)
+    """Roles that somebody was given, or that others now inherit from."""
+    policies: set[str] = field(default_factory=set)
+    """Policies that were attached to a role, to a user, or to everybody."""
+    edited: set[str] = field(default_factory=set)
+    """Policies that say something else than before."""
+    permissions: set[int] = field(default_factory=set)
+    users: set[str] = field(default_factory=set)
+    """Other people whose credentials were changed."""
+    admins: bool = False
+    """Whether somebody may have ceased to be an admin, or to get in."""
+    counts: bool = False
+    """Whether there may be more users of a kind."""
+
+    def needs_turn(self, limits: UserLimits) -> bool:
+        """Whether what is looked into has to stay as it is until the end."""
+        return self.admins or (self.counts and limits != UserLimits())
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A row that was written, and which fields of it: it has to be within its writer's rules afterwards too."""
+
+    action: str
+    collection: Collection
+    key: Any
+    fields: frozenset[Field]
+
+
+class Work(Links):
+    """What one caller writes in one transaction, with the rights it had when that began.
+
+    `settled` says that nobody else can change those meanwhile, `apart` that the database keeps e-mail addresses apart.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        caller: Caller,
+        via: Via,
+        access: Access,
+        services: "Services",
+        *,
+        settled: bool = False,
+        apart: bool = False,
+    ) -> None:
+        self.settled, self._apart = settled, apart
+        self.writer, self.caller, self.access = writer, caller, access
+        self.services, self.now = services, services.clock()
+        self.policy = WriteResolver(access, self.now)
+        self.touched = Touched()
+        self.pending: list[Pending] = []
+        self.deposed = False
+        """Whether the caller took its own row away, or what it signed in with."""
+        self.contents = Contents()
+        self._filling = Filling(self.policy, writer, services.limits.depth)
+        self._trail = Trail(writer, access.user or caller.user, caller, via)
+
+    def rows(self, collection: Collection) -> Rows:
+        return Rows(self.writer, collection)
+
+    async def create(
+        self, payload: Payload, linked: Mapping[Field, Any] = NOTHING, decided: Mapping[Field, Any] = NOTHING
+    ) -> Any:
+        """As it is said of `Links`; what is `decided` isn't the caller's to say, and takes no right to its fields."""
+        collection, fields = payload.collection, payload.fields | linked.keys()
+        rules = self.policy.rules("create", collection)
+        self.policy.admit("create", collection, fields)
+        payload = await self._filling.filled(rules, await self.invariants(collection).spelled(self, payload, None))
+        mark = self._trail.mark()
+        values = await self._values(rules, payload, {**linked, **decided})
+        await self.invariants(collection).creating(self, values)
+        check_required(collection, values, payload.path)
+        await check_free(self.writer, collection, values, apart=self._apart)
+        await check_links(self.writer, payload, values)
+        if collection.key.kind == "uuid":
+            values.setdefault(collection.key, str(uuid4()))
+        key = values.get(collection.key)
+        doing: Doing | None = Doing(sql_writes.insertion, values)
+        if payload.many or key is None:
+            key, doing = await self.rows(collection).insert(values), None
+        for member, written in payload.many.items():
+            await self.let_point(member, key, written, fresh=True)
+        await self._trail.revise("create", collection, key, values, values, mark, doing)
+        await self.invariants(collection).created(self, key, values)
+        self.pending.append(Pending("create", collection, key, fields))
+        return key
+
+    async def update(
+        self,
+        collection: Collection,
+        keys: Iterable[Any],
+        payload: Payload,
+        linked: Mapping[Field, Any] = NOTHING,
+        decided: Mapping[Field, Any] = NOTHING,
+    ) -> None:
+        """As it is said of `Links`; of what is `decided` as it is of `create`."""
+        keys = list(dict.fromkeys(keys))
+        fields = (payload.fields | linked.keys()) - {collection.key}
+        self.policy.admit("update", collection, fields)
+        if payload.key is not None and keys != [payload.key]:
+            raise InvalidPayload(f'"{collection.key.name}" says which row it is, and can\'t be changed')
+        stored = await self.rows(collection).held(keys)
+        verdicts = await self._reached("update", collection, keys, stored)
+        for key in keys:
+            own = collection is USERS and key == self.access.user
+            rules = self.policy.check("update", collection, verdicts.get(key, ()), fields, own=own)
+            await self._update(rules, stored[key], payload, {**linked, **decided})
+            self.pending.append(Pending("update", collection, key, fields))
+
+    async def _update(self, rules: Sequence[Rule], row: Stored, payload: Payload, linked: Mapping[Field, Any]) -> None:
+        collection, key = payload.collection, row[payload.collection.key]
+        payload = await self._filling.filled(rules, await self.invariants(collection).spelled(self, payload, row))
+        mark = self._trail.mark()
+        values = await self._values(rules, payload, linked)
+        values.pop(collection.key, None)
+        await self.invariants(collection).updating(self, row, values)
+        changed = {member: value for member, value in values.items() if row[member] != value}
+        await check_free(self.writer, collection, changed, key, apart=self._apart)
+        await check_links(self.writer, payload, changed)
+        doing = Doing(sql_writes.change, changed, key) if changed else None
+        if payload.many and changed:
+            await self.rows(collection).update(key, changed)
+            doing = None
+        for member, written in payload.many.items():
+            await self.let_point(member, key, written, fresh=False)
+        if changed or self._trail.mark() > mark:
+            await self._trail.revise("update", collection, key, {**row, **changed}, changed, mark, doing)
+
+    async def remove(self, collection: Collection, keys: Iterable[Any]) -> None:
+        keys = list(dict.fromkeys(keys))
+        self.policy.rules("delete", collection)
+        stored = await self.rows(collection).held(keys)
+        verdicts = await self._reached("delete", collection, keys, stored)
+        for key in keys:
+            if key in stored or not self.access.admin:
+                self.policy.check("delete", collection, verdicts.get(key, ()), ())
+        self.deposed = self.deposed or (collection is USERS and self.access.user in stored)
+        await self.invariants(collection).deleting(self, stored)
+        await self.rows(collection).delete(stored)
+        for key in stored:
+            await self._trail.record("delete", collection, key)
+
+    async def adjust(self, collection: Collection, row: Stored, values: Stored) -> None:
+        """Changes a row as a consequence of another's change: nobody's right is asked, but it is told."""
+        key, mark = row[collection.key], self._trail.mark()
+        doing = Doing(sql_writes.change, values, key)
+        await self._trail.revise("update", collection, key, {**row, **values}, values, mark, doing)
+
+    async def says_nothing_new(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
+        if any(True for _ in payload.nested()) or any(row[member] != value for member, value in payload.values.items()):
+            return False
+        spelled = await self.invariants(payload.collection).spelled(self, payload, dict(row))
+        return not spelled.many and await self.readable(payload)
+
+    async def read(self, asked: Read) -> list[Row]:
+        """Rows as the caller may see them, with the rights it had when this began; raises as reading them does.
+
+        And Overtaken where those aren't its rights any more.
+        """
+        check_size(asked, self.services.limits.depth)
+        scoped = PolicyResolver(self.access, self.now).scope(asked)
+        row = await self.writer.fetch(beside(self.caller, self.now, render(scoped)))
+        self.confirm(row)
+        return shaper(scoped)(row[-1])
+
+    async def read_back(self, asked: Read, keys: Sequence[Any]) -> list[Row]:
+        """The rows that were written, in the order of their keys where no other is asked for."""
+        if len(keys) < 2 or asked.sort:
+            return await self.read(asked)
+        rows = await self.read(asked.of((*asked.select, Leaf(ORDER, asked.collection.key))))
+        places = {str(key): at for at, key in enumerate(keys)}
+        rows.sort(key=lambda row: places[str(row.pop(ORDER))])
+        return rows
+
+    def confirm(self, row: Any) -> None:
+        """Raises Overtaken where somebody else changed rights meanwhile: with others this might not have been written.
+
+        `row` begins with the caller's standing.
+        """
+        now, then = standing(row), self.access.standing
+        if self.settled or self.caller.system or now == then:
+            return
+        if now.token != then.token or not self.of_oneself:
+            raise Overtaken
+
+    @property
+    def of_oneself(self) -> bool:
+        """Whether the caller's own row was changed, or is gone."""
+        return any(one.collection is USERS and one.key == self.access.user for one in self.pending) or self.deposed
+
+    async def grants(self) -> Sequence[Grant]:
+        """The permissions behind the caller's rights, as they were before anything of this was written."""
+        if self.access.admin:
+            return ()
+        access, grants = await self.services.book.grants(self.caller)
+        if access.standing.token != self.access.standing.token:
+            raise Overtaken
+        return grants
+
+    def invariants(self, collection: Collection) -> Invariants:
+        """What must always hold for a collection."""
+        return INVARIANTS.get(collection, PLAIN)
+
+    async def judge(self) -> None:
+        """Raises Forbidden where a row that was written isn't within its writer's rules any more."""
+        places = dict.fromkeys((pending.action, pending.collection) for pending in self.pending)
+        for action, collection in places if not self.access.admin else ():
+            mine = [one for one in self.pending if (one.action, one.collection) == (action, collection)]
+            verdicts = await self._reached(action, collection, [one.key for one in mine])
+            for one in mine:
+                own = collection is USERS and one.key == self.access.user
+                if one.key in verdicts:  # what was written may have gone again
+                    self.policy.check(action, collection, verdicts[one.key], one.fields, own=own)
+
+    async def _reached(
+        self, action: str, collection: Collection, keys: Iterable[Any], there: Iterable[Any] | None = None
+    ) -> dict[Any, Sequence[bool]]:
+        """For each of the keys that there is a row of, which rules reach it; `there` are those, if they are known."""
+        rules = self.policy.rules(action, collection)
+        if all(rule.filter == EVERYTHING for rule in rules):
+            there = await self.rows(collection).present(keys) if there is None else there
+            return {key: (True,) * len(rules) for key in there}
+        scoped = self.policy.scope(action, collection)
+        found = await self.writer.rows(self.writer.question(reached(scoped)), {KEYS: list(keys)})
+        return {row[0]: tuple(map(bool, row[1:])) for row in found}
+
+    async def readable(self, payload: Payload) -> bool:
+        """Whether the caller may read every field that a payload names, on that very row."""
+        collection = payload.collection
+        if self.access.admin:
+            return True
+        if not payload.fields <= self.access.fields("read", collection):
+            return False
+        verdicts = await self._reached("read", collection, [payload.key])
+        try:
+            self.policy.check("read", collection, verdicts.get(payload.key, ()), payload.fields, own=True)
+        except Forbidden:
+            return False
+        return True
+
+    async def _values(self, rules: Sequence[Rule], payload: Payload, linked: Mapping[Field, Any]) -> Stored:
+        """The values of a row's own columns, once those it points at are written and its validations hold."""
+        values = {**payload.values, **linked}
+        await self._filling.judge(rules, values, payload.path)
+        for member, inner in payload.ones.items():
+            values[member] = await self.point(inner)
+        return values

@@ -1,0 +1,170 @@
+"""One caller's changes, each a transaction of its own: prepared, done, judged, and done again where rights moved."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.exc import IntegrityError
+
+from app.core.caller import Caller, Whence, nowhere
+from app.core.errors import (
+    FailedValidation,
+    Forbidden,
+    InvalidForeignKey,
+    RecordNotUnique,
+    RollcallError,
+    UnprocessableContent,
+)
+from app.db.database import Overtaken
+from app.db.integrity import Violation, violation
+from app.db.transaction import Writer
+from app.policy.rules import Access
+from app.policy.write_resolver import granted
+from app.query.collection import USERS, Collection
+from app.repositories.commands.uploads import clear
+from app.repositories.engine.commands import Change, takes_a_turn
+from app.repositories.engine.reading import Reading, Services
+from app.repositories.engine.unit_of_work import INVARIANTS, PLAIN, Work
+from app.repositories.rules.delegation import check_handed
+from app.repositories.rules.directory_limits import check_admins, check_counts
+
+T = TypeVar("T")
+Answer = Callable[[Work, list[Any]], Awaitable[T | None]]
+"""What is told of the rows that were written, by their keys; None where their writer may see nothing of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """The keys of the rows that were written, and what is told of them, where that was asked."""
+
+    keys: list[Any]
+    told: T | None = None
+
+
+class Rehearsed(Exception):
+    """A change could be made: all of it is taken back."""
+
+
+class NeedsTurn(Exception):
+    """A change turned out to be of somebody's rights: it has to be made while nobody else writes."""
+
+
+class Writing(Reading):
+    """A collection in the hands of one caller who may change it."""
+
+    def __init__(self, collection: Collection, caller: Caller, services: Services, via: Whence = nowhere) -> None:
+        super().__init__(collection, caller, services)
+        self._via = via
+
+    async def write(self, change: Change, answer: Answer[T] | None = None) -> Written[T]:
+        """Does it, and has it answered within the same transaction."""
+        await self._prepare(change)
+        try:
+            try:
+                return await self._done(change, answer, alone=takes_a_turn(change))
+            except NeedsTurn:
+                return await self._done(change, answer, alone=True)
+        except IntegrityError as error:
+            raise _refusal(error, change) from None
+
+    async def rehearse(self, change: Change) -> None:
+        """Raises what doing it would, and does nothing."""
+
+        async def end(work: Work, _: list[Any]) -> None:
+            await self._confirm(work)
+            raise Rehearsed
+
+        with suppress(Rehearsed):
+            await self.write(change, end)
+
+    async def _done(self, change: Change, answer: Answer[T] | None, *, alone: bool) -> Written[T]:
+        database, accesses = self._services.database, 0
+        bared: Iterable[str] = ()
+        apart = await database.keeps_emails_apart()
+        alone = alone or not apart
+
+        async def work(writer: Writer) -> Written[T]:
+            nonlocal accesses, bared
+            settled = alone and not writer.postgresql  # there nobody else writes, and what this writes shows at once
+            accesses += 1
+            access = await self._access(writer if alone else None, again=accesses > 1)
+            work = Work(writer, self._caller, self._via(), access, self._services, settled=settled, apart=apart)
+            try:
+                keys = await change.apply(work)
+                if work.touched.needs_turn(self._services.users) and not alone:
+                    raise NeedsTurn
+                await self._check(work)
+                told = await answer(work, keys) if answer else None
+            except RollcallError:
+                await self._confirm(work)  # a right that is new is never denied from memory
+                raise
+            if told is None:
+                await self._confirm(work)
+            bared = work.contents.bared
+            return Written(keys, told)
+
+        written = await database.change(work, alone=alone)
+        await clear(self._services.storage, bared)
+        return written
+
+    async def _confirm(self, work: Work) -> None:
+        """Raises Overtaken where what was planned with isn't so any more."""
+        if not work.settled:
+            work.confirm(await self._services.book.told(self._caller, work.writer))
+
+    async def _check(self, work: Work) -> None:
+        """Whether all that was written may stand."""
+        await work.judge()
+        await check_handed(work)
+        await check_admins(work)
+        await check_counts(work, self._services.users)
+
+    async def _access(self, writer: Writer | None, *, again: bool) -> Access:
+        """The caller's access, read `again` where it was stale; a `writer` says so before anything is written."""
+        book = self._services.book
+        access = await (book.reload if again and not self._caller.system else book.access)(self._caller)
+        if writer is not None and not await book.holds(self._caller, access, writer):
+            raise Overtaken
+        return access
+
+    async def _prepare(self, change: Change) -> None:
+        """What can be refused, and what takes long, before anybody has to wait for it."""
+        payloads = [inner for payload in change.payloads() for inner in payload.everywhere()]
+        if not any(inner.collection is USERS for inner in payloads):
+            return
+        book = self._services.book
+        access = await book.access(self._caller)
+        try:
+            granted(access, change.action, self.collection)
+        except Forbidden:
+            if await book.confirm(self._caller, access) is access:
+                raise
+        for inner in payloads:
+            await INVARIANTS.get(inner.collection, PLAIN).prepare(inner, self._services)
+
+
+def _refusal(error: IntegrityError, change: Change) -> RollcallError:
+    """What the database refused: a value that another row has, rows in use, or what a neighbour wrote meanwhile."""
+    broken = violation(error)
+    match broken.kind:
+        case "unique":
+            return RecordNotUnique(broken.table, broken.column, _written(change, broken))
+        case "null":
+            return FailedValidation(broken.column, "required")
+        case "foreign":
+            return InvalidForeignKey(broken.table, broken.column)
+        case "pointed":
+            return UnprocessableContent("Rows that aren't served here still point at it")
+        case _:
+            return UnprocessableContent("It contradicts what is stored")
+
+
+def _written(change: Change, broken: Violation) -> Any:
+    """The value that somebody wanted to write where a rule was broken; of what is concealed, nothing."""
+    for outer in change.payloads():
+        for payload in outer.everywhere():
+            member = payload.collection.fields.get(broken.column)
+            if payload.collection.name == broken.table and member in payload.values:
+                return None if member.concealed else payload.values[member]
+    return None

@@ -1,0 +1,1 @@
+"""Query plans below GraphQL and REST."""

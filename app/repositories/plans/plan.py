@@ -1,0 +1,97 @@
+"""A plan: one question of all callers whose rights have one form, planned once and asked whenever it comes."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from app.core.bindings import Given, Slot, Source, slot, sources
+from app.core.caller import Caller
+from app.policy.access_queries import NOW, anybody_like, beside
+from app.policy.resolver import PolicyResolver
+from app.policy.rules import Access, Standing
+from app.query.aggregate import Aggregation
+from app.query.limits import check_size
+from app.query.read import Read
+from app.query.results import Row, is_finished, shaper
+from app.query.sql_select import render
+from app.repositories.engine.reading import Services
+
+STANDING = len(Standing._fields)
+"""Columns that every statement begins with."""
+OWN = ("me", "role", "roles", "policies")
+"""The sources of what a plan needs of its caller's rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement, and what turns its answer into rows, where that is left to do.
+
+    `bound` are the sources that only its parameters draw from; `fixed` those of the caller's own whose value it holds,
+    so that it serves nobody with another.
+    """
+
+    statement: Any
+    shape: Callable[[str], list[Row]] | None
+    bound: frozenset[Source]
+    fixed: frozenset[Source]
+
+    def told(self, row: Sequence[Any], access: Access) -> str:
+        """The rows that its statement answered, as JSON; AccessChanged where the caller's rights are others by now."""
+        if row[:STANDING] != access.standing:
+            raise AccessChanged
+        text: str = row[-1]
+        return text if self.shape is None else orjson.dumps(self.shape(text)).decode()
+
+
+def in_form(access: Access) -> Access:
+    """The same rights with everything in them that is the caller's own as a Slot.
+
+    What isn't there stays as it is: an empty list decides what a rule means, and who has none has another form.
+    """
+    now = access.standing
+    own = now._replace(user=_slot(now.user, "me"), role=_slot(now.role, "role"))
+    roles, policies = _slot(list(access.roles), "roles"), _slot(list(access.policies), "policies")
+    return replace(access, standing=own, roles=roles or (), policies=policies or ())
+
+
+def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> Plan:
+    """Plans a question of a caller whose rights were put `in_form`; raises what asking it would."""
+    check_size(asked, services.limits.depth)
+    scoped = PolicyResolver(access, NOW).scope(asked)
+    statement = services.reader.compile(beside(anybody_like(caller), NOW, render(scoped)))
+    fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
+    return Plan(
+        statement, None if is_finished(scoped) else shaper(scoped), frozenset(sources(statement.parameters)), fixed
+    )
+
+
+class AccessChanged(Exception):
+    """The caller's rights are no longer those that were planned with."""
+
+
+async def ask(plan: Plan, access: Access, given: Given, services: Services) -> str:
+    """The rows a plan finds, as JSON.
+
+    Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
+    """
+    return plan.told(await services.reader.run(plan.statement, given), access)
+
+
+def _slot(value: str | list[str] | None, source: Source) -> Any:
+    return slot(value, source) if value else None
+
+
+def _own(access: Access) -> Iterator[tuple[Source, set[str]]]:
+    values = ([access.user], [access.standing.role], access.roles, access.policies)
+    for source, some in zip(OWN, values, strict=True):
+        yield source, {str(value) for value in some if value is not None}
+
+
+def _constants(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _constants(value)
+        elif isinstance(value, str) and not isinstance(value, Slot):
+            yield value

@@ -1,0 +1,96 @@
+"""No one hands out more than they have: what a write granted is compared with what its writer held before it."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Text, cast, or_, select
+from sqlalchemy.sql.selectable import CTE
+
+from app.core.errors import Forbidden
+from app.policy.access_cache import grant
+from app.policy.delegation import Granted, Held
+from app.policy.permission_summary import Grant
+from app.query.collection import COLLECTIONS, ROLES, USERS
+from app.query.sql_writes import among
+from app.repositories.engine.table import Rows
+
+if TYPE_CHECKING:
+    from app.repositories.engine.unit_of_work import Work
+
+TOO_MUCH = "You don't have permission to grant more than you have yourself"
+ADMINS_OWN = "You don't have permission to change what an admin signs in with"
+_ROLES, _USERS = ROLES.table.c, USERS.table.c
+_ACCESS, _POLICIES, _PERMISSIONS = (
+    COLLECTIONS[f"directus_{name}"].table.c for name in ("access", "policies", "permissions")
+)
+PERMISSION = (
+    _PERMISSIONS.policy,
+    _PERMISSIONS.action,
+    _PERMISSIONS.collection,
+    cast(_PERMISSIONS.permissions, Text),
+    cast(_PERMISSIONS.fields, Text),
+    cast(_PERMISSIONS.validation, Text),
+    cast(_PERMISSIONS.presets, Text),
+)
+
+
+async def check_handed(work: "Work") -> None:
+    """Raises Forbidden where a write granted, to anybody, what its writer did not have when it began.
+
+    Whoever changes what an admin signs in with could be that admin: only admins may.
+    """
+    touched, access = work.touched, work.access
+    if access.admin or not (
+        touched.roles or touched.policies or touched.edited or touched.permissions or touched.users
+    ):
+        return
+    held = Held(access.admin, access.app, frozenset(access.policies), tuple(await work.grants()))
+    if touched.users and any(
+        policy.admin for policy in await _granted(work, await _policies_of(work, (), touched.users))
+    ):
+        raise Forbidden(ADMINS_OWN)
+    attached = await _policies_of(work, touched.roles)
+    doubtful = (attached | touched.policies) - held.policies | touched.edited
+    granted = await _granted(work, doubtful)
+    if not all(held.covers(policy) for policy in granted):
+        raise Forbidden(TOO_MUCH)
+    if touched.permissions:
+        rows = await _ask(work, select(*PERMISSION).where(among(_PERMISSIONS.id, touched.permissions)))
+        if not all(held.covers_one(grant(*row[1:])) for row in rows):
+            raise Forbidden(TOO_MUCH)
+
+
+async def _policies_of(work: "Work", roles: Iterable[str], users: Iterable[str] = ()) -> set[str]:
+    """The policies that roles, with their ancestors, and users come with, as things stand now."""
+    roles, users = set(roles), list(users)
+    if users:
+        stored = await Rows(work.writer, USERS).stored(users)
+        roles |= {row[USERS.fields["role"]] for row in stored.values() if row[USERS.fields["role"]]}
+    if not roles and not users:
+        return set()
+    tree = _tree(roles)
+    come = or_(_ACCESS.role.in_(select(tree.c.id)), among(_ACCESS.user, users))
+    return {row[0] for row in await _ask(work, select(_ACCESS.policy).where(come).distinct())}
+
+
+def _tree(roles: Iterable[str]) -> CTE:
+    tree = select(_ROLES.id, _ROLES.parent).where(among(_ROLES.id, roles)).cte("tree", recursive=True)
+    above = ROLES.table.alias()
+    return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
+
+
+async def _granted(work: "Work", policies: Iterable[str]) -> list[Granted]:
+    keys = sorted(policies)
+    if not keys:
+        return []
+    flags = await _ask(
+        work, select(_POLICIES.id, _POLICIES.admin_access, _POLICIES.app_access).where(among(_POLICIES.id, keys))
+    )
+    permissions: dict[str, list[Grant]] = {}
+    for policy, *permission in await _ask(work, select(*PERMISSION).where(among(_PERMISSIONS.policy, keys))):
+        permissions.setdefault(policy, []).append(grant(*permission))
+    return [Granted(bool(admin), bool(app), tuple(permissions.get(key, ()))) for key, admin, app in flags]
+
+
+async def _ask(work: "Work", asked: Any) -> list[list[Any]]:
+    return await work.writer.rows(work.writer.question(asked))

@@ -1,0 +1,62 @@
+"""What must always hold for files: who uploaded one, who changed it last, and that nobody else's content is its own."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from app.core.errors import InvalidPayload
+from app.query.collection import COLLECTIONS
+from app.repositories.engine.collection_rules import Invariants, Stored
+
+if TYPE_CHECKING:
+    from app.repositories.engine.unit_of_work import Work
+
+FILES = COLLECTIONS["directus_files"]
+UPLOADED_BY, MODIFIED_BY, MODIFIED_ON = (FILES.fields[name] for name in ("uploaded_by", "modified_by", "modified_on"))
+STORAGE, NAME = FILES.fields["storage"], FILES.fields["filename_disk"]
+
+
+@dataclass(slots=True)
+class Contents:
+    """The contents in the storage that one transaction is about, by their names."""
+
+    laid: set[str] = field(default_factory=set)
+    """Those that lie there for the rows it writes."""
+    bared: set[str] = field(default_factory=set)
+    """Those that no row of it needs any more: they go once it is certain that it came to be."""
+
+
+class FileInvariants(Invariants):
+    """Nobody has to say who they are, or when it is; and nobody says where a content lies.
+
+    Whoever could would read with their own rights what is somebody else's.
+    """
+
+    async def creating(self, work: "Work", values: Stored) -> None:
+        values.setdefault(UPLOADED_BY, work.access.user)
+        if values.get(NAME) is not None:
+            _check_laid(work, values)
+
+    async def updating(self, work: "Work", row: Stored, values: Stored) -> None:
+        changed = {field for field, value in values.items() if row[field] != value}
+        if NAME in changed or (STORAGE in changed and row[NAME] is not None):
+            _check_laid(work, values)
+        if values.get(NAME) in work.contents.laid:
+            self._bare(work, row)
+        if changed:
+            values |= {MODIFIED_BY: work.access.user, MODIFIED_ON: work.now}
+
+    async def deleting(self, work: "Work", rows: dict[Any, Stored]) -> None:
+        for row in rows.values():
+            self._bare(work, row)
+
+    @staticmethod
+    def _bare(work: "Work", row: Stored) -> None:
+        if row[NAME] is not None and row[STORAGE] == work.services.storage.location:
+            work.contents.bared.add(row[NAME])
+
+
+def _check_laid(work: "Work", values: Stored) -> None:
+    if values.get(NAME) not in work.contents.laid and not work.caller.system:
+        raise InvalidPayload(
+            f'"{STORAGE.name}" and "{NAME.name}" say where a file lies, and can\'t be changed: upload the file instead'
+        )

@@ -1,0 +1,42 @@
+"""What must always hold for the project's settings, and those of them that others go by."""
+
+from typing import TYPE_CHECKING
+
+from app.core.caller import SYSTEM
+from app.core.errors import InvalidPayload
+from app.query.collection import SETTINGS
+from app.query.operators import read_pattern
+from app.query.read import Leaf, Read
+from app.repositories.engine.collection_rules import Invariants, Stored
+
+if TYPE_CHECKING:
+    from app.repositories.engine.reading import Services
+    from app.repositories.engine.unit_of_work import Work
+
+POLICY, REGISTRATION_ROLE = (SETTINGS.fields[name] for name in ("auth_password_policy", "public_registration_role"))
+
+
+class SettingsInvariants(Invariants):
+    """A password policy can be read, and nobody has strangers registered with more rights than their own."""
+
+    async def creating(self, work: "Work", values: Stored) -> None:
+        self._check(work, values)
+
+    async def updating(self, work: "Work", row: Stored, values: Stored) -> None:
+        self._check(work, {field: value for field, value in values.items() if row[field] != value})
+
+    def _check(self, work: "Work", values: Stored) -> None:
+        if values.get(REGISTRATION_ROLE):
+            work.touched.roles.add(values[REGISTRATION_ROLE])
+        if values.get(POLICY):
+            try:
+                read_pattern(values[POLICY])
+            except ValueError as problem:
+                raise InvalidPayload(f'"{POLICY.name}": {problem}, such as /^.{{8,}}$/') from None
+
+
+async def password_policy(services: "Services") -> str | None:
+    """The regular expression that new passwords have to fit, if the project has one."""
+    row = await services.reading(SETTINGS, SYSTEM).read(Read(SETTINGS, (Leaf(POLICY.name, POLICY),), limit=1))
+    policy: str | None = row[0][POLICY.name] if row else None
+    return policy

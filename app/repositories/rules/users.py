@@ -1,0 +1,130 @@
+"""What must always hold for users."""
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from unicodedata import is_normalized
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import delete
+
+from app.core.errors import FailedValidation, InvalidPayload
+from app.db.models import Session
+from app.passwords.hasher_pool import Hashed, check_password
+from app.query.collection import USERS
+from app.query.payload import Payload, stored
+from app.repositories.engine.collection_rules import Invariants, Stored
+from app.repositories.engine.table import Rows
+from app.repositories.rules.settings import password_policy
+from app.repositories.stores.otp_codes import Codes
+
+if TYPE_CHECKING:
+    from app.repositories.engine.reading import Services
+    from app.repositories.engine.unit_of_work import Work
+
+ID, EMAIL, PASSWORD, TFA, STATUS, ROLE = (
+    USERS.fields[name] for name in ("id", "email", "password", "tfa_secret", "status", "role")
+)
+CREDENTIALS = frozenset(
+    USERS.fields[name]
+    for name in ("email", "password", "token", "tfa_secret", "provider", "external_identifier", "auth_data")
+)
+"""What somebody could sign in as another with."""
+ACTIVE = "active"
+PLAIN_NAME, LONGEST_EMAIL = re.compile(r"[A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII), 64
+"""What most addresses look like: those need no closer look."""
+SESSIONS: Any = Session.__table__
+
+
+class UserInvariants(Invariants):
+    """An address is one, passwords are hashed and judged, rights aren't stolen.
+
+    Sessions end when they should, and recovery codes with the second factor that they stand in for.
+    """
+
+    async def prepare(self, payload: Payload, services: "Services") -> None:
+        if PASSWORD not in payload.values:
+            return
+        password = payload.values[PASSWORD]
+        check_password(password, await password_policy(services), payload.path)
+        if password is not None:
+            payload.values[PASSWORD] = await services.passwords.hashed(password)
+
+    async def creating(self, work: "Work", values: Stored) -> None:
+        if values.get(EMAIL) is not None:
+            check_email(values[EMAIL])
+        await self._hash(work, values)
+        if values.get(ROLE):
+            work.touched.roles.add(values[ROLE])
+        work.touched.counts = True
+
+    async def updating(self, work: "Work", row: Stored, values: Stored) -> None:
+        if values.get(EMAIL) is not None and values[EMAIL] != row[EMAIL]:
+            check_email(values[EMAIL])
+        if TFA in values:
+            _check_tfa(work, row, values[TFA])
+        await self._hash(work, values)
+        changed = {field for field, value in values.items() if row[field] != value}
+        if ROLE in changed and values[ROLE]:
+            work.touched.roles.add(values[ROLE])
+        if CREDENTIALS & changed and row[ID] != work.access.user:
+            work.touched.users.add(row[ID])
+        if {ROLE, STATUS} & changed:
+            work.touched.admins = work.touched.counts = True
+        if PASSWORD in changed or (STATUS in changed and values[STATUS] != ACTIVE):
+            await end_sessions(work, row[ID])
+        if TFA in changed:
+            await Codes(work.services, row[ID]).forget(work.writer)
+
+    async def deleting(self, work: "Work", rows: dict[Any, Stored]) -> None:
+        work.touched.admins = True
+
+    async def _hash(self, work: "Work", values: Stored) -> None:
+        """A preset's password comes as it is written down there."""
+        password = values.get(PASSWORD)
+        if password is not None and not isinstance(password, Hashed):
+            check_password(password, None)
+            values[PASSWORD] = await work.services.passwords.hashed(password)
+
+
+async def end_sessions(work: "Work", user: str) -> None:
+    """Takes the sessions of a user away: whoever is signed in is no longer."""
+    await work.writer.do(delete(SESSIONS).where(SESSIONS.c.user == user))
+    work.deposed = work.deposed or user == work.access.user
+
+
+async def track_page(services: "Services", user: str, page: Any) -> None:
+    """Keeps which page of an app somebody looked at last; nobody needs to know when, so nothing is written down."""
+    field = USERS.fields["last_page"]
+    value = stored(USERS, field, page)
+    await services.database.change(lambda writer: Rows(writer, USERS).update(user, {field: value}))
+
+
+def check_email(address: str) -> None:
+    """Raises FailedValidation for what is no address, or not in Unicode's composed form, where alike is the same."""
+    name, _, domain = address.rpartition("@")
+    if PLAIN_NAME.fullmatch(name) and len(address) <= LONGEST_EMAIL and _is_domain(domain):
+        return
+    if not _is_email(address) or not is_normalized("NFC", address):
+        raise FailedValidation("email", "email")
+
+
+@lru_cache(maxsize=1024)
+def _is_domain(domain: str) -> bool:
+    """Whether there may be addresses of a domain; most people have one of a few."""
+    return domain.isascii() and _is_email(f"a@{domain}")
+
+
+def _is_email(address: str) -> bool:
+    try:
+        validate_email(address, check_deliverability=False, strict=True)
+    except EmailNotValidError:
+        return False
+    return True
+
+
+def _check_tfa(work: "Work", row: Stored, secret: str | None) -> None:
+    """The secret of a second factor is changed by setting that up; an admin may take another's away."""
+    if work.caller.system or (secret is None and work.access.admin and row[ID] != work.access.user):
+        return
+    raise InvalidPayload('You can\'t change the "tfa_secret" value manually')

@@ -1,0 +1,59 @@
+"""Codes of a second factor, each good once: those of an authenticator, and recovery codes."""
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BigInteger, delete, insert, text
+
+from app.core.otp import hash_recovery_code, step_of
+from app.db.models import RECOVERY_CODES, USED_CODES
+from app.db.statement import given
+from app.db.transaction import Writer
+
+if TYPE_CHECKING:
+    from app.repositories.engine.reading import Services
+
+USED = (
+    text(
+        'INSERT INTO rollcall_used_codes ("user", purpose, step) VALUES (:user, :purpose, :step) '
+        'ON CONFLICT ("user", purpose) DO UPDATE SET step = excluded.step '
+        "WHERE rollcall_used_codes.step < excluded.step RETURNING step"
+    )
+    .bindparams(*(given(name, USED_CODES.c[name].type) for name in ("user", "purpose", "step")))
+    .columns(step=BigInteger())
+)
+
+
+class Codes:
+    """The codes of a user's second factor."""
+
+    def __init__(self, services: "Services", user: str) -> None:
+        self._services, self._user = services, user
+
+    async def use(self, code: str, secret: str, purpose: str) -> bool:
+        """Whether an authenticator's code is the one of this moment, and wasn't used for this purpose before."""
+        step = step_of(code, secret, self._services.clock()) if secret else None  # of no secret anybody has the codes
+        if step is None:
+            return False
+        used = {"user": self._user, "purpose": purpose, "step": step}
+        return bool(await self._services.database.change(lambda writer: writer.do(USED, used), alone=False))
+
+    async def use_recovery(self, code: str, secret: str) -> bool:
+        """Whether it is a recovery code made for this secret that is still good; from here on it isn't."""
+        mine = (RECOVERY_CODES.c.hash == hash_recovery_code(code, secret)) & (RECOVERY_CODES.c.user == self._user)
+        gone = delete(RECOVERY_CODES).where(mine).returning(RECOVERY_CODES.c.hash)
+        return bool(await self._services.database.change(lambda writer: writer.do(gone), alone=False))
+
+    async def replace_recovery(self, writer: Writer, codes: list[str], secret: str) -> None:
+        """These recovery codes from here on, while the secret is this one, and no others."""
+        await self._forget_recovery(writer)
+        for code in codes:
+            row = {"hash": hash_recovery_code(code, secret), "user": self._user}
+            await writer.do(insert(RECOVERY_CODES).values(row))
+
+    async def forget(self, writer: Writer) -> None:
+        """No recovery codes, and no memory of any code: the second factor is gone, or another one."""
+        await self._forget_recovery(writer)
+        await writer.do(delete(USED_CODES).where(USED_CODES.c.user == self._user))
+
+    async def _forget_recovery(self, writer: Writer) -> None:
+        await writer.do(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.user == self._user))

@@ -1,0 +1,107 @@
+"""What has had its day: sessions, counters, mails and old activity are taken away a few at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, bindparam, delete, select, text, update
+
+from app.db.base import Timestamp
+from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
+from app.db.transaction import Writer
+from app.query.sql_writes import among
+from app.repositories.engine.reading import Services
+from app.repositories.stores.outbox import KEPT
+
+BATCH = 500
+"""Rows of one transaction."""
+TURN = (
+    text(
+        "INSERT INTO rollcall_tasks (name, due) VALUES (:name, :next) "
+        "ON CONFLICT (name) DO UPDATE SET due = excluded.due WHERE rollcall_tasks.due <= :now RETURNING due"
+    )
+    .bindparams(
+        bindparam("name", type_=String()), bindparam("next", type_=Timestamp()), bindparam("now", type_=Timestamp())
+    )
+    .columns(due=Timestamp())
+)
+
+_SESSIONS: Any = Session.__table__
+_ACTIVITY: Any = Activity.__table__
+_REVISIONS: Any = Revision.__table__
+
+
+class Pruning:
+    """Takes away a batch at a time, each in a transaction of its own; whatever takes away says how many rows.
+
+    All raise ServiceUnavailable where the database is away.
+    """
+
+    def __init__(self, services: Services, batch: int = BATCH) -> None:
+        self._services, self.batch = services, batch
+
+    async def take_turn(self, task: str, every: timedelta) -> bool:
+        """Whether a task is ours to do now: once for all processes in so much time."""
+        now = self._services.clock()
+        turn = TURN.bindparams(name=task, next=now + every, now=now)
+
+        async def work(writer: Writer) -> bool:
+            return bool(await writer.do(turn))
+
+        return await self._services.database.change(work, alone=False)
+
+    async def sessions(self) -> int:
+        """Sessions that nobody can use any more."""
+        return await self._take(_SESSIONS, _SESSIONS.c.token, _SESSIONS.c.expires < self._services.clock())
+
+    async def attempts(self) -> int:
+        """Counts whose time is over."""
+        return await self._take(ATTEMPTS, ATTEMPTS.c.subject, ATTEMPTS.c.expires < self._services.clock())
+
+    async def mails(self) -> int:
+        """Mails that have gone, and long enough ago."""
+        return await self._take(OUTBOX, OUTBOX.c.id, OUTBOX.c.sent < self._services.clock() - KEPT)
+
+    async def activity(self, before: datetime) -> int:
+        """What was done before a moment, and with it the revisions that belong to it."""
+
+        async def work(writer: Writer) -> int:
+            old = select(_ACTIVITY.c.id).where(_ACTIVITY.c.timestamp < before).order_by(_ACTIVITY.c.timestamp)
+            keys = await _keys(writer, old.limit(self.batch))
+            await _disown(writer, select(_REVISIONS.c.id).where(among(_REVISIONS.c.activity, keys)))
+            await writer.do(delete(_ACTIVITY).where(among(_ACTIVITY.c.id, keys)))
+            return len(keys)
+
+        return await self._services.database.change(work, alone=False)
+
+    async def revisions(self, before: datetime) -> int:
+        """Revisions that were made before a moment."""
+
+        async def work(writer: Writer) -> int:
+            old = select(_REVISIONS.c.id).join(_ACTIVITY, _ACTIVITY.c.id == _REVISIONS.c.activity)
+            keys = await _keys(writer, old.where(_ACTIVITY.c.timestamp < before).limit(self.batch))
+            await _disown(writer, select(_REVISIONS.c.id).where(among(_REVISIONS.c.id, keys)))
+            await writer.do(delete(_REVISIONS).where(among(_REVISIONS.c.id, keys)))
+            return len(keys)
+
+        return await self._services.database.change(work, alone=False)
+
+    async def _take(self, table: Any, key: ColumnElement[Any], over: ColumnElement[bool]) -> int:
+        """Takes away rows whose time is over, but for those that somebody else is writing to at this moment."""
+
+        async def work(writer: Writer) -> int:
+            keys = await _keys(writer, select(key).where(over).limit(self.batch).with_for_update(skip_locked=True))
+            await writer.do(delete(table).where(among(key, keys)))
+            return len(keys)
+
+        return await self._services.database.change(work, alone=False)
+
+
+async def _keys(writer: Writer, asked: Any) -> Sequence[Any]:
+    return [key for (key,) in await writer.rows(writer.question(asked))]
+
+
+async def _disown(writer: Writer, revisions: Any) -> None:
+    """Whatever came along with one of these revisions stands for itself: nothing may point at what is gone."""
+    children = _REVISIONS.c.parent.in_(revisions)
+    await writer.do(update(_REVISIONS).where(children).values(parent=None))
