@@ -12,8 +12,8 @@ from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logging import set_up_logs
 from app.db.database import Database
-from app.flows.housekeeping import Housekeeping
-from app.flows.postman import Postman
+from app.flows.outbox_worker import Postman
+from app.flows.retention_job import Housekeeping
 from app.http.account import ROOTS, account_door
 from app.http.assets import AssetsDoor
 from app.http.auth import auth_door

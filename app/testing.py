@@ -19,7 +19,7 @@ from app.core.config import Settings
 from app.db.database import Database
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
-from app.flows.transfer import import_rows
+from app.flows.import_export import import_rows
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from app.schema.schema import schema

@@ -22,7 +22,7 @@ from app.db.models import User
 from app.db.refusal import Refusal
 from app.flows.bootstrap import active_admin
 from app.flows.bootstrap import bootstrap as run_bootstrap
-from app.flows.transfer import export_file, import_file
+from app.flows.import_export import export_file, import_file
 from app.ratelimit.limiter import Rates, counted_apart
 
 LONG = 2_000

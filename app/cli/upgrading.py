@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from app.cli.running import run
-from app.flows.transfer import Progress
+from app.flows.import_export import Progress
 from app.upgrade import down, up
 from app.upgrade import mend as mending
 from app.upgrade.forecast import Outcome, forecast

@@ -9,7 +9,7 @@ import typer
 from app.cli.running import run
 from app.core.config import Settings
 from app.db.database import Database
-from app.flows.rescue import Rescue, made_up_password
+from app.flows.user_admin import Rescue, made_up_password
 from app.repositories.engine.reading import Services
 
 commands = typer.Typer(no_args_is_help=True, help="See to users without signing in.")

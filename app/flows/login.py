@@ -11,8 +11,8 @@ from datetime import timedelta
 from app.core.caller import acting_for
 from app.core.errors import InvalidCredentials, InvalidOtp
 from app.db.transaction import Writer
-from app.flows.codes import CodesTried
-from app.flows.stall import at_least
+from app.flows.otp_verifier import CodesTried
+from app.flows.timing import at_least
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
 from app.query.collection import USERS
 from app.repositories.commands.accounts import Account, Accounts, unchanged

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from app.core.errors import InvalidQuery
 from app.flows import tools
-from app.flows.invite import Invitations
-from app.flows.register import Registration
+from app.flows.invitations import Invitations
+from app.flows.registration import Registration
 from app.http.call import DONE, NO_CONTENT, data
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity

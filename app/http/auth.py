@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from app.flows.login import Credentials, SignIn
-from app.flows.password import PasswordReset
+from app.flows.password_reset import PasswordReset
 from app.flows.session import Staying
 from app.flows.tokens import Mode, Tokens
 from app.http.call import NO_CONTENT, data

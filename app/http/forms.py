@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.core.errors import InvalidPayload
-from app.flows.uploading import Incoming
+from app.flows.uploads import Incoming
 
 MOST_PARTS = 1000
 BROKEN = "The form can't be read: it has to be multipart/form-data, with a boundary, up to its end"

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from app.core.errors import Forbidden, InvalidCredentials
-from app.flows.own_sessions import OwnSessions
-from app.flows.tfa import SecondFactor
+from app.flows.session_list import OwnSessions
+from app.flows.two_factor import SecondFactor
 from app.http.bodies import parse_body
 from app.http.call import NO_CONTENT, Call, Handler, data
 from app.http.reply import Reply

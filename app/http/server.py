@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from app.core.errors import RouteNotFound
-from app.flows import server
+from app.flows import server_info
 from app.http.head import Head
 from app.http.identity import Identity
 from app.repositories.directory import Directory
@@ -51,14 +51,14 @@ class ServerDoors:
     async def info(self, request: Request) -> Response:
         """The project; for those who are somebody, also the limits and the Directus whose answers these are."""
         access = await self._directory(request).access_now()
-        told = {"project": await server.project(self._services)}
+        told = {"project": await server_info.project(self._services)}
         if access.user is not None:
-            told |= server.limits(self._services) | {"version": server.SPOKEN}
+            told |= server_info.limits(self._services) | {"version": server_info.SPOKEN}
         return Response(orjson.dumps({"data": told}), media_type=JSON)
 
     async def health(self, request: Request) -> Response:
         """Whether the database answers: 200, or 503 where it doesn't; for admins, how long it took."""
-        found = await server.health(self._services)
+        found = await server_info.health(self._services)
         in_full = found.well and (await self._directory(request).access_now()).admin
         return Response(orjson.dumps(found.told(in_full=in_full)), 200 if found.well else 503, media_type=HEALTH)
 

@@ -3,7 +3,7 @@
 from starlette.types import Scope
 
 from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
-from app.flows.uploading import Uploading
+from app.flows.uploads import Uploading
 from app.http.call import Call, asked_back, tell
 from app.http.forms import UploadForm
 from app.http.head import Head

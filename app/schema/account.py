@@ -10,14 +10,14 @@ from strawberry.types.field import StrawberryField
 
 from app.core.errors import InvalidCredentials, InvalidProviderConfig
 from app.flows import tools
-from app.flows.invite import Invitations
+from app.flows.invitations import Invitations
 from app.flows.login import Credentials, SignIn
-from app.flows.own_sessions import OwnSessions
-from app.flows.password import PasswordReset
-from app.flows.register import Registration
+from app.flows.password_reset import PasswordReset
+from app.flows.registration import Registration
 from app.flows.session import Staying
-from app.flows.tfa import SecondFactor
+from app.flows.session_list import OwnSessions
 from app.flows.tokens import Mode, Tokens
+from app.flows.two_factor import SecondFactor
 from app.repositories.directory import Directory
 from app.schema import build
 from app.schema.items import Request

@@ -11,7 +11,7 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from app.core.errors import InvalidQuery
-from app.flows import server
+from app.flows import server_info
 from app.schema import build
 from app.schema.items import Request
 from app.schema.openapi.document import openapi
@@ -79,14 +79,14 @@ def _nothing() -> None:
 async def _info(info: Info) -> SimpleNamespace:
     services = info.context.directory.services
     await info.context.access_now()
-    told = server.limits(services)
+    told = server_info.limits(services)
     most = SimpleNamespace(**told.pop("queryLimit"))
     on = {name: bool(value) for name, value in told.items()}  # of rates the schema only knows whether there is one
-    return SimpleNamespace(project=SimpleNamespace(**await server.project(services)), queryLimit=most, **on)
+    return SimpleNamespace(project=SimpleNamespace(**await server_info.project(services)), queryLimit=most, **on)
 
 
 async def _health(info: Info) -> dict[str, Any]:
-    found = await server.health(info.context.directory.services)
+    found = await server_info.health(info.context.directory.services)
     return found.told(in_full=found.well and (await info.context.access_now()).admin)
 
 

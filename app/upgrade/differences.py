@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.transfer import Progress
+from app.flows.import_export import Progress
 from app.policy.rules import EVERY_FIELD, rule
 from app.query.collection import COLLECTIONS
 from app.upgrade.dropped import Relations, named_fields, named_in, read_relations

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.database import Database
 from app.db.migrate import down_within, take_turn
 from app.db.refusal import Refusal
-from app.flows.transfer import Progress
+from app.flows.import_export import Progress
 from app.upgrade.forecast import Outcome, adopted, check, work_out
 from app.upgrade.locks import take_locks
 from app.upgrade.losses import Loss

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.refusal import Refusal
-from app.flows.transfer import Progress
+from app.flows.import_export import Progress
 from app.upgrade.flattening import PUBLIC, flatten
 from app.upgrade.form import Form, read_form
 from app.upgrade.found import STEP

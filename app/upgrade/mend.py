@@ -7,7 +7,7 @@ from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.migrate import take_turn
 from app.db.refusal import Refusal
-from app.flows.transfer import Progress
+from app.flows.import_export import Progress
 from app.upgrade.broken import broken_down
 from app.upgrade.found import FLAGS, look
 from app.upgrade.locks import take_locks

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.transfer import Progress
+from app.flows.import_export import Progress
 from app.upgrade.flattening import PUBLIC
 from app.upgrade.found import FLAGS, STEP
 

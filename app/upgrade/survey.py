@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
 from app.db.database import Database
-from app.flows.transfer import Progress
+from app.flows.import_export import Progress
 from app.upgrade.differences import differences
 from app.upgrade.form import Form, read_form
 from app.upgrade.kinds import Difference, Kind, Way

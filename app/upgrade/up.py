@@ -11,7 +11,7 @@ from app.db.migrate import take_turn
 from app.db.refusal import Refusal
 from app.db.seeds import PUBLIC_POLICY
 from app.db.table_check import lacking
-from app.flows.transfer import Progress
+from app.flows.import_export import Progress
 from app.upgrade.form import Form, read_form
 from app.upgrade.found import FLAGS, STEP, STEP_NAME
 from app.upgrade.locks import take_locks

@@ -18,7 +18,7 @@ from app.core.caller import Caller
 from app.core.config import Settings
 from app.db.database import Database
 from app.flows.bootstrap import bootstrap
-from app.flows.transfer import TABLES
+from app.flows.import_export import TABLES
 from app.testing import System, open_system
 from tests.conftest import POSTGRESQL, admin_url, create_database, make_settings, run_on_server
 from tests.world import Rows, static_token, uid

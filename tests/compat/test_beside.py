@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from app.core.hashing import hash_password
 from app.flows.bootstrap import bootstrap
-from app.flows.transfer import import_file
+from app.flows.import_export import import_file
 from app.testing import open_system
 from tests.compat.replay import ROLLCALL, restore
 from tests.conftest import POSTGRESQL, SHARED, admin_url, create_database, make_settings, run_on_server

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.flows.transfer import import_rows
+from app.flows.import_export import import_rows
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from app.schema.schema import schema

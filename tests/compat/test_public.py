@@ -9,7 +9,7 @@ import pytest
 from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.flows.bootstrap import bootstrap
-from app.flows.transfer import import_rows
+from app.flows.import_export import import_rows
 from app.http.graphql import spell
 from app.testing import open_system
 from tests.conftest import SHARED, make_settings

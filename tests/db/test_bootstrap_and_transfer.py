@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 from app.core.hashing import verify_password
 from app.db.refusal import Refusal
 from app.flows.bootstrap import bootstrap
-from app.flows.transfer import TABLES, export_file, import_file
+from app.flows.import_export import TABLES, export_file, import_file
 from app.testing import open_system
 from tests.conftest import make_settings
 from tests.world import WORLD, Rows, uid

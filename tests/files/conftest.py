@@ -7,7 +7,7 @@ from typing import NamedTuple
 import httpx
 import pytest_asyncio
 
-from app.flows.transfer import import_rows
+from app.flows.import_export import import_rows
 from app.testing import System
 from tests.conftest import BACKENDS, copied
 from tests.files.filing import FILING

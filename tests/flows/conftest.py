@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest_asyncio
 
 from app.db.database import Database
-from app.flows.transfer import import_rows
+from app.flows.import_export import import_rows
 from app.testing import System
 from tests.conftest import BACKENDS, copied
 from tests.flows.house import CHANGED, HOUSE
@@ -28,7 +28,7 @@ async def kept_house(request, templates, tmp_path_factory):
 @pytest_asyncio.fixture
 async def house(kept_house, monkeypatch):
     """The house as it was in the beginning, to change at will; nobody waits in it."""
-    monkeypatch.setattr("app.flows.password.STALL", timedelta(0))
+    monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(0))
     yield kept_house
     await run(kept_house.settings.database_url, RESTORE)
 

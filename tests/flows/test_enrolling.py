@@ -8,10 +8,10 @@ from jose import jwt
 
 from app.core.caller import PUBLIC, Via
 from app.core.errors import Forbidden, InvalidCredentials, SecondFactorWanted
-from app.flows.own_sessions import OwnSessions
 from app.flows.session import Staying
-from app.flows.tfa import SecondFactor
+from app.flows.session_list import OwnSessions
 from app.flows.tokens import Mode
+from app.flows.two_factor import SecondFactor
 from app.repositories.directory import Directory
 from tests.flows.clocks import HASHED, PASSWORD, SECRET, Place, Standing
 from tests.http.test_graphql import PATH, bearer, served

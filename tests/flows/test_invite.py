@@ -19,7 +19,7 @@ from app.core.errors import (
     RollcallError,
 )
 from app.db.models import Activity
-from app.flows.invite import Invitations
+from app.flows.invitations import Invitations
 from app.flows.login import Credentials, SignIn
 from app.repositories.directory import Directory
 from tests.flows.house import (

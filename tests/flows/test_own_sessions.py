@@ -11,8 +11,8 @@ from app.core.caller import PUBLIC, Caller, Via
 from app.core.errors import Forbidden, InvalidCredentials
 from app.core.tokens import sign_access_token
 from app.db.models import Session
-from app.flows.own_sessions import OwnSessions
 from app.flows.session import Staying
+from app.flows.session_list import OwnSessions
 from app.flows.tokens import Mode
 from app.repositories.directory import Directory
 from tests.flows.clocks import Place, Standing

@@ -12,7 +12,7 @@ from app.core.email_links import Purpose, fingerprint
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload, RollcallError
 from app.db.models import Session
 from app.flows.login import Credentials, SignIn
-from app.flows.password import PasswordReset
+from app.flows.password_reset import PasswordReset
 from app.repositories.directory import Directory
 from tests.flows.house import (
     LISTED,
@@ -110,8 +110,8 @@ async def test_asking_takes_as_long_whoever_there_is(people, monkeypatch):
     async def sleep(seconds):
         waited.append(seconds)
 
-    monkeypatch.setattr("app.flows.stall.asyncio.sleep", sleep)
-    monkeypatch.setattr("app.flows.password.STALL", timedelta(seconds=60))
+    monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
+    monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(seconds=60))
     for email in (VI, "nobody@example.com", "sue@example.com", "nope"):
         await way_back(people).request(email)
 

@@ -15,7 +15,7 @@ from app.core.email_links import Purpose
 from app.core.errors import Forbidden, InvalidPayload, RequestsExceeded, RollcallError
 from app.db.models import User
 from app.flows.login import Credentials, SignIn
-from app.flows.register import Registration
+from app.flows.registration import Registration
 from app.ratelimit.limiter import Rates
 from app.repositories.directory import Directory
 from tests.flows.house import (
@@ -233,7 +233,7 @@ async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_house,
         hashed.append(password)
         return await hash_one(password)
 
-    monkeypatch.setattr("app.flows.stall.asyncio.sleep", sleep)
+    monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
     monkeypatch.setattr(open_house.services.passwords, "hashed", count)
     settings = open_house.settings.model_copy(update={"register_stall_time": timedelta(seconds=60)})
     flow = Registration(Directory(PUBLIC, replace(open_house.services, settings=settings)))

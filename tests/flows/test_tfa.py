@@ -12,10 +12,10 @@ from sqlalchemy import delete, func, select, text
 from app.core.caller import PUBLIC, Caller
 from app.core.errors import Forbidden, InvalidCredentials, InvalidOtp, InvalidPayload
 from app.db.models import ATTEMPTS, RECOVERY_CODES, Activity, Revision, Session, User
-from app.flows.codes import CODES_ALLOWED
 from app.flows.login import Credentials, SignIn
-from app.flows.rescue import Rescue
-from app.flows.tfa import SecondFactor
+from app.flows.otp_verifier import CODES_ALLOWED
+from app.flows.two_factor import SecondFactor
+from app.flows.user_admin import Rescue
 from app.passwords.hasher_pool import Passwords
 from app.repositories.directory import Directory
 from tests.flows.clocks import HALF_A_MINUTE, HASHED, OTHER_SECRET, PASSWORD, SECRET, Place, Standing

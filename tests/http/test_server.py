@@ -3,7 +3,7 @@
 import pytest
 from graphql import build_schema
 
-from app.flows.server import PROJECT, SPOKEN
+from app.flows.server_info import PROJECT, SPOKEN
 from tests.http.test_graphql import ADA, bearer, served
 from tests.world import caller, static_token, uid
 

@@ -13,8 +13,8 @@ from aiosmtpd.smtp import SMTP
 from sqlalchemy import select
 
 from app.db.models import OUTBOX
-from app.flows import chores, postman
-from app.flows.postman import Postman
+from app.flows import background_jobs, outbox_worker
+from app.flows.outbox_worker import Postman
 from app.mail import transport
 from app.repositories.stores.outbox import Outbox
 from tests.world import uid
@@ -117,7 +117,7 @@ async def send(services):
 def told():
     """What is logged of mails and chores meanwhile, whatever the log was set up for before."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (chores, postman, transport):
+        for module in (background_jobs, outbox_worker, transport):
             patch.setattr(module, "log", structlog.get_logger())
         with structlog.testing.capture_logs() as lines:
             yield lines

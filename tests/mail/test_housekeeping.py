@@ -10,9 +10,9 @@ from sqlalchemy import func, insert, select, update
 from app.core.clock import utc_now
 from app.core.errors import ServiceUnavailable
 from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
-from app.flows import chores
-from app.flows.chores import Chore
-from app.flows.housekeeping import SOON, Housekeeping
+from app.flows import background_jobs
+from app.flows.background_jobs import Chore
+from app.flows.retention_job import SOON, Housekeeping
 from app.repositories.stores.retention import BATCH, Pruning
 from app.testing import open_system
 from tests.mail.server import do, later, outbox, post, rows_of, sent, told
@@ -172,7 +172,7 @@ async def test_nothing_that_goes_wrong_ends_a_chore():
 
 
 async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(monkeypatch):
-    monkeypatch.setattr(chores, "LONGEST", 0.05)
+    monkeypatch.setattr(background_jobs, "LONGEST", 0.05)
     chore = Restless(*[ServiceUnavailable("away")] * 6)
     with told() as lines:
         started = asyncio.get_running_loop().time()
@@ -185,7 +185,7 @@ async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(m
 
 
 async def test_a_chore_that_hangs_keeps_the_server_from_ending_only_so_long(monkeypatch):
-    monkeypatch.setattr(chores, "FAREWELL", 0.1)
+    monkeypatch.setattr(background_jobs, "FAREWELL", 0.1)
 
     class Hanging(Restless):
         async def round(self):
@@ -198,7 +198,7 @@ async def test_a_chore_that_hangs_keeps_the_server_from_ending_only_so_long(monk
 
 
 async def test_the_server_keeps_house_and_sends_mail_while_it_serves(fresh, monkeypatch):
-    from app.flows.postman import Postman
+    from app.flows.outbox_worker import Postman
     from app.main import create_app
 
     monkeypatch.setattr(Housekeeping, "every", 0.05)

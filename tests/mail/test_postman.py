@@ -12,7 +12,7 @@ from app.core.config import BadSettings
 from app.core.email_links import Purpose, read_link
 from app.db.models import OUTBOX
 from app.db.models import Settings as ProjectSettings
-from app.flows.postman import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, Postman
+from app.flows.outbox_worker import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, Postman
 from app.repositories.stores.outbox import Outgoing
 from app.testing import open_system
 from tests.mail.server import MailServer, do, later, outbox, post, send, sending, sent, told

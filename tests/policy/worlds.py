@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
-from app.flows.transfer import TABLES
+from app.flows.import_export import TABLES
 from tests.world import static_token, uid
 
 ROLES, USERS, POLICIES = (

@@ -124,7 +124,7 @@ async def fixture_world(shared, tmp_path):
     import json
 
     from app.flows.bootstrap import bootstrap
-    from app.flows.transfer import import_rows
+    from app.flows.import_export import import_rows
     from app.testing import open_system
     from tests.conftest import make_settings
 

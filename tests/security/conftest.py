@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from app.flows.transfer import import_rows
+from app.flows.import_export import import_rows
 from app.testing import System
 from tests.conftest import BACKENDS, copied
 from tests.flows.house import CHANGED, HOUSE, give, set_up
@@ -47,7 +47,7 @@ async def kept_people(request, templates, tmp_path_factory):
 @pytest_asyncio.fixture
 async def people(kept_people, monkeypatch):
     """These people as they were in the beginning; nobody waits."""
-    monkeypatch.setattr("app.flows.password.STALL", timedelta(0))
+    monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(0))
     yield kept_people
     await run(kept_people.settings.database_url, RESTORE)
 

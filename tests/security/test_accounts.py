@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from app.core.errors import InvalidPayload
-from app.flows.password import PasswordReset
+from app.flows.password_reset import PasswordReset
 from tests.flows.house import outbox, set_up
 from tests.http.test_graphql import ADA, bearer
 from tests.security.doors import FLOWS, HASHED, PASSWORD, SECRET, ask, told, whole

@@ -14,7 +14,7 @@ from sqlalchemy import Integer, cast, literal, select
 from sqlalchemy.exc import DBAPIError
 
 from app.db.models import ATTEMPTS, OUTBOX, RECOVERY_CODES, Activity, Revision
-from app.flows.transfer import import_rows
+from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, copied
 from tests.flows.house import HOUSE
 from tests.security.deeds import do_everything

@@ -10,7 +10,7 @@ from app.db import migrate
 from app.db.models import DIRECTUS_TABLES
 from app.db.refusal import Refusal
 from app.flows.bootstrap import bootstrap
-from app.flows.transfer import export_file, import_file
+from app.flows.import_export import export_file, import_file
 from app.testing import open_system
 from app.upgrade import locks
 from app.upgrade.form import form_of

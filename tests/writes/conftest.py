@@ -8,7 +8,7 @@ import asyncpg
 import pytest_asyncio
 
 from app.db.models import DIRECTUS_TABLES
-from app.flows.transfer import import_rows
+from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, copied
 from tests.writes.desk import DESK
 

@@ -38,7 +38,7 @@ async def test_every_answer_takes_as_long(desk, monkeypatch):
         for name in ("vi", "sue"):
             given = {"password": hashed(PASSWORD), "tfa_secret": None}
             await connection.execute(update(User).where(User.id == uid(name)).values(**given))
-    monkeypatch.setattr("app.flows.stall.asyncio.sleep", sleep)
+    monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
     settings = desk.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})
     flow = SignIn(Directory(PUBLIC, replace(desk.services, settings=settings)))
     for email in ("vi@example.com", "nobody@example.com", "sue@example.com"):

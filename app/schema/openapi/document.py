@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from app.core.config import Settings
-from app.flows.server import SPOKEN
+from app.flows.server_info import SPOKEN
 from app.schema.openapi import flows
 from app.schema.openapi.collections import collection_endpoints
 from app.schema.openapi.endpoint import Endpoint, refusals

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from app.flows.server import PROJECT
+from app.flows.server_info import PROJECT
 from app.flows.tools import LONGEST
 from app.query.collection import ROLES, SETTINGS, USERS, target
 from app.schema.openapi import forms

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import structlog
 
-from app.flows.chores import Chore
+from app.flows.background_jobs import Chore
 from app.repositories.engine.reading import Services
 from app.repositories.stores.retention import Pruning
 

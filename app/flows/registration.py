@@ -6,8 +6,8 @@ from typing import Any
 from app.core.caller import acting_for
 from app.core.email_links import Purpose
 from app.core.errors import Forbidden, InvalidPayload, RecordNotUnique
-from app.flows.given import account_behind, check_chosen, custom_url
-from app.flows.stall import at_least
+from app.flows.link_input import account_behind, check_chosen, custom_url
+from app.flows.timing import at_least
 from app.passwords.hasher_pool import check_password
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload

@@ -6,9 +6,9 @@ from app.core.caller import acting_for
 from app.core.email_links import Purpose, fingerprint
 from app.core.errors import Forbidden
 from app.db.transaction import Writer
-from app.flows.given import account_behind, check_chosen, custom_url
+from app.flows.link_input import account_behind, check_chosen, custom_url
 from app.flows.login import SignIn
-from app.flows.stall import at_least
+from app.flows.timing import at_least
 from app.repositories.commands.accounts import Account, Accounts
 from app.repositories.directory import Directory
 from app.repositories.stores.outbox import Outbox

@@ -11,9 +11,9 @@ from app.core.caller import acting_for
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.core.otp import make_recovery_codes, make_secret, secret_address
 from app.db.transaction import Writer
-from app.flows import server
-from app.flows.codes import CodesTried
+from app.flows import server_info
 from app.flows.login import SignIn
+from app.flows.otp_verifier import CodesTried
 from app.repositories.commands.accounts import Account, Accounts, unchanged
 from app.repositories.directory import Directory
 from app.repositories.stores.otp_codes import Codes
@@ -53,7 +53,7 @@ class SecondFactor:
             raise InvalidCredentials
         await self._services.database.change(lambda writer: sign_in.forgive(writer, email), alone=False)
         _check_unset(account)
-        secret, project = make_secret(), (await server.project(self._services))["project_name"]
+        secret, project = make_secret(), (await server_info.project(self._services))["project_name"]
         return NewSecret(secret, secret_address(secret, email, project or PROJECT))
 
     async def enable(self, otp: str, secret: str) -> None:

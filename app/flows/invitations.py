@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.core.caller import acting_for
 from app.core.email_links import Purpose
 from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, ValueTooLong
-from app.flows.given import account_behind, check_chosen, custom_url
+from app.flows.link_input import account_behind, check_chosen, custom_url
 from app.query.collection import USERS
 from app.query.payload import stored
 from app.repositories.commands.accounts import ACTIVE, INVITED, Accounts

@@ -13,7 +13,7 @@ import structlog
 from app.core.caller import SYSTEM
 from app.core.config import BadSettings, Settings, signing_secret
 from app.core.email_links import Link, Purpose, sign_link, with_token
-from app.flows.chores import Chore
+from app.flows.background_jobs import Chore
 from app.mail.letter import Letter, Refused, Undelivered, address, one_line
 from app.mail.transport import Transport, transport_of
 from app.mail.wording import Facts, Wording
