@@ -20,7 +20,7 @@ from app.query.results import Row
 from app.repositories.engine.reading import Services
 from app.repositories.plans.plan import Plan, make_plan
 from app.repositories.rules.files import FILES, MODIFIED_ON, NAME, STORAGE
-from app.storage.store import Storage
+from app.storage.base import Storage
 
 KEY = "key"
 TOLD = (STORAGE, NAME, MODIFIED_ON, *(FILES.fields[name] for name in ("filename_download", "type", "charset")))

@@ -14,9 +14,9 @@ from app.core.caller import SYSTEM
 from app.core.config import BadSettings, Settings, signing_secret
 from app.core.email_links import Link, Purpose, sign_link, with_token
 from app.flows.background_jobs import Chore
-from app.mail.letter import Letter, Refused, Undelivered, address, one_line
+from app.mail.message import Letter, Refused, Undelivered, address, one_line
+from app.mail.templating import Facts, Wording
 from app.mail.transport import Transport, transport_of
-from app.mail.wording import Facts, Wording
 from app.query.collection import SETTINGS
 from app.query.read import Leaf, Read
 from app.repositories.engine.reading import Services

@@ -9,7 +9,7 @@ import aiosmtplib
 import structlog
 
 from app.core.config import Settings
-from app.mail.letter import Letter, Refused, Undelivered
+from app.mail.message import Letter, Refused, Undelivered
 
 STEP_SECONDS, SENDING_SECONDS = 10.0, 30.0
 """How long the server may take for each thing that it is told, and for all of them."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from app.core.errors import ServiceUnavailable
-from app.storage.store import AWAY, PIECE, Storage, gathered, is_inside
+from app.storage.base import AWAY, PIECE, Storage, gathered, is_inside
 
 T = TypeVar("T")
 FREE = os.O_WRONLY | os.O_CREAT | os.O_EXCL

@@ -10,7 +10,7 @@ from obstore.store import S3Store
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.storage.store import AWAY, PIECE, Storage, is_inside
+from app.storage.base import AWAY, PIECE, Storage, is_inside
 
 PART = 5 * 1024**2
 """Bytes of a part of an upload, the least that S3 takes; so much is held in memory of each, and of one on its way."""

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from app.core.config import Settings
 from app.mail import transport
-from app.mail.letter import Letter, Undelivered
+from app.mail.message import Letter, Undelivered
+from app.mail.templating import Words
 from app.mail.transport import SmtpTransport
-from app.mail.wording import Words
 from tests.mail.server import MailServer
 
 LETTER = Letter(

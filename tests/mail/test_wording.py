@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from app.core.config import BadSettings
-from app.mail.letter import Letter, Refused, address, one_line
-from app.mail.wording import KINDS, OURS, Facts, Wording
+from app.mail.message import Letter, Refused, address, one_line
+from app.mail.templating import KINDS, OURS, Facts, Wording
 
 FACTS = Facts("The <House>", "https://users.example.com/a?b=c&token=t", datetime(2024, 5, 6, 7, 8, tzinfo=UTC))
 

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from app.core.config import BadSettings, Settings
 from app.core.errors import ServiceUnavailable
+from app.storage.base import PIECE
+from app.storage.factory import open_storage
 from app.storage.local import LocalStorage
-from app.storage.locations import open_storage
-from app.storage.store import PIECE
 from tests.conftest import S3
 
 LONG = bytes(range(256)) * 4 * 1024 * 6

@@ -11,7 +11,7 @@ from app.query.collection import Field
 from app.query.payload import Payload
 from app.repositories.engine.unit_of_work import Work
 from app.repositories.rules.files import FILES, NAME
-from app.storage.store import Storage
+from app.storage.base import Storage
 
 log = structlog.get_logger(__name__)
 

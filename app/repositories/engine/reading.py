@@ -31,8 +31,8 @@ from app.query.sql_writes import reaches
 from app.ratelimit.limiter import Rates
 from app.repositories.last_access import Presence
 from app.repositories.rules.directory_limits import UserLimits
-from app.storage.locations import open_storage
-from app.storage.store import Storage
+from app.storage.base import Storage
+from app.storage.factory import open_storage
 
 Ask = Callable[[Access], Read | Aggregation]
 """What somebody asks, with such rights."""

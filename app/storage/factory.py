@@ -1,8 +1,8 @@
 """Which storage is in use, as the settings say."""
 
 from app.core.config import BadSettings, Settings
+from app.storage.base import Storage
 from app.storage.local import LocalStorage
-from app.storage.store import Storage
 
 
 def open_storage(settings: Settings) -> Storage:

@@ -7,7 +7,7 @@ from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from typing import Any
 
-from app.mail.wording import Words
+from app.mail.templating import Words
 
 HEADER = HeaderRegistry()
 FOREIGN = NonASCIILocalPartDefect
