@@ -14,6 +14,7 @@ from app.core.logging import set_up_logs
 from app.db.database import Database
 from app.flows.outbox_worker import Postman
 from app.flows.retention_job import Housekeeping
+from app.graphql.types.builder import WRITTEN
 from app.http.account import ROOTS, account_door
 from app.http.assets import AssetsDoor
 from app.http.auth import auth_door
@@ -28,7 +29,6 @@ from app.http.uploads import UploadDoor
 from app.passwords.hashers import hasher_for
 from app.query.collection import COLLECTIONS
 from app.repositories.engine.reading import Services
-from app.schema.build import WRITTEN
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 YOUNG = 5_000

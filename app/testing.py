@@ -20,9 +20,9 @@ from app.db.database import Database
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
+from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.schema import schema
 
 
 class System:

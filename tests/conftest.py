@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
-from app.schema.schema import RollcallSchema
+from app.graphql.schema import RollcallSchema
 from app.testing import System, open_system
 from tests.world import CHEAP, WORLD
 

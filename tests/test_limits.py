@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.schema import schema
 from tests.world import caller
 
 LIMITS = {

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, ServiceUnavailable
+from app.graphql.plans.queries import TRIES
 from app.repositories.engine.reading import ATTEMPTS
-from app.schema.planned import TRIES
 from app.testing import open_system
 from tests.world import caller, static_token, uid
 

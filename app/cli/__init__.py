@@ -115,7 +115,7 @@ def hello() -> None:
 @app.command()
 def schema() -> None:
     """Print the schema as SDL."""
-    from app.schema.schema import printed_schema  # noqa: PLC0415  # building it takes a moment other commands don't need
+    from app.graphql.schema import printed_schema  # noqa: PLC0415  # building it takes a moment other commands don't need
 
     typer.echo(printed_schema(), nl=False)
 

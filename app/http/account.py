@@ -12,17 +12,8 @@ from app.http.call import DONE, NO_CONTENT, data
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
 from app.http.reply import Reply
+from app.openapi.request_bodies import ACCEPTED, EMPTY, INVITATION, PROVED, REGISTRATION, REVOKED, TEXT, TEXT_AND_HASH
 from app.repositories.engine.reading import Services
-from app.schema.openapi.forms import (
-    ACCEPTED,
-    EMPTY,
-    INVITATION,
-    PROVED,
-    REGISTRATION,
-    REVOKED,
-    TEXT,
-    TEXT_AND_HASH,
-)
 
 ROOTS = ("/users/invite", "/users/register", "/utils")
 """The paths that these doors lie below."""

@@ -13,9 +13,9 @@ from app.http.call import NO_CONTENT, data
 from app.http.door import Asked, FlowDoor, Handler
 from app.http.identity import Identity
 from app.http.reply import Reply
+from app.openapi.request_bodies import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.openapi.forms import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
 
 
 def auth_door(services: Services, identity: Identity) -> FlowDoor:

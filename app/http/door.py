@@ -15,9 +15,9 @@ from app.http.identity import Identity
 from app.http.params import QueryParameters, parse_query
 from app.http.passage import Body
 from app.http.reply import Reply, reply_to
+from app.openapi.request_bodies import Form
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.openapi.forms import Form
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ from app.core.errors import (
     RollcallError,
     ServiceUnavailable,
 )
+from app.graphql.fields.account import CredentialsRefused
+from app.graphql.plans.queries import Answering, from_plan
+from app.graphql.schema import schema
 from app.http.cookies import spell as spell_cookie
 from app.http.head import Head
 from app.http.identity import Identity
@@ -31,9 +34,6 @@ from app.http.reply import JSON, VARIES, Header, Reply, reply_to
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.account import CredentialsRefused
-from app.schema.planned import Answering, from_plan
-from app.schema.schema import schema
 
 GRAPHQL, PLAIN_JSON = "application/graphql-response+json", b"application/json"
 GRAPHQL_TYPE = f"{GRAPHQL}; charset=utf-8".encode()

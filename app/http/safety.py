@@ -10,7 +10,7 @@ from app.flows.two_factor import SecondFactor
 from app.http.bodies import parse_body
 from app.http.call import NO_CONTENT, Call, Handler, data
 from app.http.reply import Reply
-from app.schema.openapi.forms import CODE, EMPTY, NEW_FACTOR, PROOF, Form
+from app.openapi.request_bodies import CODE, EMPTY, NEW_FACTOR, PROOF, Form
 
 
 def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:

@@ -11,14 +11,14 @@ from starlette.websockets import WebSocketClose
 
 from app.core.errors import RouteNotFound
 from app.flows import server_info
+from app.graphql.schema import schema
+from app.graphql.visibility.caller_schema import overlay_of
+from app.graphql.visibility.coordinates import shown_to
 from app.http.head import Head
 from app.http.identity import Identity
+from app.openapi.document import openapi
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.openapi.document import openapi
-from app.schema.overlay import overlay_of
-from app.schema.schema import schema
-from app.schema.shown import shown_to
 
 JSON = "application/json; charset=utf-8"
 HEALTH = "application/health+json; charset=utf-8"

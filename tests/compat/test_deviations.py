@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from app.flows.import_export import import_rows
+from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.schema import schema
 from tests.conftest import BACKENDS, copied
 from tests.http.test_graphql import bearer, served
 from tests.world import caller, static_token, uid

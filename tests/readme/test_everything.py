@@ -8,7 +8,7 @@ from graphql import parse, validate
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.schema.schema import schema
+from app.graphql.schema import schema
 from tests.readme import test_running_it, test_snippets, test_testing
 from tests.readme.page import README, page
 from tests.upgrade import test_report

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from app.core.caller import SYSTEM
-from app.schema.schema import schema
+from app.graphql.schema import schema
 from tests.compat.replay import free_port
 from tests.http.test_graphql import served
 from tests.readme.page import checkout, page, paste, running, snippets

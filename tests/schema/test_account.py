@@ -21,11 +21,11 @@ from app.core.cache import Kept
 from app.core.clock import utc_now
 from app.core.config import signing_secret
 from app.db.models import ATTEMPTS, Session, User
+from app.graphql.schema import schema
 from app.http.graphql import GraphQLDoor
 from app.http.identity import Identity
 from app.main import GRAPHQL, Application
 from app.repositories.engine.reading import Services
-from app.schema.schema import schema
 from tests.flows.clocks import _Codes
 from tests.http.test_graphql import PATH, bearer, served
 from tests.world import caller, hashed, static_token, uid

@@ -8,6 +8,10 @@ import orjson
 import pytest
 from openapi_spec_validator import validate
 
+from app.graphql.schema import schema
+from app.graphql.types.builder import input_type
+from app.graphql.visibility.caller_schema import overlay
+from app.graphql.visibility.coordinates import EVERYTHING_SHOWN, Shown, shown_to
 from app.http.assets import AssetsDoor
 from app.http.door import FlowDoor
 from app.http.export import FORMATS
@@ -15,14 +19,10 @@ from app.http.gate import _behind
 from app.http.graphql import ALLOWED
 from app.http.items import ItemsDoor
 from app.main import create_app
+from app.openapi.collection_paths import EXPORTS, FILE_MEDIA
+from app.openapi.document import Setup, written_down
+from app.openapi.field_schemas import name_of
 from app.query.collection import COLLECTIONS
-from app.schema.build import input_type
-from app.schema.openapi.collections import EXPORTS, FILE_MEDIA
-from app.schema.openapi.document import Setup, written_down
-from app.schema.openapi.kinds import name_of
-from app.schema.overlay import overlay
-from app.schema.schema import schema
-from app.schema.shown import EVERYTHING_SHOWN, Shown, shown_to
 from tests.conftest import make_settings
 from tests.http.test_graphql import bearer, served
 from tests.world import caller, static_token, uid

@@ -9,11 +9,11 @@ from graphql import parse
 
 from app.core.cache import Kept
 from app.core.caller import Caller
+from app.graphql.plans.cache import LONGEST, Plans
+from app.graphql.plans.literals import MOST, NUMBER_GAP, TEXT_GAP, lift
+from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.lifting import MOST, NUMBER_GAP, TEXT_GAP, lift
-from app.schema.plans import LONGEST, Plans
-from app.schema.schema import schema
 from tests.world import OFFICE, caller, uid
 
 ADA, ED, VI, SAM, ANN = (caller(name) for name in ("ada", "ed", "vi", "sam", "ann"))

@@ -9,10 +9,10 @@ from graphql import GraphQLSchema, build_schema, get_introspection_query, is_inp
 from app.core.cache import Kept
 from app.core.caller import Caller
 from app.core.errors import GraphQLValidation
+from app.graphql.schema import printed_schema, schema
+from app.graphql.visibility.caller_schema import overlay
+from app.graphql.visibility.coordinates import shown_to
 from app.query.collection import COLLECTIONS
-from app.schema.overlay import overlay
-from app.schema.schema import printed_schema, schema
-from app.schema.shown import shown_to
 from tests.world import caller
 
 ROOT = Path(__file__).parents[2]
@@ -159,14 +159,14 @@ async def test_an_introspection_is_made_once_for_all_who_see_the_same(world):
 
 async def test_introspections_without_end_take_so_much_memory_and_no_more(world, monkeypatch):
     kept = Kept[Any, Any](40)
-    monkeypatch.setattr("app.schema.schema.introspections", kept)
+    monkeypatch.setattr("app.graphql.schema.introspections", kept)
     for number in range(6):
         again = get_introspection_query().replace("IntrospectionQuery", f"Query{number}")
         assert (await world.execute(again, caller=caller("vi"))).errors is None
 
     assert 1 <= len(kept) < 4
 
-    monkeypatch.setattr("app.schema.schema.LONGEST_INTROSPECTION", 1_000)
+    monkeypatch.setattr("app.graphql.schema.LONGEST_INTROSPECTION", 1_000)
     before = len(kept)
     assert (await world.execute(f"query Long {INTROSPECTION}", caller=caller("vi"))).errors is None
     assert len(kept) == before
@@ -227,7 +227,7 @@ DOCUMENTS = [
 @pytest.mark.parametrize("who", ["ada", "ed", "vi", "sam", "ann", "nora", None])
 async def test_the_set_check_and_the_filtered_schema_agree(world, who, document):
     """Nothing is let in that the caller's own schema would refuse, and nothing refused that it would let in."""
-    from app.schema.operation import compile_operation, read_document
+    from app.graphql.documents.operation import compile_operation, read_document
 
     access = await world.directory(caller(who)).access()
     own = overlay(schema.graphql, shown_to(access))

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from app.core.caller import Caller
+from app.graphql.schema import schema
 from app.query.aggregate import CALCULATING, COUNTING
 from app.query.collection import COLLECTIONS
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.schema.schema import schema
 from tests.world import caller, uid
 
 ADA, SAM, VI = caller("ada"), caller("sam"), caller("vi")

@@ -14,8 +14,8 @@ from app.core.email_links import Purpose, fingerprint
 from app.core.tokens import sign_access_token
 from app.db.models import ATTEMPTS, Activity, Policy, Revision, Session
 from app.flows.tokens import Mode
-from app.schema.schema import schema
-from app.schema.sensitive import SENSITIVE
+from app.graphql.documents.sensitive import SENSITIVE
+from app.graphql.schema import schema
 from tests.flows.house import everything, give, link, outbox, set_up, user
 from tests.http.people import SESSION, TO_REFRESH, the_cookie
 from tests.http.people import code as authenticator

@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from app.core.cache import Kept
-from app.schema.plans import Plans
-from app.schema.schema import schema
+from app.graphql.plans.cache import Plans
+from app.graphql.schema import schema
 from tests.world import caller, uid
 
 ADA, WES, RITA = caller("ada"), caller("wes"), caller("rita")

@@ -1,0 +1,175 @@
+"""From a GraphQL selection to a Read."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import FieldNode, FragmentDefinitionNode, GraphQLSchema, InlineFragmentNode, SelectionSetNode
+from graphql.execution.values import VariableValues, get_argument_values
+
+from app.core.errors import InvalidQuery
+from app.graphql.documents.normalize_document import KEY_ALIAS
+from app.graphql.types.builder import aggregated_type, measures_type
+from app.query.aggregate import (
+    AggregateItem,
+    Aggregation,
+    Grouped,
+    Measure,
+    Measured,
+    Measures,
+    parse_group,
+    parse_group_sort,
+    parse_measure,
+)
+from app.query.collection import Collection, Field
+from app.query.filter import EVERYTHING, Filter, Function, conjunction, parse_filter
+from app.query.limits import Limits
+from app.query.read import Constant, Functions, Leaf, Nested, Read, Selected, parse_search, parse_sort
+
+Nodes = Iterable[FieldNode]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is needed to read selections: the schema, the document's fragments, the variables, the limits."""
+
+    schema: GraphQLSchema
+    fragments: Mapping[str, FragmentDefinitionNode]
+    variables: dict[str, Any]
+    limits: Limits
+
+    def read(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any]) -> Read:
+        """The Read behind the nodes of one field, asked with these arguments.
+
+        Raises InvalidQuery for arguments that make no sense, UnknownField for a sort by what isn't there.
+        """
+        collection = self.limits.known(collection)
+        limit, offset = self._window(arguments)
+        return Read(
+            collection,
+            tuple(self._selected(collection, nodes)),
+            _filter(collection, arguments),
+            tuple(parse_sort(collection, key) for key in arguments.get("sort") or () if key),
+            parse_search(arguments.get("search")),
+            limit,
+            offset,
+        )
+
+    def aggregation(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any]) -> Aggregation:
+        """The Aggregation behind the nodes of one field; raises as `read` does.
+
+        What nothing is grouped by needs no order: `sort` is then left alone, as Directus does.
+        """
+        collection = self.limits.known(collection)
+        limit, offset = self._window(arguments)
+        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in arguments.get("groupBy") or () if name))
+        sorts = (key for key in arguments.get("sort") or () if key and groups)
+        return Aggregation(
+            collection,
+            tuple(self._told(collection, key, same) for key, same in self.collect(nodes).items()),
+            groups,
+            _filter(collection, arguments),
+            tuple(parse_group_sort(collection, groups, key) for key in sorts),
+            parse_search(arguments.get("search")),
+            limit,
+            offset,
+        )
+
+    def _window(self, arguments: Mapping[str, Any]) -> tuple[int | None, int]:
+        return self.limits.window(*(arguments.get(name) for name in ("limit", "offset", "page")))
+
+    def _told(self, collection: Collection, key: str, nodes: list[FieldNode]) -> AggregateItem:
+        match nodes[0].name.value:
+            case "__typename":
+                return Constant(key, aggregated_type(collection))
+            case "group":
+                return Grouped(key)
+            case "countAll":
+                return Measured(key, Measure("countAll"))
+            case function:
+                return Measures(key, tuple(self._measures(collection, function, nodes)))
+
+    def _measures(self, collection: Collection, function: str, nodes: Nodes) -> Iterator[Measured | Constant]:
+        for key, same in self.collect(nodes).items():
+            name = same[0].name.value
+            if name == "__typename":
+                yield Constant(key, measures_type(collection, function))
+            else:
+                yield Measured(key, parse_measure(collection, function, name))
+
+    def _selected(self, collection: Collection, nodes: Nodes) -> Iterator[Selected]:
+        for key, same in self.collect(nodes).items():
+            yield self._item(collection, key, same)
+
+    def _item(self, collection: Collection, key: str, nodes: list[FieldNode]) -> Selected:
+        name = nodes[0].name.value
+        if name == "__typename":
+            return Constant(key, collection.name)
+        field = collection.fields.get(name)
+        if field is None:
+            return self._functions(collection.fields[name.removesuffix("_func")], key, nodes)
+        if field.relation and not self._asks_key(field, nodes):
+            definition = self.schema.type_map[collection.name].fields[name]  # type: ignore[attr-defined]
+            arguments = get_argument_values(definition, nodes[0], VariableValues({}, self.variables))
+            return Nested(key, field, self.read(collection.beyond(field), nodes, arguments))
+        return Leaf(key, field, text=_is_id(collection, field))
+
+    def _asks_key(self, field: Field, nodes: list[FieldNode]) -> bool:
+        keys = self.collect(nodes)
+        if KEY_ALIAS in keys and len(keys) > 1:
+            raise InvalidQuery(f'"{field.name}" is asked both with and without sub-fields under one name, use an alias')
+        return KEY_ALIAS in keys or not keys
+
+    def _functions(self, field: Field, key: str, nodes: Nodes) -> Functions:
+        parts: list[Leaf | Constant] = []
+        for part, same in self.collect(nodes).items():
+            name = same[0].name.value
+            if name == "__typename":
+                parts.append(Constant(part, "datetime_functions" if field.kind == "timestamp" else "count_functions"))
+            else:
+                parts.append(Leaf(part, field, _function(name)))
+        return Functions(key, tuple(parts))
+
+    def collect(self, nodes: Iterable[Any]) -> dict[str, list[FieldNode]]:
+        """The sub-fields of some nodes by response key, fragments written out, skipped ones left out."""
+        found: dict[str, list[FieldNode]] = {}
+        seen: set[str] = set()
+        for node in nodes:
+            if node.selection_set:
+                self._visit(node.selection_set, found, seen)
+        return found
+
+    def _visit(self, selections: SelectionSetNode, found: dict[str, list[FieldNode]], seen: set[str]) -> None:
+        for node in selections.selections:
+            if not self._included(node):
+                continue
+            if isinstance(node, FieldNode):
+                found.setdefault((node.alias or node.name).value, []).append(node)
+            elif isinstance(node, InlineFragmentNode):
+                self._visit(node.selection_set, found, seen)
+            elif (name := node.name.value) not in seen:  # type: ignore[attr-defined]  # a fragment spread
+                seen.add(name)
+                self._visit(self.fragments[name].selection_set, found, seen)
+
+    def _included(self, node: Any) -> bool:
+        for directive in node.directives or ():
+            definition = self.schema.get_directive(directive.name.value)
+            if definition and definition.name in ("skip", "include"):
+                given = get_argument_values(definition, directive, VariableValues({}, self.variables))
+                if given["if"] is (definition.name == "skip"):
+                    return False
+        return True
+
+
+def _is_id(collection: Collection, field: Field) -> bool:
+    """Whether GraphQL tells a number as an ID, which is a text."""
+    return field.kind == "integer" and (field is collection.key or field.relation is not None)
+
+
+def _filter(collection: Collection, arguments: Mapping[str, Any]) -> Filter:
+    asked = arguments.get("filter")
+    return EVERYTHING if asked is None else conjunction((parse_filter(collection, asked),))
+
+
+def _function(name: str) -> Function:
+    return name  # type: ignore[return-value]  # the schema prints no other function

@@ -1,0 +1,231 @@
+"""The root fields of accounts: signing in and out, invitations, registrations, second factors, sessions, and tools."""
+
+import enum
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import strawberry
+from strawberry.types.field import StrawberryField
+
+from app.core.errors import InvalidCredentials, InvalidProviderConfig
+from app.flows import tools
+from app.flows.invitations import Invitations
+from app.flows.login import Credentials, SignIn
+from app.flows.password_reset import PasswordReset
+from app.flows.registration import Registration
+from app.flows.session import Staying
+from app.flows.session_list import OwnSessions
+from app.flows.tokens import Mode, Tokens
+from app.flows.two_factor import SecondFactor
+from app.graphql.fields.queries import Request
+from app.graphql.types import builder
+from app.repositories.directory import Directory
+
+TOKENS = {"access_token": "String", "expires": "GraphQLBigInt", "refresh_token": "String"}
+NEW_SECRET = {"secret": "String", "otpauth_url": "String"}
+SESSION = {
+    "id": "ID!",
+    "ip": "String",
+    "user_agent": "String",
+    "origin": "String",
+    "expires": "Date",
+    "current": "Boolean",
+}
+
+Info = strawberry.Info[Request, Any]
+Do = Callable[..., Awaitable[Any]]
+"""What a root field does for a directory's caller, with the arguments given."""
+
+AuthMode = enum.Enum("AuthMode", {"json": "json", "cookie": "cookie", "session": "session"})
+
+
+class CredentialsRefused(InvalidCredentials):
+    """What was given to one field proves nothing: the answer of that field, and not of the whole request."""
+
+
+def make_account_types() -> None:
+    """The types of these fields."""
+    builder.name_type("auth_mode", strawberry.enum(AuthMode, name="auth_mode"))
+    told = {"auth_tokens": TOKENS, "users_me_tfa_generate_data": NEW_SECRET, "users_me_session": SESSION}
+    for name, specs in told.items():
+        builder.make(name, (builder.field(member, spec) for member, spec in specs.items()))
+
+
+def account_mutations() -> Iterator[StrawberryField]:
+    """What everybody may try."""
+    mode = {"mode": "auth_mode"}
+    login = {"email": "String!", "password": "String!", **mode, "otp": "String"}
+    new = {"token": "String!", "password": "String!"}
+    yield _mutation("auth_login", "auth_tokens", login, _login)
+    yield _mutation("auth_refresh", "auth_tokens", {"refresh_token": "String", **mode}, _refresh)
+    yield _mutation("auth_logout", "Boolean", {"refresh_token": "String", **mode}, _logout)
+    yield _mutation("auth_password_request", "Boolean", {"email": "String!", "reset_url": "String"}, _request)
+    yield _mutation("auth_password_reset", "Boolean", new, _reset)
+    yield _mutation("users_me_tfa_generate", "users_me_tfa_generate_data", {"password": "String!"}, _own(_generate))
+    yield _mutation("users_me_tfa_enable", "Boolean", {"otp": "String!", "secret": "String!"}, _own(_enable))
+    yield _mutation("users_me_tfa_disable", "Boolean", {"otp": "String!"}, _own(_disable))
+    yield _mutation("utils_random_string", "String", {"length": "Int"}, _random)
+    yield _mutation("utils_hash_generate", "String", {"string": "String!"}, _hash)
+    yield _mutation("utils_hash_verify", "Boolean", {"string": "String!", "hash": "String!"}, _verify_hash)
+    yield _mutation("utils_cache_clear", "Void", {}, tools.forget_everything)
+    yield _mutation("users_invite_accept", "Boolean", new, _accept)
+    more = dict.fromkeys(("verification_url", "first_name", "last_name"), "String")
+    yield _mutation("users_register", "Boolean", {"email": "String!", "password": "String!", **more}, _register)
+    yield _mutation("users_register_verify", "Boolean", {"token": "String!"}, _verify)
+
+
+def inviting_mutations() -> Iterator[StrawberryField]:
+    """What those may do who may make users."""
+    invitation = {"email": "String!", "role": "String!", "invite_url": "String"}
+    yield _mutation("users_invite", "Boolean", invitation, _invite)
+
+
+def further_mutations() -> Iterator[StrawberryField]:
+    """What Directus doesn't have."""
+    yield _mutation("users_invite_revoke", "Boolean", {"email": "String!"}, _revoke_invite)
+    yield _mutation("users_me_tfa_recovery_codes", "[String!]", {"otp": "String!"}, _own(_recovery_codes))
+    yield _mutation("users_me_sessions_revoke", "Int", {"id": "ID"}, _own(_end_sessions))
+    yield _mutation("users_sessions_revoke", "Int", {"user": "ID!", "id": "ID"}, _end_sessions)
+
+
+def further_queries() -> Iterator[StrawberryField]:
+    """Who is signed in where, which Directus doesn't tell."""
+    yield builder.field("users_me_sessions", "[users_me_session!]", {}, _resolver(_own(_sessions)))
+    yield builder.field("users_sessions", "[users_me_session!]", {"user": "ID!"}, _resolver(_sessions))
+
+
+def _mutation(name: str, spec: str, arguments: Mapping[str, str], do: Do) -> StrawberryField:
+    """A field whose answer is kept nowhere, and which alone is refused where what is given to it proves nothing."""
+
+    async def refusing(directory: Directory, **given: Any) -> Any:
+        directory.private = True
+        try:
+            return await do(directory, **given)
+        except InvalidCredentials:
+            raise CredentialsRefused from None
+
+    return builder.field(name, spec, arguments, _resolver(refusing))
+
+
+def _resolver(do: Do) -> Callable[..., Awaitable[Any]]:
+    async def resolve(info: Info, **given: Any) -> Any:
+        return await do(info.context.directory, **given)
+
+    return resolve
+
+
+def _own(do: Do) -> Do:
+    """The same for somebody; for nobody in particular there is nothing."""
+
+    async def done(directory: Directory, **given: Any) -> Any:
+        return None if directory.caller.anonymous else await do(directory, **given)
+
+    return done
+
+
+async def _login(
+    directory: Directory, *, email: str, password: str, mode: enum.Enum | None = None, otp: str | None = None
+) -> SimpleNamespace:
+    if directory.services.settings.auth_disable_default:
+        raise InvalidProviderConfig("default")
+    tokens = await SignIn(directory).tokens(Credentials(email, password, otp), _mode(mode))
+    return _told(directory, tokens)
+
+
+async def _refresh(
+    directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None
+) -> SimpleNamespace:
+    return _told(directory, await Staying(directory).refresh(refresh_token, _mode(mode)))
+
+
+async def _logout(directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None) -> bool:
+    gone = await Staying(directory).end(refresh_token, _mode(mode))
+    if _mode(mode) is not Mode.JSON:
+        directory.handed += (gone,)
+    return True
+
+
+def _mode(given: enum.Enum | None) -> Mode:
+    return Mode(given.value) if given else Mode.JSON
+
+
+def _told(directory: Directory, tokens: Tokens) -> SimpleNamespace:
+    directory.handed += tokens.cookies
+    expires = str(round(tokens.expires.total_seconds() * 1000))
+    return SimpleNamespace(access_token=tokens.access, expires=expires, refresh_token=tokens.refresh)
+
+
+async def _request(directory: Directory, *, email: str, reset_url: str | None = None) -> bool:
+    await PasswordReset(directory).request(email, reset_url)
+    return True
+
+
+async def _reset(directory: Directory, *, token: str, password: str) -> bool:
+    await PasswordReset(directory).reset(token, password)
+    return True
+
+
+async def _generate(directory: Directory, *, password: str) -> SimpleNamespace:
+    made = await SecondFactor(directory).generate(password)
+    return SimpleNamespace(secret=made.secret, otpauth_url=made.address)
+
+
+async def _enable(directory: Directory, *, otp: str, secret: str) -> bool:
+    await SecondFactor(directory).enable(otp, secret)
+    return True
+
+
+async def _disable(directory: Directory, *, otp: str) -> bool:
+    await SecondFactor(directory).disable(otp)
+    return True
+
+
+async def _recovery_codes(directory: Directory, *, otp: str) -> list[str]:
+    return await SecondFactor(directory).recovery_codes(otp)
+
+
+async def _random(directory: Directory, *, length: int | None = None) -> str:
+    return tools.random_string(length)
+
+
+async def _hash(directory: Directory, *, string: str) -> str:
+    return await tools.make_hash(directory.services, string)
+
+
+async def _verify_hash(directory: Directory, *, string: str, **given: str) -> bool:
+    return await tools.matches(directory.services, string, given["hash"])
+
+
+async def _invite(directory: Directory, *, email: str, role: str, invite_url: str | None = None) -> bool:
+    await Invitations(directory).invite([email], role, invite_url)
+    return True
+
+
+async def _accept(directory: Directory, *, token: str, password: str) -> bool:
+    await Invitations(directory).accept(token, password)
+    return True
+
+
+async def _revoke_invite(directory: Directory, *, email: str) -> bool:
+    return await Invitations(directory).revoke(email)
+
+
+async def _register(
+    directory: Directory, *, email: str, password: str, verification_url: str | None = None, **names: str | None
+) -> bool:
+    await Registration(directory).register(email, password, verification_url, **names)
+    return True
+
+
+async def _verify(directory: Directory, *, token: str) -> bool:
+    await Registration(directory).verify(token)
+    return True
+
+
+async def _sessions(directory: Directory, *, user: str | None = None) -> list[SimpleNamespace]:
+    return [SimpleNamespace(**one.told()) for one in await OwnSessions(directory).all(user)]
+
+
+async def _end_sessions(directory: Directory, *, user: str | None = None, **given: str | None) -> int:
+    return await OwnSessions(directory).revoke(given.get("id"), user)

@@ -1,0 +1,1 @@
+"""The fast path: query plans for requests seen before."""

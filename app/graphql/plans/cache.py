@@ -1,0 +1,299 @@
+"""Queries answered from plans: a text seen before costs a look-up, its values, and its statements.
+
+Only what goes well goes this way. Whatever can't be planned, whatever is refused, a caller whose rights have changed:
+all of that is left to the ordinary execution, which says why.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
+from graphql.execution.values import VariableValues, get_argument_values
+
+from app.core.bindings import Given, Source
+from app.core.cache import Kept, weight
+from app.core.errors import RollcallError
+from app.graphql.documents.operation import Operation, Variables, compile_operation, read_document, take_variables
+from app.graphql.documents.selection import Selection
+from app.graphql.documents.sensitive import holds_mutations
+from app.graphql.fields.queries import Asking, Question
+from app.graphql.plans.literals import Lifted, lift, lift_document
+from app.graphql.plans.mutations import Changing, changing_of
+from app.graphql.plans.queries import Answering, Planned, Ready, Root, from_plan
+from app.graphql.plans.shapes import VALUE, forms_of, forms_of_literals, settled, slotted
+from app.graphql.visibility.caller_schema import overlay_of
+from app.policy.rules import Access
+from app.repositories.directory import Directory
+from app.repositories.plans.plan import Plan, in_form, make_plan
+
+TEXTS, PLANS = 200, 400
+"""Texts and plans that are kept at once, fewer of long ones; of forms of requests as many as of plans."""
+LONGEST = 20_000
+"""Characters of a text that is kept, and of values; longer texts go the ordinary way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A query's text without its literals, compiled for the full schema."""
+
+    operation: Operation
+    once: frozenset[str]
+    """Variables that stand in one place only, where another value means the same."""
+    length: int
+    """Characters of the text."""
+    changing: Changing | None
+    """What it changes, where it is a mutation."""
+    mark: object = field(default_factory=object)
+    """Stands for it in the keys of what is made of it, which would keep it otherwise."""
+
+
+@dataclass(slots=True, eq=False)
+class Seen:
+    """A text as it came: what it is without its literals, those, and what they give to a form and to a plan."""
+
+    prepared: Prepared
+    lifted: Lifted
+    shape: tuple[Hashable, ...]
+    given: Given
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """Requests that differ in nothing but values: one plan for all of them, or none where they can't be planned.
+
+    Where some values are `decisive`, each of those has a plan of its own.
+    """
+
+    plan: Planned | None = None
+    decisive: tuple[Source, ...] = ()
+
+    def values(self, given: Given) -> Hashable:
+        """What tells apart the plans of this form."""
+        values = [given[source] for source in self.decisive]
+        return tuple(map(_hashable, values) if list in map(type, values) else values)
+
+
+def _hashable(value: Any) -> Hashable:
+    return tuple(value) if isinstance(value, list) else value
+
+
+UNKNOWN = Planned([], [])
+"""Stands where nothing was planned yet."""
+
+
+class Plans:
+    """The plans of one schema, for the directories of one set of services."""
+
+    def __init__(self, schema: GraphQLSchema, *, texts: int = TEXTS, plans: int = PLANS) -> None:
+        self._schema = schema
+        self._seen: Kept[Hashable, Seen] = Kept(texts)
+        self._texts: Kept[Hashable, Prepared] = Kept(texts)
+        self._forms: Kept[Hashable, Form] = Kept(plans)
+        self._plans: Kept[Hashable, Planned | None] = Kept(plans)
+        self._answers: Kept[Hashable, Plan] = Kept(plans)
+        self._coordinates: Kept[Hashable, frozenset[str]] = Kept(plans)
+        """What the values of mutations touch that no coercion changes, by their form."""
+
+    async def answer(
+        self,
+        directory: Directory,
+        text: str,
+        variables: dict[str, Any] | None,
+        name: str | None,
+        *,
+        changing: bool = False,
+    ) -> bytes | None:
+        """The whole answer to a query as JSON, or None where the ordinary execution has to find it.
+
+        A mutation is answered only where it may be `changing` things. Raises ServiceUnavailable as the repositories do.
+        """
+        return await from_plan(
+            directory, lambda access: self.find(directory, access, text, variables, name, changing=changing)
+        )
+
+    def find(
+        self,
+        directory: Directory,
+        access: Access,
+        text: str,
+        variables: dict[str, Any] | None,
+        name: str | None,
+        *,
+        changing: bool = False,
+    ) -> Answering | None:
+        """A request with its plan, for the `access` that is known; None where it takes the ordinary execution."""
+        if len(text) > LONGEST or not directory.services.planned:
+            return None
+        try:
+            key = (text, name, directory.services.limits.tokens)
+            seen = self._seen.get(key, None) or self._see(*key)
+            if seen is None:
+                return None
+            if seen.prepared.changing is None:
+                return self._find(seen, directory, access, variables)
+            return self._change(seen, directory, access, variables or {}) if changing else None
+        except RecursionError:
+            return None
+
+    def _change(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any]) -> Answering | None:
+        prepared, given = seen.prepared, {**variables, **seen.lifted.values}
+        taken = self._take(prepared, given)
+        shown = overlay_of(self._schema, access, directory.services.limits)
+        if prepared.changing is None or taken is None:
+            return None
+        if not shown.admits(prepared.operation.coordinates) or not shown.admits(taken.coordinates):
+            return None
+        return prepared.changing.ready(directory, taken.coerced, self._answers)
+
+    def _take(self, prepared: Prepared, given: dict[str, Any]) -> Variables | None:
+        """The values of a mutation, coerced; None where they are refused."""
+        form = settled(given)
+        known = self._coordinates.get((prepared.mark, form), None) if form else None
+        if known is not None:
+            return Variables(given, given, known, ())
+        taken = take_variables(self._schema, prepared.operation, given)
+        if taken.errors:
+            return None
+        if form and not taken.fixed and taken.coerced == given and (length := len(repr(form))) <= LONGEST:
+            self._coordinates.keep((prepared.mark, form), taken.coordinates, weight(length))
+        return taken
+
+    def _find(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any] | None) -> Ready | None:
+        prepared, shape = seen.prepared, seen.shape
+        given: dict[Source, Any] = {**access.own, **seen.given}
+        if variables:
+            shape = (*shape, *forms_of(variables, prepared.once, given))
+        alike = (prepared.mark, shape, access.form)
+        form = self._forms.get(alike, None)
+        planned = form.plan if form and not form.decisive else self._decided(form, given)
+        if planned is UNKNOWN:
+            values = {**(variables or {}), **seen.lifted.values}
+            planned = self._plan(prepared, values, given, directory, access)
+            if (length := len(repr(values))) <= LONGEST:
+                self._keep(alike, form, planned, given, weight(prepared.length + length))
+        return None if planned is None else Ready(planned, access, given, not variables and not seen.lifted)
+
+    def _decided(self, form: Form | None, given: Given) -> Planned | None:
+        return self._plans.get((form, form.values(given)), UNKNOWN) if form else UNKNOWN
+
+    def _keep(self, alike: Hashable, form: Form | None, planned: Planned | None, given: Given, weight: int) -> None:
+        decisive = tuple(sorted(_decisive(planned, given).union(form.decisive if form else ())))
+        if form is None or decisive != form.decisive:
+            form = self._forms.keep(alike, Form(None if decisive else planned, decisive), weight)
+        if decisive:
+            self._plans.keep((form, form.values(given)), planned, weight)
+
+    def _see(self, text: str, name: str | None, tokens: int) -> Seen | None:
+        lifted = lift(text)
+        key = (lifted.left, name, tokens)
+        prepared = self._texts.get(key, None)
+        if prepared is None:
+            prepared = _prepare(self._schema, text, lifted, name, tokens)
+            if prepared is None:
+                return None
+            self._texts.keep(key, prepared, weight(len(text)))
+        given: dict[Source, Any] = {}
+        shape = tuple(forms_of_literals(lifted, given))
+        seen = Seen(prepared, lifted, shape, given)
+        if prepared.changing and lifted:
+            return seen  # a password may be among them
+        return self._seen.keep((text, name, tokens), seen, weight(len(text)))
+
+    def _plan(
+        self,
+        prepared: Prepared,
+        values: dict[str, Any],
+        given: dict[Source, Any],
+        directory: Directory,
+        access: Access,
+    ) -> Planned | None:
+        """The query planned for this request and those like it; None where it can't be."""
+        operation = prepared.operation
+        slots = {name: slotted(value, name, given) for name, value in values.items()}
+        variables = take_variables(self._schema, operation, slots)
+        seen = overlay_of(self._schema, access, directory.services.limits)
+        refused = operation.errors or variables.errors or operation.introspects
+        if refused or not seen.admits(operation.coordinates | variables.coordinates):
+            return None
+        try:
+            return self._roots(operation, variables.coerced, directory, in_form(access))
+        except (RollcallError, ValueError, RecursionError):
+            return None
+
+    def _roots(
+        self, operation: Operation, variables: dict[str, Any], directory: Directory, access: Access
+    ) -> Planned | None:
+        fragments = {
+            node.name.value: node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        selection = Selection(self._schema, fragments, variables, directory.services.limits)
+        query: Any = self._schema.query_type
+        roots, plans, places = list[Root](), list[Plan](), dict[Any, int]()
+        for key, nodes in selection.collect([operation.definition]).items():
+            definition = query.fields.get(nodes[0].name.value)
+            found: Callable[[Asking], Question] | None = _asked(definition)
+            if found is None:
+                return None
+            arguments = get_argument_values(definition, nodes[0], VariableValues({}, variables))
+            question = found(Asking(access, selection, nodes, arguments))
+            if question.asked is not None and question.asked not in places:
+                places[question.asked] = len(plans)
+                plans.append(make_plan(question.asked, directory.caller, access, directory.services))
+            roots.append(Root(key, question, places.get(question.asked)))
+        if not plans:  # nothing would look whether the rights behind it still hold
+            return None
+        return Planned(roots, plans, timed=any("now" in plan.bound for plan in plans))
+
+
+def _decisive(planned: Planned | None, given: Given) -> frozenset[Source]:
+    """The sources whose values the plan holds, or that decided whether there is one."""
+    plans = planned.plans if planned else []
+    drawn = frozenset[Source]().union(*(plan.bound for plan in plans))
+    free = {source for source in given if source.startswith(VALUE)} - drawn
+    return frozenset(free).union(*(plan.fixed for plan in plans))
+
+
+def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None, tokens: int) -> Prepared | None:
+    try:
+        document = read_document(text, tokens, located=False)  # what goes well tells no place
+    except RollcallError:
+        return None
+    if lifted:
+        found = lift_document(schema, document, lifted)
+        if found is None:
+            return None
+        document = found
+    operation = compile_operation(schema, document, name)
+    definition: Any = operation.definition
+    if operation.errors or definition is None or operation.introspects:
+        return None
+    if definition.operation is OperationType.QUERY and holds_mutations(document):
+        return None  # a password may stand beside what is asked for
+    changing = None
+    if definition.operation is not OperationType.QUERY:
+        changing = changing_of(schema, operation, weight(len(text)))
+        if changing is None:
+            return None  # what isn't planned isn't kept: it may hold a password
+    uses = _Uses()
+    visit(operation.document, uses)
+    once = frozenset(variable for variable, times in uses.counted.items() if times == 2)  # defined, and used
+    return Prepared(operation, once, len(text), changing)
+
+
+class _Uses(Visitor):
+    """How often a variable's name stands in a document, its definition included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = Counter[str]()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.counted[node.name.value] += 1
+
+
+def _asked(definition: Any) -> Callable[[Asking], Question] | None:
+    made = definition and definition.extensions.get("strawberry-definition")
+    found: Callable[[Asking], Question] | None = made and made.metadata.get("ask")
+    return found

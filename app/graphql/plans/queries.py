@@ -1,0 +1,110 @@
+"""A query that was planned: the statements that answer it, and how their answers become one."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from app.core.bindings import Given
+from app.core.errors import RollcallError, ServiceUnavailable
+from app.graphql.fields.queries import Question
+from app.policy.rules import Access
+from app.repositories.directory import Directory
+from app.repositories.engine.reading import Services
+from app.repositories.plans.plan import AccessChanged, Plan, ask
+
+TRIES = 2
+"""How often a plan is asked where rights change under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One root field of a planned query: the plan that finds its rows, if it takes one, and how they answer it."""
+
+    key: str
+    question: Question
+    plan: int | None
+
+    def member(self, found: Sequence[str]) -> str:
+        """Its key and its answer as JSON, of what the plans found; raises Forbidden where that is none."""
+        if self.plan is None:
+            return f'"{self.key}":{orjson.dumps(self.question.known).decode()}'
+        return f'"{self.key}":{self.question.answer.of_text(found[self.plan])}'
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """A query of one form: its root fields, each distinct plan among them, and whether one asks for the moment."""
+
+    roots: list[Root]
+    plans: list[Plan]
+    timed: bool = False
+
+    def told(self, found: Sequence[str]) -> bytes:
+        """The whole answer, of what the plans found; raises Forbidden as its roots do."""
+        roots = self.roots
+        members = roots[0].member(found) if len(roots) == 1 else ",".join([root.member(found) for root in roots])
+        return f'{{"data":{{{members}}}}}'.encode()
+
+
+@dataclass(slots=True, eq=False)
+class Ready:
+    """A request with its plan, and all that it gives but the moment; it may be asked again and again."""
+
+    planned: Planned
+    access: Access
+    given: Given
+    same: bool
+    """Whether nothing in its text may differ the next time."""
+
+    async def answer(self, services: Services) -> bytes | None:
+        """The whole answer as JSON; None where it takes the ordinary execution, which says what is wrong.
+
+        Raises AccessChanged, and ServiceUnavailable as the reader does.
+        """
+        planned, access = self.planned, self.access
+        given = {**self.given, "now": services.clock()} if planned.timed else self.given
+        try:
+            if len(planned.plans) == 1:
+                plan = planned.plans[0]
+                found = [plan.told(await services.reader.run(plan.statement, given), access)]
+            else:
+                found = await asyncio.gather(*(ask(plan, access, given, services) for plan in planned.plans))
+            return planned.told(found)
+        except ServiceUnavailable:
+            raise
+        except (RollcallError, ValueError):
+            return None
+
+
+class Answering(Protocol):
+    """A request that only has to be answered; `same` as in Ready."""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing in its text may differ the next time, and it changes nothing."""
+        ...
+
+    async def answer(self, services: Services) -> bytes | None:
+        """The whole answer as JSON; None where it takes the ordinary execution."""
+        ...
+
+
+async def from_plan(directory: Directory, find: Callable[[Access], Answering | None]) -> bytes | None:
+    """The answer of the plan that is found for the caller's rights; once more where they have changed.
+
+    None where there is no such plan, or none that answers. Raises InvalidCredentials where nobody active stands behind
+    the caller any more, ServiceUnavailable as the repositories do.
+    """
+    for _ in range(TRIES):
+        access = directory.known
+        ready = find(access) if access else None
+        if access is None or ready is None:
+            return None
+        try:
+            return await ready.answer(directory.services)
+        except AccessChanged:
+            await directory.renew(access)
+    return None

@@ -1,0 +1,1 @@
+"""Strawberry types built from the registry."""

@@ -1,0 +1,1 @@
+"""The part of the schema a caller sees."""

@@ -1,0 +1,229 @@
+"""What one caller sees of the schema, as a set of coordinates: whatever a document touches has to be among them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal
+
+from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_object_type, is_object_type
+
+from app.graphql.documents.normalize_document import BLINDLY
+from app.graphql.documents.normalize_values import INTO
+from app.graphql.types.builder import WRITTEN, aggregated_type, functions_type, input_type, measures_type
+from app.policy.rules import Access, Form
+from app.query.aggregate import CALCULATING, COUNTING, is_number
+from app.query.collection import COLLECTIONS, USERS, Collection, Field, target
+from app.query.legacy_fields import FORMER
+
+Fields = frozenset[tuple[Collection, frozenset[Field]]]
+Writing = Literal["create", "update"]
+
+NOTHING = "_empty"
+"""The root field of a caller who may read nothing: GraphQL knows no empty type."""
+
+NEEDED = {"permissions_me": "directus_permissions", "policies_me_globals": "directus_policies"}
+"""Root fields that only those see who may read a collection, as Directus cuts its schema."""
+
+ADMINS = ("users_sessions", "users_sessions_revoke")
+"""Root fields that only admins see."""
+
+OF_ROWS = ("create_", "update_", "delete_")
+"""How the mutations that write a collection's rows begin; everybody sees the others, but for a few."""
+
+SPECS = ("server_specs_graphql", "server_specs_oas")
+"""Root fields that tell what there is, as introspection does."""
+
+PUBLIC_INFO = ("project",)
+"""What everybody may know of the server; the rest takes somebody."""
+
+OWN = ("Query", "Mutation", "Subscription", "server_info")
+"""Types that callers see different parts of, besides those of the collections."""
+
+SHAPES = ("", "_filter", "_quantifier_filter")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a caller sees of the schema: the fields it may `read`, `create` and `update` on some row.
+
+    And the collections it may `delete` from, more of the server if it is `somebody`, and what is for admins if it is an
+    `admin`. Callers for whom these are equal see the same.
+    """
+
+    read: Fields
+    create: Fields = frozenset()
+    update: Fields = frozenset()
+    delete: frozenset[Collection] = frozenset()
+    somebody: bool = True
+    admin: bool = False
+
+
+def shown_to(access: Access, *, former: bool = False) -> Shown:
+    """What a caller with such rights sees: the fingerprint of its schema; `former` as Limits has it."""
+    return _shown(access.form, access.admin, access.user is not None or access.admin, former)
+
+
+def _everything(registry: Mapping[str, Collection]) -> Shown:
+    fields = ((collection, registry[name].fields.values()) for name, collection in COLLECTIONS.items())
+    every = frozenset((collection, frozenset(some)) for collection, some in fields)
+    return Shown(every, every, every, frozenset(COLLECTIONS.values()), admin=True)
+
+
+EVERYTHING_SHOWN, EVERYTHING_EVER = _everything(COLLECTIONS), _everything(FORMER)
+
+
+@lru_cache(maxsize=1024)
+def _shown(form: Form, admin: bool, somebody: bool, former: bool) -> Shown:
+    if admin:
+        return EVERYTHING_EVER if former else EVERYTHING_SHOWN
+    registry = FORMER if former else COLLECTIONS
+
+    def fields(action: str) -> Fields:
+        granted = ((collection, form.fields(action, registry[name])) for name, collection in COLLECTIONS.items())
+        return frozenset((collection, some) for collection, some in granted if some)
+
+    gone = frozenset(collection for collection in COLLECTIONS.values() if form.rules.get(("delete", collection.name)))
+    return Shown(fields("read"), fields("create"), fields("update"), gone, somebody)
+
+
+class Sight:
+    """What callers with one fingerprint see of each collection, and how far its relations lead them."""
+
+    def __init__(self, shown: Shown) -> None:
+        self.shown = shown
+        self.read: Mapping[Collection, frozenset[Field]] = dict(shown.read)
+        self.written: dict[Writing, Mapping[Collection, frozenset[Field]]] = {
+            "create": dict(shown.create),
+            "update": dict(shown.update),
+        }
+
+    def readable(self, collection: Collection) -> bool:
+        """Whether anything of a collection is seen."""
+        return collection in self.read
+
+    def navigable(self, field: Field) -> bool:
+        """Whether a relation may be walked: its target is seen, and so is one of the fields that spell it backwards.
+
+        Where no field of the target does, the target alone decides. That is how Directus cuts its schema.
+        """
+        return _leads(field, self.read)
+
+    def writable(self, action: Writing, field: Field) -> bool:
+        """Whether the rows behind a relation may be written along with it."""
+        return field.relation is not None and target(field) in WRITTEN and _leads(field, self.written[action])
+
+
+class Coordinates(Sight):
+    """The coordinates of what is shown to callers with one fingerprint."""
+
+    def __init__(self, full: GraphQLSchema, shown: Shown, *, introspection: bool) -> None:
+        super().__init__(shown)
+        self._full, self.introspection = full, introspection
+
+    @cached_property
+    def all(self) -> frozenset[str]:
+        """Every coordinate."""
+        shared = (name for name, type_ in self._full.type_map.items() if is_shared(type_))
+        parts = (self._queries(), self._mutations(), self._members(), self._inputs(), shared, self._shared_members())
+        return frozenset(coordinate for part in parts for coordinate in part)
+
+    def _shared_members(self) -> Iterator[str]:
+        for type_ in self._full.type_map.values():
+            if is_shared(type_) and (is_object_type(type_) or is_input_object_type(type_)):
+                yield from (f"{type_.name}.{name}" for name in type_.fields)
+
+    def _queries(self) -> Iterator[str]:
+        query = self._full.query_type
+        yield "Query"
+        for name, field in query.fields.items() if query else ():
+            named = get_named_type(field.type).name
+            collection = COLLECTIONS.get(named.removesuffix("_aggregated"))
+            needed = COLLECTIONS.get(NEEDED.get(name, "")) or collection
+            hidden = name == NOTHING or (name in SPECS and not self.introspection)
+            hidden = hidden or (name in ADMINS and not self.shown.admin)
+            if needed in self.read or (needed is None and not hidden):
+                yield f"Query.{name}"
+        if not self.read:
+            yield f"Query.{NOTHING}"
+        if self.introspection:
+            yield from ("Query.__schema", "Query.__type")
+
+    def _mutations(self) -> Iterator[str]:
+        yield from ("Mutation", *(f"Mutation.{name}" for name in self._accounts()))
+        for collection in WRITTEN:
+            roots: list[str] = []
+            if collection in self.written["create"] and not collection.singleton:
+                roots += [f"create_{collection.short}_{what}" for what in ("items", "item")]
+            if collection in self.written["update"]:
+                several = [f"update_{collection.short}_{what}" for what in ("items", "batch", "item")]
+                roots += [f"update_{collection.short}"] if collection.singleton else several
+                roots += ["update_users_me"] if collection is USERS else []
+            yield from (f"Mutation.{name}" for name in roots)
+            if collection not in self.read:
+                yield from (f"Mutation.{name}{BLINDLY}" for name in roots)
+            if collection in self.shown.delete and not collection.singleton:
+                yield from (f"Mutation.delete_{collection.short}_{what}" for what in ("items", "item"))
+
+    def _accounts(self) -> Iterator[str]:
+        mutation = self._full.mutation_type
+        needed = {
+            "users_invite": USERS in self.written["create"],
+            "users_invite_revoke": USERS in self.shown.delete,
+            **dict.fromkeys(ADMINS, self.shown.admin),
+        }
+        names = mutation.fields if mutation else ()
+        yield from (name for name in names if not name.startswith(OF_ROWS) and needed.get(name, True))
+
+    def _members(self) -> Iterator[str]:
+        yield "server_info"
+        info = self._full.type_map["server_info"].fields  # type: ignore[attr-defined]  # an object type
+        yield from (f"server_info.{name}" for name in info if self.shown.somebody or name in PUBLIC_INFO)
+        for collection, fields in self.read.items():
+            for shape in SHAPES:
+                name = f"{collection.name}{shape}"
+                yield name
+                if shape:
+                    yield from (f"{name}.{part}" for part in ("_and", "_or", "_some", "_none"))
+                for field in fields:
+                    yield from self._coordinates_of(name, collection, field)
+            yield from _aggregated(collection, fields)
+
+    def _coordinates_of(self, type_: str, collection: Collection, field: Field) -> Iterator[str]:
+        yield f"{type_}.{field.name}"
+        if functions_type(field):
+            yield f"{type_}.{field.name}_func"
+        if self.navigable(field):
+            yield f"{type_}.{field.name}{INTO}"
+
+    def _inputs(self) -> Iterator[str]:
+        for action, collections in self.written.items():
+            for collection, fields in collections.items():
+                if collection in WRITTEN:
+                    name = input_type(action, collection)
+                    yield from (name, *(f"{name}.{field.name}" for field in fields))
+                    yield from (f"{name}.{field.name}{INTO}" for field in fields if self.writable(action, field))
+
+
+def is_shared(type_: GraphQLNamedType) -> bool:
+    """Whether a type is the same for every caller."""
+    ours = ("directus_", "create_directus_", "update_directus_")
+    return not type_.name.startswith(ours) and type_.name not in OWN
+
+
+def _leads(field: Field, seen: Mapping[Collection, frozenset[Field]]) -> bool:
+    if field.relation is None:
+        return False
+    there = seen.get(target(field), frozenset())
+    back = field.relation.reverse
+    return bool(there) and (not back or any(other.name in back for other in there))
+
+
+def _aggregated(collection: Collection, fields: frozenset[Field]) -> Iterator[str]:
+    """What may be told of groups of rows: how many there are of a field, and more of those that are numbers."""
+    name = aggregated_type(collection)
+    numbers = [field for field in fields if is_number(field)]
+    yield name
+    yield from (f"{name}.{part}" for part in ("group", "countAll", *COUNTING, *(CALCULATING if numbers else ())))
+    for function, measured in (("count", fields), ("sum", numbers)):
+        of = measures_type(collection, function)
+        yield from (of, *(f"{of}.{field.name}" for field in measured))
