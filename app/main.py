@@ -15,17 +15,17 @@ from app.db.database import Database
 from app.flows.outbox_worker import Postman
 from app.flows.retention_job import Housekeeping
 from app.graphql.types.builder import WRITTEN
-from app.http.account import ROOTS, account_door
-from app.http.assets import AssetsDoor
-from app.http.auth import auth_door
+from app.http.authentication import Identity
 from app.http.cookies import Farewell
 from app.http.cors import Cors
-from app.http.gate import Door, Gate, Manners, Upload, hsts_of, limiter_of
-from app.http.graphql import GraphQLDoor
-from app.http.identity import Identity
-from app.http.items import ItemsDoor
-from app.http.server import ServerDoors, nobody_home
-from app.http.uploads import UploadDoor
+from app.http.endpoints.account import ROOTS, account_door
+from app.http.endpoints.assets import AssetsDoor
+from app.http.endpoints.auth import auth_door
+from app.http.endpoints.collections import ItemsDoor
+from app.http.endpoints.graphql import GraphQLDoor
+from app.http.endpoints.server import ServerDoors, nobody_home
+from app.http.endpoints.uploads import UploadDoor
+from app.http.middleware import Door, Gate, Manners, Upload, hsts_of, limiter_of
 from app.passwords.hashers import hasher_for
 from app.query.collection import COLLECTIONS
 from app.repositories.engine.reading import Services

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.http.params import parse_json
+from app.http.parsing import parse_json
 from app.repositories.directory import Directory
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from app.core.caller import Cookie
 from app.core.config import Settings
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
-from app.http.head import Head
-from app.http.identity import Identity
-from app.http.reply import Header
+from app.http.authentication import Identity
+from app.http.request_head import Head
+from app.http.response import Header
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 

@@ -6,8 +6,8 @@ from typing import Self
 from starlette.types import Scope
 
 from app.core.config import Settings
-from app.http.head import Head
-from app.http.reply import Header, Reply
+from app.http.request_head import Head
+from app.http.response import Header, Reply
 
 ANY = b"*"
 VARY = (b"vary", b"Origin")

@@ -10,7 +10,7 @@ from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
-from app.http.graphql import spell
+from app.http.endpoints.graphql import spell
 from app.testing import open_system
 from tests.conftest import SHARED, make_settings
 

@@ -18,9 +18,9 @@ from sqlalchemy import delete, insert, update
 from app.core.caller import SYSTEM
 from app.core.errors import Forbidden, InvalidCredentials, ServiceUnavailable
 from app.db.models import User
-from app.http.gate import Gate
-from app.http.reply import Reply
-from app.http.server import nobody_home
+from app.http.endpoints.server import nobody_home
+from app.http.middleware import Gate
+from app.http.response import Reply
 from app.main import create_app
 from app.repositories.engine.batches import SIZE, Batches
 from tests.http.test_graphql import ADA, bearer, served

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.core.logging import redact, set_up_logs
-from app.http.gate import Gate
+from app.http.middleware import Gate
 from app.main import create_app
 
 MOST = 1_000

@@ -8,8 +8,8 @@ import pytest
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload, InvalidToken, TokenExpired
 from app.core.tokens import sign_access_token
-from app.http.head import Head
-from app.http.identity import Identity
+from app.http.authentication import Identity
+from app.http.request_head import Head
 
 SECRET = "a secret only tests know"
 USER = "00000102-0000-4000-8000-000000000102"

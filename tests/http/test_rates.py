@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 from app.core.clock import utc_now
 from app.core.config import BadSettings
 from app.core.errors import RequestsExceeded
-from app.http.gate import limiter_of
-from app.http.identity import Identity
+from app.http.authentication import Identity
+from app.http.middleware import limiter_of
 from app.main import create_app
 from app.ratelimit import limiter as counting
 from app.ratelimit.limiter import Rates, counted_apart

@@ -22,8 +22,8 @@ from app.core.clock import utc_now
 from app.core.config import signing_secret
 from app.db.models import ATTEMPTS, Session, User
 from app.graphql.schema import schema
-from app.http.graphql import GraphQLDoor
-from app.http.identity import Identity
+from app.http.authentication import Identity
+from app.http.endpoints.graphql import GraphQLDoor
 from app.main import GRAPHQL, Application
 from app.repositories.engine.reading import Services
 from tests.flows.clocks import _Codes

@@ -12,12 +12,12 @@ from app.graphql.schema import schema
 from app.graphql.types.builder import input_type
 from app.graphql.visibility.caller_schema import overlay
 from app.graphql.visibility.coordinates import EVERYTHING_SHOWN, Shown, shown_to
-from app.http.assets import AssetsDoor
-from app.http.door import FlowDoor
-from app.http.export import FORMATS
-from app.http.gate import _behind
-from app.http.graphql import ALLOWED
-from app.http.items import ItemsDoor
+from app.http.endpoints.assets import AssetsDoor
+from app.http.endpoints.collections import ItemsDoor
+from app.http.endpoints.export import FORMATS
+from app.http.endpoints.graphql import ALLOWED
+from app.http.flow_endpoint import FlowDoor
+from app.http.middleware import _behind
 from app.main import create_app
 from app.openapi.collection_paths import EXPORTS, FILE_MEDIA
 from app.openapi.document import Setup, written_down

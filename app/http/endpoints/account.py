@@ -8,10 +8,10 @@ from app.core.errors import InvalidQuery
 from app.flows import tools
 from app.flows.invitations import Invitations
 from app.flows.registration import Registration
-from app.http.call import DONE, NO_CONTENT, data
-from app.http.door import Asked, FlowDoor, Handler
-from app.http.identity import Identity
-from app.http.reply import Reply
+from app.http.authentication import Identity
+from app.http.collection_request import DONE, NO_CONTENT, data
+from app.http.flow_endpoint import Asked, FlowDoor, Handler
+from app.http.response import Reply
 from app.openapi.request_bodies import ACCEPTED, EMPTY, INVITATION, PROVED, REGISTRATION, REVOKED, TEXT, TEXT_AND_HASH
 from app.repositories.engine.reading import Services
 

@@ -8,8 +8,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload
-from app.http.head import Head
-from app.http.reply import VARIES, Header, Reply
+from app.http.request_head import Head
+from app.http.response import VARIES, Header, Reply
 
 Body = Callable[[], Awaitable[bytes]]
 Pieces = Callable[[], AsyncIterator[bytes]]

@@ -8,8 +8,8 @@ from app.core.errors import Forbidden, InvalidCredentials
 from app.flows.session_list import OwnSessions
 from app.flows.two_factor import SecondFactor
 from app.http.bodies import parse_body
-from app.http.call import NO_CONTENT, Call, Handler, data
-from app.http.reply import Reply
+from app.http.collection_request import NO_CONTENT, Call, Handler, data
+from app.http.response import Reply
 from app.openapi.request_bodies import CODE, EMPTY, NEW_FACTOR, PROOF, Form
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from starlette.types import Scope
 
 from app.core.errors import RollcallError, RouteNotFound
+from app.http.authentication import Identity
 from app.http.bodies import parse_body
 from app.http.cookies import spell
-from app.http.head import Head
-from app.http.identity import Identity
-from app.http.params import QueryParameters, parse_query
-from app.http.passage import Body
-from app.http.reply import Reply, reply_to
+from app.http.exchange import Body
+from app.http.parsing import QueryParameters, parse_query
+from app.http.request_head import Head
+from app.http.response import Reply, reply_to
 from app.openapi.request_bodies import Form
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services

@@ -14,8 +14,8 @@ from app.flows import server_info
 from app.graphql.schema import schema
 from app.graphql.visibility.caller_schema import overlay_of
 from app.graphql.visibility.coordinates import shown_to
-from app.http.head import Head
-from app.http.identity import Identity
+from app.http.authentication import Identity
+from app.http.request_head import Head
 from app.openapi.document import openapi
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services

@@ -26,11 +26,11 @@ from app.core.errors import (
 from app.graphql.fields.account import CredentialsRefused
 from app.graphql.plans.queries import Answering, from_plan
 from app.graphql.schema import schema
+from app.http.authentication import Identity
 from app.http.cookies import spell as spell_cookie
-from app.http.head import Head
-from app.http.identity import Identity
-from app.http.passage import Body
-from app.http.reply import JSON, VARIES, Header, Reply, reply_to
+from app.http.exchange import Body
+from app.http.request_head import Head
+from app.http.response import JSON, VARIES, Header, Reply, reply_to
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services

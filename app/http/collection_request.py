@@ -6,16 +6,16 @@ from typing import Any
 
 import orjson
 
-from app.http.params import QueryParameters, parse_json
-from app.http.passage import Body
-from app.http.reads import Reads
-from app.http.reply import Reply
+from app.http.exchange import Body
+from app.http.parsing import QueryParameters, parse_json
+from app.http.response import Reply
 from app.policy.rules import Access
 from app.query.read import Read
 from app.query.results import Row
 from app.repositories.directory import Directory
 from app.repositories.engine.commands import Change
 from app.repositories.engine.writing import Answer, Written
+from app.repositories.plans.rest import Reads
 from app.repositories.repository import Repository, reading_back
 
 NO_CONTENT, DONE = Reply(b"", 204), Reply(b"", media=b"")

@@ -5,10 +5,10 @@ from contextlib import aclosing
 from datetime import datetime
 
 from app.core.errors import InvalidQuery
-from app.http.call import Call
-from app.http.formats import Format, Path, csv_format, flat_names, json_format, xml_format, yaml_format
-from app.http.params import QueryParameters
-from app.http.reply import Header, Reply
+from app.http.collection_request import Call
+from app.http.export_formats import Format, Path, csv_format, flat_names, json_format, xml_format, yaml_format
+from app.http.parsing import QueryParameters
+from app.http.response import Header, Reply
 from app.policy.rules import Access
 from app.query.payload import as_key
 from app.query.read import Nested, Read

@@ -6,7 +6,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 from app.core.errors import RangeNotSatisfiable
 from app.flows.assets import Asset
-from app.http.head import Head
+from app.http.request_head import Head
 
 _RANGE = re.compile(rb"bytes=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.ASCII)
 

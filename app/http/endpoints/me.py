@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import orjson
 
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
-from app.http.call import DONE, Call, Handler, change_one, data, of_rows
-from app.http.reply import Reply
+from app.http.collection_request import DONE, Call, Handler, change_one, data, of_rows
+from app.http.response import Reply
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.repositories.rules.users import track_page
 

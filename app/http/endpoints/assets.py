@@ -7,15 +7,15 @@ from starlette.types import Scope
 from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound
 from app.core.media_types import is_harmless
 from app.flows.assets import Asset, Assets
-from app.http.conditions import date_of, etag_of, is_known, wanted_range
-from app.http.head import Head
-from app.http.identity import Identity
-from app.http.params import parse_query
-from app.http.passage import Body
-from app.http.reads import Reads
-from app.http.reply import Header, Reply, reply_to
+from app.http.authentication import Identity
+from app.http.conditional import date_of, etag_of, is_known, wanted_range
+from app.http.exchange import Body
+from app.http.parsing import parse_query
+from app.http.request_head import Head
+from app.http.response import Header, Reply, reply_to
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
+from app.repositories.plans.rest import Reads
 from app.repositories.rules.files import FILES
 
 SANDBOXED = (b"content-security-policy", b"default-src 'none'; sandbox")

@@ -9,10 +9,10 @@ from app.flows.login import Credentials, SignIn
 from app.flows.password_reset import PasswordReset
 from app.flows.session import Staying
 from app.flows.tokens import Mode, Tokens
-from app.http.call import NO_CONTENT, data
-from app.http.door import Asked, FlowDoor, Handler
-from app.http.identity import Identity
-from app.http.reply import Reply
+from app.http.authentication import Identity
+from app.http.collection_request import NO_CONTENT, data
+from app.http.flow_endpoint import Asked, FlowDoor, Handler
+from app.http.response import Reply
 from app.openapi.request_bodies import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services

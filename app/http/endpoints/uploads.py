@@ -4,13 +4,13 @@ from starlette.types import Scope
 
 from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
 from app.flows.uploads import Uploading
-from app.http.call import Call, asked_back, tell
-from app.http.forms import UploadForm
-from app.http.head import Head
-from app.http.identity import Identity
-from app.http.params import parse_query
-from app.http.passage import Pieces
-from app.http.reply import Reply, reply_to
+from app.http.authentication import Identity
+from app.http.collection_request import Call, asked_back, tell
+from app.http.exchange import Pieces
+from app.http.multipart import UploadForm
+from app.http.parsing import parse_query
+from app.http.request_head import Head
+from app.http.response import Reply, reply_to
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from app.repositories.rules.files import FILES

@@ -13,11 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.config import Settings
 from app.core.errors import RollcallError, RouteNotFound
 from app.core.logging import REQUEST
+from app.http.authentication import Identity
 from app.http.cors import Cors
-from app.http.head import Head
-from app.http.identity import Identity
-from app.http.passage import Body, Passage, Pieces
-from app.http.reply import Header, Reply, reply_to, wrong_method
+from app.http.exchange import Body, Passage, Pieces
+from app.http.request_head import Head
+from app.http.response import Header, Reply, reply_to, wrong_method
 from app.ratelimit.limiter import Rates
 
 Door = Callable[[Scope, Head, Body], Awaitable[Reply]]

@@ -9,7 +9,7 @@ from typing import Any
 from app.core.bindings import slot
 from app.core.cache import Kept, weight
 from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailable
-from app.http.params import QueryParameters
+from app.http.parsing import QueryParameters
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.payload import as_key

@@ -12,7 +12,7 @@ from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload
 from app.core.ip_addresses import Trust, client_address
 from app.core.tokens import is_signed, read_access_token
-from app.http.head import Head
+from app.http.request_head import Head
 
 BEARER = "bearer "
 CLAIMS = 4096

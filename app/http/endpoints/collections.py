@@ -7,21 +7,21 @@ import orjson
 from starlette.types import Scope
 
 from app.core.errors import InvalidPayload, InvalidQuery, RouteNotFound
-from app.http.call import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
-from app.http.export import exported, told_groups
-from app.http.head import Head
-from app.http.identity import Identity
-from app.http.mine import OPEN, own_handler
-from app.http.params import QueryParameters, parse_query
-from app.http.passage import Body
-from app.http.reads import Reads
-from app.http.reply import Reply
-from app.http.safety import safety_handler
-from app.http.uploads import refuse_import
+from app.http.authentication import Identity
+from app.http.collection_request import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
+from app.http.endpoints.account_security import safety_handler
+from app.http.endpoints.export import exported, told_groups
+from app.http.endpoints.me import OPEN, own_handler
+from app.http.endpoints.uploads import refuse_import
+from app.http.exchange import Body
+from app.http.parsing import QueryParameters, parse_query
+from app.http.request_head import Head
+from app.http.response import Reply
 from app.query.collection import USERS, Collection
 from app.query.parameters import listed, words
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
+from app.repositories.plans.rest import Reads
 from app.repositories.rules.files import FILES
 
 ALLOWED = "POST,GET,HEAD,SEARCH,PATCH,DELETE"
