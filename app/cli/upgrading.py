@@ -10,12 +10,12 @@ from rich.progress import Progress as Bars
 
 from app.cli.running import run
 from app.flows.import_export import Progress
-from app.upgrade import down, up
-from app.upgrade import mend as mending
-from app.upgrade.forecast import Outcome, forecast
+from app.upgrade import repair as mending
+from app.upgrade import revert, upgrade
 from app.upgrade.report import ONLY_A_LOOK, lines_lacking, report, report_back
-from app.upgrade.survey import survey
-from app.upgrade.tables import number
+from app.upgrade.revert_preview import Outcome, forecast
+from app.upgrade.text_tables import number
+from app.upgrade.upgrade_preview import survey
 
 DONE = "Upgraded already: there are policies here. Nothing was changed."
 MENDED = """\
@@ -30,7 +30,7 @@ def upgrade(*, dry_run: bool, rows: int) -> str:
         if dry_run:
             found = run(lambda database, _: survey(database, rows, told))
             return DONE if found is None else report(found)
-        done = run(lambda database, _: up.upgrade(database, told))
+        done = run(lambda database, _: upgrade.upgrade(database, told))
         return DONE if done is None else _upgraded(done)
 
 
@@ -39,7 +39,7 @@ def revert(*, dry_run: bool, accept_loss: bool, rows: int) -> str:
     with _progress() as told:
         if dry_run:
             return report_back(run(lambda database, _: forecast(database, rows, told)))
-        done = run(lambda database, _: down.revert(database, accept_loss=accept_loss, progress=told))
+        done = run(lambda database, _: revert.revert(database, accept_loss=accept_loss, progress=told))
     return f"{_reverted(done)}\nNow start Directus 10.13 on it. `rollcall upgrade` would make policies again."
 
 
@@ -52,7 +52,7 @@ def mend(*, dry_run: bool) -> str:
     return MENDED
 
 
-def _upgraded(done: up.Upgraded) -> str:
+def _upgraded(done: upgrade.Upgraded) -> str:
     roles, permissions = number(done.roles, "role"), number(done.permissions, "permission")
     said = f"Upgraded: a policy was made of each of {roles}, and {permissions} belong to policies."
     if not done.lacking:

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows.import_export import Progress
 from app.policy.rules import EVERY_FIELD, rule
 from app.query.collection import COLLECTIONS
-from app.upgrade.dropped import Relations, named_fields, named_in, read_relations
-from app.upgrade.found import FLAGS
-from app.upgrade.kinds import Difference, Kind
-from app.upgrade.minimum import GONE, MINIMUM, Granted, narrows, narrows_without, widens
+from app.upgrade.app_minimum import GONE, MINIMUM, Granted, narrows, narrows_without, widens
+from app.upgrade.difference_kinds import Difference, Kind
+from app.upgrade.inspection import FLAGS
+from app.upgrade.removed_columns import Relations, named_fields, named_in, read_relations
 
 SHOWN_IDS = 6
 """Ids of rows that are told of one difference at most."""

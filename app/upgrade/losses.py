@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.seeds import PUBLIC_POLICY
-from app.upgrade.flattening import PUBLIC
-from app.upgrade.tables import shown
+from app.upgrade.flatten import PUBLIC
+from app.upgrade.text_tables import shown
 
 
 @dataclass(frozen=True, slots=True)

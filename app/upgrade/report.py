@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.padding import Padding
 
-from app.upgrade.forecast import Forecast
-from app.upgrade.found import FLAGS
-from app.upgrade.kinds import GENERAL, Difference, Kind, Way
-from app.upgrade.survey import Survey
-from app.upgrade.tables import access, addresses, count, more, number, page, shown, table
+from app.upgrade.difference_kinds import GENERAL, Difference, Kind, Way
+from app.upgrade.inspection import FLAGS
+from app.upgrade.revert_preview import Forecast
+from app.upgrade.text_tables import access, addresses, count, more, number, page, shown, table
+from app.upgrade.upgrade_preview import Survey
 
 HEADINGS = {
     Way.WIDER: "Rights that get wider",

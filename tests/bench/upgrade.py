@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from app.upgrade.form import BEFORE, KNOWN
+from app.upgrade.edition import BEFORE, KNOWN
 from tests.compat.replay import ROLLCALL
 from tests.conftest import admin_url, create_database, run_on_server
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 
-from app.upgrade.up import upgrade
+from app.upgrade.upgrade import upgrade
 from tests.conftest import POSTGRESQL, admin_url
 from tests.upgrade.databases import DOUBLES, NOT_MIGRATED, RECORDED, address, copied, dump, opened, restored
 

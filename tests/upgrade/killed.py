@@ -15,10 +15,10 @@ from sqlalchemy import Engine, event
 
 from app.core.config import Settings
 from app.db.database import Database
-from app.upgrade.down import revert
-from app.upgrade.found import look
-from app.upgrade.mend import mend
-from app.upgrade.up import upgrade
+from app.upgrade.inspection import look
+from app.upgrade.repair import mend
+from app.upgrade.revert import revert
+from app.upgrade.upgrade import upgrade
 from tests.upgrade.pictures import picture
 
 

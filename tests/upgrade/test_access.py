@@ -7,8 +7,8 @@ import pytest_asyncio
 
 from app.flows.bootstrap import bootstrap
 from app.testing import open_system
-from app.upgrade.kinds import GENERAL, Kind, Way
-from app.upgrade.survey import survey
+from app.upgrade.difference_kinds import GENERAL, Kind, Way
+from app.upgrade.upgrade_preview import survey
 from tests.conftest import make_settings
 from tests.http.test_graphql import served
 from tests.upgrade.answers import COLLECTIONS, PROJECTS_OWN, Change, answer, requests

@@ -8,11 +8,11 @@ import pytest
 from app.db import migrate
 from app.db.refusal import Refusal
 from app.upgrade import locks
-from app.upgrade.down import revert, revert_within
-from app.upgrade.forecast import forecast, forecast_within
-from app.upgrade.mend import mend
+from app.upgrade.repair import mend
 from app.upgrade.report import report_back
-from app.upgrade.survey import survey
+from app.upgrade.revert import revert, revert_within
+from app.upgrade.revert_preview import forecast, forecast_within
+from app.upgrade.upgrade_preview import survey
 from tests.upgrade.databases import (
     DOUBLES,
     HALFWAY,

@@ -4,12 +4,12 @@ import pytest
 
 from app.db.refusal import Refusal
 from app.testing import open_system
-from app.upgrade.broken import broken_down
-from app.upgrade.down import revert
-from app.upgrade.found import look
-from app.upgrade.mend import mend, what_to_mend
-from app.upgrade.survey import survey
-from app.upgrade.up import upgrade
+from app.upgrade.inspection import look
+from app.upgrade.partial_revert import broken_down
+from app.upgrade.repair import mend, what_to_mend
+from app.upgrade.revert import revert
+from app.upgrade.upgrade import upgrade
+from app.upgrade.upgrade_preview import survey
 from tests.conftest import make_settings
 from tests.upgrade.databases import HALFWAY, STEPS, address, killed_all_the_way, opened, quiet, run, taken_back
 from tests.upgrade.pictures import picture

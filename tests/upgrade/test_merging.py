@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upgrade.merging import EVERYTHING, Grant, free, later_wins, merge
+from app.upgrade.merge_permissions import EVERYTHING, Grant, free, later_wins, merge
 
 Rule = dict[str, Any] | None
 

@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import text
 
 from app.cli import main
-from app.upgrade.dropped import named_fields, named_in
-from app.upgrade.kinds import Difference, Kind, Way
-from app.upgrade.minimum import MINIMUM, Granted, narrows, narrows_without, widens
+from app.upgrade.app_minimum import MINIMUM, Granted, narrows, narrows_without, widens
+from app.upgrade.difference_kinds import Difference, Kind, Way
+from app.upgrade.removed_columns import named_fields, named_in
 from app.upgrade.report import lines_lacking, report
-from app.upgrade.survey import Role, Survey, survey
-from app.upgrade.tables import COLUMNS
+from app.upgrade.text_tables import COLUMNS
+from app.upgrade.upgrade_preview import Role, Survey, survey
 from tests.readme.page import page
 from tests.upgrade.databases import HALFWAY, address, as_guest, quiet, run
 from tests.upgrade.pictures import picture

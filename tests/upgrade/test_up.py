@@ -13,11 +13,11 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import export_file, import_file
 from app.testing import open_system
 from app.upgrade import locks
-from app.upgrade.form import form_of
-from app.upgrade.found import Found
-from app.upgrade.refused import in_plain_words
-from app.upgrade.survey import survey
-from app.upgrade.up import upgrade, upgrade_within
+from app.upgrade.db_errors import in_plain_words
+from app.upgrade.edition import form_of
+from app.upgrade.inspection import Found
+from app.upgrade.upgrade import upgrade, upgrade_within
+from app.upgrade.upgrade_preview import survey
 from tests.conftest import make_settings
 from tests.upgrade.databases import (
     STEPS,

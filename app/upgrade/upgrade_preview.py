@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.flows.import_export import Progress
+from app.upgrade.db_errors import TO_READ, in_plain_words
+from app.upgrade.difference_kinds import Difference, Kind, Way
 from app.upgrade.differences import differences
-from app.upgrade.form import Form, read_form
-from app.upgrade.kinds import Difference, Kind, Way
-from app.upgrade.refused import TO_READ, in_plain_words
+from app.upgrade.edition import Form, read_form
 
 # Whatever others write meanwhile, all of it is told of one moment.
 LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"

@@ -8,11 +8,11 @@ from app.db.database import Database
 from app.db.migrate import down_within, take_turn
 from app.db.refusal import Refusal
 from app.flows.import_export import Progress
-from app.upgrade.forecast import Outcome, adopted, check, work_out
+from app.upgrade.db_errors import in_plain_words
 from app.upgrade.locks import take_locks
 from app.upgrade.losses import Loss
-from app.upgrade.refused import in_plain_words
-from app.upgrade.rewriting import rewrite
+from app.upgrade.revert_preview import Outcome, adopted, check, work_out
+from app.upgrade.rewrite import rewrite
 
 NAMED = 5
 """Rows of each kind of loss that a refusal names."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from app.upgrade.found import FLAGS
+from app.upgrade.inspection import FLAGS
 
 
 class Way(Enum):

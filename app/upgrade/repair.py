@@ -8,10 +8,10 @@ from app.db.database import Database
 from app.db.migrate import take_turn
 from app.db.refusal import Refusal
 from app.flows.import_export import Progress
-from app.upgrade.broken import broken_down
-from app.upgrade.found import FLAGS, look
+from app.upgrade.db_errors import TO_READ, in_plain_words
+from app.upgrade.inspection import FLAGS, look
 from app.upgrade.locks import take_locks
-from app.upgrade.refused import TO_READ, in_plain_words
+from app.upgrade.partial_revert import broken_down
 
 UNKNOWN = "Nothing here is known to need mending, and nothing was changed."
 MENDING = (

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.import_export import Progress
-from app.upgrade.merging import Grant, Json, merge
+from app.upgrade.merge_permissions import Grant, Json, merge
 
 PUBLIC = "00000000-0000-0000-0000-000000000000"
 """Stands for the public among the roles of the temporary tables."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.upgrade.found import FLAGS, STEP, Found
+from app.upgrade.inspection import FLAGS, STEP, Found
 
 TEN = {**{f"directus_roles.{flag}": kind for flag, kind in FLAGS.items()}, "directus_permissions.role": "uuid"}
 ELEVEN = ("directus_roles.parent", "directus_permissions.policy", "directus_policies.id", "directus_access.policy")

@@ -11,11 +11,11 @@ from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.refusal import Refusal
 from app.flows.import_export import Progress
-from app.upgrade.flattening import PUBLIC, flatten
-from app.upgrade.form import Form, read_form
-from app.upgrade.found import STEP
+from app.upgrade.db_errors import in_plain_words
+from app.upgrade.edition import Form, read_form
+from app.upgrade.flatten import PUBLIC, flatten
+from app.upgrade.inspection import STEP
 from app.upgrade.losses import Loss, find_losses
-from app.upgrade.refused import in_plain_words
 
 # Whatever others write meanwhile, all of it is told of one moment. Temporary tables aren't made in a read-only one.
 LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"

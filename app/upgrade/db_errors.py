@@ -9,7 +9,7 @@ from app.db.database import CONFLICTS, LOCKED
 from app.db.engine import sqlstate
 from app.db.migrate import NOT_ALLOWED
 from app.db.refusal import Refusal
-from app.upgrade.found import FLAGS
+from app.upgrade.inspection import FLAGS
 
 DEPENDED_ON = "2BP01"
 TO_OWN = (

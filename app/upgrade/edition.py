@@ -6,8 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
 from app.db.refusal import Refusal
-from app.upgrade.broken import broken_down
-from app.upgrade.found import FLAGS, STEP, Found, look
+from app.upgrade.inspection import FLAGS, STEP, Found, look
+from app.upgrade.partial_revert import broken_down
 
 BEFORE = "20240716A"
 """The last migration of Directus 10.13.4."""

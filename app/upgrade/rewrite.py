@@ -4,8 +4,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.import_export import Progress
-from app.upgrade.flattening import PUBLIC
-from app.upgrade.found import FLAGS, STEP
+from app.upgrade.flatten import PUBLIC
+from app.upgrade.inspection import FLAGS, STEP
 
 KEYS = """
 SELECT quote_ident(conname) FROM pg_constraint

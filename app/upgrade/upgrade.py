@@ -12,10 +12,10 @@ from app.db.refusal import Refusal
 from app.db.seeds import PUBLIC_POLICY
 from app.db.table_check import lacking
 from app.flows.import_export import Progress
-from app.upgrade.form import Form, read_form
-from app.upgrade.found import FLAGS, STEP, STEP_NAME
+from app.upgrade.db_errors import in_plain_words
+from app.upgrade.edition import Form, read_form
+from app.upgrade.inspection import FLAGS, STEP, STEP_NAME
 from app.upgrade.locks import take_locks
-from app.upgrade.refused import in_plain_words
 
 PORTION = 50_000
 """Permissions that are moved by one statement, so that it can be told how many are done."""

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.upgrade.found import FLAGS
+from app.upgrade.inspection import FLAGS
 
 Relations = Mapping[tuple[str, str], str]
 """The collection that a field of a collection leads to."""
