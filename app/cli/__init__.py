@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from app.cli import users
-from app.cli.running import run
+from app.cli.runner import run
 from app.cli.upgrade import upgrade
 from app.core.config import BadSettings, Settings, load_settings, signing_secret
 from app.core.errors import RollcallError
@@ -127,7 +127,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes to serve with")] = 1,
 ) -> None:
     """Serve until told to stop."""
-    from app.cli.serving import serve_with  # noqa: PLC0415  # only this command needs a server
+    from app.cli.server import serve_with  # noqa: PLC0415  # only this command needs a server
 
     settings = load_settings()
     Database.open(settings)  # says what is wrong with an address before a server starts

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from app.cli.running import run
+from app.cli.runner import run
 from app.flows.import_export import Progress
 from app.upgrade import repair as mending
 from app.upgrade import revert, upgrade

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.running import run
+from app.cli.runner import run
 from app.core.config import Settings
 from app.db.database import Database
 from app.flows.user_admin import Rescue, made_up_password
