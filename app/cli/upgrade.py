@@ -19,9 +19,9 @@ def upgrade(
     from app.cli import upgrading  # noqa: PLC0415  # no other command needs any of it
 
     if back:
-        said = upgrading.revert(dry_run=dry_run, accept_loss=accept_loss, rows=rows or ROWS)
+        said = upgrading.run_revert(dry_run=dry_run, accept_loss=accept_loss, rows=rows or ROWS)
     else:
-        said = upgrading.mend(dry_run=dry_run) if whole else upgrading.upgrade(dry_run=dry_run, rows=rows or ROWS)
+        said = upgrading.run_repair(dry_run=dry_run) if whole else upgrading.run_upgrade(dry_run=dry_run, rows=rows or ROWS)
     typer.echo(said)
 
 

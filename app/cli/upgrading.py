@@ -10,8 +10,7 @@ from rich.progress import Progress as Bars
 
 from app.cli.runner import run
 from app.flows.import_export import Progress
-from app.upgrade import repair as mending
-from app.upgrade import revert, upgrade
+from app.upgrade import repair, revert, upgrade
 from app.upgrade.report import ONLY_A_LOOK, lines_lacking, report, report_back
 from app.upgrade.revert_preview import Outcome, forecast
 from app.upgrade.text_tables import number
@@ -24,7 +23,7 @@ Now go back with `rollcall upgrade --revert --dry-run`, or stay: let Directus 11
 `npx directus database migrate:latest`, then run `rollcall bootstrap`."""
 
 
-def upgrade(*, dry_run: bool, rows: int) -> str:
+def run_upgrade(*, dry_run: bool, rows: int) -> str:
     """Makes a database of Directus 10 one of Directus 11, or only looks at it; what is said of that."""
     with _progress() as told:
         if dry_run:
@@ -34,7 +33,7 @@ def upgrade(*, dry_run: bool, rows: int) -> str:
         return DONE if done is None else _upgraded(done)
 
 
-def revert(*, dry_run: bool, accept_loss: bool, rows: int) -> str:
+def run_revert(*, dry_run: bool, accept_loss: bool, rows: int) -> str:
     """The way back, or a look at it: of each list so many `rows` at most."""
     with _progress() as told:
         if dry_run:
@@ -43,12 +42,12 @@ def revert(*, dry_run: bool, accept_loss: bool, rows: int) -> str:
     return f"{_reverted(done)}\nNow start Directus 10.13 on it. `rollcall upgrade` would make policies again."
 
 
-def mend(*, dry_run: bool) -> str:
+def run_repair(*, dry_run: bool) -> str:
     """Mends what Directus' own way back left halfway, or only looks at it."""
     with _progress() as told:
         if dry_run:
-            return f"{run(lambda database, _: mending.what_to_mend(database))}\n{ONLY_A_LOOK}"
-        run(lambda database, _: mending.mend(database, told))
+            return f"{run(lambda database, _: repair.what_to_mend(database))}\n{ONLY_A_LOOK}"
+        run(lambda database, _: repair.mend(database, told))
     return MENDED
 
 
