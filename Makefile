@@ -50,8 +50,8 @@ format: install ## Lay the code out as `make check` wants it
 bench: install ## Compare with a bare handler in the same run, and print the ratios
 	$(BIN)/python -m tests.bench.run
 	$(BIN)/python -m tests.bench.access
-	$(BIN)/python -m tests.bench.trouble
-	$(BIN)/python -m tests.bench.signing_in
+	$(BIN)/python -m tests.bench.disturbances
+	$(BIN)/python -m tests.bench.sign_in
 	$(BIN)/python -m tests.bench.files
 
 schema: install ## Write schema.graphql anew

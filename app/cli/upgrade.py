@@ -21,7 +21,11 @@ def upgrade(
     if back:
         said = upgrading.run_revert(dry_run=dry_run, accept_loss=accept_loss, rows=rows or ROWS)
     else:
-        said = upgrading.run_repair(dry_run=dry_run) if whole else upgrading.run_upgrade(dry_run=dry_run, rows=rows or ROWS)
+        said = (
+            upgrading.run_repair(dry_run=dry_run)
+            if whole
+            else upgrading.run_upgrade(dry_run=dry_run, rows=rows or ROWS)
+        )
     typer.echo(said)
 
 

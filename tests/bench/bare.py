@@ -13,7 +13,7 @@ import aiosqlite
 import asyncpg
 import orjson
 
-from tests.bench.questions import QUESTIONS, TWENTY, TWENTY_IN_SQLITE, Change
+from tests.bench.queries import QUESTIONS, TWENTY, TWENTY_IN_SQLITE, Change
 
 POSTGRESQL_CONNECTIONS, SQLITE_CONNECTIONS = 16, 2
 """As many as Rollcall has; with more to SQLite both do worse."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 import httpx
 import uvloop
 
-from tests.bench.crowd import CHIEF, SECRET, fill, token
+from tests.bench.directory import CHIEF, SECRET, fill, token
 from tests.bench.load import Server, wait_for
 from tests.bench.run import SERVE, databases
 from tests.conftest import make_settings

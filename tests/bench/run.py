@@ -19,9 +19,9 @@ from uuid import uuid4
 import orjson
 import uvloop
 
-from tests.bench.crowd import SECRET, fill, token
+from tests.bench.directory import SECRET, fill, token
 from tests.bench.load import Measured, Request, Server, get, measure, post, wait_for
-from tests.bench.questions import QUESTIONS, Question
+from tests.bench.queries import QUESTIONS, Question
 from tests.conftest import POSTGRESQL, admin_url, create_database, make_settings, run_on_server
 
 SERVE = ["-c", "from app.cli import main; main()", "serve", "--port", "{port}"]

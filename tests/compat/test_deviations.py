@@ -16,7 +16,7 @@ from app.repositories.engine.reading import Services
 from tests.conftest import BACKENDS, copied
 from tests.http.test_graphql import bearer, served
 from tests.world import caller, static_token, uid
-from tests.writes.desk import DESK, checksum
+from tests.writes.editors import DESK, checksum
 
 DEVIATIONS, FORMER = (json.loads((Path(__file__).parent / f"deviations{of}.json").read_text()) for of in ("", "-10"))
 ADA = caller("ada")

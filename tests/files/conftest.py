@@ -10,7 +10,7 @@ import pytest_asyncio
 from app.flows.import_export import import_rows
 from app.testing import System
 from tests.conftest import BACKENDS, copied
-from tests.files.filing import FILING
+from tests.files.uploaders import FILING
 from tests.http.test_graphql import bearer, served
 from tests.world import static_token
 from tests.writes.conftest import KEEP, RESTORE, run

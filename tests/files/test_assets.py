@@ -6,8 +6,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 import pytest
 import pytest_asyncio
 
-from tests.files.filing import HIDDEN, HTML, PICTURES, SHOWN, SVG, png
-from tests.http.people import BAD, FORBIDDEN, NOBODY, NOWHERE, refusal, told
+from tests.files.uploaders import HIDDEN, HTML, PICTURES, SHOWN, SVG, png
+from tests.http.clients import BAD, FORBIDDEN, NOBODY, NOWHERE, refusal, told
 from tests.http.test_graphql import served
 from tests.world import uid
 from tests.writes.conftest import RESTORE, run

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.files.filing import PICTURES, png
-from tests.http.people import FORBIDDEN, refusal, told
+from tests.files.uploaders import PICTURES, png
+from tests.http.clients import FORBIDDEN, refusal, told
 
 
 async def over_rest(filing, who, picture):

@@ -11,8 +11,8 @@ from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
 from app.db.models import Activity, File
 from app.db.transaction import Writer
-from tests.files.filing import HIDDEN, HTML, PICTURES, SVG, png
-from tests.http.people import BAD, FORBIDDEN, refusal, told
+from tests.files.uploaders import HIDDEN, HTML, PICTURES, SVG, png
+from tests.http.clients import BAD, FORBIDDEN, refusal, told
 from tests.http.test_graphql import served
 from tests.world import uid
 

@@ -9,9 +9,9 @@ from app.db.database import Database
 from app.flows.import_export import import_rows
 from app.testing import System
 from tests.conftest import BACKENDS, copied
-from tests.flows.house import CHANGED, HOUSE
+from tests.flows.inviters import CHANGED, HOUSE
 from tests.writes.conftest import KEEP, RESTORE, run
-from tests.writes.desk import DESK
+from tests.writes.editors import DESK
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")

@@ -16,7 +16,7 @@ from app.core.clock import utc_now
 from app.core.email_links import Link, Purpose, sign_link
 from app.db.models import User
 from tests.conftest import SHARED
-from tests.flows.house import CHANGED
+from tests.flows.inviters import CHANGED
 from tests.http.test_graphql import ADA, bearer, served
 from tests.world import hashed, static_token, uid
 from tests.writes.test_documentation import PAGES, ROLE, Example, balanced, documents

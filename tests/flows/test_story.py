@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from app.core.clock import utc_now
 from app.core.otp import _Codes
-from tests.flows.house import CHANGED
+from tests.flows.inviters import CHANGED
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
 from tests.world import uid

@@ -15,7 +15,7 @@ from app.db.models import User
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import POSTGRESQL, copied
 from tests.http.test_graphql import ADA, bearer
-from tests.http.test_rates import Redis, needs_redis
+from tests.http.test_rate_limits import Redis, needs_redis
 from tests.mail.server import MailServer
 from tests.world import hashed, static_token, uid
 

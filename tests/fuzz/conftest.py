@@ -12,7 +12,7 @@ import uvicorn
 from app.core.tokens import sign_access_token
 from app.main import create_app
 from tests.flows.conftest import house, kept_house
-from tests.flows.house import set_up
+from tests.flows.inviters import set_up
 from tests.world import uid
 
 __all__ = ["house", "kept_house"]

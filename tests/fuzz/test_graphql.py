@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from schemathesis.graphql import nodes
 
-from tests.fuzz.faults import PATIENCE, Faults
+from tests.fuzz.response_checks import PATIENCE, Faults
 from tests.world import uid
 
 GENERATING = {"generation": {"graphql-allow-null": False}}  # most of what takes a null is refused for it

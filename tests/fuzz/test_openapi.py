@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.fuzz.faults import PATIENCE, TOO_LONG, Faults
+from tests.fuzz.response_checks import PATIENCE, TOO_LONG, Faults
 from tests.http.test_graphql import bearer
 from tests.world import static_token, uid
 

@@ -5,8 +5,8 @@ from sqlalchemy import update
 
 from app.db.models import User
 from tests.flows.conftest import house, kept_house
-from tests.flows.house import set_up
-from tests.http.people import HASHED, SECRET
+from tests.flows.inviters import set_up
+from tests.http.clients import HASHED, SECRET
 from tests.http.test_graphql import served
 from tests.world import uid
 

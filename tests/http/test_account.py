@@ -6,8 +6,8 @@ from sqlalchemy import update
 from app.core.email_links import Purpose
 from app.core.otp import make_secret
 from app.db.models import Policy
-from tests.flows.house import link, user
-from tests.http.people import (
+from tests.flows.inviters import link, user
+from tests.http.clients import (
     BAD,
     FORBIDDEN,
     NOBODY,

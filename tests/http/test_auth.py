@@ -12,8 +12,8 @@ from app.core.config import signing_secret
 from app.core.email_links import Purpose, fingerprint
 from app.core.tokens import sign_access_token
 from app.db.models import Activity, Session, User
-from tests.flows.house import link
-from tests.http.people import (
+from tests.flows.inviters import link
+from tests.http.clients import (
     BAD,
     HASHED,
     NOBODY,

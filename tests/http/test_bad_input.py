@@ -11,9 +11,9 @@ import pytest_asyncio
 from tests.conftest import BACKENDS, copied
 from tests.http.test_export import listening
 from tests.http.test_graphql import ADA, PATH, bearer, served
-from tests.http.test_params import WORDS
+from tests.http.test_parsing import WORDS
 from tests.world import static_token, uid
-from tests.writes.desk import checksum
+from tests.writes.editors import checksum
 
 JSON = {"Content-Type": "application/json"}
 MOST = 200_000

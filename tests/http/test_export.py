@@ -24,7 +24,7 @@ from app.http.response import Reply
 from app.main import create_app
 from app.repositories.engine.batches import SIZE, Batches
 from tests.http.test_graphql import ADA, bearer, served
-from tests.http.test_params import json
+from tests.http.test_parsing import json
 from tests.test_revocation import WAYS_TO_GO, WAYS_TO_LOSE, write
 from tests.world import caller, static_token, uid
 

@@ -13,7 +13,7 @@ from app.flows.bootstrap import bootstrap
 from app.testing import open_system
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import make_settings
-from tests.flows.test_hashing import listens, until
+from tests.flows.test_hash_worker import listens, until
 
 ASKED = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

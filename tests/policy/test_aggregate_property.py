@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.policy.questions import admits
+from tests.policy.query_reference import admits
+from tests.policy.strategies import IPS, SEARCHES, filters, replace, worlds
 from tests.policy.test_property import asking, twice
-from tests.policy.worlds import IPS, SEARCHES, filters, replace, worlds
 
 QUERY = """
 query($f: directus_%(name)s_filter, $g: [String], $s: [String], $t: String, $l: Int) {

@@ -4,9 +4,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from app.core.caller import Caller
-from tests.policy.questions import admits, ordered, sorts
+from tests.policy.query_reference import admits, ordered, sorts
 from tests.policy.reference import Reference
-from tests.policy.worlds import IPS, SEARCHES, filters, replace, worlds
+from tests.policy.strategies import IPS, SEARCHES, filters, replace, worlds
 
 QUERY = """
 query($f: directus_%(name)s_filter, $s: [String], $t: String%(more)s) {

@@ -11,7 +11,7 @@ from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.db.models import User
 from tests.policy.reference import OPERATORS, Reference
-from tests.policy.worlds import IPS, USERS, filters, replace, worlds
+from tests.policy.strategies import IPS, USERS, filters, replace, worlds
 from tests.world import static_token, uid
 
 WRITTEN = ["first_name", "title"]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.graphql.schema import schema
 from tests.readme import test_running_it, test_snippets, test_testing
-from tests.readme.page import README, page
+from tests.readme.readme_sections import README, page
 from tests.upgrade import test_report
 
 TEXT = README.read_text()

@@ -13,7 +13,7 @@ from app.db.database import Database
 from app.mail.transport import SmtpTransport, transport_of
 from tests.compat.replay import a_database, free_port, wait_for
 from tests.conftest import POSTGRESQL
-from tests.readme.page import checkout, page, paste, running, snippets
+from tests.readme.readme_sections import checkout, page, paste, running, snippets
 
 THEIRS = "postgresql://rollcall@127.0.0.1/rollcall"
 ADMIN = {"email": "you@example.com", "password": "only for as long as this takes"}

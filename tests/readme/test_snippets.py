@@ -13,7 +13,7 @@ from app.core.caller import SYSTEM
 from app.graphql.schema import schema
 from tests.compat.replay import free_port
 from tests.http.test_graphql import served
-from tests.readme.page import checkout, page, paste, running, snippets
+from tests.readme.readme_sections import checkout, page, paste, running, snippets
 from tests.world import uid
 
 needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")

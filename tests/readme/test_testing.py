@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.readme.page import checkout, page, snippets
+from tests.readme.readme_sections import checkout, page, snippets
 
 
 def test_what_the_page_shows_passes_in_a_folder_of_ones_own(tmp_path):

@@ -9,11 +9,11 @@ import pytest_asyncio
 from app.flows.import_export import import_rows
 from app.testing import System
 from tests.conftest import BACKENDS, copied
-from tests.flows.house import CHANGED, HOUSE, give, set_up
+from tests.flows.inviters import CHANGED, HOUSE, give, set_up
 from tests.http.test_graphql import served
-from tests.security.doors import DOORS, HASHED, SECRET
+from tests.security.entry_points import DOORS, HASHED, SECRET
 from tests.writes.conftest import KEEP, RESTORE, desk, kept_desk, run
-from tests.writes.desk import DESK
+from tests.writes.editors import DESK
 
 __all__ = ["desk", "kept_desk"]
 

@@ -9,9 +9,9 @@ import pytest
 
 from app.core.errors import InvalidPayload
 from app.flows.password_reset import PasswordReset
-from tests.flows.house import outbox, set_up
+from tests.flows.inviters import outbox, set_up
 from tests.http.test_graphql import ADA, bearer
-from tests.security.doors import FLOWS, HASHED, PASSWORD, SECRET, ask, told, whole
+from tests.security.entry_points import FLOWS, HASHED, PASSWORD, SECRET, ask, told, whole
 from tests.world import static_token, uid
 
 OUTSIDE = ("nobody", "nora", "sam", "sue", "ida", "una", "wanda")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.files.conftest import filing, kept_filing
-from tests.files.filing import HTML, SVG, png
-from tests.http.people import FORBIDDEN, refusal, told
+from tests.files.uploaders import HTML, SVG, png
+from tests.http.clients import FORBIDDEN, refusal, told
 from tests.world import uid
-from tests.writes.desk import checksum
+from tests.writes.editors import checksum
 
 __all__ = ["filing", "kept_filing"]
 

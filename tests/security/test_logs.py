@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from app.db.models import ATTEMPTS, OUTBOX, RECOVERY_CODES, Activity, Revision
 from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, copied
-from tests.flows.house import HOUSE
-from tests.security.deeds import do_everything
-from tests.security.doors import FLOWS, GRAPHQL
-from tests.security.seeds import Secrets
-from tests.security.watched import watched
-from tests.writes.desk import DESK
+from tests.flows.inviters import HOUSE
+from tests.security.entry_points import FLOWS, GRAPHQL
+from tests.security.leak_detector import watched
+from tests.security.scenario import do_everything
+from tests.security.secret_registry import Secrets
+from tests.writes.editors import DESK
 
 UNTOLD = ("timestamp", "request_id", "ms")
 """What of a line of the log has digits that mean nothing."""

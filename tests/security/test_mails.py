@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import pytest_asyncio
 
-from tests.flows.house import outbox
+from tests.flows.inviters import outbox
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
-from tests.security.doors import DOORS, ask, code
+from tests.security.entry_points import DOORS, ask, code
 from tests.world import uid
 
 APP = Path(__file__).parents[2] / "app"

@@ -21,11 +21,11 @@ from app.core.tokens import sign_access_token
 from app.db.models import Session, User
 from app.passwords import hasher_pool
 from app.passwords.hasher_pool import Passwords
-from tests.core.test_security import DIGESTS, encode
-from tests.flows.house import everything, link
-from tests.http.people import SESSION, send
+from tests.core.test_tokens import DIGESTS, encode
+from tests.flows.inviters import everything, link
+from tests.http.clients import SESSION, send
 from tests.http.test_graphql import ADA, bearer
-from tests.security.doors import DOORS, HASHED, PASSWORD, ask, code, me, told
+from tests.security.entry_points import DOORS, HASHED, PASSWORD, ask, code, me, told
 from tests.world import static_token, uid
 
 LATER = 4_000_000_000

@@ -142,7 +142,7 @@ def recorded_layout(world, kind):
 
 async def killed_all_the_way(what, url, step):
     """What there is in a database after each process that was killed, and after the one that came to its end."""
-    command = (sys.executable, "-m", "tests.upgrade.killed", what, url, str(step))
+    command = (sys.executable, "-m", "tests.upgrade.killed_upgrade", what, url, str(step))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 0

@@ -11,8 +11,8 @@ from app.upgrade.difference_kinds import GENERAL, Kind, Way
 from app.upgrade.upgrade_preview import survey
 from tests.conftest import make_settings
 from tests.http.test_graphql import served
-from tests.upgrade.answers import COLLECTIONS, PROJECTS_OWN, Change, answer, requests
 from tests.upgrade.databases import quiet, recorded
+from tests.upgrade.response_diff import COLLECTIONS, PROJECTS_OWN, Change, answer, requests
 
 ALL_COLLECTIONS = {**COLLECTIONS, **PROJECTS_OWN}
 NEW = {

@@ -13,9 +13,9 @@ from app.upgrade.removed_columns import named_fields, named_in
 from app.upgrade.report import lines_lacking, report
 from app.upgrade.text_tables import COLUMNS
 from app.upgrade.upgrade_preview import Role, Survey, survey
-from tests.readme.page import page
+from tests.readme.readme_sections import page
 from tests.upgrade.databases import HALFWAY, address, as_guest, quiet, run
-from tests.upgrade.pictures import picture
+from tests.upgrade.snapshots import picture
 
 SHOWN = ("Editor", "IP list", "Duplicate rows")
 INTERNS = """

@@ -10,7 +10,7 @@ import pytest_asyncio
 from app.db.models import DIRECTUS_TABLES
 from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, copied
-from tests.writes.desk import DESK
+from tests.writes.editors import DESK
 
 NAMES = [table.name for table in DIRECTUS_TABLES]
 NUMBERED = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")

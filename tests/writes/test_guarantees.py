@@ -13,7 +13,7 @@ from app.db.models import Activity, Revision, Session, User
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from tests.world import OFFICE, caller, uid
-from tests.writes.desk import checksum
+from tests.writes.editors import checksum
 
 ADA = caller("ada")
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.errors import RollcallError
 from tests.world import caller, uid
-from tests.writes.desk import checksum
+from tests.writes.editors import checksum
 
 ADA = caller("ada")
 STAFF, SELF = uid("role-Staff"), uid("role-Self")

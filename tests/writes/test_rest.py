@@ -11,9 +11,9 @@ from app.core.caller import SYSTEM
 from app.db.models import File, Folder, User
 from tests.http.test_graphql import ADA, bearer, served
 from tests.world import static_token, uid
-from tests.writes.desk import checksum
-from tests.writes.test_handing import HANDED
-from tests.writes.test_verdicts import FINE, ONES
+from tests.writes.editors import checksum
+from tests.writes.test_delegation import HANDED
+from tests.writes.test_write_permissions_matrix import FINE, ONES
 
 VI, ED, SAM, KIT, NOBODY = (uid(name) for name in ("vi", "ed", "sam", "kit", "nobody"))
 TOLD = "fields=email,title"

@@ -1,0 +1,172 @@
+"""Who lives in the house beside those of the desk, what its links look like, and what can be seen from outside.
+
+Hal may invite, whatever he says of a status is a draft, and he may change nobody. Gil may not even say a role. Una has
+registered and wasn't verified yet.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from jose import jwt
+from sqlalchemy import select, update
+
+from app.core.caller import SYSTEM
+from app.core.clock import utc_now
+from app.core.config import signing_secret
+from app.core.email_links import Link, Purpose, sign_link
+from app.db.models import ATTEMPTS, OUTBOX, User
+from app.testing import System
+from tests.world import Rows, uid
+from tests.world import _access as access
+from tests.world import _person as person
+from tests.world import _policy as policy
+from tests.world import _role as role
+from tests.writes.editors import checksum, may
+
+CHANGED = {
+    "user_invite_url_allow_list": ("http://127.0.0.1:3000/accept", "https://app.example.com/accept"),
+    "user_register_url_allow_list": ("http://127.0.0.1:3000/accept", "https://app.example.com/accept"),
+    "password_reset_url_allow_list": ("http://127.0.0.1:3000/accept", "https://app.example.com/accept"),
+    "login_stall_time": timedelta(0),
+    "register_stall_time": timedelta(0),
+    "rate_limiter_registration_enabled": False,
+}
+
+HOUSE: Rows = {
+    "directus_roles": [role("Host"), role("Greeter")],
+    "directus_users": [
+        person("hal", "Host"),
+        person("gil", "Greeter"),
+        person("una", None, status="unverified"),
+        person("pip", None, status="suspended"),
+    ],
+    "directus_policies": [policy("Hosts"), policy("Greeters")],
+    "directus_access": [access("Hosts", role="Host"), access("Greeters", role="Greeter")],
+    "directus_permissions": [
+        may(400, "Hosts", "create", "users", "email,role")
+        | {"presets": {"status": "draft", "language": "de-DE", "role": "$CURRENT_ROLE"}},
+        may(401, "Greeters", "create", "users", "email"),
+        may(402, "Greeters", "delete", "users", None, permissions={"role": {"_null": True}}),
+    ],
+}
+
+LISTED = [
+    "http://127.0.0.1:3000/accept",
+    "http://127.0.0.1:3000/accept?a=b#frag",
+    "HTTP://127.0.0.1:3000/accept",
+    "https://APP.Example.com/accept",
+    "https://app.example.com:443/accept?next=http://evil.example",
+]
+UNLISTED = [
+    "nope",
+    "http://evil.example/accept",
+    "http://127.0.0.1:3000/accept.evil.example",
+    "http://127.0.0.1:3000/accept/sub",
+    "http://127.0.0.1:3000/accept/",
+    "http://127.0.0.1:3000/Accept",
+    "http://127.0.0.1:3000/accept/../accept",
+    "http://127.0.0.1:3000.evil.example/accept",
+    "http://127.0.0.1:3001/accept",
+    "http://127.0.0.1/accept",
+    "https://127.0.0.1:3000/accept",
+    "http://user:pass@127.0.0.1:3000/accept",
+    "http://127.0.0.1:3000@evil.example/accept",
+    "http://evil.example\\@127.0.0.1:3000/accept",
+    "http:\\\\127.0.0.1:3000\\accept",
+    "http://127.0.0.1:3000/accept\n",
+    " http://127.0.0.1:3000/accept",
+    "http://127.0.0.1:3000/accept\0",
+    "//127.0.0.1:3000/accept",
+    "javascript://127.0.0.1:3000/accept",
+    "https://аpp.example.com/accept",  # noqa: RUF001 - a Cyrillic letter
+    "https://app.example.com.evil.example/accept",
+    "http://127.0.0.1:3000/accept?" + "x" * 10_000,
+]
+LOOK_ALIKES = [
+    "vі@example.com",  # noqa: RUF001 - a Cyrillic letter
+    "vi@exаmple.com",  # noqa: RUF001 - a Cyrillic letter
+    "ví@example.com",
+    "vi\u0301@example.com",
+    "vı@example.com",  # noqa: RUF001 - a Turkish letter
+    "vi@example.com.evil.example",
+    "vi@example.com\0",
+    "vi@example.com ",
+    "vi @example.com",
+    "vi%",
+    "vi_example.com",
+    "v" * 10_000 + "@example.com",
+    "nope",
+    "",
+]
+PASSWORD = "correct, but only here"
+
+
+async def outbox(system: System) -> list[tuple[str, str, Any]]:
+    """What waits to be sent, in the order it was posted: kind, recipient and what it says."""
+    async with system.database.transaction() as connection:
+        asked = select(OUTBOX.c.kind, OUTBOX.c.recipient, OUTBOX.c.data).order_by(OUTBOX.c.id)
+        return [(row[0], row[1], row[2]) for row in await connection.execute(asked)]
+
+
+async def everything(system: System) -> Any:
+    """Whatever a refusal has to leave as it is."""
+    async with system.database.transaction() as connection:
+        attempts = (await connection.execute(select(ATTEMPTS).order_by(ATTEMPTS.c.subject))).all()
+    return await checksum(system), await outbox(system), attempts
+
+
+async def user(system: System, email: str) -> Any:
+    """The stored row with exactly this address, if there is one."""
+    table: Any = User.__table__
+    async with system.database.transaction() as connection:
+        return (await connection.execute(select(table).where(table.c.email == email))).mappings().one_or_none()
+
+
+async def give(system: System, name: str, **values: Any) -> None:
+    """Gives somebody other values, past everything that is tested."""
+    table: Any = User.__table__
+    async with system.database.transaction() as connection:
+        await connection.execute(update(table).where(table.c.id == uid(name)).values(values))
+
+
+async def set_up(system: System, **values: Any) -> None:
+    """Changes the project's settings."""
+    await system.directory(SYSTEM)["settings"].upsert_singleton(values)
+
+
+def link(
+    system: System,
+    purpose: Purpose,
+    email: str,
+    user: str | None = None,
+    password: str | None = None,
+    hours: int = 1,
+) -> str:
+    """A link's token, as it goes by mail; `hours` may have passed."""
+    secret, made = signing_secret(system.settings), Link(purpose, email, user, password)
+    return sign_link(secret, made, timedelta(hours=hours), utc_now())
+
+
+def bad_links(system: System, right: Purpose, email: str, **bound: Any) -> list[tuple[str, str]]:
+    """Tokens that would be good but for one thing, each with the code it is refused with."""
+    good, secret = link(system, right, email, **bound), signing_secret(system.settings)
+    claims, later = jwt.get_unverified_claims(good), {"exp": 4_000_000_000}
+    header, body, signature = good.split(".")
+    wrong = [(link(system, purpose, email, **bound), "FORBIDDEN") for purpose in Purpose if purpose is not right]
+    return [
+        *wrong,
+        (link(system, right, email, **bound, hours=-1), "TOKEN_EXPIRED"),
+        (jwt.encode({**claims, "iss": "somebody"}, secret), "INVALID_TOKEN"),
+        (jwt.encode(claims, "another secret"), "INVALID_TOKEN"),
+        (jwt.encode(claims, secret, algorithm="HS512"), "INVALID_TOKEN"),
+        (jwt.encode({**later, "iss": "directus", "scope": right.value}, secret), "INVALID_TOKEN"),
+        (jwt.encode({**later, "iss": "directus", "id": uid("ada"), "email": email}, secret), "FORBIDDEN"),
+        (good[:-5], "INVALID_TOKEN"),
+        (f"{header}.{body}.", "INVALID_TOKEN"),
+        (f"{header}.{body}.{signature}.{header}.{body}", "INVALID_TOKEN"),
+        (f"{good} ", "INVALID_TOKEN"),
+        (f"{good}\0", "INVALID_TOKEN"),
+        ("x" * 10_000, "INVALID_TOKEN"),
+        ("garbage", "INVALID_TOKEN"),
+        ("", "INVALID_TOKEN"),
+    ]

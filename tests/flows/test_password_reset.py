@@ -1,0 +1,231 @@
+"""A forgotten password: who is sent a mail, and what its link is good for."""
+
+import asyncio
+from datetime import timedelta
+from itertools import product
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import func, select
+
+from app.core.email_links import Purpose, fingerprint
+from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload, RollcallError
+from app.db.models import Session
+from app.flows.login import Credentials, SignIn
+from app.flows.password_reset import PasswordReset
+from app.repositories.directory import Directory
+from tests.flows.inviters import (
+    LISTED,
+    LOOK_ALIKES,
+    PASSWORD,
+    UNLISTED,
+    bad_links,
+    everything,
+    give,
+    link,
+    outbox,
+    set_up,
+    user,
+)
+from tests.world import caller, hashed, uid
+from tests.writes.test_concurrency import both
+
+HASHED = hashed(PASSWORD)
+VI = "vi@example.com"
+ANOTHER = "another one, only here"
+
+
+@pytest_asyncio.fixture
+async def people(house):
+    """Vi has a password, and so have those whom nobody sends a mail; Ed hasn't had one yet."""
+    for name in ("vi", "sue", "ida", "una", "wanda", "sam"):
+        await give(house, name, password=HASHED, tfa_secret=None)
+    await give(house, "sam", provider="github")
+    return house
+
+
+def way_back(house, who: str | None = None):
+    return PasswordReset(house.directory(caller(who)))
+
+
+def reset_link(house, email=VI, password: str | None = HASHED, name: str | None = None):
+    """The token of a link that replaces a password, as both we and a neighbour write it."""
+    return link(house, Purpose.RESET, email, name and uid(name), fingerprint(password))
+
+
+async def sign_in(house, password, email=VI):
+    return await SignIn(Directory(caller(None), house.services)).tokens(Credentials(email, password))
+
+
+async def refused(doing) -> str:
+    with pytest.raises(RollcallError) as caught:
+        await doing
+    return caught.value.code
+
+
+async def test_a_mail_goes_where_an_address_is_stored_and_leads_where_the_list_lets_it(people):
+    for url in (*LISTED, "", None):
+        await way_back(people).request("VI@Example.com", url)
+
+    said = {"user": uid("vi"), "password": fingerprint(HASHED)}
+    assert await outbox(people) == [("reset", VI, {**said, "url": url}) for url in (*LISTED, None, None)]
+
+
+async def test_a_mail_leads_nowhere_else(people):
+    before = await everything(people)
+    for url, email in product(UNLISTED, (VI, "nobody@example.com")):
+        with pytest.raises(InvalidPayload, match="can't be used to reset passwords"):
+            await way_back(people).request(email, url)
+    assert await everything(people) == before
+
+
+async def test_who_has_no_password_yet_can_ask_for_one(people):
+    await way_back(people).request("ed@example.com")
+    [(kind, recipient, said)] = await outbox(people)
+    assert (kind, recipient, said["password"]) == ("reset", "ed@example.com", fingerprint(None))
+
+    token = reset_link(people, "ed@example.com", None, "ed")
+    await way_back(people).reset(token, ANOTHER)
+    assert (await sign_in(people, ANOTHER, "ed@example.com")).access
+    with pytest.raises(Forbidden):
+        await way_back(people).reset(token, PASSWORD)
+
+
+async def test_nobody_else_is_sent_a_mail_and_nobody_is_told(people):
+    before = await everything(people)
+    names = ("nobody", "sue", "ida", "una", "wanda", "sam")
+    for email in (*LOOK_ALIKES, *(f"{name}@example.com" for name in names)):
+        await way_back(people).request(email)
+    assert await everything(people) == before
+
+
+async def test_a_letter_that_folds_to_another_gets_no_mail_of_its_own(people):
+    await way_back(people).request("\u212ait@example.com")  # the sign for kelvin is a k in lower case
+    assert [recipient for _, recipient, _ in await outbox(people)] == ["kit@example.com"]
+
+
+async def test_asking_takes_as_long_whoever_there_is(people, monkeypatch):
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
+    monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(seconds=60))
+    for email in (VI, "nobody@example.com", "sue@example.com", "nope"):
+        await way_back(people).request(email)
+
+    assert len(waited) == 4
+    assert all(50 < seconds <= 60 for seconds in waited)
+
+
+@pytest.mark.parametrize("name", ["vi", None])
+async def test_a_link_is_good_for_another_password_once(people, name):
+    token = reset_link(people, "VI@example.com", name=name)
+    await way_back(people, "sam").reset(token, ANOTHER)
+
+    assert (await sign_in(people, ANOTHER)).access
+    with pytest.raises(InvalidCredentials):
+        await sign_in(people, PASSWORD)
+    before = await everything(people)
+    for password in (PASSWORD, ANOTHER):
+        with pytest.raises(Forbidden):
+            await way_back(people).reset(token, password)
+    assert await everything(people) == before
+
+
+async def test_of_two_who_use_a_link_at_once_one_comes_too_late(people, other):
+    token = reset_link(people)
+    told = await both(*(way_back(one).reset(token, f"{ANOTHER} {at}") for at, one in enumerate((people, other))))
+
+    assert sorted(told, key=str) == ["FORBIDDEN", None]
+    assert (await sign_in(people, f"{ANOTHER} {told.index(None)}")).access
+
+
+async def test_whoever_is_signed_in_is_no_longer(people):
+    await sign_in(people, PASSWORD)
+    await way_back(people).reset(reset_link(people), ANOTHER)
+
+    async with people.database.transaction() as connection:
+        assert await connection.scalar(select(func.count()).select_from(Session)) == 0
+
+
+async def test_failed_sign_ins_are_forgotten(people):
+    await set_up(people, auth_login_attempts=2)
+    for _ in range(3):
+        await asyncio.gather(sign_in(people, "wrong"), return_exceptions=True)
+    with pytest.raises(InvalidCredentials):
+        await sign_in(people, PASSWORD)
+
+    await way_back(people).reset(reset_link(people), ANOTHER)
+    assert (await sign_in(people, ANOTHER)).access
+
+
+async def test_a_second_factor_stays(people):
+    await give(people, "vi", tfa_secret="JBSWY3DPEHPK3PXP")
+    await way_back(people).reset(reset_link(people), ANOTHER)
+    assert await refused(sign_in(people, ANOTHER)) == "INVALID_OTP"
+
+
+async def test_a_link_that_is_not_right_is_good_for_nothing(people):
+    before = await everything(people)
+    for token, code in bad_links(people, Purpose.RESET, VI, user=uid("vi"), password=fingerprint(HASHED)):
+        assert await refused(way_back(people, "ada").reset(token, ANOTHER)) == code, token
+    assert await everything(people) == before
+
+
+async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_nothing(people):
+    before = await everything(people)
+    bound = [None, "", fingerprint(None), fingerprint("another"), fingerprint(HASHED).upper() + "0", "ñ"]
+    for password in bound:
+        with pytest.raises(Forbidden):
+            await way_back(people).reset(link(people, Purpose.RESET, VI, uid("vi"), password), ANOTHER)
+    with pytest.raises(Forbidden):
+        await way_back(people).reset(reset_link(people, name="ed"), ANOTHER)
+    assert await everything(people) == before
+
+
+async def test_a_link_of_somebody_who_can_not_sign_in_with_a_password_is_good_for_nothing(people):
+    before = await everything(people)
+    for name in ("sue", "ida", "una", "wanda", "sam", "nobody"):
+        with pytest.raises(Forbidden):
+            await way_back(people).reset(reset_link(people, f"{name}@example.com"), ANOTHER)
+    assert await everything(people) == before
+
+
+async def test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_moved(people):
+    for change in ({"status": "suspended"}, {"provider": "github"}, {"email": "moved@example.com"}):
+        await give(people, "vi", **change)
+        before = await everything(people)
+        with pytest.raises(Forbidden):
+            await way_back(people).reset(reset_link(people), ANOTHER)
+        assert await everything(people) == before
+        await give(people, "vi", status="active", provider="default", email=VI)
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("", "FAILED_VALIDATION"),
+        ("short", "FAILED_VALIDATION"),
+        ("with a \0 in it", "INVALID_PAYLOAD"),
+        ("*" * 10, "INVALID_PAYLOAD"),
+        ("x" * 1024**2, "VALUE_TOO_LONG"),
+    ],
+)
+async def test_a_password_that_can_not_be_leaves_the_link_good(people, password, code):
+    await set_up(people, auth_password_policy="/^.{8,}$/")
+    before = await everything(people)
+    assert await refused(way_back(people).reset(reset_link(people), password)) == code
+    assert await everything(people) == before
+
+    await way_back(people).reset(reset_link(people), " " * 8)
+    assert (await sign_in(people, " " * 8)).access
+
+
+async def test_a_mail_says_what_its_link_is_bound_to(people):
+    await way_back(people).request(VI)
+    [(_, recipient, said)] = await outbox(people)
+    token = link(people, Purpose.RESET, recipient, said["user"], said["password"])
+    await way_back(people).reset(token, ANOTHER)
+    assert (await user(people, VI))["password"] != HASHED

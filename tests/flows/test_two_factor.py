@@ -1,0 +1,483 @@
+"""A second factor: set up against the password, used once, lost and recovered, and taken away."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from pyotp import TOTP
+from sqlalchemy import delete, func, select, text
+
+from app.core.caller import PUBLIC, Caller
+from app.core.errors import Forbidden, InvalidCredentials, InvalidOtp, InvalidPayload
+from app.db.models import ATTEMPTS, RECOVERY_CODES, Activity, Revision, Session, User
+from app.flows.login import Credentials, SignIn
+from app.flows.otp_verifier import CODES_ALLOWED
+from app.flows.two_factor import SecondFactor
+from app.flows.user_admin import Rescue
+from app.passwords.hasher_pool import Passwords
+from app.repositories.directory import Directory
+from tests.flows.clock import HALF_A_MINUTE, HASHED, OTHER_SECRET, PASSWORD, SECRET, Place, Standing
+from tests.world import static_token, uid
+
+ALREADY = "TFA Secret is already set for this user"
+WRONG = '"otp" is invalid'
+NOT_SET = f'User "{uid("vi")}" doesn\'t have TFA enabled'
+
+
+@pytest_asyncio.fixture
+async def place(house):
+    """Vi, who may change nothing, and Sam have passwords and no second factor yet."""
+    place = Place(house, Standing())
+    for name in ("vi", "sam"):
+        await place.give(name, password=HASHED, tfa_secret=None)
+    return place
+
+
+@pytest_asyncio.fixture
+async def secured(place):
+    """And now Vi has a second factor."""
+    await place.give("vi", tfa_secret=SECRET)
+    return place
+
+
+def factor(place, name="vi", **claims):
+    return SecondFactor(place.as_(name, **claims))
+
+
+async def scalar(place, statement):
+    async with place.system.database.transaction() as connection:
+        return await connection.scalar(statement)
+
+
+async def secret_of(place, name="vi"):
+    return await scalar(place, select(User.tfa_secret).where(User.id == uid(name)))
+
+
+async def outcomes(*attempts):
+    """What each of several at once was refused with; None where it wasn't."""
+    told = await asyncio.gather(*attempts, return_exceptions=True)
+    return [type(one) if isinstance(one, Exception) else None for one in told]
+
+
+async def test_whoever_knows_the_password_is_told_a_new_secret_and_nothing_is_set_up_by_it(place):
+    made, other = await factor(place).generate(PASSWORD), await factor(place).generate(PASSWORD)
+
+    assert made.address == (
+        f"otpauth://totp/Directus:vi%40example.com?secret={made.secret}&period=30&digits=6&algorithm=SHA1&issuer=Directus"
+    )
+    assert len(made.secret) == 32
+    assert TOTP(made.secret).now()  # whoever uses that library can
+    assert made.secret != other.secret
+    assert made.secret not in repr(made)
+    assert await secret_of(place) is None
+
+
+async def test_an_authenticator_is_told_the_name_of_the_project(place):
+    await place.system.load({"directus_settings": [{"id": 1, "project_name": "Our House & Co"}]})
+    made = await factor(place).generate(PASSWORD)
+
+    assert made.address.startswith("otpauth://totp/Our%20House%20%26%20Co:vi%40example.com?secret=")
+    assert made.address.endswith("&issuer=Our%20House%20%26%20Co")
+
+
+async def test_nobody_in_particular_has_no_second_factor(place):
+    nobody = SecondFactor(Directory(PUBLIC, place.services))
+    for doing in (
+        nobody.generate(PASSWORD),
+        nobody.enable("000000", SECRET),
+        nobody.disable("000000"),
+        nobody.recovery_codes("000000"),
+        nobody.disable_of(uid("vi")),
+    ):
+        with pytest.raises(InvalidCredentials):
+            await doing
+
+
+async def test_a_stolen_token_is_no_way_to_guess_the_password(place):
+    """Wrong ones are counted together with those at the sign-in, from that address."""
+    await place.system.load({"directus_settings": [{"id": 1, "auth_login_attempts": 3}]})
+    thief = Caller(token=static_token("vi"), ip="192.0.2.66")
+    for password in ("wrong", "wrong again", "", PASSWORD + "!"):
+        with pytest.raises(InvalidCredentials):
+            await SecondFactor(Directory(thief, place.services)).generate(password)
+    with pytest.raises(InvalidCredentials):
+        await SecondFactor(Directory(thief, place.services)).generate(PASSWORD)
+    with pytest.raises(InvalidCredentials):
+        await place.sign_in(ip="192.0.2.66")
+
+    assert (await place.sign_in(ip="192.0.2.1")).access
+
+
+async def test_asking_for_secrets_with_the_right_password_locks_nobody_out(place):
+    await place.system.load({"directus_settings": [{"id": 1, "auth_login_attempts": 3}]})
+    for _ in range(5):
+        await factor(place).generate(PASSWORD)
+
+    assert (await place.sign_in()).access
+
+
+async def test_somebody_whose_password_is_judged_elsewhere_is_told_no_secret(place):
+    await place.give("sam", provider="github")
+    with pytest.raises(InvalidCredentials):
+        await factor(place, "sam").generate(PASSWORD)
+
+
+async def test_a_second_factor_is_set_up_once(secured):
+    code = secured.clock.code(OTHER_SECRET)
+    for doing in (factor(secured).generate(PASSWORD), factor(secured).enable(code, OTHER_SECRET)):
+        with pytest.raises(InvalidPayload, match=ALREADY):
+            await doing
+    with pytest.raises(InvalidCredentials):
+        await factor(secured).generate("wrong")
+
+    assert await secret_of(secured) == SECRET
+
+
+async def test_it_takes_a_code_to_show_that_something_makes_them(place):
+    for code in ("000000", "", "abc", "1" * 10_000, "١٢٣٤٥٦", place.clock.code(OTHER_SECRET)):
+        with pytest.raises(InvalidPayload, match=WRONG):
+            await factor(place).enable(code, SECRET)
+
+    assert await secret_of(place) is None
+
+
+async def test_what_is_no_secret_is_refused_with_what_would_be_one(place):
+    for secret in (
+        "",
+        "x",
+        SECRET[:15],
+        "JBSWY3DPEHPK3PX1",
+        SECRET + "A",
+        "J" * 129,
+        "ĴBSWY3DPEHPK3PXP",
+        SECRET + "\0",
+    ):
+        with pytest.raises(InvalidPayload, match='"secret" has to be base32 of 16 to 128 characters'):
+            await factor(place).enable("000000", secret)
+
+
+async def test_a_secret_may_be_spelled_as_people_copy_it(place):
+    await factor(place).enable(place.clock.code(), "jbsw y3dp ehpk 3pxp")
+
+    assert await secret_of(place) == SECRET
+
+
+async def test_from_then_on_signing_in_takes_a_code_and_each_code_is_good_once(place):
+    await factor(place).enable(place.clock.code(), SECRET)
+    for otp in (None, "", "000000"):
+        with pytest.raises(InvalidOtp):
+            await place.sign_in(otp=otp)
+
+    assert (await place.sign_in(otp=place.clock.code())).access  # the very code it was set up with
+    with pytest.raises(InvalidOtp):
+        await place.sign_in(otp=place.clock.code())
+    place.clock.move()
+    assert (await place.sign_in(otp=place.clock.code())).access
+
+
+async def test_a_code_that_many_show_at_once_lets_one_of_them_in(secured):
+    told = await outcomes(*(secured.sign_in(otp=secured.clock.code()) for _ in range(5)))
+
+    assert sorted(told, key=str) == [InvalidOtp] * 4 + [None]
+
+
+async def test_of_two_who_set_one_up_at_once_one_does(place):
+    codes = [(place.clock.code(secret), secret) for secret in (SECRET, OTHER_SECRET)]
+    told = await outcomes(*(factor(place).enable(*code) for code in codes))
+
+    assert sorted(told, key=str) == [InvalidPayload, None]
+    assert await secret_of(place) == codes[told.index(None)][1]
+
+
+async def test_what_was_done_is_on_record_and_no_secret_is(place):
+    await factor(place).enable(place.clock.code(), SECRET)
+    place.clock.move()
+    recovery = await factor(place).recovery_codes(place.clock.code())
+    await factor(place).disable(recovery[0])
+
+    async with place.system.database.transaction() as connection:
+        rows = [
+            tuple(row) for model in (Activity, Revision) for row in await connection.execute(select(model.__table__))
+        ]
+    told = repr(rows)
+    changes = [row for row in rows if uid("vi") in row and "update" in row]
+    assert len(changes) == 2
+    assert "tfa_secret" in told
+    assert "**********" in told
+    assert not any(word in told for word in (SECRET, SECRET.lower(), *recovery))
+
+
+async def test_it_is_taken_away_with_a_code_of_it(secured):
+    with pytest.raises(InvalidPayload, match=WRONG):
+        await factor(secured).disable("000000")
+    assert await secret_of(secured) == SECRET
+
+    await factor(secured).disable(secured.clock.code())
+    assert await secret_of(secured) is None
+    assert (await secured.sign_in()).access
+    for doing in (factor(secured).disable("000000"), factor(secured).recovery_codes("000000")):
+        with pytest.raises(InvalidPayload, match=NOT_SET):
+            await doing
+
+
+async def test_it_can_be_set_up_anew_within_the_same_half_minute(secured):
+    code = secured.clock.code(OTHER_SECRET)
+    await factor(secured).disable(secured.clock.code())
+    await factor(secured).enable(code, OTHER_SECRET)
+
+    assert (await secured.sign_in(otp=code)).access
+
+
+async def test_so_many_wrong_codes_and_no_more_are_borne_wherever_they_are_tried(secured):
+    for at in range(CODES_ALLOWED):
+        refusal = (
+            (InvalidPayload, factor(secured).disable("000000")) if at % 2 else (InvalidOtp, secured.sign_in(otp="1"))
+        )
+        with pytest.raises(refusal[0]):
+            await refusal[1]
+    for refused, doing in (
+        (InvalidOtp, secured.sign_in(otp=secured.clock.code())),
+        (InvalidPayload, factor(secured).disable(secured.clock.code())),
+        (InvalidPayload, factor(secured).recovery_codes(secured.clock.code())),
+    ):
+        with pytest.raises(refused):
+            await doing
+
+    secured.clock.move(secured.services.settings.login_lockout_ttl + HALF_A_MINUTE)
+    assert (await secured.sign_in(otp=secured.clock.code())).access
+
+
+async def test_wrong_codes_that_come_all_at_once_are_counted_one_by_one(secured):
+    await outcomes(*(factor(secured).disable("000000") for _ in range(CODES_ALLOWED)))
+    with pytest.raises(InvalidPayload, match=WRONG):
+        await factor(secured).disable(secured.clock.code())
+
+
+async def test_wrong_codes_are_forgotten_once_a_right_one_was_shown(secured):
+    for _ in range(3):
+        with pytest.raises(InvalidOtp):
+            await secured.sign_in(otp="000000")
+    await secured.sign_in(otp=secured.clock.code())
+    secured.clock.move()
+    for _ in range(CODES_ALLOWED - 1):
+        with pytest.raises(InvalidOtp):
+            await secured.sign_in(otp="000000")
+
+    assert (await secured.sign_in(otp=secured.clock.code())).access
+
+
+async def test_ten_recovery_codes_are_told_once_and_only_their_hashes_are_stored(secured):
+    codes = await factor(secured).recovery_codes(secured.clock.code())
+
+    async with secured.system.database.transaction() as connection:
+        rows = (await connection.execute(select(RECOVERY_CODES))).all()
+    assert len(set(codes)) == len(rows) == 10
+    assert {str(row.user) for row in rows} == {uid("vi")}
+    assert not any(code in repr(rows) or code.replace("-", "").upper() in repr(rows) for code in codes)
+
+
+async def test_each_recovery_code_is_good_once_however_it_is_copied(secured):
+    first, second, third, fourth, *_ = await factor(secured).recovery_codes(secured.clock.code())
+
+    for code in (first, second.upper(), third.replace("-", ""), f" {fourth.replace('-', ' ').upper()} "):
+        assert (await secured.sign_in(otp=code)).access
+        with pytest.raises(InvalidOtp):
+            await secured.sign_in(otp=code)
+
+
+async def test_a_recovery_code_that_many_show_at_once_lets_one_of_them_in(secured):
+    code = (await factor(secured).recovery_codes(secured.clock.code()))[0]
+    told = await outcomes(*(secured.sign_in(otp=code) for _ in range(5)))
+
+    assert sorted(told, key=str) == [InvalidOtp] * 4 + [None]
+
+
+async def test_new_recovery_codes_void_the_old(secured):
+    old = await factor(secured).recovery_codes(secured.clock.code())
+    secured.clock.move()
+    new = await factor(secured).recovery_codes(secured.clock.code())
+
+    for code in old:
+        with pytest.raises(InvalidOtp):
+            await secured.sign_in(otp=code)
+        await secured.system.database.change(
+            lambda writer: writer.all(writer.compile(delete(ATTEMPTS))), alone=False
+        )  # here it is about the codes
+    assert (await secured.sign_in(otp=new[0])).access
+
+
+async def test_another_users_recovery_codes_are_good_for_nothing(secured):
+    """Even where two have one secret."""
+    await secured.give("sam", tfa_secret=SECRET)
+    codes = await factor(secured, "sam").recovery_codes(secured.clock.code())
+
+    with pytest.raises(InvalidOtp):
+        await secured.sign_in("vi", otp=codes[0])
+    with pytest.raises(InvalidPayload, match=WRONG):
+        await factor(secured).disable(codes[0])
+    assert (await secured.sign_in("sam", otp=codes[0])).access
+
+
+async def test_recovery_codes_are_made_with_a_code_of_the_authenticator_and_each_makes_one_set(secured):
+    code = secured.clock.code()
+    codes = await factor(secured).recovery_codes(code)
+    for wrong in (code, codes[0], "000000", ""):
+        with pytest.raises(InvalidPayload, match=WRONG):
+            await factor(secured).recovery_codes(wrong)
+
+    assert (await secured.sign_in(otp=codes[0])).access
+
+
+async def test_the_second_factor_is_taken_away_with_a_recovery_code_and_the_others_die_with_it(secured):
+    codes = await factor(secured).recovery_codes(secured.clock.code())
+    await factor(secured).disable(codes[0])
+
+    assert await secret_of(secured) is None
+    assert await scalar(secured, select(func.count()).select_from(RECOVERY_CODES)) == 0
+
+
+async def by_an_admins_change(place):
+    await place.as_("ada")["users"].update_one(uid("vi"), {"tfa_secret": None})
+
+
+async def by_an_admins_mutation(place):
+    changed = "mutation($id: ID!) { update_users_item(id: $id, data: {tfa_secret: null}) { id } }"
+    told = await place.system.execute(changed, {"id": uid("vi")}, Caller(user=uid("ada")))
+    assert told.errors is None
+
+
+async def by_the_flow_of_an_admin(place):
+    await factor(place, "ada").disable_of(uid("vi"))
+
+
+async def by_whoever_holds_the_server(place):
+    await Rescue(place.services).disable_tfa("vi@example.com")
+
+
+async def by_a_neighbour(place):
+    await place.give("vi", tfa_secret=None)
+
+
+WAYS = [
+    by_an_admins_change,
+    by_an_admins_mutation,
+    by_the_flow_of_an_admin,
+    by_whoever_holds_the_server,
+    by_a_neighbour,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_recovery_codes_die_with_the_second_factor_however_that_goes(secured, way):
+    codes = await factor(secured).recovery_codes(secured.clock.code())
+    await way(secured)
+    assert await secret_of(secured) is None
+    assert (await secured.sign_in()).access
+
+    await secured.give("vi", tfa_secret=OTHER_SECRET)  # as a neighbour would set up another
+    with pytest.raises(InvalidOtp):
+        await secured.sign_in(otp=codes[0])
+
+
+async def test_only_admins_take_anothers_away(secured):
+    for name in ("sam", "ed", "vi"):
+        with pytest.raises(Forbidden):
+            await factor(secured, name).disable_of(uid("vi"))
+
+    assert await secret_of(secured) == SECRET
+
+
+async def test_of_somebody_who_is_not_there_nothing_can_be_taken(secured):
+    for user in (uid("nobody at all"), "vi", "", "\0"):
+        with pytest.raises(Forbidden):
+            await factor(secured, "ada").disable_of(user)
+
+
+async def test_an_admin_takes_his_own_away_with_a_code(place):
+    await place.give("ada", tfa_secret=SECRET)
+    for own in (uid("ada"), uid("ada").upper()):
+        with pytest.raises(InvalidPayload, match="with a code"):
+            await factor(place, "ada").disable_of(own)
+    await factor(place, "ada").disable(place.clock.code())
+
+    assert await secret_of(place, "ada") is None
+
+
+async def test_of_an_empty_secret_nobody_has_the_codes(place):
+    """An empty key makes codes too, which everybody could."""
+    await place.give("vi", tfa_secret="")
+    with pytest.raises(InvalidOtp):
+        await place.sign_in(otp=place.clock.code(""))
+
+
+class Meddled(Passwords):
+    """While a password is looked at, which takes its time, something else happens."""
+
+    def __init__(self, meanwhile):
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    async def verified(self, password, hashed):
+        right = await super().verified(password, hashed)
+        await self._meanwhile()
+        return right
+
+
+@pytest.mark.parametrize(
+    "changes", [{"tfa_secret": SECRET}, {"status": "suspended"}, {"password": "$argon2id$another"}]
+)
+async def test_nobody_gets_in_by_what_he_no_longer_is(place, changes):
+    """A password is changed, and its sessions ended, while somebody signs in with the old one."""
+
+    async def meanwhile():
+        await place.give("vi", **changes)
+
+    services = replace(place.services, passwords=Meddled(meanwhile))
+    with pytest.raises(InvalidCredentials):
+        await SignIn(Directory(PUBLIC, services)).tokens(Credentials("vi@example.com", PASSWORD))
+
+    assert await scalar(place, select(func.count()).select_from(Session)) == 0
+
+
+class Interrupted:
+    """A database in which something else happens right before the last of so many transactions."""
+
+    def __init__(self, database, transactions, meanwhile):
+        self._database, self._left, self._meanwhile = database, transactions, meanwhile
+
+    def __getattr__(self, name):
+        return getattr(self._database, name)
+
+    async def change(self, work, *, alone=True):
+        self._left -= 1
+        if self._left == 0:
+            await self._meanwhile()
+        return await self._database.change(work, alone=alone)
+
+
+@pytest.mark.parametrize("now", [None, OTHER_SECRET])
+async def test_recovery_codes_are_not_made_for_a_second_factor_that_just_went(secured, now):
+    """The code is counted, it is used, and then the codes would be stored."""
+
+    async def meanwhile():
+        await secured.give("vi", tfa_secret=now)
+
+    services = replace(secured.services, database=Interrupted(secured.services.database, 3, meanwhile))
+    with pytest.raises(InvalidCredentials):
+        await SecondFactor(Directory(Caller(user=uid("vi")), services)).recovery_codes(secured.clock.code())
+
+    assert await scalar(secured, select(func.count()).select_from(RECOVERY_CODES)) == 0
+
+
+async def test_failures_that_are_over_count_no_more(secured):
+    ttl = secured.services.settings.login_lockout_ttl
+    for _ in range(CODES_ALLOWED):
+        with pytest.raises(InvalidPayload):
+            await factor(secured).disable("000000")
+    secured.clock.move(ttl + timedelta(seconds=1))
+    await factor(secured).disable(secured.clock.code())
+
+    assert await secret_of(secured) is None
+    assert await scalar(secured, text("SELECT count(*) FROM rollcall_attempts")) == 0

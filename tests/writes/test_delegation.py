@@ -1,0 +1,157 @@
+"""No one hands out more than they have: by no role, policy, access row or permission, not nested, not to oneself."""
+
+import pytest
+
+from app.core.errors import RollcallError
+from tests.world import OFFICE, caller, uid
+from tests.writes.editors import checksum
+
+ADMINS, RIGHTS, VIEWERS = uid("policy-Administrators"), uid("policy-Rights"), uid("policy-Viewers")
+READ = {"collection": "directus_users", "action": "read"}
+FORBIDDEN, FINE = "FORBIDDEN", None
+
+HANDED = [
+    # a collection, what is done,  with what,                                                   and what comes of it
+    ("users", ("create", {"email": "x@example.com", "role": uid("role-Administrator")}), FORBIDDEN),
+    ("users", ("create", {"email": "x@example.com", "role": uid("role-Rights")}), FINE),
+    ("users", ("create", {"email": "x@example.com", "role": uid("role-Viewer")}), FINE),
+    ("users", ("create", {"email": "x@example.com", "role": uid("role-App")}), FORBIDDEN),
+    ("users", ("create", {"email": "x@example.com", "policies": [{"policy": ADMINS}]}), FORBIDDEN),
+    ("users", ("create", {"email": "x@example.com", "policies": [{"policy": {"id": ADMINS}}]}), FORBIDDEN),
+    ("users", ("create", {"email": "x@example.com", "policies": [{"policy": RIGHTS}]}), FINE),
+    ("users", ("create", {"email": "x@example.com", "role": {"name": "N", "admin_access": True}}), FORBIDDEN),
+    (
+        "users",
+        ("create", {"email": "x@example.com", "role": {"name": "N", "parent": uid("role-Administrator")}}),
+        FORBIDDEN,
+    ),
+    ("users", ("create", {"email": "x@example.com", "token": "a-token"}), FORBIDDEN),
+    ("users", ("update", "rita", {"role": uid("role-Administrator")}), FORBIDDEN),
+    ("users", ("update", "rita", {"policies": {"create": [{"policy": ADMINS}]}}), FORBIDDEN),
+    ("users", ("update", "rita", {"token": "another-of-my-own"}), FINE),
+    ("users", ("update", "vi", {"token": "one-of-theirs"}), FORBIDDEN),
+    ("users", ("update", "vi", {"provider": "github"}), FORBIDDEN),
+    ("users", ("update", "vi", {"external_identifier": "x"}), FORBIDDEN),
+    ("users", ("update", "vi", {"tfa_secret": None}), FORBIDDEN),
+    ("users", ("update", "vi", {"title": "Seer", "status": "archived"}), FINE),
+    ("users", ("update", "ada", {"email": "rita2@example.com"}), FORBIDDEN),
+    ("users", ("update", "ada", {"title": "Under Rita"}), FINE),
+    ("roles", ("create", {"name": "New", "policies": [{"policy": ADMINS}]}), FORBIDDEN),
+    ("roles", ("create", {"name": "New", "users": [uid("rita")], "parent": uid("role-Administrator")}), FORBIDDEN),
+    ("roles", ("create", {"name": "New", "admin_access": True}), FORBIDDEN),
+    ("roles", ("create", {"name": "New", "app_access": True}), FORBIDDEN),
+    ("roles", ("create", {"name": "New", "admin_access": False}), FINE),
+    ("roles", ("update", "role-Rights", {"parent": uid("role-Administrator")}), FORBIDDEN),
+    ("roles", ("update", "role-Administrator", {"children": [uid("role-Rights")]}), FORBIDDEN),
+    ("roles", ("update", "role-Administrator", {"users": {"update": [{"id": uid("rita")}]}}), FORBIDDEN),
+    (
+        "roles",
+        ("update", "role-Rights", {"policies": {"create": [{"policy": {"name": "P", "app_access": True}}]}}),
+        FORBIDDEN,
+    ),
+    ("roles", ("update", "role-Rights", {"name": "Rights and wrongs"}), FINE),
+    ("policies", ("create", {"name": "New", "admin_access": True}), FORBIDDEN),
+    ("policies", ("create", {"name": "New", "app_access": True}), FORBIDDEN),
+    ("policies", ("create", {"name": "New", "permissions": [{**READ, "fields": ["*"]}]}), FINE),
+    ("policies", ("create", {"name": "New", "permissions": [{**READ, "collection": "directus_files"}]}), FORBIDDEN),
+    ("policies", ("create", {"name": "New", "users": [{"user": uid("rita")}], "admin_access": True}), FORBIDDEN),
+    ("policies", ("update", "policy-Rights", {"admin_access": True}), FORBIDDEN),
+    ("policies", ("update", "policy-Rights", {"app_access": True}), FORBIDDEN),
+    ("policies", ("update", "policy-Rights", {"name": "All rights"}), FINE),
+    ("policies", ("update", "policy-Office", {"ip_access": None}), FINE),
+    ("policies", ("update", "policy-App", {"ip_access": ["10.0.0.1"]}), FORBIDDEN),
+    ("policies", ("update", "policy-Administrators", {"users": {"create": [{"user": uid("rita")}]}}), FORBIDDEN),
+    ("access", ("create", {"user": uid("rita"), "policy": ADMINS}), FORBIDDEN),
+    ("access", ("create", {"policy": ADMINS}), FORBIDDEN),
+    ("access", ("create", {"role": uid("role-Viewer"), "policy": RIGHTS}), FINE),
+    ("access", ("create", {"user": uid("rita"), "policy": {"name": "P", "admin_access": True}}), FORBIDDEN),
+    ("access", ("update", "access-Administrators-Administrator-None", {"role": uid("role-Rights")}), FORBIDDEN),
+    ("access", ("update", "access-Rights-Rights-None", {"policy": ADMINS}), FORBIDDEN),
+    ("access", ("update", "access-Rights-Rights-None", {"sort": 7}), FINE),
+    ("permissions", ("create", {"policy": RIGHTS, **READ, "fields": ["email"]}), FINE),
+    ("permissions", ("create", {"policy": RIGHTS, "collection": "directus_files", "action": "read"}), FORBIDDEN),
+    (
+        "permissions",
+        ("create", {"policy": RIGHTS, "collection": "pages", "action": "read", "fields": ["*"]}),
+        FORBIDDEN,
+    ),
+    ("permissions", ("create", {"policy": RIGHTS, "collection": "directus_users", "action": "share"}), FORBIDDEN),
+    ("permissions", ("create", {"policy": RIGHTS, **READ, "action": "update", "fields": ["token"]}), FORBIDDEN),
+    ("permissions", ("create", {"policy": RIGHTS, **READ, "action": "update", "fields": ["status"]}), FINE),
+    ("permissions", ("update", 3, {"collection": "directus_settings"}), FORBIDDEN),
+    ("permissions", ("update", 3, {"permissions": {}}), FINE),
+    (
+        "permissions",
+        ("create", {"role": uid("role-Rights"), "collection": "directus_files", "action": "read"}),
+        FORBIDDEN,
+    ),
+]
+
+
+async def act(repository, action, *given):
+    if action == "create":
+        return await repository.create_one(given[0])
+    key, values = given
+    return await repository.update_one(uid(key) if isinstance(key, str) else key, values)
+
+
+@pytest.mark.parametrize(("collection", "doing", "verdict"), HANDED)
+async def test_nobody_hands_out_more_than_they_have(desk, collection, doing, verdict):
+    before = await checksum(desk)
+    try:
+        await act(desk.directory(caller("rita"))[collection], *doing)
+        told = None
+    except RollcallError as error:
+        told = error.code
+
+    assert told == verdict
+    assert (await checksum(desk) == before) is (verdict is not FINE)
+
+
+@pytest.mark.parametrize(("collection", "doing", "verdict"), HANDED)
+async def test_an_admin_may_hand_out_anything(desk, collection, doing, verdict):
+    assert await act(desk.directory(caller("ada"))[collection], *doing) is not None
+
+
+async def test_a_policy_that_is_not_in_force_where_its_holder_is_can_not_be_handed_on(desk):
+    """Kit has the rights of the office only there."""
+    ada, kit = desk.directory(caller("ada")), caller("kit", OFFICE)
+    office = uid("policy-Office")
+    for fields, collection in (("*", "directus_access"), ("*", "directus_users")):
+        await ada["permissions"].create_one(
+            {"policy": office, "collection": collection, "action": "create", "fields": fields}
+        )
+    given = {"user": uid("nora"), "policy": office}
+    assert await desk.directory(kit)["access"].create_one(given)
+
+    with pytest.raises(RollcallError) as refusal:
+        await desk.directory(caller("kit"))["access"].create_one({**given, "user": uid("sam")})
+    assert refusal.value.code == FORBIDDEN
+
+
+async def test_a_right_that_was_just_handed_to_oneself_can_not_be_handed_on(desk):
+    """What counts is what one had before anything of the same change was written."""
+    given = {
+        "name": "Mine",
+        "permissions": [{"collection": "directus_files", "action": "read", "fields": ["*"]}],
+        "users": [{"user": uid("rita")}],
+    }
+    before = await checksum(desk)
+    with pytest.raises(RollcallError):
+        await desk.directory(caller("rita"))["policies"].create_one(given)
+
+    assert await checksum(desk) == before
+
+
+async def test_strangers_are_not_registered_with_more_rights_than_whoever_says_so_has(desk):
+    ada = desk.directory(caller("ada"))
+    for number, action in enumerate(("read", "update")):
+        permission = {"id": 900 + number, "collection": "directus_settings", "action": action, "fields": ["*"]}
+        await ada["permissions"].create_one({**permission, "policy": uid("policy-Rights")})
+    await ada["settings"].upsert_singleton({"project_name": "House"})
+    settings = desk.directory(caller("rita"))["settings"]
+    with pytest.raises(RollcallError) as refusal:
+        await settings.upsert_singleton({"public_registration_role": uid("role-Administrator")})
+
+    assert refusal.value.code == FORBIDDEN
+    await settings.upsert_singleton({"public_registration_role": uid("role-Rights")})
