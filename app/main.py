@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
-from app.core.logging import set_up_logs
+from app.core.logging import configure_logging
 from app.db.database import Database
 from app.flows.outbox_worker import Postman
 from app.flows.retention_job import Housekeeping
@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     a database that can't be.
     """
     settings = settings or load_settings()
-    set_up_logs(settings.log_level, settings.log_style)
+    configure_logging(settings.log_level, settings.log_style)
     database = Database.open(settings)
     hasher = hasher_for(settings.hash_cost)
     services = Services.over(database, settings, clock, hasher)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from app.cli import users
 from app.cli.runner import run
 from app.cli.upgrade import upgrade
-from app.core.config import BadSettings, Settings, load_settings, signing_secret
+from app.core.config import ConfigurationError, Settings, load_settings, signing_secret
 from app.core.errors import RollcallError
 from app.core.tokens import sign_access_token
 from app.db import migrate
@@ -39,7 +39,7 @@ def main() -> None:
     """Runs a command; what can't be done is one line on standard error, and exit status 1."""
     try:
         app()
-    except (Refusal, BadSettings, RollcallError) as error:
+    except (Refusal, ConfigurationError, RollcallError) as error:
         typer.echo(f"rollcall: {error}", err=True)
     except (DBAPIError, asyncpg.PostgresError, sqlite3.Error):
         typer.echo("rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.", err=True)

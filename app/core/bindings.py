@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Source = str
-Given = Mapping[Source, Any]
+Bindings = Mapping[Source, Any]
 """The values of one request, by where they come from."""
 
-CLAIMED = frozenset({"user", "session", "token", "me", "role", "key", "keys"})
+TRUSTED_SOURCES = frozenset({"user", "session", "token", "me", "role", "key", "keys"})
 """Sources of what a verified claim or the database itself told, or was read as a key: a statement takes it as it is."""
 
 
@@ -36,7 +36,7 @@ class SlotList(Slot, list[Any]):
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundParameter:
     """A statement's parameter: `make` gives its value for one request, `sample` is the one it was planned with.
 
     Two are equal whose `name`, made of the source and what is done with it, is the same.
@@ -45,7 +45,7 @@ class Bound:
     name: str
     sources: tuple[Source, ...] = field(compare=False)
     sample: Any = field(compare=False)
-    make: Callable[[Given], Any] = field(compare=False, repr=False)
+    make: Callable[[Bindings], Any] = field(compare=False, repr=False)
     many: bool = False
     """Whether it is a list, bound as one parameter."""
     canonical: bool = field(default=False, compare=False)
@@ -60,13 +60,15 @@ def slot(value: str | int | list[Any], source: Source) -> Any:
     return made
 
 
-def bind(value: Any, how: str, convert: Callable[[Any], Any], *, canonical: bool = False) -> Bound:
+def bind(value: Any, how: str, convert: Callable[[Any], Any], *, canonical: bool = False) -> BoundParameter:
     """A Slot -> the parameter it becomes; `how` names the conversion, which raises ValueError for what doesn't fit.
 
     It may be `canonical`, as in Bound.
     """
     source, many = value.source, isinstance(value, SlotList)
-    return Bound(f"{how}:{source}", (source,), convert(value), lambda given: convert(given[source]), many, canonical)
+    return BoundParameter(
+        f"{how}:{source}", (source,), convert(value), lambda given: convert(given[source]), many, canonical
+    )
 
 
 def parameter(value: Any) -> Any:
@@ -78,17 +80,17 @@ def _same(value: Any) -> Any:
     return value
 
 
-def resolve(value: Any, given: Given) -> Any:
+def bind_value(value: Any, given: Bindings) -> Any:
     """What a planned value is for one request, also where Bounds stand in a list."""
-    if isinstance(value, Bound):
+    if isinstance(value, BoundParameter):
         return value.make(given)
-    return [resolve(item, given) for item in value] if isinstance(value, list) else value
+    return [bind_value(item, given) for item in value] if isinstance(value, list) else value
 
 
-def sources(values: Iterable[Any]) -> Iterator[Source]:
+def sources_of(values: Iterable[Any]) -> Iterator[Source]:
     """The sources that parameters draw from."""
     for value in values:
-        if isinstance(value, Bound):
+        if isinstance(value, BoundParameter):
             yield from value.sources
         elif isinstance(value, list):
-            yield from sources(value)
+            yield from sources_of(value)

@@ -10,12 +10,12 @@ D = TypeVar("D")
 _CHARACTERS = 2_000
 
 
-def weight(length: int) -> int:
+def entry_weight(length: int) -> int:
     """What something made of a text of so many characters counts as: 1 for each 2,000 that are begun."""
     return 1 + length // _CHARACTERS
 
 
-class Kept(Generic[K, V]):
+class LRUCache(Generic[K, V]):
     """The things used last: `most` of them at most, which are 2 or more, and about half as many for certain.
 
     A thing may weigh as much as several, so that few large ones take no more memory than many small ones.
@@ -40,24 +40,24 @@ class Kept(Generic[K, V]):
             found = self._before.pop(key, None)
             if found is None:
                 return default
-            self.keep(key, *found)
+            self.set(key, *found)
         return found[0]
 
-    def keep(self, key: K, thing: V, weight: int = 1) -> V:
+    def set(self, key: K, thing: V, weight: int = 1) -> V:
         """Keeps one more, and lets those go that weren't used for longest where there are too many; gives it back.
 
         Its `weight` is from 1; what is heavier than all that may be kept for certain is kept until the next comes.
         """
         self._before.pop(key, None)
         if key in self._lately:
-            self.drop(key)
+            self.discard(key)
         if self._lately and self._weight + weight > self.most // 2:
             self._lately, self._before, self._weight = {}, self._lately, 0
         self._lately[key] = thing, weight
         self._weight += weight
         return thing
 
-    def drop(self, key: K) -> None:
+    def discard(self, key: K) -> None:
         """Forgets one, if it is there."""
         self._before.pop(key, None)
         gone = self._lately.pop(key, None)

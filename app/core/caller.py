@@ -20,12 +20,12 @@ class Caller(NamedTuple):
     session: str | None = None
     token: str | None = None
     ip: str | None = None
-    enrolling: bool = False
+    tfa_setup_required: bool = False
     system: bool = False
 
     def __repr__(self) -> str:
         """Everything but what somebody could sign in with."""
-        told = f"user={self.user!r}, ip={self.ip!r}, enrolling={self.enrolling}, system={self.system}"
+        told = f"user={self.user!r}, ip={self.ip!r}, tfa_setup_required={self.tfa_setup_required}, system={self.system}"
         return f"Caller({told})"
 
     @property
@@ -35,7 +35,7 @@ class Caller(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Via:
+class ClientInfo:
     """What a request says of the program it comes from; written down with what it changes, and never believed."""
 
     user_agent: str | None = None
@@ -44,7 +44,7 @@ class Via:
 
 
 @dataclass(frozen=True, slots=True)
-class Cookie:
+class ResponseCookie:
     """What an answer hands to its caller beside what it tells: a session's token, or that there is none any more.
 
     `kind` says in which of the two cookies; `value` is None where it is to go.
@@ -55,19 +55,19 @@ class Cookie:
     ttl: timedelta = timedelta(0)
 
 
-Whence = Callable[[], Via]
+ClientInfoFactory = Callable[[], ClientInfo]
 """Finds out, once that is wanted, where a request came from."""
 
 
-def nowhere() -> Via:
+def no_client_info() -> ClientInfo:
     """Where code of our own comes from."""
-    return Via()
+    return ClientInfo()
 
 
 PUBLIC = Caller()
 SYSTEM = Caller(system=True)
 
 
-def acting_for(user: str | None, asking: Caller) -> Caller:
+def on_behalf_of(user: str | None, asking: Caller) -> Caller:
     """Trusted code that does for somebody what it has been proved to; the trail names that user, and where they are."""
     return Caller(user=user, ip=asking.ip, system=True)

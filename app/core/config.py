@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from app.core.hashing import HashCost
-from app.core.ip_addresses import Trust, parse_trust
+from app.core.ip_addresses import ProxyTrust, parse_proxy_trust
 from app.core.values import parse_duration, parse_size
 
 SQLITE_FILE = "sqlite+aiosqlite:///"
@@ -33,7 +33,7 @@ PLACE = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]+)", re.ASCII)
 """A URL, or a path on this server: what begins with two slashes is another server's."""
 
 
-def _spelled(parse: Any) -> BeforeValidator:
+def _parsed_from_str(parse: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
@@ -58,17 +58,17 @@ def _place(text: str) -> str | None:
     return text
 
 
-Duration = Annotated[timedelta, _spelled(parse_duration)]
-Size = Annotated[int, _spelled(parse_size)]
-Proxies = Annotated[Trust, NoDecode, _spelled(parse_trust)]
-Origins = Annotated[bool | tuple[str, ...], NoDecode, _spelled(_origins)]
-Words = Annotated[tuple[str, ...], NoDecode, _spelled(_words)]
-Place = Annotated[str | None, _spelled(_place)]
+Duration = Annotated[timedelta, _parsed_from_str(parse_duration)]
+Size = Annotated[int, _parsed_from_str(parse_size)]
+Proxies = Annotated[ProxyTrust, NoDecode, _parsed_from_str(parse_proxy_trust)]
+Origins = Annotated[bool | tuple[str, ...], NoDecode, _parsed_from_str(_origins)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, _parsed_from_str(_words)]
+RedirectTarget = Annotated[str | None, _parsed_from_str(_place)]
 SameSite = Literal["lax", "strict", "none"]
 RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda most: None if most == "-1" else most)]
 
 
-class BadSettings(Exception):
+class ConfigurationError(Exception):
     """A setting that can't be used; the message names it and says what would be right."""
 
 
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8055, ge=0, le=65535, description="The port to listen on")
     public_url: str | None = Field(None, description="The address that clients know; links in mails lead there")
-    root_redirect: Place = Field(
+    root_redirect: RedirectTarget = Field(
         None,
         description="Where `/` leads: a path, such as Directus' `./admin`, or a URL below PUBLIC_URL; `false`: nowhere",
     )
@@ -104,9 +104,9 @@ class Settings(BaseSettings):
     cors_origin: Origins = Field(
         False, description="Which: `false` for none, `true` for every one, or origins such as `https://app.example.com`"
     )
-    cors_methods: Words = Field(("GET", "POST", "PATCH", "DELETE", "SEARCH"), description="By which methods")
-    cors_allowed_headers: Words = Field(("Content-Type", "Authorization"), description="With which headers")
-    cors_exposed_headers: Words = Field(
+    cors_methods: CommaSeparated = Field(("GET", "POST", "PATCH", "DELETE", "SEARCH"), description="By which methods")
+    cors_allowed_headers: CommaSeparated = Field(("Content-Type", "Authorization"), description="With which headers")
+    cors_exposed_headers: CommaSeparated = Field(
         ("Content-Disposition", "Retry-After", "X-Request-Id"), description="Which headers of an answer they may read"
     )
     cors_credentials: bool = Field(
@@ -156,9 +156,13 @@ class Settings(BaseSettings):
         timedelta(seconds=10), description="How long a session's old token is good after a refresh"
     )
     user_invite_token_ttl: Duration = Field(timedelta(days=7), description="How long an invitation is good")
-    user_invite_url_allow_list: Words = Field((), description="URLs that invitations may lead to, divided by commas")
-    password_reset_url_allow_list: Words = Field((), description="URLs that a password's reset may lead to")
-    user_register_url_allow_list: Words = Field((), description="URLs that a registration's verification may lead to")
+    user_invite_url_allow_list: CommaSeparated = Field(
+        (), description="URLs that invitations may lead to, divided by commas"
+    )
+    password_reset_url_allow_list: CommaSeparated = Field((), description="URLs that a password's reset may lead to")
+    user_register_url_allow_list: CommaSeparated = Field(
+        (), description="URLs that a registration's verification may lead to"
+    )
     email_verification_token_ttl: Duration = Field(
         timedelta(days=7), description="How long a registration's link is good"
     )
@@ -209,7 +213,7 @@ class Settings(BaseSettings):
     graphql_query_token_limit: int = Field(
         5000, ge=100, description="Tokens of a GraphQL document at most, and comments"
     )
-    storage_locations: Annotated[Words, Field(min_length=1)] = Field(
+    storage_locations: Annotated[CommaSeparated, Field(min_length=1)] = Field(
         ("local",), description="The storage's name, as the rows of files bear it; of several the first is used"
     )
     storage_local_driver: Literal["local", "s3"] = Field(
@@ -225,7 +229,7 @@ class Settings(BaseSettings):
         False, description="Whether the bucket stands in the path instead of the host"
     )
     files_max_upload_size: Size = Field(100 * 1024**2, ge=1, description="The largest file that can be uploaded")
-    files_mime_type_allow_list: Words = Field(
+    files_mime_type_allow_list: CommaSeparated = Field(
         ("*/*",), description="Types that may be uploaded, such as `image/*`, divided by commas"
     )
     assets_cache_ttl: Duration = Field(
@@ -265,7 +269,7 @@ class Settings(BaseSettings):
         names = (source.env_vars.get("storage_locations") for source in given)
         location = _words(next(filter(None, names), LOCAL))[:1]
         for source in given:
-            source.env_vars = _as_local(source.env_vars, *location)
+            source.env_vars = _alias_storage_variables(source.env_vars, *location)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @property
@@ -295,7 +299,7 @@ class Settings(BaseSettings):
         return self
 
 
-def _as_local(given: Mapping[str, str | None], location: str = LOCAL) -> Mapping[str, str | None]:
+def _alias_storage_variables(given: Mapping[str, str | None], location: str = LOCAL) -> Mapping[str, str | None]:
     """The same variables with those of a storage under the names that `local`'s have, whose own don't count then."""
     if (named := location.lower()) == LOCAL:
         return given
@@ -310,7 +314,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = (": ".join([*(str(place).upper() for place in found["loc"]), found["msg"]]) for found in error.errors())
-        raise BadSettings("; ".join(lines).replace("Value error, ", "")) from None
+        raise ConfigurationError("; ".join(lines).replace("Value error, ", "")) from None
 
 
 def signing_secret(settings: Settings) -> str:
@@ -325,16 +329,16 @@ def signing_secret(settings: Settings) -> str:
     file = (Path(settings.database_url.partition(":///")[2]).parent if sqlite else Path("data")) / "secret"
     try:
         if not file.exists():
-            _keep(file, secrets.token_urlsafe(SECRET_BYTES))
+            _write_secret_file(file, secrets.token_urlsafe(SECRET_BYTES))
         kept = file.read_text().strip()
     except OSError as error:
-        raise BadSettings(f"SECRET is not set, and {file} can't be kept instead: {error.strerror}") from None
+        raise ConfigurationError(f"SECRET is not set, and {file} can't be kept instead: {error.strerror}") from None
     if len(kept) < SECRET_BYTES:
-        raise BadSettings(f"{file} holds no secret: remove it to have one made, or set SECRET")
+        raise ConfigurationError(f"{file} holds no secret: remove it to have one made, or set SECRET")
     return kept
 
 
-def _keep(file: Path, secret: str) -> None:
+def _write_secret_file(file: Path, secret: str) -> None:
     """Writes a file for its owner's eyes only; it is there whole or not at all, and the first of several stays."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")

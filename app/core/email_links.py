@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from app.core.errors import Forbidden, InvalidToken
-from app.core.tokens import read_signed, sign
+from app.core.tokens import decode_jwt, encode_jwt
 
 NO_PASSWORD = "null"  # noqa: S105 - what is told apart where there is none
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Purpose(StrEnum):
+class LinkPurpose(StrEnum):
     """What a link is good for: the `scope` its token says."""
 
     INVITATION = "invite"
@@ -23,45 +23,45 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class EmailLink:
     """What a link's token is believed: its purpose, whose address it was sent to, and what it is bound to.
 
     `user` is the row it was made for, so that it leads to no later one with the same address; a neighbouring Directus
     doesn't say. `password` is the fingerprint of the password that it may replace.
     """
 
-    purpose: Purpose
+    purpose: LinkPurpose
     email: str
     user: str | None = None
     password: str | None = None
 
 
-def sign_link(secret: str, link: Link, ttl: timedelta, now: datetime) -> str:
+def sign_link_token(secret: str, link: EmailLink, ttl: timedelta, now: datetime) -> str:
     """The token of a link that is good for `ttl`."""
     claims: dict[str, Any] = {"email": link.email, "scope": link.purpose.value}
     if link.user is not None:
         claims["user"] = link.user
     if link.password is not None:
         claims["hash"] = link.password
-    return sign(secret, claims, ttl, now)
+    return encode_jwt(secret, claims, ttl, now)
 
 
-def read_link(token: str, secret: str, purpose: Purpose) -> Link:
+def verify_link_token(token: str, secret: str, purpose: LinkPurpose) -> EmailLink:
     """A token out of a link -> what it is believed.
 
     Raises TokenExpired, Forbidden for a token that was made for something else, InvalidToken for everything else that
     isn't right.
     """
-    claims = read_signed(token, secret, foreign=InvalidToken)
+    claims = decode_jwt(token, secret, foreign=InvalidToken)
     if claims.get("scope") != purpose.value:
         raise Forbidden
     email, user, password = (claims.get(name) for name in ("email", "user", "hash"))
     if not isinstance(email, str) or not isinstance(user, str | None) or not isinstance(password, str | None):
         raise InvalidToken
-    return Link(purpose, email, user, password)
+    return EmailLink(purpose, email, user, password)
 
 
-def fingerprint(password_hash: str | None) -> str:
+def password_fingerprint(password_hash: str | None) -> str:
     """What tells one password's hash from the next, as Directus puts it into the link that resets it.
 
     The polynomial hash of 31 in 32 bits, its magnitude in hexadecimal digits; `null` stands for no password. It
@@ -73,13 +73,13 @@ def fingerprint(password_hash: str | None) -> str:
     return f"{abs(told - (1 << 32) if told >= 1 << 31 else told):x}"
 
 
-def is_listed(url: str, allowed: Sequence[str]) -> bool:
+def is_allowed_url(url: str, allowed: Sequence[str]) -> bool:
     """Whether a URL is one of those allowed: the same scheme, host, port and path; its query and fragment are free."""
     place = _place(url)
     return place is not None and place in {_place(one) for one in allowed}
 
 
-def with_token(url: str, token: str) -> str:
+def add_token(url: str, token: str) -> str:
     """A URL that carries a token in its query, and no fragment."""
     parts = urlsplit(url)
     given = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "token"]

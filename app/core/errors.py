@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from app.core.values import wire_date
+from app.core.values import format_timestamp
 
 
 class RollcallError(Exception):
@@ -82,7 +82,7 @@ class Forbidden(RollcallError):
         return f"{self.reason}." if self.reason else self.message
 
 
-class SecondFactorWanted(Forbidden):
+class TwoFactorSetupRequired(Forbidden):
     """The caller has to set up a second factor before it may do anything else."""
 
     def __init__(self) -> None:
@@ -258,7 +258,7 @@ class RequestsExceeded(RollcallError):
 
     def __init__(self, limit: int, reset: datetime, seconds: int) -> None:
         self.seconds = seconds
-        super().__init__(None, limit=limit, reset=wire_date(reset))
+        super().__init__(None, limit=limit, reset=format_timestamp(reset))
 
     @property
     def text(self) -> str:
@@ -307,7 +307,7 @@ class ServiceUnavailable(RollcallError):
     status, code, message = 503, "SERVICE_UNAVAILABLE", "Service unavailable."
 
 
-class Several(RollcallError):
+class MultipleErrors(RollcallError):
     """Everything that is wrong with a payload, told at once; there is at least one error."""
 
     def __init__(self, errors: Sequence[RollcallError]) -> None:

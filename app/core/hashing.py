@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     _hasher: Any = argon2
     _hasher.set_backend("argon2_cffi")  # here, where its warnings are expected
 
-LONGEST_PASSWORD = 1024
+MAX_PASSWORD_LENGTH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class HashCost:
     parallelism: int = 4
 
 
-USUAL_COST = HashCost()
+DEFAULT_HASH_COST = HashCost()
 
 
-def hash_password(password: str, cost: HashCost = USUAL_COST) -> str:
+def hash_password(password: str, cost: HashCost = DEFAULT_HASH_COST) -> str:
     """A password of 1 to 1,024 characters -> its argon2id hash; ValueError for another length."""
-    if not 1 <= len(password) <= LONGEST_PASSWORD:
-        raise ValueError(f"A password has 1 to {LONGEST_PASSWORD} characters.")
+    if not 1 <= len(password) <= MAX_PASSWORD_LENGTH:
+        raise ValueError(f"A password has 1 to {MAX_PASSWORD_LENGTH} characters.")
     costly = _hasher.using(type="ID", memory_cost=cost.memory, time_cost=cost.time, parallelism=cost.parallelism)
     hashed: str = costly.hash(password)
     return hashed
@@ -39,7 +39,7 @@ def hash_password(password: str, cost: HashCost = USUAL_COST) -> str:
 
 def verify_password(password: str, hashed: str) -> bool:
     """Whether a password is the one behind a hash; never for one that is too long, or a hash that isn't argon2's."""
-    if not 1 <= len(password) <= LONGEST_PASSWORD:
+    if not 1 <= len(password) <= MAX_PASSWORD_LENGTH:
         return False
     try:
         return bool(_hasher.verify(password, hashed))

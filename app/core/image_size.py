@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from struct import error, unpack_from
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 """Pixels across and down."""
 
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -13,7 +13,7 @@ SEGMENTS = 1000
 """Segments that are looked at; no camera writes as many."""
 
 
-def size_of(head: bytes, type_: str) -> Size | None:
+def image_size(head: bytes, type_: str) -> ImageSize | None:
     """The size of a picture of this type that begins so; None where that doesn't tell."""
     read = READERS.get(type_)
     try:
@@ -23,15 +23,15 @@ def size_of(head: bytes, type_: str) -> Size | None:
     return size if size and all(size) else None
 
 
-def _png(head: bytes) -> Size:
+def _png(head: bytes) -> ImageSize:
     return _pair(">II", head, 16)
 
 
-def _gif(head: bytes) -> Size:
+def _gif(head: bytes) -> ImageSize:
     return _pair("<HH", head, 6)
 
 
-def _jpeg(head: bytes) -> Size | None:
+def _jpeg(head: bytes) -> ImageSize | None:
     at = 2
     for _ in range(SEGMENTS):
         mark, kind, length = unpack_from(">BBH", head, at)
@@ -47,7 +47,7 @@ def _jpeg(head: bytes) -> Size | None:
     return None
 
 
-def _webp(head: bytes) -> Size | None:
+def _webp(head: bytes) -> ImageSize | None:
     match head[12:16]:
         case b"VP8 ":
             width, height = _pair("<HH", head, 26)
@@ -61,12 +61,12 @@ def _webp(head: bytes) -> Size | None:
     return None
 
 
-def _pair(form: str, head: bytes, at: int) -> Size:
+def _pair(form: str, head: bytes, at: int) -> ImageSize:
     first, second = unpack_from(form, head, at)
     return first, second
 
 
-READERS: Mapping[str, Callable[[bytes], Size | None]] = {
+READERS: Mapping[str, Callable[[bytes], ImageSize | None]] = {
     "image/png": _png,
     "image/gif": _gif,
     "image/jpeg": _jpeg,

@@ -8,11 +8,11 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 MAPPED_BITS = 96
 CLIENTS_BITS = 64
-Trust = bool | int | tuple[Network, ...]
+ProxyTrust = bool | int | tuple[Network, ...]
 """Whose word on the client's address is taken: nobody's, everybody's, that of so many proxies, or that of networks."""
 
 
-def parse_trust(text: str) -> Trust:
+def parse_proxy_trust(text: str) -> ProxyTrust:
     """`false`, `true`, a number of proxies, or networks divided by commas; ValueError says what is wrong."""
     word = text.strip().lower()
     if word in ("true", "false"):
@@ -25,7 +25,7 @@ def parse_trust(text: str) -> Trust:
         raise ValueError(f'"{text}" is neither true, false, a number of proxies nor a list of networks') from None
 
 
-def client_address(peer: str | None, forwarded: str | None, trust: Trust) -> str | None:
+def client_address(peer: str | None, forwarded: str | None, trust: ProxyTrust) -> str | None:
     """The client's address out of the connection's `peer` and the X-Forwarded-For header.
 
     With True the leftmost address is taken, as Directus does; with a number that many proxies are believed, with
@@ -37,7 +37,7 @@ def client_address(peer: str | None, forwarded: str | None, trust: Trust) -> str
     chain = [_address(part) for part in forwarded.split(",")]
     if trust is True:
         return str(chain[0] or own)
-    return _walk_back(own, chain, trust)
+    return _last_trusted_hop(own, chain, trust)
 
 
 @lru_cache(maxsize=1024)
@@ -45,7 +45,9 @@ def _peer(text: str | None) -> Address | None:
     return _address(text)  # the same few ask again and again
 
 
-def _walk_back(own: Address | None, chain: Sequence[Address | None], trust: int | tuple[Network, ...]) -> str | None:
+def _last_trusted_hop(
+    own: Address | None, chain: Sequence[Address | None], trust: int | tuple[Network, ...]
+) -> str | None:
     last = own
     for hop, told in enumerate(reversed(chain)):
         believed = hop < trust if isinstance(trust, int) else _within(last, trust)
@@ -55,7 +57,7 @@ def _walk_back(own: Address | None, chain: Sequence[Address | None], trust: int 
     return str(last) if last else None
 
 
-def address_in(ip: str | None, entries: Iterable[str]) -> bool:
+def ip_matches(ip: str | None, entries: Iterable[str]) -> bool:
     """Whether an address stands in a list of addresses, networks and ranges (`10.0.0.1-10.0.0.9`).
 
     An entry that can't be read matches nothing, and so does an address that isn't known.
@@ -64,7 +66,7 @@ def address_in(ip: str | None, entries: Iterable[str]) -> bool:
     return address is not None and any(_matches(address, entry.strip()) for entry in entries)
 
 
-def is_entry(text: str) -> bool:
+def is_ip_rule(text: str) -> bool:
     """Whether a text is an address, a network or a range, as such a list holds them."""
     first, dash, last = text.strip().partition("-")
     if dash:
@@ -115,7 +117,7 @@ def _address(text: str | None) -> Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
-def network_of(ip: str | None) -> str | None:
+def rate_limit_network(ip: str | None) -> str | None:
     """What counts as one address: itself, or of IPv6 the network of 64 bits that one client has to itself."""
     try:
         address = ip_address(ip or "")

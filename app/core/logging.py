@@ -13,7 +13,7 @@ REDACTED = "[redacted]"
 Event = MutableMapping[str, Any]
 
 
-class Named(Protocol):
+class HasRequestId(Protocol):
     """Something with an id, which is made up when somebody wants to know it."""
 
     @property
@@ -22,7 +22,7 @@ class Named(Protocol):
         ...
 
 
-REQUEST: ContextVar[Named | None] = ContextVar("request", default=None)
+current_request: ContextVar[HasRequestId | None] = ContextVar("request", default=None)
 """The request that is being answered; everything that is logged meanwhile carries its id."""
 
 
@@ -34,17 +34,17 @@ def redact(_: Any, __: str, event: Event) -> Event:
     return event
 
 
-def name_request(_: Any, __: str, event: Event) -> Event:
+def add_request_id(_: Any, __: str, event: Event) -> Event:
     """Tells which request an event belongs to, if any."""
-    if (request := REQUEST.get()) is not None:
+    if (request := current_request.get()) is not None:
         event["request_id"] = request.id
     return event
 
 
-def set_up_logs(level: str, style: str) -> None:
+def configure_logging(level: str, style: str) -> None:
     """From here on everything goes to standard error: `level` is debug, info, warn or error, `style` raw or pretty."""
     shared: list[Any] = [
-        name_request,
+        add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,  # without the local variables, which hold what clients sent

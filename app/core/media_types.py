@@ -25,11 +25,11 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
 """Where in a content which bytes stand, and what it is then."""
 ALSO = {"image/webp": b"RIFF", "image/bmp": b"BM"}
 """What the contents of some types begin with besides."""
-PROVEN = ("image/", "application/pdf")
+VERIFIED_PREFIXES = ("image/", "application/pdf")
 """Types that are believed only of contents that begin like them."""
-HARMLESS = {type_ for *_, type_ in MAGIC}
+SAFE_INLINE_TYPES = {type_ for *_, type_ in MAGIC}
 HARMLESS_KINDS = ("audio/", "video/")
-LOOKED_AT = 4096
+SNIFF_BYTES = 4096
 """Bytes at the beginning in which markup is looked for."""
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", re.ASCII)
@@ -38,7 +38,7 @@ _BLANK = b"\xef\xbb\xbf\xff\xfe \t\r\n\f"
 _ENDINGS = MimeTypes()  # the built-in ones: what a machine adds to them is no business of a stored name
 
 
-def type_of(head: bytes, claimed: str) -> str:
+def sniff_media_type(head: bytes, claimed: str) -> str:
     """The type of a content that begins so, which its client claims to be another.
 
     Pictures and PDF are what their bytes say, whatever is claimed, and so is markup, which a browser would run. What is
@@ -47,28 +47,28 @@ def type_of(head: bytes, claimed: str) -> str:
     for at, magic, found in MAGIC:
         if head.startswith(magic, at) and head.startswith(ALSO.get(found, b"")):
             return found
-    if markup := _markup(head[:LOOKED_AT]):
+    if markup := _markup(head[:SNIFF_BYTES]):
         return markup
     type_ = claimed.partition(";")[0].strip().lower()
-    return type_ if is_type(type_) and not type_.startswith(PROVEN) else UNKNOWN
+    return type_ if is_media_type(type_) and not type_.startswith(VERIFIED_PREFIXES) else UNKNOWN
 
 
-def is_type(text: str) -> bool:
+def is_media_type(text: str) -> bool:
     """Whether a text is the name of a type, and nothing else."""
     return _TYPE.fullmatch(text) is not None
 
 
-def is_harmless(type_: str) -> bool:
+def is_safe_inline(type_: str) -> bool:
     """Whether a browser may show a content of this type where it is: it runs nothing of it."""
-    return type_ in HARMLESS or type_.startswith(HARMLESS_KINDS)
+    return type_ in SAFE_INLINE_TYPES or type_.startswith(HARMLESS_KINDS)
 
 
-def is_listed(type_: str, listed: Iterable[str]) -> bool:
+def matches_media_type(type_: str, listed: Iterable[str]) -> bool:
     """Whether a type is one of those listed, such as `image/png` or `image/*`."""
     return any(fnmatchcase(type_, pattern.lower()) for pattern in listed)
 
 
-def ending_of(type_: str) -> str:
+def extension_for(type_: str) -> str:
     """What the names of contents of a type end with, its dot included."""
     return _ENDINGS.guess_extension(type_) or ".bin"
 

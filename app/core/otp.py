@@ -14,34 +14,34 @@ STEP, DIGITS, ALGORITHM = 30, 6, "SHA1"
 RECOVERY_CODES, RECOVERY_BYTES, RECOVERY_GROUP = 10, 10, 4
 
 
-class _Codes(pyotp.TOTP):
+class _TOTP(pyotp.TOTP):
     """The codes of a secret, also of one of 80 bits: Directus makes those, and the library refuses them."""
 
     def byte_secret(self) -> bytes:
         return base64.b32decode(self.secret + "=" * (-len(self.secret) % 8), casefold=True)
 
 
-def make_secret() -> str:
+def generate_totp_secret() -> str:
     """A new secret for an authenticator."""
     return base64.b32encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def secret_address(secret: str, account: str, project: str) -> str:
+def otpauth_url(secret: str, account: str, project: str) -> str:
     """The `otpauth:` address that an authenticator reads a secret from."""
     told = {"secret": secret, "period": STEP, "digits": DIGITS, "algorithm": ALGORITHM, "issuer": project}
     return f"otpauth://totp/{quote(project, safe='')}:{quote(account, safe='')}?{urlencode(told, quote_via=quote)}"
 
 
-def step_of(code: str, secret: str, now: datetime) -> int | None:
+def matching_totp_step(code: str, secret: str, now: datetime) -> int | None:
     """The step of time, 30 s each, that a code of six digits is good in, if that is this one; else None."""
     try:
-        fits = code.isascii() and _Codes(secret).verify(code, for_time=now)
+        fits = code.isascii() and _TOTP(secret).verify(code, for_time=now)
     except ValueError:  # a secret that isn't base32
         return None
     return int(now.timestamp()) // STEP if fits else None
 
 
-def make_recovery_codes() -> list[str]:
+def generate_recovery_codes() -> list[str]:
     """Ten new recovery codes, of 80 bits each, in groups that can be copied by hand."""
     return [_grouped(base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode()) for _ in range(RECOVERY_CODES)]
 

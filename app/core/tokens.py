@@ -29,10 +29,10 @@ class AccessClaims:
     user: str
     session: str | None = field(default=None, repr=False)
     expires: int = field(default=0, compare=False)
-    enrolling: bool = False
+    tfa_setup_required: bool = False
 
 
-def sign(secret: str, claims: dict[str, Any], ttl: timedelta, now: datetime) -> str:
+def encode_jwt(secret: str, claims: dict[str, Any], ttl: timedelta, now: datetime) -> str:
     """A token of ours that makes these claims for `ttl`."""
     issued = int(now.astimezone(UTC).timestamp())
     told = {**claims, "iat": issued, "exp": issued + int(ttl.total_seconds()), "iss": ISSUER}
@@ -60,10 +60,10 @@ def sign_access_token(
         claims["enforce_tfa"] = True
     if session is not None:
         claims["session"] = session
-    return sign(secret, claims, ttl, now or utc_now())
+    return encode_jwt(secret, claims, ttl, now or utc_now())
 
 
-def is_signed(token: str) -> bool:
+def is_directus_jwt(token: str) -> bool:
     """Whether a token says it is a signed one of ours; as with Directus, anything else is taken for a static token."""
     if token.count(".") != 2:  # header.claims.signature
         return False
@@ -73,16 +73,16 @@ def is_signed(token: str) -> bool:
         return False
 
 
-def read_access_token(token: str, secret: str) -> AccessClaims:
+def verify_access_token(token: str, secret: str) -> AccessClaims:
     """A signed token -> what it is believed.
 
     Raises TokenExpired, InvalidCredentials for a token that somebody else issued, InvalidToken for everything else
     that isn't right: another algorithm than HS256, no expiry, a wrong signature, a time to come, no user.
     """
-    return _claims(read_signed(token, secret, foreign=InvalidCredentials))
+    return _claims(decode_jwt(token, secret, foreign=InvalidCredentials))
 
 
-def read_signed(token: str, secret: str, *, foreign: type[RollcallError]) -> dict[str, Any]:
+def decode_jwt(token: str, secret: str, *, foreign: type[RollcallError]) -> dict[str, Any]:
     """What a token claims that we, or a Directus with the same secret, have signed.
 
     Raises TokenExpired, `foreign` for one that somebody else issued, and InvalidToken as above.

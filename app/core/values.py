@@ -46,12 +46,12 @@ def parse_date(text: str) -> datetime:
     raise ValueError(f'"{text}" is not a date such as 2024-01-15T10:30:45Z')
 
 
-def canonical_key(text: str) -> str:
+def canonical_uuid(text: str) -> str:
     """A uuid's text in lower case with hyphens; ValueError for a text that is no uuid."""
     return text if _KEY.fullmatch(text) else str(UUID(text))
 
 
-def wire_date(moment: str | datetime) -> str:
+def format_timestamp(moment: str | datetime) -> str:
     """A moment, or a database's ISO spelling of one, as `2024-01-15T10:30:45.000Z`; finer than that is cut.
 
     Without a zone it is UTC, as everything is that the databases keep.

@@ -14,7 +14,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from app.core.values import canonical_key
+from app.core.values import canonical_uuid
 
 POSTGRESQL = "postgresql"
 
@@ -49,7 +49,7 @@ class Key(TypeDecorator[str]):
     def process_bind_param(self, value: str | UUID | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        return str(value) if isinstance(value, UUID) else canonical_key(value)
+        return str(value) if isinstance(value, UUID) else canonical_uuid(value)
 
 
 class Timestamp(TypeDecorator[datetime]):

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from app.core.bindings import Given
-from app.core.cache import Kept
+from app.core.bindings import Bindings
+from app.core.cache import LRUCache
 from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
 from app.db.base import POSTGRESQL
@@ -23,7 +23,7 @@ from app.db.watchdog import Watch
 
 AWAY = "The database can't be reached right now; try again soon"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-NOTHING: Given = {}
+NOTHING: Bindings = {}
 PREPARED = 128
 """Statements that a connection to PostgreSQL keeps prepared."""
 SQLITE_READERS = 2
@@ -83,11 +83,11 @@ class Reader:
         """A statement as this database's driver takes it."""
         return compile_statement(clause, self._engine.dialect)
 
-    async def fetch(self, clause: ClauseElement, given: Given = NOTHING) -> Row:
+    async def fetch(self, clause: ClauseElement, given: Bindings = NOTHING) -> Row:
         """The one row that a statement of SQLAlchemy's answers; raises as `run` does."""
         return await self.run(self.compile(clause), given)
 
-    async def run(self, statement: Statement, given: Given = NOTHING) -> Row:
+    async def run(self, statement: Statement, given: Bindings = NOTHING) -> Row:
         """The one row that `statement` answers to the values `given`, as the driver tells it; json is text.
 
         Raises ServiceUnavailable when the database is away, too many are waiting, or the statement takes longer
@@ -135,7 +135,7 @@ class Reader:
         return row
 
     async def _prepare(self, lent: "Lent", text: str, values: list[Any]) -> Row:
-        row: Row = await lent.prepared.keep(text, await lent.driver.prepare(text)).fetchrow(*values)
+        row: Row = await lent.prepared.set(text, await lent.driver.prepare(text)).fetchrow(*values)
         return row
 
     async def _ask_sqlite(self, lent: "Lent", text: str, values: list[Any]) -> Row:
@@ -215,7 +215,7 @@ class Lent:
     def __init__(self, connection: PoolProxiedConnection) -> None:
         self.connection, self.hung = connection, False
         self.driver: Any = connection.driver_connection
-        self.prepared: Kept[str, Any] = Kept(PREPARED)
+        self.prepared: LRUCache[str, Any] = LRUCache(PREPARED)
 
 
 class _Stale(ServiceUnavailable):

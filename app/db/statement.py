@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import BindParameter, ClauseElement, Dialect, bindparam
 from sqlalchemy.types import TypeEngine
 
-from app.core.bindings import CLAIMED, Bound, Given, resolve, sources
+from app.core.bindings import TRUSTED_SOURCES, Bindings, BoundParameter, bind_value, sources_of
 
-Maker = Callable[[Given], Any]
+Maker = Callable[[Bindings], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Statement:
     plain: tuple[Any, ...]
     makers: tuple[tuple[int, Maker], ...]
 
-    def values(self, given: Given) -> list[Any]:
+    def values(self, given: Bindings) -> list[Any]:
         """The parameters of one request; ValueError where a value of it doesn't fit."""
         values = list(self.plain)
         for place, make in self.makers:
@@ -41,7 +41,7 @@ _COMPILED: "WeakKeyDictionary[ClauseElement, dict[str, Statement]]" = WeakKeyDic
 
 def given(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
     """What stands in a statement for a value that it is given under this name whenever it runs."""
-    return bindparam(name, Bound(name, (name,), None, itemgetter(name)), type_, unique=True)
+    return bindparam(name, BoundParameter(name, (name,), None, itemgetter(name)), type_, unique=True)
 
 
 def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
@@ -62,7 +62,7 @@ def _compile(clause: ClauseElement, dialect: Dialect) -> Statement:
     makers = [
         (place, _maker(value, spell))
         for place, (value, spell) in enumerate(zip(parameters, spelled, strict=True))
-        if any(True for _ in sources([value]))
+        if any(True for _ in sources_of([value]))
     ]
     made = {place for place, _ in makers}
     plain = (
@@ -73,14 +73,14 @@ def _compile(clause: ClauseElement, dialect: Dialect) -> Statement:
 
 
 def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
-    if isinstance(value, Bound) and CLAIMED.issuperset(value.sources) and _as_it_is(value, spell):
+    if isinstance(value, BoundParameter) and TRUSTED_SOURCES.issuperset(value.sources) and _as_it_is(value, spell):
         return itemgetter(*value.sources)
-    if isinstance(value, Bound) and value.canonical and _as_it_is(value, spell):
+    if isinstance(value, BoundParameter) and value.canonical and _as_it_is(value, spell):
         return value.make
-    make = value.make if isinstance(value, Bound) else partial(resolve, value)
+    make = value.make if isinstance(value, BoundParameter) else partial(bind_value, value)
     return make if spell is None else lambda given: spell(make(given))
 
 
-def _as_it_is(value: Bound, spell: Callable[[Any], Any] | None) -> bool:
+def _as_it_is(value: BoundParameter, spell: Callable[[Any], Any] | None) -> bool:
     """Whether the driver's spelling leaves a value alone, unlike a pattern that is made of it."""
     return spell is None or spell(value.sample) == value.sample

@@ -9,8 +9,8 @@ import asyncpg
 from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app.core.bindings import Given
-from app.core.cache import Kept
+from app.core.bindings import Bindings
+from app.core.cache import LRUCache
 from app.db.base import POSTGRESQL
 from app.db.engine import STALE, take_values_out
 from app.db.statement import Statement, compile_statement
@@ -18,7 +18,7 @@ from app.db.statement import Statement, compile_statement
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, sqlite3.Error)
 INTEGRITY = "23"
 COMMIT = "COMMIT"
-NOTHING: Given = {}
+NOTHING: Bindings = {}
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -35,7 +35,7 @@ class Question:
     told: tuple[tuple[int, Told], ...]
 
 
-Questions = Kept[Hashable, Question]
+Questions = LRUCache[Hashable, Question]
 
 
 class Writer:
@@ -62,21 +62,21 @@ class Writer:
     def known(self, make: Callable[..., Any], *arguments: Hashable) -> Question:
         """The question that `make` makes of these arguments; made once, and remembered."""
         place = (make, *arguments)
-        return self._known.get(place, None) or self._known.keep(place, self.question(make(*arguments)))
+        return self._known.get(place, None) or self._known.set(place, self.question(make(*arguments)))
 
-    async def run(self, statement: Statement, given: Given = NOTHING) -> Row:
+    async def run(self, statement: Statement, given: Bindings = NOTHING) -> Row:
         """The first row of a statement, as the driver tells it; IndexError where there is none."""
         return (await self.all(statement, given))[0]
 
-    async def fetch(self, clause: ClauseElement, given: Given = NOTHING) -> Row:
+    async def fetch(self, clause: ClauseElement, given: Bindings = NOTHING) -> Row:
         """The first row of a statement of SQLAlchemy's; as `run`."""
         return await self.run(self.compile(clause), given)
 
-    async def do(self, clause: ClauseElement, given: Given = NOTHING) -> Sequence[Row]:
+    async def do(self, clause: ClauseElement, given: Bindings = NOTHING) -> Sequence[Row]:
         """Every row of a statement of SQLAlchemy's; as `all`."""
         return await self.all(self.compile(clause), given)
 
-    async def rows(self, asked: Question, given: Given = NOTHING) -> list[list[Any]]:
+    async def rows(self, asked: Question, given: Bindings = NOTHING) -> list[list[Any]]:
         """The rows of a question."""
         found = await self.all(asked.statement, given)
         rows = [list(row) for row in found]
@@ -85,18 +85,18 @@ class Writer:
                 row[at] = tell(row[at])
         return rows
 
-    async def all(self, statement: Statement, given: Given = NOTHING) -> Sequence[Row]:
+    async def all(self, statement: Statement, given: Bindings = NOTHING) -> Sequence[Row]:
         """Every row of a statement, as the driver tells them.
 
         Raises DBAPIError where the database objects, IntegrityError where what is written can't stand.
         """
         return await self._run((statement.text, statement.values(given)))
 
-    async def together(self, statements: Iterable[Statement], given: Given) -> Sequence[Row]:
+    async def together(self, statements: Iterable[Statement], given: Bindings) -> Sequence[Row]:
         """Several statements in their order, at once where that can be; the rows of the last; raises as `all` does."""
         return await self._run(*((statement.text, statement.values(given)) for statement in statements))
 
-    async def last(self, statement: Statement, given: Given, told: Callable[[Row], T]) -> T:
+    async def last(self, statement: Statement, given: Bindings, told: Callable[[Row], T]) -> T:
         """What `told` makes of the first row of the last statement; where it raises, nothing of all is kept.
 
         On SQLite the end of the transaction goes along. Raises as `all` does.

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.engine import BUSY_MS, UNREACHABLE
@@ -41,7 +41,7 @@ class Turns:
         self._engine = engine
         self._turn, self._slots = asyncio.Lock(), asyncio.Semaphore(slots)
         self._idle: list[Lent] = []
-        self._known: Questions = Kept(QUESTIONS)
+        self._known: Questions = LRUCache(QUESTIONS)
         self._watch: Watch[Lent] = Watch(LONGEST, self._over)
         self._leaving: set[asyncio.Task[None]] = set()
         self._aside = engine.dialect.name == POSTGRESQL

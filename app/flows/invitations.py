@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.core.caller import acting_for
-from app.core.email_links import Purpose
+from app.core.caller import on_behalf_of
+from app.core.email_links import LinkPurpose
 from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, ValueTooLong
 from app.flows.link_input import account_behind, check_chosen, custom_url
 from app.query.collection import USERS
@@ -45,14 +45,14 @@ class Invitations:
         Raises as reading a link does, InvalidInvite for one whose user isn't invited any more or is gone, and what is
         wrong with the password as changing a user does.
         """
-        _, account = await account_behind(token, Purpose.INVITATION, self._services)
+        _, account = await account_behind(token, LinkPurpose.INVITATION, self._services)
         if account is None or account.status != INVITED:
             raise InvalidInvite
         check_chosen(password)
         await Accounts(self._services).change(
             account,
             {"password": password, "status": ACTIVE},
-            acting_for(account.id, self._directory.caller),
+            on_behalf_of(account.id, self._directory.caller),
             self._directory.via,
             otherwise=InvalidInvite,
         )

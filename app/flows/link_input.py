@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.core.config import signing_secret
-from app.core.email_links import Link, Purpose, is_listed, read_link
+from app.core.email_links import EmailLink, LinkPurpose, is_allowed_url, verify_link_token
 from app.core.errors import FailedValidation, InvalidPayload
 from app.query.sql_expressions import MASK
 from app.repositories.commands.accounts import Account, Accounts
@@ -20,7 +20,7 @@ def custom_url(url: str | None, allowed: Sequence[str], purpose: str) -> str | N
     """
     if not url:
         return None
-    if len(url) > LONGEST_URL or not is_listed(url, allowed):
+    if len(url) > LONGEST_URL or not is_allowed_url(url, allowed):
         raise InvalidPayload(f'URL "{url[:LONGEST_URL]}" can\'t be used to {purpose}')
     return url
 
@@ -36,12 +36,12 @@ def check_chosen(password: str) -> None:
         raise InvalidPayload("\"password\" can't be what is shown in a password's stead; choose another")
 
 
-async def account_behind(token: str, purpose: Purpose, services: Services) -> tuple[Link, Account | None]:
+async def account_behind(token: str, purpose: LinkPurpose, services: Services) -> tuple[EmailLink, Account | None]:
     """A link's token -> the link, and the account it leads to, where there is one; raises as `read_link`.
 
     A link that names a user's id leads to nobody else, whoever has its address meanwhile.
     """
-    link = read_link(token, signing_secret(services.settings), purpose)
+    link = verify_link_token(token, signing_secret(services.settings), purpose)
     account = await Accounts(services).by_email(link.email)
     if account is not None and link.user is not None and link.user != account.id:
         return link, None

@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from app.core.caller import acting_for
+from app.core.caller import on_behalf_of
 from app.core.errors import InvalidCredentials, InvalidOtp
 from app.db.transaction import Writer
 from app.flows.otp_verifier import CodesTried
@@ -117,7 +117,7 @@ class SignIn:
         account = await self._accounts.by_email(email)
         if account is None:
             return
-        caller, via = acting_for(account.id, self._directory.caller), self._directory.via()
+        caller, via = on_behalf_of(account.id, self._directory.caller), self._directory.via()
 
         async def tell(writer: Writer) -> None:
             await Trail(writer, account.id, caller, via).record("lockout", USERS, account.id)

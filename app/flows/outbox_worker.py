@@ -11,8 +11,8 @@ from typing import ClassVar
 import structlog
 
 from app.core.caller import SYSTEM
-from app.core.config import BadSettings, Settings, signing_secret
-from app.core.email_links import Link, Purpose, sign_link, with_token
+from app.core.config import ConfigurationError, Settings, signing_secret
+from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
 from app.flows.background_jobs import Chore
 from app.mail.message import Letter, Refused, Undelivered, address, one_line
 from app.mail.templating import Facts, Wording
@@ -40,16 +40,16 @@ log = structlog.get_logger(__name__)
 class Kind:
     """What the link of a kind of mail is good for, where it leads unless the mail says, and for how long."""
 
-    purpose: Purpose
+    purpose: LinkPurpose
     path: str
     ttl: Callable[[Settings], timedelta]
 
 
 KINDS = {
-    "invite": Kind(Purpose.INVITATION, "/admin/accept-invite", lambda settings: settings.user_invite_token_ttl),
-    "reset": Kind(Purpose.RESET, "/admin/reset-password", lambda _: RESET_TTL),
+    "invite": Kind(LinkPurpose.INVITATION, "/admin/accept-invite", lambda settings: settings.user_invite_token_ttl),
+    "reset": Kind(LinkPurpose.RESET, "/admin/reset-password", lambda _: RESET_TTL),
     "verify": Kind(
-        Purpose.REGISTRATION, "/users/register/verify-email", lambda settings: settings.email_verification_token_ttl
+        LinkPurpose.REGISTRATION, "/users/register/verify-email", lambda settings: settings.email_verification_token_ttl
     ),
 }
 
@@ -75,7 +75,7 @@ class Postman(Chore):
         try:
             address(settings.email_from)
         except Refused:
-            raise BadSettings("EMAIL_FROM should be an address such as no-reply@example.com") from None
+            raise ConfigurationError("EMAIL_FROM should be an address such as no-reply@example.com") from None
         self._services, self._outgoing = services, Outgoing(services)
         self._transport = transport or transport_of(settings)
         self._wording = Wording(settings.email_templates_path)
@@ -145,10 +145,10 @@ class Postman(Chore):
 
     def _link(self, mail: Posted, kind: Kind, now: datetime) -> str:
         settings = self._services.settings
-        link = Link(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
-        token = sign_link(self._secret, link, kind.ttl(settings), now)
+        link = EmailLink(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
+        token = sign_link_token(self._secret, link, kind.ttl(settings), now)
         home = settings.public_url or f"http://{settings.host}:{settings.port}"
-        return with_token(mail.data.get("url") or home.rstrip("/") + kind.path, token)
+        return add_token(mail.data.get("url") or home.rstrip("/") + kind.path, token)
 
     def _id(self, mail: Posted) -> str:
         """The same for each attempt, so that mail programs see that what comes twice is one."""

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from app.core.caller import acting_for
-from app.core.email_links import Purpose, fingerprint
+from app.core.caller import on_behalf_of
+from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.errors import Forbidden
 from app.db.transaction import Writer
 from app.flows.link_input import account_behind, check_chosen, custom_url
@@ -42,11 +42,11 @@ class PasswordReset:
         reading a link does, Forbidden for one that isn't good any more, and what is wrong with the password as
         changing a user does.
         """
-        link, account = await account_behind(token, Purpose.RESET, self._services)
-        if account is None or not account.ours or link.password != fingerprint(account.password):
+        link, account = await account_behind(token, LinkPurpose.RESET, self._services)
+        if account is None or not account.ours or link.password != password_fingerprint(account.password):
             raise Forbidden
         check_chosen(password)
-        asking = acting_for(account.id, self._directory.caller)
+        asking = on_behalf_of(account.id, self._directory.caller)
         await self._accounts.change(account, {"password": password}, asking, self._directory.via, otherwise=Forbidden)
         email = account.email or link.email
         await self._services.database.change(lambda writer: SignIn(self._directory).forgive(writer, email), alone=False)
@@ -55,5 +55,5 @@ class PasswordReset:
         """Posts the mail, in a transaction that there is for nobody too."""
         if account is None or account.email is None or not account.ours:
             return
-        said = {"user": account.id, "url": url, "password": fingerprint(account.password)}
+        said = {"user": account.id, "url": url, "password": password_fingerprint(account.password)}
         await Outbox(writer, self._services).post("reset", account.email, said)

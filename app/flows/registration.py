@@ -3,8 +3,8 @@
 from contextlib import suppress
 from typing import Any
 
-from app.core.caller import acting_for
-from app.core.email_links import Purpose
+from app.core.caller import on_behalf_of
+from app.core.email_links import LinkPurpose
 from app.core.errors import Forbidden, InvalidPayload, RecordNotUnique
 from app.flows.link_input import account_behind, check_chosen, custom_url
 from app.flows.timing import at_least
@@ -57,7 +57,7 @@ class Registration:
             url = custom_url(url, allowed, "verify registered users")
             names = {"first_name": first_name, "last_name": last_name}
             written = await self._judged(terms, {"email": email, "password": password, **names})
-            users = Directory(acting_for(None, self._directory.caller), self._services, self._directory.via)["users"]
+            users = Directory(on_behalf_of(None, self._directory.caller), self._services, self._directory.via)["users"]
             with suppress(RecordNotUnique):  # somebody else has taken the address meanwhile
                 await users.write(Register(written, url))
 
@@ -66,13 +66,13 @@ class Registration:
 
         Raises as reading a link does, and InvalidVerification.
         """
-        _, account = await account_behind(token, Purpose.REGISTRATION, self._services)
+        _, account = await account_behind(token, LinkPurpose.REGISTRATION, self._services)
         if account is None or account.status != UNVERIFIED:
             raise InvalidVerification
         await Accounts(self._services).change(
             account,
             {"status": ACTIVE},
-            acting_for(account.id, self._directory.caller),
+            on_behalf_of(account.id, self._directory.caller),
             self._directory.via,
             otherwise=InvalidVerification,
         )

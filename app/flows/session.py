@@ -1,9 +1,9 @@
 """Staying signed in, and signing out."""
 
-from app.core.caller import Cookie
+from app.core.caller import ResponseCookie
 from app.core.config import signing_secret
 from app.core.errors import InvalidCredentials, InvalidPayload
-from app.core.tokens import read_access_token
+from app.core.tokens import verify_access_token
 from app.db.transaction import Writer
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
 from app.repositories.commands.accounts import Accounts
@@ -34,7 +34,7 @@ class Staying:
         second = account.tfa_secret is not None
         return await make_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
 
-    async def end(self, given: str | None, mode: Mode) -> Cookie:
+    async def end(self, given: str | None, mode: Mode) -> ResponseCookie:
         """Signs out; nothing is said of a token that was none. What is given back takes the cookie away.
 
         Raises InvalidPayload where no token is shown, and as reading a signed token does.
@@ -47,7 +47,7 @@ class Staying:
             await sessions.end(stored or sessions.stored(shown))
 
         await self._services.database.change(work, alone=False)
-        return Cookie("session" if mode is Mode.SESSION else "refresh")
+        return ResponseCookie("session" if mode is Mode.SESSION else "refresh")
 
     async def _begun(self, given: str | None, mode: Mode) -> Begun:
         shown, ttl = self._shown(given, mode), lifetime(self._services, mode)
@@ -78,7 +78,7 @@ class Staying:
 
     def _session(self, signed: str) -> str:
         """The session that a signed token belongs to."""
-        session = read_access_token(signed, signing_secret(self._services.settings)).session
+        session = verify_access_token(signed, signing_secret(self._services.settings)).session
         if session is None:
             raise InvalidCredentials
         return session

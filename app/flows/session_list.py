@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.core.errors import Forbidden, InvalidCredentials, SecondFactorWanted
-from app.core.values import wire_date
+from app.core.errors import Forbidden, InvalidCredentials, TwoFactorSetupRequired
+from app.core.values import format_timestamp
 from app.db.transaction import Writer
 from app.query.collection import USERS
 from app.query.payload import as_key
@@ -30,7 +30,7 @@ class SessionTold:
 
     def told(self) -> dict[str, Any]:
         """The same, its moment spelled as the wire has it."""
-        return asdict(self) | {"expires": wire_date(self.expires)}
+        return asdict(self) | {"expires": format_timestamp(self.expires)}
 
 
 class OwnSessions:
@@ -68,7 +68,7 @@ class OwnSessions:
         if access.user is None:
             raise InvalidCredentials
         if access.enrolling:
-            raise SecondFactorWanted
+            raise TwoFactorSetupRequired
         wanted = access.user if user is None else str(as_key(USERS, user))
         if wanted != access.user and not access.admin:
             raise Forbidden

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from app.core.caller import Caller, Cookie
+from app.core.caller import Caller, ResponseCookie
 from app.core.config import signing_secret
 from app.core.tokens import sign_access_token
 from app.policy.rules import Access
@@ -31,7 +31,7 @@ class Tokens:
     expires: timedelta
     access: str | None = field(default=None, repr=False)
     refresh: str | None = field(default=None, repr=False)
-    cookies: tuple[Cookie, ...] = ()
+    cookies: tuple[ResponseCookie, ...] = ()
 
 
 def lifetime(services: Services, mode: Mode) -> timedelta:
@@ -51,11 +51,11 @@ async def make_tokens(services: Services, begun: Begun, mode: Mode, ip: str | No
     if mode is Mode.SESSION:
         left = begun.expires - now
         signed = _sign(services, begun, access, left, session=begun.stored, second_factor=second_factor)
-        return Tokens(settings.session_cookie_ttl, cookies=(Cookie("session", signed, left),))
+        return Tokens(settings.session_cookie_ttl, cookies=(ResponseCookie("session", signed, left),))
     ttl = settings.access_token_ttl
     signed = _sign(services, begun, access, ttl, session=None, second_factor=second_factor)
     if mode is Mode.COOKIE:
-        return Tokens(ttl, signed, cookies=(Cookie("refresh", begun.token, settings.refresh_token_ttl),))
+        return Tokens(ttl, signed, cookies=(ResponseCookie("refresh", begun.token, settings.refresh_token_ttl),))
     return Tokens(ttl, signed, begun.token)
 
 

@@ -4,7 +4,7 @@ import re
 import secrets
 
 from app.core.errors import Forbidden, InvalidPayload
-from app.core.hashing import LONGEST_PASSWORD
+from app.core.hashing import MAX_PASSWORD_LENGTH
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 
@@ -51,6 +51,6 @@ async def forget_everything(directory: Directory) -> None:
 
 
 def _checked(text: str) -> str:
-    if not 1 <= len(text) <= LONGEST_PASSWORD:
-        raise InvalidPayload(f'"string" must have 1 to {LONGEST_PASSWORD} characters')
+    if not 1 <= len(text) <= MAX_PASSWORD_LENGTH:
+        raise InvalidPayload(f'"string" must have 1 to {MAX_PASSWORD_LENGTH} characters')
     return text

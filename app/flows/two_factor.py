@@ -7,9 +7,9 @@ import base64
 import re
 from dataclasses import dataclass, field
 
-from app.core.caller import acting_for
+from app.core.caller import on_behalf_of
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
-from app.core.otp import make_recovery_codes, make_secret, secret_address
+from app.core.otp import generate_recovery_codes, generate_totp_secret, otpauth_url
 from app.db.transaction import Writer
 from app.flows import server_info
 from app.flows.login import SignIn
@@ -53,8 +53,8 @@ class SecondFactor:
             raise InvalidCredentials
         await self._services.database.change(lambda writer: sign_in.forgive(writer, email), alone=False)
         _check_unset(account)
-        secret, project = make_secret(), (await server_info.project(self._services))["project_name"]
-        return NewSecret(secret, secret_address(secret, email, project or PROJECT))
+        secret, project = generate_totp_secret(), (await server_info.project(self._services))["project_name"]
+        return NewSecret(secret, otpauth_url(secret, email, project or PROJECT))
 
     async def enable(self, otp: str, secret: str) -> None:
         """From here on signing in takes a code of this secret; `otp` shows that there is something that makes them.
@@ -95,7 +95,7 @@ class SecondFactor:
 
         Raises InvalidPayload where there is no second factor, and for a wrong code; a recovery code is wrong here.
         """
-        account, codes = await self._proved(otp, "recovery", recovery=False), make_recovery_codes()
+        account, codes = await self._proved(otp, "recovery", recovery=False), generate_recovery_codes()
 
         async def work(writer: Writer) -> None:
             if not await unchanged(writer, account):
@@ -123,7 +123,7 @@ class SecondFactor:
 
     async def _change(self, account: Account, secret: str | None) -> None:
         """Gives an account another secret, or none; what was done meanwhile is told as if it had been first."""
-        asking = acting_for(account.id, self._directory.caller)
+        asking = on_behalf_of(account.id, self._directory.caller)
         values = {"tfa_secret": secret}
         try:
             await self._accounts.change(account, values, asking, self._directory.via, otherwise=InvalidCredentials)

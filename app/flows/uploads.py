@@ -8,9 +8,9 @@ from uuid import uuid4
 import structlog
 
 from app.core.errors import ContentTooLarge, Forbidden, InvalidPayload, RollcallError, ServiceUnavailable
-from app.core.filenames import plain_name, title_of
-from app.core.image_size import size_of
-from app.core.media_types import ending_of, is_listed, type_of
+from app.core.filenames import sanitize_filename, title_from_filename
+from app.core.image_size import image_size
+from app.core.media_types import extension_for, matches_media_type, sniff_media_type
 from app.policy.validation import mentions
 from app.query.collection import Field
 from app.query.payload import Payload, as_key, parse_payload
@@ -96,7 +96,7 @@ class Uploading:
         head, pieces = await _beginning(incoming.pieces)
         found = self._found(incoming, said, head)
         allowed = self._services.settings.files_mime_type_allow_list
-        if not is_listed(found[TYPE], allowed):
+        if not matches_media_type(found[TYPE], allowed):
             raise InvalidPayload(f"Files of the type {found[TYPE]} can't be uploaded here, only {', '.join(allowed)}")
         await self._rehearse(self._change(Upload(said, found)))
         counted = Counted(pieces, self._services.settings.files_max_upload_size)
@@ -105,12 +105,12 @@ class Uploading:
 
     def _found(self, incoming: Incoming, said: Payload, head: bytes) -> dict[Field, Any]:
         """What is found out about a file by how it begins, and what nobody has to say of it."""
-        type_ = type_of(head, said.values.get(TYPE) or incoming.type)
-        width, height = size_of(head, type_) or (None, None)
-        filename, key = plain_name(incoming.filename), str(uuid4())
+        type_ = sniff_media_type(head, said.values.get(TYPE) or incoming.type)
+        width, height = image_size(head, type_) or (None, None)
+        filename, key = sanitize_filename(incoming.filename), str(uuid4())
         found = {
             STORAGE: self._services.storage.location,
-            NAME: f"{key}{ending_of(type_)}",  # never one that was there before: what stood there may still be needed
+            NAME: f"{key}{extension_for(type_)}",  # a new name each time: the old content may still be needed
             TYPE: type_,
             CHARSET: incoming.charset if type_.startswith("text/") else None,
             WIDTH: width,
@@ -119,7 +119,7 @@ class Uploading:
         }
         unless_said = {DOWNLOAD: filename}
         if self._key is None:
-            unless_said |= {KEY: key, TITLE: title_of(filename)}
+            unless_said |= {KEY: key, TITLE: title_from_filename(filename)}
         return {**{member: value for member, value in unless_said.items() if member not in said.values}, **found}
 
     def _change(self, *uploads: Upload) -> Change:

@@ -18,8 +18,8 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
-from app.core.cache import Kept, weight
-from app.core.errors import InvalidCredentials, RollcallError, SecondFactorWanted
+from app.core.cache import LRUCache, entry_weight
+from app.core.errors import InvalidCredentials, RollcallError, TwoFactorSetupRequired
 from app.graphql.documents.operation import Operation, Variables, compile_operation, read_document, take_variables
 from app.graphql.documents.sensitive import holds_mutations, one_too_many
 from app.graphql.documents.tfa_enrollment import goes_further
@@ -46,7 +46,7 @@ from app.repositories.engine.reading import ATTEMPTS
 INTROSPECTIONS, LONGEST_INTROSPECTION = 2_000, 1_000_000
 """How much of finished introspections is kept, by `weight`, and bytes of the longest of them with its question."""
 
-introspections: Kept[Hashable, CoreResult] = Kept(INTROSPECTIONS)
+introspections: LRUCache[Hashable, CoreResult] = LRUCache(INTROSPECTIONS)
 """Finished introspections, by the overlay that they show, and what was asked."""
 
 log = structlog.get_logger(__name__)
@@ -138,7 +138,7 @@ class Admission(SchemaExtension):
     def _words(self, given: dict[str, Any] | None) -> list[GraphQLError]:
         """Why the document or its variables are refused, in the words of the caller's own schema."""
         if self._enrolls_first():
-            wanted = SecondFactorWanted()
+            wanted = TwoFactorSetupRequired()
             return [GraphQLError(wanted.text, original_error=wanted)]
         seen, suggest, name = self._overlay.schema, self._overlay.introspection, self.execution_context.operation_name
         own = compile_operation(seen, self._document, name, suggest=suggest)
@@ -171,7 +171,7 @@ class Admission(SchemaExtension):
         answer: CoreResult = await asyncio.to_thread(run)
         length = sum(map(len, asked)) + len(orjson.dumps(answer.data))
         if length <= LONGEST_INTROSPECTION:
-            introspections.keep((self._overlay, *asked), answer, weight(length))
+            introspections.set((self._overlay, *asked), answer, entry_weight(length))
         return answer
 
 

@@ -7,11 +7,11 @@ from urllib.parse import parse_qs
 
 from starlette.requests import cookie_parser
 
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload
-from app.core.ip_addresses import Trust, client_address
-from app.core.tokens import is_signed, read_access_token
+from app.core.ip_addresses import ProxyTrust, client_address
+from app.core.tokens import is_directus_jwt, verify_access_token
 from app.http.request_head import Head
 
 BEARER = "bearer "
@@ -35,9 +35,9 @@ class Identity:
     remembered is what the request says; whether that user and session still are is asked with every statement.
     """
 
-    def __init__(self, secret: str, cookie: str, trust: Trust, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, secret: str, cookie: str, trust: ProxyTrust, now: Callable[[], float] = time.time) -> None:
         self._secret, self._cookie, self._trust, self._now = secret, cookie, trust, now
-        self._kept: Kept[tuple[bytes | str | None, ...], Claim] = Kept(CLAIMS)
+        self._kept: LRUCache[tuple[bytes | str | None, ...], Claim] = LRUCache(CLAIMS)
 
     def of(self, head: Head) -> Caller:
         """The claim of a request: `Authorization: Bearer`, `?access_token=`, or the session cookie, in this order.
@@ -52,7 +52,7 @@ class Identity:
             return known.caller
         claim = self._read(head)
         if sum(len(part or "") for part in made_of) <= LONGEST:
-            self._kept.keep(made_of, claim)
+            self._kept.set(made_of, claim)
         return claim.caller
 
     def address(self, head: Head) -> str | None:
@@ -66,10 +66,10 @@ class Identity:
             return Claim(Caller(ip=ip), float("inf"))
         if "\0" in token:
             raise InvalidCredentials
-        if not is_signed(token):
+        if not is_directus_jwt(token):
             return Claim(Caller(token=token, ip=ip), float("inf"))
-        claims = read_access_token(token, self._secret)
-        caller = Caller(user=claims.user, session=claims.session, ip=ip, enrolling=claims.enrolling)
+        claims = verify_access_token(token, self._secret)
+        caller = Caller(user=claims.user, session=claims.session, ip=ip, tfa_setup_required=claims.tfa_setup_required)
         return Claim(caller, claims.expires)
 
     def _token(self, head: Head) -> str | None:

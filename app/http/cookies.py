@@ -5,7 +5,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import NamedTuple
 
-from app.core.caller import Cookie
+from app.core.caller import ResponseCookie
 from app.core.config import Settings
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
 from app.http.authentication import Identity
@@ -27,7 +27,7 @@ class Flags(NamedTuple):
     same_site: str
 
 
-def spell(cookie: Cookie, settings: Settings, now: datetime) -> Header:
+def spell(cookie: ResponseCookie, settings: Settings, now: datetime) -> Header:
     """The header that sets a cookie, or takes it away."""
     flags = _flags(cookie, settings)
     seconds = round(cookie.ttl.total_seconds()) if cookie.value is not None else 0
@@ -54,13 +54,13 @@ class Farewell:
             # A wrong password is refused in the same words, and says nothing of the session.
             await Directory(self._identity.of(head), self._services).access_now()
         except NO_GOOD:
-            return (spell(Cookie("session"), settings, self._services.clock()),)
+            return (spell(ResponseCookie("session"), settings, self._services.clock()),)
         except RollcallError:
             pass
         return ()
 
 
-def _flags(cookie: Cookie, settings: Settings) -> Flags:
+def _flags(cookie: ResponseCookie, settings: Settings) -> Flags:
     if cookie.kind == "session":
         return Flags(
             settings.session_cookie_name,

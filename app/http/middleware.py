@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.errors import RollcallError, RouteNotFound
-from app.core.logging import REQUEST
+from app.core.logging import current_request
 from app.http.authentication import Identity
 from app.http.cors import Cors
 from app.http.exchange import Body, Passage, Pieces
@@ -88,7 +88,7 @@ class Gate:
             return
         started = time.perf_counter()
         passage = Passage(scope, receive, send, self._most, self._always)
-        REQUEST.set(passage.head)  # until the next: a server begins each request in a context of its own
+        current_request.set(passage.head)  # until the next: a server begins each request in a context of its own
         try:
             door = self._straight.get(scope["path"])
             reply = await (door(scope, passage.head, passage.body) if door else self._lead(scope, passage))

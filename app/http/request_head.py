@@ -9,7 +9,7 @@ from secrets import token_hex
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
-from app.core.caller import Via
+from app.core.caller import ClientInfo
 
 JOINTS = {b"authorization": b"\n", b"x-forwarded-for": b","}
 SANE_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
@@ -85,11 +85,11 @@ class Head:
         told: dict[bytes, bytes] = dict(self._headers)
         return told.get(name, b"")
 
-    def via(self) -> Via:
+    def via(self) -> ClientInfo:
         """The program that a request says it comes from; looked for only where something is written down of it."""
         told = dict(self._headers)
         agent, origin = (told.get(name, b"").decode("latin-1") or None for name in (b"user-agent", b"origin"))
-        return Via(agent, origin, cookie_parser(self.cookie.decode("latin-1")) if self.cookie else {})
+        return ClientInfo(agent, origin, cookie_parser(self.cookie.decode("latin-1")) if self.cookie else {})
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from app.core.config import BadSettings
+from app.core.config import ConfigurationError
 
 OURS = Path(__file__).parent / "templates"
 KINDS = ("invite", "reset", "verify")
@@ -66,9 +66,11 @@ class Wording:
 
     def _try_out(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise BadSettings(f"EMAIL_TEMPLATES_PATH: {folder} is not a folder")
+            raise ConfigurationError(f"EMAIL_TEMPLATES_PATH: {folder} is not a folder")
         for kind in KINDS:
             try:
                 self.of(kind, Facts("Rollcall", "https://example.com/?token=", datetime.now(UTC)))
             except Exception as error:
-                raise BadSettings(f"EMAIL_TEMPLATES_PATH: the templates of {kind} can't be used: {error}") from error
+                raise ConfigurationError(
+                    f"EMAIL_TEMPLATES_PATH: the templates of {kind} can't be used: {error}"
+                ) from error

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from app.core.errors import FailedValidation, InvalidPayload, ServiceUnavailable, ValueTooLong
-from app.core.hashing import LONGEST_PASSWORD, USUAL_COST, HashCost
+from app.core.hashing import DEFAULT_HASH_COST, MAX_PASSWORD_LENGTH, HashCost
 from app.passwords.hashers import Hasher, Here
 from app.query.collection import SETTINGS, USERS
 from app.query.operators import read_pattern
@@ -35,7 +35,7 @@ class Passwords:
     Raises ServiceUnavailable where more than a thousand are waiting, or nobody can hash just now.
     """
 
-    def __init__(self, cost: HashCost = USUAL_COST, hasher: Hasher | None = None, lanes: int = LANES) -> None:
+    def __init__(self, cost: HashCost = DEFAULT_HASH_COST, hasher: Hasher | None = None, lanes: int = LANES) -> None:
         self._cost, self._nobodys, self._hasher = cost, NOBODYS.format(cost), hasher or Here()
         self._lanes = ThreadPoolExecutor(lanes, "passwords")
         self._most, self._under_way = lanes + WAITING, 0
@@ -65,7 +65,7 @@ def check_password(password: Any, policy: str | None, path: Path = ()) -> None:
     """
     if password == "":
         raise FailedValidation("password", "nempty", path)
-    if password is not None and len(password) > LONGEST_PASSWORD:
+    if password is not None and len(password) > MAX_PASSWORD_LENGTH:
         raise ValueTooLong(USERS.name, "password")
     if policy:
         try:

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Select
 
-from app.core.bindings import Given
-from app.core.cache import Kept
+from app.core.bindings import Bindings
+from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials
-from app.core.ip_addresses import address_in
+from app.core.ip_addresses import ip_matches
 from app.policy.access_queries import ENROLLING, NOW, anybody_like, behind, beside, claims, kind_of, standing
 from app.policy.permission_summary import Grant
 from app.policy.rules import APP_MINIMUM, MINIMUM, READ, Access, Form, Rule, Standing, rule
@@ -29,7 +29,7 @@ _SYSTEM = Access(Standing(token=""), (), (), admin=True, app=True, enforce_tfa=F
 class Asked(Protocol):
     """Whoever runs one compiled statement and gives back its one row: the reader, or a transaction that writes."""
 
-    async def run(self, statement: Any, given: Given) -> Any:
+    async def run(self, statement: Any, given: Bindings) -> Any:
         """The one row of a compiled statement, for the values given."""
         ...
 
@@ -41,7 +41,7 @@ class Reader(Asked, Protocol):
         """A statement as the database's driver takes it."""
         ...
 
-    async def fetch(self, clause: Select[Any], given: Given = ...) -> Any:
+    async def fetch(self, clause: Select[Any], given: Bindings = ...) -> Any:
         """The one row of a statement, for the values given."""
         ...
 
@@ -67,8 +67,8 @@ class AccessBook:
 
     def __init__(self, reader: Reader, noticed: Noticed, clock: Clock = utc_now) -> None:
         self._reader, self._noticed, self._clock = reader, noticed, clock
-        self._known: Kept[Caller, Access] = Kept(REMEMBERED)
-        self._forms: Kept[tuple[Any, ...], Form] = Kept(FORMS)
+        self._known: LRUCache[Caller, Access] = LRUCache(REMEMBERED)
+        self._forms: LRUCache[tuple[Any, ...], Form] = LRUCache(FORMS)
         self._statements: dict[tuple[Any, ...], Any] = {}
         self._loading: dict[Caller, asyncio.Future[Access]] = {}
 
@@ -81,7 +81,7 @@ class AccessBook:
 
     def forget(self) -> None:
         """Forgets every caller, and the forms of their rights with all that was planned for those."""
-        self._known, self._forms = Kept(REMEMBERED), Kept(FORMS)
+        self._known, self._forms = LRUCache(REMEMBERED), LRUCache(FORMS)
 
     async def access(self, caller: Caller) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
@@ -132,9 +132,9 @@ class AccessBook:
         except InvalidCredentials:
             if (known := self._known.get(caller, None)) is not None:
                 self._noticed.mistook(known.user)
-            self._known.drop(caller)
+            self._known.discard(caller)
             raise
-        self._known.keep(caller, access)
+        self._known.set(caller, access)
         self._noticed.saw(access.user)
         return access, grants
 
@@ -161,7 +161,7 @@ class AccessBook:
         rules = tuple((place, *map(id, rules)) for place, rules in sorted(access.rules.items()))
         told = (access.admin, access.user is None, access.standing.role is None, not access.roles, not access.policies)
         key = (*told, kind_of(caller), rules)
-        form = self._forms.get(key, None) or self._forms.keep(key, Form(access.rules))
+        form = self._forms.get(key, None) or self._forms.set(key, Form(access.rules))
         own = {"role": access.standing.role, "roles": list(access.roles), "policies": list(access.policies)}
         return replace(access, form=form, own={**claims(caller), "me": access.user, **own})
 
@@ -169,7 +169,7 @@ class AccessBook:
 def _access(caller: Caller, now: Standing, roles: list[Any], policies: list[Any], permissions: list[Any]) -> Access:
     if now.live == ENROLLING:
         return Access(now, (), (), admin=False, app=False, enforce_tfa=True, rules={}, enrolling=True)
-    in_force = [row for row in policies if not row[1] or address_in(caller.ip, row[1].split(","))]
+    in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
     held = {row[0] for row in in_force}
     app = any(row[3] for row in in_force)
     return Access(

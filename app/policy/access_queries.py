@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import CTE
 
-from app.core.bindings import Bound, parameter, slot
+from app.core.bindings import BoundParameter, parameter, slot
 from app.core.caller import Caller
 from app.core.clock import utc_now
 from app.db.base import Timestamp
@@ -36,7 +36,7 @@ TOLD_AS_TEXT = {"permissions", "fields", "validation", "presets", "ip_access"}
 _USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, AccessRow.__table__
 _POLICIES, _PERMISSIONS, _SESSIONS = Policy.__table__, Permission.__table__, Session.__table__
 
-NOW = Bound("now", ("now",), utc_now(), lambda given: given["now"])
+NOW = BoundParameter("now", ("now",), utc_now(), lambda given: given["now"])
 """The moment of a request, in a plan."""
 
 
@@ -57,12 +57,12 @@ def kind_of(caller: Caller) -> tuple[bool, ...]:
         caller.user is not None,
         caller.session is not None,
         caller.token is not None,
-        caller.enrolling,
+        caller.tfa_setup_required,
         caller.system,
     )
 
 
-def beside(caller: Caller, now: datetime | Bound, *columns: ColumnElement[Any]) -> Select[Any]:
+def beside(caller: Caller, now: datetime | BoundParameter, *columns: ColumnElement[Any]) -> Select[Any]:
     """A statement that reads `columns` and, before them, the caller's standing: one row, always."""
     me = _USERS.alias()
     told = (VERSION.c.token, me.c.id, me.c.status, me.c.role)
@@ -81,9 +81,9 @@ def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:
     return row.c.id == literal(parameter(caller.user), row.c.id.type) if caller.user else false()
 
 
-def _live(caller: Caller, me: FromClause, now: datetime | Bound) -> ColumnElement[Any]:
-    if caller.enrolling:
-        signed_in = _live(caller._replace(enrolling=False), me, now)
+def _live(caller: Caller, me: FromClause, now: datetime | BoundParameter) -> ColumnElement[Any]:
+    if caller.tfa_setup_required:
+        signed_in = _live(caller._replace(tfa_setup_required=False), me, now)
         return case((~signed_in, literal(0)), (me.c.tfa_secret.is_(None), literal(ENROLLING)), else_=literal(1))
     if caller.session is None:
         return true()
@@ -91,7 +91,7 @@ def _live(caller: Caller, me: FromClause, now: datetime | Bound) -> ColumnElemen
     return exists(select(1).where(mine, _SESSIONS.c.expires >= literal(now, Timestamp())).correlate(me))
 
 
-def behind(caller: Caller, now: datetime | Bound) -> Select[Any]:
+def behind(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
     """The standing, then the role tree, the policies and their permissions, each as a JSON text."""
     tree = _tree(caller)
     held = select(_held(caller, tree).c.id)

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.core.bindings import Bound
+from app.core.bindings import BoundParameter
 from app.core.errors import Forbidden, InvalidQuery
-from app.core.values import canonical_key
+from app.core.values import canonical_uuid
 from app.policy.rules import Access
 from app.policy.scopes import Seen
 from app.query.aggregate import AggregateItem, Aggregation, Group, Grouped, Measure, Measured, Measures
@@ -40,7 +40,7 @@ from app.query.scoped import (
 class PolicyResolver:
     """One caller's rights at one moment, applied to questions. It never sees an answer."""
 
-    def __init__(self, access: Access, now: datetime | Bound) -> None:
+    def __init__(self, access: Access, now: datetime | BoundParameter) -> None:
         self._access = access
         self._seen = Seen(access, now)
 
@@ -182,7 +182,7 @@ class PolicyResolver:
             here = here.beyond(field)
         return Order(tuple(steps), self._seen.operand(here, sort.field, sort.function), sort.descending)
 
-    def _search(self, collection: Collection, text: str | Bound | None) -> Condition:
+    def _search(self, collection: Collection, text: str | BoundParameter | None) -> Condition:
         if not text:
             return both()
         shown = self._access.fields("read", collection)
@@ -190,20 +190,20 @@ class PolicyResolver:
         found = (self._finds(collection, field, text) for field in fields)
         return either(*(condition for condition in found if condition is not None))
 
-    def _finds(self, collection: Collection, field: Field, text: str | Bound) -> Condition | None:
+    def _finds(self, collection: Collection, field: Field, text: str | BoundParameter) -> Condition | None:
         operand = self._seen.operand(collection, field) if not field.many else None
         if field.kind == "string" and operand:
             return Test(operand, "_icontains", text)
-        if field.kind == "uuid" and operand and _is_uuid(text.sample if isinstance(text, Bound) else text):
+        if field.kind == "uuid" and operand and _is_uuid(text.sample if isinstance(text, BoundParameter) else text):
             return Test(operand, "_eq", _key(text))
         return None
 
 
-def _key(text: str | Bound) -> str | Bound:
-    if isinstance(text, Bound):
+def _key(text: str | BoundParameter) -> str | BoundParameter:
+    if isinstance(text, BoundParameter):
         make = text.make
-        return replace(text, name=f"key:{text.name}", make=lambda given: canonical_key(make(given)))
-    return canonical_key(text)
+        return replace(text, name=f"key:{text.name}", make=lambda given: canonical_uuid(make(given)))
+    return canonical_uuid(text)
 
 
 def _is_uuid(text: str) -> bool:

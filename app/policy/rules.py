@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.core.bindings import Given
+from app.core.bindings import Bindings
 from app.core.errors import RollcallError
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.filter import EVERYTHING, Filter, parse_filter
@@ -79,7 +79,7 @@ class Access:
     form: Form = field(default_factory=lambda: Form({}), compare=False)
     enrolling: bool = False
     """Whether a second factor has to be set up before anything else may be done."""
-    own: Given = field(default_factory=dict, compare=False, repr=False)
+    own: Bindings = field(default_factory=dict, compare=False, repr=False)
     """What the caller's claim and its rights give to a plan."""
 
     @property

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.core.bindings import Bound, parameter
+from app.core.bindings import BoundParameter, parameter
 from app.policy.rules import Access
 from app.policy.variables import known_values
 from app.query.collection import USERS, Collection, Derivation, Field, Kind
@@ -28,7 +28,7 @@ from app.query.scoped import (
 class Unfiltered:
     """The eyes of a rule: every row, every field, every value."""
 
-    def __init__(self, access: Access, now: datetime | Bound) -> None:
+    def __init__(self, access: Access, now: datetime | BoundParameter) -> None:
         self.access, self.now = access, now
 
     def rows(self, collection: Collection) -> Condition:
@@ -141,7 +141,7 @@ class Unfiltered:
 class Seen(Unfiltered):
     """The eyes of a caller: the rows some rule of its reaches, and on each the fields those rules show."""
 
-    def __init__(self, access: Access, now: datetime | Bound, action: str = "read") -> None:
+    def __init__(self, access: Access, now: datetime | BoundParameter, action: str = "read") -> None:
         super().__init__(access, now)
         self.action = action
         self._rules = Unfiltered(access, now)

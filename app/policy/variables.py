@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.core.bindings import Bound, SlotList
+from app.core.bindings import BoundParameter, SlotList
 from app.core.clock import adjusted
 from app.policy.rules import Access
 from app.query.collection import Kind
@@ -13,7 +13,7 @@ from app.query.operators import BINDABLE, coerce, coerce_list
 
 
 def known_values(
-    variable: Variable, kind: Kind, access: Access, now: datetime | Bound, *, listed: bool = False
+    variable: Variable, kind: Kind, access: Access, now: datetime | BoundParameter, *, listed: bool = False
 ) -> tuple[Any, ...]:
     """The values a variable has without asking the database, those that fit the kind of field they meet.
 
@@ -28,7 +28,7 @@ def known_values(
     return tuple(filter(lambda value: value is not None, (_fitting(kind, value) for value in values)))
 
 
-def _values(variable: Variable, access: Access, now: datetime | Bound) -> Sequence[Any]:
+def _values(variable: Variable, access: Access, now: datetime | BoundParameter) -> Sequence[Any]:
     match variable.name:
         case "CURRENT_USER":
             return (access.user,)
@@ -42,10 +42,12 @@ def _values(variable: Variable, access: Access, now: datetime | Bound) -> Sequen
             return (_moment(now, variable.argument) if variable.argument else now,)
 
 
-def _moment(now: datetime | Bound, argument: str) -> datetime | Bound:
-    if isinstance(now, Bound):
+def _moment(now: datetime | BoundParameter, argument: str) -> datetime | BoundParameter:
+    if isinstance(now, BoundParameter):
         at = now.make
-        return Bound(f"{now.name}{argument}", now.sources, now.sample, lambda given: adjusted(at(given), argument))
+        return BoundParameter(
+            f"{now.name}{argument}", now.sources, now.sample, lambda given: adjusted(at(given), argument)
+        )
     return adjusted(now, argument)
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from app.core.bindings import Bound
+from app.core.bindings import BoundParameter
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, Function, UnknownField, split_function
@@ -97,9 +97,9 @@ class Aggregation:
     groups: tuple[Group, ...] = ()
     filter: Filter = EVERYTHING
     sort: tuple[GroupSort, ...] = ()
-    search: str | Bound | None = None
-    limit: int | Bound | None = None
-    offset: int | Bound = 0
+    search: str | BoundParameter | None = None
+    limit: int | BoundParameter | None = None
+    offset: int | BoundParameter = 0
 
 
 def is_number(field: Field) -> bool:

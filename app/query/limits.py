@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app.core.bindings import Bound, Given, Slot
+from app.core.bindings import Bindings, BoundParameter, Slot
 from app.core.errors import InvalidQuery
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
@@ -64,12 +64,12 @@ class Limits:
         drawn = tuple(value.source for value in asked if isinstance(value, Slot))
         parts = [value.source if isinstance(value, Slot) else value for value in asked]
 
-        def part(given: Given, at: int) -> Any:
+        def part(given: Bindings, at: int) -> Any:
             values = [given[value] if isinstance(value, str) else value for value in parts]
             return self._plain_window(*values)[at]
 
         name = f"window:{parts}"
-        rows, skipped = (Bound(f"{name}[{at}]", drawn, planned[at], partial(part, at=at)) for at in (0, 1))
+        rows, skipped = (BoundParameter(f"{name}[{at}]", drawn, planned[at], partial(part, at=at)) for at in (0, 1))
         return (None if planned[0] is None else rows), (0 if asked[1:] == (None, None) else skipped)
 
 

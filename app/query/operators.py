@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_, type_coerce
 
-from app.core.bindings import Bound, SlotList, SlotNumber, SlotText, bind
-from app.core.values import canonical_key, parse_date
+from app.core.bindings import BoundParameter, SlotList, SlotNumber, SlotText, bind
+from app.core.values import canonical_uuid, parse_date
 from app.query import sql_functions as sql
 from app.query.bind_types import Beyond, Part
 from app.query.collection import Kind
@@ -210,7 +210,7 @@ def _boolean_value(value: Any) -> bool:
 
 def _uuid_value(value: Any) -> str:
     try:
-        return canonical_key(value) if len(value) == 36 else _refuse()
+        return canonical_uuid(value) if len(value) == 36 else _refuse()
     except (ValueError, TypeError, AttributeError):
         return _refuse()
 
@@ -250,7 +250,7 @@ def coerce(kind: Kind, value: Any) -> Any:
         return None
     if (isinstance(value, SlotText) and kind in BINDABLE) or (isinstance(value, SlotNumber) and kind in INTEGERS):
         return bind(value, kind, _converter(kind), canonical=kind == "uuid")
-    if isinstance(value, Bound):
+    if isinstance(value, BoundParameter):
         return value if kind == "timestamp" else _refuse()
     return _converter(kind)(value)
 

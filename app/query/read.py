@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.core.bindings import Bound
+from app.core.bindings import BoundParameter
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field
 from app.query.filter import EVERYTHING, Filter, Function, UnknownField, conjunction, split_function
@@ -73,9 +73,9 @@ class Read:
     select: tuple[Selected, ...]
     filter: Filter = EVERYTHING
     sort: tuple[Sort, ...] = ()
-    search: str | Bound | None = None
-    limit: int | Bound | None = None
-    offset: int | Bound = 0
+    search: str | BoundParameter | None = None
+    limit: int | BoundParameter | None = None
+    offset: int | BoundParameter = 0
     flat: bool = False
     """Whether each row is told as its only value, as REST tells the keys behind a relation."""
 
@@ -110,7 +110,7 @@ def parse_sort(collection: Collection, spelled: str) -> Sort:
     return Sort(tuple(path), field_, function, descending)
 
 
-def parse_search(text: str | None) -> str | Bound | None:
+def parse_search(text: str | None) -> str | BoundParameter | None:
     """What to search for, None for nothing; InvalidQuery for characters that no text can hold."""
     try:
         return coerce("string", text) or None

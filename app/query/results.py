@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.core.values import wire_date
+from app.core.values import format_timestamp
 from app.query.filter import DATE_PARTS
 from app.query.scoped import Cell, Figure, GroupedBy, Many, One, Operand, Place, ScopedAggregation, ScopedRead, Value
 from app.query.sql_functions import CHUNK, MEMBERS, NAME
@@ -125,5 +125,5 @@ def _words(value: str) -> list[str]:
     return value.split(",") if value else []
 
 
-FORMATS: dict[str, Format] = {"timestamp": wire_date, "boolean": bool, "csv": _words}
+FORMATS: dict[str, Format] = {"timestamp": format_timestamp, "boolean": bool, "csv": _words}
 """How the value of a kind is told where JSON's own spelling isn't it."""

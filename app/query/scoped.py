@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.bindings import Bound
+from app.core.bindings import BoundParameter
 from app.query.aggregate import CALCULATING, Measuring, is_number
 from app.query.collection import Collection, Field
 from app.query.filter import Function, Quantifier
@@ -71,7 +71,7 @@ class Count:
 class Lookup:
     """A value read from the caller's own row while the statement runs, so that it is never a remembered one."""
 
-    user: str | Bound | None
+    user: str | BoundParameter | None
     rows: "Condition"
     path: tuple[Step, ...]
     operand: Operand
@@ -189,8 +189,8 @@ class ScopedRead:
     places: tuple[Place, ...]
     where: Condition
     order: tuple[Order, ...] = ()
-    limit: int | Bound | None = None
-    offset: int | Bound = 0
+    limit: int | BoundParameter | None = None
+    offset: int | BoundParameter = 0
     flat: bool = False
 
 
@@ -215,8 +215,8 @@ class ScopedAggregation:
     places: tuple[Place, ...]
     where: Condition
     order: tuple[GroupOrder, ...] = ()
-    limit: int | Bound | None = None
-    offset: int | Bound = 0
+    limit: int | BoundParameter | None = None
+    offset: int | BoundParameter = 0
 
     @property
     def cells(self) -> tuple[GroupedBy | Figure, ...]:

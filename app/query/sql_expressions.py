@@ -26,7 +26,7 @@ from sqlalchemy import (
     true,
 )
 
-from app.core.bindings import Bound
+from app.core.bindings import BoundParameter
 from app.query import sql_functions as sql
 from app.query.bind_types import Listed
 from app.query.collection import USERS, Field, target
@@ -193,7 +193,7 @@ def _test(asked: Test, row: FromClause) -> ColumnElement[bool]:
     operator, value = OPERATORS[asked.operator], asked.value
     column = value_of(asked.operand, row)
     match value:
-        case Bound(many=True):
+        case BoundParameter(many=True):
             return _among(asked, column, (value,), ())
         case Items(known, lookups):
             return _among(asked, column, known, lookups)
@@ -206,9 +206,9 @@ def _test(asked: Test, row: FromClause) -> ColumnElement[bool]:
 def _among(asked: Test, column: Expression, known: Sequence[Any], lookups: Sequence[Lookup]) -> ColumnElement[bool]:
     item = column.type if not isinstance(column.type, Text) else Text()
     parts = [_looked_up_among(column, lookup) for lookup in lookups]
-    whole = [value for value in known if isinstance(value, Bound) and value.many]
+    whole = [value for value in known if isinstance(value, BoundParameter) and value.many]
     parts += [sql.Among(column, literal(value, Listed(item))) for value in whole]
-    single = [value for value in known if not isinstance(value, Bound) or not value.many]
+    single = [value for value in known if not isinstance(value, BoundParameter) or not value.many]
     if single or not parts:
         parts.append(sql.Among(column, literal(single, Listed(item))))
     found = or_(*parts)
@@ -229,7 +229,7 @@ def _bound(operand: Operand | Count, value: Any) -> Any:
     if value is None or isinstance(value, float):
         return literal(value, Float() if value is not None else None)
     if isinstance(operand, Count) or operand.function:
-        return literal(value, Integer()) if isinstance(value, Bound) else value
+        return literal(value, Integer()) if isinstance(value, BoundParameter) else value
     return literal(value, _bind_type(operand))
 
 

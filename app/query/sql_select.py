@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from app.core.bindings import Bound
+from app.core.bindings import BoundParameter
 from app.query import sql_functions as sql
 from app.query.aggregate import COUNTING
 from app.query.collection import target
@@ -119,7 +119,7 @@ def _rows(
 
 def _window(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[Any]:
     limit = sql.NoLimit() if read.limit is None else literal(read.limit, BigInteger())
-    skipped = read.offset if isinstance(read.offset, Bound) else read.offset or None
+    skipped = read.offset if isinstance(read.offset, BoundParameter) else read.offset or None
     return rows.limit(limit).offset(None if skipped is None else literal(skipped, BigInteger()))
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from app.core.bindings import Bound
+from app.core.bindings import BoundParameter
 from app.db.statement import given
 from app.query import sql_functions as sql
 from app.query.bind_types import Listed
@@ -156,7 +156,9 @@ def _is(field: Field, name: str) -> ColumnElement[bool]:
 
 
 def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    return sql.Among(column, literal(Bound(name, (name,), [], itemgetter(name), many=True), Listed(_item(column))))
+    return sql.Among(
+        column, literal(BoundParameter(name, (name,), [], itemgetter(name), many=True), Listed(_item(column)))
+    )
 
 
 def _verdict(holds: ColumnElement[bool]) -> ColumnElement[int]:

@@ -11,11 +11,11 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.core.clock import Clock, utc_now
-from app.core.config import BadSettings, Settings
+from app.core.config import ConfigurationError, Settings
 from app.core.errors import RequestsExceeded
-from app.core.ip_addresses import network_of
+from app.core.ip_addresses import rate_limit_network
 
 MOST = 65_536
 """Windows that are kept in memory at once; beyond that those are forgotten that nobody asked in for longest."""
@@ -79,14 +79,14 @@ class Rates:
         What an address has too many of isn't counted for all together, so that one can't use up what is for everybody.
         """
         if self.client is not None:
-            await self._count(self.client, network_of(ip) or NOWHERE)
+            await self._count(self.client, rate_limit_network(ip) or NOWHERE)
         if self.everybody is not None:
             await self._count(self.everybody)
 
     async def registration(self, ip: str | None) -> None:
         """Counts a registration from an address; raises RequestsExceeded."""
         if self._registrations is not None:
-            await self._count(self._registrations, network_of(ip) or NOWHERE)
+            await self._count(self._registrations, rate_limit_network(ip) or NOWHERE)
 
     async def dispose(self) -> None:
         """Closes the connections to Redis; the next request opens new ones."""
@@ -145,7 +145,7 @@ class Memory(Storage):
     def __init__(self, tick: Tick) -> None:
         super().__init__()
         self._tick = tick
-        self._windows: Kept[str, tuple[int, float]] = Kept(MOST)
+        self._windows: LRUCache[str, tuple[int, float]] = LRUCache(MOST)
 
     @property
     def base_exceptions(self) -> tuple[type[Exception], ...]:
@@ -154,7 +154,7 @@ class Memory(Storage):
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         count, ends = self._window(key)
         window = (count + amount, ends if count else self._tick() + expiry)
-        return self._windows.keep(key, window)[0]
+        return self._windows.set(key, window)[0]
 
     async def get(self, key: str) -> int:
         return self._window(key)[0]
@@ -166,11 +166,11 @@ class Memory(Storage):
         return True
 
     async def reset(self) -> int:
-        count, self._windows = len(self._windows), Kept(MOST)
+        count, self._windows = len(self._windows), LRUCache(MOST)
         return count
 
     async def clear(self, key: str) -> None:
-        self._windows.drop(key)
+        self._windows.discard(key)
 
     def _window(self, key: str) -> tuple[int, float]:
         """How many there are in a window that isn't over, and when it will be."""
@@ -193,7 +193,7 @@ class Shared:
                 address, max_connections=CONNECTIONS, timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
             )
         except ValueError:
-            raise BadSettings("REDIS: should be like redis://127.0.0.1:6379") from None
+            raise ConfigurationError("REDIS: should be like redis://127.0.0.1:6379") from None
         told: dict[str, Any] = {"implementation": "redispy", "key_prefix": "rollcall", "connection_pool": pool}
         self._storage = RedisStorage("redis://", **told)
         self._limiter, self._meanwhile = FixedWindowRateLimiter(self._storage), meanwhile

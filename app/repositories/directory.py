@@ -2,8 +2,8 @@
 
 from typing import Literal, overload
 
-from app.core.caller import Caller, Cookie, Whence, nowhere
-from app.core.errors import SecondFactorWanted
+from app.core.caller import Caller, ClientInfoFactory, ResponseCookie, no_client_info
+from app.core.errors import TwoFactorSetupRequired
 from app.policy.access_cache import AccessBook
 from app.policy.permission_summary import Summary, everything, summarize
 from app.policy.rules import Access
@@ -15,9 +15,9 @@ from app.repositories.repository import Repository, Users
 class Directory:
     """The way in for one caller: `directory["users"]` is a repository, `access` what the caller may do."""
 
-    def __init__(self, caller: Caller, services: Services, via: Whence = nowhere) -> None:
+    def __init__(self, caller: Caller, services: Services, via: ClientInfoFactory = no_client_info) -> None:
         self.caller, self.services, self.via = caller, services, via
-        self.handed: tuple[Cookie, ...] = ()
+        self.handed: tuple[ResponseCookie, ...] = ()
         """What the answer hands to the caller beside what it tells."""
         self.private = False
         """Whether the answer is for one pair of eyes, such as a token is."""
@@ -52,8 +52,8 @@ class Directory:
 
         It is asked for anew each time: some answers, such as one's own roles, are read from no row that would tell.
         """
-        if self.caller.enrolling and (await self.access_now()).enrolling:
-            raise SecondFactorWanted
+        if self.caller.tfa_setup_required and (await self.access_now()).enrolling:
+            raise TwoFactorSetupRequired
 
     async def renew(self, stale: Access) -> Access:
         """Another access than the one that a statement found to be stale; InvalidCredentials as above."""

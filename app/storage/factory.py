@@ -1,6 +1,6 @@
 """Which storage is in use, as the settings say."""
 
-from app.core.config import BadSettings, Settings
+from app.core.config import ConfigurationError, Settings
 from app.storage.base import Storage
 from app.storage.local import LocalStorage
 
@@ -16,7 +16,7 @@ def open_storage(settings: Settings) -> Storage:
     try:
         from app.storage.s3 import S3Storage  # noqa: PLC0415  # most can do without
     except ImportError:
-        raise BadSettings(f"STORAGE_{location.upper()}_DRIVER: s3 needs rollcall[s3] to be installed") from None
+        raise ConfigurationError(f"STORAGE_{location.upper()}_DRIVER: s3 needs rollcall[s3] to be installed") from None
     if not settings.storage_local_bucket:
-        raise BadSettings(f"STORAGE_{location.upper()}_BUCKET: s3 needs a bucket")
+        raise ConfigurationError(f"STORAGE_{location.upper()}_BUCKET: s3 needs a bucket")
     return S3Storage(location, settings)

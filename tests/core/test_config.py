@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.config import BadSettings, Settings, load_settings, signing_secret
+from app.core.config import ConfigurationError, Settings, load_settings, signing_secret
 from app.core.hashing import HashCost
 
 GIVEN = {  # name, how it is spelled, what it means
@@ -85,7 +85,7 @@ def test_an_empty_setting_is_no_setting(monkeypatch):
 def test_a_bad_setting_is_refused_by_name_in_one_line(name, monkeypatch):
     monkeypatch.setenv(name, BAD[name])
 
-    with pytest.raises(BadSettings) as refusal:
+    with pytest.raises(ConfigurationError) as refusal:
         load_settings()
 
     assert str(refusal.value).startswith(f"{name}: ")
@@ -96,7 +96,7 @@ def test_every_bad_setting_is_named_at_once(monkeypatch):
     monkeypatch.setenv("PORT", "many")
     monkeypatch.setenv("LOG_LEVEL", "loud")
 
-    with pytest.raises(BadSettings, match=r"PORT: .*; LOG_LEVEL: "):
+    with pytest.raises(ConfigurationError, match=r"PORT: .*; LOG_LEVEL: "):
         load_settings()
 
 
@@ -106,7 +106,7 @@ def test_no_secret_is_shown(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t@127.0.0.1/rollcall")
     shown = repr(load_settings()) + str(load_settings())
     monkeypatch.setenv("PORT", "many")
-    with pytest.raises(BadSettings) as refusal:
+    with pytest.raises(ConfigurationError) as refusal:
         load_settings()
 
     assert "s3cr3t" not in shown + str(refusal.value)
@@ -156,14 +156,14 @@ def test_many_who_start_at_once_keep_one_secret(tmp_path):
 def test_a_file_without_a_secret_in_it_is_not_signed_with(tmp_path):
     (tmp_path / "secret").write_text("\n")
 
-    with pytest.raises(BadSettings, match="holds no secret: remove it"):
+    with pytest.raises(ConfigurationError, match="holds no secret: remove it"):
         signing_secret(kept_in(tmp_path))
 
 
 def test_a_secret_that_cant_be_kept_is_said_so(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(BadSettings, match=r"SECRET is not set, and .* can't be kept instead"):
+    with pytest.raises(ConfigurationError, match=r"SECRET is not set, and .* can't be kept instead"):
         signing_secret(kept_in(tmp_path / "file"))
 
 
@@ -181,5 +181,5 @@ def test_passwords_cost_what_they_cost_with_directus_unless_that_is_set(monkeypa
     monkeypatch.setenv("HASH_TIME_COST", "5")
     assert Settings(_env_file=None).hash_cost == HashCost(memory=65536, time=5, parallelism=4)
     monkeypatch.setenv("HASH_MEMORY_COST", "16")
-    with pytest.raises(BadSettings, match=r"^HASH_MEMORY_COST: 4 threads need 32 KiB at least$"):
+    with pytest.raises(ConfigurationError, match=r"^HASH_MEMORY_COST: 4 threads need 32 KiB at least$"):
         load_settings()

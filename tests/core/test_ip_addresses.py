@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.ip_addresses import address_in, client_address, parse_trust
+from app.core.ip_addresses import client_address, ip_matches, parse_proxy_trust
 
 ADDRESSES = st.ip_addresses()
-INSIDE = parse_trust("10.0.0.0/8, ::1")
+INSIDE = parse_proxy_trust("10.0.0.0/8, ::1")
 
 CLIENTS = [  # peer, X-Forwarded-For, whose word is taken, the client
     ("10.0.0.1", "1.1.1.1", False, "10.0.0.1"),
@@ -80,25 +80,25 @@ def test_a_client_has_an_address_or_none_never_garbage(peer, forwarded, trust):
     ("text", "trust"), [("false", False), (" True ", True), ("0", 0), ("2", 2), ("10.0.0.0/8, ::1", INSIDE)]
 )
 def test_trust_is_nobody_everybody_a_number_of_proxies_or_networks(text, trust):
-    assert parse_trust(text) == trust
-    assert type(parse_trust(text)) is type(trust)
+    assert parse_proxy_trust(text) == trust
+    assert type(parse_proxy_trust(text)) is type(trust)
 
 
 @pytest.mark.parametrize("text", ["", "maybe", "-1", "1.5", "10.0.0.0/99", "10.0.0.1,,"])
 def test_any_other_trust_is_refused(text):
     with pytest.raises(ValueError, match="neither true, false, a number of proxies nor a list of networks"):
-        parse_trust(text)
+        parse_proxy_trust(text)
 
 
 @pytest.mark.parametrize(("address", "entries", "among"), MEMBERSHIPS)
 def test_an_address_is_among_entries_that_name_it(address, entries, among):
-    assert address_in(address, entries) is among
+    assert ip_matches(address, entries) is among
 
 
 @given(ADDRESSES, st.text(max_size=40))
 def test_an_entry_that_cant_be_read_matches_nothing_and_raises_nothing(address, entry):
-    assert address_in(str(address), [entry]) in (True, False)
-    assert address_in(str(address), [entry, str(address)])
+    assert ip_matches(str(address), [entry]) in (True, False)
+    assert ip_matches(str(address), [entry, str(address)])
 
 
 @given(ADDRESSES, ADDRESSES, ADDRESSES)
@@ -107,4 +107,4 @@ def test_a_range_holds_what_lies_between_its_ends(low, address, high):
     between = one_family and int(low) <= int(address) <= int(high)
     mapped = any(part.version == 6 and part.ipv4_mapped for part in (low, address, high))
 
-    assert mapped or address_in(str(address), [f"{low}-{high}"]) is between
+    assert mapped or ip_matches(str(address), [f"{low}-{high}"]) is between

@@ -4,9 +4,9 @@ from struct import pack
 
 import pytest
 
-from app.core.filenames import plain_name, title_of
-from app.core.image_size import size_of
-from app.core.media_types import ending_of, is_harmless, is_listed, type_of
+from app.core.filenames import sanitize_filename, title_from_filename
+from app.core.image_size import image_size
+from app.core.media_types import extension_for, is_safe_inline, matches_media_type, sniff_media_type
 from tests.files.uploaders import png
 
 EXIF = b"\xff\xe1" + pack(">H", 60_002) + b"x" * 60_000
@@ -26,8 +26,8 @@ def test_a_picture_is_known_and_its_size(kind):
     head, size = PICTURES[kind]
     type_ = kind.split(" ", maxsplit=1)[0]
 
-    assert type_of(head, "text/html") == type_
-    assert size_of(head, type_) == size
+    assert sniff_media_type(head, "text/html") == type_
+    assert image_size(head, type_) == size
 
 
 @pytest.mark.parametrize("kind", PICTURES)
@@ -35,7 +35,7 @@ def test_a_picture_that_breaks_off_has_no_size(kind):
     head, size = PICTURES[kind]
     type_ = kind.split(" ", maxsplit=1)[0]
 
-    assert {size_of(head[:length], type_) for length in range(8, min(len(head), 200))} <= {None, size}
+    assert {image_size(head[:length], type_) for length in range(8, min(len(head), 200))} <= {None, size}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_picture_that_breaks_off_has_no_size(kind):
     ],
 )
 def test_what_tells_no_size_has_none(head, type_):
-    assert size_of(head, type_) is None
+    assert image_size(head, type_) is None
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,15 @@ def test_what_tells_no_size_has_none(head, type_):
     ],
 )
 def test_a_content_is_what_it_begins_like_and_else_what_it_is_called(head, claimed, type_):
-    assert type_of(head, claimed) == type_
+    assert sniff_media_type(head, claimed) == type_
 
 
 def test_nothing_that_a_browser_would_run_is_harmless():
     runs = ("image/svg+xml", "text/html", "application/xhtml+xml", "text/xml", "application/xml", "text/javascript")
 
-    assert not any(map(is_harmless, (*runs, "text/css", "text/plain", "application/octet-stream", "multipart/mixed")))
+    assert not any(
+        map(is_safe_inline, (*runs, "text/css", "text/plain", "application/octet-stream", "multipart/mixed"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,13 +91,13 @@ def test_nothing_that_a_browser_would_run_is_harmless():
     [(("*/*",), True), (("image/*",), True), (("IMAGE/PNG",), True), (("text/*", "image/gif"), False), ((), False)],
 )
 def test_a_type_is_listed_by_its_name_or_its_kind(listed, holds):
-    assert is_listed("image/png", listed) == holds
+    assert matches_media_type("image/png", listed) == holds
 
 
 def test_a_name_ends_as_its_type_does_and_as_nothing_else():
     types = ("image/png", "image/jpeg", "application/pdf", "x/y", "x/../../y")
 
-    assert [ending_of(type_) for type_ in types] == [".png", ".jpg", ".pdf", ".bin", ".bin"]
+    assert [extension_for(type_) for type_ in types] == [".png", ".jpg", ".pdf", ".bin", ".bin"]
 
 
 @pytest.mark.parametrize(
@@ -113,5 +115,5 @@ def test_a_name_ends_as_its_type_does_and_as_nothing_else():
     ],
 )
 def test_a_name_is_told_without_what_harms_and_makes_a_title(given, name, title):
-    assert plain_name(given) == name
-    assert title_of(name) == title
+    assert sanitize_filename(given) == name
+    assert title_from_filename(name) == title

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
-from app.core.tokens import AccessClaims, is_signed, read_access_token, sign_access_token
+from app.core.tokens import AccessClaims, is_directus_jwt, sign_access_token, verify_access_token
 
 SECRET = "a secret only tests know"
 USER = "00000102-0000-4000-8000-000000000102"
@@ -86,8 +86,8 @@ def test_a_token_is_what_directus_would_write():
 
     assert list(told) == ["id", "role", "app_access", "admin_access", "session", "iat", "exp", "iss"]
     assert told["exp"] - told["iat"] == 900
-    assert is_signed(token)
-    assert read_access_token(token, SECRET) == AccessClaims(USER, "s")
+    assert is_directus_jwt(token)
+    assert verify_access_token(token, SECRET) == AccessClaims(USER, "s")
 
 
 def test_a_token_without_a_session_says_nothing_of_one():
@@ -95,12 +95,12 @@ def test_a_token_without_a_session_says_nothing_of_one():
 
 
 def test_a_token_that_somebody_else_signed_with_our_secret_is_believed():
-    assert read_access_token(forge(), SECRET) == AccessClaims(USER, None)
-    assert read_access_token(forge(id=USER.upper(), session="s", kid="x"), SECRET) == AccessClaims(USER, "s")
+    assert verify_access_token(forge(), SECRET) == AccessClaims(USER, None)
+    assert verify_access_token(forge(id=USER.upper(), session="s", kid="x"), SECRET) == AccessClaims(USER, "s")
 
 
 def test_what_a_token_says_of_rights_is_not_even_read():
-    assert read_access_token(forge(admin_access=True, role="admin"), SECRET) == AccessClaims(USER, None)
+    assert verify_access_token(forge(admin_access=True, role="admin"), SECRET) == AccessClaims(USER, None)
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
@@ -108,7 +108,7 @@ def test_a_token_with_something_wrong_is_refused(wrong):
     token, answer = REFUSED[wrong]
 
     with pytest.raises(answer) as refusal:
-        read_access_token(token, SECRET)
+        verify_access_token(token, SECRET)
 
     assert type(refusal.value) is answer
 
@@ -118,7 +118,7 @@ def test_a_refusal_holds_neither_the_secret_nor_the_token(wrong):
     token, _ = REFUSED[wrong]
 
     with pytest.raises(RollcallError) as refusal:
-        read_access_token(token, SECRET)
+        verify_access_token(token, SECRET)
 
     told = "".join(traceback.format_exception(refusal.value))
     assert SECRET not in told
@@ -132,7 +132,7 @@ def test_a_session_is_not_shown_where_claims_are():
 
 @pytest.mark.parametrize("token", [forge(), forge(exp=1), forge(secret="wrong"), forge({"alg": "none"})])
 def test_a_token_that_names_directus_is_a_signed_one_right_or_wrong(token):
-    assert is_signed(token)
+    assert is_directus_jwt(token)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_token_that_names_directus_is_a_signed_one_right_or_wrong(token):
     ],
 )
 def test_any_other_token_is_a_static_one(token):
-    assert not is_signed(token)
+    assert not is_directus_jwt(token)
 
 
 @given(st.text(), st.integers(0, 2))
@@ -162,9 +162,9 @@ def test_a_token_with_anything_changed_is_refused(text, part):
 
     if changed != forge():
         with pytest.raises(RollcallError):
-            read_access_token(changed, SECRET)
+            verify_access_token(changed, SECRET)
 
 
 @given(st.text())
 def test_any_text_can_be_asked_whether_it_is_signed(text):
-    assert is_signed(text) is False
+    assert is_directus_jwt(text) is False

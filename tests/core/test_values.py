@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.values import parse_date, parse_duration, parse_size, wire_date
+from app.core.values import format_timestamp, parse_date, parse_duration, parse_size
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 
@@ -86,7 +86,7 @@ def test_any_text_is_a_date_or_a_value_error(text):
     except ValueError:
         return
 
-    assert wire_date(parse_date(text)).endswith("Z")
+    assert format_timestamp(parse_date(text)).endswith("Z")
 
 
 @pytest.mark.parametrize(
@@ -103,17 +103,17 @@ def test_any_text_is_a_date_or_a_value_error(text):
     ],
 )
 def test_on_the_wire_a_moment_is_utc_and_counts_milliseconds(stored):
-    assert wire_date(stored) == "2024-01-15T10:30:45.000Z"
+    assert format_timestamp(stored) == "2024-01-15T10:30:45.000Z"
 
 
 @given(MOMENTS)
 def test_what_goes_over_the_wire_comes_back_cut_to_milliseconds(moment):
     cut = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
-    assert parse_date(wire_date(moment)) == cut
-    assert wire_date(moment.isoformat()) == wire_date(moment)
+    assert parse_date(format_timestamp(moment)) == cut
+    assert format_timestamp(moment.isoformat()) == format_timestamp(moment)
 
 
 @given(MOMENTS, MOMENTS)
 def test_what_was_earlier_is_not_later_on_the_wire(one, other):
-    assert (wire_date(one) <= wire_date(other)) or one > other
+    assert (format_timestamp(one) <= format_timestamp(other)) or one > other

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from app.core.caller import SYSTEM
 from app.core.clock import utc_now
 from app.core.config import signing_secret
-from app.core.email_links import Link, Purpose, sign_link
+from app.core.email_links import EmailLink, LinkPurpose, sign_link_token
 from app.db.models import ATTEMPTS, OUTBOX, User
 from app.testing import System
 from tests.world import Rows, uid
@@ -136,23 +136,23 @@ async def set_up(system: System, **values: Any) -> None:
 
 def link(
     system: System,
-    purpose: Purpose,
+    purpose: LinkPurpose,
     email: str,
     user: str | None = None,
     password: str | None = None,
     hours: int = 1,
 ) -> str:
     """A link's token, as it goes by mail; `hours` may have passed."""
-    secret, made = signing_secret(system.settings), Link(purpose, email, user, password)
-    return sign_link(secret, made, timedelta(hours=hours), utc_now())
+    secret, made = signing_secret(system.settings), EmailLink(purpose, email, user, password)
+    return sign_link_token(secret, made, timedelta(hours=hours), utc_now())
 
 
-def bad_links(system: System, right: Purpose, email: str, **bound: Any) -> list[tuple[str, str]]:
+def bad_links(system: System, right: LinkPurpose, email: str, **bound: Any) -> list[tuple[str, str]]:
     """Tokens that would be good but for one thing, each with the code it is refused with."""
     good, secret = link(system, right, email, **bound), signing_secret(system.settings)
     claims, later = jwt.get_unverified_claims(good), {"exp": 4_000_000_000}
     header, body, signature = good.split(".")
-    wrong = [(link(system, purpose, email, **bound), "FORBIDDEN") for purpose in Purpose if purpose is not right]
+    wrong = [(link(system, purpose, email, **bound), "FORBIDDEN") for purpose in LinkPurpose if purpose is not right]
     return [
         *wrong,
         (link(system, right, email, **bound, hours=-1), "TOKEN_EXPIRED"),

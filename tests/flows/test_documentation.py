@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from app.core.caller import SYSTEM
 from app.core.clock import utc_now
-from app.core.email_links import Link, Purpose, sign_link
+from app.core.email_links import EmailLink, LinkPurpose, sign_link_token
 from app.db.models import User
 from tests.conftest import SHARED
 from tests.flows.inviters import CHANGED
@@ -60,9 +60,9 @@ async def somebody(house, status):
     """The other of the documentation's examples, and the token that was sent to them."""
     made = {"email": ANOTHER, "status": status}
     await house.directory(SYSTEM)["users"].create_one(made)
-    purpose = Purpose.INVITATION if status == "invited" else Purpose.REGISTRATION
+    purpose = LinkPurpose.INVITATION if status == "invited" else LinkPurpose.REGISTRATION
     secret = house.settings.secret.get_secret_value()
-    return sign_link(secret, Link(purpose, ANOTHER), timedelta(days=1), utc_now())
+    return sign_link_token(secret, EmailLink(purpose, ANOTHER), timedelta(days=1), utc_now())
 
 
 async def staged(house, example):

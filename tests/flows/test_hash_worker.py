@@ -18,7 +18,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from app.core.errors import ServiceUnavailable
-from app.core.hashing import USUAL_COST, HashCost, hash_password, verify_password
+from app.core.hashing import DEFAULT_HASH_COST, HashCost, hash_password, verify_password
 from app.db.models import User
 from app.passwords import worker, worker_client
 from app.passwords.hasher_pool import Passwords
@@ -97,7 +97,7 @@ async def test_it_hashes_as_is_done_elsewhere(apart):
 
 
 def test_only_what_takes_its_time_is_worth_a_process():
-    assert isinstance(hasher_for(USUAL_COST), Apart)
+    assert isinstance(hasher_for(DEFAULT_HASH_COST), Apart)
     assert isinstance(hasher_for(CHEAP), Here)
 
 
@@ -183,7 +183,7 @@ async def test_where_there_can_be_none_threads_hash_until_there_can(monkeypatch,
 
 async def test_at_the_end_whoever_waits_is_told_at_once_and_nothing_stays():
     hasher = Apart()
-    passwords = Passwords(USUAL_COST, hasher)
+    passwords = Passwords(DEFAULT_HASH_COST, hasher)
     async with hasher.under_way():
         pid = pid_of(hasher)
         asked = [asyncio.create_task(passwords.verified(PASSWORD, HASHED)) for _ in range(100)]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.core.caller import PUBLIC, Caller
-from app.core.email_links import Purpose
+from app.core.email_links import LinkPurpose
 from app.core.errors import (
     FailedValidation,
     Forbidden,
@@ -48,7 +48,7 @@ def invitations(house, who: str | None = "ada"):
 
 def invited(house, email="ida@example.com", name: str | None = "ida"):
     """The token of an invitation's link."""
-    return link(house, Purpose.INVITATION, email, name and uid(name))
+    return link(house, LinkPurpose.INVITATION, email, name and uid(name))
 
 
 async def sign_in(house, email, password=PASSWORD):
@@ -242,7 +242,7 @@ async def test_of_two_who_accept_at_once_one_comes_too_late(house, other):
 
 async def test_a_link_that_is_not_right_is_good_for_nothing(house):
     before = await everything(house)
-    for token, code in bad_links(house, Purpose.INVITATION, "ida@example.com", user=uid("ida")):
+    for token, code in bad_links(house, LinkPurpose.INVITATION, "ida@example.com", user=uid("ida")):
         with pytest.raises(RollcallError) as caught:
             await invitations(house).accept(token, PASSWORD)
         assert caught.value.code == code, token
@@ -298,8 +298,8 @@ async def test_a_password_that_can_not_be_leaves_the_invitation_good(house, pass
 
 async def test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever(house):
     await invitations(house).invite([NEW], VIEWER)
-    first = link(house, Purpose.INVITATION, NEW, (await user(house, NEW))["id"])
-    neighbours = link(house, Purpose.INVITATION, NEW)
+    first = link(house, LinkPurpose.INVITATION, NEW, (await user(house, NEW))["id"])
+    neighbours = link(house, LinkPurpose.INVITATION, NEW)
 
     assert await invitations(house).revoke("NEW@example.com") is True
     assert await user(house, NEW) is None

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import func, select
 
-from app.core.email_links import Purpose, fingerprint
+from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload, RollcallError
 from app.db.models import Session
 from app.flows.login import Credentials, SignIn
@@ -50,7 +50,7 @@ def way_back(house, who: str | None = None):
 
 def reset_link(house, email=VI, password: str | None = HASHED, name: str | None = None):
     """The token of a link that replaces a password, as both we and a neighbour write it."""
-    return link(house, Purpose.RESET, email, name and uid(name), fingerprint(password))
+    return link(house, LinkPurpose.RESET, email, name and uid(name), password_fingerprint(password))
 
 
 async def sign_in(house, password, email=VI):
@@ -67,7 +67,7 @@ async def test_a_mail_goes_where_an_address_is_stored_and_leads_where_the_list_l
     for url in (*LISTED, "", None):
         await way_back(people).request("VI@Example.com", url)
 
-    said = {"user": uid("vi"), "password": fingerprint(HASHED)}
+    said = {"user": uid("vi"), "password": password_fingerprint(HASHED)}
     assert await outbox(people) == [("reset", VI, {**said, "url": url}) for url in (*LISTED, None, None)]
 
 
@@ -82,7 +82,7 @@ async def test_a_mail_leads_nowhere_else(people):
 async def test_who_has_no_password_yet_can_ask_for_one(people):
     await way_back(people).request("ed@example.com")
     [(kind, recipient, said)] = await outbox(people)
-    assert (kind, recipient, said["password"]) == ("reset", "ed@example.com", fingerprint(None))
+    assert (kind, recipient, said["password"]) == ("reset", "ed@example.com", password_fingerprint(None))
 
     token = reset_link(people, "ed@example.com", None, "ed")
     await way_back(people).reset(token, ANOTHER)
@@ -169,17 +169,24 @@ async def test_a_second_factor_stays(people):
 
 async def test_a_link_that_is_not_right_is_good_for_nothing(people):
     before = await everything(people)
-    for token, code in bad_links(people, Purpose.RESET, VI, user=uid("vi"), password=fingerprint(HASHED)):
+    for token, code in bad_links(people, LinkPurpose.RESET, VI, user=uid("vi"), password=password_fingerprint(HASHED)):
         assert await refused(way_back(people, "ada").reset(token, ANOTHER)) == code, token
     assert await everything(people) == before
 
 
 async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_nothing(people):
     before = await everything(people)
-    bound = [None, "", fingerprint(None), fingerprint("another"), fingerprint(HASHED).upper() + "0", "ñ"]
+    bound = [
+        None,
+        "",
+        password_fingerprint(None),
+        password_fingerprint("another"),
+        password_fingerprint(HASHED).upper() + "0",
+        "ñ",
+    ]
     for password in bound:
         with pytest.raises(Forbidden):
-            await way_back(people).reset(link(people, Purpose.RESET, VI, uid("vi"), password), ANOTHER)
+            await way_back(people).reset(link(people, LinkPurpose.RESET, VI, uid("vi"), password), ANOTHER)
     with pytest.raises(Forbidden):
         await way_back(people).reset(reset_link(people, name="ed"), ANOTHER)
     assert await everything(people) == before
@@ -226,6 +233,6 @@ async def test_a_password_that_can_not_be_leaves_the_link_good(people, password,
 async def test_a_mail_says_what_its_link_is_bound_to(people):
     await way_back(people).request(VI)
     [(_, recipient, said)] = await outbox(people)
-    token = link(people, Purpose.RESET, recipient, said["user"], said["password"])
+    token = link(people, LinkPurpose.RESET, recipient, said["user"], said["password"])
     await way_back(people).reset(token, ANOTHER)
     assert (await user(people, VI))["password"] != HASHED

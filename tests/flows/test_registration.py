@@ -11,7 +11,7 @@ import pytest_asyncio
 from sqlalchemy import func, select
 
 from app.core.caller import PUBLIC
-from app.core.email_links import Purpose
+from app.core.email_links import LinkPurpose
 from app.core.errors import Forbidden, InvalidPayload, RequestsExceeded, RollcallError
 from app.db.models import User
 from app.flows.login import Credentials, SignIn
@@ -50,7 +50,7 @@ def registration(house, who: str | None = None):
 
 def verification(house, email="una@example.com", name: str | None = "una"):
     """The token of a verification's link."""
-    return link(house, Purpose.REGISTRATION, email, name and uid(name))
+    return link(house, LinkPurpose.REGISTRATION, email, name and uid(name))
 
 
 async def sign_in(house, email, password=PASSWORD):
@@ -72,7 +72,7 @@ async def test_a_stranger_becomes_a_user_who_is_to_be_verified(open_house):
     assert await outbox(open_house) == [("verify", NEW, {"user": row["id"], "url": None})]
     assert await refused(sign_in(open_house, NEW)) == "INVALID_CREDENTIALS"
 
-    token = link(open_house, Purpose.REGISTRATION, NEW, row["id"])
+    token = link(open_house, LinkPurpose.REGISTRATION, NEW, row["id"])
     assert await registration(open_house).verify(token) == row["id"]
     assert (await sign_in(open_house, NEW)).access
 
@@ -288,7 +288,7 @@ async def test_of_two_who_verify_at_once_one_comes_too_late(house, other):
 
 async def test_a_link_that_is_not_right_is_good_for_nothing(house):
     before = await everything(house)
-    for token, code in bad_links(house, Purpose.REGISTRATION, "una@example.com", user=uid("una")):
+    for token, code in bad_links(house, LinkPurpose.REGISTRATION, "una@example.com", user=uid("una")):
         assert await refused(registration(house, "ada").verify(token)) == code, token
     assert await everything(house) == before
 

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
-from app.core.caller import PUBLIC, Caller, Via
+from app.core.caller import PUBLIC, Caller, ClientInfo
 from app.core.errors import Forbidden, InvalidCredentials
 from app.core.tokens import sign_access_token
 from app.db.models import Session
@@ -140,7 +140,7 @@ async def refreshed(place):
     """The session after HERE, which stays good for some seconds."""
     secret = place.services.settings.secret.get_secret_value()
     cookie = sign_access_token(secret, uid("vi"), session=HERE, ttl=timedelta(days=1))
-    via = Via(cookies={place.services.settings.session_cookie_name: cookie})
+    via = ClientInfo(cookies={place.services.settings.session_cookie_name: cookie})
     await Staying(Directory(PUBLIC, place.services, lambda: via)).refresh(None, Mode.SESSION)
     return (await stored(place) - {HERE, PHONE, OFFICE, GONE, HIS}).pop()
 

@@ -5,7 +5,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 from app.core.clock import utc_now
-from app.core.otp import _Codes
+from app.core.otp import _TOTP
 from tests.flows.inviters import CHANGED
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
@@ -85,16 +85,16 @@ async def test_invited_signed_in_with_two_factors_and_back_after_a_lost_password
         await ines.ask(SIGN_IN, {"p": FIRST})
         assert (await ines.ask(ME))["data"]["users_me"]["id"]
         secret = (await ines.ask(GENERATE, {"p": FIRST}))["data"]["users_me_tfa_generate"]["secret"]
-        code = _Codes(secret).at(now)
+        code = _TOTP(secret).at(now)
         assert (await ines.ask(ENABLE, {"o": code, "s": secret})) == {"data": {"users_me_tfa_enable": True}}
-        recovery = (await ines.ask(RECOVERY, {"o": _Codes(secret).at(now)}))["data"]["users_me_tfa_recovery_codes"]
+        recovery = (await ines.ask(RECOVERY, {"o": _TOTP(secret).at(now)}))["data"]["users_me_tfa_recovery_codes"]
         assert len(set(recovery)) == 10
 
         # Now signing in takes a code, or one for the day when her telephone is lost; each is good once.
         elsewhere = Browser(client)
         wanted = await elsewhere.ask(SIGN_IN, {"p": FIRST})
         assert wanted["errors"][0]["extensions"]["code"] == "INVALID_OTP"
-        code = _Codes(secret).at(now)
+        code = _TOTP(secret).at(now)
         assert (await elsewhere.ask(SIGN_IN, {"p": FIRST, "o": code}))["data"]["auth_login"]
         replayed = await Browser(client).ask(SIGN_IN, {"p": FIRST, "o": code})
         assert replayed["errors"][0]["extensions"]["code"] == "INVALID_OTP"

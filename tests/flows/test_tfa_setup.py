@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 from jose import jwt
 
-from app.core.caller import PUBLIC, Via
-from app.core.errors import Forbidden, InvalidCredentials, SecondFactorWanted
+from app.core.caller import PUBLIC, ClientInfo
+from app.core.errors import Forbidden, InvalidCredentials, TwoFactorSetupRequired
 from app.flows.session import Staying
 from app.flows.session_list import OwnSessions
 from app.flows.tokens import Mode
@@ -328,7 +328,7 @@ async def test_a_refresh_says_what_holds_then(place):
 
 async def test_a_session_cookies_refresh_says_what_holds_then(place):
     cookie = (await place.sign_in("ed", mode=Mode.SESSION)).cookies[0].value
-    via = Via(cookies={place.system.settings.session_cookie_name: cookie})
+    via = ClientInfo(cookies={place.system.settings.session_cookie_name: cookie})
     await place.give("ed", tfa_secret=SECRET)
     after = await Staying(Directory(PUBLIC, place.services, lambda: via)).refresh(None, Mode.SESSION)
 
@@ -338,9 +338,9 @@ async def test_a_session_cookies_refresh_says_what_holds_then(place):
 
 async def test_flows_and_repositories_hold_to_it_whichever_door_leads_to_them(place):
     enrolling = place.as_("ada", enrolling=True)
-    with pytest.raises(SecondFactorWanted):
+    with pytest.raises(TwoFactorSetupRequired):
         await OwnSessions(enrolling).all()
-    with pytest.raises(SecondFactorWanted):
+    with pytest.raises(TwoFactorSetupRequired):
         await OwnSessions(enrolling).revoke()
     with pytest.raises(Forbidden):
         await SecondFactor(enrolling).disable_of(uid("vi"))

@@ -17,7 +17,7 @@ import pytest_asyncio
 from sqlalchemy import delete, func, select, update
 from starlette.routing import Router
 
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.core.clock import utc_now
 from app.core.config import signing_secret
 from app.db.models import ATTEMPTS, Session, User
@@ -389,7 +389,7 @@ def remembered():
     gc.unfreeze()  # what was there when the server began is looked through too
     found, seen = set[str](), set[int]()
     waiting: list[object] = [
-        thing for thing in gc.get_objects() if isinstance(thing, Kept | functools._lru_cache_wrapper)
+        thing for thing in gc.get_objects() if isinstance(thing, LRUCache | functools._lru_cache_wrapper)
     ]
     while waiting:
         thing = waiting.pop()

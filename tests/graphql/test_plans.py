@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 from graphql import parse
 
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.graphql.plans.cache import LONGEST, Plans
 from app.graphql.plans.literals import MOST, NUMBER_GAP, TEXT_GAP, lift
@@ -270,7 +270,7 @@ async def test_no_cache_grows_without_end(world):
             world.directory(ADA), "query($s: [String]) { users(sort: $s) { id } }", {"s": list(sort)}, None
         )
 
-    kept = {name: len(cache) for name, cache in vars(plans).items() if isinstance(cache, Kept)}
+    kept = {name: len(cache) for name, cache in vars(plans).items() if isinstance(cache, LRUCache)}
     assert kept.pop("_forms") in (3, 4)  # one that is found among those used before makes room there
     assert kept == {"_seen": 2, "_texts": 2, "_plans": 4, "_answers": 0, "_coordinates": 0}
 
@@ -301,7 +301,7 @@ async def test_a_very_long_text_is_answered_and_not_kept(world):
     text = f"{{ users_me {{ id }} }}{' ' * LONGEST}"
 
     assert await plans.answer(world.directory(ADA), text, None, None) is None
-    assert not any(len(cache) for cache in vars(plans).values() if isinstance(cache, Kept))
+    assert not any(len(cache) for cache in vars(plans).values() if isinstance(cache, LRUCache))
     assert (await world.execute(text, caller=ADA)).errors is None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, build_schema, get_introspection_query, is_input_object_type, is_object_type
 
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.core.errors import GraphQLValidation
 from app.graphql.schema import printed_schema, schema
@@ -158,7 +158,7 @@ async def test_an_introspection_is_made_once_for_all_who_see_the_same(world):
 
 
 async def test_introspections_without_end_take_so_much_memory_and_no_more(world, monkeypatch):
-    kept = Kept[Any, Any](40)
+    kept = LRUCache[Any, Any](40)
     monkeypatch.setattr("app.graphql.schema.introspections", kept)
     for number in range(6):
         again = get_introspection_query().replace("IntrospectionQuery", f"Query{number}")

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import update
 
-from app.core.email_links import Purpose
-from app.core.otp import make_secret
+from app.core.email_links import LinkPurpose
+from app.core.otp import generate_totp_secret
 from app.db.models import Policy
 from tests.flows.inviters import link, user
 from tests.http.clients import (
@@ -69,7 +69,10 @@ async def test_who_may_make_no_users_invites_nobody(door, people):
 
 async def test_an_invitation_is_accepted_once(door, people):
     await post(door, "/users/invite", INVITATION, ADA)
-    body = {"token": link(people, Purpose.INVITATION, NEW, (await user(people, NEW))["id"]), "password": "my own one"}
+    body = {
+        "token": link(people, LinkPurpose.INVITATION, NEW, (await user(people, NEW))["id"]),
+        "password": "my own one",
+    }
     assert done(await post(door, "/users/invite/accept", body, cookies={SESSION: "garbage"}))
 
     assert refusal(await post(door, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
@@ -78,7 +81,7 @@ async def test_an_invitation_is_accepted_once(door, people):
 
 async def test_an_invitation_is_revoked_whether_or_not_there_was_one(door, people):
     await post(door, "/users/invite", INVITATION, ADA)
-    token = link(people, Purpose.INVITATION, NEW, (await user(people, NEW))["id"])
+    token = link(people, LinkPurpose.INVITATION, NEW, (await user(people, NEW))["id"])
     for email in (NEW, NEW, "vi@example.com", "nobody@example.com"):
         assert done(await send(door, "DELETE", "/users/invite", {"email": email}, headers=ADA))
 
@@ -107,7 +110,7 @@ async def test_whoever_registers_is_let_in_once_the_address_is_proved(door, peop
     made = await user(people, NEW)
     assert (made["status"], made["first_name"], made["last_name"]) == ("unverified", "New", None)
     assert refusal(await login(door, NEW, "a good password")) == NOBODY
-    token = link(people, Purpose.REGISTRATION, NEW, made["id"])
+    token = link(people, LinkPurpose.REGISTRATION, NEW, made["id"])
     assert (await verify(door, token)).status_code == 302
     assert "access_token" in told(await login(door, NEW, "a good password"))
     assert refusal(await verify(door, token)) == BAD
@@ -118,7 +121,7 @@ def verify(client, token, more="", method="GET", **options):
 
 
 async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(door, people):
-    token = link(people, Purpose.REGISTRATION, "una@example.com", uid("una"))
+    token = link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     evil = "http://evil.example.com"
     more = f"&redirect={evil}&next={evil}&utm_source=mail"
     headers = {"host": "evil.example.com", "x-forwarded-host": "evil.example.com", "referer": evil}
@@ -136,23 +139,23 @@ async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(door, 
 
 
 async def test_a_program_that_looks_whether_a_link_leads_anywhere_proves_nothing(door, people):
-    token = link(people, Purpose.REGISTRATION, "una@example.com", uid("una"))
+    token = link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     assert done(await verify(door, token, method="HEAD"))
 
     assert await status(people, "una@example.com") == "unverified"
 
 
 async def test_a_link_that_is_no_good_verifies_nobody(door, people):
-    good = link(people, Purpose.REGISTRATION, "una@example.com", uid("una"))
+    good = link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     refused = {
         "zzz": (403, "INVALID_TOKEN"),
         "": BAD,
         good[:-3]: (403, "INVALID_TOKEN"),
         f"{good}%00": (403, "INVALID_TOKEN"),
         f"{good}&token={good}": BAD,
-        link(people, Purpose.INVITATION, "una@example.com", uid("una")): FORBIDDEN,
-        link(people, Purpose.REGISTRATION, "una@example.com", uid("vi")): BAD,
-        link(people, Purpose.REGISTRATION, "una@example.com", uid("una"), hours=-1): (401, "TOKEN_EXPIRED"),
+        link(people, LinkPurpose.INVITATION, "una@example.com", uid("una")): FORBIDDEN,
+        link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("vi")): BAD,
+        link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("una"), hours=-1): (401, "TOKEN_EXPIRED"),
     }
     for token, said in refused.items():
         answer = await verify(door, token)
@@ -430,6 +433,6 @@ async def test_whoever_has_to_set_up_a_second_factor_does_that_and_nothing_else(
     assert told(await send(door, "GET", "/utils/random/string", headers=ada))
     assert "secret" in told(await post(door, "/users/me/tfa/generate", {"password": PASSWORD}, ada))
 
-    secret = make_secret()
+    secret = generate_totp_secret()
     assert done(await post(door, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, ada))
     assert done(await post(door, "/users/invite", INVITATION, ada))

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from app.core.clock import utc_now
 from app.core.config import signing_secret
-from app.core.email_links import Purpose, fingerprint
+from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.tokens import sign_access_token
 from app.db.models import Activity, Session, User
 from tests.flows.inviters import link
@@ -440,7 +440,7 @@ async def test_nobody_lives_elsewhere(door, method, path):
 
 
 def reset_link(system, password=HASHED, **more):
-    return link(system, Purpose.RESET, "vi@example.com", uid("vi"), fingerprint(password), **more)
+    return link(system, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(password), **more)
 
 
 async def test_a_mail_about_a_password_is_asked_for_and_nothing_told(door, people):

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app.core.config import BadSettings, Settings, load_settings
+from app.core.config import ConfigurationError, Settings, load_settings
 from app.main import create_app
 from tests.http.test_graphql import ADA, ME, PATH, served
 
@@ -161,7 +161,7 @@ def test_a_place_or_an_origin_that_isnt_one_is_refused_at_the_start(monkeypatch,
     monkeypatch.setenv("PUBLIC_URL", "https://users.example.com")
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(BadSettings, match=re.escape(name)):
+    with pytest.raises(ConfigurationError, match=re.escape(name)):
         load_settings()
 
 

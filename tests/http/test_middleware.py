@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
-from app.core.logging import redact, set_up_logs
+from app.core.logging import configure_logging, redact
 from app.http.middleware import Gate
 from app.main import create_app
 
@@ -29,7 +29,7 @@ def lines(monkeypatch):
     told, root, before = StringIO(), logging.getLogger(), structlog.get_config()
     handlers, level = root.handlers, root.level
     monkeypatch.setattr(sys, "stderr", told)
-    set_up_logs("info", "raw")
+    configure_logging("info", "raw")
     logging.getLogger("httpx").setLevel("WARNING")
     yield lambda: [json.loads(line) for line in told.getvalue().splitlines()]
     # pytest's own handlers are new for each phase of a test: those of the set-up are past.
@@ -116,7 +116,7 @@ def test_what_libraries_log_has_the_same_form(lines):
 
 
 def test_for_a_person_a_line_is_plain_text_and_less_is_not_told(lines, monkeypatch):
-    set_up_logs("warn", "pretty")
+    configure_logging("warn", "pretty")
     monkeypatch.setattr(logging.getLogger().handlers[0], "stream", told := StringIO())
     structlog.get_logger("a").info("quiet")
     structlog.get_logger("a").warning("loud", token="s3cr3t")

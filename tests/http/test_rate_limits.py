@@ -16,7 +16,7 @@ from httpx import ASGITransport, AsyncClient
 from structlog.testing import capture_logs
 
 from app.core.clock import utc_now
-from app.core.config import BadSettings
+from app.core.config import ConfigurationError
 from app.core.errors import RequestsExceeded
 from app.http.authentication import Identity
 from app.http.middleware import limiter_of
@@ -351,7 +351,7 @@ async def test_without_any_redis_requests_are_answered(tmp_path):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:6379", "http://127.0.0.1", "redis://user:only-for-a-test@host:port"])
 def test_an_address_that_no_redis_can_have_is_refused_without_being_told(address):
-    with pytest.raises(BadSettings, match="REDIS: should be like") as error:
+    with pytest.raises(ConfigurationError, match="REDIS: should be like") as error:
         Rates.of(made(rate_limiter_store="redis", redis=address))
 
     assert "only-for-a-test" not in str(error.value)

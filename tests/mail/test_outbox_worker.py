@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import delete, insert, text, update
 
 from app.core.clock import utc_now
-from app.core.config import BadSettings
-from app.core.email_links import Purpose, read_link
+from app.core.config import ConfigurationError
+from app.core.email_links import LinkPurpose, verify_link_token
 from app.db.models import OUTBOX
 from app.db.models import Settings as ProjectSettings
 from app.flows.outbox_worker import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, Postman
@@ -19,9 +19,9 @@ from tests.mail.server import MailServer, do, later, outbox, post, send, sending
 from tests.world import uid
 
 LINKS = {
-    "invite": ("You've been invited", "/admin/accept-invite", Purpose.INVITATION, 7),
-    "reset": ("Password Reset Request", "/admin/reset-password", Purpose.RESET, 1),
-    "verify": ("Verify your email address", "/users/register/verify-email", Purpose.REGISTRATION, 7),
+    "invite": ("You've been invited", "/admin/accept-invite", LinkPurpose.INVITATION, 7),
+    "reset": ("Password Reset Request", "/admin/reset-password", LinkPurpose.RESET, 1),
+    "verify": ("Verify your email address", "/users/register/verify-email", LinkPurpose.REGISTRATION, 7),
 }
 
 
@@ -48,7 +48,7 @@ async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(fresh, serv
     assert await send(services) == 1
     [letter] = server.letters
     subject, path, purpose, _ = LINKS[kind]
-    link = read_link(token_in(letter), secret_of(services), purpose)
+    link = verify_link_token(token_in(letter), secret_of(services), purpose)
 
     assert letter.to == ["Ida@example.com"]
     assert letter.sender == "no-reply@example.com"
@@ -335,5 +335,5 @@ async def test_by_default_a_mail_is_a_line_of_the_log(fresh):
 
 
 async def test_whom_mail_is_from_has_to_be_an_address(world):
-    with pytest.raises(BadSettings, match="EMAIL_FROM"):
+    with pytest.raises(ConfigurationError, match="EMAIL_FROM"):
         Postman(sending(world.services, MailServer(), email_from="Rollcall"))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.core.config import BadSettings
+from app.core.config import ConfigurationError
 from app.mail.message import Letter, Refused, address, one_line
 from app.mail.templating import KINDS, OURS, Facts, Wording
 
@@ -57,12 +57,12 @@ def test_the_frame_of_all_mails_can_be_replaced_alone(tmp_path):
 def test_a_template_that_cant_be_used_is_told_of_when_we_start(tmp_path, template):
     (tmp_path.parent / "secret").write_text("a secret", "utf-8")
     (tmp_path / "reset.txt").write_text(template, "utf-8")
-    with pytest.raises(BadSettings, match=r"EMAIL_TEMPLATES_PATH: the templates of reset can't be used"):
+    with pytest.raises(ConfigurationError, match=r"EMAIL_TEMPLATES_PATH: the templates of reset can't be used"):
         Wording(tmp_path)
 
 
 def test_a_folder_that_isnt_there_is_told_of(tmp_path):
-    with pytest.raises(BadSettings, match="is not a folder"):
+    with pytest.raises(ConfigurationError, match="is not a folder"):
         Wording(tmp_path / "nowhere")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, update
 
 from app.core.clock import utc_now
 from app.core.config import signing_secret
-from app.core.email_links import Purpose, fingerprint
+from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.tokens import sign_access_token
 from app.db.models import ATTEMPTS, Activity, Policy, Revision, Session
 from app.flows.tokens import Mode
@@ -139,7 +139,7 @@ async def signed_in(system, name):
 async def test_cve_2025_64708_who_is_not_active_any_more_gets_in_by_no_other_door(client, people, change):
     """Also CVE-2026-54693 and CVE-2025-53942: somebody shut out, whose tokens and links were good somewhere else."""
     refreshing, cookies, access = await signed_in(people, "vi")
-    reset = link(people, Purpose.RESET, "vi@example.com", uid("vi"), fingerprint(HASHED))
+    reset = link(people, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(HASHED))
     await give(people, "vi", **change)
     refused: dict[str, str | None] = {}
     for door in DOORS:

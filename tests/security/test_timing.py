@@ -7,7 +7,7 @@ import time
 import pytest
 from sqlalchemy import update
 
-from app.core.hashing import USUAL_COST, hash_password
+from app.core.hashing import DEFAULT_HASH_COST, hash_password
 from app.db.models import Settings, User
 from tests.http.test_graphql import served
 from tests.world import uid
@@ -17,9 +17,9 @@ AT_ONCE = 4
 ONE_PERCENT = 1.63
 """The Kolmogorov-Smirnov statistic's coefficient at 1 %."""
 USUAL = {
-    "hash_memory_cost": USUAL_COST.memory,
-    "hash_time_cost": USUAL_COST.time,
-    "hash_parallelism": USUAL_COST.parallelism,
+    "hash_memory_cost": DEFAULT_HASH_COST.memory,
+    "hash_time_cost": DEFAULT_HASH_COST.time,
+    "hash_parallelism": DEFAULT_HASH_COST.parallelism,
 }
 """So that a process of its own hashes, as it does for those who serve."""
 PASSWORD = "correct, but only here"

@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from app.core import hashing
 from app.core.clock import utc_now
 from app.core.config import signing_secret
-from app.core.email_links import Purpose, fingerprint
+from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.errors import ServiceUnavailable
 from app.core.tokens import sign_access_token
 from app.db.models import Session, User
@@ -39,13 +39,13 @@ def claims_of(system, place):
     return {
         "a token": access,
         "a session": {**access, "session": "a-session-of-vis"},
-        "an invitation": {"email": "ida@example.com", "scope": Purpose.INVITATION.value, "user": uid("ida")},
-        "a registration": {"email": "una@example.com", "scope": Purpose.REGISTRATION.value, "user": uid("una")},
+        "an invitation": {"email": "ida@example.com", "scope": LinkPurpose.INVITATION.value, "user": uid("ida")},
+        "a registration": {"email": "una@example.com", "scope": LinkPurpose.REGISTRATION.value, "user": uid("una")},
         "a reset": {
             "email": "vi@example.com",
-            "scope": Purpose.RESET.value,
+            "scope": LinkPurpose.RESET.value,
             "user": uid("vi"),
-            "hash": fingerprint(HASHED),
+            "hash": password_fingerprint(HASHED),
         },
     }[place]
 
@@ -169,15 +169,15 @@ async def tokens_of(system, name, at):
     async with system.database.transaction() as connection:
         await connection.execute(insert(Session).values(token=session, user_id=uid(name), expires=later))
     ttl = timedelta(hours=1)
-    bound = uid(name), fingerprint(HASHED)
+    bound = uid(name), password_fingerprint(HASHED)
     return {
         "access": sign_access_token(secret, uid(name), ttl=ttl),
         "session": sign_access_token(secret, uid(name), session=session, ttl=ttl),
         "refresh": session,
         "static": static_token(name),
-        "invite": link(system, Purpose.INVITATION, email, *bound),
-        "register": link(system, Purpose.REGISTRATION, email, *bound),
-        "reset": link(system, Purpose.RESET, email, *bound),
+        "invite": link(system, LinkPurpose.INVITATION, email, *bound),
+        "register": link(system, LinkPurpose.REGISTRATION, email, *bound),
+        "reset": link(system, LinkPurpose.RESET, email, *bound),
         "a hash": HASHED,
     }
 
@@ -252,7 +252,7 @@ async def test_passlib_a_password_is_measured_before_it_is_hashed(client, people
         assert {codes["register"], codes["accept"], codes["reset"], code(mine)} == {said}
         assert code(await ask(client, door, "hash", string=odd)) == ("INVALID_PAYLOAD" if odd in TOO_LONG else None)
 
-    assert [len(text) for text in seen.texts if len(text) > hashing.LONGEST_PASSWORD] == []
+    assert [len(text) for text in seen.texts if len(text) > hashing.MAX_PASSWORD_LENGTH] == []
     assert set(seen.texts) == set(WITH_NUL)
     assert (await everything(people))[:2] == before[:2]
     assert "access_token" in told(await ask(client, "rest", "login", email="vi@example.com", password=PASSWORD))

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.core.config import BadSettings, Settings
+from app.core.config import ConfigurationError, Settings
 from app.core.errors import ServiceUnavailable
 from app.storage.base import PIECE
 from app.storage.factory import open_storage
@@ -171,5 +171,5 @@ async def test_a_folder_that_can_not_be_written_to_is_a_503(tmp_path):
 
 @pytest.mark.skipif(not S3, reason="obstore is not installed")
 def test_a_bucket_has_to_be_named():
-    with pytest.raises(BadSettings, match="STORAGE_AMAZON_BUCKET"):
+    with pytest.raises(ConfigurationError, match="STORAGE_AMAZON_BUCKET"):
         open_storage(bucket("http://127.0.0.1:9", storage_local_bucket=None))

@@ -292,9 +292,9 @@ async def test_what_was_written_along_is_told_below_what_it_was_written_with(des
 
 
 async def test_where_a_change_came_from_is_told(desk):
-    from app.core.caller import Via
+    from app.core.caller import ClientInfo
 
-    directory = Directory(ADA, desk.services, lambda: Via("curl/8", "https://app.example.com"))
+    directory = Directory(ADA, desk.services, lambda: ClientInfo("curl/8", "https://app.example.com"))
     await directory["users"].update_one(uid("vi"), {"title": "Seer"})
     rows = await directory["activity"].read_by_query({"fields": ["user", "ip", "user_agent", "origin"]})
 

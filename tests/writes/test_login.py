@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from app.core.caller import PUBLIC
 from app.core.errors import InvalidCredentials
-from app.core.otp import step_of
+from app.core.otp import matching_totp_step
 from app.db.models import User
 from app.flows.login import Credentials, SignIn
 from app.repositories.directory import Directory
@@ -22,10 +22,10 @@ def test_a_code_is_good_for_its_half_minute_and_its_secret():
     """Codes of the test vectors of RFC 6238, whose secret is 160 bits long."""
     secret = base64.b32encode(b"12345678901234567890").decode()
 
-    assert step_of("287082", secret, datetime.fromtimestamp(59, UTC)) == 1
-    assert step_of("081804", secret, datetime.fromtimestamp(1111111109, UTC)) == 1111111109 // 30
-    assert not step_of("287082", secret, datetime.fromtimestamp(60, UTC))
-    assert not step_of("287082", "not base32!", datetime.fromtimestamp(59, UTC))
+    assert matching_totp_step("287082", secret, datetime.fromtimestamp(59, UTC)) == 1
+    assert matching_totp_step("081804", secret, datetime.fromtimestamp(1111111109, UTC)) == 1111111109 // 30
+    assert not matching_totp_step("287082", secret, datetime.fromtimestamp(60, UTC))
+    assert not matching_totp_step("287082", "not base32!", datetime.fromtimestamp(59, UTC))
 
 
 async def test_every_answer_takes_as_long(desk, monkeypatch):

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.graphql.plans.cache import Plans
 from app.graphql.schema import schema
 from tests.world import caller, uid
@@ -90,7 +90,7 @@ async def test_a_password_in_a_text_is_remembered_nowhere(desk):
     kept = [
         thing
         for cache in vars(plans).values()
-        if isinstance(cache, Kept)
+        if isinstance(cache, LRUCache)
         for thing in (cache._lately | cache._before).items()
     ]
     assert kept

@@ -12,8 +12,8 @@ from typing import Any
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationType, VariableNode, Visitor, visit
 from graphql.execution.values import VariableValues, get_argument_values
 
-from app.core.bindings import Given, Source
-from app.core.cache import Kept, weight
+from app.core.bindings import Bindings, Source
+from app.core.cache import LRUCache, entry_weight
 from app.core.errors import RollcallError
 from app.graphql.documents.operation import Operation, Variables, compile_operation, read_document, take_variables
 from app.graphql.documents.selection import Selection
@@ -56,7 +56,7 @@ class Seen:
     prepared: Prepared
     lifted: Lifted
     shape: tuple[Hashable, ...]
-    given: Given
+    given: Bindings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +69,7 @@ class Form:
     plan: Planned | None = None
     decisive: tuple[Source, ...] = ()
 
-    def values(self, given: Given) -> Hashable:
+    def values(self, given: Bindings) -> Hashable:
         """What tells apart the plans of this form."""
         values = [given[source] for source in self.decisive]
         return tuple(map(_hashable, values) if list in map(type, values) else values)
@@ -88,12 +88,12 @@ class Plans:
 
     def __init__(self, schema: GraphQLSchema, *, texts: int = TEXTS, plans: int = PLANS) -> None:
         self._schema = schema
-        self._seen: Kept[Hashable, Seen] = Kept(texts)
-        self._texts: Kept[Hashable, Prepared] = Kept(texts)
-        self._forms: Kept[Hashable, Form] = Kept(plans)
-        self._plans: Kept[Hashable, Planned | None] = Kept(plans)
-        self._answers: Kept[Hashable, Plan] = Kept(plans)
-        self._coordinates: Kept[Hashable, frozenset[str]] = Kept(plans)
+        self._seen: LRUCache[Hashable, Seen] = LRUCache(texts)
+        self._texts: LRUCache[Hashable, Prepared] = LRUCache(texts)
+        self._forms: LRUCache[Hashable, Form] = LRUCache(plans)
+        self._plans: LRUCache[Hashable, Planned | None] = LRUCache(plans)
+        self._answers: LRUCache[Hashable, Plan] = LRUCache(plans)
+        self._coordinates: LRUCache[Hashable, frozenset[str]] = LRUCache(plans)
         """What the values of mutations touch that no coercion changes, by their form."""
 
     async def answer(
@@ -157,7 +157,7 @@ class Plans:
         if taken.errors:
             return None
         if form and not taken.fixed and taken.coerced == given and (length := len(repr(form))) <= LONGEST:
-            self._coordinates.keep((prepared.mark, form), taken.coordinates, weight(length))
+            self._coordinates.set((prepared.mark, form), taken.coordinates, entry_weight(length))
         return taken
 
     def _find(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any] | None) -> Ready | None:
@@ -172,18 +172,18 @@ class Plans:
             values = {**(variables or {}), **seen.lifted.values}
             planned = self._plan(prepared, values, given, directory, access)
             if (length := len(repr(values))) <= LONGEST:
-                self._keep(alike, form, planned, given, weight(prepared.length + length))
+                self._keep(alike, form, planned, given, entry_weight(prepared.length + length))
         return None if planned is None else Ready(planned, access, given, not variables and not seen.lifted)
 
-    def _decided(self, form: Form | None, given: Given) -> Planned | None:
+    def _decided(self, form: Form | None, given: Bindings) -> Planned | None:
         return self._plans.get((form, form.values(given)), UNKNOWN) if form else UNKNOWN
 
-    def _keep(self, alike: Hashable, form: Form | None, planned: Planned | None, given: Given, weight: int) -> None:
+    def _keep(self, alike: Hashable, form: Form | None, planned: Planned | None, given: Bindings, weight: int) -> None:
         decisive = tuple(sorted(_decisive(planned, given).union(form.decisive if form else ())))
         if form is None or decisive != form.decisive:
-            form = self._forms.keep(alike, Form(None if decisive else planned, decisive), weight)
+            form = self._forms.set(alike, Form(None if decisive else planned, decisive), weight)
         if decisive:
-            self._plans.keep((form, form.values(given)), planned, weight)
+            self._plans.set((form, form.values(given)), planned, weight)
 
     def _see(self, text: str, name: str | None, tokens: int) -> Seen | None:
         lifted = lift(text)
@@ -193,13 +193,13 @@ class Plans:
             prepared = _prepare(self._schema, text, lifted, name, tokens)
             if prepared is None:
                 return None
-            self._texts.keep(key, prepared, weight(len(text)))
+            self._texts.set(key, prepared, entry_weight(len(text)))
         given: dict[Source, Any] = {}
         shape = tuple(forms_of_literals(lifted, given))
         seen = Seen(prepared, lifted, shape, given)
         if prepared.changing and lifted:
             return seen  # a password may be among them
-        return self._seen.keep((text, name, tokens), seen, weight(len(text)))
+        return self._seen.set((text, name, tokens), seen, entry_weight(len(text)))
 
     def _plan(
         self,
@@ -247,7 +247,7 @@ class Plans:
         return Planned(roots, plans, timed=any("now" in plan.bound for plan in plans))
 
 
-def _decisive(planned: Planned | None, given: Given) -> frozenset[Source]:
+def _decisive(planned: Planned | None, given: Bindings) -> frozenset[Source]:
     """The sources whose values the plan holds, or that decided whether there is one."""
     plans = planned.plans if planned else []
     drawn = frozenset[Source]().union(*(plan.bound for plan in plans))
@@ -273,7 +273,7 @@ def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None,
         return None  # a password may stand beside what is asked for
     changing = None
     if definition.operation is not OperationType.QUERY:
-        changing = changing_of(schema, operation, weight(len(text)))
+        changing = changing_of(schema, operation, entry_weight(len(text)))
         if changing is None:
             return None  # what isn't planned isn't kept: it may hold a password
     uses = _Uses()

@@ -14,7 +14,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from graphql.language import VariableNode
 
 from app.core.bindings import slot
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.core.errors import RollcallError, ServiceUnavailable
 from app.graphql.documents.normalize_document import KEY_ALIAS
 from app.graphql.documents.operation import Operation
@@ -31,7 +31,7 @@ from app.repositories.plans.plan import Plan, in_form, make_plan
 
 KEYS = "keys"
 """The source of the key that was written, in the plan of an answer."""
-Answers = Kept[Any, Plan]
+Answers = LRUCache[Any, Plan]
 """The plans of what is read back, by what was asked and the form of its caller's rights."""
 
 
@@ -99,7 +99,7 @@ class Request(NamedTuple):
         place = (self.changing, work.access.form)
         plan = self.answers.get(place, None)
         if plan is None or plan.fixed:
-            plan = self.answers.keep(place, self.changing.plan(self.directory, work.access), self.changing.weight)
+            plan = self.answers.set(place, self.changing.plan(self.directory, work.access), self.changing.weight)
         shape = plan.shape
 
         def told(row: Sequence[Any]) -> str:

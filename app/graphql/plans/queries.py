@@ -7,7 +7,7 @@ from typing import Protocol
 
 import orjson
 
-from app.core.bindings import Given
+from app.core.bindings import Bindings
 from app.core.errors import RollcallError, ServiceUnavailable
 from app.graphql.fields.queries import Question
 from app.policy.rules import Access
@@ -55,7 +55,7 @@ class Ready:
 
     planned: Planned
     access: Access
-    given: Given
+    given: Bindings
     same: bool
     """Whether nothing in its text may differ the next time."""
 

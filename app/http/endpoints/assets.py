@@ -5,7 +5,7 @@ from urllib.parse import quote
 from starlette.types import Scope
 
 from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound
-from app.core.media_types import is_harmless
+from app.core.media_types import is_safe_inline
 from app.flows.assets import Asset, Assets
 from app.http.authentication import Identity
 from app.http.conditional import date_of, etag_of, is_known, wanted_range
@@ -59,7 +59,7 @@ class AssetsDoor:
             raise Forbidden
 
     def _told(self, head: Head, asset: Asset, *, attached: bool) -> Reply:
-        attached = attached or not is_harmless(asset.type)
+        attached = attached or not is_safe_inline(asset.type)
         about: list[Header] = [
             (b"etag", etag_of(asset)),
             (b"last-modified", date_of(asset)),

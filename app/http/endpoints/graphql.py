@@ -13,7 +13,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from app.core.cache import Kept
+from app.core.cache import LRUCache
 from app.core.errors import (
     GraphQLValidation,
     InvalidCredentials,
@@ -57,7 +57,7 @@ class GraphQLDoor:
 
     def __init__(self, services: Services, identity: Identity) -> None:
         self._services, self._identity = services, identity
-        self._asked_before: Kept[Again, Answering] = Kept(ASKED_BEFORE)
+        self._asked_before: LRUCache[Again, Answering] = LRUCache(ASKED_BEFORE)
 
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
         media = GRAPHQL_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
@@ -92,7 +92,7 @@ class GraphQLDoor:
         access, content_type, raw = again
         ready = schema.plans.find(directory, access, *_from_body(content_type, raw), changing=True)
         if ready is not None and ready.same and len(raw) <= SHORT:
-            self._asked_before.keep(again, ready)
+            self._asked_before.set(again, ready)
         return ready
 
     async def _execute(self, directory: Directory, asked: Asked, allowed: tuple[OperationType, ...]) -> bytes:

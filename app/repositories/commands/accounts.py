@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, literal, select, true
 
-from app.core.caller import Caller, Whence, nowhere
+from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.errors import RollcallError
 from app.db.models import Settings, User
 from app.db.statement import given
@@ -90,7 +90,7 @@ class Accounts:
         account: Account,
         values: dict[str, Any],
         asking: Caller,
-        via: Whence = nowhere,
+        via: ClientInfoFactory = no_client_info,
         *,
         otherwise: type[RollcallError],
     ) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.core.caller import Caller, Via
-from app.core.values import wire_date
+from app.core.caller import Caller, ClientInfo
+from app.core.values import format_timestamp
 from app.db.transaction import Writer
 from app.query import sql_writes
 from app.query.collection import COLLECTIONS, Collection, Field
@@ -40,7 +40,7 @@ class Trail:
     A revision of a row that was written along with another's points at that one's.
     """
 
-    def __init__(self, writer: Writer, user: str | None, caller: Caller, via: Via) -> None:
+    def __init__(self, writer: Writer, user: str | None, caller: Caller, via: ClientInfo) -> None:
         self._writer = writer
         fields = ACTIVITY.fields
         self._who = {
@@ -104,6 +104,8 @@ class Trail:
 
 def told(values: Values) -> dict[str, Any]:
     """Values as a client would read them, secrets as asterisks."""
-    shown = {field.name: wire_date(value) if isinstance(value, datetime) else value for field, value in values.items()}
+    shown = {
+        field.name: format_timestamp(value) if isinstance(value, datetime) else value for field, value in values.items()
+    }
     concealed = {field.name: MASK for field, value in values.items() if field.concealed and value is not None}
     return shown | concealed

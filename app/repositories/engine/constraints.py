@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.core.errors import FailedValidation, InvalidForeignKey, RecordNotUnique, Several
+from app.core.errors import FailedValidation, InvalidForeignKey, MultipleErrors, RecordNotUnique
 from app.db.transaction import Writer
 from app.query.collection import USERS, Collection, target
 from app.query.payload import Payload, required
@@ -20,7 +20,7 @@ def check_required(collection: Collection, values: Stored, path: Sequence[str]) 
         FailedValidation(member.name, "required", path) for member in required(collection) if member not in values
     ]
     if missing:
-        raise missing[0] if len(missing) == 1 else Several(missing)
+        raise missing[0] if len(missing) == 1 else MultipleErrors(missing)
 
 
 async def check_free(writer: Writer, collection: Collection, values: Stored, own: Any = None, *, apart: bool) -> None:

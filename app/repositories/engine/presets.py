@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.core.errors import RollcallError, Several
+from app.core.errors import MultipleErrors, RollcallError
 from app.db.transaction import Writer
 from app.policy.rules import Rule
 from app.policy.validation import Values, judge, variables
@@ -79,4 +79,4 @@ class Filling:
         for rule in rules:
             errors += judge(rule.validation, values, resolve, path)
         if errors:
-            raise errors[0] if len(errors) == 1 else Several(errors)
+            raise errors[0] if len(errors) == 1 else MultipleErrors(errors)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from app.core.caller import Caller, Via
+from app.core.caller import Caller, ClientInfo
 from app.core.errors import (
     Forbidden,
     InvalidPayload,
@@ -106,7 +106,7 @@ class Work(Links):
         self,
         writer: Writer,
         caller: Caller,
-        via: Via,
+        via: ClientInfo,
         access: Access,
         services: "Services",
         *,

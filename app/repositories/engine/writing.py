@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
-from app.core.caller import Caller, Whence, nowhere
+from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.errors import (
     FailedValidation,
     Forbidden,
@@ -53,7 +53,9 @@ class NeedsTurn(Exception):
 class Writing(Reading):
     """A collection in the hands of one caller who may change it."""
 
-    def __init__(self, collection: Collection, caller: Caller, services: Services, via: Whence = nowhere) -> None:
+    def __init__(
+        self, collection: Collection, caller: Caller, services: Services, via: ClientInfoFactory = no_client_info
+    ) -> None:
         super().__init__(collection, caller, services)
         self._via = via
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.core.bindings import Given, Slot, Source, slot, sources
+from app.core.bindings import Bindings, Slot, Source, slot, sources_of
 from app.core.caller import Caller
 from app.policy.access_queries import NOW, anybody_like, beside
 from app.policy.resolver import PolicyResolver
@@ -63,7 +63,7 @@ def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, service
     statement = services.reader.compile(beside(anybody_like(caller), NOW, render(scoped)))
     fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
     return Plan(
-        statement, None if is_finished(scoped) else shaper(scoped), frozenset(sources(statement.parameters)), fixed
+        statement, None if is_finished(scoped) else shaper(scoped), frozenset(sources_of(statement.parameters)), fixed
     )
 
 
@@ -71,7 +71,7 @@ class AccessChanged(Exception):
     """The caller's rights are no longer those that were planned with."""
 
 
-async def ask(plan: Plan, access: Access, given: Given, services: Services) -> str:
+async def ask(plan: Plan, access: Access, given: Bindings, services: Services) -> str:
     """The rows a plan finds, as JSON.
 
     Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.

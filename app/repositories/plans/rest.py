@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from app.core.bindings import slot
-from app.core.cache import Kept, weight
+from app.core.cache import LRUCache, entry_weight
 from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailable
 from app.http.parsing import QueryParameters
 from app.policy.rules import Access
@@ -30,7 +30,7 @@ class Reads:
     """The plans of one collection's reads."""
 
     def __init__(self) -> None:
-        self._plans: Kept[Hashable, Plan] = Kept(PLANS)
+        self._plans: LRUCache[Hashable, Plan] = LRUCache(PLANS)
 
     async def answer(
         self,
@@ -73,7 +73,7 @@ class Reads:
             plan = self._plan(directory, repository, access, parameters, key)
             if plan.fixed or b"access_token" in query:
                 return None  # it would serve nobody but this caller
-            self._plans.keep(place, plan, weight(len(plan.statement.text)))
+            self._plans.set(place, plan, entry_weight(len(plan.statement.text)))
         services = directory.services
         given = {**access.own, "now": services.clock()}
         if key is None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import InvalidPayload
-from app.core.ip_addresses import is_entry
+from app.core.ip_addresses import is_ip_rule
 from app.query.collection import COLLECTIONS, ROLES, USERS
 from app.query.payload import Payload
 from app.repositories.engine.collection_rules import Invariants, Stored
@@ -119,7 +119,7 @@ async def _check_ancestors(work: "Work", key: Any, parent: Any) -> None:
 
 
 def _check_addresses(values: Stored) -> None:
-    if not all(is_entry(entry) for entry in values.get(IP_ACCESS) or ()):
+    if not all(is_ip_rule(entry) for entry in values.get(IP_ACCESS) or ()):
         raise InvalidPayload(
             "IP Access contains an incorrect value. Valid values are: IP addresses, IP ranges and CIDR blocks"
         )

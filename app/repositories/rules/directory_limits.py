@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Integer, text
 
 from app.core.errors import LimitExceeded, UnprocessableContent
-from app.core.ip_addresses import address_in
+from app.core.ip_addresses import ip_matches
 from app.db.base import Csv
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def check_admins(work: "Work") -> None:
     if not places:
         raise UnprocessableContent("Cannot remove the last admin user from the system")
     ip = work.caller.ip
-    if ip is not None and not any(not place or address_in(ip, place) for place in places):
+    if ip is not None and not any(not place or ip_matches(ip, place) for place in places):
         raise UnprocessableContent("Cannot lock the last admin user out: no admin policy is in force at your address")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, delete, text
 
-from app.core.ip_addresses import network_of
+from app.core.ip_addresses import rate_limit_network
 from app.db.models import ATTEMPTS
 from app.db.statement import given
 from app.db.transaction import Writer
@@ -75,4 +75,4 @@ def at_account(email: str) -> tuple[str | None, ...]:
 
 def at_account_from(email: str, ip: str | None) -> tuple[str | None, ...]:
     """An account as it is tried from one address, or from one network of IPv6, all of which somebody has at once."""
-    return (email.casefold(), network_of(ip))
+    return (email.casefold(), rate_limit_network(ip))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, delete, insert, text
 
-from app.core.otp import hash_recovery_code, step_of
+from app.core.otp import hash_recovery_code, matching_totp_step
 from app.db.models import RECOVERY_CODES, USED_CODES
 from app.db.statement import given
 from app.db.transaction import Writer
@@ -31,7 +31,9 @@ class Codes:
 
     async def use(self, code: str, secret: str, purpose: str) -> bool:
         """Whether an authenticator's code is the one of this moment, and wasn't used for this purpose before."""
-        step = step_of(code, secret, self._services.clock()) if secret else None  # of no secret anybody has the codes
+        step = (
+            matching_totp_step(code, secret, self._services.clock()) if secret else None
+        )  # of no secret anybody has the codes
         if step is None:
             return False
         used = {"user": self._user, "purpose": purpose, "step": step}

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Text, and_, cast, delete, insert, or_, select, update
 
-from app.core.caller import Caller, Via
+from app.core.caller import Caller, ClientInfo
 from app.db.models import Session, User
 from app.db.statement import given
 from app.db.transaction import Writer
@@ -107,7 +107,7 @@ class Sessions:
         self._writer, self._services = writer, services
         self._now = services.clock()
 
-    async def begin(self, user: str, ttl: timedelta, asking: Caller, via: Via) -> Begun:
+    async def begin(self, user: str, ttl: timedelta, asking: Caller, via: ClientInfo) -> Begun:
         """A new session of a user's; that user was here now."""
         begun = self._made(user, ttl)
         await self._insert(begun, asking, via)
@@ -124,7 +124,7 @@ class Sessions:
         await self._seen(begun.user)
         return begun
 
-    async def succeed(self, stored: str, ttl: timedelta, asking: Caller, via: Via) -> Begun | None:
+    async def succeed(self, stored: str, ttl: timedelta, asking: Caller, via: ClientInfo) -> Begun | None:
         """The session after the one with this stored form, which stays good for a grace of some seconds.
 
         Whoever asks for the successor again meanwhile, as another tab does, is given the same one.
@@ -181,7 +181,7 @@ class Sessions:
         rows = await self._writer.rows(self._writer.known(_after_this), {"token": stored, "now": self._now})
         return Begun(str(rows[0][0]), "", rows[0][1], rows[0][2]) if rows else None
 
-    async def _insert(self, begun: Begun, asking: Caller, via: Via) -> None:
+    async def _insert(self, begun: Begun, asking: Caller, via: ClientInfo) -> None:
         session = {
             "token": begun.stored,
             "user": begun.user,
