@@ -19,11 +19,11 @@ from app.core.tokens import sign_access_token
 from app.db import migrate
 from app.db.database import Database
 from app.db.models import User
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.flows.bootstrap import active_admin
 from app.flows.bootstrap import bootstrap as run_bootstrap
 from app.flows.import_export import export_file, import_file
-from app.ratelimit.limiter import Rates, counted_apart
+from app.ratelimit.limiter import RateLimiter, is_per_process
 
 LONG = 2_000
 """Rows from which on progress is shown."""
@@ -39,7 +39,7 @@ def main() -> None:
     """Runs a command; what can't be done is one line on standard error, and exit status 1."""
     try:
         app()
-    except (Refusal, ConfigurationError, RollcallError) as error:
+    except (OperatorError, ConfigurationError, RollcallError) as error:
         typer.echo(f"rollcall: {error}", err=True)
     except (DBAPIError, asyncpg.PostgresError, sqlite3.Error):
         typer.echo("rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.", err=True)
@@ -66,7 +66,7 @@ def bootstrap() -> None:
 @migrations.command()
 def up() -> None:
     """Bring the tables up to date; Directus' own are adopted as they are."""
-    run(lambda database, _: migrate.up(database))
+    run(lambda database, _: migrate.migrate_up(database))
 
 
 @migrations.command()
@@ -75,7 +75,7 @@ def down(
     force: Annotated[bool, typer.Option(help="Also where rows are lost")] = False,
 ) -> None:
     """Take away what we added; an adopted database keeps Directus' tables."""
-    run(lambda database, _: migrate.down(database, to, force=force))
+    run(lambda database, _: migrate.migrate_down(database, to, force=force))
 
 
 @app.command("import")
@@ -131,8 +131,8 @@ def serve(
 
     settings = load_settings()
     Database.open(settings)  # says what is wrong with an address before a server starts
-    Rates.of(settings)
-    if workers > 1 and counted_apart(settings):
+    RateLimiter.from_settings(settings)
+    if workers > 1 and is_per_process(settings):
         typer.echo(f"Each of {workers} workers counts for itself, so that rate limits multiply by {workers}.", err=True)
         typer.echo("With RATE_LIMITER_STORE=redis they count together.", err=True)
     serve_with(
@@ -160,7 +160,7 @@ async def _token_of(database: Database, settings: Settings, email: str) -> str:
         found = select(User.id).where(func.lower(User.email) == email.lower(), User.status == "active")
         user = await connection.scalar(found)
     if user is None:
-        raise Refusal(f"There is no active user with the address {email}.")
+        raise OperatorError(f"There is no active user with the address {email}.")
     return _sign(user, settings)
 
 
@@ -168,7 +168,7 @@ async def _admin_token(database: Database, settings: Settings) -> tuple[str | No
     async with database.transaction() as connection:
         admin = await active_admin(connection)
     if admin is None:
-        raise Refusal("There is no active admin: run `rollcall bootstrap` first.")
+        raise OperatorError("There is no active admin: run `rollcall bootstrap` first.")
     return admin[1], _sign(admin[0], settings)
 
 

@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -17,7 +17,9 @@ def upgrade(connection: Connection) -> None:
     try:
         command.upgrade(_config(connection), "head")
     except CommandError as error:
-        raise Refusal("The database was migrated by a newer Rollcall: use that one, or let it migrate down.") from error
+        raise OperatorError(
+            "The database was migrated by a newer Rollcall: use that one, or let it migrate down."
+        ) from error
 
 
 def downgrade(connection: Connection, to: str, *, force: bool) -> None:
@@ -25,7 +27,7 @@ def downgrade(connection: Connection, to: str, *, force: bool) -> None:
     try:
         command.downgrade(_config(connection, force=force), to)
     except CommandError as error:
-        raise Refusal("There is no such revision; `rollcall migrate down base` takes everything away.") from error
+        raise OperatorError("There is no such revision; `rollcall migrate down base` takes everything away.") from error
 
 
 def _config(connection: Connection, *, force: bool = False) -> Config:

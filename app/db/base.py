@@ -33,7 +33,7 @@ class Base(DeclarativeBase):
     metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMES)
 
 
-class Key(TypeDecorator[str]):
+class UUIDText(TypeDecorator[str]):
     """A uuid, in Python always its text: lower case, with hyphens.
 
     Raises ValueError for a text that is no uuid.
@@ -102,7 +102,7 @@ class JsonText(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else write_json(value)
+        return None if value is None else dump_json(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
@@ -133,7 +133,7 @@ class Csv(TypeDecorator[list[str]]):
         return value if value is None else value.split(",") if value else []
 
 
-def write_json(value: Any) -> str:
+def dump_json(value: Any) -> str:
     """A value as compact JSON text, the same on both databases."""
     try:
         return orjson.dumps(value).decode()

@@ -12,31 +12,31 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.db.email_index import kept_apart
-from app.db.engine import UNREACHABLE, parse_url, sqlstate, writing_engine
-from app.db.read_pool import AWAY, Reader
-from app.db.transaction import Writer
-from app.db.write_pool import BUSY, Turns
+from app.db.email_index import has_email_index
+from app.db.engine import UNREACHABLE, create_write_engine, parse_url, sqlstate
+from app.db.read_pool import DATABASE_UNAVAILABLE, ReadPool
+from app.db.transaction import WriteTransaction
+from app.db.write_pool import WRITERS_BUSY, WritePool
 
 T = TypeVar("T")
 
 CONFLICTS = {"40001", "40P01"}
 LOCKED = "55P03"
-ATTEMPTS = 6
+MAX_TRANSACTION_ATTEMPTS = 6
 
 
-class Overtaken(Exception):
+class RetryTransaction(Exception):
     """What a transaction was planned with is no longer so: it has to be done again."""
 
 
 class Database:
     """One database: transactions to write in, and a `reader` beside them."""
 
-    def __init__(self, engine: AsyncEngine, reader: Reader, slots: int) -> None:
+    def __init__(self, engine: AsyncEngine, reader: ReadPool, slots: int) -> None:
         self._engine = engine
         self.reader = reader
         self.dialect: str = engine.dialect.name
-        self._turns = Turns(engine, slots)
+        self._turns = WritePool(engine, slots)
         self._apart = False
 
     @classmethod
@@ -46,7 +46,7 @@ class Database:
         Raises Refusal for an address that isn't supported, or an SQLite file that can't be made.
         """
         url = parse_url(settings.database_url)
-        return cls(writing_engine(url, settings.db_pool_size), Reader.open(url, settings), settings.db_pool_size)
+        return cls(create_write_engine(url, settings.db_pool_size), ReadPool.open(url, settings), settings.db_pool_size)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -58,9 +58,9 @@ class Database:
             try:
                 connection = await stack.enter_async_context(self._engine.connect())
             except PoolTimeout:
-                raise ServiceUnavailable(BUSY) from None
+                raise ServiceUnavailable(WRITERS_BUSY) from None
             except (*UNREACHABLE, DBAPIError):
-                raise ServiceUnavailable(AWAY) from None
+                raise ServiceUnavailable(DATABASE_UNAVAILABLE) from None
             try:
                 yield connection
                 await connection.commit()
@@ -69,7 +69,7 @@ class Database:
                     raise ServiceUnavailable(reason) from error
                 raise
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def run_in_transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, run in one transaction of its own; run again when another's write got in its way.
 
         `work` may therefore run several times. Raises ServiceUnavailable when that doesn't help.
@@ -81,15 +81,15 @@ class Database:
 
         return await _until_done(once)
 
-    async def change(self, work: Callable[[Writer], Awaitable[T]], *, alone: bool = True) -> T:
+    async def run_write(self, work: Callable[[WriteTransaction], Awaitable[T]], *, alone: bool = True) -> T:
         """The same for `work` that changes the directory: `alone`, so that whatever it finds stays as it is."""
-        return await _until_done(lambda: self._turns.take(work, alone=alone))
+        return await _until_done(lambda: self._turns.run(work, alone=alone))
 
-    async def keeps_emails_apart(self) -> bool:
+    async def has_email_index(self) -> bool:
         """Whether the database itself sees to it that no two users have one address."""
         if not self._apart:
             async with self.transaction() as connection:
-                self._apart = await connection.run_sync(kept_apart)
+                self._apart = await connection.run_sync(has_email_index)
         return self._apart
 
     async def dispose(self) -> None:
@@ -101,10 +101,10 @@ class Database:
 
 async def _until_done(once: Callable[[], Awaitable[T]]) -> T:
     """What a transaction returns that is tried again where another's write got in its way."""
-    for attempt in range(ATTEMPTS):
+    for attempt in range(MAX_TRANSACTION_ATTEMPTS):
         try:
             return await once()
-        except Overtaken:
+        except RetryTransaction:
             pass
         except DBAPIError as error:
             if reason := _reason(error):
@@ -112,10 +112,10 @@ async def _until_done(once: Callable[[], Awaitable[T]]) -> T:
             if sqlstate(error) not in CONFLICTS:
                 raise
         await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the retries, keeps no secret
-    raise ServiceUnavailable(BUSY)
+    raise ServiceUnavailable(WRITERS_BUSY)
 
 
 def _reason(error: DBAPIError) -> str | None:
     if error.connection_invalidated:
-        return AWAY
-    return BUSY if sqlstate(error) == LOCKED or str(error.orig) == "database is locked" else None
+        return DATABASE_UNAVAILABLE
+    return WRITERS_BUSY if sqlstate(error) == LOCKED or str(error.orig) == "database is locked" else None

@@ -17,14 +17,14 @@ FOLDED = {POSTGRESQL: "rollcall_fold(email)", "sqlite": "lower(email)"}
 DOUBLES = "SELECT {folded} FROM directus_users GROUP BY {folded} HAVING count(email) > 1 ORDER BY 1"
 
 
-def kept_apart(connection: Connection) -> bool:
+def has_email_index(connection: Connection) -> bool:
     """Whether the index is there."""
     return bool(connection.scalar(text(THERE[connection.dialect.name]), {"name": EMAILS}))
 
 
-def keep_apart(connection: Connection) -> list[str]:
+def ensure_email_index(connection: Connection) -> list[str]:
     """Makes the index where it isn't there; the addresses that stand in its way, in lower case, where some do."""
-    if kept_apart(connection):
+    if has_email_index(connection):
         return []
     folded = FOLDED[connection.dialect.name]
     doubles = [str(row[0]) for row in connection.execute(text(DOUBLES.format(folded=folded)))]

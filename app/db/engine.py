@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.db.base import POSTGRESQL
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 
 DRIVERS = {
     "postgres": "postgresql+asyncpg",
@@ -27,7 +27,7 @@ ACCEPTED = "DATABASE_URL should be like postgresql://user:password@host:5432/nam
 # What connecting raises when nobody answers; from a statement the same things come wrapped in a DBAPIError.
 UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
 # The server shut down, the connection broke, or a neighbour changed a table under a prepared statement.
-STALE = ("57P", "08", "0A000")
+STALE_SQLSTATES = ("57P", "08", "0A000")
 BUSY_MS = 5_000
 CONNECT_SECONDS = 5
 SETTING_UP = 2
@@ -44,26 +44,26 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise Refusal(f"DATABASE_URL can't be read: {ACCEPTED}.") from None
+        raise OperatorError(f"DATABASE_URL can't be read: {ACCEPTED}.") from None
     if url.drivername not in DRIVERS:
-        raise Refusal(f"DATABASE_URL begins with {url.drivername!r}, which is not supported: {ACCEPTED}.")
+        raise OperatorError(f"DATABASE_URL begins with {url.drivername!r}, which is not supported: {ACCEPTED}.")
     url = url.set(drivername=DRIVERS[url.drivername])
     if url.get_backend_name() == POSTGRESQL:
         return _postgresql_url(url)
     if url.query or url.host or url.database in (None, "", ":memory:"):
-        raise Refusal(f"DATABASE_URL should name a file, and nothing after it: {ACCEPTED}.")
+        raise OperatorError(f"DATABASE_URL should name a file, and nothing after it: {ACCEPTED}.")
     return url
 
 
 def _postgresql_url(url: URL) -> URL:
     unknown = sorted(set(url.query) - {"ssl", "sslmode", "host", "port"})
     if unknown:
-        raise Refusal(f"DATABASE_URL carries the option {unknown[0]!r}; those known are sslmode, host and port.")
+        raise OperatorError(f"DATABASE_URL carries the option {unknown[0]!r}; those known are sslmode, host and port.")
     mode = url.query.get("sslmode")
     return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode}) if mode else url
 
 
-def writing_engine(url: URL, size: int) -> AsyncEngine:
+def create_write_engine(url: URL, size: int) -> AsyncEngine:
     """The engine that `size` transactions run on at once, besides one that is alone, and a few that set things up.
 
     Those that change the directory keep their connections, so that there have to be more than they can have. SQLite
@@ -72,7 +72,7 @@ def writing_engine(url: URL, size: int) -> AsyncEngine:
     if url.get_backend_name() == POSTGRESQL:
         told = {"lock_timeout": f"{2 * BUSY_MS}", "default_transaction_read_only": "off"}
         return _postgresql(url, size + 1 + SETTING_UP, told, isolation_level="READ COMMITTED")
-    make_private(Path(url.database or ""))
+    create_private_file(Path(url.database or ""))
     engine = _sqlite(
         url, SQLITE_WRITERS, ["journal_mode=WAL", f"cache_size=-{WRITER_KIB}"], pool_timeout=2 * BUSY_MS / 1000
     )
@@ -80,7 +80,7 @@ def writing_engine(url: URL, size: int) -> AsyncEngine:
     return engine
 
 
-def reading_engine(url: URL, size: int, seconds: float) -> AsyncEngine:
+def create_read_engine(url: URL, size: int, seconds: float) -> AsyncEngine:
     """The engine that only reads, outside transactions; a statement is stopped after so many `seconds`."""
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     if url.get_backend_name() == POSTGRESQL:
@@ -105,7 +105,7 @@ def _postgresql(url: URL, size: int, told: dict[str, str], **options: Any) -> As
 def _mark_stale(context: ExceptionContext) -> None:
     # Tells the pool that its other connections are as old as this one, and so as dead.
     code = getattr(context.original_exception, "sqlstate", None) or ""
-    context.is_disconnect = context.is_disconnect or code.startswith(STALE)
+    context.is_disconnect = context.is_disconnect or code.startswith(STALE_SQLSTATES)
 
 
 def _sqlite(url: URL, size: int, pragmas: Iterable[str], **options: Any) -> AsyncEngine:
@@ -134,17 +134,17 @@ def fold(text: str | None) -> str | None:
     return None if text is None else str(text).lower()
 
 
-def words(texts: str) -> str | None:
+def distinct_words(texts: str) -> str | None:
     """A JSON list of texts -> their words, divided by commas, each once; as PostgreSQL tells it by itself."""
     there = sorted(text for text in orjson.loads(texts) if text is not None)
     return ",".join(dict.fromkeys(",".join(filter(None, there)).split(","))) if there else None
 
 
-FUNCTIONS = {"rollcall_fold": fold, "rollcall_words": words}
+FUNCTIONS = {"rollcall_fold": fold, "rollcall_words": distinct_words}
 """What SQLite is taught."""
 
 
-class Deadline:
+class StatementDeadline:
     """SQLite's statement time-out: asked every so many steps whether the statement's time is over."""
 
     def __init__(self) -> None:
@@ -159,21 +159,21 @@ class Deadline:
 
 
 def _watch(connection: Any, record: Any) -> None:
-    deadline = record.info["deadline"] = Deadline()
+    deadline = record.info["deadline"] = StatementDeadline()
     connection.run_async(lambda driver: driver.set_progress_handler(deadline, STEPS_BETWEEN_LOOKS))
 
 
-def make_private(file: Path) -> None:
+def create_private_file(file: Path) -> None:
     """Make the database's file, and its folder where missing, for the owner's eyes only."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not file.exists():
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise Refusal(f"The database's file {file} can't be made: {error.strerror}.") from None
+        raise OperatorError(f"The database's file {file} can't be made: {error.strerror}.") from None
 
 
-def take_values_out(error: BaseException) -> None:
+def redact_driver_error(error: BaseException) -> None:
     """Takes out of what PostgreSQL said any value of somebody's: an error's text may end in the log."""
     if isinstance(error, asyncpg.PostgresError):
         error.detail = None  # a key, or a whole row

@@ -20,7 +20,7 @@ EMAILS = "rollcall_users_email_folded"
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class ConstraintViolation:
     """Which rule of the tables a write broke, and where, as far as the database says."""
 
     kind: Kind
@@ -28,22 +28,28 @@ class Violation:
     column: str = ""
 
 
-def violation(error: IntegrityError) -> Violation:
+def parse_integrity_error(error: IntegrityError) -> ConstraintViolation:
     """What the database refused."""
     told = error.orig
     if sqlstate(error):
         kind = _KINDS.get(sqlstate(error), "other")
         table = str(getattr(told, "table_name", None) or "")
         if kind == "foreign" and table not in Base.metadata.tables:
-            return Violation("pointed")
+            return ConstraintViolation("pointed")
         column = getattr(told, "column_name", None)
-        return Violation(kind, table, str(column or _column(str(getattr(told, "constraint_name", "")), table)))
+        return ConstraintViolation(
+            kind, table, str(column or _column(str(getattr(told, "constraint_name", "")), table))
+        )
     found = _SQLITE.search(str(told))
     if found is None:
-        return Violation("other")
+        return ConstraintViolation("other")
     if found[2]:
-        return Violation("unique", "directus_users", "email") if found[2] == EMAILS else Violation("unique")
-    return Violation(_SQLITE_KINDS[found[1]], found[3] or "", found[4] or "")
+        return (
+            ConstraintViolation("unique", "directus_users", "email")
+            if found[2] == EMAILS
+            else ConstraintViolation("unique")
+        )
+    return ConstraintViolation(_SQLITE_KINDS[found[1]], found[3] or "", found[4] or "")
 
 
 def _column(constraint: str, table: str) -> str:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, Relationship, mapped_column, relationship
 
-from app.db.base import Base, Csv, Json, JsonText, Key, Now, Timestamp
+from app.db.base import Base, Csv, Json, JsonText, Now, Timestamp, UUIDText
 
 SECRET = {"hash": True, "concealed": True}
 CONCEALED = {"concealed": True}
@@ -37,13 +37,13 @@ def note(key: str) -> dict[str, str]:
     return {"note": f"$t:{key}"}
 
 
-def link(name: str, target: str, ondelete: str | None = None, **options: Any) -> Any:
+def foreign_key(name: str, target: str, ondelete: str | None = None, **options: Any) -> Any:
     """The column `name`, a foreign key to the table `target`."""
-    kind = Integer if target in ("activity", "revisions") else Key
+    kind = Integer if target in ("activity", "revisions") else UUIDText
     return mapped_column(name, kind, ForeignKey(f"directus_{target}.id", ondelete=ondelete), **options)
 
 
-def on(column: str, **options: Any) -> Relationship[Any]:
+def relation(column: str, **options: Any) -> Relationship[Any]:
     """The relation that the foreign key `Class.column` makes, seen from either end."""
     return relationship(viewonly=True, foreign_keys=column, **options)
 
@@ -53,7 +53,7 @@ class User(Base):
 
     __tablename__ = "directus_users"
 
-    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(UUIDText, primary_key=True)
     first_name: Mapped[str | None] = mapped_column(String(50))
     last_name: Mapped[str | None] = mapped_column(String(50))
     email: Mapped[str | None] = mapped_column(String(128), unique=True)
@@ -62,11 +62,11 @@ class User(Base):
     title: Mapped[str | None] = mapped_column(String(50))
     description: Mapped[str | None] = mapped_column(Text)
     tags: Mapped[Any | None] = mapped_column(Json)
-    avatar_id: Mapped[str | None] = mapped_column("avatar", Key)
+    avatar_id: Mapped[str | None] = mapped_column("avatar", UUIDText)
     language: Mapped[str | None] = mapped_column(String(255), server_default=sql("NULL"))
     tfa_secret: Mapped[str | None] = mapped_column(String(255), info=SECRET)
     status: Mapped[str] = mapped_column(String(16), server_default="active")
-    role_id: Mapped[str | None] = link("role", "roles", "SET NULL")
+    role_id: Mapped[str | None] = foreign_key("role", "roles", "SET NULL")
     token: Mapped[str | None] = mapped_column(String(255), unique=True, info=SECRET)
     last_access: Mapped[datetime | None] = mapped_column(Timestamp)
     last_page: Mapped[str | None] = mapped_column(String(255))
@@ -82,9 +82,9 @@ class User(Base):
     text_direction: Mapped[str] = mapped_column(String(255), server_default="auto")
 
     # Directus holds no foreign key here, so that a file can go while it is somebody's picture.
-    avatar: Mapped["File | None"] = on("User.avatar_id", primaryjoin="User.avatar_id == File.id")
-    role: Mapped["Role | None"] = on("User.role_id")
-    policies: Mapped[list["Access"]] = on("Access.user_id")
+    avatar: Mapped["File | None"] = relation("User.avatar_id", primaryjoin="User.avatar_id == File.id")
+    role: Mapped["Role | None"] = relation("User.role_id")
+    policies: Mapped[list["Access"]] = relation("Access.user_id")
 
 
 class Role(Base):
@@ -92,16 +92,16 @@ class Role(Base):
 
     __tablename__ = "directus_roles"
 
-    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(UUIDText, primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
     icon: Mapped[str] = mapped_column(String(64), server_default="supervised_user_circle")
     description: Mapped[str | None] = mapped_column(Text)
-    parent_id: Mapped[str | None] = link("parent", "roles")
+    parent_id: Mapped[str | None] = foreign_key("parent", "roles")
 
-    parent: Mapped["Role | None"] = on("Role.parent_id", remote_side="Role.id")
-    children: Mapped[list["Role"]] = on("Role.parent_id")
-    policies: Mapped[list["Access"]] = on("Access.role_id")
-    users: Mapped[list["User"]] = on("User.role_id")
+    parent: Mapped["Role | None"] = relation("Role.parent_id", remote_side="Role.id")
+    children: Mapped[list["Role"]] = relation("Role.parent_id")
+    policies: Mapped[list["Access"]] = relation("Access.role_id")
+    users: Mapped[list["User"]] = relation("User.role_id")
 
 
 class Policy(Base):
@@ -109,7 +109,7 @@ class Policy(Base):
 
     __tablename__ = "directus_policies"
 
-    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(UUIDText, primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
     icon: Mapped[str] = mapped_column(String(64), server_default="badge")
     description: Mapped[str | None] = mapped_column(Text)
@@ -120,10 +120,10 @@ class Policy(Base):
     admin_access: Mapped[bool] = mapped_column(Boolean, server_default=false())
     app_access: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
-    permissions: Mapped[list["Permission"]] = on("Permission.policy_id")
+    permissions: Mapped[list["Permission"]] = relation("Permission.policy_id")
     # Both list the same access rows: which of them name a user or a role is for the reader to see.
-    users: Mapped[list["Access"]] = on("Access.policy_id")
-    roles: Mapped[list["Access"]] = on("Access.policy_id")
+    users: Mapped[list["Access"]] = relation("Access.policy_id")
+    roles: Mapped[list["Access"]] = relation("Access.policy_id")
 
 
 class Access(Base):
@@ -131,15 +131,15 @@ class Access(Base):
 
     __tablename__ = "directus_access"
 
-    id: Mapped[str] = mapped_column(Key, primary_key=True)
-    role_id: Mapped[str | None] = link("role", "roles", "CASCADE")
-    user_id: Mapped[str | None] = link("user", "users", "CASCADE")
-    policy_id: Mapped[str] = link("policy", "policies", "CASCADE", nullable=False)
+    id: Mapped[str] = mapped_column(UUIDText, primary_key=True)
+    role_id: Mapped[str | None] = foreign_key("role", "roles", "CASCADE")
+    user_id: Mapped[str | None] = foreign_key("user", "users", "CASCADE")
+    policy_id: Mapped[str] = foreign_key("policy", "policies", "CASCADE", nullable=False)
     sort: Mapped[int | None] = mapped_column(Integer)
 
-    role: Mapped["Role | None"] = on("Access.role_id")
-    user: Mapped["User | None"] = on("Access.user_id")
-    policy: Mapped["Policy"] = on("Access.policy_id")
+    role: Mapped["Role | None"] = relation("Access.role_id")
+    user: Mapped["User | None"] = relation("Access.user_id")
+    policy: Mapped["Policy"] = relation("Access.policy_id")
 
 
 class Permission(Base):
@@ -155,9 +155,9 @@ class Permission(Base):
     validation: Mapped[Any | None] = mapped_column(Json)
     presets: Mapped[Any | None] = mapped_column(Json)
     fields: Mapped[list[str] | None] = mapped_column(Csv)
-    policy_id: Mapped[str] = link("policy", "policies", "CASCADE", nullable=False)
+    policy_id: Mapped[str] = foreign_key("policy", "policies", "CASCADE", nullable=False)
 
-    policy: Mapped["Policy"] = on("Permission.policy_id")
+    policy: Mapped["Policy"] = relation("Permission.policy_id")
 
 
 class Settings(Base):
@@ -172,23 +172,23 @@ class Settings(Base):
     project_color: Mapped[str] = mapped_column(
         String(255), server_default="#6644FF", info=note("field_options.directus_settings.project_color_note")
     )
-    project_logo_id: Mapped[str | None] = link("project_logo", "files")
-    public_foreground_id: Mapped[str | None] = link("public_foreground", "files")
-    public_background_id: Mapped[str | None] = link("public_background", "files")
+    project_logo_id: Mapped[str | None] = foreign_key("project_logo", "files")
+    public_foreground_id: Mapped[str | None] = foreign_key("public_foreground", "files")
+    public_background_id: Mapped[str | None] = foreign_key("public_background", "files")
     public_note: Mapped[str | None] = mapped_column(Text)
     auth_login_attempts: Mapped[int | None] = mapped_column(Integer, server_default=sql("25"))
     auth_password_policy: Mapped[str | None] = mapped_column(String(100))
     storage_asset_transform: Mapped[str | None] = mapped_column(String(7), server_default="all")
     storage_asset_presets: Mapped[Any | None] = mapped_column(Json)
     custom_css: Mapped[str | None] = mapped_column(Text)
-    storage_default_folder_id: Mapped[str | None] = link("storage_default_folder", "folders", "SET NULL")
+    storage_default_folder_id: Mapped[str | None] = foreign_key("storage_default_folder", "folders", "SET NULL")
     basemaps: Mapped[Any | None] = mapped_column(Json)
     mapbox_key: Mapped[str | None] = mapped_column(String(255))
     module_bar: Mapped[Any | None] = mapped_column(Json)
     project_descriptor: Mapped[str | None] = mapped_column(String(100))
     default_language: Mapped[str] = mapped_column(String(255), server_default="en-US")
     custom_aspect_ratios: Mapped[Any | None] = mapped_column(Json)
-    public_favicon_id: Mapped[str | None] = link("public_favicon", "files")
+    public_favicon_id: Mapped[str | None] = foreign_key("public_favicon", "files")
     default_appearance: Mapped[str] = mapped_column(String(255), server_default="auto")
     default_theme_light: Mapped[str | None] = mapped_column(String(255))
     theme_light_overrides: Mapped[Any | None] = mapped_column(Json)
@@ -203,12 +203,12 @@ class Settings(Base):
     public_registration_verify_email: Mapped[bool] = mapped_column(
         Boolean, server_default=true(), info=note("fields.directus_settings.public_registration_verify_email_note")
     )
-    public_registration_role_id: Mapped[str | None] = link("public_registration_role", "roles", "SET NULL")
+    public_registration_role_id: Mapped[str | None] = foreign_key("public_registration_role", "roles", "SET NULL")
     public_registration_email_filter: Mapped[Any | None] = mapped_column(
         Json, info=note("fields.directus_settings.public_registration_email_filter_note")
     )
     visual_editor_urls: Mapped[Any | None] = mapped_column(Json)
-    project_id: Mapped[str | None] = mapped_column(Key)
+    project_id: Mapped[str | None] = mapped_column(UUIDText)
     mcp_enabled: Mapped[bool] = mapped_column(
         Boolean, server_default=false(), info=note("fields.directus_settings.mcp_enabled_note")
     )
@@ -247,12 +247,12 @@ class Settings(Base):
         Boolean, server_default=false(), info=note("fields.directus_settings.collaborative_editing_note")
     )
 
-    project_logo: Mapped["File | None"] = on("Settings.project_logo_id")
-    public_foreground: Mapped["File | None"] = on("Settings.public_foreground_id")
-    public_background: Mapped["File | None"] = on("Settings.public_background_id")
-    storage_default_folder: Mapped["Folder | None"] = on("Settings.storage_default_folder_id")
-    public_favicon: Mapped["File | None"] = on("Settings.public_favicon_id")
-    public_registration_role: Mapped["Role | None"] = on("Settings.public_registration_role_id")
+    project_logo: Mapped["File | None"] = relation("Settings.project_logo_id")
+    public_foreground: Mapped["File | None"] = relation("Settings.public_foreground_id")
+    public_background: Mapped["File | None"] = relation("Settings.public_background_id")
+    storage_default_folder: Mapped["Folder | None"] = relation("Settings.storage_default_folder_id")
+    public_favicon: Mapped["File | None"] = relation("Settings.public_favicon_id")
+    public_registration_role: Mapped["Role | None"] = relation("Settings.public_registration_role_id")
 
 
 class Session(Base):
@@ -261,16 +261,16 @@ class Session(Base):
     __tablename__ = "directus_sessions"
 
     token: Mapped[str] = mapped_column(String(64), primary_key=True)
-    user_id: Mapped[str | None] = link("user", "users", "CASCADE")
+    user_id: Mapped[str | None] = foreign_key("user", "users", "CASCADE")
     expires: Mapped[datetime] = mapped_column(Timestamp)
     ip: Mapped[str | None] = mapped_column(String(255))
     user_agent: Mapped[str | None] = mapped_column(Text)
     # Directus' own foreign key to directus_shares stands where it made the table; that table isn't ours.
-    share: Mapped[str | None] = mapped_column(Key)
+    share: Mapped[str | None] = mapped_column(UUIDText)
     origin: Mapped[str | None] = mapped_column(String(255))
     next_token: Mapped[str | None] = mapped_column(String(64))
 
-    user: Mapped["User | None"] = on("Session.user_id")
+    user: Mapped["User | None"] = relation("Session.user_id")
 
 
 class File(Base):
@@ -278,16 +278,16 @@ class File(Base):
 
     __tablename__ = "directus_files"
 
-    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(UUIDText, primary_key=True)
     storage: Mapped[str] = mapped_column(String(255))
     filename_disk: Mapped[str | None] = mapped_column(String(255))
     filename_download: Mapped[str] = mapped_column(String(255))
     title: Mapped[str | None] = mapped_column(String(255))
     type: Mapped[str | None] = mapped_column(String(255))
-    folder_id: Mapped[str | None] = link("folder", "folders", "SET NULL")
-    uploaded_by_id: Mapped[str | None] = link("uploaded_by", "users")
+    folder_id: Mapped[str | None] = foreign_key("folder", "folders", "SET NULL")
+    uploaded_by_id: Mapped[str | None] = foreign_key("uploaded_by", "users")
     created_on: Mapped[datetime] = mapped_column(Timestamp, server_default=Now())
-    modified_by_id: Mapped[str | None] = link("modified_by", "users")
+    modified_by_id: Mapped[str | None] = foreign_key("modified_by", "users")
     modified_on: Mapped[datetime] = mapped_column(Timestamp, server_default=Now())
     charset: Mapped[str | None] = mapped_column(String(50))
     filesize: Mapped[int | None] = mapped_column(BigInteger)
@@ -306,9 +306,9 @@ class File(Base):
     tus_data: Mapped[Any | None] = mapped_column(Json)
     uploaded_on: Mapped[datetime | None] = mapped_column(Timestamp)
 
-    folder: Mapped["Folder | None"] = on("File.folder_id")
-    uploaded_by: Mapped["User | None"] = on("File.uploaded_by_id")
-    modified_by: Mapped["User | None"] = on("File.modified_by_id")
+    folder: Mapped["Folder | None"] = relation("File.folder_id")
+    uploaded_by: Mapped["User | None"] = relation("File.uploaded_by_id")
+    modified_by: Mapped["User | None"] = relation("File.modified_by_id")
 
 
 class Folder(Base):
@@ -316,11 +316,11 @@ class Folder(Base):
 
     __tablename__ = "directus_folders"
 
-    id: Mapped[str] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(UUIDText, primary_key=True)
     name: Mapped[str] = mapped_column(String(255))
-    parent_id: Mapped[str | None] = link("parent", "folders")
+    parent_id: Mapped[str | None] = foreign_key("parent", "folders")
 
-    parent: Mapped["Folder | None"] = on("Folder.parent_id", remote_side="Folder.id")
+    parent: Mapped["Folder | None"] = relation("Folder.parent_id", remote_side="Folder.id")
 
 
 class Activity(Base):
@@ -332,7 +332,7 @@ class Activity(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     action: Mapped[str] = mapped_column(String(45))
     # No foreign key: what somebody did stays on record when the account is gone.
-    user_id: Mapped[str | None] = mapped_column("user", Key)
+    user_id: Mapped[str | None] = mapped_column("user", UUIDText)
     timestamp: Mapped[datetime] = mapped_column(Timestamp, server_default=Now(), index=True)
     ip: Mapped[str | None] = mapped_column(String(50))
     user_agent: Mapped[str | None] = mapped_column(Text)
@@ -340,8 +340,8 @@ class Activity(Base):
     item: Mapped[str] = mapped_column(String(255))
     origin: Mapped[str | None] = mapped_column(String(255))
 
-    user: Mapped["User | None"] = on("Activity.user_id", primaryjoin="Activity.user_id == User.id")
-    revisions: Mapped[list["Revision"]] = on("Revision.activity_id")
+    user: Mapped["User | None"] = relation("Activity.user_id", primaryjoin="Activity.user_id == User.id")
+    revisions: Mapped[list["Revision"]] = relation("Revision.activity_id")
 
 
 class Revision(Base):
@@ -351,17 +351,17 @@ class Revision(Base):
     __table_args__ = NUMBERED
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    activity_id: Mapped[int] = link("activity", "activity", "CASCADE", nullable=False, index=True)
+    activity_id: Mapped[int] = foreign_key("activity", "activity", "CASCADE", nullable=False, index=True)
     collection: Mapped[str] = mapped_column(String(64))
     item: Mapped[str] = mapped_column(String(255))
     data: Mapped[Any | None] = mapped_column(Json)
     delta: Mapped[Any | None] = mapped_column(Json)
-    parent_id: Mapped[int | None] = link("parent", "revisions", index=True)
+    parent_id: Mapped[int | None] = foreign_key("parent", "revisions", index=True)
     # Directus' own foreign key to directus_versions stands where it made the table; that table isn't ours.
-    version: Mapped[str | None] = mapped_column(Key)
+    version: Mapped[str | None] = mapped_column(UUIDText)
 
-    activity: Mapped["Activity"] = on("Revision.activity_id")
-    parent: Mapped["Revision | None"] = on("Revision.parent_id", remote_side="Revision.id")
+    activity: Mapped["Activity"] = relation("Revision.activity_id")
+    parent: Mapped["Revision | None"] = relation("Revision.parent_id", remote_side="Revision.id")
 
 
 # One row, whose token changes with every write to the four tables that say who may do what.
@@ -369,7 +369,7 @@ VERSION = Table(
     "rollcall_version",
     Base.metadata,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
-    Column("token", Key, nullable=False),
+    Column("token", UUIDText, nullable=False),
 )
 # One row, held FOR UPDATE by whoever writes; never the version row, which would deadlock with a neighbour's writes.
 LOCK = Table(
@@ -402,7 +402,7 @@ ATTEMPTS = Table(
 USED_CODES = Table(
     "rollcall_used_codes",
     Base.metadata,
-    Column("user", Key, ForeignKey("directus_users.id", ondelete="CASCADE"), primary_key=True),
+    Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), primary_key=True),
     Column("purpose", String(16), primary_key=True),
     Column("step", BigInteger, nullable=False),
 )
@@ -411,7 +411,7 @@ RECOVERY_CODES = Table(
     "rollcall_recovery_codes",
     Base.metadata,
     Column("hash", String(64), primary_key=True),
-    Column("user", Key, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 # When a task that only one process does is to be done next.
 TASKS = Table(

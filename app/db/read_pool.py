@@ -16,12 +16,12 @@ from app.core.cache import LRUCache
 from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
 from app.db.base import POSTGRESQL
-from app.db.engine import CONNECT_SECONDS, STALE, UNREACHABLE, reading_engine, take_values_out
-from app.db.pool import Places
-from app.db.statement import Statement, compile_statement
-from app.db.watchdog import Watch
+from app.db.engine import CONNECT_SECONDS, STALE_SQLSTATES, UNREACHABLE, create_read_engine, redact_driver_error
+from app.db.pool import ResourcePool
+from app.db.statement import CompiledStatement, compile_statement
+from app.db.watchdog import Watchdog
 
-AWAY = "The database can't be reached right now; try again soon"
+DATABASE_UNAVAILABLE = "The database can't be reached right now; try again soon"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 NOTHING: Bindings = {}
 PREPARED = 128
@@ -37,7 +37,7 @@ Row = Sequence[Any]
 log = structlog.get_logger(__name__)
 
 
-class Reader:
+class ReadPool:
     """Asks the database, with at most `slots` statements at once and a bounded queue behind them.
 
     SQLAlchemy makes and owns the connections; they are lent out once and kept, so that asking costs no more than the
@@ -58,10 +58,10 @@ class Reader:
     ) -> None:
         self._engine = engine
         self._leaving: set[asyncio.Task[Any]] = set()
-        self._seats = Places((Seat() for _ in range(slots)), queue=queue, patience=patience)
+        self._seats = ResourcePool((PoolSlot() for _ in range(slots)), queue=queue, patience=patience)
         self._seconds = seconds
-        self._watch: Watch[Lent] = Watch(seconds + grace, self._over)
-        self._ask: Callable[[Lent, str, list[Any]], Awaitable[Row]] = (
+        self._watch: Watchdog[PooledConnection] = Watchdog(seconds + grace, self._over)
+        self._ask: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
             self._ask_postgresql if engine.dialect.name == "postgresql" else self._ask_sqlite
         )
         self.statements = 0
@@ -72,121 +72,121 @@ class Reader:
         native = url.get_backend_name() == POSTGRESQL
         slots = settings.db_pool_size if native else min(settings.db_pool_size, SQLITE_READERS)
         return cls(
-            reading_engine(url, slots, settings.db_statement_timeout),
+            create_read_engine(url, slots, settings.db_statement_timeout),
             slots=slots,
             queue=settings.db_queue_size,
             patience=settings.db_queue_timeout,
             seconds=settings.db_statement_timeout,
         )
 
-    def compile(self, clause: ClauseElement) -> Statement:
+    def compile(self, clause: ClauseElement) -> CompiledStatement:
         """A statement as this database's driver takes it."""
         return compile_statement(clause, self._engine.dialect)
 
     async def fetch(self, clause: ClauseElement, given: Bindings = NOTHING) -> Row:
         """The one row that a statement of SQLAlchemy's answers; raises as `run` does."""
-        return await self.run(self.compile(clause), given)
+        return await self.fetch_one(self.compile(clause), given)
 
-    async def run(self, statement: Statement, given: Bindings = NOTHING) -> Row:
+    async def fetch_one(self, statement: CompiledStatement, given: Bindings = NOTHING) -> Row:
         """The one row that `statement` answers to the values `given`, as the driver tells it; json is text.
 
         Raises ServiceUnavailable when the database is away, too many are waiting, or the statement takes longer
         than allowed, InvalidQuery where it is nested deeper than SQLite reads, ValueError for a value that doesn't
         fit. Anything else the database objects to is raised as it comes.
         """
-        values = statement.values(given)
-        seat = self._seats.take() or await self._seats.wait()
+        values = statement.bind(given)
+        seat = self._seats.acquire_nowait() or await self._seats.acquire()
         self.statements += 1
         tries = TRIES
         try:
             while True:
                 lent = seat.lent or await self._connect(seat)
-                self._watch.begin(lent)
+                self._watch.track(lent)
                 try:
                     return await self._ask(lent, statement.text, values)
                 except BaseException as error:
                     refused, tries = self._refused(error, seat), tries - 1
-                    if not tries or not isinstance(refused, _Stale):
+                    if not tries or not isinstance(refused, _StaleConnection):
                         raise refused from error
                 finally:
-                    self._watch.done(lent)
+                    self._watch.untrack(lent)
         finally:
-            self._seats.give(seat)
+            self._seats.release(seat)
 
     async def dispose(self) -> None:
         """Close every connection that isn't in use; the next statement opens new ones."""
         self._watch.stop()
-        self._let_go()
+        self._close_idle()
         await asyncio.gather(*self._leaving, return_exceptions=True)
         await self._engine.dispose()
 
-    async def _connect(self, seat: "Seat") -> "Lent":
+    async def _connect(self, seat: "PoolSlot") -> "PooledConnection":
         try:
             connection = await self._engine.raw_connection()
         except (*UNREACHABLE, DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
             log.warning("database away", error=type(error).__name__)
-            raise ServiceUnavailable(AWAY) from error
-        seat.lent = Lent(connection)
+            raise ServiceUnavailable(DATABASE_UNAVAILABLE) from error
+        seat.lent = PooledConnection(connection)
         return seat.lent
 
-    def _ask_postgresql(self, lent: "Lent", text: str, values: list[Any]) -> Awaitable[Row]:
+    def _ask_postgresql(self, lent: "PooledConnection", text: str, values: list[Any]) -> Awaitable[Row]:
         prepared = lent.prepared.get(text, None)
         row: Awaitable[Row] = prepared.fetchrow(*values) if prepared else self._prepare(lent, text, values)
         return row
 
-    async def _prepare(self, lent: "Lent", text: str, values: list[Any]) -> Row:
+    async def _prepare(self, lent: "PooledConnection", text: str, values: list[Any]) -> Row:
         row: Row = await lent.prepared.set(text, await lent.driver.prepare(text)).fetchrow(*values)
         return row
 
-    async def _ask_sqlite(self, lent: "Lent", text: str, values: list[Any]) -> Row:
+    async def _ask_sqlite(self, lent: "PooledConnection", text: str, values: list[Any]) -> Row:
         lent.connection.info["deadline"].start(self._seconds)
         rows: list[Row] = await lent.driver.execute_fetchall(text, values)
         return rows[0]
 
-    def _over(self, lent: "Lent") -> None:
-        lent.hung = True
-        self._leave(lent)
+    def _over(self, lent: "PooledConnection") -> None:
+        lent.abandoned = True
+        self._close_in_background(lent)
 
-    def _refused(self, error: BaseException, seat: "Seat") -> BaseException:
+    def _refused(self, error: BaseException, seat: "PoolSlot") -> BaseException:
         """What a statement's failure is to whoever asked; a connection that is no good after it leaves its seat."""
-        take_values_out(error)
-        if seat.lent is None or seat.lent.hung:
+        redact_driver_error(error)
+        if seat.lent is None or seat.lent.abandoned:
             seat.lent = None
-            return ServiceUnavailable(AWAY)
-        refused = self._worded(error)
-        if isinstance(refused, _Stale) or not isinstance(error, Exception):
-            self._leave(seat.lent)
+            return ServiceUnavailable(DATABASE_UNAVAILABLE)
+        refused = self._translate_error(error)
+        if isinstance(refused, _StaleConnection) or not isinstance(error, Exception):
+            self._close_in_background(seat.lent)
             seat.lent = None
         return refused
 
-    def _worded(self, error: BaseException) -> BaseException:
+    def _translate_error(self, error: BaseException) -> BaseException:
         """That the time is over, the connection's end, or the failure itself."""
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) or str(error) == "interrupted":
-            return _Late(f"The answer took longer than the {self._seconds:g} s allowed; ask for less")
+            return _StatementTimeout(f"The answer took longer than the {self._seconds:g} s allowed; ask for less")
         if str(error) == SQLITE_TOO_DEEP:
             return InvalidQuery("The question is nested too deeply")
         code = getattr(error, "sqlstate", None) or ""
-        if isinstance(error, BROKEN) or code.startswith(STALE):
-            self._let_go()  # the others are as old as this one, and so as dead
-            return _Stale(AWAY)
+        if isinstance(error, BROKEN) or code.startswith(STALE_SQLSTATES):
+            self._close_idle()  # the others are as old as this one, and so as dead
+            return _StaleConnection(DATABASE_UNAVAILABLE)
         if isinstance(error, asyncpg.DataError):
             return ValueError(str(error))
         return error
 
-    def _let_go(self) -> None:
+    def _close_idle(self) -> None:
         for seat in self._seats.free:
             if seat.lent is not None:
-                self._leave(seat.lent)
+                self._close_in_background(seat.lent)
                 seat.lent = None
 
-    def _leave(self, lent: "Lent") -> None:
+    def _close_in_background(self, lent: "PooledConnection") -> None:
         """Ends a connection in the background: one that hangs should keep nobody waiting."""
-        task = asyncio.ensure_future(end(lent))
+        task = asyncio.ensure_future(terminate(lent))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
 
-async def end(lent: "Lent") -> None:
+async def terminate(lent: "PooledConnection") -> None:
     """Ends a lent connection, whatever runs on it."""
     if isinstance(lent.driver, asyncpg.Connection):
         lent.driver.terminate()
@@ -195,32 +195,32 @@ async def end(lent: "Lent") -> None:
     await greenlet_spawn(lent.connection.invalidate)
 
 
-class Seat:
+class PoolSlot:
     """One of the places at the database, with the connection that is kept there, if there is one."""
 
     __slots__ = ("lent",)
 
     def __init__(self) -> None:
-        self.lent: Lent | None = None
+        self.lent: PooledConnection | None = None
 
 
-class Lent:
+class PooledConnection:
     """A connection that SQLAlchemy lent, with the driver's own in it; `hung` where it was given up while it ran.
 
     What it `prepared` is asked in fewer steps than what the driver would remember by itself.
     """
 
-    __slots__ = ("connection", "driver", "hung", "prepared")
+    __slots__ = ("abandoned", "connection", "driver", "prepared")
 
     def __init__(self, connection: PoolProxiedConnection) -> None:
-        self.connection, self.hung = connection, False
+        self.connection, self.abandoned = connection, False
         self.driver: Any = connection.driver_connection
         self.prepared: LRUCache[str, Any] = LRUCache(PREPARED)
 
 
-class _Stale(ServiceUnavailable):
+class _StaleConnection(ServiceUnavailable):
     """The connection was dead, or had outlived a change of the tables; a new one may serve."""
 
 
-class _Late(ServiceUnavailable):
+class _StatementTimeout(ServiceUnavailable):
     """The statement was stopped; its connection is as good as before."""

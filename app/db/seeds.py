@@ -35,7 +35,7 @@ SETTINGS: Rows = {
     ],
 }
 
-MADE: dict[str, tuple[Rows, ...]] = {
+BOOTSTRAP_ROWS: dict[str, tuple[Rows, ...]] = {
     "directus_policies": (PUBLIC_POLICY, ADMIN_POLICY),
     "directus_roles": (ADMIN_ROLE,),
     "directus_users": (ADMIN_USER,),
@@ -45,9 +45,9 @@ MADE: dict[str, tuple[Rows, ...]] = {
 """What bootstrap leaves in each table; other tables stay empty."""
 
 
-def pristine(connection: Connection) -> bool:
+def is_pristine(connection: Connection) -> bool:
     """Whether every row is one that bootstrap made and nobody has touched since."""
-    return all(_only(connection, table, MADE.get(table.name, ())) for table in DIRECTUS_TABLES)
+    return all(_only(connection, table, BOOTSTRAP_ROWS.get(table.name, ())) for table in DIRECTUS_TABLES)
 
 
 def _only(connection: Connection, table: Any, made: tuple[Rows, ...]) -> bool:

@@ -12,11 +12,11 @@ from sqlalchemy.types import TypeEngine
 
 from app.core.bindings import TRUSTED_SOURCES, Bindings, BoundParameter, bind_value, sources_of
 
-Maker = Callable[[Bindings], Any]
+ParameterFactory = Callable[[Bindings], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class CompiledStatement:
     """SQL text for one kind of database, with a value or the making of one for each parameter, in their order.
 
     `parameters` are those as they were planned: plain values, and Bounds. `plain` has the plain ones as the driver
@@ -26,9 +26,9 @@ class Statement:
     text: str
     parameters: tuple[Any, ...]
     plain: tuple[Any, ...]
-    makers: tuple[tuple[int, Maker], ...]
+    makers: tuple[tuple[int, ParameterFactory], ...]
 
-    def values(self, given: Bindings) -> list[Any]:
+    def bind(self, given: Bindings) -> list[Any]:
         """The parameters of one request; ValueError where a value of it doesn't fit."""
         values = list(self.plain)
         for place, make in self.makers:
@@ -36,15 +36,15 @@ class Statement:
         return values
 
 
-_COMPILED: "WeakKeyDictionary[ClauseElement, dict[str, Statement]]" = WeakKeyDictionary()
+_COMPILED: "WeakKeyDictionary[ClauseElement, dict[str, CompiledStatement]]" = WeakKeyDictionary()
 
 
-def given(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
+def bind_param(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
     """What stands in a statement for a value that it is given under this name whenever it runs."""
     return bindparam(name, BoundParameter(name, (name,), None, itemgetter(name)), type_, unique=True)
 
 
-def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
+def compile_statement(clause: ClauseElement, dialect: Dialect) -> CompiledStatement:
     """A statement of SQLAlchemy's -> its text and parameters; compiled once, so that those are quick that stay."""
     compiled = _COMPILED.setdefault(clause, {})
     known = compiled.get(dialect.name)
@@ -53,7 +53,7 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
     return known
 
 
-def _compile(clause: ClauseElement, dialect: Dialect) -> Statement:
+def _compile(clause: ClauseElement, dialect: Dialect) -> CompiledStatement:
     compiled: Any = clause.compile(dialect=dialect)
     names = compiled.positiontup or ()
     planned = compiled.construct_params()
@@ -69,10 +69,10 @@ def _compile(clause: ClauseElement, dialect: Dialect) -> Statement:
         None if place in made else value if spell is None else spell(value)
         for place, (value, spell) in enumerate(zip(parameters, spelled, strict=True))
     )
-    return Statement(compiled.string, parameters, tuple(plain), tuple(makers))
+    return CompiledStatement(compiled.string, parameters, tuple(plain), tuple(makers))
 
 
-def _maker(value: Any, spell: Callable[[Any], Any] | None) -> Maker:
+def _maker(value: Any, spell: Callable[[Any], Any] | None) -> ParameterFactory:
     if isinstance(value, BoundParameter) and TRUSTED_SOURCES.issuperset(value.sources) and _as_it_is(value, spell):
         return itemgetter(*value.sources)
     if isinstance(value, BoundParameter) and value.canonical and _as_it_is(value, spell):

@@ -3,18 +3,18 @@
 from sqlalchemy import Connection, inspect
 
 from app.db.models import DIRECTUS_TABLES
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 
 FLAG = "admin_access"
 """A column that roles have in Directus 10, and policies in Directus 11."""
 
 
-def present(connection: Connection) -> bool:
+def has_directus_tables(connection: Connection) -> bool:
     """Whether any of the Directus tables we read stands in the database."""
     return any(_columns(connection).values())
 
 
-def check(connection: Connection) -> None:
+def check_tables(connection: Connection) -> None:
     """Raise Refusal for tables that aren't laid out as we read them; it names every table and column that is missing.
 
     A database of Directus 10 is called that, and led to `rollcall upgrade`.
@@ -23,19 +23,19 @@ def check(connection: Connection) -> None:
     if not any(found.values()):
         return
     if FLAG in found["directus_roles"] and not found["directus_policies"]:
-        raise Refusal(
+        raise OperatorError(
             "This is a Directus 10 database: its roles hold the rights, and there are no policies yet. "
             "`rollcall upgrade --dry-run` tells what an upgrade would do."
         )
     if missing := _lacking(found):
         listed = f"{', '.join(missing[:-1])} and {missing[-1]} are" if len(missing) > 1 else f"{missing[0]} is"
-        raise Refusal(
+        raise OperatorError(
             f"{listed} missing: these tables are not laid out as Directus 11.17 does. "
             "Bring them there with Directus' own migrations, then try again."
         )
 
 
-def lacking(connection: Connection) -> list[str]:
+def missing_columns(connection: Connection) -> list[str]:
     """The tables and columns (`table.column`) that we read and the database doesn't have, in our order."""
     return _lacking(_columns(connection))
 
@@ -48,7 +48,7 @@ def _lacking(found: dict[str, set[str]]) -> list[str]:
     return names
 
 
-def unknown(connection: Connection) -> list[str]:
+def extra_columns(connection: Connection) -> list[str]:
     """The columns, `table.column`, that a project added to tables we read; nothing of ours reads or writes them."""
     found = _columns(connection)
     return [

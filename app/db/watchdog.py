@@ -10,7 +10,7 @@ T = TypeVar("T")
 EVERY_SECONDS = 1.0
 
 
-class Watch(Generic[T]):
+class Watchdog(Generic[T]):
     """Calls `over` for whatever was begun more than `seconds` ago and isn't done yet.
 
     One look a second at everything costs less than a timer for each statement, of which nearly none is ever needed.
@@ -21,14 +21,14 @@ class Watch(Generic[T]):
         self._begun: dict[T, float] = {}
         self._next: asyncio.TimerHandle | None = None
 
-    def begin(self, thing: T) -> None:
+    def track(self, thing: T) -> None:
         """Something starts to run."""
         self._begun[thing] = time.monotonic()
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.call_later(EVERY_SECONDS, self._look, loop)
 
-    def done(self, thing: T) -> None:
+    def untrack(self, thing: T) -> None:
         """It ended, one way or another."""
         del self._begun[thing]
 

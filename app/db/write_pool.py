@@ -13,15 +13,15 @@ from app.core.cache import LRUCache
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.engine import BUSY_MS, UNREACHABLE
-from app.db.read_pool import AWAY, Lent, end
-from app.db.transaction import Questions, Writer
-from app.db.watchdog import Watch
+from app.db.read_pool import DATABASE_UNAVAILABLE, PooledConnection, terminate
+from app.db.transaction import Questions, WriteTransaction
+from app.db.watchdog import Watchdog
 
 T = TypeVar("T")
 
-BUSY = "Others are writing to the database; try again in a moment"
+WRITERS_BUSY = "Others are writing to the database; try again in a moment"
 BEGIN = {POSTGRESQL: ("BEGIN ISOLATION LEVEL READ COMMITTED",), "sqlite": ("BEGIN IMMEDIATE",)}
-ALONE = (*BEGIN[POSTGRESQL], "SELECT id FROM rollcall_lock FOR UPDATE")
+BEGIN_EXCLUSIVE = (*BEGIN[POSTGRESQL], "SELECT id FROM rollcall_lock FOR UPDATE")
 PATIENCE = 2 * BUSY_MS / 1000
 """Seconds that somebody waits for his turn at most."""
 LONGEST = 60.0
@@ -30,7 +30,7 @@ QUESTIONS = 500
 """Statements of writes that are kept at once."""
 
 
-class Turns:
+class WritePool:
     """The transactions of those who change the directory.
 
     `alone`, nobody else's is under way: between processes the database's own lock sees to that, within one they wait
@@ -40,13 +40,13 @@ class Turns:
     def __init__(self, engine: AsyncEngine, slots: int) -> None:
         self._engine = engine
         self._turn, self._slots = asyncio.Lock(), asyncio.Semaphore(slots)
-        self._idle: list[Lent] = []
+        self._idle: list[PooledConnection] = []
         self._known: Questions = LRUCache(QUESTIONS)
-        self._watch: Watch[Lent] = Watch(LONGEST, self._over)
+        self._watch: Watchdog[PooledConnection] = Watchdog(LONGEST, self._over)
         self._leaving: set[asyncio.Task[None]] = set()
         self._aside = engine.dialect.name == POSTGRESQL
 
-    async def take(self, work: Callable[[Writer], Awaitable[T]], *, alone: bool) -> T:
+    async def run(self, work: Callable[[WriteTransaction], Awaitable[T]], *, alone: bool) -> T:
         """What `work` returns of one transaction, which is committed then, and rolled back where it raises.
 
         Raises ServiceUnavailable when the database is away, or others write for too long.
@@ -56,15 +56,15 @@ class Turns:
         await _enter(gate)
         try:
             lent, writer = await self._begin(alone=alone)
-            self._watch.begin(lent)
+            self._watch.track(lent)
             try:
                 done = await work(writer)
-                await writer.keep()
+                await writer.commit()
             except BaseException as error:
                 await self._undo(lent, writer, error)
                 raise
             finally:
-                self._watch.done(lent)
+                self._watch.untrack(lent)
             self._idle.append(lent)
             return done
         finally:
@@ -77,13 +77,13 @@ class Turns:
             self._leave(self._idle.pop())
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
-    async def _begin(self, *, alone: bool) -> tuple[Lent, Writer]:
+    async def _begin(self, *, alone: bool) -> tuple[PooledConnection, WriteTransaction]:
         """A connection with a transaction begun on it; one that has died since it was used last is replaced."""
         fresh = not self._idle
-        lent = Lent(await self._connect()) if fresh else self._idle.pop()
-        writer = Writer(lent.driver, self._engine.dialect, self._known)
+        lent = PooledConnection(await self._connect()) if fresh else self._idle.pop()
+        writer = WriteTransaction(lent.driver, self._engine.dialect, self._known)
         try:
-            await writer.begin(*(ALONE if alone and self._aside else BEGIN[self._engine.dialect.name]))
+            await writer.begin(*(BEGIN_EXCLUSIVE if alone and self._aside else BEGIN[self._engine.dialect.name]))
         except BaseException as error:
             await self._undo(lent, writer, error)
             if not fresh and isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -95,13 +95,13 @@ class Turns:
         try:
             return await self._engine.raw_connection()
         except PoolTimeout:
-            raise ServiceUnavailable(BUSY) from None
+            raise ServiceUnavailable(WRITERS_BUSY) from None
         except (*UNREACHABLE, DBAPIError):
-            raise ServiceUnavailable(AWAY) from None
+            raise ServiceUnavailable(DATABASE_UNAVAILABLE) from None
 
-    async def _undo(self, lent: Lent, writer: Writer, error: BaseException) -> None:
+    async def _undo(self, lent: PooledConnection, writer: WriteTransaction, error: BaseException) -> None:
         """Rolls back; a connection on which that can't be done is given up, and so takes back what it did."""
-        if lent.hung or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        if lent.abandoned or (isinstance(error, DBAPIError) and error.connection_invalidated):
             self._leave(lent)
             return
         try:
@@ -111,12 +111,12 @@ class Turns:
             raise
         self._idle.append(lent)
 
-    def _over(self, lent: Lent) -> None:
-        lent.hung = True
+    def _over(self, lent: PooledConnection) -> None:
+        lent.abandoned = True
         self._leave(lent)
 
-    def _leave(self, lent: Lent) -> None:
-        task = asyncio.ensure_future(end(lent))
+    def _leave(self, lent: PooledConnection) -> None:
+        task = asyncio.ensure_future(terminate(lent))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -129,4 +129,4 @@ async def _enter(gate: asyncio.Lock | asyncio.Semaphore) -> None:
         async with asyncio.timeout(PATIENCE):
             await gate.acquire()
     except TimeoutError:
-        raise ServiceUnavailable(BUSY) from None
+        raise ServiceUnavailable(WRITERS_BUSY) from None

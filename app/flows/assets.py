@@ -87,6 +87,6 @@ class Assets:
             asked = Read(FILES, tuple(Leaf(field.name, field) for field in TOLD)).among(wanted)
             self._plan = make_plan(asked, SYSTEM, await services.book.access(SYSTEM), services)
         given = {KEY: [key], "now": services.clock()}
-        text = (await services.reader.run(self._plan.statement, given))[-1]
+        text = (await services.reader.fetch_one(self._plan.statement, given))[-1]
         rows = (self._plan.shape or orjson.loads)(text)
         return rows[0] if rows else None

@@ -12,11 +12,11 @@ from app.core.config import Settings
 from app.core.hashing import hash_password
 from app.db import seeds
 from app.db.database import Database
-from app.db.email_index import keep_apart
-from app.db.migrate import up_within
+from app.db.email_index import ensure_email_index
+from app.db.migrate import migrate_up_in_transaction
 from app.db.models import Access, Policy, Role, User
 from app.db.models import Settings as SettingsRow
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 
 ACTIVE_ADMINS = text(
     """
@@ -60,8 +60,8 @@ async def bootstrap(database: Database, settings: Settings) -> Made:
     password = given or secrets.token_urlsafe(12)
 
     async def work(connection: AsyncConnection) -> Made:
-        await up_within(connection)
-        doubles = tuple(await connection.run_sync(keep_apart))
+        await migrate_up_in_transaction(connection)
+        doubles = tuple(await connection.run_sync(ensure_email_index))
         if await active_admin(connection):
             return Made(doubles=doubles)  # whoever runs it may have taken something away on purpose
         await _public(connection)
@@ -70,7 +70,7 @@ async def bootstrap(database: Database, settings: Settings) -> Made:
         await _first_admin(connection, settings, password)
         return Made(settings.admin_email, None if given else password, doubles)
 
-    return await database.write(work)
+    return await database.run_in_transaction(work)
 
 
 async def active_admin(connection: AsyncConnection) -> tuple[str, str | None] | None:
@@ -91,7 +91,7 @@ async def _public(connection: AsyncConnection) -> None:
 async def _first_admin(connection: AsyncConnection, settings: Settings, password: str) -> None:
     taken = select(func.count()).where(func.lower(User.email) == settings.admin_email.lower())
     if await connection.scalar(taken):
-        raise Refusal(
+        raise OperatorError(
             "There is no active admin, and ADMIN_EMAIL belongs to somebody else: set it to an address that is free."
         )
     role, policy = str(uuid4()), str(uuid4())

@@ -13,12 +13,12 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.values import parse_date
-from app.db.base import POSTGRESQL, Csv, JsonText, Key, Timestamp
+from app.db.base import POSTGRESQL, Csv, JsonText, Timestamp, UUIDText
 from app.db.database import Database
 from app.db.models import DIRECTUS_TABLES
-from app.db.refusal import Refusal
-from app.db.seeds import pristine
-from app.db.table_check import unknown
+from app.db.refusal import OperatorError
+from app.db.seeds import is_pristine
+from app.db.table_check import extra_columns
 from app.flows.bootstrap import active_admin
 
 Row = dict[str, Any]
@@ -51,17 +51,17 @@ async def import_rows(
     rows = _checked(given)
 
     async def work(connection: AsyncConnection) -> dict[str, int]:
-        replaced = replace and await connection.run_sync(pristine)
+        replaced = replace and await connection.run_sync(is_pristine)
         if replaced:
             for table in reversed(DIRECTUS_TABLES):
                 await connection.execute(delete(table))
         for table in DIRECTUS_TABLES:
             await _load(connection, table, rows.get(table.name, []), progress)
         if replaced and not await active_admin(connection):
-            raise Refusal("The rows would replace bootstrap's, and hold no active admin: nobody could get in.")
+            raise OperatorError("The rows would replace bootstrap's, and hold no active admin: nobody could get in.")
         return {name: len(given) for name, given in rows.items()}
 
-    return await database.write(work)
+    return await database.run_in_transaction(work)
 
 
 async def export_file(
@@ -76,7 +76,7 @@ async def export_file(
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out:
         async with database.transaction() as connection:
-            left_out = await connection.run_sync(unknown)
+            left_out = await connection.run_sync(extra_columns)
             tables = [table for table in DIRECTUS_TABLES if not (redact and table.name in SECRET_TABLES)]
             for number, table in enumerate(tables):
                 out.write(b"{\n" if number == 0 else b",\n")
@@ -95,29 +95,31 @@ def _read(file: Path) -> Mapping[str, Any]:
     try:
         given = orjson.loads(file.read_bytes())
     except OSError as error:
-        raise Refusal(f"{file} can't be read: {error.strerror}.") from None
+        raise OperatorError(f"{file} can't be read: {error.strerror}.") from None
     except orjson.JSONDecodeError as error:
-        raise Refusal(f"{file} is not JSON: {error}.") from None
+        raise OperatorError(f"{file} is not JSON: {error}.") from None
     if not isinstance(given, dict) or not all(isinstance(rows, list) for rows in given.values()):
-        raise Refusal(f"{file} should hold one object, with a list of rows for each table.")
+        raise OperatorError(f"{file} should hold one object, with a list of rows for each table.")
     return given
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, list[Row]]:
     for name in given:
         if name not in TABLES:
-            raise Refusal(f"{name} is no table that can be imported; those known are {', '.join(sorted(TABLES))}.")
+            raise OperatorError(
+                f"{name} is no table that can be imported; those known are {', '.join(sorted(TABLES))}."
+            )
     return {name: _unique(TABLES[name], [_row(TABLES[name], row) for row in rows]) for name, rows in given.items()}
 
 
 def _row(table: Table, row: Any) -> Row:
     key = _key(table).name
     if not isinstance(row, dict) or row.get(key) is None:
-        raise Refusal(f"{table.name}: every row should be an object with its {key}.")
+        raise OperatorError(f"{table.name}: every row should be an object with its {key}.")
     where = f"{table.name}, row {row[key]}"
     for name in row:
         if name not in table.c:
-            raise Refusal(f"{where}: there is no column {name}.")
+            raise OperatorError(f"{where}: there is no column {name}.")
     return {name: _value(table.c[name], value, f"{where}, {name}") for name, value in row.items()}
 
 
@@ -127,12 +129,12 @@ def _value(column: Column[Any], value: Any, where: str) -> Any:
     try:
         return _converted(column, value)
     except (ValueError, TypeError, AttributeError):
-        raise Refusal(f"{where}: {_shown(value)} is not what the column holds ({_kind(column)}).") from None
+        raise OperatorError(f"{where}: {_shown(value)} is not what the column holds ({_kind(column)}).") from None
 
 
 def _converted(column: Column[Any], value: Any) -> Any:
     kinds: tuple[tuple[type, type | tuple[type, ...], Callable[[Any], Any]], ...] = (
-        (Key, str, lambda text: str(UUID(text))),
+        (UUIDText, str, lambda text: str(UUID(text))),
         (Timestamp, str, parse_date),
         (Csv, (str, list), lambda words: words if isinstance(words, str) else ",".join(words)),
         (Boolean, bool, bool),
@@ -143,13 +145,13 @@ def _converted(column: Column[Any], value: Any) -> Any:
     if not isinstance(value, of) or (of is int and isinstance(value, bool)):
         raise ValueError
     longest = getattr(column.type, "length", None)
-    if isinstance(value, str) and longest and len(value) > longest and not isinstance(column.type, Key):
+    if isinstance(value, str) and longest and len(value) > longest and not isinstance(column.type, UUIDText):
         raise ValueError
     return take(value)
 
 
 def _kind(column: Column[Any]) -> str:
-    names = {Key: "a uuid", Timestamp: "a date", Csv: "words", Boolean: "true or false", Integer: "a whole number"}
+    names = {UUIDText: "a uuid", Timestamp: "a date", Csv: "words", Boolean: "true or false", Integer: "a whole number"}
     found = next((name for kind, name in names.items() if isinstance(column.type, kind)), None)
     longest = getattr(column.type, "length", None)
     return found or (f"a text of up to {longest} characters" if longest else "a text")
@@ -163,7 +165,7 @@ def _unique(table: Table, rows: list[Row]) -> list[Row]:
     key, seen = _key(table).name, set()
     for row in rows:
         if row[key] in seen:
-            raise Refusal(f"{table.name}: {key} {row[key]} stands there twice.")
+            raise OperatorError(f"{table.name}: {key} {row[key]} stands there twice.")
         seen.add(row[key])
     return rows
 
@@ -193,7 +195,7 @@ async def _run(connection: AsyncConnection, table: Table, row: Row, statement: A
     try:
         await connection.execute(statement)
     except (IntegrityError, DataError):
-        raise Refusal(
+        raise OperatorError(
             f"{table.name}, row {row[_key(table).name]}: it can't be stored. A value that has to be unique is taken, "
             "one that has to be there is missing, or it points at a row that isn't there."
         ) from None

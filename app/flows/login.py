@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from app.core.caller import on_behalf_of
 from app.core.errors import InvalidCredentials, InvalidOtp
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.flows.otp_verifier import CodesTried
 from app.flows.timing import at_least
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
@@ -53,7 +53,7 @@ class SignIn:
         async with at_least(self._services.settings.login_stall_time):
             await self._directory.access()
             account = await self.proved(shown)
-            begun = await self._services.database.change(
+            begun = await self._services.database.run_write(
                 lambda writer: self._begin(writer, account, shown.email, mode), alone=False
             )
             second = account.tfa_secret is not None
@@ -80,7 +80,7 @@ class SignIn:
             raise InvalidCredentials
         return account
 
-    async def forgive(self, writer: Writer, email: str) -> None:
+    async def forgive(self, writer: WriteTransaction, email: str) -> None:
         """Forgets the failures with an address."""
         ip = self._directory.caller.ip
         await self._passwords.forget(writer, at_account_from(email, ip), at_account(email))
@@ -97,7 +97,7 @@ class SignIn:
         await asyncio.sleep(late.total_seconds())
         return here > allowed
 
-    async def _begin(self, writer: Writer, account: Account, email: str, mode: Mode) -> Begun:
+    async def _begin(self, writer: WriteTransaction, account: Account, email: str, mode: Mode) -> Begun:
         """A session, and what is told of it; the failures before it are forgotten.
 
         Raises InvalidCredentials where the account isn't any more what was judged: its password is another one, say,
@@ -119,7 +119,7 @@ class SignIn:
             return
         caller, via = on_behalf_of(account.id, self._directory.caller), self._directory.via()
 
-        async def tell(writer: Writer) -> None:
+        async def tell(writer: WriteTransaction) -> None:
             await Trail(writer, account.id, caller, via).record("lockout", USERS, account.id)
 
-        await self._services.database.change(tell, alone=False)
+        await self._services.database.run_write(tell, alone=False)

@@ -1,6 +1,6 @@
 """A code of somebody's second factor, tried: only so many wrong ones are borne."""
 
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.repositories.commands.accounts import Account
 from app.repositories.engine.reading import Services
 from app.repositories.stores.login_attempts import Attempts
@@ -31,6 +31,6 @@ class CodesTried:
             return True
         return recovery and await self._codes.use_recovery(code, self._secret)
 
-    async def forgive(self, writer: Writer) -> None:
+    async def forgive(self, writer: WriteTransaction) -> None:
         """Forgets the wrong ones."""
         await self._attempts.forget(writer, (self._account.id,))

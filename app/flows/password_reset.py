@@ -5,7 +5,7 @@ from datetime import timedelta
 from app.core.caller import on_behalf_of
 from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.errors import Forbidden
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.flows.link_input import account_behind, check_chosen, custom_url
 from app.flows.login import SignIn
 from app.flows.timing import at_least
@@ -33,7 +33,7 @@ class PasswordReset:
         url = custom_url(url, self._services.settings.password_reset_url_allow_list, "reset passwords")
         async with at_least(STALL):
             account = await self._accounts.by_email(email)
-            await self._services.database.change(lambda writer: self._post(writer, account, url), alone=False)
+            await self._services.database.run_write(lambda writer: self._post(writer, account, url), alone=False)
 
     async def reset(self, token: str, password: str) -> None:
         """Gives a user another password; whoever is signed in as them is no longer, and failed sign-ins are forgotten.
@@ -49,9 +49,11 @@ class PasswordReset:
         asking = on_behalf_of(account.id, self._directory.caller)
         await self._accounts.change(account, {"password": password}, asking, self._directory.via, otherwise=Forbidden)
         email = account.email or link.email
-        await self._services.database.change(lambda writer: SignIn(self._directory).forgive(writer, email), alone=False)
+        await self._services.database.run_write(
+            lambda writer: SignIn(self._directory).forgive(writer, email), alone=False
+        )
 
-    async def _post(self, writer: Writer, account: Account | None, url: str | None) -> None:
+    async def _post(self, writer: WriteTransaction, account: Account | None, url: str | None) -> None:
         """Posts the mail, in a transaction that there is for nobody too."""
         if account is None or account.email is None or not account.ours:
             return

@@ -48,7 +48,7 @@ class Registration:
         such an address; InvalidPayload for a URL that mails may not lead to, and what is wrong with the values as
         making a user does.
         """
-        await self._services.rates.registration(self._directory.caller.ip)
+        await self._services.rates.check_registration(self._directory.caller.ip)
         async with at_least(self._services.settings.register_stall_time):
             terms = await registration_terms(self._services)
             if not terms.open:

@@ -4,7 +4,7 @@ from app.core.caller import ResponseCookie
 from app.core.config import signing_secret
 from app.core.errors import InvalidCredentials, InvalidPayload
 from app.core.tokens import verify_access_token
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
 from app.repositories.commands.accounts import Accounts
 from app.repositories.directory import Directory
@@ -42,24 +42,24 @@ class Staying:
         shown = self._shown(given, mode)
         stored = self._session(shown) if mode is Mode.SESSION else None
 
-        async def work(writer: Writer) -> None:
+        async def work(writer: WriteTransaction) -> None:
             sessions = Sessions(writer, self._services)
             await sessions.end(stored or sessions.stored(shown))
 
-        await self._services.database.change(work, alone=False)
+        await self._services.database.run_write(work, alone=False)
         return ResponseCookie("session" if mode is Mode.SESSION else "refresh")
 
     async def _begun(self, given: str | None, mode: Mode) -> Begun:
         shown, ttl = self._shown(given, mode), lifetime(self._services, mode)
         stored = self._session(shown) if mode is Mode.SESSION else None
 
-        async def work(writer: Writer) -> Begun | None:
+        async def work(writer: WriteTransaction) -> Begun | None:
             sessions = Sessions(writer, self._services)
             if stored is None:
                 return await sessions.rotate(shown, ttl)
             return await sessions.succeed(stored, ttl, self._directory.caller, self._directory.via())
 
-        begun = await self._services.database.change(work, alone=False)
+        begun = await self._services.database.run_write(work, alone=False)
         if begun is None:
             raise InvalidCredentials
         return begun

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.errors import Forbidden, InvalidCredentials, TwoFactorSetupRequired
 from app.core.values import format_timestamp
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.query.collection import USERS
 from app.query.payload import as_key
 from app.repositories.directory import Directory
@@ -55,13 +55,13 @@ class OwnSessions:
         """Ends the session with this id, or all but the one that the caller asks from; how many that were."""
         whose = await self._whose(user)
 
-        async def work(writer: Writer) -> int:
+        async def work(writer: WriteTransaction) -> int:
             sessions = Sessions(writer, self._services)
             if session is not None:
                 return await sessions.end_one(whose, session)
             return await sessions.end_others(whose, self._directory.caller.session)
 
-        return await self._services.database.change(work, alone=False)
+        return await self._services.database.run_write(work, alone=False)
 
     async def _whose(self, user: str | None) -> str:
         access = await self._directory.access_now()

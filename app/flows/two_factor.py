@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from app.core.caller import on_behalf_of
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.core.otp import generate_recovery_codes, generate_totp_secret, otpauth_url
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.flows import server_info
 from app.flows.login import SignIn
 from app.flows.otp_verifier import CodesTried
@@ -51,7 +51,7 @@ class SecondFactor:
         sign_in, email = SignIn(self._directory), account.email
         if email is None or (await sign_in.recognized(email, password)).id != account.id:
             raise InvalidCredentials
-        await self._services.database.change(lambda writer: sign_in.forgive(writer, email), alone=False)
+        await self._services.database.run_write(lambda writer: sign_in.forgive(writer, email), alone=False)
         _check_unset(account)
         secret, project = generate_totp_secret(), (await server_info.project(self._services))["project_name"]
         return NewSecret(secret, otpauth_url(secret, email, project or PROJECT))
@@ -97,13 +97,13 @@ class SecondFactor:
         """
         account, codes = await self._proved(otp, "recovery", recovery=False), generate_recovery_codes()
 
-        async def work(writer: Writer) -> None:
+        async def work(writer: WriteTransaction) -> None:
             if not await unchanged(writer, account):
                 raise InvalidCredentials
             await Codes(self._services, account.id).replace_recovery(writer, codes, account.tfa_secret or "")
             await CodesTried(self._services, account).forgive(writer)
 
-        await self._services.database.change(work, alone=False)
+        await self._services.database.run_write(work, alone=False)
         return codes
 
     async def _account(self) -> Account:
@@ -131,7 +131,7 @@ class SecondFactor:
             check = _check_set if secret is None else _check_unset
             check(await self._account())
             raise
-        await self._services.database.change(CodesTried(self._services, account).forgive, alone=False)
+        await self._services.database.run_write(CodesTried(self._services, account).forgive, alone=False)
 
 
 def _check_unset(account: Account) -> None:

@@ -18,7 +18,7 @@ from app.http.cors import Cors
 from app.http.exchange import Body, Passage, Pieces
 from app.http.request_head import Head
 from app.http.response import Header, Reply, reply_to, wrong_method
-from app.ratelimit.limiter import Rates
+from app.ratelimit.limiter import RateLimiter
 
 Door = Callable[[Scope, Head, Body], Awaitable[Reply]]
 """Answers a request, whose body it may ask for."""
@@ -42,9 +42,9 @@ def hsts_of(settings: Settings) -> tuple[Header, ...]:
     return (told,) if settings.hsts_enabled else ()
 
 
-def limiter_of(rates: Rates, identity: Identity) -> Limiter | None:
+def limiter_of(rates: RateLimiter, identity: Identity) -> Limiter | None:
     """Counts requests by where they come from; None where there is nothing to count."""
-    return (lambda head: rates.request(identity.address(head))) if rates.of_requests else None
+    return (lambda head: rates.check_request(identity.address(head))) if rates.of_requests else None
 
 
 class Manners(NamedTuple):

@@ -29,7 +29,7 @@ _SYSTEM = Access(Standing(token=""), (), (), admin=True, app=True, enforce_tfa=F
 class Asked(Protocol):
     """Whoever runs one compiled statement and gives back its one row: the reader, or a transaction that writes."""
 
-    async def run(self, statement: Any, given: Bindings) -> Any:
+    async def fetch_one(self, statement: Any, given: Bindings) -> Any:
         """The one row of a compiled statement, for the values given."""
         ...
 
@@ -154,7 +154,7 @@ class AccessBook:
         if key not in self._statements:
             make = behind if what == "behind" else beside
             self._statements[key] = self._reader.compile(make(anybody_like(caller), NOW))
-        return await asked.run(self._statements[key], {**claims(caller), "now": self._clock()})
+        return await asked.fetch_one(self._statements[key], {**claims(caller), "now": self._clock()})
 
     def _formed(self, caller: Caller, access: Access) -> Access:
         """The same access, with the form it shares with others, and what is its own."""

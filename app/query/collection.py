@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, Boolean, Column, Integer, Table, inspect
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
-from app.db.base import Base, Csv, JsonText, Key, Timestamp
+from app.db.base import Base, Csv, JsonText, Timestamp, UUIDText
 from app.db.models import Access, Activity, File, Folder, Permission, Policy, Revision, Role, Settings, User
 
 Kind = Literal["string", "uuid", "integer", "bigInteger", "boolean", "timestamp", "json", "csv", "hash", "alias"]
@@ -117,7 +117,7 @@ def _kind(column: Column[Any]) -> Kind:
     if column.info.get("hash"):
         return "hash"
     kinds: tuple[tuple[type, Kind], ...] = (
-        (Key, "uuid"),
+        (UUIDText, "uuid"),
         (Timestamp, "timestamp"),
         (JsonText, "json"),
         (Csv, "csv"),

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from app.core.bindings import BoundParameter
-from app.db.statement import given
+from app.db.statement import bind_param
 from app.query import sql_functions as sql
 from app.query.bind_types import Listed
 from app.query.collection import Collection, Field
@@ -47,7 +47,7 @@ def source(field: Field, of: str = "") -> str:
 
 def insertion(collection: Collection, fields: tuple[Field, ...], of: str = "") -> Insert:
     """Adds a row of these fields; answers its key."""
-    values = {field.stored.name: given(source(field, of), field.stored.type) for field in fields}
+    values = {field.stored.name: bind_param(source(field, of), field.stored.type) for field in fields}
     return insert(collection.table).values(values).returning(collection.key.stored)
 
 
@@ -64,7 +64,7 @@ def told_at_once(change: Change | None, activity: Written, revision: Written) ->
     """
     told_of = insertion(*activity, ACTIVITY).cte("told_of")
     there, (belongs, *others) = revision[0].table, revision[1]
-    values = [given(source(field, REVISION), field.stored.type) for field in others]
+    values = [bind_param(source(field, REVISION), field.stored.type) for field in others]
     names = [belongs.stored.name, *(field.stored.name for field in others)]
     added = insert(there).from_select(names, select(told_of.c[activity[0].key.name], *values))
     if change is not None:
@@ -76,14 +76,14 @@ def told_at_once(change: Change | None, activity: Written, revision: Written) ->
 def belonging(collection: Collection, fields: tuple[Field, ...], of: str) -> Insert:
     """Adds a row of these fields on SQLite, the first of which is the key of the row that was added just before."""
     belongs, *others = fields
-    values = {field.stored.name: given(source(field, of), field.stored.type) for field in others}
+    values = {field.stored.name: bind_param(source(field, of), field.stored.type) for field in others}
     last = {belongs.stored.name: func.last_insert_rowid()}
     return insert(collection.table).values(last | values).returning(collection.key.stored)
 
 
 def change(collection: Collection, fields: tuple[Field, ...]) -> Update:
     """Gives these fields of one row other values."""
-    values = {field.stored.name: given(source(field), field.stored.type) for field in fields}
+    values = {field.stored.name: bind_param(source(field), field.stored.type) for field in fields}
     return update(collection.table).where(_is(collection.key, KEY)).values(values)
 
 
@@ -117,7 +117,7 @@ def first(collection: Collection) -> Select[Any]:
 def addressed(collection: Collection, field: Field) -> Select[Any]:
     """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
     key = collection.key.stored
-    return select(key).where(sql.HasAddress(key, field.stored, given(source(field), Text())))
+    return select(key).where(sql.HasAddress(key, field.stored, bind_param(source(field), Text())))
 
 
 def reached(scoped: ScopedRows) -> Select[Any]:
@@ -152,7 +152,7 @@ def _item(column: ColumnElement[Any]) -> TypeEngine[Any]:
 
 
 def _is(field: Field, name: str) -> ColumnElement[bool]:
-    return field.stored == given(name, field.stored.type)
+    return field.stored == bind_param(name, field.stored.type)
 
 
 def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

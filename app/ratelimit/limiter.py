@@ -30,13 +30,13 @@ NOTHING = (0, 0.0)
 
 Rate = RateLimitItem
 """So many in so many seconds."""
-Tick = Callable[[], float]
+MonotonicClock = Callable[[], float]
 """Tells seconds, from whenever."""
 
 log = structlog.get_logger(__name__)
 
 
-class Counts(Protocol):
+class CounterBackend(Protocol):
     """Whoever counts."""
 
     async def hit(self, rate: Rate, *who: str) -> float | None:
@@ -48,24 +48,24 @@ class Counts(Protocol):
         ...
 
 
-class Rates:
+class RateLimiter:
     """How often requests may come, each rate counted by itself; where none is set, nothing is.
 
     A window begins with the first that is counted in it. What is one too many is refused until its end, and doesn't
     put that off. Addresses of IPv6 count by the network that one client has to itself.
     """
 
-    def __init__(self, counts: Counts, rates: dict[str, Rate], clock: Clock = utc_now) -> None:
+    def __init__(self, counts: CounterBackend, rates: dict[str, Rate], clock: Clock = utc_now) -> None:
         self._counts, self._clock = counts, clock
         self.client, self.everybody, self._registrations = map(rates.get, ("client", "everybody", "registrations"))
 
     @classmethod
-    def of(cls, settings: Settings, clock: Clock = utc_now, tick: Tick = time.monotonic) -> Self:
+    def from_settings(cls, settings: Settings, clock: Clock = utc_now, tick: MonotonicClock = time.monotonic) -> Self:
         """Those that the settings give, not yet connected; BadSettings for an address where no Redis can be."""
-        on = rates_of(settings)
-        counts: Counts = Here(tick)
+        on = configured_rates(settings)
+        counts: CounterBackend = MemoryBackend(tick)
         if on and settings.rate_limiter_store == "redis":
-            counts = Shared(settings.redis, counts)
+            counts = RedisBackend(settings.redis, counts)
         return cls(counts, on, clock)
 
     @property
@@ -73,7 +73,7 @@ class Rates:
         """Whether requests are counted at all."""
         return self.client is not None or self.everybody is not None
 
-    async def request(self, ip: str | None) -> None:
+    async def check_request(self, ip: str | None) -> None:
         """Counts a request from an address; raises RequestsExceeded.
 
         What an address has too many of isn't counted for all together, so that one can't use up what is for everybody.
@@ -83,7 +83,7 @@ class Rates:
         if self.everybody is not None:
             await self._count(self.everybody)
 
-    async def registration(self, ip: str | None) -> None:
+    async def check_registration(self, ip: str | None) -> None:
         """Counts a registration from an address; raises RequestsExceeded."""
         if self._registrations is not None:
             await self._count(self._registrations, rate_limit_network(ip) or NOWHERE)
@@ -98,7 +98,7 @@ class Rates:
             raise RequestsExceeded(rate.amount, self._clock() + timedelta(seconds=left), max(round(left), 1))
 
 
-def rates_of(settings: Settings) -> dict[str, Rate]:
+def configured_rates(settings: Settings) -> dict[str, Rate]:
     """The rates that are on, by what they count."""
     told = {
         "client": (settings.rate_limiter_enabled, settings.rate_limiter_points, settings.rate_limiter_duration),
@@ -116,16 +116,16 @@ def rates_of(settings: Settings) -> dict[str, Rate]:
     return {name: RateLimitItemPerSecond(points, seconds, name) for name, (on, points, seconds) in told.items() if on}
 
 
-def counted_apart(settings: Settings) -> bool:
+def is_per_process(settings: Settings) -> bool:
     """Whether several processes would each allow as much as one."""
-    return settings.rate_limiter_store == "memory" and bool(rates_of(settings))
+    return settings.rate_limiter_store == "memory" and bool(configured_rates(settings))
 
 
-class Here:
+class MemoryBackend:
     """Counts in this process."""
 
-    def __init__(self, tick: Tick = time.monotonic) -> None:
-        self._tick, self._memory = tick, Memory(tick)
+    def __init__(self, tick: MonotonicClock = time.monotonic) -> None:
+        self._tick, self._memory = tick, BoundedMemoryStorage(tick)
         self._limiter = FixedWindowRateLimiter(self._memory)
 
     async def hit(self, rate: Rate, *who: str) -> float | None:
@@ -137,12 +137,12 @@ class Here:
         """There is nothing to let go of."""
 
 
-class Memory(Storage):
+class BoundedMemoryStorage(Storage):
     """Windows in memory, so many at most; the library's own keeps as many as there are addresses, and sweeps often."""
 
     STORAGE_SCHEME = None
 
-    def __init__(self, tick: Tick) -> None:
+    def __init__(self, tick: MonotonicClock) -> None:
         super().__init__()
         self._tick = tick
         self._windows: LRUCache[str, tuple[int, float]] = LRUCache(MOST)
@@ -178,10 +178,10 @@ class Memory(Storage):
         return window if window[1] > self._tick() else NOTHING
 
 
-class Shared:
+class RedisBackend:
     """Counts in Redis, for all processes that do; in memory while that is away, or too slow, and by itself back."""
 
-    def __init__(self, address: str, meanwhile: Counts) -> None:
+    def __init__(self, address: str, meanwhile: CounterBackend) -> None:
         # It takes a tenth of a second to import, which those who don't use it needn't wait for.
         from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  # as said
         from redis.asyncio.retry import Retry  # noqa: PLC0415  # as said

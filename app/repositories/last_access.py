@@ -13,7 +13,7 @@ from app.core.clock import Clock, utc_now
 from app.core.errors import ServiceUnavailable
 from app.db.database import Database
 from app.db.models import User
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.query.sql_writes import among
 
 MOST = 65_536
@@ -52,7 +52,7 @@ class Presence:
         try:
             while here:
                 some, now = here[-self._batch :], self._clock()
-                await self._database.change(lambda writer: _write(writer, some, now), alone=False)  # noqa: B023
+                await self._database.run_write(lambda writer: _write(writer, some, now), alone=False)  # noqa: B023
                 del here[-self._batch :]
         finally:
             for user in here:
@@ -85,9 +85,9 @@ class Presence:
                 log.exception("presence_not_written")
 
 
-async def _write(writer: Writer, users: Sequence[str], now: datetime) -> None:
+async def _write(writer: WriteTransaction, users: Sequence[str], now: datetime) -> None:
     """What somebody else is writing to at this moment is left out: to wait would be to stand in each other's way."""
     older = or_(_USERS.c.last_access.is_(None), _USERS.c.last_access < now)
     wanted = select(_USERS.c.id).where(among(_USERS.c.id, users), older)
     free = wanted.order_by(_USERS.c.id).with_for_update(key_share=True, skip_locked=True)
-    await writer.do(update(_USERS).where(_USERS.c.id.in_(free)).values(last_access=now))
+    await writer.execute(update(_USERS).where(_USERS.c.id.in_(free)).values(last_access=now))

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from app.db.database import CONFLICTS, LOCKED
 from app.db.engine import sqlstate
 from app.db.migrate import NOT_ALLOWED
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.upgrade.inspection import FLAGS
 
 DEPENDED_ON = "2BP01"
@@ -33,7 +33,7 @@ def in_plain_words(needed: str = TO_OWN) -> Iterator[None]:
         code = sqlstate(error)
         if error.connection_invalidated or code == LOCKED or code in CONFLICTS:
             raise
-        raise Refusal(_sentence(code, needed)) from error
+        raise OperatorError(_sentence(code, needed)) from error
 
 
 def _sentence(code: str, needed: str) -> str:

@@ -5,7 +5,7 @@ from enum import Enum
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.upgrade.inspection import FLAGS, STEP, Found, look
 from app.upgrade.partial_revert import broken_down
 
@@ -50,13 +50,13 @@ async def read_form(connection: AsyncConnection) -> Form:
     otherwise laid out, or that stands between the two; where that can be mended, it says how.
     """
     if connection.dialect.name != POSTGRESQL:
-        raise Refusal(
+        raise OperatorError(
             "An upgrade is only done on PostgreSQL, and this is SQLite: let Directus 11 itself migrate the file "
             "(`npx directus database migrate:latest`), then run `rollcall bootstrap`."
         )
     found = await look(connection)
     if broken := await broken_down(connection, found):
-        raise Refusal(broken.told)
+        raise OperatorError(broken.told)
     return form_of(found)
 
 
@@ -64,11 +64,13 @@ def form_of(found: Found) -> Form:
     """The same of what was found, but for what a way back left behind; raises Refusal as above."""
     new, old = [name for name in NEW if found.has(name)], [name for name in OLD if found.has(name)]
     if not new and not old:
-        raise Refusal("This is not a Directus database: directus_roles, with its rights or with policies, isn't here.")
+        raise OperatorError(
+            "This is not a Directus database: directus_roles, with its rights or with policies, isn't here."
+        )
     if len(new) == len(NEW) and not old:
         return Form.ELEVEN
     if new or STEP in found.recorded:
-        raise Refusal(_between(found, new, old))
+        raise OperatorError(_between(found, new, old))
     _check(found)
     return Form.TEN
 
@@ -89,7 +91,7 @@ def _check(found: Found) -> None:
     """Raise Refusal for a database of Directus 10 that isn't laid out as 10.13 does."""
     if BEFORE not in found.recorded:
         newest = found.recorded[-1] if found.recorded else "none"
-        raise Refusal(
+        raise OperatorError(
             f"This is a Directus database older than 10.13.4: the newest migration it records is {newest}, and not yet "
             f"{BEFORE}. Bring it to the last Directus 10 with Directus' own migrations first."
         )
@@ -98,9 +100,11 @@ def _check(found: Found) -> None:
             there = found.columns.get(table, {}).get(name)
             if there != kind:
                 told = f"is {there}" if there else "is missing"
-                raise Refusal(f"{table}.{name} {told}, where Directus 10.13 has {kind}: what that means isn't known.")
+                raise OperatorError(
+                    f"{table}.{name} {told}, where Directus 10.13 has {kind}: what that means isn't known."
+                )
     if found.has(OURS):
-        raise Refusal(
+        raise OperatorError(
             "Rollcall's own tables stand in this Directus 10 database, made for another: `rollcall migrate down base` "
             "takes them away, then upgrade."
         )

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.database import LOCKED
 from app.db.engine import sqlstate
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 
 WAIT = "10s"
 """How long each lock is waited for; meanwhile others wait behind."""
@@ -38,7 +38,7 @@ async def take_locks(connection: AsyncConnection, *, alone: Sequence[str], reada
         return
     found = await connection.execute(text(HOLDERS), {"tables": [*alone, *readable]})
     holders = [f"{name} (process {pid}, {state or 'busy'})" for name, pid, state in found]
-    raise Refusal(
+    raise OperatorError(
         "Other sessions are using Directus' tables, and didn't let go of them in time: "
         f"{', '.join(holders) or 'they are gone now'}. Stop Directus, and whatever else uses the database, then try "
         "again. Nothing was changed."

@@ -5,8 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
 from app.db.database import Database
-from app.db.migrate import take_turn
-from app.db.refusal import Refusal
+from app.db.migrate import acquire_migration_lock
+from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import TO_READ, in_plain_words
 from app.upgrade.inspection import FLAGS, look
@@ -33,7 +33,7 @@ FOREIGN KEY (policy) REFERENCES directus_policies (id) ON DELETE CASCADE
 async def what_to_mend(database: Database) -> str:
     """What broke off, in words; nothing is changed. Raises Refusal as `mend` does."""
     with in_plain_words(TO_READ):
-        return await database.write(_broken)
+        return await database.run_in_transaction(_broken)
 
 
 async def mend(database: Database, progress: Progress) -> None:
@@ -44,7 +44,7 @@ async def mend(database: Database, progress: Progress) -> None:
     """
 
     async def work(connection: AsyncConnection) -> None:
-        await take_turn(connection)
+        await acquire_migration_lock(connection)
         await _broken(connection)
         await take_locks(
             connection,
@@ -60,7 +60,7 @@ async def mend(database: Database, progress: Progress) -> None:
         progress("tables", len(MENDING), len(MENDING))
 
     with in_plain_words():
-        await database.write(work)
+        await database.run_in_transaction(work)
 
 
 async def _broken(connection: AsyncConnection) -> str:
@@ -68,5 +68,5 @@ async def _broken(connection: AsyncConnection) -> str:
     native = connection.dialect.name == POSTGRESQL
     broken = await broken_down(connection, await look(connection)) if native else None
     if not (broken and broken.mendable):
-        raise Refusal(broken.told if broken else UNKNOWN)
+        raise OperatorError(broken.told if broken else UNKNOWN)
     return broken.told

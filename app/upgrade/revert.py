@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.database import Database
-from app.db.migrate import down_within, take_turn
-from app.db.refusal import Refusal
+from app.db.migrate import acquire_migration_lock, migrate_down_in_transaction
+from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import in_plain_words
 from app.upgrade.locks import take_locks
@@ -26,14 +26,14 @@ async def revert(database: Database, *, accept_loss: bool, progress: Progress) -
     anything: the reason names it.
     """
     with in_plain_words():
-        return await database.write(
+        return await database.run_in_transaction(
             lambda connection: revert_within(connection, accept_loss=accept_loss, progress=progress)
         )
 
 
 async def revert_within(connection: AsyncConnection, *, accept_loss: bool, progress: Progress) -> Outcome:
     """As `revert`, inside a transaction of the caller's; what the database doesn't allow is raised as it is."""
-    await take_turn(connection)
+    await acquire_migration_lock(connection)
     await check(connection)
     await take_locks(
         connection,
@@ -44,9 +44,9 @@ async def revert_within(connection: AsyncConnection, *, accept_loss: bool, progr
     await check(connection)  # again, now that nobody else can change it
     outcome = await work_out(connection, NAMED, progress)
     if outcome.losses and not accept_loss:
-        raise Refusal(_told(outcome.losses))
+        raise OperatorError(_told(outcome.losses))
     if await adopted(connection):
-        await down_within(connection, force=False)
+        await migrate_down_in_transaction(connection, force=False)
     await rewrite(connection, progress)
     return outcome
 

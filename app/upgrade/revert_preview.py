@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
 from app.db.database import Database
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import in_plain_words
 from app.upgrade.edition import Form, read_form
@@ -93,7 +93,7 @@ async def forecast(database: Database, shown: int, progress: Progress) -> Foreca
         return await forecast_within(connection, shown, progress)
 
     with in_plain_words(TO_FORECAST):
-        return await database.write(work)
+        return await database.run_in_transaction(work)
 
 
 async def forecast_within(connection: AsyncConnection, shown: int, progress: Progress) -> Forecast:
@@ -107,18 +107,18 @@ async def forecast_within(connection: AsyncConnection, shown: int, progress: Pro
 async def check(connection: AsyncConnection) -> None:
     """Raise Refusal for what isn't a whole Directus 11, with nothing but the step to be undone above Directus 10."""
     if connection.dialect.name != POSTGRESQL:
-        raise Refusal("Going back to Directus 10 is only done on PostgreSQL, and this is SQLite.")
+        raise OperatorError("Going back to Directus 10 is only done on PostgreSQL, and this is SQLite.")
     if await read_form(connection) is Form.TEN:
-        raise Refusal("This is a Directus 10 database already: there is nothing to go back from.")
+        raise OperatorError("This is a Directus 10 database already: there is nothing to go back from.")
     ours = await adopted(connection) and await connection.scalar(text(MADE_BY_US))
     if ours or not await connection.scalar(text(THERE), {"table": "directus_migrations"}):
-        raise Refusal(
+        raise OperatorError(
             "Only a database that a Directus made can become one of Directus 10: this one has no directus_migrations, "
             "or its tables are ours."
         )
     later = (await connection.scalars(text(LATER), {"step": STEP})).all()
     if later:
-        raise Refusal(_first(later))
+        raise OperatorError(_first(later))
 
 
 def _first(later: Sequence[str]) -> str:

@@ -7,10 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.database import Database
-from app.db.migrate import take_turn
-from app.db.refusal import Refusal
+from app.db.migrate import acquire_migration_lock
+from app.db.refusal import OperatorError
 from app.db.seeds import PUBLIC_POLICY
-from app.db.table_check import lacking
+from app.db.table_check import missing_columns
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import in_plain_words
 from app.upgrade.edition import Form, read_form
@@ -98,12 +98,12 @@ async def upgrade(database: Database, progress: Progress) -> Upgraded | None:
     changed, for what is no such database, where others hold it up, or where it may not be changed.
     """
     with in_plain_words():
-        return await database.write(lambda connection: upgrade_within(connection, progress))
+        return await database.run_in_transaction(lambda connection: upgrade_within(connection, progress))
 
 
 async def upgrade_within(connection: AsyncConnection, progress: Progress) -> Upgraded | None:
     """As `upgrade`, inside a transaction of the caller's; what the database doesn't allow is raised as it is."""
-    await take_turn(connection)
+    await acquire_migration_lock(connection)
     if await read_form(connection) is Form.ELEVEN:
         return None
     await take_locks(
@@ -122,9 +122,13 @@ async def _check(connection: AsyncConnection) -> None:
     stray = (await connection.execute(text(STRAY))).scalars().all()
     if stray:
         listed = ", ".join(map(str, stray))
-        raise Refusal(f"directus_permissions has rows whose role isn't there, such as {listed}: delete them first.")
+        raise OperatorError(
+            f"directus_permissions has rows whose role isn't there, such as {listed}: delete them first."
+        )
     if await connection.scalar(text(NAMESAKE), {"public": PUBLIC_POLICY["id"]}):
-        raise Refusal(f"A role has the id that the public policy has to get, {PUBLIC_POLICY['id']}: give it another.")
+        raise OperatorError(
+            f"A role has the id that the public policy has to get, {PUBLIC_POLICY['id']}: give it another."
+        )
 
 
 async def _steps(connection: AsyncConnection, progress: Progress) -> Upgraded:
@@ -142,7 +146,7 @@ async def _steps(connection: AsyncConnection, progress: Progress) -> Upgraded:
     await _run(connection, ROLES)
     await _run(connection, RECORD, version=STEP, name=STEP_NAME)
     progress("roles", 1, 1)
-    return Upgraded(roles, permissions, tuple(await connection.run_sync(lacking)))
+    return Upgraded(roles, permissions, tuple(await connection.run_sync(missing_columns)))
 
 
 async def _move(connection: AsyncConnection, progress: Progress) -> int:

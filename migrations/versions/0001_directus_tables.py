@@ -6,10 +6,10 @@ They stand here as Directus 11.17 lays them out, and stay so when the models mov
 import sqlalchemy as sa
 from alembic import context, op
 
-from app.db.base import NAMES, Json, Key, Now, Timestamp
-from app.db.refusal import Refusal
-from app.db.seeds import pristine
-from app.db.table_check import present
+from app.db.base import NAMES, Json, Now, Timestamp, UUIDText
+from app.db.refusal import OperatorError
+from app.db.seeds import is_pristine
+from app.db.table_check import has_directus_tables
 
 revision = "0001"
 down_revision = None
@@ -20,7 +20,7 @@ ORIGIN = sa.Table("rollcall_origin", sa.MetaData(), sa.Column("adopted", sa.Bool
 
 def upgrade() -> None:
     connection = op.get_bind()
-    adopted = present(connection)
+    adopted = has_directus_tables(connection)
     if not adopted:
         TABLES.create_all(connection, checkfirst=False)
     ORIGIN.create(connection)
@@ -30,8 +30,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     connection = op.get_bind()
     if not connection.scalar(sa.select(ORIGIN.c.adopted)):
-        if not (context.config.attributes.get("force") or pristine(connection)):
-            raise Refusal(
+        if not (context.config.attributes.get("force") or is_pristine(connection)):
+            raise OperatorError(
                 "Going down would delete users, roles or other rows for good: export them first, then add --force."
             )
         TABLES.drop_all(connection, checkfirst=False)
@@ -41,17 +41,17 @@ def downgrade() -> None:
 sa.Table(
     "directus_roles",
     TABLES,
-    sa.Column("id", Key, primary_key=True),
+    sa.Column("id", UUIDText, primary_key=True),
     sa.Column("name", sa.String(100), nullable=False),
     sa.Column("icon", sa.String(64), nullable=False, server_default="supervised_user_circle"),
     sa.Column("description", sa.Text),
-    sa.Column("parent", Key, sa.ForeignKey("directus_roles.id")),
+    sa.Column("parent", UUIDText, sa.ForeignKey("directus_roles.id")),
 )
 
 sa.Table(
     "directus_policies",
     TABLES,
-    sa.Column("id", Key, primary_key=True),
+    sa.Column("id", UUIDText, primary_key=True),
     sa.Column("name", sa.String(100), nullable=False),
     sa.Column("icon", sa.String(64), nullable=False, server_default="badge"),
     sa.Column("description", sa.Text),
@@ -64,7 +64,7 @@ sa.Table(
 sa.Table(
     "directus_users",
     TABLES,
-    sa.Column("id", Key, primary_key=True),
+    sa.Column("id", UUIDText, primary_key=True),
     sa.Column("first_name", sa.String(50)),
     sa.Column("last_name", sa.String(50)),
     sa.Column("email", sa.String(128), unique=True),
@@ -73,11 +73,11 @@ sa.Table(
     sa.Column("title", sa.String(50)),
     sa.Column("description", sa.Text),
     sa.Column("tags", Json),
-    sa.Column("avatar", Key),
+    sa.Column("avatar", UUIDText),
     sa.Column("language", sa.String(255), server_default=sa.text("NULL")),
     sa.Column("tfa_secret", sa.String(255)),
     sa.Column("status", sa.String(16), nullable=False, server_default="active"),
-    sa.Column("role", Key, sa.ForeignKey("directus_roles.id", ondelete="SET NULL")),
+    sa.Column("role", UUIDText, sa.ForeignKey("directus_roles.id", ondelete="SET NULL")),
     sa.Column("token", sa.String(255), unique=True),
     sa.Column("last_access", Timestamp),
     sa.Column("last_page", sa.String(255)),
@@ -96,10 +96,10 @@ sa.Table(
 sa.Table(
     "directus_access",
     TABLES,
-    sa.Column("id", Key, primary_key=True),
-    sa.Column("role", Key, sa.ForeignKey("directus_roles.id", ondelete="CASCADE")),
-    sa.Column("user", Key, sa.ForeignKey("directus_users.id", ondelete="CASCADE")),
-    sa.Column("policy", Key, sa.ForeignKey("directus_policies.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("id", UUIDText, primary_key=True),
+    sa.Column("role", UUIDText, sa.ForeignKey("directus_roles.id", ondelete="CASCADE")),
+    sa.Column("user", UUIDText, sa.ForeignKey("directus_users.id", ondelete="CASCADE")),
+    sa.Column("policy", UUIDText, sa.ForeignKey("directus_policies.id", ondelete="CASCADE"), nullable=False),
     sa.Column("sort", sa.Integer),
 )
 
@@ -113,31 +113,31 @@ sa.Table(
     sa.Column("validation", Json),
     sa.Column("presets", Json),
     sa.Column("fields", sa.Text),
-    sa.Column("policy", Key, sa.ForeignKey("directus_policies.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("policy", UUIDText, sa.ForeignKey("directus_policies.id", ondelete="CASCADE"), nullable=False),
     sqlite_autoincrement=True,
 )
 
 sa.Table(
     "directus_folders",
     TABLES,
-    sa.Column("id", Key, primary_key=True),
+    sa.Column("id", UUIDText, primary_key=True),
     sa.Column("name", sa.String(255), nullable=False),
-    sa.Column("parent", Key, sa.ForeignKey("directus_folders.id")),
+    sa.Column("parent", UUIDText, sa.ForeignKey("directus_folders.id")),
 )
 
 sa.Table(
     "directus_files",
     TABLES,
-    sa.Column("id", Key, primary_key=True),
+    sa.Column("id", UUIDText, primary_key=True),
     sa.Column("storage", sa.String(255), nullable=False),
     sa.Column("filename_disk", sa.String(255)),
     sa.Column("filename_download", sa.String(255), nullable=False),
     sa.Column("title", sa.String(255)),
     sa.Column("type", sa.String(255)),
-    sa.Column("folder", Key, sa.ForeignKey("directus_folders.id", ondelete="SET NULL")),
-    sa.Column("uploaded_by", Key, sa.ForeignKey("directus_users.id")),
+    sa.Column("folder", UUIDText, sa.ForeignKey("directus_folders.id", ondelete="SET NULL")),
+    sa.Column("uploaded_by", UUIDText, sa.ForeignKey("directus_users.id")),
     sa.Column("created_on", Timestamp, nullable=False, server_default=Now()),
-    sa.Column("modified_by", Key, sa.ForeignKey("directus_users.id")),
+    sa.Column("modified_by", UUIDText, sa.ForeignKey("directus_users.id")),
     sa.Column("modified_on", Timestamp, nullable=False, server_default=Now()),
     sa.Column("charset", sa.String(50)),
     sa.Column("filesize", sa.BigInteger),
@@ -160,11 +160,11 @@ sa.Table(
     "directus_sessions",
     TABLES,
     sa.Column("token", sa.String(64), primary_key=True),
-    sa.Column("user", Key, sa.ForeignKey("directus_users.id", ondelete="CASCADE")),
+    sa.Column("user", UUIDText, sa.ForeignKey("directus_users.id", ondelete="CASCADE")),
     sa.Column("expires", Timestamp, nullable=False),
     sa.Column("ip", sa.String(255)),
     sa.Column("user_agent", sa.Text),
-    sa.Column("share", Key),
+    sa.Column("share", UUIDText),
     sa.Column("origin", sa.String(255)),
     sa.Column("next_token", sa.String(64)),
 )
@@ -176,23 +176,23 @@ sa.Table(
     sa.Column("project_name", sa.String(100), nullable=False, server_default="Directus"),
     sa.Column("project_url", sa.String(255)),
     sa.Column("project_color", sa.String(255), nullable=False, server_default="#6644FF"),
-    sa.Column("project_logo", Key, sa.ForeignKey("directus_files.id")),
-    sa.Column("public_foreground", Key, sa.ForeignKey("directus_files.id")),
-    sa.Column("public_background", Key, sa.ForeignKey("directus_files.id")),
+    sa.Column("project_logo", UUIDText, sa.ForeignKey("directus_files.id")),
+    sa.Column("public_foreground", UUIDText, sa.ForeignKey("directus_files.id")),
+    sa.Column("public_background", UUIDText, sa.ForeignKey("directus_files.id")),
     sa.Column("public_note", sa.Text),
     sa.Column("auth_login_attempts", sa.Integer, server_default=sa.text("25")),
     sa.Column("auth_password_policy", sa.String(100)),
     sa.Column("storage_asset_transform", sa.String(7), server_default="all"),
     sa.Column("storage_asset_presets", Json),
     sa.Column("custom_css", sa.Text),
-    sa.Column("storage_default_folder", Key, sa.ForeignKey("directus_folders.id", ondelete="SET NULL")),
+    sa.Column("storage_default_folder", UUIDText, sa.ForeignKey("directus_folders.id", ondelete="SET NULL")),
     sa.Column("basemaps", Json),
     sa.Column("mapbox_key", sa.String(255)),
     sa.Column("module_bar", Json),
     sa.Column("project_descriptor", sa.String(100)),
     sa.Column("default_language", sa.String(255), nullable=False, server_default="en-US"),
     sa.Column("custom_aspect_ratios", Json),
-    sa.Column("public_favicon", Key, sa.ForeignKey("directus_files.id")),
+    sa.Column("public_favicon", UUIDText, sa.ForeignKey("directus_files.id")),
     sa.Column("default_appearance", sa.String(255), nullable=False, server_default="auto"),
     sa.Column("default_theme_light", sa.String(255)),
     sa.Column("theme_light_overrides", Json),
@@ -203,10 +203,10 @@ sa.Table(
     sa.Column("report_feature_url", sa.String(255)),
     sa.Column("public_registration", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("public_registration_verify_email", sa.Boolean, nullable=False, server_default=sa.true()),
-    sa.Column("public_registration_role", Key, sa.ForeignKey("directus_roles.id", ondelete="SET NULL")),
+    sa.Column("public_registration_role", UUIDText, sa.ForeignKey("directus_roles.id", ondelete="SET NULL")),
     sa.Column("public_registration_email_filter", Json),
     sa.Column("visual_editor_urls", Json),
-    sa.Column("project_id", Key),
+    sa.Column("project_id", UUIDText),
     sa.Column("mcp_enabled", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("mcp_allow_deletes", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("mcp_prompts_collection", sa.String(255), server_default=sa.text("NULL")),
@@ -238,7 +238,7 @@ sa.Table(
     TABLES,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("action", sa.String(45), nullable=False),
-    sa.Column("user", Key),
+    sa.Column("user", UUIDText),
     sa.Column("timestamp", Timestamp, nullable=False, index=True, server_default=Now()),
     sa.Column("ip", sa.String(50)),
     sa.Column("user_agent", sa.Text),
@@ -260,6 +260,6 @@ sa.Table(
     sa.Column("data", Json),
     sa.Column("delta", Json),
     sa.Column("parent", sa.Integer, sa.ForeignKey("directus_revisions.id"), index=True),
-    sa.Column("version", Key),
+    sa.Column("version", UUIDText),
     sqlite_autoincrement=True,
 )

@@ -8,8 +8,8 @@ rights, so that a neighbour which may not touch our tables counts all the same. 
 import sqlalchemy as sa
 from alembic import op
 
-from app.db.base import POSTGRESQL, Key
-from app.db.refusal import Refusal
+from app.db.base import POSTGRESQL, UUIDText
+from app.db.refusal import OperatorError
 
 revision = "0002"
 down_revision = "0001"
@@ -61,7 +61,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     native = connection.dialect.name == POSTGRESQL
     op.create_table("rollcall_lock", _only_row())
-    op.create_table("rollcall_version", _only_row(), sa.Column("token", Key, nullable=False))
+    op.create_table("rollcall_version", _only_row(), sa.Column("token", UUIDText, nullable=False))
     op.execute("INSERT INTO rollcall_lock VALUES (1)")
     op.execute(f"INSERT INTO rollcall_version VALUES (1, {'gen_random_uuid()' if native else RANDOM})")
     (_watch_postgresql if native else _watch_sqlite)(connection)
@@ -84,7 +84,7 @@ def _only_row() -> sa.Column[int]:
 
 def _watch_postgresql(connection: sa.Connection) -> None:
     if (connection.dialect.server_version_info or (0,))[0] < OLDEST_POSTGRESQL:
-        raise Refusal(f"This PostgreSQL is too old: it should be version {OLDEST_POSTGRESQL} or later.")
+        raise OperatorError(f"This PostgreSQL is too old: it should be version {OLDEST_POSTGRESQL} or later.")
     schema = connection.scalar(sa.text("SELECT quote_ident(current_schema())"))
     # Folds case as Unicode does whatever the database's own collation, where PostgreSQL was built with ICU.
     icu = connection.scalar(sa.text("SELECT count(*) FROM pg_collation WHERE collname = 'und-x-icu'"))

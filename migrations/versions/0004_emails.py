@@ -6,7 +6,7 @@ once they are gone.
 
 from alembic import op
 
-from app.db.email_index import keep_apart
+from app.db.email_index import ensure_email_index
 from app.db.integrity import EMAILS
 
 revision = "0004"
@@ -14,7 +14,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    keep_apart(op.get_bind())
+    ensure_email_index(op.get_bind())
 
 
 def downgrade() -> None:

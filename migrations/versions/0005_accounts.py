@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.db.base import JsonText, Key, Timestamp
+from app.db.base import JsonText, Timestamp, UUIDText
 
 revision = "0005"
 down_revision = "0004"
@@ -53,4 +53,4 @@ def downgrade() -> None:
 
 
 def _user(**options: bool) -> sa.Column[str]:
-    return sa.Column("user", Key, sa.ForeignKey("directus_users.id", ondelete="CASCADE"), **options)
+    return sa.Column("user", UUIDText, sa.ForeignKey("directus_users.id", ondelete="CASCADE"), **options)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import insert, text
 
 from app.core.hashing import verify_password
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES, export_file, import_file
 from app.testing import open_system
@@ -61,7 +61,7 @@ async def test_an_address_that_is_somebody_elses_is_not_made_an_admin(fresh):
     settings = fresh.settings.model_copy(update={"admin_email": "VI@example.com"})
     await fresh.load({"directus_users": [{"id": uid("ada"), "status": "suspended"}]})
 
-    with pytest.raises(Refusal, match="ADMIN_EMAIL belongs to somebody else"):
+    with pytest.raises(OperatorError, match="ADMIN_EMAIL belongs to somebody else"):
         await bootstrap(fresh.database, settings)
 
 
@@ -105,7 +105,7 @@ async def test_a_file_that_would_lock_everybody_out_is_refused(blank_url, tmp_pa
     file.write_text(json.dumps({"directus_users": [{"id": uid("x"), "email": "x@example.com"}]}))
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        with pytest.raises(Refusal, match="hold no active admin"):
+        with pytest.raises(OperatorError, match="hold no active admin"):
             await import_file(system.database, file)
         rows = await exported(system, tmp_path / "rows.json")
 
@@ -155,7 +155,7 @@ async def test_a_file_that_can_not_be_right_changes_nothing_and_is_told_why(fres
     good = {"id": uid("good"), "name": "good"}
     bad: Rows = {**BAD[words]}
     bad.setdefault("directus_policies", [good])
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(OperatorError, match=words):
         await fresh.load(bad)
 
     assert await exported(fresh, tmp_path / "after.json") == before

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import RollcallError
 from app.db import migrate
-from app.db.email_index import kept_apart
+from app.db.email_index import has_email_index
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
 from app.query.sql_functions import HasAddress
@@ -41,13 +41,13 @@ async def move(system, whom, address):
 
 async def is_kept(system):
     async with system.database.transaction() as connection:
-        return await connection.run_sync(kept_apart)
+        return await connection.run_sync(has_email_index)
 
 
 @pytest_asyncio.fixture
 async def doubled(fresh):
     """A database as it was before the index, in which Vi and Ed are there twice, and Vi even three times."""
-    await migrate.down(fresh.database, "0003")
+    await migrate.migrate_down(fresh.database, "0003")
     await insert(fresh, "VI@example.com", "Vi@Example.com", "eD@example.com", None, None)
     return fresh
 
@@ -85,7 +85,7 @@ async def test_doubles_are_named_as_long_as_there_are_some(doubled):
 
 
 async def test_a_server_that_is_running_learns_of_the_index(doubled):
-    await migrate.up(doubled.database)
+    await migrate.migrate_up(doubled.database)
     assert not await doubled.database.keeps_emails_apart()
     await remove(doubled, "VI@example.com", "Vi@Example.com", "eD@example.com")
     async with open_system(doubled.settings) as other:
@@ -95,7 +95,7 @@ async def test_a_server_that_is_running_learns_of_the_index(doubled):
 
 
 async def test_without_the_index_whoever_writes_here_is_still_kept_apart(doubled):
-    await migrate.up(doubled.database)
+    await migrate.migrate_up(doubled.database)
     users = doubled.directory(caller("ada"))["users"]
     for doing in (
         users.create_one({"email": "SAM@example.com"}),
@@ -107,7 +107,7 @@ async def test_without_the_index_whoever_writes_here_is_still_kept_apart(doubled
 
 
 async def test_whoever_has_a_doubled_address_can_be_given_another(doubled):
-    await migrate.up(doubled.database)
+    await migrate.migrate_up(doubled.database)
     users = doubled.directory(caller("ada"))["users"]
 
     assert await users.update_one(uid("vi"), {"email": "viola@example.com"})
@@ -115,12 +115,12 @@ async def test_whoever_has_a_doubled_address_can_be_given_another(doubled):
 
 
 async def test_the_index_can_be_taken_away_whether_it_is_there_or_not(doubled):
-    await migrate.up(doubled.database)
-    await migrate.down(doubled.database, "0003")
+    await migrate.migrate_up(doubled.database)
+    await migrate.migrate_down(doubled.database, "0003")
     await remove(doubled, "VI@example.com", "Vi@Example.com", "eD@example.com")
-    await migrate.up(doubled.database)
+    await migrate.migrate_up(doubled.database)
     assert await is_kept(doubled)
-    await migrate.down(doubled.database, "0003")
+    await migrate.migrate_down(doubled.database, "0003")
 
     assert not await is_kept(doubled)
     await insert(doubled, "VI@example.com")

@@ -11,7 +11,7 @@ from sqlalchemy import inspect, text
 
 from app.db import migrate
 from app.db.models import DIRECTUS_TABLES
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.flows.bootstrap import bootstrap
 from app.testing import open_system
 from tests.conftest import POSTGRESQL, make_settings
@@ -30,10 +30,10 @@ async def tables(system):
 
 async def test_up_makes_every_table_and_down_takes_them_all_away(blank_url):
     async with open_system(make_settings(blank_url)) as system:
-        await migrate.up(system.database)
+        await migrate.migrate_up(system.database)
         up = await tables(system)
-        await migrate.up(system.database)
-        await migrate.down(system.database)
+        await migrate.migrate_up(system.database)
+        await migrate.migrate_down(system.database)
         down = await tables(system)
 
     assert up >= OURS | {"rollcall_version", "rollcall_lock"}
@@ -45,10 +45,10 @@ async def test_down_refuses_while_there_are_rows_to_lose_unless_forced(blank_url
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
         await system.load(WORLD)
-        with pytest.raises(Refusal, match="would delete users"):
-            await migrate.down(system.database)
+        with pytest.raises(OperatorError, match="would delete users"):
+            await migrate.migrate_down(system.database)
         kept = await tables(system)
-        await migrate.down(system.database, force=True)
+        await migrate.migrate_down(system.database, force=True)
         gone = await tables(system)
 
     assert kept >= OURS
@@ -58,9 +58,9 @@ async def test_down_refuses_while_there_are_rows_to_lose_unless_forced(blank_url
 async def test_down_to_a_revision_that_there_is_none_of_says_so(blank_url):
     settings = make_settings(blank_url)
     async with open_system(settings) as system:
-        await migrate.up(system.database)
-        with pytest.raises(Refusal, match=r"no such revision; `rollcall migrate down base`"):
-            await migrate.down(system.database, "nonsense")
+        await migrate.migrate_up(system.database)
+        with pytest.raises(OperatorError, match=r"no such revision; `rollcall migrate down base`"):
+            await migrate.migrate_down(system.database, "nonsense")
 
         assert await tables(system) >= OURS
 
@@ -68,12 +68,12 @@ async def test_down_to_a_revision_that_there_is_none_of_says_so(blank_url):
 async def test_up_on_a_database_of_a_newer_rollcall_says_so_and_changes_nothing(blank_url):
     settings = make_settings(blank_url)
     async with open_system(settings) as system:
-        await migrate.up(system.database)
-        await system.database.write(
+        await migrate.migrate_up(system.database)
+        await system.database.run_in_transaction(
             lambda there: there.execute(text("UPDATE rollcall_migrations SET version_num = '9'"))
         )
-        with pytest.raises(Refusal, match="by a newer Rollcall"):
-            await migrate.up(system.database)
+        with pytest.raises(OperatorError, match="by a newer Rollcall"):
+            await migrate.migrate_up(system.database)
 
         assert await tables(system) >= OURS
 
@@ -82,7 +82,7 @@ async def test_what_bootstrap_alone_made_may_go_without_force(blank_url):
     settings = make_settings(blank_url)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        await migrate.down(system.database)
+        await migrate.migrate_down(system.database)
 
         assert not await tables(system) & OURS
 
@@ -127,7 +127,7 @@ async def test_an_adopted_database_is_afterwards_what_it_was_before(directus):
     async with open_system(settings) as system:
         made = await bootstrap(system.database, settings)
         rows_adopted = rows(directus)
-        await migrate.down(system.database)
+        await migrate.migrate_down(system.database)
 
     assert made.admin is None
     assert fingerprint(rows_adopted) == fingerprint(rows_before) == fingerprint(rows(directus))
@@ -155,7 +155,7 @@ async def test_a_missing_column_is_refused_by_its_name_and_nothing_is_changed(di
     before = pg("pg_dump", directus, "-s")
     settings = make_settings(directus)
     async with open_system(settings) as system:
-        with pytest.raises(Refusal, match=r"directus_users\.text_direction is missing"):
+        with pytest.raises(OperatorError, match=r"directus_users\.text_direction is missing"):
             await bootstrap(system.database, settings)
 
     assert pg("pg_dump", directus, "-s") == before
@@ -173,7 +173,7 @@ async def test_our_tables_are_directus_own_column_for_column(blank_url, shared):
         dump = (shared / "oracle/directus-tables.sql").read_text()
         pg("psql", recorded, "-q", "-o", "/dev/null", stdin=dump)
         async with open_system(make_settings(blank_url)) as system:
-            await migrate.up(system.database)
+            await migrate.migrate_up(system.database)
         assert await columns(blank_url) == await columns(recorded)
     finally:
         await connection.execute(f"DROP DATABASE {server.path[1:]}_recorded WITH (FORCE)")

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import ServiceUnavailable
-from app.db.pool import Places
+from app.db.pool import ResourcePool
 
 LONG = 60.0
 
 
 def places(free=1, queue=10, patience=LONG):
-    return Places(range(1, free + 1), queue=queue, patience=patience)
+    return ResourcePool(range(1, free + 1), queue=queue, patience=patience)
 
 
 async def waiting(here):
@@ -24,50 +24,50 @@ async def waiting(here):
 
 async def test_whoever_waits_for_longest_is_next_and_nobody_passes_him():
     here = places()
-    place = here.take()
+    place = here.acquire_nowait()
     first, second = await waiting(here), await waiting(here)
-    here.give(place)
-    assert here.take() is None
+    here.release(place)
+    assert here.acquire_nowait() is None
 
     assert await first is place
     assert not second.done()
-    here.give(place)
+    here.release(place)
     assert await second is place
-    here.give(place)
-    assert here.take() is place
+    here.release(place)
+    assert here.acquire_nowait() is place
 
 
 async def test_one_too_many_is_refused_at_once():
     here = places(queue=1)
-    place = here.take()
+    place = here.acquire_nowait()
     task = await waiting(here)
     with pytest.raises(ServiceUnavailable):
-        await here.wait()
-    here.give(place)
+        await here.acquire()
+    here.release(place)
     await task
 
 
 async def test_who_waits_too_long_is_refused_and_makes_room_in_the_queue():
     here = places(queue=1, patience=0.01)
-    place = here.take()
+    place = here.acquire_nowait()
     for _ in range(3):
         with pytest.raises(ServiceUnavailable):
-            await here.wait()
-    here.give(place)
+            await here.acquire()
+    here.release(place)
 
-    assert here.take() is place
+    assert here.acquire_nowait() is place
 
 
 async def test_a_place_given_to_one_who_leaves_at_that_moment_is_the_next_ones():
     here = places()
-    place = here.take()
+    place = here.acquire_nowait()
     leaving, staying = await waiting(here), await waiting(here)
-    here.give(place)
+    here.release(place)
     leaving.cancel()
 
     assert await staying is place
     assert leaving.cancelled()
-    assert here.take() is None
+    assert here.acquire_nowait() is None
 
 
 class Room:
@@ -77,12 +77,12 @@ class Room:
         self.free, self.places, self.inside = free, places(free, queue=100), []
 
     async def come(self):
-        self.inside.append(self.places.take() or await self.places.wait())
+        self.inside.append(self.places.acquire_nowait() or await self.places.acquire())
         assert len(set(self.inside)) == len(self.inside) <= self.free
 
     def go(self):
         if self.inside:
-            self.places.give(self.inside.pop())
+            self.places.release(self.inside.pop())
 
 
 async def lived(room, steps):
@@ -112,7 +112,7 @@ def test_never_more_are_in_than_there_are_places_and_none_is_lost(free, steps):
         told = await lived(room, steps)
 
         assert all(one is None or isinstance(one, asyncio.CancelledError) for one in told)
-        assert {room.places.take() for _ in range(free)} == {*range(1, free + 1)}
-        assert room.places.take() is None
+        assert {room.places.acquire_nowait() for _ in range(free)} == {*range(1, free + 1)}
+        assert room.places.acquire_nowait() is None
 
     asyncio.run(story())

@@ -11,8 +11,8 @@ from sqlalchemy import func, literal, literal_column, select, text
 
 from app.core.errors import ServiceUnavailable
 from app.db.database import Database
-from app.db.engine import parse_url, reading_engine
-from app.db.read_pool import Reader
+from app.db.engine import create_read_engine, parse_url
+from app.db.read_pool import ReadPool
 from tests.conftest import make_settings
 
 ONE = select(literal(1))
@@ -108,8 +108,8 @@ async def test_a_server_that_says_nothing_more_is_given_up_and_the_next_statemen
     if blank_url.startswith("sqlite"):
         pytest.skip("SQLite has no server that could hang")
     async with silenceable(blank_url) as (url, silence):
-        engine = reading_engine(parse_url(url), 1, 60)
-        reader = Reader(engine, slots=1, queue=1, patience=1, seconds=0.1, grace=0.1)
+        engine = create_read_engine(parse_url(url), 1, 60)
+        reader = ReadPool(engine, slots=1, queue=1, patience=1, seconds=0.1, grace=0.1)
         await reader.fetch(ONE)
         silence(True)
         with pytest.raises(ServiceUnavailable) as refused:

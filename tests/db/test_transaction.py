@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from app.core.errors import Forbidden, ServiceUnavailable
-from app.db.statement import given
+from app.db.statement import bind_param
 from app.query.collection import ROLES
 from tests.world import uid
 
@@ -108,7 +108,7 @@ async def test_a_statement_that_stays_is_compiled_once_and_one_that_goes_is_forg
 
 
 async def test_the_same_statement_is_given_other_values_each_time(fresh):
-    adding = insert(TABLE).values(id=given("id", TABLE.c.id.type), name=given("name", TABLE.c.name.type))
+    adding = insert(TABLE).values(id=bind_param("id", TABLE.c.id.type), name=bind_param("name", TABLE.c.name.type))
 
     async def work(writer):
         for name in ("Made 1", "Made 2"):

@@ -3,18 +3,18 @@
 import asyncio
 
 from app.db import watchdog
-from app.db.watchdog import Watch
+from app.db.watchdog import Watchdog
 
 
 async def test_what_runs_too_long_is_over_and_what_ended_in_time_is_not(monkeypatch):
     monkeypatch.setattr(watchdog, "EVERY_SECONDS", 0.01)
     over: list[str] = []
-    watched = Watch(0.03, over.append)
+    watched = Watchdog(0.03, over.append)
     for name in ("quick", "slow"):
-        watched.begin(name)
-    watched.done("quick")
+        watched.track(name)
+    watched.untrack("quick")
     await asyncio.sleep(0.1)
-    watched.done("slow")
+    watched.untrack("slow")
 
     assert set(over) == {"slow"}
 
@@ -22,11 +22,11 @@ async def test_what_runs_too_long_is_over_and_what_ended_in_time_is_not(monkeypa
 async def test_nobody_looks_where_nothing_runs(monkeypatch):
     monkeypatch.setattr(watchdog, "EVERY_SECONDS", 0.01)
     over: list[str] = []
-    watched = Watch(0, over.append)
-    watched.begin("one")
-    watched.done("one")
+    watched = Watchdog(0, over.append)
+    watched.track("one")
+    watched.untrack("one")
     await asyncio.sleep(0.05)
-    watched.begin("two")
+    watched.track("two")
     watched.stop()
     await asyncio.sleep(0.05)
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
 from app.db.models import Activity, File
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from tests.files.uploaders import HIDDEN, HTML, PICTURES, SVG, png
 from tests.http.clients import BAD, FORBIDDEN, refusal, told
 from tests.http.test_graphql import served
@@ -299,13 +299,13 @@ async def test_a_row_goes_though_its_content_can_not(filing, monkeypatch):
 
 
 async def test_no_row_is_ever_without_its_content_not_even_where_nobody_knows_whether_it_is_there(filing, monkeypatch):
-    keep = Writer.keep
+    keep = WriteTransaction.commit
 
     async def keep_and_lose(self):
         await keep(self)
         raise ServiceUnavailable
 
-    monkeypatch.setattr(Writer, "keep", keep_and_lose)
+    monkeypatch.setattr(WriteTransaction, "commit", keep_and_lose)
     answer = await filing.upload("uma", png())
     monkeypatch.undo()
     (row,) = told(await filing.ask("ada", "GET", "/files"))

@@ -16,7 +16,7 @@ from app.core.errors import Forbidden, InvalidPayload, RequestsExceeded, Rollcal
 from app.db.models import User
 from app.flows.login import Credentials, SignIn
 from app.flows.registration import Registration
-from app.ratelimit.limiter import Rates
+from app.ratelimit.limiter import RateLimiter
 from app.repositories.directory import Directory
 from tests.flows.inviters import (
     LISTED,
@@ -250,7 +250,7 @@ async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_house,
 
 async def test_one_place_registers_only_so_often(open_house):
     settings = open_house.settings.model_copy(update={"rate_limiter_registration_enabled": True})
-    services = replace(open_house.services, settings=settings, rates=Rates.of(settings))
+    services = replace(open_house.services, settings=settings, rates=RateLimiter.from_settings(settings))
     flow = Registration(Directory(caller(None), services))
     for _ in range(settings.rate_limiter_registration_points):
         await refused(flow.register("nope", PASSWORD))  # whatever becomes of it

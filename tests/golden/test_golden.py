@@ -35,7 +35,7 @@ async def test_the_answer_and_the_statements_are_the_golden_ones(world, name, re
     asking = caller(None if who == "public" else who)
     await world.services.book.reload(asking)
     statements: list[Any] = []
-    monkeypatch.setattr(world.database.reader, "run", recorded(world, statements))
+    monkeypatch.setattr(world.database.reader, "fetch_one", recorded(world, statements))
 
     result = await world.execute(query, caller=asking)
     told = json.dumps({"data": result.data, "errors": [e.message for e in result.errors or []]}, indent=2) + "\n"

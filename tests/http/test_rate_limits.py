@@ -22,7 +22,7 @@ from app.http.authentication import Identity
 from app.http.middleware import limiter_of
 from app.main import create_app
 from app.ratelimit import limiter as counting
-from app.ratelimit.limiter import Rates, counted_apart
+from app.ratelimit.limiter import RateLimiter, is_per_process
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, PATH
 
@@ -84,7 +84,7 @@ async def opened():
     async with AsyncExitStack() as stack:
 
         def make(tick=time.monotonic, **settings):
-            rates = Rates.of(made(**settings), utc_now, tick)
+            rates = RateLimiter.from_settings(made(**settings), utc_now, tick)
             stack.push_async_callback(rates.dispose)
             return rates
 
@@ -352,7 +352,7 @@ async def test_without_any_redis_requests_are_answered(tmp_path):
 @pytest.mark.parametrize("address", ["127.0.0.1:6379", "http://127.0.0.1", "redis://user:only-for-a-test@host:port"])
 def test_an_address_that_no_redis_can_have_is_refused_without_being_told(address):
     with pytest.raises(ConfigurationError, match="REDIS: should be like") as error:
-        Rates.of(made(rate_limiter_store="redis", redis=address))
+        RateLimiter.from_settings(made(rate_limiter_store="redis", redis=address))
 
     assert "only-for-a-test" not in str(error.value)
 
@@ -367,7 +367,7 @@ def test_an_address_that_no_redis_can_have_is_refused_without_being_told(address
     ],
 )
 def test_it_is_known_whether_limits_multiply_by_processes(settings, apart):
-    assert counted_apart(made(**settings)) is apart
+    assert is_per_process(made(**settings)) is apart
 
 
 def test_serving_with_several_workers_says_so(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.testing import open_system
 from app.upgrade.inspection import look
 from app.upgrade.partial_revert import broken_down
@@ -51,7 +51,7 @@ async def test_nobody_goes_either_way_from_halfway_before_it_is_mended(rich_temp
     async with opened(rich_template, *HALFWAY) as system:
         before = await picture(address(system))
         for way in WAYS.values():
-            with pytest.raises(Refusal, match=r"broke off here.*--mend"):
+            with pytest.raises(OperatorError, match=r"broke off here.*--mend"):
                 await way(system.database)
         assert "--mend" in await what_to_mend(system.database)
         assert await picture(address(system)) == before
@@ -64,7 +64,7 @@ async def test_where_every_permission_became_the_publics_it_says_so_and_touches_
     async with opened(rich_template, *ALL_PUBLIC) as system:
         before = await picture(address(system))
         for way in (*WAYS.values(), lambda database: mend(database, quiet), what_to_mend):
-            with pytest.raises(Refusal, match="every permission is the public's"):
+            with pytest.raises(OperatorError, match="every permission is the public's"):
                 await way(system.database)
 
         assert await picture(address(system)) == before
@@ -106,7 +106,7 @@ async def test_nothing_else_is_taken_for_it(there, changes):
 async def test_what_needs_no_mending_is_not_touched(there):
     before = await picture(address(there))
     for way in (lambda database: mend(database, quiet), what_to_mend):
-        with pytest.raises(Refusal, match="Nothing here is known to need mending"):
+        with pytest.raises(OperatorError, match="Nothing here is known to need mending"):
             await way(there.database)
 
     assert await picture(address(there)) == before
@@ -125,5 +125,5 @@ async def test_killed_at_any_statement_it_has_mended_nothing(rich_template, step
 
 async def test_an_sqlite_file_is_never_in_that_state(tmp_path):
     async with open_system(make_settings(f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}")) as system:
-        with pytest.raises(Refusal, match="Nothing here is known to need mending"):
+        with pytest.raises(OperatorError, match="Nothing here is known to need mending"):
             await mend(system.database, quiet)

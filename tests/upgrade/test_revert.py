@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from app.db import migrate
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.upgrade import locks
 from app.upgrade.repair import mend
 from app.upgrade.report import report_back
@@ -217,7 +217,7 @@ LOSSES = {  # what is done to a world that loses nothing, of how many kinds the 
 async def test_each_loss_alone_is_refused_by_its_name_and_nothing_is_changed(still_plain, changes, kinds, said):
     async with taken_back(still_plain, *changes) as connection:
         before = await picture(connection)
-        with pytest.raises(Refusal, match=said):
+        with pytest.raises(OperatorError, match=said):
             async with connection.begin_nested():
                 await revert_within(connection, accept_loss=False, progress=quiet)
         assert await picture(connection) == before
@@ -268,7 +268,7 @@ async def test_a_circle_of_roles_comes_to_an_end(still_plain):
 
 async def test_newer_migrations_are_listed_to_be_undone_first_and_can_not_be_waved_through(still_eleven):
     before = await picture(address(still_eleven))
-    with pytest.raises(Refusal, match="20 newer migrations") as refused:
+    with pytest.raises(OperatorError, match="20 newer migrations") as refused:
         await revert(still_eleven.database, accept_loss=True, progress=quiet)
     assert await picture(address(still_eleven)) == before
 
@@ -281,7 +281,7 @@ async def test_what_was_adopted_is_given_back_without_a_trace_of_us(still_eleven
         await revert_within(connection, accept_loss=False, progress=quiet)
         never_ours = await picture(connection)
     async with taken_back(still_eleven, DOUBLES) as connection:
-        await migrate.up_within(connection)
+        await migrate.migrate_up_in_transaction(connection)
         await connection.exec_driver_sql(NEWER)
         done = await revert_within(connection, accept_loss=False, progress=quiet)
 
@@ -291,31 +291,33 @@ async def test_what_was_adopted_is_given_back_without_a_trace_of_us(still_eleven
 
 async def test_of_what_was_ours_recovery_codes_and_waiting_mails_are_told(still_eleven):
     async with taken_back(still_eleven, DOUBLES) as connection:
-        await migrate.up_within(connection)
+        await migrate.migrate_up_in_transaction(connection)
         for change in (
             *(NEWER, f"INSERT INTO rollcall_recovery_codes VALUES ('{'0' * 64}', '{USER}')"),
             "INSERT INTO rollcall_outbox (kind, due, attempts) VALUES ('invitation', '2030-01-01', 0)",
         ):
             await connection.exec_driver_sql(change)
-        with pytest.raises(Refusal, match=rf"good no more, 1 in all: {USER}\n.*haven't gone yet, 1 in all: invitation"):
+        with pytest.raises(
+            OperatorError, match=rf"good no more, 1 in all: {USER}\n.*haven't gone yet, 1 in all: invitation"
+        ):
             await revert_within(connection, accept_loss=False, progress=quiet)
 
 
 async def test_a_database_of_our_own_making_has_no_ten_to_go_back_to(fresh):
     said = "Only a database that a Directus made" if fresh.database.dialect == "postgresql" else "done on PostgreSQL"
 
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(OperatorError, match=said):
         await revert(fresh.database, accept_loss=True, progress=quiet)
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(OperatorError, match=said):
         await forecast(fresh.database, 5, quiet)
 
 
 async def test_nor_has_one_that_we_made_and_a_directus_then_took_over(still_eleven):
     async with taken_back(still_eleven, NEWER) as connection:
-        await migrate.up_within(connection)
+        await migrate.migrate_up_in_transaction(connection)
         await connection.exec_driver_sql("UPDATE rollcall_origin SET adopted = false")
 
-        with pytest.raises(Refusal, match="Only a database that a Directus made"):
+        with pytest.raises(OperatorError, match="Only a database that a Directus made"):
             await revert_within(connection, accept_loss=True, progress=quiet)
 
 
@@ -323,7 +325,7 @@ async def test_who_has_gone_back_is_told_so_and_may_upgrade_again(plain):
     await revert(plain.database, accept_loss=False, progress=quiet)
     before = await picture(address(plain))
 
-    with pytest.raises(Refusal, match="a Directus 10 database already"):
+    with pytest.raises(OperatorError, match="a Directus 10 database already"):
         await revert(plain.database, accept_loss=True, progress=quiet)
     found = await survey(plain.database, 5, quiet)
     assert found
@@ -335,17 +337,17 @@ async def test_a_view_of_the_projects_own_is_not_torn_down(plain):
     await run(address(plain), "CREATE VIEW held AS SELECT name FROM directus_policies")
     before = await picture(address(plain))
 
-    with pytest.raises(Refusal, match="A view, a foreign key or something else of the project's own"):
+    with pytest.raises(OperatorError, match="A view, a foreign key or something else of the project's own"):
         await revert(plain.database, accept_loss=True, progress=quiet)
     assert await picture(address(plain)) == before
 
 
 async def test_whoever_does_not_own_the_tables_is_told_so(still_plain):
     async with as_guest(still_plain, "SELECT") as guest:
-        with pytest.raises(Refusal, match="should own Directus' tables"):
+        with pytest.raises(OperatorError, match="should own Directus' tables"):
             await revert(guest.database, accept_loss=True, progress=quiet)
     async with as_guest(still_plain, "INSERT") as guest:
-        with pytest.raises(Refusal, match="should be allowed to read Directus' tables"):
+        with pytest.raises(OperatorError, match="should be allowed to read Directus' tables"):
             await forecast(guest.database, 5, quiet)
 
 
@@ -361,7 +363,7 @@ async def test_whoever_holds_the_tables_is_named(plain_template, monkeypatch, ch
     async with opened(plain_template, *changes) as system:
         before = await picture(address(system))
         async with taken_back(system, "SELECT FROM directus_permissions"):
-            with pytest.raises(Refusal, match=r"rollcall \(process \d+, idle in transaction\).*Stop Directus"):
+            with pytest.raises(OperatorError, match=r"rollcall \(process \d+, idle in transaction\).*Stop Directus"):
                 await go(system.database)
 
         assert await picture(address(system)) == before

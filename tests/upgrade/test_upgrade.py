@@ -8,7 +8,7 @@ import pytest
 
 from app.db import migrate
 from app.db.models import DIRECTUS_TABLES
-from app.db.refusal import Refusal
+from app.db.refusal import OperatorError
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import export_file, import_file
 from app.testing import open_system
@@ -129,15 +129,15 @@ async def test_the_columns_that_directus_other_migrations_add_are_told_and_boots
 
     assert set(upgraded.done.lacking) == models - there
     assert "directus_users.text_direction" in upgraded.done.lacking
-    with pytest.raises(Refusal, match="are missing") as refused:
+    with pytest.raises(OperatorError, match="are missing") as refused:
         await bootstrap(upgraded.system.database, upgraded.system.settings)
     assert all(name in str(refused.value) for name in upgraded.done.lacking)
 
 
-@pytest.mark.parametrize("command", [migrate.up, None])
+@pytest.mark.parametrize("command", [migrate.migrate_up, None])
 async def test_bootstrap_calls_a_directus_10_database_by_its_name(still_ten, command):
     before = await picture(address(still_ten))
-    with pytest.raises(Refusal, match=r"Directus 10 database.*rollcall upgrade --dry-run"):
+    with pytest.raises(OperatorError, match=r"Directus 10 database.*rollcall upgrade --dry-run"):
         await (command(still_ten.database) if command else bootstrap(still_ten.database, still_ten.settings))
 
     assert await picture(address(still_ten)) == before
@@ -162,7 +162,7 @@ async def test_whoever_holds_the_tables_is_named(still_ten, monkeypatch):
     monkeypatch.setattr(locks, "WAIT", "100ms")
     before = await picture(address(still_ten))
     async with taken_back(still_ten, "SET application_name = 'a neighbour'", "SELECT FROM directus_roles"):
-        with pytest.raises(Refusal, match=r"a neighbour \(process \d+, idle in transaction\).*Stop Directus"):
+        with pytest.raises(OperatorError, match=r"a neighbour \(process \d+, idle in transaction\).*Stop Directus"):
             await upgrade(still_ten.database, quiet)
 
     assert await picture(address(still_ten)) == before
@@ -188,7 +188,7 @@ BROKEN = {
 async def test_what_is_no_whole_directus_10_database_is_left_alone(still_ten, change):
     async with taken_back(still_ten, *change.split("; ")) as connection:
         before = await picture(connection)
-        with pytest.raises(Refusal) as refused, in_plain_words():
+        with pytest.raises(OperatorError) as refused, in_plain_words():
             async with connection.begin_nested():
                 await upgrade_within(connection, quiet)
 
@@ -204,26 +204,26 @@ async def test_a_projects_own_columns_stay(still_ten):
 
 
 def test_where_nothing_of_directus_is_there_is_nothing_to_upgrade():
-    with pytest.raises(Refusal, match="not a Directus database"):
+    with pytest.raises(OperatorError, match="not a Directus database"):
         form_of(Found({"pages": {"id": "integer"}}, ()))
 
 
 async def test_who_does_not_own_the_tables_is_told_so(still_ten):
     async with as_guest(still_ten, "ALL") as guest:
-        with pytest.raises(Refusal, match="should own Directus' tables"):
+        with pytest.raises(OperatorError, match="should own Directus' tables"):
             await upgrade(guest.database, quiet)
 
 
 async def test_who_may_not_read_the_tables_is_told_so_by_a_look(still_ten):
     async with as_guest(still_ten, "INSERT") as guest:
-        with pytest.raises(Refusal, match="should be allowed to read Directus' tables"):
+        with pytest.raises(OperatorError, match="should be allowed to read Directus' tables"):
             await survey(guest.database, 5, quiet)
 
 
 async def test_sqlite_is_refused_with_what_to_do_instead(tmp_path):
     async with open_system(make_settings(f"sqlite+aiosqlite:///{tmp_path / 'ten.db'}")) as system:
         for look in (lambda: upgrade(system.database, quiet), lambda: survey(system.database, 5, quiet)):
-            with pytest.raises(Refusal, match=r"only done on PostgreSQL.*migrate:latest"):
+            with pytest.raises(OperatorError, match=r"only done on PostgreSQL.*migrate:latest"):
                 await look()
 
 

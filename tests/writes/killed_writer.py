@@ -14,7 +14,7 @@ from contextlib import closing
 import asyncpg
 
 from app.core.caller import SYSTEM
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.testing import open_system
 from tests.conftest import make_settings
 
@@ -40,7 +40,7 @@ def die_at(number):
         return run
 
     for name in ("all", "together", "begin", "keep"):
-        setattr(Writer, name, counted(getattr(Writer, name)))
+        setattr(WriteTransaction, name, counted(getattr(WriteTransaction, name)))
 
 
 async def create(url):

@@ -107,7 +107,9 @@ class Request(NamedTuple):
             text: str = row[-1]
             return THE_ROW_IF_ANY.of_text(text if shape is None else orjson.dumps(shape(text)).decode())
 
-        return await work.writer.last(plan.statement, {**work.access.own, KEYS: keys, "now": work.now}, told)
+        return await work.writer.fetch_and_commit(
+            plan.statement, {**work.access.own, KEYS: keys, "now": work.now}, told
+        )
 
 
 def changing_of(schema: GraphQLSchema, operation: Operation, weight: int) -> Changing | None:

@@ -69,7 +69,7 @@ class Ready:
         try:
             if len(planned.plans) == 1:
                 plan = planned.plans[0]
-                found = [plan.told(await services.reader.run(plan.statement, given), access)]
+                found = [plan.told(await services.reader.fetch_one(plan.statement, given), access)]
             else:
                 found = await asyncio.gather(*(ask(plan, access, given, services) for plan in planned.plans))
             return planned.told(found)

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Select, Text, literal, select, true
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.errors import RollcallError
 from app.db.models import Settings, User
-from app.db.statement import given
-from app.db.transaction import Writer
+from app.db.statement import bind_param
+from app.db.transaction import WriteTransaction
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
 from app.query.sql_functions import HasAddress
@@ -42,8 +42,8 @@ def _account(wanted: ColumnElement[bool]) -> Select[Any]:
 
 
 # Compiled once, and given what is looked for each time.
-_BY_EMAIL = _account(HasAddress(_USERS.c.id, _USERS.c.email, given(_WANTED, Text())))
-_BY_ID = _account(_USERS.c.id == given(_WANTED, _USERS.c.id.type))
+_BY_EMAIL = _account(HasAddress(_USERS.c.id, _USERS.c.email, bind_param(_WANTED, Text())))
+_BY_ID = _account(_USERS.c.id == bind_param(_WANTED, _USERS.c.id.type))
 _ALLOWED = _only(select(_SETTINGS.c.auth_login_attempts))
 
 
@@ -126,7 +126,7 @@ class _ChangeFound:
         return [self.account.id]
 
 
-async def unchanged(writer: Writer, account: Account) -> bool:
+async def unchanged(writer: WriteTransaction, account: Account) -> bool:
     """Whether an account is still what it was found to be; nobody else changes it until this is over."""
     stored = (await Rows(writer, USERS).held([account.id])).get(account.id)
     then = {USERS.fields[name]: getattr(account, name) for name in _TOLD}

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.core.caller import Caller, ClientInfo
 from app.core.values import format_timestamp
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.query import sql_writes
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.sql_expressions import MASK
@@ -40,7 +40,7 @@ class Trail:
     A revision of a row that was written along with another's points at that one's.
     """
 
-    def __init__(self, writer: Writer, user: str | None, caller: Caller, via: ClientInfo) -> None:
+    def __init__(self, writer: WriteTransaction, user: str | None, caller: Caller, via: ClientInfo) -> None:
         self._writer = writer
         fields = ACTIVITY.fields
         self._who = {
@@ -78,7 +78,7 @@ class Trail:
 
     async def _write(self, collection: Collection, doing: Doing | None, activity: Values, revision: Values) -> int:
         """All of it with one way to the database; the revision's key."""
-        known, given = self._writer.known, doing.given if doing else {}
+        known, given = self._writer.prepare_cached, doing.given if doing else {}
         given |= {sql_writes.source(field, sql_writes.ACTIVITY): value for field, value in activity.items()}
         given |= {sql_writes.source(field, sql_writes.REVISION): value for field, value in revision.items()}
         change = (doing.make, collection, tuple(doing.values)) if doing else None
@@ -89,7 +89,7 @@ class Trail:
             changing = [known(*change)] if change else []
             told_of = known(sql_writes.insertion, *adding, sql_writes.ACTIVITY)
             asked = [*changing, told_of, known(sql_writes.belonging, *revising, sql_writes.REVISION)]
-        written: int = (await self._writer.together([one.statement for one in asked], given))[0][0]
+        written: int = (await self._writer.execute_batch([one.statement for one in asked], given))[0][0]
         return written
 
     def _activity(self, action: str, collection: Collection, key: Any) -> dict[Field, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.core.errors import FailedValidation, InvalidForeignKey, MultipleErrors, RecordNotUnique
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.query.collection import USERS, Collection, target
 from app.query.payload import Payload, required
 from app.repositories.engine.collection_rules import Stored
@@ -23,7 +23,9 @@ def check_required(collection: Collection, values: Stored, path: Sequence[str]) 
         raise missing[0] if len(missing) == 1 else MultipleErrors(missing)
 
 
-async def check_free(writer: Writer, collection: Collection, values: Stored, own: Any = None, *, apart: bool) -> None:
+async def check_free(
+    writer: WriteTransaction, collection: Collection, values: Stored, own: Any = None, *, apart: bool
+) -> None:
     """Raises RecordNotUnique for a value that another row has but for its case.
 
     Where the database keeps such values `apart` it is left to that, as far as it folds what is written.
@@ -36,7 +38,7 @@ async def check_free(writer: Writer, collection: Collection, values: Stored, own
             raise RecordNotUnique(collection.name, member.name, f"[{value.lower()}]")
 
 
-async def check_links(writer: Writer, payload: Payload, values: Stored) -> None:
+async def check_links(writer: WriteTransaction, payload: Payload, values: Stored) -> None:
     """Raises InvalidForeignKey for a key that leads to no row."""
     collection = payload.collection
     for member, value in values.items():

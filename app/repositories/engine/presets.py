@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.core.errors import MultipleErrors, RollcallError
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.policy.rules import Rule
 from app.policy.validation import Values, judge, variables
 from app.policy.variables import known_values
@@ -18,7 +18,7 @@ from app.query.sql_expressions import looked_up
 class Filling:
     """Presets and validations, with the values that their variables have for whoever writes."""
 
-    def __init__(self, policy: WriteResolver, writer: Writer, depth: int) -> None:
+    def __init__(self, policy: WriteResolver, writer: WriteTransaction, depth: int) -> None:
         self._policy, self._writer, self._depth = policy, writer, depth
 
     async def filled(self, rules: Sequence[Rule], payload: Payload) -> Payload:
@@ -56,7 +56,7 @@ class Filling:
         lookup = self._policy.lookup(variable)
         if lookup is None:
             return ()
-        return tuple(row[0] for row in await self._writer.rows(self._writer.question(looked_up(lookup))))
+        return tuple(row[0] for row in await self._writer.rows(self._writer.prepare(looked_up(lookup))))
 
     async def judge(self, rules: Sequence[Rule], values: Values, path: Path) -> None:
         """Raises FailedValidation, or Several, where the validations of these rules don't hold for what is written."""

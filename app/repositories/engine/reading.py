@@ -28,7 +28,7 @@ from app.query.results import Row, shaper
 from app.query.scoped import ScopedAggregation, ScopedRead
 from app.query.sql_select import render
 from app.query.sql_writes import reaches
-from app.ratelimit.limiter import Rates
+from app.ratelimit.limiter import RateLimiter
 from app.repositories.last_access import Presence
 from app.repositories.rules.directory_limits import UserLimits
 from app.storage.base import Storage
@@ -52,7 +52,7 @@ class Services:
     book: AccessBook
     limits: Limits
     settings: Settings
-    rates: Rates
+    rates: RateLimiter
     presence: Presence
     storage: Storage
     clock: Clock = utc_now
@@ -85,7 +85,7 @@ class Services:
         )
         presence = Presence(database, clock)
         book = AccessBook(database.reader, presence, clock)
-        rates, passwords = Rates.of(settings, clock), Passwords(settings.hash_cost, hasher)
+        rates, passwords = RateLimiter.from_settings(settings, clock), Passwords(settings.hash_cost, hasher)
         strangers = Passwords(settings.hash_cost, hasher, lanes=1)
         storage = open_storage(settings)
         return cls(database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.query import sql_writes
 from app.query.collection import Collection, Field
 
@@ -13,7 +13,7 @@ Values = Mapping[Field, Any]
 class Rows:
     """One collection's rows."""
 
-    def __init__(self, writer: Writer, collection: Collection) -> None:
+    def __init__(self, writer: WriteTransaction, collection: Collection) -> None:
         self._writer, self._collection = writer, collection
         self._columns = sql_writes.columns_of(collection)
 
@@ -65,7 +65,7 @@ class Rows:
         await self._all(sql_writes.deletion, (self._collection,), {sql_writes.KEYS: list(keys)})
 
     async def _all(self, make: Any, arguments: tuple[Any, ...], given: dict[str, Any]) -> list[list[Any]]:
-        return await self._writer.rows(self._writer.known(make, *arguments), given)
+        return await self._writer.rows(self._writer.prepare_cached(make, *arguments), given)
 
 
 def _given(values: Values) -> dict[str, Any]:

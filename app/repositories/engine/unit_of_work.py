@@ -10,8 +10,8 @@ from app.core.errors import (
     Forbidden,
     InvalidPayload,
 )
-from app.db.database import Overtaken
-from app.db.transaction import Writer
+from app.db.database import RetryTransaction
+from app.db.transaction import WriteTransaction
 from app.policy.access_queries import beside, standing
 from app.policy.permission_summary import Grant
 from app.policy.resolver import PolicyResolver
@@ -104,7 +104,7 @@ class Work(Links):
 
     def __init__(
         self,
-        writer: Writer,
+        writer: WriteTransaction,
         caller: Caller,
         via: ClientInfo,
         access: Access,
@@ -251,7 +251,7 @@ class Work(Links):
         if self.settled or self.caller.system or now == then:
             return
         if now.token != then.token or not self.of_oneself:
-            raise Overtaken
+            raise RetryTransaction
 
     @property
     def of_oneself(self) -> bool:
@@ -264,7 +264,7 @@ class Work(Links):
             return ()
         access, grants = await self.services.book.grants(self.caller)
         if access.standing.token != self.access.standing.token:
-            raise Overtaken
+            raise RetryTransaction
         return grants
 
     def invariants(self, collection: Collection) -> Invariants:
@@ -291,7 +291,7 @@ class Work(Links):
             there = await self.rows(collection).present(keys) if there is None else there
             return {key: (True,) * len(rules) for key in there}
         scoped = self.policy.scope(action, collection)
-        found = await self.writer.rows(self.writer.question(reached(scoped)), {KEYS: list(keys)})
+        found = await self.writer.rows(self.writer.prepare(reached(scoped)), {KEYS: list(keys)})
         return {row[0]: tuple(map(bool, row[1:])) for row in found}
 
     async def readable(self, payload: Payload) -> bool:

@@ -16,9 +16,9 @@ from app.core.errors import (
     RollcallError,
     UnprocessableContent,
 )
-from app.db.database import Overtaken
-from app.db.integrity import Violation, violation
-from app.db.transaction import Writer
+from app.db.database import RetryTransaction
+from app.db.integrity import ConstraintViolation, parse_integrity_error
+from app.db.transaction import WriteTransaction
 from app.policy.rules import Access
 from app.policy.write_resolver import granted
 from app.query.collection import USERS, Collection
@@ -83,10 +83,10 @@ class Writing(Reading):
     async def _done(self, change: Change, answer: Answer[T] | None, *, alone: bool) -> Written[T]:
         database, accesses = self._services.database, 0
         bared: Iterable[str] = ()
-        apart = await database.keeps_emails_apart()
+        apart = await database.has_email_index()
         alone = alone or not apart
 
-        async def work(writer: Writer) -> Written[T]:
+        async def work(writer: WriteTransaction) -> Written[T]:
             nonlocal accesses, bared
             settled = alone and not writer.postgresql  # there nobody else writes, and what this writes shows at once
             accesses += 1
@@ -106,7 +106,7 @@ class Writing(Reading):
             bared = work.contents.bared
             return Written(keys, told)
 
-        written = await database.change(work, alone=alone)
+        written = await database.run_write(work, alone=alone)
         await clear(self._services.storage, bared)
         return written
 
@@ -122,12 +122,12 @@ class Writing(Reading):
         await check_admins(work)
         await check_counts(work, self._services.users)
 
-    async def _access(self, writer: Writer | None, *, again: bool) -> Access:
+    async def _access(self, writer: WriteTransaction | None, *, again: bool) -> Access:
         """The caller's access, read `again` where it was stale; a `writer` says so before anything is written."""
         book = self._services.book
         access = await (book.reload if again and not self._caller.system else book.access)(self._caller)
         if writer is not None and not await book.holds(self._caller, access, writer):
-            raise Overtaken
+            raise RetryTransaction
         return access
 
     async def _prepare(self, change: Change) -> None:
@@ -148,7 +148,7 @@ class Writing(Reading):
 
 def _refusal(error: IntegrityError, change: Change) -> RollcallError:
     """What the database refused: a value that another row has, rows in use, or what a neighbour wrote meanwhile."""
-    broken = violation(error)
+    broken = parse_integrity_error(error)
     match broken.kind:
         case "unique":
             return RecordNotUnique(broken.table, broken.column, _written(change, broken))
@@ -162,7 +162,7 @@ def _refusal(error: IntegrityError, change: Change) -> RollcallError:
             return UnprocessableContent("It contradicts what is stored")
 
 
-def _written(change: Change, broken: Violation) -> Any:
+def _written(change: Change, broken: ConstraintViolation) -> Any:
     """The value that somebody wanted to write where a rule was broken; of what is concealed, nothing."""
     for outer in change.payloads():
         for payload in outer.everywhere():

@@ -76,7 +76,7 @@ async def ask(plan: Plan, access: Access, given: Bindings, services: Services) -
 
     Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
     """
-    return plan.told(await services.reader.run(plan.statement, given), access)
+    return plan.told(await services.reader.fetch_one(plan.statement, given), access)
 
 
 def _slot(value: str | list[str] | None, source: Source) -> Any:

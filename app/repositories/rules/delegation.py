@@ -93,4 +93,4 @@ async def _granted(work: "Work", policies: Iterable[str]) -> list[Granted]:
 
 
 async def _ask(work: "Work", asked: Any) -> list[list[Any]]:
-    return await work.writer.rows(work.writer.question(asked))
+    return await work.writer.rows(work.writer.prepare(asked))

@@ -73,7 +73,7 @@ async def check_admins(work: "Work") -> None:
     """Raises UnprocessableContent where no active admin is left, or none who could get in from where this comes."""
     if not work.touched.admins:
         return
-    places = [row[0] for row in await work.writer.rows(work.writer.question(ADMINS))]
+    places = [row[0] for row in await work.writer.rows(work.writer.prepare(ADMINS))]
     if not places:
         raise UnprocessableContent("Cannot remove the last admin user from the system")
     ip = work.caller.ip
@@ -85,7 +85,7 @@ async def check_counts(work: "Work", limits: UserLimits) -> None:
     """Raises LimitExceeded where there are more active users of a kind than the settings allow."""
     if not work.touched.counts or limits == UserLimits():
         return
-    admins, apps, apis = (await work.writer.rows(work.writer.question(COUNTS)))[0]
+    admins, apps, apis = (await work.writer.rows(work.writer.prepare(COUNTS)))[0]
     kinds = (
         ("Active Admin users", admins, limits.admins),
         ("Active App users", apps, limits.apps),

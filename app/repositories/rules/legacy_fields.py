@@ -157,7 +157,7 @@ def _current(held: Held, flag: Field) -> Any:
 async def _everybodys(work: "Work") -> Any:
     access = ACCESS.table.c
     everybodys = select(access.policy).where(access.role.is_(None), access.user.is_(None)).order_by(access.sort)
-    rows = await work.writer.rows(work.writer.question(everybodys))
+    rows = await work.writer.rows(work.writer.prepare(everybodys))
     if not rows:
         raise InvalidPayload("There is no policy that everybody has: name the policy")
     return rows[0][0]

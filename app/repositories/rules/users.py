@@ -89,7 +89,7 @@ class UserInvariants(Invariants):
 
 async def end_sessions(work: "Work", user: str) -> None:
     """Takes the sessions of a user away: whoever is signed in is no longer."""
-    await work.writer.do(delete(SESSIONS).where(SESSIONS.c.user == user))
+    await work.writer.execute(delete(SESSIONS).where(SESSIONS.c.user == user))
     work.deposed = work.deposed or user == work.access.user
 
 
@@ -97,7 +97,7 @@ async def track_page(services: "Services", user: str, page: Any) -> None:
     """Keeps which page of an app somebody looked at last; nobody needs to know when, so nothing is written down."""
     field = USERS.fields["last_page"]
     value = stored(USERS, field, page)
-    await services.database.change(lambda writer: Rows(writer, USERS).update(user, {field: value}))
+    await services.database.run_write(lambda writer: Rows(writer, USERS).update(user, {field: value}))
 
 
 def check_email(address: str) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import BigInteger, delete, text
 
 from app.core.ip_addresses import rate_limit_network
 from app.db.models import ATTEMPTS
-from app.db.statement import given
-from app.db.transaction import Writer
+from app.db.statement import bind_param
+from app.db.transaction import WriteTransaction
 from app.query.bind_types import Listed
 from app.query.sql_functions import Among
 from app.repositories.engine.reading import Services
@@ -27,13 +27,13 @@ COUNTED = (
         "RETURNING count"
     )
     .bindparams(
-        given("subject", ATTEMPTS.c.subject.type),
-        given("expires", ATTEMPTS.c.expires.type),
-        given("now", ATTEMPTS.c.expires.type),
+        bind_param("subject", ATTEMPTS.c.subject.type),
+        bind_param("expires", ATTEMPTS.c.expires.type),
+        bind_param("now", ATTEMPTS.c.expires.type),
     )
     .columns(count=BigInteger())
 )
-FORGOTTEN = delete(ATTEMPTS).where(Among(ATTEMPTS.c.subject, given("subjects", Listed(ATTEMPTS.c.subject.type))))
+FORGOTTEN = delete(ATTEMPTS).where(Among(ATTEMPTS.c.subject, bind_param("subjects", Listed(ATTEMPTS.c.subject.type))))
 
 
 class Attempts:
@@ -45,7 +45,7 @@ class Attempts:
     async def count(self, *subjects: tuple[str | None, ...]) -> list[int]:
         """Counts one more for each of these subjects; how many that makes for each, at least 1."""
 
-        async def work(writer: Writer) -> list[int]:
+        async def work(writer: WriteTransaction) -> list[int]:
             now = self._services.clock()
             told = []
             for subject in subjects:
@@ -53,11 +53,11 @@ class Attempts:
                 told.append(int((await writer.fetch(COUNTED, values))[0]))
             return told
 
-        return await self._services.database.change(work, alone=False)
+        return await self._services.database.run_write(work, alone=False)
 
-    async def forget(self, writer: Writer, *subjects: tuple[str | None, ...]) -> None:
+    async def forget(self, writer: WriteTransaction, *subjects: tuple[str | None, ...]) -> None:
         """Begins anew with these."""
-        await writer.do(FORGOTTEN, {"subjects": [self._hash(subject) for subject in subjects]})
+        await writer.execute(FORGOTTEN, {"subjects": [self._hash(subject) for subject in subjects]})
 
     def _hash(self, subject: tuple[Any, ...]) -> str:
         return hashlib.sha256(repr((self._kind, *subject)).encode()).hexdigest()
@@ -65,7 +65,7 @@ class Attempts:
 
 async def forget_all(services: Services) -> None:
     """Forgets every count of everybody, and so ends all that came of them."""
-    await services.database.change(lambda writer: writer.do(delete(ATTEMPTS)), alone=False)
+    await services.database.run_write(lambda writer: writer.execute(delete(ATTEMPTS)), alone=False)
 
 
 def at_account(email: str) -> tuple[str | None, ...]:

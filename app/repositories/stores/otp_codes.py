@@ -6,8 +6,8 @@ from sqlalchemy import BigInteger, delete, insert, text
 
 from app.core.otp import hash_recovery_code, matching_totp_step
 from app.db.models import RECOVERY_CODES, USED_CODES
-from app.db.statement import given
-from app.db.transaction import Writer
+from app.db.statement import bind_param
+from app.db.transaction import WriteTransaction
 
 if TYPE_CHECKING:
     from app.repositories.engine.reading import Services
@@ -18,7 +18,7 @@ USED = (
         'ON CONFLICT ("user", purpose) DO UPDATE SET step = excluded.step '
         "WHERE rollcall_used_codes.step < excluded.step RETURNING step"
     )
-    .bindparams(*(given(name, USED_CODES.c[name].type) for name in ("user", "purpose", "step")))
+    .bindparams(*(bind_param(name, USED_CODES.c[name].type) for name in ("user", "purpose", "step")))
     .columns(step=BigInteger())
 )
 
@@ -37,25 +37,25 @@ class Codes:
         if step is None:
             return False
         used = {"user": self._user, "purpose": purpose, "step": step}
-        return bool(await self._services.database.change(lambda writer: writer.do(USED, used), alone=False))
+        return bool(await self._services.database.run_write(lambda writer: writer.execute(USED, used), alone=False))
 
     async def use_recovery(self, code: str, secret: str) -> bool:
         """Whether it is a recovery code made for this secret that is still good; from here on it isn't."""
         mine = (RECOVERY_CODES.c.hash == hash_recovery_code(code, secret)) & (RECOVERY_CODES.c.user == self._user)
         gone = delete(RECOVERY_CODES).where(mine).returning(RECOVERY_CODES.c.hash)
-        return bool(await self._services.database.change(lambda writer: writer.do(gone), alone=False))
+        return bool(await self._services.database.run_write(lambda writer: writer.execute(gone), alone=False))
 
-    async def replace_recovery(self, writer: Writer, codes: list[str], secret: str) -> None:
+    async def replace_recovery(self, writer: WriteTransaction, codes: list[str], secret: str) -> None:
         """These recovery codes from here on, while the secret is this one, and no others."""
         await self._forget_recovery(writer)
         for code in codes:
             row = {"hash": hash_recovery_code(code, secret), "user": self._user}
-            await writer.do(insert(RECOVERY_CODES).values(row))
+            await writer.execute(insert(RECOVERY_CODES).values(row))
 
-    async def forget(self, writer: Writer) -> None:
+    async def forget(self, writer: WriteTransaction) -> None:
         """No recovery codes, and no memory of any code: the second factor is gone, or another one."""
         await self._forget_recovery(writer)
-        await writer.do(delete(USED_CODES).where(USED_CODES.c.user == self._user))
+        await writer.execute(delete(USED_CODES).where(USED_CODES.c.user == self._user))
 
-    async def _forget_recovery(self, writer: Writer) -> None:
-        await writer.do(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.user == self._user))
+    async def _forget_recovery(self, writer: WriteTransaction) -> None:
+        await writer.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.user == self._user))

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import and_, func, insert, select, update
 
 from app.db.models import OUTBOX
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.repositories.engine.reading import Services
 
 KEPT = timedelta(days=1)
@@ -18,7 +18,7 @@ KEPT = timedelta(days=1)
 class Outbox:
     """The outbox, within one transaction."""
 
-    def __init__(self, writer: Writer, services: Services) -> None:
+    def __init__(self, writer: WriteTransaction, services: Services) -> None:
         self._writer, self._services = writer, services
 
     async def post(self, kind: str, recipient: str, data: Mapping[str, Any]) -> None:
@@ -30,7 +30,7 @@ class Outbox:
             "due": self._services.clock(),
             "attempts": 0,
         }
-        await self._writer.do(insert(OUTBOX).values(row))
+        await self._writer.execute(insert(OUTBOX).values(row))
         self._services.posted.set()
 
 
@@ -71,11 +71,11 @@ class Outgoing:
         columns = (OUTBOX.c.id, OUTBOX.c.kind, OUTBOX.c.recipient, OUTBOX.c.data, OUTBOX.c.attempts)
         claimed = update(OUTBOX).where(mine).values(told).returning(*columns)
 
-        async def work(writer: Writer) -> Posted | None:
-            rows = await writer.rows(writer.question(claimed))
+        async def work(writer: WriteTransaction) -> Posted | None:
+            rows = await writer.rows(writer.prepare(claimed))
             return Posted(*rows[0]) if rows else None
 
-        return await self._services.database.change(work, alone=False)
+        return await self._services.database.run_write(work, alone=False)
 
     async def settle(self, mail: int) -> None:
         """A mail is done with: its row says neither to whom it went nor what it said."""
@@ -89,7 +89,7 @@ class Outgoing:
 
     async def _change(self, mail: int, values: Mapping[str, Any]) -> None:
         change = update(OUTBOX).where(OUTBOX.c.id == mail, OUTBOX.c.sent.is_(None)).values(values)
-        await self._services.database.change(lambda writer: writer.do(change), alone=False)
+        await self._services.database.run_write(lambda writer: writer.execute(change), alone=False)
 
     def _due(self) -> Any:
         moment: datetime = self._services.clock()

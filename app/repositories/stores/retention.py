@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, String, bindparam, delete, select, text, u
 
 from app.db.base import Timestamp
 from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
-from app.db.transaction import Writer
+from app.db.transaction import WriteTransaction
 from app.query.sql_writes import among
 from app.repositories.engine.reading import Services
 from app.repositories.stores.outbox import KEPT
@@ -45,10 +45,10 @@ class Pruning:
         now = self._services.clock()
         turn = TURN.bindparams(name=task, next=now + every, now=now)
 
-        async def work(writer: Writer) -> bool:
-            return bool(await writer.do(turn))
+        async def work(writer: WriteTransaction) -> bool:
+            return bool(await writer.execute(turn))
 
-        return await self._services.database.change(work, alone=False)
+        return await self._services.database.run_write(work, alone=False)
 
     async def sessions(self) -> int:
         """Sessions that nobody can use any more."""
@@ -65,43 +65,43 @@ class Pruning:
     async def activity(self, before: datetime) -> int:
         """What was done before a moment, and with it the revisions that belong to it."""
 
-        async def work(writer: Writer) -> int:
+        async def work(writer: WriteTransaction) -> int:
             old = select(_ACTIVITY.c.id).where(_ACTIVITY.c.timestamp < before).order_by(_ACTIVITY.c.timestamp)
             keys = await _keys(writer, old.limit(self.batch))
             await _disown(writer, select(_REVISIONS.c.id).where(among(_REVISIONS.c.activity, keys)))
-            await writer.do(delete(_ACTIVITY).where(among(_ACTIVITY.c.id, keys)))
+            await writer.execute(delete(_ACTIVITY).where(among(_ACTIVITY.c.id, keys)))
             return len(keys)
 
-        return await self._services.database.change(work, alone=False)
+        return await self._services.database.run_write(work, alone=False)
 
     async def revisions(self, before: datetime) -> int:
         """Revisions that were made before a moment."""
 
-        async def work(writer: Writer) -> int:
+        async def work(writer: WriteTransaction) -> int:
             old = select(_REVISIONS.c.id).join(_ACTIVITY, _ACTIVITY.c.id == _REVISIONS.c.activity)
             keys = await _keys(writer, old.where(_ACTIVITY.c.timestamp < before).limit(self.batch))
             await _disown(writer, select(_REVISIONS.c.id).where(among(_REVISIONS.c.id, keys)))
-            await writer.do(delete(_REVISIONS).where(among(_REVISIONS.c.id, keys)))
+            await writer.execute(delete(_REVISIONS).where(among(_REVISIONS.c.id, keys)))
             return len(keys)
 
-        return await self._services.database.change(work, alone=False)
+        return await self._services.database.run_write(work, alone=False)
 
     async def _take(self, table: Any, key: ColumnElement[Any], over: ColumnElement[bool]) -> int:
         """Takes away rows whose time is over, but for those that somebody else is writing to at this moment."""
 
-        async def work(writer: Writer) -> int:
+        async def work(writer: WriteTransaction) -> int:
             keys = await _keys(writer, select(key).where(over).limit(self.batch).with_for_update(skip_locked=True))
-            await writer.do(delete(table).where(among(key, keys)))
+            await writer.execute(delete(table).where(among(key, keys)))
             return len(keys)
 
-        return await self._services.database.change(work, alone=False)
+        return await self._services.database.run_write(work, alone=False)
 
 
-async def _keys(writer: Writer, asked: Any) -> Sequence[Any]:
-    return [key for (key,) in await writer.rows(writer.question(asked))]
+async def _keys(writer: WriteTransaction, asked: Any) -> Sequence[Any]:
+    return [key for (key,) in await writer.rows(writer.prepare(asked))]
 
 
-async def _disown(writer: Writer, revisions: Any) -> None:
+async def _disown(writer: WriteTransaction, revisions: Any) -> None:
     """Whatever came along with one of these revisions stands for itself: nothing may point at what is gone."""
     children = _REVISIONS.c.parent.in_(revisions)
-    await writer.do(update(_REVISIONS).where(children).values(parent=None))
+    await writer.execute(update(_REVISIONS).where(children).values(parent=None))

@@ -11,8 +11,8 @@ from sqlalchemy import Text, and_, cast, delete, insert, or_, select, update
 
 from app.core.caller import Caller, ClientInfo
 from app.db.models import Session, User
-from app.db.statement import given
-from app.db.transaction import Writer
+from app.db.statement import bind_param
+from app.db.transaction import WriteTransaction
 from app.query.sql_functions import JsonArray, JsonRows
 from app.repositories.engine.reading import Services
 
@@ -27,7 +27,7 @@ _USERS: Any = User.__table__
 
 
 def _given(column: Any, name: str = "") -> Any:
-    return given(name or column.name, column.type)
+    return bind_param(name or column.name, column.type)
 
 
 _TOLD = ("token", "user", "expires", "ip", "user_agent", "origin")
@@ -103,7 +103,7 @@ async def going(services: Services, user: str, asking: str | None) -> list[Going
 class Sessions:
     """The sessions, within one transaction."""
 
-    def __init__(self, writer: Writer, services: Services) -> None:
+    def __init__(self, writer: WriteTransaction, services: Services) -> None:
         self._writer, self._services = writer, services
         self._now = services.clock()
 
@@ -117,7 +117,7 @@ class Sessions:
         """The session of a refresh token, which gets another one: the old is good no more. None where there is none."""
         new = self._made("", ttl)
         changes = {"new": new.stored, "until": new.expires}
-        found = await self._writer.do(ROTATE, {"token": self.stored(token), "now": self._now, **changes})
+        found = await self._writer.execute(ROTATE, {"token": self.stored(token), "now": self._now, **changes})
         if not found:
             return None
         begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
@@ -132,7 +132,7 @@ class Sessions:
         new = self._made("", ttl)
         grace = self._now + self._services.settings.session_refresh_grace_period
         changes = {"new": new.stored, "until": grace}
-        found = await self._writer.do(SUCCEED, {"token": stored, "now": self._now, **changes})
+        found = await self._writer.execute(SUCCEED, {"token": stored, "now": self._now, **changes})
         if not found:
             return await self._successor(stored)
         begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
@@ -141,7 +141,7 @@ class Sessions:
 
     async def end(self, stored: str) -> str | None:
         """Ends a session, with what came right before and after it in its chain; whose it was, if there was one."""
-        found = await self._writer.do(END, {"token": stored})
+        found = await self._writer.execute(END, {"token": stored})
         return str(found[0][0]) if found else None
 
     async def end_one(self, user: str, handle: str) -> int:
@@ -153,18 +153,20 @@ class Sessions:
 
     async def end_others(self, user: str, kept: str | None) -> int:
         """Ends all sessions of a user but the one with this stored form, with its chain; how many of them went on."""
-        after = await self._writer.do(select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == kept)) if kept else []
+        after = (
+            await self._writer.execute(select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == kept)) if kept else []
+        )
         chain = {kept, *(row[0] for row in after)} - {None}
         spared = [and_(_SESSIONS.c.token != one, _SESSIONS.c.next_token.is_distinct_from(one)) for one in chain]
         went_on = await self._going(user)
         others = delete(_SESSIONS).where(_SESSIONS.c.user == user, *spared).returning(_SESSIONS.c.token)
-        gone = await self._writer.do(others)
+        gone = await self._writer.execute(others)
         return len(went_on & {row[0] for row in gone})
 
     async def _going(self, user: str) -> set[str]:
         """The stored forms of a user's sessions that go on."""
         mine = and_(_SESSIONS.c.user == user, _SESSIONS.c.next_token.is_(None), _SESSIONS.c.expires >= self._now)
-        return {row[0] for row in await self._writer.do(select(_SESSIONS.c.token).where(mine))}
+        return {row[0] for row in await self._writer.execute(select(_SESSIONS.c.token).where(mine))}
 
     def stored(self, token: str) -> str:
         """The form in which a refresh token is stored."""
@@ -178,7 +180,7 @@ class Sessions:
         return Begun(user, token, self.stored(token), self._now + ttl)
 
     async def _successor(self, stored: str) -> Begun | None:
-        rows = await self._writer.rows(self._writer.known(_after_this), {"token": stored, "now": self._now})
+        rows = await self._writer.rows(self._writer.prepare_cached(_after_this), {"token": stored, "now": self._now})
         return Begun(str(rows[0][0]), "", rows[0][1], rows[0][2]) if rows else None
 
     async def _insert(self, begun: Begun, asking: Caller, via: ClientInfo) -> None:
@@ -190,11 +192,11 @@ class Sessions:
             "user_agent": via.user_agent,
             "origin": (via.origin or "")[:LONGEST_ORIGIN] or None,
         }
-        await self._writer.do(BEGIN, session)
+        await self._writer.execute(BEGIN, session)
         await self._seen(begun.user)
 
     async def _seen(self, user: str) -> None:
-        await self._writer.do(SEE, {"user": user, "now": self._now})
+        await self._writer.execute(SEE, {"user": user, "now": self._now})
 
 
 def _after_this() -> Any:
