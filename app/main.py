@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     doors |= dict.fromkeys(ROOTS, account_door(services, identity))  # before the collection that they lie below
     for collection in COLLECTIONS.values():
         read_only = collection not in WRITTEN
-        doors[f"/{collection.short}"] = ItemsDoor(collection, services, identity, read_only=read_only)
+        doors[f"/{collection.short_name}"] = ItemsDoor(collection, services, identity, read_only=read_only)
     doors[ASSETS] = AssetsDoor(services, identity)
     uploads: dict[str, Upload] = {FILES: UploadDoor(services, identity)}
 

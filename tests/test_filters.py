@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
-from app.query.bind_types import Beyond
+from app.query.bind_types import PrefixUpperBound
 from tests.world import caller, uid
 
 ADA = caller("ada")
@@ -87,7 +87,7 @@ async def test_behind_a_role_that_somebody_has_not_nobody_is_as_wanted(world, ro
 @example("\U0010ffff", "\U0010ffffa", False)
 def test_a_text_begins_with_another_if_it_stands_between_that_and_what_is_beyond(beginning, text, begins):
     text = beginning + text if begins else text
-    beyond = Beyond().process_bind_param(beginning, postgresql.dialect()) or ""
+    beyond = PrefixUpperBound().process_bind_param(beginning, postgresql.dialect()) or ""
 
     assert (beginning <= text < beyond) == text.startswith(beginning)
     assert beyond.encode() > beginning.encode()

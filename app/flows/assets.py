@@ -14,8 +14,8 @@ from app.core.errors import UnprocessableContent
 from app.core.media_types import UNKNOWN, is_media_type
 from app.core.values import parse_date
 from app.query.filter import compare
-from app.query.payload import as_key
-from app.query.read import Leaf, Read
+from app.query.payload import parse_key
+from app.query.read import FieldSelection, Read
 from app.query.results import Row
 from app.repositories.engine.reading import Services
 from app.repositories.plans.plan import Plan, make_plan
@@ -57,7 +57,7 @@ class Assets:
         Raises UnprocessableContent where its content lies in another storage than ours, ServiceUnavailable where ours,
         or the database, doesn't work.
         """
-        row, storage = await self._row(as_key(FILES, key)), self._services.storage
+        row, storage = await self._row(parse_key(FILES, key)), self._services.storage
         if row is None or row[NAME.name] is None:
             return None
         if row[STORAGE.name] != storage.location:
@@ -84,7 +84,7 @@ class Assets:
         services = self._services
         if self._plan is None:
             wanted = compare(FILES.key, None, "_in", slot([key], KEY))
-            asked = Read(FILES, tuple(Leaf(field.name, field) for field in TOLD)).among(wanted)
+            asked = Read(FILES, tuple(FieldSelection(field.name, field) for field in TOLD)).restricted_to(wanted)
             self._plan = make_plan(asked, SYSTEM, await services.book.access(SYSTEM), services)
         given = {KEY: [key], "now": services.clock()}
         text = (await services.reader.fetch_one(self._plan.statement, given))[-1]

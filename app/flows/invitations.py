@@ -7,7 +7,7 @@ from app.core.email_links import LinkPurpose
 from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, ValueTooLong
 from app.flows.link_input import account_behind, check_chosen, custom_url
 from app.query.collection import USERS
-from app.query.payload import stored
+from app.query.payload import to_column_value
 from app.repositories.commands.accounts import ACTIVE, INVITED, Accounts
 from app.repositories.commands.invitations import Invite, Revoke
 from app.repositories.directory import Directory
@@ -67,7 +67,7 @@ class Invitations:
         neighbouring Directus has sent name an address alone: they are void until that address is invited again.
         """
         try:
-            wanted = stored(USERS, EMAIL, email)
+            wanted = to_column_value(USERS, EMAIL, email)
         except (InvalidPayload, ValueTooLong):  # what no row can hold is nobody's address
             wanted = ""
         return bool((await self._directory["users"].write(Revoke(wanted))).keys)

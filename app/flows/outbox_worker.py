@@ -18,7 +18,7 @@ from app.mail.message import Letter, Refused, Undelivered, address, one_line
 from app.mail.templating import Facts, Wording
 from app.mail.transport import Transport, transport_of
 from app.query.collection import SETTINGS
-from app.query.read import Leaf, Read
+from app.query.read import FieldSelection, Read
 from app.repositories.engine.reading import Services
 from app.repositories.stores.outbox import Outgoing, Posted
 
@@ -156,6 +156,6 @@ class Postman(Chore):
         return hmac.digest(self._secret.encode(), told.encode(), hashlib.sha256).hex()[:32]
 
     async def _project(self) -> str:
-        asked = Read(SETTINGS, (Leaf("project_name", SETTINGS.fields["project_name"]),), limit=1)
+        asked = Read(SETTINGS, (FieldSelection("project_name", SETTINGS.fields["project_name"]),), limit=1)
         rows = await self._services.reading(SETTINGS, SYSTEM).read(asked)
         return one_line(rows[0]["project_name"] if rows else UNNAMED)

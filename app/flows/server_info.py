@@ -8,7 +8,7 @@ from typing import Any, Literal
 from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
 from app.query.collection import SETTINGS
-from app.query.read import Leaf, Read
+from app.query.read import FieldSelection, Read
 from app.ratelimit.limiter import Rate
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
@@ -65,14 +65,14 @@ UNSERVED = {"mcp_enabled": False, "ai_enabled": False}
 
 async def project(services: Services) -> dict[str, Any]:
     """What anybody may know of the project, as its settings have it."""
-    fields = tuple(Leaf(name, SETTINGS.fields[name]) for name in PROJECT)
+    fields = tuple(FieldSelection(name, SETTINGS.fields[name]) for name in PROJECT)
     rows = await Directory(SYSTEM, services)["settings"].read(Read(SETTINGS, fields, limit=1))
     return rows[0] if rows else dict.fromkeys(PROJECT) | DEFAULTS
 
 
 def limits(services: Services) -> dict[str, Any]:
     """What those who are somebody may know besides."""
-    most = services.limits.most
+    most = services.limits.max_rows
     return {
         "setupCompleted": True,  # nobody serves before there is a first admin
         **UNSERVED,
@@ -91,7 +91,9 @@ async def health(services: Services) -> Health:
     """Asks the database, and says how long it took to answer; never raises."""
     started, status = time.perf_counter(), ""
     try:
-        await Directory(SYSTEM, services)["settings"].read(Read(SETTINGS, (Leaf("id", SETTINGS.key),), limit=1))
+        await Directory(SYSTEM, services)["settings"].read(
+            Read(SETTINGS, (FieldSelection("id", SETTINGS.key),), limit=1)
+        )
     except ServiceUnavailable:
         status = "error"
     spent = round((time.perf_counter() - started) * 1000, 3)

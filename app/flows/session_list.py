@@ -8,7 +8,7 @@ from app.core.errors import Forbidden, InvalidCredentials, TwoFactorSetupRequire
 from app.core.values import format_timestamp
 from app.db.transaction import WriteTransaction
 from app.query.collection import USERS
-from app.query.payload import as_key
+from app.query.payload import parse_key
 from app.repositories.directory import Directory
 from app.repositories.stores.sessions import Sessions, going
 
@@ -69,7 +69,7 @@ class OwnSessions:
             raise InvalidCredentials
         if access.enrolling:
             raise TwoFactorSetupRequired
-        wanted = access.user if user is None else str(as_key(USERS, user))
+        wanted = access.user if user is None else str(parse_key(USERS, user))
         if wanted != access.user and not access.admin:
             raise Forbidden
         return wanted

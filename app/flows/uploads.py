@@ -13,7 +13,7 @@ from app.core.image_size import image_size
 from app.core.media_types import extension_for, matches_media_type, sniff_media_type
 from app.policy.validation import mentions
 from app.query.collection import Field
-from app.query.payload import Payload, as_key, parse_payload
+from app.query.payload import Payload, parse_key, parse_payload
 from app.repositories.commands.uploads import NewContent, NewFiles, Upload, clear
 from app.repositories.directory import Directory
 from app.repositories.engine.commands import Change
@@ -63,7 +63,7 @@ class Uploading:
     def __init__(self, directory: Directory, key: Any = None) -> None:
         self._directory, self._services = directory, directory.services
         self._files = directory[FILES.name]
-        self._key = None if key is None else as_key(FILES, key)
+        self._key = None if key is None else parse_key(FILES, key)
         self._laid: list[Upload] = []
 
     async def take(self, form: Form, answer: Answer[T]) -> Written[T]:

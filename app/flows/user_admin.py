@@ -59,7 +59,7 @@ class Rescue:
 
     async def all(self) -> AsyncIterator[Row]:
         """Every user, in the order of their addresses: `email`, `status` and the `role` by its name."""
-        size = min(PAGE, self._directory.services.limits.most or PAGE)
+        size = min(PAGE, self._directory.services.limits.max_rows or PAGE)
         query = {"fields": ["email", "status", "role.name"], "sort": ["email", "id"], "limit": size}
         page = 1
         while rows := await self._users.read_by_query({**query, "page": page}):

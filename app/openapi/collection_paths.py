@@ -28,7 +28,7 @@ def collection_endpoints(rows: Rows) -> Iterator[Endpoint]:
 
 
 def _path(collection: Collection) -> str:
-    return f"/{collection.short}"
+    return f"/{collection.short_name}"
 
 
 def written(rows: Rows, collection: Collection, data: Schema) -> dict[int, Answer]:

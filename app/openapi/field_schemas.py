@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from app.openapi.shapes import Schema, a_list
-from app.query.collection import Collection, Field, Kind
+from app.query.collection import Collection, Field, FieldKind
 
 _TEXT: Schema = {"type": "string"}
-KINDS: Mapping[Kind, Schema] = {
+KINDS: Mapping[FieldKind, Schema] = {
     "string": _TEXT,
     "uuid": {**_TEXT, "format": "uuid"},
     "integer": {"type": "integer", "format": "int32"},
@@ -21,7 +21,7 @@ KINDS: Mapping[Kind, Schema] = {
 
 def name_of(collection: Collection, shape: str = "") -> str:
     """What a collection's schema is called: `Users`, `UsersCreate`, `UsersUpdate`, `UsersFilter`, `UsersField`."""
-    return f"{collection.short.title()}{shape.title()}"
+    return f"{collection.short_name.title()}{shape.title()}"
 
 
 def key_of(collection: Collection) -> Schema:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from app.graphql.visibility.coordinates import Sight
 from app.openapi.field_schemas import KINDS, name_of
 from app.openapi.shapes import Schema, a_list, closed, reference
-from app.query.collection import Collection, Field, Kind, target
+from app.query.collection import Collection, Field, FieldKind, target
 from app.query.filter import functions_of
 from app.query.operators import INTEGERS, OPERATORS, Operator
 
@@ -16,7 +16,7 @@ VARIABLE: Schema = {"type": "string", "pattern": r"^\$(CURRENT_|NOW)"}
 def operators() -> Iterator[tuple[str, Schema]]:
     """The operators of every kind, by the name of their schema."""
     for kind in KINDS:
-        taken = {name: one for name, one in OPERATORS.items() if kind in one.kinds and not one.of_payload}
+        taken = {name: one for name, one in OPERATORS.items() if kind in one.kinds and not one.payload_only}
         yield _operators_of(kind), closed({name: _operand(one, kind) for name, one in taken.items()})
 
 
@@ -42,13 +42,13 @@ def _asked(sight: Sight, field: Field) -> Schema:
     return {"anyOf": ways}
 
 
-def _operators_of(kind: Kind) -> str:
+def _operators_of(kind: FieldKind) -> str:
     return f"{kind[0].upper()}{kind[1:]}Operators"
 
 
-def _operand(operator: Operator, kind: Kind) -> Schema:
+def _operand(operator: Operator, kind: FieldKind) -> Schema:
     value: Schema = {"anyOf": [_compared(kind), VARIABLE]}
-    match operator.takes:
+    match operator.arity:
         case "flag":
             return KINDS["boolean"]
         case "one":
@@ -59,7 +59,7 @@ def _operand(operator: Operator, kind: Kind) -> Schema:
             return {**a_list(value), "minItems": 2, "maxItems": 2}
 
 
-def _compared(kind: Kind) -> Schema:
+def _compared(kind: FieldKind) -> Schema:
     """A value that a field of a kind is compared with; a list is compared by its text."""
     if kind in ("string", "csv"):
         return {**KINDS["string"], "minLength": 1}

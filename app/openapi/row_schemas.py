@@ -8,7 +8,7 @@ from app.openapi.field_schemas import KINDS, key_of, name_of, stored
 from app.openapi.filter_schemas import filter_of, operators
 from app.openapi.shapes import Schema, a_list, an_object, closed, nullable, reference
 from app.query.collection import COLLECTIONS, ROLES, Collection, Field, target
-from app.query.legacy_fields import SHORTHAND
+from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.payload import required
 from app.query.sql_expressions import MASK
 
@@ -70,7 +70,7 @@ class Rows:
         properties = {field.name: self._given(action, field) for field in _in_order(collection, fields)}
         properties.setdefault(collection.key.name, key_of(collection))
         if self.sight.shown.admin:
-            properties |= {name: _shorthand(name) for name in SHORTHAND.get(collection.name, ())}
+            properties |= {name: _shorthand(name) for name in LEGACY_FIELD_NAMES.get(collection.name, ())}
         needed = [field.name for field in required(collection) if field in fields and not field.relation]
         return closed(properties, *(needed if action == "create" else ()))
 

@@ -11,29 +11,29 @@ from app.core.errors import Forbidden, InvalidQuery
 from app.core.values import canonical_uuid
 from app.policy.rules import Access
 from app.policy.scopes import Seen
-from app.query.aggregate import AggregateItem, Aggregation, Group, Grouped, Measure, Measured, Measures
+from app.query.aggregate import AggregateItem, AggregateObject, AggregateValue, Aggregation, Group, GroupObject, Measure
 from app.query.collection import Collection, Field
-from app.query.filter import EVERYTHING, UnknownField
-from app.query.read import Constant, Functions, Leaf, Nested, Read, Selected, Sort
+from app.query.filter import MATCH_ALL, UnknownField
+from app.query.read import Constant, FieldSelection, FunctionObject, Read, RelationSelection, Selected, Sort
 from app.query.scoped import (
+    AggregateCell,
     Cell,
-    Condition,
-    Figure,
-    GroupedBy,
+    Comparison,
+    GroupCell,
     GroupOrder,
-    Items,
-    Many,
-    One,
     Operand,
-    Order,
-    Place,
+    OutputField,
+    Predicate,
     ScopedAggregation,
     ScopedRead,
-    Step,
-    Test,
+    ScopedRelation,
+    SortKey,
+    ToManyCell,
+    ToOneCell,
     Value,
-    both,
-    either,
+    ValueList,
+    all_of,
+    any_of,
 )
 
 
@@ -56,19 +56,19 @@ class PolicyResolver:
         """The keys of the rows that a question finds, whoever may see them: they are for us, to ask for those again."""
         rows = self._level(asked, self._readable_rows(asked))
         key = asked.collection.key
-        return replace(rows, cells=(Value(Operand(key)),), places=(Place(key.name, 0),), flat=True)
+        return replace(rows, cells=(Value(Operand(key)),), places=(OutputField(key.name, 0),), flat=True)
 
     def among(self, asked: Read, keys: Sequence[Any]) -> ScopedRead:
         """The same question of rows with such keys, all that it still finds of them."""
-        these = Test(Operand(asked.collection.key), "_in", Items(tuple(keys)))
+        these = Comparison(Operand(asked.collection.key), "_in", ValueList(tuple(keys)))
         rows = self._level(asked, self._readable_rows(asked))
-        return replace(rows, where=both(these, rows.where), limit=None, offset=0)
+        return replace(rows, where=all_of(these, rows.where), limit=None, offset=0)
 
-    def _readable_rows(self, asked: Read | Aggregation) -> Condition:
+    def _readable_rows(self, asked: Read | Aggregation) -> Predicate:
         self._readable(asked.collection)
         return self._seen.rows(asked.collection)
 
-    def _level(self, read: Read, rows: Condition) -> ScopedRead:
+    def _level(self, read: Read, rows: Predicate) -> ScopedRead:
         collection = read.collection
         cells: dict[Cell, int] = {}
         places = tuple(self._place(collection, item, cells) for item in read.select)
@@ -76,23 +76,23 @@ class PolicyResolver:
             collection,
             tuple(cells),
             places,
-            both(rows, self._wanted(read)),
+            all_of(rows, self._wanted(read)),
             self._order(collection, read.sort),
             read.limit,
             read.offset,
             read.flat,
         )
 
-    def _wanted(self, asked: Read | Aggregation) -> Condition:
+    def _wanted(self, asked: Read | Aggregation) -> Predicate:
         """The rows a question's filter and search leave, as the caller sees them."""
-        filtered = self._seen.condition(asked.collection, asked.filter) if asked.filter != EVERYTHING else both()
-        return both(filtered, self._search(asked.collection, asked.search))
+        filtered = self._seen.condition(asked.collection, asked.filter) if asked.filter != MATCH_ALL else all_of()
+        return all_of(filtered, self._search(asked.collection, asked.search))
 
-    def _aggregation(self, asked: Aggregation, rows: Condition) -> ScopedAggregation:
+    def _aggregation(self, asked: Aggregation, rows: Predicate) -> ScopedAggregation:
         collection = asked.collection
         groups = dict.fromkeys(self._group(collection, group) for group in asked.groups)
         order = [GroupOrder(self._sorted_by(collection, sort.by), sort.descending) for sort in asked.sort]
-        keys = tuple(key.cell for key in order if isinstance(key.cell, Figure))
+        keys = tuple(key.cell for key in order if isinstance(key.cell, AggregateCell))
         measured = dict.fromkeys((*self._figures(collection, asked.select), *keys))
         shared, figures = tuple(groups), tuple(measured)
         cells: dict[Cell, int] = {cell: at for at, cell in enumerate(shared + figures)}
@@ -101,101 +101,101 @@ class PolicyResolver:
             shared,
             figures,
             tuple(self._told(collection, item, asked.groups, cells) for item in asked.select),
-            both(rows, self._wanted(asked)),
+            all_of(rows, self._wanted(asked)),
             (*order, *(GroupOrder(group, descending=False) for group in groups)),
             asked.limit,
             asked.offset,
         )
 
-    def _group(self, collection: Collection, group: Group) -> GroupedBy:
+    def _group(self, collection: Collection, group: Group) -> GroupCell:
         operand = self._seen.operand(collection, group.field, group.function)
         if group.field.many and group.function is None:
             raise InvalidQuery(f'"{group.key}" holds many rows: group by "count({group.key})"')
-        return GroupedBy(operand)
+        return GroupCell(operand)
 
-    def _figure(self, collection: Collection, measure: Measure) -> Figure:
+    def _figure(self, collection: Collection, measure: Measure) -> AggregateCell:
         field = measure.field
-        return Figure(measure.function, self._seen.operand(collection, field) if field else None)
+        return AggregateCell(measure.function, self._seen.operand(collection, field) if field else None)
 
-    def _sorted_by(self, collection: Collection, by: Group | Measure) -> GroupedBy | Figure:
+    def _sorted_by(self, collection: Collection, by: Group | Measure) -> GroupCell | AggregateCell:
         return self._group(collection, by) if isinstance(by, Group) else self._figure(collection, by)
 
-    def _figures(self, collection: Collection, items: Iterable[AggregateItem]) -> Iterator[Figure]:
+    def _figures(self, collection: Collection, items: Iterable[AggregateItem]) -> Iterator[AggregateCell]:
         for item in items:
-            if isinstance(item, Measured):
+            if isinstance(item, AggregateValue):
                 yield self._figure(collection, item.measure)
-            elif isinstance(item, Measures):
+            elif isinstance(item, AggregateObject):
                 yield from self._figures(collection, item.parts)
 
     def _told(
         self, collection: Collection, item: AggregateItem, groups: Iterable[Group], cells: Mapping[Cell, int]
-    ) -> Place:
+    ) -> OutputField:
         match item:
             case Constant(key, value):
-                return Place(key, constant=value)
-            case Measured(key, measure, text):
-                return Place(key, cells[self._figure(collection, measure)], text=text)
-            case Measures(key, parts):
-                return Place(key, parts=tuple(self._told(collection, part, groups, cells) for part in parts))
-            case Grouped(key):
-                shared = tuple(Place(group.key, cells[self._group(collection, group)]) for group in groups)
-                return Place(key, parts=shared or None)
+                return OutputField(key, constant=value)
+            case AggregateValue(key, measure, text):
+                return OutputField(key, cells[self._figure(collection, measure)], text=text)
+            case AggregateObject(key, parts):
+                return OutputField(key, parts=tuple(self._told(collection, part, groups, cells) for part in parts))
+            case GroupObject(key):
+                shared = tuple(OutputField(group.key, cells[self._group(collection, group)]) for group in groups)
+                return OutputField(key, parts=shared or None)
 
     def _readable(self, collection: Collection) -> None:
         if not self._access.granted("read", collection):
             raise Forbidden
 
-    def _place(self, collection: Collection, item: Selected, cells: dict[Cell, int]) -> Place:
+    def _place(self, collection: Collection, item: Selected, cells: dict[Cell, int]) -> OutputField:
         match item:
             case Constant(key, value):
-                return Place(key, constant=value)
-            case Functions(key, parts):
-                return Place(key, parts=tuple(self._place(collection, part, cells) for part in parts))
-            case Leaf(key, field) if field.many and item.function is None:
+                return OutputField(key, constant=value)
+            case FunctionObject(key, parts):
+                return OutputField(key, parts=tuple(self._place(collection, part, cells) for part in parts))
+            case FieldSelection(key, field) if field.many and item.function is None:
                 self._seen.admit(collection, field)
-                return Place(key)  # rows the caller may not see have no key to tell either
+                return OutputField(key)  # rows the caller may not see have no key to tell either
             case _:
                 cell = cells.setdefault(self._cell(collection, item), len(cells))
-                return Place(item.key, cell, text=isinstance(item, Leaf) and item.text)
+                return OutputField(item.key, cell, text=isinstance(item, FieldSelection) and item.text)
 
-    def _cell(self, collection: Collection, item: Leaf | Nested) -> Cell:
-        if isinstance(item, Leaf):
+    def _cell(self, collection: Collection, item: FieldSelection | RelationSelection) -> Cell:
+        if isinstance(item, FieldSelection):
             return Value(self._seen.operand(collection, item.field, item.function))
         self._seen.admit(collection, item.field)
-        self._readable(collection.beyond(item.field))
+        self._readable(collection.target_of(item.field))
         step = self._seen.step(collection, item.field)
         nested = self._level(item.read, step.rows)
-        return Many(step, nested) if item.field.many else One(step, nested)
+        return ToManyCell(step, nested) if item.field.many else ToOneCell(step, nested)
 
-    def _order(self, collection: Collection, sorts: Iterable[Sort]) -> tuple[Order, ...]:
+    def _order(self, collection: Collection, sorts: Iterable[Sort]) -> tuple[SortKey, ...]:
         """The sort keys asked for, then the row's key, so that no two answers differ in order alone."""
         keys = [self._sort(collection, sort) for sort in sorts]
-        return (*keys, Order((), Operand(collection.key), descending=False))
+        return (*keys, SortKey((), Operand(collection.key), descending=False))
 
-    def _sort(self, collection: Collection, sort: Sort) -> Order:
-        steps: list[Step] = []
+    def _sort(self, collection: Collection, sort: Sort) -> SortKey:
+        steps: list[ScopedRelation] = []
         here = collection
         for field in sort.path:
-            if not self._access.granted("read", here.beyond(field)):
+            if not self._access.granted("read", here.target_of(field)):
                 raise UnknownField(here, field.name)
             steps.append(self._seen.step(here, field))
-            here = here.beyond(field)
-        return Order(tuple(steps), self._seen.operand(here, sort.field, sort.function), sort.descending)
+            here = here.target_of(field)
+        return SortKey(tuple(steps), self._seen.operand(here, sort.field, sort.function), sort.descending)
 
-    def _search(self, collection: Collection, text: str | BoundParameter | None) -> Condition:
+    def _search(self, collection: Collection, text: str | BoundParameter | None) -> Predicate:
         if not text:
-            return both()
+            return all_of()
         shown = self._access.fields("read", collection)
         fields = (field for field in collection.fields.values() if field in shown and not field.concealed)
         found = (self._finds(collection, field, text) for field in fields)
-        return either(*(condition for condition in found if condition is not None))
+        return any_of(*(condition for condition in found if condition is not None))
 
-    def _finds(self, collection: Collection, field: Field, text: str | BoundParameter) -> Condition | None:
+    def _finds(self, collection: Collection, field: Field, text: str | BoundParameter) -> Predicate | None:
         operand = self._seen.operand(collection, field) if not field.many else None
         if field.kind == "string" and operand:
-            return Test(operand, "_icontains", text)
+            return Comparison(operand, "_icontains", text)
         if field.kind == "uuid" and operand and _is_uuid(text.sample if isinstance(text, BoundParameter) else text):
-            return Test(operand, "_eq", _key(text))
+            return Comparison(operand, "_eq", _key(text))
         return None
 
 

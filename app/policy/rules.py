@@ -10,7 +10,7 @@ import orjson
 from app.core.bindings import Bindings
 from app.core.errors import RollcallError
 from app.query.collection import COLLECTIONS, Collection, Field
-from app.query.filter import EVERYTHING, Filter, parse_filter
+from app.query.filter import MATCH_ALL, Filter, parse_filter
 
 EVERY_FIELD = "*"
 READ, DELETE = "read", "delete"
@@ -27,7 +27,7 @@ class Rule:
     filter: Filter
     fields: frozenset[Field]
     named: frozenset[Field] = frozenset()
-    validation: Filter = EVERYTHING
+    validation: Filter = MATCH_ALL
     presets: str | None = None
 
 
@@ -116,7 +116,7 @@ def _may_be_told(collection: Collection, field: Field, granted: Granted) -> bool
     """Whether every step to what a field is told from may be asked for as well."""
     here, how = collection, field.derivation
     for step in how.path if how else ():
-        there = here.beyond(step)
+        there = here.target_of(step)
         back = {there.fields[str(step.link.foreign.name)]} if step.many else set()
         if step not in _fields(granted(READ, here)) or not back <= _fields(granted(READ, there)):
             return False
@@ -128,7 +128,7 @@ def _may_be_told(collection: Collection, field: Field, granted: Granted) -> bool
 def unrestricted(collection: Collection) -> Rule:
     """Every field of every row."""
     every = frozenset(collection.fields.values())
-    return Rule(EVERYTHING, every, every)
+    return Rule(MATCH_ALL, every, every)
 
 
 @lru_cache(maxsize=8192)

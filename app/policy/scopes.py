@@ -5,23 +5,23 @@ from datetime import datetime
 from app.core.bindings import BoundParameter, parameter
 from app.policy.rules import Access
 from app.policy.variables import known_values
-from app.query.collection import USERS, Collection, Derivation, Field, Kind
-from app.query.filter import And, Compare, Filter, Function, Or, Related, UnknownField, Variable
+from app.query.collection import USERS, Collection, Derivation, Field, FieldKind
+from app.query.filter import AndFilter, FieldFilter, Filter, Function, OrFilter, RelationFilter, UnknownField, Variable
 from app.query.operators import OPERATORS
 from app.query.scoped import (
     FALSE,
     TRUE,
-    Condition,
+    CallerLookup,
+    Comparison,
     Count,
     Derived,
-    Items,
-    Lookup,
     Operand,
-    Reach,
-    Step,
-    Test,
-    both,
-    either,
+    Predicate,
+    RelationPredicate,
+    ScopedRelation,
+    ValueList,
+    all_of,
+    any_of,
 )
 
 
@@ -31,11 +31,11 @@ class Unfiltered:
     def __init__(self, access: Access, now: datetime | BoundParameter) -> None:
         self.access, self.now = access, now
 
-    def rows(self, collection: Collection) -> Condition:
+    def rows(self, collection: Collection) -> Predicate:
         """Which rows of a collection there are to be seen."""
         return TRUE
 
-    def visible(self, collection: Collection, field: Field) -> Condition:
+    def visible(self, collection: Collection, field: Field) -> Predicate:
         """On which of those rows a field is to be seen."""
         return TRUE
 
@@ -61,81 +61,83 @@ class Unfiltered:
             return self._derived(collection, field, field.derivation)
         return Operand(field, self.visible(collection, field), self.masked(field), function)
 
-    def step(self, collection: Collection, field: Field) -> Step:
+    def step(self, collection: Collection, field: Field) -> ScopedRelation:
         """A relation as these eyes may walk it.
 
         A to-many relation shows a row only where that row's own link may be seen: it tells the link otherwise.
         """
         self.admit(collection, field)
-        there = collection.beyond(field)
+        there = collection.target_of(field)
         home, link = (there, there.fields[field.link.foreign.name]) if field.many else (collection, field)
         how = link.derivation
         linked = self._derived(home, link, how) if how else Operand(link, self.visible(home, link))
         visible = self.visible(collection, field) if field.many else TRUE
-        return Step(field, linked, self.rows(there), visible)
+        return ScopedRelation(field, linked, self.rows(there), visible)
 
     def _derived(self, collection: Collection, field: Field, how: Derivation) -> Operand:
-        steps, here = list[Step](), collection
+        steps, here = list[ScopedRelation](), collection
         for step in how.path:
             steps.append(self.step(here, step))
-            here = here.beyond(step)
+            here = here.target_of(step)
         source = Operand(how.field, self.visible(here, how.field), self.masked(how.field))
-        above = self.step(collection, how.above) if how.above and self.sees(collection, how.above) else None
+        above = self.step(collection, how.ancestors) if how.ancestors and self.sees(collection, how.ancestors) else None
         # Where the first step isn't shown, nothing is told that is found along it.
         return Operand(field, steps[0].visible, derived=Derived(tuple(steps), source, above))
 
-    def condition(self, collection: Collection, asked: Filter) -> Condition:
+    def condition(self, collection: Collection, asked: Filter) -> Predicate:
         """A filter on a collection -> the condition it is to these eyes."""
         match asked:
-            case And(parts):
-                return both(*(self.condition(collection, part) for part in parts))
-            case Or(parts):
-                return either(*(self.condition(collection, part) for part in parts))
-            case Related(field, quantifier, inner):
+            case AndFilter(parts):
+                return all_of(*(self.condition(collection, part) for part in parts))
+            case OrFilter(parts):
+                return any_of(*(self.condition(collection, part) for part in parts))
+            case RelationFilter(field, quantifier, inner):
                 step = self.step(collection, field)
-                return Reach(step, quantifier, self.condition(collection.beyond(field), inner))
-            case Compare(field, function, operator, value):
+                return RelationPredicate(step, quantifier, self.condition(collection.target_of(field), inner))
+            case FieldFilter(field, function, operator, value):
                 operand = self.operand(collection, field, function)
                 return self._test(operand, "integer" if function else field.kind, operator, value)
 
-    def _test(self, operand: Operand | Count, kind: Kind, operator: str, value: object) -> Condition:
+    def _test(self, operand: Operand | Count, kind: FieldKind, operator: str, value: object) -> Predicate:
         if isinstance(value, Variable):
             found = self._values(value, kind)
-            return Test(operand, operator, found[0]) if len(found) == 1 else FALSE
+            return Comparison(operand, operator, found[0]) if len(found) == 1 else FALSE
         if not isinstance(value, tuple):
-            return Test(operand, operator, value)
-        listed = OPERATORS[operator].takes == "many"
+            return Comparison(operand, operator, value)
+        listed = OPERATORS[operator].arity == "many"
         each = [self._items(item, kind, listed=listed) for item in value]
         if operator == "_nin" and () in each:
             return FALSE  # an empty variable matches nothing, negated or not
         items = [item for several in each for item in several]
-        if OPERATORS[operator].takes == "pair":
-            return Test(operand, operator, tuple(items)) if len(items) == 2 else FALSE
-        lookups = tuple(item for item in items if isinstance(item, Lookup))
-        return Test(operand, operator, Items(tuple(i for i in items if not isinstance(i, Lookup)), lookups))
+        if OPERATORS[operator].arity == "pair":
+            return Comparison(operand, operator, tuple(items)) if len(items) == 2 else FALSE
+        lookups = tuple(item for item in items if isinstance(item, CallerLookup))
+        return Comparison(
+            operand, operator, ValueList(tuple(i for i in items if not isinstance(i, CallerLookup)), lookups)
+        )
 
-    def _items(self, item: object, kind: Kind, *, listed: bool) -> tuple[object, ...]:
+    def _items(self, item: object, kind: FieldKind, *, listed: bool) -> tuple[object, ...]:
         return self._values(item, kind, listed=listed) if isinstance(item, Variable) else (item,)
 
-    def _values(self, variable: Variable, kind: Kind, *, listed: bool = False) -> tuple[object, ...]:
+    def _values(self, variable: Variable, kind: FieldKind, *, listed: bool = False) -> tuple[object, ...]:
         if variable.path:
             return (self.lookup(variable),) if self.access.user else ()
         return known_values(variable, kind, self.access, self.now, listed=listed)
 
-    def lookup(self, variable: Variable) -> Lookup:
+    def lookup(self, variable: Variable) -> CallerLookup:
         """The value at the end of a variable's path, which begins at the caller's own row."""
         path = variable.path if variable.name == "CURRENT_USER" else (USERS.fields["role"], *variable.path)
         steps, here = [], USERS
         for field in path[:-1]:
             steps.append(self.step(here, field))
-            here = here.beyond(field)
+            here = here.target_of(field)
         last = path[-1]
         if last.many:
             steps.append(self.step(here, last))
-            here, last = here.beyond(last), here.beyond(last).key
+            here, last = here.target_of(last), here.target_of(last).key
         self.admit(here, last)
         operand = Operand(last, self.visible(here, last), self.masked(last))
-        return Lookup(parameter(self.access.user), self.rows(USERS), tuple(steps), operand)
+        return CallerLookup(parameter(self.access.user), self.rows(USERS), tuple(steps), operand)
 
 
 class Seen(Unfiltered):
@@ -145,12 +147,12 @@ class Seen(Unfiltered):
         super().__init__(access, now)
         self.action = action
         self._rules = Unfiltered(access, now)
-        self._reached: dict[tuple[Collection, Field | None], Condition] = {}
+        self._reached: dict[tuple[Collection, Field | None], Predicate] = {}
 
-    def rows(self, collection: Collection) -> Condition:
+    def rows(self, collection: Collection) -> Predicate:
         return self._where(collection, None)
 
-    def visible(self, collection: Collection, field: Field) -> Condition:
+    def visible(self, collection: Collection, field: Field) -> Predicate:
         return self._where(collection, field)
 
     def masked(self, field: Field) -> bool:
@@ -159,15 +161,15 @@ class Seen(Unfiltered):
     def sees(self, collection: Collection, field: Field) -> bool:
         return field in self.access.fields(self.action, collection)
 
-    def _where(self, collection: Collection, field: Field | None) -> Condition:
+    def _where(self, collection: Collection, field: Field | None) -> Predicate:
         place = (collection, field)
         if place not in self._reached:
             self._reached[place] = self._condition_of(collection, field)
         return self._reached[place]
 
-    def _condition_of(self, collection: Collection, field: Field | None) -> Condition:
+    def _condition_of(self, collection: Collection, field: Field | None) -> Predicate:
         rules = self.access.granted(self.action, collection)
         showing = [rule for rule in rules if field is None or field in rule.fields]
         if field is not None and showing and len(showing) == len(rules):
             return TRUE  # whatever reaches the row shows the field
-        return either(*(self._rules.condition(collection, rule.filter) for rule in showing))
+        return any_of(*(self._rules.condition(collection, rule.filter) for rule in showing))

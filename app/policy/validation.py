@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.core.errors import FailedValidation
-from app.query.collection import Field, Kind
-from app.query.filter import And, Compare, Filter, Or, Related, Variable
+from app.query.collection import Field, FieldKind
+from app.query.filter import AndFilter, FieldFilter, Filter, OrFilter, RelationFilter, Variable
 from app.query.operators import OPERATORS
 
 Values = Mapping[Field, Any]
-Resolve = Callable[[Variable, Kind], tuple[Any, ...]]
+Resolve = Callable[[Variable, FieldKind], tuple[Any, ...]]
 """The values that a variable has for whoever writes."""
 
 
@@ -19,30 +19,30 @@ def judge(validation: Filter, values: Values, resolve: Resolve, path: Iterable[s
     A field that isn't written is judged by nothing but `_submitted`; what lies behind a relation isn't judged here.
     """
     match validation:
-        case And(parts):
+        case AndFilter(parts):
             return [error for part in parts for error in judge(part, values, resolve, path)]
-        case Or(parts):
+        case OrFilter(parts):
             errors = [judge(part, values, resolve, path) for part in parts]
             return errors[0] if errors and all(errors) else []
-        case Related():
+        case RelationFilter():
             return []
-        case Compare(field, function, operator, value):
+        case FieldFilter(field, function, operator, value):
             if function is not None or (field not in values and operator != "_submitted"):
                 return []
             wanted = _plain(value, field.kind, resolve)
-            holds = field in values and wanted is not None and OPERATORS[operator].holds(values[field], wanted[0])
+            holds = field in values and wanted is not None and OPERATORS[operator].evaluate(values[field], wanted[0])
             return [] if holds else [FailedValidation(field.name, operator.removeprefix("_"), tuple(path))]
 
 
 def variables(filter_: Filter) -> Iterable[Variable]:
     """The variables that a filter compares with."""
     match filter_:
-        case And(parts) | Or(parts):
+        case AndFilter(parts) | OrFilter(parts):
             for part in parts:
                 yield from variables(part)
-        case Related(filter=inner):
+        case RelationFilter(filter=inner):
             yield from variables(inner)
-        case Compare(value=value):
+        case FieldFilter(value=value):
             yield from (
                 item for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Variable)
             )
@@ -51,15 +51,15 @@ def variables(filter_: Filter) -> Iterable[Variable]:
 def mentions(filter_: Filter, field: Field) -> bool:
     """Whether a filter looks at a field."""
     match filter_:
-        case And(parts) | Or(parts):
+        case AndFilter(parts) | OrFilter(parts):
             return any(mentions(part, field) for part in parts)
-        case Related(filter=inner):
+        case RelationFilter(filter=inner):
             return mentions(inner, field)
-        case Compare(field=compared):
+        case FieldFilter(field=compared):
             return compared is field
 
 
-def _plain(value: Any, kind: Kind, resolve: Resolve) -> tuple[Any] | None:
+def _plain(value: Any, kind: FieldKind, resolve: Resolve) -> tuple[Any] | None:
     """An operator's value with its variables resolved, as the only item; None where a variable has no value."""
     if isinstance(value, Variable):
         found = resolve(value, kind)

@@ -7,13 +7,13 @@ from typing import Any
 from app.core.bindings import BoundParameter, SlotList
 from app.core.clock import adjusted
 from app.policy.rules import Access
-from app.query.collection import Kind
+from app.query.collection import FieldKind
 from app.query.filter import Variable
 from app.query.operators import BINDABLE, coerce, coerce_list
 
 
 def known_values(
-    variable: Variable, kind: Kind, access: Access, now: datetime | BoundParameter, *, listed: bool = False
+    variable: Variable, kind: FieldKind, access: Access, now: datetime | BoundParameter, *, listed: bool = False
 ) -> tuple[Any, ...]:
     """The values a variable has without asking the database, those that fit the kind of field they meet.
 
@@ -51,7 +51,7 @@ def _moment(now: datetime | BoundParameter, argument: str) -> datetime | BoundPa
     return adjusted(now, argument)
 
 
-def _fitting(kind: Kind, value: Any) -> Any:
+def _fitting(kind: FieldKind, value: Any) -> Any:
     try:
         return coerce(kind, value)
     except ValueError:

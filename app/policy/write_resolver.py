@@ -11,7 +11,7 @@ from app.policy.rules import Access, Rule
 from app.policy.scopes import Unfiltered
 from app.query.collection import USERS, Collection, Field
 from app.query.filter import UnknownField, Variable
-from app.query.scoped import Lookup, ScopedRows
+from app.query.scoped import CallerLookup, ScopedRows
 
 RESERVED = frozenset(USERS.fields[name] for name in ("provider", "external_identifier", "tfa_secret", "token"))
 """How somebody signs in: of other people `*` doesn't name these, a permission has to."""
@@ -41,7 +41,7 @@ class WriteResolver:
         filters = (rule.filter for rule in self.rules(action, collection))
         return ScopedRows(collection, tuple(self._eyes.condition(collection, filter_) for filter_ in filters))
 
-    def lookup(self, variable: Variable) -> Lookup | None:
+    def lookup(self, variable: Variable) -> CallerLookup | None:
         """Where a variable's value is to be read; None for one that is known, and for what is concealed."""
         if not variable.path or self.access.user is None or any(field.concealed for field in variable.path):
             return None

@@ -7,12 +7,14 @@ from typing import Literal
 from app.core.bindings import BoundParameter
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field
-from app.query.filter import EVERYTHING, Filter, Function, UnknownField, split_function
+from app.query.filter import MATCH_ALL, Filter, Function, UnknownField, split_function
 from app.query.read import Constant
 
-Measuring = Literal["countAll", "count", "countDistinct", "avg", "sum", "avgDistinct", "sumDistinct", "min", "max"]
-COUNTING: tuple[Measuring, ...] = ("count", "countDistinct")
-CALCULATING: tuple[Measuring, ...] = ("avg", "sum", "avgDistinct", "sumDistinct", "min", "max")
+AggregateFunction = Literal[
+    "countAll", "count", "countDistinct", "avg", "sum", "avgDistinct", "sumDistinct", "min", "max"
+]
+COUNTING: tuple[AggregateFunction, ...] = ("count", "countDistinct")
+CALCULATING: tuple[AggregateFunction, ...] = ("avg", "sum", "avgDistinct", "sumDistinct", "min", "max")
 
 _MEASURE = re.compile(r"(\w+)\.(\w+)", re.ASCII)
 
@@ -21,7 +23,7 @@ _MEASURE = re.compile(r"(\w+)\.(\w+)", re.ASCII)
 class Measure:
     """One number told of a group of rows: how many there are (no field), or something about a field of theirs."""
 
-    function: Measuring
+    function: AggregateFunction
     field: Field | None = None
 
     @property
@@ -51,7 +53,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class AggregateValue:
     """A measure under the key the answer shall carry; `text` where a number shall be told as a text."""
 
     key: str
@@ -60,21 +62,21 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class AggregateObject:
     """Several measures as an object: `count { id title }`."""
 
     key: str
-    parts: tuple[Measured | Constant, ...]
+    parts: tuple[AggregateValue | Constant, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Grouped:
+class GroupObject:
     """The values that a group's rows share, as an object; null where nothing is grouped."""
 
     key: str
 
 
-AggregateItem = Measured | Measures | Grouped | Constant
+AggregateItem = AggregateValue | AggregateObject | GroupObject | Constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Aggregation:
     collection: Collection
     select: tuple[AggregateItem, ...]
     groups: tuple[Group, ...] = ()
-    filter: Filter = EVERYTHING
+    filter: Filter = MATCH_ALL
     sort: tuple[GroupSort, ...] = ()
     search: str | BoundParameter | None = None
     limit: int | BoundParameter | None = None

@@ -16,7 +16,7 @@ _SURROGATES = range(0xD800, 0xE000)
 """Code points that no text holds."""
 
 
-class Listed(TypeDecorator[Sequence[Any]]):
+class ListParam(TypeDecorator[Sequence[Any]]):
     """A list bound as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
 
     impl = Text
@@ -36,7 +36,7 @@ class Listed(TypeDecorator[Sequence[Any]]):
         return orjson.dumps([spell(item) if spell else item for item in value]).decode()
 
 
-class Beyond(TypeDecorator[str]):
+class PrefixUpperBound(TypeDecorator[str]):
     """What a text begins with, bound as the first text by code point that comes after all that begin so.
 
     So an index finds them whatever the text is, by one and the same plan. After the greatest code points there comes
@@ -56,7 +56,7 @@ class Beyond(TypeDecorator[str]):
         return kept[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)
 
 
-class Part(TypeDecorator[str]):
+class LikePattern(TypeDecorator[str]):
     """A part that texts are looked through for: a pattern of LIKE on PostgreSQL, which finds it soonest.
 
     Anything may stand `before` and `after` it. SQLite's LIKE doesn't tell capitals from small letters: there it stays.

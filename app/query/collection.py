@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, RelationshipProperty
 from app.db.base import Base, Csv, JsonText, Timestamp, UUIDText
 from app.db.models import Access, Activity, File, Folder, Permission, Policy, Revision, Role, Settings, User
 
-Kind = Literal["string", "uuid", "integer", "bigInteger", "boolean", "timestamp", "json", "csv", "hash", "alias"]
+FieldKind = Literal["string", "uuid", "integer", "bigInteger", "boolean", "timestamp", "json", "csv", "hash", "alias"]
 
 PREFIX = "directus_"
 
@@ -40,7 +40,7 @@ class Derivation:
 
     path: tuple["Field", ...]
     field: "Field"
-    above: "Field | None" = None
+    ancestors: "Field | None" = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class Field:
     """One field of a collection; compared by identity, for there is one of each."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     column: Column[Any] | None = None
     relation: Relation | None = None
     required: bool = False
@@ -88,13 +88,13 @@ class Collection:
     """The registry it stands in."""
     singleton: bool = False
     """Whether it holds one row, which is asked for without a key."""
-    newer: frozenset[str] = frozenset()
+    wildcard_excluded: frozenset[str] = frozenset()
     """The names of fields that `*` doesn't stand for: they are told where they are named."""
     derived: tuple[Field, ...] = ()
     """Those of its fields that are told from other rows."""
 
     @property
-    def short(self) -> str:
+    def short_name(self) -> str:
         """The name without its prefix, as root fields spell it."""
         return self.name.removeprefix(PREFIX)
 
@@ -108,15 +108,15 @@ class Collection:
         """The fields that lead to other collections."""
         return (field for field in self.fields.values() if field.relation)
 
-    def beyond(self, relation: Field) -> "Collection":
+    def target_of(self, relation: Field) -> "Collection":
         """The collection that a relation leads to, in the registry that this one stands in."""
         return self.registry[relation.link.target]
 
 
-def _kind(column: Column[Any]) -> Kind:
+def _kind(column: Column[Any]) -> FieldKind:
     if column.info.get("hash"):
         return "hash"
-    kinds: tuple[tuple[type, Kind], ...] = (
+    kinds: tuple[tuple[type, FieldKind], ...] = (
         (UUIDText, "uuid"),
         (Timestamp, "timestamp"),
         (JsonText, "json"),

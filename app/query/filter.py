@@ -8,7 +8,7 @@ from typing import Any, Literal
 from app.core.bindings import SlotList
 from app.core.clock import adjusted, utc_now
 from app.core.errors import Forbidden, InvalidQuery
-from app.query.collection import ROLES, USERS, Collection, Field, Kind, target
+from app.query.collection import ROLES, USERS, Collection, Field, FieldKind, target
 from app.query.operators import OPERATORS, OPPOSITE, coerce, coerce_list
 from app.query.sql_functions import DatePart
 
@@ -16,7 +16,7 @@ Quantifier = Literal["any", "some", "none"]
 Function = Literal["count", "year", "month", "week", "day", "weekday", "hour", "minute", "second"]
 
 DATE_PARTS: tuple[DatePart, ...] = ("year", "month", "week", "day", "weekday", "hour", "minute", "second")
-OWN_KEY = "_key"
+RELATION_KEY = "_key"
 """Stands before the operators that a client put directly on a relation; no client can write it."""
 
 NOT_OF_KIND = '"{kind}" field type does not contain the "{operator}" filter operator'
@@ -35,7 +35,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
+class FieldFilter:
     """`field operator value`, or a function of the field; `value` is already of the field's kind."""
 
     field: Field
@@ -45,7 +45,7 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
-class Related:
+class RelationFilter:
     """A filter on the rows that a relation leads to.
 
     `some`: at least one of them holds; `none`: not one does; `any`: as after a LEFT JOIN, so that where there
@@ -58,21 +58,21 @@ class Related:
 
 
 @dataclass(frozen=True, slots=True)
-class And:
+class AndFilter:
     """Every part holds; with no parts, everything does."""
 
     parts: tuple["Filter", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Or:
+class OrFilter:
     """At least one part holds; with no parts, nothing does."""
 
     parts: tuple["Filter", ...] = ()
 
 
-Filter = And | Or | Compare | Related
-EVERYTHING = And()
+Filter = AndFilter | OrFilter | FieldFilter | RelationFilter
+MATCH_ALL = AndFilter()
 
 
 class UnknownField(Forbidden):
@@ -105,20 +105,20 @@ def _parse(collection: Collection, raw: Any) -> Filter:
 
 def _check_askable(filter_: Filter) -> None:
     match filter_:
-        case And(parts) | Or(parts):
+        case AndFilter(parts) | OrFilter(parts):
             for part in parts:
                 _check_askable(part)
-        case Related(filter=inner):
+        case RelationFilter(filter=inner):
             _check_askable(inner)
-        case Compare(field, _, operator):
-            if OPERATORS[operator].of_payload:
+        case FieldFilter(field, _, operator):
+            if OPERATORS[operator].payload_only:
                 raise InvalidQuery(NOT_OF_KIND.format(kind=field.kind, operator=operator))
 
 
 def conjunction(parts: tuple[Filter, ...]) -> Filter:
     """All of the parts at once, without an empty shell around one of them."""
-    parts = tuple(part for part in parts if part != EVERYTHING)
-    return parts[0] if len(parts) == 1 else And(parts)
+    parts = tuple(part for part in parts if part != MATCH_ALL)
+    return parts[0] if len(parts) == 1 else AndFilter(parts)
 
 
 def split_function(collection: Collection, name: str) -> tuple[Field, Function | None]:
@@ -144,9 +144,9 @@ def functions_of(field: Field) -> tuple[Function, ...]:
 def depth(filter_: Filter) -> int:
     """The longest path a filter walks, its last field included."""
     match filter_:
-        case And(parts) | Or(parts):
+        case AndFilter(parts) | OrFilter(parts):
             return max(map(depth, parts), default=0)
-        case Related(filter=inner):
+        case RelationFilter(filter=inner):
             return 1 + depth(inner)
         case _:
             return 1
@@ -157,7 +157,7 @@ def _entry(collection: Collection, name: str, value: Any) -> Filter:
         if not isinstance(value, list | tuple):
             raise InvalidQuery("Invalid filter object")
         parts = tuple(_parse(collection, part) for part in value)
-        return conjunction(parts) if name == "_and" or not parts else Or(parts)
+        return conjunction(parts) if name == "_and" or not parts else OrFilter(parts)
     if name.endswith("_func") and name.removesuffix("_func") in collection.fields:
         return _functions(collection.fields[name.removesuffix("_func")], value)
     field, function = split_function(collection, name)
@@ -166,7 +166,7 @@ def _entry(collection: Collection, name: str, value: Any) -> Filter:
     if not isinstance(value, Mapping):
         value = {"_eq": value}
     if field.relation and function is None:
-        return conjunction(tuple(_through(field, value, collection.beyond(field))))
+        return conjunction(tuple(_through(field, value, collection.target_of(field))))
     return conjunction(tuple(compare(field, function, name, asked) for name, asked in value.items()))
 
 
@@ -183,49 +183,49 @@ def _functions(field: Field, value: Any) -> Filter:
 
 
 def _through(field: Field, value: Mapping[str, Any], there: Collection) -> Iterator[Filter]:
-    operators = {**value.get(OWN_KEY, {}), **{name: asked for name, asked in value.items() if name in OPERATORS}}
+    operators = {**value.get(RELATION_KEY, {}), **{name: asked for name, asked in value.items() if name in OPERATORS}}
     quantified: dict[str, Quantifier] = {"_some": "some", "_none": "none"}
-    rest = {name: asked for name, asked in value.items() if name not in (*operators, *quantified, OWN_KEY)}
+    rest = {name: asked for name, asked in value.items() if name not in (*operators, *quantified, RELATION_KEY)}
     for name, asked in operators.items():
         if field.many:
-            yield Related(field, "any", compare(there.key, None, name, asked))
+            yield RelationFilter(field, "any", compare(there.key, None, name, asked))
         else:
             yield compare(field, None, name, asked)
     for name, quantifier in quantified.items():
         if name in value:
             if not field.many:
                 raise InvalidQuery(f'"{name}" can only be used with a to-many relation, "{field.name}" is none')
-            yield Related(field, quantifier, _parse(there, value[name]))
+            yield RelationFilter(field, quantifier, _parse(there, value[name]))
     if rest:
-        yield Related(field, "any", _parse(there, rest))
+        yield RelationFilter(field, "any", _parse(there, rest))
 
 
 def compare(field: Field, function: Function | None, name: str, asked: Any) -> Filter:
     """One operator on one field, its value checked and coerced; InvalidQuery says what doesn't fit."""
     operator = OPERATORS.get(name)
-    kind: Kind = "integer" if function else field.kind
+    kind: FieldKind = "integer" if function else field.kind
     if operator is None or kind not in operator.kinds:
         raise InvalidQuery(NOT_OF_KIND.format(kind=kind, operator=name))
-    if operator.takes == "flag":
+    if operator.arity == "flag":
         return _flag(field, function, name, asked)
     if asked is None and name in ("_eq", "_neq"):
-        return Compare(field, function, "_null" if name == "_eq" else "_nnull", None)
-    if operator.takes == "one":
-        return Compare(field, function, name, _value(kind, name, asked))
-    if isinstance(asked, SlotList) and operator.takes == "many":
-        return Compare(field, function, name, _coerced(coerce_list, kind, asked))
+        return FieldFilter(field, function, "_null" if name == "_eq" else "_nnull", None)
+    if operator.arity == "one":
+        return FieldFilter(field, function, name, _value(kind, name, asked))
+    if isinstance(asked, SlotList) and operator.arity == "many":
+        return FieldFilter(field, function, name, _coerced(coerce_list, kind, asked))
     items = _items(asked)
-    if not items or (operator.takes == "pair" and len(items) != 2):
-        needed = "has to be an array of values" if operator.takes == "many" else "has to be an array of two values"
+    if not items or (operator.arity == "pair" and len(items) != 2):
+        needed = "has to be an array of values" if operator.arity == "many" else "has to be an array of two values"
         raise InvalidQuery(f'"{name}" {needed}')
-    return Compare(field, function, name, tuple(_value(kind, name, item) for item in items))
+    return FieldFilter(field, function, name, tuple(_value(kind, name, item) for item in items))
 
 
 def _flag(field: Field, function: Function | None, name: str, asked: Any) -> Filter:
     if asked is None:
-        return EVERYTHING
+        return MATCH_ALL
     holds = asked not in (False, "false", 0, "0")
-    return Compare(field, function, name if holds else OPPOSITE[name], None)
+    return FieldFilter(field, function, name if holds else OPPOSITE[name], None)
 
 
 def _items(asked: Any) -> list[Any]:
@@ -234,7 +234,7 @@ def _items(asked: Any) -> list[Any]:
     return list(asked) if isinstance(asked, list | tuple) else [asked]
 
 
-def _value(kind: Kind, name: str, asked: Any) -> Any:
+def _value(kind: FieldKind, name: str, asked: Any) -> Any:
     if asked == "":
         raise InvalidQuery(f'You can\'t filter for an empty string in "{name}". Use "_empty" or "_nempty" instead')
     if isinstance(asked, str) and (variable := _VARIABLE.fullmatch(asked)):
@@ -242,7 +242,7 @@ def _value(kind: Kind, name: str, asked: Any) -> Any:
     return _coerced(coerce, kind, asked)
 
 
-def _coerced(how: Callable[[Kind, Any], Any], kind: Kind, asked: Any) -> Any:
+def _coerced(how: Callable[[FieldKind, Any], Any], kind: FieldKind, asked: Any) -> Any:
     try:
         return how(kind, asked)
     except ValueError as problem:

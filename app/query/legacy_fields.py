@@ -8,7 +8,7 @@ from app.query.collection import COLLECTIONS, ROLES, Collection, Derivation, Fie
 
 _POLICIES, _ACCESS, _PERMISSIONS = (COLLECTIONS[f"directus_{name}"] for name in ("policies", "access", "permissions"))
 
-NEWER: Mapping[str, tuple[str, ...]] = {
+ADDED_IN_11: Mapping[str, tuple[str, ...]] = {
     "directus_users": ("policies", "text_direction"),
     "directus_roles": ("parent", "children", "policies"),
     "directus_permissions": ("policy",),
@@ -41,15 +41,17 @@ DERIVED: Mapping[str, tuple[Field, ...]] = {
 def _registry(known: Iterable[Collection]) -> Mapping[str, Collection]:
     registry: dict[str, Collection] = {}
     for collection in known:
-        derived, newer = DERIVED.get(collection.name, ()), frozenset(NEWER.get(collection.name, ()))
+        derived, newer = DERIVED.get(collection.name, ()), frozenset(ADDED_IN_11.get(collection.name, ()))
         fields = MappingProxyType({**collection.fields, **{field.name: field for field in derived}})
-        same = replace(collection, fields=fields, registry=registry, newer=newer, derived=derived)
+        same = replace(collection, fields=fields, registry=registry, wildcard_excluded=newer, derived=derived)
         registry[collection.name] = same
     return MappingProxyType(registry)
 
 
-FORMER = _registry(COLLECTIONS.values())
+LEGACY_COLLECTIONS = _registry(COLLECTIONS.values())
 """Every collection with the fields it had in Directus 10, beside those it has."""
 
-SHORTHAND: Mapping[str, tuple[str, ...]] = {name: tuple(field.name for field in had) for name, had in DERIVED.items()}
+LEGACY_FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
+    name: tuple(field.name for field in had) for name, had in DERIVED.items()
+}
 """The names of such fields, which may be written in any case."""

@@ -9,15 +9,15 @@ from app.core.errors import InvalidQuery
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
 from app.query.filter import depth
-from app.query.legacy_fields import FORMER
-from app.query.read import Nested, Read
+from app.query.legacy_fields import LEGACY_COLLECTIONS
+from app.query.read import Read, RelationSelection
 
 MOST_JOINED = 50
 """To-one relations of one list; SQLite joins 64 tables at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QueryLimits:
     """How much one question may ask for.
 
     Rows where it doesn't say (`default`) and at `most`, fields that follow one another (`depth`), `tokens` of a
@@ -26,16 +26,16 @@ class Limits:
     """
 
     default: int = 100
-    most: int | None = None
+    max_rows: int | None = None
     depth: int = 10
     tokens: int = 5000
     introspection: bool = True
     batch: int | None = None
-    former: bool = False
+    legacy_fields: bool = False
 
-    def known(self, collection: Collection) -> Collection:
+    def registry_view(self, collection: Collection) -> Collection:
         """A collection with the fields that may be asked for."""
-        return FORMER[collection.name] if self.former else collection
+        return LEGACY_COLLECTIONS[collection.name] if self.legacy_fields else collection
 
     def window(self, limit: int | None, offset: int | None, page: int | None) -> tuple[int | None, int]:
         """`limit`, `offset` and `page` as a client gives them -> rows to answer (None: all) and rows to skip.
@@ -51,10 +51,10 @@ class Limits:
             if value is not None and value < least:
                 raise InvalidQuery(f'"{name}" must be greater than or equal to {least}')
         rows = self.default if limit is None else limit
-        if self.most is not None:
-            if limit is not None and limit > self.most:
-                raise InvalidQuery(f'"limit" must be less than or equal to {self.most}')
-            rows = self.most if rows == -1 else min(rows, self.most)
+        if self.max_rows is not None:
+            if limit is not None and limit > self.max_rows:
+                raise InvalidQuery(f'"limit" must be less than or equal to {self.max_rows}')
+            rows = self.max_rows if rows == -1 else min(rows, self.max_rows)
         skipped = (page - 1) * max(rows, 0) if page else offset or 0
         return (None if rows == -1 else rows), skipped
 
@@ -73,7 +73,7 @@ class Limits:
         return (None if planned[0] is None else rows), (0 if asked[1:] == (None, None) else skipped)
 
 
-def check_size(asked: Read | Aggregation, most: int) -> None:
+def check_complexity(asked: Read | Aggregation, most: int) -> None:
     """Raises InvalidQuery where a selection, a filter or a sort walks further than `most` fields.
 
     So it does where one list wants more to-one relations than a statement can join.
@@ -94,7 +94,7 @@ def _joins(read: Read) -> tuple[int, int]:
     """The to-one relations joined for a read's own list, and for the fullest list below it."""
     own = fullest = 0
     for item in read.select:
-        if isinstance(item, Nested):
+        if isinstance(item, RelationSelection):
             inner, below = _joins(item.read)
             own += 0 if item.field.many else 1 + inner
             fullest = max(fullest, below, inner if item.field.many else 0)
@@ -102,6 +102,6 @@ def _joins(read: Read) -> tuple[int, int]:
 
 
 def _read_depth(read: Read) -> int:
-    below = (1 + _read_depth(item.read) if isinstance(item, Nested) else 1 for item in read.select)
+    below = (1 + _read_depth(item.read) if isinstance(item, RelationSelection) else 1 for item in read.select)
     sorts = (len(sort.path) + 1 for sort in read.sort)
     return max(depth(read.filter), *below, *sorts, 0)

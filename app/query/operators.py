@@ -13,8 +13,8 @@ from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_, type_coerc
 from app.core.bindings import BoundParameter, SlotList, SlotNumber, SlotText, bind
 from app.core.values import canonical_uuid, parse_date
 from app.query import sql_functions as sql
-from app.query.bind_types import Beyond, Part
-from app.query.collection import Kind
+from app.query.bind_types import LikePattern, PrefixUpperBound
+from app.query.collection import FieldKind
 
 _UNTOLD = re.compile("[\0\ud800-\udfff]")
 _LITERAL = re.compile(r"/(.*)/([gimsuy]*)", re.DOTALL)
@@ -23,13 +23,13 @@ _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "g": 0, "u": 0,
 Takes = Literal["one", "many", "pair", "flag"]
 Expression = ColumnElement[Any]
 Spelling = Callable[[Expression, Any], ColumnElement[bool]]
-Judge = Callable[[Any, Any], bool]
+Evaluator = Callable[[Any, Any], bool]
 
-TEXT: frozenset[Kind] = frozenset({"string", "csv"})
-ORDERED: frozenset[Kind] = frozenset({"integer", "bigInteger", "timestamp"})
-PLAIN: frozenset[Kind] = TEXT | ORDERED | {"uuid", "boolean"}
-LISTED: frozenset[Kind] = TEXT | ORDERED | {"uuid"}
-ANY: frozenset[Kind] = PLAIN | {"json", "hash"}
+TEXT: frozenset[FieldKind] = frozenset({"string", "csv"})
+ORDERED: frozenset[FieldKind] = frozenset({"integer", "bigInteger", "timestamp"})
+PLAIN: frozenset[FieldKind] = TEXT | ORDERED | {"uuid", "boolean"}
+LISTED: frozenset[FieldKind] = TEXT | ORDERED | {"uuid"}
+ANY: frozenset[FieldKind] = PLAIN | {"json", "hash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class Operator:
     `holds` is the same said of a payload's value, which may be None, and of plain values.
     """
 
-    takes: Takes
-    kinds: frozenset[Kind]
+    arity: Takes
+    kinds: frozenset[FieldKind]
     sql: Spelling
-    holds: Judge
-    nothing: bool = False
+    evaluate: Evaluator
+    matches_null: bool = False
     """Whether it can hold of a NULL, so also of a row that isn't there."""
-    of_payload: bool = False
+    payload_only: bool = False
     """Whether only a payload can be judged by it."""
 
 
@@ -59,12 +59,12 @@ def _filled(column: Expression, _: Any) -> ColumnElement[bool]:
 
 def _part(
     found: type[sql.Contains | sql.StartsWith | sql.EndsWith],
-    bound: type[sql.ContainsBound | sql.StartsWithBound | sql.EndsWithBound],
+    bound: type[sql.ContainsPattern | sql.StartsWithPattern | sql.EndsWithPattern],
     *,
     folded: bool = False,
 ) -> Spelling:
     """How a part is found: as a pattern where it is `bound`, letter for letter where the database itself tells it."""
-    part = Part(before=found is not sql.StartsWith, after=found is not sql.EndsWith)
+    part = LikePattern(before=found is not sql.StartsWith, after=found is not sql.EndsWith)
 
     def spell(column: Expression, value: Expression) -> ColumnElement[bool]:
         is_bound = isinstance(value, BindParameter)
@@ -77,7 +77,7 @@ def _part(
 def _starts(column: Expression, value: Expression) -> ColumnElement[bool]:
     if not isinstance(value, BindParameter):
         return sql.StartsWith(column, value)
-    return sql.Between(column, value, type_coerce(value, Beyond()))
+    return sql.Between(column, value, type_coerce(value, PrefixUpperBound()))
 
 
 def _text(spelling: Spelling, holds: Callable[[str, str], bool], *, folded: bool = False) -> tuple[Operator, Operator]:
@@ -104,14 +104,14 @@ def _between(column: Expression, pair: tuple[Expression, Expression]) -> ColumnE
 
 
 def _among(column: Expression, listed: Expression) -> ColumnElement[bool]:
-    return sql.Among(column, listed)
+    return sql.InList(column, listed)
 
 
 def _unasked(_: Expression, __: Any) -> ColumnElement[bool]:
     raise TypeError("only a payload can be judged by this operator")
 
 
-def _compared(holds: Judge) -> Judge:
+def _compared(holds: Evaluator) -> Evaluator:
     """An order that nothing stands in where there is no value."""
     return lambda value, wanted: value is not None and holds(value, wanted)
 
@@ -120,12 +120,14 @@ def _is_empty(value: Any, _: Any) -> bool:
     return value is None or value in ("", [])
 
 
-_CONTAINS, _NCONTAINS = _text(_part(sql.Contains, sql.ContainsBound), lambda text, part: part in text)
-_ICONTAINS, _ = _text(_part(sql.Contains, sql.ContainsBound, folded=True), lambda text, part: part in text, folded=True)
+_CONTAINS, _NCONTAINS = _text(_part(sql.Contains, sql.ContainsPattern), lambda text, part: part in text)
+_ICONTAINS, _ = _text(
+    _part(sql.Contains, sql.ContainsPattern, folded=True), lambda text, part: part in text, folded=True
+)
 _STARTS, _NSTARTS = _text(_starts, str.startswith)
-_ISTARTS, _NISTARTS = _text(_part(sql.StartsWith, sql.StartsWithBound, folded=True), str.startswith, folded=True)
-_ENDS, _NENDS = _text(_part(sql.EndsWith, sql.EndsWithBound), str.endswith)
-_IENDS, _NIENDS = _text(_part(sql.EndsWith, sql.EndsWithBound, folded=True), str.endswith, folded=True)
+_ISTARTS, _NISTARTS = _text(_part(sql.StartsWith, sql.StartsWithPattern, folded=True), str.startswith, folded=True)
+_ENDS, _NENDS = _text(_part(sql.EndsWith, sql.EndsWithPattern), str.endswith)
+_IENDS, _NIENDS = _text(_part(sql.EndsWith, sql.EndsWithPattern, folded=True), str.endswith, folded=True)
 
 OPERATORS: dict[str, Operator] = {
     "_eq": Operator("one", PLAIN, lambda column, value: column == value, operator.eq),
@@ -140,9 +142,11 @@ OPERATORS: dict[str, Operator] = {
     "_nbetween": Operator(
         "pair", ORDERED, _not(_between), _compared(lambda value, pair: not pair[0] <= value <= pair[1])
     ),
-    "_null": Operator("flag", ANY, lambda column, _: column.is_(None), lambda value, _: value is None, nothing=True),
+    "_null": Operator(
+        "flag", ANY, lambda column, _: column.is_(None), lambda value, _: value is None, matches_null=True
+    ),
     "_nnull": Operator("flag", ANY, lambda column, _: column.is_not(None), lambda value, _: value is not None),
-    "_empty": Operator("flag", TEXT | {"hash"}, _empty, _is_empty, nothing=True),
+    "_empty": Operator("flag", TEXT | {"hash"}, _empty, _is_empty, matches_null=True),
     "_nempty": Operator("flag", TEXT | {"hash"}, _filled, lambda value, _: not _is_empty(value, None)),
     "_contains": _CONTAINS,
     "_ncontains": _NCONTAINS,
@@ -155,8 +159,8 @@ OPERATORS: dict[str, Operator] = {
     "_nends_with": _NENDS,
     "_iends_with": _IENDS,
     "_niends_with": _NIENDS,
-    "_regex": Operator("one", TEXT, _unasked, lambda value, wanted: matches(wanted, value), of_payload=True),
-    "_submitted": Operator("flag", ANY, _unasked, lambda *_: True, of_payload=True),
+    "_regex": Operator("one", TEXT, _unasked, lambda value, wanted: matches(wanted, value), payload_only=True),
+    "_submitted": Operator("flag", ANY, _unasked, lambda *_: True, payload_only=True),
 }
 OPPOSITE = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
 
@@ -228,7 +232,7 @@ def _date_value(value: Any) -> datetime:
         raise ValueError("a date is needed here, such as 2024-01-15T10:30:45Z") from None
 
 
-def _number(kind: Kind, value: Any) -> int | float:
+def _number(kind: FieldKind, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("Invalid numeric value")
     try:
@@ -241,7 +245,7 @@ def _number(kind: Kind, value: Any) -> int | float:
     return exact
 
 
-def coerce(kind: Kind, value: Any) -> Any:
+def coerce(kind: FieldKind, value: Any) -> Any:
     """A value of a filter as the kind of field it is compared with; ValueError says what is needed instead.
 
     A Slot that any value of its type could stand in for becomes a Bound.
@@ -255,7 +259,7 @@ def coerce(kind: Kind, value: Any) -> Any:
     return _converter(kind)(value)
 
 
-def coerce_list(kind: Kind, items: list[Any]) -> Any:
+def coerce_list(kind: FieldKind, items: list[Any]) -> Any:
     """Every item coerced: a tuple, or of a SlotList one Bound."""
     if isinstance(items, SlotList):
         convert = _converter(kind)
@@ -263,7 +267,7 @@ def coerce_list(kind: Kind, items: list[Any]) -> Any:
     return tuple(coerce(kind, item) for item in items)
 
 
-_CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
+_CONVERTERS: dict[FieldKind, Callable[[Any], Any]] = {
     "uuid": _uuid_value,
     "boolean": _boolean_value,
     "timestamp": _date_value,
@@ -272,5 +276,5 @@ _CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
 }
 
 
-def _converter(kind: Kind) -> Callable[[Any], Any]:
+def _converter(kind: FieldKind) -> Callable[[Any], Any]:
     return _CONVERTERS.get(kind, _text_value)

@@ -9,88 +9,88 @@ from app.query.aggregate import (
     CALCULATING,
     COUNTING,
     AggregateItem,
+    AggregateObject,
+    AggregateValue,
     Aggregation,
-    Grouped,
+    GroupObject,
     Measure,
-    Measured,
-    Measures,
     parse_group,
     parse_group_sort,
 )
 from app.query.collection import Collection, Field
-from app.query.filter import EVERYTHING, Filter, UnknownField, conjunction, functions_of, parse_filter, split_function
-from app.query.limits import Limits, too_deep
-from app.query.read import Leaf, Nested, Read, Selected, parse_search, parse_sort
+from app.query.filter import MATCH_ALL, Filter, UnknownField, conjunction, functions_of, parse_filter, split_function
+from app.query.limits import QueryLimits, too_deep
+from app.query.read import FieldSelection, Read, RelationSelection, Selected, parse_search, parse_sort
 
-Given = Mapping[str, Any]
+RawParameters = Mapping[str, Any]
 Shown = Callable[[Collection], frozenset[Field]]
 """The fields of a collection that `*` stands for."""
-EVERY = "*"
+WILDCARD = "*"
 MEASURING = (*COUNTING, *CALCULATING)
 LARGEST = 2**31 - 1
 """The largest number of rows or pages, as of GraphQL's Int."""
 
 
 @dataclass(slots=True)
-class Tree:
+class FieldTree:
     """The fields asked for, by the names they are asked under; what lies behind a relation is a tree of its own."""
 
     leaves: dict[str, None] = field(default_factory=dict)
-    inner: dict[str, "Tree"] = field(default_factory=dict)
+    inner: dict[str, "FieldTree"] = field(default_factory=dict)
     every: bool = False
 
     def add(self, path: list[str]) -> None:
         """One more path, such as `["role", "name"]`."""
         name, rest = path[0], path[1:]
-        if name == EVERY:
+        if name == WILDCARD:
             self.every = True
         if rest:
-            self.inner.setdefault(name, Tree()).add(rest)
-        elif name != EVERY:
+            self.inner.setdefault(name, FieldTree()).add(rest)
+        elif name != WILDCARD:
             self.leaves[name] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
+class QueryParser:
     """What it takes to understand parameters: the limits of a question, and what its caller may read at all."""
 
-    limits: Limits
+    limits: QueryLimits
     shown: Shown
 
-    def read(self, collection: Collection, given: Given) -> Read:
+    def read(self, collection: Collection, given: RawParameters) -> Read:
         """The Read that parameters ask for: `fields filter sort limit offset page search alias deep`.
 
         Raises InvalidQuery for what makes no sense, UnknownField for what isn't there.
         """
-        tree = Tree()
-        for name in words(given.get("fields")) or [EVERY]:
+        tree = FieldTree()
+        for name in split_names(given.get("fields")) or [WILDCARD]:
             tree.add(name.split("."))
-        return self._level(self.limits.known(collection), tree, given, _object(given.get("deep"), "deep"))
+        return self._level(self.limits.registry_view(collection), tree, given, _object(given.get("deep"), "deep"))
 
-    def aggregation(self, collection: Collection, given: Given) -> Aggregation:
+    def aggregation(self, collection: Collection, given: RawParameters) -> Aggregation:
         """The Aggregation that `aggregate` and `groupBy` ask for; raises as `read` does."""
-        collection = self.limits.known(collection)
-        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in words(given.get("groupBy"))))
+        collection = self.limits.registry_view(collection)
+        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in split_names(given.get("groupBy"))))
         select: list[AggregateItem] = list(self._measures(collection, _object(given.get("aggregate"), "aggregate")))
         if groups:
-            select.append(Grouped("group"))
+            select.append(GroupObject("group"))
         rows, skipped = self._window(given)
         return Aggregation(
             collection,
             tuple(select),
             groups,
             self.filter(collection, given),
-            tuple(parse_group_sort(collection, groups, key) for key in words(given.get("sort")) if groups),
+            tuple(parse_group_sort(collection, groups, key) for key in split_names(given.get("sort")) if groups),
             parse_search(_text(given.get("search"), "search")),
             rows,
             skipped,
         )
 
-    def filter(self, collection: Collection, given: Given) -> Filter:
+    def filter(self, collection: Collection, given: RawParameters) -> Filter:
         """The rows that parameters ask for."""
         asked = given.get("filter")
         if asked is None or asked == "":
-            return EVERYTHING
+            return MATCH_ALL
         try:
             return conjunction((parse_filter(collection, _object(asked, "filter")),))
         except UnknownField:
@@ -98,74 +98,80 @@ class Parameters:
                 raise too_deep(self.limits.depth) from None
             raise
 
-    def count(self, collection: Collection, given: Given | None = None) -> Aggregation:
+    def count(self, collection: Collection, given: RawParameters | None = None) -> Aggregation:
         """The number of rows, of all or of those that parameters ask for."""
-        asked, collection = given or {}, self.limits.known(collection)
+        asked, collection = given or {}, self.limits.registry_view(collection)
         search = parse_search(_text(asked.get("search"), "search"))
-        measured = (Measured("count", Measure("countAll")),)
+        measured = (AggregateValue("count", Measure("countAll")),)
         return Aggregation(collection, measured, filter=self.filter(collection, asked), search=search, limit=1)
 
-    def _level(self, collection: Collection, tree: Tree, given: Given, deep: Given) -> Read:
+    def _level(self, collection: Collection, tree: FieldTree, given: RawParameters, deep: RawParameters) -> Read:
         rows, skipped = self._window(given)
         return Read(
             collection,
             tuple(self._select(collection, tree, _aliases(given.get("alias")), deep)),
             self.filter(collection, given),
-            tuple(parse_sort(collection, key) for key in words(given.get("sort"))),
+            tuple(parse_sort(collection, key) for key in split_names(given.get("sort"))),
             parse_search(_text(given.get("search"), "search")),
             rows,
             skipped,
         )
 
-    def _window(self, given: Given) -> tuple[Any, Any]:
+    def _window(self, given: RawParameters) -> tuple[Any, Any]:
         return self.limits.window(*(_number(given.get(name), name) for name in ("limit", "offset", "page")))
 
     def _select(
-        self, collection: Collection, tree: Tree, aliases: Mapping[str, str], deep: Given
+        self, collection: Collection, tree: FieldTree, aliases: Mapping[str, str], deep: RawParameters
     ) -> Iterator[Selected]:
         named = _bare(sorted(self._stars(collection)) if tree.every else ())
-        beyond = tree.inner.get(EVERY)
+        beyond = tree.inner.get(WILDCARD)
         if beyond is not None:
             for member in collection.relations:
-                if member in self.shown(collection) and self.shown(collection.beyond(member)):
+                if member in self.shown(collection) and self.shown(collection.target_of(member)):
                     named[member.name] = beyond
         named |= _bare(name for name in tree.leaves if named.get(name) is None)
         for name, inner in tree.inner.items():
-            if name != EVERY:
+            if name != WILDCARD:
                 named[name] = _merged(named.get(name), inner)
         for key, behind in named.items():
             yield self._item(collection, key, aliases.get(key, key), behind, _object(deep.get(key), "deep"))
 
     def _stars(self, collection: Collection) -> Iterator[str]:
         for member in self.shown(collection):
-            if member.name not in collection.newer and (not member.many or self.shown(collection.beyond(member))):
+            if member.name not in collection.wildcard_excluded and (
+                not member.many or self.shown(collection.target_of(member))
+            ):
                 yield member.name
 
-    def _item(self, collection: Collection, key: str, name: str, inner: Tree | None, deep: Given) -> Selected:
+    def _item(
+        self, collection: Collection, key: str, name: str, inner: FieldTree | None, deep: RawParameters
+    ) -> Selected:
         if "(" in name:
             member, function = _call(collection, name)
-            return Leaf(f"{member.name}_{function}" if key == name else key, member, function)  # type: ignore[arg-type]
+            return FieldSelection(f"{member.name}_{function}" if key == name else key, member, function)  # type: ignore[arg-type]
         found = collection.fields.get(name)
         if found is None or (inner is not None and not found.relation):
             raise UnknownField(collection, name)
         if inner is None and not found.many:
-            return Leaf(key, found)
-        there, given = collection.beyond(found), _inner(deep)
+            return FieldSelection(key, found)
+        there, given = collection.target_of(found), _inner(deep)
         if inner is not None:
-            return Nested(key, found, self._level(there, inner, given, deep))
-        rows = self._level(there, Tree({there.key.name: None}), given, deep)
-        return Nested(key, found, replace(rows, flat=True))
+            return RelationSelection(key, found, self._level(there, inner, given, deep))
+        rows = self._level(there, FieldTree({there.key.name: None}), given, deep)
+        return RelationSelection(key, found, replace(rows, flat=True))
 
-    def _measures(self, collection: Collection, asked: Given) -> Iterator[Measured | Measures]:
+    def _measures(self, collection: Collection, asked: RawParameters) -> Iterator[AggregateValue | AggregateObject]:
         for function, names in asked.items():
             if function == "countAll":
-                yield Measured(function, Measure("countAll"), text=True)
+                yield AggregateValue(function, Measure("countAll"), text=True)
             elif function not in MEASURING:
                 raise InvalidQuery(f'"aggregate" knows {", ".join(("countAll", *MEASURING))}, not "{function}"')
-            elif function == "count" and EVERY in words(names):
-                yield Measured(function, Measure("countAll"), text=True)
+            elif function == "count" and WILDCARD in split_names(names):
+                yield AggregateValue(function, Measure("countAll"), text=True)
             else:
-                yield Measures(function, tuple(_measured(collection, function, name) for name in words(names)))
+                yield AggregateObject(
+                    function, tuple(_measured(collection, function, name) for name in split_names(names))
+                )
 
 
 def _walked(asked: Any) -> int:
@@ -175,7 +181,7 @@ def _walked(asked: Any) -> int:
     return max(map(_walked, asked), default=0) if isinstance(asked, list | tuple) else 0
 
 
-def words(value: Any) -> list[str]:
+def split_names(value: Any) -> list[str]:
     """A list of names, however it is spelled: a list, texts divided by commas, or both."""
     if value is None:
         return []
@@ -185,18 +191,18 @@ def words(value: Any) -> list[str]:
     return [word.strip() for item in items for word in str(item).split(",") if word.strip()]
 
 
-def _bare(names: Iterable[str]) -> dict[str, Tree | None]:
+def _bare(names: Iterable[str]) -> dict[str, FieldTree | None]:
     """Fields asked for as they are, with nothing behind them."""
     return {name: None for name in names}  # noqa: C420  # a dict of None alone would be of another type
 
 
-def _merged(known: Tree | None, inner: Tree) -> Tree:
+def _merged(known: FieldTree | None, inner: FieldTree) -> FieldTree:
     if known is None:
         return inner
-    return Tree(known.leaves | inner.leaves, {**known.inner, **inner.inner}, known.every or inner.every)
+    return FieldTree(known.leaves | inner.leaves, {**known.inner, **inner.inner}, known.every or inner.every)
 
 
-def _inner(deep: Given) -> Given:
+def _inner(deep: RawParameters) -> RawParameters:
     """What `deep` asks of the rows behind a relation, without the underscore that tells it from their relations."""
     return {name.removeprefix("_"): value for name, value in deep.items() if name.startswith("_")}
 
@@ -213,9 +219,9 @@ def _call(collection: Collection, name: str) -> tuple[Field, str]:
     return member, str(known)
 
 
-def _measured(collection: Collection, function: str, name: str) -> Measured:
+def _measured(collection: Collection, function: str, name: str) -> AggregateValue:
     measure = _measure(collection, function, name)
-    return Measured(name, measure, text=measure.calculated)
+    return AggregateValue(name, measure, text=measure.calculated)
 
 
 def _measure(collection: Collection, function: str, name: str) -> Measure:
@@ -236,7 +242,7 @@ def _aliases(value: Any) -> dict[str, str]:
     return dict(given)
 
 
-def _object(value: Any, name: str) -> Given:
+def _object(value: Any, name: str) -> RawParameters:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -268,11 +274,11 @@ def _number(value: Any, name: str) -> int | None:
     return int(number)
 
 
-def listed(given: Iterable[str], known: Iterable[str], name: str) -> list[str]:
+def expand_names(given: Iterable[str], known: Iterable[str], name: str) -> list[str]:
     """Some words out of those that are known, `*` standing for all; InvalidQuery for any other."""
     known = list(known)
     found = list(given)
     for at, word in enumerate(found):
-        if word not in (EVERY, *known):
+        if word not in (WILDCARD, *known):
             raise InvalidQuery(f'"{name}[{at}]" must be one of [{", ".join(known)}]')
-    return known if EVERY in found else found
+    return known if WILDCARD in found else found

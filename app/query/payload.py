@@ -18,13 +18,13 @@ from app.core.errors import (
 )
 from app.query.collection import Collection, Field, target
 from app.query.filter import UnknownField
-from app.query.legacy_fields import SHORTHAND
+from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.operators import INTEGERS, coerce
 from app.query.sql_expressions import MASK
 
 DEEPEST = 100
 """Levels of a value that is JSON."""
-DETAILS = {"create", "update", "delete"}
+RELATED_CHANGE_KEYS = {"create", "update", "delete"}
 _UNTOLD = re.compile("[\0\ud800-\udfff]")
 Path = tuple[str, ...]
 
@@ -47,9 +47,9 @@ class Payload:
 
     collection: Collection
     values: dict[Field, Any] = field(default_factory=dict)
-    ones: dict[Field, "Payload"] = field(default_factory=dict)
-    many: dict[Field, "Replacement | Details"] = field(default_factory=dict)
-    shorthand: dict[str, Any] = field(default_factory=dict)
+    to_one: dict[Field, "Payload"] = field(default_factory=dict)
+    to_many: dict[Field, "ReplaceRelated | RelatedChanges"] = field(default_factory=dict)
+    legacy: dict[str, Any] = field(default_factory=dict)
     path: Path = ()
 
     @property
@@ -60,23 +60,23 @@ class Payload:
     @property
     def fields(self) -> frozenset[Field]:
         """The fields it writes, the key aside where it only says which row."""
-        return frozenset((*self.values, *self.ones, *self.many))
+        return frozenset((*self.values, *self.to_one, *self.to_many))
 
     def nested(self) -> Iterator["Payload"]:
         """The payloads directly within it."""
-        yield from self.ones.values()
-        for written in self.many.values():
+        yield from self.to_one.values()
+        for written in self.to_many.values():
             yield from written.payloads()
 
-    def everywhere(self) -> Iterator["Payload"]:
+    def walk(self) -> Iterator["Payload"]:
         """It and all payloads within it."""
         yield self
         for inner in self.nested():
-            yield from inner.everywhere()
+            yield from inner.walk()
 
 
 @dataclass(frozen=True, slots=True)
-class Replacement:
+class ReplaceRelated:
     """The rows that shall point here, and no others."""
 
     items: Sequence[Reference | Payload]
@@ -87,7 +87,7 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class RelatedChanges:
     """Rows to make, to change, and to let go; those not named stay as they are."""
 
     create: Sequence[Payload]
@@ -114,17 +114,17 @@ def parse_payload(collection: Collection, raw: Any, deepest: int, path: Path = (
     written = Payload(collection, path=path)
     for name, value in raw.items():
         member = collection.fields.get(name)
-        if name in SHORTHAND.get(collection.name, ()):
-            written.shorthand[name] = value
+        if name in LEGACY_FIELD_NAMES.get(collection.name, ()):
+            written.legacy[name] = value
         elif member is None:
             raise UnknownField(collection, str(name))
         elif member.many:
             if value is not None:  # a client that spells every field out means nothing by it
-                written.many[member] = _many(member, value, deepest, path)
+                written.to_many[member] = _many(member, value, deepest, path)
         elif member.relation and isinstance(value, Mapping) and not _only_key(member, value):
-            written.ones[member] = parse_payload(target(member), value, deepest, (*path, name))
+            written.to_one[member] = parse_payload(target(member), value, deepest, (*path, name))
         elif not (member.concealed and value == MASK):
-            written.values[member] = stored(collection, member, _key_of(member, value), path)
+            written.values[member] = to_column_value(collection, member, _key_of(member, value), path)
     return written
 
 
@@ -139,7 +139,7 @@ def required(collection: Collection) -> tuple[Field, ...]:
     )
 
 
-def stored(collection: Collection, member: Field, value: Any, path: Path = ()) -> Any:
+def to_column_value(collection: Collection, member: Field, value: Any, path: Path = ()) -> Any:
     """A value as the field's column holds it; raises as `parse_payload` does."""
     if value is None:
         if not member.stored.nullable:
@@ -219,7 +219,7 @@ def _goes_deeper(value: Any, most: int) -> bool:
     return True
 
 
-def as_key(collection: Collection, value: Any) -> Any:
+def parse_key(collection: Collection, value: Any) -> Any:
     """The key of a row; Forbidden for what can be no key of the collection, as it leads nowhere."""
     try:
         key = coerce(collection.key.kind, value)
@@ -232,9 +232,9 @@ def as_key(collection: Collection, value: Any) -> Any:
 
 def _as_key(collection: Collection, member: Field, value: Any) -> Any:
     if member is collection.key:
-        return as_key(collection, value)
+        return parse_key(collection, value)
     try:
-        return as_key(target(member), value)
+        return parse_key(target(member), value)
     except Forbidden:
         raise InvalidForeignKey(collection.name, member.name, _shown(value)) from None
 
@@ -252,10 +252,10 @@ def _key_of(member: Field, value: Any) -> Any:
     return value[target(member).key.name] if member.relation and isinstance(value, Mapping) else value
 
 
-def _many(member: Field, value: Any, deepest: int, path: Path) -> Replacement | Details:
+def _many(member: Field, value: Any, deepest: int, path: Path) -> ReplaceRelated | RelatedChanges:
     inner = (*path, member.name)
     if isinstance(value, Mapping):
-        if not value.keys() <= DETAILS:
+        if not value.keys() <= RELATED_CHANGE_KEYS:
             raise InvalidPayload(f'"{member.name}" has to be a list, or an object with create, update and delete')
         create, update, delete = (_listed(member, value.get(part)) for part in ("create", "update", "delete"))
         there = target(member)
@@ -263,8 +263,8 @@ def _many(member: Field, value: Any, deepest: int, path: Path) -> Replacement | 
         changed = [_pointing(member, item, deepest, inner) for item in update]
         if any(payload.key is None for payload in changed):
             raise InvalidPayload(f'Every row that "{member.name}" updates needs its {there.key.name}')
-        return Details(made, changed, [as_key(there, _key_of(member, item)) for item in delete])
-    return Replacement([_item(member, item, deepest, inner) for item in _listed(member, value)])
+        return RelatedChanges(made, changed, [parse_key(there, _key_of(member, item)) for item in delete])
+    return ReplaceRelated([_item(member, item, deepest, inner) for item in _listed(member, value)])
 
 
 def _listed(member: Field, value: Any) -> Sequence[Any]:
@@ -278,7 +278,7 @@ def _listed(member: Field, value: Any) -> Sequence[Any]:
 def _item(member: Field, item: Any, deepest: int, path: Path) -> Reference | Payload:
     if isinstance(item, Mapping) and not _only_key(member, item):
         return _pointing(member, item, deepest, path)
-    return Reference(as_key(target(member), _key_of(member, item)))
+    return Reference(parse_key(target(member), _key_of(member, item)))
 
 
 def _pointing(member: Field, item: Any, deepest: int, path: Path) -> Payload:

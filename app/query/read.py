@@ -6,12 +6,12 @@ from typing import Any
 from app.core.bindings import BoundParameter
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field
-from app.query.filter import EVERYTHING, Filter, Function, UnknownField, conjunction, split_function
+from app.query.filter import MATCH_ALL, Filter, Function, UnknownField, conjunction, split_function
 from app.query.operators import coerce
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class FieldSelection:
     """One value of a row, or a function of it, under the key the answer shall carry.
 
     `text` where a number shall be told as a text, as GraphQL tells every ID.
@@ -32,15 +32,15 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Functions:
+class FunctionObject:
     """Several functions of one field, as an object: `last_access_func { year month }`."""
 
     key: str
-    parts: tuple["Leaf | Constant", ...]
+    parts: tuple["FieldSelection | Constant", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Nested:
+class RelationSelection:
     """The row, or the rows, that a relation leads to."""
 
     key: str
@@ -48,7 +48,7 @@ class Nested:
     read: "Read"
 
 
-Selected = Leaf | Constant | Functions | Nested
+Selected = FieldSelection | Constant | FunctionObject | RelationSelection
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Read:
 
     collection: Collection
     select: tuple[Selected, ...]
-    filter: Filter = EVERYTHING
+    filter: Filter = MATCH_ALL
     sort: tuple[Sort, ...] = ()
     search: str | BoundParameter | None = None
     limit: int | BoundParameter | None = None
@@ -79,11 +79,11 @@ class Read:
     flat: bool = False
     """Whether each row is told as its only value, as REST tells the keys behind a relation."""
 
-    def among(self, rows: Filter) -> "Read":
+    def restricted_to(self, rows: Filter) -> "Read":
         """The same of such rows only."""
         return replace(self, filter=conjunction((rows, self.filter)))
 
-    def of(self, select: tuple[Selected, ...]) -> "Read":
+    def selecting(self, select: tuple[Selected, ...]) -> "Read":
         """Something else of the same rows."""
         return replace(self, select=select)
 
@@ -102,7 +102,7 @@ def parse_sort(collection: Collection, spelled: str) -> Sort:
         if step is None or step.relation is None:
             raise UnknownField(here, name, ".".join(step.name for step in path) or "root")
         path.append(step)
-        here = here.beyond(step)
+        here = here.target_of(step)
     try:
         field_, function = split_function(here, names[-1])
     except UnknownField:

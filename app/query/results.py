@@ -7,21 +7,33 @@ import orjson
 
 from app.core.values import format_timestamp
 from app.query.filter import DATE_PARTS
-from app.query.scoped import Cell, Figure, GroupedBy, Many, One, Operand, Place, ScopedAggregation, ScopedRead, Value
+from app.query.scoped import (
+    AggregateCell,
+    Cell,
+    GroupCell,
+    Operand,
+    OutputField,
+    ScopedAggregation,
+    ScopedRead,
+    ToManyCell,
+    ToOneCell,
+    Value,
+)
 from app.query.sql_functions import CHUNK, MEMBERS, NAME
 
 Row = dict[str, Any]
 Format = Callable[[Any], Any]
 
 
-def is_finished(read: ScopedRead | ScopedAggregation) -> bool:
+def is_database_json(read: ScopedRead | ScopedAggregation) -> bool:
     """Whether the database's own JSON is the answer: objects under their keys, with nothing left to be reformatted."""
     return _is_plain(read.places) and all(
-        is_finished(cell.read) if isinstance(cell, One | Many) else _is_told(cell) for cell in read.cells
+        is_database_json(cell.read) if isinstance(cell, ToOneCell | ToManyCell) else _is_told(cell)
+        for cell in read.cells
     )
 
 
-def _is_plain(places: Sequence[Place]) -> bool:
+def _is_plain(places: Sequence[OutputField]) -> bool:
     named = all(NAME.fullmatch(place.key) and _is_plain(place.parts or ()) for place in places)
     return named and len(places) <= MEMBERS
 
@@ -30,9 +42,9 @@ def _is_told(cell: Cell) -> bool:
     return _format(cell) in (_same, bool)
 
 
-def shaper(read: ScopedRead | ScopedAggregation) -> Callable[[str | bytes], list[Row]]:
+def row_decoder(read: ScopedRead | ScopedAggregation) -> Callable[[str | bytes], list[Row]]:
     """What turns the JSON text that a read's statement gives into its rows as objects."""
-    if is_finished(read):
+    if is_database_json(read):
         return orjson.loads
     rows = _rows(read)
     return lambda text: rows(orjson.loads(text))
@@ -58,7 +70,7 @@ def _told(places: list[tuple[str, Callable[[Sequence[Any]], Any]]], cells: Seque
     return {key: value(cells) for key, value in places}
 
 
-def _straight(places: Sequence[Place], formats: Sequence[Format]) -> Callable[[Sequence[Any]], Row]:
+def _straight(places: Sequence[OutputField], formats: Sequence[Format]) -> Callable[[Sequence[Any]], Row]:
     """Cells that stand in the answer's own order: most are told as they are, and only the others looked at."""
     keys = [place.key for place in places]
     told = [
@@ -77,7 +89,7 @@ def _straight(places: Sequence[Place], formats: Sequence[Format]) -> Callable[[S
     return row
 
 
-def _place(place: Place, formats: list[Format]) -> tuple[str, Callable[[Sequence[Any]], Any]]:
+def _place(place: OutputField, formats: list[Format]) -> tuple[str, Callable[[Sequence[Any]], Any]]:
     if place.parts is not None:
         parts = [_place(part, formats) for part in place.parts]
         return place.key, lambda cells: {key: value(cells) for key, value in parts}
@@ -89,19 +101,19 @@ def _place(place: Place, formats: list[Format]) -> tuple[str, Callable[[Sequence
 
 def _format(cell: Cell) -> Format:
     match cell:
-        case One(_, read):
+        case ToOneCell(_, read):
             return _row(read)
-        case Many(_, read):
+        case ToManyCell(_, read):
             return _rows(read)
-        case Figure() if cell.calculated:
+        case AggregateCell() if cell.calculated:
             return _number
         case (
             Value(Operand(field, _, False, None))
-            | GroupedBy(Operand(field, _, False, None))
-            | Figure("min" | "max", Operand(field, _, False))
+            | GroupCell(Operand(field, _, False, None))
+            | AggregateCell("min" | "max", Operand(field, _, False))
         ):
             return FORMATS.get(field.kind, _same)
-        case GroupedBy(Operand(function=function)) if function in DATE_PARTS:
+        case GroupCell(Operand(function=function)) if function in DATE_PARTS:
             return str  # as Directus tells a group's part of a date, and only there
         case _:
             return _same

@@ -4,23 +4,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.bindings import BoundParameter
-from app.query.aggregate import CALCULATING, Measuring, is_number
+from app.query.aggregate import CALCULATING, AggregateFunction, is_number
 from app.query.collection import Collection, Field
 from app.query.filter import Function, Quantifier
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class AllOf:
     """Every part holds; with no parts, everything does."""
 
-    parts: tuple["Condition", ...] = ()
+    parts: tuple["Predicate", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Some:
+class AnyOf:
     """At least one part holds; with no parts, nothing does."""
 
-    parts: tuple["Condition", ...] = ()
+    parts: tuple["Predicate", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Operand:
     """
 
     field: Field
-    visible: "Condition" = All()
+    visible: "Predicate" = AllOf()
     masked: bool = False
     function: Function | None = None
     derived: "Derived | None" = None
@@ -39,13 +39,13 @@ class Operand:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScopedRelation:
     """A relation as somebody may walk it: the column that links, and the rows that may be reached."""
 
     field: Field
     link: Operand
-    rows: "Condition"
-    visible: "Condition" = All()
+    rows: "Predicate"
+    visible: "Predicate" = AllOf()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +55,38 @@ class Derived:
     With `above` the path begins also at each row that this step leads to, one after another.
     """
 
-    path: tuple[Step, ...]
+    path: tuple[ScopedRelation, ...]
     operand: Operand
-    above: Step | None = None
+    above: ScopedRelation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
     """The number of rows that a to-many relation reaches."""
 
-    step: Step
+    step: ScopedRelation
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class CallerLookup:
     """A value read from the caller's own row while the statement runs, so that it is never a remembered one."""
 
     user: str | BoundParameter | None
-    rows: "Condition"
-    path: tuple[Step, ...]
+    rows: "Predicate"
+    path: tuple[ScopedRelation, ...]
     operand: Operand
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class ValueList:
     """The values of `_in`: those known already, and those to be looked up."""
 
     known: tuple[Any, ...]
-    lookups: tuple[Lookup, ...] = ()
+    lookups: tuple[CallerLookup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Comparison:
     """`operand operator value`; `value` is plain, a Lookup, Items, or a pair."""
 
     operand: Operand | Count
@@ -95,23 +95,23 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class RelationPredicate:
     """A condition on the rows behind a relation, quantified as in `Related`."""
 
-    step: Step
+    step: ScopedRelation
     quantifier: Quantifier
-    condition: "Condition"
+    condition: "Predicate"
 
 
-Condition = All | Some | Test | Reach
-TRUE, FALSE = All(), Some()
+Predicate = AllOf | AnyOf | Comparison | RelationPredicate
+TRUE, FALSE = AllOf(), AnyOf()
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SortKey:
     """One scoped sort key."""
 
-    path: tuple[Step, ...]
+    path: tuple[ScopedRelation, ...]
     operand: Operand | Count
     descending: bool
 
@@ -124,33 +124,33 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class One:
+class ToOneCell:
     """A cell that holds the row a to-one relation leads to, or null."""
 
-    step: Step
+    step: ScopedRelation
     read: "ScopedRead"
 
 
 @dataclass(frozen=True, slots=True)
-class Many:
+class ToManyCell:
     """A cell that holds the rows a to-many relation leads to."""
 
-    step: Step
+    step: ScopedRelation
     read: "ScopedRead"
 
 
 @dataclass(frozen=True, slots=True)
-class GroupedBy:
+class GroupCell:
     """A cell that holds a value which the rows of a group share."""
 
     operand: Operand | Count
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class AggregateCell:
     """A cell that holds a number told of a group's rows; without an operand, how many there are."""
 
-    function: Measuring
+    function: AggregateFunction
     operand: Operand | Count | None = None
 
     @property
@@ -160,11 +160,11 @@ class Figure:
         return numeric and self.function in CALCULATING
 
 
-Cell = Value | One | Many | GroupedBy | Figure
+Cell = Value | ToOneCell | ToManyCell | GroupCell | AggregateCell
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OutputField:
     """Where an answer's key finds its value: a cell's position, an object of places, or a constant.
 
     `text` where the cell's number shall be told as a text.
@@ -172,7 +172,7 @@ class Place:
 
     key: str
     cell: int | None = None
-    parts: tuple["Place", ...] | None = None
+    parts: tuple["OutputField", ...] | None = None
     constant: Any = None
     text: bool = False
 
@@ -186,9 +186,9 @@ class ScopedRead:
 
     collection: Collection
     cells: tuple[Cell, ...]
-    places: tuple[Place, ...]
-    where: Condition
-    order: tuple[Order, ...] = ()
+    places: tuple[OutputField, ...]
+    where: Predicate
+    order: tuple[SortKey, ...] = ()
     limit: int | BoundParameter | None = None
     offset: int | BoundParameter = 0
     flat: bool = False
@@ -198,7 +198,7 @@ class ScopedRead:
 class GroupOrder:
     """One scoped sort key of groups."""
 
-    cell: GroupedBy | Figure
+    cell: GroupCell | AggregateCell
     descending: bool
 
 
@@ -210,16 +210,16 @@ class ScopedAggregation:
     """
 
     collection: Collection
-    groups: tuple[GroupedBy, ...]
-    figures: tuple[Figure, ...]
-    places: tuple[Place, ...]
-    where: Condition
+    groups: tuple[GroupCell, ...]
+    figures: tuple[AggregateCell, ...]
+    places: tuple[OutputField, ...]
+    where: Predicate
     order: tuple[GroupOrder, ...] = ()
     limit: int | BoundParameter | None = None
     offset: int | BoundParameter = 0
 
     @property
-    def cells(self) -> tuple[GroupedBy | Figure, ...]:
+    def cells(self) -> tuple[GroupCell | AggregateCell, ...]:
         """The groups' values, then the numbers told of them."""
         return self.groups + self.figures
 
@@ -229,20 +229,20 @@ class ScopedRows:
     """Which rows of a collection each of some rules reaches; only the policies' resolvers make one."""
 
     collection: Collection
-    conditions: tuple["Condition", ...]
+    conditions: tuple["Predicate", ...]
 
 
-def both(*conditions: Condition) -> Condition:
+def all_of(*conditions: Predicate) -> Predicate:
     """All of the conditions, without an empty shell around one of them."""
     parts = tuple(part for part in conditions if part != TRUE)
     if FALSE in parts:
         return FALSE
-    return parts[0] if len(parts) == 1 else All(parts)
+    return parts[0] if len(parts) == 1 else AllOf(parts)
 
 
-def either(*conditions: Condition) -> Condition:
+def any_of(*conditions: Predicate) -> Predicate:
     """At least one of the conditions, without an empty shell around one of them."""
     parts = tuple(dict.fromkeys(part for part in conditions if part != FALSE))
     if TRUE in parts:
         return TRUE
-    return parts[0] if len(parts) == 1 else Some(parts)
+    return parts[0] if len(parts) == 1 else AnyOf(parts)

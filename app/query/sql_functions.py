@@ -30,7 +30,7 @@ class _Element(FunctionElement[Any]):
         return self if isinstance(self.type, Boolean) else super().self_group(against)
 
 
-class Among(_Element):
+class InList(_Element):
     """`value, list` -> whether the value stands in the list; NULL never does."""
 
     type = Boolean()
@@ -58,15 +58,15 @@ class EndsWith(_Element):
     name = "ends_with"
 
 
-class ContainsBound(Contains):
+class ContainsPattern(Contains):
     """The same of a part that is bound as a Part."""
 
 
-class StartsWithBound(StartsWith):
+class StartsWithPattern(StartsWith):
     """The same of a part that is bound as a Part."""
 
 
-class EndsWithBound(EndsWith):
+class EndsWithPattern(EndsWith):
     """The same of a part that is bound as a Part."""
 
 
@@ -77,7 +77,7 @@ class Between(_Element):
     name = "between"
 
 
-class HasAddress(_Element):
+class EmailEquals(_Element):
     """`key, email, address` of a user -> whether the e-mail is that address, whatever the case of either.
 
     SQLite has an index on what it folds itself, which is ASCII, and one on the few addresses with other letters.
@@ -125,7 +125,7 @@ class JsonRows(_Element):
     name = "json_rows"
 
 
-class Embedded(_Element):
+class NestedJSON(_Element):
     """`json` -> the same, still JSON: SQLite forgets what is JSON at every subquery's edge."""
 
     type = Text()
@@ -146,7 +146,7 @@ class ByCodePoint(_Element):
     name = "by_code_point"
 
 
-class EachWordOnce(_Element):
+class DistinctWords(_Element):
     """`text` -> the words of all rows' texts, divided by commas, each once; NULL where there is no text.
 
     The texts come by code point, and an empty one counts only where it is alone.
@@ -156,7 +156,7 @@ class EachWordOnce(_Element):
     name = "each_word_once"
 
 
-class EveryDigit(_Element):
+class FullPrecision(_Element):
     """`number` -> the same with all the digits a double has: SQLite's JSON cuts them at fifteen."""
 
     type = Text()
@@ -170,7 +170,7 @@ class NoLimit(_Element):
     name = "no_limit"
 
 
-class Unnested(_Element):
+class JSONArrayContains(_Element):
     """`json` -> whether `value` stands among the texts of a JSON array: `value, json`."""
 
     type = Boolean()
@@ -224,15 +224,15 @@ _CONTAINS, _STARTS = "(instr({0}, {1}) > 0)", "(substr({0}, 1, length({1})) = {1
 _ENDS = "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})"
 _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     #             PostgreSQL                                        SQLite
-    Among: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
+    InList: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
     Contains: ("(strpos({0}, {1}) > 0)", _CONTAINS),
-    ContainsBound: ("({0} LIKE {1})", _CONTAINS),
+    ContainsPattern: ("({0} LIKE {1})", _CONTAINS),
     StartsWith: ("starts_with({0}, {1})", _STARTS),
-    StartsWithBound: ('({0} COLLATE "C" LIKE {1})', _STARTS),
+    StartsWithPattern: ('({0} COLLATE "C" LIKE {1})', _STARTS),
     EndsWith: ("(right({0}, length({1})) = {1})", _ENDS),
-    EndsWithBound: ("({0} LIKE {1})", _ENDS),
+    EndsWithPattern: ("({0} LIKE {1})", _ENDS),
     Between: ('({0} COLLATE "C" >= {1} AND {0} COLLATE "C" < {2})', "({0} >= {1} AND {0} < {2})"),
-    HasAddress: (
+    EmailEquals: (
         "(rollcall_fold({1}) = rollcall_fold({2}))",
         (
             "({0} IN (SELECT id FROM directus_users WHERE lower(email) = rollcall_fold({2}) UNION ALL SELECT id FROM"
@@ -251,10 +251,10 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
     ),
     JsonRows: ("coalesce(json_agg({0}), '[]'::json)", "coalesce(json_group_array({0}), '[]')"),
     JsonBoolean: ("{0}", "CASE {0} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END"),
-    Embedded: ("{0}", "json({0})"),
+    NestedJSON: ("{0}", "json({0})"),
     AsJson: ("({0}::json)", "{0}"),
     ByCodePoint: ('({0} COLLATE "C")', "{0}"),
-    EachWordOnce: (
+    DistinctWords: (
         (
             "(SELECT string_agg(word, ',' ORDER BY place) FROM (SELECT word, min(place) AS place"
             " FROM regexp_split_to_table("
@@ -263,9 +263,9 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
         ),
         "rollcall_words(json_group_array({0}))",
     ),
-    EveryDigit: ("{0}", "iif({0} IS NULL, NULL, printf('%!.17g', {0}))"),
+    FullPrecision: ("{0}", "iif({0} IS NULL, NULL, printf('%!.17g', {0}))"),
     NoLimit: ("NULL::bigint", "-1"),
-    Unnested: (
+    JSONArrayContains: (
         "({0} IN (SELECT value FROM json_array_elements_text(CASE json_typeof({1}) WHEN 'array' THEN {1} END)))",
         "({0} IN (SELECT value FROM json_each(CASE json_type({1}) WHEN 'array' THEN {1} END)))",
     ),

@@ -26,45 +26,45 @@ from app.core.bindings import BoundParameter
 from app.query import sql_functions as sql
 from app.query.aggregate import COUNTING
 from app.query.collection import target
-from app.query.results import is_finished
+from app.query.results import is_database_json
 from app.query.scoped import (
+    AggregateCell,
     Cell,
     Count,
-    Figure,
-    GroupedBy,
+    GroupCell,
     GroupOrder,
-    Many,
-    One,
     Operand,
-    Place,
+    OutputField,
     ScopedAggregation,
     ScopedRead,
-    Step,
+    ScopedRelation,
+    ToManyCell,
+    ToOneCell,
     Value,
 )
 from app.query.sql_expressions import (
-    by_code_point,
-    condition,
-    directed,
+    collate_binary,
+    condition_sql,
     is_json,
-    linked,
-    shown_where,
+    join_condition,
+    null_unless,
     sort_key,
     value_of,
+    with_direction,
 )
-from app.query.sql_functions import AsJson, Embedded, EveryDigit, JsonBoolean, JsonRows
+from app.query.sql_functions import AsJson, FullPrecision, JsonBoolean, JsonRows, NestedJSON
 
 Expression = ColumnElement[Any]
-Telling = Callable[[ScopedRead | ScopedAggregation, Sequence[Expression]], Expression]
+RowEncoder = Callable[[ScopedRead | ScopedAggregation, Sequence[Expression]], Expression]
 """How the cells of a row become its JSON."""
 
 
-def render(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
+def build_select(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
     """The rows of a read as one JSON text, `[]` where there are none.
 
     They are the objects of the answer where the database can tell them (`is_finished`), else positional arrays.
     """
-    row, tell = read.collection.table.alias(), _object if is_finished(read) else _array
+    row, tell = read.collection.table.alias(), _object if is_database_json(read) else _array
     return cast(_rows(read, row, tell) if isinstance(read, ScopedRead) else _groups(read, row, tell), Text)
 
 
@@ -82,11 +82,11 @@ def _is_flat(read: ScopedRead | ScopedAggregation) -> bool:
     return isinstance(read, ScopedRead) and read.flat
 
 
-def _members(places: Sequence[Place], cells: Sequence[Expression]) -> Expression:
+def _members(places: Sequence[OutputField], cells: Sequence[Expression]) -> Expression:
     return sql.json_object([(place.key, _member(place, cells)) for place in places])
 
 
-def _member(place: Place, cells: Sequence[Expression]) -> Expression:
+def _member(place: OutputField, cells: Sequence[Expression]) -> Expression:
     if place.parts is not None:
         return _members(place.parts, cells)
     if place.cell is None:
@@ -96,21 +96,25 @@ def _member(place: Place, cells: Sequence[Expression]) -> Expression:
 
 def _as_json(cell: Cell, column: Expression) -> Expression:
     match cell:
-        case Value(Operand(field, function=None)) | GroupedBy(Operand(field, function=None)) if field.kind == "boolean":
+        case Value(Operand(field, function=None)) | GroupCell(Operand(field, function=None)) if field.kind == "boolean":
             return JsonBoolean(column)
         case _:
             return column
 
 
 def _rows(
-    read: ScopedRead, row: FromClause, tell: Telling, outer: FromClause | None = None, step: Step | None = None
+    read: ScopedRead,
+    row: FromClause,
+    tell: RowEncoder,
+    outer: FromClause | None = None,
+    step: ScopedRelation | None = None,
 ) -> Expression:
     """The aggregate behind the root and behind every to-many relation, which `step` links to its `outer` row."""
     page = _Page(row, tell)
     told = page.place(read.cells, row)
     order = [sort_key(key, row) for key in read.order]
-    where = [linked(step, outer, row)] if step and outer is not None else []
-    inner = select(*page.columns).select_from(page.source).where(*where, condition(read.where, row))
+    where = [join_condition(step, outer, row)] if step and outer is not None else []
+    inner = select(*page.columns).select_from(page.source).where(*where, condition_sql(read.where, row))
     # SQLite keeps the order of a subquery only while a limit stops it from being flattened.
     inner = _window(inner.order_by(*order), read)
     rows = (inner if outer is None else inner.correlate(outer)).subquery()
@@ -126,7 +130,7 @@ def _window(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[A
 class _Page:
     """The columns of one list, and the to-one relations joined for them."""
 
-    def __init__(self, row: FromClause, tell: Telling) -> None:
+    def __init__(self, row: FromClause, tell: RowEncoder) -> None:
         self.source: FromClause = row
         self._tell = tell
         self.columns: list[Expression] = []
@@ -140,19 +144,21 @@ class _Page:
             case Value(operand):
                 column = self._add(value_of(operand, row))
                 embedded = isinstance(operand, Operand) and is_json(operand)
-                return lambda rows: Embedded(rows.c[column]) if embedded else rows.c[column]
-            case Many(step, read):
+                return lambda rows: NestedJSON(rows.c[column]) if embedded else rows.c[column]
+            case ToManyCell(step, read):
                 there = target(step.field).table.alias()
-                column = self._add(shown_where(step.visible, row, _rows(read, there, self._tell, row, step)))
-                return lambda rows: Embedded(rows.c[column])
-            case One(step, read):
+                column = self._add(null_unless(step.visible, row, _rows(read, there, self._tell, row, step)))
+                return lambda rows: NestedJSON(rows.c[column])
+            case ToOneCell(step, read):
                 return self._one(step, read, row)
-            case GroupedBy() | Figure():
+            case GroupCell() | AggregateCell():
                 raise TypeError("rows that aren't grouped have no such cells")
 
-    def _one(self, step: Step, read: ScopedRead, row: FromClause) -> Callable[[Subquery], Expression]:
+    def _one(self, step: ScopedRelation, read: ScopedRead, row: FromClause) -> Callable[[Subquery], Expression]:
         there = target(step.field).table.alias()
-        self.source = self.source.outerjoin(there, and_(linked(step, row, there), condition(read.where, there)))
+        self.source = self.source.outerjoin(
+            there, and_(join_condition(step, row, there), condition_sql(read.where, there))
+        )
         found, told = self._add(there.c.id), self.place(read.cells, there)
         return lambda rows: case((rows.c[found].is_not(None), self._tell(read, [cell(rows) for cell in told])))
 
@@ -162,13 +168,13 @@ class _Page:
         return name
 
 
-def _groups(read: ScopedAggregation, row: FromClause, tell: Telling) -> Expression:
+def _groups(read: ScopedAggregation, row: FromClause, tell: RowEncoder) -> Expression:
     """Values as the caller sees them, grouped and measured, then sorted: a level for each of the three."""
     cells = read.cells
     operands = dict.fromkeys(cell.operand for cell in cells if cell.operand is not None)
     named = {operand: _comparable(operand, row).label(f"v{at}") for at, operand in enumerate(operands)}
     columns = list(named.values()) or [literal(1).label("one")]
-    seen = select(*columns).select_from(row).where(condition(read.where, row)).subquery()
+    seen = select(*columns).select_from(row).where(condition_sql(read.where, row)).subquery()
     values = {operand: seen.c[label.name] for operand, label in named.items()}
     keys = [values[group.operand] for group in read.groups]
     measured = [*keys, *(_measured(figure, values) for figure in read.figures)]
@@ -187,7 +193,7 @@ def _comparable(operand: Operand | Count, row: FromClause) -> Expression:
     return cast(value, Text) if isinstance(operand, Operand) and is_json(operand) else value
 
 
-def _measured(figure: Figure, values: Mapping[Operand | Count, Expression]) -> Expression:
+def _measured(figure: AggregateCell, values: Mapping[Operand | Count, Expression]) -> Expression:
     if figure.operand is None:
         return func.count()
     value = values[figure.operand]
@@ -204,16 +210,16 @@ def _measured(figure: Figure, values: Mapping[Operand | Count, Expression]) -> E
 
 def _group_order(key: GroupOrder, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
     value = columns[key.cell]
-    if isinstance(key.cell, GroupedBy):
-        value = by_code_point(key.cell.operand, value)
-    return directed(value, descending=key.descending)
+    if isinstance(key.cell, GroupCell):
+        value = collate_binary(key.cell.operand, value)
+    return with_direction(value, descending=key.descending)
 
 
 def _told(cell: Cell, column: Expression) -> Expression:
     match cell:
-        case Figure() if cell.calculated:
-            return EveryDigit(column)
-        case GroupedBy(Operand() as operand) if is_json(operand):
-            return Embedded(AsJson(column))
+        case AggregateCell() if cell.calculated:
+            return FullPrecision(column)
+        case GroupCell(Operand() as operand) if is_json(operand):
+            return NestedJSON(AsJson(column))
         case _:
             return column

@@ -29,10 +29,10 @@ from sqlalchemy.types import TypeEngine
 from app.core.bindings import BoundParameter
 from app.db.statement import bind_param
 from app.query import sql_functions as sql
-from app.query.bind_types import Listed
+from app.query.bind_types import ListParam
 from app.query.collection import Collection, Field
 from app.query.scoped import ScopedRows
-from app.query.sql_expressions import condition
+from app.query.sql_expressions import condition_sql
 
 ACTIVITY, REVISION = "activity", "revision"
 """Which row of a statement that writes several a value is for."""
@@ -40,14 +40,14 @@ KEY, KEYS = "key", "keys"
 """What the statements are given besides the values of fields: one key, or several."""
 
 
-def source(field: Field, of: str = "") -> str:
+def parameter_name(field: Field, of: str = "") -> str:
     """The name under which a statement is given a field's value; `of` tells apart the rows of one statement."""
     return f"{of} {field.name}"
 
 
-def insertion(collection: Collection, fields: tuple[Field, ...], of: str = "") -> Insert:
+def insert_row(collection: Collection, fields: tuple[Field, ...], of: str = "") -> Insert:
     """Adds a row of these fields; answers its key."""
-    values = {field.stored.name: bind_param(source(field, of), field.stored.type) for field in fields}
+    values = {field.stored.name: bind_param(parameter_name(field, of), field.stored.type) for field in fields}
     return insert(collection.table).values(values).returning(collection.key.stored)
 
 
@@ -57,14 +57,14 @@ Written = tuple[Collection, tuple[Field, ...]]
 """A row that is added: its collection, and the fields it gets."""
 
 
-def told_at_once(change: Change | None, activity: Written, revision: Written) -> Insert:
+def insert_with_audit(change: Change | None, activity: Written, revision: Written) -> Insert:
     """A change, its activity and its revision in one statement, as only PostgreSQL can; answers the revision's key.
 
     Of the revision's fields the first is the activity it belongs to.
     """
-    told_of = insertion(*activity, ACTIVITY).cte("told_of")
+    told_of = insert_row(*activity, ACTIVITY).cte("told_of")
     there, (belongs, *others) = revision[0].table, revision[1]
-    values = [bind_param(source(field, REVISION), field.stored.type) for field in others]
+    values = [bind_param(parameter_name(field, REVISION), field.stored.type) for field in others]
     names = [belongs.stored.name, *(field.stored.name for field in others)]
     added = insert(there).from_select(names, select(told_of.c[activity[0].key.name], *values))
     if change is not None:
@@ -73,21 +73,21 @@ def told_at_once(change: Change | None, activity: Written, revision: Written) ->
     return added.returning(revision[0].key.stored)
 
 
-def belonging(collection: Collection, fields: tuple[Field, ...], of: str) -> Insert:
+def insert_child_row(collection: Collection, fields: tuple[Field, ...], of: str) -> Insert:
     """Adds a row of these fields on SQLite, the first of which is the key of the row that was added just before."""
     belongs, *others = fields
-    values = {field.stored.name: bind_param(source(field, of), field.stored.type) for field in others}
+    values = {field.stored.name: bind_param(parameter_name(field, of), field.stored.type) for field in others}
     last = {belongs.stored.name: func.last_insert_rowid()}
     return insert(collection.table).values(last | values).returning(collection.key.stored)
 
 
-def change(collection: Collection, fields: tuple[Field, ...]) -> Update:
+def update_row(collection: Collection, fields: tuple[Field, ...]) -> Update:
     """Gives these fields of one row other values."""
-    values = {field.stored.name: bind_param(source(field), field.stored.type) for field in fields}
+    values = {field.stored.name: bind_param(parameter_name(field), field.stored.type) for field in fields}
     return update(collection.table).where(_is(collection.key, KEY)).values(values)
 
 
-def deletion(collection: Collection) -> Delete:
+def delete_rows(collection: Collection) -> Delete:
     """Takes rows away by their keys."""
     return delete(collection.table).where(_among(collection.key.stored, KEYS))
 
@@ -99,40 +99,40 @@ def rows(collection: Collection, held: bool) -> Select[Any]:
     return found.with_for_update() if held else found
 
 
-def pointing(collection: Collection, field: Field) -> Select[Any]:
+def select_referencing(collection: Collection, field: Field) -> Select[Any]:
     """The keys of the rows whose `field` is one of some keys."""
     return select(collection.key.stored).where(_among(field.stored, KEYS)).order_by(collection.key.stored)
 
 
-def present(collection: Collection) -> Select[Any]:
+def select_existing(collection: Collection) -> Select[Any]:
     """Those of some keys that there is a row of."""
     return select(collection.key.stored).where(_among(collection.key.stored, KEYS))
 
 
-def first(collection: Collection) -> Select[Any]:
+def select_first_key(collection: Collection) -> Select[Any]:
     """The first key there is."""
     return select(collection.key.stored).order_by(collection.key.stored).limit(1)
 
 
-def addressed(collection: Collection, field: Field) -> Select[Any]:
+def select_by_email(collection: Collection, field: Field) -> Select[Any]:
     """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
     key = collection.key.stored
-    return select(key).where(sql.HasAddress(key, field.stored, bind_param(source(field), Text())))
+    return select(key).where(sql.EmailEquals(key, field.stored, bind_param(parameter_name(field), Text())))
 
 
-def reached(scoped: ScopedRows) -> Select[Any]:
+def select_rule_matches(scoped: ScopedRows) -> Select[Any]:
     """The keys of some rows, each with whether the rules reach it."""
     row = scoped.collection.table.alias()
-    verdicts = [_verdict(condition(asked, row)).label(f"r{at}") for at, asked in enumerate(scoped.conditions)]
+    verdicts = [_verdict(condition_sql(asked, row)).label(f"r{at}") for at, asked in enumerate(scoped.conditions)]
     key = row.c[scoped.collection.key.name]
     return select(key, *verdicts).select_from(row).where(_among(key, KEYS))
 
 
-def reaches(scoped: ScopedRows, key: Any) -> ColumnElement[int]:
+def rule_match(scoped: ScopedRows, key: Any) -> ColumnElement[int]:
     """Whether at least one of the rules reaches the row with a key."""
     row = scoped.collection.table.alias()
     wanted = row.c[scoped.collection.key.name] == literal(key, scoped.collection.key.stored.type)
-    reached_by = or_(false(), *(condition(asked, row) for asked in scoped.conditions))
+    reached_by = or_(false(), *(condition_sql(asked, row) for asked in scoped.conditions))
     return _verdict(exists(select(1).select_from(row).where(wanted, reached_by)))
 
 
@@ -144,7 +144,7 @@ def columns_of(collection: Collection) -> tuple[Field, ...]:
 
 def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """Whether a column holds one of some values, all of them one parameter."""
-    return sql.Among(column, literal(list(values), Listed(_item(column))))
+    return sql.InList(column, literal(list(values), ListParam(_item(column))))
 
 
 def _item(column: ColumnElement[Any]) -> TypeEngine[Any]:
@@ -156,8 +156,8 @@ def _is(field: Field, name: str) -> ColumnElement[bool]:
 
 
 def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    return sql.Among(
-        column, literal(BoundParameter(name, (name,), [], itemgetter(name), many=True), Listed(_item(column)))
+    return sql.InList(
+        column, literal(BoundParameter(name, (name,), [], itemgetter(name), many=True), ListParam(_item(column)))
     )
 
 

@@ -9,9 +9,9 @@ from app.policy.rules import Access
 from app.query.aggregate import Aggregation
 from app.query.collection import USERS
 from app.query.filter import compare
-from app.query.parameters import Parameters
-from app.query.payload import Payload, as_key, parse_payload
-from app.query.read import Leaf, Read
+from app.query.parameters import QueryParser
+from app.query.payload import Payload, parse_key, parse_payload
+from app.query.read import FieldSelection, Read
 from app.query.results import Row
 from app.repositories.engine.commands import Batch, Create, Delete, Only, Raw, Update, Upsert, check_count, check_keys
 from app.repositories.engine.unit_of_work import Work
@@ -54,7 +54,7 @@ class Repository(Writing):
     async def read_many(self, keys: Sequence[Any], query: Query | None = None) -> list[Row]:
         """The rows with these keys, those of them that there are to be seen."""
         given = {"limit": -1, **(query or {})}
-        wanted = [as_key(self.collection, key) for key in keys]
+        wanted = [parse_key(self.collection, key) for key in keys]
         return await self.read_as(
             lambda access: self.among(self.parameters(access).read(self.collection, given), wanted)
         )
@@ -152,14 +152,16 @@ class Repository(Writing):
         """A change to the collection's one row."""
         return Only(self._payload(values))
 
-    def parameters(self, access: Access) -> Parameters:
+    def parameters(self, access: Access) -> QueryParser:
         """Query parameters as one with these rights means them."""
-        return Parameters(self._services.limits, lambda collection: access.fields("read", collection))
+        return QueryParser(self._services.limits, lambda collection: access.fields("read", collection))
 
     def among(self, read: Read, keys: Iterable[Any]) -> Read:
         """What is left of a Read among the rows with these keys."""
         return (
-            read.among(compare(self.collection.key, None, "_in", list(keys))) if (keys := list(keys)) else read.none()
+            read.restricted_to(compare(self.collection.key, None, "_in", list(keys)))
+            if (keys := list(keys))
+            else read.none()
         )
 
     def _asked(self, access: Access, query: Query) -> Read | Aggregation:
@@ -171,11 +173,11 @@ class Repository(Writing):
     def _keys_read(self, access: Access, query: Query) -> Read:
         key = self.collection.key
         read = self.parameters(access).read(self.collection, {"limit": -1, **query, "fields": [key.name]})
-        return read.of((Leaf(key.name, key),))
+        return read.selecting((FieldSelection(key.name, key),))
 
     def _keys(self, keys: Sequence[Any]) -> list[Any]:
         check_count(len(keys), self._services.limits.batch)
-        return [as_key(self.collection, key) for key in keys]
+        return [parse_key(self.collection, key) for key in keys]
 
     def _payload(self, values: Raw) -> Payload:
         return parse_payload(self.collection, values, self._services.limits.depth)
@@ -195,7 +197,7 @@ class Users(Repository):
         wanted = compare(USERS.fields["email"], None, "_icontains", email)
 
         def ask(access: Access) -> Read:
-            return replace(self.parameters(access).read(self.collection, {}).among(wanted), limit=None)
+            return replace(self.parameters(access).read(self.collection, {}).restricted_to(wanted), limit=None)
 
         rows = await self.read_as(ask)
         return next((row for row in rows if str(row.get("email", "")).lower() == email.lower()), None)

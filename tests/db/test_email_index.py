@@ -12,7 +12,7 @@ from app.db import migrate
 from app.db.email_index import has_email_index
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
-from app.query.sql_functions import HasAddress
+from app.query.sql_functions import EmailEquals
 from app.repositories.commands.accounts import Accounts
 from app.testing import open_system
 from tests.world import caller, uid
@@ -183,7 +183,7 @@ async def test_whoever_has_an_address_is_found_whatever_the_letters_and_their_ca
 async def test_sqlite_looks_at_nobody_else_to_find_whose_address_it_is(fresh):
     if fresh.database.dialect != "sqlite":
         pytest.skip("PostgreSQL folds all letters in an index")
-    asked = select(User.id).where(HasAddress(User.id, User.email, literal("vi@example.com")))
+    asked = select(User.id).where(EmailEquals(User.id, User.email, literal("vi@example.com")))
     plan = fresh.database.reader.compile(asked)
     async with fresh.database.transaction() as connection:
         steps = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {plan.text}", plan.parameters)

@@ -84,7 +84,7 @@ async def test_each_caller_sees_what_a_real_directus_shows_it(fixture_world, sha
     assert ours.query_type is not None
 
     for collection in COLLECTIONS.values():
-        if collection.short in ("users", "roles", "policies", "access"):
+        if collection.short_name in ("users", "roles", "policies", "access"):
             for shape in ("{}", "{}_filter", "create_{}_input", "update_{}_input"):
                 name = shape.format(collection.name)
                 assert (name in ours.type_map) == (name in theirs.type_map), name

@@ -42,10 +42,10 @@ from graphql import (
 
 from app.graphql.documents.normalize_values import INTO, is_relation_filter, written_collection
 from app.query.collection import COLLECTIONS
-from app.query.filter import OWN_KEY
-from app.query.legacy_fields import SHORTHAND
+from app.query.filter import RELATION_KEY
+from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.operators import OPERATORS
-from app.query.payload import DETAILS
+from app.query.payload import RELATED_CHANGE_KEYS
 
 Written = TypeVar("Written", ArgumentNode, ObjectFieldNode)
 
@@ -225,24 +225,24 @@ class _Speller(Visitor):
         if not isinstance(value, ObjectValueNode):
             return False
         names = {field.name.value for field in value.fields}
-        detailed = is_list_type(get_nullable_type(type_)) and bool(names) and names <= DETAILS
+        detailed = is_list_type(get_nullable_type(type_)) and bool(names) and names <= RELATED_CHANGE_KEYS
         return names == {"id"} or detailed or self._has_shorthand(value, type_)
 
     def _has_shorthand(self, value: ValueNode, type_: Any) -> bool:
         if isinstance(value, ListValueNode):
             return any(self._has_shorthand(item, type_) for item in value.values)
-        told = SHORTHAND.get(written_collection(type_) or "", ())
+        told = LEGACY_FIELD_NAMES.get(written_collection(type_) or "", ())
         return isinstance(value, ObjectValueNode) and any(field.name.value in told for field in value.fields)
 
     def _relation_filter(self, node: ObjectFieldNode) -> ObjectFieldNode | None:
         value = node.value
         if isinstance(value, VariableNode) and self._holds_operators(value):
-            return replace(node, value=_object([_entry(OWN_KEY, value)]))
+            return replace(node, value=_object([_entry(RELATION_KEY, value)]))
         if not isinstance(value, ObjectValueNode):
             return None
         own = [entry for entry in value.fields if entry.name.value in OPERATORS]
         rest = [entry for entry in value.fields if entry.name.value not in OPERATORS]
-        return replace(node, value=_object([*rest, _entry(OWN_KEY, _object(own))])) if own else None
+        return replace(node, value=_object([*rest, _entry(RELATION_KEY, _object(own))])) if own else None
 
     @staticmethod
     def _comma_list(node: ObjectFieldNode, type_: Any) -> ObjectFieldNode | None:

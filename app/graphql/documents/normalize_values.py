@@ -17,10 +17,10 @@ from graphql.utilities import coerce_input_value, validate_input_value
 
 from app.core.bindings import Slot
 from app.query.collection import COLLECTIONS
-from app.query.filter import OWN_KEY
-from app.query.legacy_fields import SHORTHAND
+from app.query.filter import RELATION_KEY
+from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.operators import OPERATORS
-from app.query.payload import DETAILS
+from app.query.payload import RELATED_CHANGE_KEYS
 
 INTO = "{"
 """Ends a coordinate that goes through a relation, not only to its key."""
@@ -91,14 +91,14 @@ class Respelling:
             return self._linked(value, type_, path)
         if value is None or isinstance(value, Slot):
             return value
-        if isinstance(value, dict) and value and value.keys() <= DETAILS:
+        if isinstance(value, dict) and value and value.keys() <= RELATED_CHANGE_KEYS:
             return self._details(value, type_, path)
         items = value if isinstance(value, list) else [value]
         return [self._linked(item, type_.of_type, (*path, at)) for at, item in enumerate(items)]
 
     def _written(self, value: dict[str, Any], type_: Any, path: Path) -> Any:
         collection = written_collection(type_) or ""
-        told = {name: value[name] for name in SHORTHAND.get(collection, ()) if name in value}
+        told = {name: value[name] for name in LEGACY_FIELD_NAMES.get(collection, ()) if name in value}
         if told:
             self.fixes.append(Fix(path, told, more=True))
         spelled: dict[str, Any] = {}
@@ -122,7 +122,7 @@ class Respelling:
         if _is_key(value):
             self.fixes.append(Fix(path, {KEY: value}))
             return None
-        told = SHORTHAND.get(written_collection(type_) or "", ())
+        told = LEGACY_FIELD_NAMES.get(written_collection(type_) or "", ())
         if isinstance(value, dict) and _is_key(value.get(KEY)) and value.keys() <= {KEY, *told}:
             self.fixes.append(Fix(path, value))
             return None
@@ -154,14 +154,14 @@ class Respelling:
         spelled = {}
         for name, inner in value.items():
             self.coordinates.add(f"{type_.name}.{name}")
-            if name == OWN_KEY or name not in type_.fields:
+            if name == RELATION_KEY or name not in type_.fields:
                 # No client may write the inner key: coercion refuses an unknown name.
-                spelled["" if name == OWN_KEY else name] = inner
+                spelled["" if name == RELATION_KEY else name] = inner
                 continue
             of = type_.fields[name].type
             if is_relation_filter(name, of) and isinstance(inner, dict):
                 rest = self._own_key(f"{type_.name}.{name}", inner)
-                own = {OWN_KEY: rest.pop(OWN_KEY)} if OWN_KEY in rest else {}
+                own = {RELATION_KEY: rest.pop(RELATION_KEY)} if RELATION_KEY in rest else {}
                 spelled[name] = {**self.value(rest, of, (*path, name)), **own}
             else:
                 spelled[name] = self.value(inner, of, (*path, name))
@@ -169,10 +169,10 @@ class Respelling:
 
     def _own_key(self, coordinate: str, value: dict[str, Any]) -> dict[str, Any]:
         own = {name: asked for name, asked in value.items() if name in OPERATORS}
-        rest = {"" if name == OWN_KEY else name: asked for name, asked in value.items() if name not in OPERATORS}
+        rest = {"" if name == RELATION_KEY else name: asked for name, asked in value.items() if name not in OPERATORS}
         if rest:
             self.coordinates.add(coordinate + INTO)
-        return {**rest, OWN_KEY: own} if own else rest
+        return {**rest, RELATION_KEY: own} if own else rest
 
 
 def _is_key(value: Any) -> bool:

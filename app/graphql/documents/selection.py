@@ -12,19 +12,28 @@ from app.graphql.documents.normalize_document import KEY_ALIAS
 from app.graphql.types.builder import aggregated_type, measures_type
 from app.query.aggregate import (
     AggregateItem,
+    AggregateObject,
+    AggregateValue,
     Aggregation,
-    Grouped,
+    GroupObject,
     Measure,
-    Measured,
-    Measures,
     parse_group,
     parse_group_sort,
     parse_measure,
 )
 from app.query.collection import Collection, Field
-from app.query.filter import EVERYTHING, Filter, Function, conjunction, parse_filter
-from app.query.limits import Limits
-from app.query.read import Constant, Functions, Leaf, Nested, Read, Selected, parse_search, parse_sort
+from app.query.filter import MATCH_ALL, Filter, Function, conjunction, parse_filter
+from app.query.limits import QueryLimits
+from app.query.read import (
+    Constant,
+    FieldSelection,
+    FunctionObject,
+    Read,
+    RelationSelection,
+    Selected,
+    parse_search,
+    parse_sort,
+)
 
 Nodes = Iterable[FieldNode]
 
@@ -36,14 +45,14 @@ class Selection:
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     variables: dict[str, Any]
-    limits: Limits
+    limits: QueryLimits
 
     def read(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any]) -> Read:
         """The Read behind the nodes of one field, asked with these arguments.
 
         Raises InvalidQuery for arguments that make no sense, UnknownField for a sort by what isn't there.
         """
-        collection = self.limits.known(collection)
+        collection = self.limits.registry_view(collection)
         limit, offset = self._window(arguments)
         return Read(
             collection,
@@ -60,7 +69,7 @@ class Selection:
 
         What nothing is grouped by needs no order: `sort` is then left alone, as Directus does.
         """
-        collection = self.limits.known(collection)
+        collection = self.limits.registry_view(collection)
         limit, offset = self._window(arguments)
         groups = tuple(dict.fromkeys(parse_group(collection, name) for name in arguments.get("groupBy") or () if name))
         sorts = (key for key in arguments.get("sort") or () if key and groups)
@@ -83,19 +92,19 @@ class Selection:
             case "__typename":
                 return Constant(key, aggregated_type(collection))
             case "group":
-                return Grouped(key)
+                return GroupObject(key)
             case "countAll":
-                return Measured(key, Measure("countAll"))
+                return AggregateValue(key, Measure("countAll"))
             case function:
-                return Measures(key, tuple(self._measures(collection, function, nodes)))
+                return AggregateObject(key, tuple(self._measures(collection, function, nodes)))
 
-    def _measures(self, collection: Collection, function: str, nodes: Nodes) -> Iterator[Measured | Constant]:
+    def _measures(self, collection: Collection, function: str, nodes: Nodes) -> Iterator[AggregateValue | Constant]:
         for key, same in self.collect(nodes).items():
             name = same[0].name.value
             if name == "__typename":
                 yield Constant(key, measures_type(collection, function))
             else:
-                yield Measured(key, parse_measure(collection, function, name))
+                yield AggregateValue(key, parse_measure(collection, function, name))
 
     def _selected(self, collection: Collection, nodes: Nodes) -> Iterator[Selected]:
         for key, same in self.collect(nodes).items():
@@ -111,8 +120,8 @@ class Selection:
         if field.relation and not self._asks_key(field, nodes):
             definition = self.schema.type_map[collection.name].fields[name]  # type: ignore[attr-defined]
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, self.variables))
-            return Nested(key, field, self.read(collection.beyond(field), nodes, arguments))
-        return Leaf(key, field, text=_is_id(collection, field))
+            return RelationSelection(key, field, self.read(collection.target_of(field), nodes, arguments))
+        return FieldSelection(key, field, text=_is_id(collection, field))
 
     def _asks_key(self, field: Field, nodes: list[FieldNode]) -> bool:
         keys = self.collect(nodes)
@@ -120,15 +129,15 @@ class Selection:
             raise InvalidQuery(f'"{field.name}" is asked both with and without sub-fields under one name, use an alias')
         return KEY_ALIAS in keys or not keys
 
-    def _functions(self, field: Field, key: str, nodes: Nodes) -> Functions:
-        parts: list[Leaf | Constant] = []
+    def _functions(self, field: Field, key: str, nodes: Nodes) -> FunctionObject:
+        parts: list[FieldSelection | Constant] = []
         for part, same in self.collect(nodes).items():
             name = same[0].name.value
             if name == "__typename":
                 parts.append(Constant(part, "datetime_functions" if field.kind == "timestamp" else "count_functions"))
             else:
-                parts.append(Leaf(part, field, _function(name)))
-        return Functions(key, tuple(parts))
+                parts.append(FieldSelection(part, field, _function(name)))
+        return FunctionObject(key, tuple(parts))
 
     def collect(self, nodes: Iterable[Any]) -> dict[str, list[FieldNode]]:
         """The sub-fields of some nodes by response key, fragments written out, skipped ones left out."""
@@ -168,7 +177,7 @@ def _is_id(collection: Collection, field: Field) -> bool:
 
 def _filter(collection: Collection, arguments: Mapping[str, Any]) -> Filter:
     asked = arguments.get("filter")
-    return EVERYTHING if asked is None else conjunction((parse_filter(collection, asked),))
+    return MATCH_ALL if asked is None else conjunction((parse_filter(collection, asked),))
 
 
 def _function(name: str) -> Function:

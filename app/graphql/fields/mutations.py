@@ -45,7 +45,7 @@ def mutations() -> Iterator[StrawberryField]:
     for collection in builder.WRITTEN:
         if collection.singleton:
             data = {"data": f"{builder.input_type('update', collection)}!"}
-            yield _one(f"update_{collection.short}", collection, data, _change_only)
+            yield _one(f"update_{collection.short_name}", collection, data, _change_only)
             continue
         yield from _creating(collection)
         yield from _updating(collection)
@@ -53,20 +53,20 @@ def mutations() -> Iterator[StrawberryField]:
 
 
 def _creating(collection: Collection) -> Iterator[StrawberryField]:
-    name, given = collection.short, builder.input_type("create", collection)
+    name, given = collection.short_name, builder.input_type("create", collection)
     yield _several(f"create_{name}_items", collection, {"data": f"[{given}!]"}, _create_many)
     yield _one(f"create_{name}_item", collection, {"data": f"{given}!"}, _create_one)
 
 
 def _updating(collection: Collection) -> Iterator[StrawberryField]:
-    name, given = collection.short, builder.input_type("update", collection)
+    name, given = collection.short_name, builder.input_type("update", collection)
     yield _several(f"update_{name}_items", collection, {"ids": "[ID]!", "data": f"{given}!"}, _change_many)
     yield _several(f"update_{name}_batch", collection, {"data": f"[{given}!]"}, _change_each)
     yield _one(f"update_{name}_item", collection, {"id": "ID!", "data": f"{given}!"}, _change_one)
 
 
 def _deleting(collection: Collection) -> Iterator[StrawberryField]:
-    name = collection.short
+    name = collection.short_name
     yield builder.field(f"delete_{name}_items", "delete_many", {"ids": "[ID]!"}, _deletion(collection, several=True))
     yield builder.field(f"delete_{name}_item", "delete_one", {"id": "ID!"}, _deletion(collection, several=False))
 

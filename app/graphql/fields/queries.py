@@ -16,7 +16,7 @@ from app.graphql.visibility.coordinates import shown_to
 from app.policy.rules import Access
 from app.query.aggregate import Aggregation
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
-from app.query.filter import EVERYTHING, Filter, compare, conjunction
+from app.query.filter import MATCH_ALL, Filter, compare, conjunction
 from app.query.read import Read
 from app.query.results import Row
 from app.repositories.directory import Directory
@@ -80,7 +80,7 @@ class Asking:
     nodes: Iterable[FieldNode]
     arguments: Mapping[str, Any]
 
-    def read(self, collection: Collection, arguments: Mapping[str, Any], only: Filter = EVERYTHING) -> Read:
+    def read(self, collection: Collection, arguments: Mapping[str, Any], only: Filter = MATCH_ALL) -> Read:
         """The Read of this field's selection, of the rows that `only` leaves."""
         read = self.selection.read(collection, self.nodes, arguments)
         return replace(read, filter=conjunction((only, read.filter)))
@@ -142,7 +142,7 @@ def queries() -> Iterator[StrawberryField]:
     yield _root("users_me", USERS.name, {}, _me)
     yield _root("roles_me", f"[{ROLES.name}]", {}, _my_roles)
     for collection in COLLECTIONS.values():
-        name, version = collection.short, {"version": "String"}
+        name, version = collection.short_name, {"version": "String"}
         if collection.singleton:
             yield _root(name, collection.name, version, _single(collection))
             continue

@@ -23,7 +23,7 @@ from app.graphql.fields.mutations import Making
 from app.graphql.fields.queries import THE_ROW_IF_ANY
 from app.policy.rules import Access
 from app.query.filter import compare
-from app.query.limits import Limits
+from app.query.limits import QueryLimits
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from app.repositories.engine.unit_of_work import Work
@@ -59,9 +59,9 @@ class Changing:
         read = self.selection(limits).read(collection, self.nodes, {"limit": -1})
         sample = "00000000-0000-4000-8000-000000000000" if collection.key.kind == "uuid" else 0
         written = compare(collection.key, None, "_in", slot([sample], KEYS))
-        return make_plan(read.among(written), directory.caller, in_form(access), directory.services)
+        return make_plan(read.restricted_to(written), directory.caller, in_form(access), directory.services)
 
-    def selection(self, limits: Limits) -> Selection:
+    def selection(self, limits: QueryLimits) -> Selection:
         """What its fields are read with: no variable stands among them."""
         return Selection(self.schema, self.fragments, {}, limits)
 
@@ -123,7 +123,7 @@ def changing_of(schema: GraphQLSchema, operation: Operation, weight: int) -> Cha
     fragments = {
         node.name.value: node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)
     }
-    collected = Selection(schema, fragments, {}, Limits()).collect([definition]) if not _varies(definition) else {}
+    collected = Selection(schema, fragments, {}, QueryLimits()).collect([definition]) if not _varies(definition) else {}
     if len(collected) != 1:
         return None
     key, nodes = next(iter(collected.items()))
@@ -133,7 +133,7 @@ def changing_of(schema: GraphQLSchema, operation: Operation, weight: int) -> Cha
     if field is None or making is None or len(nodes) > 1:
         return None
     changing = Changing(key, making, field, nodes, fragments, schema, weight)
-    inner = changing.selection(Limits()).collect(nodes)
+    inner = changing.selection(QueryLimits()).collect(nodes)
     return None if KEY_ALIAS in inner or _holds_texts(operation) else changing
 
 

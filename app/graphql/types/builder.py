@@ -14,9 +14,9 @@ from strawberry.types.fields.resolver import StrawberryResolver
 
 from app.graphql.types import scalars
 from app.query.aggregate import CALCULATING, COUNTING, is_number
-from app.query.collection import COLLECTIONS, Collection, Field, Kind
-from app.query.filter import DATE_PARTS, OWN_KEY
-from app.query.legacy_fields import FORMER
+from app.query.collection import COLLECTIONS, Collection, Field, FieldKind
+from app.query.filter import DATE_PARTS, RELATION_KEY
+from app.query.legacy_fields import LEGACY_COLLECTIONS
 
 NAMESPACE = ModuleType("rollcall_types", "Where the made types live: Strawberry looks a type's name up in its module.")
 sys.modules[NAMESPACE.__name__] = NAMESPACE
@@ -44,7 +44,7 @@ WRITTEN = tuple(
 
 LISTING = {"sort": "[String]", "limit": "Int", "offset": "Int", "page": "Int", "search": "String"}
 
-_SCALARS: dict[Kind, str] = {
+_SCALARS: dict[FieldKind, str] = {
     "string": "String",
     "uuid": "ID",
     "integer": "Int",
@@ -55,7 +55,7 @@ _SCALARS: dict[Kind, str] = {
     "csv": "[String]",
     "hash": "Hash",
 }
-_OPERATORS: dict[Kind, str] = {
+_OPERATORS: dict[FieldKind, str] = {
     "string": "string",
     "uuid": "id",
     "integer": "number",
@@ -194,7 +194,7 @@ def _annotation(spec: str) -> Any:
 
 
 def _object_fields(collection: Collection) -> Iterator[StrawberryField]:
-    for member in FORMER[collection.name].fields.values():
+    for member in LEGACY_COLLECTIONS[collection.name].fields.values():
         yield field(member.name, type_of(collection, member), arguments_of(member), description=member.note)
         if functions := functions_type(member):
             yield field(f"{member.name}_func", f"{functions}s")
@@ -205,7 +205,7 @@ def type_of(collection: Collection, member: Field) -> str:
     if member.relation:
         return f"[{member.relation.target}]" if member.many else member.relation.target
     if member is collection.key:
-        return "ID!" if collection.short != "permissions" else "ID"  # permissions of the app minimum have no id
+        return "ID!" if collection.short_name != "permissions" else "ID"  # permissions of the app minimum have no id
     return _SCALARS[member.kind] + ("!" if member.required else "")
 
 
@@ -232,20 +232,20 @@ def key_type(member: Field) -> str:
     return "String" if member.many else "ID"
 
 
-def operators_of(kind: Kind) -> str:
+def operators_of(kind: FieldKind) -> str:
     """The input type of the operators that a kind of field takes; `alias` is a to-many relation's key."""
     return f"{_OPERATORS.get(kind, 'string')}_filter_operators"
 
 
 def _filter_specs(collection: Collection) -> Iterator[tuple[str, str]]:
-    for member in FORMER[collection.name].fields.values():
+    for member in LEGACY_COLLECTIONS[collection.name].fields.values():
         if member.relation:
             yield member.name, f"{member.relation.target}_{'quantifier_filter' if member.many else 'filter'}"
         else:
             yield member.name, operators_of(member.kind)
         if functions := functions_type(member):
             yield f"{member.name}_func", f"{functions}_filter_operators"
-    yield OWN_KEY, operators_of(collection.key.kind)
+    yield RELATION_KEY, operators_of(collection.key.kind)
 
 
 def aggregated_type(collection: Collection) -> str:
@@ -259,7 +259,7 @@ def measures_type(collection: Collection, function: str) -> str:
 
 
 def _make_aggregated(collection: Collection) -> None:
-    members = FORMER[collection.name].fields.values()
+    members = LEGACY_COLLECTIONS[collection.name].fields.values()
     numbers = [member for member in members if is_number(member)]
     functions = (*COUNTING, *(CALCULATING if numbers else ()))
     counts = (field(member.name, "Int", description=member.note) for member in members)

@@ -22,9 +22,9 @@ from app.graphql.types.builder import key_type, operators_of
 from app.graphql.visibility.coordinates import SHAPES, Coordinates, Shown, Writing, is_shared, shown_to
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, Field
-from app.query.filter import OWN_KEY
-from app.query.legacy_fields import FORMER
-from app.query.limits import Limits
+from app.query.filter import RELATION_KEY
+from app.query.legacy_fields import LEGACY_COLLECTIONS
+from app.query.limits import QueryLimits
 
 
 @lru_cache(maxsize=256)
@@ -33,9 +33,9 @@ def overlay(full: GraphQLSchema, shown: Shown, *, introspection: bool = True) ->
     return Overlay(full, shown, introspection=introspection)
 
 
-def overlay_of(full: GraphQLSchema, access: Access, limits: Limits) -> "Overlay":
+def overlay_of(full: GraphQLSchema, access: Access, limits: QueryLimits) -> "Overlay":
     """The overlay of a caller with such rights."""
-    return overlay(full, shown_to(access, former=limits.former), introspection=limits.introspection)
+    return overlay(full, shown_to(access, former=limits.legacy_fields), introspection=limits.introspection)
 
 
 class Overlay:
@@ -104,7 +104,7 @@ class Overlay:
 
     def _hidden_relation(self, type_: str, name: str) -> Field | None:
         shape = next(shape for shape in sorted(SHAPES, key=len, reverse=True) if type_.endswith(shape))
-        collection = FORMER.get(type_.removesuffix(shape))
+        collection = LEGACY_COLLECTIONS.get(type_.removesuffix(shape))
         member = collection.fields.get(name) if collection else None
         hidden = member and collection and member.relation and not self._seen.navigable(member)
         return member if hidden else None
@@ -125,7 +125,7 @@ class Overlay:
     def _input_fields(self, type_: GraphQLInputObjectType) -> dict[str, GraphQLInputField]:
         kept = {}
         for name, field in type_.fields.items():
-            if f"{type_.name}.{name}" not in self._seen.all and not (name == OWN_KEY and self._keys):
+            if f"{type_.name}.{name}" not in self._seen.all and not (name == RELATION_KEY and self._keys):
                 continue
             of = self._written(type_.name, name) or self._filtered(type_.name, name) or self._type(field.type)
             kept[name] = GraphQLInputField(**{**field.to_kwargs(), "type_": of})

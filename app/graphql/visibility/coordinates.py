@@ -13,7 +13,7 @@ from app.graphql.types.builder import WRITTEN, aggregated_type, functions_type, 
 from app.policy.rules import Access, Form
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, USERS, Collection, Field, target
-from app.query.legacy_fields import FORMER
+from app.query.legacy_fields import LEGACY_COLLECTIONS
 
 Fields = frozenset[tuple[Collection, frozenset[Field]]]
 Writing = Literal["create", "update"]
@@ -69,14 +69,14 @@ def _everything(registry: Mapping[str, Collection]) -> Shown:
     return Shown(every, every, every, frozenset(COLLECTIONS.values()), admin=True)
 
 
-EVERYTHING_SHOWN, EVERYTHING_EVER = _everything(COLLECTIONS), _everything(FORMER)
+EVERYTHING_SHOWN, EVERYTHING_EVER = _everything(COLLECTIONS), _everything(LEGACY_COLLECTIONS)
 
 
 @lru_cache(maxsize=1024)
 def _shown(form: Form, admin: bool, somebody: bool, former: bool) -> Shown:
     if admin:
         return EVERYTHING_EVER if former else EVERYTHING_SHOWN
-    registry = FORMER if former else COLLECTIONS
+    registry = LEGACY_COLLECTIONS if former else COLLECTIONS
 
     def fields(action: str) -> Fields:
         granted = ((collection, form.fields(action, registry[name])) for name, collection in COLLECTIONS.items())
@@ -153,16 +153,16 @@ class Coordinates(Sight):
         for collection in WRITTEN:
             roots: list[str] = []
             if collection in self.written["create"] and not collection.singleton:
-                roots += [f"create_{collection.short}_{what}" for what in ("items", "item")]
+                roots += [f"create_{collection.short_name}_{what}" for what in ("items", "item")]
             if collection in self.written["update"]:
-                several = [f"update_{collection.short}_{what}" for what in ("items", "batch", "item")]
-                roots += [f"update_{collection.short}"] if collection.singleton else several
+                several = [f"update_{collection.short_name}_{what}" for what in ("items", "batch", "item")]
+                roots += [f"update_{collection.short_name}"] if collection.singleton else several
                 roots += ["update_users_me"] if collection is USERS else []
             yield from (f"Mutation.{name}" for name in roots)
             if collection not in self.read:
                 yield from (f"Mutation.{name}{BLINDLY}" for name in roots)
             if collection in self.shown.delete and not collection.singleton:
-                yield from (f"Mutation.delete_{collection.short}_{what}" for what in ("items", "item"))
+                yield from (f"Mutation.delete_{collection.short_name}_{what}" for what in ("items", "item"))
 
     def _accounts(self) -> Iterator[str]:
         mutation = self._full.mutation_type

@@ -18,7 +18,7 @@ from app.http.parsing import QueryParameters, parse_query
 from app.http.request_head import Head
 from app.http.response import Reply
 from app.query.collection import USERS, Collection
-from app.query.parameters import listed, words
+from app.query.parameters import expand_names, split_names
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from app.repositories.plans.rest import Reads
@@ -55,7 +55,7 @@ class ItemsDoor:
         if handler is None:
             raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
-        if (method, "/".join((self._collection.short, *steps))) not in OPEN:
+        if (method, "/".join((self._collection.short_name, *steps))) not in OPEN:
             await directory.check_enrolled()
         repository = directory[self._collection.name]
         call = Call(directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body)
@@ -118,7 +118,7 @@ async def _found(call: Call, query: QueryParameters) -> Reply:
     rows = await call.repository.read_by_query(query)
     if query.get("aggregate"):
         rows = told_groups(rows)
-    counts = listed(words(query.get("meta")), COUNTS, "meta")
+    counts = expand_names(split_names(query.get("meta")), COUNTS, "meta")
     if not counts:
         return data(rows)
     told = {name: await call.repository.count(query if name == "filter_count" else {}) for name in counts}

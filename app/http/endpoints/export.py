@@ -10,8 +10,8 @@ from app.http.export_formats import Format, Path, csv_format, flat_names, json_f
 from app.http.parsing import QueryParameters
 from app.http.response import Header, Reply
 from app.policy.rules import Access
-from app.query.payload import as_key
-from app.query.read import Nested, Read
+from app.query.payload import parse_key
+from app.query.read import Read, RelationSelection
 from app.query.results import Row
 from app.repositories.engine.batches import Batches
 
@@ -63,7 +63,7 @@ def columns(asked: Read, before: Path = ()) -> Iterator[Path]:
     """The columns of a question's rows, with those of the row that a relation leads to in its stead."""
     for item in asked.select:
         here = (*before, item.key)
-        if isinstance(item, Nested) and not item.field.many:
+        if isinstance(item, RelationSelection) and not item.field.many:
             yield from columns(item.read, here)
         else:
             yield here
@@ -74,7 +74,7 @@ def _question(call: Call, query: QueryParameters, keys: Sequence[object] | None)
     collection = repository.collection
     if keys is None:
         return lambda access: repository.parameters(access).read(collection, query)
-    wanted = [as_key(collection, key) for key in keys]
+    wanted = [parse_key(collection, key) for key in keys]
     given = {"limit": -1, **query}
     return lambda access: repository.among(repository.parameters(access).read(collection, given), wanted)
 

@@ -18,9 +18,9 @@ OPEN = frozenset({("POST", "users/me/tfa/enable"), ("POST", "users/me/tfa/genera
 
 def own_handler(collection: Collection, method: str, steps: tuple[str, ...]) -> Handler | None:
     """Who answers what lies below a collection's `me`, if anybody does."""
-    if (collection.short, method) == ("permissions", "GET") and 1 <= len(steps) <= 2:
+    if (collection.short_name, method) == ("permissions", "GET") and 1 <= len(steps) <= 2:
         return _OnItem(*steps)
-    return OWN.get(collection.short, {}).get((method, "/".join(steps)))
+    return OWN.get(collection.short_name, {}).get((method, "/".join(steps)))
 
 
 async def _me(call: Call) -> Reply:

@@ -13,7 +13,7 @@ from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
-from app.query.sql_functions import HasAddress
+from app.query.sql_functions import EmailEquals
 from app.repositories.engine.reading import Services
 from app.repositories.engine.table import Rows
 from app.repositories.engine.unit_of_work import Work
@@ -42,7 +42,7 @@ def _account(wanted: ColumnElement[bool]) -> Select[Any]:
 
 
 # Compiled once, and given what is looked for each time.
-_BY_EMAIL = _account(HasAddress(_USERS.c.id, _USERS.c.email, bind_param(_WANTED, Text())))
+_BY_EMAIL = _account(EmailEquals(_USERS.c.id, _USERS.c.email, bind_param(_WANTED, Text())))
 _BY_ID = _account(_USERS.c.id == bind_param(_WANTED, _USERS.c.id.type))
 _ALLOWED = _only(select(_SETTINGS.c.auth_login_attempts))
 

@@ -10,7 +10,7 @@ from app.policy.validation import judge
 from app.query.collection import SETTINGS, USERS
 from app.query.filter import parse_filter
 from app.query.payload import Payload
-from app.query.read import Leaf, Read
+from app.query.read import FieldSelection, Read
 from app.repositories.commands.accounts import UNVERIFIED
 from app.repositories.commands.invitations import holder
 from app.repositories.engine.reading import Services
@@ -44,7 +44,7 @@ class Terms:
 
 async def registration_terms(services: Services) -> Terms:
     """The project's terms, as its settings have them now; where there are none, nobody may register."""
-    asked = Read(SETTINGS, tuple(Leaf(member.name, member) for member in _FIELDS), limit=1)
+    asked = Read(SETTINGS, tuple(FieldSelection(member.name, member) for member in _FIELDS), limit=1)
     rows = await services.reading(SETTINGS, SYSTEM).read(asked)
     return Terms(*(rows[0][member.name] for member in _FIELDS)) if rows else Terms()
 

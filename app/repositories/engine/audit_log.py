@@ -31,7 +31,10 @@ class Doing:
     @property
     def given(self) -> dict[str, Any]:
         """What its statement is given."""
-        return {**{sql_writes.source(field): value for field, value in self.values.items()}, sql_writes.KEY: self.key}
+        return {
+            **{sql_writes.parameter_name(field): value for field, value in self.values.items()},
+            sql_writes.KEY: self.key,
+        }
 
 
 class Trail:
@@ -79,16 +82,16 @@ class Trail:
     async def _write(self, collection: Collection, doing: Doing | None, activity: Values, revision: Values) -> int:
         """All of it with one way to the database; the revision's key."""
         known, given = self._writer.prepare_cached, doing.given if doing else {}
-        given |= {sql_writes.source(field, sql_writes.ACTIVITY): value for field, value in activity.items()}
-        given |= {sql_writes.source(field, sql_writes.REVISION): value for field, value in revision.items()}
+        given |= {sql_writes.parameter_name(field, sql_writes.ACTIVITY): value for field, value in activity.items()}
+        given |= {sql_writes.parameter_name(field, sql_writes.REVISION): value for field, value in revision.items()}
         change = (doing.make, collection, tuple(doing.values)) if doing else None
         adding, revising = (ACTIVITY, tuple(activity)), (REVISIONS, (REVISIONS.fields["activity"], *revision))
         if self._writer.postgresql:
-            asked = [known(sql_writes.told_at_once, change, adding, revising)]
+            asked = [known(sql_writes.insert_with_audit, change, adding, revising)]
         else:
             changing = [known(*change)] if change else []
-            told_of = known(sql_writes.insertion, *adding, sql_writes.ACTIVITY)
-            asked = [*changing, told_of, known(sql_writes.belonging, *revising, sql_writes.REVISION)]
+            told_of = known(sql_writes.insert_row, *adding, sql_writes.ACTIVITY)
+            asked = [*changing, told_of, known(sql_writes.insert_child_row, *revising, sql_writes.REVISION)]
         written: int = (await self._writer.execute_batch([one.statement for one in asked], given))[0][0]
         return written
 

@@ -42,13 +42,13 @@ def takes_a_turn(change: Change) -> bool:
     """Whether nobody else may write meanwhile: where rights are changed, or rows go."""
     if change.action == "delete":
         return True
-    return any(_changes_rights(change, inner) for payload in change.payloads() for inner in payload.everywhere())
+    return any(_changes_rights(change, inner) for payload in change.payloads() for inner in payload.walk())
 
 
 def _changes_rights(change: Change, payload: Payload) -> bool:
-    if payload.collection.name not in ASIDE or payload.shorthand:
+    if payload.collection.name not in ASIDE or payload.legacy:
         return True
-    return bool(payload.many) or (change.action != "create" and bool(RIGHTS & payload.fields))
+    return bool(payload.to_many) or (change.action != "create" and bool(RIGHTS & payload.fields))
 
 
 @dataclass(frozen=True, slots=True)

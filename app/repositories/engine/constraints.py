@@ -42,7 +42,7 @@ async def check_links(writer: WriteTransaction, payload: Payload, values: Stored
     """Raises InvalidForeignKey for a key that leads to no row."""
     collection = payload.collection
     for member, value in values.items():
-        if value is None or member in payload.ones or not (member.relation and member.stored.foreign_keys):
+        if value is None or member in payload.to_one or not (member.relation and member.stored.foreign_keys):
             continue
         if member.link.target == collection.name and value == values.get(collection.key):
             continue  # itself: whether it may is another question

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.errors import Forbidden
 from app.query.collection import COLLECTIONS, Collection, Field, target
-from app.query.payload import Details, Payload, Reference, Replacement
+from app.query.payload import Payload, Reference, RelatedChanges, ReplaceRelated
 from app.repositories.engine.table import Rows
 
 ACCESS = COLLECTIONS["directus_access"]
@@ -52,9 +52,9 @@ class Links(ABC):
             await self.update(there, [payload.key], payload)
         return payload.key
 
-    async def let_point(self, field: Field, key: Any, written: Replacement | Details, *, fresh: bool) -> None:
+    async def let_point(self, field: Field, key: Any, written: ReplaceRelated | RelatedChanges, *, fresh: bool) -> None:
         """Has rows point at the one with this key, by its to-many `field`; a `fresh` row has none yet."""
-        if isinstance(written, Details):
+        if isinstance(written, RelatedChanges):
             await self._details(field, key, written)
             return
         there, link = target(field), link_of(field)
@@ -67,7 +67,7 @@ class Links(ABC):
             elif item.key not in current:
                 await self.update(there, [item.key], Payload(there), {link: key})
 
-    async def _details(self, field: Field, key: Any, written: Details) -> None:
+    async def _details(self, field: Field, key: Any, written: RelatedChanges) -> None:
         there, linked = target(field), {link_of(field): key}
         current = await self._current(field, key) if written.delete else []
         if any(other not in current for other in written.delete):

@@ -9,10 +9,10 @@ from app.policy.rules import Rule
 from app.policy.validation import Values, judge, variables
 from app.policy.variables import known_values
 from app.policy.write_resolver import WriteResolver, presets
-from app.query.collection import Kind
-from app.query.filter import EVERYTHING, Variable, parse_variable
+from app.query.collection import FieldKind
+from app.query.filter import MATCH_ALL, Variable, parse_variable
 from app.query.payload import Path, Payload, parse_payload
-from app.query.sql_expressions import looked_up
+from app.query.sql_expressions import lookup_select
 
 
 class Filling:
@@ -26,7 +26,7 @@ class Filling:
         collection, given = payload.collection, presets(rules)
         if not given:
             return payload
-        names = {member.name for member in payload.fields} | payload.shorthand.keys()
+        names = {member.name for member in payload.fields} | payload.legacy.keys()
         missing = {name: value for name, value in given.items() if name in collection.fields and name not in names}
         if not missing:
             return payload
@@ -35,9 +35,9 @@ class Filling:
         return Payload(
             collection,
             {**filled.values, **payload.values},
-            {**filled.ones, **payload.ones},
-            {**filled.many, **payload.many},
-            payload.shorthand,
+            {**filled.to_one, **payload.to_one},
+            {**filled.to_many, **payload.to_many},
+            payload.legacy,
             payload.path,
         )
 
@@ -49,18 +49,18 @@ class Filling:
         listed = variable.name in ("CURRENT_ROLES", "CURRENT_POLICIES")
         return list(found) if listed else next(iter(found), None)
 
-    async def _all_of(self, variable: Variable, kind: Kind = "string") -> tuple[Any, ...]:
+    async def _all_of(self, variable: Variable, kind: FieldKind = "string") -> tuple[Any, ...]:
         if not variable.path:
-            as_kind: Kind = "timestamp" if variable.name == "NOW" else kind
+            as_kind: FieldKind = "timestamp" if variable.name == "NOW" else kind
             return known_values(variable, as_kind, self._policy.access, self._policy.now)
         lookup = self._policy.lookup(variable)
         if lookup is None:
             return ()
-        return tuple(row[0] for row in await self._writer.rows(self._writer.prepare(looked_up(lookup))))
+        return tuple(row[0] for row in await self._writer.rows(self._writer.prepare(lookup_select(lookup))))
 
     async def judge(self, rules: Sequence[Rule], values: Values, path: Path) -> None:
         """Raises FailedValidation, or Several, where the validations of these rules don't hold for what is written."""
-        rules = [rule for rule in rules if rule.validation != EVERYTHING]
+        rules = [rule for rule in rules if rule.validation != MATCH_ALL]
         known = {
             variable: await self._all_of(variable)
             for rule in rules
@@ -68,7 +68,7 @@ class Filling:
             if variable.path
         }
 
-        def resolve(variable: Variable, kind: Kind) -> tuple[Any, ...]:
+        def resolve(variable: Variable, kind: FieldKind) -> tuple[Any, ...]:
             return (
                 known[variable]
                 if variable.path

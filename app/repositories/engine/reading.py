@@ -21,13 +21,13 @@ from app.policy.rules import Access
 from app.policy.write_resolver import WriteResolver
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
-from app.query.limits import Limits, check_size
-from app.query.payload import as_key
+from app.query.limits import QueryLimits, check_complexity
+from app.query.payload import parse_key
 from app.query.read import Read
-from app.query.results import Row, shaper
+from app.query.results import Row, row_decoder
 from app.query.scoped import ScopedAggregation, ScopedRead
-from app.query.sql_select import render
-from app.query.sql_writes import reaches
+from app.query.sql_select import build_select
+from app.query.sql_writes import rule_match
 from app.ratelimit.limiter import RateLimiter
 from app.repositories.last_access import Presence
 from app.repositories.rules.directory_limits import UserLimits
@@ -50,7 +50,7 @@ class Services:
 
     database: Database
     book: AccessBook
-    limits: Limits
+    limits: QueryLimits
     settings: Settings
     rates: RateLimiter
     presence: Presence
@@ -71,14 +71,14 @@ class Services:
 
         Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for an unfit storage.
         """
-        limits = Limits(
+        limits = QueryLimits(
             default=settings.query_limit_default,
-            most=settings.query_limit_max,
+            max_rows=settings.query_limit_max,
             depth=settings.max_relational_depth,
             tokens=settings.graphql_query_token_limit,
             introspection=settings.graphql_introspection,
             batch=settings.max_batch_mutation,
-            former=settings.compatibility is not None,
+            legacy_fields=settings.compatibility is not None,
         )
         users = UserLimits(
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
@@ -140,15 +140,15 @@ class Reading:
         access = await self._services.book.access(self._caller)
         for _ in range(ATTEMPTS):
             scoped = await self._confirmed(scope, access)
-            row = await self._beside(render(scoped))
+            row = await self._beside(build_select(scoped))
             if self._caller.system or standing(row) == access.standing:
-                return shaper(scoped)(row[-1])
+                return row_decoder(scoped)(row[-1])
             access = await self._services.book.reload(self._caller)
         raise ServiceUnavailable(RESTLESS)
 
     def resolver(self, asked: Read | Aggregation, access: Access) -> PolicyResolver:
         """Whoever says what such rights let through of a question; InvalidQuery where that goes too far."""
-        check_size(asked, self._services.limits.depth)
+        check_complexity(asked, self._services.limits.depth)
         return PolicyResolver(access, self._services.clock())
 
     async def may(self, action: str, key: Any = None) -> bool:
@@ -174,10 +174,10 @@ class Reading:
         if key is None:
             return literal(1)
         try:
-            wanted = as_key(self.collection, key)
+            wanted = parse_key(self.collection, key)
         except Forbidden:
             return literal(0)
-        return reaches(WriteResolver(access, self._services.clock()).scope(action, self.collection), wanted)
+        return rule_match(WriteResolver(access, self._services.clock()).scope(action, self.collection), wanted)
 
     async def _beside(self, asked: ColumnElement[Any]) -> Any:
         """The caller's standing, and what is asked."""

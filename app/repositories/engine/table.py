@@ -33,40 +33,45 @@ class Rows:
     async def present(self, keys: Iterable[Any]) -> set[Any]:
         """Those of the keys that there is a row of."""
         return {
-            row[0] for row in await self._all(sql_writes.present, (self._collection,), {sql_writes.KEYS: list(keys)})
+            row[0]
+            for row in await self._all(sql_writes.select_existing, (self._collection,), {sql_writes.KEYS: list(keys)})
         }
 
     async def pointing(self, field: Field, keys: Iterable[Any]) -> list[Any]:
         """The keys of the rows whose `field` holds one of these keys."""
-        found = await self._all(sql_writes.pointing, (self._collection, field), {sql_writes.KEYS: list(keys)})
+        found = await self._all(sql_writes.select_referencing, (self._collection, field), {sql_writes.KEYS: list(keys)})
         return [row[0] for row in found]
 
     async def only(self) -> Any:
         """The key of the only row, if there is one."""
-        found = await self._all(sql_writes.first, (self._collection,), {})
+        found = await self._all(sql_writes.select_first_key, (self._collection,), {})
         return found[0][0] if found else None
 
     async def addressed(self, field: Field, value: str) -> list[Any]:
         """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
-        found = await self._all(sql_writes.addressed, (self._collection, field), {sql_writes.source(field): value})
+        found = await self._all(
+            sql_writes.select_by_email, (self._collection, field), {sql_writes.parameter_name(field): value}
+        )
         return [row[0] for row in found]
 
     async def insert(self, values: Values) -> Any:
         """Adds a row; its key."""
-        found = await self._all(sql_writes.insertion, (self._collection, tuple(values)), _given(values))
+        found = await self._all(sql_writes.insert_row, (self._collection, tuple(values)), _given(values))
         return found[0][0]
 
     async def update(self, key: Any, values: Values) -> None:
         """Gives one row other values."""
-        await self._all(sql_writes.change, (self._collection, tuple(values)), {**_given(values), sql_writes.KEY: key})
+        await self._all(
+            sql_writes.update_row, (self._collection, tuple(values)), {**_given(values), sql_writes.KEY: key}
+        )
 
     async def delete(self, keys: Iterable[Any]) -> None:
         """Takes rows away."""
-        await self._all(sql_writes.deletion, (self._collection,), {sql_writes.KEYS: list(keys)})
+        await self._all(sql_writes.delete_rows, (self._collection,), {sql_writes.KEYS: list(keys)})
 
     async def _all(self, make: Any, arguments: tuple[Any, ...], given: dict[str, Any]) -> list[list[Any]]:
         return await self._writer.rows(self._writer.prepare_cached(make, *arguments), given)
 
 
 def _given(values: Values) -> dict[str, Any]:
-    return {sql_writes.source(field): value for field, value in values.items()}
+    return {sql_writes.parameter_name(field): value for field, value in values.items()}

@@ -19,13 +19,13 @@ from app.policy.rules import Access, Rule
 from app.policy.write_resolver import WriteResolver
 from app.query import sql_writes
 from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field
-from app.query.filter import EVERYTHING
-from app.query.limits import check_size
+from app.query.filter import MATCH_ALL
+from app.query.limits import check_complexity
 from app.query.payload import Payload
-from app.query.read import Leaf, Read
-from app.query.results import Row, shaper
-from app.query.sql_select import render
-from app.query.sql_writes import KEYS, reached
+from app.query.read import FieldSelection, Read
+from app.query.results import Row, row_decoder
+from app.query.sql_select import build_select
+from app.query.sql_writes import KEYS, select_rule_matches
 from app.repositories.engine.audit_log import Doing, Trail
 from app.repositories.engine.collection_rules import Invariants, Stored
 from app.repositories.engine.constraints import check_free, check_links, check_required
@@ -145,10 +145,10 @@ class Work(Links):
         if collection.key.kind == "uuid":
             values.setdefault(collection.key, str(uuid4()))
         key = values.get(collection.key)
-        doing: Doing | None = Doing(sql_writes.insertion, values)
-        if payload.many or key is None:
+        doing: Doing | None = Doing(sql_writes.insert_row, values)
+        if payload.to_many or key is None:
             key, doing = await self.rows(collection).insert(values), None
-        for member, written in payload.many.items():
+        for member, written in payload.to_many.items():
             await self.let_point(member, key, written, fresh=True)
         await self._trail.revise("create", collection, key, values, values, mark, doing)
         await self.invariants(collection).created(self, key, values)
@@ -187,11 +187,11 @@ class Work(Links):
         changed = {member: value for member, value in values.items() if row[member] != value}
         await check_free(self.writer, collection, changed, key, apart=self._apart)
         await check_links(self.writer, payload, changed)
-        doing = Doing(sql_writes.change, changed, key) if changed else None
-        if payload.many and changed:
+        doing = Doing(sql_writes.update_row, changed, key) if changed else None
+        if payload.to_many and changed:
             await self.rows(collection).update(key, changed)
             doing = None
-        for member, written in payload.many.items():
+        for member, written in payload.to_many.items():
             await self.let_point(member, key, written, fresh=False)
         if changed or self._trail.mark() > mark:
             await self._trail.revise("update", collection, key, {**row, **changed}, changed, mark, doing)
@@ -213,31 +213,31 @@ class Work(Links):
     async def adjust(self, collection: Collection, row: Stored, values: Stored) -> None:
         """Changes a row as a consequence of another's change: nobody's right is asked, but it is told."""
         key, mark = row[collection.key], self._trail.mark()
-        doing = Doing(sql_writes.change, values, key)
+        doing = Doing(sql_writes.update_row, values, key)
         await self._trail.revise("update", collection, key, {**row, **values}, values, mark, doing)
 
     async def says_nothing_new(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
         if any(True for _ in payload.nested()) or any(row[member] != value for member, value in payload.values.items()):
             return False
         spelled = await self.invariants(payload.collection).spelled(self, payload, dict(row))
-        return not spelled.many and await self.readable(payload)
+        return not spelled.to_many and await self.readable(payload)
 
     async def read(self, asked: Read) -> list[Row]:
         """Rows as the caller may see them, with the rights it had when this began; raises as reading them does.
 
         And Overtaken where those aren't its rights any more.
         """
-        check_size(asked, self.services.limits.depth)
+        check_complexity(asked, self.services.limits.depth)
         scoped = PolicyResolver(self.access, self.now).scope(asked)
-        row = await self.writer.fetch(beside(self.caller, self.now, render(scoped)))
+        row = await self.writer.fetch(beside(self.caller, self.now, build_select(scoped)))
         self.confirm(row)
-        return shaper(scoped)(row[-1])
+        return row_decoder(scoped)(row[-1])
 
     async def read_back(self, asked: Read, keys: Sequence[Any]) -> list[Row]:
         """The rows that were written, in the order of their keys where no other is asked for."""
         if len(keys) < 2 or asked.sort:
             return await self.read(asked)
-        rows = await self.read(asked.of((*asked.select, Leaf(ORDER, asked.collection.key))))
+        rows = await self.read(asked.selecting((*asked.select, FieldSelection(ORDER, asked.collection.key))))
         places = {str(key): at for at, key in enumerate(keys)}
         rows.sort(key=lambda row: places[str(row.pop(ORDER))])
         return rows
@@ -287,11 +287,11 @@ class Work(Links):
     ) -> dict[Any, Sequence[bool]]:
         """For each of the keys that there is a row of, which rules reach it; `there` are those, if they are known."""
         rules = self.policy.rules(action, collection)
-        if all(rule.filter == EVERYTHING for rule in rules):
+        if all(rule.filter == MATCH_ALL for rule in rules):
             there = await self.rows(collection).present(keys) if there is None else there
             return {key: (True,) * len(rules) for key in there}
         scoped = self.policy.scope(action, collection)
-        found = await self.writer.rows(self.writer.prepare(reached(scoped)), {KEYS: list(keys)})
+        found = await self.writer.rows(self.writer.prepare(select_rule_matches(scoped)), {KEYS: list(keys)})
         return {row[0]: tuple(map(bool, row[1:])) for row in found}
 
     async def readable(self, payload: Payload) -> bool:
@@ -312,6 +312,6 @@ class Work(Links):
         """The values of a row's own columns, once those it points at are written and its validations hold."""
         values = {**payload.values, **linked}
         await self._filling.judge(rules, values, payload.path)
-        for member, inner in payload.ones.items():
+        for member, inner in payload.to_one.items():
             values[member] = await self.point(inner)
         return values

@@ -132,7 +132,7 @@ class Writing(Reading):
 
     async def _prepare(self, change: Change) -> None:
         """What can be refused, and what takes long, before anybody has to wait for it."""
-        payloads = [inner for payload in change.payloads() for inner in payload.everywhere()]
+        payloads = [inner for payload in change.payloads() for inner in payload.walk()]
         if not any(inner.collection is USERS for inner in payloads):
             return
         book = self._services.book
@@ -165,7 +165,7 @@ def _refusal(error: IntegrityError, change: Change) -> RollcallError:
 def _written(change: Change, broken: ConstraintViolation) -> Any:
     """The value that somebody wanted to write where a rule was broken; of what is concealed, nothing."""
     for outer in change.payloads():
-        for payload in outer.everywhere():
+        for payload in outer.walk():
             member = payload.collection.fields.get(broken.column)
             if payload.collection.name == broken.table and member in payload.values:
                 return None if member.concealed else payload.values[member]

@@ -12,10 +12,10 @@ from app.policy.access_queries import NOW, anybody_like, beside
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Standing
 from app.query.aggregate import Aggregation
-from app.query.limits import check_size
+from app.query.limits import check_complexity
 from app.query.read import Read
-from app.query.results import Row, is_finished, shaper
-from app.query.sql_select import render
+from app.query.results import Row, is_database_json, row_decoder
+from app.query.sql_select import build_select
 from app.repositories.engine.reading import Services
 
 STANDING = len(Standing._fields)
@@ -58,12 +58,15 @@ def in_form(access: Access) -> Access:
 
 def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> Plan:
     """Plans a question of a caller whose rights were put `in_form`; raises what asking it would."""
-    check_size(asked, services.limits.depth)
+    check_complexity(asked, services.limits.depth)
     scoped = PolicyResolver(access, NOW).scope(asked)
-    statement = services.reader.compile(beside(anybody_like(caller), NOW, render(scoped)))
+    statement = services.reader.compile(beside(anybody_like(caller), NOW, build_select(scoped)))
     fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
     return Plan(
-        statement, None if is_finished(scoped) else shaper(scoped), frozenset(sources_of(statement.parameters)), fixed
+        statement,
+        None if is_database_json(scoped) else row_decoder(scoped),
+        frozenset(sources_of(statement.parameters)),
+        fixed,
     )
 
 

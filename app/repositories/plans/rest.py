@@ -12,7 +12,7 @@ from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailabl
 from app.http.parsing import QueryParameters
 from app.policy.rules import Access
 from app.query.filter import compare
-from app.query.payload import as_key
+from app.query.payload import parse_key
 from app.repositories.directory import Directory
 from app.repositories.plans.plan import AccessChanged, Plan, ask, in_form, make_plan
 from app.repositories.repository import Repository
@@ -78,7 +78,7 @@ class Reads:
         given = {**access.own, "now": services.clock()}
         if key is None:
             return b'{"data":%b}' % (await ask(plan, access, given, services)).encode()
-        text = await ask(plan, access, {**given, KEY: [as_key(repository.collection, key)]}, services)
+        text = await ask(plan, access, {**given, KEY: [parse_key(repository.collection, key)]}, services)
         return b'{"data":%b}' % text[1:-1].encode() if text != "[]" else None
 
     @staticmethod
@@ -90,5 +90,5 @@ class Reads:
             parameters = {"limit": -1, **parameters}
         read = repository.parameters(access).read(collection, parameters)
         if key is not None:
-            read = read.among(compare(collection.key, None, "_in", slot([as_key(collection, key)], KEY)))
+            read = read.restricted_to(compare(collection.key, None, "_in", slot([parse_key(collection, key)], KEY)))
         return make_plan(read, directory.caller, in_form(access), directory.services)

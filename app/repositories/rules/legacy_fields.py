@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from app.core.errors import InvalidForeignKey, InvalidPayload
 from app.query.collection import COLLECTIONS, ROLES, Field
-from app.query.legacy_fields import SHORTHAND
-from app.query.payload import Details, Payload, Replacement, parse_payload, stored
+from app.query.legacy_fields import LEGACY_FIELD_NAMES
+from app.query.payload import Payload, RelatedChanges, ReplaceRelated, parse_payload, to_column_value
 
 if TYPE_CHECKING:
     from app.repositories.engine.unit_of_work import Work
@@ -21,7 +21,7 @@ POLICIES, ACCESS, PERMISSIONS = (COLLECTIONS[f"directus_{name}"] for name in ("p
 NAME, ATTACHED = ROLES.fields["name"], ROLES.fields["policies"]
 POLICY, ROLE = ACCESS.fields["policy"], ACCESS.fields["role"]
 IP_ACCESS = POLICIES.fields["ip_access"]
-PARENT, FLAGS = ROLES.fields["parent"], tuple(POLICIES.fields[name] for name in SHORTHAND[ROLES.name])
+PARENT, FLAGS = ROLES.fields["parent"], tuple(POLICIES.fields[name] for name in LEGACY_FIELD_NAMES[ROLES.name])
 
 Row = Mapping[Field, Any]
 Held = Mapping[Any, Row]
@@ -34,16 +34,16 @@ async def role(work: "Work", payload: Payload, row: Row | None) -> Payload:
     Where the flags are those that the role has already nothing is written. Raises InvalidPayload for a flag that
     another of the role's policies sets, so that it can't be unset here, and for flags beside policies.
     """
-    if not payload.shorthand:
+    if not payload.legacy:
         return payload
     flags = _flags(payload)
-    plain = replace(payload, shorthand={}, many=dict(payload.many))
+    plain = replace(payload, legacy={}, to_many=dict(payload.to_many))
     attached = await _known(work, row[ROLES.key]) if row else {}
     every = {**attached, **(await _inherited(work, row) if row else {})}
     changed = {flag: value for flag, value in flags.items() if (value or None) != (_current(every, flag) or None)}
     if not changed:
         return plain
-    if ATTACHED in payload.many:
+    if ATTACHED in payload.to_many:
         raise InvalidPayload("A role takes either policies or flags such as admin_access, not both at once")
     name = payload.values.get(NAME) or (row[NAME] if row else None)
     own = {access: policy for access, policy in attached.items() if policy[POLICIES.fields["name"]] == name}
@@ -54,11 +54,11 @@ async def role(work: "Work", payload: Payload, row: Row | None) -> Payload:
     if own:
         access, policy = next(iter(own.items()))
         inner = Payload(POLICIES, {POLICIES.key: policy[POLICIES.key], **changed}, path=payload.path)
-        written = Details((), (Payload(ACCESS, {ACCESS.key: access}, {POLICY: inner}, path=payload.path),), ())
+        written = RelatedChanges((), (Payload(ACCESS, {ACCESS.key: access}, {POLICY: inner}, path=payload.path),), ())
     else:
         inner = Payload(POLICIES, {POLICIES.fields["name"]: name, **changed}, path=payload.path)
-        written = Details((Payload(ACCESS, {}, {POLICY: inner}, path=payload.path),), (), ())
-    plain.many[ATTACHED] = written
+        written = RelatedChanges((Payload(ACCESS, {}, {POLICY: inner}, path=payload.path),), (), ())
+    plain.to_many[ATTACHED] = written
     return plain
 
 
@@ -68,11 +68,11 @@ async def permission(work: "Work", payload: Payload) -> Payload:
     A role without a key is made along with it. Raises InvalidForeignKey for a role that isn't there, InvalidPayload for
     one that is, and is told otherwise than it is.
     """
-    if "role" not in payload.shorthand:
+    if "role" not in payload.legacy:
         return payload
-    given = payload.shorthand["role"]
+    given = payload.legacy["role"]
     belongs = PERMISSIONS.fields["policy"]
-    plain = replace(payload, shorthand={}, values=dict(payload.values), ones=dict(payload.ones))
+    plain = replace(payload, legacy={}, values=dict(payload.values), to_one=dict(payload.to_one))
     if given is None:
         plain.values[belongs] = await _everybodys(work)
         return plain
@@ -80,7 +80,7 @@ async def permission(work: "Work", payload: Payload) -> Payload:
     told = parse_payload(ROLES, named, work.services.limits.depth, (*payload.path, "role"))
     found = None if told.key is None else await _policy_of(work, told)
     if found is None:
-        plain.ones[belongs] = _held_by(told)
+        plain.to_one[belongs] = _held_by(told)
     else:
         plain.values[belongs] = found
     return plain
@@ -91,7 +91,7 @@ async def _policy_of(work: "Work", told: Payload) -> Any:
     row = (await work.rows(ROLES).stored([told.key])).get(told.key)
     if row is None:
         raise InvalidForeignKey(PERMISSIONS.name, "role", told.key)
-    says_more = told.fields != {ROLES.key} or told.shorthand
+    says_more = told.fields != {ROLES.key} or told.legacy
     if says_more and not await work.says_nothing_new(told, row):
         raise InvalidPayload("A permission only says whose it is: what is to change of its role is said of the role")
     told.values[NAME] = row[NAME]
@@ -104,15 +104,15 @@ def _held_by(told: Payload) -> Payload:
     """A new policy of a role's own name, for that role alone, which is made too where it has no key."""
     values = {POLICIES.fields["name"]: told.values.get(NAME), **_flags(told)}
     role = {ROLE: told.key} if told.key else {}
-    made = {} if told.key else {ROLE: replace(told, shorthand={})}
-    holder = Replacement((Payload(ACCESS, role, made, path=told.path),))
-    return Payload(POLICIES, values, many={POLICIES.fields["roles"]: holder}, path=told.path)
+    made = {} if told.key else {ROLE: replace(told, legacy={})}
+    holder = ReplaceRelated((Payload(ACCESS, role, made, path=told.path),))
+    return Payload(POLICIES, values, to_many={POLICIES.fields["roles"]: holder}, path=told.path)
 
 
 def _flags(payload: Payload) -> dict[Field, Any]:
     """What a role's payload says of its flags."""
-    given = ((POLICIES.fields[name], value) for name, value in payload.shorthand.items())
-    return {flag: stored(POLICIES, flag, value, payload.path) for flag, value in given}
+    given = ((POLICIES.fields[name], value) for name, value in payload.legacy.items())
+    return {flag: to_column_value(POLICIES, flag, value, payload.path) for flag, value in given}
 
 
 async def _attached(work: "Work", key: Any) -> Held:
@@ -137,7 +137,7 @@ async def _inherited(work: "Work", row: Row) -> Held:
     """The same of a role's ancestors, where a role tells their flags beside its own."""
     found: dict[Any, Row] = {}
     seen, here = {row[ROLES.key]}, row
-    while work.services.limits.former and here[PARENT] is not None and here[PARENT] not in seen:
+    while work.services.limits.legacy_fields and here[PARENT] is not None and here[PARENT] not in seen:
         if not await work.readable(Payload(ROLES, {field: here[field] for field in (ROLES.key, PARENT)})):
             break
         seen.add(here[PARENT])

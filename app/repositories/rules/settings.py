@@ -6,7 +6,7 @@ from app.core.caller import SYSTEM
 from app.core.errors import InvalidPayload
 from app.query.collection import SETTINGS
 from app.query.operators import read_pattern
-from app.query.read import Leaf, Read
+from app.query.read import FieldSelection, Read
 from app.repositories.engine.collection_rules import Invariants, Stored
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ class SettingsInvariants(Invariants):
 
 async def password_policy(services: "Services") -> str | None:
     """The regular expression that new passwords have to fit, if the project has one."""
-    row = await services.reading(SETTINGS, SYSTEM).read(Read(SETTINGS, (Leaf(POLICY.name, POLICY),), limit=1))
+    row = await services.reading(SETTINGS, SYSTEM).read(Read(SETTINGS, (FieldSelection(POLICY.name, POLICY),), limit=1))
     policy: str | None = row[0][POLICY.name] if row else None
     return policy

@@ -12,7 +12,7 @@ from app.core.errors import FailedValidation, InvalidPayload
 from app.db.models import Session
 from app.passwords.hasher_pool import Hashed, check_password
 from app.query.collection import USERS
-from app.query.payload import Payload, stored
+from app.query.payload import Payload, to_column_value
 from app.repositories.engine.collection_rules import Invariants, Stored
 from app.repositories.engine.table import Rows
 from app.repositories.rules.settings import password_policy
@@ -96,7 +96,7 @@ async def end_sessions(work: "Work", user: str) -> None:
 async def track_page(services: "Services", user: str, page: Any) -> None:
     """Keeps which page of an app somebody looked at last; nobody needs to know when, so nothing is written down."""
     field = USERS.fields["last_page"]
-    value = stored(USERS, field, page)
+    value = to_column_value(USERS, field, page)
     await services.database.run_write(lambda writer: Rows(writer, USERS).update(user, {field: value}))
 
 

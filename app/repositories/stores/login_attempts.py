@@ -14,8 +14,8 @@ from app.core.ip_addresses import rate_limit_network
 from app.db.models import ATTEMPTS
 from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
-from app.query.bind_types import Listed
-from app.query.sql_functions import Among
+from app.query.bind_types import ListParam
+from app.query.sql_functions import InList
 from app.repositories.engine.reading import Services
 
 COUNTED = (
@@ -33,7 +33,9 @@ COUNTED = (
     )
     .columns(count=BigInteger())
 )
-FORGOTTEN = delete(ATTEMPTS).where(Among(ATTEMPTS.c.subject, bind_param("subjects", Listed(ATTEMPTS.c.subject.type))))
+FORGOTTEN = delete(ATTEMPTS).where(
+    InList(ATTEMPTS.c.subject, bind_param("subjects", ListParam(ATTEMPTS.c.subject.type)))
+)
 
 
 class Attempts:
