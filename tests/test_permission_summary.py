@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.policy.permission_summary import Grant, summarize
+from app.policy.permission_summary import PermissionGrant, summarize
 from app.query.collection import COLLECTIONS
 from tests.world import caller, uid
 
@@ -59,7 +59,9 @@ async def test_others_are_told_what_their_policies_add_up_to(world):
     ],
 )
 def test_several_grants_add_up(grants, told):
-    made = [Grant("articles", action, rule, fields, *(more or [{}])) for action, rule, fields, *more in grants]
+    made = [
+        PermissionGrant("articles", action, rule, fields, *(more or [{}])) for action, rule, fields, *more in grants
+    ]
 
     assert summarize(made)["articles"]["read"] == told
 

@@ -81,9 +81,9 @@ class Database:
 
         return await _until_done(once)
 
-    async def run_write(self, work: Callable[[WriteTransaction], Awaitable[T]], *, alone: bool = True) -> T:
+    async def run_write(self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool = True) -> T:
         """The same for `work` that changes the directory: `alone`, so that whatever it finds stays as it is."""
-        return await _until_done(lambda: self._turns.run(work, alone=alone))
+        return await _until_done(lambda: self._turns.run(work, exclusive=exclusive))
 
     async def has_email_index(self) -> bool:
         """Whether the database itself sees to it that no two users have one address."""

@@ -46,16 +46,16 @@ class WritePool:
         self._leaving: set[asyncio.Task[None]] = set()
         self._aside = engine.dialect.name == POSTGRESQL
 
-    async def run(self, work: Callable[[WriteTransaction], Awaitable[T]], *, alone: bool) -> T:
+    async def run(self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool) -> T:
         """What `work` returns of one transaction, which is committed then, and rolled back where it raises.
 
         Raises ServiceUnavailable when the database is away, or others write for too long.
         """
-        alone = alone or not self._aside
-        gate = self._turn if alone else self._slots
+        exclusive = exclusive or not self._aside
+        gate = self._turn if exclusive else self._slots
         await _enter(gate)
         try:
-            lent, writer = await self._begin(alone=alone)
+            lent, writer = await self._begin(alone=exclusive)
             self._watch.track(lent)
             try:
                 done = await work(writer)

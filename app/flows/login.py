@@ -54,7 +54,7 @@ class SignIn:
             await self._directory.access()
             account = await self.proved(shown)
             begun = await self._services.database.run_write(
-                lambda writer: self._begin(writer, account, shown.email, mode), alone=False
+                lambda writer: self._begin(writer, account, shown.email, mode), exclusive=False
             )
             second = account.tfa_secret is not None
             return await make_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
@@ -122,4 +122,4 @@ class SignIn:
         async def tell(writer: WriteTransaction) -> None:
             await Trail(writer, account.id, caller, via).record("lockout", USERS, account.id)
 
-        await self._services.database.run_write(tell, alone=False)
+        await self._services.database.run_write(tell, exclusive=False)

@@ -33,7 +33,7 @@ class PasswordReset:
         url = custom_url(url, self._services.settings.password_reset_url_allow_list, "reset passwords")
         async with at_least(STALL):
             account = await self._accounts.by_email(email)
-            await self._services.database.run_write(lambda writer: self._post(writer, account, url), alone=False)
+            await self._services.database.run_write(lambda writer: self._post(writer, account, url), exclusive=False)
 
     async def reset(self, token: str, password: str) -> None:
         """Gives a user another password; whoever is signed in as them is no longer, and failed sign-ins are forgotten.
@@ -50,7 +50,7 @@ class PasswordReset:
         await self._accounts.change(account, {"password": password}, asking, self._directory.via, otherwise=Forbidden)
         email = account.email or link.email
         await self._services.database.run_write(
-            lambda writer: SignIn(self._directory).forgive(writer, email), alone=False
+            lambda writer: SignIn(self._directory).forgive(writer, email), exclusive=False
         )
 
     async def _post(self, writer: WriteTransaction, account: Account | None, url: str | None) -> None:

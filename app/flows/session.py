@@ -46,7 +46,7 @@ class Staying:
             sessions = Sessions(writer, self._services)
             await sessions.end(stored or sessions.stored(shown))
 
-        await self._services.database.run_write(work, alone=False)
+        await self._services.database.run_write(work, exclusive=False)
         return ResponseCookie("session" if mode is Mode.SESSION else "refresh")
 
     async def _begun(self, given: str | None, mode: Mode) -> Begun:
@@ -59,7 +59,7 @@ class Staying:
                 return await sessions.rotate(shown, ttl)
             return await sessions.succeed(stored, ttl, self._directory.caller, self._directory.via())
 
-        begun = await self._services.database.run_write(work, alone=False)
+        begun = await self._services.database.run_write(work, exclusive=False)
         if begun is None:
             raise InvalidCredentials
         return begun

@@ -61,13 +61,13 @@ class OwnSessions:
                 return await sessions.end_one(whose, session)
             return await sessions.end_others(whose, self._directory.caller.session)
 
-        return await self._services.database.run_write(work, alone=False)
+        return await self._services.database.run_write(work, exclusive=False)
 
     async def _whose(self, user: str | None) -> str:
         access = await self._directory.access_now()
         if access.user is None:
             raise InvalidCredentials
-        if access.enrolling:
+        if access.tfa_setup_required:
             raise TwoFactorSetupRequired
         wanted = access.user if user is None else str(parse_key(USERS, user))
         if wanted != access.user and not access.admin:

@@ -47,7 +47,7 @@ async def forget_everything(directory: Directory) -> None:
     access = await directory.access_now()
     if not access.admin:
         raise Forbidden
-    directory.services.book.forget()
+    directory.services.book.clear()
 
 
 def _checked(text: str) -> str:

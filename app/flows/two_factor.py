@@ -51,7 +51,7 @@ class SecondFactor:
         sign_in, email = SignIn(self._directory), account.email
         if email is None or (await sign_in.recognized(email, password)).id != account.id:
             raise InvalidCredentials
-        await self._services.database.run_write(lambda writer: sign_in.forgive(writer, email), alone=False)
+        await self._services.database.run_write(lambda writer: sign_in.forgive(writer, email), exclusive=False)
         _check_unset(account)
         secret, project = generate_totp_secret(), (await server_info.project(self._services))["project_name"]
         return NewSecret(secret, otpauth_url(secret, email, project or PROJECT))
@@ -103,7 +103,7 @@ class SecondFactor:
             await Codes(self._services, account.id).replace_recovery(writer, codes, account.tfa_secret or "")
             await CodesTried(self._services, account).forgive(writer)
 
-        await self._services.database.run_write(work, alone=False)
+        await self._services.database.run_write(work, exclusive=False)
         return codes
 
     async def _account(self) -> Account:
@@ -131,7 +131,7 @@ class SecondFactor:
             check = _check_set if secret is None else _check_unset
             check(await self._account())
             raise
-        await self._services.database.run_write(CodesTried(self._services, account).forgive, alone=False)
+        await self._services.database.run_write(CodesTried(self._services, account).forgive, exclusive=False)
 
 
 def _check_unset(account: Account) -> None:

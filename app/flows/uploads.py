@@ -11,7 +11,7 @@ from app.core.errors import ContentTooLarge, Forbidden, InvalidPayload, Rollcall
 from app.core.filenames import sanitize_filename, title_from_filename
 from app.core.image_size import image_size
 from app.core.media_types import extension_for, matches_media_type, sniff_media_type
-from app.policy.validation import mentions
+from app.policy.validation import references
 from app.query.collection import Field
 from app.query.payload import Payload, parse_key, parse_payload
 from app.repositories.commands.uploads import NewContent, NewFiles, Upload, clear
@@ -128,7 +128,7 @@ class Uploading:
     async def _rehearse(self, change: Change) -> None:
         """Raises what writing a row would, unless that depends on how many bytes there are to come."""
         access = await self._directory.access()
-        if not any(mentions(rule.filter, SIZE) for rule in access.granted(change.action, FILES)):
+        if not any(references(rule.filter, SIZE) for rule in access.granted(change.action, FILES)):
             await self._files.rehearse(change)
 
     async def _write(self, answer: Answer[T]) -> Written[T]:

@@ -133,7 +133,7 @@ class Admission(SchemaExtension):
         return wrong or self._enrolls_first()
 
     def _enrolls_first(self) -> bool:
-        return self._access.enrolling and goes_further(self._operation)
+        return self._access.tfa_setup_required and goes_further(self._operation)
 
     def _words(self, given: dict[str, Any] | None) -> list[GraphQLError]:
         """Why the document or its variables are refused, in the words of the caller's own schema."""

@@ -14,19 +14,28 @@ from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials
 from app.core.ip_addresses import ip_matches
-from app.policy.access_queries import ENROLLING, NOW, anybody_like, behind, beside, claims, kind_of, standing
-from app.policy.permission_summary import Grant
-from app.policy.rules import APP_MINIMUM, MINIMUM, READ, Access, Form, Rule, Standing, rule
+from app.policy.access_queries import (
+    NOW,
+    TFA_SETUP_REQUIRED,
+    access_query,
+    caller_bindings,
+    caller_kind,
+    parameterized_caller,
+    read_access_state,
+    with_access_state,
+)
+from app.policy.permission_summary import PermissionGrant
+from app.policy.rules import APP_PERMISSIONS, APP_RULES, READ, Access, AccessShape, AccessState, Rule, rule
 
 REMEMBERED = 4096
 """Callers whose access is kept at once."""
 FORMS = 1024
 """Forms of access that are told apart at once."""
 
-_SYSTEM = Access(Standing(token=""), (), (), admin=True, app=True, enforce_tfa=False, rules={})
+_SYSTEM = Access(AccessState(token=""), (), (), admin=True, app=True, enforce_tfa=False, rules={})
 
 
-class Asked(Protocol):
+class StatementRunner(Protocol):
     """Whoever runs one compiled statement and gives back its one row: the reader, or a transaction that writes."""
 
     async def fetch_one(self, statement: Any, given: Bindings) -> Any:
@@ -34,7 +43,7 @@ class Asked(Protocol):
         ...
 
 
-class Reader(Asked, Protocol):
+class StatementReader(StatementRunner, Protocol):
     """Whoever runs any statement and gives back its one row."""
 
     def compile(self, clause: Select[Any]) -> Any:
@@ -46,7 +55,7 @@ class Reader(Asked, Protocol):
         ...
 
 
-class Noticed(Protocol):
+class UserActivityObserver(Protocol):
     """Whoever wants to know which users ask something."""
 
     def saw(self, user: str | None) -> None:
@@ -58,28 +67,28 @@ class Noticed(Protocol):
         ...
 
 
-class AccessBook:
+class AccessCache:
     """Who may do what, remembered by caller.
 
     What is remembered is never believed on its own: every statement reads the standing again, and whoever sees
     another one than he planned with calls `reload`.
     """
 
-    def __init__(self, reader: Reader, noticed: Noticed, clock: Clock = utc_now) -> None:
+    def __init__(self, reader: StatementReader, noticed: UserActivityObserver, clock: Clock = utc_now) -> None:
         self._reader, self._noticed, self._clock = reader, noticed, clock
         self._known: LRUCache[Caller, Access] = LRUCache(REMEMBERED)
-        self._forms: LRUCache[tuple[Any, ...], Form] = LRUCache(FORMS)
+        self._forms: LRUCache[tuple[Any, ...], AccessShape] = LRUCache(FORMS)
         self._statements: dict[tuple[Any, ...], Any] = {}
         self._loading: dict[Caller, asyncio.Future[Access]] = {}
 
-    def known(self, caller: Caller) -> Access | None:
+    def peek(self, caller: Caller) -> Access | None:
         """The caller's access if it is remembered."""
         known = self._known.get(caller, None)
         if known is not None:
             self._noticed.saw(known.standing.user)
         return known
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Forgets every caller, and the forms of their rights with all that was planned for those."""
         self._known, self._forms = LRUCache(REMEMBERED), LRUCache(FORMS)
 
@@ -87,26 +96,26 @@ class AccessBook:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
         if caller.system:
             return _SYSTEM
-        return self.known(caller) or await self.reload(caller)
+        return self.peek(caller) or await self.reload(caller)
 
-    async def confirm(self, caller: Caller, seen: Access) -> Access:
+    async def revalidate(self, caller: Caller, seen: Access) -> Access:
         """`seen` itself while it still holds, else the caller's access as it is now."""
         if caller.system:
             return _SYSTEM
         row = await self._ask("standing", caller, self._reader)
-        return seen if standing(row) == seen.standing else await self.reload(caller)
+        return seen if read_access_state(row) == seen.standing else await self.reload(caller)
 
     async def reload(self, caller: Caller) -> Access:
         """The caller's access as the database has it now; InvalidCredentials as above."""
         access, _ = await self._load(caller)
         return access
 
-    async def renew(self, caller: Caller, stale: Access) -> Access:
+    async def refresh(self, caller: Caller, stale: Access) -> Access:
         """Another access than `stale`, which many may find to be stale at once: one of them loads for all.
 
         It may be stale again: only a statement says that it isn't. InvalidCredentials as above.
         """
-        known = self.known(caller)
+        known = self.peek(caller)
         if known is not None and known is not stale:
             return known
         if caller not in self._loading:
@@ -114,19 +123,19 @@ class AccessBook:
             self._loading[caller].add_done_callback(lambda _: self._loading.pop(caller, None))
         return await asyncio.shield(self._loading[caller])
 
-    async def grants(self, caller: Caller) -> tuple[Access, tuple[Grant, ...]]:
+    async def grants(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
         """The caller's access as the database has it now, and the permissions behind it as they are written down."""
         return await self._load(caller)
 
-    async def holds(self, caller: Caller, access: Access, transaction: Asked) -> bool:
+    async def is_current(self, caller: Caller, access: Access, transaction: StatementRunner) -> bool:
         """Whether a caller's access is still so within a transaction."""
-        return caller.system or standing(await self.told(caller, transaction)) == access.standing
+        return caller.system or read_access_state(await self.fetch_state(caller, transaction)) == access.standing
 
-    async def told(self, caller: Caller, transaction: Asked) -> Any:
+    async def fetch_state(self, caller: Caller, transaction: StatementRunner) -> Any:
         """A row that holds the caller's standing within a transaction."""
         return await self._ask("standing", caller, transaction)
 
-    async def _load(self, caller: Caller) -> tuple[Access, tuple[Grant, ...]]:
+    async def _load(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
         try:
             access, grants = await self._read(caller, self._reader)
         except InvalidCredentials:
@@ -138,37 +147,37 @@ class AccessBook:
         self._noticed.saw(access.user)
         return access, grants
 
-    async def _read(self, caller: Caller, asked: Asked) -> tuple[Access, tuple[Grant, ...]]:
+    async def _read(self, caller: Caller, asked: StatementRunner) -> tuple[Access, tuple[PermissionGrant, ...]]:
         if "\0" in (caller.token or ""):
             raise InvalidCredentials
         row = await self._ask("behind", caller, asked)
-        now = standing(row)
+        now = read_access_state(row)
         if not caller.anonymous and (now.user is None or now.status != "active" or not now.live):
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
-        access = self._formed(caller, _access(caller, now, roles, policies, permissions))
+        access = self._with_shape(caller, _access(caller, now, roles, policies, permissions))
         return access, tuple(_grants(access, permissions))
 
-    async def _ask(self, what: str, caller: Caller, asked: Asked) -> Any:
-        key = (what, *kind_of(caller))
+    async def _ask(self, what: str, caller: Caller, asked: StatementRunner) -> Any:
+        key = (what, *caller_kind(caller))
         if key not in self._statements:
-            make = behind if what == "behind" else beside
-            self._statements[key] = self._reader.compile(make(anybody_like(caller), NOW))
-        return await asked.fetch_one(self._statements[key], {**claims(caller), "now": self._clock()})
+            make = access_query if what == "behind" else with_access_state
+            self._statements[key] = self._reader.compile(make(parameterized_caller(caller), NOW))
+        return await asked.fetch_one(self._statements[key], {**caller_bindings(caller), "now": self._clock()})
 
-    def _formed(self, caller: Caller, access: Access) -> Access:
+    def _with_shape(self, caller: Caller, access: Access) -> Access:
         """The same access, with the form it shares with others, and what is its own."""
         rules = tuple((place, *map(id, rules)) for place, rules in sorted(access.rules.items()))
         told = (access.admin, access.user is None, access.standing.role is None, not access.roles, not access.policies)
-        key = (*told, kind_of(caller), rules)
-        form = self._forms.get(key, None) or self._forms.set(key, Form(access.rules))
+        key = (*told, caller_kind(caller), rules)
+        form = self._forms.get(key, None) or self._forms.set(key, AccessShape(access.rules))
         own = {"role": access.standing.role, "roles": list(access.roles), "policies": list(access.policies)}
-        return replace(access, form=form, own={**claims(caller), "me": access.user, **own})
+        return replace(access, form=form, bindings={**caller_bindings(caller), "me": access.user, **own})
 
 
-def _access(caller: Caller, now: Standing, roles: list[Any], policies: list[Any], permissions: list[Any]) -> Access:
-    if now.live == ENROLLING:
-        return Access(now, (), (), admin=False, app=False, enforce_tfa=True, rules={}, enrolling=True)
+def _access(caller: Caller, now: AccessState, roles: list[Any], policies: list[Any], permissions: list[Any]) -> Access:
+    if now.live == TFA_SETUP_REQUIRED:
+        return Access(now, (), (), admin=False, app=False, enforce_tfa=True, rules={}, tfa_setup_required=True)
     in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
     held = {row[0] for row in in_force}
     app = any(row[3] for row in in_force)
@@ -183,20 +192,20 @@ def _access(caller: Caller, now: Standing, roles: list[Any], policies: list[Any]
     )
 
 
-def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[Grant]:
+def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[PermissionGrant]:
     for policy, *permission in permissions:
         if policy in access.policies:
             yield grant(*permission)
-    for collection, minimum, fields in MINIMUM if access.app else ():
-        yield Grant(collection, READ, minimum, tuple(fields.split(",")), {})
+    for collection, minimum, fields in APP_PERMISSIONS if access.app else ():
+        yield PermissionGrant(collection, READ, minimum, tuple(fields.split(",")), {})
 
 
 def grant(
     action: str, collection: str, rule_: str | None, fields: str | None, validation: str | None, presets: str | None
-) -> Grant:
+) -> PermissionGrant:
     """A permission row's texts -> the permission as it is written down."""
     named = None if fields is None else tuple(fields.split(","))
-    return Grant(collection, action, _object(rule_), named, _object(presets), _object(validation))
+    return PermissionGrant(collection, action, _object(rule_), named, _object(presets), _object(validation))
 
 
 def _object(text: str | None) -> dict[str, Any]:
@@ -213,6 +222,6 @@ def _rules(granted: Iterable[tuple[Any, ...]], *, app: bool) -> Mapping[tuple[st
     for action, collection, permissions, fields, validation, presets in granted:
         if made := rule(action, collection, permissions, fields, validation, presets):
             found.setdefault((action, collection), {})[made] = None
-    for place, minimum in APP_MINIMUM.items() if app else ():
+    for place, minimum in APP_RULES.items() if app else ():
         found.setdefault(place, {})[minimum] = None
     return {place: tuple(rules) for place, rules in found.items()}

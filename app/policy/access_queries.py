@@ -26,12 +26,12 @@ from app.core.clock import utc_now
 from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
-from app.policy.rules import Standing
+from app.policy.rules import AccessState
 from app.query.sql_functions import JsonArray, JsonRows
 
-ENROLLING = 2
+TFA_SETUP_REQUIRED = 2
 """What is told instead of a live claim whose user still has no second factor, and needs one."""
-TOLD_AS_TEXT = {"permissions", "fields", "validation", "presets", "ip_access"}
+CAST_TO_TEXT = {"permissions", "fields", "validation", "presets", "ip_access"}
 
 _USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, AccessRow.__table__
 _POLICIES, _PERMISSIONS, _SESSIONS = Policy.__table__, Permission.__table__, Session.__table__
@@ -40,18 +40,18 @@ NOW = BoundParameter("now", ("now",), utc_now(), lambda given: given["now"])
 """The moment of a request, in a plan."""
 
 
-def anybody_like(caller: Caller) -> Caller:
+def parameterized_caller(caller: Caller) -> Caller:
     """The caller as plans know it: the same kind of claim, of whomever."""
     claims = {name: getattr(caller, name) for name in ("user", "session", "token")}
     return caller._replace(**{name: slot(value, name) for name, value in claims.items() if value is not None})
 
 
-def claims(caller: Caller) -> dict[str, Any]:
+def caller_bindings(caller: Caller) -> dict[str, Any]:
     """What a caller's claim gives to a plan."""
     return {"user": caller.user, "session": caller.session, "token": caller.token}
 
 
-def kind_of(caller: Caller) -> tuple[bool, ...]:
+def caller_kind(caller: Caller) -> tuple[bool, ...]:
     """What kind of claim a caller makes; those of one kind are asked about by one statement."""
     return (
         caller.user is not None,
@@ -62,7 +62,7 @@ def kind_of(caller: Caller) -> tuple[bool, ...]:
     )
 
 
-def beside(caller: Caller, now: datetime | BoundParameter, *columns: ColumnElement[Any]) -> Select[Any]:
+def with_access_state(caller: Caller, now: datetime | BoundParameter, *columns: ColumnElement[Any]) -> Select[Any]:
     """A statement that reads `columns` and, before them, the caller's standing: one row, always."""
     me = _USERS.alias()
     told = (VERSION.c.token, me.c.id, me.c.status, me.c.role)
@@ -70,9 +70,9 @@ def beside(caller: Caller, now: datetime | BoundParameter, *columns: ColumnEleme
     return select(*standing, *columns).select_from(VERSION.outerjoin(me, _claimed(caller, me)))
 
 
-def standing(row: Any) -> Standing:
+def read_access_state(row: Any) -> AccessState:
     """The standing at the head of such a statement's row."""
-    return Standing(*row[:5])
+    return AccessState(*row[:5])
 
 
 def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:
@@ -84,18 +84,20 @@ def _claimed(caller: Caller, row: FromClause) -> ColumnElement[bool]:
 def _live(caller: Caller, me: FromClause, now: datetime | BoundParameter) -> ColumnElement[Any]:
     if caller.tfa_setup_required:
         signed_in = _live(caller._replace(tfa_setup_required=False), me, now)
-        return case((~signed_in, literal(0)), (me.c.tfa_secret.is_(None), literal(ENROLLING)), else_=literal(1))
+        return case(
+            (~signed_in, literal(0)), (me.c.tfa_secret.is_(None), literal(TFA_SETUP_REQUIRED)), else_=literal(1)
+        )
     if caller.session is None:
         return true()
     mine = and_(_SESSIONS.c.token == literal(parameter(caller.session), Text()), _SESSIONS.c.user == me.c.id)
     return exists(select(1).where(mine, _SESSIONS.c.expires >= literal(now, Timestamp())).correlate(me))
 
 
-def behind(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
+def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
     """The standing, then the role tree, the policies and their permissions, each as a JSON text."""
     tree = _tree(caller)
     held = select(_held(caller, tree).c.id)
-    return beside(
+    return with_access_state(
         caller,
         now,
         _rows(tree, "id", "parent"),
@@ -117,7 +119,7 @@ def behind(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
 
 
 def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
-    cells = [cast(table.c[name], Text) if name in TOLD_AS_TEXT else table.c[name] for name in names]
+    cells = [cast(table.c[name], Text) if name in CAST_TO_TEXT else table.c[name] for name in names]
     rows = select(cast(JsonRows(JsonArray(*cells)), Text)).select_from(table)
     return (rows if where is None else rows.where(where)).scalar_subquery()
 

@@ -12,7 +12,7 @@ Summary = dict[str, dict[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class PermissionGrant:
     """One permission as it is written down, whether its collection is served here or not."""
 
     collection: str
@@ -23,13 +23,13 @@ class Grant:
     validation: Mapping[str, Any] = field(default_factory=dict)
 
 
-def summarize(grants: Iterable[Grant]) -> Summary:
+def summarize(grants: Iterable[PermissionGrant]) -> Summary:
     """For each collection with a grant, what every action comes to.
 
     `access` is "full" where some grant reaches every row, "partial" where all have a rule, "none" where there is no
     grant; `fields` are those that some grant names, `presets` what a new row is given.
     """
-    held: dict[str, dict[str, list[Grant]]] = {}
+    held: dict[str, dict[str, list[PermissionGrant]]] = {}
     for grant in grants:
         held.setdefault(grant.collection, {}).setdefault(grant.action, []).append(grant)
     return {
@@ -38,13 +38,13 @@ def summarize(grants: Iterable[Grant]) -> Summary:
     }
 
 
-def everything(collections: Iterable[str]) -> Summary:
+def full_summary(collections: Iterable[str]) -> Summary:
     """The summary of one who may do everything."""
     full = {"access": "full", "fields": [EVERY_FIELD]}
     return {collection: {action: dict(full) for action in ACTIONS} for collection in collections}
 
 
-def _sum(grants: list[Grant]) -> dict[str, Any]:
+def _sum(grants: list[PermissionGrant]) -> dict[str, Any]:
     if not grants:
         return {"access": "none"}
     told: dict[str, Any] = {"access": "partial" if all(grant.rule for grant in grants) else "full"}

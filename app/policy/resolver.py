@@ -10,7 +10,7 @@ from app.core.bindings import BoundParameter
 from app.core.errors import Forbidden, InvalidQuery
 from app.core.values import canonical_uuid
 from app.policy.rules import Access
-from app.policy.scopes import Seen
+from app.policy.scopes import CallerScope
 from app.query.aggregate import AggregateItem, AggregateObject, AggregateValue, Aggregation, Group, GroupObject, Measure
 from app.query.collection import Collection, Field
 from app.query.filter import MATCH_ALL, UnknownField
@@ -42,7 +42,7 @@ class PolicyResolver:
 
     def __init__(self, access: Access, now: datetime | BoundParameter) -> None:
         self._access = access
-        self._seen = Seen(access, now)
+        self._seen = CallerScope(access, now)
 
     def scope(self, asked: Read | Aggregation) -> ScopedRead | ScopedAggregation:
         """What is left of a question after the policies: the only maker of a scoped one.
@@ -58,7 +58,7 @@ class PolicyResolver:
         key = asked.collection.key
         return replace(rows, cells=(Value(Operand(key)),), places=(OutputField(key.name, 0),), flat=True)
 
-    def among(self, asked: Read, keys: Sequence[Any]) -> ScopedRead:
+    def scope_keys(self, asked: Read, keys: Sequence[Any]) -> ScopedRead:
         """The same question of rows with such keys, all that it still finds of them."""
         these = Comparison(Operand(asked.collection.key), "_in", ValueList(tuple(keys)))
         rows = self._level(asked, self._readable_rows(asked))
@@ -152,7 +152,7 @@ class PolicyResolver:
             case FunctionObject(key, parts):
                 return OutputField(key, parts=tuple(self._place(collection, part, cells) for part in parts))
             case FieldSelection(key, field) if field.many and item.function is None:
-                self._seen.admit(collection, field)
+                self._seen.require_visible(collection, field)
                 return OutputField(key)  # rows the caller may not see have no key to tell either
             case _:
                 cell = cells.setdefault(self._cell(collection, item), len(cells))
@@ -161,9 +161,9 @@ class PolicyResolver:
     def _cell(self, collection: Collection, item: FieldSelection | RelationSelection) -> Cell:
         if isinstance(item, FieldSelection):
             return Value(self._seen.operand(collection, item.field, item.function))
-        self._seen.admit(collection, item.field)
+        self._seen.require_visible(collection, item.field)
         self._readable(collection.target_of(item.field))
-        step = self._seen.step(collection, item.field)
+        step = self._seen.relation(collection, item.field)
         nested = self._level(item.read, step.rows)
         return ToManyCell(step, nested) if item.field.many else ToOneCell(step, nested)
 
@@ -178,7 +178,7 @@ class PolicyResolver:
         for field in sort.path:
             if not self._access.granted("read", here.target_of(field)):
                 raise UnknownField(here, field.name)
-            steps.append(self._seen.step(here, field))
+            steps.append(self._seen.relation(here, field))
             here = here.target_of(field)
         return SortKey(tuple(steps), self._seen.operand(here, sort.field, sort.function), sort.descending)
 

@@ -31,7 +31,7 @@ class Rule:
     presets: str | None = None
 
 
-class Standing(NamedTuple):
+class AccessState(NamedTuple):
     """What the database says of a caller's claim at the moment of a statement.
 
     `token` is the version of everybody's rights; `live` whether the session behind a signed token still stands.
@@ -44,7 +44,7 @@ class Standing(NamedTuple):
     live: bool | int = True
 
 
-class Form:
+class AccessShape:
     """What is alike in the rights of many callers: the same questions of theirs are the same statements.
 
     It holds its rules, so that none of them can be forgotten while their identities tell forms apart.
@@ -69,17 +69,17 @@ class Access:
     one of them wants a second factor. `rules` are kept by (action, collection); an admin needs none.
     """
 
-    standing: Standing
+    standing: AccessState
     roles: tuple[str, ...]
     policies: tuple[str, ...]
     admin: bool
     app: bool
     enforce_tfa: bool
     rules: Mapping[tuple[str, str], tuple[Rule, ...]]
-    form: Form = field(default_factory=lambda: Form({}), compare=False)
-    enrolling: bool = False
+    form: AccessShape = field(default_factory=lambda: AccessShape({}), compare=False)
+    tfa_setup_required: bool = False
     """Whether a second factor has to be set up before anything else may be done."""
-    own: Bindings = field(default_factory=dict, compare=False, repr=False)
+    bindings: Bindings = field(default_factory=dict, compare=False, repr=False)
     """What the caller's claim and its rights give to a plan."""
 
     @property
@@ -98,21 +98,21 @@ class Access:
         return _with_derived(action, collection, self.granted)
 
 
-Granted = Callable[[str, Collection], tuple[Rule, ...]]
+RulesFor = Callable[[str, Collection], tuple[Rule, ...]]
 
 
 def _fields(rules: Iterable[Rule]) -> frozenset[Field]:
     return frozenset[Field]().union(*(rule.fields for rule in rules))
 
 
-def _with_derived(action: str, collection: Collection, granted: Granted) -> frozenset[Field]:
+def _with_derived(action: str, collection: Collection, granted: RulesFor) -> frozenset[Field]:
     """The fields that rules name, and those told from others all of which may be read where they stand."""
     named = _fields(granted(action, collection))
     derived = [field for field in collection.derived if action == READ and field not in named]
     return named.union(field for field in derived if _may_be_told(collection, field, granted)) if derived else named
 
 
-def _may_be_told(collection: Collection, field: Field, granted: Granted) -> bool:
+def _may_be_told(collection: Collection, field: Field, granted: RulesFor) -> bool:
     """Whether every step to what a field is told from may be asked for as well."""
     here, how = collection, field.derivation
     for step in how.path if how else ():
@@ -157,17 +157,17 @@ def rule(
         reached = parse_filter(known, orjson.loads(permissions or "{}") or {})
         if action == READ:
             return Rule(reached, granted)
-        return Rule(reached, granted, named, judged(known, validation), presets)
+        return Rule(reached, granted, named, parse_validation(known, validation), presets)
     except (RollcallError, ValueError):
         return None
 
 
-def judged(collection: Collection, validation: str | None) -> Filter:
+def parse_validation(collection: Collection, validation: str | None) -> Filter:
     """A permission's `validation` as a filter on payloads; raises InvalidQuery where it can't be understood."""
     return parse_filter(collection, orjson.loads(validation or "{}") or {}, of_payload=True)
 
 
-MINIMUM: tuple[tuple[str, dict[str, Any], str], ...] = (
+APP_PERMISSIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "directus_users",
         {"id": {"_eq": "$CURRENT_USER"}},
@@ -184,11 +184,11 @@ MINIMUM: tuple[tuple[str, dict[str, Any], str], ...] = (
 
 
 def _minimum() -> Iterator[tuple[tuple[str, str], Rule]]:
-    for collection, permissions, fields in MINIMUM:
+    for collection, permissions, fields in APP_PERMISSIONS:
         made = rule(READ, collection, orjson.dumps(permissions).decode(), fields)
         if made is None:
             raise ValueError(f"the app minimum on {collection} can't be read")
         yield ("read", collection), made
 
 
-APP_MINIMUM = dict(_minimum())
+APP_RULES = dict(_minimum())

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from app.core.bindings import BoundParameter, parameter
 from app.policy.rules import Access
-from app.policy.variables import known_values
+from app.policy.variables import resolve_variable
 from app.query.collection import USERS, Collection, Derivation, Field, FieldKind
 from app.query.filter import AndFilter, FieldFilter, Filter, Function, OrFilter, RelationFilter, UnknownField, Variable
 from app.query.operators import OPERATORS
@@ -25,7 +25,7 @@ from app.query.scoped import (
 )
 
 
-class Unfiltered:
+class UnrestrictedScope:
     """The eyes of a rule: every row, every field, every value."""
 
     def __init__(self, access: Access, now: datetime | BoundParameter) -> None:
@@ -43,30 +43,30 @@ class Unfiltered:
         """Whether of a field's value only its being there is told."""
         return False
 
-    def sees(self, collection: Collection, field: Field) -> bool:
+    def can_see(self, collection: Collection, field: Field) -> bool:
         """Whether a field is to be seen on some row."""
         return True
 
-    def admit(self, collection: Collection, field: Field) -> None:
+    def require_visible(self, collection: Collection, field: Field) -> None:
         """Raises UnknownField for a field that is on no row to be seen."""
-        if not self.sees(collection, field):
+        if not self.can_see(collection, field):
             raise UnknownField(collection, field.name)
 
     def operand(self, collection: Collection, field: Field, function: Function | None = None) -> Operand | Count:
         """A field, or a function of it, as these eyes see it; UnknownField where they never do."""
-        self.admit(collection, field)
+        self.require_visible(collection, field)
         if field.many:
-            return Count(self.step(collection, field))
+            return Count(self.relation(collection, field))
         if field.derivation:
             return self._derived(collection, field, field.derivation)
         return Operand(field, self.visible(collection, field), self.masked(field), function)
 
-    def step(self, collection: Collection, field: Field) -> ScopedRelation:
+    def relation(self, collection: Collection, field: Field) -> ScopedRelation:
         """A relation as these eyes may walk it.
 
         A to-many relation shows a row only where that row's own link may be seen: it tells the link otherwise.
         """
-        self.admit(collection, field)
+        self.require_visible(collection, field)
         there = collection.target_of(field)
         home, link = (there, there.fields[field.link.foreign.name]) if field.many else (collection, field)
         how = link.derivation
@@ -77,10 +77,14 @@ class Unfiltered:
     def _derived(self, collection: Collection, field: Field, how: Derivation) -> Operand:
         steps, here = list[ScopedRelation](), collection
         for step in how.path:
-            steps.append(self.step(here, step))
+            steps.append(self.relation(here, step))
             here = here.target_of(step)
         source = Operand(how.field, self.visible(here, how.field), self.masked(how.field))
-        above = self.step(collection, how.ancestors) if how.ancestors and self.sees(collection, how.ancestors) else None
+        above = (
+            self.relation(collection, how.ancestors)
+            if how.ancestors and self.can_see(collection, how.ancestors)
+            else None
+        )
         # Where the first step isn't shown, nothing is told that is found along it.
         return Operand(field, steps[0].visible, derived=Derived(tuple(steps), source, above))
 
@@ -92,7 +96,7 @@ class Unfiltered:
             case OrFilter(parts):
                 return any_of(*(self.condition(collection, part) for part in parts))
             case RelationFilter(field, quantifier, inner):
-                step = self.step(collection, field)
+                step = self.relation(collection, field)
                 return RelationPredicate(step, quantifier, self.condition(collection.target_of(field), inner))
             case FieldFilter(field, function, operator, value):
                 operand = self.operand(collection, field, function)
@@ -122,31 +126,31 @@ class Unfiltered:
     def _values(self, variable: Variable, kind: FieldKind, *, listed: bool = False) -> tuple[object, ...]:
         if variable.path:
             return (self.lookup(variable),) if self.access.user else ()
-        return known_values(variable, kind, self.access, self.now, listed=listed)
+        return resolve_variable(variable, kind, self.access, self.now, listed=listed)
 
     def lookup(self, variable: Variable) -> CallerLookup:
         """The value at the end of a variable's path, which begins at the caller's own row."""
         path = variable.path if variable.name == "CURRENT_USER" else (USERS.fields["role"], *variable.path)
         steps, here = [], USERS
         for field in path[:-1]:
-            steps.append(self.step(here, field))
+            steps.append(self.relation(here, field))
             here = here.target_of(field)
         last = path[-1]
         if last.many:
-            steps.append(self.step(here, last))
+            steps.append(self.relation(here, last))
             here, last = here.target_of(last), here.target_of(last).key
-        self.admit(here, last)
+        self.require_visible(here, last)
         operand = Operand(last, self.visible(here, last), self.masked(last))
         return CallerLookup(parameter(self.access.user), self.rows(USERS), tuple(steps), operand)
 
 
-class Seen(Unfiltered):
+class CallerScope(UnrestrictedScope):
     """The eyes of a caller: the rows some rule of its reaches, and on each the fields those rules show."""
 
     def __init__(self, access: Access, now: datetime | BoundParameter, action: str = "read") -> None:
         super().__init__(access, now)
         self.action = action
-        self._rules = Unfiltered(access, now)
+        self._rules = UnrestrictedScope(access, now)
         self._reached: dict[tuple[Collection, Field | None], Predicate] = {}
 
     def rows(self, collection: Collection) -> Predicate:
@@ -158,7 +162,7 @@ class Seen(Unfiltered):
     def masked(self, field: Field) -> bool:
         return field.concealed
 
-    def sees(self, collection: Collection, field: Field) -> bool:
+    def can_see(self, collection: Collection, field: Field) -> bool:
         return field in self.access.fields(self.action, collection)
 
     def _where(self, collection: Collection, field: Field | None) -> Predicate:

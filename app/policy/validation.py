@@ -13,16 +13,16 @@ Resolve = Callable[[Variable, FieldKind], tuple[Any, ...]]
 """The values that a variable has for whoever writes."""
 
 
-def judge(validation: Filter, values: Values, resolve: Resolve, path: Iterable[str] = ()) -> list[FailedValidation]:
+def validate(validation: Filter, values: Values, resolve: Resolve, path: Iterable[str] = ()) -> list[FailedValidation]:
     """What is wrong with the values written to a row by a validation; nothing where they hold to it.
 
     A field that isn't written is judged by nothing but `_submitted`; what lies behind a relation isn't judged here.
     """
     match validation:
         case AndFilter(parts):
-            return [error for part in parts for error in judge(part, values, resolve, path)]
+            return [error for part in parts for error in validate(part, values, resolve, path)]
         case OrFilter(parts):
-            errors = [judge(part, values, resolve, path) for part in parts]
+            errors = [validate(part, values, resolve, path) for part in parts]
             return errors[0] if errors and all(errors) else []
         case RelationFilter():
             return []
@@ -48,13 +48,13 @@ def variables(filter_: Filter) -> Iterable[Variable]:
             )
 
 
-def mentions(filter_: Filter, field: Field) -> bool:
+def references(filter_: Filter, field: Field) -> bool:
     """Whether a filter looks at a field."""
     match filter_:
         case AndFilter(parts) | OrFilter(parts):
-            return any(mentions(part, field) for part in parts)
+            return any(references(part, field) for part in parts)
         case RelationFilter(filter=inner):
-            return mentions(inner, field)
+            return references(inner, field)
         case FieldFilter(field=compared):
             return compared is field
 

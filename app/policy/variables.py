@@ -12,7 +12,7 @@ from app.query.filter import Variable
 from app.query.operators import BINDABLE, coerce, coerce_list
 
 
-def known_values(
+def resolve_variable(
     variable: Variable, kind: FieldKind, access: Access, now: datetime | BoundParameter, *, listed: bool = False
 ) -> tuple[Any, ...]:
     """The values a variable has without asking the database, those that fit the kind of field they meet.

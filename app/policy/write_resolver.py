@@ -8,12 +8,14 @@ import orjson
 
 from app.core.errors import Forbidden
 from app.policy.rules import Access, Rule
-from app.policy.scopes import Unfiltered
+from app.policy.scopes import UnrestrictedScope
 from app.query.collection import USERS, Collection, Field
 from app.query.filter import UnknownField, Variable
 from app.query.scoped import CallerLookup, ScopedRows
 
-RESERVED = frozenset(USERS.fields[name] for name in ("provider", "external_identifier", "tfa_secret", "token"))
+WILDCARD_EXCLUDED_FIELDS = frozenset(
+    USERS.fields[name] for name in ("provider", "external_identifier", "tfa_secret", "token")
+)
 """How somebody signs in: of other people `*` doesn't name these, a permission has to."""
 
 
@@ -22,13 +24,13 @@ class WriteResolver:
 
     def __init__(self, access: Access, now: datetime) -> None:
         self.access, self.now = access, now
-        self._eyes = Unfiltered(access, now)
+        self._eyes = UnrestrictedScope(access, now)
 
     def rules(self, action: str, collection: Collection) -> tuple[Rule, ...]:
         """The rules for an action on a collection; Forbidden where there is none."""
-        return granted(self.access, action, collection)
+        return require_rules(self.access, action, collection)
 
-    def admit(self, action: str, collection: Collection, fields: Iterable[Field]) -> None:
+    def require_fields(self, action: str, collection: Collection, fields: Iterable[Field]) -> None:
         """Raises Forbidden where the action is granted on no row, UnknownField for a field never to be written."""
         rules = self.rules(action, collection)
         granted = rules[0].fields if len(rules) == 1 else frozenset[Field]().union(*(rule.fields for rule in rules))
@@ -73,7 +75,7 @@ class WriteResolver:
         )
 
 
-def granted(access: Access, action: str, collection: Collection) -> tuple[Rule, ...]:
+def require_rules(access: Access, action: str, collection: Collection) -> tuple[Rule, ...]:
     """The rules for an action on a collection; Forbidden where there is none."""
     rules = access.granted(action, collection)
     if not rules:
@@ -85,7 +87,7 @@ def granted(access: Access, action: str, collection: Collection) -> tuple[Rule, 
 
 def writable(rule: Rule, field: Field, *, own: bool) -> bool:
     """Whether a rule lets a field be written of a row: of others' the reserved ones only by their names."""
-    return field in rule.fields and (own or field not in RESERVED or field in rule.named)
+    return field in rule.fields and (own or field not in WILDCARD_EXCLUDED_FIELDS or field in rule.named)
 
 
 def presets(rules: Iterable[Rule]) -> dict[str, Any]:

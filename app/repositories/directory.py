@@ -4,8 +4,8 @@ from typing import Literal, overload
 
 from app.core.caller import Caller, ClientInfoFactory, ResponseCookie, no_client_info
 from app.core.errors import TwoFactorSetupRequired
-from app.policy.access_cache import AccessBook
-from app.policy.permission_summary import Summary, everything, summarize
+from app.policy.access_cache import AccessCache
+from app.policy.permission_summary import Summary, full_summary, summarize
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, PREFIX, USERS
 from app.repositories.engine.reading import Services
@@ -37,7 +37,7 @@ class Directory:
     @property
     def known(self) -> Access | None:
         """The caller's access where it is remembered; never that of trusted code."""
-        return None if self.caller.system else self.services.book.known(self.caller)
+        return None if self.caller.system else self.services.book.peek(self.caller)
 
     async def access(self) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
@@ -52,22 +52,22 @@ class Directory:
 
         It is asked for anew each time: some answers, such as one's own roles, are read from no row that would tell.
         """
-        if self.caller.tfa_setup_required and (await self.access_now()).enrolling:
+        if self.caller.tfa_setup_required and (await self.access_now()).tfa_setup_required:
             raise TwoFactorSetupRequired
 
     async def renew(self, stale: Access) -> Access:
         """Another access than the one that a statement found to be stale; InvalidCredentials as above."""
-        return await self._book.renew(self.caller, stale)
+        return await self._book.refresh(self.caller, stale)
 
     async def confirm(self, seen: Access) -> Access:
         """`seen` while it still holds, else the caller's access as the database has it now."""
-        return await self._book.confirm(self.caller, seen)
+        return await self._book.revalidate(self.caller, seen)
 
     async def permissions(self) -> Summary:
         """What the caller may do, collection by collection, as the database has it now."""
         access, grants = await self._book.grants(self.caller)
-        return everything(COLLECTIONS) if access.admin else summarize(grants)
+        return full_summary(COLLECTIONS) if access.admin else summarize(grants)
 
     @property
-    def _book(self) -> AccessBook:
+    def _book(self) -> AccessCache:
         return self.services.book

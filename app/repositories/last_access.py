@@ -52,7 +52,7 @@ class Presence:
         try:
             while here:
                 some, now = here[-self._batch :], self._clock()
-                await self._database.run_write(lambda writer: _write(writer, some, now), alone=False)  # noqa: B023
+                await self._database.run_write(lambda writer: _write(writer, some, now), exclusive=False)  # noqa: B023
                 del here[-self._batch :]
         finally:
             for user in here:

@@ -162,7 +162,7 @@ class Plans:
 
     def _find(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any] | None) -> Ready | None:
         prepared, shape = seen.prepared, seen.shape
-        given: dict[Source, Any] = {**access.own, **seen.given}
+        given: dict[Source, Any] = {**access.bindings, **seen.given}
         if variables:
             shape = (*shape, *forms_of(variables, prepared.once, given))
         alike = (prepared.mark, shape, access.form)

@@ -108,7 +108,7 @@ class Request(NamedTuple):
             return THE_ROW_IF_ANY.of_text(text if shape is None else orjson.dumps(shape(text)).decode())
 
         return await work.writer.fetch_and_commit(
-            plan.statement, {**work.access.own, KEYS: keys, "now": work.now}, told
+            plan.statement, {**work.access.bindings, KEYS: keys, "now": work.now}, told
         )
 
 

@@ -10,7 +10,7 @@ from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_ob
 from app.graphql.documents.normalize_document import BLINDLY
 from app.graphql.documents.normalize_values import INTO
 from app.graphql.types.builder import WRITTEN, aggregated_type, functions_type, input_type, measures_type
-from app.policy.rules import Access, Form
+from app.policy.rules import Access, AccessShape
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, USERS, Collection, Field, target
 from app.query.legacy_fields import LEGACY_COLLECTIONS
@@ -73,7 +73,7 @@ EVERYTHING_SHOWN, EVERYTHING_EVER = _everything(COLLECTIONS), _everything(LEGACY
 
 
 @lru_cache(maxsize=1024)
-def _shown(form: Form, admin: bool, somebody: bool, former: bool) -> Shown:
+def _shown(form: AccessShape, admin: bool, somebody: bool, former: bool) -> Shown:
     if admin:
         return EVERYTHING_EVER if former else EVERYTHING_SHOWN
     registry = LEGACY_COLLECTIONS if former else COLLECTIONS

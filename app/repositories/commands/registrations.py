@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.caller import SYSTEM
 from app.core.errors import RollcallError
-from app.policy.validation import judge
+from app.policy.validation import validate
 from app.query.collection import SETTINGS, USERS
 from app.query.filter import parse_filter
 from app.query.payload import Payload
@@ -39,7 +39,7 @@ class Terms:
             wanted = parse_filter(USERS, self.email_filter, of_payload=True)
         except RollcallError:
             return False
-        return not judge(wanted, {EMAIL: email}, lambda *_: ())
+        return not validate(wanted, {EMAIL: email}, lambda *_: ())
 
 
 async def registration_terms(services: Services) -> Terms:

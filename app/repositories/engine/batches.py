@@ -47,7 +47,7 @@ class Batches:
         def scope(access: Access) -> ScopedRead:
             if self._ask(access) != begun:
                 raise ServiceUnavailable(RESTLESS)
-            return self._reading.resolver(begun, access).among(begun, batch)
+            return self._reading.resolver(begun, access).scope_keys(begun, batch)
 
         for at in range(0, len(self._keys), self._size):
             batch = self._keys[at : at + self._size]

@@ -6,8 +6,8 @@ from typing import Any
 from app.core.errors import MultipleErrors, RollcallError
 from app.db.transaction import WriteTransaction
 from app.policy.rules import Rule
-from app.policy.validation import Values, judge, variables
-from app.policy.variables import known_values
+from app.policy.validation import Values, validate, variables
+from app.policy.variables import resolve_variable
 from app.policy.write_resolver import WriteResolver, presets
 from app.query.collection import FieldKind
 from app.query.filter import MATCH_ALL, Variable, parse_variable
@@ -52,7 +52,7 @@ class Filling:
     async def _all_of(self, variable: Variable, kind: FieldKind = "string") -> tuple[Any, ...]:
         if not variable.path:
             as_kind: FieldKind = "timestamp" if variable.name == "NOW" else kind
-            return known_values(variable, as_kind, self._policy.access, self._policy.now)
+            return resolve_variable(variable, as_kind, self._policy.access, self._policy.now)
         lookup = self._policy.lookup(variable)
         if lookup is None:
             return ()
@@ -72,11 +72,11 @@ class Filling:
             return (
                 known[variable]
                 if variable.path
-                else known_values(variable, kind, self._policy.access, self._policy.now)
+                else resolve_variable(variable, kind, self._policy.access, self._policy.now)
             )
 
         errors: list[RollcallError] = []
         for rule in rules:
-            errors += judge(rule.validation, values, resolve, path)
+            errors += validate(rule.validation, values, resolve, path)
         if errors:
             raise errors[0] if len(errors) == 1 else MultipleErrors(errors)

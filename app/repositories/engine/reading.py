@@ -14,8 +14,8 @@ from app.core.errors import Forbidden, ServiceUnavailable
 from app.db.database import Database
 from app.passwords.hasher_pool import Passwords
 from app.passwords.hashers import Hasher
-from app.policy.access_cache import AccessBook, Reader
-from app.policy.access_queries import beside, standing
+from app.policy.access_cache import AccessCache, StatementReader
+from app.policy.access_queries import read_access_state, with_access_state
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
 from app.policy.write_resolver import WriteResolver
@@ -49,7 +49,7 @@ class Services:
     """What every repository works with, whoever asks."""
 
     database: Database
-    book: AccessBook
+    book: AccessCache
     limits: QueryLimits
     settings: Settings
     rates: RateLimiter
@@ -84,7 +84,7 @@ class Services:
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
         presence = Presence(database, clock)
-        book = AccessBook(database.reader, presence, clock)
+        book = AccessCache(database.reader, presence, clock)
         rates, passwords = RateLimiter.from_settings(settings, clock), Passwords(settings.hash_cost, hasher)
         strangers = Passwords(settings.hash_cost, hasher, lanes=1)
         storage = open_storage(settings)
@@ -96,7 +96,7 @@ class Services:
         return self.settings.graphql_plans
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> StatementReader:
         """Whoever reads outside transactions."""
         return self.database.reader
 
@@ -141,7 +141,7 @@ class Reading:
         for _ in range(ATTEMPTS):
             scoped = await self._confirmed(scope, access)
             row = await self._beside(build_select(scoped))
-            if self._caller.system or standing(row) == access.standing:
+            if self._caller.system or read_access_state(row) == access.standing:
                 return row_decoder(scoped)(row[-1])
             access = await self._services.book.reload(self._caller)
         raise ServiceUnavailable(RESTLESS)
@@ -159,13 +159,13 @@ class Reading:
         access = await self._services.book.access(self._caller)
         for _ in range(ATTEMPTS):
             if not access.granted(action, self.collection):
-                fresh = await self._services.book.confirm(self._caller, access)
+                fresh = await self._services.book.revalidate(self._caller, access)
                 if fresh is access:
                     return False
                 access = fresh
                 continue
             row = await self._beside(self._reaches(access, action, key))
-            if self._caller.system or standing(row) == access.standing:
+            if self._caller.system or read_access_state(row) == access.standing:
                 return bool(row[-1])
             access = await self._services.book.reload(self._caller)
         raise ServiceUnavailable(RESTLESS)
@@ -181,14 +181,14 @@ class Reading:
 
     async def _beside(self, asked: ColumnElement[Any]) -> Any:
         """The caller's standing, and what is asked."""
-        return await self._services.reader.fetch(beside(self._caller, self._services.clock(), asked))
+        return await self._services.reader.fetch(with_access_state(self._caller, self._services.clock(), asked))
 
     async def _confirmed(self, scope: Scoping, access: Access) -> ScopedRead | ScopedAggregation:
         """What the policies let through; before it is refused, the rights are asked for once more."""
         try:
             return scope(access)
         except Forbidden:
-            fresh = await self._services.book.confirm(self._caller, access)
+            fresh = await self._services.book.revalidate(self._caller, access)
             if fresh is access:
                 raise
             return scope(fresh)

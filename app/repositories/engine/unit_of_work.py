@@ -12,8 +12,8 @@ from app.core.errors import (
 )
 from app.db.database import RetryTransaction
 from app.db.transaction import WriteTransaction
-from app.policy.access_queries import beside, standing
-from app.policy.permission_summary import Grant
+from app.policy.access_queries import read_access_state, with_access_state
+from app.policy.permission_summary import PermissionGrant
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.write_resolver import WriteResolver
@@ -134,7 +134,7 @@ class Work(Links):
         """As it is said of `Links`; what is `decided` isn't the caller's to say, and takes no right to its fields."""
         collection, fields = payload.collection, payload.fields | linked.keys()
         rules = self.policy.rules("create", collection)
-        self.policy.admit("create", collection, fields)
+        self.policy.require_fields("create", collection, fields)
         payload = await self._filling.filled(rules, await self.invariants(collection).spelled(self, payload, None))
         mark = self._trail.mark()
         values = await self._values(rules, payload, {**linked, **decided})
@@ -166,7 +166,7 @@ class Work(Links):
         """As it is said of `Links`; of what is `decided` as it is of `create`."""
         keys = list(dict.fromkeys(keys))
         fields = (payload.fields | linked.keys()) - {collection.key}
-        self.policy.admit("update", collection, fields)
+        self.policy.require_fields("update", collection, fields)
         if payload.key is not None and keys != [payload.key]:
             raise InvalidPayload(f'"{collection.key.name}" says which row it is, and can\'t be changed')
         stored = await self.rows(collection).held(keys)
@@ -229,7 +229,7 @@ class Work(Links):
         """
         check_complexity(asked, self.services.limits.depth)
         scoped = PolicyResolver(self.access, self.now).scope(asked)
-        row = await self.writer.fetch(beside(self.caller, self.now, build_select(scoped)))
+        row = await self.writer.fetch(with_access_state(self.caller, self.now, build_select(scoped)))
         self.confirm(row)
         return row_decoder(scoped)(row[-1])
 
@@ -247,7 +247,7 @@ class Work(Links):
 
         `row` begins with the caller's standing.
         """
-        now, then = standing(row), self.access.standing
+        now, then = read_access_state(row), self.access.standing
         if self.settled or self.caller.system or now == then:
             return
         if now.token != then.token or not self.of_oneself:
@@ -258,7 +258,7 @@ class Work(Links):
         """Whether the caller's own row was changed, or is gone."""
         return any(one.collection is USERS and one.key == self.access.user for one in self.pending) or self.deposed
 
-    async def grants(self) -> Sequence[Grant]:
+    async def grants(self) -> Sequence[PermissionGrant]:
         """The permissions behind the caller's rights, as they were before anything of this was written."""
         if self.access.admin:
             return ()

@@ -20,7 +20,7 @@ from app.db.database import RetryTransaction
 from app.db.integrity import ConstraintViolation, parse_integrity_error
 from app.db.transaction import WriteTransaction
 from app.policy.rules import Access
-from app.policy.write_resolver import granted
+from app.policy.write_resolver import require_rules
 from app.query.collection import USERS, Collection
 from app.repositories.commands.uploads import clear
 from app.repositories.engine.commands import Change, takes_a_turn
@@ -106,14 +106,14 @@ class Writing(Reading):
             bared = work.contents.bared
             return Written(keys, told)
 
-        written = await database.run_write(work, alone=alone)
+        written = await database.run_write(work, exclusive=alone)
         await clear(self._services.storage, bared)
         return written
 
     async def _confirm(self, work: Work) -> None:
         """Raises Overtaken where what was planned with isn't so any more."""
         if not work.settled:
-            work.confirm(await self._services.book.told(self._caller, work.writer))
+            work.confirm(await self._services.book.fetch_state(self._caller, work.writer))
 
     async def _check(self, work: Work) -> None:
         """Whether all that was written may stand."""
@@ -126,7 +126,7 @@ class Writing(Reading):
         """The caller's access, read `again` where it was stale; a `writer` says so before anything is written."""
         book = self._services.book
         access = await (book.reload if again and not self._caller.system else book.access)(self._caller)
-        if writer is not None and not await book.holds(self._caller, access, writer):
+        if writer is not None and not await book.is_current(self._caller, access, writer):
             raise RetryTransaction
         return access
 
@@ -138,9 +138,9 @@ class Writing(Reading):
         book = self._services.book
         access = await book.access(self._caller)
         try:
-            granted(access, change.action, self.collection)
+            require_rules(access, change.action, self.collection)
         except Forbidden:
-            if await book.confirm(self._caller, access) is access:
+            if await book.revalidate(self._caller, access) is access:
                 raise
         for inner in payloads:
             await INVARIANTS.get(inner.collection, PLAIN).prepare(inner, self._services)

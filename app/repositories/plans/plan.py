@@ -8,9 +8,9 @@ import orjson
 
 from app.core.bindings import Bindings, Slot, Source, slot, sources_of
 from app.core.caller import Caller
-from app.policy.access_queries import NOW, anybody_like, beside
+from app.policy.access_queries import NOW, parameterized_caller, with_access_state
 from app.policy.resolver import PolicyResolver
-from app.policy.rules import Access, Standing
+from app.policy.rules import Access, AccessState
 from app.query.aggregate import Aggregation
 from app.query.limits import check_complexity
 from app.query.read import Read
@@ -18,7 +18,7 @@ from app.query.results import Row, is_database_json, row_decoder
 from app.query.sql_select import build_select
 from app.repositories.engine.reading import Services
 
-STANDING = len(Standing._fields)
+STANDING = len(AccessState._fields)
 """Columns that every statement begins with."""
 OWN = ("me", "role", "roles", "policies")
 """The sources of what a plan needs of its caller's rights."""
@@ -60,7 +60,7 @@ def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, service
     """Plans a question of a caller whose rights were put `in_form`; raises what asking it would."""
     check_complexity(asked, services.limits.depth)
     scoped = PolicyResolver(access, NOW).scope(asked)
-    statement = services.reader.compile(beside(anybody_like(caller), NOW, build_select(scoped)))
+    statement = services.reader.compile(with_access_state(parameterized_caller(caller), NOW, build_select(scoped)))
     fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
     return Plan(
         statement,

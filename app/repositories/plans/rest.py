@@ -75,7 +75,7 @@ class Reads:
                 return None  # it would serve nobody but this caller
             self._plans.set(place, plan, entry_weight(len(plan.statement.text)))
         services = directory.services
-        given = {**access.own, "now": services.clock()}
+        given = {**access.bindings, "now": services.clock()}
         if key is None:
             return b'{"data":%b}' % (await ask(plan, access, given, services)).encode()
         text = await ask(plan, access, {**given, KEY: [parse_key(repository.collection, key)]}, services)

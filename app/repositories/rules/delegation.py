@@ -8,8 +8,8 @@ from sqlalchemy.sql.selectable import CTE
 
 from app.core.errors import Forbidden
 from app.policy.access_cache import grant
-from app.policy.delegation import Granted, Held
-from app.policy.permission_summary import Grant
+from app.policy.delegation import GrantedPolicy, GrantorRights
+from app.policy.permission_summary import PermissionGrant
 from app.query.collection import COLLECTIONS, ROLES, USERS
 from app.query.sql_writes import among
 from app.repositories.engine.table import Rows
@@ -44,7 +44,7 @@ async def check_handed(work: "Work") -> None:
         touched.roles or touched.policies or touched.edited or touched.permissions or touched.users
     ):
         return
-    held = Held(access.admin, access.app, frozenset(access.policies), tuple(await work.grants()))
+    held = GrantorRights(access.admin, access.app, frozenset(access.policies), tuple(await work.grants()))
     if touched.users and any(
         policy.admin for policy in await _granted(work, await _policies_of(work, (), touched.users))
     ):
@@ -79,17 +79,17 @@ def _tree(roles: Iterable[str]) -> CTE:
     return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
 
 
-async def _granted(work: "Work", policies: Iterable[str]) -> list[Granted]:
+async def _granted(work: "Work", policies: Iterable[str]) -> list[GrantedPolicy]:
     keys = sorted(policies)
     if not keys:
         return []
     flags = await _ask(
         work, select(_POLICIES.id, _POLICIES.admin_access, _POLICIES.app_access).where(among(_POLICIES.id, keys))
     )
-    permissions: dict[str, list[Grant]] = {}
+    permissions: dict[str, list[PermissionGrant]] = {}
     for policy, *permission in await _ask(work, select(*PERMISSION).where(among(_PERMISSIONS.policy, keys))):
         permissions.setdefault(policy, []).append(grant(*permission))
-    return [Granted(bool(admin), bool(app), tuple(permissions.get(key, ()))) for key, admin, app in flags]
+    return [GrantedPolicy(bool(admin), bool(app), tuple(permissions.get(key, ()))) for key, admin, app in flags]
 
 
 async def _ask(work: "Work", asked: Any) -> list[list[Any]]:

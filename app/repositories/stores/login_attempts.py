@@ -55,7 +55,7 @@ class Attempts:
                 told.append(int((await writer.fetch(COUNTED, values))[0]))
             return told
 
-        return await self._services.database.run_write(work, alone=False)
+        return await self._services.database.run_write(work, exclusive=False)
 
     async def forget(self, writer: WriteTransaction, *subjects: tuple[str | None, ...]) -> None:
         """Begins anew with these."""
@@ -67,7 +67,7 @@ class Attempts:
 
 async def forget_all(services: Services) -> None:
     """Forgets every count of everybody, and so ends all that came of them."""
-    await services.database.run_write(lambda writer: writer.execute(delete(ATTEMPTS)), alone=False)
+    await services.database.run_write(lambda writer: writer.execute(delete(ATTEMPTS)), exclusive=False)
 
 
 def at_account(email: str) -> tuple[str | None, ...]:

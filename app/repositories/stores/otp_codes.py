@@ -37,13 +37,13 @@ class Codes:
         if step is None:
             return False
         used = {"user": self._user, "purpose": purpose, "step": step}
-        return bool(await self._services.database.run_write(lambda writer: writer.execute(USED, used), alone=False))
+        return bool(await self._services.database.run_write(lambda writer: writer.execute(USED, used), exclusive=False))
 
     async def use_recovery(self, code: str, secret: str) -> bool:
         """Whether it is a recovery code made for this secret that is still good; from here on it isn't."""
         mine = (RECOVERY_CODES.c.hash == hash_recovery_code(code, secret)) & (RECOVERY_CODES.c.user == self._user)
         gone = delete(RECOVERY_CODES).where(mine).returning(RECOVERY_CODES.c.hash)
-        return bool(await self._services.database.run_write(lambda writer: writer.execute(gone), alone=False))
+        return bool(await self._services.database.run_write(lambda writer: writer.execute(gone), exclusive=False))
 
     async def replace_recovery(self, writer: WriteTransaction, codes: list[str], secret: str) -> None:
         """These recovery codes from here on, while the secret is this one, and no others."""

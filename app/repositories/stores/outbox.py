@@ -75,7 +75,7 @@ class Outgoing:
             rows = await writer.rows(writer.prepare(claimed))
             return Posted(*rows[0]) if rows else None
 
-        return await self._services.database.run_write(work, alone=False)
+        return await self._services.database.run_write(work, exclusive=False)
 
     async def settle(self, mail: int) -> None:
         """A mail is done with: its row says neither to whom it went nor what it said."""
@@ -89,7 +89,7 @@ class Outgoing:
 
     async def _change(self, mail: int, values: Mapping[str, Any]) -> None:
         change = update(OUTBOX).where(OUTBOX.c.id == mail, OUTBOX.c.sent.is_(None)).values(values)
-        await self._services.database.run_write(lambda writer: writer.execute(change), alone=False)
+        await self._services.database.run_write(lambda writer: writer.execute(change), exclusive=False)
 
     def _due(self) -> Any:
         moment: datetime = self._services.clock()

@@ -48,7 +48,7 @@ class Pruning:
         async def work(writer: WriteTransaction) -> bool:
             return bool(await writer.execute(turn))
 
-        return await self._services.database.run_write(work, alone=False)
+        return await self._services.database.run_write(work, exclusive=False)
 
     async def sessions(self) -> int:
         """Sessions that nobody can use any more."""
@@ -72,7 +72,7 @@ class Pruning:
             await writer.execute(delete(_ACTIVITY).where(among(_ACTIVITY.c.id, keys)))
             return len(keys)
 
-        return await self._services.database.run_write(work, alone=False)
+        return await self._services.database.run_write(work, exclusive=False)
 
     async def revisions(self, before: datetime) -> int:
         """Revisions that were made before a moment."""
@@ -84,7 +84,7 @@ class Pruning:
             await writer.execute(delete(_REVISIONS).where(among(_REVISIONS.c.id, keys)))
             return len(keys)
 
-        return await self._services.database.run_write(work, alone=False)
+        return await self._services.database.run_write(work, exclusive=False)
 
     async def _take(self, table: Any, key: ColumnElement[Any], over: ColumnElement[bool]) -> int:
         """Takes away rows whose time is over, but for those that somebody else is writing to at this moment."""
@@ -94,7 +94,7 @@ class Pruning:
             await writer.execute(delete(table).where(among(key, keys)))
             return len(keys)
 
-        return await self._services.database.run_write(work, alone=False)
+        return await self._services.database.run_write(work, exclusive=False)
 
 
 async def _keys(writer: WriteTransaction, asked: Any) -> Sequence[Any]:
