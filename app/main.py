@@ -26,7 +26,7 @@ from app.http.endpoints.graphql import GraphQLDoor
 from app.http.endpoints.server import ServerDoors, nobody_home
 from app.http.endpoints.uploads import UploadDoor
 from app.http.middleware import Door, Gate, Manners, Upload, hsts_of, limiter_of
-from app.passwords.hashers import hasher_for
+from app.passwords.hashers import create_hasher
 from app.query.collection import COLLECTIONS
 from app.repositories.engine.reading import Services
 
@@ -69,8 +69,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     settings = settings or load_settings()
     configure_logging(settings.log_level, settings.log_style)
     database = Database.open(settings)
-    hasher = hasher_for(settings.hash_cost)
-    services = Services.over(database, settings, clock, hasher)
+    hasher = create_hasher(settings.hash_cost)
+    services = Services.from_settings(database, settings, clock, hasher)
     postman, housekeeping = Postman(services), Housekeeping(services)
     identity = Identity(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
@@ -90,8 +90,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
         gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
         try:
             async with (
-                hasher.under_way(),
-                services.presence.written(settings.last_access_interval),
+                hasher.running(),
+                services.last_access.running(settings.last_access_interval),
                 postman.under_way(),
                 housekeeping.under_way(),
             ):

@@ -30,7 +30,7 @@ class System:
 
     def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
         self.database, self.settings = database, settings
-        self.services = Services.over(database, settings, clock)
+        self.services = Services.from_settings(database, settings, clock)
 
     async def load(self, rows: Mapping[str, Any]) -> None:
         """Adds rows, `{table: [row, …]}`; those whose key is known are updated."""

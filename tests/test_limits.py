@@ -23,7 +23,7 @@ def narrow(world):
     settings = world.settings.model_copy(update=LIMITS)
 
     async def ask(query):
-        directory = Directory(caller("ada"), Services.over(world.database, settings))
+        directory = Directory(caller("ada"), Services.from_settings(world.database, settings))
         return await schema.execute(query, context_value=directory)
 
     return ask
@@ -50,7 +50,7 @@ async def test_a_list_has_the_rows_that_the_limits_allow(narrow, query, rows):
 
 async def test_a_list_inside_a_list_keeps_to_the_same(world):
     settings = world.settings.model_copy(update={"query_limit_default": 1})
-    directory = Directory(caller("ada"), Services.over(world.database, settings))
+    directory = Directory(caller("ada"), Services.from_settings(world.database, settings))
     result = await schema.execute(
         '{ roles(filter: { name: { _eq: "Editor" } }) { few: users { id } all: users(limit: -1) { id } } }',
         context_value=directory,
@@ -62,7 +62,7 @@ async def test_a_list_inside_a_list_keeps_to_the_same(world):
 
 async def test_a_default_over_the_most_is_the_most(world):
     settings = world.settings.model_copy(update={"query_limit_default": 100, "query_limit_max": 3})
-    directory = Directory(caller("ada"), Services.over(world.database, settings))
+    directory = Directory(caller("ada"), Services.from_settings(world.database, settings))
     result = await schema.execute("{ users { id } }", context_value=directory)
 
     assert result.data is not None

@@ -77,7 +77,7 @@ def suspend(email: Email) -> None:
 
 def _with_rescue(work: Callable[[Rescue], Awaitable[None]]) -> None:
     async def on(database: Database, settings: Settings) -> None:
-        await work(Rescue(Services.over(database, settings)))
+        await work(Rescue(Services.from_settings(database, settings)))
 
     run(on)
 

@@ -18,7 +18,7 @@ from app.query.payload import parse_key
 from app.query.read import FieldSelection, Read
 from app.query.results import Row
 from app.repositories.engine.reading import Services
-from app.repositories.plans.plan import Plan, make_plan
+from app.repositories.plans.plan import QueryPlan, make_plan
 from app.repositories.rules.files import FILES, MODIFIED_ON, NAME, STORAGE
 from app.storage.base import Storage
 
@@ -49,7 +49,7 @@ class Assets:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._plan: Plan | None = None
+        self._plan: QueryPlan | None = None
 
     async def find(self, key: Any) -> Asset | None:
         """The content of the file with a key, whose reader has been judged; None where that has none.
@@ -85,7 +85,7 @@ class Assets:
         if self._plan is None:
             wanted = compare(FILES.key, None, "_in", slot([key], KEY))
             asked = Read(FILES, tuple(FieldSelection(field.name, field) for field in TOLD)).restricted_to(wanted)
-            self._plan = make_plan(asked, SYSTEM, await services.book.access(SYSTEM), services)
+            self._plan = make_plan(asked, SYSTEM, await services.access_cache.access(SYSTEM), services)
         given = {KEY: [key], "now": services.clock()}
         text = (await services.reader.fetch_one(self._plan.statement, given))[-1]
         rows = (self._plan.shape or orjson.loads)(text)

@@ -8,8 +8,8 @@ from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, Valu
 from app.flows.link_input import account_behind, check_chosen, custom_url
 from app.query.collection import USERS
 from app.query.payload import to_column_value
-from app.repositories.commands.accounts import ACTIVE, INVITED, Accounts
-from app.repositories.commands.invitations import Invite, Revoke
+from app.repositories.commands.accounts import ACTIVE, INVITED, AccountStore
+from app.repositories.commands.invitations import InviteUsers, RevokeInvitation
 from app.repositories.directory import Directory
 from app.repositories.rules.users import EMAIL
 
@@ -33,7 +33,7 @@ class Invitations:
         url = custom_url(url, self._services.settings.user_invite_url_allow_list, "invite users")
         users = self._directory["users"]
         given = {} if role is None else {"role": role}
-        change = Invite(users.creation([{"email": email, **given} for email in emails]).written, url)
+        change = InviteUsers(users.create_command([{"email": email, **given} for email in emails]).written, url)
         try:
             await users.write(change)
         except RecordNotUnique:  # somebody else has taken an address meanwhile: now it can be seen who
@@ -49,11 +49,11 @@ class Invitations:
         if account is None or account.status != INVITED:
             raise InvalidInvite
         check_chosen(password)
-        await Accounts(self._services).change(
+        await AccountStore(self._services).change(
             account,
             {"password": password, "status": ACTIVE},
             on_behalf_of(account.id, self._directory.caller),
-            self._directory.via,
+            self._directory.client_info,
             otherwise=InvalidInvite,
         )
 
@@ -70,4 +70,4 @@ class Invitations:
             wanted = to_column_value(USERS, EMAIL, email)
         except (InvalidPayload, ValueTooLong):  # what no row can hold is nobody's address
             wanted = ""
-        return bool((await self._directory["users"].write(Revoke(wanted))).keys)
+        return bool((await self._directory["users"].write(RevokeInvitation(wanted))).keys)

@@ -6,7 +6,7 @@ from app.core.config import signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, is_allowed_url, verify_link_token
 from app.core.errors import FailedValidation, InvalidPayload
 from app.query.sql_expressions import MASK
-from app.repositories.commands.accounts import Account, Accounts
+from app.repositories.commands.accounts import Account, AccountStore
 from app.repositories.engine.reading import Services
 
 LONGEST_URL = 2048
@@ -42,7 +42,7 @@ async def account_behind(token: str, purpose: LinkPurpose, services: Services) -
     A link that names a user's id leads to nobody else, whoever has its address meanwhile.
     """
     link = verify_link_token(token, signing_secret(services.settings), purpose)
-    account = await Accounts(services).by_email(link.email)
+    account = await AccountStore(services).by_email(link.email)
     if account is not None and link.user is not None and link.user != account.id:
         return link, None
     return link, account

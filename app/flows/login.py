@@ -15,11 +15,11 @@ from app.flows.otp_verifier import CodesTried
 from app.flows.timing import at_least
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
 from app.query.collection import USERS
-from app.repositories.commands.accounts import Account, Accounts, unchanged
+from app.repositories.commands.accounts import Account, AccountStore, is_unchanged
 from app.repositories.directory import Directory
-from app.repositories.engine.audit_log import Trail
-from app.repositories.stores.login_attempts import Attempts, at_account, at_account_from
-from app.repositories.stores.sessions import Begun, Sessions
+from app.repositories.engine.audit_log import AuditLog
+from app.repositories.stores.login_attempts import AttemptCounter, account_and_network_key, account_key
+from app.repositories.stores.sessions import SessionGrant, SessionStore
 
 LONGEST_DELAY = timedelta(seconds=5)
 DELAY = timedelta(milliseconds=250)
@@ -40,8 +40,8 @@ class SignIn:
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
-        self._accounts = Accounts(directory.services)
-        self._passwords = Attempts(self._services, "login", self._services.settings.login_lockout_ttl)
+        self._accounts = AccountStore(directory.services)
+        self._passwords = AttemptCounter(self._services, "login", self._services.settings.login_lockout_ttl)
 
     async def tokens(self, shown: Credentials, mode: Mode = Mode.JSON) -> Tokens:
         """Tokens for an active user with a password here.
@@ -75,20 +75,20 @@ class SignIn:
         """
         locked, account = await self._counted(email), await self._accounts.by_email(email)
         hashed = account.password if account else None
-        right = not locked and await self._services.passwords.verified(password, hashed)
-        if not right or account is None or not account.ours:
+        right = not locked and await self._services.passwords.verify(password, hashed)
+        if not right or account is None or not account.can_use_password:
             raise InvalidCredentials
         return account
 
     async def forgive(self, writer: WriteTransaction, email: str) -> None:
         """Forgets the failures with an address."""
         ip = self._directory.caller.ip
-        await self._passwords.forget(writer, at_account_from(email, ip), at_account(email))
+        await self._passwords.reset(writer, account_and_network_key(email, ip), account_key(email))
 
     async def _counted(self, email: str) -> bool:
         """Counts an attempt; whether its address is locked out of the account. Of an account with many, it waits."""
         ip, allowed = self._directory.caller.ip, await self._accounts.attempts_allowed()
-        here, anywhere = await self._passwords.count(at_account_from(email, ip), at_account(email))
+        here, anywhere = await self._passwords.count(account_and_network_key(email, ip), account_key(email))
         if allowed is None:
             return False
         if here == allowed + 1:
@@ -97,19 +97,21 @@ class SignIn:
         await asyncio.sleep(late.total_seconds())
         return here > allowed
 
-    async def _begin(self, writer: WriteTransaction, account: Account, email: str, mode: Mode) -> Begun:
+    async def _begin(self, writer: WriteTransaction, account: Account, email: str, mode: Mode) -> SessionGrant:
         """A session, and what is told of it; the failures before it are forgotten.
 
         Raises InvalidCredentials where the account isn't any more what was judged: its password is another one, say,
         and all sessions of the old one were just ended.
         """
-        caller, via = self._directory.caller, self._directory.via()
-        if not await unchanged(writer, account):
+        caller, via = self._directory.caller, self._directory.client_info()
+        if not await is_unchanged(writer, account):
             raise InvalidCredentials
-        begun = await Sessions(writer, self._services).begin(account.id, lifetime(self._services, mode), caller, via)
+        begun = await SessionStore(writer, self._services).begin(
+            account.id, lifetime(self._services, mode), caller, via
+        )
         await self.forgive(writer, email)
         await CodesTried(self._services, account).forgive(writer)
-        await Trail(writer, account.id, caller, via).record("login", USERS, account.id)
+        await AuditLog(writer, account.id, caller, via).record("login", USERS, account.id)
         return begun
 
     async def _tell_of_lockout(self, email: str) -> None:
@@ -117,9 +119,9 @@ class SignIn:
         account = await self._accounts.by_email(email)
         if account is None:
             return
-        caller, via = on_behalf_of(account.id, self._directory.caller), self._directory.via()
+        caller, via = on_behalf_of(account.id, self._directory.caller), self._directory.client_info()
 
         async def tell(writer: WriteTransaction) -> None:
-            await Trail(writer, account.id, caller, via).record("lockout", USERS, account.id)
+            await AuditLog(writer, account.id, caller, via).record("lockout", USERS, account.id)
 
         await self._services.database.run_write(tell, exclusive=False)

@@ -3,8 +3,8 @@
 from app.db.transaction import WriteTransaction
 from app.repositories.commands.accounts import Account
 from app.repositories.engine.reading import Services
-from app.repositories.stores.login_attempts import Attempts
-from app.repositories.stores.otp_codes import Codes
+from app.repositories.stores.login_attempts import AttemptCounter
+from app.repositories.stores.otp_codes import OTPStore
 
 CODES_ALLOWED = 10
 """Wrong codes of a second factor that an account bears while failures count, wherever they are tried."""
@@ -15,8 +15,8 @@ class CodesTried:
 
     def __init__(self, services: Services, account: Account) -> None:
         self._account, self._secret = account, account.tfa_secret or ""
-        self._codes = Codes(services, account.id)
-        self._attempts = Attempts(services, "otp", services.settings.login_lockout_ttl)
+        self._codes = OTPStore(services, account.id)
+        self._attempts = AttemptCounter(services, "otp", services.settings.login_lockout_ttl)
 
     async def right(self, code: str | None, purpose: str, *, recovery: bool) -> bool:
         """Whether a code is right, and wasn't used for this purpose before; it is counted before it is judged.
@@ -27,10 +27,10 @@ class CodesTried:
             return False
         if (await self._attempts.count((self._account.id,)))[0] > CODES_ALLOWED:
             return False
-        if await self._codes.use(code, self._secret, purpose):
+        if await self._codes.consume(code, self._secret, purpose):
             return True
-        return recovery and await self._codes.use_recovery(code, self._secret)
+        return recovery and await self._codes.consume_recovery_code(code, self._secret)
 
     async def forgive(self, writer: WriteTransaction) -> None:
         """Forgets the wrong ones."""
-        await self._attempts.forget(writer, (self._account.id,))
+        await self._attempts.reset(writer, (self._account.id,))

@@ -20,7 +20,7 @@ from app.mail.transport import Transport, transport_of
 from app.query.collection import SETTINGS
 from app.query.read import FieldSelection, Read
 from app.repositories.engine.reading import Services
-from app.repositories.stores.outbox import Outgoing, Posted
+from app.repositories.stores.outbox import OutboxQueue, QueuedMail
 
 HANDS = 4
 """Mails under way at once."""
@@ -70,13 +70,13 @@ class Postman(Chore):
     every: ClassVar[float] = 1.0
 
     def __init__(self, services: Services, transport: Transport | None = None) -> None:
-        super().__init__(services.posted)
+        super().__init__(services.mail_queued)
         settings = services.settings
         try:
             address(settings.email_from)
         except Refused:
             raise ConfigurationError("EMAIL_FROM should be an address such as no-reply@example.com") from None
-        self._services, self._outgoing = services, Outgoing(services)
+        self._services, self._outgoing = services, OutboxQueue(services)
         self._transport = transport or transport_of(settings)
         self._wording = Wording(settings.email_templates_path)
         self._secret = signing_secret(settings)
@@ -103,7 +103,7 @@ class Postman(Chore):
             await self._settle()
         return sent
 
-    async def _send(self, mail: Posted) -> bool:
+    async def _send(self, mail: QueuedMail) -> bool:
         """Whether a mail has gone; one that hasn't is put off, or given up."""
         try:
             await self._transport.send(await self._write(mail))
@@ -121,36 +121,36 @@ class Postman(Chore):
     async def _settle(self) -> None:
         """Writes down what has gone."""
         for mail in tuple(self._gone):
-            await self._outgoing.settle(mail)
+            await self._outgoing.mark_done(mail)
             self._gone.discard(mail)
 
-    async def _put_off(self, mail: Posted, why: str) -> None:
+    async def _put_off(self, mail: QueuedMail, why: str) -> None:
         if mail.attempts >= MOST_ATTEMPTS:
             await self._give_up(mail, why)
             return
         wait = min(timedelta(seconds=2 ** min(mail.attempts, 12)), LONGEST_WAIT)
-        await self._outgoing.put_off(mail.id, wait)
+        await self._outgoing.reschedule(mail.id, wait)
         told = {"mail": mail.id, "kind": mail.kind, "attempts": mail.attempts, "seconds": wait.total_seconds()}
         log.warning("mail_put_off", **told, why=why)
 
-    async def _give_up(self, mail: Posted, why: str) -> None:
-        await self._outgoing.settle(mail.id)
+    async def _give_up(self, mail: QueuedMail, why: str) -> None:
+        await self._outgoing.mark_done(mail.id)
         log.error("mail_given_up", mail=mail.id, kind=mail.kind, attempts=mail.attempts, why=why)
 
-    async def _write(self, mail: Posted) -> Letter:
+    async def _write(self, mail: QueuedMail) -> Letter:
         kind, settings, now = KINDS[mail.kind], self._services.settings, self._services.clock()
         project, ttl = await self._project(), kind.ttl(settings)
         words = self._wording.of(mail.kind, Facts(project, self._link(mail, kind, now), now + ttl))
         return Letter(self._id(mail), project, settings.email_from, mail.recipient, words, now)
 
-    def _link(self, mail: Posted, kind: Kind, now: datetime) -> str:
+    def _link(self, mail: QueuedMail, kind: Kind, now: datetime) -> str:
         settings = self._services.settings
         link = EmailLink(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
         token = sign_link_token(self._secret, link, kind.ttl(settings), now)
         home = settings.public_url or f"http://{settings.host}:{settings.port}"
         return add_token(mail.data.get("url") or home.rstrip("/") + kind.path, token)
 
-    def _id(self, mail: Posted) -> str:
+    def _id(self, mail: QueuedMail) -> str:
         """The same for each attempt, so that mail programs see that what comes twice is one."""
         told = f"mail {mail.id} {mail.recipient}"
         return hmac.digest(self._secret.encode(), told.encode(), hashlib.sha256).hex()[:32]

@@ -9,7 +9,7 @@ from app.db.transaction import WriteTransaction
 from app.flows.link_input import account_behind, check_chosen, custom_url
 from app.flows.login import SignIn
 from app.flows.timing import at_least
-from app.repositories.commands.accounts import Account, Accounts
+from app.repositories.commands.accounts import Account, AccountStore
 from app.repositories.directory import Directory
 from app.repositories.stores.outbox import Outbox
 
@@ -22,7 +22,7 @@ class PasswordReset:
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
-        self._accounts = Accounts(directory.services)
+        self._accounts = AccountStore(directory.services)
 
     async def request(self, email: str, url: str | None = None) -> None:
         """Sends a mail to the active user with a password here, or none yet, who has an address; to nobody else.
@@ -43,11 +43,13 @@ class PasswordReset:
         changing a user does.
         """
         link, account = await account_behind(token, LinkPurpose.RESET, self._services)
-        if account is None or not account.ours or link.password != password_fingerprint(account.password):
+        if account is None or not account.can_use_password or link.password != password_fingerprint(account.password):
             raise Forbidden
         check_chosen(password)
         asking = on_behalf_of(account.id, self._directory.caller)
-        await self._accounts.change(account, {"password": password}, asking, self._directory.via, otherwise=Forbidden)
+        await self._accounts.change(
+            account, {"password": password}, asking, self._directory.client_info, otherwise=Forbidden
+        )
         email = account.email or link.email
         await self._services.database.run_write(
             lambda writer: SignIn(self._directory).forgive(writer, email), exclusive=False
@@ -55,7 +57,7 @@ class PasswordReset:
 
     async def _post(self, writer: WriteTransaction, account: Account | None, url: str | None) -> None:
         """Posts the mail, in a transaction that there is for nobody too."""
-        if account is None or account.email is None or not account.ours:
+        if account is None or account.email is None or not account.can_use_password:
             return
         said = {"user": account.id, "url": url, "password": password_fingerprint(account.password)}
-        await Outbox(writer, self._services).post("reset", account.email, said)
+        await Outbox(writer, self._services).enqueue("reset", account.email, said)

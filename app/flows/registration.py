@@ -11,8 +11,8 @@ from app.flows.timing import at_least
 from app.passwords.hasher_pool import check_password
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
-from app.repositories.commands.accounts import ACTIVE, UNVERIFIED, Accounts
-from app.repositories.commands.registrations import Register, Terms, registration_terms
+from app.repositories.commands.accounts import ACTIVE, UNVERIFIED, AccountStore
+from app.repositories.commands.registrations import RegisterUser, RegistrationPolicy, registration_terms
 from app.repositories.directory import Directory
 from app.repositories.rules.settings import password_policy
 from app.repositories.rules.users import check_email
@@ -57,9 +57,11 @@ class Registration:
             url = custom_url(url, allowed, "verify registered users")
             names = {"first_name": first_name, "last_name": last_name}
             written = await self._judged(terms, {"email": email, "password": password, **names})
-            users = Directory(on_behalf_of(None, self._directory.caller), self._services, self._directory.via)["users"]
+            users = Directory(on_behalf_of(None, self._directory.caller), self._services, self._directory.client_info)[
+                "users"
+            ]
             with suppress(RecordNotUnique):  # somebody else has taken the address meanwhile
-                await users.write(Register(written, url))
+                await users.write(RegisterUser(written, url))
 
     async def verify(self, token: str) -> str:
         """Makes a user active whose address the link was sent to; a link is good for that once. Answers their id.
@@ -69,22 +71,22 @@ class Registration:
         _, account = await account_behind(token, LinkPurpose.REGISTRATION, self._services)
         if account is None or account.status != UNVERIFIED:
             raise InvalidVerification
-        await Accounts(self._services).change(
+        await AccountStore(self._services).change(
             account,
             {"status": ACTIVE},
             on_behalf_of(account.id, self._directory.caller),
-            self._directory.via,
+            self._directory.client_info,
             otherwise=InvalidVerification,
         )
         return account.id
 
-    async def _judged(self, terms: Terms, values: dict[str, Any]) -> Payload:
+    async def _judged(self, terms: RegistrationPolicy, values: dict[str, Any]) -> Payload:
         """A user to be made of these values; whatever is wrong with them is found whether or not there is one."""
         check_chosen(values["password"])
         decided = {"status": UNVERIFIED if terms.verified else ACTIVE, "role": terms.role}
         written = parse_payload(USERS, {**values, **decided}, self._services.limits.depth)
         check_email(values["email"])
         check_password(values["password"], await password_policy(self._services))
-        if not terms.welcome(values["email"]):
+        if not terms.accepts(values["email"]):
             raise Forbidden
         return written

@@ -10,7 +10,7 @@ import structlog
 
 from app.flows.background_jobs import Chore
 from app.repositories.engine.reading import Services
-from app.repositories.stores.retention import Pruning
+from app.repositories.stores.retention import RetentionStore
 
 SOON, SELDOM = timedelta(minutes=5), timedelta(hours=1)
 """How often what is small and plentiful is taken away, and what has to be searched for."""
@@ -33,16 +33,16 @@ class Housekeeping(Chore):
 
     def __init__(self, services: Services) -> None:
         super().__init__()
-        self._services, self._pruning = services, Pruning(services)
+        self._services, self._pruning = services, RetentionStore(services)
 
     async def round(self) -> int:
         """Takes away what there is, where it is time and nobody else does; how many rows."""
         gone = 0
-        if await self._pruning.take_turn("housekeeping", SOON):
+        if await self._pruning.claim_task("housekeeping", SOON):
             gone += await self._each({"sessions": self._pruning.sessions, "attempts": self._pruning.attempts})
             gone += await self._each({"mails": self._pruning.mails})
         retained = dict(self._retained())
-        if retained and await self._pruning.take_turn("retention", SELDOM):
+        if retained and await self._pruning.claim_task("retention", SELDOM):
             gone += await self._each(retained)
         return gone
 

@@ -6,9 +6,9 @@ from app.core.errors import InvalidCredentials, InvalidPayload
 from app.core.tokens import verify_access_token
 from app.db.transaction import WriteTransaction
 from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
-from app.repositories.commands.accounts import Accounts
+from app.repositories.commands.accounts import AccountStore
 from app.repositories.directory import Directory
-from app.repositories.stores.sessions import Begun, Sessions
+from app.repositories.stores.sessions import SessionGrant, SessionStore
 
 
 class Staying:
@@ -28,8 +28,8 @@ class Staying:
         isn't active any more, and in session mode what reading a signed token raises.
         """
         begun = await self._begun(given, mode)
-        account = await Accounts(self._services).by_id(begun.user)
-        if account is None or not account.ours:
+        account = await AccountStore(self._services).by_id(begun.user)
+        if account is None or not account.can_use_password:
             raise InvalidCredentials
         second = account.tfa_secret is not None
         return await make_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
@@ -43,21 +43,21 @@ class Staying:
         stored = self._session(shown) if mode is Mode.SESSION else None
 
         async def work(writer: WriteTransaction) -> None:
-            sessions = Sessions(writer, self._services)
+            sessions = SessionStore(writer, self._services)
             await sessions.end(stored or sessions.stored(shown))
 
         await self._services.database.run_write(work, exclusive=False)
         return ResponseCookie("session" if mode is Mode.SESSION else "refresh")
 
-    async def _begun(self, given: str | None, mode: Mode) -> Begun:
+    async def _begun(self, given: str | None, mode: Mode) -> SessionGrant:
         shown, ttl = self._shown(given, mode), lifetime(self._services, mode)
         stored = self._session(shown) if mode is Mode.SESSION else None
 
-        async def work(writer: WriteTransaction) -> Begun | None:
-            sessions = Sessions(writer, self._services)
+        async def work(writer: WriteTransaction) -> SessionGrant | None:
+            sessions = SessionStore(writer, self._services)
             if stored is None:
                 return await sessions.rotate(shown, ttl)
-            return await sessions.succeed(stored, ttl, self._directory.caller, self._directory.via())
+            return await sessions.rotate_with_grace(stored, ttl, self._directory.caller, self._directory.client_info())
 
         begun = await self._services.database.run_write(work, exclusive=False)
         if begun is None:
@@ -65,7 +65,7 @@ class Staying:
         return begun
 
     def _shown(self, given: str | None, mode: Mode) -> str:
-        settings, cookies = self._services.settings, self._directory.via().cookies
+        settings, cookies = self._services.settings, self._directory.client_info().cookies
         if mode is Mode.SESSION:
             shown = cookies.get(settings.session_cookie_name)
         elif mode is Mode.COOKIE:

@@ -10,7 +10,7 @@ from app.db.transaction import WriteTransaction
 from app.query.collection import USERS
 from app.query.payload import parse_key
 from app.repositories.directory import Directory
-from app.repositories.stores.sessions import Sessions, going
+from app.repositories.stores.sessions import SessionStore, list_active_sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class OwnSessions:
         whose = await self._whose(user)
         return [
             SessionTold(one.handle, one.ip, one.user_agent, one.origin, one.expires, one.current)
-            for one in await going(self._services, whose, self._directory.caller.session)
+            for one in await list_active_sessions(self._services, whose, self._directory.caller.session)
         ]
 
     async def revoke(self, session: str | None = None, user: str | None = None) -> int:
@@ -56,7 +56,7 @@ class OwnSessions:
         whose = await self._whose(user)
 
         async def work(writer: WriteTransaction) -> int:
-            sessions = Sessions(writer, self._services)
+            sessions = SessionStore(writer, self._services)
             if session is not None:
                 return await sessions.end_one(whose, session)
             return await sessions.end_others(whose, self._directory.caller.session)
@@ -64,7 +64,7 @@ class OwnSessions:
         return await self._services.database.run_write(work, exclusive=False)
 
     async def _whose(self, user: str | None) -> str:
-        access = await self._directory.access_now()
+        access = await self._directory.fresh_access()
         if access.user is None:
             raise InvalidCredentials
         if access.tfa_setup_required:

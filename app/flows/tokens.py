@@ -10,7 +10,7 @@ from app.core.tokens import sign_access_token
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.repositories.stores.sessions import Begun
+from app.repositories.stores.sessions import SessionGrant
 
 
 class Mode(StrEnum):
@@ -40,13 +40,15 @@ def lifetime(services: Services, mode: Mode) -> timedelta:
     return settings.session_cookie_ttl if mode is Mode.SESSION else settings.refresh_token_ttl
 
 
-async def make_tokens(services: Services, begun: Begun, mode: Mode, ip: str | None, *, second_factor: bool) -> Tokens:
+async def make_tokens(
+    services: Services, begun: SessionGrant, mode: Mode, ip: str | None, *, second_factor: bool
+) -> Tokens:
     """The tokens of a session; raises InvalidCredentials where its user isn't active any more.
 
     They say what the user may do from `ip`, for clients to read, and that a second factor has to be set up where one
     is wanted and there isn't one.
     """
-    access = await Directory(Caller(user=begun.user, ip=ip), services).access_now()
+    access = await Directory(Caller(user=begun.user, ip=ip), services).fresh_access()
     settings, now = services.settings, services.clock()
     if mode is Mode.SESSION:
         left = begun.expires - now
@@ -60,7 +62,7 @@ async def make_tokens(services: Services, begun: Begun, mode: Mode, ip: str | No
 
 
 def _sign(
-    services: Services, begun: Begun, access: Access, ttl: timedelta, *, session: str | None, second_factor: bool
+    services: Services, begun: SessionGrant, access: Access, ttl: timedelta, *, session: str | None, second_factor: bool
 ) -> str:
     return sign_access_token(
         signing_secret(services.settings),

@@ -26,7 +26,7 @@ def random_string(length: int | None) -> str:
 
 async def make_hash(services: Services, text: str) -> str:
     """The hash of a text of 1 to 1,024 characters; InvalidPayload for another length."""
-    return await services.strangers.hashed(_checked(text))
+    return await services.utility_hasher.hash(_checked(text))
 
 
 async def matches(services: Services, text: str, hashed: str) -> bool:
@@ -39,15 +39,15 @@ async def matches(services: Services, text: str, hashed: str) -> bool:
     if any(int(asked) > most for asked, most in zip(found.groups(), MOST.values(), strict=True)):
         most = ", ".join(f"{name}={number}" for name, number in MOST.items())
         raise InvalidPayload(f'"hash" may ask for {most} at most')
-    return await services.strangers.verified(_checked(text), hashed)
+    return await services.utility_hasher.verify(_checked(text), hashed)
 
 
 async def forget_everything(directory: Directory) -> None:
     """Forgets whose rights are known and what was planned for them; Forbidden for whoever is no admin."""
-    access = await directory.access_now()
+    access = await directory.fresh_access()
     if not access.admin:
         raise Forbidden
-    directory.services.book.clear()
+    directory.services.access_cache.clear()
 
 
 def _checked(text: str) -> str:

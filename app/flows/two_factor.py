@@ -14,9 +14,9 @@ from app.db.transaction import WriteTransaction
 from app.flows import server_info
 from app.flows.login import SignIn
 from app.flows.otp_verifier import CodesTried
-from app.repositories.commands.accounts import Account, Accounts, unchanged
+from app.repositories.commands.accounts import Account, AccountStore, is_unchanged
 from app.repositories.directory import Directory
-from app.repositories.stores.otp_codes import Codes
+from app.repositories.stores.otp_codes import OTPStore
 
 BASE32 = re.compile(r"[A-Z2-7]{16,128}", re.ASCII)
 PROJECT = "Directus"
@@ -40,7 +40,7 @@ class SecondFactor:
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
-        self._accounts = Accounts(directory.services)
+        self._accounts = AccountStore(directory.services)
 
     async def generate(self, password: str) -> NewSecret:
         """A new secret for whoever knows his own password, which is counted as signing in with it is.
@@ -64,7 +64,7 @@ class SecondFactor:
         account = await self._account()
         _check_unset(account)
         wanted = _read_secret(secret)
-        if not await Codes(self._services, account.id).use(otp, wanted, "enable"):
+        if not await OTPStore(self._services, account.id).consume(otp, wanted, "enable"):
             raise InvalidPayload(WRONG_CODE)
         await self._change(account, wanted)
 
@@ -81,7 +81,7 @@ class SecondFactor:
 
         Raises Forbidden for others and where there is no such user, InvalidPayload for the admin's own.
         """
-        access = await self._directory.access_now()
+        access = await self._directory.fresh_access()
         if access.user is None:
             raise InvalidCredentials
         if not access.admin:
@@ -98,16 +98,16 @@ class SecondFactor:
         account, codes = await self._proved(otp, "recovery", recovery=False), generate_recovery_codes()
 
         async def work(writer: WriteTransaction) -> None:
-            if not await unchanged(writer, account):
+            if not await is_unchanged(writer, account):
                 raise InvalidCredentials
-            await Codes(self._services, account.id).replace_recovery(writer, codes, account.tfa_secret or "")
+            await OTPStore(self._services, account.id).replace_recovery(writer, codes, account.tfa_secret or "")
             await CodesTried(self._services, account).forgive(writer)
 
         await self._services.database.run_write(work, exclusive=False)
         return codes
 
     async def _account(self) -> Account:
-        user = (await self._directory.access_now()).user
+        user = (await self._directory.fresh_access()).user
         account = await self._accounts.by_id(user) if user else None
         if account is None:
             raise InvalidCredentials
@@ -126,7 +126,9 @@ class SecondFactor:
         asking = on_behalf_of(account.id, self._directory.caller)
         values = {"tfa_secret": secret}
         try:
-            await self._accounts.change(account, values, asking, self._directory.via, otherwise=InvalidCredentials)
+            await self._accounts.change(
+                account, values, asking, self._directory.client_info, otherwise=InvalidCredentials
+            )
         except InvalidCredentials:
             check = _check_set if secret is None else _check_unset
             check(await self._account())

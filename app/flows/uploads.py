@@ -14,10 +14,10 @@ from app.core.media_types import extension_for, matches_media_type, sniff_media_
 from app.policy.validation import references
 from app.query.collection import Field
 from app.query.payload import Payload, parse_key, parse_payload
-from app.repositories.commands.uploads import NewContent, NewFiles, Upload, clear
+from app.repositories.commands.uploads import CreateFiles, ReplaceFile, StoredUpload, remove_files
 from app.repositories.directory import Directory
-from app.repositories.engine.commands import Change
-from app.repositories.engine.writing import Answer, Written
+from app.repositories.engine.commands import WriteCommand
+from app.repositories.engine.writing import ResultReader, WriteResult
 from app.repositories.rules.files import FILES, NAME, STORAGE
 
 T = TypeVar("T")
@@ -64,9 +64,9 @@ class Uploading:
         self._directory, self._services = directory, directory.services
         self._files = directory[FILES.name]
         self._key = None if key is None else parse_key(FILES, key)
-        self._laid: list[Upload] = []
+        self._laid: list[StoredUpload] = []
 
-    async def take(self, form: Form, answer: Answer[T]) -> Written[T]:
+    async def take(self, form: Form, answer: ResultReader[T]) -> WriteResult[T]:
         """Takes a form in, all of it or nothing; one without a file says something else of the file with the key."""
         if not await self._files.may("create" if self._key is None else "update", self._key):
             raise Forbidden  # before a byte of it was read
@@ -79,7 +79,7 @@ class Uploading:
             return await self._write(answer)
         if self._key is None:
             raise InvalidPayload("The form holds no file")
-        return await self._files.write(self._files.change([self._key], form.said), answer)
+        return await self._files.write(self._files.update_command([self._key], form.said), answer)
 
     async def _lay(self, form: Form) -> None:
         """Has every file of a form lie in the storage."""
@@ -90,7 +90,7 @@ class Uploading:
         if self._laid and form.said:
             raise InvalidPayload(f'"{next(iter(form.said))}" comes after the file that it is said of: put it before')
 
-    async def _lay_one(self, incoming: Incoming) -> Upload:
+    async def _lay_one(self, incoming: Incoming) -> StoredUpload:
         """Looks at how a file begins, has its row judged by that, and lays it into the storage."""
         said = parse_payload(FILES, incoming.said, self._services.limits.depth)
         head, pieces = await _beginning(incoming.pieces)
@@ -98,10 +98,10 @@ class Uploading:
         allowed = self._services.settings.files_mime_type_allow_list
         if not matches_media_type(found[TYPE], allowed):
             raise InvalidPayload(f"Files of the type {found[TYPE]} can't be uploaded here, only {', '.join(allowed)}")
-        await self._rehearse(self._change(Upload(said, found)))
+        await self._rehearse(self._change(StoredUpload(said, found)))
         counted = Counted(pieces, self._services.settings.files_max_upload_size)
         await self._services.storage.put(found[NAME], counted.pieces())
-        return Upload(said, {**found, SIZE: counted.size})
+        return StoredUpload(said, {**found, SIZE: counted.size})
 
     def _found(self, incoming: Incoming, said: Payload, head: bytes) -> dict[Field, Any]:
         """What is found out about a file by how it begins, and what nobody has to say of it."""
@@ -122,16 +122,16 @@ class Uploading:
             unless_said |= {KEY: key, TITLE: title_from_filename(filename)}
         return {**{member: value for member, value in unless_said.items() if member not in said.values}, **found}
 
-    def _change(self, *uploads: Upload) -> Change:
-        return NewFiles(uploads) if self._key is None else NewContent(self._key, *uploads)
+    def _change(self, *uploads: StoredUpload) -> WriteCommand:
+        return CreateFiles(uploads) if self._key is None else ReplaceFile(self._key, *uploads)
 
-    async def _rehearse(self, change: Change) -> None:
+    async def _rehearse(self, change: WriteCommand) -> None:
         """Raises what writing a row would, unless that depends on how many bytes there are to come."""
         access = await self._directory.access()
         if not any(references(rule.filter, SIZE) for rule in access.granted(change.action, FILES)):
-            await self._files.rehearse(change)
+            await self._files.dry_run(change)
 
-    async def _write(self, answer: Answer[T]) -> Written[T]:
+    async def _write(self, answer: ResultReader[T]) -> WriteResult[T]:
         try:
             return await self._files.write(self._change(*self._laid), answer)
         except BaseException as error:
@@ -142,7 +142,7 @@ class Uploading:
             raise
 
     async def _clear(self) -> None:
-        await clear(self._services.storage, [upload.name for upload in self._laid])
+        await remove_files(self._services.storage, [upload.name for upload in self._laid])
 
 
 class Counted:

@@ -9,8 +9,8 @@ from app.core.errors import InvalidPayload
 from app.query.results import Row
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.repositories.repository import Users
-from app.repositories.stores.login_attempts import forget_all
+from app.repositories.repository import UserRepository
+from app.repositories.stores.login_attempts import reset_all
 
 PAGE = 500
 
@@ -45,7 +45,7 @@ class Rescue:
 
     async def unlock(self) -> None:
         """Lets everybody try to sign in again who failed too often; which address failed where is kept as hashes."""
-        await forget_all(self._services)
+        await reset_all(self._services)
 
     async def make_admin(self, email: str) -> None:
         """Makes a user an active admin, by a policy of its own."""
@@ -68,7 +68,7 @@ class Rescue:
             page += 1
 
     @property
-    def _users(self) -> Users:
+    def _users(self) -> UserRepository:
         return self._directory["users"]
 
     async def _user(self, email: str) -> str:

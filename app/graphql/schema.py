@@ -41,7 +41,7 @@ from app.graphql.visibility.coordinates import EVERYTHING_SHOWN
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import ATTEMPTS
+from app.repositories.engine.reading import MAX_READ_ATTEMPTS
 
 INTROSPECTIONS, LONGEST_INTROSPECTION = 2_000, 1_000_000
 """How much of finished introspections is kept, by `weight`, and bytes of the longest of them with its question."""
@@ -229,7 +229,7 @@ class RollcallSchema(strawberry.Schema):
 
         It is run again from the start where rights changed under it, so that it is judged by those in force.
         """
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_READ_ATTEMPTS):
             result = await super().execute(*asked, **more)
             if not any(isinstance(error.original_error, RightsChanged) for error in result.errors or ()):
                 break

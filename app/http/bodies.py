@@ -12,7 +12,7 @@ def parse_body(raw: bytes, content_type: bytes, directory: Directory) -> Any:
     An empty one has to be called JSON too where one of our cookies comes along: a page of somebody else's can have a
     browser send that cookie, but not say so without being allowed to.
     """
-    settings, cookies = directory.services.settings, directory.via().cookies
+    settings, cookies = directory.services.settings, directory.client_info().cookies
     ours = settings.session_cookie_name in cookies or settings.refresh_token_cookie_name in cookies
     if raw or content_type or ours:
         return parse_json(raw or b"{}", content_type)

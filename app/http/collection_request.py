@@ -13,10 +13,10 @@ from app.policy.rules import Access
 from app.query.read import Read
 from app.query.results import Row
 from app.repositories.directory import Directory
-from app.repositories.engine.commands import Change
-from app.repositories.engine.writing import Answer, Written
-from app.repositories.plans.rest import Reads
-from app.repositories.repository import Repository, reading_back
+from app.repositories.engine.commands import WriteCommand
+from app.repositories.engine.writing import ResultReader, WriteResult
+from app.repositories.plans.rest import RestPlanCache
+from app.repositories.repository import Repository, returning
 
 NO_CONTENT, DONE = Reply(b"", 204), Reply(b"", media=b"")
 OF_ROWS = ("fields", "deep", "alias", "sort", "limit")
@@ -29,7 +29,7 @@ class Call:
     directory: Directory
     repository: Repository
     parameters: QueryParameters
-    reads: Reads
+    reads: RestPlanCache
     query: bytes
     content_type: bytes
     body: Body
@@ -52,22 +52,22 @@ class Call:
 Handler = Callable[[Call], Awaitable[Reply]]
 
 
-async def write(call: Call, change: Change, *, several: bool) -> Reply:
+async def write(call: Call, change: WriteCommand, *, several: bool) -> Reply:
     """Does it, and tells what was written as far as its writer may see it: 204 where that is nothing."""
     return tell(await call.repository.write(change, asked_back(call.repository, call.parameters)), several=several)
 
 
-def asked_back(repository: Repository, parameters: QueryParameters) -> Answer[list[Row]]:
+def asked_back(repository: Repository, parameters: QueryParameters) -> ResultReader[list[Row]]:
     """What is asked of the rows that are written."""
     query = of_rows(parameters)
 
     def ask(access: Access) -> Read:
         return repository.parameters(access).read(repository.collection, {"limit": -1, **query})
 
-    return reading_back(repository, ask)
+    return returning(repository, ask)
 
 
-def tell(written: Written[list[Row]], *, several: bool) -> Reply:
+def tell(written: WriteResult[list[Row]], *, several: bool) -> Reply:
     """What was written, or the only row of it."""
     if written.told is None or (written.keys and not written.told):
         return NO_CONTENT
@@ -86,4 +86,4 @@ def data(told: Row | Sequence[Any] | bool) -> Reply:
 
 async def change_one(call: Call, key: str) -> Reply:
     """Changes the row with a key as the body says."""
-    return await write(call, call.repository.change([key], await call.json()), several=False)
+    return await write(call, call.repository.update_command([key], await call.json()), several=False)

@@ -52,7 +52,7 @@ class Farewell:
             return ()
         try:
             # A wrong password is refused in the same words, and says nothing of the session.
-            await Directory(self._identity.of(head), self._services).access_now()
+            await Directory(self._identity.of(head), self._services).fresh_access()
         except NO_GOOD:
             return (spell(ResponseCookie("session"), settings, self._services.clock()),)
         except RollcallError:

@@ -122,7 +122,7 @@ class Passage:
         return [*(header for header in given if header[0] != b"vary"), *self._safe(Reply(b"", varies=varies))]
 
     def _safe(self, reply: Reply) -> tuple[Header, ...]:
-        if self.head.personal or reply.private:  # what is stored nowhere needn't say what it depends on
+        if self.head.personal or reply.no_store:  # what is stored nowhere needn't say what it depends on
             safe: tuple[Header, ...] = (NO_STORE, NOSNIFF, reply.policy)
         else:
             caching = (b"cache-control", b"public, max-age=%d" % reply.fresh) if reply.fresh else NO_CACHE

@@ -62,7 +62,7 @@ class FlowDoor:
             reply = await self._answer(scope, head, body)
         except RollcallError as error:
             reply = reply_to(error)
-        return replace(reply, private=True)
+        return replace(reply, no_store=True)
 
     async def _answer(self, scope: Scope, head: Head, body: Body) -> Reply:
         everybodys = _found(self._for_everybody, scope)
@@ -74,13 +74,13 @@ class FlowDoor:
         if not caller.anonymous:
             await directory.access()
         if not everybodys:
-            await directory.check_enrolled()
+            await directory.require_tfa_setup_done()
         try:
             reply = await handler(Asked(directory, head, body))
         except RollcallError as error:
             reply = reply_to(error)
         now = self._services.clock()
-        cookies = [spell(cookie, self._services.settings, now) for cookie in directory.handed]
+        cookies = [spell(cookie, self._services.settings, now) for cookie in directory.response_cookies]
         return replace(reply, more=[*reply.more, *cookies])
 
 

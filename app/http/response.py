@@ -35,7 +35,7 @@ class Reply:
     """The body's type; empty where there is nothing that could have one."""
     more: Sequence[Header] = ()
     varies: bytes = VARIES
-    private: bool = False
+    no_store: bool = False
     """Whether it is for one pair of eyes, whoever asked: such as a token."""
     stream: AsyncIterator[bytes] | None = None
     """The body piece by piece, in the stead of `body`: an async generator, which is closed whatever happens.

@@ -7,44 +7,46 @@ from typing import Any, TypeVar
 
 from app.core.errors import FailedValidation, InvalidPayload, ServiceUnavailable, ValueTooLong
 from app.core.hashing import DEFAULT_HASH_COST, MAX_PASSWORD_LENGTH, HashCost
-from app.passwords.hashers import Hasher, Here
+from app.passwords.hashers import InProcessHasher, PasswordHasher
 from app.query.collection import SETTINGS, USERS
 from app.query.operators import read_pattern
 from app.query.payload import Path
 
 T = TypeVar("T")
 
-LANES = 2
+HASH_THREADS = 2
 """Passwords hashed at once: each takes 64 MiB, and a tenth of a second on as many as four cores, unless that is set."""
 WAITING = 1000
 """Passwords that may wait for it."""
 CROWDED = "Too many passwords are waiting to be looked at; try again in a moment"
-NOBODYS = "$argon2id$v=19$m={0.memory},t={0.time},p={0.parallelism}$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
+DUMMY_HASH = "$argon2id$v=19$m={0.memory},t={0.time},p={0.parallelism}$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
 """A hash that no password is known for, of some cost."""
 
 
-class Hashed(str):
+class HashedPassword(str):
     """A password that has been hashed already."""
 
     __slots__ = ()
 
 
-class Passwords:
+class PasswordService:
     """Hashes passwords, a few at a time, away from the event loop.
 
     Raises ServiceUnavailable where more than a thousand are waiting, or nobody can hash just now.
     """
 
-    def __init__(self, cost: HashCost = DEFAULT_HASH_COST, hasher: Hasher | None = None, lanes: int = LANES) -> None:
-        self._cost, self._nobodys, self._hasher = cost, NOBODYS.format(cost), hasher or Here()
+    def __init__(
+        self, cost: HashCost = DEFAULT_HASH_COST, hasher: PasswordHasher | None = None, lanes: int = HASH_THREADS
+    ) -> None:
+        self._cost, self._nobodys, self._hasher = cost, DUMMY_HASH.format(cost), hasher or InProcessHasher()
         self._lanes = ThreadPoolExecutor(lanes, "passwords")
         self._most, self._under_way = lanes + WAITING, 0
 
-    async def hashed(self, password: str) -> Hashed:
+    async def hash(self, password: str) -> HashedPassword:
         """A password of 1 to 1,024 characters -> its hash."""
-        return Hashed(await self._aside(lambda: self._hasher.hash(password, self._cost)))
+        return HashedPassword(await self._aside(lambda: self._hasher.hash(password, self._cost)))
 
-    async def verified(self, password: str, hashed: str | None) -> bool:
+    async def verify(self, password: str, hashed: str | None) -> bool:
         """Whether a password is the one behind a hash; where there is none, it takes as long to say no."""
         return await self._aside(lambda: self._hasher.verify(password, hashed or self._nobodys)) and hashed is not None
 

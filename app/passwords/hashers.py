@@ -14,7 +14,7 @@ import structlog
 
 from app.core.errors import ServiceUnavailable
 from app.core.hashing import HashCost, hash_password, verify_password
-from app.passwords.worker_client import Ended, HashingProcess
+from app.passwords.worker_client import HashWorker, WorkerExited
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ AWAY = "Passwords can't be looked at just now; try again in a moment"
 log = structlog.get_logger(__name__)
 
 
-class Hasher(Protocol):
+class PasswordHasher(Protocol):
     """Whoever hashes; a thread has to wait for it."""
 
     def hash(self, password: str, cost: HashCost) -> str:
@@ -42,36 +42,36 @@ class Hasher(Protocol):
         """As verify_password; raises ServiceUnavailable."""
         ...
 
-    def under_way(self) -> AbstractAsyncContextManager[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Meanwhile it is ready; who still waits at the end is told ServiceUnavailable."""
         ...
 
 
-class Here:
+class InProcessHasher:
     """Hashes on the thread that asks; where threads have a priority of their own, it has a low one from then on."""
 
     def hash(self, password: str, cost: HashCost) -> str:
-        _stand_back()
+        _lower_priority()
         return hash_password(password, cost)
 
     def verify(self, password: str, hashed: str) -> bool:
-        _stand_back()
+        _lower_priority()
         return verify_password(password, hashed)
 
     @asynccontextmanager
-    async def under_way(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         yield
 
 
-class Apart:
+class SubprocessHasher:
     """Hashes in a process of its own. Where that is killed another takes its place, and does once more what was begun.
 
     Where none can be had it hashes here, and tries again later.
     """
 
     def __init__(self) -> None:
-        self._here, self._lock = Here(), Lock()
-        self._process: HashingProcess | None = None
+        self._here, self._lock = InProcessHasher(), Lock()
+        self._process: HashWorker | None = None
         self._over, self._refused_until = False, 0.0
 
     def hash(self, password: str, cost: HashCost) -> str:
@@ -81,7 +81,7 @@ class Apart:
         return self._done(lambda there: there.ask(password, hashed), lambda: self._here.verify(password, hashed))
 
     @asynccontextmanager
-    async def under_way(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         self._over = False
         await asyncio.to_thread(self._living)
         try:
@@ -90,21 +90,21 @@ class Apart:
             self._over = True
             self._end()
 
-    def _done(self, there: Callable[[HashingProcess], Any], here: Callable[[], T]) -> T:
+    def _done(self, there: Callable[[HashWorker], Any], here: Callable[[], T]) -> T:
         for _ in range(ATTEMPTS):
             process = self._living()
             if process is None:
                 return here()
             try:
                 answer: T | None = there(process)
-            except Ended:
+            except WorkerExited:
                 continue
             if answer is None:
                 raise ValueError("This is no text that can be hashed.")
             return answer
         raise ServiceUnavailable(AWAY)
 
-    def _living(self) -> HashingProcess | None:
+    def _living(self) -> HashWorker | None:
         """The process, begun anew where it has ended; None where there can't be one."""
         with self._lock:
             if not self._over and (self._process is None or self._process.over):
@@ -114,11 +114,11 @@ class Apart:
                 raise ServiceUnavailable(AWAY)
             return self._process
 
-    def _begun(self) -> HashingProcess | None:
+    def _begun(self) -> HashWorker | None:
         try:
-            self._process = HashingProcess()
+            self._process = HashWorker()
             self._process.wait()
-        except (OSError, Ended) as error:
+        except (OSError, WorkerExited) as error:
             if not self._refused_until and not self._over:
                 log.warning("hashing_here", why=str(error))
             self._refused_until = time.monotonic() + PAUSE
@@ -131,12 +131,12 @@ class Apart:
             self._process.end()
 
 
-def hasher_for(cost: HashCost) -> Hasher:
+def create_hasher(cost: HashCost) -> PasswordHasher:
     """Where passwords of such a cost are best hashed by somebody who serves."""
-    return Apart() if cost.memory * cost.time >= WORTH else Here()
+    return SubprocessHasher() if cost.memory * cost.time >= WORTH else InProcessHasher()
 
 
-def _stand_back() -> None:
+def _lower_priority() -> None:
     if sys.platform == "linux":  # where this thread's priority isn't the process', and those it starts have it too
         usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
         with suppress(PermissionError):  # where somebody has given the process another one meanwhile

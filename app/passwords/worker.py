@@ -22,7 +22,7 @@ LOWEST_PRIORITY = 19
 def main() -> None:
     """Hashes as many at once as are asked for, until whoever asks is gone: then nobody waits for what isn't done."""
     _stand_back()
-    leave_room()
+    limit_cpu_affinity()
     with ThreadPoolExecutor() as lanes:
         _tell(READY, True)
         for line in sys.stdin.buffer:
@@ -41,7 +41,7 @@ def _stand_back() -> None:
         os.nice(LOWEST_PRIORITY)
 
 
-def leave_room() -> None:
+def limit_cpu_affinity() -> None:
     """Keeps to one half of the processors, where that can be said: on the other half whoever asks never has to wait.
 
     A low priority alone isn't enough for that: a thread that computes is sent away only every few milliseconds.

@@ -26,11 +26,11 @@ NEEDED = ("PYTHON", "LD_", "DYLD_")
 log = structlog.get_logger(__name__)
 
 
-class Ended(Exception):
+class WorkerExited(Exception):
     """The process has ended before it answered."""
 
 
-class HashingProcess:
+class HashWorker:
     """A process that hashes. It ends when this one does, however that comes about: its pipe is at its end then.
 
     Raises OSError where there can't be one.
@@ -65,7 +65,7 @@ class HashingProcess:
         number, answer = next(self._numbers), Future[Any]()
         with self._lock:
             if self._over:
-                raise Ended
+                raise WorkerExited
             self._asked[number] = answer
             self._write(json.dumps([number, password, given]).encode() + b"\n")
         return self._answer_to(answer, PATIENCE)
@@ -87,7 +87,7 @@ class HashingProcess:
         except TimeoutError:
             self._over = True  # at once, so that nobody asks it again before that is noticed
             self._process.kill()
-            raise Ended(f"no answer within {seconds:.0f} s") from None
+            raise WorkerExited(f"no answer within {seconds:.0f} s") from None
 
     def _listen(self) -> None:
         try:
@@ -103,7 +103,7 @@ class HashingProcess:
             if self._ready.done() and not self._meant:
                 log.warning("hashing_ended", status=status, under_way=len(left))
             for waiting in left.values():
-                waiting.set_exception(Ended(f"it ended with status {status}"))
+                waiting.set_exception(WorkerExited(f"it ended with status {status}"))
 
     def _status(self) -> int:
         """How it ended; by now it has, or is about to."""

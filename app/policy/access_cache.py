@@ -58,11 +58,11 @@ class StatementReader(StatementRunner, Protocol):
 class UserActivityObserver(Protocol):
     """Whoever wants to know which users ask something."""
 
-    def saw(self, user: str | None) -> None:
+    def record(self, user: str | None) -> None:
         """A user asks something."""
         ...
 
-    def mistook(self, user: str | None) -> None:
+    def discard(self, user: str | None) -> None:
         """It wasn't that user after all."""
         ...
 
@@ -85,7 +85,7 @@ class AccessCache:
         """The caller's access if it is remembered."""
         known = self._known.get(caller, None)
         if known is not None:
-            self._noticed.saw(known.standing.user)
+            self._noticed.record(known.standing.user)
         return known
 
     def clear(self) -> None:
@@ -140,11 +140,11 @@ class AccessCache:
             access, grants = await self._read(caller, self._reader)
         except InvalidCredentials:
             if (known := self._known.get(caller, None)) is not None:
-                self._noticed.mistook(known.user)
+                self._noticed.discard(known.user)
             self._known.discard(caller)
             raise
         self._known.set(caller, access)
-        self._noticed.saw(access.user)
+        self._noticed.record(access.user)
         return access, grants
 
     async def _read(self, caller: Caller, asked: StatementRunner) -> tuple[Access, tuple[PermissionGrant, ...]]:

@@ -9,21 +9,21 @@ from app.policy.permission_summary import Summary, full_summary, summarize
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, PREFIX, USERS
 from app.repositories.engine.reading import Services
-from app.repositories.repository import Repository, Users
+from app.repositories.repository import Repository, UserRepository
 
 
 class Directory:
     """The way in for one caller: `directory["users"]` is a repository, `access` what the caller may do."""
 
     def __init__(self, caller: Caller, services: Services, via: ClientInfoFactory = no_client_info) -> None:
-        self.caller, self.services, self.via = caller, services, via
-        self.handed: tuple[ResponseCookie, ...] = ()
+        self.caller, self.services, self.client_info = caller, services, via
+        self.response_cookies: tuple[ResponseCookie, ...] = ()
         """What the answer hands to the caller beside what it tells."""
-        self.private = False
+        self.no_store = False
         """Whether the answer is for one pair of eyes, such as a token is."""
 
     @overload
-    def __getitem__(self, name: Literal["users", "directus_users"]) -> Users: ...
+    def __getitem__(self, name: Literal["users", "directus_users"]) -> UserRepository: ...
 
     @overload
     def __getitem__(self, name: str) -> Repository: ...
@@ -31,28 +31,28 @@ class Directory:
     def __getitem__(self, name: str) -> Repository:
         """A collection by its short or its full name; KeyError where there is none."""
         collection = COLLECTIONS.get(name) or COLLECTIONS[f"{PREFIX}{name}"]
-        kind = Users if collection is USERS else Repository
-        return kind(collection, self.caller, self.services, self.via)
+        kind = UserRepository if collection is USERS else Repository
+        return kind(collection, self.caller, self.services, self.client_info)
 
     @property
-    def known(self) -> Access | None:
+    def cached_access(self) -> Access | None:
         """The caller's access where it is remembered; never that of trusted code."""
-        return None if self.caller.system else self.services.book.peek(self.caller)
+        return None if self.caller.system else self.services.access_cache.peek(self.caller)
 
     async def access(self) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
         return await self._book.access(self.caller)
 
-    async def access_now(self) -> Access:
+    async def fresh_access(self) -> Access:
         """The caller's access as the database has it now, for answers that are read from no row; raises the same."""
         return await self.confirm(await self.access())
 
-    async def check_enrolled(self) -> None:
+    async def require_tfa_setup_done(self) -> None:
         """Raises SecondFactorWanted for a caller that has to set that up before anything else.
 
         It is asked for anew each time: some answers, such as one's own roles, are read from no row that would tell.
         """
-        if self.caller.tfa_setup_required and (await self.access_now()).tfa_setup_required:
+        if self.caller.tfa_setup_required and (await self.fresh_access()).tfa_setup_required:
             raise TwoFactorSetupRequired
 
     async def renew(self, stale: Access) -> Access:
@@ -70,4 +70,4 @@ class Directory:
 
     @property
     def _book(self) -> AccessCache:
-        return self.services.book
+        return self.services.access_cache

@@ -20,7 +20,7 @@ MOST = 65_536
 """Users that are remembered at once; who comes beyond that is noticed the next time."""
 BATCH = 1_000
 """Users of one statement."""
-FAREWELL = 3.0
+SHUTDOWN_FLUSH_SECONDS = 3.0
 """Seconds that the server's end waits for the last of them to be written."""
 
 _USERS: Any = User.__table__
@@ -28,7 +28,7 @@ _USERS: Any = User.__table__
 log = structlog.get_logger(__name__)
 
 
-class Presence:
+class LastAccessTracker:
     """The users who asked something since that was written down last; to be noticed costs next to nothing."""
 
     def __init__(self, database: Database, clock: Clock = utc_now, *, most: int = MOST, batch: int = BATCH) -> None:
@@ -36,12 +36,12 @@ class Presence:
         self._most, self._batch = most, batch
         self._here: dict[str, None] = {}
 
-    def saw(self, user: str | None) -> None:
+    def record(self, user: str | None) -> None:
         """Somebody asks something; nobody in particular is nothing to remember."""
         if user is not None and len(self._here) < self._most:
             self._here[user] = None
 
-    def mistook(self, user: str | None) -> None:
+    def discard(self, user: str | None) -> None:
         """Whoever asked wasn't that user after all, or isn't any more."""
         if user is not None:
             self._here.pop(user, None)
@@ -56,10 +56,10 @@ class Presence:
                 del here[-self._batch :]
         finally:
             for user in here:
-                self.saw(user)
+                self.record(user)
 
     @asynccontextmanager
-    async def written(self, every: timedelta) -> AsyncIterator[None]:
+    async def running(self, every: timedelta) -> AsyncIterator[None]:
         """Meanwhile it is written down so often, and once more at the end; never where there is no time between."""
         if not every:
             yield
@@ -71,7 +71,7 @@ class Presence:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
             with suppress(ServiceUnavailable, TimeoutError):
-                async with asyncio.timeout(FAREWELL):
+                async with asyncio.timeout(SHUTDOWN_FLUSH_SECONDS):
                     await self.flush()
 
     async def _keep_writing(self, seconds: float) -> None:

@@ -13,26 +13,36 @@ from app.query.parameters import QueryParser
 from app.query.payload import Payload, parse_key, parse_payload
 from app.query.read import FieldSelection, Read
 from app.query.results import Row
-from app.repositories.engine.commands import Batch, Create, Delete, Only, Raw, Update, Upsert, check_count, check_keys
-from app.repositories.engine.unit_of_work import Work
-from app.repositories.engine.writing import Answer, Writing
+from app.repositories.engine.commands import (
+    Create,
+    Delete,
+    Raw,
+    Update,
+    UpdateEach,
+    UpdateSingleton,
+    Upsert,
+    check_count,
+    check_keys,
+)
+from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.engine.writing import ResultReader, WriteRepository
 
 Query = Mapping[str, Any]
 """Directus' global query parameters: `fields filter sort limit offset page search alias deep aggregate groupBy`."""
 
 
-def reading_back(repository: "Repository", ask: Callable[[Access], Read]) -> Answer[list[Row]]:
+def returning(repository: "Repository", ask: Callable[[Access], Read]) -> ResultReader[list[Row]]:
     """Reads the rows that were written as their writer may see them."""
 
-    async def answer(work: Work, keys: list[Any]) -> list[Row] | None:
+    async def answer(work: UnitOfWork, keys: list[Any]) -> list[Row] | None:
         if not work.access.granted("read", repository.collection):
             return None
-        return await work.read_back(repository.among(ask(work.access), keys), keys)
+        return await work.read_back(repository.restricted_to(ask(work.access), keys), keys)
 
     return answer
 
 
-class Repository(Writing):
+class Repository(WriteRepository):
     """The rows of a collection, as far as one caller may see and change them.
 
     What writes is one transaction: all of it comes to be, or nothing. It raises Forbidden for what the caller may not
@@ -56,7 +66,7 @@ class Repository(Writing):
         given = {"limit": -1, **(query or {})}
         wanted = [parse_key(self.collection, key) for key in keys]
         return await self.read_as(
-            lambda access: self.among(self.parameters(access).read(self.collection, given), wanted)
+            lambda access: self.restricted_to(self.parameters(access).read(self.collection, given), wanted)
         )
 
     async def get_keys_by_query(self, query: Query | None = None) -> list[Any]:
@@ -80,7 +90,7 @@ class Repository(Writing):
 
     async def create_many(self, values: Sequence[Raw]) -> list[Any]:
         """Makes rows, all of them or none; their keys."""
-        return (await self.write(self.creation(values))).keys
+        return (await self.write(self.create_command(values))).keys
 
     async def update_one(self, key: Any, values: Raw) -> Any:
         """Changes a row; its key."""
@@ -88,15 +98,15 @@ class Repository(Writing):
 
     async def update_many(self, keys: Sequence[Any], values: Raw) -> list[Any]:
         """Gives several rows the same values; their keys."""
-        return (await self.write(self.change(keys, values))).keys
+        return (await self.write(self.update_command(keys, values))).keys
 
     async def update_batch(self, values: Sequence[Raw]) -> list[Any]:
         """Gives each of several rows values of its own, which name its key; the keys."""
-        return (await self.write(self.batch(values))).keys
+        return (await self.write(self.update_each_command(values))).keys
 
     async def update_by_query(self, query: Query, values: Raw) -> list[Any]:
         """Changes the rows that a query finds; their keys."""
-        return (await self.write(self.change_found(query, values))).keys
+        return (await self.write(self.update_found_command(query, values))).keys
 
     async def delete_one(self, key: Any) -> Any:
         """Takes a row away; its key."""
@@ -104,11 +114,11 @@ class Repository(Writing):
 
     async def delete_many(self, keys: Sequence[Any]) -> list[Any]:
         """Takes rows away; their keys."""
-        return (await self.write(self.deletion(keys))).keys
+        return (await self.write(self.delete_command(keys))).keys
 
     async def delete_by_query(self, query: Query) -> list[Any]:
         """Takes the rows away that a query finds; their keys."""
-        return (await self.write(self.deletion_found(query))).keys
+        return (await self.write(self.delete_found_command(query))).keys
 
     async def upsert_one(self, values: Raw) -> Any:
         """Changes the row whose key the values name, or makes one; its key."""
@@ -120,43 +130,43 @@ class Repository(Writing):
 
     async def upsert_singleton(self, values: Raw) -> Any:
         """Changes the one row of a collection that has no more; its key."""
-        return (await self.write(self.only(values))).keys[0]
+        return (await self.write(self.singleton_command(values))).keys[0]
 
-    def creation(self, values: Sequence[Raw]) -> Create:
+    def create_command(self, values: Sequence[Raw]) -> Create:
         """New rows of these values."""
         return Create(self._payloads(values))
 
-    def change(self, keys: Sequence[Any], values: Raw) -> Update:
+    def update_command(self, keys: Sequence[Any], values: Raw) -> Update:
         """The same change to the rows with these keys."""
         return Update(self.collection, self._keys(keys), self._payload(values))
 
-    def change_found(self, query: Query, values: Raw) -> Update:
+    def update_found_command(self, query: Query, values: Raw) -> Update:
         """The same change to the rows that a query finds."""
         return Update(self.collection, lambda access: self._keys_read(access, query), self._payload(values))
 
-    def batch(self, values: Sequence[Raw]) -> Batch:
+    def update_each_command(self, values: Sequence[Raw]) -> UpdateEach:
         """To each row that values name a change of its own."""
         written = self._payloads(values)
         check_keys(written)
-        return Batch(written)
+        return UpdateEach(written)
 
-    def deletion(self, keys: Sequence[Any]) -> Delete:
+    def delete_command(self, keys: Sequence[Any]) -> Delete:
         """The rows with these keys go."""
         return Delete(self.collection, self._keys(keys))
 
-    def deletion_found(self, query: Query) -> Delete:
+    def delete_found_command(self, query: Query) -> Delete:
         """The rows that a query finds go."""
         return Delete(self.collection, lambda access: self._keys_read(access, query))
 
-    def only(self, values: Raw) -> Only:
+    def singleton_command(self, values: Raw) -> UpdateSingleton:
         """A change to the collection's one row."""
-        return Only(self._payload(values))
+        return UpdateSingleton(self._payload(values))
 
     def parameters(self, access: Access) -> QueryParser:
         """Query parameters as one with these rights means them."""
         return QueryParser(self._services.limits, lambda collection: access.fields("read", collection))
 
-    def among(self, read: Read, keys: Iterable[Any]) -> Read:
+    def restricted_to(self, read: Read, keys: Iterable[Any]) -> Read:
         """What is left of a Read among the rows with these keys."""
         return (
             read.restricted_to(compare(self.collection.key, None, "_in", list(keys)))
@@ -187,7 +197,7 @@ class Repository(Writing):
         return [self._payload(one) for one in values]
 
 
-class Users(Repository):
+class UserRepository(Repository):
     """The users."""
 
     async def get_user_by_email(self, email: str) -> Row | None:

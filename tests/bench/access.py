@@ -88,7 +88,7 @@ async def measure(system: System) -> None:
         print(f"  {name:22} first {median(firsts):6.1f} ms, {later}")
     for who, says in (("u1", "2 policies"), ("u0", f"{DEEP} roles deep, {DEEP * POLICIES_EACH} policies")):
         asking = Caller(token=static_token(who))
-        loads = [await timed(partial(system.services.book.reload, asking)) for _ in range(9)]
+        loads = [await timed(partial(system.services.access_cache.reload, asking)) for _ in range(9)]
         print(f"  loading access, {says:30} {median(loads):6.1f} ms")
 
 

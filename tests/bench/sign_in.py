@@ -19,8 +19,8 @@ from sqlalchemy import update
 
 from app.core.hashing import hash_password, verify_password
 from app.db.models import User
-from app.passwords.hasher_pool import LANES, Passwords
-from app.passwords.worker import leave_room
+from app.passwords.hasher_pool import HASH_THREADS, PasswordService
+from app.passwords.worker import limit_cpu_affinity
 from app.testing import open_system
 from tests.bench.directory import CHIEF, SECRET, fill, person, token
 from tests.bench.load import Measured, Server, measure, post, wait_for
@@ -48,13 +48,13 @@ def reading(_: int) -> bytes:
 
 async def bare() -> None:
     """Verifies one hash again and again, where sign-ins hash too; prints CPU microseconds for each, and the rate."""
-    leave_room()
-    passwords, hashed = Passwords(), hash_password(PASSWORD)
+    limit_cpu_affinity()
+    passwords, hashed = PasswordService(), hash_password(PASSWORD)
     verify_password(PASSWORD, hashed)
     done, spent, started = 0, time.process_time(), time.perf_counter()
     while time.perf_counter() < started + SECONDS:
-        await asyncio.gather(*(passwords.verified(PASSWORD, hashed) for _ in range(2 * LANES)))
-        done += 2 * LANES
+        await asyncio.gather(*(passwords.verify(PASSWORD, hashed) for _ in range(2 * HASH_THREADS)))
+        done += 2 * HASH_THREADS
     seconds = time.perf_counter() - started
     print((time.process_time() - spent) / done * 1e6, done / seconds)
 

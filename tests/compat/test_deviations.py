@@ -104,7 +104,7 @@ async def test_what_can_be_asked_finds_what_it_says(world, filter_, found):
 
 async def test_introspection_can_be_closed(world):
     settings = world.settings.model_copy(update={"graphql_introspection": False})
-    closed = Directory(ADA, Services.over(world.database, settings))
+    closed = Directory(ADA, Services.from_settings(world.database, settings))
     result = await schema.execute("{ __schema { queryType { name } } }", context_value=closed)
 
     assert result.data is None

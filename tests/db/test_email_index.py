@@ -13,7 +13,7 @@ from app.db.email_index import has_email_index
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
 from app.query.sql_functions import EmailEquals
-from app.repositories.commands.accounts import Accounts
+from app.repositories.commands.accounts import AccountStore
 from app.testing import open_system
 from tests.world import caller, uid
 from tests.writes.test_user_admin import rollcall
@@ -174,7 +174,7 @@ SHOWN += ["i̇Z@example.com", "iz@example.com", "capek@example.com", "plain@exam
 
 async def test_whoever_has_an_address_is_found_whatever_the_letters_and_their_case(fresh):
     await insert(fresh, *ADDRESSES)
-    accounts = Accounts(fresh.services)
+    accounts = AccountStore(fresh.services)
     for shown in ADDRESSES + SHOWN:
         found = await accounts.by_email(shown)
         assert (found and found.email) == next((one for one in ADDRESSES if one.lower() == shown.lower()), None), shown

@@ -21,8 +21,8 @@ from app.core.errors import ServiceUnavailable
 from app.core.hashing import DEFAULT_HASH_COST, HashCost, hash_password, verify_password
 from app.db.models import User
 from app.passwords import worker, worker_client
-from app.passwords.hasher_pool import Passwords
-from app.passwords.hashers import Apart, Here, hasher_for
+from app.passwords.hasher_pool import PasswordService
+from app.passwords.hashers import InProcessHasher, SubprocessHasher, create_hasher
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import copied
 from tests.world import CHEAP, hashed, uid
@@ -37,8 +37,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at proces
 
 @pytest_asyncio.fixture
 async def apart():
-    hasher = Apart()
-    async with hasher.under_way():
+    hasher = SubprocessHasher()
+    async with hasher.running():
         yield hasher
 
 
@@ -82,30 +82,30 @@ async def begun(hasher):
 
 
 async def test_it_hashes_as_is_done_elsewhere(apart):
-    passwords, here = Passwords(CHEAP, apart), Passwords(CHEAP)
+    passwords, here = PasswordService(CHEAP, apart), PasswordService(CHEAP)
     for one in ODD[:-2]:
-        made = await passwords.hashed(one)
+        made = await passwords.hash(one)
         assert made.startswith("$argon2id$v=19$m=8,t=1,p=1$")
         assert verify_password(one, made)
     for one in ODD:
         for given in (hashed("x"), hashed("ü" * 1_024), hashed("a"), "**********", None):
-            assert await passwords.verified(one, given) == await here.verified(one, given)
+            assert await passwords.verify(one, given) == await here.verify(one, given)
     for one in ("", "x" * 1_025, "\ud800"):
         for each in (passwords, here):
             with pytest.raises(ValueError, match=r"characters|surrogates|no text"):
-                await each.hashed(one)
+                await each.hash(one)
 
 
 def test_only_what_takes_its_time_is_worth_a_process():
-    assert isinstance(hasher_for(DEFAULT_HASH_COST), Apart)
-    assert isinstance(hasher_for(CHEAP), Here)
+    assert isinstance(create_hasher(DEFAULT_HASH_COST), SubprocessHasher)
+    assert isinstance(create_hasher(CHEAP), InProcessHasher)
 
 
 async def test_it_lets_everybody_else_go_first_and_shows_nothing_of_passwords(apart, monkeypatch):
     monkeypatch.setenv("SECRET", "a secret only tests know")
     os.kill(pid_of(apart), signal.SIGKILL)
     await gone(pid_of(apart))
-    assert await Passwords(SLOW, apart).verified(PASSWORD, HASHED)
+    assert await PasswordService(SLOW, apart).verify(PASSWORD, HASHED)
     pid = pid_of(apart)
 
     assert os.getpriority(os.PRIO_PROCESS, pid) == 19
@@ -123,14 +123,14 @@ async def test_what_asks_the_server_to_end_leaves_it_alone(apart):
     for one in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, one)
 
-    assert await Passwords(SLOW, apart).verified(PASSWORD, HASHED)
+    assert await PasswordService(SLOW, apart).verify(PASSWORD, HASHED)
     assert pid_of(apart) == pid
 
 
 async def test_killed_it_is_begun_again_and_what_was_under_way_is_done_again(apart):
-    passwords, pid = Passwords(SLOW, apart), pid_of(apart)
+    passwords, pid = PasswordService(SLOW, apart), pid_of(apart)
     with capture_logs() as lines:
-        asked = [asyncio.create_task(passwords.verified(PASSWORD, HASHED)) for _ in range(4)]
+        asked = [asyncio.create_task(passwords.verify(PASSWORD, HASHED)) for _ in range(4)]
         await until(lambda: len(apart._process._asked) == 2)
         os.kill(pid, signal.SIGKILL)
         assert await asyncio.gather(*asked) == [True] * 4
@@ -141,8 +141,8 @@ async def test_killed_it_is_begun_again_and_what_was_under_way_is_done_again(apa
 
 
 async def test_killed_twice_it_is_a_503_and_the_next_goes_well(apart):
-    passwords = Passwords(SLOW, apart)
-    asked = asyncio.create_task(passwords.verified(PASSWORD, HASHED))
+    passwords = PasswordService(SLOW, apart)
+    asked = asyncio.create_task(passwords.verify(PASSWORD, HASHED))
     for _ in range(2):
         await begun(apart)
         process = apart._process
@@ -151,7 +151,7 @@ async def test_killed_twice_it_is_a_503_and_the_next_goes_well(apart):
 
     with pytest.raises(ServiceUnavailable, match="can't be looked at just now"):
         await asked
-    assert await passwords.verified(PASSWORD, HASHED)
+    assert await passwords.verify(PASSWORD, HASHED)
 
 
 async def test_one_that_answers_nothing_is_ended(apart, monkeypatch):
@@ -159,34 +159,34 @@ async def test_one_that_answers_nothing_is_ended(apart, monkeypatch):
     stopped = pid_of(apart)
     os.kill(stopped, signal.SIGSTOP)
 
-    assert await Passwords(CHEAP, apart).verified("x", hashed("x"))
+    assert await PasswordService(CHEAP, apart).verify("x", hashed("x"))
     await gone(stopped)
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", shutil.which("false")])
 async def test_where_there_can_be_none_threads_hash_until_there_can(monkeypatch, python):
-    hasher = Apart()
-    passwords, ordinary = Passwords(CHEAP, hasher), sys.executable
+    hasher = SubprocessHasher()
+    passwords, ordinary = PasswordService(CHEAP, hasher), sys.executable
     monkeypatch.setattr(sys, "executable", python)
     with capture_logs() as lines:
-        async with hasher.under_way():
-            made = await asyncio.gather(*(passwords.hashed("x") for _ in range(4)))
-            assert [await passwords.verified("x", one) for one in made] == [True] * 4
+        async with hasher.running():
+            made = await asyncio.gather(*(passwords.hash("x") for _ in range(4)))
+            assert [await passwords.verify("x", one) for one in made] == [True] * 4
             assert hasher._process is None
             monkeypatch.setattr(sys, "executable", ordinary)
             monkeypatch.setattr(hasher, "_refused_until", time.monotonic())
-            assert await passwords.verified("x", made[0])
+            assert await passwords.verify("x", made[0])
             assert is_there(pid_of(hasher))
 
     assert [line["event"] for line in lines] == ["hashing_here"]
 
 
 async def test_at_the_end_whoever_waits_is_told_at_once_and_nothing_stays():
-    hasher = Apart()
-    passwords = Passwords(DEFAULT_HASH_COST, hasher)
-    async with hasher.under_way():
+    hasher = SubprocessHasher()
+    passwords = PasswordService(DEFAULT_HASH_COST, hasher)
+    async with hasher.running():
         pid = pid_of(hasher)
-        asked = [asyncio.create_task(passwords.verified(PASSWORD, HASHED)) for _ in range(100)]
+        asked = [asyncio.create_task(passwords.verify(PASSWORD, HASHED)) for _ in range(100)]
         await begun(hasher)
         started = time.perf_counter()
     told = await asyncio.gather(*asked, return_exceptions=True)
@@ -197,15 +197,15 @@ async def test_at_the_end_whoever_waits_is_told_at_once_and_nothing_stays():
 
 
 async def test_whoever_waits_no_more_leaves_nothing_behind(apart):
-    passwords = Passwords(SLOW, apart)
-    asked = [asyncio.create_task(passwords.verified(PASSWORD, HASHED)) for _ in range(50)]
+    passwords = PasswordService(SLOW, apart)
+    asked = [asyncio.create_task(passwords.verify(PASSWORD, HASHED)) for _ in range(50)]
     await begun(apart)
     for task in asked:
         task.cancel()
     await asyncio.wait(asked)
 
     assert passwords._under_way == 0
-    assert await passwords.verified(PASSWORD, HASHED)
+    assert await passwords.verify(PASSWORD, HASHED)
     assert next(apart._process._numbers) < 10
     await until(lambda: not apart._process._asked)
 

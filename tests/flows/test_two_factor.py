@@ -16,7 +16,7 @@ from app.flows.login import Credentials, SignIn
 from app.flows.otp_verifier import CODES_ALLOWED
 from app.flows.two_factor import SecondFactor
 from app.flows.user_admin import Rescue
-from app.passwords.hasher_pool import Passwords
+from app.passwords.hasher_pool import PasswordService
 from app.repositories.directory import Directory
 from tests.flows.clock import HALF_A_MINUTE, HASHED, OTHER_SECRET, PASSWORD, SECRET, Place, Standing
 from tests.world import static_token, uid
@@ -412,15 +412,15 @@ async def test_of_an_empty_secret_nobody_has_the_codes(place):
         await place.sign_in(otp=place.clock.code(""))
 
 
-class Meddled(Passwords):
+class Meddled(PasswordService):
     """While a password is looked at, which takes its time, something else happens."""
 
     def __init__(self, meanwhile):
         super().__init__()
         self._meanwhile = meanwhile
 
-    async def verified(self, password, hashed):
-        right = await super().verified(password, hashed)
+    async def verify(self, password, hashed):
+        right = await super().verify(password, hashed)
         await self._meanwhile()
         return right
 

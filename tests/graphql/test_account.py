@@ -74,7 +74,7 @@ async def looking(world):
 @asynccontextmanager
 async def by_the_clock(system, clock, **values):
     """The same door, where it is as late as a clock says."""
-    services = Services.over(system.database, changed(system, **values), clock)
+    services = Services.from_settings(system.database, changed(system, **values), clock)
     identity = Identity(signing_secret(system.settings), SESSION, trust=False)
     app = Application({GRAPHQL: GraphQLDoor(services, identity)}, Router([]), services, identity)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rollcall") as client:

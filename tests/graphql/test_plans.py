@@ -67,7 +67,7 @@ def told(result):
 @pytest.fixture
 def ordinary(world):
     """The world as it is without plans."""
-    services = Services.over(world.database, world.settings.model_copy(update={"graphql_plans": False}))
+    services = Services.from_settings(world.database, world.settings.model_copy(update={"graphql_plans": False}))
 
     async def ask(query, variables, who):
         return await schema.execute(query, variables, context_value=Directory(who, services))
@@ -198,7 +198,7 @@ async def test_a_plan_outlives_no_right(fresh):
 
 async def test_now_is_the_moment_of_each_request(fresh):
     now = datetime(2024, 1, 1, tzinfo=UTC)
-    fresh.services = Services.over(fresh.database, fresh.settings, lambda: now)
+    fresh.services = Services.from_settings(fresh.database, fresh.settings, lambda: now)
     query = '{ users(filter: { last_access: { _lt: "$NOW" } }) { first_name } }'
     before = [(await fresh.execute(query, caller=ADA)).data["users"] for _ in range(3)]
     now = datetime(2025, 1, 1, tzinfo=UTC)

@@ -22,7 +22,7 @@ from app.http.endpoints.server import nobody_home
 from app.http.middleware import Gate
 from app.http.response import Reply
 from app.main import create_app
-from app.repositories.engine.batches import SIZE, Batches
+from app.repositories.engine.batches import SIZE, KeysetReader
 from tests.http.test_graphql import ADA, bearer, served
 from tests.http.test_parsing import json
 from tests.test_revocation import WAYS_TO_GO, WAYS_TO_LOSE, write
@@ -257,7 +257,7 @@ def batches(fresh):
     def begin(who, fields="email"):
         users = fresh.directory(caller(who))["users"]
         asked = {"fields": fields, "sort": "email", "limit": -1}
-        return Batches(users, lambda access: users.parameters(access).read(users.collection, asked), 2)
+        return KeysetReader(users, lambda access: users.parameters(access).read(users.collection, asked), 2)
 
     return begin
 

@@ -12,7 +12,7 @@ from app.core.caller import PUBLIC, SYSTEM, Caller
 from app.core.errors import InvalidCredentials, ServiceUnavailable
 from app.db.database import Database
 from app.db.models import VERSION, Activity, Revision, User
-from app.repositories.last_access import Presence
+from app.repositories.last_access import LastAccessTracker
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, ME, PATH, bearer, served
 from tests.world import caller, static_token, uid
@@ -23,7 +23,7 @@ OWN = "{ users_me { id } }"
 
 
 def presence(system, now=NOON, **limits):
-    return Presence(system.database, lambda: now, **limits)
+    return LastAccessTracker(system.database, lambda: now, **limits)
 
 
 async def seen(system):
@@ -131,7 +131,7 @@ async def test_a_later_moment_stays(fresh):
         await connection.execute(update(User).where(User.id == uid("sam")).values(last_access=BEFORE))
     here = presence(fresh)
     for name in ("vi", "sam"):
-        here.saw(uid(name))
+        here.record(uid(name))
     await here.flush()
     found = await seen(fresh)
 
@@ -145,7 +145,7 @@ async def test_it_leaves_no_trail_and_revokes_nothing(fresh):
             return [await connection.scalar(asked) for asked in (*counts, select(VERSION.c.token))]
 
     before, here = await rest(), presence(fresh)
-    here.saw(uid("ada"))
+    here.record(uid("ada"))
     await here.flush()
 
     assert (await seen(fresh))["ada"] == NOON
@@ -161,7 +161,7 @@ async def test_it_waits_for_nobody_who_holds_the_lock_or_a_user(fresh):
         await connection.execute(text("SELECT id FROM rollcall_lock FOR UPDATE"))
         await connection.execute(update(User).where(User.id == uid("vi")).values(title="Busy"))
         for name in ("vi", "sam"):
-            here.saw(uid(name))
+            here.record(uid(name))
         async with asyncio.timeout(2):
             await here.flush()
 
@@ -173,8 +173,8 @@ async def test_many_are_written_in_batches_and_so_many_are_remembered(fresh):
     names = ["ada", "sam", "vi", "ed"]
     batches, few = presence(fresh, batch=3), presence(fresh, now=LATER, most=2)
     for name in names * 2:
-        batches.saw(uid(name))
-        few.saw(uid(name))
+        batches.record(uid(name))
+        few.record(uid(name))
     await batches.flush()
     first = await seen(fresh)
     await few.flush()
@@ -185,11 +185,11 @@ async def test_many_are_written_in_batches_and_so_many_are_remembered(fresh):
 
 async def test_what_can_not_be_written_is_remembered_and_the_server_still_ends(fresh):
     away = Database.open(make_settings("postgresql+asyncpg://nobody@127.0.0.1:1/nothing"))
-    here = Presence(away)
+    here = LastAccessTracker(away)
     try:
         with capture_logs() as lines:
-            async with here.written(timedelta(seconds=0.02)):
-                here.saw(uid("ada"))
+            async with here.running(timedelta(seconds=0.02)):
+                here.record(uid("ada"))
                 await asyncio.sleep(0.2)
         with pytest.raises(ServiceUnavailable):
             await here.flush()

@@ -79,7 +79,7 @@ def later(services, passed):
 
 async def post(services, kind="invite", to="ida@example.com", **data):
     said = {"user": uid("ida"), "url": None, **data}
-    await services.database.change(lambda writer: Outbox(writer, services).post(kind, to, said))
+    await services.database.change(lambda writer: Outbox(writer, services).enqueue(kind, to, said))
 
 
 async def outbox(services):

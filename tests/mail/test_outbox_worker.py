@@ -13,7 +13,7 @@ from app.core.email_links import LinkPurpose, verify_link_token
 from app.db.models import OUTBOX
 from app.db.models import Settings as ProjectSettings
 from app.flows.outbox_worker import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, Postman
-from app.repositories.stores.outbox import Outgoing
+from app.repositories.stores.outbox import OutboxQueue
 from app.testing import open_system
 from tests.mail.server import MailServer, do, later, outbox, post, send, sending, sent, told
 from tests.world import uid
@@ -233,7 +233,7 @@ async def test_two_postmen_send_each_mail_once(fresh, server):
 async def test_a_mail_whose_process_died_goes_out_after_its_lease(fresh, server):
     services = sending(fresh.services, server)
     await post(services)
-    claimed = await Outgoing(services).claim(LEASE)
+    claimed = await OutboxQueue(services).claim(LEASE)
     assert claimed is not None
     assert claimed.attempts == 1
     assert await send(services) == 0

@@ -13,7 +13,7 @@ from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.flows import background_jobs
 from app.flows.background_jobs import Chore
 from app.flows.retention_job import SOON, Housekeeping
-from app.repositories.stores.retention import BATCH, Pruning
+from app.repositories.stores.retention import BATCH, RetentionStore
 from app.testing import open_system
 from tests.mail.server import do, later, outbox, post, rows_of, sent, told
 from tests.world import uid
@@ -73,7 +73,7 @@ async def test_mails_that_went_yesterday_go_and_those_that_havent_gone_never_do(
 
 async def test_more_than_a_batch_goes_in_one_round(fresh):
     await add_attempts(fresh.services, *[MINUTE] * (BATCH + 20))
-    pruning = Pruning(fresh.services)
+    pruning = RetentionStore(fresh.services)
 
     assert await pruning.attempts() == BATCH
     assert await Housekeeping(fresh.services).round() == 20
@@ -95,7 +95,7 @@ async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(fr
 
 
 async def test_a_turn_is_taken_by_one_of_many_who_come_at_once(fresh):
-    turns = await asyncio.gather(*(Pruning(fresh.services).take_turn("a task", HOUR) for _ in range(8)))
+    turns = await asyncio.gather(*(RetentionStore(fresh.services).claim_task("a task", HOUR) for _ in range(8)))
 
     assert sorted(turns) == [False] * 7 + [True]
 
@@ -139,7 +139,7 @@ async def test_a_family_of_revisions_may_go_in_several_batches(fresh):
     for number in range(9001, 9008):
         await add_activity(fresh.services, number, 40 * DAY, parent=number - 1 if number > 9001 else None)
     for take in ("revisions", "activity"):
-        pruning = Pruning(fresh.services, batch=3)
+        pruning = RetentionStore(fresh.services, batch=3)
         gone = [await getattr(pruning, take)(utc_now() - 30 * DAY) for _ in range(4)]
         assert gone == [3, 3, 1, 0]
 

@@ -231,7 +231,7 @@ CLOSED = [
 @pytest.mark.parametrize("query", CLOSED)
 async def test_cve_2026_35413_closed_introspection_is_closed_at_every_door(world, query):
     settings = world.settings.model_copy(update={"graphql_introspection": False})
-    closed = Directory(ADA, Services.over(world.database, settings))
+    closed = Directory(ADA, Services.from_settings(world.database, settings))
     result = await schema.execute(query, context_value=closed)
 
     assert result.data is None
@@ -240,7 +240,7 @@ async def test_cve_2026_35413_closed_introspection_is_closed_at_every_door(world
 
 async def test_cve_2026_35413_a_variables_mistake_gets_no_suggestion_either(world):
     settings = world.settings.model_copy(update={"graphql_introspection": False})
-    closed = Directory(ADA, Services.over(world.database, settings))
+    closed = Directory(ADA, Services.from_settings(world.database, settings))
     query = "query($f: directus_users_filter) { users(filter: $f) { id } }"
     result = await schema.execute(query, {"f": {"titel": {"_eq": "x"}}}, context_value=closed)
 

@@ -20,7 +20,7 @@ from app.core.errors import ServiceUnavailable
 from app.core.tokens import sign_access_token
 from app.db.models import Session, User
 from app.passwords import hasher_pool
-from app.passwords.hasher_pool import Passwords
+from app.passwords.hasher_pool import PasswordService
 from tests.core.test_tokens import DIGESTS, encode
 from tests.flows.inviters import everything, link
 from tests.http.clients import SESSION, send
@@ -261,7 +261,7 @@ async def test_passlib_a_password_is_measured_before_it_is_hashed(client, people
 async def test_passlib_only_so_many_are_hashed_at_once_and_only_so_many_wait(monkeypatch):
     """Each takes 64 MiB, so that many at once would take all there is."""
     monkeypatch.setattr(hasher_pool, "WAITING", 20)
-    under_way, most, lanes = 0, 0, Passwords()
+    under_way, most, lanes = 0, 0, PasswordService()
 
     def work():
         nonlocal under_way, most
@@ -272,6 +272,6 @@ async def test_passlib_only_so_many_are_hashed_at_once_and_only_so_many_wait(mon
         return "done"
 
     outcomes = await asyncio.gather(*(lanes._aside(work) for _ in range(30)), return_exceptions=True)
-    assert 1 <= most <= hasher_pool.LANES == 2
+    assert 1 <= most <= hasher_pool.HASH_THREADS == 2
     assert [isinstance(one, ServiceUnavailable) for one in outcomes] == [False] * 22 + [True] * 8
     assert await lanes._aside(work) == "done"

@@ -240,7 +240,7 @@ async def test_rows_that_are_still_pointed_at_stay(desk):
 async def test_there_are_no_more_users_of_a_kind_than_the_settings_allow(desk, limit, kind, values):
     for most, fine in ((0, False), (100, True)):
         settings = desk.settings.model_copy(update={limit: most})
-        users = Directory(ADA, Services.over(desk.database, settings))["users"]
+        users = Directory(ADA, Services.from_settings(desk.database, settings))["users"]
         if fine:
             assert await users.create_one(values)
         else:
@@ -367,7 +367,7 @@ async def test_payloads_lie_within_one_another_only_so_deep(desk):
 
 async def test_no_more_rows_are_written_at_once_than_allowed(desk):
     settings = desk.settings.model_copy(update={"max_batch_mutation": 2})
-    users = Directory(ADA, Services.over(desk.database, settings))["users"]
+    users = Directory(ADA, Services.from_settings(desk.database, settings))["users"]
     three = [{"email": f"x{number}@example.com"} for number in range(3)]
     for doing in (users.create_many(three), users.delete_by_query({}), users.update_by_query({}, {"title": "x"})):
         assert (await refused(doing)).code == "INVALID_PAYLOAD"

@@ -18,7 +18,7 @@ from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.core.hashing import verify_password
 from app.db.models import Access, Policy, Session, User
-from app.repositories.stores.login_attempts import Attempts, at_account, at_account_from
+from app.repositories.stores.login_attempts import AttemptCounter, account_and_network_key, account_key
 from tests.db.test_bootstrap_and_import import rollcall as in_a_process
 from tests.world import caller, static_token, uid
 from tests.writes.editors import checksum
@@ -140,12 +140,12 @@ async def test_a_new_password_and_a_suspension_end_a_users_sessions_and_nobody_e
 
 
 async def test_lock_outs_can_be_ended_for_everybody(desk, users):
-    attempts = Attempts(desk.services, "login", timedelta(minutes=15))
-    await attempts.count(at_account_from("vi@example.com", "192.0.2.1"), at_account("vi@example.com"))
+    attempts = AttemptCounter(desk.services, "login", timedelta(minutes=15))
+    await attempts.count(account_and_network_key("vi@example.com", "192.0.2.1"), account_key("vi@example.com"))
     done = await users("unlock")
 
     assert done == (0, "Nobody is locked out any more.\n", "")
-    assert await attempts.count(at_account_from("vi@example.com", "192.0.2.1")) == [1]
+    assert await attempts.count(account_and_network_key("vi@example.com", "192.0.2.1")) == [1]
 
 
 async def test_who_is_suspended_is_let_in_by_no_token(desk, users):

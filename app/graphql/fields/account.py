@@ -99,7 +99,7 @@ def _mutation(name: str, spec: str, arguments: Mapping[str, str], do: Do) -> Str
     """A field whose answer is kept nowhere, and which alone is refused where what is given to it proves nothing."""
 
     async def refusing(directory: Directory, **given: Any) -> Any:
-        directory.private = True
+        directory.no_store = True
         try:
             return await do(directory, **given)
         except InvalidCredentials:
@@ -142,7 +142,7 @@ async def _refresh(
 async def _logout(directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None) -> bool:
     gone = await Staying(directory).end(refresh_token, _mode(mode))
     if _mode(mode) is not Mode.JSON:
-        directory.handed += (gone,)
+        directory.response_cookies += (gone,)
     return True
 
 
@@ -151,7 +151,7 @@ def _mode(given: enum.Enum | None) -> Mode:
 
 
 def _told(directory: Directory, tokens: Tokens) -> SimpleNamespace:
-    directory.handed += tokens.cookies
+    directory.response_cookies += tokens.cookies
     expires = str(round(tokens.expires.total_seconds() * 1000))
     return SimpleNamespace(access_token=tokens.access, expires=expires, refresh_token=tokens.refresh)
 

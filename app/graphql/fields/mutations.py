@@ -17,11 +17,11 @@ from app.policy.rules import Access
 from app.query.collection import USERS, Collection
 from app.query.read import Read
 from app.query.results import Row
-from app.repositories.engine.commands import Change
-from app.repositories.repository import Repository, reading_back
+from app.repositories.engine.commands import WriteCommand
+from app.repositories.repository import Repository, returning
 
 Arguments = Mapping[str, Any]
-Make = Callable[[Repository, str | None, Arguments], Change]
+Make = Callable[[Repository, str | None, Arguments], WriteCommand]
 """The change that a root field's arguments ask for; the second is the id of who asks, if it is somebody."""
 
 
@@ -98,7 +98,7 @@ def _resolver(collection: Collection, make: Make, *, several: bool) -> Callable[
             asking = Asking(access, selection, raw.field_nodes, arguments)
             return asking.read(collection, {**listing, "limit": listing.get("limit") or -1})
 
-        rows = (await repository.write(change, reading_back(repository, ask))).told or []
+        rows = (await repository.write(change, returning(repository, ask))).told or []
         return _told(rows, several=several)
 
     return resolve
@@ -115,7 +115,7 @@ def _deletion(collection: Collection, *, several: bool) -> Callable[..., Awaitab
     async def resolve(info: strawberry.Info[Request, Any], **arguments: Any) -> Any:
         repository = info.context.directory[collection.name]
         keys = arguments["ids"] if several else [arguments["id"]]
-        await repository.write(repository.deletion(keys))
+        await repository.write(repository.delete_command(keys))
         return SimpleNamespace(ids=keys) if several else SimpleNamespace(id=keys[0])
 
     return resolve
@@ -127,31 +127,31 @@ def _data(arguments: Arguments) -> Any:
     return arguments["data"]
 
 
-def _create_many(repository: Repository, _: str | None, arguments: Arguments) -> Change:
-    return repository.creation(_data(arguments))
+def _create_many(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+    return repository.create_command(_data(arguments))
 
 
-def _create_one(repository: Repository, _: str | None, arguments: Arguments) -> Change:
-    return repository.creation([_data(arguments)])
+def _create_one(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+    return repository.create_command([_data(arguments)])
 
 
-def _change_many(repository: Repository, _: str | None, arguments: Arguments) -> Change:
-    return repository.change(arguments["ids"], _data(arguments))
+def _change_many(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+    return repository.update_command(arguments["ids"], _data(arguments))
 
 
-def _change_each(repository: Repository, _: str | None, arguments: Arguments) -> Change:
-    return repository.batch(_data(arguments))
+def _change_each(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+    return repository.update_each_command(_data(arguments))
 
 
-def _change_one(repository: Repository, _: str | None, arguments: Arguments) -> Change:
-    return repository.change([arguments["id"]], _data(arguments))
+def _change_one(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+    return repository.update_command([arguments["id"]], _data(arguments))
 
 
-def _change_me(repository: Repository, user: str | None, arguments: Arguments) -> Change:
+def _change_me(repository: Repository, user: str | None, arguments: Arguments) -> WriteCommand:
     if user is None:
         raise InvalidCredentials
-    return repository.change([user], _data(arguments))
+    return repository.update_command([user], _data(arguments))
 
 
-def _change_only(repository: Repository, _: str | None, arguments: Arguments) -> Change:
-    return repository.only(_data(arguments))
+def _change_only(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+    return repository.singleton_command(_data(arguments))

@@ -26,7 +26,7 @@ from app.graphql.plans.shapes import VALUE, forms_of, forms_of_literals, settled
 from app.graphql.visibility.caller_schema import overlay_of
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.plans.plan import Plan, in_form, make_plan
+from app.repositories.plans.plan import QueryPlan, make_plan, parameterize_access
 
 TEXTS, PLANS = 200, 400
 """Texts and plans that are kept at once, fewer of long ones; of forms of requests as many as of plans."""
@@ -92,7 +92,7 @@ class Plans:
         self._texts: LRUCache[Hashable, Prepared] = LRUCache(texts)
         self._forms: LRUCache[Hashable, Form] = LRUCache(plans)
         self._plans: LRUCache[Hashable, Planned | None] = LRUCache(plans)
-        self._answers: LRUCache[Hashable, Plan] = LRUCache(plans)
+        self._answers: LRUCache[Hashable, QueryPlan] = LRUCache(plans)
         self._coordinates: LRUCache[Hashable, frozenset[str]] = LRUCache(plans)
         """What the values of mutations touch that no coercion changes, by their form."""
 
@@ -124,7 +124,7 @@ class Plans:
         changing: bool = False,
     ) -> Answering | None:
         """A request with its plan, for the `access` that is known; None where it takes the ordinary execution."""
-        if len(text) > LONGEST or not directory.services.planned:
+        if len(text) > LONGEST or not directory.services.plans_enabled:
             return None
         try:
             key = (text, name, directory.services.limits.tokens)
@@ -218,7 +218,7 @@ class Plans:
         if refused or not seen.admits(operation.coordinates | variables.coordinates):
             return None
         try:
-            return self._roots(operation, variables.coerced, directory, in_form(access))
+            return self._roots(operation, variables.coerced, directory, parameterize_access(access))
         except (RollcallError, ValueError, RecursionError):
             return None
 
@@ -230,7 +230,7 @@ class Plans:
         }
         selection = Selection(self._schema, fragments, variables, directory.services.limits)
         query: Any = self._schema.query_type
-        roots, plans, places = list[Root](), list[Plan](), dict[Any, int]()
+        roots, plans, places = list[Root](), list[QueryPlan](), dict[Any, int]()
         for key, nodes in selection.collect([operation.definition]).items():
             definition = query.fields.get(nodes[0].name.value)
             found: Callable[[Asking], Question] | None = _asked(definition)
@@ -252,7 +252,7 @@ def _decisive(planned: Planned | None, given: Bindings) -> frozenset[Source]:
     plans = planned.plans if planned else []
     drawn = frozenset[Source]().union(*(plan.bound for plan in plans))
     free = {source for source in given if source.startswith(VALUE)} - drawn
-    return frozenset(free).union(*(plan.fixed for plan in plans))
+    return frozenset(free).union(*(plan.literal_sources for plan in plans))
 
 
 def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None, tokens: int) -> Prepared | None:

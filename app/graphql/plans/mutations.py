@@ -26,12 +26,12 @@ from app.query.filter import compare
 from app.query.limits import QueryLimits
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.repositories.engine.unit_of_work import Work
-from app.repositories.plans.plan import Plan, in_form, make_plan
+from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.plans.plan import QueryPlan, make_plan, parameterize_access
 
 KEYS = "keys"
 """The source of the key that was written, in the plan of an answer."""
-Answers = LRUCache[Any, Plan]
+Answers = LRUCache[Any, QueryPlan]
 """The plans of what is read back, by what was asked and the form of its caller's rights."""
 
 
@@ -53,13 +53,13 @@ class Changing:
         arguments = get_argument_values(self.definition, self.nodes[0], VariableValues({}, variables))
         return Request(self, directory, arguments, answers)
 
-    def plan(self, directory: Directory, access: Access) -> Plan:
+    def plan(self, directory: Directory, access: Access) -> QueryPlan:
         """How the row that was written is read back with such rights; raises as asking it would."""
         collection, limits = self.making.collection, directory.services.limits
         read = self.selection(limits).read(collection, self.nodes, {"limit": -1})
         sample = "00000000-0000-4000-8000-000000000000" if collection.key.kind == "uuid" else 0
         written = compare(collection.key, None, "_in", slot([sample], KEYS))
-        return make_plan(read.restricted_to(written), directory.caller, in_form(access), directory.services)
+        return make_plan(read.restricted_to(written), directory.caller, parameterize_access(access), directory.services)
 
     def selection(self, limits: QueryLimits) -> Selection:
         """What its fields are read with: no variable stands among them."""
@@ -84,7 +84,7 @@ class Request(NamedTuple):
 
         Raises ServiceUnavailable as the repositories do.
         """
-        making, access = self.changing.making, self.directory.known
+        making, access = self.changing.making, self.directory.cached_access
         repository = self.directory[making.collection.name]
         try:
             change = making.make(repository, access.user if access else None, self.arguments)
@@ -95,15 +95,15 @@ class Request(NamedTuple):
             return None
         return f'{{"data":{{"{self.changing.key}":{text or "null"}}}}}'.encode()
 
-    async def _read_back(self, work: Work, keys: list[Any]) -> str:
+    async def _read_back(self, work: UnitOfWork, keys: list[Any]) -> str:
         place = (self.changing, work.access.form)
         plan = self.answers.get(place, None)
-        if plan is None or plan.fixed:
+        if plan is None or plan.literal_sources:
             plan = self.answers.set(place, self.changing.plan(self.directory, work.access), self.changing.weight)
         shape = plan.shape
 
         def told(row: Sequence[Any]) -> str:
-            work.confirm(row)
+            work.check_access_current(row)
             text: str = row[-1]
             return THE_ROW_IF_ANY.of_text(text if shape is None else orjson.dumps(shape(text)).decode())
 

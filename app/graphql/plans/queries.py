@@ -13,7 +13,7 @@ from app.graphql.fields.queries import Question
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.repositories.plans.plan import AccessChanged, Plan, ask
+from app.repositories.plans.plan import QueryPlan, StalePlan, execute_plan
 
 TRIES = 2
 """How often a plan is asked where rights change under it."""
@@ -39,7 +39,7 @@ class Planned:
     """A query of one form: its root fields, each distinct plan among them, and whether one asks for the moment."""
 
     roots: list[Root]
-    plans: list[Plan]
+    plans: list[QueryPlan]
     timed: bool = False
 
     def told(self, found: Sequence[str]) -> bytes:
@@ -69,9 +69,9 @@ class Ready:
         try:
             if len(planned.plans) == 1:
                 plan = planned.plans[0]
-                found = [plan.told(await services.reader.fetch_one(plan.statement, given), access)]
+                found = [plan.result(await services.reader.fetch_one(plan.statement, given), access)]
             else:
-                found = await asyncio.gather(*(ask(plan, access, given, services) for plan in planned.plans))
+                found = await asyncio.gather(*(execute_plan(plan, access, given, services) for plan in planned.plans))
             return planned.told(found)
         except ServiceUnavailable:
             raise
@@ -99,12 +99,12 @@ async def from_plan(directory: Directory, find: Callable[[Access], Answering | N
     the caller any more, ServiceUnavailable as the repositories do.
     """
     for _ in range(TRIES):
-        access = directory.known
+        access = directory.cached_access
         ready = find(access) if access else None
         if access is None or ready is None:
             return None
         try:
             return await ready.answer(directory.services)
-        except AccessChanged:
+        except StalePlan:
             await directory.renew(access)
     return None

@@ -30,7 +30,7 @@ def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
 
 async def _sessions(call: Call, *, user: str | None) -> Reply:
     """The sessions that go on, the caller's own or, for admins, somebody else's."""
-    return replace(data([one.told() for one in await OwnSessions(call.directory).all(user)]), private=True)
+    return replace(data([one.told() for one in await OwnSessions(call.directory).all(user)]), no_store=True)
 
 
 async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
@@ -44,30 +44,30 @@ async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
 async def _generate(call: Call) -> Reply:
     """A secret for an authenticator, and the address by which one reads it."""
     made = await SecondFactor(call.directory).generate((await _read(call, PROOF))["password"])
-    return replace(data({"secret": made.secret, "otpauth_url": made.address}), private=True)
+    return replace(data({"secret": made.secret, "otpauth_url": made.address}), no_store=True)
 
 
 async def _enable(call: Call) -> Reply:
     given = await _read(call, NEW_FACTOR)
     await SecondFactor(call.directory).enable(given["otp"], given["secret"])
-    return replace(NO_CONTENT, private=True)
+    return replace(NO_CONTENT, no_store=True)
 
 
 async def _disable(call: Call) -> Reply:
     await SecondFactor(call.directory).disable((await _read(call, CODE))["otp"])
-    return replace(NO_CONTENT, private=True)
+    return replace(NO_CONTENT, no_store=True)
 
 
 async def _recovery_codes(call: Call) -> Reply:
     """New recovery codes, which are told this once."""
     codes = await SecondFactor(call.directory).recovery_codes((await _read(call, CODE))["otp"])
-    return replace(data(codes), private=True)
+    return replace(data(codes), no_store=True)
 
 
 async def _disable_of(call: Call, *, user: str) -> Reply:
     await _read(call, EMPTY)
     await SecondFactor(call.directory).disable_of(user)
-    return replace(NO_CONTENT, private=True)
+    return replace(NO_CONTENT, no_store=True)
 
 
 OWN = {

@@ -15,7 +15,7 @@ from app.http.request_head import Head
 from app.http.response import Header, Reply, reply_to
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.repositories.plans.rest import Reads
+from app.repositories.plans.rest import RestPlanCache
 from app.repositories.rules.files import FILES
 
 SANDBOXED = (b"content-security-policy", b"default-src 'none'; sandbox")
@@ -27,7 +27,7 @@ class AssetsDoor:
 
     def __init__(self, services: Services, identity: Identity) -> None:
         self._services, self._identity = services, identity
-        self._assets, self._reads = Assets(services), Reads()
+        self._assets, self._reads = Assets(services), RestPlanCache()
         self._seconds = round(services.settings.assets_cache_ttl.total_seconds())
 
     async def __call__(self, scope: Scope, head: Head, _: Body) -> Reply:
@@ -44,7 +44,7 @@ class AssetsDoor:
         if not 1 <= len(steps) <= 2:  # a file's name may follow, for people to read: it is the key that counts
             raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
-        await directory.check_enrolled()
+        await directory.require_tfa_setup_done()
         await self._check_seen(directory, steps[0])
         asset = await self._assets.find(steps[0])
         if asset is None:

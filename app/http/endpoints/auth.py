@@ -51,7 +51,7 @@ async def _logout(asked: Asked) -> Reply:
     way = _way(asked.directory, given)
     gone = await Staying(asked.directory).end(given.get("refresh_token"), way)
     if way is not Mode.JSON:
-        asked.directory.handed += (gone,)
+        asked.directory.response_cookies += (gone,)
     return NO_CONTENT
 
 
@@ -79,7 +79,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
 
 
 def _told(directory: Directory, tokens: Tokens) -> Reply:
-    directory.handed += tokens.cookies
+    directory.response_cookies += tokens.cookies
     told: dict[str, Any] = {"expires": round(tokens.expires.total_seconds() * 1000)}
     if tokens.refresh is not None:
         told["refresh_token"] = tokens.refresh
@@ -92,7 +92,7 @@ def _way(directory: Directory, given: Mapping[str, Any]) -> Mode:
     """How a client carries its tokens, where it doesn't say so: as a token that it shows, or as its cookies do."""
     if "mode" in given:
         return Mode(given["mode"])
-    settings, cookies = directory.services.settings, directory.via().cookies
+    settings, cookies = directory.services.settings, directory.client_info().cookies
     if given.get("refresh_token"):
         return Mode.JSON
     if settings.refresh_token_cookie_name in cookies:

@@ -21,7 +21,7 @@ from app.query.collection import USERS, Collection
 from app.query.parameters import expand_names, split_names
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.repositories.plans.rest import Reads
+from app.repositories.plans.rest import RestPlanCache
 from app.repositories.rules.files import FILES
 
 ALLOWED = "POST,GET,HEAD,SEARCH,PATCH,DELETE"
@@ -36,7 +36,7 @@ class ItemsDoor:
         self, collection: Collection, services: Services, identity: Identity, *, read_only: bool = False
     ) -> None:
         self._collection, self._services, self._identity = collection, services, identity
-        self._read_only, self._reads = read_only, Reads()
+        self._read_only, self._reads = read_only, RestPlanCache()
         self._handlers = _singleton() if collection.singleton else _items()
 
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
@@ -56,7 +56,7 @@ class ItemsDoor:
             raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
         if (method, "/".join((self._collection.short_name, *steps))) not in OPEN:
-            await directory.check_enrolled()
+            await directory.require_tfa_setup_done()
         repository = directory[self._collection.name]
         call = Call(directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body)
         return await handler(call)
@@ -133,21 +133,21 @@ async def _one(call: Call, key: str) -> Reply:
 async def _create(call: Call) -> Reply:
     given = await call.json()
     if isinstance(given, list):
-        return await write(call, call.repository.creation(given), several=True)
-    return await write(call, call.repository.creation([given]), several=False)
+        return await write(call, call.repository.create_command(given), several=True)
+    return await write(call, call.repository.create_command([given]), several=False)
 
 
 async def _change(call: Call) -> Reply:
     given = await call.json()
     if isinstance(given, list):
-        return await write(call, call.repository.batch(given), several=True)
+        return await write(call, call.repository.update_each_command(given), several=True)
     asked = _body_of(given, {"keys", "query", "data"})
     if "data" not in asked:
         raise InvalidPayload('"data" is required')
     if _which(asked) == "keys":
-        change = call.repository.change(_keys(asked), asked["data"])
+        change = call.repository.update_command(_keys(asked), asked["data"])
     else:
-        change = call.repository.change_found(_object(asked["query"], "query"), asked["data"])
+        change = call.repository.update_found_command(_object(asked["query"], "query"), asked["data"])
     return await write(call, change, several=True)
 
 
@@ -155,14 +155,14 @@ async def _delete(call: Call) -> Reply:
     given = await call.json_if_any()
     asked = {"keys": given} if isinstance(given, list) else _body_of(given, {"keys", "query"})
     if _which(asked) == "keys":
-        await call.repository.write(call.repository.deletion(_keys(asked)))
+        await call.repository.write(call.repository.delete_command(_keys(asked)))
     else:
-        await call.repository.write(call.repository.deletion_found(_object(asked["query"], "query")))
+        await call.repository.write(call.repository.delete_found_command(_object(asked["query"], "query")))
     return NO_CONTENT
 
 
 async def _delete_one(call: Call, key: str) -> Reply:
-    await call.repository.write(call.repository.deletion([key]))
+    await call.repository.write(call.repository.delete_command([key]))
     return NO_CONTENT
 
 
@@ -173,7 +173,7 @@ async def _only(call: Call) -> Reply:
 
 
 async def _change_only(call: Call) -> Reply:
-    return await write(call, call.repository.only(await call.json()), several=False)
+    return await write(call, call.repository.singleton_command(await call.json()), several=False)
 
 
 def _body_of(given: Any, known: set[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from app.policy.rules import Access
 from app.query.payload import parse_key
 from app.query.read import Read, RelationSelection
 from app.query.results import Row
-from app.repositories.engine.batches import Batches
+from app.repositories.engine.batches import KeysetReader
 
 Rows = AsyncGenerator[list[Row], None]
 Pieces = AsyncGenerator[bytes, None]
@@ -44,7 +44,7 @@ async def exported(call: Call, query: QueryParameters, keys: Sequence[object] | 
         told = kind(list(flat_names(rows[0])) if rows else [])
         pieces = _pieces(told, _all_at_once(rows))
     else:
-        batches = Batches(call.repository, _question(call, query, keys))
+        batches = KeysetReader(call.repository, _question(call, query, keys))
         asked = await batches.begin()
         told = kind(list(columns(asked)))
         pieces = _pieces(told, batches.rows(asked))
@@ -76,7 +76,7 @@ def _question(call: Call, query: QueryParameters, keys: Sequence[object] | None)
         return lambda access: repository.parameters(access).read(collection, query)
     wanted = [parse_key(collection, key) for key in keys]
     given = {"limit": -1, **query}
-    return lambda access: repository.among(repository.parameters(access).read(collection, given), wanted)
+    return lambda access: repository.restricted_to(repository.parameters(access).read(collection, given), wanted)
 
 
 async def _all_at_once(rows: list[Row]) -> Rows:

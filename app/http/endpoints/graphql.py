@@ -71,12 +71,12 @@ class GraphQLDoor:
                 told = await self._by_get(scope["method"], directory, head.query)
         except RollcallError as error:
             return replace(reply_to(error, media), varies=ACCEPTING)
-        more = self._cookies(directory) if directory.handed else ()
-        return Reply(told, 200, media, more, ACCEPTING, directory.private)
+        more = self._cookies(directory) if directory.response_cookies else ()
+        return Reply(told, 200, media, more, ACCEPTING, directory.no_store)
 
     def _cookies(self, directory: Directory) -> Sequence[Header]:
         settings, now = self._services.settings, self._services.clock
-        return [spell_cookie(cookie, settings, now()) for cookie in directory.handed]
+        return [spell_cookie(cookie, settings, now()) for cookie in directory.response_cookies]
 
     async def _by_get(self, method: str, directory: Directory, query: bytes) -> bytes:
         if method != "GET":

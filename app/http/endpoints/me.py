@@ -48,7 +48,7 @@ async def _track(call: Call) -> Reply:
 
 async def _roles(call: Call) -> Reply:
     """The caller's role and its ancestors: their keys at least."""
-    roles = list((await call.directory.access_now()).roles)
+    roles = list((await call.directory.fresh_access()).roles)
     try:
         return data(await call.repository.read_many(roles, of_rows(call.parameters)) if roles else [])
     except Forbidden:
@@ -57,7 +57,7 @@ async def _roles(call: Call) -> Reply:
 
 async def _globals(call: Call) -> Reply:
     """The flags that the caller's policies add up to; strangers are told the one that they may ask about."""
-    access = await call.directory.access_now()
+    access = await call.directory.fresh_access()
     told = {"app_access": access.app}
     if access.user is not None:
         told |= {"admin_access": access.admin, "enforce_tfa": access.enforce_tfa}

@@ -50,7 +50,7 @@ class ServerDoors:
 
     async def info(self, request: Request) -> Response:
         """The project; for those who are somebody, also the limits and the Directus whose answers these are."""
-        access = await self._directory(request).access_now()
+        access = await self._directory(request).fresh_access()
         told = {"project": await server_info.project(self._services)}
         if access.user is not None:
             told |= server_info.limits(self._services) | {"version": server_info.SPOKEN}
@@ -59,14 +59,14 @@ class ServerDoors:
     async def health(self, request: Request) -> Response:
         """Whether the database answers: 200, or 503 where it doesn't; for admins, how long it took."""
         found = await server_info.health(self._services)
-        in_full = found.well and (await self._directory(request).access_now()).admin
+        in_full = found.well and (await self._directory(request).fresh_access()).admin
         return Response(orjson.dumps(found.told(in_full=in_full)), 200 if found.well else 503, media_type=HEALTH)
 
     async def specs(self, request: Request) -> Response:
         """The SDL as this caller sees it; nobody lives here while introspection is closed."""
         if not self._services.limits.introspection:
             raise RouteNotFound(request.scope["path"])
-        access = await self._directory(request).access_now()
+        access = await self._directory(request).fresh_access()
         seen = overlay_of(schema.graphql, access, self._services.limits)
         sdl = await asyncio.to_thread(lambda: seen.sdl)
         name = {"Content-Disposition": 'attachment; filename="rollcall.graphql"'}
@@ -76,7 +76,7 @@ class ServerDoors:
         """The OpenAPI document as this caller sees it; it is closed with the schema, of which it tells as much."""
         if not self._services.limits.introspection:
             raise RouteNotFound(request.scope["path"])
-        shown = shown_to(await self._directory(request).access_now())
+        shown = shown_to(await self._directory(request).fresh_access())
         return Response(await openapi(shown, self._services.settings), media_type=JSON)
 
     def _directory(self, request: Request) -> Directory:

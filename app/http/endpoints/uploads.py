@@ -38,7 +38,7 @@ class UploadDoor:
             case _:
                 raise RouteNotFound(scope["path"])
         directory = Directory(self._identity.of(head), self._services, head.via)
-        await directory.check_enrolled()
+        await directory.require_tfa_setup_done()
         form = UploadForm(head.content_type, pieces(), self._services.settings.max_payload_size)
         answer = asked_back(directory[FILES.name], parse_query(head.query))
         written = await Uploading(directory, key).take(form, answer)

@@ -15,8 +15,8 @@ from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
 from app.query.sql_functions import EmailEquals
 from app.repositories.engine.reading import Services
-from app.repositories.engine.table import Rows
-from app.repositories.engine.unit_of_work import Work
+from app.repositories.engine.table import RowStore
+from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.repository import Repository
 
 DEFAULT_PROVIDER = "default"
@@ -60,12 +60,12 @@ class Account:
     tfa_secret: str | None = field(repr=False)
 
     @property
-    def ours(self) -> bool:
+    def can_use_password(self) -> bool:
         """Whether an active user with a password here, or none yet, has it."""
         return self.status == ACTIVE and self.provider == DEFAULT_PROVIDER
 
 
-class Accounts:
+class AccountStore:
     """Finds accounts, and changes one as long as it is what it was found to be."""
 
     def __init__(self, services: Services) -> None:
@@ -100,7 +100,7 @@ class Accounts:
         """
         written = parse_payload(USERS, values, self._services.limits.depth)
         repository = Repository(USERS, asking, self._services, via)
-        await repository.write(_ChangeFound(account, written, otherwise))
+        await repository.write(_UpdateIfUnchanged(account, written, otherwise))
 
     async def _one(self, wanted: Select[Any], value: str | None) -> Account | None:
         key, *rest = await self._services.reader.fetch(wanted, {_WANTED: value})
@@ -108,7 +108,7 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
-class _ChangeFound:
+class _UpdateIfUnchanged:
     """A change to an account that has to be as it was found: of two who hold the same proof, one comes too late."""
 
     account: Account
@@ -119,15 +119,15 @@ class _ChangeFound:
     def payloads(self) -> Iterable[Payload]:
         return (self.written,)
 
-    async def apply(self, work: Work) -> list[Any]:
-        if not await unchanged(work.writer, self.account):
+    async def apply(self, work: UnitOfWork) -> list[Any]:
+        if not await is_unchanged(work.writer, self.account):
             raise self.otherwise
         await work.update(USERS, [self.account.id], self.written)
         return [self.account.id]
 
 
-async def unchanged(writer: WriteTransaction, account: Account) -> bool:
+async def is_unchanged(writer: WriteTransaction, account: Account) -> bool:
     """Whether an account is still what it was found to be; nobody else changes it until this is over."""
-    stored = (await Rows(writer, USERS).held([account.id])).get(account.id)
+    stored = (await RowStore(writer, USERS).fetch_for_update([account.id])).get(account.id)
     then = {USERS.fields[name]: getattr(account, name) for name in _TOLD}
     return stored is not None and all(stored[member] == value for member, value in then.items())

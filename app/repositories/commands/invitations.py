@@ -8,14 +8,14 @@ from app.core.errors import Forbidden
 from app.query.collection import USERS
 from app.query.payload import Payload
 from app.repositories.commands.accounts import INVITED
-from app.repositories.engine.collection_rules import Stored
-from app.repositories.engine.unit_of_work import Work
+from app.repositories.engine.collection_rules import RowValues
+from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.rules.users import EMAIL, ID, ROLE, STATUS
 from app.repositories.stores.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
-class Invite:
+class InviteUsers:
     """Each of these addresses is invited, where nobody has it or somebody who is invited already.
 
     `written` are the users as their inviter would make them; that they are invited is nothing the inviter says. Who is
@@ -29,11 +29,11 @@ class Invite:
     def payloads(self) -> Iterable[Payload]:
         return self.written
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         work.policy.rules(self.action, USERS)
         done: dict[Any, None] = {}
         for payload in self.written:
-            row = await holder(work, payload.values[EMAIL])
+            row = await lock_user_by_email(work, payload.values[EMAIL])
             if row is None:
                 key = await work.create(payload, decided={STATUS: INVITED})
                 await self._post(work, key, payload.values[EMAIL])
@@ -46,16 +46,16 @@ class Invite:
         return list(done)
 
     @staticmethod
-    async def _change_role(work: Work, row: Stored, payload: Payload) -> None:
+    async def _change_role(work: UnitOfWork, row: RowValues, payload: Payload) -> None:
         if payload.values.get(ROLE, row[ROLE]) != row[ROLE]:
             await work.update(USERS, [row[ID]], Payload(USERS, {ROLE: payload.values[ROLE]}))
 
-    async def _post(self, work: Work, user: str, recipient: str) -> None:
-        await Outbox(work.writer, work.services).post("invite", recipient, {"user": user, "url": self.url})
+    async def _post(self, work: UnitOfWork, user: str, recipient: str) -> None:
+        await Outbox(work.writer, work.services).enqueue("invite", recipient, {"user": user, "url": self.url})
 
 
 @dataclass(frozen=True, slots=True)
-class Revoke:
+class RevokeInvitation:
     """The invited user with an address goes, as far as that is within its revoker's rights; else nothing happens."""
 
     email: str
@@ -64,9 +64,9 @@ class Revoke:
     def payloads(self) -> Iterable[Payload]:
         return ()
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         work.policy.rules(self.action, USERS)
-        row = await holder(work, self.email)
+        row = await lock_user_by_email(work, self.email)
         if row is None or row[STATUS] != INVITED:
             return []
         try:
@@ -76,8 +76,8 @@ class Revoke:
         return [row[ID]]
 
 
-async def holder(work: Work, email: str) -> Stored | None:
+async def lock_user_by_email(work: UnitOfWork, email: str) -> RowValues | None:
     """Whoever has an address, whatever its case; nobody else changes that row until this is over."""
     rows = work.rows(USERS)
-    keys = sorted(await rows.addressed(EMAIL, email))[:1]  # the first of several, as everywhere
-    return next(iter((await rows.held(keys)).values()), None) if keys else None
+    keys = sorted(await rows.by_email(EMAIL, email))[:1]  # the first of several, as everywhere
+    return next(iter((await rows.fetch_for_update(keys)).values()), None) if keys else None

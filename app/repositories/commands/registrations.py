@@ -12,9 +12,9 @@ from app.query.filter import parse_filter
 from app.query.payload import Payload
 from app.query.read import FieldSelection, Read
 from app.repositories.commands.accounts import UNVERIFIED
-from app.repositories.commands.invitations import holder
+from app.repositories.commands.invitations import lock_user_by_email
 from app.repositories.engine.reading import Services
-from app.repositories.engine.unit_of_work import Work
+from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.rules.users import EMAIL, ID, STATUS
 from app.repositories.stores.outbox import Outbox
 
@@ -23,7 +23,7 @@ _FIELDS = tuple(SETTINGS.fields[f"public_registration{name}"] for name in _SETTI
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RegistrationPolicy:
     """Whether strangers may register, whether their addresses are verified, the role they get, and who is welcome."""
 
     open: bool = False
@@ -31,7 +31,7 @@ class Terms:
     role: str | None = None
     email_filter: Any = None
 
-    def welcome(self, email: str) -> bool:
+    def accepts(self, email: str) -> bool:
         """Whether an address passes the project's filter; nobody's passes one that can't be understood."""
         if self.email_filter is None:
             return True
@@ -42,15 +42,15 @@ class Terms:
         return not validate(wanted, {EMAIL: email}, lambda *_: ())
 
 
-async def registration_terms(services: Services) -> Terms:
+async def registration_terms(services: Services) -> RegistrationPolicy:
     """The project's terms, as its settings have them now; where there are none, nobody may register."""
     asked = Read(SETTINGS, tuple(FieldSelection(member.name, member) for member in _FIELDS), limit=1)
     rows = await services.reading(SETTINGS, SYSTEM).read(asked)
-    return Terms(*(rows[0][member.name] for member in _FIELDS)) if rows else Terms()
+    return RegistrationPolicy(*(rows[0][member.name] for member in _FIELDS)) if rows else RegistrationPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class RegisterUser:
     """A stranger becomes a user, where nobody has their address; who has to be verified is sent a mail.
 
     So is who registered before and still has to be, and nothing else of theirs is touched.
@@ -63,11 +63,11 @@ class Register:
     def payloads(self) -> Iterable[Payload]:
         return (self.written,)
 
-    async def apply(self, work: Work) -> list[Any]:
-        row = await holder(work, self.written.values[EMAIL])
+    async def apply(self, work: UnitOfWork) -> list[Any]:
+        row = await lock_user_by_email(work, self.written.values[EMAIL])
         if row is None:
             row = {**self.written.values, ID: await work.create(self.written)}
         if row[STATUS] == UNVERIFIED:
             outbox = Outbox(work.writer, work.services)
-            await outbox.post("verify", row[EMAIL], {"user": row[ID], "url": self.url})
+            await outbox.enqueue("verify", row[EMAIL], {"user": row[ID], "url": self.url})
         return [row[ID]]

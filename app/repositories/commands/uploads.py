@@ -9,7 +9,7 @@ import structlog
 from app.core.errors import ServiceUnavailable
 from app.query.collection import Field
 from app.query.payload import Payload
-from app.repositories.engine.unit_of_work import Work
+from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.rules.files import FILES, NAME
 from app.storage.base import Storage
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class StoredUpload:
     """A content: what its client says of its row, and what is found out about it."""
 
     said: Payload
@@ -31,39 +31,39 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class NewFiles:
+class CreateFiles:
     """New rows of files, each with its content."""
 
-    uploads: Sequence[Upload]
+    uploads: Sequence[StoredUpload]
     action: str = field(default="create", init=False)
 
     def payloads(self) -> Iterable[Payload]:
         return (upload.said for upload in self.uploads)
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         work.contents.laid.update(upload.name for upload in self.uploads)
         return [await work.create(upload.said, decided=upload.found) for upload in self.uploads]
 
 
 @dataclass(frozen=True, slots=True)
-class NewContent:
+class ReplaceFile:
     """Another content for a file; it takes the right to say where it lies."""
 
     key: Any
-    upload: Upload
+    upload: StoredUpload
     action: str = field(default="update", init=False)
 
     def payloads(self) -> Iterable[Payload]:
         return (self.upload.said,)
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         work.contents.laid.add(self.upload.name)
         linked = {NAME: self.upload.name}
         await work.update(FILES, [self.key], self.upload.said, linked, decided=self.upload.found)
         return [self.key]
 
 
-async def clear(storage: Storage, names: Iterable[str]) -> None:
+async def remove_files(storage: Storage, names: Iterable[str]) -> None:
     """Takes contents away that no row needs; one that can't be is told of in the log, and harms nobody."""
     for name in names:
         try:

@@ -11,7 +11,7 @@ from app.db.transaction import WriteTransaction
 from app.query import sql_writes
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.sql_expressions import MASK
-from app.repositories.engine.table import Rows
+from app.repositories.engine.table import RowStore
 
 ACTIVITY, REVISIONS = COLLECTIONS["directus_activity"], COLLECTIONS["directus_revisions"]
 LONGEST_ITEM, LONGEST_ORIGIN = 255, 255
@@ -21,7 +21,7 @@ Values = Mapping[Field, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
+class PendingWrite:
     """A change of one row that is still to be done, along with what is told of it."""
 
     make: Callable[..., Any]
@@ -37,7 +37,7 @@ class Doing:
         }
 
 
-class Trail:
+class AuditLog:
     """What one transaction writes down of itself.
 
     A revision of a row that was written along with another's points at that one's.
@@ -60,26 +60,35 @@ class Trail:
 
     async def record(self, action: str, collection: Collection, key: Any) -> None:
         """Writes one change down of which nothing is left but that it was made."""
-        await Rows(self._writer, ACTIVITY).insert(self._activity(action, collection, key))
+        await RowStore(self._writer, ACTIVITY).insert(self._activity(action, collection, key))
 
-    async def revise(
-        self, action: str, collection: Collection, key: Any, data: Values, delta: Values, mark: int, doing: Doing | None
+    async def record_revision(
+        self,
+        action: str,
+        collection: Collection,
+        key: Any,
+        data: Values,
+        delta: Values,
+        mark: int,
+        doing: PendingWrite | None,
     ) -> None:
         """Writes one change down: what the row holds now, and what of it is new. Does it where it isn't done yet."""
         activity = self._activity(action, collection, key)
-        names, new = REVISIONS.fields, told(delta)
+        names, new = REVISIONS.fields, redacted(delta)
         revision = {
             names["collection"]: collection.name,
             names["item"]: activity[ACTIVITY.fields["item"]],
-            names["data"]: new if data is delta else told(data),
+            names["data"]: new if data is delta else redacted(data),
             names["delta"]: new,
         }
         written = await self._write(collection, doing, activity, revision)
         for inner in self._open[mark:]:
-            await Rows(self._writer, REVISIONS).update(inner, {names["parent"]: written})
+            await RowStore(self._writer, REVISIONS).update(inner, {names["parent"]: written})
         self._open[mark:] = [written]
 
-    async def _write(self, collection: Collection, doing: Doing | None, activity: Values, revision: Values) -> int:
+    async def _write(
+        self, collection: Collection, doing: PendingWrite | None, activity: Values, revision: Values
+    ) -> int:
         """All of it with one way to the database; the revision's key."""
         known, given = self._writer.prepare_cached, doing.given if doing else {}
         given |= {sql_writes.parameter_name(field, sql_writes.ACTIVITY): value for field, value in activity.items()}
@@ -105,7 +114,7 @@ class Trail:
         return {**about, **self._who}
 
 
-def told(values: Values) -> dict[str, Any]:
+def redacted(values: Values) -> dict[str, Any]:
     """Values as a client would read them, secrets as asterisks."""
     shown = {
         field.name: format_timestamp(value) if isinstance(value, datetime) else value for field, value in values.items()

@@ -8,13 +8,13 @@ from app.policy.rules import Access
 from app.query.read import Read
 from app.query.results import Row
 from app.query.scoped import ScopedRead
-from app.repositories.engine.reading import RESTLESS, Reading
+from app.repositories.engine.reading import ACCESS_CHANGED_TOO_OFTEN, ReadRepository
 
 SIZE = 250
 """Rows of a batch."""
 
 
-class Batches:
+class KeysetReader:
     """The rows that a question finds, so many at a time.
 
     Which rows, and in which order, is found out once, by their keys: none comes twice, and none that is new meanwhile.
@@ -22,7 +22,7 @@ class Batches:
     they are then; what is gone, or no longer fits the question, is left out. Nobody waits for a slow reader.
     """
 
-    def __init__(self, reading: Reading, ask: Callable[[Access], Read], size: int = SIZE) -> None:
+    def __init__(self, reading: ReadRepository, ask: Callable[[Access], Read], size: int = SIZE) -> None:
         self._reading, self._ask, self._size = reading, ask, size
         self._keys: list[Any] = []
 
@@ -46,7 +46,7 @@ class Batches:
 
         def scope(access: Access) -> ScopedRead:
             if self._ask(access) != begun:
-                raise ServiceUnavailable(RESTLESS)
+                raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
             return self._reading.resolver(begun, access).scope_keys(begun, batch)
 
         for at in range(0, len(self._keys), self._size):

@@ -9,14 +9,14 @@ from app.policy.rules import Access
 from app.query.collection import USERS, Collection
 from app.query.payload import Payload
 from app.query.read import Read
-from app.repositories.engine.unit_of_work import Work
+from app.repositories.engine.unit_of_work import UnitOfWork
 
 Raw = Mapping[str, Any]
 Keys = Sequence[Any] | Callable[[Access], Read]
 """Rows by their keys, or those that are found with such rights by a Read of their key alone."""
 
 
-class Change(Protocol):
+class WriteCommand(Protocol):
     """One thing to be done; `action` is the right that it takes first of all."""
 
     @property
@@ -28,25 +28,25 @@ class Change(Protocol):
         """What is written, where something is."""
         ...
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         """Does it; the keys of the rows it was done to."""
         ...
 
 
-ASIDE = {"directus_users", "directus_files", "directus_folders"}
+CONCURRENT_COLLECTIONS = {"directus_users", "directus_files", "directus_folders"}
 """Collections whose rows can be written while others write, if it is nobody's rights that change."""
 RIGHTS = {USERS.fields["role"], USERS.fields["status"]}
 
 
-def takes_a_turn(change: Change) -> bool:
+def requires_exclusive_lock(change: WriteCommand) -> bool:
     """Whether nobody else may write meanwhile: where rights are changed, or rows go."""
     if change.action == "delete":
         return True
     return any(_changes_rights(change, inner) for payload in change.payloads() for inner in payload.walk())
 
 
-def _changes_rights(change: Change, payload: Payload) -> bool:
-    if payload.collection.name not in ASIDE or payload.legacy:
+def _changes_rights(change: WriteCommand, payload: Payload) -> bool:
+    if payload.collection.name not in CONCURRENT_COLLECTIONS or payload.legacy:
         return True
     return bool(payload.to_many) or (change.action != "create" and bool(RIGHTS & payload.fields))
 
@@ -61,7 +61,7 @@ class Create:
     def payloads(self) -> Iterable[Payload]:
         return self.written
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         return [await work.create(payload) for payload in self.written]
 
 
@@ -77,7 +77,7 @@ class Update:
     def payloads(self) -> Iterable[Payload]:
         return (self.written,)
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         keys = await _keys(work, self.keys)
         if keys:
             await work.update(self.collection, keys, self.written)
@@ -85,7 +85,7 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class UpdateEach:
     """To each row a change of its own; each names its row."""
 
     written: Sequence[Payload]
@@ -94,7 +94,7 @@ class Batch:
     def payloads(self) -> Iterable[Payload]:
         return self.written
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         for payload in self.written:
             await work.update(payload.collection, [payload.key], payload)
         return [payload.key for payload in self.written]
@@ -110,12 +110,12 @@ class Upsert:
     def payloads(self) -> Iterable[Payload]:
         return self.written
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         return [await self._one(work, payload) for payload in self.written]
 
     @staticmethod
-    async def _one(work: Work, payload: Payload) -> Any:
-        there = payload.key is not None and await work.rows(payload.collection).present([payload.key])
+    async def _one(work: UnitOfWork, payload: Payload) -> Any:
+        there = payload.key is not None and await work.rows(payload.collection).existing([payload.key])
         if not there:
             return await work.create(payload)
         await work.update(payload.collection, [payload.key], payload)
@@ -133,7 +133,7 @@ class Delete:
     def payloads(self) -> Iterable[Payload]:
         return ()
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         keys = await _keys(work, self.keys)
         if keys:
             await work.remove(self.collection, keys)
@@ -141,7 +141,7 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
+class UpdateSingleton:
     """A change to the one row of a collection that has no more; it is made where it isn't there yet."""
 
     written: Payload
@@ -150,7 +150,7 @@ class Only:
     def payloads(self) -> Iterable[Payload]:
         return (self.written,)
 
-    async def apply(self, work: Work) -> list[Any]:
+    async def apply(self, work: UnitOfWork) -> list[Any]:
         collection = self.written.collection
         key = await work.rows(collection).only()
         if key is None:
@@ -165,7 +165,7 @@ def check_keys(written: Sequence[Payload]) -> None:
         raise InvalidPayload("Item in update misses primary key")
 
 
-async def _keys(work: Work, keys: Keys) -> list[Any]:
+async def _keys(work: UnitOfWork, keys: Keys) -> list[Any]:
     if not callable(keys):
         return list(keys)
     found = list(_first(await work.read(keys(work.access))))

@@ -7,14 +7,14 @@ from app.core.errors import FailedValidation, InvalidForeignKey, MultipleErrors,
 from app.db.transaction import WriteTransaction
 from app.query.collection import USERS, Collection, target
 from app.query.payload import Payload, required
-from app.repositories.engine.collection_rules import Stored
-from app.repositories.engine.table import Rows
+from app.repositories.engine.collection_rules import RowValues
+from app.repositories.engine.table import RowStore
 
 FOLDED = frozenset({USERS.fields["email"]})
 """Fields in which two values that differ in case alone are the same."""
 
 
-def check_required(collection: Collection, values: Stored, path: Sequence[str]) -> None:
+def check_required(collection: Collection, values: RowValues, path: Sequence[str]) -> None:
     """Raises FailedValidation, or Several, for what a new row can't be without."""
     missing = [
         FailedValidation(member.name, "required", path) for member in required(collection) if member not in values
@@ -23,8 +23,8 @@ def check_required(collection: Collection, values: Stored, path: Sequence[str]) 
         raise missing[0] if len(missing) == 1 else MultipleErrors(missing)
 
 
-async def check_free(
-    writer: WriteTransaction, collection: Collection, values: Stored, own: Any = None, *, apart: bool
+async def check_unique(
+    writer: WriteTransaction, collection: Collection, values: RowValues, own: Any = None, *, apart: bool
 ) -> None:
     """Raises RecordNotUnique for a value that another row has but for its case.
 
@@ -34,11 +34,11 @@ async def check_free(
         value = values[member]
         if value is None or (apart and (writer.postgresql or str(value).isascii())):
             continue
-        if any(key != own for key in await Rows(writer, collection).addressed(member, value)):
+        if any(key != own for key in await RowStore(writer, collection).by_email(member, value)):
             raise RecordNotUnique(collection.name, member.name, f"[{value.lower()}]")
 
 
-async def check_links(writer: WriteTransaction, payload: Payload, values: Stored) -> None:
+async def check_foreign_keys(writer: WriteTransaction, payload: Payload, values: RowValues) -> None:
     """Raises InvalidForeignKey for a key that leads to no row."""
     collection = payload.collection
     for member, value in values.items():
@@ -46,5 +46,5 @@ async def check_links(writer: WriteTransaction, payload: Payload, values: Stored
             continue
         if member.link.target == collection.name and value == values.get(collection.key):
             continue  # itself: whether it may is another question
-        if not await Rows(writer, target(member)).present([value]):
+        if not await RowStore(writer, target(member)).existing([value]):
             raise InvalidForeignKey(collection.name, member.name, value)

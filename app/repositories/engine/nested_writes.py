@@ -7,7 +7,7 @@ from typing import Any
 from app.core.errors import Forbidden
 from app.query.collection import COLLECTIONS, Collection, Field, target
 from app.query.payload import Payload, Reference, RelatedChanges, ReplaceRelated
-from app.repositories.engine.table import Rows
+from app.repositories.engine.table import RowStore
 
 ACCESS = COLLECTIONS["directus_access"]
 NOTHING: Mapping[Field, Any] = {}
@@ -15,11 +15,11 @@ HOLDER = {"users": ACCESS.fields["user"], "roles": ACCESS.fields["role"]}
 """A policy's `users` and `roles` both are its access rows: each speaks for those that name one."""
 
 
-class Links(ABC):
+class NestedWriter(ABC):
     """Writes what lies within a payload; each row is judged by the rights on its own collection."""
 
     @abstractmethod
-    def rows(self, collection: Collection) -> Rows:
+    def rows(self, collection: Collection) -> RowStore:
         """The stored rows of a collection."""
 
     @abstractmethod
@@ -37,27 +37,29 @@ class Links(ABC):
         """Takes rows away."""
 
     @abstractmethod
-    async def says_nothing_new(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
+    async def is_unchanged(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
         """Whether a payload only repeats what is stored, and what its writer may read."""
 
-    async def point(self, payload: Payload) -> Any:
+    async def write_to_one(self, payload: Payload) -> Any:
         """Makes, changes or merely finds the row that another is to point at; its key."""
         there = payload.collection
         if payload.key is None:
             return await self.create(payload)
-        row = (await self.rows(there).stored([payload.key])).get(payload.key)
+        row = (await self.rows(there).fetch([payload.key])).get(payload.key)
         if row is None:
             return await self.create(payload)
-        if not await self.says_nothing_new(payload, row):
+        if not await self.is_unchanged(payload, row):
             await self.update(there, [payload.key], payload)
         return payload.key
 
-    async def let_point(self, field: Field, key: Any, written: ReplaceRelated | RelatedChanges, *, fresh: bool) -> None:
+    async def write_to_many(
+        self, field: Field, key: Any, written: ReplaceRelated | RelatedChanges, *, fresh: bool
+    ) -> None:
         """Has rows point at the one with this key, by its to-many `field`; a `fresh` row has none yet."""
         if isinstance(written, RelatedChanges):
             await self._details(field, key, written)
             return
-        there, link = target(field), link_of(field)
+        there, link = target(field), inverse_field(field)
         current = [] if fresh else await self._current(field, key)
         kept = {_key_of(item) for item in written.items}
         await self._let_go(field, [other for other in current if other not in kept])
@@ -68,7 +70,7 @@ class Links(ABC):
                 await self.update(there, [item.key], Payload(there), {link: key})
 
     async def _details(self, field: Field, key: Any, written: RelatedChanges) -> None:
-        there, linked = target(field), {link_of(field): key}
+        there, linked = target(field), {inverse_field(field): key}
         current = await self._current(field, key) if written.delete else []
         if any(other not in current for other in written.delete):
             raise Forbidden
@@ -80,28 +82,26 @@ class Links(ABC):
 
     async def _put(self, payload: Payload, linked: Mapping[Field, Any]) -> None:
         there = payload.collection
-        row = (await self.rows(there).stored([payload.key])).get(payload.key) if payload.key is not None else None
+        row = (await self.rows(there).fetch([payload.key])).get(payload.key) if payload.key is not None else None
         if row is None:
             await self.create(payload, linked)
-        elif any(row[field] != value for field, value in linked.items()) or not await self.says_nothing_new(
-            payload, row
-        ):
+        elif any(row[field] != value for field, value in linked.items()) or not await self.is_unchanged(payload, row):
             await self.update(there, [payload.key], payload, linked)
 
     async def _current(self, field: Field, key: Any) -> list[Any]:
         there = self.rows(target(field))
-        keys = await there.pointing(link_of(field), [key])
+        keys = await there.referencing(inverse_field(field), [key])
         holder = HOLDER.get(field.name) if target(field) is ACCESS else None
         if holder is None:
             return keys
-        return [other for other, row in (await there.stored(keys)).items() if row[holder] is not None]
+        return [other for other, row in (await there.fetch(keys)).items() if row[holder] is not None]
 
     async def _let_go(self, field: Field, keys: Iterable[Any]) -> None:
         """Rows that shall no longer point here: they point nowhere, or, where they mean nothing without it, they go.
 
         An access row without its user or role would give its policy to everybody.
         """
-        there, link, keys = target(field), link_of(field), list(keys)
+        there, link, keys = target(field), inverse_field(field), list(keys)
         if not keys:
             return
         if there is ACCESS or not link.stored.nullable:
@@ -110,7 +110,7 @@ class Links(ABC):
             await self.update(there, keys, Payload(there), {link: None})
 
 
-def link_of(field: Field) -> Field:
+def inverse_field(field: Field) -> Field:
     """The field of the other side that a to-many relation follows."""
     return target(field).fields[str(field.link.foreign.name)]
 

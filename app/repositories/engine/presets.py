@@ -15,13 +15,13 @@ from app.query.payload import Path, Payload, parse_payload
 from app.query.sql_expressions import lookup_select
 
 
-class Filling:
+class PresetApplier:
     """Presets and validations, with the values that their variables have for whoever writes."""
 
     def __init__(self, policy: WriteResolver, writer: WriteTransaction, depth: int) -> None:
         self._policy, self._writer, self._depth = policy, writer, depth
 
-    async def filled(self, rules: Sequence[Rule], payload: Payload) -> Payload:
+    async def apply(self, rules: Sequence[Rule], payload: Payload) -> Payload:
         """The payload with what its rules fill in where it says nothing."""
         collection, given = payload.collection, presets(rules)
         if not given:
@@ -58,7 +58,7 @@ class Filling:
             return ()
         return tuple(row[0] for row in await self._writer.rows(self._writer.prepare(lookup_select(lookup))))
 
-    async def judge(self, rules: Sequence[Rule], values: Values, path: Path) -> None:
+    async def validate(self, rules: Sequence[Rule], values: Values, path: Path) -> None:
         """Raises FailedValidation, or Several, where the validations of these rules don't hold for what is written."""
         rules = [rule for rule in rules if rule.validation != MATCH_ALL]
         known = {

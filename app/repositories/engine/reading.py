@@ -12,8 +12,8 @@ from app.core.clock import Clock, utc_now
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.db.database import Database
-from app.passwords.hasher_pool import Passwords
-from app.passwords.hashers import Hasher
+from app.passwords.hasher_pool import PasswordService
+from app.passwords.hashers import PasswordHasher
 from app.policy.access_cache import AccessCache, StatementReader
 from app.policy.access_queries import read_access_state, with_access_state
 from app.policy.resolver import PolicyResolver
@@ -29,7 +29,7 @@ from app.query.scoped import ScopedAggregation, ScopedRead
 from app.query.sql_select import build_select
 from app.query.sql_writes import rule_match
 from app.ratelimit.limiter import RateLimiter
-from app.repositories.last_access import Presence
+from app.repositories.last_access import LastAccessTracker
 from app.repositories.rules.directory_limits import UserLimits
 from app.storage.base import Storage
 from app.storage.factory import open_storage
@@ -39,8 +39,8 @@ Ask = Callable[[Access], Read | Aggregation]
 Scoping = Callable[[Access], ScopedRead | ScopedAggregation]
 """What such rights let through of it."""
 
-RESTLESS = "Rights are changing too fast to answer, try again"
-ATTEMPTS = 5
+ACCESS_CHANGED_TOO_OFTEN = "Rights are changing too fast to answer, try again"
+MAX_READ_ATTEMPTS = 5
 """How often a read is planned anew because somebody's rights changed under it."""
 
 
@@ -49,23 +49,23 @@ class Services:
     """What every repository works with, whoever asks."""
 
     database: Database
-    book: AccessCache
+    access_cache: AccessCache
     limits: QueryLimits
     settings: Settings
     rates: RateLimiter
-    presence: Presence
+    last_access: LastAccessTracker
     storage: Storage
     clock: Clock = utc_now
     users: UserLimits = field(default_factory=UserLimits)
-    passwords: Passwords = field(default_factory=Passwords)
-    strangers: Passwords = field(default_factory=lambda: Passwords(lanes=1))
+    passwords: PasswordService = field(default_factory=PasswordService)
+    utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(lanes=1))
     """For texts of anybody's: whoever signs in doesn't wait for them."""
-    posted: asyncio.Event = field(default_factory=asyncio.Event)
+    mail_queued: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where a mail was posted, for whoever sends them."""
 
     @classmethod
-    def over(
-        cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: Hasher | None = None
+    def from_settings(
+        cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: PasswordHasher | None = None
     ) -> "Services":
         """The services of one process: its database, and the limits its settings give.
 
@@ -83,15 +83,15 @@ class Services:
         users = UserLimits(
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
-        presence = Presence(database, clock)
+        presence = LastAccessTracker(database, clock)
         book = AccessCache(database.reader, presence, clock)
-        rates, passwords = RateLimiter.from_settings(settings, clock), Passwords(settings.hash_cost, hasher)
-        strangers = Passwords(settings.hash_cost, hasher, lanes=1)
+        rates, passwords = RateLimiter.from_settings(settings, clock), PasswordService(settings.hash_cost, hasher)
+        strangers = PasswordService(settings.hash_cost, hasher, lanes=1)
         storage = open_storage(settings)
         return cls(database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers)
 
     @property
-    def planned(self) -> bool:
+    def plans_enabled(self) -> bool:
         """Whether what was asked before is answered from plans."""
         return self.settings.graphql_plans
 
@@ -105,12 +105,12 @@ class Services:
         """The kind of database."""
         return self.database.dialect
 
-    def reading(self, collection: Collection, caller: Caller) -> "Reading":
+    def reading(self, collection: Collection, caller: Caller) -> "ReadRepository":
         """The rows of a collection as a caller may see them."""
-        return Reading(collection, caller, self)
+        return ReadRepository(collection, caller, self)
 
 
-class Reading:
+class ReadRepository:
     """The rows of a collection, as far as one caller may see them."""
 
     def __init__(self, collection: Collection, caller: Caller, services: Services) -> None:
@@ -137,14 +137,14 @@ class Reading:
 
     async def read_scoped(self, scope: Scoping) -> list[Row]:
         """The same for a question whose scope is the asker's own business."""
-        access = await self._services.book.access(self._caller)
-        for _ in range(ATTEMPTS):
+        access = await self._services.access_cache.access(self._caller)
+        for _ in range(MAX_READ_ATTEMPTS):
             scoped = await self._confirmed(scope, access)
             row = await self._beside(build_select(scoped))
             if self._caller.system or read_access_state(row) == access.standing:
                 return row_decoder(scoped)(row[-1])
-            access = await self._services.book.reload(self._caller)
-        raise ServiceUnavailable(RESTLESS)
+            access = await self._services.access_cache.reload(self._caller)
+        raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
 
     def resolver(self, asked: Read | Aggregation, access: Access) -> PolicyResolver:
         """Whoever says what such rights let through of a question; InvalidQuery where that goes too far."""
@@ -156,10 +156,10 @@ class Reading:
 
         A row that isn't there may be neither changed nor taken away. Raises as `read` does, but for what isn't there.
         """
-        access = await self._services.book.access(self._caller)
-        for _ in range(ATTEMPTS):
+        access = await self._services.access_cache.access(self._caller)
+        for _ in range(MAX_READ_ATTEMPTS):
             if not access.granted(action, self.collection):
-                fresh = await self._services.book.revalidate(self._caller, access)
+                fresh = await self._services.access_cache.revalidate(self._caller, access)
                 if fresh is access:
                     return False
                 access = fresh
@@ -167,8 +167,8 @@ class Reading:
             row = await self._beside(self._reaches(access, action, key))
             if self._caller.system or read_access_state(row) == access.standing:
                 return bool(row[-1])
-            access = await self._services.book.reload(self._caller)
-        raise ServiceUnavailable(RESTLESS)
+            access = await self._services.access_cache.reload(self._caller)
+        raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
 
     def _reaches(self, access: Access, action: str, key: Any) -> ColumnElement[Any]:
         if key is None:
@@ -188,7 +188,7 @@ class Reading:
         try:
             return scope(access)
         except Forbidden:
-            fresh = await self._services.book.revalidate(self._caller, access)
+            fresh = await self._services.access_cache.revalidate(self._caller, access)
             if fresh is access:
                 raise
             return scope(fresh)

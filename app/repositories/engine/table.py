@@ -10,14 +10,14 @@ from app.query.collection import Collection, Field
 Values = Mapping[Field, Any]
 
 
-class Rows:
+class RowStore:
     """One collection's rows."""
 
     def __init__(self, writer: WriteTransaction, collection: Collection) -> None:
         self._writer, self._collection = writer, collection
         self._columns = sql_writes.columns_of(collection)
 
-    async def stored(self, keys: Iterable[Any], *, held: bool = False) -> dict[Any, dict[Field, Any]]:
+    async def fetch(self, keys: Iterable[Any], *, held: bool = False) -> dict[Any, dict[Field, Any]]:
         """What is stored under each of the keys that there is a row of, in their order."""
         wanted = list(keys)
         found = await self._all(sql_writes.rows, (self._collection, held), {sql_writes.KEYS: wanted})
@@ -26,18 +26,18 @@ class Rows:
         }
         return {key: rows[key] for key in wanted if key in rows}
 
-    async def held(self, keys: Iterable[Any]) -> dict[Any, dict[Field, Any]]:
+    async def fetch_for_update(self, keys: Iterable[Any]) -> dict[Any, dict[Field, Any]]:
         """The same of rows that are to be changed: nobody else changes them until this is over."""
-        return await self.stored(keys, held=True)
+        return await self.fetch(keys, held=True)
 
-    async def present(self, keys: Iterable[Any]) -> set[Any]:
+    async def existing(self, keys: Iterable[Any]) -> set[Any]:
         """Those of the keys that there is a row of."""
         return {
             row[0]
             for row in await self._all(sql_writes.select_existing, (self._collection,), {sql_writes.KEYS: list(keys)})
         }
 
-    async def pointing(self, field: Field, keys: Iterable[Any]) -> list[Any]:
+    async def referencing(self, field: Field, keys: Iterable[Any]) -> list[Any]:
         """The keys of the rows whose `field` holds one of these keys."""
         found = await self._all(sql_writes.select_referencing, (self._collection, field), {sql_writes.KEYS: list(keys)})
         return [row[0] for row in found]
@@ -47,7 +47,7 @@ class Rows:
         found = await self._all(sql_writes.select_first_key, (self._collection,), {})
         return found[0][0] if found else None
 
-    async def addressed(self, field: Field, value: str) -> list[Any]:
+    async def by_email(self, field: Field, value: str) -> list[Any]:
         """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
         found = await self._all(
             sql_writes.select_by_email, (self._collection, field), {sql_writes.parameter_name(field): value}

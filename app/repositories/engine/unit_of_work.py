@@ -26,45 +26,45 @@ from app.query.read import FieldSelection, Read
 from app.query.results import Row, row_decoder
 from app.query.sql_select import build_select
 from app.query.sql_writes import KEYS, select_rule_matches
-from app.repositories.engine.audit_log import Doing, Trail
-from app.repositories.engine.collection_rules import Invariants, Stored
-from app.repositories.engine.constraints import check_free, check_links, check_required
-from app.repositories.engine.nested_writes import NOTHING, Links
-from app.repositories.engine.presets import Filling
-from app.repositories.engine.table import Rows
+from app.repositories.engine.audit_log import AuditLog, PendingWrite
+from app.repositories.engine.collection_rules import CollectionRules, RowValues
+from app.repositories.engine.constraints import check_foreign_keys, check_required, check_unique
+from app.repositories.engine.nested_writes import NOTHING, NestedWriter
+from app.repositories.engine.presets import PresetApplier
+from app.repositories.engine.table import RowStore
 from app.repositories.rules.access_control import (
     ACCESS,
     POLICIES,
-    AccessInvariants,
-    PermissionInvariants,
-    PolicyInvariants,
-    RoleInvariants,
+    AccessRules,
+    PermissionRules,
+    PolicyRules,
+    RoleRules,
 )
 from app.repositories.rules.directory_limits import UserLimits
-from app.repositories.rules.files import FILES, Contents, FileInvariants
+from app.repositories.rules.files import FILES, FileRules, TouchedFiles
 from app.repositories.rules.legacy_fields import PERMISSIONS
-from app.repositories.rules.settings import SettingsInvariants
-from app.repositories.rules.users import UserInvariants
+from app.repositories.rules.settings import SettingsRules
+from app.repositories.rules.users import UserRules
 
 if TYPE_CHECKING:
     from app.repositories.engine.reading import Services
 
-PLAIN = Invariants()
-INVARIANTS: Mapping[Collection, Invariants] = {
-    USERS: UserInvariants(),
-    ROLES: RoleInvariants(),
-    POLICIES: PolicyInvariants(),
-    ACCESS: AccessInvariants(),
-    PERMISSIONS: PermissionInvariants(),
-    SETTINGS: SettingsInvariants(),
-    FILES: FileInvariants(),
+NO_RULES = CollectionRules()
+COLLECTION_RULES: Mapping[Collection, CollectionRules] = {
+    USERS: UserRules(),
+    ROLES: RoleRules(),
+    POLICIES: PolicyRules(),
+    ACCESS: AccessRules(),
+    PERMISSIONS: PermissionRules(),
+    SETTINGS: SettingsRules(),
+    FILES: FileRules(),
 }
 ORDER = "__key"
 """Where a row's key stands while rows are put in order; no client's name begins so."""
 
 
 @dataclass(slots=True)
-class Touched:
+class AffectedRights:
     """What a write may have granted, or taken from somebody: looked into once all of it is written."""
 
     roles: set[str] = field(default_factory=set)
@@ -81,13 +81,13 @@ class Touched:
     counts: bool = False
     """Whether there may be more users of a kind."""
 
-    def needs_turn(self, limits: UserLimits) -> bool:
+    def requires_exclusive_lock(self, limits: UserLimits) -> bool:
         """Whether what is looked into has to stay as it is until the end."""
         return self.admins or (self.counts and limits != UserLimits())
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class WrittenRow:
     """A row that was written, and which fields of it: it has to be within its writer's rules afterwards too."""
 
     action: str
@@ -96,7 +96,7 @@ class Pending:
     fields: frozenset[Field]
 
 
-class Work(Links):
+class UnitOfWork(NestedWriter):
     """What one caller writes in one transaction, with the rights it had when that began.
 
     `settled` says that nobody else can change those meanwhile, `apart` that the database keeps e-mail addresses apart.
@@ -113,20 +113,20 @@ class Work(Links):
         settled: bool = False,
         apart: bool = False,
     ) -> None:
-        self.settled, self._apart = settled, apart
+        self.isolated, self._apart = settled, apart
         self.writer, self.caller, self.access = writer, caller, access
         self.services, self.now = services, services.clock()
         self.policy = WriteResolver(access, self.now)
-        self.touched = Touched()
-        self.pending: list[Pending] = []
-        self.deposed = False
+        self.affected = AffectedRights()
+        self.pending: list[WrittenRow] = []
+        self.signed_out_self = False
         """Whether the caller took its own row away, or what it signed in with."""
-        self.contents = Contents()
-        self._filling = Filling(self.policy, writer, services.limits.depth)
-        self._trail = Trail(writer, access.user or caller.user, caller, via)
+        self.contents = TouchedFiles()
+        self._filling = PresetApplier(self.policy, writer, services.limits.depth)
+        self._trail = AuditLog(writer, access.user or caller.user, caller, via)
 
-    def rows(self, collection: Collection) -> Rows:
-        return Rows(self.writer, collection)
+    def rows(self, collection: Collection) -> RowStore:
+        return RowStore(self.writer, collection)
 
     async def create(
         self, payload: Payload, linked: Mapping[Field, Any] = NOTHING, decided: Mapping[Field, Any] = NOTHING
@@ -135,24 +135,24 @@ class Work(Links):
         collection, fields = payload.collection, payload.fields | linked.keys()
         rules = self.policy.rules("create", collection)
         self.policy.require_fields("create", collection, fields)
-        payload = await self._filling.filled(rules, await self.invariants(collection).spelled(self, payload, None))
+        payload = await self._filling.apply(rules, await self.invariants(collection).expand_legacy(self, payload, None))
         mark = self._trail.mark()
         values = await self._values(rules, payload, {**linked, **decided})
-        await self.invariants(collection).creating(self, values)
+        await self.invariants(collection).before_create(self, values)
         check_required(collection, values, payload.path)
-        await check_free(self.writer, collection, values, apart=self._apart)
-        await check_links(self.writer, payload, values)
+        await check_unique(self.writer, collection, values, apart=self._apart)
+        await check_foreign_keys(self.writer, payload, values)
         if collection.key.kind == "uuid":
             values.setdefault(collection.key, str(uuid4()))
         key = values.get(collection.key)
-        doing: Doing | None = Doing(sql_writes.insert_row, values)
+        doing: PendingWrite | None = PendingWrite(sql_writes.insert_row, values)
         if payload.to_many or key is None:
             key, doing = await self.rows(collection).insert(values), None
         for member, written in payload.to_many.items():
-            await self.let_point(member, key, written, fresh=True)
-        await self._trail.revise("create", collection, key, values, values, mark, doing)
-        await self.invariants(collection).created(self, key, values)
-        self.pending.append(Pending("create", collection, key, fields))
+            await self.write_to_many(member, key, written, fresh=True)
+        await self._trail.record_revision("create", collection, key, values, values, mark, doing)
+        await self.invariants(collection).after_create(self, key, values)
+        self.pending.append(WrittenRow("create", collection, key, fields))
         return key
 
     async def update(
@@ -169,57 +169,59 @@ class Work(Links):
         self.policy.require_fields("update", collection, fields)
         if payload.key is not None and keys != [payload.key]:
             raise InvalidPayload(f'"{collection.key.name}" says which row it is, and can\'t be changed')
-        stored = await self.rows(collection).held(keys)
+        stored = await self.rows(collection).fetch_for_update(keys)
         verdicts = await self._reached("update", collection, keys, stored)
         for key in keys:
             own = collection is USERS and key == self.access.user
             rules = self.policy.check("update", collection, verdicts.get(key, ()), fields, own=own)
             await self._update(rules, stored[key], payload, {**linked, **decided})
-            self.pending.append(Pending("update", collection, key, fields))
+            self.pending.append(WrittenRow("update", collection, key, fields))
 
-    async def _update(self, rules: Sequence[Rule], row: Stored, payload: Payload, linked: Mapping[Field, Any]) -> None:
+    async def _update(
+        self, rules: Sequence[Rule], row: RowValues, payload: Payload, linked: Mapping[Field, Any]
+    ) -> None:
         collection, key = payload.collection, row[payload.collection.key]
-        payload = await self._filling.filled(rules, await self.invariants(collection).spelled(self, payload, row))
+        payload = await self._filling.apply(rules, await self.invariants(collection).expand_legacy(self, payload, row))
         mark = self._trail.mark()
         values = await self._values(rules, payload, linked)
         values.pop(collection.key, None)
-        await self.invariants(collection).updating(self, row, values)
+        await self.invariants(collection).before_update(self, row, values)
         changed = {member: value for member, value in values.items() if row[member] != value}
-        await check_free(self.writer, collection, changed, key, apart=self._apart)
-        await check_links(self.writer, payload, changed)
-        doing = Doing(sql_writes.update_row, changed, key) if changed else None
+        await check_unique(self.writer, collection, changed, key, apart=self._apart)
+        await check_foreign_keys(self.writer, payload, changed)
+        doing = PendingWrite(sql_writes.update_row, changed, key) if changed else None
         if payload.to_many and changed:
             await self.rows(collection).update(key, changed)
             doing = None
         for member, written in payload.to_many.items():
-            await self.let_point(member, key, written, fresh=False)
+            await self.write_to_many(member, key, written, fresh=False)
         if changed or self._trail.mark() > mark:
-            await self._trail.revise("update", collection, key, {**row, **changed}, changed, mark, doing)
+            await self._trail.record_revision("update", collection, key, {**row, **changed}, changed, mark, doing)
 
     async def remove(self, collection: Collection, keys: Iterable[Any]) -> None:
         keys = list(dict.fromkeys(keys))
         self.policy.rules("delete", collection)
-        stored = await self.rows(collection).held(keys)
+        stored = await self.rows(collection).fetch_for_update(keys)
         verdicts = await self._reached("delete", collection, keys, stored)
         for key in keys:
             if key in stored or not self.access.admin:
                 self.policy.check("delete", collection, verdicts.get(key, ()), ())
-        self.deposed = self.deposed or (collection is USERS and self.access.user in stored)
-        await self.invariants(collection).deleting(self, stored)
+        self.signed_out_self = self.signed_out_self or (collection is USERS and self.access.user in stored)
+        await self.invariants(collection).before_delete(self, stored)
         await self.rows(collection).delete(stored)
         for key in stored:
             await self._trail.record("delete", collection, key)
 
-    async def adjust(self, collection: Collection, row: Stored, values: Stored) -> None:
+    async def update_derived(self, collection: Collection, row: RowValues, values: RowValues) -> None:
         """Changes a row as a consequence of another's change: nobody's right is asked, but it is told."""
         key, mark = row[collection.key], self._trail.mark()
-        doing = Doing(sql_writes.update_row, values, key)
-        await self._trail.revise("update", collection, key, {**row, **values}, values, mark, doing)
+        doing = PendingWrite(sql_writes.update_row, values, key)
+        await self._trail.record_revision("update", collection, key, {**row, **values}, values, mark, doing)
 
-    async def says_nothing_new(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
+    async def is_unchanged(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
         if any(True for _ in payload.nested()) or any(row[member] != value for member, value in payload.values.items()):
             return False
-        spelled = await self.invariants(payload.collection).spelled(self, payload, dict(row))
+        spelled = await self.invariants(payload.collection).expand_legacy(self, payload, dict(row))
         return not spelled.to_many and await self.readable(payload)
 
     async def read(self, asked: Read) -> list[Row]:
@@ -230,7 +232,7 @@ class Work(Links):
         check_complexity(asked, self.services.limits.depth)
         scoped = PolicyResolver(self.access, self.now).scope(asked)
         row = await self.writer.fetch(with_access_state(self.caller, self.now, build_select(scoped)))
-        self.confirm(row)
+        self.check_access_current(row)
         return row_decoder(scoped)(row[-1])
 
     async def read_back(self, asked: Read, keys: Sequence[Any]) -> list[Row]:
@@ -242,36 +244,38 @@ class Work(Links):
         rows.sort(key=lambda row: places[str(row.pop(ORDER))])
         return rows
 
-    def confirm(self, row: Any) -> None:
+    def check_access_current(self, row: Any) -> None:
         """Raises Overtaken where somebody else changed rights meanwhile: with others this might not have been written.
 
         `row` begins with the caller's standing.
         """
         now, then = read_access_state(row), self.access.standing
-        if self.settled or self.caller.system or now == then:
+        if self.isolated or self.caller.system or now == then:
             return
-        if now.token != then.token or not self.of_oneself:
+        if now.token != then.token or not self.changed_self:
             raise RetryTransaction
 
     @property
-    def of_oneself(self) -> bool:
+    def changed_self(self) -> bool:
         """Whether the caller's own row was changed, or is gone."""
-        return any(one.collection is USERS and one.key == self.access.user for one in self.pending) or self.deposed
+        return (
+            any(one.collection is USERS and one.key == self.access.user for one in self.pending) or self.signed_out_self
+        )
 
     async def grants(self) -> Sequence[PermissionGrant]:
         """The permissions behind the caller's rights, as they were before anything of this was written."""
         if self.access.admin:
             return ()
-        access, grants = await self.services.book.grants(self.caller)
+        access, grants = await self.services.access_cache.grants(self.caller)
         if access.standing.token != self.access.standing.token:
             raise RetryTransaction
         return grants
 
-    def invariants(self, collection: Collection) -> Invariants:
+    def invariants(self, collection: Collection) -> CollectionRules:
         """What must always hold for a collection."""
-        return INVARIANTS.get(collection, PLAIN)
+        return COLLECTION_RULES.get(collection, NO_RULES)
 
-    async def judge(self) -> None:
+    async def check_written_rows(self) -> None:
         """Raises Forbidden where a row that was written isn't within its writer's rules any more."""
         places = dict.fromkeys((pending.action, pending.collection) for pending in self.pending)
         for action, collection in places if not self.access.admin else ():
@@ -288,7 +292,7 @@ class Work(Links):
         """For each of the keys that there is a row of, which rules reach it; `there` are those, if they are known."""
         rules = self.policy.rules(action, collection)
         if all(rule.filter == MATCH_ALL for rule in rules):
-            there = await self.rows(collection).present(keys) if there is None else there
+            there = await self.rows(collection).existing(keys) if there is None else there
             return {key: (True,) * len(rules) for key in there}
         scoped = self.policy.scope(action, collection)
         found = await self.writer.rows(self.writer.prepare(select_rule_matches(scoped)), {KEYS: list(keys)})
@@ -308,10 +312,10 @@ class Work(Links):
             return False
         return True
 
-    async def _values(self, rules: Sequence[Rule], payload: Payload, linked: Mapping[Field, Any]) -> Stored:
+    async def _values(self, rules: Sequence[Rule], payload: Payload, linked: Mapping[Field, Any]) -> RowValues:
         """The values of a row's own columns, once those it points at are written and its validations hold."""
         values = {**payload.values, **linked}
-        await self._filling.judge(rules, values, payload.path)
+        await self._filling.validate(rules, values, payload.path)
         for member, inner in payload.to_one.items():
-            values[member] = await self.point(inner)
+            values[member] = await self.write_to_one(inner)
         return values

@@ -22,35 +22,35 @@ from app.db.transaction import WriteTransaction
 from app.policy.rules import Access
 from app.policy.write_resolver import require_rules
 from app.query.collection import USERS, Collection
-from app.repositories.commands.uploads import clear
-from app.repositories.engine.commands import Change, takes_a_turn
-from app.repositories.engine.reading import Reading, Services
-from app.repositories.engine.unit_of_work import INVARIANTS, PLAIN, Work
-from app.repositories.rules.delegation import check_handed
-from app.repositories.rules.directory_limits import check_admins, check_counts
+from app.repositories.commands.uploads import remove_files
+from app.repositories.engine.commands import WriteCommand, requires_exclusive_lock
+from app.repositories.engine.reading import ReadRepository, Services
+from app.repositories.engine.unit_of_work import COLLECTION_RULES, NO_RULES, UnitOfWork
+from app.repositories.rules.delegation import check_delegation
+from app.repositories.rules.directory_limits import check_last_admin, check_user_limits
 
 T = TypeVar("T")
-Answer = Callable[[Work, list[Any]], Awaitable[T | None]]
+ResultReader = Callable[[UnitOfWork, list[Any]], Awaitable[T | None]]
 """What is told of the rows that were written, by their keys; None where their writer may see nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written(Generic[T]):
+class WriteResult(Generic[T]):
     """The keys of the rows that were written, and what is told of them, where that was asked."""
 
     keys: list[Any]
     told: T | None = None
 
 
-class Rehearsed(Exception):
+class DryRunRollback(Exception):
     """A change could be made: all of it is taken back."""
 
 
-class NeedsTurn(Exception):
+class NeedsExclusiveLock(Exception):
     """A change turned out to be of somebody's rights: it has to be made while nobody else writes."""
 
 
-class Writing(Reading):
+class WriteRepository(ReadRepository):
     """A collection in the hands of one caller who may change it."""
 
     def __init__(
@@ -59,43 +59,45 @@ class Writing(Reading):
         super().__init__(collection, caller, services)
         self._via = via
 
-    async def write(self, change: Change, answer: Answer[T] | None = None) -> Written[T]:
+    async def write(self, change: WriteCommand, answer: ResultReader[T] | None = None) -> WriteResult[T]:
         """Does it, and has it answered within the same transaction."""
         await self._prepare(change)
         try:
             try:
-                return await self._done(change, answer, alone=takes_a_turn(change))
-            except NeedsTurn:
-                return await self._done(change, answer, alone=True)
+                return await self._done(change, answer, exclusive=requires_exclusive_lock(change))
+            except NeedsExclusiveLock:
+                return await self._done(change, answer, exclusive=True)
         except IntegrityError as error:
             raise _refusal(error, change) from None
 
-    async def rehearse(self, change: Change) -> None:
+    async def dry_run(self, change: WriteCommand) -> None:
         """Raises what doing it would, and does nothing."""
 
-        async def end(work: Work, _: list[Any]) -> None:
+        async def end(work: UnitOfWork, _: list[Any]) -> None:
             await self._confirm(work)
-            raise Rehearsed
+            raise DryRunRollback
 
-        with suppress(Rehearsed):
+        with suppress(DryRunRollback):
             await self.write(change, end)
 
-    async def _done(self, change: Change, answer: Answer[T] | None, *, alone: bool) -> Written[T]:
+    async def _done(self, change: WriteCommand, answer: ResultReader[T] | None, *, exclusive: bool) -> WriteResult[T]:
         database, accesses = self._services.database, 0
         bared: Iterable[str] = ()
         apart = await database.has_email_index()
-        alone = alone or not apart
+        exclusive = exclusive or not apart
 
-        async def work(writer: WriteTransaction) -> Written[T]:
+        async def work(writer: WriteTransaction) -> WriteResult[T]:
             nonlocal accesses, bared
-            settled = alone and not writer.postgresql  # there nobody else writes, and what this writes shows at once
+            settled = (
+                exclusive and not writer.postgresql
+            )  # there nobody else writes, and what this writes shows at once
             accesses += 1
-            access = await self._access(writer if alone else None, again=accesses > 1)
-            work = Work(writer, self._caller, self._via(), access, self._services, settled=settled, apart=apart)
+            access = await self._access(writer if exclusive else None, again=accesses > 1)
+            work = UnitOfWork(writer, self._caller, self._via(), access, self._services, settled=settled, apart=apart)
             try:
                 keys = await change.apply(work)
-                if work.touched.needs_turn(self._services.users) and not alone:
-                    raise NeedsTurn
+                if work.affected.requires_exclusive_lock(self._services.users) and not exclusive:
+                    raise NeedsExclusiveLock
                 await self._check(work)
                 told = await answer(work, keys) if answer else None
             except RollcallError:
@@ -104,38 +106,38 @@ class Writing(Reading):
             if told is None:
                 await self._confirm(work)
             bared = work.contents.bared
-            return Written(keys, told)
+            return WriteResult(keys, told)
 
-        written = await database.run_write(work, exclusive=alone)
-        await clear(self._services.storage, bared)
+        written = await database.run_write(work, exclusive=exclusive)
+        await remove_files(self._services.storage, bared)
         return written
 
-    async def _confirm(self, work: Work) -> None:
+    async def _confirm(self, work: UnitOfWork) -> None:
         """Raises Overtaken where what was planned with isn't so any more."""
-        if not work.settled:
-            work.confirm(await self._services.book.fetch_state(self._caller, work.writer))
+        if not work.isolated:
+            work.check_access_current(await self._services.access_cache.fetch_state(self._caller, work.writer))
 
-    async def _check(self, work: Work) -> None:
+    async def _check(self, work: UnitOfWork) -> None:
         """Whether all that was written may stand."""
-        await work.judge()
-        await check_handed(work)
-        await check_admins(work)
-        await check_counts(work, self._services.users)
+        await work.check_written_rows()
+        await check_delegation(work)
+        await check_last_admin(work)
+        await check_user_limits(work, self._services.users)
 
     async def _access(self, writer: WriteTransaction | None, *, again: bool) -> Access:
         """The caller's access, read `again` where it was stale; a `writer` says so before anything is written."""
-        book = self._services.book
+        book = self._services.access_cache
         access = await (book.reload if again and not self._caller.system else book.access)(self._caller)
         if writer is not None and not await book.is_current(self._caller, access, writer):
             raise RetryTransaction
         return access
 
-    async def _prepare(self, change: Change) -> None:
+    async def _prepare(self, change: WriteCommand) -> None:
         """What can be refused, and what takes long, before anybody has to wait for it."""
         payloads = [inner for payload in change.payloads() for inner in payload.walk()]
         if not any(inner.collection is USERS for inner in payloads):
             return
-        book = self._services.book
+        book = self._services.access_cache
         access = await book.access(self._caller)
         try:
             require_rules(access, change.action, self.collection)
@@ -143,10 +145,10 @@ class Writing(Reading):
             if await book.revalidate(self._caller, access) is access:
                 raise
         for inner in payloads:
-            await INVARIANTS.get(inner.collection, PLAIN).prepare(inner, self._services)
+            await COLLECTION_RULES.get(inner.collection, NO_RULES).prepare(inner, self._services)
 
 
-def _refusal(error: IntegrityError, change: Change) -> RollcallError:
+def _refusal(error: IntegrityError, change: WriteCommand) -> RollcallError:
     """What the database refused: a value that another row has, rows in use, or what a neighbour wrote meanwhile."""
     broken = parse_integrity_error(error)
     match broken.kind:
@@ -162,7 +164,7 @@ def _refusal(error: IntegrityError, change: Change) -> RollcallError:
             return UnprocessableContent("It contradicts what is stored")
 
 
-def _written(change: Change, broken: ConstraintViolation) -> Any:
+def _written(change: WriteCommand, broken: ConstraintViolation) -> Any:
     """The value that somebody wanted to write where a rule was broken; of what is concealed, nothing."""
     for outer in change.payloads():
         for payload in outer.walk():

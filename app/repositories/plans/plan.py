@@ -25,7 +25,7 @@ OWN = ("me", "role", "roles", "policies")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class QueryPlan:
     """A statement, and what turns its answer into rows, where that is left to do.
 
     `bound` are the sources that only its parameters draw from; `fixed` those of the caller's own whose value it holds,
@@ -35,17 +35,17 @@ class Plan:
     statement: Any
     shape: Callable[[str], list[Row]] | None
     bound: frozenset[Source]
-    fixed: frozenset[Source]
+    literal_sources: frozenset[Source]
 
-    def told(self, row: Sequence[Any], access: Access) -> str:
+    def result(self, row: Sequence[Any], access: Access) -> str:
         """The rows that its statement answered, as JSON; AccessChanged where the caller's rights are others by now."""
         if row[:STANDING] != access.standing:
-            raise AccessChanged
+            raise StalePlan
         text: str = row[-1]
         return text if self.shape is None else orjson.dumps(self.shape(text)).decode()
 
 
-def in_form(access: Access) -> Access:
+def parameterize_access(access: Access) -> Access:
     """The same rights with everything in them that is the caller's own as a Slot.
 
     What isn't there stays as it is: an empty list decides what a rule means, and who has none has another form.
@@ -56,13 +56,13 @@ def in_form(access: Access) -> Access:
     return replace(access, standing=own, roles=roles or (), policies=policies or ())
 
 
-def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> Plan:
+def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> QueryPlan:
     """Plans a question of a caller whose rights were put `in_form`; raises what asking it would."""
     check_complexity(asked, services.limits.depth)
     scoped = PolicyResolver(access, NOW).scope(asked)
     statement = services.reader.compile(with_access_state(parameterized_caller(caller), NOW, build_select(scoped)))
     fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
-    return Plan(
+    return QueryPlan(
         statement,
         None if is_database_json(scoped) else row_decoder(scoped),
         frozenset(sources_of(statement.parameters)),
@@ -70,16 +70,16 @@ def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, service
     )
 
 
-class AccessChanged(Exception):
+class StalePlan(Exception):
     """The caller's rights are no longer those that were planned with."""
 
 
-async def ask(plan: Plan, access: Access, given: Bindings, services: Services) -> str:
+async def execute_plan(plan: QueryPlan, access: Access, given: Bindings, services: Services) -> str:
     """The rows a plan finds, as JSON.
 
     Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
     """
-    return plan.told(await services.reader.fetch_one(plan.statement, given), access)
+    return plan.result(await services.reader.fetch_one(plan.statement, given), access)
 
 
 def _slot(value: str | list[str] | None, source: Source) -> Any:

@@ -14,7 +14,7 @@ from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.payload import parse_key
 from app.repositories.directory import Directory
-from app.repositories.plans.plan import AccessChanged, Plan, ask, in_form, make_plan
+from app.repositories.plans.plan import QueryPlan, StalePlan, execute_plan, make_plan, parameterize_access
 from app.repositories.repository import Repository
 
 PLANS, LONGEST = 400, 2_000
@@ -26,11 +26,11 @@ NOT_PLANNED = {"aggregate", "meta", "export"}
 """QueryParameters that ask for more than rows."""
 
 
-class Reads:
+class RestPlanCache:
     """The plans of one collection's reads."""
 
     def __init__(self) -> None:
-        self._plans: LRUCache[Hashable, Plan] = LRUCache(PLANS)
+        self._plans: LRUCache[Hashable, QueryPlan] = LRUCache(PLANS)
 
     async def answer(
         self,
@@ -41,16 +41,16 @@ class Reads:
         key: str | None = None,
     ) -> bytes | None:
         """The rows that parameters find, or the one with a key, in REST's envelope; None where no plan will do."""
-        if len(query) > LONGEST or parameters.keys() & NOT_PLANNED or not directory.services.planned:
+        if len(query) > LONGEST or parameters.keys() & NOT_PLANNED or not directory.services.plans_enabled:
             return None
         try:
             for _ in range(TRIES):
-                access = directory.known
+                access = directory.cached_access
                 if access is None:
                     return None
                 try:
                     return await self._told(directory, repository, access, query, parameters, key)
-                except AccessChanged:
+                except StalePlan:
                     await directory.renew(access)
         except ServiceUnavailable:
             raise
@@ -71,24 +71,24 @@ class Reads:
         plan = self._plans.get(place, None)
         if plan is None:
             plan = self._plan(directory, repository, access, parameters, key)
-            if plan.fixed or b"access_token" in query:
+            if plan.literal_sources or b"access_token" in query:
                 return None  # it would serve nobody but this caller
             self._plans.set(place, plan, entry_weight(len(plan.statement.text)))
         services = directory.services
         given = {**access.bindings, "now": services.clock()}
         if key is None:
-            return b'{"data":%b}' % (await ask(plan, access, given, services)).encode()
-        text = await ask(plan, access, {**given, KEY: [parse_key(repository.collection, key)]}, services)
+            return b'{"data":%b}' % (await execute_plan(plan, access, given, services)).encode()
+        text = await execute_plan(plan, access, {**given, KEY: [parse_key(repository.collection, key)]}, services)
         return b'{"data":%b}' % text[1:-1].encode() if text != "[]" else None
 
     @staticmethod
     def _plan(
         directory: Directory, repository: Repository, access: Access, parameters: QueryParameters, key: Any
-    ) -> Plan:
+    ) -> QueryPlan:
         collection = repository.collection
         if key is not None:
             parameters = {"limit": -1, **parameters}
         read = repository.parameters(access).read(collection, parameters)
         if key is not None:
             read = read.restricted_to(compare(collection.key, None, "_in", slot([parse_key(collection, key)], KEY)))
-        return make_plan(read, directory.caller, in_form(access), directory.services)
+        return make_plan(read, directory.caller, parameterize_access(access), directory.services)

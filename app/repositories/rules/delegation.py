@@ -12,10 +12,10 @@ from app.policy.delegation import GrantedPolicy, GrantorRights
 from app.policy.permission_summary import PermissionGrant
 from app.query.collection import COLLECTIONS, ROLES, USERS
 from app.query.sql_writes import among
-from app.repositories.engine.table import Rows
+from app.repositories.engine.table import RowStore
 
 if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import Work
+    from app.repositories.engine.unit_of_work import UnitOfWork
 
 TOO_MUCH = "You don't have permission to grant more than you have yourself"
 ADMINS_OWN = "You don't have permission to change what an admin signs in with"
@@ -34,12 +34,12 @@ PERMISSION = (
 )
 
 
-async def check_handed(work: "Work") -> None:
+async def check_delegation(work: "UnitOfWork") -> None:
     """Raises Forbidden where a write granted, to anybody, what its writer did not have when it began.
 
     Whoever changes what an admin signs in with could be that admin: only admins may.
     """
-    touched, access = work.touched, work.access
+    touched, access = work.affected, work.access
     if access.admin or not (
         touched.roles or touched.policies or touched.edited or touched.permissions or touched.users
     ):
@@ -60,11 +60,11 @@ async def check_handed(work: "Work") -> None:
             raise Forbidden(TOO_MUCH)
 
 
-async def _policies_of(work: "Work", roles: Iterable[str], users: Iterable[str] = ()) -> set[str]:
+async def _policies_of(work: "UnitOfWork", roles: Iterable[str], users: Iterable[str] = ()) -> set[str]:
     """The policies that roles, with their ancestors, and users come with, as things stand now."""
     roles, users = set(roles), list(users)
     if users:
-        stored = await Rows(work.writer, USERS).stored(users)
+        stored = await RowStore(work.writer, USERS).fetch(users)
         roles |= {row[USERS.fields["role"]] for row in stored.values() if row[USERS.fields["role"]]}
     if not roles and not users:
         return set()
@@ -79,7 +79,7 @@ def _tree(roles: Iterable[str]) -> CTE:
     return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
 
 
-async def _granted(work: "Work", policies: Iterable[str]) -> list[GrantedPolicy]:
+async def _granted(work: "UnitOfWork", policies: Iterable[str]) -> list[GrantedPolicy]:
     keys = sorted(policies)
     if not keys:
         return []
@@ -92,5 +92,5 @@ async def _granted(work: "Work", policies: Iterable[str]) -> list[GrantedPolicy]
     return [GrantedPolicy(bool(admin), bool(app), tuple(permissions.get(key, ()))) for key, admin, app in flags]
 
 
-async def _ask(work: "Work", asked: Any) -> list[list[Any]]:
+async def _ask(work: "UnitOfWork", asked: Any) -> list[list[Any]]:
     return await work.writer.rows(work.writer.prepare(asked))

@@ -10,7 +10,7 @@ from app.core.ip_addresses import ip_matches
 from app.db.base import Csv
 
 if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import Work
+    from app.repositories.engine.unit_of_work import UnitOfWork
 
 ADMINS = text(
     """
@@ -69,9 +69,9 @@ class UserLimits:
     apis: int | None = None
 
 
-async def check_admins(work: "Work") -> None:
+async def check_last_admin(work: "UnitOfWork") -> None:
     """Raises UnprocessableContent where no active admin is left, or none who could get in from where this comes."""
-    if not work.touched.admins:
+    if not work.affected.admins:
         return
     places = [row[0] for row in await work.writer.rows(work.writer.prepare(ADMINS))]
     if not places:
@@ -81,9 +81,9 @@ async def check_admins(work: "Work") -> None:
         raise UnprocessableContent("Cannot lock the last admin user out: no admin policy is in force at your address")
 
 
-async def check_counts(work: "Work", limits: UserLimits) -> None:
+async def check_user_limits(work: "UnitOfWork", limits: UserLimits) -> None:
     """Raises LimitExceeded where there are more active users of a kind than the settings allow."""
-    if not work.touched.counts or limits == UserLimits():
+    if not work.affected.counts or limits == UserLimits():
         return
     admins, apps, apis = (await work.writer.rows(work.writer.prepare(COUNTS)))[0]
     kinds = (

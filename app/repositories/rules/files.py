@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from app.core.errors import InvalidPayload
 from app.query.collection import COLLECTIONS
-from app.repositories.engine.collection_rules import Invariants, Stored
+from app.repositories.engine.collection_rules import CollectionRules, RowValues
 
 if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import Work
+    from app.repositories.engine.unit_of_work import UnitOfWork
 
 FILES = COLLECTIONS["directus_files"]
 UPLOADED_BY, MODIFIED_BY, MODIFIED_ON = (FILES.fields[name] for name in ("uploaded_by", "modified_by", "modified_on"))
@@ -16,7 +16,7 @@ STORAGE, NAME = FILES.fields["storage"], FILES.fields["filename_disk"]
 
 
 @dataclass(slots=True)
-class Contents:
+class TouchedFiles:
     """The contents in the storage that one transaction is about, by their names."""
 
     laid: set[str] = field(default_factory=set)
@@ -25,18 +25,18 @@ class Contents:
     """Those that no row of it needs any more: they go once it is certain that it came to be."""
 
 
-class FileInvariants(Invariants):
+class FileRules(CollectionRules):
     """Nobody has to say who they are, or when it is; and nobody says where a content lies.
 
     Whoever could would read with their own rights what is somebody else's.
     """
 
-    async def creating(self, work: "Work", values: Stored) -> None:
+    async def before_create(self, work: "UnitOfWork", values: RowValues) -> None:
         values.setdefault(UPLOADED_BY, work.access.user)
         if values.get(NAME) is not None:
             _check_laid(work, values)
 
-    async def updating(self, work: "Work", row: Stored, values: Stored) -> None:
+    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
         changed = {field for field, value in values.items() if row[field] != value}
         if NAME in changed or (STORAGE in changed and row[NAME] is not None):
             _check_laid(work, values)
@@ -45,17 +45,17 @@ class FileInvariants(Invariants):
         if changed:
             values |= {MODIFIED_BY: work.access.user, MODIFIED_ON: work.now}
 
-    async def deleting(self, work: "Work", rows: dict[Any, Stored]) -> None:
+    async def before_delete(self, work: "UnitOfWork", rows: dict[Any, RowValues]) -> None:
         for row in rows.values():
             self._bare(work, row)
 
     @staticmethod
-    def _bare(work: "Work", row: Stored) -> None:
+    def _bare(work: "UnitOfWork", row: RowValues) -> None:
         if row[NAME] is not None and row[STORAGE] == work.services.storage.location:
             work.contents.bared.add(row[NAME])
 
 
-def _check_laid(work: "Work", values: Stored) -> None:
+def _check_laid(work: "UnitOfWork", values: RowValues) -> None:
     if values.get(NAME) not in work.contents.laid and not work.caller.system:
         raise InvalidPayload(
             f'"{STORAGE.name}" and "{NAME.name}" say where a file lies, and can\'t be changed: upload the file instead'

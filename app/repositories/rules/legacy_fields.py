@@ -15,7 +15,7 @@ from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.payload import Payload, RelatedChanges, ReplaceRelated, parse_payload, to_column_value
 
 if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import Work
+    from app.repositories.engine.unit_of_work import UnitOfWork
 
 POLICIES, ACCESS, PERMISSIONS = (COLLECTIONS[f"directus_{name}"] for name in ("policies", "access", "permissions"))
 NAME, ATTACHED = ROLES.fields["name"], ROLES.fields["policies"]
@@ -28,7 +28,7 @@ Held = Mapping[Any, Row]
 """Policies by the access rows that attach them."""
 
 
-async def role(work: "Work", payload: Payload, row: Row | None) -> Payload:
+async def expand_role(work: "UnitOfWork", payload: Payload, row: Row | None) -> Payload:
     """A role's payload with its flags, where it has any, as a policy of its own; `row` is the role as it is stored.
 
     Where the flags are those that the role has already nothing is written. Raises InvalidPayload for a flag that
@@ -62,7 +62,7 @@ async def role(work: "Work", payload: Payload, row: Row | None) -> Payload:
     return plain
 
 
-async def permission(work: "Work", payload: Payload) -> Payload:
+async def expand_permission(work: "UnitOfWork", payload: Payload) -> Payload:
     """A permission's payload whose `role`, where it has one, is the policy of that role; null is everybody.
 
     A role without a key is made along with it. Raises InvalidForeignKey for a role that isn't there, InvalidPayload for
@@ -86,13 +86,13 @@ async def permission(work: "Work", payload: Payload) -> Payload:
     return plain
 
 
-async def _policy_of(work: "Work", told: Payload) -> Any:
+async def _policy_of(work: "UnitOfWork", told: Payload) -> Any:
     """The policy of a role's own name, None where it has none; raises as `permission` does."""
-    row = (await work.rows(ROLES).stored([told.key])).get(told.key)
+    row = (await work.rows(ROLES).fetch([told.key])).get(told.key)
     if row is None:
         raise InvalidForeignKey(PERMISSIONS.name, "role", told.key)
     says_more = told.fields != {ROLES.key} or told.legacy
-    if says_more and not await work.says_nothing_new(told, row):
+    if says_more and not await work.is_unchanged(told, row):
         raise InvalidPayload("A permission only says whose it is: what is to change of its role is said of the role")
     told.values[NAME] = row[NAME]
     attached = await _attached(work, told.key)
@@ -115,15 +115,15 @@ def _flags(payload: Payload) -> dict[Field, Any]:
     return {flag: to_column_value(POLICIES, flag, value, payload.path) for flag, value in given}
 
 
-async def _attached(work: "Work", key: Any) -> Held:
+async def _attached(work: "UnitOfWork", key: Any) -> Held:
     """The policies attached to a role itself, by their access rows."""
     rows = work.rows(ACCESS)
-    access = await rows.stored(await rows.pointing(ROLE, [key]))
-    policies = await work.rows(POLICIES).stored({row[POLICY] for row in access.values()})
+    access = await rows.fetch(await rows.referencing(ROLE, [key]))
+    policies = await work.rows(POLICIES).fetch({row[POLICY] for row in access.values()})
     return {key: policies[row[POLICY]] for key, row in access.items()}
 
 
-async def _known(work: "Work", key: Any) -> Held:
+async def _known(work: "UnitOfWork", key: Any) -> Held:
     """The same, as far as the caller may know of them: what it needn't write would tell it otherwise what they are."""
     return {
         access: policy
@@ -133,7 +133,7 @@ async def _known(work: "Work", key: Any) -> Held:
     }
 
 
-async def _inherited(work: "Work", row: Row) -> Held:
+async def _inherited(work: "UnitOfWork", row: Row) -> Held:
     """The same of a role's ancestors, where a role tells their flags beside its own."""
     found: dict[Any, Row] = {}
     seen, here = {row[ROLES.key]}, row
@@ -141,7 +141,7 @@ async def _inherited(work: "Work", row: Row) -> Held:
         if not await work.readable(Payload(ROLES, {field: here[field] for field in (ROLES.key, PARENT)})):
             break
         seen.add(here[PARENT])
-        here = (await work.rows(ROLES).stored([here[PARENT]]))[here[PARENT]]
+        here = (await work.rows(ROLES).fetch([here[PARENT]]))[here[PARENT]]
         found |= await _known(work, here[ROLES.key])
     return found
 
@@ -154,7 +154,7 @@ def _current(held: Held, flag: Field) -> Any:
     return list(dict.fromkeys(word for value in told for word in value))
 
 
-async def _everybodys(work: "Work") -> Any:
+async def _everybodys(work: "UnitOfWork") -> Any:
     access = ACCESS.table.c
     everybodys = select(access.policy).where(access.role.is_(None), access.user.is_(None)).order_by(access.sort)
     rows = await work.writer.rows(work.writer.prepare(everybodys))

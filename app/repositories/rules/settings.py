@@ -7,27 +7,27 @@ from app.core.errors import InvalidPayload
 from app.query.collection import SETTINGS
 from app.query.operators import read_pattern
 from app.query.read import FieldSelection, Read
-from app.repositories.engine.collection_rules import Invariants, Stored
+from app.repositories.engine.collection_rules import CollectionRules, RowValues
 
 if TYPE_CHECKING:
     from app.repositories.engine.reading import Services
-    from app.repositories.engine.unit_of_work import Work
+    from app.repositories.engine.unit_of_work import UnitOfWork
 
 POLICY, REGISTRATION_ROLE = (SETTINGS.fields[name] for name in ("auth_password_policy", "public_registration_role"))
 
 
-class SettingsInvariants(Invariants):
+class SettingsRules(CollectionRules):
     """A password policy can be read, and nobody has strangers registered with more rights than their own."""
 
-    async def creating(self, work: "Work", values: Stored) -> None:
+    async def before_create(self, work: "UnitOfWork", values: RowValues) -> None:
         self._check(work, values)
 
-    async def updating(self, work: "Work", row: Stored, values: Stored) -> None:
+    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
         self._check(work, {field: value for field, value in values.items() if row[field] != value})
 
-    def _check(self, work: "Work", values: Stored) -> None:
+    def _check(self, work: "UnitOfWork", values: RowValues) -> None:
         if values.get(REGISTRATION_ROLE):
-            work.touched.roles.add(values[REGISTRATION_ROLE])
+            work.affected.roles.add(values[REGISTRATION_ROLE])
         if values.get(POLICY):
             try:
                 read_pattern(values[POLICY])

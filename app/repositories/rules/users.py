@@ -10,22 +10,22 @@ from sqlalchemy import delete
 
 from app.core.errors import FailedValidation, InvalidPayload
 from app.db.models import Session
-from app.passwords.hasher_pool import Hashed, check_password
+from app.passwords.hasher_pool import HashedPassword, check_password
 from app.query.collection import USERS
 from app.query.payload import Payload, to_column_value
-from app.repositories.engine.collection_rules import Invariants, Stored
-from app.repositories.engine.table import Rows
+from app.repositories.engine.collection_rules import CollectionRules, RowValues
+from app.repositories.engine.table import RowStore
 from app.repositories.rules.settings import password_policy
-from app.repositories.stores.otp_codes import Codes
+from app.repositories.stores.otp_codes import OTPStore
 
 if TYPE_CHECKING:
     from app.repositories.engine.reading import Services
-    from app.repositories.engine.unit_of_work import Work
+    from app.repositories.engine.unit_of_work import UnitOfWork
 
 ID, EMAIL, PASSWORD, TFA, STATUS, ROLE = (
     USERS.fields[name] for name in ("id", "email", "password", "tfa_secret", "status", "role")
 )
-CREDENTIALS = frozenset(
+SIGN_IN_FIELDS = frozenset(
     USERS.fields[name]
     for name in ("email", "password", "token", "tfa_secret", "provider", "external_identifier", "auth_data")
 )
@@ -36,7 +36,7 @@ PLAIN_NAME, LONGEST_EMAIL = re.compile(r"[A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]
 SESSIONS: Any = Session.__table__
 
 
-class UserInvariants(Invariants):
+class UserRules(CollectionRules):
     """An address is one, passwords are hashed and judged, rights aren't stolen.
 
     Sessions end when they should, and recovery codes with the second factor that they stand in for.
@@ -48,17 +48,17 @@ class UserInvariants(Invariants):
         password = payload.values[PASSWORD]
         check_password(password, await password_policy(services), payload.path)
         if password is not None:
-            payload.values[PASSWORD] = await services.passwords.hashed(password)
+            payload.values[PASSWORD] = await services.passwords.hash(password)
 
-    async def creating(self, work: "Work", values: Stored) -> None:
+    async def before_create(self, work: "UnitOfWork", values: RowValues) -> None:
         if values.get(EMAIL) is not None:
             check_email(values[EMAIL])
         await self._hash(work, values)
         if values.get(ROLE):
-            work.touched.roles.add(values[ROLE])
-        work.touched.counts = True
+            work.affected.roles.add(values[ROLE])
+        work.affected.counts = True
 
-    async def updating(self, work: "Work", row: Stored, values: Stored) -> None:
+    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
         if values.get(EMAIL) is not None and values[EMAIL] != row[EMAIL]:
             check_email(values[EMAIL])
         if TFA in values:
@@ -66,38 +66,38 @@ class UserInvariants(Invariants):
         await self._hash(work, values)
         changed = {field for field, value in values.items() if row[field] != value}
         if ROLE in changed and values[ROLE]:
-            work.touched.roles.add(values[ROLE])
-        if CREDENTIALS & changed and row[ID] != work.access.user:
-            work.touched.users.add(row[ID])
+            work.affected.roles.add(values[ROLE])
+        if SIGN_IN_FIELDS & changed and row[ID] != work.access.user:
+            work.affected.users.add(row[ID])
         if {ROLE, STATUS} & changed:
-            work.touched.admins = work.touched.counts = True
+            work.affected.admins = work.affected.counts = True
         if PASSWORD in changed or (STATUS in changed and values[STATUS] != ACTIVE):
             await end_sessions(work, row[ID])
         if TFA in changed:
-            await Codes(work.services, row[ID]).forget(work.writer)
+            await OTPStore(work.services, row[ID]).forget(work.writer)
 
-    async def deleting(self, work: "Work", rows: dict[Any, Stored]) -> None:
-        work.touched.admins = True
+    async def before_delete(self, work: "UnitOfWork", rows: dict[Any, RowValues]) -> None:
+        work.affected.admins = True
 
-    async def _hash(self, work: "Work", values: Stored) -> None:
+    async def _hash(self, work: "UnitOfWork", values: RowValues) -> None:
         """A preset's password comes as it is written down there."""
         password = values.get(PASSWORD)
-        if password is not None and not isinstance(password, Hashed):
+        if password is not None and not isinstance(password, HashedPassword):
             check_password(password, None)
-            values[PASSWORD] = await work.services.passwords.hashed(password)
+            values[PASSWORD] = await work.services.passwords.hash(password)
 
 
-async def end_sessions(work: "Work", user: str) -> None:
+async def end_sessions(work: "UnitOfWork", user: str) -> None:
     """Takes the sessions of a user away: whoever is signed in is no longer."""
     await work.writer.execute(delete(SESSIONS).where(SESSIONS.c.user == user))
-    work.deposed = work.deposed or user == work.access.user
+    work.signed_out_self = work.signed_out_self or user == work.access.user
 
 
 async def track_page(services: "Services", user: str, page: Any) -> None:
     """Keeps which page of an app somebody looked at last; nobody needs to know when, so nothing is written down."""
     field = USERS.fields["last_page"]
     value = to_column_value(USERS, field, page)
-    await services.database.run_write(lambda writer: Rows(writer, USERS).update(user, {field: value}))
+    await services.database.run_write(lambda writer: RowStore(writer, USERS).update(user, {field: value}))
 
 
 def check_email(address: str) -> None:
@@ -123,7 +123,7 @@ def _is_email(address: str) -> bool:
     return True
 
 
-def _check_tfa(work: "Work", row: Stored, secret: str | None) -> None:
+def _check_tfa(work: "UnitOfWork", row: RowValues, secret: str | None) -> None:
     """The secret of a second factor is changed by setting that up; an admin may take another's away."""
     if work.caller.system or (secret is None and work.access.admin and row[ID] != work.access.user):
         return

@@ -38,7 +38,7 @@ FORGOTTEN = delete(ATTEMPTS).where(
 )
 
 
-class Attempts:
+class AttemptCounter:
     """The counts of one kind of attempt, each good for `ttl`."""
 
     def __init__(self, services: Services, kind: str, ttl: timedelta) -> None:
@@ -57,7 +57,7 @@ class Attempts:
 
         return await self._services.database.run_write(work, exclusive=False)
 
-    async def forget(self, writer: WriteTransaction, *subjects: tuple[str | None, ...]) -> None:
+    async def reset(self, writer: WriteTransaction, *subjects: tuple[str | None, ...]) -> None:
         """Begins anew with these."""
         await writer.execute(FORGOTTEN, {"subjects": [self._hash(subject) for subject in subjects]})
 
@@ -65,16 +65,16 @@ class Attempts:
         return hashlib.sha256(repr((self._kind, *subject)).encode()).hexdigest()
 
 
-async def forget_all(services: Services) -> None:
+async def reset_all(services: Services) -> None:
     """Forgets every count of everybody, and so ends all that came of them."""
     await services.database.run_write(lambda writer: writer.execute(delete(ATTEMPTS)), exclusive=False)
 
 
-def at_account(email: str) -> tuple[str | None, ...]:
+def account_key(email: str) -> tuple[str | None, ...]:
     """An account, from wherever it is tried."""
     return (email.casefold(),)
 
 
-def at_account_from(email: str, ip: str | None) -> tuple[str | None, ...]:
+def account_and_network_key(email: str, ip: str | None) -> tuple[str | None, ...]:
     """An account as it is tried from one address, or from one network of IPv6, all of which somebody has at once."""
     return (email.casefold(), rate_limit_network(ip))

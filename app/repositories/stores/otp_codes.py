@@ -23,13 +23,13 @@ USED = (
 )
 
 
-class Codes:
+class OTPStore:
     """The codes of a user's second factor."""
 
     def __init__(self, services: "Services", user: str) -> None:
         self._services, self._user = services, user
 
-    async def use(self, code: str, secret: str, purpose: str) -> bool:
+    async def consume(self, code: str, secret: str, purpose: str) -> bool:
         """Whether an authenticator's code is the one of this moment, and wasn't used for this purpose before."""
         step = (
             matching_totp_step(code, secret, self._services.clock()) if secret else None
@@ -39,7 +39,7 @@ class Codes:
         used = {"user": self._user, "purpose": purpose, "step": step}
         return bool(await self._services.database.run_write(lambda writer: writer.execute(USED, used), exclusive=False))
 
-    async def use_recovery(self, code: str, secret: str) -> bool:
+    async def consume_recovery_code(self, code: str, secret: str) -> bool:
         """Whether it is a recovery code made for this secret that is still good; from here on it isn't."""
         mine = (RECOVERY_CODES.c.hash == hash_recovery_code(code, secret)) & (RECOVERY_CODES.c.user == self._user)
         gone = delete(RECOVERY_CODES).where(mine).returning(RECOVERY_CODES.c.hash)

@@ -11,7 +11,7 @@ from app.db.models import OUTBOX
 from app.db.transaction import WriteTransaction
 from app.repositories.engine.reading import Services
 
-KEPT = timedelta(days=1)
+SENT_RETENTION = timedelta(days=1)
 """How long it is remembered that a mail has gone."""
 
 
@@ -21,7 +21,7 @@ class Outbox:
     def __init__(self, writer: WriteTransaction, services: Services) -> None:
         self._writer, self._services = writer, services
 
-    async def post(self, kind: str, recipient: str, data: Mapping[str, Any]) -> None:
+    async def enqueue(self, kind: str, recipient: str, data: Mapping[str, Any]) -> None:
         """A mail of this kind to be sent to an address; `data` is what it says, never a live token."""
         row = {
             "kind": kind,
@@ -31,11 +31,11 @@ class Outbox:
             "attempts": 0,
         }
         await self._writer.execute(insert(OUTBOX).values(row))
-        self._services.posted.set()
+        self._services.mail_queued.set()
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class QueuedMail:
     """A mail out of the outbox; `attempts` counts this one too."""
 
     id: int
@@ -45,7 +45,7 @@ class Posted:
     attempts: int
 
 
-class Outgoing:
+class OutboxQueue:
     """The outbox, for whoever sends what is in it; each call is a transaction of its own.
 
     All raise ServiceUnavailable where the database is away.
@@ -59,7 +59,7 @@ class Outgoing:
         waiting = select(func.count()).select_from(OUTBOX).where(self._due())
         return int((await self._services.reader.fetch(waiting))[0])
 
-    async def claim(self, lease: timedelta) -> Posted | None:
+    async def claim(self, lease: timedelta) -> QueuedMail | None:
         """A mail that nobody else is given while the lease lasts; None where nothing is due.
 
         The attempt is counted before it is made, and when the lease is over the mail is due again: whoever dies with
@@ -71,19 +71,19 @@ class Outgoing:
         columns = (OUTBOX.c.id, OUTBOX.c.kind, OUTBOX.c.recipient, OUTBOX.c.data, OUTBOX.c.attempts)
         claimed = update(OUTBOX).where(mine).values(told).returning(*columns)
 
-        async def work(writer: WriteTransaction) -> Posted | None:
+        async def work(writer: WriteTransaction) -> QueuedMail | None:
             rows = await writer.rows(writer.prepare(claimed))
-            return Posted(*rows[0]) if rows else None
+            return QueuedMail(*rows[0]) if rows else None
 
         return await self._services.database.run_write(work, exclusive=False)
 
-    async def settle(self, mail: int) -> None:
+    async def mark_done(self, mail: int) -> None:
         """A mail is done with: its row says neither to whom it went nor what it said."""
         now = self._services.clock()
         # What is due later than anybody asks for is in the way of no search for what is due.
-        await self._change(mail, {"recipient": None, "data": None, "sent": now, "due": now + KEPT})
+        await self._change(mail, {"recipient": None, "data": None, "sent": now, "due": now + SENT_RETENTION})
 
-    async def put_off(self, mail: int, wait: timedelta) -> None:
+    async def reschedule(self, mail: int, wait: timedelta) -> None:
         """A mail is tried again when so much time has passed."""
         await self._change(mail, {"due": self._services.clock() + wait})
 

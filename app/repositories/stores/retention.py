@@ -11,7 +11,7 @@ from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.db.transaction import WriteTransaction
 from app.query.sql_writes import among
 from app.repositories.engine.reading import Services
-from app.repositories.stores.outbox import KEPT
+from app.repositories.stores.outbox import SENT_RETENTION
 
 BATCH = 500
 """Rows of one transaction."""
@@ -31,7 +31,7 @@ _ACTIVITY: Any = Activity.__table__
 _REVISIONS: Any = Revision.__table__
 
 
-class Pruning:
+class RetentionStore:
     """Takes away a batch at a time, each in a transaction of its own; whatever takes away says how many rows.
 
     All raise ServiceUnavailable where the database is away.
@@ -40,7 +40,7 @@ class Pruning:
     def __init__(self, services: Services, batch: int = BATCH) -> None:
         self._services, self.batch = services, batch
 
-    async def take_turn(self, task: str, every: timedelta) -> bool:
+    async def claim_task(self, task: str, every: timedelta) -> bool:
         """Whether a task is ours to do now: once for all processes in so much time."""
         now = self._services.clock()
         turn = TURN.bindparams(name=task, next=now + every, now=now)
@@ -60,7 +60,7 @@ class Pruning:
 
     async def mails(self) -> int:
         """Mails that have gone, and long enough ago."""
-        return await self._take(OUTBOX, OUTBOX.c.id, OUTBOX.c.sent < self._services.clock() - KEPT)
+        return await self._take(OUTBOX, OUTBOX.c.id, OUTBOX.c.sent < self._services.clock() - SENT_RETENTION)
 
     async def activity(self, before: datetime) -> int:
         """What was done before a moment, and with it the revisions that belong to it."""

@@ -50,7 +50,7 @@ SEE = update(_USERS).where(_USERS.c.id == _given(_USERS.c.id, "user")).values(la
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class SessionGrant:
     """A session as it goes on: whose it is, its token, the form that token is stored in, and until when it is good."""
 
     user: str
@@ -60,7 +60,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class ActiveSession:
     """A session that goes on, and from where it was begun; `handle` names it and opens nothing."""
 
     stored: str = field(repr=False)
@@ -73,15 +73,15 @@ class Going:
 
     @property
     def handle(self) -> str:
-        return handle_of(self.stored)
+        return public_session_id(self.stored)
 
 
-def handle_of(stored: str) -> str:
+def public_session_id(stored: str) -> str:
     """The name of the session with this stored form."""
     return hashlib.sha256(stored.encode()).hexdigest()[:HANDLE]
 
 
-async def going(services: Services, user: str, asking: str | None) -> list[Going]:
+async def list_active_sessions(services: Services, user: str, asking: str | None) -> list[ActiveSession]:
     """The sessions of a user that go on, the one that lasts longest first.
 
     A session that has a successor isn't one of them, even in its grace; `asking` is the stored form of the one that it
@@ -94,37 +94,39 @@ async def going(services: Services, user: str, asking: str | None) -> list[Going
     rows = orjson.loads((await services.reader.fetch(listed))[0])
     chain = {asking, *(after for token, after, *_ in rows if token == asking)} - {None}
     return [
-        Going(token, ip, user_agent, origin, datetime.fromisoformat(expires).astimezone(UTC), token in chain)
+        ActiveSession(token, ip, user_agent, origin, datetime.fromisoformat(expires).astimezone(UTC), token in chain)
         for token, after, ip, user_agent, origin, expires in rows
         if after is None
     ]
 
 
-class Sessions:
+class SessionStore:
     """The sessions, within one transaction."""
 
     def __init__(self, writer: WriteTransaction, services: Services) -> None:
         self._writer, self._services = writer, services
         self._now = services.clock()
 
-    async def begin(self, user: str, ttl: timedelta, asking: Caller, via: ClientInfo) -> Begun:
+    async def begin(self, user: str, ttl: timedelta, asking: Caller, via: ClientInfo) -> SessionGrant:
         """A new session of a user's; that user was here now."""
         begun = self._made(user, ttl)
         await self._insert(begun, asking, via)
         return begun
 
-    async def rotate(self, token: str, ttl: timedelta) -> Begun | None:
+    async def rotate(self, token: str, ttl: timedelta) -> SessionGrant | None:
         """The session of a refresh token, which gets another one: the old is good no more. None where there is none."""
         new = self._made("", ttl)
         changes = {"new": new.stored, "until": new.expires}
         found = await self._writer.execute(ROTATE, {"token": self.stored(token), "now": self._now, **changes})
         if not found:
             return None
-        begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
+        begun = SessionGrant(str(found[0][0]), new.token, new.stored, new.expires)
         await self._seen(begun.user)
         return begun
 
-    async def succeed(self, stored: str, ttl: timedelta, asking: Caller, via: ClientInfo) -> Begun | None:
+    async def rotate_with_grace(
+        self, stored: str, ttl: timedelta, asking: Caller, via: ClientInfo
+    ) -> SessionGrant | None:
         """The session after the one with this stored form, which stays good for a grace of some seconds.
 
         Whoever asks for the successor again meanwhile, as another tab does, is given the same one.
@@ -135,7 +137,7 @@ class Sessions:
         found = await self._writer.execute(SUCCEED, {"token": stored, "now": self._now, **changes})
         if not found:
             return await self._successor(stored)
-        begun = Begun(str(found[0][0]), new.token, new.stored, new.expires)
+        begun = SessionGrant(str(found[0][0]), new.token, new.stored, new.expires)
         await self._insert(begun, asking, via)
         return begun
 
@@ -146,7 +148,7 @@ class Sessions:
 
     async def end_one(self, user: str, handle: str) -> int:
         """Ends a user's session that goes on, by its name, with its chain; 0 where there is none, else 1."""
-        named = [stored for stored in await self._going(user) if handle_of(stored) == handle]
+        named = [stored for stored in await self._going(user) if public_session_id(stored) == handle]
         for stored in named:
             await self.end(stored)
         return len(named)
@@ -175,15 +177,15 @@ class Sessions:
             return hashlib.sha256(token.encode()).hexdigest()
         return "" if "\0" in token else token  # what no database can hold is no session's
 
-    def _made(self, user: str, ttl: timedelta) -> Begun:
+    def _made(self, user: str, ttl: timedelta) -> SessionGrant:
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        return Begun(user, token, self.stored(token), self._now + ttl)
+        return SessionGrant(user, token, self.stored(token), self._now + ttl)
 
-    async def _successor(self, stored: str) -> Begun | None:
+    async def _successor(self, stored: str) -> SessionGrant | None:
         rows = await self._writer.rows(self._writer.prepare_cached(_after_this), {"token": stored, "now": self._now})
-        return Begun(str(rows[0][0]), "", rows[0][1], rows[0][2]) if rows else None
+        return SessionGrant(str(rows[0][0]), "", rows[0][1], rows[0][2]) if rows else None
 
-    async def _insert(self, begun: Begun, asking: Caller, via: ClientInfo) -> None:
+    async def _insert(self, begun: SessionGrant, asking: Caller, via: ClientInfo) -> None:
         session = {
             "token": begun.stored,
             "user": begun.user,
