@@ -12,8 +12,8 @@ from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logging import configure_logging
 from app.db.database import Database
-from app.flows.outbox_worker import Postman
-from app.flows.retention_job import Housekeeping
+from app.flows.outbox_worker import OutboxWorker
+from app.flows.retention_job import RetentionJob
 from app.graphql.types.builder import WRITTEN
 from app.http.authentication import Identity
 from app.http.cookies import Farewell
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     database = Database.open(settings)
     hasher = create_hasher(settings.hash_cost)
     services = Services.from_settings(database, settings, clock, hasher)
-    postman, housekeeping = Postman(services), Housekeeping(services)
+    postman, housekeeping = OutboxWorker(services), RetentionJob(services)
     identity = Identity(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
     doors[AUTH] = auth_door(services, identity)
@@ -92,8 +92,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
             async with (
                 hasher.running(),
                 services.last_access.running(settings.last_access_interval),
-                postman.under_way(),
-                housekeeping.under_way(),
+                postman.running(),
+                housekeeping.running(),
             ):
                 yield
         finally:

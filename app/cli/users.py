@@ -9,7 +9,7 @@ import typer
 from app.cli.runner import run
 from app.core.config import Settings
 from app.db.database import Database
-from app.flows.user_admin import Rescue, made_up_password
+from app.flows.user_admin import UserAdmin, generate_password
 from app.repositories.engine.reading import Services
 
 commands = typer.Typer(no_args_is_help=True, help="See to users without signing in.")
@@ -22,7 +22,7 @@ MakeUp = Annotated[bool, typer.Option("--make-up", help="Make a password up, and
 def list_() -> None:
     """Print every user: address, status, role."""
 
-    async def work(rescue: Rescue) -> None:
+    async def work(rescue: UserAdmin) -> None:
         async for user in rescue.all():
             typer.echo(f"{user['email'] or '-'}\t{user['status']}\t{user['role'] or '-'}")
 
@@ -75,16 +75,16 @@ def suspend(email: Email) -> None:
     _with_rescue(lambda rescue: rescue.suspend(email))
 
 
-def _with_rescue(work: Callable[[Rescue], Awaitable[None]]) -> None:
+def _with_rescue(work: Callable[[UserAdmin], Awaitable[None]]) -> None:
     async def on(database: Database, settings: Settings) -> None:
-        await work(Rescue(Services.from_settings(database, settings)))
+        await work(UserAdmin(Services.from_settings(database, settings)))
 
     run(on)
 
 
 def _password(*, make_up: bool) -> str:
     if make_up:
-        return made_up_password()
+        return generate_password()
     if not sys.stdin.isatty():
         return sys.stdin.readline().removesuffix("\n")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))

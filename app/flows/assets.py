@@ -44,7 +44,7 @@ class Asset:
         return self.storage.pieces(self.name, start, length)
 
 
-class Assets:
+class AssetService:
     """The contents of files, whoever asks; what is stored of one is asked for in the same words each time."""
 
     def __init__(self, services: Services) -> None:

@@ -12,7 +12,7 @@ from app.core.errors import ServiceUnavailable
 
 LONGEST = 60.0
 """Seconds between two rounds at most, while nothing goes well."""
-FAREWELL = 5.0
+SHUTDOWN_SECONDS = 5.0
 """Seconds that the end waits for a round under way."""
 SETTLING = 0.05
 """Seconds from a call to the round: who calls is still about to commit what it is called for."""
@@ -20,7 +20,7 @@ SETTLING = 0.05
 log = structlog.get_logger(__name__)
 
 
-class Chore(ABC):
+class PeriodicJob(ABC):
     """Rounds of something, `every` so many seconds; sooner where somebody sets `wake`.
 
     Nothing that goes wrong in a round is its end: the next ones come later and later, and are told of in the log less
@@ -35,11 +35,11 @@ class Chore(ABC):
         self._wake = wake or asyncio.Event()
 
     @abstractmethod
-    async def round(self) -> int:
+    async def run_once(self) -> int:
         """Does what there is to do now; how much that was. Raises ServiceUnavailable where the database is away."""
 
     @asynccontextmanager
-    async def under_way(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Meanwhile it is done in the background; at the end a round under way is let come to its end, if it does."""
         self.over = False
         rounds = asyncio.create_task(self._rounds(), name=self.name)
@@ -48,7 +48,7 @@ class Chore(ABC):
         finally:
             self.over = True
             self._wake.set()
-            await asyncio.wait([rounds], timeout=FAREWELL)
+            await asyncio.wait([rounds], timeout=SHUTDOWN_SECONDS)
             rounds.cancel()
             await asyncio.gather(rounds, return_exceptions=True)
 
@@ -73,7 +73,7 @@ class Chore(ABC):
     async def _goes_well(self, *, said: bool) -> bool:
         """Whether a round went well; that the database is away is only said once."""
         try:
-            await self.round()
+            await self.run_once()
         except ServiceUnavailable as error:
             if not said:
                 log.warning("chore_waits", chore=self.name, error=error.text)

@@ -38,7 +38,7 @@ ACTIVE_ADMINS = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class BootstrapResult:
     """What bootstrap did: the first admin's address if it made one, and the password if it made that up.
 
     `doubles` are e-mail addresses that several users have, whatever their case: as long as they do, nothing but what
@@ -50,7 +50,7 @@ class Made:
     doubles: tuple[str, ...] = ()
 
 
-async def bootstrap(database: Database, settings: Settings) -> Made:
+async def bootstrap(database: Database, settings: Settings) -> BootstrapResult:
     """Migrates, and where there is no active admin makes one, with the public policy and settings if they are missing.
 
     Where there is one no row is touched, so that doing it again changes nothing. Raises Refusal as migrating does, and
@@ -59,16 +59,16 @@ async def bootstrap(database: Database, settings: Settings) -> Made:
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or secrets.token_urlsafe(12)
 
-    async def work(connection: AsyncConnection) -> Made:
+    async def work(connection: AsyncConnection) -> BootstrapResult:
         await migrate_up_in_transaction(connection)
         doubles = tuple(await connection.run_sync(ensure_email_index))
         if await active_admin(connection):
-            return Made(doubles=doubles)  # whoever runs it may have taken something away on purpose
+            return BootstrapResult(doubles=doubles)  # whoever runs it may have taken something away on purpose
         await _public(connection)
         if not await _count(connection, SettingsRow.__table__):
             await _insert(connection, SettingsRow, project_id=str(uuid4()), **seeds.SETTINGS)
         await _first_admin(connection, settings, password)
-        return Made(settings.admin_email, None if given else password, doubles)
+        return BootstrapResult(settings.admin_email, None if given else password, doubles)
 
     return await database.run_in_transaction(work)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.core.caller import on_behalf_of
 from app.core.email_links import LinkPurpose
 from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, ValueTooLong
-from app.flows.link_input import account_behind, check_chosen, custom_url
+from app.flows.link_input import account_for_link, allowed_link_url, check_new_password
 from app.query.collection import USERS
 from app.query.payload import to_column_value
 from app.repositories.commands.accounts import ACTIVE, INVITED, AccountStore
@@ -30,7 +30,7 @@ class Invitations:
         Raises InvalidPayload for a URL that mails may not lead to, before anything else; Forbidden for a caller who may
         not create users or hand the role out; and for what can't be such a user as making one does.
         """
-        url = custom_url(url, self._services.settings.user_invite_url_allow_list, "invite users")
+        url = allowed_link_url(url, self._services.settings.user_invite_url_allow_list, "invite users")
         users = self._directory["users"]
         given = {} if role is None else {"role": role}
         change = InviteUsers(users.create_command([{"email": email, **given} for email in emails]).written, url)
@@ -45,10 +45,10 @@ class Invitations:
         Raises as reading a link does, InvalidInvite for one whose user isn't invited any more or is gone, and what is
         wrong with the password as changing a user does.
         """
-        _, account = await account_behind(token, LinkPurpose.INVITATION, self._services)
+        _, account = await account_for_link(token, LinkPurpose.INVITATION, self._services)
         if account is None or account.status != INVITED:
             raise InvalidInvite
-        check_chosen(password)
+        check_new_password(password)
         await AccountStore(self._services).change(
             account,
             {"password": password, "status": ACTIVE},

@@ -13,7 +13,7 @@ LONGEST_URL = 2048
 """Characters of a URL: it is kept until its mail has left."""
 
 
-def custom_url(url: str | None, allowed: Sequence[str], purpose: str) -> str | None:
+def allowed_link_url(url: str | None, allowed: Sequence[str], purpose: str) -> str | None:
     """Where a mail's link shall lead; None, also for an empty one, for where it leads by itself.
 
     Raises InvalidPayload for one that isn't among those `allowed`; `purpose` says what it can't be used to do.
@@ -25,7 +25,7 @@ def custom_url(url: str | None, allowed: Sequence[str], purpose: str) -> str | N
     return url
 
 
-def check_chosen(password: str) -> None:
+def check_new_password(password: str) -> None:
     """Raises FailedValidation for an empty password, InvalidPayload for one that only stands for another.
 
     Everything else is judged where it is written.
@@ -36,7 +36,7 @@ def check_chosen(password: str) -> None:
         raise InvalidPayload("\"password\" can't be what is shown in a password's stead; choose another")
 
 
-async def account_behind(token: str, purpose: LinkPurpose, services: Services) -> tuple[EmailLink, Account | None]:
+async def account_for_link(token: str, purpose: LinkPurpose, services: Services) -> tuple[EmailLink, Account | None]:
     """A link's token -> the link, and the account it leads to, where there is one; raises as `read_link`.
 
     A link that names a user's id leads to nobody else, whoever has its address meanwhile.

@@ -11,9 +11,9 @@ from datetime import timedelta
 from app.core.caller import on_behalf_of
 from app.core.errors import InvalidCredentials, InvalidOtp
 from app.db.transaction import WriteTransaction
-from app.flows.otp_verifier import CodesTried
-from app.flows.timing import at_least
-from app.flows.tokens import Mode, Tokens, lifetime, make_tokens
+from app.flows.otp_verifier import OTPVerifier
+from app.flows.timing import minimum_duration
+from app.flows.tokens import TokenMode, Tokens, issue_tokens, session_ttl
 from app.query.collection import USERS
 from app.repositories.commands.accounts import Account, AccountStore, is_unchanged
 from app.repositories.directory import Directory
@@ -35,7 +35,7 @@ class Credentials:
     otp: str | None = field(default=None, repr=False)
 
 
-class SignIn:
+class LoginService:
     """Takes credentials for tokens, for whoever stands at the door."""
 
     def __init__(self, directory: Directory) -> None:
@@ -43,32 +43,32 @@ class SignIn:
         self._accounts = AccountStore(directory.services)
         self._passwords = AttemptCounter(self._services, "login", self._services.settings.login_lockout_ttl)
 
-    async def tokens(self, shown: Credentials, mode: Mode = Mode.JSON) -> Tokens:
+    async def login(self, shown: Credentials, mode: TokenMode = TokenMode.JSON) -> Tokens:
         """Tokens for an active user with a password here.
 
         Raises InvalidCredentials for everybody else, whatever the reason, for a wrong password, and where the request
         claims falsely to come from somebody; InvalidOtp where the password is right and the code of the second factor
         isn't, ServiceUnavailable while the database is away.
         """
-        async with at_least(self._services.settings.login_stall_time):
+        async with minimum_duration(self._services.settings.login_stall_time):
             await self._directory.access()
-            account = await self.proved(shown)
+            account = await self.authenticate(shown)
             begun = await self._services.database.run_write(
                 lambda writer: self._begin(writer, account, shown.email, mode), exclusive=False
             )
             second = account.tfa_secret is not None
-            return await make_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
+            return await issue_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
 
-    async def proved(self, shown: Credentials) -> Account:
+    async def authenticate(self, shown: Credentials) -> Account:
         """Whose credentials these are."""
-        account = await self.recognized(shown.email, shown.password)
+        account = await self.check_password(shown.email, shown.password)
         if account.tfa_secret is not None:
-            codes = CodesTried(self._services, account)
-            if not await codes.right(shown.otp, "login", recovery=True):
+            codes = OTPVerifier(self._services, account)
+            if not await codes.verify(shown.otp, "login", recovery=True):
                 raise InvalidOtp
         return account
 
-    async def recognized(self, email: str, password: str) -> Account:
+    async def check_password(self, email: str, password: str) -> Account:
         """Whose address and password these are, counted; the same work is done for an address that nobody has.
 
         Raises InvalidCredentials as above.
@@ -80,7 +80,7 @@ class SignIn:
             raise InvalidCredentials
         return account
 
-    async def forgive(self, writer: WriteTransaction, email: str) -> None:
+    async def reset_attempts(self, writer: WriteTransaction, email: str) -> None:
         """Forgets the failures with an address."""
         ip = self._directory.caller.ip
         await self._passwords.reset(writer, account_and_network_key(email, ip), account_key(email))
@@ -97,7 +97,7 @@ class SignIn:
         await asyncio.sleep(late.total_seconds())
         return here > allowed
 
-    async def _begin(self, writer: WriteTransaction, account: Account, email: str, mode: Mode) -> SessionGrant:
+    async def _begin(self, writer: WriteTransaction, account: Account, email: str, mode: TokenMode) -> SessionGrant:
         """A session, and what is told of it; the failures before it are forgotten.
 
         Raises InvalidCredentials where the account isn't any more what was judged: its password is another one, say,
@@ -107,10 +107,10 @@ class SignIn:
         if not await is_unchanged(writer, account):
             raise InvalidCredentials
         begun = await SessionStore(writer, self._services).begin(
-            account.id, lifetime(self._services, mode), caller, via
+            account.id, session_ttl(self._services, mode), caller, via
         )
-        await self.forgive(writer, email)
-        await CodesTried(self._services, account).forgive(writer)
+        await self.reset_attempts(writer, email)
+        await OTPVerifier(self._services, account).reset(writer)
         await AuditLog(writer, account.id, caller, via).record("login", USERS, account.id)
         return begun
 

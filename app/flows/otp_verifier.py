@@ -10,7 +10,7 @@ CODES_ALLOWED = 10
 """Wrong codes of a second factor that an account bears while failures count, wherever they are tried."""
 
 
-class CodesTried:
+class OTPVerifier:
     """The codes of one account that has a second factor, as somebody tries them."""
 
     def __init__(self, services: Services, account: Account) -> None:
@@ -18,7 +18,7 @@ class CodesTried:
         self._codes = OTPStore(services, account.id)
         self._attempts = AttemptCounter(services, "otp", services.settings.login_lockout_ttl)
 
-    async def right(self, code: str | None, purpose: str, *, recovery: bool) -> bool:
+    async def verify(self, code: str | None, purpose: str, *, recovery: bool) -> bool:
         """Whether a code is right, and wasn't used for this purpose before; it is counted before it is judged.
 
         With `recovery` it may also be one for the day when the authenticator is lost.
@@ -31,6 +31,6 @@ class CodesTried:
             return True
         return recovery and await self._codes.consume_recovery_code(code, self._secret)
 
-    async def forgive(self, writer: WriteTransaction) -> None:
+    async def reset(self, writer: WriteTransaction) -> None:
         """Forgets the wrong ones."""
         await self._attempts.reset(writer, (self._account.id,))

@@ -13,7 +13,7 @@ import structlog
 from app.core.caller import SYSTEM
 from app.core.config import ConfigurationError, Settings, signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
-from app.flows.background_jobs import Chore
+from app.flows.background_jobs import PeriodicJob
 from app.mail.message import Letter, Refused, Undelivered, address, one_line
 from app.mail.templating import Facts, Wording
 from app.mail.transport import Transport, transport_of
@@ -22,7 +22,7 @@ from app.query.read import FieldSelection, Read
 from app.repositories.engine.reading import Services
 from app.repositories.stores.outbox import OutboxQueue, QueuedMail
 
-HANDS = 4
+MAX_CONCURRENT_SENDS = 4
 """Mails under way at once."""
 LEASE = timedelta(seconds=60)
 """For how long a mail that is being sent is nobody else's: twice what sending takes at most."""
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MailKind:
     """What the link of a kind of mail is good for, where it leads unless the mail says, and for how long."""
 
     purpose: LinkPurpose
@@ -46,15 +46,15 @@ class Kind:
 
 
 KINDS = {
-    "invite": Kind(LinkPurpose.INVITATION, "/admin/accept-invite", lambda settings: settings.user_invite_token_ttl),
-    "reset": Kind(LinkPurpose.RESET, "/admin/reset-password", lambda _: RESET_TTL),
-    "verify": Kind(
+    "invite": MailKind(LinkPurpose.INVITATION, "/admin/accept-invite", lambda settings: settings.user_invite_token_ttl),
+    "reset": MailKind(LinkPurpose.RESET, "/admin/reset-password", lambda _: RESET_TTL),
+    "verify": MailKind(
         LinkPurpose.REGISTRATION, "/users/register/verify-email", lambda settings: settings.email_verification_token_ttl
     ),
 }
 
 
-class Postman(Chore):
+class OutboxWorker(PeriodicJob):
     """Sends what is due in the outbox, and tries again what didn't go; any number of processes may have one.
 
     A mail is leased to one of them before it is sent and settled afterwards, outside of any transaction. So nobody is
@@ -82,13 +82,13 @@ class Postman(Chore):
         self._secret = signing_secret(settings)
         self._gone: set[int] = set()
 
-    async def round(self) -> int:
+    async def run_once(self) -> int:
         """Sends what is due; how many mails have gone.
 
         Raises ServiceUnavailable where the database is away; what has gone until then is remembered.
         """
         await self._settle()
-        hands = min(HANDS, await self._outgoing.due())
+        hands = min(MAX_CONCURRENT_SENDS, await self._outgoing.due())
         told = await asyncio.gather(*(self._send_some() for _ in range(hands)), return_exceptions=True)
         for outcome in told:
             if isinstance(outcome, BaseException):
@@ -143,7 +143,7 @@ class Postman(Chore):
         words = self._wording.of(mail.kind, Facts(project, self._link(mail, kind, now), now + ttl))
         return Letter(self._id(mail), project, settings.email_from, mail.recipient, words, now)
 
-    def _link(self, mail: QueuedMail, kind: Kind, now: datetime) -> str:
+    def _link(self, mail: QueuedMail, kind: MailKind, now: datetime) -> str:
         settings = self._services.settings
         link = EmailLink(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
         token = sign_link_token(self._secret, link, kind.ttl(settings), now)

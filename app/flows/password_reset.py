@@ -6,9 +6,9 @@ from app.core.caller import on_behalf_of
 from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.errors import Forbidden
 from app.db.transaction import WriteTransaction
-from app.flows.link_input import account_behind, check_chosen, custom_url
-from app.flows.login import SignIn
-from app.flows.timing import at_least
+from app.flows.link_input import account_for_link, allowed_link_url, check_new_password
+from app.flows.login import LoginService
+from app.flows.timing import minimum_duration
 from app.repositories.commands.accounts import Account, AccountStore
 from app.repositories.directory import Directory
 from app.repositories.stores.outbox import Outbox
@@ -30,8 +30,8 @@ class PasswordReset:
         It goes to the address as it is stored. Whether there is somebody isn't told, and takes no other time. Raises
         InvalidPayload for a URL that mails may not lead to, before anybody is looked for.
         """
-        url = custom_url(url, self._services.settings.password_reset_url_allow_list, "reset passwords")
-        async with at_least(STALL):
+        url = allowed_link_url(url, self._services.settings.password_reset_url_allow_list, "reset passwords")
+        async with minimum_duration(STALL):
             account = await self._accounts.by_email(email)
             await self._services.database.run_write(lambda writer: self._post(writer, account, url), exclusive=False)
 
@@ -42,17 +42,17 @@ class PasswordReset:
         reading a link does, Forbidden for one that isn't good any more, and what is wrong with the password as
         changing a user does.
         """
-        link, account = await account_behind(token, LinkPurpose.RESET, self._services)
+        link, account = await account_for_link(token, LinkPurpose.RESET, self._services)
         if account is None or not account.can_use_password or link.password != password_fingerprint(account.password):
             raise Forbidden
-        check_chosen(password)
+        check_new_password(password)
         asking = on_behalf_of(account.id, self._directory.caller)
         await self._accounts.change(
             account, {"password": password}, asking, self._directory.client_info, otherwise=Forbidden
         )
         email = account.email or link.email
         await self._services.database.run_write(
-            lambda writer: SignIn(self._directory).forgive(writer, email), exclusive=False
+            lambda writer: LoginService(self._directory).reset_attempts(writer, email), exclusive=False
         )
 
     async def _post(self, writer: WriteTransaction, account: Account | None, url: str | None) -> None:

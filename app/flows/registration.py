@@ -6,8 +6,8 @@ from typing import Any
 from app.core.caller import on_behalf_of
 from app.core.email_links import LinkPurpose
 from app.core.errors import Forbidden, InvalidPayload, RecordNotUnique
-from app.flows.link_input import account_behind, check_chosen, custom_url
-from app.flows.timing import at_least
+from app.flows.link_input import account_for_link, allowed_link_url, check_new_password
+from app.flows.timing import minimum_duration
 from app.passwords.hasher_pool import check_password
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
@@ -49,12 +49,12 @@ class Registration:
         making a user does.
         """
         await self._services.rates.check_registration(self._directory.caller.ip)
-        async with at_least(self._services.settings.register_stall_time):
+        async with minimum_duration(self._services.settings.register_stall_time):
             terms = await registration_terms(self._services)
             if not terms.open:
                 raise Forbidden
             allowed = self._services.settings.user_register_url_allow_list
-            url = custom_url(url, allowed, "verify registered users")
+            url = allowed_link_url(url, allowed, "verify registered users")
             names = {"first_name": first_name, "last_name": last_name}
             written = await self._judged(terms, {"email": email, "password": password, **names})
             users = Directory(on_behalf_of(None, self._directory.caller), self._services, self._directory.client_info)[
@@ -68,7 +68,7 @@ class Registration:
 
         Raises as reading a link does, and InvalidVerification.
         """
-        _, account = await account_behind(token, LinkPurpose.REGISTRATION, self._services)
+        _, account = await account_for_link(token, LinkPurpose.REGISTRATION, self._services)
         if account is None or account.status != UNVERIFIED:
             raise InvalidVerification
         await AccountStore(self._services).change(
@@ -82,7 +82,7 @@ class Registration:
 
     async def _judged(self, terms: RegistrationPolicy, values: dict[str, Any]) -> Payload:
         """A user to be made of these values; whatever is wrong with them is found whether or not there is one."""
-        check_chosen(values["password"])
+        check_new_password(values["password"])
         decided = {"status": UNVERIFIED if terms.verified else ACTIVE, "role": terms.role}
         written = parse_payload(USERS, {**values, **decided}, self._services.limits.depth)
         check_email(values["email"])

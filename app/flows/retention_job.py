@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import structlog
 
-from app.flows.background_jobs import Chore
+from app.flows.background_jobs import PeriodicJob
 from app.repositories.engine.reading import Services
 from app.repositories.stores.retention import RetentionStore
 
@@ -22,7 +22,7 @@ Batch = Callable[[], Awaitable[int]]
 log = structlog.get_logger(__name__)
 
 
-class Housekeeping(Chore):
+class RetentionJob(PeriodicJob):
     """Takes away sessions, counters and mails that are over, and activity and revisions as old as the settings say.
 
     Every process looks now and then whether it is time; the first that does takes the turn.
@@ -35,7 +35,7 @@ class Housekeeping(Chore):
         super().__init__()
         self._services, self._pruning = services, RetentionStore(services)
 
-    async def round(self) -> int:
+    async def run_once(self) -> int:
         """Takes away what there is, where it is time and nobody else does; how many rows."""
         gone = 0
         if await self._pruning.claim_task("housekeeping", SOON):

@@ -13,7 +13,7 @@ from app.ratelimit.limiter import Rate
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 
-SPOKEN = "11.17.4"
+DIRECTUS_VERSION = "11.17.4"
 """The release of Directus whose answers these are: what clients that ask for a version want to know."""
 
 SLOW = 150
@@ -50,11 +50,11 @@ class Health:
     details: dict[str, Any]
 
     @property
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Whether the database answers, however slowly."""
         return self.status != "error"
 
-    def told(self, *, in_full: bool) -> dict[str, Any]:
+    def as_dict(self, *, in_full: bool) -> dict[str, Any]:
         """The status, and the details where the one who asks may know them."""
         return {"status": self.status, **(self.details if in_full else {})}
 

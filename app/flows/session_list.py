@@ -14,7 +14,7 @@ from app.repositories.stores.sessions import SessionStore, list_active_sessions
 
 
 @dataclass(frozen=True, slots=True)
-class SessionTold:
+class SessionView:
     """A session as it is told of: from where it was begun, and until when it is good.
 
     `id` is made of its token, but doesn't give it away. `current` says that the caller asks from this one, which only
@@ -33,7 +33,7 @@ class SessionTold:
         return asdict(self) | {"expires": format_timestamp(self.expires)}
 
 
-class OwnSessions:
+class SessionListService:
     """The caller's sessions.
 
     With `user` given they are that user's; unless that is the caller itself, it takes an admin. Everything raises
@@ -43,11 +43,11 @@ class OwnSessions:
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
 
-    async def all(self, user: str | None = None) -> list[SessionTold]:
+    async def all(self, user: str | None = None) -> list[SessionView]:
         """The sessions that go on, the one that lasts longest first."""
         whose = await self._whose(user)
         return [
-            SessionTold(one.handle, one.ip, one.user_agent, one.origin, one.expires, one.current)
+            SessionView(one.handle, one.ip, one.user_agent, one.origin, one.expires, one.current)
             for one in await list_active_sessions(self._services, whose, self._directory.caller.session)
         ]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 
 @asynccontextmanager
-async def at_least(stall: timedelta) -> AsyncIterator[None]:
+async def minimum_duration(stall: timedelta) -> AsyncIterator[None]:
     """What is done within takes at least so long, also when it fails."""
     begun = time.perf_counter()
     try:

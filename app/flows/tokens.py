@@ -13,7 +13,7 @@ from app.repositories.engine.reading import Services
 from app.repositories.stores.sessions import SessionGrant
 
 
-class Mode(StrEnum):
+class TokenMode(StrEnum):
     """How a client carries its tokens.
 
     JSON: both are told. COOKIE: the refresh token is a cookie. SESSION: one signed token, a cookie, is all there is.
@@ -34,14 +34,14 @@ class Tokens:
     cookies: tuple[ResponseCookie, ...] = ()
 
 
-def lifetime(services: Services, mode: Mode) -> timedelta:
+def session_ttl(services: Services, mode: TokenMode) -> timedelta:
     """How long a session lasts that isn't refreshed."""
     settings = services.settings
-    return settings.session_cookie_ttl if mode is Mode.SESSION else settings.refresh_token_ttl
+    return settings.session_cookie_ttl if mode is TokenMode.SESSION else settings.refresh_token_ttl
 
 
-async def make_tokens(
-    services: Services, begun: SessionGrant, mode: Mode, ip: str | None, *, second_factor: bool
+async def issue_tokens(
+    services: Services, begun: SessionGrant, mode: TokenMode, ip: str | None, *, second_factor: bool
 ) -> Tokens:
     """The tokens of a session; raises InvalidCredentials where its user isn't active any more.
 
@@ -50,13 +50,13 @@ async def make_tokens(
     """
     access = await Directory(Caller(user=begun.user, ip=ip), services).fresh_access()
     settings, now = services.settings, services.clock()
-    if mode is Mode.SESSION:
+    if mode is TokenMode.SESSION:
         left = begun.expires - now
         signed = _sign(services, begun, access, left, session=begun.stored, second_factor=second_factor)
         return Tokens(settings.session_cookie_ttl, cookies=(ResponseCookie("session", signed, left),))
     ttl = settings.access_token_ttl
     signed = _sign(services, begun, access, ttl, session=None, second_factor=second_factor)
-    if mode is Mode.COOKIE:
+    if mode is TokenMode.COOKIE:
         return Tokens(ttl, signed, cookies=(ResponseCookie("refresh", begun.token, settings.refresh_token_ttl),))
     return Tokens(ttl, signed, begun.token)
 

@@ -24,12 +24,12 @@ def random_string(length: int | None) -> str:
     return secrets.token_urlsafe(wanted)[:wanted]
 
 
-async def make_hash(services: Services, text: str) -> str:
+async def hash_text(services: Services, text: str) -> str:
     """The hash of a text of 1 to 1,024 characters; InvalidPayload for another length."""
     return await services.utility_hasher.hash(_checked(text))
 
 
-async def matches(services: Services, text: str, hashed: str) -> bool:
+async def verify_hash(services: Services, text: str, hashed: str) -> bool:
     """Whether a text is the one behind a hash; InvalidPayload for what is no hash, or one that costs too much."""
     found = ARGON2.fullmatch(hashed) if len(hashed) <= LONGEST_HASH else None
     if found is None:
@@ -42,7 +42,7 @@ async def matches(services: Services, text: str, hashed: str) -> bool:
     return await services.utility_hasher.verify(_checked(text), hashed)
 
 
-async def forget_everything(directory: Directory) -> None:
+async def clear_cache(directory: Directory) -> None:
     """Forgets whose rights are known and what was planned for them; Forbidden for whoever is no admin."""
     access = await directory.fresh_access()
     if not access.admin:

@@ -12,8 +12,8 @@ from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.core.otp import generate_recovery_codes, generate_totp_secret, otpauth_url
 from app.db.transaction import WriteTransaction
 from app.flows import server_info
-from app.flows.login import SignIn
-from app.flows.otp_verifier import CodesTried
+from app.flows.login import LoginService
+from app.flows.otp_verifier import OTPVerifier
 from app.repositories.commands.accounts import Account, AccountStore, is_unchanged
 from app.repositories.directory import Directory
 from app.repositories.stores.otp_codes import OTPStore
@@ -28,33 +28,33 @@ BY_A_CODE = "One's own second factor is taken away with a code of it"
 
 
 @dataclass(frozen=True, slots=True)
-class NewSecret:
+class TotpSecret:
     """A secret for an authenticator, and the `otpauth:` address by which one reads it; nothing is set up by it yet."""
 
     secret: str = field(repr=False)
     address: str = field(repr=False)
 
 
-class SecondFactor:
+class TwoFactorService:
     """The caller's second factor; everything raises InvalidCredentials where nobody asks."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
         self._accounts = AccountStore(directory.services)
 
-    async def generate(self, password: str) -> NewSecret:
+    async def generate(self, password: str) -> TotpSecret:
         """A new secret for whoever knows his own password, which is counted as signing in with it is.
 
         Raises InvalidCredentials for a wrong one, InvalidPayload where there is a second factor already.
         """
         account = await self._account()
-        sign_in, email = SignIn(self._directory), account.email
-        if email is None or (await sign_in.recognized(email, password)).id != account.id:
+        sign_in, email = LoginService(self._directory), account.email
+        if email is None or (await sign_in.check_password(email, password)).id != account.id:
             raise InvalidCredentials
-        await self._services.database.run_write(lambda writer: sign_in.forgive(writer, email), exclusive=False)
+        await self._services.database.run_write(lambda writer: sign_in.reset_attempts(writer, email), exclusive=False)
         _check_unset(account)
         secret, project = generate_totp_secret(), (await server_info.project(self._services))["project_name"]
-        return NewSecret(secret, otpauth_url(secret, email, project or PROJECT))
+        return TotpSecret(secret, otpauth_url(secret, email, project or PROJECT))
 
     async def enable(self, otp: str, secret: str) -> None:
         """From here on signing in takes a code of this secret; `otp` shows that there is something that makes them.
@@ -76,7 +76,7 @@ class SecondFactor:
         account = await self._proved(otp, "disable", recovery=True)
         await self._change(account, None)
 
-    async def disable_of(self, user: str) -> None:
+    async def disable_for(self, user: str) -> None:
         """Takes somebody else's away, as only admins may.
 
         Raises Forbidden for others and where there is no such user, InvalidPayload for the admin's own.
@@ -101,7 +101,7 @@ class SecondFactor:
             if not await is_unchanged(writer, account):
                 raise InvalidCredentials
             await OTPStore(self._services, account.id).replace_recovery(writer, codes, account.tfa_secret or "")
-            await CodesTried(self._services, account).forgive(writer)
+            await OTPVerifier(self._services, account).reset(writer)
 
         await self._services.database.run_write(work, exclusive=False)
         return codes
@@ -117,7 +117,7 @@ class SecondFactor:
         """The caller's account, once a code of its second factor was shown."""
         account = await self._account()
         _check_set(account)
-        if not await CodesTried(self._services, account).right(otp, purpose, recovery=recovery):
+        if not await OTPVerifier(self._services, account).verify(otp, purpose, recovery=recovery):
             raise InvalidPayload(WRONG_CODE)
         return account
 
@@ -133,7 +133,7 @@ class SecondFactor:
             check = _check_set if secret is None else _check_unset
             check(await self._account())
             raise
-        await self._services.database.run_write(CodesTried(self._services, account).forgive, exclusive=False)
+        await self._services.database.run_write(OTPVerifier(self._services, account).reset, exclusive=False)
 
 
 def _check_unset(account: Account) -> None:

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class IncomingFile:
     """A file as it comes in: its name and type, and what else its client says of it; its bytes are to be had once."""
 
     filename: str
@@ -40,7 +40,7 @@ class Incoming:
     pieces: AsyncIterator[bytes]
 
 
-class Form(Protocol):
+class UploadSource(Protocol):
     """What a client sends: files, each after what is said of it."""
 
     @property
@@ -48,12 +48,12 @@ class Form(Protocol):
         """What has been said since the last file."""
         ...
 
-    def files(self) -> AsyncIterator[Incoming]:
+    def files(self) -> AsyncIterator[IncomingFile]:
         """The files, one after the other; the next comes when the bytes of one have been taken."""
         ...
 
 
-class Uploading:
+class UploadService:
     """One upload of one caller's: new files, or another content for a file where its `key` is given.
 
     It raises what writing such rows does; InvalidPayload for a type that isn't allowed, ContentTooLarge for too many
@@ -66,7 +66,7 @@ class Uploading:
         self._key = None if key is None else parse_key(FILES, key)
         self._laid: list[StoredUpload] = []
 
-    async def take(self, form: Form, answer: ResultReader[T]) -> WriteResult[T]:
+    async def receive(self, form: UploadSource, answer: ResultReader[T]) -> WriteResult[T]:
         """Takes a form in, all of it or nothing; one without a file says something else of the file with the key."""
         if not await self._files.may("create" if self._key is None else "update", self._key):
             raise Forbidden  # before a byte of it was read
@@ -81,7 +81,7 @@ class Uploading:
             raise InvalidPayload("The form holds no file")
         return await self._files.write(self._files.update_command([self._key], form.said), answer)
 
-    async def _lay(self, form: Form) -> None:
+    async def _lay(self, form: UploadSource) -> None:
         """Has every file of a form lie in the storage."""
         async for incoming in form.files():
             if self._laid and self._key is not None:
@@ -90,7 +90,7 @@ class Uploading:
         if self._laid and form.said:
             raise InvalidPayload(f'"{next(iter(form.said))}" comes after the file that it is said of: put it before')
 
-    async def _lay_one(self, incoming: Incoming) -> StoredUpload:
+    async def _lay_one(self, incoming: IncomingFile) -> StoredUpload:
         """Looks at how a file begins, has its row judged by that, and lays it into the storage."""
         said = parse_payload(FILES, incoming.said, self._services.limits.depth)
         head, pieces = await _beginning(incoming.pieces)
@@ -99,11 +99,11 @@ class Uploading:
         if not matches_media_type(found[TYPE], allowed):
             raise InvalidPayload(f"Files of the type {found[TYPE]} can't be uploaded here, only {', '.join(allowed)}")
         await self._rehearse(self._change(StoredUpload(said, found)))
-        counted = Counted(pieces, self._services.settings.files_max_upload_size)
+        counted = SizeLimitedStream(pieces, self._services.settings.files_max_upload_size)
         await self._services.storage.put(found[NAME], counted.pieces())
         return StoredUpload(said, {**found, SIZE: counted.size})
 
-    def _found(self, incoming: Incoming, said: Payload, head: bytes) -> dict[Field, Any]:
+    def _found(self, incoming: IncomingFile, said: Payload, head: bytes) -> dict[Field, Any]:
         """What is found out about a file by how it begins, and what nobody has to say of it."""
         type_ = sniff_media_type(head, said.values.get(TYPE) or incoming.type)
         width, height = image_size(head, type_) or (None, None)
@@ -145,7 +145,7 @@ class Uploading:
         await remove_files(self._services.storage, [upload.name for upload in self._laid])
 
 
-class Counted:
+class SizeLimitedStream:
     """Bytes that are counted as they are taken; ContentTooLarge where there are more than `most`."""
 
     def __init__(self, pieces: AsyncIterator[bytes], most: int) -> None:

@@ -15,12 +15,12 @@ from app.repositories.stores.login_attempts import reset_all
 PAGE = 500
 
 
-def made_up_password() -> str:
+def generate_password() -> str:
     """A password that nobody has had yet."""
     return secrets.token_urlsafe(12)
 
 
-class Rescue:
+class UserAdmin:
     """The users, in the hands of whoever holds the server. Everything raises as the repositories do."""
 
     def __init__(self, services: Services) -> None:

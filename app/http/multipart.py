@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.core.errors import InvalidPayload
-from app.flows.uploads import Incoming
+from app.flows.uploads import IncomingFile
 
 MOST_PARTS = 1000
 BROKEN = "The form can't be read: it has to be multipart/form-data, with a boundary, up to its end"
@@ -107,7 +107,7 @@ class UploadForm:
         with _understood():
             self._events = Events(boundary)
 
-    async def files(self) -> AsyncIterator[Incoming]:
+    async def files(self) -> AsyncIterator[IncomingFile]:
         """The files, each with what was said since the one before; a field of a page that is left empty is none."""
         while isinstance(part := await self._next(), Part):
             if part.filename is None:
@@ -116,7 +116,7 @@ class UploadForm:
             content = self._content()
             if part.filename:
                 said, self.said = self.said, {}
-                yield Incoming(part.filename, part.type, part.charset, said, content)
+                yield IncomingFile(part.filename, part.type, part.charset, said, content)
             async for _ in content:
                 pass
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from app.core.config import Settings
-from app.flows.server_info import SPOKEN
+from app.flows.server_info import DIRECTUS_VERSION
 from app.graphql.visibility.coordinates import Shown, Sight
 from app.openapi import flow_paths
 from app.openapi.collection_paths import collection_endpoints
@@ -65,7 +65,7 @@ def _document(rows: Rows, setup: Setup) -> Schema:
     schemes = _schemes(setup)
     return {
         "openapi": OPENAPI,
-        "info": {"title": "Rollcall", "description": ABOUT, "version": SPOKEN.partition(".")[0]},
+        "info": {"title": "Rollcall", "description": ABOUT, "version": DIRECTUS_VERSION.partition(".")[0]},
         **({"servers": [{"url": setup.url}]} if setup.url else {}),
         "tags": list(_tags(rows, found)),
         "security": [{}, *({name: []} for name in schemes)],

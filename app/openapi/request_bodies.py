@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.errors import InvalidPayload
-from app.flows.tokens import Mode
+from app.flows.tokens import TokenMode
 from app.openapi.shapes import Schema, a_list, closed, nullable
 
 URI = re.compile(r"[a-z][a-z\d+.-]*:[!-~]+", re.ASCII | re.IGNORECASE)
@@ -93,7 +93,7 @@ def _uri(value: Any) -> str | None:
 
 
 def _mode(value: Any) -> str | None:
-    return None if value in tuple(Mode) else "must be one of [cookie, json, session]"
+    return None if value in tuple(TokenMode) else "must be one of [cookie, json, session]"
 
 
 any_text = Kind({"type": "string"}, _any_text)
@@ -108,7 +108,7 @@ guid = Kind({"type": "string", "format": "uuid"}, _guid)
 """A key."""
 uri = Kind({"type": "string", "format": "uri"}, _uri)
 """An absolute address of something."""
-mode = Kind({"type": "string", "enum": [str(mode) for mode in Mode]}, _mode)
+mode = Kind({"type": "string", "enum": [str(mode) for mode in TokenMode]}, _mode)
 """How a client carries its tokens."""
 
 EMPTY = Form()

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from app.core.caller import PUBLIC, Caller
 from app.db.models import User
-from app.flows.login import Credentials, SignIn
+from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
 from app.testing import System
 from tests.world import hashed, uid
@@ -60,8 +60,8 @@ class Place:
         return Directory(Caller(user=uid(name), **claims) if name else PUBLIC, self.services)
 
     async def sign_in(self, name="vi", otp=None, password=PASSWORD, ip="192.0.2.1", **more):
-        flow = SignIn(Directory(Caller(ip=ip), self.services))
-        return await flow.tokens(Credentials(f"{name}@example.com", password, otp), **more)
+        flow = LoginService(Directory(Caller(ip=ip), self.services))
+        return await flow.login(Credentials(f"{name}@example.com", password, otp), **more)
 
     async def give(self, name, **values):
         """Past everything that is tested."""

@@ -20,7 +20,7 @@ from app.core.errors import (
 )
 from app.db.models import Activity
 from app.flows.invitations import Invitations
-from app.flows.login import Credentials, SignIn
+from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
 from tests.flows.inviters import (
     LISTED,
@@ -52,7 +52,7 @@ def invited(house, email="ida@example.com", name: str | None = "ida"):
 
 
 async def sign_in(house, email, password=PASSWORD):
-    return await SignIn(Directory(PUBLIC, house.services)).tokens(Credentials(email, password))
+    return await LoginService(Directory(PUBLIC, house.services)).login(Credentials(email, password))
 
 
 async def test_an_address_that_nobody_has_gets_an_invited_user_and_a_mail(house):

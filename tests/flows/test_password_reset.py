@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload, RollcallError
 from app.db.models import Session
-from app.flows.login import Credentials, SignIn
+from app.flows.login import Credentials, LoginService
 from app.flows.password_reset import PasswordReset
 from app.repositories.directory import Directory
 from tests.flows.inviters import (
@@ -54,7 +54,7 @@ def reset_link(house, email=VI, password: str | None = HASHED, name: str | None 
 
 
 async def sign_in(house, password, email=VI):
-    return await SignIn(Directory(caller(None), house.services)).tokens(Credentials(email, password))
+    return await LoginService(Directory(caller(None), house.services)).login(Credentials(email, password))
 
 
 async def refused(doing) -> str:

@@ -14,7 +14,7 @@ from app.core.caller import PUBLIC
 from app.core.email_links import LinkPurpose
 from app.core.errors import Forbidden, InvalidPayload, RequestsExceeded, RollcallError
 from app.db.models import User
-from app.flows.login import Credentials, SignIn
+from app.flows.login import Credentials, LoginService
 from app.flows.registration import Registration
 from app.ratelimit.limiter import RateLimiter
 from app.repositories.directory import Directory
@@ -54,7 +54,7 @@ def verification(house, email="una@example.com", name: str | None = "una"):
 
 
 async def sign_in(house, email, password=PASSWORD):
-    return await SignIn(Directory(PUBLIC, house.services)).tokens(Credentials(email, password))
+    return await LoginService(Directory(PUBLIC, house.services)).login(Credentials(email, password))
 
 
 async def refused(doing) -> str:

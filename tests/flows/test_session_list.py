@@ -11,9 +11,9 @@ from app.core.caller import PUBLIC, Caller, ClientInfo
 from app.core.errors import Forbidden, InvalidCredentials
 from app.core.tokens import sign_access_token
 from app.db.models import Session
-from app.flows.session import Staying
-from app.flows.session_list import OwnSessions
-from app.flows.tokens import Mode
+from app.flows.session import SessionService
+from app.flows.session_list import SessionListService
+from app.flows.tokens import TokenMode
 from app.repositories.directory import Directory
 from tests.flows.clock import Place, Standing
 from tests.world import static_token, uid
@@ -42,7 +42,7 @@ async def place(house):
 
 
 def sessions(place, name="vi", **claims):
-    return OwnSessions(place.as_(name, **claims))
+    return SessionListService(place.as_(name, **claims))
 
 
 async def stored(place):
@@ -74,13 +74,16 @@ async def test_a_sessions_token_is_never_told(place):
 
 
 async def test_only_the_token_of_a_session_cookie_shows_which_one_it_is(place):
-    by_token = OwnSessions(Directory(Caller(token=static_token("vi")), place.services))
+    by_token = SessionListService(Directory(Caller(token=static_token("vi")), place.services))
     for asking in (sessions(place), by_token):
         assert [one.current for one in await asking.all()] == [False] * 3
 
 
 async def test_nobody_in_particular_is_signed_in_nowhere(place):
-    for doing in (OwnSessions(Directory(PUBLIC, place.services)).all(), OwnSessions(place.as_()).revoke(handle(HERE))):
+    for doing in (
+        SessionListService(Directory(PUBLIC, place.services)).all(),
+        SessionListService(place.as_()).revoke(handle(HERE)),
+    ):
         with pytest.raises(InvalidCredentials):
             await doing
 
@@ -141,7 +144,7 @@ async def refreshed(place):
     secret = place.services.settings.secret.get_secret_value()
     cookie = sign_access_token(secret, uid("vi"), session=HERE, ttl=timedelta(days=1))
     via = ClientInfo(cookies={place.services.settings.session_cookie_name: cookie})
-    await Staying(Directory(PUBLIC, place.services, lambda: via)).refresh(None, Mode.SESSION)
+    await SessionService(Directory(PUBLIC, place.services, lambda: via)).refresh(None, TokenMode.SESSION)
     return (await stored(place) - {HERE, PHONE, OFFICE, GONE, HIS}).pop()
 
 

@@ -8,10 +8,10 @@ from jose import jwt
 
 from app.core.caller import PUBLIC, ClientInfo
 from app.core.errors import Forbidden, InvalidCredentials, TwoFactorSetupRequired
-from app.flows.session import Staying
-from app.flows.session_list import OwnSessions
-from app.flows.tokens import Mode
-from app.flows.two_factor import SecondFactor
+from app.flows.session import SessionService
+from app.flows.session_list import SessionListService
+from app.flows.tokens import TokenMode
+from app.flows.two_factor import TwoFactorService
 from app.repositories.directory import Directory
 from tests.flows.clock import HASHED, PASSWORD, SECRET, Place, Standing
 from tests.http.test_graphql import PATH, bearer, served
@@ -218,7 +218,7 @@ async def test_the_server_itself_answers(place, client):
 
 
 async def test_a_session_cookie_is_refused_too(place, client):
-    cookie = (await place.sign_in("ed", mode=Mode.SESSION)).cookies[0].value
+    cookie = (await place.sign_in("ed", mode=TokenMode.SESSION)).cookies[0].value
     header = {"cookie": f"{place.system.settings.session_cookie_name}={cookie}"}
 
     assert await told(await client.post(PATH, json=ME, headers=header)) == (403, REFUSAL)
@@ -229,14 +229,14 @@ async def test_a_session_cookie_is_refused_too(place, client):
 
 
 async def test_a_session_that_ended_is_none_also_for_setting_it_up(place):
-    cookie = (await place.sign_in("ed", mode=Mode.SESSION)).cookies[0].value
+    cookie = (await place.sign_in("ed", mode=TokenMode.SESSION)).cookies[0].value
     session = jwt.get_unverified_claims(cookie)["session"]
     enrolling = place.as_("ed", session=session, enrolling=True)
-    assert await SecondFactor(enrolling).generate(PASSWORD)
+    assert await TwoFactorService(enrolling).generate(PASSWORD)
 
-    await OwnSessions(place.as_("ed")).revoke()
+    await SessionListService(place.as_("ed")).revoke()
     with pytest.raises(InvalidCredentials):
-        await SecondFactor(enrolling).generate(PASSWORD)
+        await TwoFactorService(enrolling).generate(PASSWORD)
 
 
 async def test_static_tokens_are_left_alone(place, client):
@@ -315,22 +315,22 @@ async def test_it_is_set_up_with_the_token_that_can_do_nothing_else(place, clien
 
 async def test_a_refresh_says_what_holds_then(place):
     tokens = await place.sign_in("ed")
-    staying = Staying(Directory(PUBLIC, place.services))
+    staying = SessionService(Directory(PUBLIC, place.services))
 
-    tokens = await staying.refresh(tokens.refresh, Mode.JSON)
+    tokens = await staying.refresh(tokens.refresh, TokenMode.JSON)
     assert claims(tokens)["enforce_tfa"] is True
     await place.give("ed", tfa_secret=SECRET)
-    tokens = await staying.refresh(tokens.refresh, Mode.JSON)
+    tokens = await staying.refresh(tokens.refresh, TokenMode.JSON)
     assert "enforce_tfa" not in claims(tokens)
     await place.give("ed", tfa_secret=None)
-    assert claims(await staying.refresh(tokens.refresh, Mode.JSON))["enforce_tfa"] is True
+    assert claims(await staying.refresh(tokens.refresh, TokenMode.JSON))["enforce_tfa"] is True
 
 
 async def test_a_session_cookies_refresh_says_what_holds_then(place):
-    cookie = (await place.sign_in("ed", mode=Mode.SESSION)).cookies[0].value
+    cookie = (await place.sign_in("ed", mode=TokenMode.SESSION)).cookies[0].value
     via = ClientInfo(cookies={place.system.settings.session_cookie_name: cookie})
     await place.give("ed", tfa_secret=SECRET)
-    after = await Staying(Directory(PUBLIC, place.services, lambda: via)).refresh(None, Mode.SESSION)
+    after = await SessionService(Directory(PUBLIC, place.services, lambda: via)).refresh(None, TokenMode.SESSION)
 
     assert jwt.get_unverified_claims(cookie)["enforce_tfa"] is True
     assert "enforce_tfa" not in jwt.get_unverified_claims(str(after.cookies[0].value))
@@ -339,11 +339,11 @@ async def test_a_session_cookies_refresh_says_what_holds_then(place):
 async def test_flows_and_repositories_hold_to_it_whichever_door_leads_to_them(place):
     enrolling = place.as_("ada", enrolling=True)
     with pytest.raises(TwoFactorSetupRequired):
-        await OwnSessions(enrolling).all()
+        await SessionListService(enrolling).all()
     with pytest.raises(TwoFactorSetupRequired):
-        await OwnSessions(enrolling).revoke()
+        await SessionListService(enrolling).revoke()
     with pytest.raises(Forbidden):
-        await SecondFactor(enrolling).disable_of(uid("vi"))
+        await TwoFactorService(enrolling).disable_for(uid("vi"))
     with pytest.raises(Forbidden):
         await enrolling["users"].read_by_query()
     with pytest.raises(Forbidden):

@@ -12,10 +12,10 @@ from sqlalchemy import delete, func, select, text
 from app.core.caller import PUBLIC, Caller
 from app.core.errors import Forbidden, InvalidCredentials, InvalidOtp, InvalidPayload
 from app.db.models import ATTEMPTS, RECOVERY_CODES, Activity, Revision, Session, User
-from app.flows.login import Credentials, SignIn
+from app.flows.login import Credentials, LoginService
 from app.flows.otp_verifier import CODES_ALLOWED
-from app.flows.two_factor import SecondFactor
-from app.flows.user_admin import Rescue
+from app.flows.two_factor import TwoFactorService
+from app.flows.user_admin import UserAdmin
 from app.passwords.hasher_pool import PasswordService
 from app.repositories.directory import Directory
 from tests.flows.clock import HALF_A_MINUTE, HASHED, OTHER_SECRET, PASSWORD, SECRET, Place, Standing
@@ -43,7 +43,7 @@ async def secured(place):
 
 
 def factor(place, name="vi", **claims):
-    return SecondFactor(place.as_(name, **claims))
+    return TwoFactorService(place.as_(name, **claims))
 
 
 async def scalar(place, statement):
@@ -83,13 +83,13 @@ async def test_an_authenticator_is_told_the_name_of_the_project(place):
 
 
 async def test_nobody_in_particular_has_no_second_factor(place):
-    nobody = SecondFactor(Directory(PUBLIC, place.services))
+    nobody = TwoFactorService(Directory(PUBLIC, place.services))
     for doing in (
         nobody.generate(PASSWORD),
         nobody.enable("000000", SECRET),
         nobody.disable("000000"),
         nobody.recovery_codes("000000"),
-        nobody.disable_of(uid("vi")),
+        nobody.disable_for(uid("vi")),
     ):
         with pytest.raises(InvalidCredentials):
             await doing
@@ -101,9 +101,9 @@ async def test_a_stolen_token_is_no_way_to_guess_the_password(place):
     thief = Caller(token=static_token("vi"), ip="192.0.2.66")
     for password in ("wrong", "wrong again", "", PASSWORD + "!"):
         with pytest.raises(InvalidCredentials):
-            await SecondFactor(Directory(thief, place.services)).generate(password)
+            await TwoFactorService(Directory(thief, place.services)).generate(password)
     with pytest.raises(InvalidCredentials):
-        await SecondFactor(Directory(thief, place.services)).generate(PASSWORD)
+        await TwoFactorService(Directory(thief, place.services)).generate(PASSWORD)
     with pytest.raises(InvalidCredentials):
         await place.sign_in(ip="192.0.2.66")
 
@@ -349,11 +349,11 @@ async def by_an_admins_mutation(place):
 
 
 async def by_the_flow_of_an_admin(place):
-    await factor(place, "ada").disable_of(uid("vi"))
+    await factor(place, "ada").disable_for(uid("vi"))
 
 
 async def by_whoever_holds_the_server(place):
-    await Rescue(place.services).disable_tfa("vi@example.com")
+    await UserAdmin(place.services).disable_tfa("vi@example.com")
 
 
 async def by_a_neighbour(place):
@@ -384,7 +384,7 @@ async def test_recovery_codes_die_with_the_second_factor_however_that_goes(secur
 async def test_only_admins_take_anothers_away(secured):
     for name in ("sam", "ed", "vi"):
         with pytest.raises(Forbidden):
-            await factor(secured, name).disable_of(uid("vi"))
+            await factor(secured, name).disable_for(uid("vi"))
 
     assert await secret_of(secured) == SECRET
 
@@ -392,14 +392,14 @@ async def test_only_admins_take_anothers_away(secured):
 async def test_of_somebody_who_is_not_there_nothing_can_be_taken(secured):
     for user in (uid("nobody at all"), "vi", "", "\0"):
         with pytest.raises(Forbidden):
-            await factor(secured, "ada").disable_of(user)
+            await factor(secured, "ada").disable_for(user)
 
 
 async def test_an_admin_takes_his_own_away_with_a_code(place):
     await place.give("ada", tfa_secret=SECRET)
     for own in (uid("ada"), uid("ada").upper()):
         with pytest.raises(InvalidPayload, match="with a code"):
-            await factor(place, "ada").disable_of(own)
+            await factor(place, "ada").disable_for(own)
     await factor(place, "ada").disable(place.clock.code())
 
     assert await secret_of(place, "ada") is None
@@ -436,7 +436,7 @@ async def test_nobody_gets_in_by_what_he_no_longer_is(place, changes):
 
     services = replace(place.services, passwords=Meddled(meanwhile))
     with pytest.raises(InvalidCredentials):
-        await SignIn(Directory(PUBLIC, services)).tokens(Credentials("vi@example.com", PASSWORD))
+        await LoginService(Directory(PUBLIC, services)).login(Credentials("vi@example.com", PASSWORD))
 
     assert await scalar(place, select(func.count()).select_from(Session)) == 0
 
@@ -466,7 +466,7 @@ async def test_recovery_codes_are_not_made_for_a_second_factor_that_just_went(se
 
     services = replace(secured.services, database=Interrupted(secured.services.database, 3, meanwhile))
     with pytest.raises(InvalidCredentials):
-        await SecondFactor(Directory(Caller(user=uid("vi")), services)).recovery_codes(secured.clock.code())
+        await TwoFactorService(Directory(Caller(user=uid("vi")), services)).recovery_codes(secured.clock.code())
 
     assert await scalar(secured, select(func.count()).select_from(RECOVERY_CODES)) == 0
 

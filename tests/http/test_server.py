@@ -3,7 +3,7 @@
 import pytest
 from graphql import build_schema
 
-from app.flows.server_info import PROJECT, SPOKEN
+from app.flows.server_info import DIRECTUS_VERSION, PROJECT
 from tests.http.test_graphql import ADA, bearer, served
 from tests.world import caller, static_token, uid
 
@@ -22,14 +22,14 @@ async def test_everybody_may_know_the_project_and_nothing_more(client):
 
     assert list(info) == ["project"]
     assert set(info["project"]) == set(PROJECT)
-    assert SPOKEN not in str(info)
+    assert DIRECTUS_VERSION not in str(info)
 
 
 async def test_those_who_are_somebody_may_know_the_limits(client):
     info = (await client.get("/server/info", headers=SAM)).json()["data"]
 
     assert info["queryLimit"] == {"default": 100, "max": -1}
-    assert info["version"] == SPOKEN
+    assert info["version"] == DIRECTUS_VERSION
     assert (info["setupCompleted"], info["mcp_enabled"], info["ai_enabled"]) == (True, False, False)
 
 

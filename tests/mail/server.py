@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from app.db.models import OUTBOX
 from app.flows import background_jobs, outbox_worker
-from app.flows.outbox_worker import Postman
+from app.flows.outbox_worker import OutboxWorker
 from app.mail import transport
 from app.repositories.stores.outbox import Outbox
 from tests.world import uid
@@ -110,7 +110,7 @@ async def sent(services):
 
 
 async def send(services):
-    return await Postman(services).round()
+    return await OutboxWorker(services).run_once()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from app.core.config import ConfigurationError
 from app.core.email_links import LinkPurpose, verify_link_token
 from app.db.models import OUTBOX
 from app.db.models import Settings as ProjectSettings
-from app.flows.outbox_worker import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, Postman
+from app.flows.outbox_worker import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, OutboxWorker
 from app.repositories.stores.outbox import OutboxQueue
 from app.testing import open_system
 from tests.mail.server import MailServer, do, later, outbox, post, send, sending, sent, told
@@ -220,10 +220,10 @@ async def test_a_mail_of_a_kind_nobody_knows_holds_up_no_other(fresh, server):
 
 async def test_two_postmen_send_each_mail_once(fresh, server):
     async with open_system(fresh.settings) as other:
-        both = [Postman(sending(system.services, server)) for system in (fresh, other)]
+        both = [OutboxWorker(sending(system.services, server)) for system in (fresh, other)]
         for number in range(30):
             await post(fresh.services, to=f"guest{number}@example.com")
-        gone = await asyncio.gather(*(postman.round() for postman in both))
+        gone = await asyncio.gather(*(postman.run_once() for postman in both))
 
     assert sum(gone) == 30
     assert sorted(letter.to[0] for letter in server.letters) == sorted(f"guest{n}@example.com" for n in range(30))
@@ -243,7 +243,7 @@ async def test_a_mail_whose_process_died_goes_out_after_its_lease(fresh, server)
 
 async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(fresh, server):
     services = sending(fresh.services, server)
-    postman = Postman(services)
+    postman = OutboxWorker(services)
 
     async def rename_outbox(before, after):
         await do(services, text(f"ALTER TABLE {before} RENAME TO {after}"))
@@ -251,9 +251,9 @@ async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(
     server.meanwhile = lambda: rename_outbox("rollcall_outbox", "elsewhere")
     await post(services)
     with pytest.raises(Exception, match="rollcall_outbox"):
-        await postman.round()
+        await postman.run_once()
     await rename_outbox("elsewhere", "rollcall_outbox")
-    await postman.round()
+    await postman.run_once()
     [row] = await outbox(services)
 
     assert len(server.letters) == 1
@@ -262,7 +262,7 @@ async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(
 
 async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_that_was_written_down(fresh, server):
     services = sending(fresh.services, server)
-    postman = Postman(services)
+    postman = OutboxWorker(services)
     await post(services)
     postman._gone.add(1)
 
@@ -286,9 +286,9 @@ async def test_what_is_sent_twice_after_all_can_be_told_for_one(fresh, server):
 
 
 async def test_a_mail_leaves_at_once_while_the_postman_is_about(fresh, server, monkeypatch):
-    monkeypatch.setattr(Postman, "every", 30.0)
+    monkeypatch.setattr(OutboxWorker, "every", 30.0)
     services = sending(fresh.services, server)
-    async with Postman(services).under_way(), asyncio.timeout(5):
+    async with OutboxWorker(services).running(), asyncio.timeout(5):
         await asyncio.sleep(0.1)
         await post(services)
         await sent(services)
@@ -297,9 +297,9 @@ async def test_a_mail_leaves_at_once_while_the_postman_is_about(fresh, server, m
 
 
 async def test_a_mail_of_another_process_is_found_soon(fresh, server, monkeypatch):
-    monkeypatch.setattr(Postman, "every", 0.1)
+    monkeypatch.setattr(OutboxWorker, "every", 0.1)
     services = sending(fresh.services, server)
-    async with open_system(fresh.settings) as other, Postman(services).under_way(), asyncio.timeout(5):
+    async with open_system(fresh.settings) as other, OutboxWorker(services).running(), asyncio.timeout(5):
         await post(other.services)
         await sent(services)
 
@@ -307,7 +307,7 @@ async def test_a_mail_of_another_process_is_found_soon(fresh, server, monkeypatc
 
 
 async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(fresh, server, monkeypatch):
-    monkeypatch.setattr(Postman, "every", 0.01)
+    monkeypatch.setattr(OutboxWorker, "every", 0.01)
     services, begun = sending(fresh.services, server), asyncio.Event()
 
     async def dawdle():
@@ -316,7 +316,7 @@ async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(fres
 
     server.meanwhile = dawdle
     await post(services)
-    async with Postman(services).under_way():
+    async with OutboxWorker(services).running():
         await asyncio.wait_for(begun.wait(), 5)
     [row] = await outbox(services)
 
@@ -336,4 +336,4 @@ async def test_by_default_a_mail_is_a_line_of_the_log(fresh):
 
 async def test_whom_mail_is_from_has_to_be_an_address(world):
     with pytest.raises(ConfigurationError, match="EMAIL_FROM"):
-        Postman(sending(world.services, MailServer(), email_from="Rollcall"))
+        OutboxWorker(sending(world.services, MailServer(), email_from="Rollcall"))

@@ -11,8 +11,8 @@ from app.core.clock import utc_now
 from app.core.errors import ServiceUnavailable
 from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.flows import background_jobs
-from app.flows.background_jobs import Chore
-from app.flows.retention_job import SOON, Housekeeping
+from app.flows.background_jobs import PeriodicJob
+from app.flows.retention_job import SOON, RetentionJob
 from app.repositories.stores.retention import BATCH, RetentionStore
 from app.testing import open_system
 from tests.mail.server import do, later, outbox, post, rows_of, sent, told
@@ -49,14 +49,14 @@ async def test_sessions_that_are_over_go_and_the_others_stay(fresh):
     rows = [{"token": name, "user": uid("ada"), "expires": utc_now() + left} for name, left in lasting.items()]
     await do(fresh.services, *(insert(SESSIONS).values(row) for row in rows))
 
-    assert await Housekeeping(fresh.services).round() == 2
+    assert await RetentionJob(fresh.services).run_once() == 2
     assert [row.token for row in await rows_of(fresh.services, SESSIONS, SESSIONS.c.token)] == ["alive"]
 
 
 async def test_counts_whose_time_is_over_go(fresh):
     await add_attempts(fresh.services, MINUTE, -MINUTE)
 
-    assert await Housekeeping(fresh.services).round() == 1
+    assert await RetentionJob(fresh.services).run_once() == 1
     assert [row.subject for row in await rows_of(fresh.services, ATTEMPTS, ATTEMPTS.c.subject)] == ["attempt 1"]
 
 
@@ -67,7 +67,7 @@ async def test_mails_that_went_yesterday_go_and_those_that_havent_gone_never_do(
         await do(fresh.services, update(OUTBOX).where(OUTBOX.c.id == number).values(sent=utc_now() - age))
     await do(fresh.services, update(OUTBOX).values(due=utc_now() - 30 * DAY))
 
-    assert await Housekeeping(fresh.services).round() == 1
+    assert await RetentionJob(fresh.services).run_once() == 1
     assert [row.id for row in await outbox(fresh.services)] == [2, 3]
 
 
@@ -76,19 +76,19 @@ async def test_more_than_a_batch_goes_in_one_round(fresh):
     pruning = RetentionStore(fresh.services)
 
     assert await pruning.attempts() == BATCH
-    assert await Housekeeping(fresh.services).round() == 20
+    assert await RetentionJob(fresh.services).run_once() == 20
     await add_attempts(fresh.services, *[MINUTE] * (BATCH + 20))
-    assert await Housekeeping(later(fresh.services, SOON + MINUTE)).round() == BATCH + 20
+    assert await RetentionJob(later(fresh.services, SOON + MINUTE)).run_once() == BATCH + 20
 
 
 async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(fresh):
     await add_attempts(fresh.services, *[MINUTE] * 20)
     async with open_system(fresh.settings) as other:
         both = (fresh.services, other.services)
-        gone = await asyncio.gather(*(Housekeeping(services).round() for services in both * 3))
+        gone = await asyncio.gather(*(RetentionJob(services).run_once() for services in both * 3))
         await add_attempts(fresh.services, MINUTE)
-        soon = [await Housekeeping(later(services, SOON - MINUTE)).round() for services in both]
-        after = [await Housekeeping(later(services, SOON + MINUTE)).round() for services in both]
+        soon = [await RetentionJob(later(services, SOON - MINUTE)).run_once() for services in both]
+        after = [await RetentionJob(later(services, SOON + MINUTE)).run_once() for services in both]
 
     assert sorted(gone) == [0, 0, 0, 0, 0, 20]
     assert (soon, after) == ([0, 0], [1, 0])
@@ -102,7 +102,7 @@ async def test_a_turn_is_taken_by_one_of_many_who_come_at_once(fresh):
 
 async def test_activity_stays_for_ever_where_nobody_says_otherwise(fresh):
     await add_activity(fresh.services, 9001, 4000 * DAY)
-    await Housekeeping(fresh.services).round()
+    await RetentionJob(fresh.services).run_once()
 
     assert 9001 in await numbers(fresh.services, ACTIVITY)
 
@@ -112,9 +112,9 @@ async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_st
     await add_activity(fresh.services, 9002, 40 * DAY, parent=9001)
     await add_activity(fresh.services, 9003, 20 * DAY, parent=9002)
     await add_activity(fresh.services, 9004, 20 * DAY, parent=9003)
-    housekeeping = Housekeeping(keeping(fresh.services, activity_retention=30 * DAY))
+    housekeeping = RetentionJob(keeping(fresh.services, activity_retention=30 * DAY))
 
-    assert await housekeeping.round() == 2
+    assert await housekeeping.run_once() == 2
     assert {9001, 9002, 9003, 9004} & await numbers(fresh.services, ACTIVITY) == {9003, 9004}
     left = {row.id: row.parent for row in await rows_of(fresh.services, REVISIONS, REVISIONS.c.id)}
     assert {number: left.get(number, "gone") for number in range(9001, 9005)} == {
@@ -128,9 +128,9 @@ async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_st
 async def test_old_revisions_go_and_their_activity_stays(fresh):
     await add_activity(fresh.services, 9001, 40 * DAY)
     await add_activity(fresh.services, 9002, 20 * DAY, parent=9001)
-    housekeeping = Housekeeping(keeping(fresh.services, revisions_retention=30 * DAY, activity_retention=50 * DAY))
+    housekeeping = RetentionJob(keeping(fresh.services, revisions_retention=30 * DAY, activity_retention=50 * DAY))
 
-    assert await housekeeping.round() == 1
+    assert await housekeeping.run_once() == 1
     assert {9001, 9002} <= await numbers(fresh.services, ACTIVITY)
     assert {9001, 9002} & await numbers(fresh.services, REVISIONS) == {9002}
 
@@ -146,7 +146,7 @@ async def test_a_family_of_revisions_may_go_in_several_batches(fresh):
     assert not set(range(9001, 9008)) & await numbers(fresh.services, ACTIVITY)
 
 
-class Restless(Chore):
+class Restless(PeriodicJob):
     """Rounds that end as they are told to, one after another."""
 
     name, every = "restless", 0.01
@@ -155,7 +155,7 @@ class Restless(Chore):
         super().__init__()
         self.endings, self.rounds, self.enough = list(endings), 0, asyncio.Event()
 
-    async def round(self):
+    async def run_once(self):
         self.rounds += 1
         if self.endings:
             raise self.endings.pop(0)
@@ -165,7 +165,7 @@ class Restless(Chore):
 
 async def test_nothing_that_goes_wrong_ends_a_chore():
     chore = Restless(ServiceUnavailable("away"), RuntimeError("broken"), ServiceUnavailable("away"), OSError())
-    async with chore.under_way():
+    async with chore.running():
         await asyncio.wait_for(chore.enough.wait(), 5)
 
     assert chore.rounds == 5
@@ -176,7 +176,7 @@ async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(m
     chore = Restless(*[ServiceUnavailable("away")] * 6)
     with told() as lines:
         started = asyncio.get_running_loop().time()
-        async with chore.under_way():
+        async with chore.running():
             await asyncio.wait_for(chore.enough.wait(), 5)
         took = asyncio.get_running_loop().time() - started
 
@@ -185,7 +185,7 @@ async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(m
 
 
 async def test_a_chore_that_hangs_keeps_the_server_from_ending_only_so_long(monkeypatch):
-    monkeypatch.setattr(background_jobs, "FAREWELL", 0.1)
+    monkeypatch.setattr(background_jobs, "SHUTDOWN_SECONDS", 0.1)
 
     class Hanging(Restless):
         async def round(self):
@@ -193,16 +193,16 @@ async def test_a_chore_that_hangs_keeps_the_server_from_ending_only_so_long(monk
             await asyncio.sleep(30)
 
     chore = Hanging()
-    async with asyncio.timeout(5), chore.under_way():
+    async with asyncio.timeout(5), chore.running():
         await chore.enough.wait()
 
 
 async def test_the_server_keeps_house_and_sends_mail_while_it_serves(fresh, monkeypatch):
-    from app.flows.outbox_worker import Postman
+    from app.flows.outbox_worker import OutboxWorker
     from app.main import create_app
 
-    monkeypatch.setattr(Housekeeping, "every", 0.05)
-    monkeypatch.setattr(Postman, "every", 0.05)
+    monkeypatch.setattr(RetentionJob, "every", 0.05)
+    monkeypatch.setattr(OutboxWorker, "every", 0.05)
     await add_attempts(fresh.services, MINUTE)
     await post(fresh.services)
     count = select(func.count()).select_from(ATTEMPTS)

@@ -13,7 +13,7 @@ from app.core.config import signing_secret
 from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.tokens import sign_access_token
 from app.db.models import ATTEMPTS, Activity, Policy, Revision, Session
-from app.flows.tokens import Mode
+from app.flows.tokens import TokenMode
 from app.graphql.documents.sensitive import SENSITIVE
 from app.graphql.schema import schema
 from tests.flows.inviters import everything, give, link, outbox, set_up, user
@@ -172,13 +172,15 @@ async def test_cve_2025_64708_who_is_not_active_any_more_gets_in_by_no_other_doo
     assert (await user(people, "vi@example.com"))["password"] == HASHED
 
 
-@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("mode", TokenMode)
 async def test_cve_2024_45042_a_session_from_before_a_second_factor_was_wanted_is_worth_no_more(
     client, people, door, mode
 ):
     """A refresh that made a full session of one that had shown less."""
     begun = await ask(client, door, "login", email="vi@example.com", password=PASSWORD, mode=mode.value)
-    shown = {"refresh_token": told(begun)["refresh_token"]} if mode is Mode.JSON else {"cookies": the_cookie(begun)}
+    shown = (
+        {"refresh_token": told(begun)["refresh_token"]} if mode is TokenMode.JSON else {"cookies": the_cookie(begun)}
+    )
     await run(people, update(Policy).where(Policy.name == "Viewers").values(enforce_tfa=True))
 
     refreshed = await ask(client, door, "refresh", mode=mode.value, **shown)

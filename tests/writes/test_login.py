@@ -11,7 +11,7 @@ from app.core.caller import PUBLIC
 from app.core.errors import InvalidCredentials
 from app.core.otp import matching_totp_step
 from app.db.models import User
-from app.flows.login import Credentials, SignIn
+from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
 from tests.world import hashed, uid
 
@@ -40,10 +40,10 @@ async def test_every_answer_takes_as_long(desk, monkeypatch):
             await connection.execute(update(User).where(User.id == uid(name)).values(**given))
     monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
     settings = desk.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})
-    flow = SignIn(Directory(PUBLIC, replace(desk.services, settings=settings)))
+    flow = LoginService(Directory(PUBLIC, replace(desk.services, settings=settings)))
     for email in ("vi@example.com", "nobody@example.com", "sue@example.com"):
         with suppress(InvalidCredentials):
-            await flow.tokens(Credentials(email, PASSWORD if email[0] == "v" else "x"))
+            await flow.login(Credentials(email, PASSWORD if email[0] == "v" else "x"))
 
     waited = [seconds for seconds in waited if seconds]
     assert len(waited) == 3

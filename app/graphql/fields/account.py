@@ -11,13 +11,13 @@ from strawberry.types.field import StrawberryField
 from app.core.errors import InvalidCredentials, InvalidProviderConfig
 from app.flows import tools
 from app.flows.invitations import Invitations
-from app.flows.login import Credentials, SignIn
+from app.flows.login import Credentials, LoginService
 from app.flows.password_reset import PasswordReset
 from app.flows.registration import Registration
-from app.flows.session import Staying
-from app.flows.session_list import OwnSessions
-from app.flows.tokens import Mode, Tokens
-from app.flows.two_factor import SecondFactor
+from app.flows.session import SessionService
+from app.flows.session_list import SessionListService
+from app.flows.tokens import TokenMode, Tokens
+from app.flows.two_factor import TwoFactorService
 from app.graphql.fields.queries import Request
 from app.graphql.types import builder
 from app.repositories.directory import Directory
@@ -68,7 +68,7 @@ def account_mutations() -> Iterator[StrawberryField]:
     yield _mutation("utils_random_string", "String", {"length": "Int"}, _random)
     yield _mutation("utils_hash_generate", "String", {"string": "String!"}, _hash)
     yield _mutation("utils_hash_verify", "Boolean", {"string": "String!", "hash": "String!"}, _verify_hash)
-    yield _mutation("utils_cache_clear", "Void", {}, tools.forget_everything)
+    yield _mutation("utils_cache_clear", "Void", {}, tools.clear_cache)
     yield _mutation("users_invite_accept", "Boolean", new, _accept)
     more = dict.fromkeys(("verification_url", "first_name", "last_name"), "String")
     yield _mutation("users_register", "Boolean", {"email": "String!", "password": "String!", **more}, _register)
@@ -129,25 +129,25 @@ async def _login(
 ) -> SimpleNamespace:
     if directory.services.settings.auth_disable_default:
         raise InvalidProviderConfig("default")
-    tokens = await SignIn(directory).tokens(Credentials(email, password, otp), _mode(mode))
+    tokens = await LoginService(directory).login(Credentials(email, password, otp), _mode(mode))
     return _told(directory, tokens)
 
 
 async def _refresh(
     directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None
 ) -> SimpleNamespace:
-    return _told(directory, await Staying(directory).refresh(refresh_token, _mode(mode)))
+    return _told(directory, await SessionService(directory).refresh(refresh_token, _mode(mode)))
 
 
 async def _logout(directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None) -> bool:
-    gone = await Staying(directory).end(refresh_token, _mode(mode))
-    if _mode(mode) is not Mode.JSON:
+    gone = await SessionService(directory).logout(refresh_token, _mode(mode))
+    if _mode(mode) is not TokenMode.JSON:
         directory.response_cookies += (gone,)
     return True
 
 
-def _mode(given: enum.Enum | None) -> Mode:
-    return Mode(given.value) if given else Mode.JSON
+def _mode(given: enum.Enum | None) -> TokenMode:
+    return TokenMode(given.value) if given else TokenMode.JSON
 
 
 def _told(directory: Directory, tokens: Tokens) -> SimpleNamespace:
@@ -167,22 +167,22 @@ async def _reset(directory: Directory, *, token: str, password: str) -> bool:
 
 
 async def _generate(directory: Directory, *, password: str) -> SimpleNamespace:
-    made = await SecondFactor(directory).generate(password)
+    made = await TwoFactorService(directory).generate(password)
     return SimpleNamespace(secret=made.secret, otpauth_url=made.address)
 
 
 async def _enable(directory: Directory, *, otp: str, secret: str) -> bool:
-    await SecondFactor(directory).enable(otp, secret)
+    await TwoFactorService(directory).enable(otp, secret)
     return True
 
 
 async def _disable(directory: Directory, *, otp: str) -> bool:
-    await SecondFactor(directory).disable(otp)
+    await TwoFactorService(directory).disable(otp)
     return True
 
 
 async def _recovery_codes(directory: Directory, *, otp: str) -> list[str]:
-    return await SecondFactor(directory).recovery_codes(otp)
+    return await TwoFactorService(directory).recovery_codes(otp)
 
 
 async def _random(directory: Directory, *, length: int | None = None) -> str:
@@ -190,11 +190,11 @@ async def _random(directory: Directory, *, length: int | None = None) -> str:
 
 
 async def _hash(directory: Directory, *, string: str) -> str:
-    return await tools.make_hash(directory.services, string)
+    return await tools.hash_text(directory.services, string)
 
 
 async def _verify_hash(directory: Directory, *, string: str, **given: str) -> bool:
-    return await tools.matches(directory.services, string, given["hash"])
+    return await tools.verify_hash(directory.services, string, given["hash"])
 
 
 async def _invite(directory: Directory, *, email: str, role: str, invite_url: str | None = None) -> bool:
@@ -224,8 +224,8 @@ async def _verify(directory: Directory, *, token: str) -> bool:
 
 
 async def _sessions(directory: Directory, *, user: str | None = None) -> list[SimpleNamespace]:
-    return [SimpleNamespace(**one.told()) for one in await OwnSessions(directory).all(user)]
+    return [SimpleNamespace(**one.told()) for one in await SessionListService(directory).all(user)]
 
 
 async def _end_sessions(directory: Directory, *, user: str | None = None, **given: str | None) -> int:
-    return await OwnSessions(directory).revoke(given.get("id"), user)
+    return await SessionListService(directory).revoke(given.get("id"), user)

@@ -76,17 +76,17 @@ async def _random(asked: Asked) -> Reply:
 
 
 async def _hash(asked: Asked) -> Reply:
-    return data(await tools.make_hash(asked.directory.services, (await asked.read(TEXT))["string"]))
+    return data(await tools.hash_text(asked.directory.services, (await asked.read(TEXT))["string"]))
 
 
 async def _verify_hash(asked: Asked) -> Reply:
     given = await asked.read(TEXT_AND_HASH)
-    return data(await tools.matches(asked.directory.services, given["string"], given["hash"]))
+    return data(await tools.verify_hash(asked.directory.services, given["string"], given["hash"]))
 
 
 async def _clear_cache(asked: Asked) -> Reply:
     await asked.read(EMPTY)
-    await tools.forget_everything(asked.directory)
+    await tools.clear_cache(asked.directory)
     return DONE
 
 

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from app.core.errors import Forbidden, InvalidCredentials
-from app.flows.session_list import OwnSessions
-from app.flows.two_factor import SecondFactor
+from app.flows.session_list import SessionListService
+from app.flows.two_factor import TwoFactorService
 from app.http.bodies import parse_body
 from app.http.collection_request import NO_CONTENT, Call, Handler, data
 from app.http.response import Reply
@@ -30,12 +30,12 @@ def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
 
 async def _sessions(call: Call, *, user: str | None) -> Reply:
     """The sessions that go on, the caller's own or, for admins, somebody else's."""
-    return replace(data([one.told() for one in await OwnSessions(call.directory).all(user)]), no_store=True)
+    return replace(data([one.told() for one in await SessionListService(call.directory).all(user)]), no_store=True)
 
 
 async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
     """The end of a session, or of all but the one that is asked from; Forbidden for one that there isn't."""
-    ended = await OwnSessions(call.directory).revoke(session, user)
+    ended = await SessionListService(call.directory).revoke(session, user)
     if session is not None and not ended:
         raise Forbidden
     return NO_CONTENT
@@ -43,30 +43,30 @@ async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
 
 async def _generate(call: Call) -> Reply:
     """A secret for an authenticator, and the address by which one reads it."""
-    made = await SecondFactor(call.directory).generate((await _read(call, PROOF))["password"])
+    made = await TwoFactorService(call.directory).generate((await _read(call, PROOF))["password"])
     return replace(data({"secret": made.secret, "otpauth_url": made.address}), no_store=True)
 
 
 async def _enable(call: Call) -> Reply:
     given = await _read(call, NEW_FACTOR)
-    await SecondFactor(call.directory).enable(given["otp"], given["secret"])
+    await TwoFactorService(call.directory).enable(given["otp"], given["secret"])
     return replace(NO_CONTENT, no_store=True)
 
 
 async def _disable(call: Call) -> Reply:
-    await SecondFactor(call.directory).disable((await _read(call, CODE))["otp"])
+    await TwoFactorService(call.directory).disable((await _read(call, CODE))["otp"])
     return replace(NO_CONTENT, no_store=True)
 
 
 async def _recovery_codes(call: Call) -> Reply:
     """New recovery codes, which are told this once."""
-    codes = await SecondFactor(call.directory).recovery_codes((await _read(call, CODE))["otp"])
+    codes = await TwoFactorService(call.directory).recovery_codes((await _read(call, CODE))["otp"])
     return replace(data(codes), no_store=True)
 
 
 async def _disable_of(call: Call, *, user: str) -> Reply:
     await _read(call, EMPTY)
-    await SecondFactor(call.directory).disable_of(user)
+    await TwoFactorService(call.directory).disable_for(user)
     return replace(NO_CONTENT, no_store=True)
 
 

@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound
 from app.core.media_types import is_safe_inline
-from app.flows.assets import Asset, Assets
+from app.flows.assets import Asset, AssetService
 from app.http.authentication import Identity
 from app.http.conditional import date_of, etag_of, is_known, wanted_range
 from app.http.exchange import Body
@@ -27,7 +27,7 @@ class AssetsDoor:
 
     def __init__(self, services: Services, identity: Identity) -> None:
         self._services, self._identity = services, identity
-        self._assets, self._reads = Assets(services), RestPlanCache()
+        self._assets, self._reads = AssetService(services), RestPlanCache()
         self._seconds = round(services.settings.assets_cache_ttl.total_seconds())
 
     async def __call__(self, scope: Scope, head: Head, _: Body) -> Reply:

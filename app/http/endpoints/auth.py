@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from app.flows.login import Credentials, SignIn
+from app.flows.login import Credentials, LoginService
 from app.flows.password_reset import PasswordReset
-from app.flows.session import Staying
-from app.flows.tokens import Mode, Tokens
+from app.flows.session import SessionService
+from app.flows.tokens import TokenMode, Tokens
 from app.http.authentication import Identity
 from app.http.collection_request import NO_CONTENT, data
 from app.http.flow_endpoint import Asked, FlowDoor, Handler
@@ -34,7 +34,7 @@ async def _login(asked: Asked) -> Reply:
     """Tokens for credentials."""
     given = await asked.read(CREDENTIALS)
     shown = Credentials(given["email"], given["password"], given.get("otp"))
-    tokens = await SignIn(asked.directory).tokens(shown, Mode(given.get("mode", Mode.JSON)))
+    tokens = await LoginService(asked.directory).login(shown, TokenMode(given.get("mode", TokenMode.JSON)))
     return _told(asked.directory, tokens)
 
 
@@ -42,15 +42,15 @@ async def _refresh(asked: Asked) -> Reply:
     """New tokens for old ones."""
     given = await asked.read(SESSION)
     way = _way(asked.directory, given)
-    return _told(asked.directory, await Staying(asked.directory).refresh(given.get("refresh_token"), way))
+    return _told(asked.directory, await SessionService(asked.directory).refresh(given.get("refresh_token"), way))
 
 
 async def _logout(asked: Asked) -> Reply:
     """The end of a session, and of the cookie that carried it."""
     given = await asked.read(SESSION)
     way = _way(asked.directory, given)
-    gone = await Staying(asked.directory).end(given.get("refresh_token"), way)
-    if way is not Mode.JSON:
+    gone = await SessionService(asked.directory).logout(given.get("refresh_token"), way)
+    if way is not TokenMode.JSON:
         asked.directory.response_cookies += (gone,)
     return NO_CONTENT
 
@@ -88,13 +88,13 @@ def _told(directory: Directory, tokens: Tokens) -> Reply:
     return data(told)
 
 
-def _way(directory: Directory, given: Mapping[str, Any]) -> Mode:
+def _way(directory: Directory, given: Mapping[str, Any]) -> TokenMode:
     """How a client carries its tokens, where it doesn't say so: as a token that it shows, or as its cookies do."""
     if "mode" in given:
-        return Mode(given["mode"])
+        return TokenMode(given["mode"])
     settings, cookies = directory.services.settings, directory.client_info().cookies
     if given.get("refresh_token"):
-        return Mode.JSON
+        return TokenMode.JSON
     if settings.refresh_token_cookie_name in cookies:
-        return Mode.COOKIE
-    return Mode.SESSION if settings.session_cookie_name in cookies else Mode.JSON
+        return TokenMode.COOKIE
+    return TokenMode.SESSION if settings.session_cookie_name in cookies else TokenMode.JSON

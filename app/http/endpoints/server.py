@@ -53,14 +53,14 @@ class ServerDoors:
         access = await self._directory(request).fresh_access()
         told = {"project": await server_info.project(self._services)}
         if access.user is not None:
-            told |= server_info.limits(self._services) | {"version": server_info.SPOKEN}
+            told |= server_info.limits(self._services) | {"version": server_info.DIRECTUS_VERSION}
         return Response(orjson.dumps({"data": told}), media_type=JSON)
 
     async def health(self, request: Request) -> Response:
         """Whether the database answers: 200, or 503 where it doesn't; for admins, how long it took."""
         found = await server_info.health(self._services)
-        in_full = found.well and (await self._directory(request).fresh_access()).admin
-        return Response(orjson.dumps(found.told(in_full=in_full)), 200 if found.well else 503, media_type=HEALTH)
+        in_full = found.healthy and (await self._directory(request).fresh_access()).admin
+        return Response(orjson.dumps(found.as_dict(in_full=in_full)), 200 if found.healthy else 503, media_type=HEALTH)
 
     async def specs(self, request: Request) -> Response:
         """The SDL as this caller sees it; nobody lives here while introspection is closed."""

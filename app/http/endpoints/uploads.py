@@ -3,7 +3,7 @@
 from starlette.types import Scope
 
 from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
-from app.flows.uploads import Uploading
+from app.flows.uploads import UploadService
 from app.http.authentication import Identity
 from app.http.collection_request import Call, asked_back, tell
 from app.http.exchange import Pieces
@@ -41,7 +41,7 @@ class UploadDoor:
         await directory.require_tfa_setup_done()
         form = UploadForm(head.content_type, pieces(), self._services.settings.max_payload_size)
         answer = asked_back(directory[FILES.name], parse_query(head.query))
-        written = await Uploading(directory, key).take(form, answer)
+        written = await UploadService(directory, key).receive(form, answer)
         return tell(written, several=len(written.keys) > 1)
 
 
