@@ -41,7 +41,7 @@ class Asset:
 
     def pieces(self, start: int, length: int) -> AsyncIterator[bytes]:
         """So many of its bytes, from one of them on; raises ServiceUnavailable where the storage doesn't work."""
-        return self.storage.pieces(self.name, start, length)
+        return self.storage.iter_chunks(self.name, start, length)
 
 
 class AssetService:

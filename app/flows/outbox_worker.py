@@ -14,9 +14,9 @@ from app.core.caller import SYSTEM
 from app.core.config import ConfigurationError, Settings, signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
 from app.flows.background_jobs import PeriodicJob
-from app.mail.message import Letter, Refused, Undelivered, address, one_line
-from app.mail.templating import Facts, Wording
-from app.mail.transport import Transport, transport_of
+from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, address, one_line
+from app.mail.templating import MailContext, MailTemplates
+from app.mail.transport import Transport, create_transport
 from app.query.collection import SETTINGS
 from app.query.read import FieldSelection, Read
 from app.repositories.engine.reading import Services
@@ -74,11 +74,11 @@ class OutboxWorker(PeriodicJob):
         settings = services.settings
         try:
             address(settings.email_from)
-        except Refused:
+        except PermanentDeliveryError:
             raise ConfigurationError("EMAIL_FROM should be an address such as no-reply@example.com") from None
         self._services, self._outgoing = services, OutboxQueue(services)
-        self._transport = transport or transport_of(settings)
-        self._wording = Wording(settings.email_templates_path)
+        self._transport = transport or create_transport(settings)
+        self._wording = MailTemplates(settings.email_templates_path)
         self._secret = signing_secret(settings)
         self._gone: set[int] = set()
 
@@ -107,9 +107,9 @@ class OutboxWorker(PeriodicJob):
         """Whether a mail has gone; one that hasn't is put off, or given up."""
         try:
             await self._transport.send(await self._write(mail))
-        except Refused as refusal:
+        except PermanentDeliveryError as refusal:
             await self._give_up(mail, str(refusal))
-        except Undelivered as problem:
+        except DeliveryError as problem:
             await self._put_off(mail, str(problem))
         except Exception as error:  # noqa: BLE001 - one mail that can't be written must not hold up the others
             await self._put_off(mail, type(error).__name__)
@@ -137,11 +137,11 @@ class OutboxWorker(PeriodicJob):
         await self._outgoing.mark_done(mail.id)
         log.error("mail_given_up", mail=mail.id, kind=mail.kind, attempts=mail.attempts, why=why)
 
-    async def _write(self, mail: QueuedMail) -> Letter:
+    async def _write(self, mail: QueuedMail) -> OutgoingMail:
         kind, settings, now = KINDS[mail.kind], self._services.settings, self._services.clock()
         project, ttl = await self._project(), kind.ttl(settings)
-        words = self._wording.of(mail.kind, Facts(project, self._link(mail, kind, now), now + ttl))
-        return Letter(self._id(mail), project, settings.email_from, mail.recipient, words, now)
+        words = self._wording.of(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
+        return OutgoingMail(self._id(mail), project, settings.email_from, mail.recipient, words, now)
 
     def _link(self, mail: QueuedMail, kind: MailKind, now: datetime) -> str:
         settings = self._services.settings

@@ -7,7 +7,7 @@ from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from typing import Any
 
-from app.mail.templating import Words
+from app.mail.templating import RenderedMail
 
 HEADER = HeaderRegistry()
 FOREIGN = NonASCIILocalPartDefect
@@ -15,16 +15,16 @@ FOREIGN = NonASCIILocalPartDefect
 NO_ADDRESS = "The recipient is no address"
 
 
-class Undelivered(Exception):
+class DeliveryError(Exception):
     """A mail that didn't go. Its words say why, and never to whom, or what was in it."""
 
 
-class Refused(Undelivered):
+class PermanentDeliveryError(DeliveryError):
     """A mail that won't go however often it is tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingMail:
     """Who writes to whom, when, and what.
 
     `name` is the writer's, in one line; `id` is the same whenever the same letter is sent.
@@ -34,7 +34,7 @@ class Letter:
     name: str
     sender: str
     recipient: str = field(repr=False)
-    words: Words
+    words: RenderedMail
     written: datetime
 
     def message(self) -> EmailMessage:
@@ -57,10 +57,10 @@ def address(text: str) -> Address:
     try:
         header: Any = HEADER("To", text)
     except (ValueError, IndexError, MessageError):
-        raise Refused(NO_ADDRESS) from None
+        raise PermanentDeliveryError(NO_ADDRESS) from None
     found, faults = header.addresses, [fault for fault in header.defects if not isinstance(fault, FOREIGN)]
     if faults or [one.addr_spec for one in found] != [text] or not found[0].username or not found[0].domain:
-        raise Refused(NO_ADDRESS)
+        raise PermanentDeliveryError(NO_ADDRESS)
     return Address(username=found[0].username, domain=found[0].domain)
 
 

@@ -16,7 +16,7 @@ SUBJECT = "Subject: "
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class MailContext:
     """What a template is given: the project's name, a link that works, and until when it does."""
 
     project: str
@@ -25,7 +25,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class RenderedMail:
     """What a mail says: its subject, and the same in plain text and in HTML."""
 
     subject: str
@@ -33,7 +33,7 @@ class Words:
     html: str = field(repr=False)
 
 
-class Wording:
+class MailTemplates:
     """The templates `KIND.txt` and `KIND.html`; those of the same name in `folder` stand before ours.
 
     They are shown nothing but the facts, which are escaped in HTML. Raises BadSettings for a folder that isn't there,
@@ -51,7 +51,7 @@ class Wording:
         if folder is not None:
             self._try_out(folder)
 
-    def of(self, kind: str, facts: Facts) -> Words:
+    def of(self, kind: str, facts: MailContext) -> RenderedMail:
         """The words of a mail of this kind.
 
         Raises ValueError for a text that doesn't begin with its subject, and whatever a template stumbles on.
@@ -62,14 +62,14 @@ class Wording:
         if not first.startswith(SUBJECT) or not subject:
             raise ValueError(f'{kind}.txt should begin with a line "{SUBJECT}..."')
         html = self._templates.get_template(f"{kind}.html").render(given)
-        return Words(subject, text.strip() + "\n", html)
+        return RenderedMail(subject, text.strip() + "\n", html)
 
     def _try_out(self, folder: Path) -> None:
         if not folder.is_dir():
             raise ConfigurationError(f"EMAIL_TEMPLATES_PATH: {folder} is not a folder")
         for kind in KINDS:
             try:
-                self.of(kind, Facts("Rollcall", "https://example.com/?token=", datetime.now(UTC)))
+                self.of(kind, MailContext("Rollcall", "https://example.com/?token=", datetime.now(UTC)))
             except Exception as error:
                 raise ConfigurationError(
                     f"EMAIL_TEMPLATES_PATH: the templates of {kind} can't be used: {error}"

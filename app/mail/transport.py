@@ -9,7 +9,7 @@ import aiosmtplib
 import structlog
 
 from app.core.config import Settings
-from app.mail.message import Letter, Refused, Undelivered
+from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError
 
 STEP_SECONDS, SENDING_SECONDS = 10.0, 30.0
 """How long the server may take for each thing that it is told, and for all of them."""
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 class Transport(Protocol):
     """Where letters are taken to."""
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, letter: OutgoingMail) -> None:
         """Hands a letter over; raises Undelivered where that fails, Refused where it always will."""
         ...
 
@@ -33,7 +33,7 @@ class Transport(Protocol):
 class LogTransport:
     """Letters are lines of the log, links and all, for trying things out without a mail server."""
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, letter: OutgoingMail) -> None:
         log.info("mail", to=letter.recipient, subject=letter.words.subject, text=letter.words.text)
 
 
@@ -47,7 +47,7 @@ class SmtpTransport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, letter: OutgoingMail) -> None:
         message, server = letter.message(), self._server()
         try:
             async with asyncio.timeout(SENDING_SECONDS):
@@ -55,11 +55,13 @@ class SmtpTransport:
                 await server.send_message(message, sender=letter.sender, recipients=[letter.recipient])
         except aiosmtplib.SMTPRecipientsRefused as refusal:
             code = refusal.recipients[0].code
-            raise (Refused if code >= FOR_GOOD else Undelivered)(f"The recipient was refused: {code}") from None
+            raise (PermanentDeliveryError if code >= FOR_GOOD else DeliveryError)(
+                f"The recipient was refused: {code}"
+            ) from None
         except aiosmtplib.SMTPResponseException as refusal:
-            raise Undelivered(f"{type(refusal).__name__}: {refusal.code}") from None
+            raise DeliveryError(f"{type(refusal).__name__}: {refusal.code}") from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise Undelivered(type(error).__name__) from None
+            raise DeliveryError(type(error).__name__) from None
         finally:
             await _leave(server)
 
@@ -77,7 +79,7 @@ class SmtpTransport:
         )
 
 
-def transport_of(settings: Settings) -> Transport:
+def create_transport(settings: Settings) -> Transport:
     """The transport that the settings ask for."""
     return SmtpTransport(settings) if settings.email_transport == "smtp" else LogTransport()
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 
 AWAY = "The storage is away"
-PIECE = 256 * 1024
+CHUNK_SIZE = 256 * 1024
 """Bytes that are read or written at once."""
 
 
@@ -27,7 +27,7 @@ class Storage(ABC):
         """How many bytes a content has; None where there is none of that name."""
 
     @abstractmethod
-    def pieces(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
+    def iter_chunks(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
         """So many bytes of a content, from one of them on."""
 
     @abstractmethod
@@ -35,21 +35,21 @@ class Storage(ABC):
         """Takes a content away; it may be gone already."""
 
 
-def is_inside(name: str) -> bool:
+def is_safe_name(name: str) -> bool:
     """Whether a name stays within the storage, and below what it names it for: others write rows too."""
     steps = PurePosixPath(name).parts
     odd = "\\" in name or "\0" in name or name.startswith("/")
     return bool(steps) and not odd and not any(step.startswith(".") for step in steps)
 
 
-async def gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def rechunk(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same bytes in pieces of a size that is worth the way to a disk."""
     waiting: list[bytes] = []
     size = 0
     async for piece in pieces:
         waiting.append(piece)
         size += len(piece)
-        if size >= PIECE:
+        if size >= CHUNK_SIZE:
             yield b"".join(waiting)
             waiting, size = [], 0
     if waiting:

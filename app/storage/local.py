@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from app.core.errors import ServiceUnavailable
-from app.storage.base import AWAY, PIECE, Storage, gathered, is_inside
+from app.storage.base import AWAY, CHUNK_SIZE, Storage, is_safe_name, rechunk
 
 T = TypeVar("T")
 FREE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -35,7 +35,7 @@ class LocalStorage(Storage):
         draft = path.with_name(f".{path.name}.{token_hex(8)}")
         file = await _on_disk(partial(_begun, draft))
         try:
-            async for piece in gathered(pieces):
+            async for piece in rechunk(pieces):
                 await _on_disk(partial(_write, file, piece))
             await _on_disk(partial(_finish, file, draft, path))
         finally:
@@ -44,13 +44,13 @@ class LocalStorage(Storage):
                 draft.unlink(missing_ok=True)
 
     async def size(self, name: str) -> int | None:
-        return await _on_disk(partial(_length, self._path(name))) if is_inside(name) else None
+        return await _on_disk(partial(_length, self._path(name))) if is_safe_name(name) else None
 
-    async def pieces(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
+    async def iter_chunks(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
         handle = await _on_disk(partial(os.open, self._path(name), READING))
         try:
             while length > 0:
-                piece = await _on_disk(partial(os.pread, handle, min(PIECE, length), start))
+                piece = await _on_disk(partial(os.pread, handle, min(CHUNK_SIZE, length), start))
                 if not piece:
                     raise ServiceUnavailable(AWAY)
                 yield piece
@@ -59,11 +59,11 @@ class LocalStorage(Storage):
             os.close(handle)
 
     async def remove(self, name: str) -> None:
-        if is_inside(name):
+        if is_safe_name(name):
             await _on_disk(partial(self._path(name).unlink, missing_ok=True))
 
     def _path(self, name: str) -> Path:
-        if not is_inside(name):
+        if not is_safe_name(name):
             raise ServiceUnavailable(AWAY)
         return self._root / name
 

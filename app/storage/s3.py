@@ -10,7 +10,7 @@ from obstore.store import S3Store
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.storage.base import AWAY, PIECE, Storage, is_inside
+from app.storage.base import AWAY, CHUNK_SIZE, Storage, is_safe_name
 
 PART = 5 * 1024**2
 """Bytes of a part of an upload, the least that S3 takes; so much is held in memory of each, and of one on its way."""
@@ -43,7 +43,7 @@ class S3Storage(Storage):
             await self._store.put_async(name, pieces, chunk_size=PART, max_concurrency=1)
 
     async def size(self, name: str) -> int | None:
-        if not is_inside(name):
+        if not is_safe_name(name):
             return None
         with _told():
             try:
@@ -51,16 +51,16 @@ class S3Storage(Storage):
             except FileNotFoundError:
                 return None
 
-    async def pieces(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
+    async def iter_chunks(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
         if length == 0:
             return
         with _told():
             found = await self._store.get_async(name, options={"range": (start, start + length)})
-            async for piece in found.stream(min_chunk_size=PIECE):
+            async for piece in found.stream(min_chunk_size=CHUNK_SIZE):
                 yield bytes(piece)
 
     async def remove(self, name: str) -> None:
-        if is_inside(name):
+        if is_safe_name(name):
             with _told():
                 await self._store.delete_async(name)
 

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from app.core.config import ConfigurationError
-from app.mail.message import Letter, Refused, address, one_line
-from app.mail.templating import KINDS, OURS, Facts, Wording
+from app.mail.message import OutgoingMail, PermanentDeliveryError, address, one_line
+from app.mail.templating import KINDS, OURS, MailContext, MailTemplates
 
-FACTS = Facts("The <House>", "https://users.example.com/a?b=c&token=t", datetime(2024, 5, 6, 7, 8, tzinfo=UTC))
+FACTS = MailContext("The <House>", "https://users.example.com/a?b=c&token=t", datetime(2024, 5, 6, 7, 8, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_says_whose_link_it_is_and_until_when(kind):
-    words = Wording().of(kind, FACTS)
+    words = MailTemplates().of(kind, FACTS)
 
     assert FACTS.url in words.text.splitlines()
     assert 'href="https://users.example.com/a?b=c&amp;token=t"' in words.html
@@ -26,17 +26,17 @@ def test_every_kind_says_whose_link_it_is_and_until_when(kind):
 
 def test_a_template_of_ones_own_stands_before_ours_and_the_others_stay(tmp_path):
     (tmp_path / "invite.txt").write_text("Subject: Komm zu {{ project }}\n\nHier lang: {{ url }}\n", "utf-8")
-    wording = Wording(tmp_path)
+    wording = MailTemplates(tmp_path)
     words = wording.of("invite", FACTS)
 
     assert (words.subject, words.text) == ("Komm zu The <House>", f"Hier lang: {FACTS.url}\n")
-    assert words.html == Wording().of("invite", FACTS).html
-    assert wording.of("reset", FACTS) == Wording().of("reset", FACTS)
+    assert words.html == MailTemplates().of("invite", FACTS).html
+    assert wording.of("reset", FACTS) == MailTemplates().of("reset", FACTS)
 
 
 def test_the_frame_of_all_mails_can_be_replaced_alone(tmp_path):
     (tmp_path / "mail.html").write_text("<h1>{{ project }}</h1>{% block says %}{% endblock %}", "utf-8")
-    html = Wording(tmp_path).of("verify", FACTS).html
+    html = MailTemplates(tmp_path).of("verify", FACTS).html
 
     assert html.startswith("<h1>The &lt;House&gt;</h1>")
     assert "Is it yours?" in html
@@ -58,12 +58,12 @@ def test_a_template_that_cant_be_used_is_told_of_when_we_start(tmp_path, templat
     (tmp_path.parent / "secret").write_text("a secret", "utf-8")
     (tmp_path / "reset.txt").write_text(template, "utf-8")
     with pytest.raises(ConfigurationError, match=r"EMAIL_TEMPLATES_PATH: the templates of reset can't be used"):
-        Wording(tmp_path)
+        MailTemplates(tmp_path)
 
 
 def test_a_folder_that_isnt_there_is_told_of(tmp_path):
     with pytest.raises(ConfigurationError, match="is not a folder"):
-        Wording(tmp_path / "nowhere")
+        MailTemplates(tmp_path / "nowhere")
 
 
 def test_our_templates_are_where_they_are_installed_from():
@@ -92,14 +92,14 @@ def test_a_name_is_one_line_of_what_can_be_seen(name, shown):
     "text", ["", "a", "a@", "a@b, c@d", "A <a@b.example>", "a@b\r\nBcc: c@d", "a b@c", "a@b c", "\x00"]
 )
 def test_what_is_no_single_address_gets_no_mail(text):
-    with pytest.raises(Refused):
+    with pytest.raises(PermanentDeliveryError):
         address(text)
 
 
 @pytest.mark.parametrize("text", ["a@example.com", '"a b"@example.com', "ü@example.com", "o'a+b@sub.example.com"])
 def test_what_is_one_address_is_written_to(text):
-    words = Wording().of("invite", FACTS)
-    message = Letter("1", 'A "B", C', "no-reply@example.com", text, words, FACTS.expires).message()
+    words = MailTemplates().of("invite", FACTS)
+    message = OutgoingMail("1", 'A "B", C', "no-reply@example.com", text, words, FACTS.expires).message()
 
     assert [one.addr_spec for one in message["To"].addresses] == [text]
     assert message["From"].addresses[0].display_name == 'A "B", C'

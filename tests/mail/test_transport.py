@@ -15,17 +15,17 @@ from pydantic import SecretStr
 
 from app.core.config import Settings
 from app.mail import transport
-from app.mail.message import Letter, Undelivered
-from app.mail.templating import Words
+from app.mail.message import DeliveryError, OutgoingMail
+from app.mail.templating import RenderedMail
 from app.mail.transport import SmtpTransport
 from tests.mail.server import MailServer
 
-LETTER = Letter(
+LETTER = OutgoingMail(
     "1",
     "Rollcall",
     "no-reply@example.com",
     "ida@example.com",
-    Words("Hello", "text\n", "<p>html</p>"),
+    RenderedMail("Hello", "text\n", "<p>html</p>"),
     datetime.now(UTC),
 )
 PASSWORD = "only the mail server knows"
@@ -64,7 +64,7 @@ async def test_tls_is_spoken_where_the_server_offers_it(certificate, monkeypatch
 
 async def test_a_certificate_that_nobody_trusts_is_given_nothing(certificate):
     async with MailServer().up(tls_context=certificate[1]) as server:
-        with pytest.raises(Undelivered):
+        with pytest.raises(DeliveryError):
             await send_to(server)
 
     assert server.letters == []
@@ -97,7 +97,7 @@ async def test_we_sign_in_where_we_have_a_name(certificate, monkeypatch, passwor
     async with MailServer().up(tls_context=context, authenticator=known) as server:
         try:
             await send_to(server, email_smtp_user="rollcall", email_smtp_password=SecretStr(password))
-        except Undelivered as problem:
+        except DeliveryError as problem:
             assert str(problem) == "SMTPAuthenticationError: 535"  # noqa: PT017 - a refusal that is expected once
 
     assert len(server.letters) == taken
@@ -113,7 +113,7 @@ async def test_a_server_that_says_nothing_keeps_us_waiting_only_so_long(monkeypa
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     host, port = silent.sockets[0].getsockname()
     sending = SmtpTransport(Settings(_env_file=None, email_smtp_host=host, email_smtp_port=port)).send(LETTER)
-    with pytest.raises(Undelivered, match="Timeout"):
+    with pytest.raises(DeliveryError, match="Timeout"):
         await asyncio.wait_for(sending, 5)
     silent.close()
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.core.config import load_settings
 from app.db.database import Database
-from app.mail.transport import SmtpTransport, transport_of
+from app.mail.transport import SmtpTransport, create_transport
 from tests.compat.replay import a_database, free_port, wait_for
 from tests.conftest import POSTGRESQL
 from tests.readme.readme_sections import checkout, page, paste, running, snippets
@@ -116,7 +116,7 @@ def test_the_settings_of_mail_are_ones_that_can_be_used(monkeypatch):
     settings = load_settings()
 
     assert {name.upper() for name in settings.model_fields_set} >= set(settings_of(text))
-    assert isinstance(transport_of(settings), SmtpTransport)
+    assert isinstance(create_transport(settings), SmtpTransport)
 
 
 def test_the_settings_beside_a_directus_are_ones_that_can_be_used(monkeypatch):

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from app.core.config import ConfigurationError, Settings
 from app.core.errors import ServiceUnavailable
-from app.storage.base import PIECE
+from app.storage.base import CHUNK_SIZE
 from app.storage.factory import open_storage
 from app.storage.local import LocalStorage
 from tests.conftest import S3
@@ -83,7 +83,7 @@ async def test_a_content_is_kept_as_it_came(storage, content):
 
 async def test_a_part_of_a_content_can_be_had(storage):
     await storage.put("part.bin", pieces(LONG))
-    for start, length in ((0, 1), (5, 10), (PIECE - 1, PIECE + 2), (len(LONG) - 3, 3), (7, 0)):
+    for start, length in ((0, 1), (5, 10), (CHUNK_SIZE - 1, CHUNK_SIZE + 2), (len(LONG) - 3, 3), (7, 0)):
         assert await whole(storage, "part.bin", start, length) == LONG[start : start + length]
 
 
