@@ -14,7 +14,7 @@ from app.core.logging import configure_logging
 from app.db.database import Database
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
-from app.graphql.types.builder import WRITTEN
+from app.graphql.types.builder import WRITABLE_COLLECTIONS
 from app.http.authentication import Identity
 from app.http.cookies import Farewell
 from app.http.cors import Cors
@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     doors[AUTH] = auth_door(services, identity)
     doors |= dict.fromkeys(ROOTS, account_door(services, identity))  # before the collection that they lie below
     for collection in COLLECTIONS.values():
-        read_only = collection not in WRITTEN
+        read_only = collection not in WRITABLE_COLLECTIONS
         doors[f"/{collection.short_name}"] = ItemsDoor(collection, services, identity, read_only=read_only)
     doors[ASSETS] = AssetsDoor(services, identity)
     uploads: dict[str, Upload] = {FILES: UploadDoor(services, identity)}

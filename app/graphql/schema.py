@@ -20,23 +20,23 @@ from strawberry.utils.await_maybe import await_maybe
 
 from app.core.cache import LRUCache, entry_weight
 from app.core.errors import InvalidCredentials, RollcallError, TwoFactorSetupRequired
-from app.graphql.documents.operation import Operation, Variables, compile_operation, read_document, take_variables
-from app.graphql.documents.sensitive import holds_mutations, one_too_many
-from app.graphql.documents.tfa_enrollment import goes_further
+from app.graphql.documents.operation import Operation, Variables, coerce_variables, compile_operation, parse_document
+from app.graphql.documents.sensitive import check_single_sensitive, holds_mutations
+from app.graphql.documents.tfa_enrollment import requires_completed_tfa
 from app.graphql.fields.account import (
     account_mutations,
-    further_mutations,
-    further_queries,
-    inviting_mutations,
+    extension_mutations,
+    extension_queries,
+    invite_mutations,
     make_account_types,
 )
 from app.graphql.fields.mutations import make_mutation_types, mutations
-from app.graphql.fields.queries import Request, RightsChanged, Shaped, queries
+from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
 from app.graphql.fields.server import make_server_types, server_queries
-from app.graphql.plans.cache import Plans
+from app.graphql.plans.cache import PlanCache
 from app.graphql.types import builder
 from app.graphql.types.scalars import SCALARS
-from app.graphql.visibility.caller_schema import Overlay, overlay, overlay_of
+from app.graphql.visibility.caller_schema import CallerSchema, caller_schema, caller_schema_for
 from app.graphql.visibility.coordinates import EVERYTHING_SHOWN
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS
@@ -52,7 +52,7 @@ introspections: LRUCache[Hashable, CoreResult] = LRUCache(INTROSPECTIONS)
 log = structlog.get_logger(__name__)
 
 
-class ShapedExecutor(StrawberryGraphQLCoreExecutionContext):
+class FinishedValueExecutor(StrawberryGraphQLCoreExecutionContext):
     """graphql-core's executor, but for finished answers: their sub-fields aren't visited again.
 
     And for what is written in ways that the schema doesn't print: it was coerced already.
@@ -60,20 +60,20 @@ class ShapedExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
-        if isinstance(self.context_value, Request):
+        if isinstance(self.context_value, GraphQLContext):
             self.variable_values.coerced.update(self.context_value.written)
 
     def complete_value(
         self, return_type: Any, details: Any, info: Any, path: Any, result: Any, position_context: Any
     ) -> Any:
-        if isinstance(result, Shaped):
+        if isinstance(result, FinishedValue):
             if result.value is not None:
                 return result.value
             result = None
         return super().complete_value(return_type, details, info, path, result, position_context)
 
 
-class Admission(SchemaExtension):
+class VisibilityExtension(SchemaExtension):
     """Lets a document in only as far as its caller's schema goes.
 
     Everything is compared with the full schema first; only where that refuses, or the schema itself is asked for,
@@ -83,14 +83,14 @@ class Admission(SchemaExtension):
 
     execution_context: ExecutionContext
     _operation: Operation
-    _overlay: Overlay
+    _overlay: CallerSchema
     _access: Access
 
     async def on_parse(self) -> AsyncIterator[None]:
         """Text -> document, within the limits of one query."""
         context = self.execution_context
         schema: Any = context.schema
-        document = read_document(context.query or "", context.context.services.limits.tokens)
+        document = parse_document(context.query or "", context.context.services.limits.tokens)
         self._document = document
         self._operation = compile_operation(schema.graphql, document, context.operation_name)
         if self._operation.definition is None:
@@ -104,16 +104,16 @@ class Admission(SchemaExtension):
         schema: Any = context.schema
         directory = context.context
         access = await directory.access()
-        variables = take_variables(schema.graphql, self._operation, context.variables)
+        variables = coerce_variables(schema.graphql, self._operation, context.variables)
         self._look(schema, directory, access)
         if self._operation.introspects or self._refused(variables):
             access = await directory.confirm(access)
             self._look(schema, directory, access)
-        context.pre_execution_errors = one_too_many(self._operation)
+        context.pre_execution_errors = check_single_sensitive(self._operation)
         if self._refused(variables):
             context.pre_execution_errors = self._words(context.variables)
         context.variables = variables.values
-        context.context = Request(directory, access, variables.coerced if variables.fixed else {})
+        context.context = GraphQLContext(directory, access, variables.coerced if variables.fixed else {})
         yield
 
     async def on_execute(self) -> AsyncIterator[None]:
@@ -125,15 +125,15 @@ class Admission(SchemaExtension):
 
     def _look(self, schema: Any, directory: Directory, access: Access) -> None:
         self._access = access
-        self._overlay = overlay_of(schema.graphql, access, directory.services.limits)
+        self._overlay = caller_schema_for(schema.graphql, access, directory.services.limits)
 
     def _refused(self, variables: Variables) -> bool:
         touched = self._operation.coordinates | variables.coordinates
-        wrong = bool(self._operation.errors or variables.errors) or not self._overlay.admits(touched)
+        wrong = bool(self._operation.errors or variables.errors) or not self._overlay.allows(touched)
         return wrong or self._enrolls_first()
 
     def _enrolls_first(self) -> bool:
-        return self._access.tfa_setup_required and goes_further(self._operation)
+        return self._access.tfa_setup_required and requires_completed_tfa(self._operation)
 
     def _words(self, given: dict[str, Any] | None) -> list[GraphQLError]:
         """Why the document or its variables are refused, in the words of the caller's own schema."""
@@ -146,19 +146,19 @@ class Admission(SchemaExtension):
             return list(own.errors)
         if not self._overlay.introspection and self._operation.introspects:
             return [GraphQLError("GraphQL introspection is not allowed, but the query contained __schema or __type.")]
-        wrong = take_variables(seen, own, given, suggest=suggest).errors
+        wrong = coerce_variables(seen, own, given, suggest=suggest).errors
         return list(wrong) or [GraphQLError("The query asks for something that does not exist.")]
 
     async def _introspect(self, context: ExecutionContext) -> CoreResult:
         own = compile_operation(self._overlay.schema, self._document, context.operation_name)
         run: Callable[[], Any] = partial(
             execute,
-            self._overlay.printed,
+            self._overlay.introspection_schema,
             own.document,
             variable_values=context.variables,
             operation_name=context.operation_name,
             context_value=context.context,
-            executor_class=ShapedExecutor,
+            executor_class=FinishedValueExecutor,
         )
         if not own.only_introspects or holds_mutations(self._document):
             result: CoreResult = await await_maybe(run())
@@ -184,9 +184,9 @@ class RollcallSchema(strawberry.Schema):
         return self._schema
 
     @cached_property
-    def plans(self) -> Plans:
+    def plans(self) -> PlanCache:
         """The plans of queries that were seen before."""
-        return Plans(self._schema)
+        return PlanCache(self._schema)
 
     async def execute(
         self,
@@ -201,13 +201,13 @@ class RollcallSchema(strawberry.Schema):
         """Runs a query: from its plan where that will do, else in the ordinary way."""
         allowed = tuple(allowed_operation_types) if allowed_operation_types is not None else None
         changing = allowed is None or OperationType.MUTATION in allowed
-        wire = await self.planned(context_value, query, variable_values, operation_name, changing=changing)
+        wire = await self.execute_planned(context_value, query, variable_values, operation_name, changing=changing)
         if wire is not None:
             return ExecutionResult(orjson.loads(wire)["data"], None)
         asked = (query, variable_values, context_value, root_value, operation_name)
-        return await self.execute_ordinarily(*asked, allowed, operation_extensions)
+        return await self.execute_full(*asked, allowed, operation_extensions)
 
-    async def planned(
+    async def execute_planned(
         self,
         directory: Directory,
         query: str | None,
@@ -224,14 +224,14 @@ class RollcallSchema(strawberry.Schema):
         except InvalidCredentials:
             return None
 
-    async def execute_ordinarily(self, *asked: Any, **more: Any) -> ExecutionResult:
+    async def execute_full(self, *asked: Any, **more: Any) -> ExecutionResult:
         """Runs a query as Strawberry does; takes what `execute` takes.
 
         It is run again from the start where rights changed under it, so that it is judged by those in force.
         """
         for _ in range(MAX_READ_ATTEMPTS):
             result = await super().execute(*asked, **more)
-            if not any(isinstance(error.original_error, RightsChanged) for error in result.errors or ()):
+            if not any(isinstance(error.original_error, StaleAccess) for error in result.errors or ()):
                 break
         return result
 
@@ -248,16 +248,16 @@ def build_schema() -> RollcallSchema:
     builder.make_collections(COLLECTIONS.values())
     make_server_types()
     make_account_types()
-    builder.make("Query", (*server_queries(), *queries(), *further_queries()))
+    builder.define_type("Query", (*server_queries(), *queries(), *extension_queries()))
     make_mutation_types()
     mine, *others = mutations()
-    accounts = (*account_mutations(), mine, *inviting_mutations())
-    builder.make("Mutation", (*accounts, *others, *further_mutations()))
+    accounts = (*account_mutations(), mine, *invite_mutations())
+    builder.define_type("Mutation", (*accounts, *others, *extension_mutations()))
     return RollcallSchema(
-        builder.made("Query"),
-        builder.made("Mutation"),
-        extensions=[Admission],
-        execution_context_class=ShapedExecutor,
+        builder.get_type("Query"),
+        builder.get_type("Mutation"),
+        extensions=[VisibilityExtension],
+        execution_context_class=FinishedValueExecutor,
         config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),
     )
 
@@ -267,4 +267,4 @@ schema = build_schema()
 
 def printed_schema() -> str:
     """The SDL as a caller sees it who may read everything."""
-    return overlay(schema.graphql, EVERYTHING_SHOWN).sdl
+    return caller_schema(schema.graphql, EVERYTHING_SHOWN).sdl

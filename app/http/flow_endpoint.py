@@ -15,7 +15,7 @@ from app.http.exchange import Body
 from app.http.parsing import QueryParameters, parse_query
 from app.http.request_head import Head
 from app.http.response import Reply, reply_to
-from app.openapi.request_bodies import Form
+from app.openapi.request_bodies import RequestBody
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 
@@ -28,7 +28,7 @@ class Asked:
     head: Head
     body: Body
 
-    async def read(self, form: Form) -> dict[str, Any]:
+    async def read(self, form: RequestBody) -> dict[str, Any]:
         """What the body says; InvalidPayload where it isn't such a form."""
         return form.read(parse_body(await self.body(), self.head.content_type, self.directory))
 

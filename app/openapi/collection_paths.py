@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from app.graphql.types.builder import WRITTEN
-from app.openapi.endpoint_spec import DONE, Answer, Endpoint, as_json, listing, parameter, told
+from app.graphql.types.builder import WRITABLE_COLLECTIONS
+from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, as_json, envelope_response, listing, parameter
 from app.openapi.field_schemas import key_of, name_of
-from app.openapi.row_schemas import Rows
+from app.openapi.row_schemas import RowSchemas
 from app.openapi.shapes import ANY_OBJECT, Schema, a_list, an_object, closed, reference
 from app.query.aggregate import CALCULATING, COUNTING
 from app.query.collection import COLLECTIONS, Collection
@@ -18,12 +18,12 @@ FILE_MEDIA = ("text/csv", "text/xml", "text/yaml")
 FILES = COLLECTIONS["directus_files"]
 
 
-def collection_endpoints(rows: Rows) -> Iterator[Endpoint]:
+def collection_endpoints(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """Those that a caller has a right to; what it may not do anywhere isn't there."""
     for collection in COLLECTIONS.values():
         if rows.sight.readable(collection):
             yield from _only(rows, collection) if collection.singleton else _reading(rows, collection)
-        if collection in WRITTEN:
+        if collection in WRITABLE_COLLECTIONS:
             yield from _changing_only(rows, collection) if collection.singleton else _writing(rows, collection)
 
 
@@ -31,12 +31,12 @@ def _path(collection: Collection) -> str:
     return f"/{collection.short_name}"
 
 
-def written(rows: Rows, collection: Collection, data: Schema) -> dict[int, Answer]:
+def written(rows: RowSchemas, collection: Collection, data: Schema) -> dict[int, ResponseSpec]:
     """What tells of rows that were written, as far as their writer may see them."""
-    return {**(told(data, "What was written.") if rows.sight.readable(collection) else {}), **DONE}
+    return {**(envelope_response(data, "What was written.") if rows.sight.readable(collection) else {}), **DONE}
 
 
-def told_of(rows: Rows, collection: Collection) -> list[Schema]:
+def told_of(rows: RowSchemas, collection: Collection) -> list[Schema]:
     """The parameters that say how rows that are known already are told."""
     if not rows.sight.readable(collection):
         return []
@@ -49,7 +49,7 @@ def told_of(rows: Rows, collection: Collection) -> list[Schema]:
     ]
 
 
-def _found_by(rows: Rows, collection: Collection) -> list[Schema]:
+def _found_by(rows: RowSchemas, collection: Collection) -> list[Schema]:
     """The parameters that say which rows are told, in which order, and what of them together."""
     names = reference(name_of(collection, "field"))
     measures = {str(function): a_list(names) for function in ("countAll", *COUNTING, *CALCULATING)}
@@ -67,32 +67,36 @@ def _found_by(rows: Rows, collection: Collection) -> list[Schema]:
     ]
 
 
-def _reading(rows: Rows, collection: Collection) -> Iterator[Endpoint]:
+def _reading(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
     path, row, key = _path(collection), rows.row(collection), key_of(collection)
     telling = told_of(rows, collection)
     enveloped = an_object({"data": a_list(row), "meta": META}, "data")
     either = {"anyOf": [enveloped, a_list(row)]}  # a file has no envelope
-    listed = {200: Answer("The rows, what was counted of them, or a file of them.", either, files=FILE_MEDIA)}
+    listed = {200: ResponseSpec("The rows, what was counted of them, or a file of them.", either, files=FILE_MEDIA)}
     sought = closed({"query": ANY_OBJECT, "keys": a_list(key)})
-    yield Endpoint("GET", path, "The rows", listed, parameters=[*telling, *_found_by(rows, collection)])
-    yield Endpoint("SEARCH", path, "The rows, with the parameters in the body", listed, sought, optional=True)
-    yield Endpoint("GET", f"{path}/{{id}}", "One row", told(row), parameters=telling, keys={"id": key})
+    yield EndpointSpec("GET", path, "The rows", listed, parameters=[*telling, *_found_by(rows, collection)])
+    yield EndpointSpec("SEARCH", path, "The rows, with the parameters in the body", listed, sought, optional=True)
+    yield EndpointSpec("GET", f"{path}/{{id}}", "One row", envelope_response(row), parameters=telling, keys={"id": key})
 
 
-def _only(rows: Rows, collection: Collection) -> Iterator[Endpoint]:
-    yield Endpoint(
-        "GET", _path(collection), "The only row", told(rows.row(collection)), parameters=told_of(rows, collection)
+def _only(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
+    yield EndpointSpec(
+        "GET",
+        _path(collection),
+        "The only row",
+        envelope_response(rows.row(collection)),
+        parameters=told_of(rows, collection),
     )
 
 
-def _changing_only(rows: Rows, collection: Collection) -> Iterator[Endpoint]:
+def _changing_only(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
     if collection in rows.sight.written["update"]:
         change = reference(name_of(collection, "update"))
         answers = written(rows, collection, rows.row(collection))
-        yield Endpoint("PATCH", _path(collection), "Changes it", answers, change, told_of(rows, collection))
+        yield EndpointSpec("PATCH", _path(collection), "Changes it", answers, change, told_of(rows, collection))
 
 
-def _writing(rows: Rows, collection: Collection) -> Iterator[Endpoint]:
+def _writing(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
     path, telling = _path(collection), told_of(rows, collection)
     by_id = {"id": key_of(collection)}
     row = rows.row(collection)
@@ -102,15 +106,15 @@ def _writing(rows: Rows, collection: Collection) -> Iterator[Endpoint]:
         either = {"oneOf": [new, a_list(new)]}
         answers = written(rows, collection, {"oneOf": [row, a_list(row)]})
         form = _form(new) if collection is FILES else None
-        yield Endpoint("POST", path, "Makes a row, or several", answers, either, telling, form=form)
+        yield EndpointSpec("POST", path, "Makes a row, or several", answers, either, telling, form=form)
     if collection in rows.sight.written["update"]:
         change = reference(name_of(collection, "update"))
-        yield Endpoint("PATCH", path, "Changes several rows", several, _changes(collection, change), telling)
+        yield EndpointSpec("PATCH", path, "Changes several rows", several, _changes(collection, change), telling)
         form = _form(change) if collection is FILES else None
-        yield Endpoint("PATCH", f"{path}/{{id}}", "Changes a row", one, change, telling, by_id, form=form)
+        yield EndpointSpec("PATCH", f"{path}/{{id}}", "Changes a row", one, change, telling, by_id, form=form)
     if collection in rows.sight.shown.delete:
-        yield Endpoint("DELETE", path, "Takes rows away", DONE, _which(collection))
-        yield Endpoint("DELETE", f"{path}/{{id}}", "Takes a row away", DONE, keys=by_id)
+        yield EndpointSpec("DELETE", path, "Takes rows away", DONE, _which(collection))
+        yield EndpointSpec("DELETE", f"{path}/{{id}}", "Takes a row away", DONE, keys=by_id)
 
 
 def _form(row: Schema) -> Schema:

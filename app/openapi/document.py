@@ -9,12 +9,12 @@ import orjson
 
 from app.core.config import Settings
 from app.flows.server_info import DIRECTUS_VERSION
-from app.graphql.visibility.coordinates import Shown, Sight
+from app.graphql.visibility.coordinates import CollectionVisibility, SchemaVisibility
 from app.openapi import flow_paths
 from app.openapi.collection_paths import collection_endpoints
-from app.openapi.endpoint_spec import Endpoint, refusals
+from app.openapi.endpoint_spec import EndpointSpec, error_responses
 from app.openapi.field_schemas import name_of
-from app.openapi.row_schemas import Rows
+from app.openapi.row_schemas import RowSchemas
 from app.openapi.shapes import Schema
 
 OPENAPI = "3.0.1"
@@ -24,7 +24,7 @@ STANDARD = ("GET", "POST", "PATCH", "DELETE")
 ABOUT = "The directory's users, roles, policies and permissions, as far as you see them, and the accounts' own paths."
 
 
-class Setup(NamedTuple):
+class DocumentOptions(NamedTuple):
     """What the settings say of the paths: where they begin, what carries a session, whether passwords are taken."""
 
     url: str | None
@@ -32,22 +32,22 @@ class Setup(NamedTuple):
     by_password: bool
 
 
-async def openapi(shown: Shown, settings: Settings) -> bytes:
+async def openapi(shown: SchemaVisibility, settings: Settings) -> bytes:
     """The document as JSON, as callers see it who are shown so much.
 
     It takes some milliseconds to make, in which nobody else should wait.
     """
-    setup = Setup(settings.public_url, settings.session_cookie_name, not settings.auth_disable_default)
-    return await asyncio.to_thread(written_down, shown, setup)
+    setup = DocumentOptions(settings.public_url, settings.session_cookie_name, not settings.auth_disable_default)
+    return await asyncio.to_thread(render_document, shown, setup)
 
 
 @lru_cache(maxsize=64)
-def written_down(shown: Shown, setup: Setup) -> bytes:
+def render_document(shown: SchemaVisibility, setup: DocumentOptions) -> bytes:
     """The document; the last 64 are kept."""
-    return orjson.dumps(_document(Rows(Sight(shown)), setup))
+    return orjson.dumps(_document(RowSchemas(CollectionVisibility(shown)), setup))
 
 
-def endpoints(rows: Rows, setup: Setup) -> Iterator[Endpoint]:
+def endpoints(rows: RowSchemas, setup: DocumentOptions) -> Iterator[EndpointSpec]:
     """Everything that a caller may ask for."""
     yield from flow_paths.authentication(by_password=setup.by_password)
     yield from flow_paths.accounts(rows)
@@ -60,7 +60,7 @@ def endpoints(rows: Rows, setup: Setup) -> Iterator[Endpoint]:
     yield from flow_paths.graphql()
 
 
-def _document(rows: Rows, setup: Setup) -> Schema:
+def _document(rows: RowSchemas, setup: DocumentOptions) -> Schema:
     found = list(endpoints(rows, setup))
     schemes = _schemes(setup)
     return {
@@ -70,11 +70,11 @@ def _document(rows: Rows, setup: Setup) -> Schema:
         "tags": list(_tags(rows, found)),
         "security": [{}, *({name: []} for name in schemes)],
         "paths": _paths(found),
-        "components": {"schemas": rows.schemas(), "responses": refusals(), "securitySchemes": schemes},
+        "components": {"schemas": rows.schemas(), "responses": error_responses(), "securitySchemes": schemes},
     }
 
 
-def _paths(found: Iterable[Endpoint]) -> Schema:
+def _paths(found: Iterable[EndpointSpec]) -> Schema:
     paths: Schema = {}
     for endpoint in found:
         method = endpoint.method.lower()
@@ -83,14 +83,14 @@ def _paths(found: Iterable[Endpoint]) -> Schema:
     return paths
 
 
-def _tags(rows: Rows, found: Iterable[Endpoint]) -> Iterator[Schema]:
+def _tags(rows: RowSchemas, found: Iterable[EndpointSpec]) -> Iterator[Schema]:
     """What endpoints belong to; the name of a collection stands with those of its rows."""
     collections = {name_of(collection): collection.name for collection in rows.sight.read}
     for tag in dict.fromkeys(endpoint.tag for endpoint in found):
         yield {"name": tag, **({"x-collection": collections[tag]} if tag in collections else {})}
 
 
-def _schemes(setup: Setup) -> Schema:
+def _schemes(setup: DocumentOptions) -> Schema:
     return {
         "Bearer": {"type": "http", "scheme": "bearer"},
         "AccessToken": {"type": "apiKey", "in": "query", "name": "access_token"},

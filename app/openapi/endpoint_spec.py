@@ -17,7 +17,7 @@ WRITING, NOWHERE = 422, 404
 _NAMED = re.compile(r"\{(\w+)\}")
 
 
-class Answer(NamedTuple):
+class ResponseSpec(NamedTuple):
     """What is told, and in which media; without a schema it has no body. The `files` are media of other forms of it."""
 
     says: str
@@ -26,11 +26,11 @@ class Answer(NamedTuple):
     files: Sequence[str] = ()
 
 
-DONE: Mapping[int, Answer] = {204: Answer("It is done, and there is nothing to tell.")}
+DONE: Mapping[int, ResponseSpec] = {204: ResponseSpec("It is done, and there is nothing to tell.")}
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class EndpointSpec:
     """A method and a path, what is sent there, and the answers where all goes well.
 
     `keys` are the schemas of what stands in braces in the path. `errors` are the statuses of further errors. Instead
@@ -40,7 +40,7 @@ class Endpoint:
     method: str
     path: str
     summary: str
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, ResponseSpec]
     body: Schema | None = None
     parameters: Sequence[Schema] = ()
     keys: Mapping[str, Schema] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Endpoint:
             forms = {} if self.form is None else {FORM: {"schema": self.form}}
             told["requestBody"] = {"required": not self.optional, "content": {JSON: {"schema": self.body}, **forms}}
         answers = {str(status): _response(answer) for status, answer in self.answers.items()}
-        told["responses"] = answers | {str(status): refused(status) for status in self._refused}
+        told["responses"] = answers | {str(status): error_reference(status) for status in self._refused}
         return told
 
     @property
@@ -79,7 +79,7 @@ class Endpoint:
         return sorted({*USUAL, *more, *nowhere} - set(self.answers))
 
 
-def _response(answer: Answer) -> Schema:
+def _response(answer: ResponseSpec) -> Schema:
     if answer.schema is None:
         return {"description": answer.says}
     files: Schema = {media: {"schema": {}} for media in answer.files}  # what is read out of one is anything
@@ -102,17 +102,17 @@ def as_json(name: str, schema: Schema, says: str) -> Schema:
     return {"name": name, "in": "query", "description": says, "required": False, "content": {JSON: {"schema": schema}}}
 
 
-def told(data: Schema, says: str = "What was asked for.", **beside: Schema) -> dict[int, Answer]:
+def envelope_response(data: Schema, says: str = "What was asked for.", **beside: Schema) -> dict[int, ResponseSpec]:
     """REST's envelope: `data`, and what may stand beside it."""
-    return {200: Answer(says, an_object({"data": data, **beside}, "data"))}
+    return {200: ResponseSpec(says, an_object({"data": data, **beside}, "data"))}
 
 
-def refused(status: int) -> Schema:
+def error_reference(status: int) -> Schema:
     """A reference to the errors of a status."""
     return {"$ref": f"#/components/responses/{_phrase(status)}"}
 
 
-def refusals() -> dict[str, Schema]:
+def error_responses() -> dict[str, Schema]:
     """The errors, by the name of their status; out of the tree of errors."""
     codes: dict[int, set[str]] = {}
     for error in _errors(RollcallError):

@@ -29,7 +29,7 @@ def key_of(collection: Collection) -> Schema:
     return KINDS[collection.key.kind]
 
 
-def stored(field: Field) -> Schema:
+def value_schema(field: Field) -> Schema:
     """The value of a field that is no relation, as long as its column holds; a password is as long as one likes."""
     longest = getattr(field.stored.type, "length", None)
     counted = longest and (field.kind == "string" or (field.kind == "hash" and field.name != "password"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from app.graphql.visibility.coordinates import Sight
+from app.graphql.visibility.coordinates import CollectionVisibility
 from app.openapi.field_schemas import KINDS, name_of
 from app.openapi.shapes import Schema, a_list, closed, reference
 from app.query.collection import Collection, Field, FieldKind, target
@@ -20,7 +20,7 @@ def operators() -> Iterator[tuple[str, Schema]]:
         yield _operators_of(kind), closed({name: _operand(one, kind) for name, one in taken.items()})
 
 
-def filter_of(sight: Sight, collection: Collection, seen: Sequence[Field]) -> Schema:
+def filter_of(sight: CollectionVisibility, collection: Collection, seen: Sequence[Field]) -> Schema:
     """A filter on the fields that are seen of a collection."""
     several = a_list(reference(name_of(collection, "filter")))
     properties: dict[str, Schema] = {"_and": several, "_or": several}
@@ -30,7 +30,7 @@ def filter_of(sight: Sight, collection: Collection, seen: Sequence[Field]) -> Sc
     return closed(properties)
 
 
-def _asked(sight: Sight, field: Field) -> Schema:
+def _asked(sight: CollectionVisibility, field: Field) -> Schema:
     """What is asked of a field; of a relation its key, or, where it may be walked, what lies behind it."""
     if not field.relation:
         return reference(_operators_of(field.kind))

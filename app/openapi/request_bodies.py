@@ -15,7 +15,7 @@ NO_TEXT = "must be a string"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueType:
     """What a value has to be, as a `schema` and as a check.
 
     `wrong` says what is wrong with a value, in words that follow its name; None where nothing is.
@@ -26,11 +26,11 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class RequestBody:
     """The names that a body may have, and what each has to be; `missing` says of one that it isn't there."""
 
-    required: Mapping[str, Kind] = field(default_factory=dict)
-    optional: Mapping[str, Kind] = field(default_factory=dict)
+    required: Mapping[str, ValueType] = field(default_factory=dict)
+    optional: Mapping[str, ValueType] = field(default_factory=dict)
     missing: str = "is required"
 
     def read(self, given: Any) -> dict[str, Any]:
@@ -96,39 +96,39 @@ def _mode(value: Any) -> str | None:
     return None if value in tuple(TokenMode) else "must be one of [cookie, json, session]"
 
 
-any_text = Kind({"type": "string"}, _any_text)
+any_text = ValueType({"type": "string"}, _any_text)
 """A text, even an empty one."""
-text = Kind({"type": "string", "minLength": 1}, _text)
+text = ValueType({"type": "string", "minLength": 1}, _text)
 """A text with something in it."""
-email = Kind({"type": "string", "format": "email"}, _email)
+email = ValueType({"type": "string", "format": "email"}, _email)
 """What may be an address; whether it is one, those judge who write to it."""
-emails = Kind({"oneOf": [email.schema, {**a_list(email.schema), "minItems": 1}]}, _emails)
+emails = ValueType({"oneOf": [email.schema, {**a_list(email.schema), "minItems": 1}]}, _emails)
 """An address, or a list of them."""
-guid = Kind({"type": "string", "format": "uuid"}, _guid)
+guid = ValueType({"type": "string", "format": "uuid"}, _guid)
 """A key."""
-uri = Kind({"type": "string", "format": "uri"}, _uri)
+uri = ValueType({"type": "string", "format": "uri"}, _uri)
 """An absolute address of something."""
-mode = Kind({"type": "string", "enum": [str(mode) for mode in TokenMode]}, _mode)
+mode = ValueType({"type": "string", "enum": [str(mode) for mode in TokenMode]}, _mode)
 """How a client carries its tokens."""
 
-EMPTY = Form()
+EMPTY = RequestBody()
 
-CREDENTIALS = Form({"email": email, "password": any_text}, {"otp": any_text, "mode": mode})
-SESSION = Form(optional={"refresh_token": any_text, "mode": mode})
-FORGOTTEN = Form({"email": text}, {"reset_url": text}, missing="field is required")
-NEW_PASSWORD = Form({"token": text, "password": text}, missing="field is required")
+CREDENTIALS = RequestBody({"email": email, "password": any_text}, {"otp": any_text, "mode": mode})
+SESSION = RequestBody(optional={"refresh_token": any_text, "mode": mode})
+FORGOTTEN = RequestBody({"email": text}, {"reset_url": text}, missing="field is required")
+NEW_PASSWORD = RequestBody({"token": text, "password": text}, missing="field is required")
 
-INVITATION = Form({"email": emails, "role": guid}, {"invite_url": uri})
-REVOKED = Form({"email": email})
-ACCEPTED = Form({"token": text, "password": text})
-REGISTRATION = Form(
+INVITATION = RequestBody({"email": emails, "role": guid}, {"invite_url": uri})
+REVOKED = RequestBody({"email": email})
+ACCEPTED = RequestBody({"token": text, "password": text})
+REGISTRATION = RequestBody(
     {"email": email, "password": text}, {"verification_url": text, "first_name": any_text, "last_name": any_text}
 )
-PROVED = Form({"token": text})
+PROVED = RequestBody({"token": text})
 
-PROOF = Form({"password": text})
-CODE = Form({"otp": text})
-NEW_FACTOR = Form({"secret": text, "otp": text})
+PROOF = RequestBody({"password": text})
+CODE = RequestBody({"otp": text})
+NEW_FACTOR = RequestBody({"secret": text, "otp": text})
 
-TEXT = Form({"string": text})
-TEXT_AND_HASH = Form({"string": text, "hash": text})
+TEXT = RequestBody({"string": text})
+TEXT_AND_HASH = RequestBody({"string": text, "hash": text})

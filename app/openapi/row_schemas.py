@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from app.graphql.types.builder import WRITTEN
-from app.graphql.visibility.coordinates import Sight, Writing
-from app.openapi.field_schemas import KINDS, key_of, name_of, stored
+from app.graphql.types.builder import WRITABLE_COLLECTIONS
+from app.graphql.visibility.coordinates import CollectionVisibility, WriteAction
+from app.openapi.field_schemas import KINDS, key_of, name_of, value_schema
 from app.openapi.filter_schemas import filter_of, operators
 from app.openapi.shapes import Schema, a_list, an_object, closed, nullable, reference
 from app.query.collection import COLLECTIONS, ROLES, Collection, Field, target
@@ -13,16 +13,16 @@ from app.query.payload import required
 from app.query.sql_expressions import MASK
 
 POLICIES = COLLECTIONS["directus_policies"]
-WRITINGS: tuple[Writing, ...] = ("create", "update")
+WRITINGS: tuple[WriteAction, ...] = ("create", "update")
 
 
-class Rows:
+class RowSchemas:
     """The schemas of every collection as callers with one sight know it.
 
     Whoever is no admin may be told null for any field: on the rows where no rule shows it.
     """
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: CollectionVisibility) -> None:
         self.sight = sight
 
     def row(self, collection: Collection) -> Schema:
@@ -50,7 +50,7 @@ class Rows:
     def _written(self) -> Iterator[tuple[str, Schema]]:
         for action in WRITINGS:
             for collection, fields in self.sight.written[action].items():
-                if collection in WRITTEN and (action == "update" or not collection.singleton):
+                if collection in WRITABLE_COLLECTIONS and (action == "update" or not collection.singleton):
                     yield name_of(collection, action), self._payload(action, collection, fields)
 
     def _told(self, field: Field) -> Schema:
@@ -60,12 +60,12 @@ class Rows:
 
     def _value(self, field: Field) -> Schema:
         if not field.relation:
-            return stored(field)
+            return value_schema(field)
         there = target(field)
         way = {"oneOf": [key_of(there), self.row(there)]} if self.sight.navigable(field) else key_of(there)
         return a_list(way) if field.many else way
 
-    def _payload(self, action: Writing, collection: Collection, fields: frozenset[Field]) -> Schema:
+    def _payload(self, action: WriteAction, collection: Collection, fields: frozenset[Field]) -> Schema:
         """What a row is made or changed with; a list of changes names each row by its key, whoever may write that."""
         properties = {field.name: self._given(action, field) for field in _in_order(collection, fields)}
         properties.setdefault(collection.key.name, key_of(collection))
@@ -74,12 +74,12 @@ class Rows:
         needed = [field.name for field in required(collection) if field in fields and not field.relation]
         return closed(properties, *(needed if action == "create" else ()))
 
-    def _given(self, action: Writing, field: Field) -> Schema:
-        schema = self._linked(action, field) if field.relation else stored(field)
+    def _given(self, action: WriteAction, field: Field) -> Schema:
+        schema = self._linked(action, field) if field.relation else value_schema(field)
         optional = field.many or field.stored.nullable
         return (nullable(schema) if optional else schema) | _about(field)
 
-    def _linked(self, action: Writing, field: Field) -> Schema:
+    def _linked(self, action: WriteAction, field: Field) -> Schema:
         """A key, or what is written along with the row; of several a list, or what is made, changed and let go."""
         there = target(field)
         along = [part for part in WRITINGS if self.sight.writable(part, field)]

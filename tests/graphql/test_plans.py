@@ -9,8 +9,8 @@ from graphql import parse
 
 from app.core.cache import LRUCache
 from app.core.caller import Caller
-from app.graphql.plans.cache import LONGEST, Plans
-from app.graphql.plans.literals import MOST, NUMBER_GAP, TEXT_GAP, lift
+from app.graphql.plans.cache import LONGEST, PlanCache
+from app.graphql.plans.literals import MOST, NUMBER_GAP, TEXT_GAP, extract_literals
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
@@ -236,7 +236,7 @@ async def test_now_is_the_moment_of_each_request(fresh):
     ],
 )
 def test_only_what_can_stand_for_another_is_lifted(text, left, values):
-    lifted = lift(text)
+    lifted = extract_literals(text)
 
     assert (lifted.left, list(lifted.values.values())) == (left, values)
 
@@ -244,14 +244,14 @@ def test_only_what_can_stand_for_another_is_lifted(text, left, values):
 def test_no_more_literals_are_lifted_than_have_names():
     numbers = range(2, MOST + 12)
 
-    lifted = lift(f'{{ a(b: [{" ".join(map(str, numbers))}], c: "d") }}')
+    lifted = extract_literals(f'{{ a(b: [{" ".join(map(str, numbers))}], c: "d") }}')
 
     assert (list(lifted.numbers), lifted.texts) == (list(numbers[:MOST]), ["d"])
     assert lifted.left.endswith(f"{NUMBER_GAP} {MOST + 2} 103 104 105 106 107 108 109 110 111], c: {TEXT_GAP}) }}")
 
 
 async def test_what_holds_a_password_is_not_kept(world):
-    plans = Plans(schema.graphql)
+    plans = PlanCache(schema.graphql)
     text = 'mutation { auth_login(email: "ada@example.com", password: "not to be kept") { access_token } }'
     for spelled in (text, "fragment F on Query { server_ping } " + text):
         assert await plans.answer(world.directory(ADA), spelled, None, None) is None
@@ -262,7 +262,7 @@ async def test_what_holds_a_password_is_not_kept(world):
 
 @pytest.mark.planning
 async def test_no_cache_grows_without_end(world):
-    plans = Plans(schema.graphql, texts=2, plans=4)
+    plans = PlanCache(schema.graphql, texts=2, plans=4)
     await world.directory(ADA).access()
     for number, sort in enumerate(permutations(("id", "email", "title"))):
         await plans.answer(world.directory(ADA), f"query Q{number} {{ users {{ a{number}: id }} }}", None, None)
@@ -276,7 +276,7 @@ async def test_no_cache_grows_without_end(world):
 
 
 async def test_long_texts_are_kept_in_the_stead_of_several(world):
-    plans = Plans(schema.graphql, texts=8, plans=8)
+    plans = PlanCache(schema.graphql, texts=8, plans=8)
     await world.directory(ADA).access()
     for number in range(8):
         assert await plans.answer(world.directory(ADA), f"{{ users_me {{ a{number}: id }} }}{' ' * 4_000}", None, None)
@@ -285,7 +285,7 @@ async def test_long_texts_are_kept_in_the_stead_of_several(world):
 
 
 async def test_values_without_end_are_answered_and_not_kept(world):
-    plans = Plans(schema.graphql)
+    plans = PlanCache(schema.graphql)
     await world.directory(ADA).access()
     many = [{"email": {"_eq": "a,b"}}] * LONGEST
 
@@ -296,7 +296,7 @@ async def test_values_without_end_are_answered_and_not_kept(world):
 
 
 async def test_a_very_long_text_is_answered_and_not_kept(world):
-    plans = Plans(schema.graphql)
+    plans = PlanCache(schema.graphql)
     await world.directory(ADA).access()
     text = f"{{ users_me {{ id }} }}{' ' * LONGEST}"
 

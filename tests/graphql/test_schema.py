@@ -10,8 +10,8 @@ from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.core.errors import GraphQLValidation
 from app.graphql.schema import printed_schema, schema
-from app.graphql.visibility.caller_schema import overlay
-from app.graphql.visibility.coordinates import shown_to
+from app.graphql.visibility.caller_schema import caller_schema
+from app.graphql.visibility.coordinates import visibility_for
 from app.query.collection import COLLECTIONS
 from tests.world import caller
 
@@ -80,7 +80,7 @@ async def test_each_caller_sees_what_a_real_directus_shows_it(fixture_world, sha
     theirs = build_schema((shared / f"oracle/sdl/system.{actor}.graphql").read_text())
     who = Caller(ip="127.0.0.1") if actor == "public" else Caller(token=f"token-{actor}-aaaaaaaaaaaaaaaaaaaa")
     access = await fixture_world.directory(who).access()
-    ours = overlay(schema.graphql, shown_to(access)).printed
+    ours = caller_schema(schema.graphql, visibility_for(access)).introspection_schema
     assert ours.query_type is not None
 
     for collection in COLLECTIONS.values():
@@ -111,7 +111,9 @@ def test_the_mutations_of_accounts_are_printed_as_recorded_and_in_that_order(sha
     ],
 )
 async def test_what_only_some_may_do_only_they_see(world, who, shown):
-    ours = overlay(schema.graphql, shown_to(await world.directory(caller(who)).access())).printed
+    ours = caller_schema(
+        schema.graphql, visibility_for(await world.directory(caller(who)).access())
+    ).introspection_schema
     assert ours.query_type is not None
     assert ours.mutation_type is not None
     of_some = BEYOND["Query"] | BEYOND["Mutation"] | {"users_invite"}
@@ -227,14 +229,14 @@ DOCUMENTS = [
 @pytest.mark.parametrize("who", ["ada", "ed", "vi", "sam", "ann", "nora", None])
 async def test_the_set_check_and_the_filtered_schema_agree(world, who, document):
     """Nothing is let in that the caller's own schema would refuse, and nothing refused that it would let in."""
-    from app.graphql.documents.operation import compile_operation, read_document
+    from app.graphql.documents.operation import compile_operation, parse_document
 
     access = await world.directory(caller(who)).access()
-    own = overlay(schema.graphql, shown_to(access))
-    parsed = read_document(document, 5000)
+    own = caller_schema(schema.graphql, visibility_for(access))
+    parsed = parse_document(document, 5000)
     full = compile_operation(schema.graphql, parsed, None)
 
-    admitted = not full.errors and own.admits(full.coordinates)
+    admitted = not full.errors and own.allows(full.coordinates)
     assert admitted == (not compile_operation(own.schema, parsed, None).errors)
 
 

@@ -10,8 +10,8 @@ from openapi_spec_validator import validate
 
 from app.graphql.schema import schema
 from app.graphql.types.builder import input_type
-from app.graphql.visibility.caller_schema import overlay
-from app.graphql.visibility.coordinates import EVERYTHING_SHOWN, Shown, shown_to
+from app.graphql.visibility.caller_schema import caller_schema
+from app.graphql.visibility.coordinates import EVERYTHING_SHOWN, SchemaVisibility, visibility_for
 from app.http.endpoints.assets import AssetsDoor
 from app.http.endpoints.collections import ItemsDoor
 from app.http.endpoints.export import FORMATS
@@ -20,7 +20,7 @@ from app.http.flow_endpoint import FlowDoor
 from app.http.middleware import _behind
 from app.main import create_app
 from app.openapi.collection_paths import EXPORTS, FILE_MEDIA
-from app.openapi.document import Setup, written_down
+from app.openapi.document import DocumentOptions, render_document
 from app.openapi.field_schemas import name_of
 from app.query.collection import COLLECTIONS
 from tests.conftest import make_settings
@@ -29,17 +29,17 @@ from tests.world import caller, static_token, uid
 
 HTTP = Path(__file__).parents[2] / "app/http"
 SPECS = "/server/specs/oas"
-SETUP = Setup("https://users.example.com/here", "directus_session_token", by_password=True)
+SETUP = DocumentOptions("https://users.example.com/here", "directus_session_token", by_password=True)
 PEOPLE = ["ada", "wes", "rita", "vi", "ann", None]
 METHODS = ("GET", "SEARCH", "POST", "PUT", "PATCH", "DELETE")
 
 
 def document(shown, setup=SETUP):
-    return orjson.loads(written_down(shown, setup))
+    return orjson.loads(render_document(shown, setup))
 
 
 async def document_of(system, name):
-    return document(shown_to(await system.directory(caller(name)).access()))
+    return document(visibility_for(await system.directory(caller(name)).access()))
 
 
 def operations(told):
@@ -116,7 +116,7 @@ def test_rows_are_exported_as_the_document_says():
     assert {"application/json", *FILE_MEDIA} == {made([]).media for made in FORMATS.values()}
 
 
-@pytest.mark.parametrize("shown", [EVERYTHING_SHOWN, Shown(frozenset(), somebody=False)])
+@pytest.mark.parametrize("shown", [EVERYTHING_SHOWN, SchemaVisibility(frozenset(), somebody=False)])
 def test_a_document_is_valid_for_those_who_see_everything_and_for_those_who_see_nothing(shown):
     validate(document(shown))
 
@@ -127,8 +127,11 @@ async def test_a_document_is_valid_for_those_who_see_a_part_of_it(desk):
 
 @pytest.mark.parametrize("name", PEOPLE)
 async def test_a_document_shows_the_collections_and_fields_that_the_schema_shows(desk, name):
-    shown = shown_to(await desk.directory(caller(name)).access())
-    told, seen = document(shown)["components"]["schemas"], overlay(schema.graphql, shown).printed.type_map
+    shown = visibility_for(await desk.directory(caller(name)).access())
+    told, seen = (
+        document(shown)["components"]["schemas"],
+        caller_schema(schema.graphql, shown).introspection_schema.type_map,
+    )
 
     for collection in COLLECTIONS.values():
         for shape, type_ in (("", collection.name), ("filter", f"{collection.name}_filter")):

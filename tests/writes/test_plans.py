@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from app.core.cache import LRUCache
-from app.graphql.plans.cache import Plans
+from app.graphql.plans.cache import PlanCache
 from app.graphql.schema import schema
 from tests.world import caller, uid
 
@@ -42,12 +42,12 @@ def filled(value, word):
 async def test_a_mutation_is_told_the_same_either_way(desk, mutation, variables, who):
     directory = desk.directory(caller(who))
     await directory.access()
-    ordinary = await schema.execute_ordinarily(mutation, filled(variables, "one"), context_value=directory)
+    ordinary = await schema.execute_full(mutation, filled(variables, "one"), context_value=directory)
     assert ordinary.errors is None
     for word in ("two", "three"):
         await directory.access()
-        wire = await schema.planned(directory, mutation, filled(variables, word), None, changing=True)
-        again = await schema.execute_ordinarily(mutation, filled(variables, word + "x"), context_value=directory)
+        wire = await schema.execute_planned(directory, mutation, filled(variables, word), None, changing=True)
+        again = await schema.execute_full(mutation, filled(variables, word + "x"), context_value=directory)
         assert wire is not None
         assert wire.decode().replace(word, "one").replace(" ", "") == _spelled(ordinary.data)
         assert _spelled(again.data).replace(word + "x", "one") == _spelled(ordinary.data)
@@ -77,7 +77,7 @@ async def test_a_refusal_has_the_same_words_however_often_it_is_met(desk, mutati
 
 @pytest.mark.planning
 async def test_a_password_in_a_text_is_remembered_nowhere(desk):
-    plans = Plans(schema.graphql)
+    plans = PlanCache(schema.graphql)
     secret = "a secret that stands literally in a text"
     directory = desk.directory(ADA)
     await directory.access()
@@ -101,7 +101,7 @@ async def test_a_mutation_is_not_answered_where_nothing_may_change(desk):
     directory = desk.directory(ADA)
     await directory.access()
     for _ in range(2):
-        assert await schema.planned(directory, ME, {"d": {"title": "Sly"}}, None) is None
+        assert await schema.execute_planned(directory, ME, {"d": {"title": "Sly"}}, None) is None
 
 
 async def test_several_root_fields_are_done_in_their_order_and_each_by_itself(desk):

@@ -40,7 +40,7 @@ from graphql import (
     visit,
 )
 
-from app.graphql.documents.normalize_values import INTO, is_relation_filter, written_collection
+from app.graphql.documents.normalize_values import TRAVERSES, is_relation_filter, written_collection
 from app.query.collection import COLLECTIONS
 from app.query.filter import RELATION_KEY
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
@@ -53,7 +53,7 @@ MUTATION = "Mutation"
 KEY_ALIAS = "__key"
 """Marks a sub-selection that the pass put in: the relation answers its key."""
 
-BLINDLY = "()"
+WITHOUT_READ_BACK = "()"
 """Ends the coordinate of a mutation of which nothing is read back."""
 
 LIFTED = "__written"
@@ -63,7 +63,7 @@ KEYS = ("ID", "String", "Int")
 
 
 @dataclass(frozen=True, slots=True)
-class Lifted:
+class HoistedLiteral:
     """A literal that was made a variable: its name, its type, and what stood there."""
 
     name: str
@@ -74,7 +74,7 @@ class Lifted:
 
 
 @dataclass(frozen=True, slots=True)
-class Spelled:
+class NormalizedDocument:
     """A document after the pass, the coordinates it touches, and what can't be spelled like that.
 
     `lifted` are literals that became variables.
@@ -83,20 +83,20 @@ class Spelled:
     document: DocumentNode
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
-    lifted: tuple[Lifted, ...] = ()
+    lifted: tuple[HoistedLiteral, ...] = ()
 
 
-def normalise(schema: GraphQLSchema, document: DocumentNode) -> Spelled:
+def normalize_document(schema: GraphQLSchema, document: DocumentNode) -> NormalizedDocument:
     """Rewrites a parsed document for a schema; what the schema doesn't know is left for validation to refuse."""
     info = TypeInfo(schema)
-    speller = _Speller(info, document)
+    speller = _Normalizer(info, document)
     rewritten = visit(document, TypeInfoVisitor(info, speller))
     if speller.lifted:
         rewritten = _with_variables(rewritten, speller.lifted)
-    return Spelled(rewritten, frozenset(speller.coordinates), tuple(speller.errors), tuple(speller.lifted))
+    return NormalizedDocument(rewritten, frozenset(speller.coordinates), tuple(speller.errors), tuple(speller.lifted))
 
 
-def _with_variables(document: DocumentNode, lifted: Iterable[Lifted]) -> DocumentNode:
+def _with_variables(document: DocumentNode, lifted: Iterable[HoistedLiteral]) -> DocumentNode:
     """The document with a definition of each variable that stands for a literal."""
     more = tuple(VariableDefinitionNode(variable=_variable(one.name), type=one.type, directives=()) for one in lifted)
     definitions = tuple(
@@ -112,7 +112,7 @@ def _variable(name: str) -> VariableNode:
     return VariableNode(name=NameNode(value=name))
 
 
-class _Speller(Visitor):
+class _Normalizer(Visitor):
     """Rewrites on leaving a node and collects on entering it, so that nothing synthetic counts as asked for."""
 
     def __init__(self, info: TypeInfo, document: DocumentNode) -> None:
@@ -120,7 +120,7 @@ class _Speller(Visitor):
         self.info = info
         self.coordinates: set[str] = set()
         self.errors: list[GraphQLError] = []
-        self.lifted: list[Lifted] = []
+        self.lifted: list[HoistedLiteral] = []
         self._field = ""
         self._variables = {
             variable.variable.name.value: _base(variable.type)
@@ -138,14 +138,14 @@ class _Speller(Visitor):
         self._field = f"{parent.name}.{name}"
         self.coordinates.add(self._field)
         if self._is_relation(parent.name) and node.selection_set:
-            self.coordinates.add(self._field + INTO)
+            self.coordinates.add(self._field + TRAVERSES)
 
     def leave_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
         parent = self.info.get_parent_type()
         if node.selection_set or parent is None or not self._may_be_bare(parent.name):
             return None
         if parent.name == MUTATION:
-            self.coordinates.add(f"{parent.name}.{node.name.value}{BLINDLY}")
+            self.coordinates.add(f"{parent.name}.{node.name.value}{WITHOUT_READ_BACK}")
         key = FieldNode(
             alias=NameNode(value=KEY_ALIAS), name=NameNode(value="id"), arguments=(), directives=(), loc=node.loc
         )
@@ -166,7 +166,7 @@ class _Speller(Visitor):
     def enter_argument(self, node: ArgumentNode, *_: Any) -> ArgumentNode | None:
         parent, type_ = self.info.get_parent_type(), self.info.get_input_type()
         if self.info.get_directive() is None and parent is not None and self._is_relation(parent.name):
-            self.coordinates.add(self._field + INTO)
+            self.coordinates.add(self._field + TRAVERSES)
         if written_collection(type_) and self._has_shorthand(node.value, type_):
             return self._lift(node, type_, relation=False)
         return None
@@ -183,14 +183,14 @@ class _Speller(Visitor):
         if name in parent.fields and written_collection(parent.fields[name].type):
             return self._written_relation(node, parent.fields[name].type, coordinate)
         if name in parent.fields and is_relation_filter(name, parent.fields[name].type) and self._goes_into(node.value):
-            self.coordinates.add(coordinate + INTO)
+            self.coordinates.add(coordinate + TRAVERSES)
         return None
 
     def _written_relation(self, node: ObjectFieldNode, type_: Any, coordinate: str) -> ObjectFieldNode | None:
         if self._is_lifted(node.value, type_):
             return self._lift(node, type_, relation=True)
         if not isinstance(node.value, NullValueNode):
-            self.coordinates.add(coordinate + INTO)
+            self.coordinates.add(coordinate + TRAVERSES)
         return None
 
     def _goes_into(self, value: ValueNode) -> bool:
@@ -211,7 +211,7 @@ class _Speller(Visitor):
 
     def _lift(self, node: Written, type_: Any, *, relation: bool) -> Written:
         """What is written in a way that the schema doesn't print becomes a variable."""
-        lifted = Lifted(f"{LIFTED}{len(self.lifted)}", parse_type(str(type_)), node.value, relation)
+        lifted = HoistedLiteral(f"{LIFTED}{len(self.lifted)}", parse_type(str(type_)), node.value, relation)
         self.lifted.append(lifted)
         return replace(node, value=_variable(lifted.name))
 

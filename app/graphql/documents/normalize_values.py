@@ -22,7 +22,7 @@ from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.operators import OPERATORS
 from app.query.payload import RELATED_CHANGE_KEYS
 
-INTO = "{"
+TRAVERSES = "{"
 """Ends a coordinate that goes through a relation, not only to its key."""
 PREFIXES = ("create_", "update_")
 SUFFIX = "_input"
@@ -32,7 +32,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fix:
+class DeferredValue:
     """Something that was taken out of a value: to be put there, or, where it is `more`, into the object there."""
 
     path: Path
@@ -54,13 +54,13 @@ def is_relation_filter(name: str, type_: Any) -> bool:
     return not name.startswith("_") and is_object(named) and named.name.endswith("_filter")
 
 
-class Respelling:
+class ValueNormalizer:
     """One request's values: the coordinates they touch, what was taken out of them, and what is wrong with that."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self.coordinates: set[str] = set()
-        self.fixes: list[Fix] = []
+        self.fixes: list[DeferredValue] = []
         self.errors: list[GraphQLError] = []
 
     def value(self, value: Any, type_: GraphQLInputType, path: Path = ()) -> Any:
@@ -100,7 +100,7 @@ class Respelling:
         collection = written_collection(type_) or ""
         told = {name: value[name] for name in LEGACY_FIELD_NAMES.get(collection, ()) if name in value}
         if told:
-            self.fixes.append(Fix(path, told, more=True))
+            self.fixes.append(DeferredValue(path, told, more=True))
         spelled: dict[str, Any] = {}
         for name, inner in value.items():
             if name in told:
@@ -111,7 +111,7 @@ class Respelling:
                 spelled[name] = inner if of is None else self.value(inner, of, (*path, name))
                 continue
             if inner is not None and not _links_only(inner):
-                self.coordinates.add(f"{type_.name}.{name}{INTO}")
+                self.coordinates.add(f"{type_.name}.{name}{TRAVERSES}")
             spelled[name] = self.relation(inner, of, (*path, name))
         return spelled
 
@@ -120,11 +120,11 @@ class Respelling:
         if isinstance(value, Slot):
             return value
         if _is_key(value):
-            self.fixes.append(Fix(path, {KEY: value}))
+            self.fixes.append(DeferredValue(path, {KEY: value}))
             return None
         told = LEGACY_FIELD_NAMES.get(written_collection(type_) or "", ())
         if isinstance(value, dict) and _is_key(value.get(KEY)) and value.keys() <= {KEY, *told}:
-            self.fixes.append(Fix(path, value))
+            self.fixes.append(DeferredValue(path, value))
             return None
         return self.value(value, type_, path)
 
@@ -139,11 +139,11 @@ class Respelling:
             of: Any = self._schema.type_map[f"{part}_{collection}{SUFFIX}"]
             items = value[part] if isinstance(value[part], list) else [value[part]]
             read[part] = [self._coerced(item, of, path) for item in items if item is not None]
-        self.fixes.append(Fix(path, read))
+        self.fixes.append(DeferredValue(path, read))
 
     def _coerced(self, value: Any, type_: GraphQLInputType, path: Path) -> Any:
         """A value that the schema has no place for, coerced by itself."""
-        inner = Respelling(self._schema)
+        inner = ValueNormalizer(self._schema)
         spelled = inner.value(value, type_, ("",))
         validate_input_value(spelled, type_, lambda error, _: inner.errors.append(error))
         self.coordinates |= inner.coordinates
@@ -171,7 +171,7 @@ class Respelling:
         own = {name: asked for name, asked in value.items() if name in OPERATORS}
         rest = {"" if name == RELATION_KEY else name: asked for name, asked in value.items() if name not in OPERATORS}
         if rest:
-            self.coordinates.add(coordinate + INTO)
+            self.coordinates.add(coordinate + TRAVERSES)
         return {**rest, RELATION_KEY: own} if own else rest
 
 
@@ -185,7 +185,7 @@ def _links_only(value: Any) -> bool:
     return all(item is None or _is_key(item) or (isinstance(item, dict) and item.keys() == {KEY}) for item in items)
 
 
-def _put(coerced: Any, path: Path, fix: Fix) -> Any:
+def _put(coerced: Any, path: Path, fix: DeferredValue) -> Any:
     if not path:
         return {**coerced, **fix.value} if fix.more and isinstance(coerced, dict) else fix.value
     step = path[0]

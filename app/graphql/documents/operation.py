@@ -28,8 +28,8 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 
 from app.core.bindings import Slot
 from app.core.errors import GraphQLValidation
-from app.graphql.documents.normalize_document import Lifted, Spelled, normalise
-from app.graphql.documents.normalize_values import Respelling, written_collection
+from app.graphql.documents.normalize_document import HoistedLiteral, NormalizedDocument, normalize_document
+from app.graphql.documents.normalize_values import ValueNormalizer, written_collection
 
 UNTYPED = (NoUnusedVariablesRule,)
 OTHERS = tuple(rule for rule in specified_rules if rule not in UNTYPED)
@@ -45,7 +45,7 @@ class Operation:
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
     name: str | None
-    lifted: tuple[Lifted, ...] = ()
+    lifted: tuple[HoistedLiteral, ...] = ()
 
     @cached_property
     def definition(self) -> OperationDefinitionNode | None:
@@ -64,7 +64,7 @@ class Operation:
         return roots <= {"Query.__schema", "Query.__type"}
 
 
-def read_document(text: str, tokens: int, *, located: bool = True) -> DocumentNode:
+def parse_document(text: str, tokens: int, *, located: bool = True) -> DocumentNode:
     """A query's text -> its document; GraphQLValidation says where it can't be read or is too much.
 
     One that isn't `located` doesn't know where in the text its parts stood, and takes about a third of the memory.
@@ -88,7 +88,7 @@ def compile_operation(
     schema: GraphQLSchema, document: DocumentNode, name: str | None, *, suggest: bool = True
 ) -> Operation:
     """A document -> what it is on a schema; `suggest` says whether its errors may name what is there instead."""
-    spelled: Spelled = normalise(schema, document)
+    spelled: NormalizedDocument = normalize_document(schema, document)
     found = validate(schema, spelled.document, OTHERS if spelled.lifted else None, hide_suggestions=not suggest)
     if spelled.lifted:  # which variables are used is a question of what the client wrote
         found += validate(schema, document, UNTYPED, hide_suggestions=not suggest)
@@ -108,11 +108,11 @@ class Variables:
     """Whether `coerced` holds what no coercion of `values` would give."""
 
 
-def take_variables(
+def coerce_variables(
     schema: GraphQLSchema, operation: Operation, given: dict[str, Any] | None, *, suggest: bool = True
 ) -> Variables:
     """The values a request gives for an operation's variables, checked against their types."""
-    values, respelling = dict(given or {}), Respelling(schema)
+    values, respelling = dict(given or {}), ValueNormalizer(schema)
     definitions = (operation.definition.variable_definitions if operation.definition else None) or ()
     values |= _lifted_values(operation, values)
     relations = {lifted.name for lifted in operation.lifted if lifted.relation}

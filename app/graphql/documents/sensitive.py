@@ -36,7 +36,7 @@ SENSITIVE = frozenset(
 TOLD = f"One request may have a single one of these mutations: {', '.join(sorted(SENSITIVE))}."
 
 
-def one_too_many(operation: Operation) -> list[GraphQLError]:
+def check_single_sensitive(operation: Operation) -> list[GraphQLError]:
     """What is wrong with an operation that has more than one of them, however they are spelled or left out again."""
     definition = operation.definition
     if definition is None or definition.operation is not OperationType.MUTATION:

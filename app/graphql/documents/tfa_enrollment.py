@@ -29,11 +29,11 @@ ROOTS = {
         "utils_random_string",
     ),
 }
-OPEN = frozenset(f"{root}.{name}" for root, names in ROOTS.items() for name in names)
+FIELDS_BEFORE_TFA = frozenset(f"{root}.{name}" for root, names in ROOTS.items() for name in names)
 """Root fields that are open to them; a new one isn't, until it stands here."""
 
 
-def goes_further(operation: Operation) -> bool:
+def requires_completed_tfa(operation: Operation) -> bool:
     """Whether a document has other root fields, those that there aren't included."""
     touched = (name for name in operation.coordinates if name.partition(".")[0] in ROOTS and "." in name)
-    return not OPEN.issuperset(touched)
+    return not FIELDS_BEFORE_TFA.issuperset(touched)

@@ -18,7 +18,7 @@ from app.flows.session import SessionService
 from app.flows.session_list import SessionListService
 from app.flows.tokens import TokenMode, Tokens
 from app.flows.two_factor import TwoFactorService
-from app.graphql.fields.queries import Request
+from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types import builder
 from app.repositories.directory import Directory
 
@@ -33,23 +33,23 @@ SESSION = {
     "current": "Boolean",
 }
 
-Info = strawberry.Info[Request, Any]
+Info = strawberry.Info[GraphQLContext, Any]
 Do = Callable[..., Awaitable[Any]]
 """What a root field does for a directory's caller, with the arguments given."""
 
 AuthMode = enum.Enum("AuthMode", {"json": "json", "cookie": "cookie", "session": "session"})
 
 
-class CredentialsRefused(InvalidCredentials):
+class FieldCredentialsError(InvalidCredentials):
     """What was given to one field proves nothing: the answer of that field, and not of the whole request."""
 
 
 def make_account_types() -> None:
     """The types of these fields."""
-    builder.name_type("auth_mode", strawberry.enum(AuthMode, name="auth_mode"))
+    builder.register_type("auth_mode", strawberry.enum(AuthMode, name="auth_mode"))
     told = {"auth_tokens": TOKENS, "users_me_tfa_generate_data": NEW_SECRET, "users_me_session": SESSION}
     for name, specs in told.items():
-        builder.make(name, (builder.field(member, spec) for member, spec in specs.items()))
+        builder.define_type(name, (builder.field(member, spec) for member, spec in specs.items()))
 
 
 def account_mutations() -> Iterator[StrawberryField]:
@@ -75,13 +75,13 @@ def account_mutations() -> Iterator[StrawberryField]:
     yield _mutation("users_register_verify", "Boolean", {"token": "String!"}, _verify)
 
 
-def inviting_mutations() -> Iterator[StrawberryField]:
+def invite_mutations() -> Iterator[StrawberryField]:
     """What those may do who may make users."""
     invitation = {"email": "String!", "role": "String!", "invite_url": "String"}
     yield _mutation("users_invite", "Boolean", invitation, _invite)
 
 
-def further_mutations() -> Iterator[StrawberryField]:
+def extension_mutations() -> Iterator[StrawberryField]:
     """What Directus doesn't have."""
     yield _mutation("users_invite_revoke", "Boolean", {"email": "String!"}, _revoke_invite)
     yield _mutation("users_me_tfa_recovery_codes", "[String!]", {"otp": "String!"}, _own(_recovery_codes))
@@ -89,7 +89,7 @@ def further_mutations() -> Iterator[StrawberryField]:
     yield _mutation("users_sessions_revoke", "Int", {"user": "ID!", "id": "ID"}, _end_sessions)
 
 
-def further_queries() -> Iterator[StrawberryField]:
+def extension_queries() -> Iterator[StrawberryField]:
     """Who is signed in where, which Directus doesn't tell."""
     yield builder.field("users_me_sessions", "[users_me_session!]", {}, _resolver(_own(_sessions)))
     yield builder.field("users_sessions", "[users_me_session!]", {"user": "ID!"}, _resolver(_sessions))
@@ -103,7 +103,7 @@ def _mutation(name: str, spec: str, arguments: Mapping[str, str], do: Do) -> Str
         try:
             return await do(directory, **given)
         except InvalidCredentials:
-            raise CredentialsRefused from None
+            raise FieldCredentialsError from None
 
     return builder.field(name, spec, arguments, _resolver(refusing))
 

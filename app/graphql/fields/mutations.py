@@ -11,7 +11,7 @@ from strawberry.types.field import StrawberryField
 from app.core.errors import InvalidCredentials, InvalidPayload
 from app.graphql.documents.normalize_document import KEY_ALIAS
 from app.graphql.documents.selection import Selection
-from app.graphql.fields.queries import Asking, Request, Shaped
+from app.graphql.fields.queries import FieldRequest, FinishedValue, GraphQLContext
 from app.graphql.types import builder
 from app.policy.rules import Access
 from app.query.collection import USERS, Collection
@@ -26,7 +26,7 @@ Make = Callable[[Repository, str | None, Arguments], WriteCommand]
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class MutationSpec:
     """What a root field changes: the change it makes, and of which collection it reads one row back."""
 
     make: Make
@@ -35,14 +35,14 @@ class Making:
 
 def make_mutation_types() -> None:
     """What is told of rows that are gone."""
-    builder.make("delete_one", [builder.field("id", "ID!")])
-    builder.make("delete_many", [builder.field("ids", "[ID]!")])
+    builder.define_type("delete_one", [builder.field("id", "ID!")])
+    builder.define_type("delete_many", [builder.field("ids", "[ID]!")])
 
 
 def mutations() -> Iterator[StrawberryField]:
     """The root fields that write."""
     yield _one("update_users_me", USERS, {"data": f"{builder.input_type('update', USERS)}"}, _change_me)
-    for collection in builder.WRITTEN:
+    for collection in builder.WRITABLE_COLLECTIONS:
         if collection.singleton:
             data = {"data": f"{builder.input_type('update', collection)}!"}
             yield _one(f"update_{collection.short_name}", collection, data, _change_only)
@@ -78,12 +78,12 @@ def _several(name: str, collection: Collection, arguments: Mapping[str, str], ma
 
 
 def _one(name: str, collection: Collection, arguments: Mapping[str, str], make: Make) -> StrawberryField:
-    told = {"making": Making(make, collection)}
+    told = {"making": MutationSpec(make, collection)}
     return builder.field(name, collection.name, arguments, _resolver(collection, make, several=False), told=told)
 
 
 def _resolver(collection: Collection, make: Make, *, several: bool) -> Callable[..., Awaitable[Any]]:
-    async def resolve(info: strawberry.Info[Request, Any], **arguments: Any) -> Any:
+    async def resolve(info: strawberry.Info[GraphQLContext, Any], **arguments: Any) -> Any:
         raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's own view of a selection keeps what @skip takes away
         request = info.context
         repository = request.directory[collection.name]
@@ -91,11 +91,11 @@ def _resolver(collection: Collection, make: Make, *, several: bool) -> Callable[
         change = make(repository, request.access.user, arguments)
         if KEY_ALIAS in selection.collect(raw.field_nodes):
             await repository.write(change)
-            return Shaped(value=True)
+            return FinishedValue(value=True)
         listing = {name: arguments.get(name) for name in ("filter", *builder.LISTING)} if several else {}
 
         def ask(access: Access) -> Read:
-            asking = Asking(access, selection, raw.field_nodes, arguments)
+            asking = FieldRequest(access, selection, raw.field_nodes, arguments)
             return asking.read(collection, {**listing, "limit": listing.get("limit") or -1})
 
         rows = (await repository.write(change, returning(repository, ask))).told or []
@@ -104,15 +104,15 @@ def _resolver(collection: Collection, make: Make, *, several: bool) -> Callable[
     return resolve
 
 
-def _told(rows: Sequence[Row], *, several: bool) -> Shaped | None:
+def _told(rows: Sequence[Row], *, several: bool) -> FinishedValue | None:
     """What was written as its writer may see it: where one row isn't to be seen by who wrote it, null."""
     if several:
-        return Shaped(list(rows))
-    return Shaped(rows[0]) if rows else None
+        return FinishedValue(list(rows))
+    return FinishedValue(rows[0]) if rows else None
 
 
 def _deletion(collection: Collection, *, several: bool) -> Callable[..., Awaitable[Any]]:
-    async def resolve(info: strawberry.Info[Request, Any], **arguments: Any) -> Any:
+    async def resolve(info: strawberry.Info[GraphQLContext, Any], **arguments: Any) -> Any:
         repository = info.context.directory[collection.name]
         keys = arguments["ids"] if several else [arguments["id"]]
         await repository.write(repository.delete_command(keys))

@@ -12,7 +12,7 @@ from strawberry.types.field import StrawberryField
 from app.core.errors import Forbidden, InvalidQuery
 from app.graphql.documents.selection import Selection
 from app.graphql.types import builder
-from app.graphql.visibility.coordinates import shown_to
+from app.graphql.visibility.coordinates import visibility_for
 from app.policy.rules import Access
 from app.query.aggregate import Aggregation
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
@@ -25,18 +25,18 @@ MAIN_VERSION = "main"
 
 
 @dataclass(frozen=True, slots=True)
-class Shaped:
+class FinishedValue:
     """A finished answer, which graphql-core passes on without looking inside."""
 
     value: Any
 
 
-class RightsChanged(Forbidden):
+class StaleAccess(Forbidden):
     """The caller's rights changed after its query was let in: it has to be judged anew."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResultAdapter:
     """How a root field is answered with the rows found, whether they come as objects or as the JSON of a list."""
 
     of_rows: Callable[[list[Row]], Any]
@@ -56,23 +56,25 @@ def _its_text(text: str) -> str:
 
 
 NO_ROWS = "[]"
-ALL_ROWS = Answer(lambda rows: rows, lambda text: text)
-THE_ROW = Answer(_the_row, _its_text)
+ALL_ROWS = ResultAdapter(lambda rows: rows, lambda text: text)
+THE_ROW = ResultAdapter(_the_row, _its_text)
 """The one row; a missing one and one out of reach answer alike, by Forbidden."""
-THE_ROW_IF_ANY = Answer(lambda rows: rows[0] if rows else None, lambda text: "null" if text == NO_ROWS else text[1:-1])
+THE_ROW_IF_ANY = ResultAdapter(
+    lambda rows: rows[0] if rows else None, lambda text: "null" if text == NO_ROWS else text[1:-1]
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class FieldQuery:
     """What a root field asks for, and how it is answered with the rows found; nothing asked is `known` already."""
 
     asked: Read | Aggregation | None
-    answer: Answer = ALL_ROWS
+    answer: ResultAdapter = ALL_ROWS
     known: Any = None
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class FieldRequest:
     """One root field as a document asks it: by whom, with which arguments, and for what."""
 
     access: Access
@@ -85,20 +87,20 @@ class Asking:
         read = self.selection.read(collection, self.nodes, arguments)
         return replace(read, filter=conjunction((only, read.filter)))
 
-    def one(self, collection: Collection, key: Any) -> Question:
+    def one(self, collection: Collection, key: Any) -> FieldQuery:
         """The row with that key."""
         try:
             wanted = compare(collection.key, None, "_eq", key)
         except InvalidQuery:
             raise Forbidden from None
-        return Question(replace(self.read(collection, {}, wanted), limit=1), THE_ROW)
+        return FieldQuery(replace(self.read(collection, {}, wanted), limit=1), THE_ROW)
 
 
-Ask = Callable[[Asking], Question]
+Ask = Callable[[FieldRequest], FieldQuery]
 
 
 @dataclass(slots=True)
-class Request:
+class GraphQLContext:
     """What the resolvers of one request share: the caller's directory, and what was asked of it already."""
 
     directory: Directory
@@ -119,7 +121,7 @@ class Request:
         except Forbidden:
             if await self.directory.access() is self.access:
                 raise
-            raise RightsChanged from None
+            raise StaleAccess from None
         self._check(await self.directory.access())
         return rows
 
@@ -133,8 +135,8 @@ class Request:
         return now
 
     def _check(self, now: Access) -> None:
-        if now is not self.access and shown_to(now) != shown_to(self.access):
-            raise RightsChanged
+        if now is not self.access and visibility_for(now) != visibility_for(self.access):
+            raise StaleAccess
 
 
 def queries() -> Iterator[StrawberryField]:
@@ -150,7 +152,7 @@ def queries() -> Iterator[StrawberryField]:
         yield _root(name, f"[{collection.name}!]!", listing, _list(collection))
         yield _root(f"{name}_by_id", collection.name, {"id": "ID!", **version}, _by_id(collection))
         aggregated = f"[{builder.aggregated_type(collection)}!]!"
-        yield _root(f"{name}_aggregated", aggregated, builder.grouping(collection), _aggregated(collection))
+        yield _root(f"{name}_aggregated", aggregated, builder.aggregate_arguments(collection), _aggregated(collection))
 
 
 def _root(name: str, spec: str, arguments: Mapping[str, str], ask: Ask) -> StrawberryField:
@@ -158,57 +160,57 @@ def _root(name: str, spec: str, arguments: Mapping[str, str], ask: Ask) -> Straw
     return builder.field(name, spec, arguments, _resolver(ask), told={"ask": ask})
 
 
-def _resolver(ask: Ask) -> Callable[..., Awaitable[Shaped | None]]:
-    async def resolve(info: strawberry.Info[Request, Any], **arguments: Any) -> Shaped | None:
+def _resolver(ask: Ask) -> Callable[..., Awaitable[FinishedValue | None]]:
+    async def resolve(info: strawberry.Info[GraphQLContext, Any], **arguments: Any) -> FinishedValue | None:
         raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's own view of a selection keeps what @skip takes away
         request = info.context
         selection = Selection(raw.schema, raw.fragments, raw.variable_values, request.directory.services.limits)
         access = await request.directory.access()
-        question = ask(Asking(access, selection, raw.field_nodes, arguments))
+        question = ask(FieldRequest(access, selection, raw.field_nodes, arguments))
         if question.asked is None and await request.access_now() is not access:
-            raise RightsChanged
+            raise StaleAccess
         rows = None if question.asked is None else await request.read(question.asked)
         answer = question.known if rows is None else question.answer.of_rows(rows)
-        return None if answer is None else Shaped(answer)
+        return None if answer is None else FinishedValue(answer)
 
     return resolve
 
 
 def _list(collection: Collection) -> Ask:
-    return lambda asking: Question(asking.read(collection, asking.arguments))
+    return lambda asking: FieldQuery(asking.read(collection, asking.arguments))
 
 
 def _aggregated(collection: Collection) -> Ask:
-    return lambda asking: Question(asking.selection.aggregation(collection, asking.nodes, asking.arguments))
+    return lambda asking: FieldQuery(asking.selection.aggregation(collection, asking.nodes, asking.arguments))
 
 
 def _single(collection: Collection) -> Ask:
-    def ask(asking: Asking) -> Question:
+    def ask(asking: FieldRequest) -> FieldQuery:
         _check_version(asking.arguments)
-        return Question(asking.read(collection, {"limit": 1}), THE_ROW_IF_ANY)
+        return FieldQuery(asking.read(collection, {"limit": 1}), THE_ROW_IF_ANY)
 
     return ask
 
 
 def _by_id(collection: Collection) -> Ask:
-    def ask(asking: Asking) -> Question:
+    def ask(asking: FieldRequest) -> FieldQuery:
         _check_version(asking.arguments)
         return asking.one(collection, asking.arguments["id"])
 
     return ask
 
 
-def _me(asking: Asking) -> Question:
+def _me(asking: FieldRequest) -> FieldQuery:
     user = asking.access.user
-    return Question(None) if user is None else asking.one(USERS, user)
+    return FieldQuery(None) if user is None else asking.one(USERS, user)
 
 
-def _my_roles(asking: Asking) -> Question:
+def _my_roles(asking: FieldRequest) -> FieldQuery:
     roles: Any = asking.access.roles
     if not roles:
-        return Question(None, known=[])
+        return FieldQuery(None, known=[])
     mine = compare(ROLES.key, None, "_in", roles)
-    return Question(asking.read(ROLES, {"limit": -1}, mine))
+    return FieldQuery(asking.read(ROLES, {"limit": -1}, mine))
 
 
 def _check_version(arguments: Mapping[str, Any]) -> None:

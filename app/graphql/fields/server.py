@@ -12,10 +12,10 @@ from strawberry.types.field import StrawberryField
 
 from app.core.errors import InvalidQuery
 from app.flows import server_info
-from app.graphql.fields.queries import Request
+from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types import builder
-from app.graphql.visibility.caller_schema import overlay_of
-from app.graphql.visibility.coordinates import NOTHING, shown_to
+from app.graphql.visibility.caller_schema import caller_schema_for
+from app.graphql.visibility.coordinates import NOTHING, visibility_for
 from app.openapi.document import openapi
 
 PROJECT = {
@@ -40,7 +40,7 @@ INFO = {
 }
 GLOBALS = ("enforce_tfa", "app_access", "admin_access")
 
-Info = strawberry.Info[Request, Any]
+Info = strawberry.Info[GraphQLContext, Any]
 
 
 Scope = enum.Enum("Scope", {"items": "items", "system": "system"})
@@ -48,11 +48,11 @@ Scope = enum.Enum("Scope", {"items": "items", "system": "system"})
 
 def make_server_types() -> None:
     """The types of these fields."""
-    builder.name_type("graphql_sdl_scope", strawberry.enum(Scope, name="graphql_sdl_scope"))
-    builder.make("server_info_project", (builder.field(name, spec) for name, spec in PROJECT.items()))
-    builder.make("server_info_query_limit", (builder.field(name, "Int") for name in ("default", "max")))
-    builder.make("server_info", (builder.field(name, spec) for name, spec in INFO.items()))
-    builder.make("policy_me_globals_type", (builder.field(name, "Boolean") for name in GLOBALS))
+    builder.register_type("graphql_sdl_scope", strawberry.enum(Scope, name="graphql_sdl_scope"))
+    builder.define_type("server_info_project", (builder.field(name, spec) for name, spec in PROJECT.items()))
+    builder.define_type("server_info_query_limit", (builder.field(name, "Int") for name in ("default", "max")))
+    builder.define_type("server_info", (builder.field(name, spec) for name, spec in INFO.items()))
+    builder.define_type("policy_me_globals_type", (builder.field(name, "Boolean") for name in GLOBALS))
 
 
 def server_queries() -> Iterator[StrawberryField]:
@@ -102,7 +102,7 @@ async def _globals(info: Info) -> SimpleNamespace:
 async def _openapi(info: Info) -> Any:
     """The OpenAPI document as this caller sees it."""
     settings = info.context.directory.services.settings
-    return orjson.loads(await openapi(shown_to(await info.context.access_now()), settings))
+    return orjson.loads(await openapi(visibility_for(await info.context.access_now()), settings))
 
 
 async def _specs(info: Info, scope: Scope | None = None) -> str:
@@ -111,5 +111,5 @@ async def _specs(info: Info, scope: Scope | None = None) -> str:
         raise InvalidQuery('Only the scope "system" is served here')
     schema: Any = info.schema
     limits = info.context.directory.services.limits
-    seen = overlay_of(schema.graphql, await info.context.access_now(), limits)
+    seen = caller_schema_for(schema.graphql, await info.context.access_now(), limits)
     return await asyncio.to_thread(lambda: seen.sdl)

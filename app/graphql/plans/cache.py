@@ -15,15 +15,15 @@ from graphql.execution.values import VariableValues, get_argument_values
 from app.core.bindings import Bindings, Source
 from app.core.cache import LRUCache, entry_weight
 from app.core.errors import RollcallError
-from app.graphql.documents.operation import Operation, Variables, compile_operation, read_document, take_variables
+from app.graphql.documents.operation import Operation, Variables, coerce_variables, compile_operation, parse_document
 from app.graphql.documents.selection import Selection
 from app.graphql.documents.sensitive import holds_mutations
-from app.graphql.fields.queries import Asking, Question
-from app.graphql.plans.literals import Lifted, lift, lift_document
-from app.graphql.plans.mutations import Changing, changing_of
-from app.graphql.plans.queries import Answering, Planned, Ready, Root, from_plan
-from app.graphql.plans.shapes import VALUE, forms_of, forms_of_literals, settled, slotted
-from app.graphql.visibility.caller_schema import overlay_of
+from app.graphql.fields.queries import FieldQuery, FieldRequest
+from app.graphql.plans.literals import ExtractedLiterals, extract_literals, parameterize_document
+from app.graphql.plans.mutations import PlannedMutation, plan_mutation
+from app.graphql.plans.queries import BoundQuery, BoundRequest, PlannedField, PlannedQuery, answer_from_plan
+from app.graphql.plans.shapes import VALUE, coercion_shape, literal_shapes, variable_shapes, with_slots
+from app.graphql.visibility.caller_schema import caller_schema_for
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plans.plan import QueryPlan, make_plan, parameterize_access
@@ -35,7 +35,7 @@ LONGEST = 20_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedDocument:
     """A query's text without its literals, compiled for the full schema."""
 
     operation: Operation
@@ -43,30 +43,30 @@ class Prepared:
     """Variables that stand in one place only, where another value means the same."""
     length: int
     """Characters of the text."""
-    changing: Changing | None
+    changing: PlannedMutation | None
     """What it changes, where it is a mutation."""
     mark: object = field(default_factory=object)
     """Stands for it in the keys of what is made of it, which would keep it otherwise."""
 
 
 @dataclass(slots=True, eq=False)
-class Seen:
+class CachedText:
     """A text as it came: what it is without its literals, those, and what they give to a form and to a plan."""
 
-    prepared: Prepared
-    lifted: Lifted
+    prepared: PreparedDocument
+    lifted: ExtractedLiterals
     shape: tuple[Hashable, ...]
     given: Bindings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Form:
+class RequestShape:
     """Requests that differ in nothing but values: one plan for all of them, or none where they can't be planned.
 
     Where some values are `decisive`, each of those has a plan of its own.
     """
 
-    plan: Planned | None = None
+    plan: PlannedQuery | None = None
     decisive: tuple[Source, ...] = ()
 
     def values(self, given: Bindings) -> Hashable:
@@ -79,19 +79,19 @@ def _hashable(value: Any) -> Hashable:
     return tuple(value) if isinstance(value, list) else value
 
 
-UNKNOWN = Planned([], [])
+NOT_PLANNED_YET = PlannedQuery([], [])
 """Stands where nothing was planned yet."""
 
 
-class Plans:
+class PlanCache:
     """The plans of one schema, for the directories of one set of services."""
 
     def __init__(self, schema: GraphQLSchema, *, texts: int = TEXTS, plans: int = PLANS) -> None:
         self._schema = schema
-        self._seen: LRUCache[Hashable, Seen] = LRUCache(texts)
-        self._texts: LRUCache[Hashable, Prepared] = LRUCache(texts)
-        self._forms: LRUCache[Hashable, Form] = LRUCache(plans)
-        self._plans: LRUCache[Hashable, Planned | None] = LRUCache(plans)
+        self._seen: LRUCache[Hashable, CachedText] = LRUCache(texts)
+        self._texts: LRUCache[Hashable, PreparedDocument] = LRUCache(texts)
+        self._forms: LRUCache[Hashable, RequestShape] = LRUCache(plans)
+        self._plans: LRUCache[Hashable, PlannedQuery | None] = LRUCache(plans)
         self._answers: LRUCache[Hashable, QueryPlan] = LRUCache(plans)
         self._coordinates: LRUCache[Hashable, frozenset[str]] = LRUCache(plans)
         """What the values of mutations touch that no coercion changes, by their form."""
@@ -109,7 +109,7 @@ class Plans:
 
         A mutation is answered only where it may be `changing` things. Raises ServiceUnavailable as the repositories do.
         """
-        return await from_plan(
+        return await answer_from_plan(
             directory, lambda access: self.find(directory, access, text, variables, name, changing=changing)
         )
 
@@ -122,7 +122,7 @@ class Plans:
         name: str | None,
         *,
         changing: bool = False,
-    ) -> Answering | None:
+    ) -> BoundRequest | None:
         """A request with its plan, for the `access` that is known; None where it takes the ordinary execution."""
         if len(text) > LONGEST or not directory.services.plans_enabled:
             return None
@@ -137,56 +137,62 @@ class Plans:
         except RecursionError:
             return None
 
-    def _change(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any]) -> Answering | None:
+    def _change(
+        self, seen: CachedText, directory: Directory, access: Access, variables: dict[str, Any]
+    ) -> BoundRequest | None:
         prepared, given = seen.prepared, {**variables, **seen.lifted.values}
         taken = self._take(prepared, given)
-        shown = overlay_of(self._schema, access, directory.services.limits)
+        shown = caller_schema_for(self._schema, access, directory.services.limits)
         if prepared.changing is None or taken is None:
             return None
-        if not shown.admits(prepared.operation.coordinates) or not shown.admits(taken.coordinates):
+        if not shown.allows(prepared.operation.coordinates) or not shown.allows(taken.coordinates):
             return None
         return prepared.changing.ready(directory, taken.coerced, self._answers)
 
-    def _take(self, prepared: Prepared, given: dict[str, Any]) -> Variables | None:
+    def _take(self, prepared: PreparedDocument, given: dict[str, Any]) -> Variables | None:
         """The values of a mutation, coerced; None where they are refused."""
-        form = settled(given)
+        form = coercion_shape(given)
         known = self._coordinates.get((prepared.mark, form), None) if form else None
         if known is not None:
             return Variables(given, given, known, ())
-        taken = take_variables(self._schema, prepared.operation, given)
+        taken = coerce_variables(self._schema, prepared.operation, given)
         if taken.errors:
             return None
         if form and not taken.fixed and taken.coerced == given and (length := len(repr(form))) <= LONGEST:
             self._coordinates.set((prepared.mark, form), taken.coordinates, entry_weight(length))
         return taken
 
-    def _find(self, seen: Seen, directory: Directory, access: Access, variables: dict[str, Any] | None) -> Ready | None:
+    def _find(
+        self, seen: CachedText, directory: Directory, access: Access, variables: dict[str, Any] | None
+    ) -> BoundQuery | None:
         prepared, shape = seen.prepared, seen.shape
         given: dict[Source, Any] = {**access.bindings, **seen.given}
         if variables:
-            shape = (*shape, *forms_of(variables, prepared.once, given))
+            shape = (*shape, *variable_shapes(variables, prepared.once, given))
         alike = (prepared.mark, shape, access.form)
         form = self._forms.get(alike, None)
         planned = form.plan if form and not form.decisive else self._decided(form, given)
-        if planned is UNKNOWN:
+        if planned is NOT_PLANNED_YET:
             values = {**(variables or {}), **seen.lifted.values}
             planned = self._plan(prepared, values, given, directory, access)
             if (length := len(repr(values))) <= LONGEST:
                 self._keep(alike, form, planned, given, entry_weight(prepared.length + length))
-        return None if planned is None else Ready(planned, access, given, not variables and not seen.lifted)
+        return None if planned is None else BoundQuery(planned, access, given, not variables and not seen.lifted)
 
-    def _decided(self, form: Form | None, given: Bindings) -> Planned | None:
-        return self._plans.get((form, form.values(given)), UNKNOWN) if form else UNKNOWN
+    def _decided(self, form: RequestShape | None, given: Bindings) -> PlannedQuery | None:
+        return self._plans.get((form, form.values(given)), NOT_PLANNED_YET) if form else NOT_PLANNED_YET
 
-    def _keep(self, alike: Hashable, form: Form | None, planned: Planned | None, given: Bindings, weight: int) -> None:
+    def _keep(
+        self, alike: Hashable, form: RequestShape | None, planned: PlannedQuery | None, given: Bindings, weight: int
+    ) -> None:
         decisive = tuple(sorted(_decisive(planned, given).union(form.decisive if form else ())))
         if form is None or decisive != form.decisive:
-            form = self._forms.set(alike, Form(None if decisive else planned, decisive), weight)
+            form = self._forms.set(alike, RequestShape(None if decisive else planned, decisive), weight)
         if decisive:
             self._plans.set((form, form.values(given)), planned, weight)
 
-    def _see(self, text: str, name: str | None, tokens: int) -> Seen | None:
-        lifted = lift(text)
+    def _see(self, text: str, name: str | None, tokens: int) -> CachedText | None:
+        lifted = extract_literals(text)
         key = (lifted.left, name, tokens)
         prepared = self._texts.get(key, None)
         if prepared is None:
@@ -195,27 +201,27 @@ class Plans:
                 return None
             self._texts.set(key, prepared, entry_weight(len(text)))
         given: dict[Source, Any] = {}
-        shape = tuple(forms_of_literals(lifted, given))
-        seen = Seen(prepared, lifted, shape, given)
+        shape = tuple(literal_shapes(lifted, given))
+        seen = CachedText(prepared, lifted, shape, given)
         if prepared.changing and lifted:
             return seen  # a password may be among them
         return self._seen.set((text, name, tokens), seen, entry_weight(len(text)))
 
     def _plan(
         self,
-        prepared: Prepared,
+        prepared: PreparedDocument,
         values: dict[str, Any],
         given: dict[Source, Any],
         directory: Directory,
         access: Access,
-    ) -> Planned | None:
+    ) -> PlannedQuery | None:
         """The query planned for this request and those like it; None where it can't be."""
         operation = prepared.operation
-        slots = {name: slotted(value, name, given) for name, value in values.items()}
-        variables = take_variables(self._schema, operation, slots)
-        seen = overlay_of(self._schema, access, directory.services.limits)
+        slots = {name: with_slots(value, name, given) for name, value in values.items()}
+        variables = coerce_variables(self._schema, operation, slots)
+        seen = caller_schema_for(self._schema, access, directory.services.limits)
         refused = operation.errors or variables.errors or operation.introspects
-        if refused or not seen.admits(operation.coordinates | variables.coordinates):
+        if refused or not seen.allows(operation.coordinates | variables.coordinates):
             return None
         try:
             return self._roots(operation, variables.coerced, directory, parameterize_access(access))
@@ -224,30 +230,30 @@ class Plans:
 
     def _roots(
         self, operation: Operation, variables: dict[str, Any], directory: Directory, access: Access
-    ) -> Planned | None:
+    ) -> PlannedQuery | None:
         fragments = {
             node.name.value: node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         selection = Selection(self._schema, fragments, variables, directory.services.limits)
         query: Any = self._schema.query_type
-        roots, plans, places = list[Root](), list[QueryPlan](), dict[Any, int]()
+        roots, plans, places = list[PlannedField](), list[QueryPlan](), dict[Any, int]()
         for key, nodes in selection.collect([operation.definition]).items():
             definition = query.fields.get(nodes[0].name.value)
-            found: Callable[[Asking], Question] | None = _asked(definition)
+            found: Callable[[FieldRequest], FieldQuery] | None = _asked(definition)
             if found is None:
                 return None
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, variables))
-            question = found(Asking(access, selection, nodes, arguments))
+            question = found(FieldRequest(access, selection, nodes, arguments))
             if question.asked is not None and question.asked not in places:
                 places[question.asked] = len(plans)
                 plans.append(make_plan(question.asked, directory.caller, access, directory.services))
-            roots.append(Root(key, question, places.get(question.asked)))
+            roots.append(PlannedField(key, question, places.get(question.asked)))
         if not plans:  # nothing would look whether the rights behind it still hold
             return None
-        return Planned(roots, plans, timed=any("now" in plan.bound for plan in plans))
+        return PlannedQuery(roots, plans, timed=any("now" in plan.bound for plan in plans))
 
 
-def _decisive(planned: Planned | None, given: Bindings) -> frozenset[Source]:
+def _decisive(planned: PlannedQuery | None, given: Bindings) -> frozenset[Source]:
     """The sources whose values the plan holds, or that decided whether there is one."""
     plans = planned.plans if planned else []
     drawn = frozenset[Source]().union(*(plan.bound for plan in plans))
@@ -255,13 +261,15 @@ def _decisive(planned: Planned | None, given: Bindings) -> frozenset[Source]:
     return frozenset(free).union(*(plan.literal_sources for plan in plans))
 
 
-def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None, tokens: int) -> Prepared | None:
+def _prepare(
+    schema: GraphQLSchema, text: str, lifted: ExtractedLiterals, name: str | None, tokens: int
+) -> PreparedDocument | None:
     try:
-        document = read_document(text, tokens, located=False)  # what goes well tells no place
+        document = parse_document(text, tokens, located=False)  # what goes well tells no place
     except RollcallError:
         return None
     if lifted:
-        found = lift_document(schema, document, lifted)
+        found = parameterize_document(schema, document, lifted)
         if found is None:
             return None
         document = found
@@ -273,13 +281,13 @@ def _prepare(schema: GraphQLSchema, text: str, lifted: Lifted, name: str | None,
         return None  # a password may stand beside what is asked for
     changing = None
     if definition.operation is not OperationType.QUERY:
-        changing = changing_of(schema, operation, entry_weight(len(text)))
+        changing = plan_mutation(schema, operation, entry_weight(len(text)))
         if changing is None:
             return None  # what isn't planned isn't kept: it may hold a password
     uses = _Uses()
     visit(operation.document, uses)
     once = frozenset(variable for variable, times in uses.counted.items() if times == 2)  # defined, and used
-    return Prepared(operation, once, len(text), changing)
+    return PreparedDocument(operation, once, len(text), changing)
 
 
 class _Uses(Visitor):
@@ -293,7 +301,7 @@ class _Uses(Visitor):
         self.counted[node.name.value] += 1
 
 
-def _asked(definition: Any) -> Callable[[Asking], Question] | None:
+def _asked(definition: Any) -> Callable[[FieldRequest], FieldQuery] | None:
     made = definition and definition.extensions.get("strawberry-definition")
-    found: Callable[[Asking], Question] | None = made and made.metadata.get("ask")
+    found: Callable[[FieldRequest], FieldQuery] | None = made and made.metadata.get("ask")
     return found

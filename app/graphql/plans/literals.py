@@ -41,7 +41,7 @@ _NUMBER = re.compile(r"([0-9](?<![\w.@-].)(?:(?<!0)[0-9]{0,8})?)(?![\w.])")
 
 
 @dataclass(slots=True, eq=False)
-class Lifted:
+class ExtractedLiterals:
     """What is left of a query's text, and the literals that were in it: strings and numbers, each in their order."""
 
     left: str
@@ -57,7 +57,7 @@ class Lifted:
         return dict(chain(zip(TEXTS, self.texts, strict=False), zip(NUMBERS, self.numbers, strict=False)))
 
 
-def lift(text: str) -> Lifted:
+def extract_literals(text: str) -> ExtractedLiterals:
     """Takes the strings and whole numbers out of a query's text.
 
     What stands in it twice stays, for the two may mean different things; so do texts with commas, which may be lists.
@@ -66,12 +66,12 @@ def lift(text: str) -> Lifted:
     """
     pieces = text.split('"')
     if len(pieces) % 2 == 0 or "$" in text or "\\" in text or "#" in text or '"""' in text or _has_gaps(text):
-        return Lifted(text)
+        return ExtractedLiterals(text)
     texts = pieces[1::2]
     left, numbers = _lift_numbers(TEXT_GAP.join(pieces[::2]))
     if not (_stand_once(texts) and all(texts) and _is_plain("".join(texts))):
         left, texts = _lift_some(left.split(TEXT_GAP), texts, TEXT_GAP, '"{}"')
-    return Lifted(left, texts, numbers)
+    return ExtractedLiterals(left, texts, numbers)
 
 
 @lru_cache(maxsize=100)
@@ -109,7 +109,9 @@ def _is_plain(literal: str) -> bool:
     return "," not in literal and literal.isprintable()
 
 
-def lift_document(schema: GraphQLSchema, document: DocumentNode, lifted: Lifted) -> DocumentNode | None:
+def parameterize_document(
+    schema: GraphQLSchema, document: DocumentNode, lifted: ExtractedLiterals
+) -> DocumentNode | None:
     """The document with variables where those literals are; None where they can't be found again."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if len(operations) != 1:
@@ -132,7 +134,7 @@ def lift_document(schema: GraphQLSchema, document: DocumentNode, lifted: Lifted)
 class _Lifter(Visitor):
     """Finds the literals in the order in which the text has them."""
 
-    def __init__(self, info: TypeInfo, lifted: Lifted) -> None:
+    def __init__(self, info: TypeInfo, lifted: ExtractedLiterals) -> None:
         super().__init__()
         self._info, self.left = info, lifted.values
         self.types: dict[str, str] = {}

@@ -19,7 +19,7 @@ from app.core.errors import RollcallError, ServiceUnavailable
 from app.graphql.documents.normalize_document import KEY_ALIAS
 from app.graphql.documents.operation import Operation
 from app.graphql.documents.selection import Selection
-from app.graphql.fields.mutations import Making
+from app.graphql.fields.mutations import MutationSpec
 from app.graphql.fields.queries import THE_ROW_IF_ANY
 from app.policy.rules import Access
 from app.query.filter import compare
@@ -36,11 +36,11 @@ Answers = LRUCache[Any, QueryPlan]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Changing:
+class PlannedMutation:
     """The only root field of a mutation: what it makes of its arguments, and the fields it reads back."""
 
     key: str
-    making: Making
+    making: MutationSpec
     definition: GraphQLField
     nodes: list[FieldNode]
     fragments: dict[str, FragmentDefinitionNode]
@@ -48,10 +48,10 @@ class Changing:
     weight: int
     """What keeping something made of it weighs."""
 
-    def ready(self, directory: Directory, variables: dict[str, Any], answers: Answers) -> "Request":
+    def ready(self, directory: Directory, variables: dict[str, Any], answers: Answers) -> "MutationRequest":
         """A request with its values."""
         arguments = get_argument_values(self.definition, self.nodes[0], VariableValues({}, variables))
-        return Request(self, directory, arguments, answers)
+        return MutationRequest(self, directory, arguments, answers)
 
     def plan(self, directory: Directory, access: Access) -> QueryPlan:
         """How the row that was written is read back with such rights; raises as asking it would."""
@@ -66,10 +66,10 @@ class Changing:
         return Selection(self.schema, self.fragments, {}, limits)
 
 
-class Request(NamedTuple):
+class MutationRequest(NamedTuple):
     """One request to change something."""
 
-    changing: Changing
+    changing: PlannedMutation
     directory: Directory
     arguments: dict[str, Any]
     answers: Answers
@@ -112,7 +112,7 @@ class Request(NamedTuple):
         )
 
 
-def changing_of(schema: GraphQLSchema, operation: Operation, weight: int) -> Changing | None:
+def plan_mutation(schema: GraphQLSchema, operation: Operation, weight: int) -> PlannedMutation | None:
     """What a mutation changes; None where it takes the ordinary execution, as where a text stands in it literally.
 
     `weight` is that of keeping something made of its text.
@@ -132,12 +132,12 @@ def changing_of(schema: GraphQLSchema, operation: Operation, weight: int) -> Cha
     making = made and made.metadata.get("making")
     if field is None or making is None or len(nodes) > 1:
         return None
-    changing = Changing(key, making, field, nodes, fragments, schema, weight)
+    changing = PlannedMutation(key, making, field, nodes, fragments, schema, weight)
     inner = changing.selection(QueryLimits()).collect(nodes)
     return None if KEY_ALIAS in inner or _holds_texts(operation) else changing
 
 
-class _Looking(Visitor):
+class _LiteralFinder(Visitor):
     """Whether a variable stands in what is read back, and whether a text stands anywhere."""
 
     def __init__(self) -> None:
@@ -162,12 +162,12 @@ class _Looking(Visitor):
 
 
 def _varies(definition: Any) -> bool:
-    looking = _Looking()
+    looking = _LiteralFinder()
     visit(definition, looking)
     return looking.varies
 
 
 def _holds_texts(operation: Operation) -> bool:
-    looking = _Looking()
+    looking = _LiteralFinder()
     visit(operation.document, looking)
     return looking.texts

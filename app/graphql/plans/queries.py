@@ -9,7 +9,7 @@ import orjson
 
 from app.core.bindings import Bindings
 from app.core.errors import RollcallError, ServiceUnavailable
-from app.graphql.fields.queries import Question
+from app.graphql.fields.queries import FieldQuery
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
@@ -20,11 +20,11 @@ TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Root:
+class PlannedField:
     """One root field of a planned query: the plan that finds its rows, if it takes one, and how they answer it."""
 
     key: str
-    question: Question
+    question: FieldQuery
     plan: int | None
 
     def member(self, found: Sequence[str]) -> str:
@@ -35,10 +35,10 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Planned:
+class PlannedQuery:
     """A query of one form: its root fields, each distinct plan among them, and whether one asks for the moment."""
 
-    roots: list[Root]
+    roots: list[PlannedField]
     plans: list[QueryPlan]
     timed: bool = False
 
@@ -50,10 +50,10 @@ class Planned:
 
 
 @dataclass(slots=True, eq=False)
-class Ready:
+class BoundQuery:
     """A request with its plan, and all that it gives but the moment; it may be asked again and again."""
 
-    planned: Planned
+    planned: PlannedQuery
     access: Access
     given: Bindings
     same: bool
@@ -79,7 +79,7 @@ class Ready:
             return None
 
 
-class Answering(Protocol):
+class BoundRequest(Protocol):
     """A request that only has to be answered; `same` as in Ready."""
 
     @property
@@ -92,7 +92,7 @@ class Answering(Protocol):
         ...
 
 
-async def from_plan(directory: Directory, find: Callable[[Access], Answering | None]) -> bytes | None:
+async def answer_from_plan(directory: Directory, find: Callable[[Access], BoundRequest | None]) -> bytes | None:
     """The answer of the plan that is found for the caller's rights; once more where they have changed.
 
     None where there is no such plan, or none that answers. Raises InvalidCredentials where nobody active stands behind

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from app.core.bindings import Source, slot
-from app.graphql.plans.literals import NUMBERS, TEXTS, Lifted
+from app.graphql.plans.literals import NUMBERS, TEXTS, ExtractedLiterals
 
 VALUE = "$"
 """Begins the source of a value that a client gave."""
@@ -16,7 +16,7 @@ _TEXT = "text"
 _TEXT_SOURCES, _NUMBER_SOURCES = (tuple(f"{VALUE}{name}" for name in names) for names in (TEXTS, NUMBERS))
 
 
-def forms_of(values: Mapping[str, Any], once: frozenset[str], given: dict[Source, Any]) -> list[Hashable]:
+def variable_shapes(values: Mapping[str, Any], once: frozenset[str], given: dict[Source, Any]) -> list[Hashable]:
     """The forms of variables' values; what in them may differ goes into `given`, if they stand `once` in the query."""
     forms: list[Hashable] = []
     for name, value in values.items():
@@ -24,7 +24,7 @@ def forms_of(values: Mapping[str, Any], once: frozenset[str], given: dict[Source
     return forms
 
 
-def forms_of_literals(lifted: Lifted, given: dict[Source, Any]) -> list[Hashable]:
+def literal_shapes(lifted: ExtractedLiterals, given: dict[Source, Any]) -> list[Hashable]:
     """The same of literals, which always stand once: told are only those whose length might make them keys."""
     forms = list[Hashable]()
     for place, number in enumerate(lifted.numbers):
@@ -38,7 +38,7 @@ def forms_of_literals(lifted: Lifted, given: dict[Source, Any]) -> list[Hashable
     return forms
 
 
-def settled(value: Any) -> Hashable | None:
+def coercion_shape(value: Any) -> Hashable | None:
     """The form of a value in which any text may be another: what coercion makes of one it makes of all of that form.
 
     So it is where coercion leaves texts as they are. None for a value with anything in it but texts, flags and nulls.
@@ -49,10 +49,10 @@ def settled(value: Any) -> Hashable | None:
     if kind is bool or value is None:
         return repr(value)
     if kind is dict:
-        forms = [settled(inner) for inner in value.values()]
+        forms = [coercion_shape(inner) for inner in value.values()]
         return None if None in forms else (*value, "{", *forms)
     if kind is list:
-        forms = [settled(inner) for inner in value]
+        forms = [coercion_shape(inner) for inner in value]
         return None if None in forms else ("[", *forms)
     return None
 
@@ -81,7 +81,7 @@ def _scalar(value: Any) -> str | None:
     return _TEXT if len(value) != _KEY_LENGTH else "key" if _UUID.fullmatch(value) else None
 
 
-def slotted(value: Any, name: str, given: Mapping[Source, Any]) -> Any:
+def with_slots(value: Any, name: str, given: Mapping[Source, Any]) -> Any:
     """A variable's value with a Slot wherever `given` holds a part of it."""
 
     def walk(value: Any, source: Source) -> Any:

@@ -36,7 +36,7 @@ _TYPES.update(
     permissions_me_type=scalars.PermissionsMe,
 )
 
-WRITTEN = tuple(
+WRITABLE_COLLECTIONS = tuple(
     COLLECTIONS[f"directus_{name}"]
     for name in ("permissions", "files", "folders", "users", "roles", "policies", "access", "settings")
 )
@@ -107,7 +107,7 @@ def field(
     return made
 
 
-def make(name: str, fields: Iterable[StrawberryField], *, is_input: bool = False) -> None:
+def define_type(name: str, fields: Iterable[StrawberryField], *, is_input: bool = False) -> None:
     """A Strawberry type of these fields, under this name."""
     members = {member.python_name: member for member in fields}
     annotations = {key: _annotation(member.metadata["spec"]) for key, member in members.items()}
@@ -120,17 +120,17 @@ def make(name: str, fields: Iterable[StrawberryField], *, is_input: bool = False
     _TYPES[name] = made
 
 
-def name_type(name: str, of: Any) -> None:
+def register_type(name: str, of: Any) -> None:
     """Makes a type known by the name that specs spell it with."""
     _TYPES[name] = of
 
 
 def make_input(name: str, specs: Mapping[str, str]) -> None:
     """An input type, none of whose fields has to be given unless its spec ends in `!`."""
-    make(name, (field(key, spec, default=strawberry.UNSET) for key, spec in specs.items()), is_input=True)
+    define_type(name, (field(key, spec, default=strawberry.UNSET) for key, spec in specs.items()), is_input=True)
 
 
-def made(name: str) -> Any:
+def get_type(name: str) -> Any:
     """The type of that name."""
     return _TYPES[name]
 
@@ -139,8 +139,8 @@ def make_collections(collections: Iterable[Collection]) -> None:
     """Every type that these collections are read and filtered with."""
     _make_operators()
     for collection in collections:
-        make(collection.name, _object_fields(collection))
-        if collection in WRITTEN:
+        define_type(collection.name, _object_fields(collection))
+        if collection in WRITABLE_COLLECTIONS:
             _make_inputs(collection)
         if collection.singleton:
             continue
@@ -170,7 +170,7 @@ def _make_inputs(collection: Collection) -> None:
             )
             for member in collection.fields.values()
         )
-        make(input_type(action, collection), members, is_input=True)
+        define_type(input_type(action, collection), members, is_input=True)
 
 
 def _input_spec(action: str, collection: Collection, member: Field) -> str:
@@ -214,7 +214,7 @@ def arguments_of(member: Field) -> dict[str, str]:
     return {"filter": f"{member.relation.target}_filter", **LISTING} if member.relation else {}
 
 
-def grouping(collection: Collection) -> dict[str, str]:
+def aggregate_arguments(collection: Collection) -> dict[str, str]:
     """The arguments of `<collection>_aggregated`, in Directus' order."""
     listing = {name: LISTING[name] for name in sorted(LISTING)}
     return {"groupBy": "[String]", "filter": f"{collection.name}_filter", **listing}
@@ -263,11 +263,11 @@ def _make_aggregated(collection: Collection) -> None:
     numbers = [member for member in members if is_number(member)]
     functions = (*COUNTING, *(CALCULATING if numbers else ()))
     counts = (field(member.name, "Int", description=member.note) for member in members)
-    make(measures_type(collection, "count"), counts)
+    define_type(measures_type(collection, "count"), counts)
     if numbers:
-        make(measures_type(collection, "sum"), (field(member.name, "Float") for member in numbers))
+        define_type(measures_type(collection, "sum"), (field(member.name, "Float") for member in numbers))
     measures = (field(function, measures_type(collection, function)) for function in functions)
-    make(aggregated_type(collection), [field("group", "JSON"), field("countAll", "Int"), *measures])
+    define_type(aggregated_type(collection), [field("group", "JSON"), field("countAll", "Int"), *measures])
 
 
 def _make_operators() -> None:
@@ -281,7 +281,7 @@ def _make_operators() -> None:
                 **dict.fromkeys(flags.split(), "Boolean"),
             },
         )
-    make("datetime_functions", (field(part, "Int") for part in DATE_PARTS))
-    make("count_functions", [field("count", "Int")])
+    define_type("datetime_functions", (field(part, "Int") for part in DATE_PARTS))
+    define_type("count_functions", [field("count", "Int")])
     make_input("datetime_function_filter_operators", dict.fromkeys(DATE_PARTS, "number_filter_operators"))
     make_input("count_function_filter_operators", {"count": "number_filter_operators"})

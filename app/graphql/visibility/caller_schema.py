@@ -19,7 +19,14 @@ from graphql import (
 from graphql.type import GraphQLList, GraphQLNonNull
 
 from app.graphql.types.builder import key_type, operators_of
-from app.graphql.visibility.coordinates import SHAPES, Coordinates, Shown, Writing, is_shared, shown_to
+from app.graphql.visibility.coordinates import (
+    SHAPES,
+    SchemaVisibility,
+    VisibleCoordinates,
+    WriteAction,
+    is_shared,
+    visibility_for,
+)
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, Field
 from app.query.filter import RELATION_KEY
@@ -28,38 +35,38 @@ from app.query.limits import QueryLimits
 
 
 @lru_cache(maxsize=256)
-def overlay(full: GraphQLSchema, shown: Shown, *, introspection: bool = True) -> "Overlay":
+def caller_schema(full: GraphQLSchema, shown: SchemaVisibility, *, introspection: bool = True) -> "CallerSchema":
     """The overlay of a fingerprint; the last 256 are kept."""
-    return Overlay(full, shown, introspection=introspection)
+    return CallerSchema(full, shown, introspection=introspection)
 
 
-def overlay_of(full: GraphQLSchema, access: Access, limits: QueryLimits) -> "Overlay":
+def caller_schema_for(full: GraphQLSchema, access: Access, limits: QueryLimits) -> "CallerSchema":
     """The overlay of a caller with such rights."""
-    return overlay(full, shown_to(access, former=limits.legacy_fields), introspection=limits.introspection)
+    return caller_schema(full, visibility_for(access, former=limits.legacy_fields), introspection=limits.introspection)
 
 
-class Overlay:
+class CallerSchema:
     """The part of the full schema that callers with one fingerprint see."""
 
-    def __init__(self, full: GraphQLSchema, shown: Shown, *, introspection: bool, keys: bool = True) -> None:
+    def __init__(self, full: GraphQLSchema, shown: SchemaVisibility, *, introspection: bool, keys: bool = True) -> None:
         self._full, self._fingerprint, self._keys = full, shown, keys
-        self._seen = Coordinates(full, shown, introspection=introspection)
+        self._seen = VisibleCoordinates(full, shown, introspection=introspection)
         self.introspection = introspection
         self._made: dict[str, GraphQLNamedType] = {}
 
-    def admits(self, coordinates: frozenset[str]) -> bool:
+    def allows(self, coordinates: frozenset[str]) -> bool:
         """Whether everything a document touches is there to be seen."""
         return coordinates <= self._seen.all
 
     @cached_property
-    def printed(self) -> GraphQLSchema:
+    def introspection_schema(self) -> GraphQLSchema:
         """The filtered schema as the caller introspects it: without the inner spelling of a relation's key."""
-        return Overlay(self._full, self._fingerprint, introspection=self.introspection, keys=False).schema
+        return CallerSchema(self._full, self._fingerprint, introspection=self.introspection, keys=False).schema
 
     @cached_property
     def sdl(self) -> str:
         """The filtered schema as text."""
-        return print_schema(self.printed) + "\n"
+        return print_schema(self.introspection_schema) + "\n"
 
     @cached_property
     def schema(self) -> GraphQLSchema:
@@ -138,7 +145,7 @@ class Overlay:
 
     def _written(self, type_: str, name: str) -> GraphQLNamedType | None:
         """A relation whose rows can't be written is written as its key."""
-        actions: tuple[Writing, ...] = ("create", "update")
+        actions: tuple[WriteAction, ...] = ("create", "update")
         for action in actions:
             collection = COLLECTIONS.get(type_.removeprefix(f"{action}_").removesuffix("_input"))
             member = collection.fields[name] if collection and type_.startswith(action) else None

@@ -7,16 +7,16 @@ from typing import Literal
 
 from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_object_type, is_object_type
 
-from app.graphql.documents.normalize_document import BLINDLY
-from app.graphql.documents.normalize_values import INTO
-from app.graphql.types.builder import WRITTEN, aggregated_type, functions_type, input_type, measures_type
+from app.graphql.documents.normalize_document import WITHOUT_READ_BACK
+from app.graphql.documents.normalize_values import TRAVERSES
+from app.graphql.types.builder import WRITABLE_COLLECTIONS, aggregated_type, functions_type, input_type, measures_type
 from app.policy.rules import Access, AccessShape
 from app.query.aggregate import CALCULATING, COUNTING, is_number
 from app.query.collection import COLLECTIONS, USERS, Collection, Field, target
 from app.query.legacy_fields import LEGACY_COLLECTIONS
 
 Fields = frozenset[tuple[Collection, frozenset[Field]]]
-Writing = Literal["create", "update"]
+WriteAction = Literal["create", "update"]
 
 NOTHING = "_empty"
 """The root field of a caller who may read nothing: GraphQL knows no empty type."""
@@ -43,7 +43,7 @@ SHAPES = ("", "_filter", "_quantifier_filter")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SchemaVisibility:
     """What a caller sees of the schema: the fields it may `read`, `create` and `update` on some row.
 
     And the collections it may `delete` from, more of the server if it is `somebody`, and what is for admins if it is an
@@ -58,22 +58,22 @@ class Shown:
     admin: bool = False
 
 
-def shown_to(access: Access, *, former: bool = False) -> Shown:
+def visibility_for(access: Access, *, former: bool = False) -> SchemaVisibility:
     """What a caller with such rights sees: the fingerprint of its schema; `former` as Limits has it."""
     return _shown(access.form, access.admin, access.user is not None or access.admin, former)
 
 
-def _everything(registry: Mapping[str, Collection]) -> Shown:
+def _everything(registry: Mapping[str, Collection]) -> SchemaVisibility:
     fields = ((collection, registry[name].fields.values()) for name, collection in COLLECTIONS.items())
     every = frozenset((collection, frozenset(some)) for collection, some in fields)
-    return Shown(every, every, every, frozenset(COLLECTIONS.values()), admin=True)
+    return SchemaVisibility(every, every, every, frozenset(COLLECTIONS.values()), admin=True)
 
 
 EVERYTHING_SHOWN, EVERYTHING_EVER = _everything(COLLECTIONS), _everything(LEGACY_COLLECTIONS)
 
 
 @lru_cache(maxsize=1024)
-def _shown(form: AccessShape, admin: bool, somebody: bool, former: bool) -> Shown:
+def _shown(form: AccessShape, admin: bool, somebody: bool, former: bool) -> SchemaVisibility:
     if admin:
         return EVERYTHING_EVER if former else EVERYTHING_SHOWN
     registry = LEGACY_COLLECTIONS if former else COLLECTIONS
@@ -83,16 +83,16 @@ def _shown(form: AccessShape, admin: bool, somebody: bool, former: bool) -> Show
         return frozenset((collection, some) for collection, some in granted if some)
 
     gone = frozenset(collection for collection in COLLECTIONS.values() if form.rules.get(("delete", collection.name)))
-    return Shown(fields("read"), fields("create"), fields("update"), gone, somebody)
+    return SchemaVisibility(fields("read"), fields("create"), fields("update"), gone, somebody)
 
 
-class Sight:
+class CollectionVisibility:
     """What callers with one fingerprint see of each collection, and how far its relations lead them."""
 
-    def __init__(self, shown: Shown) -> None:
+    def __init__(self, shown: SchemaVisibility) -> None:
         self.shown = shown
         self.read: Mapping[Collection, frozenset[Field]] = dict(shown.read)
-        self.written: dict[Writing, Mapping[Collection, frozenset[Field]]] = {
+        self.written: dict[WriteAction, Mapping[Collection, frozenset[Field]]] = {
             "create": dict(shown.create),
             "update": dict(shown.update),
         }
@@ -108,15 +108,17 @@ class Sight:
         """
         return _leads(field, self.read)
 
-    def writable(self, action: Writing, field: Field) -> bool:
+    def writable(self, action: WriteAction, field: Field) -> bool:
         """Whether the rows behind a relation may be written along with it."""
-        return field.relation is not None and target(field) in WRITTEN and _leads(field, self.written[action])
+        return (
+            field.relation is not None and target(field) in WRITABLE_COLLECTIONS and _leads(field, self.written[action])
+        )
 
 
-class Coordinates(Sight):
+class VisibleCoordinates(CollectionVisibility):
     """The coordinates of what is shown to callers with one fingerprint."""
 
-    def __init__(self, full: GraphQLSchema, shown: Shown, *, introspection: bool) -> None:
+    def __init__(self, full: GraphQLSchema, shown: SchemaVisibility, *, introspection: bool) -> None:
         super().__init__(shown)
         self._full, self.introspection = full, introspection
 
@@ -150,7 +152,7 @@ class Coordinates(Sight):
 
     def _mutations(self) -> Iterator[str]:
         yield from ("Mutation", *(f"Mutation.{name}" for name in self._accounts()))
-        for collection in WRITTEN:
+        for collection in WRITABLE_COLLECTIONS:
             roots: list[str] = []
             if collection in self.written["create"] and not collection.singleton:
                 roots += [f"create_{collection.short_name}_{what}" for what in ("items", "item")]
@@ -160,7 +162,7 @@ class Coordinates(Sight):
                 roots += ["update_users_me"] if collection is USERS else []
             yield from (f"Mutation.{name}" for name in roots)
             if collection not in self.read:
-                yield from (f"Mutation.{name}{BLINDLY}" for name in roots)
+                yield from (f"Mutation.{name}{WITHOUT_READ_BACK}" for name in roots)
             if collection in self.shown.delete and not collection.singleton:
                 yield from (f"Mutation.delete_{collection.short_name}_{what}" for what in ("items", "item"))
 
@@ -193,15 +195,15 @@ class Coordinates(Sight):
         if functions_type(field):
             yield f"{type_}.{field.name}_func"
         if self.navigable(field):
-            yield f"{type_}.{field.name}{INTO}"
+            yield f"{type_}.{field.name}{TRAVERSES}"
 
     def _inputs(self) -> Iterator[str]:
         for action, collections in self.written.items():
             for collection, fields in collections.items():
-                if collection in WRITTEN:
+                if collection in WRITABLE_COLLECTIONS:
                     name = input_type(action, collection)
                     yield from (name, *(f"{name}.{field.name}" for field in fields))
-                    yield from (f"{name}.{field.name}{INTO}" for field in fields if self.writable(action, field))
+                    yield from (f"{name}.{field.name}{TRAVERSES}" for field in fields if self.writable(action, field))
 
 
 def is_shared(type_: GraphQLNamedType) -> bool:

@@ -10,7 +10,7 @@ from app.flows.two_factor import TwoFactorService
 from app.http.bodies import parse_body
 from app.http.collection_request import NO_CONTENT, Call, Handler, data
 from app.http.response import Reply
-from app.openapi.request_bodies import CODE, EMPTY, NEW_FACTOR, PROOF, Form
+from app.openapi.request_bodies import CODE, EMPTY, NEW_FACTOR, PROOF, RequestBody
 
 
 def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
@@ -78,7 +78,7 @@ OWN = {
 }
 
 
-async def _read(call: Call, form: Form) -> dict[str, Any]:
+async def _read(call: Call, form: RequestBody) -> dict[str, Any]:
     """What the body says; whoever is nobody in particular is told so first."""
     if call.directory.caller.anonymous:
         raise InvalidCredentials

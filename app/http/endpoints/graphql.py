@@ -23,8 +23,8 @@ from app.core.errors import (
     RollcallError,
     ServiceUnavailable,
 )
-from app.graphql.fields.account import CredentialsRefused
-from app.graphql.plans.queries import Answering, from_plan
+from app.graphql.fields.account import FieldCredentialsError
+from app.graphql.plans.queries import BoundRequest, answer_from_plan
 from app.graphql.schema import schema
 from app.http.authentication import Identity
 from app.http.cookies import spell as spell_cookie
@@ -57,7 +57,7 @@ class GraphQLDoor:
 
     def __init__(self, services: Services, identity: Identity) -> None:
         self._services, self._identity = services, identity
-        self._asked_before: LRUCache[Again, Answering] = LRUCache(ASKED_BEFORE)
+        self._asked_before: LRUCache[Again, BoundRequest] = LRUCache(ASKED_BEFORE)
 
     async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
         media = GRAPHQL_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
@@ -65,7 +65,7 @@ class GraphQLDoor:
             directory = Directory(self._identity.of(head), self._services, head.via)
             if scope["method"] == "POST":
                 again = (head.content_type, await body())
-                told = await from_plan(directory, lambda access: self._ready(directory, (access, *again)))
+                told = await answer_from_plan(directory, lambda access: self._ready(directory, (access, *again)))
                 told = told or await self._execute(directory, _from_body(*again), tuple(OperationType))
             else:
                 told = await self._by_get(scope["method"], directory, head.query)
@@ -82,9 +82,11 @@ class GraphQLDoor:
         if method != "GET":
             raise MethodNotAllowed(method, ALLOWED)
         asked = _from_query(query)
-        return await schema.planned(directory, *asked) or await self._execute(directory, asked, (OperationType.QUERY,))
+        return await schema.execute_planned(directory, *asked) or await self._execute(
+            directory, asked, (OperationType.QUERY,)
+        )
 
-    def _ready(self, directory: Directory, again: Again) -> Answering | None:
+    def _ready(self, directory: Directory, again: Again) -> BoundRequest | None:
         """The plan of a request's body, straight away if the same was asked before."""
         before = self._asked_before.get(again, None)
         if before is not None:
@@ -98,7 +100,7 @@ class GraphQLDoor:
     async def _execute(self, directory: Directory, asked: Asked, allowed: tuple[OperationType, ...]) -> bytes:
         query, variables, operation = asked
         try:
-            result = await schema.execute_ordinarily(
+            result = await schema.execute_full(
                 query,
                 variables,
                 context_value=directory,
@@ -138,7 +140,7 @@ def spell(result: ExecutionResult) -> bytes:
     errors = result.errors or []
     for error in errors:
         fault = error.original_error
-        if isinstance(fault, WHOLE_ANSWER) and not isinstance(fault, CredentialsRefused):
+        if isinstance(fault, WHOLE_ANSWER) and not isinstance(fault, FieldCredentialsError):
             raise fault
     if isinstance(result, PreExecutionError):
         ours = (_ours(error) for error in errors)

@@ -12,8 +12,8 @@ from starlette.websockets import WebSocketClose
 from app.core.errors import RouteNotFound
 from app.flows import server_info
 from app.graphql.schema import schema
-from app.graphql.visibility.caller_schema import overlay_of
-from app.graphql.visibility.coordinates import shown_to
+from app.graphql.visibility.caller_schema import caller_schema_for
+from app.graphql.visibility.coordinates import visibility_for
 from app.http.authentication import Identity
 from app.http.request_head import Head
 from app.openapi.document import openapi
@@ -67,7 +67,7 @@ class ServerDoors:
         if not self._services.limits.introspection:
             raise RouteNotFound(request.scope["path"])
         access = await self._directory(request).fresh_access()
-        seen = overlay_of(schema.graphql, access, self._services.limits)
+        seen = caller_schema_for(schema.graphql, access, self._services.limits)
         sdl = await asyncio.to_thread(lambda: seen.sdl)
         name = {"Content-Disposition": 'attachment; filename="rollcall.graphql"'}
         return Response(sdl, headers=name, media_type="application/octet-stream")
@@ -76,7 +76,7 @@ class ServerDoors:
         """The OpenAPI document as this caller sees it; it is closed with the schema, of which it tells as much."""
         if not self._services.limits.introspection:
             raise RouteNotFound(request.scope["path"])
-        shown = shown_to(await self._directory(request).fresh_access())
+        shown = visibility_for(await self._directory(request).fresh_access())
         return Response(await openapi(shown, self._services.settings), media_type=JSON)
 
     def _directory(self, request: Request) -> Directory:
