@@ -15,17 +15,24 @@ from app.db.database import Database
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
 from app.graphql.types.builder import WRITABLE_COLLECTIONS
-from app.http.authentication import Identity
-from app.http.cookies import Farewell
+from app.http.authentication import Authenticator
+from app.http.cookies import ExpiredSessionCookie
 from app.http.cors import Cors
-from app.http.endpoints.account import ROOTS, account_door
-from app.http.endpoints.assets import AssetsDoor
-from app.http.endpoints.auth import auth_door
-from app.http.endpoints.collections import ItemsDoor
-from app.http.endpoints.graphql import GraphQLDoor
-from app.http.endpoints.server import ServerDoors, nobody_home
-from app.http.endpoints.uploads import UploadDoor
-from app.http.middleware import Door, Gate, Manners, Upload, hsts_of, limiter_of
+from app.http.endpoints.account import ROOTS, account_endpoint
+from app.http.endpoints.assets import AssetsEndpoint
+from app.http.endpoints.auth import auth_endpoint
+from app.http.endpoints.collections import CollectionEndpoint
+from app.http.endpoints.graphql import GraphQLEndpoint
+from app.http.endpoints.server import ServerEndpoints, not_found
+from app.http.endpoints.uploads import FileUploadEndpoint
+from app.http.middleware import (
+    Endpoint,
+    HTTPMiddleware,
+    MiddlewareOptions,
+    UploadEndpoint,
+    hsts_headers,
+    request_limiter,
+)
 from app.passwords.hashers import create_hasher
 from app.query.collection import COLLECTIONS
 from app.repositories.engine.reading import Services
@@ -37,22 +44,22 @@ YOUNG = 5_000
 log = structlog.get_logger(__name__)
 
 
-class Application(Gate):
+class Application(HTTPMiddleware):
     """The gate with all its doors; the paths that nearly everybody asks for lead to theirs at once."""
 
     def __init__(
         self,
-        doors: Mapping[str, Door],
+        doors: Mapping[str, Endpoint],
         router: Router,
         services: Services,
-        identity: Identity,
-        uploads: Mapping[str, Upload] | None = None,
+        identity: Authenticator,
+        uploads: Mapping[str, UploadEndpoint] | None = None,
     ) -> None:
         self.router = router
         settings = services.settings
-        limiter, farewell = limiter_of(services.rates, identity), Farewell(services, identity)
+        limiter, farewell = request_limiter(services.rates, identity), ExpiredSessionCookie(services, identity)
         logged = settings.log_level in ("debug", "info")  # to find words for nobody would cost more than many a query
-        manners = Manners(limiter, Cors.of(settings), farewell, hsts_of(settings), logged)
+        manners = MiddlewareOptions(limiter, Cors.from_settings(settings), farewell, hsts_headers(settings), logged)
         super().__init__(doors, self._route, settings.max_payload_size, manners, uploads)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,15 +79,15 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
     hasher = create_hasher(settings.hash_cost)
     services = Services.from_settings(database, settings, clock, hasher)
     postman, housekeeping = OutboxWorker(services), RetentionJob(services)
-    identity = Identity(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
-    doors: dict[str, Door] = {GRAPHQL: GraphQLDoor(services, identity)}
-    doors[AUTH] = auth_door(services, identity)
-    doors |= dict.fromkeys(ROOTS, account_door(services, identity))  # before the collection that they lie below
+    identity = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
+    doors: dict[str, Endpoint] = {GRAPHQL: GraphQLEndpoint(services, identity)}
+    doors[AUTH] = auth_endpoint(services, identity)
+    doors |= dict.fromkeys(ROOTS, account_endpoint(services, identity))  # before the collection that they lie below
     for collection in COLLECTIONS.values():
         read_only = collection not in WRITABLE_COLLECTIONS
-        doors[f"/{collection.short_name}"] = ItemsDoor(collection, services, identity, read_only=read_only)
-    doors[ASSETS] = AssetsDoor(services, identity)
-    uploads: dict[str, Upload] = {FILES: UploadDoor(services, identity)}
+        doors[f"/{collection.short_name}"] = CollectionEndpoint(collection, services, identity, read_only=read_only)
+    doors[ASSETS] = AssetsEndpoint(services, identity)
+    uploads: dict[str, UploadEndpoint] = {FILES: FileUploadEndpoint(services, identity)}
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -100,8 +107,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
             await services.rates.dispose()
             await database.dispose()
 
-    routes = ServerDoors(services, identity).routes()
-    router = Router(routes, redirect_slashes=False, default=nobody_home, lifespan=lifespan)
+    routes = ServerEndpoints(services, identity).routes()
+    router = Router(routes, redirect_slashes=False, default=not_found, lifespan=lifespan)
     return Application(doors, router, services, identity, uploads)
 
 

@@ -6,7 +6,7 @@ from app.http.parsing import parse_json
 from app.repositories.directory import Directory
 
 
-def parse_body(raw: bytes, content_type: bytes, directory: Directory) -> Any:
+def parse_json_body(raw: bytes, content_type: bytes, directory: Directory) -> Any:
     """What a body says in JSON, and an empty object where there is none; InvalidPayload where it isn't JSON.
 
     An empty one has to be called JSON too where one of our cookies comes along: a page of somebody else's can have a

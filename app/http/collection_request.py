@@ -8,7 +8,7 @@ import orjson
 
 from app.http.exchange import Body
 from app.http.parsing import QueryParameters, parse_json
-from app.http.response import Reply
+from app.http.response import Response
 from app.policy.rules import Access
 from app.query.read import Read
 from app.query.results import Row
@@ -18,12 +18,12 @@ from app.repositories.engine.writing import ResultReader, WriteResult
 from app.repositories.plans.rest import RestPlanCache
 from app.repositories.repository import Repository, returning
 
-NO_CONTENT, DONE = Reply(b"", 204), Reply(b"", media=b"")
+NO_CONTENT, DONE = Response(b"", 204), Response(b"", media=b"")
 OF_ROWS = ("fields", "deep", "alias", "sort", "limit")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CollectionRequest:
     """One request to a collection: who asks, with which parameters, and what it sent."""
 
     directory: Directory
@@ -34,10 +34,10 @@ class Call:
     content_type: bytes
     body: Body
 
-    async def planned(self, parameters: QueryParameters, key: str | None = None) -> Reply | None:
+    async def from_plan(self, parameters: QueryParameters, key: str | None = None) -> Response | None:
         """The answer of the plan of these parameters, if there is one."""
         told = await self.reads.answer(self.directory, self.repository, self.query, parameters, key)
-        return None if told is None else Reply(told)
+        return None if told is None else Response(told)
 
     async def json(self) -> Any:
         """What the body says; raises InvalidPayload where it isn't JSON."""
@@ -49,17 +49,19 @@ class Call:
         return parse_json(raw, self.content_type) if raw else {}
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
+Handler = Callable[[CollectionRequest], Awaitable[Response]]
 
 
-async def write(call: Call, change: WriteCommand, *, several: bool) -> Reply:
+async def write(call: CollectionRequest, change: WriteCommand, *, several: bool) -> Response:
     """Does it, and tells what was written as far as its writer may see it: 204 where that is nothing."""
-    return tell(await call.repository.write(change, asked_back(call.repository, call.parameters)), several=several)
+    return written_response(
+        await call.repository.write(change, returning_rows(call.repository, call.parameters)), several=several
+    )
 
 
-def asked_back(repository: Repository, parameters: QueryParameters) -> ResultReader[list[Row]]:
+def returning_rows(repository: Repository, parameters: QueryParameters) -> ResultReader[list[Row]]:
     """What is asked of the rows that are written."""
-    query = of_rows(parameters)
+    query = row_parameters(parameters)
 
     def ask(access: Access) -> Read:
         return repository.parameters(access).read(repository.collection, {"limit": -1, **query})
@@ -67,23 +69,23 @@ def asked_back(repository: Repository, parameters: QueryParameters) -> ResultRea
     return returning(repository, ask)
 
 
-def tell(written: WriteResult[list[Row]], *, several: bool) -> Reply:
+def written_response(written: WriteResult[list[Row]], *, several: bool) -> Response:
     """What was written, or the only row of it."""
     if written.told is None or (written.keys and not written.told):
         return NO_CONTENT
-    return data(written.told if several else written.told[0])
+    return data_response(written.told if several else written.told[0])
 
 
-def of_rows(parameters: QueryParameters) -> QueryParameters:
+def row_parameters(parameters: QueryParameters) -> QueryParameters:
     """What of the parameters says how rows that are known already are told."""
     return {name: value for name, value in parameters.items() if name in OF_ROWS}
 
 
-def data(told: Row | Sequence[Any] | bool) -> Reply:
+def data_response(told: Row | Sequence[Any] | bool) -> Response:
     """An answer in REST's envelope."""
-    return Reply(orjson.dumps({"data": told}))
+    return Response(orjson.dumps({"data": told}))
 
 
-async def change_one(call: Call, key: str) -> Reply:
+async def change_one(call: CollectionRequest, key: str) -> Response:
     """Changes the row with a key as the body says."""
     return await write(call, call.repository.update_command([key], await call.json()), several=False)

@@ -6,7 +6,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 from app.core.errors import RangeNotSatisfiable
 from app.flows.assets import Asset
-from app.http.request_head import Head
+from app.http.request_head import RequestHead
 
 _RANGE = re.compile(rb"bytes=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.ASCII)
 
@@ -16,12 +16,12 @@ def etag_of(asset: Asset) -> bytes:
     return b'"%b"' % asset.tag.encode()
 
 
-def date_of(asset: Asset) -> bytes:
+def last_modified(asset: Asset) -> bytes:
     """When its row was changed last, to the second."""
     return format_datetime(asset.modified.astimezone(UTC), usegmt=True).encode()
 
 
-def is_known(head: Head, asset: Asset) -> bool:
+def is_not_modified(head: RequestHead, asset: Asset) -> bool:
     """Whether the client has it already."""
     if names := head.header(b"if-none-match"):
         known = [name.strip().removeprefix(b"W/") for name in names.split(b",")]
@@ -30,7 +30,7 @@ def is_known(head: Head, asset: Asset) -> bool:
     return since is not None and asset.modified.replace(microsecond=0) <= since
 
 
-def wanted_range(head: Head, asset: Asset) -> tuple[int, int] | None:
+def wanted_range(head: RequestHead, asset: Asset) -> tuple[int, int] | None:
     """The first byte that is wanted, and how many; None for all of them, also where several parts are.
 
     Raises RangeNotSatisfiable for a part that isn't there.
@@ -49,7 +49,7 @@ def wanted_range(head: Head, asset: Asset) -> tuple[int, int] | None:
 
 
 def _still_holds(condition: bytes, asset: Asset) -> bool:
-    return not condition or condition in (etag_of(asset), date_of(asset))
+    return not condition or condition in (etag_of(asset), last_modified(asset))
 
 
 def _date(text: bytes) -> datetime | None:

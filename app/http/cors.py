@@ -6,8 +6,8 @@ from typing import Self
 from starlette.types import Scope
 
 from app.core.config import Settings
-from app.http.request_head import Head
-from app.http.response import Header, Reply
+from app.http.request_head import RequestHead
+from app.http.response import Header, Response
 
 ANY = b"*"
 VARY = (b"vary", b"Origin")
@@ -37,22 +37,22 @@ class Cors:
         self._before = {origin: (*headers, *permitted) for origin, headers in allowed.items()}
 
     @classmethod
-    def of(cls, settings: Settings) -> Self | None:
+    def from_settings(cls, settings: Settings) -> Self | None:
         """What the settings allow; None where that is nothing."""
         return cls(settings) if settings.cors_enabled and settings.cors_origin else None
 
-    def told(self, head: Head) -> tuple[Header, ...]:
+    def response_headers(self, head: RequestHead) -> tuple[Header, ...]:
         """What an answer says to the page that asked."""
         return _of(self._told, head)
 
-    def before(self, scope: Scope, head: Head) -> Reply | None:
+    def preflight_response(self, scope: Scope, head: RequestHead) -> Response | None:
         """The answer to a browser that asks beforehand what a page may ask; None for any other request."""
-        if scope["method"] != "OPTIONS" or head.origin is None or not head.asks_beforehand:
+        if scope["method"] != "OPTIONS" or head.origin is None or not head.is_preflight:
             return None
-        return Reply(b"", 204, more=_of(self._before, head))
+        return Response(b"", 204, headers=_of(self._before, head))
 
 
-def _of(table: Mapping[bytes, tuple[Header, ...]], head: Head) -> tuple[Header, ...]:
+def _of(table: Mapping[bytes, tuple[Header, ...]], head: RequestHead) -> tuple[Header, ...]:
     return table.get(head.origin or b"") or table.get(ANY) or (VARY,)
 
 

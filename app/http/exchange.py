@@ -8,8 +8,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload
-from app.http.request_head import Head
-from app.http.response import VARIES, Header, Reply
+from app.http.request_head import RequestHead
+from app.http.response import VARIES, Header, Response
 
 Body = Callable[[], Awaitable[bytes]]
 Pieces = Callable[[], AsyncIterator[bytes]]
@@ -19,7 +19,7 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE, NO_STORE = (b"cache-control", b"no-cache"), (b"cache-control", b"no-store")
 
 
-class Passage:
+class Exchange:
     """One request; `status` is its answer's, 0 before that begins.
 
     Of its body `most` bytes are taken. The answer to a HEAD says how long its body would be. Whatever is answered bears
@@ -29,20 +29,20 @@ class Passage:
     __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "further", "head", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, most: int, further: Sequence[Header] = ()) -> None:
-        self.head = Head(scope)
+        self.head = RequestHead(scope)
         self._receive, self._send, self._most, self.further = receive, send, most, further
         self._bodiless = scope["method"] == "HEAD"
         self._taken = self.status = 0
 
-    def check(self) -> None:
+    def check_content_length(self) -> None:
         """Raises InvalidPayload for a body that says it is too large."""
         if self.head.length > self._most:
             raise self._refusal()
 
-    async def tell(self, reply: Reply) -> None:
+    async def respond(self, reply: Response) -> None:
         """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
         self.status = status = reply.status
-        body, headers = reply.body, [*reply.more, *self._safe(reply)]
+        body, headers = reply.body, [*reply.headers, *self._safe(reply)]
         if status not in BODILESS:
             if reply.media:  # some clients read JSON wherever that is announced
                 headers.append((b"content-type", reply.media))
@@ -78,7 +78,7 @@ class Passage:
 
     async def body(self) -> bytes:
         """The whole body; raises ClientDisconnect where the client leaves before its end, and as `check` does."""
-        self.check()
+        self.check_content_length()
         pieces: list[bytes] = []
         while (message := await self._receive())["type"] != "http.disconnect":
             piece = self._counted(message)
@@ -114,22 +114,22 @@ class Passage:
         """Passes a piece of the answer on, its beginning with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = self._dressed(message.get("headers", ()))
+            message["headers"] = self._with_default_headers(message.get("headers", ()))
         await self._send(message)
 
-    def _dressed(self, given: Sequence[Header]) -> list[Header]:
+    def _with_default_headers(self, given: Sequence[Header]) -> list[Header]:
         varies = b", ".join((*(value for name, value in given if name == b"vary"), VARIES))
-        return [*(header for header in given if header[0] != b"vary"), *self._safe(Reply(b"", varies=varies))]
+        return [*(header for header in given if header[0] != b"vary"), *self._safe(Response(b"", varies=varies))]
 
-    def _safe(self, reply: Reply) -> tuple[Header, ...]:
-        if self.head.personal or reply.no_store:  # what is stored nowhere needn't say what it depends on
+    def _safe(self, reply: Response) -> tuple[Header, ...]:
+        if self.head.has_credentials or reply.no_store:  # what is stored nowhere needn't say what it depends on
             safe: tuple[Header, ...] = (NO_STORE, NOSNIFF, reply.policy)
         else:
-            caching = (b"cache-control", b"public, max-age=%d" % reply.fresh) if reply.fresh else NO_CACHE
+            caching = (b"cache-control", b"public, max-age=%d" % reply.max_age) if reply.max_age else NO_CACHE
             safe = (caching, NOSNIFF, reply.policy, (b"vary", reply.varies))
         if self.further:
             safe = (*safe, *self.further)
-        if self.head.named or self.status >= 400:  # HTTP's own: from here on something went wrong
+        if self.head.has_request_id or self.status >= 400:  # HTTP's own: from here on something went wrong
             return (*safe, (b"x-request-id", self.head.id.encode()))
         return safe
 

@@ -12,7 +12,7 @@ Path = tuple[str, ...]
 """Where in a row a column's value stands, such as `("role", "name")`."""
 
 
-class Format(NamedTuple):
+class ExportFormat(NamedTuple):
     """A kind of file: what stands before its first row, between two, after the last, and instead of all without any."""
 
     media: str
@@ -28,7 +28,7 @@ class Format(NamedTuple):
         return ((self.head if first else self.between) + self.between.join(map(self.row, rows))).encode()
 
 
-def csv_format(columns: Sequence[Path], mark: str = "") -> Format:
+def csv_format(columns: Sequence[Path], mark: str = "") -> ExportFormat:
     """A line of names, and a line for each row; texts and names in quotes, lists and objects as JSON.
 
     A text that a spreadsheet would take for a formula has an apostrophe before it: names are whatever somebody called
@@ -39,23 +39,23 @@ def csv_format(columns: Sequence[Path], mark: str = "") -> Format:
     def line(row: Row) -> str:
         return ",".join(_cell(_found(row, path)) for path in columns)
 
-    return Format("text/csv", "csv", line, head, "\n", nothing=mark)
+    return ExportFormat("text/csv", "csv", line, head, "\n", nothing=mark)
 
 
-def json_format() -> Format:
+def json_format() -> ExportFormat:
     """One list of objects, one on each line."""
-    return Format("application/json", "json", _json, "[", ",\n", "]", "[]")
+    return ExportFormat("application/json", "json", _json, "[", ",\n", "]", "[]")
 
 
-def xml_format() -> Format:
+def xml_format() -> ExportFormat:
     """An element `data` of elements `data`; what a list holds are elements of one name."""
     declared = '<?xml version="1.0" encoding="UTF-8"?>\n'
-    return Format("text/xml", "xml", _xml_row, f"{declared}<data>\n", "\n", "\n</data>\n", f"{declared}<data/>\n")
+    return ExportFormat("text/xml", "xml", _xml_row, f"{declared}<data>\n", "\n", "\n</data>\n", f"{declared}<data/>\n")
 
 
-def yaml_format() -> Format:
+def yaml_format() -> ExportFormat:
     """One list, in blocks."""
-    return Format("text/yaml", "yaml", lambda row: _yaml_list([row], "")[1:] + "\n", nothing="[]\n")
+    return ExportFormat("text/yaml", "yaml", lambda row: _yaml_list([row], "")[1:] + "\n", nothing="[]\n")
 
 
 def flat_names(row: Row, before: Path = ()) -> Iterator[Path]:

@@ -8,29 +8,29 @@ from typing import Any
 from starlette.types import Scope
 
 from app.core.errors import RollcallError, RouteNotFound
-from app.http.authentication import Identity
-from app.http.bodies import parse_body
-from app.http.cookies import spell
+from app.http.authentication import Authenticator
+from app.http.bodies import parse_json_body
+from app.http.cookies import set_cookie_header
 from app.http.exchange import Body
 from app.http.parsing import QueryParameters, parse_query
-from app.http.request_head import Head
-from app.http.response import Reply, reply_to
+from app.http.request_head import RequestHead
+from app.http.response import Response, error_response
 from app.openapi.request_bodies import RequestBody
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FlowRequest:
     """One request for a flow: who asks, and what was sent."""
 
     directory: Directory
-    head: Head
+    head: RequestHead
     body: Body
 
     async def read(self, form: RequestBody) -> dict[str, Any]:
         """What the body says; InvalidPayload where it isn't such a form."""
-        return form.read(parse_body(await self.body(), self.head.content_type, self.directory))
+        return form.read(parse_json_body(await self.body(), self.head.content_type, self.directory))
 
     @property
     def parameters(self) -> QueryParameters:
@@ -38,12 +38,12 @@ class Asked:
         return parse_query(self.head.query)
 
 
-Handler = Callable[[Asked], Awaitable[Reply]]
+Handler = Callable[[FlowRequest], Awaitable[Response]]
 Handlers = Mapping[tuple[str, str], Handler]
 """Who sees to a request, by its method and path."""
 
 
-class FlowDoor:
+class FlowEndpoint:
     """The door behind the paths of some flows; nothing that it answers is kept anywhere.
 
     Those `for_everybody` take no notice of a session's cookie: what they are shown besides is what counts, and a
@@ -52,36 +52,36 @@ class FlowDoor:
     """
 
     def __init__(
-        self, services: Services, identity: Identity, for_everybody: Handlers, further: Handlers | None = None
+        self, services: Services, identity: Authenticator, for_everybody: Handlers, further: Handlers | None = None
     ) -> None:
         self._services, self._identity = services, identity
         self._for_everybody, self._further = for_everybody, further or {}
 
-    async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
+    async def __call__(self, scope: Scope, head: RequestHead, body: Body) -> Response:
         try:
             reply = await self._answer(scope, head, body)
         except RollcallError as error:
-            reply = reply_to(error)
+            reply = error_response(error)
         return replace(reply, no_store=True)
 
-    async def _answer(self, scope: Scope, head: Head, body: Body) -> Reply:
+    async def _answer(self, scope: Scope, head: RequestHead, body: Body) -> Response:
         everybodys = _found(self._for_everybody, scope)
         handler = everybodys or _found(self._further, scope)
         if handler is None:
             raise RouteNotFound(scope["path"])
-        caller = self._identity.of(_without_cookie(head) if everybodys else head)
-        directory = Directory(caller, self._services, head.via)
+        caller = self._identity.authenticate(_without_cookie(head) if everybodys else head)
+        directory = Directory(caller, self._services, head.client_info)
         if not caller.anonymous:
             await directory.access()
         if not everybodys:
             await directory.require_tfa_setup_done()
         try:
-            reply = await handler(Asked(directory, head, body))
+            reply = await handler(FlowRequest(directory, head, body))
         except RollcallError as error:
-            reply = reply_to(error)
+            reply = error_response(error)
         now = self._services.clock()
-        cookies = [spell(cookie, self._services.settings, now) for cookie in directory.response_cookies]
-        return replace(reply, more=[*reply.more, *cookies])
+        cookies = [set_cookie_header(cookie, self._services.settings, now) for cookie in directory.response_cookies]
+        return replace(reply, headers=[*reply.headers, *cookies])
 
 
 def _found(handlers: Handlers, scope: Scope) -> Handler | None:
@@ -90,7 +90,7 @@ def _found(handlers: Handlers, scope: Scope) -> Handler | None:
     return handlers.get((method, path)) or (handlers.get(("GET", path)) if method == "HEAD" else None)
 
 
-def _without_cookie(head: Head) -> Head:
+def _without_cookie(head: RequestHead) -> RequestHead:
     bare = copy(head)
     bare.cookie = b""
     return bare

@@ -13,20 +13,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.config import Settings
 from app.core.errors import RollcallError, RouteNotFound
 from app.core.logging import current_request
-from app.http.authentication import Identity
+from app.http.authentication import Authenticator
 from app.http.cors import Cors
-from app.http.exchange import Body, Passage, Pieces
-from app.http.request_head import Head
-from app.http.response import Header, Reply, reply_to, wrong_method
+from app.http.exchange import Body, Exchange, Pieces
+from app.http.request_head import RequestHead
+from app.http.response import Header, Response, error_response, method_not_allowed
 from app.ratelimit.limiter import RateLimiter
 
-Door = Callable[[Scope, Head, Body], Awaitable[Reply]]
+Endpoint = Callable[[Scope, RequestHead, Body], Awaitable[Response]]
 """Answers a request, whose body it may ask for."""
-Upload = Callable[[Scope, Head, Pieces], Awaitable[Reply]]
+UploadEndpoint = Callable[[Scope, RequestHead, Pieces], Awaitable[Response]]
 """Answers a request whose body may be of any length: it takes it piece by piece, and stops where that is too much."""
-Limiter = Callable[[Head], Awaitable[None]]
+RequestLimiter = Callable[[RequestHead], Awaitable[None]]
 """Counts a request; raises RequestsExceeded where it is one too many."""
-Parting = Callable[[RollcallError, Head], Awaitable[Sequence[Header]]]
+ErrorHeaders = Callable[[RollcallError, RequestHead], Awaitable[Sequence[Header]]]
 """What is said besides to whoever is refused for such a reason."""
 
 FORMS_BY = ("POST", "PATCH")
@@ -36,30 +36,30 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-def hsts_of(settings: Settings) -> tuple[Header, ...]:
+def hsts_headers(settings: Settings) -> tuple[Header, ...]:
     """Tells browsers to come by HTTPS only, where the settings say so; to this host, as others have owners."""
     told = (b"strict-transport-security", b"max-age=%d" % settings.hsts_max_age)
     return (told,) if settings.hsts_enabled else ()
 
 
-def limiter_of(rates: RateLimiter, identity: Identity) -> Limiter | None:
+def request_limiter(rates: RateLimiter, identity: Authenticator) -> RequestLimiter | None:
     """Counts requests by where they come from; None where there is nothing to count."""
-    return (lambda head: rates.check_request(identity.address(head))) if rates.of_requests else None
+    return (lambda head: rates.check_request(identity.client_ip(head))) if rates.of_requests else None
 
 
-class Manners(NamedTuple):
+class MiddlewareOptions(NamedTuple):
     """What the gate does with every request besides leading it to its door, where the settings want it."""
 
-    limiter: Limiter | None = None
+    limiter: RequestLimiter | None = None
     cors: Cors | None = None
-    parting: Parting | None = None
+    parting: ErrorHeaders | None = None
     always: Sequence[Header] = ()
     """Headers of every answer."""
     logged: bool = True
     """Whether each request is a line of the log."""
 
 
-class Gate:
+class HTTPMiddleware:
     """Leads requests to a door by their path, or to the `others`; a form of any length to one of the `uploads`.
 
     Answers every error: ours as they are, any other with an id that the log explains, never with its text. Refuses
@@ -70,11 +70,11 @@ class Gate:
 
     def __init__(
         self,
-        doors: Mapping[str, Door],
+        doors: Mapping[str, Endpoint],
         others: ASGIApp,
         most: int,
-        manners: Manners = Manners(),  # noqa: B008  # it can't be changed
-        uploads: Mapping[str, Upload] | None = None,
+        manners: MiddlewareOptions = MiddlewareOptions(),  # noqa: B008  # it can't be changed
+        uploads: Mapping[str, UploadEndpoint] | None = None,
     ) -> None:
         self._doors, self._others, self._most, self._uploads = doors, others, most, uploads or {}
         self._limiter, self._cors, self._parting, self._always, self._logged = manners
@@ -87,48 +87,48 @@ class Gate:
             await self._others(scope, receive, send)
             return
         started = time.perf_counter()
-        passage = Passage(scope, receive, send, self._most, self._always)
+        passage = Exchange(scope, receive, send, self._most, self._always)
         current_request.set(passage.head)  # until the next: a server begins each request in a context of its own
         try:
             door = self._straight.get(scope["path"])
-            reply = await (door(scope, passage.head, passage.body) if door else self._lead(scope, passage))
+            reply = await (door(scope, passage.head, passage.body) if door else self._dispatch(scope, passage))
             if reply is not None:
-                await (passage.tell(reply) if reply.refusal is None else self._refuse(passage, reply, reply.refusal))
+                await (passage.respond(reply) if reply.error is None else self._refuse(passage, reply, reply.error))
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
-            await self._fail(scope, passage, error)
+            await self._handle_error(scope, passage, error)
         finally:
             if self._logged:
                 spent = round((time.perf_counter() - started) * 1000, 1)
                 # The query string stays out of the log: it may hold an access token.
                 log.info("request", method=scope["method"], path=scope["path"], status=passage.status, ms=spent)
 
-    async def _lead(self, scope: Scope, passage: Passage) -> Reply | None:
+    async def _dispatch(self, scope: Scope, passage: Exchange) -> Response | None:
         """What is answered; None where the others did that themselves."""
         head = passage.head
         if self._cors is not None:
-            if allowed := self._cors.before(scope, head):
+            if allowed := self._cors.preflight_response(scope, head):
                 return allowed
-            passage.further = (*self._always, *self._cors.told(head))
+            passage.further = (*self._always, *self._cors.response_headers(head))
         if self._limiter is not None:
             await self._limiter(head)
-        plain = in_small_letters(scope)
+        plain = normalize_path(scope)
         if head.multipart and scope["method"] in FORMS_BY and (upload := _behind(self._uploads, plain)):
             return await upload(plain, head, passage.pieces)
         if door := _behind(self._doors, plain):
             return await door(plain, head, passage.body)
-        passage.check()
+        passage.check_content_length()
         await self._others(plain, passage.receive, passage.send)
         return None
 
-    async def _refuse(self, passage: Passage, reply: Reply, reason: RollcallError) -> None:
+    async def _refuse(self, passage: Exchange, reply: Response, reason: RollcallError) -> None:
         if self._parting is not None:
-            reply = replace(reply, more=(*reply.more, *await self._parting(reason, passage.head)))
-        await passage.tell(reply)
+            reply = replace(reply, headers=(*reply.headers, *await self._parting(reason, passage.head)))
+        await passage.respond(reply)
 
-    async def _fail(self, scope: Scope, passage: Passage, error: Exception) -> None:
-        ours = wrong_method(scope["method"], error) if isinstance(error, HTTPException) else error
+    async def _handle_error(self, scope: Scope, passage: Exchange, error: Exception) -> None:
+        ours = method_not_allowed(scope["method"], error) if isinstance(error, HTTPException) else error
         if isinstance(ours, RouteNotFound):
             ours = RouteNotFound(scope["path"])  # as it was asked for
         if not isinstance(ours, RollcallError):
@@ -137,7 +137,7 @@ class Gate:
         if passage.status:
             log.error("answer_cut", code=ours.code)
             raise error
-        await self._refuse(passage, reply_to(ours), ours)
+        await self._refuse(passage, error_response(ours), ours)
 
 
 def _behind(doors: Mapping[str, T], scope: Scope) -> T | None:
@@ -146,7 +146,7 @@ def _behind(doors: Mapping[str, T], scope: Scope) -> T | None:
     return doors.get(path) or next((door for root, door in doors.items() if f"{path}/".startswith(f"{root}/")), None)
 
 
-def in_small_letters(scope: Scope) -> Scope:
+def normalize_path(scope: Scope) -> Scope:
     """The same request of a path without capitals, nor a slash at its end: Directus' paths don't mind them."""
     root, path = scope.get("root_path", ""), scope["path"]
     plain = path.removeprefix(root).lower().rstrip("/") or "/"

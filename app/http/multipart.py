@@ -25,7 +25,7 @@ class Part:
     type: str = ""
     charset: str | None = None
 
-    def understand(self) -> None:
+    def parse_headers(self) -> None:
         """Reads the headers."""
         _, about = parse_options_header(self.headers.get(b"content-disposition"))
         self.name = about.get(b"name", b"").decode(errors="replace")
@@ -41,7 +41,7 @@ Event = Part | bytes | None
 """A part begins, goes on, or ends."""
 
 
-class Events:
+class MultipartEvents:
     """What the parser says, in its order."""
 
     def __init__(self, boundary: bytes) -> None:
@@ -85,7 +85,7 @@ class Events:
         self._header = b"", b""
 
     def _headers_end(self) -> None:
-        self._part.understand()
+        self._part.parse_headers()
         self.waiting.append(self._part)
 
     def _ends(self) -> None:
@@ -105,7 +105,7 @@ class UploadForm:
         if not boundary:
             raise InvalidPayload(BROKEN)
         with _understood():
-            self._events = Events(boundary)
+            self._events = MultipartEvents(boundary)
 
     async def files(self) -> AsyncIterator[IncomingFile]:
         """The files, each with what was said since the one before; a field of a page that is left empty is none."""

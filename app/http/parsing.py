@@ -8,9 +8,9 @@ import orjson
 
 from app.core.errors import InvalidPayload, InvalidQuery
 
-DEEPEST = 32
+MAX_BRACKET_DEPTH = 32
 """Brackets in one name at most: no filter goes deeper than that makes sense."""
-MOST = 1000
+MAX_PARAMETERS = 1000
 """QueryParameters of one query string at most."""
 JSON = {"filter", "deep", "aggregate", "alias"}
 """QueryParameters that are objects, and may come as JSON."""
@@ -26,19 +26,19 @@ def parse_query(text: bytes) -> QueryParameters:
     Raises InvalidQuery for what can't be read.
     """
     try:
-        pairs = parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST)
+        pairs = parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError:
         raise InvalidQuery("The query string is not valid UTF-8") from None
     except ValueError:
-        raise InvalidQuery(f"The query string holds more than {MOST} parameters") from None
+        raise InvalidQuery(f"The query string holds more than {MAX_PARAMETERS} parameters") from None
     found: QueryParameters = {}
     for name, value in pairs:
         named = _NAME.fullmatch(name)
         if named is None:
             raise InvalidQuery("A parameter's brackets don't match")
         steps = _BRACKET.findall(named[2])
-        if len(steps) > DEEPEST:
-            raise InvalidQuery(f"A parameter goes deeper than {DEEPEST} brackets")
+        if len(steps) > MAX_BRACKET_DEPTH:
+            raise InvalidQuery(f"A parameter goes deeper than {MAX_BRACKET_DEPTH} brackets")
         if named[1] != "access_token":
             _put(found, [named[1], *steps], value)
     return {name: _read(name, _listed(value)) for name, value in found.items()}

@@ -17,7 +17,7 @@ SANE_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
 _here, _numbers = token_hex(8), count()
 
 
-class Head:
+class RequestHead:
     """The headers that mean something here, as they came; `authorization` has a line for each time it came.
 
     `personal` says whether an answer may be somebody's own, `named` whether the request came with an id; `length` is -1
@@ -33,9 +33,9 @@ class Head:
         "cookie",
         "forwarded",
         "length",
-        "named",
+        "has_request_id",
         "peer",
-        "personal",
+        "has_credentials",
         "query",
     )
 
@@ -48,15 +48,15 @@ class Head:
         self.content_type: bytes = told.get(b"content-type", b"")
         self.accept: bytes = told.get(b"accept", b"")
         self.cookie: bytes = told.get(b"cookie", b"")
-        self.forwarded: bytes = told.get(b"x-forwarded-for", b"")
+        self.forwarded_for: bytes = told.get(b"x-forwarded-for", b"")
         length, given = told.get(b"content-length", b""), told.get(b"x-request-id")
         self.length = _number(length[:20]) if length else -1  # more digits than that say no more
-        self.named = given is not None
+        self.has_request_id = given is not None
         self._id = given.decode() if given and SANE_ID.fullmatch(given) else ""
         self.query: bytes = scope.get("query_string", b"")
         client = scope.get("client")
         self.peer: str | None = client[0] if client else None
-        self.personal = bool(self.authorization or self.cookie or (self.query and b"access_token" in self.query))
+        self.has_credentials = bool(self.authorization or self.cookie or (self.query and b"access_token" in self.query))
 
     @property
     def origin(self) -> bytes | None:
@@ -64,7 +64,7 @@ class Head:
         return next((value for name, value in self._headers if name == b"origin"), None)
 
     @property
-    def asks_beforehand(self) -> bool:
+    def is_preflight(self) -> bool:
         """Whether a browser only asks what a page may ask."""
         return any(name == b"access-control-request-method" for name, _ in self._headers)
 
@@ -85,7 +85,7 @@ class Head:
         told: dict[bytes, bytes] = dict(self._headers)
         return told.get(name, b"")
 
-    def via(self) -> ClientInfo:
+    def client_info(self) -> ClientInfo:
         """The program that a request says it comes from; looked for only where something is written down of it."""
         told = dict(self._headers)
         agent, origin = (told.get(name, b"").decode("latin-1") or None for name in (b"user-agent", b"origin"))

@@ -21,19 +21,19 @@ VARIES = b"Authorization, Cookie"
 
 Header = tuple[bytes, bytes]
 
-NO_PAGE: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+DEFAULT_CSP: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 """There are no pages here: whatever a browser takes for one runs nothing, loads nothing, and stands in no frame."""
 
 
 @dataclass(slots=True, eq=False)
-class Reply:
+class Response:
     """An answer: its body, and what is said of it; the gate adds the headers that every answer has."""
 
     body: bytes
     status: int = 200
     media: bytes = JSON
     """The body's type; empty where there is nothing that could have one."""
-    more: Sequence[Header] = ()
+    headers: Sequence[Header] = ()
     varies: bytes = VARIES
     no_store: bool = False
     """Whether it is for one pair of eyes, whoever asked: such as a token."""
@@ -42,15 +42,15 @@ class Reply:
 
     How long it is stands among `more`, where that is known.
     """
-    fresh: int = 0
+    max_age: int = 0
     """Seconds for which anybody may keep it who asked as nobody in particular."""
-    policy: Header = NO_PAGE
+    policy: Header = DEFAULT_CSP
     """What a browser may do with it."""
-    refusal: RollcallError | None = None
+    error: RollcallError | None = None
     """The error that it tells, if it tells one."""
 
 
-def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
+def error_response(error: RollcallError, media: bytes = JSON) -> Response:
     """An error as Directus' REST doors spell it.
 
     A 405 names what is allowed, a 416 how much there is, a 429 and a 503 when to come back.
@@ -64,10 +64,10 @@ def reply_to(error: RollcallError, media: bytes = JSON) -> Reply:
         more.append((b"retry-after", b"%d" % error.seconds))
     if isinstance(error, RangeNotSatisfiable):
         more.append((b"content-range", b"bytes */%d" % error.size))
-    return Reply(orjson.dumps({"errors": error.entries()}), error.status, media, more, refusal=error)
+    return Response(orjson.dumps({"errors": error.entries()}), error.status, media, more, error=error)
 
 
-def wrong_method(method: str, refusal: HTTPException) -> MethodNotAllowed:
+def method_not_allowed(method: str, refusal: HTTPException) -> MethodNotAllowed:
     """What the router says to a method that a route doesn't know, in our spelling."""
     allowed = (refusal.headers or {}).get("Allow", "")
     return MethodNotAllowed(method, sorted(allowed.split(", ")))

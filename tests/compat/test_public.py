@@ -10,7 +10,7 @@ from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
-from app.http.endpoints.graphql import spell
+from app.http.endpoints.graphql import encode_result
 from app.testing import open_system
 from tests.conftest import SHARED, make_settings
 
@@ -59,6 +59,6 @@ async def ask(system, case):
         case["body"]["query"], case["body"].get("variables"), Caller(token=token, ip="127.0.0.1")
     )
     try:
-        return 200, orjson.loads(spell(result))
+        return 200, orjson.loads(encode_result(result))
     except RollcallError as error:
         return error.status, {"errors": [error.as_dict()]}

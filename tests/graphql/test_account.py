@@ -22,8 +22,8 @@ from app.core.clock import utc_now
 from app.core.config import signing_secret
 from app.db.models import ATTEMPTS, Session, User
 from app.graphql.schema import schema
-from app.http.authentication import Identity
-from app.http.endpoints.graphql import GraphQLDoor
+from app.http.authentication import Authenticator
+from app.http.endpoints.graphql import GraphQLEndpoint
 from app.main import GRAPHQL, Application
 from app.repositories.engine.reading import Services
 from tests.flows.clock import _Codes
@@ -75,8 +75,8 @@ async def looking(world):
 async def by_the_clock(system, clock, **values):
     """The same door, where it is as late as a clock says."""
     services = Services.from_settings(system.database, changed(system, **values), clock)
-    identity = Identity(signing_secret(system.settings), SESSION, trust=False)
-    app = Application({GRAPHQL: GraphQLDoor(services, identity)}, Router([]), services, identity)
+    identity = Authenticator(signing_secret(system.settings), SESSION, trust=False)
+    app = Application({GRAPHQL: GraphQLEndpoint(services, identity)}, Router([]), services, identity)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rollcall") as client:
         yield client
 

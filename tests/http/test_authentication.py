@@ -8,8 +8,8 @@ import pytest
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload, InvalidToken, TokenExpired
 from app.core.tokens import sign_access_token
-from app.http.authentication import Identity
-from app.http.request_head import Head
+from app.http.authentication import Authenticator
+from app.http.request_head import RequestHead
 
 SECRET = "a secret only tests know"
 USER = "00000102-0000-4000-8000-000000000102"
@@ -23,7 +23,7 @@ def signed(session=None, ttl=900, secret=SECRET):
 
 
 def head_of(*headers, query=""):
-    return Head(
+    return RequestHead(
         {
             "type": "http",
             "client": ("10.0.0.1", 4711),
@@ -34,7 +34,7 @@ def head_of(*headers, query=""):
 
 
 def claim(*headers, query="", trust=False):
-    return Identity(SECRET, COOKIE, trust).of(head_of(*headers, query=query))
+    return Authenticator(SECRET, COOKIE, trust).authenticate(head_of(*headers, query=query))
 
 
 def bearer(token):
@@ -144,20 +144,20 @@ def test_a_proxy_that_adds_a_header_of_its_own_is_the_nearest():
 
 
 def test_a_claim_is_read_once_while_it_is_good():
-    identity, head = Identity(SECRET, COOKIE, trust=False), head_of(bearer(signed("s")))
+    identity, head = Authenticator(SECRET, COOKIE, trust=False), head_of(bearer(signed("s")))
 
-    assert identity.of(head) is identity.of(head)
+    assert identity.authenticate(head) is identity.authenticate(head)
 
 
 def test_past_its_end_a_claim_is_read_again_and_not_believed_from_memory():
-    late = Identity(SECRET, COOKIE, trust=False, now=lambda: time.time() + 900)
+    late = Authenticator(SECRET, COOKIE, trust=False, now=lambda: time.time() + 900)
     head = head_of(bearer(signed("s", ttl=900)))
 
-    assert late.of(head) is not late.of(head)
+    assert late.authenticate(head) is not late.authenticate(head)
 
 
 def test_a_claim_that_differs_in_anything_is_another():
-    identity = Identity(SECRET, COOKIE, trust=True)
+    identity = Authenticator(SECRET, COOKIE, trust=True)
     heads = [
         head_of(bearer(STATIC)),
         head_of(bearer(STATIC), ("x-forwarded-for", "10.0.0.2")),
@@ -167,7 +167,7 @@ def test_a_claim_that_differs_in_anything_is_another():
     ]
 
     for _ in range(2):
-        assert [(caller.token, caller.ip) for caller in map(identity.of, heads)] == [
+        assert [(caller.token, caller.ip) for caller in map(identity.authenticate, heads)] == [
             (STATIC, "10.0.0.1"),
             (STATIC, "10.0.0.2"),
             (STATIC, "10.0.0.1"),
@@ -177,10 +177,10 @@ def test_a_claim_that_differs_in_anything_is_another():
 
 
 def test_neither_refusals_nor_very_long_claims_are_remembered():
-    identity = Identity(SECRET, COOKIE, trust=False)
+    identity = Authenticator(SECRET, COOKIE, trust=False)
     for _ in range(2):
         with pytest.raises(InvalidToken):
-            identity.of(head_of(bearer(signed(secret="another secret"))))
+            identity.authenticate(head_of(bearer(signed(secret="another secret"))))
     long = head_of(("cookie", f"other={'x' * 5_000}; {COOKIE}={STATIC}"))
 
-    assert identity.of(long) is not identity.of(long)
+    assert identity.authenticate(long) is not identity.authenticate(long)

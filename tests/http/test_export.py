@@ -18,9 +18,9 @@ from sqlalchemy import delete, insert, update
 from app.core.caller import SYSTEM
 from app.core.errors import Forbidden, InvalidCredentials, ServiceUnavailable
 from app.db.models import User
-from app.http.endpoints.server import nobody_home
-from app.http.middleware import Gate
-from app.http.response import Reply
+from app.http.endpoints.server import not_found
+from app.http.middleware import HTTPMiddleware
+from app.http.response import Response
 from app.main import create_app
 from app.repositories.engine.batches import SIZE, KeysetReader
 from tests.http.test_graphql import ADA, bearer, served
@@ -331,13 +331,13 @@ def streaming(reply):
     async def door(scope, head, body):
         return reply
 
-    return Gate({"/": door}, nobody_home, 1000)
+    return HTTPMiddleware({"/": door}, not_found, 1000)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_a_stream_is_closed_whether_it_is_read_or_not(method):
     log: list[str] = []
-    gate = streaming(Reply(b"", stream=pieces(log)))
+    gate = streaming(Response(b"", stream=pieces(log)))
     async with AsyncClient(transport=ASGITransport(gate), base_url="http://rollcall") as client:
         told = await client.request(method, "/")
 
@@ -369,7 +369,7 @@ async def messages(gate, *, leaves=False):
 
 async def test_a_stream_that_fails_has_no_end(caplog):
     log: list[str] = []
-    sent, error = await messages(streaming(Reply(b"", stream=pieces(log, fails=True))))
+    sent, error = await messages(streaming(Response(b"", stream=pieces(log, fails=True))))
 
     assert [message.get("more_body") for message in sent[1:]] == [True, True]
     assert isinstance(error, Forbidden)
@@ -379,7 +379,7 @@ async def test_a_stream_that_fails_has_no_end(caplog):
 
 async def test_nobody_reads_on_for_a_client_that_left():
     log: list[str] = []
-    sent, error = await messages(streaming(Reply(b"", stream=pieces(log))), leaves=True)
+    sent, error = await messages(streaming(Response(b"", stream=pieces(log))), leaves=True)
 
     assert len(sent) == 2
     assert error is None
@@ -424,7 +424,7 @@ async def test_a_file_whose_right_goes_on_the_way_never_looks_whole(fresh):
 
 
 async def test_a_stream_of_no_type_bears_none():
-    sent, error = await messages(streaming(Reply(b"", media=b"", stream=pieces([]))))
+    sent, error = await messages(streaming(Response(b"", media=b"", stream=pieces([]))))
 
     assert error is None
     assert sent[0]["status"] == 200

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.core.logging import configure_logging, redact
-from app.http.middleware import Gate
+from app.http.middleware import HTTPMiddleware
 from app.main import create_app
 
 MOST = 1_000
@@ -55,28 +55,30 @@ async def send(app, method="GET", path="/", **options):
 
 
 async def test_a_request_keeps_the_id_it_came_with(lines):
-    answer = await send(Gate({}, echo, MOST), headers={"X-Request-Id": "trace-7:a.b"})
+    answer = await send(HTTPMiddleware({}, echo, MOST), headers={"X-Request-Id": "trace-7:a.b"})
 
     assert answer.headers["x-request-id"] == lines()[0]["request_id"] == "trace-7:a.b"
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é".encode("latin-1"), '"};'])
 async def test_an_id_that_isnt_sane_is_replaced(lines, given):
-    answer = await send(Gate({}, echo, MOST), headers={"X-Request-Id": given})
+    answer = await send(HTTPMiddleware({}, echo, MOST), headers={"X-Request-Id": given})
 
     assert answer.headers["x-request-id"] == lines()[0]["request_id"]
     assert len(answer.headers["x-request-id"]) == 32
 
 
 async def test_an_answer_without_fault_bears_no_id_that_nobody_asked_for(lines):
-    answer = await send(Gate({}, echo, MOST))
+    answer = await send(HTTPMiddleware({}, echo, MOST))
 
     assert "x-request-id" not in answer.headers
     assert len(lines()[0]["request_id"]) == 32
 
 
 async def test_a_request_is_one_line_without_its_query_or_its_credentials(lines):
-    await send(Gate({}, echo, MOST), "POST", "/a?access_token=s3cr3t", headers={"Authorization": "Bearer s3cr3t"})
+    await send(
+        HTTPMiddleware({}, echo, MOST), "POST", "/a?access_token=s3cr3t", headers={"Authorization": "Bearer s3cr3t"}
+    )
     told = lines()
 
     assert len(told) == 1
@@ -91,7 +93,7 @@ async def test_a_request_is_one_line_without_its_query_or_its_credentials(lines)
 
 
 async def test_a_path_cant_write_a_line_of_its_own(lines):
-    await send(Gate({}, echo, MOST), path="/a%0A%7B%22event%22:%22forged%22%7D")
+    await send(HTTPMiddleware({}, echo, MOST), path="/a%0A%7B%22event%22:%22forged%22%7D")
 
     assert [line["event"] for line in lines()] == ["request"]
 
@@ -136,7 +138,7 @@ def test_for_a_person_a_line_is_plain_text_and_less_is_not_told(lines, monkeypat
     ],
 )
 async def test_an_answer_that_belongs_to_somebody_is_kept_nowhere(request_, caching):
-    answer = await send(Gate({}, echo, MOST), **request_)
+    answer = await send(HTTPMiddleware({}, echo, MOST), **request_)
 
     assert answer.headers["cache-control"] == caching
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -149,7 +151,7 @@ async def test_a_body_may_be_as_large_as_allowed_and_no_larger(announced):
         yield b"x" * (size - 1)
         yield b"x"
 
-    app = Gate({}, echo, most=10)
+    app = HTTPMiddleware({}, echo, most=10)
     taken = await send(app, "POST", content=b"x" * 10 if announced else pieces(10))
     refused = await send(app, "POST", content=b"x" * 11 if announced else pieces(11))
 
@@ -169,13 +171,13 @@ async def test_a_body_that_says_it_is_too_large_isnt_even_read():
         told.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"11")]}
-    await Gate({}, echo, most=10)(scope, unread, take)
+    await HTTPMiddleware({}, echo, most=10)(scope, unread, take)
 
     assert told[0]["status"] == 400
 
 
 async def test_our_errors_are_answered_as_they_are():
-    answer = await send(Gate({}, raising(Forbidden()), MOST))
+    answer = await send(HTTPMiddleware({}, raising(Forbidden()), MOST))
 
     assert answer.status_code == 403
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
@@ -187,13 +189,13 @@ async def test_our_errors_are_answered_as_they_are():
 
 
 async def test_who_is_sent_away_for_now_is_told_when_to_come_back():
-    answer = await send(Gate({}, raising(ServiceUnavailable()), MOST))
+    answer = await send(HTTPMiddleware({}, raising(ServiceUnavailable()), MOST))
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 async def test_of_an_unknown_error_the_log_knows_more_than_the_client(lines):
-    answer = await send(Gate({}, raising(RuntimeError("the database said s3cr3t")), MOST))
+    answer = await send(HTTPMiddleware({}, raising(RuntimeError("the database said s3cr3t")), MOST))
     failure, request = lines()
 
     assert (answer.status_code, answer.json()) == (500, UNEXPECTED)
@@ -207,11 +209,11 @@ async def test_an_error_after_the_answer_began_is_left_to_the_server(lines):
         raise Forbidden
 
     with pytest.raises(Forbidden):
-        await send(Gate({}, half, MOST))
+        await send(HTTPMiddleware({}, half, MOST))
 
 
 async def test_a_client_that_goes_away_is_no_failure(lines):
-    app: Any = Gate({}, raising(ClientDisconnect()), MOST)
+    app: Any = HTTPMiddleware({}, raising(ClientDisconnect()), MOST)
     await app({"type": "http", "method": "POST", "path": "/", "headers": []}, None, None)
 
     assert [(line["event"], line["status"]) for line in lines()] == [("request", 0)]

@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 from app.core.clock import utc_now
 from app.core.config import ConfigurationError
 from app.core.errors import RequestsExceeded
-from app.http.authentication import Identity
-from app.http.middleware import limiter_of
+from app.http.authentication import Authenticator
+from app.http.middleware import request_limiter
 from app.main import create_app
 from app.ratelimit import limiter as counting
 from app.ratelimit.limiter import RateLimiter, is_per_process
@@ -242,15 +242,15 @@ async def test_registrations_are_counted_unless_that_is_turned_off(opened):
 
 
 async def test_where_no_limit_is_set_nothing_stands_in_front_of_requests(opened):
-    identity = Identity("a secret only tests know", "cookie", trust=False)
+    identity = Authenticator("a secret only tests know", "cookie", trust=False)
 
-    assert limiter_of(opened(), identity) is None
-    assert limiter_of(opened(**CLIENT), identity) is not None
-    assert limiter_of(opened(**EVERYBODY), identity) is not None
+    assert request_limiter(opened(), identity) is None
+    assert request_limiter(opened(**CLIENT), identity) is not None
+    assert request_limiter(opened(**EVERYBODY), identity) is not None
 
 
 async def test_memory_holds_so_many_windows_and_keeps_those_that_are_asked_in(opened, monkeypatch):
-    monkeypatch.setattr(counting, "MOST", 10)
+    monkeypatch.setattr(counting, "MAX_PARAMETERS", 10)
     rates = opened(**CLIENT | {"rate_limiter_points": 1})
     await rates.request(HERE)
     for network in range(100):

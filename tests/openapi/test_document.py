@@ -12,11 +12,11 @@ from app.graphql.schema import schema
 from app.graphql.types.builder import input_type
 from app.graphql.visibility.caller_schema import caller_schema
 from app.graphql.visibility.coordinates import EVERYTHING_SHOWN, SchemaVisibility, visibility_for
-from app.http.endpoints.assets import AssetsDoor
-from app.http.endpoints.collections import ItemsDoor
+from app.http.endpoints.assets import AssetsEndpoint
+from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.export import FORMATS
 from app.http.endpoints.graphql import ALLOWED
-from app.http.flow_endpoint import FlowDoor
+from app.http.flow_endpoint import FlowEndpoint
 from app.http.middleware import _behind
 from app.main import create_app
 from app.openapi.collection_paths import EXPORTS, FILE_MEDIA
@@ -74,11 +74,11 @@ def server_paths(app):
 
 def is_served(app, door, method, path):
     steps = tuple(path.split("/")[2:])
-    if isinstance(door, FlowDoor):
+    if isinstance(door, FlowEndpoint):
         return (method, path) in door._for_everybody or (method, path) in door._further
-    if isinstance(door, ItemsDoor):
+    if isinstance(door, CollectionEndpoint):
         return door._handler(method, steps) is not None
-    if isinstance(door, AssetsDoor):
+    if isinstance(door, AssetsEndpoint):
         return method == "GET" and 1 <= len(steps) <= 2
     if door:
         return method in ALLOWED
@@ -103,7 +103,7 @@ def test_what_is_served_is_told_and_what_is_told_is_served(tmp_path):
     for path in asked:
         door, plain = _behind(app._doors, {"path": path}), tuple(path.split("/")[1:])
         # A step that leads to a flow is no key; and as a key `me` leads nowhere, so that it needn't be told of.
-        told = templates.get(plain, set()) if isinstance(door, FlowDoor) else told_at(templates, path)
+        told = templates.get(plain, set()) if isinstance(door, FlowEndpoint) else told_at(templates, path)
         methods = {method for method in METHODS if is_served(app, door, method, path)}
         differ |= {(method, path) for method in methods ^ told if method in told or not path.endswith("/me")}
 

@@ -8,10 +8,10 @@ from app.core.errors import InvalidQuery
 from app.flows import tools
 from app.flows.invitations import Invitations
 from app.flows.registration import Registration
-from app.http.authentication import Identity
-from app.http.collection_request import DONE, NO_CONTENT, data
-from app.http.flow_endpoint import Asked, FlowDoor, Handler
-from app.http.response import Reply
+from app.http.authentication import Authenticator
+from app.http.collection_request import DONE, NO_CONTENT, data_response
+from app.http.flow_endpoint import FlowEndpoint, FlowRequest, Handler
+from app.http.response import Response
 from app.openapi.request_bodies import ACCEPTED, EMPTY, INVITATION, PROVED, REGISTRATION, REVOKED, TEXT, TEXT_AND_HASH
 from app.repositories.engine.reading import Services
 
@@ -21,12 +21,12 @@ PLAIN = b"text/plain; charset=utf-8"
 NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
-def account_door(services: Services, identity: Identity) -> FlowDoor:
+def account_endpoint(services: Services, identity: Authenticator) -> FlowEndpoint:
     """The door behind each of `ROOTS`."""
-    return FlowDoor(services, identity, for_everybody=FOR_EVERYBODY, further=FURTHER)
+    return FlowEndpoint(services, identity, for_everybody=FOR_EVERYBODY, further=AFTER_TFA)
 
 
-async def _invite(asked: Asked) -> Reply:
+async def _invite(asked: FlowRequest) -> Response:
     """A mail to one address or many, whoever of them is an active user already left out."""
     given = await asked.read(INVITATION)
     whom = given["email"] if isinstance(given["email"], list) else [given["email"]]
@@ -34,20 +34,20 @@ async def _invite(asked: Asked) -> Reply:
     return NO_CONTENT
 
 
-async def _revoke(asked: Asked) -> Reply:
+async def _revoke(asked: FlowRequest) -> Response:
     """The end of every invitation of an address, whether it has any or not."""
     await Invitations(asked.directory).revoke((await asked.read(REVOKED))["email"])
     return NO_CONTENT
 
 
-async def _accept(asked: Asked) -> Reply:
+async def _accept(asked: FlowRequest) -> Response:
     """A first password, for whoever has a token out of an invitation."""
     given = await asked.read(ACCEPTED)
     await Invitations(asked.directory).accept(given["token"], given["password"])
     return NO_CONTENT
 
 
-async def _register(asked: Asked) -> Reply:
+async def _register(asked: FlowRequest) -> Response:
     """An account for oneself; nothing is told of whether there is one already."""
     given = await asked.read(REGISTRATION)
     url = given.pop("verification_url", None)
@@ -55,36 +55,36 @@ async def _register(asked: Asked) -> Reply:
     return NO_CONTENT
 
 
-async def _verify(asked: Asked) -> Reply:
+async def _verify(asked: FlowRequest) -> Response:
     """Follows the link out of a registration's mail, to the page of whoever it made a user."""
     token = PROVED.read({name: value for name, value in asked.parameters.items() if name == "token"})["token"]
     page = f"/admin/users/{quote(await Registration(asked.directory).verify(token), safe='')}"
     # The page that is asked for next, and whatever it loads, needn't know the token.
     more = ((b"location", page.encode()), (b"referrer-policy", b"no-referrer"))
-    return Reply(f"Found. Redirecting to {page}".encode(), 302, PLAIN, more)
+    return Response(f"Found. Redirecting to {page}".encode(), 302, PLAIN, more)
 
 
-async def _look(_: Asked) -> Reply:
+async def _look(_: FlowRequest) -> Response:
     """Whoever only looks whether the link leads anywhere, as programs do that read mail, verifies nothing."""
     return NO_CONTENT
 
 
-async def _random(asked: Asked) -> Reply:
+async def _random(asked: FlowRequest) -> Response:
     """A text that nobody can guess."""
     given = asked.parameters.get("length")
-    return data(tools.random_string(None if given is None else _length(given)))
+    return data_response(tools.random_string(None if given is None else _length(given)))
 
 
-async def _hash(asked: Asked) -> Reply:
-    return data(await tools.hash_text(asked.directory.services, (await asked.read(TEXT))["string"]))
+async def _hash(asked: FlowRequest) -> Response:
+    return data_response(await tools.hash_text(asked.directory.services, (await asked.read(TEXT))["string"]))
 
 
-async def _verify_hash(asked: Asked) -> Reply:
+async def _verify_hash(asked: FlowRequest) -> Response:
     given = await asked.read(TEXT_AND_HASH)
-    return data(await tools.verify_hash(asked.directory.services, given["string"], given["hash"]))
+    return data_response(await tools.verify_hash(asked.directory.services, given["string"], given["hash"]))
 
 
-async def _clear_cache(asked: Asked) -> Reply:
+async def _clear_cache(asked: FlowRequest) -> Response:
     await asked.read(EMPTY)
     await tools.clear_cache(asked.directory)
     return DONE
@@ -99,7 +99,7 @@ FOR_EVERYBODY: Mapping[tuple[str, str], Handler] = {
     ("POST", "/utils/hash/generate"): _hash,
     ("POST", "/utils/hash/verify"): _verify_hash,
 }
-FURTHER: Mapping[tuple[str, str], Handler] = {
+AFTER_TFA: Mapping[tuple[str, str], Handler] = {
     ("POST", "/users/invite"): _invite,
     ("DELETE", "/users/invite"): _revoke,
     ("POST", "/utils/cache/clear"): _clear_cache,

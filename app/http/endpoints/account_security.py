@@ -7,13 +7,13 @@ from typing import Any
 from app.core.errors import Forbidden, InvalidCredentials
 from app.flows.session_list import SessionListService
 from app.flows.two_factor import TwoFactorService
-from app.http.bodies import parse_body
-from app.http.collection_request import NO_CONTENT, Call, Handler, data
-from app.http.response import Reply
+from app.http.bodies import parse_json_body
+from app.http.collection_request import NO_CONTENT, CollectionRequest, Handler, data_response
+from app.http.response import Response
 from app.openapi.request_bodies import CODE, EMPTY, NEW_FACTOR, PROOF, RequestBody
 
 
-def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
+def account_security_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
     """Who answers what lies below `/users/me` and `/users/<key>` about that, if anybody does."""
     if len(steps) < 2:
         return None
@@ -28,12 +28,14 @@ def safety_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
     return OWN.get((method, "/".join(steps[1:]))) if user is None else None
 
 
-async def _sessions(call: Call, *, user: str | None) -> Reply:
+async def _sessions(call: CollectionRequest, *, user: str | None) -> Response:
     """The sessions that go on, the caller's own or, for admins, somebody else's."""
-    return replace(data([one.told() for one in await SessionListService(call.directory).all(user)]), no_store=True)
+    return replace(
+        data_response([one.told() for one in await SessionListService(call.directory).all(user)]), no_store=True
+    )
 
 
-async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
+async def _end(call: CollectionRequest, *, user: str | None, session: str | None) -> Response:
     """The end of a session, or of all but the one that is asked from; Forbidden for one that there isn't."""
     ended = await SessionListService(call.directory).revoke(session, user)
     if session is not None and not ended:
@@ -41,30 +43,30 @@ async def _end(call: Call, *, user: str | None, session: str | None) -> Reply:
     return NO_CONTENT
 
 
-async def _generate(call: Call) -> Reply:
+async def _generate(call: CollectionRequest) -> Response:
     """A secret for an authenticator, and the address by which one reads it."""
     made = await TwoFactorService(call.directory).generate((await _read(call, PROOF))["password"])
-    return replace(data({"secret": made.secret, "otpauth_url": made.address}), no_store=True)
+    return replace(data_response({"secret": made.secret, "otpauth_url": made.address}), no_store=True)
 
 
-async def _enable(call: Call) -> Reply:
+async def _enable(call: CollectionRequest) -> Response:
     given = await _read(call, NEW_FACTOR)
     await TwoFactorService(call.directory).enable(given["otp"], given["secret"])
     return replace(NO_CONTENT, no_store=True)
 
 
-async def _disable(call: Call) -> Reply:
+async def _disable(call: CollectionRequest) -> Response:
     await TwoFactorService(call.directory).disable((await _read(call, CODE))["otp"])
     return replace(NO_CONTENT, no_store=True)
 
 
-async def _recovery_codes(call: Call) -> Reply:
+async def _recovery_codes(call: CollectionRequest) -> Response:
     """New recovery codes, which are told this once."""
     codes = await TwoFactorService(call.directory).recovery_codes((await _read(call, CODE))["otp"])
-    return replace(data(codes), no_store=True)
+    return replace(data_response(codes), no_store=True)
 
 
-async def _disable_of(call: Call, *, user: str) -> Reply:
+async def _disable_of(call: CollectionRequest, *, user: str) -> Response:
     await _read(call, EMPTY)
     await TwoFactorService(call.directory).disable_for(user)
     return replace(NO_CONTENT, no_store=True)
@@ -78,8 +80,8 @@ OWN = {
 }
 
 
-async def _read(call: Call, form: RequestBody) -> dict[str, Any]:
+async def _read(call: CollectionRequest, form: RequestBody) -> dict[str, Any]:
     """What the body says; whoever is nobody in particular is told so first."""
     if call.directory.caller.anonymous:
         raise InvalidCredentials
-    return form.read(parse_body(await call.body(), call.content_type, call.directory))
+    return form.read(parse_json_body(await call.body(), call.content_type, call.directory))

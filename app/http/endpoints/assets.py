@@ -7,12 +7,12 @@ from starlette.types import Scope
 from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound
 from app.core.media_types import is_safe_inline
 from app.flows.assets import Asset, AssetService
-from app.http.authentication import Identity
-from app.http.conditional import date_of, etag_of, is_known, wanted_range
+from app.http.authentication import Authenticator
+from app.http.conditional import etag_of, is_not_modified, last_modified, wanted_range
 from app.http.exchange import Body
 from app.http.parsing import parse_query
-from app.http.request_head import Head
-from app.http.response import Header, Reply, reply_to
+from app.http.request_head import RequestHead
+from app.http.response import Header, Response, error_response
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from app.repositories.plans.rest import RestPlanCache
@@ -22,28 +22,28 @@ SANDBOXED = (b"content-security-policy", b"default-src 'none'; sandbox")
 READING = ("GET", "HEAD")
 
 
-class AssetsDoor:
+class AssetsEndpoint:
     """The door behind `/assets`."""
 
-    def __init__(self, services: Services, identity: Identity) -> None:
+    def __init__(self, services: Services, identity: Authenticator) -> None:
         self._services, self._identity = services, identity
         self._assets, self._reads = AssetService(services), RestPlanCache()
         self._seconds = round(services.settings.assets_cache_ttl.total_seconds())
 
-    async def __call__(self, scope: Scope, head: Head, _: Body) -> Reply:
+    async def __call__(self, scope: Scope, head: RequestHead, _: Body) -> Response:
         try:
             return await self._answer(scope, head)
         except RollcallError as error:
-            return reply_to(error)
+            return error_response(error)
 
-    async def _answer(self, scope: Scope, head: Head) -> Reply:
+    async def _answer(self, scope: Scope, head: RequestHead) -> Response:
         if scope["method"] not in READING:
             raise MethodNotAllowed(scope["method"], READING)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         steps = [step for step in path.split("/")[2:] if step]
         if not 1 <= len(steps) <= 2:  # a file's name may follow, for people to read: it is the key that counts
             raise RouteNotFound(scope["path"])
-        directory = Directory(self._identity.of(head), self._services, head.via)
+        directory = Directory(self._identity.authenticate(head), self._services, head.client_info)
         await directory.require_tfa_setup_done()
         await self._check_seen(directory, steps[0])
         asset = await self._assets.find(steps[0])
@@ -58,16 +58,16 @@ class AssetsDoor:
         if told is None and not await files.may("read", key):
             raise Forbidden
 
-    def _told(self, head: Head, asset: Asset, *, attached: bool) -> Reply:
+    def _told(self, head: RequestHead, asset: Asset, *, attached: bool) -> Response:
         attached = attached or not is_safe_inline(asset.type)
         about: list[Header] = [
             (b"etag", etag_of(asset)),
-            (b"last-modified", date_of(asset)),
+            (b"last-modified", last_modified(asset)),
             (b"accept-ranges", b"bytes"),
             (b"content-disposition", _disposition("attachment" if attached else "inline", asset.filename)),
         ]
-        if is_known(head, asset):
-            return Reply(b"", 304, more=about, fresh=self._seconds, policy=SANDBOXED)
+        if is_not_modified(head, asset):
+            return Response(b"", 304, headers=about, max_age=self._seconds, policy=SANDBOXED)
         part = wanted_range(head, asset)
         start, length = part or (0, asset.size)
         if part:
@@ -75,7 +75,7 @@ class AssetsDoor:
         about.append((b"content-length", b"%d" % length))
         stream = asset.pieces(start, length)
         status = 206 if part else 200
-        return Reply(b"", status, _media(asset), about, stream=stream, fresh=self._seconds, policy=SANDBOXED)
+        return Response(b"", status, _media(asset), about, stream=stream, max_age=self._seconds, policy=SANDBOXED)
 
 
 def _media(asset: Asset) -> bytes:

@@ -9,28 +9,28 @@ from app.flows.login import Credentials, LoginService
 from app.flows.password_reset import PasswordReset
 from app.flows.session import SessionService
 from app.flows.tokens import TokenMode, Tokens
-from app.http.authentication import Identity
-from app.http.collection_request import NO_CONTENT, data
-from app.http.flow_endpoint import Asked, FlowDoor, Handler
-from app.http.response import Reply
+from app.http.authentication import Authenticator
+from app.http.collection_request import NO_CONTENT, data_response
+from app.http.flow_endpoint import FlowEndpoint, FlowRequest, Handler
+from app.http.response import Response
 from app.openapi.request_bodies import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 
 
-def auth_door(services: Services, identity: Identity) -> FlowDoor:
+def auth_endpoint(services: Services, identity: Authenticator) -> FlowEndpoint:
     """The door behind `/auth`."""
     by_password = {} if services.settings.auth_disable_default else {("POST", "/auth/login"): _login}
-    return FlowDoor(services, identity, for_everybody={**HANDLERS, **by_password})
+    return FlowEndpoint(services, identity, for_everybody={**HANDLERS, **by_password})
 
 
-async def _providers(asked: Asked) -> Reply:
+async def _providers(asked: FlowRequest) -> Response:
     """Which ways to sign in there are besides a password, which are none, and whether there is that one."""
     disabled = asked.directory.services.settings.auth_disable_default
-    return Reply(orjson.dumps({"data": [], "disableDefault": disabled}))
+    return Response(orjson.dumps({"data": [], "disableDefault": disabled}))
 
 
-async def _login(asked: Asked) -> Reply:
+async def _login(asked: FlowRequest) -> Response:
     """Tokens for credentials."""
     given = await asked.read(CREDENTIALS)
     shown = Credentials(given["email"], given["password"], given.get("otp"))
@@ -38,14 +38,14 @@ async def _login(asked: Asked) -> Reply:
     return _told(asked.directory, tokens)
 
 
-async def _refresh(asked: Asked) -> Reply:
+async def _refresh(asked: FlowRequest) -> Response:
     """New tokens for old ones."""
     given = await asked.read(SESSION)
     way = _way(asked.directory, given)
     return _told(asked.directory, await SessionService(asked.directory).refresh(given.get("refresh_token"), way))
 
 
-async def _logout(asked: Asked) -> Reply:
+async def _logout(asked: FlowRequest) -> Response:
     """The end of a session, and of the cookie that carried it."""
     given = await asked.read(SESSION)
     way = _way(asked.directory, given)
@@ -55,14 +55,14 @@ async def _logout(asked: Asked) -> Reply:
     return NO_CONTENT
 
 
-async def _request_reset(asked: Asked) -> Reply:
+async def _request_reset(asked: FlowRequest) -> Response:
     """A mail to whoever forgot a password; nothing is told of whether anybody did."""
     given = await asked.read(FORGOTTEN)
     await PasswordReset(asked.directory).request(given["email"], given.get("reset_url"))
     return NO_CONTENT
 
 
-async def _reset(asked: Asked) -> Reply:
+async def _reset(asked: FlowRequest) -> Response:
     """Another password, for whoever has a token out of that mail."""
     given = await asked.read(NEW_PASSWORD)
     await PasswordReset(asked.directory).reset(given["token"], given["password"])
@@ -78,14 +78,14 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
 }
 
 
-def _told(directory: Directory, tokens: Tokens) -> Reply:
+def _told(directory: Directory, tokens: Tokens) -> Response:
     directory.response_cookies += tokens.cookies
     told: dict[str, Any] = {"expires": round(tokens.expires.total_seconds() * 1000)}
     if tokens.refresh is not None:
         told["refresh_token"] = tokens.refresh
     if tokens.access is not None:
         told["access_token"] = tokens.access
-    return data(told)
+    return data_response(told)
 
 
 def _way(directory: Directory, given: Mapping[str, Any]) -> TokenMode:

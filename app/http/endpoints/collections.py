@@ -7,16 +7,24 @@ import orjson
 from starlette.types import Scope
 
 from app.core.errors import InvalidPayload, InvalidQuery, RouteNotFound
-from app.http.authentication import Identity
-from app.http.collection_request import NO_CONTENT, Call, Handler, change_one, data, of_rows, write
-from app.http.endpoints.account_security import safety_handler
-from app.http.endpoints.export import exported, told_groups
-from app.http.endpoints.me import OPEN, own_handler
+from app.http.authentication import Authenticator
+from app.http.collection_request import (
+    NO_CONTENT,
+    CollectionRequest,
+    Handler,
+    change_one,
+    data_response,
+    row_parameters,
+    write,
+)
+from app.http.endpoints.account_security import account_security_handler
+from app.http.endpoints.export import export_response, flatten_groups
+from app.http.endpoints.me import PATHS_BEFORE_TFA, me_handler
 from app.http.endpoints.uploads import refuse_import
 from app.http.exchange import Body
 from app.http.parsing import QueryParameters, parse_query
-from app.http.request_head import Head
-from app.http.response import Reply
+from app.http.request_head import RequestHead
+from app.http.response import Response
 from app.query.collection import USERS, Collection
 from app.query.parameters import expand_names, split_names
 from app.repositories.directory import Directory
@@ -29,47 +37,49 @@ COUNTS = ("total_count", "filter_count")
 READING = {"GET", "HEAD", "SEARCH", "OPTIONS"}
 
 
-class ItemsDoor:
+class CollectionEndpoint:
     """The door behind one collection's path, such as `/users`; one that is only `read` takes no changes."""
 
     def __init__(
-        self, collection: Collection, services: Services, identity: Identity, *, read_only: bool = False
+        self, collection: Collection, services: Services, identity: Authenticator, *, read_only: bool = False
     ) -> None:
         self._collection, self._services, self._identity = collection, services, identity
         self._read_only, self._reads = read_only, RestPlanCache()
         self._handlers = _singleton() if collection.singleton else _items()
 
-    async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
+    async def __call__(self, scope: Scope, head: RequestHead, body: Body) -> Response:
         try:
             return await self._answer(scope, head, body)
         except RecursionError:
             raise InvalidQuery("The question is nested too deeply") from None
 
-    async def _answer(self, scope: Scope, head: Head, body: Body) -> Reply:
+    async def _answer(self, scope: Scope, head: RequestHead, body: Body) -> Response:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         steps = tuple(step for step in path.split("/")[2:] if step)
         method = scope["method"]
         if method == "OPTIONS":
-            return Reply(ALLOWED.encode(), 200, b"text/html; charset=utf-8", ((b"allow", ALLOWED.encode()),))
+            return Response(ALLOWED.encode(), 200, b"text/html; charset=utf-8", ((b"allow", ALLOWED.encode()),))
         handler = self._handler("GET" if method == "HEAD" else method, steps)
         if handler is None:
             raise RouteNotFound(scope["path"])
-        directory = Directory(self._identity.of(head), self._services, head.via)
-        if (method, "/".join((self._collection.short_name, *steps))) not in OPEN:
+        directory = Directory(self._identity.authenticate(head), self._services, head.client_info)
+        if (method, "/".join((self._collection.short_name, *steps))) not in PATHS_BEFORE_TFA:
             await directory.require_tfa_setup_done()
         repository = directory[self._collection.name]
-        call = Call(directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body)
+        call = CollectionRequest(
+            directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body
+        )
         return await handler(call)
 
     def _handler(self, method: str, steps: tuple[str, ...]) -> Handler | None:
         if self._read_only and method not in READING:
             return None
-        if self._collection is USERS and (handler := safety_handler(method, steps)):
+        if self._collection is USERS and (handler := account_security_handler(method, steps)):
             return handler
         if self._collection is FILES and (method, steps) == ("POST", ("import",)):
             return refuse_import
         if steps[:1] == ("me",):
-            own = own_handler(self._collection, method, steps[1:])
+            own = me_handler(self._collection, method, steps[1:])
             if own or len(steps) > 1:
                 return own
         if len(steps) > 1 or (steps and self._collection.singleton):
@@ -78,7 +88,7 @@ class ItemsDoor:
         return (lambda call: found(call, *steps)) if found else None
 
 
-Handlers = Mapping[tuple[str, bool], Callable[..., Awaitable[Reply]]]
+Handlers = Mapping[tuple[str, bool], Callable[..., Awaitable[Response]]]
 
 
 def _items() -> Handlers:
@@ -98,46 +108,46 @@ def _singleton() -> Handlers:
     return {("GET", False): _only, ("PATCH", False): _change_only}
 
 
-async def _list(call: Call) -> Reply:
-    return await call.planned(call.parameters) or await _found(call, call.parameters)
+async def _list(call: CollectionRequest) -> Response:
+    return await call.from_plan(call.parameters) or await _found(call, call.parameters)
 
 
-async def _search(call: Call) -> Reply:
+async def _search(call: CollectionRequest) -> Response:
     asked = _body_of(await call.json_if_any(), {"query", "keys"})
     query = {} if asked.get("query") is None else _object(asked["query"], "query")
     if asked.get("keys") is None:
         return await _found(call, query)
     if query.get("export") is not None:
-        return await exported(call, query, _keys(asked))
-    return data(await call.repository.read_many(_keys(asked), query))
+        return await export_response(call, query, _keys(asked))
+    return data_response(await call.repository.read_many(_keys(asked), query))
 
 
-async def _found(call: Call, query: QueryParameters) -> Reply:
+async def _found(call: CollectionRequest, query: QueryParameters) -> Response:
     if query.get("export") is not None:
-        return await exported(call, query)
+        return await export_response(call, query)
     rows = await call.repository.read_by_query(query)
     if query.get("aggregate"):
-        rows = told_groups(rows)
+        rows = flatten_groups(rows)
     counts = expand_names(split_names(query.get("meta")), COUNTS, "meta")
     if not counts:
-        return data(rows)
+        return data_response(rows)
     told = {name: await call.repository.count(query if name == "filter_count" else {}) for name in counts}
-    return Reply(orjson.dumps({"data": rows, "meta": told}))
+    return Response(orjson.dumps({"data": rows, "meta": told}))
 
 
-async def _one(call: Call, key: str) -> Reply:
-    asked = of_rows(call.parameters)
-    return await call.planned(asked, key) or data(await call.repository.read_one(key, asked))
+async def _one(call: CollectionRequest, key: str) -> Response:
+    asked = row_parameters(call.parameters)
+    return await call.from_plan(asked, key) or data_response(await call.repository.read_one(key, asked))
 
 
-async def _create(call: Call) -> Reply:
+async def _create(call: CollectionRequest) -> Response:
     given = await call.json()
     if isinstance(given, list):
         return await write(call, call.repository.create_command(given), several=True)
     return await write(call, call.repository.create_command([given]), several=False)
 
 
-async def _change(call: Call) -> Reply:
+async def _change(call: CollectionRequest) -> Response:
     given = await call.json()
     if isinstance(given, list):
         return await write(call, call.repository.update_each_command(given), several=True)
@@ -151,7 +161,7 @@ async def _change(call: Call) -> Reply:
     return await write(call, change, several=True)
 
 
-async def _delete(call: Call) -> Reply:
+async def _delete(call: CollectionRequest) -> Response:
     given = await call.json_if_any()
     asked = {"keys": given} if isinstance(given, list) else _body_of(given, {"keys", "query"})
     if _which(asked) == "keys":
@@ -161,18 +171,18 @@ async def _delete(call: Call) -> Reply:
     return NO_CONTENT
 
 
-async def _delete_one(call: Call, key: str) -> Reply:
+async def _delete_one(call: CollectionRequest, key: str) -> Response:
     await call.repository.write(call.repository.delete_command([key]))
     return NO_CONTENT
 
 
-async def _only(call: Call) -> Reply:
+async def _only(call: CollectionRequest) -> Response:
     if (wanted := call.parameters.get("export")) is not None:
-        return await exported(call, {**of_rows(call.parameters), "limit": 1, "export": wanted})
-    return data(await call.repository.read_singleton(of_rows(call.parameters)))
+        return await export_response(call, {**row_parameters(call.parameters), "limit": 1, "export": wanted})
+    return data_response(await call.repository.read_singleton(row_parameters(call.parameters)))
 
 
-async def _change_only(call: Call) -> Reply:
+async def _change_only(call: CollectionRequest) -> Response:
     return await write(call, call.repository.singleton_command(await call.json()), several=False)
 
 

@@ -5,10 +5,10 @@ from contextlib import aclosing
 from datetime import datetime
 
 from app.core.errors import InvalidQuery
-from app.http.collection_request import Call
-from app.http.export_formats import Format, Path, csv_format, flat_names, json_format, xml_format, yaml_format
+from app.http.collection_request import CollectionRequest
+from app.http.export_formats import ExportFormat, Path, csv_format, flat_names, json_format, xml_format, yaml_format
 from app.http.parsing import QueryParameters
-from app.http.response import Header, Reply
+from app.http.response import Header, Response
 from app.policy.rules import Access
 from app.query.payload import parse_key
 from app.query.read import Read, RelationSelection
@@ -19,7 +19,7 @@ Rows = AsyncGenerator[list[Row], None]
 Pieces = AsyncGenerator[bytes, None]
 
 BOM = "\ufeff"
-FORMATS: Mapping[str, Callable[[Sequence[Path]], Format]] = {
+FORMATS: Mapping[str, Callable[[Sequence[Path]], ExportFormat]] = {
     "csv": csv_format,
     "csv_utf8": lambda columns: csv_format(columns, BOM),
     "json": lambda _: json_format(),
@@ -29,7 +29,9 @@ FORMATS: Mapping[str, Callable[[Sequence[Path]], Format]] = {
 """What `export` may ask for, by the columns that a file has."""
 
 
-async def exported(call: Call, query: QueryParameters, keys: Sequence[object] | None = None) -> Reply:
+async def export_response(
+    call: CollectionRequest, query: QueryParameters, keys: Sequence[object] | None = None
+) -> Response:
     """The rows that a query finds, or those with such keys, as the file that its `export` asks for.
 
     The first of them are read before anything is answered: what is refused is an error like any other. Where it is
@@ -40,7 +42,7 @@ async def exported(call: Call, query: QueryParameters, keys: Sequence[object] | 
         raise InvalidQuery(f'"export" must be one of [{", ".join(FORMATS)}]')
     kind = FORMATS[wanted]
     if query.get("aggregate"):
-        rows = told_groups(await call.repository.read_by_query(query))
+        rows = flatten_groups(await call.repository.read_by_query(query))
         told = kind(list(flat_names(rows[0])) if rows else [])
         pieces = _pieces(told, _all_at_once(rows))
     else:
@@ -51,10 +53,10 @@ async def exported(call: Call, query: QueryParameters, keys: Sequence[object] | 
     stream = _begun(await anext(pieces), pieces)
     media = f"{told.media}; charset=utf-8".encode()
     named = _named(call.repository.collection.name, call.directory.services.clock(), told.ending)
-    return Reply(b"", media=media, more=(named,), stream=stream)
+    return Response(b"", media=media, headers=(named,), stream=stream)
 
 
-def told_groups(rows: list[Row]) -> list[Row]:
+def flatten_groups(rows: list[Row]) -> list[Row]:
     """Groups as REST tells them: what they have in common stands beside what was counted."""
     return [{**(row.pop("group", None) or {}), **row} for row in rows]
 
@@ -69,7 +71,9 @@ def columns(asked: Read, before: Path = ()) -> Iterator[Path]:
             yield here
 
 
-def _question(call: Call, query: QueryParameters, keys: Sequence[object] | None) -> Callable[[Access], Read]:
+def _question(
+    call: CollectionRequest, query: QueryParameters, keys: Sequence[object] | None
+) -> Callable[[Access], Read]:
     repository = call.repository
     collection = repository.collection
     if keys is None:
@@ -83,7 +87,7 @@ async def _all_at_once(rows: list[Row]) -> Rows:
     yield rows
 
 
-async def _pieces(told: Format, batches: Rows) -> Pieces:
+async def _pieces(told: ExportFormat, batches: Rows) -> Pieces:
     begun = False
     async with aclosing(batches):
         async for rows in batches:

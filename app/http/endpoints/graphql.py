@@ -26,11 +26,11 @@ from app.core.errors import (
 from app.graphql.fields.account import FieldCredentialsError
 from app.graphql.plans.queries import BoundRequest, answer_from_plan
 from app.graphql.schema import schema
-from app.http.authentication import Identity
-from app.http.cookies import spell as spell_cookie
+from app.http.authentication import Authenticator
+from app.http.cookies import set_cookie_header as spell_cookie
 from app.http.exchange import Body
-from app.http.request_head import Head
-from app.http.response import JSON, VARIES, Header, Reply, reply_to
+from app.http.request_head import RequestHead
+from app.http.response import JSON, VARIES, Header, Response, error_response
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
@@ -42,27 +42,27 @@ ALLOWED = ("GET", "POST")
 OBJECTS = ("variables", "extensions")
 ASKED_BEFORE, SHORT = 200, 2_000
 """Requests that are remembered with their plans at once, and bytes of the longest of them."""
-Again = tuple[Access, bytes, bytes]
+RequestKey = tuple[Access, bytes, bytes]
 """What makes a request the same as one before: whose rights ask, the type of the body, and the body."""
 WHOLE_ANSWER = (InvalidCredentials, ServiceUnavailable)
 """What fails a request as a whole, even where it only came to light in one field."""
 
 
-Asked = tuple[str, dict[str, Any] | None, str | None]
+GraphQLParams = tuple[str, dict[str, Any] | None, str | None]
 """One GraphQL request, whichever way it came: its query, its variables, and the name of the operation."""
 
 
-class GraphQLDoor:
+class GraphQLEndpoint:
     """The door behind `/graphql/system`."""
 
-    def __init__(self, services: Services, identity: Identity) -> None:
+    def __init__(self, services: Services, identity: Authenticator) -> None:
         self._services, self._identity = services, identity
-        self._asked_before: LRUCache[Again, BoundRequest] = LRUCache(ASKED_BEFORE)
+        self._asked_before: LRUCache[RequestKey, BoundRequest] = LRUCache(ASKED_BEFORE)
 
-    async def __call__(self, scope: Scope, head: Head, body: Body) -> Reply:
+    async def __call__(self, scope: Scope, head: RequestHead, body: Body) -> Response:
         media = GRAPHQL_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
         try:
-            directory = Directory(self._identity.of(head), self._services, head.via)
+            directory = Directory(self._identity.authenticate(head), self._services, head.client_info)
             if scope["method"] == "POST":
                 again = (head.content_type, await body())
                 told = await answer_from_plan(directory, lambda access: self._ready(directory, (access, *again)))
@@ -70,9 +70,9 @@ class GraphQLDoor:
             else:
                 told = await self._by_get(scope["method"], directory, head.query)
         except RollcallError as error:
-            return replace(reply_to(error, media), varies=ACCEPTING)
+            return replace(error_response(error, media), varies=ACCEPTING)
         more = self._cookies(directory) if directory.response_cookies else ()
-        return Reply(told, 200, media, more, ACCEPTING, directory.no_store)
+        return Response(told, 200, media, more, ACCEPTING, directory.no_store)
 
     def _cookies(self, directory: Directory) -> Sequence[Header]:
         settings, now = self._services.settings, self._services.clock
@@ -86,7 +86,7 @@ class GraphQLDoor:
             directory, asked, (OperationType.QUERY,)
         )
 
-    def _ready(self, directory: Directory, again: Again) -> BoundRequest | None:
+    def _ready(self, directory: Directory, again: RequestKey) -> BoundRequest | None:
         """The plan of a request's body, straight away if the same was asked before."""
         before = self._asked_before.get(again, None)
         if before is not None:
@@ -97,7 +97,7 @@ class GraphQLDoor:
             self._asked_before.set(again, ready)
         return ready
 
-    async def _execute(self, directory: Directory, asked: Asked, allowed: tuple[OperationType, ...]) -> bytes:
+    async def _execute(self, directory: Directory, asked: GraphQLParams, allowed: tuple[OperationType, ...]) -> bytes:
         query, variables, operation = asked
         try:
             result = await schema.execute_full(
@@ -109,7 +109,7 @@ class GraphQLDoor:
             )
         except InvalidOperationTypeError:
             raise MethodNotAllowed("GET", ("POST",)) from None
-        return spell(result)
+        return encode_result(result)
 
 
 def _prefers_graphql(given: bytes) -> bool:
@@ -132,7 +132,7 @@ def _weight(parameters: str) -> float:
     return 1
 
 
-def spell(result: ExecutionResult) -> bytes:
+def encode_result(result: ExecutionResult) -> bytes:
     """A result as the answer that carries it.
 
     Raises GraphQLValidation for a document or variables that can't be run, and what fails a request as a whole.
@@ -174,7 +174,7 @@ def _place(error: GraphQLError) -> dict[str, Any]:
     return {"locations": [place.formatted for place in error.locations]} if error.locations else {}
 
 
-def _from_body(content_type: bytes, body: bytes) -> Asked:
+def _from_body(content_type: bytes, body: bytes) -> GraphQLParams:
     if content_type != PLAIN_JSON and content_type.partition(b";")[0].strip().lower() != PLAIN_JSON:
         raise InvalidPayload("Must provide query string")
     try:
@@ -186,7 +186,7 @@ def _from_body(content_type: bytes, body: bytes) -> Asked:
     return _read(given)
 
 
-def _from_query(text: bytes) -> Asked:
+def _from_query(text: bytes) -> GraphQLParams:
     try:
         named = parse_qs(text.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
@@ -200,7 +200,7 @@ def _from_query(text: bytes) -> Asked:
     return _read(given)
 
 
-def _read(given: Mapping[str, Any]) -> Asked:
+def _read(given: Mapping[str, Any]) -> GraphQLParams:
     query, variables, operation = given.get("query"), given.get("variables"), given.get("operationName")
     if not isinstance(query, str) or not query:
         raise InvalidPayload("Must provide query string")

@@ -6,38 +6,38 @@ from dataclasses import dataclass
 import orjson
 
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
-from app.http.collection_request import DONE, Call, Handler, change_one, data, of_rows
-from app.http.response import Reply
+from app.http.collection_request import DONE, CollectionRequest, Handler, change_one, data_response, row_parameters
+from app.http.response import Response
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.repositories.rules.users import track_page
 
 ITEM_ACTIONS = ("update", "delete", "share")
-OPEN = frozenset({("POST", "users/me/tfa/enable"), ("POST", "users/me/tfa/generate")})
+PATHS_BEFORE_TFA = frozenset({("POST", "users/me/tfa/enable"), ("POST", "users/me/tfa/generate")})
 """Paths below collections that are open to whoever has to set up a second factor first."""
 
 
-def own_handler(collection: Collection, method: str, steps: tuple[str, ...]) -> Handler | None:
+def me_handler(collection: Collection, method: str, steps: tuple[str, ...]) -> Handler | None:
     """Who answers what lies below a collection's `me`, if anybody does."""
     if (collection.short_name, method) == ("permissions", "GET") and 1 <= len(steps) <= 2:
         return _OnItem(*steps)
     return OWN.get(collection.short_name, {}).get((method, "/".join(steps)))
 
 
-async def _me(call: Call) -> Reply:
+async def _me(call: CollectionRequest) -> Response:
     """Oneself; who may read nothing of that is told who it is all the same."""
     user = await _myself(call)
-    asked = of_rows(call.parameters)
+    asked = row_parameters(call.parameters)
     try:
-        return await call.planned(asked, user) or data(await call.repository.read_one(user, asked))
+        return await call.from_plan(asked, user) or data_response(await call.repository.read_one(user, asked))
     except Forbidden:
-        return data({USERS.key.name: user})
+        return data_response({USERS.key.name: user})
 
 
-async def _change_me(call: Call) -> Reply:
+async def _change_me(call: CollectionRequest) -> Response:
     return await change_one(call, await _myself(call))
 
 
-async def _track(call: Call) -> Reply:
+async def _track(call: CollectionRequest) -> Response:
     """Which page of an app somebody looked at last; everybody may say so of themselves."""
     user, given = await _myself(call), await call.json()
     if not isinstance(given, dict) or "last_page" not in given:
@@ -46,26 +46,26 @@ async def _track(call: Call) -> Reply:
     return DONE
 
 
-async def _roles(call: Call) -> Reply:
+async def _roles(call: CollectionRequest) -> Response:
     """The caller's role and its ancestors: their keys at least."""
     roles = list((await call.directory.fresh_access()).roles)
     try:
-        return data(await call.repository.read_many(roles, of_rows(call.parameters)) if roles else [])
+        return data_response(await call.repository.read_many(roles, row_parameters(call.parameters)) if roles else [])
     except Forbidden:
-        return data([{ROLES.key.name: role} for role in sorted(roles)])
+        return data_response([{ROLES.key.name: role} for role in sorted(roles)])
 
 
-async def _globals(call: Call) -> Reply:
+async def _globals(call: CollectionRequest) -> Response:
     """The flags that the caller's policies add up to; strangers are told the one that they may ask about."""
     access = await call.directory.fresh_access()
     told = {"app_access": access.app}
     if access.user is not None:
         told |= {"admin_access": access.admin, "enforce_tfa": access.enforce_tfa}
-    return data(told)
+    return data_response(told)
 
 
-async def _permissions(call: Call) -> Reply:
-    return Reply(orjson.dumps({"data": await call.directory.permissions()}))
+async def _permissions(call: CollectionRequest) -> Response:
+    return Response(orjson.dumps({"data": await call.directory.permissions()}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ class _OnItem:
     collection: str
     key: str | None = None
 
-    async def __call__(self, call: Call) -> Reply:
+    async def __call__(self, call: CollectionRequest) -> Response:
         if self.collection not in COLLECTIONS:
-            return data({action: {"access": False} for action in ITEM_ACTIONS})
+            return data_response({action: {"access": False} for action in ITEM_ACTIONS})
         repository = call.directory[self.collection]
-        return data({action: {"access": await repository.may(action, self.key)} for action in ITEM_ACTIONS})
+        return data_response({action: {"access": await repository.may(action, self.key)} for action in ITEM_ACTIONS})
 
 
-async def _myself(call: Call) -> str:
+async def _myself(call: CollectionRequest) -> str:
     user = (await call.directory.access()).user
     if user is None:
         raise InvalidCredentials

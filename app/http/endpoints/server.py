@@ -14,8 +14,8 @@ from app.flows import server_info
 from app.graphql.schema import schema
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.graphql.visibility.coordinates import visibility_for
-from app.http.authentication import Identity
-from app.http.request_head import Head
+from app.http.authentication import Authenticator
+from app.http.request_head import RequestHead
 from app.openapi.document import openapi
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
@@ -24,10 +24,10 @@ JSON = "application/json; charset=utf-8"
 HEALTH = "application/health+json; charset=utf-8"
 
 
-class ServerDoors:
+class ServerEndpoints:
     """What the server is, how it is, and the schema that the caller sees."""
 
-    def __init__(self, services: Services, identity: Identity) -> None:
+    def __init__(self, services: Services, identity: Authenticator) -> None:
         self._services, self._identity = services, identity
 
     def routes(self) -> list[Route]:
@@ -36,7 +36,7 @@ class ServerDoors:
         return [
             *leads,
             Route("/server/ping", ping),
-            Route("/admin/users/{user}", proved),
+            Route("/admin/users/{user}", email_verified_page),
             Route("/server/info", self.info),
             Route("/server/health", self.health),
             Route("/server/specs/graphql/system", self.specs),
@@ -80,7 +80,7 @@ class ServerDoors:
         return Response(await openapi(shown, self._services.settings), media_type=JSON)
 
     def _directory(self, request: Request) -> Directory:
-        return Directory(self._identity.of(Head(request.scope)), self._services)
+        return Directory(self._identity.authenticate(RequestHead(request.scope)), self._services)
 
 
 async def ping(_: Request) -> PlainTextResponse:
@@ -88,12 +88,12 @@ async def ping(_: Request) -> PlainTextResponse:
     return PlainTextResponse("pong", media_type="text/html")
 
 
-async def proved(_: Request) -> PlainTextResponse:
+async def email_verified_page(_: Request) -> PlainTextResponse:
     """Where the link out of a registration's mail leads on to; in Directus' app it is the page of that user."""
     return PlainTextResponse("Your address is confirmed. You can sign in now.")
 
 
-async def nobody_home(scope: Scope, receive: Receive, send: Send) -> None:
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Every path that leads nowhere; raises RouteNotFound. Nowhere is anything told over a websocket."""
     if scope["type"] == "websocket":
         await WebSocketClose()(scope, receive, send)

@@ -4,31 +4,31 @@ from starlette.types import Scope
 
 from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
 from app.flows.uploads import UploadService
-from app.http.authentication import Identity
-from app.http.collection_request import Call, asked_back, tell
+from app.http.authentication import Authenticator
+from app.http.collection_request import CollectionRequest, returning_rows, written_response
 from app.http.exchange import Pieces
 from app.http.multipart import UploadForm
 from app.http.parsing import parse_query
-from app.http.request_head import Head
-from app.http.response import Reply, reply_to
+from app.http.request_head import RequestHead
+from app.http.response import Response, error_response
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from app.repositories.rules.files import FILES
 
 
-class UploadDoor:
+class FileUploadEndpoint:
     """The door behind `/files` for those who send a form."""
 
-    def __init__(self, services: Services, identity: Identity) -> None:
+    def __init__(self, services: Services, identity: Authenticator) -> None:
         self._services, self._identity = services, identity
 
-    async def __call__(self, scope: Scope, head: Head, pieces: Pieces) -> Reply:
+    async def __call__(self, scope: Scope, head: RequestHead, pieces: Pieces) -> Response:
         try:
             return await self._answer(scope, head, pieces)
         except RollcallError as error:
-            return reply_to(error)
+            return error_response(error)
 
-    async def _answer(self, scope: Scope, head: Head, pieces: Pieces) -> Reply:
+    async def _answer(self, scope: Scope, head: RequestHead, pieces: Pieces) -> Response:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         match scope["method"], *(step for step in path.split("/")[2:] if step):
             case ["POST"]:
@@ -37,14 +37,14 @@ class UploadDoor:
                 pass
             case _:
                 raise RouteNotFound(scope["path"])
-        directory = Directory(self._identity.of(head), self._services, head.via)
+        directory = Directory(self._identity.authenticate(head), self._services, head.client_info)
         await directory.require_tfa_setup_done()
         form = UploadForm(head.content_type, pieces(), self._services.settings.max_payload_size)
-        answer = asked_back(directory[FILES.name], parse_query(head.query))
+        answer = returning_rows(directory[FILES.name], parse_query(head.query))
         written = await UploadService(directory, key).receive(form, answer)
-        return tell(written, several=len(written.keys) > 1)
+        return written_response(written, several=len(written.keys) > 1)
 
 
-async def refuse_import(_: Call) -> Reply:
+async def refuse_import(_: CollectionRequest) -> Response:
     """Nothing is fetched from anywhere for anybody: whoever could say from where would reach what only we can."""
     raise InvalidPayload("Files aren't fetched from elsewhere: send the file itself to /files, as multipart/form-data")
