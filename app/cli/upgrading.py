@@ -47,7 +47,7 @@ def run_repair(*, dry_run: bool) -> str:
     with _progress() as told:
         if dry_run:
             return f"{run(lambda database, _: repair.what_to_mend(database))}\n{ONLY_A_LOOK}"
-        run(lambda database, _: repair.mend(database, told))
+        run(lambda database, _: repair.repair(database, told))
     return MENDED
 
 

@@ -23,7 +23,7 @@ ALL = frozenset({EVERY_FIELD})
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class RowAccess:
     """The rows a permission reaches, what is written by it has to hold to, and its fields; None says nothing."""
 
     rule: Mapping[str, Any] | None
@@ -35,31 +35,31 @@ class Granted:
         return self.validation if action == "create" else self.rule
 
 
-MINIMUM: Mapping[tuple[str, str], Granted] = {
-    ("directus_collections", "read"): Granted({}),
-    ("directus_fields", "read"): Granted({}),
-    ("directus_permissions", "read"): Granted({"role": {"_eq": "$CURRENT_ROLE"}}),
-    ("directus_relations", "read"): Granted({}),
-    ("directus_activity", "read"): Granted(OWN),
-    ("directus_activity", "create"): Granted({}, validation={"comment": {"_nnull": True}}),
-    ("directus_presets", "read"): Granted(MINE_OR_SHARED),
-    ("directus_presets", "create"): Granted({}, validation=OWN),
-    ("directus_presets", "update"): Granted(OWN, validation=OWN),
-    ("directus_presets", "delete"): Granted(OWN),
-    ("directus_roles", "read"): Granted({"id": {"_eq": "$CURRENT_ROLE"}}),
-    ("directus_settings", "read"): Granted({}),
-    ("directus_translations", "read"): Granted({}),
-    ("directus_notifications", "read"): Granted(TO_ME),
-    ("directus_notifications", "update"): Granted(TO_ME, frozenset({"status"})),
-    ("directus_shares", "read"): Granted({"user_created": {"_eq": "$CURRENT_USER"}}),
-    ("directus_users", "read"): Granted({"id": {"_eq": "$CURRENT_USER"}}, frozenset(USER_FIELDS.split(","))),
+MINIMUM: Mapping[tuple[str, str], RowAccess] = {
+    ("directus_collections", "read"): RowAccess({}),
+    ("directus_fields", "read"): RowAccess({}),
+    ("directus_permissions", "read"): RowAccess({"role": {"_eq": "$CURRENT_ROLE"}}),
+    ("directus_relations", "read"): RowAccess({}),
+    ("directus_activity", "read"): RowAccess(OWN),
+    ("directus_activity", "create"): RowAccess({}, validation={"comment": {"_nnull": True}}),
+    ("directus_presets", "read"): RowAccess(MINE_OR_SHARED),
+    ("directus_presets", "create"): RowAccess({}, validation=OWN),
+    ("directus_presets", "update"): RowAccess(OWN, validation=OWN),
+    ("directus_presets", "delete"): RowAccess(OWN),
+    ("directus_roles", "read"): RowAccess({"id": {"_eq": "$CURRENT_ROLE"}}),
+    ("directus_settings", "read"): RowAccess({}),
+    ("directus_translations", "read"): RowAccess({}),
+    ("directus_notifications", "read"): RowAccess(TO_ME),
+    ("directus_notifications", "update"): RowAccess(TO_ME, frozenset({"status"})),
+    ("directus_shares", "read"): RowAccess({"user_created": {"_eq": "$CURRENT_USER"}}),
+    ("directus_users", "read"): RowAccess({"id": {"_eq": "$CURRENT_USER"}}, frozenset(USER_FIELDS.split(","))),
 }
 """As Directus 10.13 answers `GET /permissions` to a user with nothing else."""
 GONE = frozenset({("directus_permissions", "read"), ("directus_activity", "create")})
 """What of it Directus 11 doesn't grant any more; the rest is the same but for one field of one's own, `provider`."""
 
 
-def narrows(action: str, own: Granted, minimum: Granted) -> bool:
+def narrows(action: str, own: RowAccess, minimum: RowAccess) -> bool:
     """Whether Directus 11 shows less than 10 where a row of the role's own stands beside the minimum.
 
     10 took the rows of both, and all fields of both on each of them; 11 shows on a row the fields of those that
@@ -73,12 +73,12 @@ def narrows(action: str, own: Granted, minimum: Granted) -> bool:
     return beyond_theirs or beyond_mine
 
 
-def narrows_without(own: Granted, minimum: Granted) -> bool:
+def narrows_without(own: RowAccess, minimum: RowAccess) -> bool:
     """The same where Directus 11's minimum hasn't that place any more: all that is left is the own row."""
     return bool(own.rule) or bool(own.validation) or not _covers(own.fields, minimum.fields)
 
 
-def widens(action: str, own: Granted, minimum: Granted) -> bool:
+def widens(action: str, own: RowAccess, minimum: RowAccess) -> bool:
     """Whether it shows more: beside the minimum's rule 10 took none at all for no more rows, 11 takes it for all."""
     rows = own.judged(action) is None and bool(minimum.judged(action))
     values = action == "update" and own.validation is None and bool(minimum.validation)

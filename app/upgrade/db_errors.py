@@ -22,7 +22,7 @@ TO_READ = "The database's user should be allowed to read Directus' tables."
 
 
 @contextmanager
-def in_plain_words(needed: str = TO_OWN) -> Iterator[None]:
+def translate_db_errors(needed: str = TO_OWN) -> Iterator[None]:
     """Raise Refusal for what the database didn't allow, with the rights that are `needed` where these were missing.
 
     What trying again, or later, may help with is raised as it is.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from app.upgrade.inspection import FLAGS
 
 
-class Way(Enum):
+class Direction(Enum):
     """What becomes of a right."""
 
     WIDER = "wider"
@@ -15,16 +15,16 @@ class Way(Enum):
     OTHERWISE = "otherwise"
 
 
-class Kind(Enum):
+class DifferenceKind(Enum):
     """Why a right differs afterwards."""
 
     SEVERAL = (
-        Way.WIDER,
+        Direction.WIDER,
         "Several permissions for one role, collection and action",
         "Directus 10 enforced one of them only, the one stored first; from 11 on they all count.",
     )
     UNRULED = (
-        Way.WIDER,
+        Direction.WIDER,
         "No rule beside the app's own",
         (
             "Beside what every role with app access may do, Directus 10 took `null` for no more rows than that; from "
@@ -32,7 +32,7 @@ class Kind(Enum):
         ),
     )
     ADDRESS = (
-        Way.WIDER,
+        Direction.WIDER,
         "Only from certain addresses",
         (
             "From elsewhere Directus 10 refused every request (401). From 11 on the policy doesn't count there, so "
@@ -40,7 +40,7 @@ class Kind(Enum):
         ),
     )
     BESIDE = (
-        Way.NARROWER,
+        Direction.NARROWER,
         "Permissions beside the app's own",
         (
             "Directus 10 showed the fields of both on the rows of both; from 11 on a row shows the fields of those "
@@ -48,22 +48,22 @@ class Kind(Enum):
         ),
     )
     DROPPED = (
-        Way.NARROWER,
+        Direction.NARROWER,
         "Rules on columns that go",
         "The permission grants nothing any more, or every request it decides about fails: write it anew, by policy.",
     )
     UNLISTED = (
-        Way.NARROWER,
+        Direction.NARROWER,
         "Fields that go",
         "They are named, and are simply not there any more; the permission's other fields stay as they are.",
     )
     FIELDLESS = (
-        Way.NARROWER,
+        Direction.NARROWER,
         "Reading without fields",
         "Directus 10 answered with the bare keys of the rows; from 11 on reading is refused (403).",
     )
     LATER = (
-        Way.NARROWER,
+        Direction.NARROWER,
         "Comments and webhooks",
         (
             "Directus' own later migrations move comments to directus_comments, for which these permissions don't "
@@ -71,12 +71,12 @@ class Kind(Enum):
         ),
     )
     UNREAD = (
-        Way.NARROWER,
+        Direction.NARROWER,
         "Rules that Rollcall doesn't understand",
         "With Rollcall the permission grants nothing; Directus may see in it what it always did.",
     )
     ENROLLING = (
-        Way.NARROWER,
+        Direction.NARROWER,
         "A second factor is enforced, and isn't set up",
         (
             "Directus 10 insisted on it in the app alone. With Rollcall whoever signs in without can do nothing but "
@@ -84,7 +84,7 @@ class Kind(Enum):
         ),
     )
 
-    def __init__(self, way: Way, title: str, meaning: str) -> None:
+    def __init__(self, way: Direction, title: str, meaning: str) -> None:
         self.way, self.title, self.meaning = way, title, meaning
 
 
@@ -95,7 +95,7 @@ class Difference:
     A role of None is the public; a collection of None is everything.
     """
 
-    kind: Kind
+    kind: DifferenceKind
     role: str | None
     name: str | None
     collection: str | None = None
@@ -111,7 +111,7 @@ class General(NamedTuple):
     `fields` are those that it is about; none means all of them.
     """
 
-    way: Way
+    way: Direction
     app_only: bool
     collection: str
     action: str
@@ -121,7 +121,7 @@ class General(NamedTuple):
 
 GENERAL = (
     General(
-        Way.NARROWER,
+        Direction.NARROWER,
         False,
         "directus_roles",
         "read",
@@ -129,7 +129,7 @@ GENERAL = (
         f"{', '.join(FLAGS)} are no fields of roles any more: asking for them is refused, and answers lack them.",
     ),
     General(
-        Way.NARROWER,
+        Direction.NARROWER,
         False,
         "directus_permissions",
         "read",
@@ -137,7 +137,7 @@ GENERAL = (
         "`role` is no field of permissions any more: `policy` is. Asking for it is refused, and answers lack it.",
     ),
     General(
-        Way.NARROWER,
+        Direction.NARROWER,
         True,
         "directus_permissions",
         "read",
@@ -145,7 +145,7 @@ GENERAL = (
         "Reading the permissions of one's own role isn't part of app access any more: ask /permissions/me.",
     ),
     General(
-        Way.NARROWER,
+        Direction.NARROWER,
         True,
         "directus_activity",
         "create",
@@ -153,7 +153,7 @@ GENERAL = (
         "Comments are no activity any more; Directus' own later migrations give them a collection of their own.",
     ),
     General(
-        Way.WIDER,
+        Direction.WIDER,
         True,
         "directus_users",
         "read",
@@ -161,7 +161,7 @@ GENERAL = (
         "App access shows of one's own account the `provider` too.",
     ),
     General(
-        Way.OTHERWISE,
+        Direction.OTHERWISE,
         False,
         "directus_permissions",
         "read",
@@ -170,7 +170,7 @@ GENERAL = (
         "and for people with app access added the app's own.",
     ),
     General(
-        Way.OTHERWISE,
+        Direction.OTHERWISE,
         False,
         "directus_users",
         "read",

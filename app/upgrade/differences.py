@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows.import_export import Progress
 from app.policy.rules import EVERY_FIELD, rule
 from app.query.collection import COLLECTIONS
-from app.upgrade.app_minimum import GONE, MINIMUM, Granted, narrows, narrows_without, widens
-from app.upgrade.difference_kinds import Difference, Kind
+from app.upgrade.app_minimum import GONE, MINIMUM, RowAccess, narrows, narrows_without, widens
+from app.upgrade.difference_kinds import Difference, DifferenceKind
 from app.upgrade.inspection import FLAGS
 from app.upgrade.removed_columns import Relations, named_fields, named_in, read_relations
 
@@ -93,7 +93,13 @@ Judge = Callable[[Row[Any], Relations], Iterator[Difference]]
 
 def _several(row: Row[Any], _: Relations) -> Iterator[Difference]:
     yield Difference(
-        Kind.SEVERAL, *_whose(row), row.collection, row.action, tuple(row.ids), row.many, f"only {row.ids[0]} counted"
+        DifferenceKind.SEVERAL,
+        *_whose(row),
+        row.collection,
+        row.action,
+        tuple(row.ids),
+        row.many,
+        f"only {row.ids[0]} counted",
     )
 
 
@@ -102,25 +108,25 @@ def _beside(row: Row[Any], _: Relations) -> Iterator[Difference]:
     own, minimum = _granted(row), MINIMUM[place]
     if place in GONE:
         if narrows_without(own, minimum):
-            yield _of(Kind.BESIDE, row)
+            yield _of(DifferenceKind.BESIDE, row)
         return
     if narrows(row.action, own, minimum):
-        yield _of(Kind.BESIDE, row)
+        yield _of(DifferenceKind.BESIDE, row)
     if widens(row.action, own, minimum):
-        yield _of(Kind.UNRULED, row)
+        yield _of(DifferenceKind.UNRULED, row)
 
 
 def _dropped(row: Row[Any], relations: Relations) -> Iterator[Difference]:
     if named := _named(row, relations):
-        yield _of(Kind.DROPPED, row, ", ".join(named))
+        yield _of(DifferenceKind.DROPPED, row, ", ".join(named))
     if fields := named_fields(row.fields, row.collection):
-        yield _of(Kind.UNLISTED, row, ", ".join(fields))
+        yield _of(DifferenceKind.UNLISTED, row, ", ".join(fields))
 
 
 def _unread(row: Row[Any], relations: Relations) -> Iterator[Difference]:
     understood = rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation)
     if understood is None and not _named(row, relations):  # those are told of already
-        yield _of(Kind.UNREAD, row)
+        yield _of(DifferenceKind.UNREAD, row)
 
 
 def _named(row: Row[Any], relations: Relations) -> list[str]:
@@ -129,14 +135,14 @@ def _named(row: Row[Any], relations: Relations) -> list[str]:
 
 
 def _address(row: Row[Any], _: Relations) -> Iterator[Difference]:
-    yield Difference(Kind.ADDRESS, *_whose(row), detail=row.ip_access)
+    yield Difference(DifferenceKind.ADDRESS, *_whose(row), detail=row.ip_access)
 
 
 def _enrolling(row: Row[Any], _: Relations) -> Iterator[Difference]:
-    yield Difference(Kind.ENROLLING, *_whose(row), detail=f"{row.many} active users without")
+    yield Difference(DifferenceKind.ENROLLING, *_whose(row), detail=f"{row.many} active users without")
 
 
-def _plain(kind: Kind) -> Judge:
+def _plain(kind: DifferenceKind) -> Judge:
     return lambda row, _: iter([_of(kind, row)])
 
 
@@ -145,14 +151,14 @@ _SOURCES: tuple[tuple[str, Judge], ...] = (
     (BESIDE, _beside),
     (ADDRESS, _address),
     (DROPPED, _dropped),
-    (FIELDLESS, _plain(Kind.FIELDLESS)),
-    (LATER, _plain(Kind.LATER)),
+    (FIELDLESS, _plain(DifferenceKind.FIELDLESS)),
+    (LATER, _plain(DifferenceKind.LATER)),
     (UNREAD, _unread),
     (ENROLLING, _enrolling),
 )
 
 
-def _of(kind: Kind, row: Row[Any], detail: str = "") -> Difference:
+def _of(kind: DifferenceKind, row: Row[Any], detail: str = "") -> Difference:
     return Difference(kind, *_whose(row), row.collection, row.action, (row.id,), 1, detail)
 
 
@@ -160,9 +166,9 @@ def _whose(row: Row[Any]) -> tuple[str | None, str | None]:
     return (str(row.role) if row.role else None, row.name)
 
 
-def _granted(row: Row[Any]) -> Granted:
+def _granted(row: Row[Any]) -> RowAccess:
     fields = frozenset(filter(None, (row.fields or "").split(",")))
-    return Granted(_object(row.permissions), fields, _object(row.validation))
+    return RowAccess(_object(row.permissions), fields, _object(row.validation))
 
 
 def _object(json: str | None) -> dict[str, Any] | None:

@@ -6,8 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
 from app.db.refusal import OperatorError
-from app.upgrade.inspection import FLAGS, STEP, Found, look
-from app.upgrade.partial_revert import broken_down
+from app.upgrade.inspection import FLAGS, STEP, DatabaseColumns, inspect_database
+from app.upgrade.partial_revert import detect_partial_revert
 
 BEFORE = "20240716A"
 """The last migration of Directus 10.13.4."""
@@ -36,14 +36,14 @@ OLD = (*(f"directus_roles.{flag}" for flag in FLAGS), "directus_permissions.role
 OURS = "rollcall_version"
 
 
-class Form(Enum):
+class Edition(Enum):
     """Which edition's tables stand in a database."""
 
     TEN = "Directus 10"
     ELEVEN = "Directus 11"
 
 
-async def read_form(connection: AsyncConnection) -> Form:
+async def detect_edition(connection: AsyncConnection) -> Edition:
     """Which edition a database is of; nothing in it is changed.
 
     Raises Refusal, which says what was found, for one that is of neither, that is older than Directus 10.13.4 or
@@ -54,13 +54,13 @@ async def read_form(connection: AsyncConnection) -> Form:
             "An upgrade is only done on PostgreSQL, and this is SQLite: let Directus 11 itself migrate the file "
             "(`npx directus database migrate:latest`), then run `rollcall bootstrap`."
         )
-    found = await look(connection)
-    if broken := await broken_down(connection, found):
+    found = await inspect_database(connection)
+    if broken := await detect_partial_revert(connection, found):
         raise OperatorError(broken.told)
     return form_of(found)
 
 
-def form_of(found: Found) -> Form:
+def form_of(found: DatabaseColumns) -> Edition:
     """The same of what was found, but for what a way back left behind; raises Refusal as above."""
     new, old = [name for name in NEW if found.has(name)], [name for name in OLD if found.has(name)]
     if not new and not old:
@@ -68,14 +68,14 @@ def form_of(found: Found) -> Form:
             "This is not a Directus database: directus_roles, with its rights or with policies, isn't here."
         )
     if len(new) == len(NEW) and not old:
-        return Form.ELEVEN
+        return Edition.ELEVEN
     if new or STEP in found.recorded:
         raise OperatorError(_between(found, new, old))
     _check(found)
-    return Form.TEN
+    return Edition.TEN
 
 
-def _between(found: Found, new: list[str], old: list[str]) -> str:
+def _between(found: DatabaseColumns, new: list[str], old: list[str]) -> str:
     record = f"records {STEP}" if STEP in found.recorded else f"doesn't record {STEP}"
     return (
         f"This database stands between Directus 10 and 11. Of 11 it has {_listed(new)}; of 10 it still has "
@@ -87,7 +87,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _check(found: Found) -> None:
+def _check(found: DatabaseColumns) -> None:
     """Raise Refusal for a database of Directus 10 that isn't laid out as 10.13 does."""
     if BEFORE not in found.recorded:
         newest = found.recorded[-1] if found.recorded else "none"

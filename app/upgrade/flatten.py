@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.import_export import Progress
-from app.upgrade.merge_permissions import Grant, Json, merge
+from app.upgrade.merge_permissions import Json, LegacyGrant, merge
 
 PUBLIC = "00000000-0000-0000-0000-000000000000"
 """Stands for the public among the roles of the temporary tables."""
@@ -141,10 +141,10 @@ def _merged(rows: list[Any]) -> dict[str, Any]:
     }
 
 
-def _grant(row: Any) -> Grant:
+def _grant(row: Any) -> LegacyGrant:
     # The standard library reads whole numbers of any size, as PostgreSQL keeps them in a json.
     rules = {name: None if row[name] is None else json.loads(row[name]) for name in RULES}
-    return Grant(**rules, fields=row["fields"])
+    return LegacyGrant(**rules, fields=row["fields"])
 
 
 def _spelled(values: Iterable[Json]) -> Iterable[str | None]:

@@ -29,7 +29,7 @@ RECORDED = "SELECT version FROM directus_migrations ORDER BY version"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DatabaseColumns:
     """The columns of each table with their types, the defaults of some, `table.column`, and the migrations recorded."""
 
     columns: Mapping[str, Mapping[str, str]]
@@ -48,7 +48,7 @@ class Found:
         return kind and kind + self.defaults.get(name, "")
 
 
-async def look(connection: AsyncConnection) -> Found:
+async def inspect_database(connection: AsyncConnection) -> DatabaseColumns:
     """What stands in a PostgreSQL database; nothing in it is changed."""
     columns: dict[str, dict[str, str]] = {}
     defaults: dict[str, str] = {}
@@ -57,4 +57,4 @@ async def look(connection: AsyncConnection) -> Found:
         if default:
             defaults[f"{table}.{column}"] = default
     recorded = await connection.execute(text(RECORDED)) if "directus_migrations" in columns else ()
-    return Found(columns, tuple(row[0] for row in recorded), defaults)
+    return DatabaseColumns(columns, tuple(row[0] for row in recorded), defaults)

@@ -17,7 +17,7 @@ WITH_FIELDS = {"create", "read", "update"}
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class LegacyGrant:
     """What one permission says: two rules, presets, and fields as a list with commas between; each may be null."""
 
     permissions: Json = None
@@ -30,18 +30,18 @@ class Grant:
 class Merged:
     """The grant that several became, and whether it allows less, or more, than they did together."""
 
-    grant: Grant
+    grant: LegacyGrant
     narrows: bool
     widens: bool
 
 
-def merge(action: str, grants: Sequence[Grant]) -> Merged:
+def merge(action: str, grants: Sequence[LegacyGrant]) -> Merged:
     """The one grant in place of `grants`, which stand in the order their policies count; one alone stays as it is."""
     if len(grants) == 1:
         return Merged(grants[0], narrows=False, widens=False)
     permissions = [grant.permissions for grant in grants]
     validation = [grant.validation for grant in grants]
-    merged = Grant(
+    merged = LegacyGrant(
         permissions=reduce(either, permissions),
         validation=reduce(either, validation),
         presets=reduce(later_wins, [grant.presets for grant in grants]),
@@ -103,7 +103,7 @@ def _laid_over(below: Json, above: Json) -> Json:
     return above
 
 
-def _widens(action: str, grants: Sequence[Grant]) -> bool:
+def _widens(action: str, grants: Sequence[LegacyGrant]) -> bool:
     """Whether what one of them allows comes together with what only another did: its fields on the other's rows.
 
     That can't be where they differ in nothing or in one thing alone, nor where one of them allowed everything there is.

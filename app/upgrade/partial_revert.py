@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.upgrade.inspection import FLAGS, STEP, Found
+from app.upgrade.inspection import FLAGS, STEP, DatabaseColumns
 
 TEN = {**{f"directus_roles.{flag}": kind for flag, kind in FLAGS.items()}, "directus_permissions.role": "uuid"}
 ELEVEN = ("directus_roles.parent", "directus_permissions.policy", "directus_policies.id", "directus_access.policy")
@@ -32,26 +32,26 @@ AND EXISTS (
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class PartialRevert:
     """What that way back left behind, with what to do, and whether it can be mended from what is still there."""
 
     mendable: bool
     told: str
 
 
-HALFWAY = Broken(
+HALFWAY = PartialRevert(
     mendable=True,
     told="Directus' own way back broke off here: roles have the columns of Directus 10 again, with nothing in them, "
     "and policies and permissions are still whole. `rollcall upgrade --mend` makes a whole Directus 11 of it again.",
 )
-ALL_GONE = Broken(
+ALL_GONE = PartialRevert(
     mendable=False,
     told="This looks like what Directus 11.17.4's own way back makes where it comes to its end: every permission is "
     "the public's, and which role it was is written nowhere. Only a copy from before can bring that back.",
 )
 
 
-async def broken_down(connection: AsyncConnection, found: Found) -> Broken | None:
+async def detect_partial_revert(connection: AsyncConnection, found: DatabaseColumns) -> PartialRevert | None:
     """What Directus 11.17.4's own way back left behind; None where a database is in any other state."""
     if any(found.declared(name) != kind for name, kind in TEN.items()):
         return None

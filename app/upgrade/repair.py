@@ -8,10 +8,10 @@ from app.db.database import Database
 from app.db.migrate import acquire_migration_lock
 from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
-from app.upgrade.db_errors import TO_READ, in_plain_words
-from app.upgrade.inspection import FLAGS, look
+from app.upgrade.db_errors import TO_READ, translate_db_errors
+from app.upgrade.inspection import FLAGS, inspect_database
 from app.upgrade.locks import take_locks
-from app.upgrade.partial_revert import broken_down
+from app.upgrade.partial_revert import detect_partial_revert
 
 UNKNOWN = "Nothing here is known to need mending, and nothing was changed."
 MENDING = (
@@ -32,11 +32,11 @@ FOREIGN KEY (policy) REFERENCES directus_policies (id) ON DELETE CASCADE
 
 async def what_to_mend(database: Database) -> str:
     """What broke off, in words; nothing is changed. Raises Refusal as `mend` does."""
-    with in_plain_words(TO_READ):
+    with translate_db_errors(TO_READ):
         return await database.run_in_transaction(_broken)
 
 
-async def mend(database: Database, progress: Progress) -> None:
+async def repair(database: Database, progress: Progress) -> None:
     """Make a whole Directus 11 of what Directus' own way back left behind, in one transaction.
 
     Raises Refusal, with nothing changed, for any other state, for the one that can't be mended, where others hold it
@@ -59,14 +59,14 @@ async def mend(database: Database, progress: Progress) -> None:
             await connection.execute(text(BIND))
         progress("tables", len(MENDING), len(MENDING))
 
-    with in_plain_words():
+    with translate_db_errors():
         await database.run_in_transaction(work)
 
 
 async def _broken(connection: AsyncConnection) -> str:
     """What can be mended, in words; raises Refusal where there is nothing that can."""
     native = connection.dialect.name == POSTGRESQL
-    broken = await broken_down(connection, await look(connection)) if native else None
+    broken = await detect_partial_revert(connection, await inspect_database(connection)) if native else None
     if not (broken and broken.mendable):
         raise OperatorError(broken.told if broken else UNKNOWN)
     return broken.told

@@ -5,35 +5,35 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.padding import Padding
 
-from app.upgrade.difference_kinds import GENERAL, Difference, Kind, Way
+from app.upgrade.difference_kinds import GENERAL, Difference, DifferenceKind, Direction
 from app.upgrade.inspection import FLAGS
-from app.upgrade.revert_preview import Forecast
+from app.upgrade.revert_preview import RevertPreview
 from app.upgrade.text_tables import access, addresses, count, more, number, page, shown, table
-from app.upgrade.upgrade_preview import Survey
+from app.upgrade.upgrade_preview import UpgradePreview
 
 HEADINGS = {
-    Way.WIDER: "Rights that get wider",
-    Way.NARROWER: "Rights that get narrower",
-    Way.OTHERWISE: "Told otherwise",
+    Direction.WIDER: "Rights that get wider",
+    Direction.NARROWER: "Rights that get narrower",
+    Direction.OTHERWISE: "Told otherwise",
 }
 PUBLIC = "the public"
 ONLY_A_LOOK = "This was only a look: nothing was changed."
 
 
-def report(found: Survey) -> str:
+def report(found: UpgradePreview) -> str:
     """What an upgrade would change, role by role, and which rights would be wider or narrower, as lines of text."""
 
     def write(to: Console) -> None:
         _head(found, to)
         _roles(found, to)
-        for way in Way:
+        for way in Direction:
             _rights(found, way, to)
         to.print(ONLY_A_LOOK)
 
     return page(write)
 
 
-def report_back(found: Forecast) -> str:
+def report_back(found: RevertPreview) -> str:
     """What going back would make of each role, and all that it would lose, as lines of text."""
 
     def write(to: Console) -> None:
@@ -61,7 +61,7 @@ def report_back(found: Forecast) -> str:
     return page(write)
 
 
-def _head(found: Survey, to: Console) -> None:
+def _head(found: UpgradePreview, to: Console) -> None:
     to.print("This is a Directus 10 database. An upgrade would, in one transaction,\n")
     to.print(f"- make a policy of each of {number(found.roles, 'role')}, of the same id and name, and the public one;")
     to.print(f"- give {number(found.permissions, 'permission')} a policy in place of a role, and leave the rest of it;")
@@ -69,7 +69,7 @@ def _head(found: Survey, to: Console) -> None:
     to.print(f"- take {', '.join(flags)} and {last} from roles, and give them a parent.\n")
 
 
-def _roles(found: Survey, to: Console) -> None:
+def _roles(found: UpgradePreview, to: Console) -> None:
     roles = table("Role", "Its policy", "Addresses", counts=("Permissions", "Users", "Wider", "Narrower"))
     for role in found.first:
         roles.add_row(
@@ -85,11 +85,11 @@ def _roles(found: Survey, to: Console) -> None:
     to.print()
 
 
-def _ways(found: Survey, role: str | None) -> list[str]:
-    return [count(found.by_role[role, way]) for way in (Way.WIDER, Way.NARROWER)]
+def _ways(found: UpgradePreview, role: str | None) -> list[str]:
+    return [count(found.by_role[role, way]) for way in (Direction.WIDER, Direction.NARROWER)]
 
 
-def _rights(found: Survey, way: Way, to: Console) -> None:
+def _rights(found: UpgradePreview, way: Direction, to: Console) -> None:
     to.print(HEADINGS[way])
     to.print()
     for general in GENERAL:
@@ -97,7 +97,7 @@ def _rights(found: Survey, way: Way, to: Console) -> None:
             whose = "Every role with app access" if general.app_only else "Everybody"
             _told(f"{whose}, {general.action} {general.collection}", general.meaning, to)
             to.print()
-    for kind in Kind:
+    for kind in DifferenceKind:
         if kind.way is way and found.by_kind[kind]:
             _told(f"{kind.title}: {found.by_kind[kind]:,}", kind.meaning, to)
             to.print(_listed(found.kept[kind]))

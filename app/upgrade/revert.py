@@ -8,10 +8,10 @@ from app.db.database import Database
 from app.db.migrate import acquire_migration_lock, migrate_down_in_transaction
 from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
-from app.upgrade.db_errors import in_plain_words
+from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.locks import take_locks
 from app.upgrade.losses import Loss
-from app.upgrade.revert_preview import Outcome, adopted, check, work_out
+from app.upgrade.revert_preview import Outcome, adopted, check, compute_outcome
 from app.upgrade.rewrite import rewrite
 
 NAMED = 5
@@ -25,7 +25,7 @@ async def revert(database: Database, *, accept_loss: bool, progress: Progress) -
     first, where others hold it up, where it may not be changed, and, unless `accept_loss`, for one that would lose
     anything: the reason names it.
     """
-    with in_plain_words():
+    with translate_db_errors():
         return await database.run_in_transaction(
             lambda connection: revert_within(connection, accept_loss=accept_loss, progress=progress)
         )
@@ -42,7 +42,7 @@ async def revert_within(connection: AsyncConnection, *, accept_loss: bool, progr
         readable=("directus_migrations",),
     )
     await check(connection)  # again, now that nobody else can change it
-    outcome = await work_out(connection, NAMED, progress)
+    outcome = await compute_outcome(connection, NAMED, progress)
     if outcome.losses and not accept_loss:
         raise OperatorError(_told(outcome.losses))
     if await adopted(connection):

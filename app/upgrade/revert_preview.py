@@ -11,8 +11,8 @@ from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
-from app.upgrade.db_errors import in_plain_words
-from app.upgrade.edition import Form, read_form
+from app.upgrade.db_errors import translate_db_errors
+from app.upgrade.edition import Edition, detect_edition
 from app.upgrade.flatten import PUBLIC, flatten
 from app.upgrade.inspection import STEP
 from app.upgrade.losses import Loss, find_losses
@@ -73,7 +73,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class RevertPreview:
     """The same of what isn't done yet, with what the first of the roles and the public would be."""
 
     outcome: Outcome
@@ -81,34 +81,34 @@ class Forecast:
     public: Role
 
 
-async def forecast(database: Database, shown: int, progress: Progress) -> Forecast:
+async def forecast(database: Database, shown: int, progress: Progress) -> RevertPreview:
     """What `revert` would do, at most `shown` of each list; nothing is changed, and nobody is kept waiting.
 
     Raises Refusal for a database that can't be gone back with.
     """
 
-    async def work(connection: AsyncConnection) -> Forecast:
+    async def work(connection: AsyncConnection) -> RevertPreview:
         if connection.dialect.name == POSTGRESQL:
             await connection.execute(text(LOOK))
         return await forecast_within(connection, shown, progress)
 
-    with in_plain_words(TO_FORECAST):
+    with translate_db_errors(TO_FORECAST):
         return await database.run_in_transaction(work)
 
 
-async def forecast_within(connection: AsyncConnection, shown: int, progress: Progress) -> Forecast:
+async def forecast_within(connection: AsyncConnection, shown: int, progress: Progress) -> RevertPreview:
     """As `forecast`, inside a transaction of the caller's; what the database doesn't allow is raised as it is."""
     await check(connection)
-    outcome = await work_out(connection, shown, progress)
+    outcome = await compute_outcome(connection, shown, progress)
     public, *first = [Role(*row) for row in await connection.execute(text(ROLES), {"shown": shown})]
-    return Forecast(outcome, first, public)
+    return RevertPreview(outcome, first, public)
 
 
 async def check(connection: AsyncConnection) -> None:
     """Raise Refusal for what isn't a whole Directus 11, with nothing but the step to be undone above Directus 10."""
     if connection.dialect.name != POSTGRESQL:
         raise OperatorError("Going back to Directus 10 is only done on PostgreSQL, and this is SQLite.")
-    if await read_form(connection) is Form.TEN:
+    if await detect_edition(connection) is Edition.TEN:
         raise OperatorError("This is a Directus 10 database already: there is nothing to go back from.")
     ours = await adopted(connection) and await connection.scalar(text(MADE_BY_US))
     if ours or not await connection.scalar(text(THERE), {"table": "directus_migrations"}):
@@ -136,7 +136,7 @@ async def adopted(connection: AsyncConnection) -> bool:
     return bool(await connection.scalar(text(THERE), {"table": "rollcall_origin"}))
 
 
-async def work_out(connection: AsyncConnection, named: int, progress: Progress) -> Outcome:
+async def compute_outcome(connection: AsyncConnection, named: int, progress: Progress) -> Outcome:
     """What going back comes to, naming so many losses of a kind at most; `flatten`'s tables say what is to be done."""
     await flatten(connection, progress)
     losses = await find_losses(connection, named, adopted=await adopted(connection))

@@ -12,8 +12,8 @@ from app.db.refusal import OperatorError
 from app.db.seeds import PUBLIC_POLICY
 from app.db.table_check import missing_columns
 from app.flows.import_export import Progress
-from app.upgrade.db_errors import in_plain_words
-from app.upgrade.edition import Form, read_form
+from app.upgrade.db_errors import translate_db_errors
+from app.upgrade.edition import Edition, detect_edition
 from app.upgrade.inspection import FLAGS, STEP, STEP_NAME
 from app.upgrade.locks import take_locks
 
@@ -97,21 +97,21 @@ async def upgrade(database: Database, progress: Progress) -> Upgraded | None:
     One transaction, which waits for whoever else uses the tables, but not for long. Raises Refusal, with nothing
     changed, for what is no such database, where others hold it up, or where it may not be changed.
     """
-    with in_plain_words():
+    with translate_db_errors():
         return await database.run_in_transaction(lambda connection: upgrade_within(connection, progress))
 
 
 async def upgrade_within(connection: AsyncConnection, progress: Progress) -> Upgraded | None:
     """As `upgrade`, inside a transaction of the caller's; what the database doesn't allow is raised as it is."""
     await acquire_migration_lock(connection)
-    if await read_form(connection) is Form.ELEVEN:
+    if await detect_edition(connection) is Edition.ELEVEN:
         return None
     await take_locks(
         connection,
         alone=("directus_roles", "directus_permissions"),
         readable=("directus_users", "directus_migrations"),
     )
-    if await read_form(connection) is Form.ELEVEN:  # by a Directus, before the locks were ours
+    if await detect_edition(connection) is Edition.ELEVEN:  # by a Directus, before the locks were ours
         return None
     await _check(connection)
     return await _steps(connection, progress)

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.flows.import_export import Progress
-from app.upgrade.db_errors import TO_READ, in_plain_words
-from app.upgrade.difference_kinds import Difference, Kind, Way
+from app.upgrade.db_errors import TO_READ, translate_db_errors
+from app.upgrade.difference_kinds import Difference, DifferenceKind, Direction
 from app.upgrade.differences import differences
-from app.upgrade.edition import Form, read_form
+from app.upgrade.edition import Edition, detect_edition
 
 # Whatever others write meanwhile, all of it is told of one moment.
 LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -45,7 +45,7 @@ class Role(NamedTuple):
 
 
 @dataclass(slots=True)
-class Survey:
+class UpgradePreview:
     """How many roles and permissions an upgrade changes, the first of the roles, and which rights differ.
 
     Of each kind of difference the first are kept, and all are counted: by kind, and by (role, way).
@@ -55,9 +55,9 @@ class Survey:
     permissions: int
     public: int
     first: list[Role]
-    kept: dict[Kind, list[Difference]] = field(default_factory=dict)
-    by_kind: Counter[Kind] = field(default_factory=Counter)
-    by_role: Counter[tuple[str | None, Way]] = field(default_factory=Counter)
+    kept: dict[DifferenceKind, list[Difference]] = field(default_factory=dict)
+    by_kind: Counter[DifferenceKind] = field(default_factory=Counter)
+    by_role: Counter[tuple[str | None, Direction]] = field(default_factory=Counter)
 
     def add(self, difference: Difference, shown: int) -> None:
         """Count one more difference, and keep it among the first `shown`."""
@@ -68,24 +68,24 @@ class Survey:
         self.by_role[difference.role, difference.kind.way] += 1
 
 
-async def survey(database: Database, shown: int, progress: Progress) -> Survey | None:
+async def survey(database: Database, shown: int, progress: Progress) -> UpgradePreview | None:
     """What an upgrade would do, at most `shown` of each list; None where it is done already.
 
     Reads in one read-only transaction. Raises Refusal for what is no database of Directus 10, as `upgrade` does.
     """
-    with in_plain_words(TO_READ):
+    with translate_db_errors(TO_READ):
         async with database.transaction() as connection:
             if database.dialect == POSTGRESQL:
                 await connection.execute(text(LOOK))
-            if await read_form(connection) is Form.ELEVEN:
+            if await detect_edition(connection) is Edition.ELEVEN:
                 return None
             return await _look(connection, shown, progress)
 
 
-async def _look(connection: AsyncConnection, shown: int, progress: Progress) -> Survey:
+async def _look(connection: AsyncConnection, shown: int, progress: Progress) -> UpgradePreview:
     roles, permissions = (await connection.execute(text(COUNTS))).one()
     first = [Role(str(row[0]), *row[1:]) for row in await connection.execute(text(ROLES), {"shown": shown})]
-    found = Survey(roles, permissions, await connection.scalar(text(PUBLIC)) or 0, first)
+    found = UpgradePreview(roles, permissions, await connection.scalar(text(PUBLIC)) or 0, first)
     async for difference in differences(connection, progress):
         found.add(difference, shown)
     return found

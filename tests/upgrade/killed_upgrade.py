@@ -15,8 +15,8 @@ from sqlalchemy import Engine, event
 
 from app.core.config import Settings
 from app.db.database import Database
-from app.upgrade.inspection import look
-from app.upgrade.repair import mend
+from app.upgrade.inspection import inspect_database
+from app.upgrade.repair import repair
 from app.upgrade.revert import revert
 from app.upgrade.upgrade import upgrade
 from tests.upgrade.snapshots import picture
@@ -38,7 +38,7 @@ def die_at(number):
 
 async def migrate(what, url):
     database = Database.open(Settings(_env_file=None, database_url=url))
-    ways = {"up": upgrade, "down": lambda there, told: revert(there, accept_loss=True, progress=told), "mend": mend}
+    ways = {"up": upgrade, "down": lambda there, told: revert(there, accept_loss=True, progress=told), "mend": repair}
     await ways[what](database, lambda *_: None)
     await database.dispose()
 
@@ -57,7 +57,7 @@ async def warm_up(url):
     """Loads what each of the processes would load for itself."""
     database = Database.open(Settings(_env_file=None, database_url=url))
     async with database.transaction() as connection:
-        await look(connection)
+        await inspect_database(connection)
     await database.dispose()
 
 

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from app.flows.bootstrap import bootstrap
 from app.testing import open_system
-from app.upgrade.difference_kinds import GENERAL, Kind, Way
+from app.upgrade.difference_kinds import GENERAL, DifferenceKind, Direction
 from app.upgrade.upgrade_preview import survey
 from tests.conftest import make_settings
 from tests.http.test_graphql import served
@@ -58,9 +58,9 @@ def people():
 
 def covers(one, way, change):
     """Whether a difference that was announced explains a change in that way."""
-    if one.kind is Kind.ADDRESS:
+    if one.kind is DifferenceKind.ADDRESS:
         return change.before.refused == "INVALID_IP"
-    return one.kind.way is way and one.kind is not Kind.ENROLLING  # nobody signs in here
+    return one.kind.way is way and one.kind is not DifferenceKind.ENROLLING  # nobody signs in here
 
 
 def unannounced(asked, change, collection, role, announced):
@@ -70,8 +70,10 @@ def unannounced(asked, change, collection, role, announced):
     place, app = (collection, "read"), bool(role and role["app_access"])
     general = [one for one in GENERAL if (one.collection, one.action) == place and (app or not one.app_only)]
     left = {}
-    for way, shown in ((Way.WIDER, change.wider), (Way.NARROWER, change.narrower)):
-        told = [one for one in general if one.way is way or (one.way is Way.OTHERWISE and not change.after.refused)]
+    for way, shown in ((Direction.WIDER, change.wider), (Direction.NARROWER, change.narrower)):
+        told = [
+            one for one in general if one.way is way or (one.way is Direction.OTHERWISE and not change.after.refused)
+        ]
         named = {name for one in told for name in one.fields}
         asked_for_what_goes = change.after.refused and any(name in asked["path"] for name in named)
         if asked_for_what_goes or any(not one.fields for one in told) or any(covers(one, way, change) for one in mine):
@@ -110,14 +112,16 @@ def test_nobody_is_shown_more_or_less_than_was_announced(announced, replayed):
     assert len(found) > 90
 
 
-@pytest.mark.parametrize("kind", [Kind.SEVERAL, Kind.BESIDE, Kind.ADDRESS, Kind.DROPPED])
+@pytest.mark.parametrize(
+    "kind", [DifferenceKind.SEVERAL, DifferenceKind.BESIDE, DifferenceKind.ADDRESS, DifferenceKind.DROPPED]
+)
 def test_what_is_not_announced_would_be_found_out(announced, replayed, kind):
     found = replayed([one for one in announced if one.kind is not kind])
 
     assert {key: left for key, _, left in found if left}
 
 
-UNASKED = {Kind.LATER, Kind.ENROLLING}
+UNASKED = {DifferenceKind.LATER, DifferenceKind.ENROLLING}
 """What the recorded requests can't show: comments that are written, and people who sign in."""
 NOT_ALLOWED_BEFORE = {64}
 """A permission that lets read less than the requests ask for, in Directus 10 too."""
@@ -129,7 +133,7 @@ def test_nothing_is_announced_that_does_not_come_true(announced, replayed, reque
         for (group, actor), change, _ in replayed(announced)
         if (role := people().get(actor.partition("-")[0]))
         for place in (ALL_COLLECTIONS[group], None)
-        for way, shown in ((Way.WIDER, change.wider), (Way.NARROWER, change.narrower))
+        for way, shown in ((Direction.WIDER, change.wider), (Direction.NARROWER, change.narrower))
         if shown
     }
     asking = {role["id"] for role in people().values() if role}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upgrade.merge_permissions import EVERYTHING, Grant, free, later_wins, merge
+from app.upgrade.merge_permissions import EVERYTHING, LegacyGrant, free, later_wins, merge
 
 Rule = dict[str, Any] | None
 
@@ -58,38 +58,43 @@ def cases(table):
 
 @cases(RULES)
 def test_rules_become_one_as_recorded(parts, whole):
-    merged = merge("read", [Grant(permissions=part, validation=part) for part in parts]).grant
+    merged = merge("read", [LegacyGrant(permissions=part, validation=part) for part in parts]).grant
 
     assert (merged.permissions, merged.validation) == (whole, whole)
 
 
 @cases(FIELDS)
 def test_fields_become_one_list_as_recorded(parts, whole):
-    assert merge("read", [Grant(fields=part) for part in parts]).grant.fields == whole
+    assert merge("read", [LegacyGrant(fields=part) for part in parts]).grant.fields == whole
 
 
 @cases(PRESETS)
 def test_presets_are_laid_over_one_another_as_recorded(parts, whole):
-    assert merge("read", [Grant(presets=part) for part in parts]).grant.presets == whole
+    assert merge("read", [LegacyGrant(presets=part) for part in parts]).grant.presets == whole
 
 
 VERDICTS = [  # action, grants, narrows, widens
-    ("read", [Grant(None, fields="id"), Grant(A, fields="id")], True, False),
-    ("read", [Grant(A, fields="id"), Grant(None, fields="id")], True, False),
-    ("read", [Grant(A_OR_B, fields="id"), Grant({}, fields="id")], True, False),
-    ("read", [Grant({"_and": []}, fields="id"), Grant(A, fields="id")], True, False),
-    ("update", [Grant(A, None, fields="id"), Grant(A, B, fields="id")], True, False),
-    ("read", [Grant(A, fields="id"), Grant({}, fields="id")], False, False),
-    ("read", [Grant(A, fields="id"), Grant(B, fields="id")], False, False),
-    ("read", [Grant(A, fields="id"), Grant(A, fields="title")], False, False),
-    ("read", [Grant({}, fields="*"), Grant(A, fields="title")], False, False),
-    ("read", [Grant({}, fields="id"), Grant(None, fields="title")], False, False),
-    ("read", [Grant(A, fields="id"), Grant(B, fields="title")], False, True),
-    ("read", [Grant({}, fields="id"), Grant(A, fields="id,title")], False, True),
-    ("read", [Grant({"a": {"_eq": True}}, fields="id"), Grant({"a": {"_eq": 1}}, fields="title")], False, True),
-    ("update", [Grant(A, A, fields="id"), Grant(B, B, fields="id")], False, True),
-    ("delete", [Grant(A, fields="id"), Grant(B, fields="title")], False, False),
-    ("share", [Grant({}, fields=None), Grant(A, fields="*")], False, False),
+    ("read", [LegacyGrant(None, fields="id"), LegacyGrant(A, fields="id")], True, False),
+    ("read", [LegacyGrant(A, fields="id"), LegacyGrant(None, fields="id")], True, False),
+    ("read", [LegacyGrant(A_OR_B, fields="id"), LegacyGrant({}, fields="id")], True, False),
+    ("read", [LegacyGrant({"_and": []}, fields="id"), LegacyGrant(A, fields="id")], True, False),
+    ("update", [LegacyGrant(A, None, fields="id"), LegacyGrant(A, B, fields="id")], True, False),
+    ("read", [LegacyGrant(A, fields="id"), LegacyGrant({}, fields="id")], False, False),
+    ("read", [LegacyGrant(A, fields="id"), LegacyGrant(B, fields="id")], False, False),
+    ("read", [LegacyGrant(A, fields="id"), LegacyGrant(A, fields="title")], False, False),
+    ("read", [LegacyGrant({}, fields="*"), LegacyGrant(A, fields="title")], False, False),
+    ("read", [LegacyGrant({}, fields="id"), LegacyGrant(None, fields="title")], False, False),
+    ("read", [LegacyGrant(A, fields="id"), LegacyGrant(B, fields="title")], False, True),
+    ("read", [LegacyGrant({}, fields="id"), LegacyGrant(A, fields="id,title")], False, True),
+    (
+        "read",
+        [LegacyGrant({"a": {"_eq": True}}, fields="id"), LegacyGrant({"a": {"_eq": 1}}, fields="title")],
+        False,
+        True,
+    ),
+    ("update", [LegacyGrant(A, A, fields="id"), LegacyGrant(B, B, fields="id")], False, True),
+    ("delete", [LegacyGrant(A, fields="id"), LegacyGrant(B, fields="title")], False, False),
+    ("share", [LegacyGrant({}, fields=None), LegacyGrant(A, fields="*")], False, False),
 ]
 
 
@@ -108,7 +113,7 @@ rules: st.SearchStrategy[Rule] = st.one_of(
     st.lists(st.sampled_from([{"row": 1}, {"row": 2}, {"row": 3}]), min_size=1, max_size=3).map(lambda of: {"_or": of}),
 )
 fields = st.one_of(st.none(), st.sampled_from(["", "*", "a", "b", "a,b", "b,c"]))
-grants = st.builds(Grant, rules, rules, st.none(), fields)
+grants = st.builds(LegacyGrant, rules, rules, st.none(), fields)
 ROWS, NAMES = (1, 2, 3, 4), ("a", "b", "c", "d")
 
 

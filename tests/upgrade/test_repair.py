@@ -4,9 +4,9 @@ import pytest
 
 from app.db.refusal import OperatorError
 from app.testing import open_system
-from app.upgrade.inspection import look
-from app.upgrade.partial_revert import broken_down
-from app.upgrade.repair import mend, what_to_mend
+from app.upgrade.inspection import inspect_database
+from app.upgrade.partial_revert import detect_partial_revert
+from app.upgrade.repair import repair, what_to_mend
 from app.upgrade.revert import revert
 from app.upgrade.upgrade import upgrade
 from app.upgrade.upgrade_preview import survey
@@ -35,7 +35,7 @@ async def test_where_it_broke_off_it_is_afterwards_what_it_was_before(rich_templ
     async with opened(rich_template) as system:
         before = await picture(address(system))
         await run(address(system), *changes)
-        await mend(system.database, quiet)
+        await repair(system.database, quiet)
 
         assert await picture(address(system)) == before
 
@@ -56,14 +56,14 @@ async def test_nobody_goes_either_way_from_halfway_before_it_is_mended(rich_temp
         assert "--mend" in await what_to_mend(system.database)
         assert await picture(address(system)) == before
 
-        await mend(system.database, quiet)
+        await repair(system.database, quiet)
         assert (await revert(system.database, accept_loss=True, progress=quiet)).roles == 41
 
 
 async def test_where_every_permission_became_the_publics_it_says_so_and_touches_nothing(rich_template):
     async with opened(rich_template, *ALL_PUBLIC) as system:
         before = await picture(address(system))
-        for way in (*WAYS.values(), lambda database: mend(database, quiet), what_to_mend):
+        for way in (*WAYS.values(), lambda database: repair(database, quiet), what_to_mend):
             with pytest.raises(OperatorError, match="every permission is the public's"):
                 await way(system.database)
 
@@ -99,13 +99,13 @@ OTHERWISE = {  # what is near to it, and isn't it
 @pytest.mark.parametrize(("there", "changes"), OTHERWISE.values(), ids=OTHERWISE, indirect=["there"])
 async def test_nothing_else_is_taken_for_it(there, changes):
     async with taken_back(there, *changes) as connection:
-        assert await broken_down(connection, await look(connection)) is None
+        assert await detect_partial_revert(connection, await inspect_database(connection)) is None
 
 
 @pytest.mark.parametrize("there", ["still_ten", "still_rich"], indirect=True)
 async def test_what_needs_no_mending_is_not_touched(there):
     before = await picture(address(there))
-    for way in (lambda database: mend(database, quiet), what_to_mend):
+    for way in (lambda database: repair(database, quiet), what_to_mend):
         with pytest.raises(OperatorError, match="Nothing here is known to need mending"):
             await way(there.database)
 
@@ -126,4 +126,4 @@ async def test_killed_at_any_statement_it_has_mended_nothing(rich_template, step
 async def test_an_sqlite_file_is_never_in_that_state(tmp_path):
     async with open_system(make_settings(f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}")) as system:
         with pytest.raises(OperatorError, match="Nothing here is known to need mending"):
-            await mend(system.database, quiet)
+            await repair(system.database, quiet)

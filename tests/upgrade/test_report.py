@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import text
 
 from app.cli import main
-from app.upgrade.app_minimum import MINIMUM, Granted, narrows, narrows_without, widens
-from app.upgrade.difference_kinds import Difference, Kind, Way
+from app.upgrade.app_minimum import MINIMUM, RowAccess, narrows, narrows_without, widens
+from app.upgrade.difference_kinds import Difference, DifferenceKind, Direction
 from app.upgrade.removed_columns import named_fields, named_in
 from app.upgrade.report import lines_lacking, report
 from app.upgrade.text_tables import COLUMNS
-from app.upgrade.upgrade_preview import Role, Survey, survey
+from app.upgrade.upgrade_preview import Role, UpgradePreview, survey
 from tests.readme.readme_sections import page
 from tests.upgrade.databases import HALFWAY, address, as_guest, quiet, run
 from tests.upgrade.snapshots import picture
@@ -159,8 +159,8 @@ async def test_of_long_lists_the_first_are_shown_and_the_others_counted(still_te
 
 def test_a_name_that_would_steer_a_terminal_is_harmless():
     role = Role("1", "[bold]\x1b[31mred\nline :smile:", True, False, False, None, 1, 1)
-    found = Survey(1, 1, 0, [role])
-    found.add(Difference(Kind.SEVERAL, "1", role.name, "a\x1bb", "read", (1, 2), 9, "only 1 counted"), 5)
+    found = UpgradePreview(1, 1, 0, [role])
+    found.add(Difference(DifferenceKind.SEVERAL, "1", role.name, "a\x1bb", "read", (1, 2), 9, "only 1 counted"), 5)
     told = report(found)
 
     assert "\x1b" not in told
@@ -211,16 +211,16 @@ def test_fields_that_go_are_those_of_that_collection():
 
 ME = {"id": {"_eq": "$CURRENT_USER"}}
 BESIDE = [  # a place of the app's own, a row of one's own there; narrower?, wider?
-    (("directus_users", "read"), Granted({}, frozenset({"id"})), True, False),
-    (("directus_users", "read"), Granted({}), False, False),
-    (("directus_users", "read"), Granted({"status": {}}), True, False),
-    (("directus_users", "read"), Granted(ME, frozenset({"id", "token"})), False, False),
-    (("directus_users", "read"), Granted(None), False, True),
-    (("directus_users", "read"), Granted(None, frozenset()), False, False),
-    (("directus_settings", "read"), Granted({"id": {}}, frozenset({"id"})), False, False),
-    (("directus_presets", "delete"), Granted(None, frozenset()), False, True),
-    (("directus_presets", "update"), Granted(MINIMUM["directus_presets", "update"].rule), False, True),
-    (("directus_presets", "create"), Granted(None, validation={"user": {}}), False, False),
+    (("directus_users", "read"), RowAccess({}, frozenset({"id"})), True, False),
+    (("directus_users", "read"), RowAccess({}), False, False),
+    (("directus_users", "read"), RowAccess({"status": {}}), True, False),
+    (("directus_users", "read"), RowAccess(ME, frozenset({"id", "token"})), False, False),
+    (("directus_users", "read"), RowAccess(None), False, True),
+    (("directus_users", "read"), RowAccess(None, frozenset()), False, False),
+    (("directus_settings", "read"), RowAccess({"id": {}}, frozenset({"id"})), False, False),
+    (("directus_presets", "delete"), RowAccess(None, frozenset()), False, True),
+    (("directus_presets", "update"), RowAccess(MINIMUM["directus_presets", "update"].rule), False, True),
+    (("directus_presets", "create"), RowAccess(None, validation={"user": {}}), False, False),
 ]
 
 
@@ -234,11 +234,15 @@ def test_a_row_beside_the_apps_own_is_narrower_where_fields_meet_other_rows(plac
 def test_where_the_apps_own_goes_only_a_whole_row_makes_up_for_it():
     place = MINIMUM["directus_permissions", "read"]
 
-    assert narrows_without(Granted({"role": {}}), place)
-    assert narrows_without(Granted({}, frozenset({"id"})), place)
-    assert not narrows_without(Granted({}), place)
+    assert narrows_without(RowAccess({"role": {}}), place)
+    assert narrows_without(RowAccess({}, frozenset({"id"})), place)
+    assert not narrows_without(RowAccess({}), place)
 
 
 def test_every_kind_has_a_way_and_says_what_it_means():
-    assert {kind.way for kind in Kind} == {Way.WIDER, Way.NARROWER}
-    assert len({kind.title for kind in Kind}) == len({kind.meaning for kind in Kind}) == len(Kind)
+    assert {kind.way for kind in DifferenceKind} == {Direction.WIDER, Direction.NARROWER}
+    assert (
+        len({kind.title for kind in DifferenceKind})
+        == len({kind.meaning for kind in DifferenceKind})
+        == len(DifferenceKind)
+    )

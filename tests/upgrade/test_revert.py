@@ -8,7 +8,7 @@ import pytest
 from app.db import migrate
 from app.db.refusal import OperatorError
 from app.upgrade import locks
-from app.upgrade.repair import mend
+from app.upgrade.repair import repair
 from app.upgrade.report import report_back
 from app.upgrade.revert import revert, revert_within
 from app.upgrade.revert_preview import forecast, forecast_within
@@ -353,7 +353,7 @@ async def test_whoever_does_not_own_the_tables_is_told_so(still_plain):
 
 WAYS = {
     "back": ((), lambda database: revert(database, accept_loss=True, progress=quiet)),
-    "mended": (HALFWAY, lambda database: mend(database, quiet)),
+    "mended": (HALFWAY, lambda database: repair(database, quiet)),
 }
 
 

@@ -13,9 +13,9 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import export_file, import_file
 from app.testing import open_system
 from app.upgrade import locks
-from app.upgrade.db_errors import in_plain_words
+from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.edition import form_of
-from app.upgrade.inspection import Found
+from app.upgrade.inspection import DatabaseColumns
 from app.upgrade.upgrade import upgrade, upgrade_within
 from app.upgrade.upgrade_preview import survey
 from tests.conftest import make_settings
@@ -188,7 +188,7 @@ BROKEN = {
 async def test_what_is_no_whole_directus_10_database_is_left_alone(still_ten, change):
     async with taken_back(still_ten, *change.split("; ")) as connection:
         before = await picture(connection)
-        with pytest.raises(OperatorError) as refused, in_plain_words():
+        with pytest.raises(OperatorError) as refused, translate_db_errors():
             async with connection.begin_nested():
                 await upgrade_within(connection, quiet)
 
@@ -205,7 +205,7 @@ async def test_a_projects_own_columns_stay(still_ten):
 
 def test_where_nothing_of_directus_is_there_is_nothing_to_upgrade():
     with pytest.raises(OperatorError, match="not a Directus database"):
-        form_of(Found({"pages": {"id": "integer"}}, ()))
+        form_of(DatabaseColumns({"pages": {"id": "integer"}}, ()))
 
 
 async def test_who_does_not_own_the_tables_is_told_so(still_ten):
