@@ -38,13 +38,13 @@ from app.query.collection import COLLECTIONS
 from app.repositories.engine.reading import Services
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
-YOUNG = 5_000
+GC_GENERATION0_THRESHOLD = 5_000
 """Objects made before cycles among them are looked for: a query seen before leaves none, and most were."""
 
 log = structlog.get_logger(__name__)
 
 
-class Application(HTTPMiddleware):
+class RollcallApp(HTTPMiddleware):
     """The gate with all its doors; the paths that nearly everybody asks for lead to theirs at once."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Application(HTTPMiddleware):
         await self.router(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Application:
+def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> RollcallApp:
     """The application for these settings, or for those of the environment, by this clock.
 
     Nothing is connected to before it is served. Raises BadSettings for settings that can't be used, Refusal for
@@ -94,7 +94,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
         _warn(settings)
         gc.collect()
         gc.freeze()  # what is there now stays: to look through it again and again would cost the slowest requests most
-        gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+        gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
         try:
             async with (
                 hasher.running(),
@@ -109,7 +109,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Appl
 
     routes = ServerEndpoints(services, identity).routes()
     router = Router(routes, redirect_slashes=False, default=not_found, lifespan=lifespan)
-    return Application(doors, router, services, identity, uploads)
+    return RollcallApp(doors, router, services, identity, uploads)
 
 
 def _warn(settings: Settings) -> None:

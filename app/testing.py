@@ -25,8 +25,10 @@ from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 
 
-class System:
-    """A running directory without its HTTP doors."""
+class TestSystem:
+    """A running directory without HTTP: open it, load rows, and query it as any user."""
+
+    __test__ = False  # pytest collects classes whose names begin with "Test"
 
     def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
         self.database, self.settings = database, settings
@@ -36,7 +38,7 @@ class System:
         """Adds rows, `{table: [row, …]}`; those whose key is known are updated."""
         await import_rows(self.database, rows, replace=False)
 
-    async def speak_as(self, email: str) -> Directory:
+    async def as_user(self, email: str) -> Directory:
         """The directory as the user with this address sees it; LookupError where there is none."""
         async with self.database.transaction() as connection:
             user = await connection.scalar(select(User.id).where(func.lower(User.email) == email.lower()))
@@ -56,17 +58,17 @@ class System:
 
 
 @asynccontextmanager
-async def open_system(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[System]:
+async def open_system(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[TestSystem]:
     """The system on an existing database, closed at the end."""
     database = Database.open(settings)
     try:
-        yield System(database, settings, clock)
+        yield TestSystem(database, settings, clock)
     finally:
         await database.dispose()
 
 
 @pytest_asyncio.fixture
-async def rollcall(tmp_path: Path) -> AsyncIterator[System]:
+async def rollcall(tmp_path: Path) -> AsyncIterator[TestSystem]:
     """A bootstrapped system on an SQLite file that is gone after the test; its admin is admin@example.com."""
     settings = Settings(
         _env_file=None,

@@ -25,7 +25,7 @@ from app.core.config import Settings
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
 from app.graphql.schema import RollcallSchema
-from app.testing import System, open_system
+from app.testing import TestSystem, open_system
 from tests.world import CHEAP, WORLD
 
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -171,27 +171,27 @@ async def templates(tmp_path_factory) -> AsyncIterator[dict[str, str]]:
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def world(request, templates, tmp_path_factory) -> AsyncIterator[System]:
+async def world(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
     """The named world, for tests that only look."""
     async with AsyncExitStack() as stack:
         yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("world"))
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def scratch(request, templates, tmp_path_factory) -> AsyncIterator[System]:
+async def scratch(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
     """A database whose rows one test replaces again and again; nobody else looks at it."""
     async with AsyncExitStack() as stack:
         yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("scratch"))
 
 
 @pytest_asyncio.fixture(params=BACKENDS)
-async def fresh(request, templates, tmp_path) -> AsyncIterator[System]:
+async def fresh(request, templates, tmp_path) -> AsyncIterator[TestSystem]:
     """A copy of the named world of one's own, for tests that change it."""
     async with AsyncExitStack() as stack:
         yield await copied(stack, request.param, templates, tmp_path)
 
 
-async def copied(stack: AsyncExitStack, backend: str, templates: dict[str, str], folder: Path) -> System:
+async def copied(stack: AsyncExitStack, backend: str, templates: dict[str, str], folder: Path) -> TestSystem:
     if backend == "sqlite":
         shutil.copy(templates["sqlite"], folder / "rollcall.db")
         url = f"sqlite+aiosqlite:///{folder / 'rollcall.db'}"

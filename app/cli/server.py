@@ -19,7 +19,7 @@ def serve_with(workers: int, **options: Any) -> None:
     Multiprocess(config, sockets=[_apart(config.bind_socket())]).run()
 
 
-class Listening(socket.socket):
+class ReusePortSocket(socket.socket):
     """A socket that is opened anew by each process it is handed to: the system shares out among them who connects.
 
     Where all listen at one socket, whoever is awake takes all who connect at once, and keeps them as long as they stay.
@@ -29,9 +29,9 @@ class Listening(socket.socket):
         return listen, (self.family, self.getsockname())
 
 
-def listen(family: socket.AddressFamily, address: Address) -> Listening:
+def listen(family: socket.AddressFamily, address: Address) -> ReusePortSocket:
     """A socket at an address that others of the same user may listen at too."""
-    made = Listening(family)
+    made = ReusePortSocket(family)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     made.bind(address)

@@ -31,11 +31,11 @@ class RequestHead:
         "authorization",
         "content_type",
         "cookie",
-        "forwarded",
-        "length",
-        "has_request_id",
-        "peer",
+        "forwarded_for",
         "has_credentials",
+        "has_request_id",
+        "length",
+        "peer",
         "query",
     )
 

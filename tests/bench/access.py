@@ -19,7 +19,7 @@ from app.core.config import Settings
 from app.db.database import Database
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES
-from app.testing import System, open_system
+from app.testing import TestSystem, open_system
 from tests.conftest import POSTGRESQL, admin_url, create_database, make_settings, run_on_server
 from tests.world import Rows, static_token, uid
 
@@ -74,7 +74,7 @@ async def timed(work: Callable[[], Awaitable[object]]) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-async def measure(system: System) -> None:
+async def measure(system: TestSystem) -> None:
     """Prints what a first and a second answer take, and loading access again and again."""
     await system.execute("{ server_ping }")
     for name, query in QUERIES.items():
@@ -92,7 +92,7 @@ async def measure(system: System) -> None:
         print(f"  loading access, {says:30} {median(loads):6.1f} ms")
 
 
-async def twice(system: System, query: str, caller: Caller) -> tuple[float, float]:
+async def twice(system: TestSystem, query: str, caller: Caller) -> tuple[float, float]:
     """Milliseconds of a caller's first and second answer."""
     ask = partial(system.execute, query, caller=caller)
     return await timed(ask), await timed(ask)

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from app.core.errors import Forbidden, RollcallError
-from app.testing import System
+from app.testing import TestSystem
 from tests.compat.replay import FORMER
 from tests.conftest import BACKENDS, POSTGRESQL, copied
 from tests.http.test_graphql import bearer, served
@@ -37,7 +37,7 @@ MORE = {
 
 def former(system):
     """The same system, for clients of Directus 10 too."""
-    return System(system.database, system.settings.model_copy(update={"compatibility": "10"}))
+    return TestSystem(system.database, system.settings.model_copy(update={"compatibility": "10"}))
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")

@@ -140,7 +140,7 @@ async def test_an_adopted_directory_answers_its_own_users(directus, shared):
     people = json.loads((shared / "migration/v11_migrated/directus_users.json").read_text())
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        admin = await system.speak_as(next(row["email"] for row in people if (row["email"] or "").startswith("admin")))
+        admin = await system.as_user(next(row["email"] for row in people if (row["email"] or "").startswith("admin")))
         result = await system.execute("{ users(limit: -1) { id } }", caller=admin.caller)
 
     assert result.data is not None

@@ -8,7 +8,7 @@ import httpx
 import pytest_asyncio
 
 from app.flows.import_export import import_rows
-from app.testing import System
+from app.testing import TestSystem
 from tests.conftest import BACKENDS, copied
 from tests.files.uploaders import FILING
 from tests.http.test_graphql import bearer, served
@@ -20,7 +20,7 @@ class Filing(NamedTuple):
     """A server, the folder it keeps contents in, and its system."""
 
     client: httpx.AsyncClient
-    system: System
+    system: TestSystem
 
     @property
     def folder(self):
@@ -51,7 +51,7 @@ async def kept_filing(request, templates, tmp_path_factory):
         await run(system.settings.database_url, KEEP)
         settings = system.settings.model_copy(update={"storage_local_root": folder / "uploads"})
         client = await stack.enter_async_context(served(settings))
-        yield Filing(client, System(system.database, settings))
+        yield Filing(client, TestSystem(system.database, settings))
 
 
 @pytest_asyncio.fixture

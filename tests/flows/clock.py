@@ -11,7 +11,7 @@ from app.core.caller import PUBLIC, Caller
 from app.db.models import User
 from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
-from app.testing import System
+from app.testing import TestSystem
 from tests.world import hashed, uid
 
 PASSWORD = "correct, but only here"
@@ -47,7 +47,7 @@ class Standing:
 class Place:
     """A directory whose clock stands, and where nobody is made to wait."""
 
-    system: System
+    system: TestSystem
     clock: Standing
 
     @property

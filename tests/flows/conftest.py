@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from app.db.database import Database
 from app.flows.import_export import import_rows
-from app.testing import System
+from app.testing import TestSystem
 from tests.conftest import BACKENDS, copied
 from tests.flows.inviters import CHANGED, HOUSE
 from tests.writes.conftest import KEEP, RESTORE, run
@@ -22,7 +22,7 @@ async def kept_house(request, templates, tmp_path_factory):
         for rows in (DESK, HOUSE):
             await import_rows(system.database, rows, replace=False)
         await run(system.settings.database_url, KEEP)
-        yield System(system.database, system.settings.model_copy(update=CHANGED))
+        yield TestSystem(system.database, system.settings.model_copy(update=CHANGED))
 
 
 @pytest_asyncio.fixture
@@ -37,5 +37,5 @@ async def house(kept_house, monkeypatch):
 async def other(house):
     """The same house from a second process' point of view."""
     database = Database.open(house.settings)
-    yield System(database, house.settings)
+    yield TestSystem(database, house.settings)
     await database.dispose()

@@ -15,7 +15,7 @@ from app.core.clock import utc_now
 from app.core.config import signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, sign_link_token
 from app.db.models import ATTEMPTS, OUTBOX, User
-from app.testing import System
+from app.testing import TestSystem
 from tests.world import Rows, uid
 from tests.world import _access as access
 from tests.world import _person as person
@@ -101,41 +101,41 @@ LOOK_ALIKES = [
 PASSWORD = "correct, but only here"
 
 
-async def outbox(system: System) -> list[tuple[str, str, Any]]:
+async def outbox(system: TestSystem) -> list[tuple[str, str, Any]]:
     """What waits to be sent, in the order it was posted: kind, recipient and what it says."""
     async with system.database.transaction() as connection:
         asked = select(OUTBOX.c.kind, OUTBOX.c.recipient, OUTBOX.c.data).order_by(OUTBOX.c.id)
         return [(row[0], row[1], row[2]) for row in await connection.execute(asked)]
 
 
-async def everything(system: System) -> Any:
+async def everything(system: TestSystem) -> Any:
     """Whatever a refusal has to leave as it is."""
     async with system.database.transaction() as connection:
         attempts = (await connection.execute(select(ATTEMPTS).order_by(ATTEMPTS.c.subject))).all()
     return await checksum(system), await outbox(system), attempts
 
 
-async def user(system: System, email: str) -> Any:
+async def user(system: TestSystem, email: str) -> Any:
     """The stored row with exactly this address, if there is one."""
     table: Any = User.__table__
     async with system.database.transaction() as connection:
         return (await connection.execute(select(table).where(table.c.email == email))).mappings().one_or_none()
 
 
-async def give(system: System, name: str, **values: Any) -> None:
+async def give(system: TestSystem, name: str, **values: Any) -> None:
     """Gives somebody other values, past everything that is tested."""
     table: Any = User.__table__
     async with system.database.transaction() as connection:
         await connection.execute(update(table).where(table.c.id == uid(name)).values(values))
 
 
-async def set_up(system: System, **values: Any) -> None:
+async def set_up(system: TestSystem, **values: Any) -> None:
     """Changes the project's settings."""
     await system.directory(SYSTEM)["settings"].upsert_singleton(values)
 
 
 def link(
-    system: System,
+    system: TestSystem,
     purpose: LinkPurpose,
     email: str,
     user: str | None = None,
@@ -147,7 +147,7 @@ def link(
     return sign_link_token(secret, made, timedelta(hours=hours), utc_now())
 
 
-def bad_links(system: System, right: LinkPurpose, email: str, **bound: Any) -> list[tuple[str, str]]:
+def bad_links(system: TestSystem, right: LinkPurpose, email: str, **bound: Any) -> list[tuple[str, str]]:
     """Tokens that would be good but for one thing, each with the code it is refused with."""
     good, secret = link(system, right, email, **bound), signing_secret(system.settings)
     claims, later = jwt.get_unverified_claims(good), {"exp": 4_000_000_000}

@@ -24,7 +24,7 @@ from app.db.models import ATTEMPTS, Session, User
 from app.graphql.schema import schema
 from app.http.authentication import Authenticator
 from app.http.endpoints.graphql import GraphQLEndpoint
-from app.main import GRAPHQL, Application
+from app.main import GRAPHQL, RollcallApp
 from app.repositories.engine.reading import Services
 from tests.flows.clock import _Codes
 from tests.http.test_graphql import PATH, bearer, served
@@ -76,7 +76,7 @@ async def by_the_clock(system, clock, **values):
     """The same door, where it is as late as a clock says."""
     services = Services.from_settings(system.database, changed(system, **values), clock)
     identity = Authenticator(signing_secret(system.settings), SESSION, trust=False)
-    app = Application({GRAPHQL: GraphQLEndpoint(services, identity)}, Router([]), services, identity)
+    app = RollcallApp({GRAPHQL: GraphQLEndpoint(services, identity)}, Router([]), services, identity)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rollcall") as client:
         yield client
 

@@ -250,7 +250,7 @@ async def test_where_no_limit_is_set_nothing_stands_in_front_of_requests(opened)
 
 
 async def test_memory_holds_so_many_windows_and_keeps_those_that_are_asked_in(opened, monkeypatch):
-    monkeypatch.setattr(counting, "MAX_PARAMETERS", 10)
+    monkeypatch.setattr(counting, "MOST", 10)
     rates = opened(**CLIENT | {"rate_limiter_points": 1})
     await rates.request(HERE)
     for network in range(100):

@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import Forbidden
-from app.testing import System
+from app.testing import TestSystem
 from tests.policy.strategies import POLICIES, ROLES, replace
 from tests.world import caller, static_token, uid
 
@@ -90,7 +90,7 @@ async def by_hand(system, name, *fields):
 @given(tables=worlds(), flag=st.sampled_from([*FLAGS, "ip_access"]))
 async def test_a_flag_is_what_the_policies_come_to_that_its_reader_may_read(scratch, tables, flag):
     await replace(scratch, tables)
-    system = System(scratch.database, scratch.settings.model_copy(update={"compatibility": "10"}))
+    system = TestSystem(scratch.database, scratch.settings.model_copy(update={"compatibility": "10"}))
     rows = await by_hand(system, "roles", "policies.role", f"policies.policy.{flag}")
     above = await by_hand(system, "roles", "parent.id") or {}
     found = await told(system, f"{{ roles(limit: -1) {{ id {flag} }} }}")
@@ -143,7 +143,7 @@ async def asked_for_alike(system, flag, expected):
 @given(tables=worlds())
 async def test_a_permissions_role_is_the_only_one_that_its_reader_finds_behind_its_policy(scratch, tables):
     await replace(scratch, tables)
-    system = System(scratch.database, scratch.settings.model_copy(update={"compatibility": "10"}))
+    system = TestSystem(scratch.database, scratch.settings.model_copy(update={"compatibility": "10"}))
     # Which roles a policy has is told by the rows between: whoever may not read their link is told of none.
     rows = await by_hand(system, "permissions", "policy.roles.role", "policy.roles.policy")
     found = await told(system, "{ permissions(limit: -1) { id role } }")

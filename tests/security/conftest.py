@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from app.flows.import_export import import_rows
-from app.testing import System
+from app.testing import TestSystem
 from tests.conftest import BACKENDS, copied
 from tests.flows.inviters import CHANGED, HOUSE, give, set_up
 from tests.http.test_graphql import served
@@ -41,7 +41,7 @@ async def kept_people(request, templates, tmp_path_factory):
             await give(system, name, password=HASHED, **values)
         await set_up(system, public_registration=True)
         await run(system.settings.database_url, KEEP)
-        yield System(system.database, system.settings.model_copy(update=CHANGED))
+        yield TestSystem(system.database, system.settings.model_copy(update=CHANGED))
 
 
 @pytest_asyncio.fixture

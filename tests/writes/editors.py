@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app.db.models import DIRECTUS_TABLES
-from app.testing import System
+from app.testing import TestSystem
 from tests.world import ACTIVE, SELF, Rows, uid
 from tests.world import _access as access
 from tests.world import _person as person
@@ -70,7 +70,7 @@ DESK: Rows = {
 }
 
 
-async def checksum(system: System, *, but: tuple[str, ...] = ()) -> str:
+async def checksum(system: TestSystem, *, but: tuple[str, ...] = ()) -> str:
     """A sum over every row of every table, but for those of some."""
     told = hashlib.sha256()
     async with system.database.transaction() as connection:
