@@ -171,7 +171,7 @@ async def templates(tmp_path_factory) -> AsyncIterator[dict[str, str]]:
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def world(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
+async def readonly_db(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
     """The named world, for tests that only look."""
     async with AsyncExitStack() as stack:
         yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("world"))
@@ -185,7 +185,7 @@ async def scratch(request, templates, tmp_path_factory) -> AsyncIterator[TestSys
 
 
 @pytest_asyncio.fixture(params=BACKENDS)
-async def fresh(request, templates, tmp_path) -> AsyncIterator[TestSystem]:
+async def writable_db(request, templates, tmp_path) -> AsyncIterator[TestSystem]:
     """A copy of the named world of one's own, for tests that change it."""
     async with AsyncExitStack() as stack:
         yield await copied(stack, request.param, templates, tmp_path)

@@ -7,8 +7,8 @@ from tests.world import caller, uid
 ADA, ED, VI = caller("ada"), caller("ed"), caller("vi")
 
 
-async def told(world, query, who=ADA):
-    result = await world.execute(query, caller=who)
+async def told(system, query, who=ADA):
+    result = await system.execute(query, caller=who)
     assert result.errors is None, result.errors
     return result.data["users_aggregated"]
 
@@ -36,8 +36,8 @@ async def told(world, query, who=ADA):
         ]),
     ],
 )  # fmt: skip
-async def test_all_rows_together_are_one_answer(world, asked, answer):
-    assert await told(world, f"{{ users_aggregated{asked} }}") == answer
+async def test_all_rows_together_are_one_answer(readonly_db, asked, answer):
+    assert await told(readonly_db, f"{{ users_aggregated{asked} }}") == answer
 
 
 @pytest.mark.parametrize(
@@ -61,26 +61,28 @@ async def test_all_rows_together_are_one_answer(world, asked, answer):
         ('groupBy: ["role"], sort: ["-countAll"], limit: 1', [{"role": uid("role-Editor")}]),
     ],
 )  # fmt: skip
-async def test_a_group_tells_what_its_rows_share(world, arguments, groups):
-    answer = await told(world, f"{{ users_aggregated({arguments}) {{ group }} }}")
+async def test_a_group_tells_what_its_rows_share(readonly_db, arguments, groups):
+    answer = await told(readonly_db, f"{{ users_aggregated({arguments}) {{ group }} }}")
 
     assert [row["group"] for row in answer] == groups
 
 
-async def test_numbers_are_calculated_to_the_last_digit_and_whole_where_they_are_whole(fresh):
+async def test_numbers_are_calculated_to_the_last_digit_and_whole_where_they_are_whole(writable_db):
     sizes = [2**53 - 63, 1, 20, 21, 21]
     files = [{"id": uid(f"file-{n}"), "storage": "local", "filename_download": "a", "filesize": size, "width": n}
              for n, size in enumerate(sizes)]  # fmt: skip
-    await fresh.load({"directus_files": [*files, {"id": uid("no-file"), "storage": "s3", "filename_download": "b"}]})
+    await writable_db.load(
+        {"directus_files": [*files, {"id": uid("no-file"), "storage": "s3", "filename_download": "b"}]}
+    )
     measures = " ".join(
         f"{name} {{ filesize width }}" for name in ("sum", "avg", "min", "max", "sumDistinct", "avgDistinct")
     )
 
-    small = await fresh.execute(
+    small = await writable_db.execute(
         f"{{ files_aggregated(filter: {{ width: {{ _gt: 1 }} }}) {{ {measures} }} }}", caller=caller("ada")
     )
-    large = await fresh.execute("{ files_aggregated { sum { filesize } } }", caller=caller("ada"))
-    none = await fresh.execute(
+    large = await writable_db.execute("{ files_aggregated { sum { filesize } } }", caller=caller("ada"))
+    none = await writable_db.execute(
         '{ files_aggregated(filter: { storage: { _eq: "s3" } }) { sum { width } min { width } } }', caller=caller("ada")
     )
 
@@ -98,9 +100,9 @@ async def test_numbers_are_calculated_to_the_last_digit_and_whole_where_they_are
     assert none.data["files_aggregated"] == [{"sum": {"width": None}, "min": {"width": None}}]
 
 
-async def test_what_is_hidden_on_a_row_is_counted_nowhere_and_makes_no_group(world):
+async def test_what_is_hidden_on_a_row_is_counted_nowhere_and_makes_no_group(readonly_db):
     """Ed sees a status only on active people; of the others he knows that they are there."""
-    answer = await told(world, '{ users_aggregated(groupBy: ["status"]) { group countAll count { email } } }', ED)
+    answer = await told(readonly_db, '{ users_aggregated(groupBy: ["status"]) { group countAll count { email } } }', ED)
 
     assert answer == [
         {"group": {"status": "active"}, "countAll": 7, "count": {"email": 7}},
@@ -124,22 +126,22 @@ async def test_what_is_hidden_on_a_row_is_counted_nowhere_and_makes_no_group(wor
         ("(limit: -2) { countAll }", "INVALID_QUERY"),
     ],
 )
-async def test_what_can_not_be_grouped_or_sorted_by_is_refused_with_a_reason(world, asked, code):
-    result = await world.execute(f"{{ users_aggregated{asked} }}", caller=VI)
+async def test_what_can_not_be_grouped_or_sorted_by_is_refused_with_a_reason(readonly_db, asked, code):
+    result = await readonly_db.execute(f"{{ users_aggregated{asked} }}", caller=VI)
 
     assert result.data is None
     assert result.errors[0].original_error.code == code
     assert result.errors[0].original_error.reason
 
 
-async def test_many_rows_are_grouped_by_their_number(world):
-    result = await world.execute('{ users_aggregated(groupBy: ["policies"]) { countAll } }', caller=ADA)
+async def test_many_rows_are_grouped_by_their_number(readonly_db):
+    result = await readonly_db.execute('{ users_aggregated(groupBy: ["policies"]) { countAll } }', caller=ADA)
 
     assert 'group by "count(policies)"' in result.errors[0].original_error.text
 
 
-async def test_the_rows_behind_a_relation_are_counted_together(world):
-    result = await world.execute(
+async def test_the_rows_behind_a_relation_are_counted_together(readonly_db):
+    result = await readonly_db.execute(
         '{ roles_aggregated(groupBy: ["count(users)"], sort: ["-count(users)"]) { group count { users } } }', caller=ADA
     )
 

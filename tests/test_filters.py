@@ -36,10 +36,10 @@ FOUND = {
 
 
 @pytest.fixture
-async def titled(fresh):
+async def titled(writable_db):
     people = [{"id": f"00000000-0000-4000-8000-{n:012}", "title": title} for n, title in enumerate(TITLES)]
-    await fresh.load({"directus_users": [{**one, "email": f"{n}@example.com"} for n, one in enumerate(people)]})
-    return fresh
+    await writable_db.load({"directus_users": [{**one, "email": f"{n}@example.com"} for n, one in enumerate(people)]})
+    return writable_db
 
 
 async def assert_found(titled, operator, value, titles):
@@ -74,11 +74,11 @@ NONE_IS_ED = {"users": {"_none": {"first_name": {"_eq": "Ed"}}}}
         {"_and": [{"users_func": {"count": {"_gte": 0}}}, NONE_IS_ED]},
     ],
 )
-async def test_behind_a_role_that_somebody_has_not_nobody_is_as_wanted(world, role):
+async def test_behind_a_role_that_somebody_has_not_nobody_is_as_wanted(readonly_db, role):
     query = "query($f: directus_users_filter) { users(filter: $f) { first_name } }"
     some = {"first_name": {"_in": ["Ed", "Vi", "Nora"]}, "role": role}
 
-    assert (await world.execute(query, {"f": some}, ADA)).data == {"users": [{"first_name": "Vi"}]}
+    assert (await readonly_db.execute(query, {"f": some}, ADA)).data == {"users": [{"first_name": "Vi"}]}
 
 
 @given(st.text(), st.text(), st.booleans())

@@ -18,12 +18,12 @@ LIMITS = {
 
 
 @pytest.fixture
-def narrow(world):
+def narrow(readonly_db):
     """The world as it answers under narrow limits."""
-    settings = world.settings.model_copy(update=LIMITS)
+    settings = readonly_db.settings.model_copy(update=LIMITS)
 
     async def ask(query):
-        directory = Directory(caller("ada"), Services.from_settings(world.database, settings))
+        directory = Directory(caller("ada"), Services.from_settings(readonly_db.database, settings))
         return await schema.execute(query, context_value=directory)
 
     return ask
@@ -48,9 +48,9 @@ async def test_a_list_has_the_rows_that_the_limits_allow(narrow, query, rows):
     assert len(result.data["all"]) == rows
 
 
-async def test_a_list_inside_a_list_keeps_to_the_same(world):
-    settings = world.settings.model_copy(update={"query_limit_default": 1})
-    directory = Directory(caller("ada"), Services.from_settings(world.database, settings))
+async def test_a_list_inside_a_list_keeps_to_the_same(readonly_db):
+    settings = readonly_db.settings.model_copy(update={"query_limit_default": 1})
+    directory = Directory(caller("ada"), Services.from_settings(readonly_db.database, settings))
     result = await schema.execute(
         '{ roles(filter: { name: { _eq: "Editor" } }) { few: users { id } all: users(limit: -1) { id } } }',
         context_value=directory,
@@ -60,9 +60,9 @@ async def test_a_list_inside_a_list_keeps_to_the_same(world):
     assert [(len(role["few"]), len(role["all"])) for role in result.data["roles"]] == [(1, 2)]
 
 
-async def test_a_default_over_the_most_is_the_most(world):
-    settings = world.settings.model_copy(update={"query_limit_default": 100, "query_limit_max": 3})
-    directory = Directory(caller("ada"), Services.from_settings(world.database, settings))
+async def test_a_default_over_the_most_is_the_most(readonly_db):
+    settings = readonly_db.settings.model_copy(update={"query_limit_default": 100, "query_limit_max": 3})
+    directory = Directory(caller("ada"), Services.from_settings(readonly_db.database, settings))
     result = await schema.execute("{ users { id } }", context_value=directory)
 
     assert result.data is not None
@@ -94,16 +94,16 @@ async def test_a_breach_says_which_limit_and_its_value(narrow, query, words):
     assert words in error.text
 
 
-async def test_a_filter_that_is_nested_deeper_than_sqlite_reads_is_told_so(world):
+async def test_a_filter_that_is_nested_deeper_than_sqlite_reads_is_told_so(readonly_db):
     asked: dict[str, Any] = {"title": {"_null": True}}
     for _ in range(40):
         asked = {"_or": [{"title": {"_eq": "b"}}, {"_and": [asked, {"title": {"_eq": "c"}}]}]}
     for _ in range(2):
-        result = await world.execute(
+        result = await readonly_db.execute(
             "query($f: directus_users_filter) { users(filter: $f) { id } }", {"f": asked}, caller("ada")
         )
         refused = result.errors[0].original_error if result.errors else None
-        assert (refused and refused.code) == (None if world.database.dialect == "postgresql" else "INVALID_QUERY")
+        assert (refused and refused.code) == (None if readonly_db.database.dialect == "postgresql" else "INVALID_QUERY")
 
 
 async def test_a_document_of_too_many_tokens_is_told_how_many_there_may_be(narrow):

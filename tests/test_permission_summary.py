@@ -9,8 +9,8 @@ from tests.world import caller, uid
 ADA, ANN, SAM, VI = (caller(name) for name in ("ada", "ann", "sam", "vi"))
 
 
-async def test_an_admin_may_do_everything(world):
-    told = (await world.execute("{ permissions_me }", caller=ADA)).data["permissions_me"]
+async def test_an_admin_may_do_everything(readonly_db):
+    told = (await readonly_db.execute("{ permissions_me }", caller=ADA)).data["permissions_me"]
 
     assert set(told) == set(COLLECTIONS)
     assert all(
@@ -19,8 +19,8 @@ async def test_an_admin_may_do_everything(world):
     )
 
 
-async def test_others_are_told_what_their_policies_add_up_to(world):
-    assert await world.directory(VI).permissions() == {
+async def test_others_are_told_what_their_policies_add_up_to(readonly_db):
+    assert await readonly_db.directory(VI).permissions() == {
         "directus_users": {
             "create": {"access": "none"},
             "read": {"access": "full", "fields": ["id", "first_name", "title", "password", "token", "no_such_field"]},
@@ -36,11 +36,11 @@ async def test_others_are_told_what_their_policies_add_up_to(world):
             "share": {"access": "none"},
         },
     }
-    assert (await world.directory(SAM).permissions())["directus_users"]["read"] == {
+    assert (await readonly_db.directory(SAM).permissions())["directus_users"]["read"] == {
         "access": "partial",
         "fields": ["*"],
     }
-    assert set(await world.directory(ANN).permissions()) == {
+    assert set(await readonly_db.directory(ANN).permissions()) == {
         "directus_users",
         "directus_roles",
         "directus_activity",
@@ -67,54 +67,56 @@ def test_several_grants_add_up(grants, told):
 
 
 @pytest.mark.parametrize("query", ["{ permissions_me }", "{ policies_me_globals { app_access } }"])
-async def test_only_those_who_may_read_permissions_and_policies_are_told_here(world, query):
+async def test_only_those_who_may_read_permissions_and_policies_are_told_here(readonly_db, query):
     """So Directus cuts its schema; by REST everybody is told."""
-    assert "Cannot query field" in (await world.execute(query, caller=VI)).errors[0].message
-    assert (await world.execute(query, caller=ADA)).errors is None
+    assert "Cannot query field" in (await readonly_db.execute(query, caller=VI)).errors[0].message
+    assert (await readonly_db.execute(query, caller=ADA)).errors is None
 
 
-async def test_a_policys_flags_are_told(fresh):
-    await fresh.load({"directus_policies": [{"id": uid("policy-Administrators"), "enforce_tfa": True}]})
-    result = await fresh.execute("{ policies_me_globals { enforce_tfa app_access admin_access } }", caller=ADA)
+async def test_a_policys_flags_are_told(writable_db):
+    await writable_db.load({"directus_policies": [{"id": uid("policy-Administrators"), "enforce_tfa": True}]})
+    result = await writable_db.execute("{ policies_me_globals { enforce_tfa app_access admin_access } }", caller=ADA)
 
     assert result.data["policies_me_globals"] == {"enforce_tfa": True, "app_access": True, "admin_access": True}
 
 
-async def test_own_rights_are_one_statement_and_as_they_are_now(fresh):
-    await fresh.directory(ADA).access()
-    asked = fresh.database.reader.statements
-    await fresh.execute("{ permissions_me }", caller=ADA)
-    assert fresh.database.reader.statements - asked == 1
+async def test_own_rights_are_one_statement_and_as_they_are_now(writable_db):
+    await writable_db.directory(ADA).access()
+    asked = writable_db.database.reader.statements
+    await writable_db.execute("{ permissions_me }", caller=ADA)
+    assert writable_db.database.reader.statements - asked == 1
 
-    assert "update" in (await fresh.directory(VI).permissions())["directus_users"]
+    assert "update" in (await writable_db.directory(VI).permissions())["directus_users"]
     grant = {"id": 61, "policy": uid("policy-Viewers"), "collection": "directus_users", "action": "update"}
-    await fresh.load({"directus_permissions": [{**grant, "fields": "title", "permissions": {}}]})
-    assert (await fresh.directory(VI).permissions())["directus_users"]["update"]["access"] == "full"
+    await writable_db.load({"directus_permissions": [{**grant, "fields": "title", "permissions": {}}]})
+    assert (await writable_db.directory(VI).permissions())["directus_users"]["update"]["access"] == "full"
 
 
-async def test_settings_are_one_row_for_those_who_may_read_it(fresh):
+async def test_settings_are_one_row_for_those_who_may_read_it(writable_db):
     """App access brings them along; keys to other services stay concealed."""
-    await fresh.load({"directus_settings": [{"id": 1, "project_name": "House", "ai_openai_api_key": "not-for-you"}]})
+    await writable_db.load(
+        {"directus_settings": [{"id": 1, "project_name": "House", "ai_openai_api_key": "not-for-you"}]}
+    )
     query = "{ settings { id project_name ai_openai_api_key project_logo } }"
-    ada, ann = await fresh.execute(query, caller=ADA), await fresh.execute(query, caller=ANN)
-    vi = await fresh.execute(query, caller=VI)
+    ada, ann = await writable_db.execute(query, caller=ADA), await writable_db.execute(query, caller=ANN)
+    vi = await writable_db.execute(query, caller=VI)
 
     row = {"id": "1", "project_name": "House", "ai_openai_api_key": "**********", "project_logo": None}
     assert ada.data == ann.data == {"settings": row}
     assert "Cannot query field 'settings'" in vi.errors[0].message
 
 
-async def test_settings_that_are_not_there_are_null(world):
-    result = await world.execute('{ settings(version: "main") { id } }', caller=ADA)
-    other = await world.execute('{ settings(version: "draft") { id } }', caller=ADA)
+async def test_settings_that_are_not_there_are_null(readonly_db):
+    result = await readonly_db.execute('{ settings(version: "main") { id } }', caller=ADA)
+    other = await readonly_db.execute('{ settings(version: "draft") { id } }', caller=ADA)
 
     assert (result.data, result.errors) == ({"settings": None}, None)
     assert other.errors[0].original_error.code == "FORBIDDEN"
 
 
-async def test_keys_that_are_numbers_are_texts_in_graphql(world):
+async def test_keys_that_are_numbers_are_texts_in_graphql(readonly_db):
     query = "{ permissions(limit: 1) { id policy } permissions_by_id(id: 1) { id } }"
-    result = await world.execute(query, caller=ADA)
+    result = await readonly_db.execute(query, caller=ADA)
 
     assert result.data["permissions"] == [{"id": "1", "policy": uid("policy-Staff")}]
     assert result.data["permissions_by_id"] == {"id": "1"}

@@ -36,8 +36,8 @@ VERDICTS = [
 
 
 @pytest.mark.parametrize(("who", "root", "field", "whom", "verdict"), VERDICTS)
-async def test_everybody_sees_what_the_policies_say_and_nothing_else(world, who, root, field, whom, verdict):
-    result = await world.execute(f'{{ {root}(id: "{uid(whom)}") {{ {field} }} }}', caller=caller(who))
+async def test_everybody_sees_what_the_policies_say_and_nothing_else(readonly_db, who, root, field, whom, verdict):
+    result = await readonly_db.execute(f'{{ {root}(id: "{uid(whom)}") {{ {field} }} }}', caller=caller(who))
 
     if verdict in (SEEN, HIDDEN):
         assert result.errors is None
@@ -49,21 +49,21 @@ async def test_everybody_sees_what_the_policies_say_and_nothing_else(world, who,
         assert result.errors[0].original_error.code == "FORBIDDEN"
 
 
-async def test_a_policy_bound_to_a_network_is_in_force_there_and_nowhere_else(world):
+async def test_a_policy_bound_to_a_network_is_in_force_there_and_nowhere_else(readonly_db):
     query = "{ users(limit: -1) { email } }"
-    inside = await world.execute(query, caller=caller("kit", OFFICE))
-    outside = await world.execute(query, caller=caller("kit"))
-    again = await world.execute(query, caller=caller("kit", OFFICE))
+    inside = await readonly_db.execute(query, caller=caller("kit", OFFICE))
+    outside = await readonly_db.execute(query, caller=caller("kit"))
+    again = await readonly_db.execute(query, caller=caller("kit", OFFICE))
 
     assert len(inside.data["users"]) == len(again.data["users"]) == 9
     assert outside.data is None
 
 
 @pytest.mark.parametrize("alias", ["password", "plain", "token", "x"])
-async def test_concealed_values_read_as_asterisks_whatever_the_alias(world, alias):
+async def test_concealed_values_read_as_asterisks_whatever_the_alias(readonly_db, alias):
     query = f"{{ me: users_me {{ {alias}: password t: token tfa: tfa_secret auth: auth_data }} }}"
-    sam = (await world.execute(query, caller=caller("sam"))).data["me"]
-    vi = (await world.execute("{ users_me { password token } }", caller=caller("vi"))).data["users_me"]
+    sam = (await readonly_db.execute(query, caller=caller("sam"))).data["me"]
+    vi = (await readonly_db.execute("{ users_me { password token } }", caller=caller("vi"))).data["users_me"]
 
     assert sam == {alias: None, "t": "**********", "tfa": None, "auth": "**********"}
     assert vi == {"password": "**********", "token": "**********"}
@@ -79,19 +79,19 @@ LEAKS = [
 
 
 @pytest.mark.parametrize("arguments", LEAKS)
-async def test_no_question_of_a_client_reaches_a_concealed_value(world, arguments):
-    result = await world.execute(f"{{ users({arguments}) {{ id }} }}", caller=caller("sam"))
+async def test_no_question_of_a_client_reaches_a_concealed_value(readonly_db, arguments):
+    result = await readonly_db.execute(f"{{ users({arguments}) {{ id }} }}", caller=caller("sam"))
 
     assert result.data == {"users": []}
 
 
-async def test_a_hidden_value_can_not_be_found_by_filter_search_or_sort(world):
+async def test_a_hidden_value_can_not_be_found_by_filter_search_or_sort(readonly_db):
     """Ed sees e-mails of active people only: what he asks of Ida's finds nothing, and sorts as nothing."""
     ed = caller("ed")
-    by_filter = await world.execute('{ users(filter: { email: { _starts_with: "ida" } }) { id } }', caller=ed)
-    by_search = await world.execute('{ users(search: "ida@") { id } }', caller=ed)
-    by_sort = await world.execute('{ users(sort: ["email"]) { id email } }', caller=ed)
-    through = await world.execute(
+    by_filter = await readonly_db.execute('{ users(filter: { email: { _starts_with: "ida" } }) { id } }', caller=ed)
+    by_search = await readonly_db.execute('{ users(search: "ida@") { id } }', caller=ed)
+    by_sort = await readonly_db.execute('{ users(sort: ["email"]) { id email } }', caller=ed)
+    through = await readonly_db.execute(
         '{ roles(filter: { users: { email: { _eq: "ida@example.com" } } }) { id } }', caller=ed
     )
 
@@ -100,9 +100,9 @@ async def test_a_hidden_value_can_not_be_found_by_filter_search_or_sort(world):
     assert through.data == {"roles": []}
 
 
-async def test_an_empty_variable_matches_nothing(fresh):
+async def test_an_empty_variable_matches_nothing(writable_db):
     """Nora has no role and no title: rules on them must not reach those who have none either."""
-    await fresh.load(
+    await writable_db.load(
         {
             "directus_policies": [{"id": uid("policy-Empty"), "name": "Empty"}],
             "directus_access": [{"id": uid("access-Empty"), "policy": uid("policy-Empty"), "user": uid("nora")}],
@@ -116,7 +116,7 @@ async def test_an_empty_variable_matches_nothing(fresh):
         }
     )
 
-    result = await fresh.execute("{ users(limit: -1) { id } }", caller=caller("nora"))
+    result = await writable_db.execute("{ users(limit: -1) { id } }", caller=caller("nora"))
 
     assert result.data == {"users": []}
 

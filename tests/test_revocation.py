@@ -44,10 +44,10 @@ async def write_and_fail(system, statement):
 
 
 @pytest.mark.parametrize("way", WAYS_TO_LOSE)
-async def test_a_right_that_is_taken_away_is_gone_at_the_next_question(fresh, way):
-    before = await fresh.execute(EMAILS, caller=ED)
-    await write(fresh, WAYS_TO_LOSE[way])
-    after = await fresh.execute(EMAILS, caller=ED)
+async def test_a_right_that_is_taken_away_is_gone_at_the_next_question(writable_db, way):
+    before = await writable_db.execute(EMAILS, caller=ED)
+    await write(writable_db, WAYS_TO_LOSE[way])
+    after = await writable_db.execute(EMAILS, caller=ED)
 
     assert before.errors is None
     assert after.data is None
@@ -55,134 +55,134 @@ async def test_a_right_that_is_taken_away_is_gone_at_the_next_question(fresh, wa
 
 
 @pytest.mark.parametrize("way", WAYS_TO_GO)
-async def test_somebody_who_is_shut_out_is_shut_out_at_once(fresh, way):
-    await fresh.execute(EMAILS, caller=ED)
-    await write(fresh, WAYS_TO_GO[way])
-    after = await fresh.execute(EMAILS, caller=ED)
+async def test_somebody_who_is_shut_out_is_shut_out_at_once(writable_db, way):
+    await writable_db.execute(EMAILS, caller=ED)
+    await write(writable_db, WAYS_TO_GO[way])
+    after = await writable_db.execute(EMAILS, caller=ED)
 
     assert after.data is None
     assert isinstance(after.errors[0].original_error, InvalidCredentials)
 
 
 @pytest.mark.parametrize("way", WAYS_TO_LOSE)
-async def test_a_right_taken_away_between_planning_and_execution_is_not_used(fresh, way):
-    await fresh.execute(EMAILS, caller=ED)
-    between(fresh, WAYS_TO_LOSE[way])
-    after = await fresh.execute(EMAILS, caller=ED)
+async def test_a_right_taken_away_between_planning_and_execution_is_not_used(writable_db, way):
+    await writable_db.execute(EMAILS, caller=ED)
+    between(writable_db, WAYS_TO_LOSE[way])
+    after = await writable_db.execute(EMAILS, caller=ED)
 
     assert after.data is None
     assert "Cannot query field" in after.errors[0].message
 
 
-async def test_a_right_just_granted_is_never_refused_from_memory(fresh):
-    refused = await fresh.execute(EMAILS, caller=VI)
-    await write(fresh, "UPDATE directus_permissions SET fields = 'id,email' WHERE id = 4")
-    granted = await fresh.execute(EMAILS, caller=VI)
+async def test_a_right_just_granted_is_never_refused_from_memory(writable_db):
+    refused = await writable_db.execute(EMAILS, caller=VI)
+    await write(writable_db, "UPDATE directus_permissions SET fields = 'id,email' WHERE id = 4")
+    granted = await writable_db.execute(EMAILS, caller=VI)
 
     assert refused.data is None
     assert granted.errors is None
     assert {"email": "ada@example.com"} in granted.data["users"]
 
 
-async def test_another_process_counts_as_much_as_our_own(fresh):
-    async with open_system(fresh.settings) as other:
-        before = await fresh.execute(EMAILS, caller=ED)
+async def test_another_process_counts_as_much_as_our_own(writable_db):
+    async with open_system(writable_db.settings) as other:
+        before = await writable_db.execute(EMAILS, caller=ED)
         await other.load({"directus_permissions": [{"id": 3, "fields": "id", "policy": uid("policy-Editors")}]})
-        after = await fresh.execute(EMAILS, caller=ED)
+        after = await writable_db.execute(EMAILS, caller=ED)
 
     assert before.errors is None
     assert after.data is None
 
 
-async def test_truncating_the_permissions_counts_too(fresh):
-    if fresh.database.dialect == "sqlite":
+async def test_truncating_the_permissions_counts_too(writable_db):
+    if writable_db.database.dialect == "sqlite":
         pytest.skip("SQLite has no TRUNCATE")
-    await fresh.execute(EMAILS, caller=ED)
-    connection = await asyncpg.connect(fresh.settings.database_url)
+    await writable_db.execute(EMAILS, caller=ED)
+    connection = await asyncpg.connect(writable_db.settings.database_url)
     await connection.execute("TRUNCATE directus_permissions")
     await connection.close()
-    after = await fresh.execute(EMAILS, caller=ED)
+    after = await writable_db.execute(EMAILS, caller=ED)
 
     assert after.data is None
 
 
 @pytest.mark.counting
-async def test_a_write_that_is_rolled_back_changes_nobodys_rights(fresh):
-    await fresh.execute(EMAILS, caller=ED)
+async def test_a_write_that_is_rolled_back_changes_nobodys_rights(writable_db):
+    await writable_db.execute(EMAILS, caller=ED)
     with pytest.raises(LookupError):
-        await write_and_fail(fresh, "DELETE FROM directus_permissions")
-    asked = fresh.database.reader.statements
-    after = await fresh.execute(EMAILS, caller=ED)
+        await write_and_fail(writable_db, "DELETE FROM directus_permissions")
+    asked = writable_db.database.reader.statements
+    after = await writable_db.execute(EMAILS, caller=ED)
 
     assert after.errors is None
-    assert fresh.database.reader.statements == asked + 1
+    assert writable_db.database.reader.statements == asked + 1
 
 
-async def test_two_who_swap_their_roles_swap_what_they_see(fresh):
+async def test_two_who_swap_their_roles_swap_what_they_see(writable_db):
     swap = f"""UPDATE directus_users SET role = CASE id WHEN '{uid("ed")}' THEN '{uid("role-Viewer")}'
                ELSE '{uid("role-Editor")}' END WHERE id IN ('{uid("ed")}', '{uid("vi")}')"""
-    if fresh.database.dialect == "postgresql":
+    if writable_db.database.dialect == "postgresql":
         swap = swap.replace("THEN '", "THEN uuid '").replace("ELSE '", "ELSE uuid '").replace("WHEN '", "WHEN uuid '")
-    before = [(await fresh.execute(EMAILS, caller=who)).data is not None for who in (ED, VI)]
-    await write(fresh, swap)
-    after = [(await fresh.execute(EMAILS, caller=who)).data is not None for who in (ED, VI)]
+    before = [(await writable_db.execute(EMAILS, caller=who)).data is not None for who in (ED, VI)]
+    await write(writable_db, swap)
+    after = [(await writable_db.execute(EMAILS, caller=who)).data is not None for who in (ED, VI)]
 
     assert (before, after) == ([True, False], [False, True])
 
 
-async def test_what_was_read_of_oneself_is_read_again(fresh):
+async def test_what_was_read_of_oneself_is_read_again(writable_db):
     """A rule on $CURRENT_USER.title follows the title, without any right having changed."""
     await write(
-        fresh,
+        writable_db,
         """UPDATE directus_permissions SET permissions = '{"title":{"_eq":"$CURRENT_USER.title"}}' WHERE id = 4""",
     )
-    before = await fresh.execute("{ users { title } }", caller=VI)
-    await write(fresh, f"UPDATE directus_users SET title = 'Director' WHERE id = '{uid('vi')}'")
-    after = await fresh.execute("{ users { title } }", caller=VI)
+    before = await writable_db.execute("{ users { title } }", caller=VI)
+    await write(writable_db, f"UPDATE directus_users SET title = 'Director' WHERE id = '{uid('vi')}'")
+    after = await writable_db.execute("{ users { title } }", caller=VI)
 
     assert before.data["users"] == [{"title": "Viewer"}]
     assert after.data["users"] == [{"title": "Director"}, {"title": "Director"}]
 
 
-async def test_rights_that_never_hold_still_are_a_503_and_not_an_answer(fresh):
+async def test_rights_that_never_hold_still_are_a_503_and_not_an_answer(writable_db):
     renew = "UPDATE directus_policies SET icon = 'x'"
-    run, told = fresh.database.reader.run, 0
+    run, told = writable_db.database.reader.run, 0
 
     async def restless(*asked):
         nonlocal told
         told += 1
-        await write(fresh, renew)
+        await write(writable_db, renew)
         return await run(*asked)
 
-    await fresh.execute(EMAILS, caller=ED)
-    fresh.database.reader.run = restless
-    result = await asyncio.wait_for(fresh.execute(EMAILS, caller=ED), 10)
+    await writable_db.execute(EMAILS, caller=ED)
+    writable_db.database.reader.run = restless
+    result = await asyncio.wait_for(writable_db.execute(EMAILS, caller=ED), 10)
 
     assert isinstance(result.errors[0].original_error, ServiceUnavailable)
     assert told <= 2 * (TRIES + MAX_READ_ATTEMPTS) + 1
 
 
-async def test_a_session_that_ended_takes_its_token_with_it(fresh):
+async def test_a_session_that_ended_takes_its_token_with_it(writable_db):
     session = {
         "token": "a-session-of-eds",
         "user": uid("ed"),
         "expires": "2100-01-01T00:00:00Z",
     }
-    await fresh.load({"directus_sessions": [session]})
+    await writable_db.load({"directus_sessions": [session]})
     ed = Caller(user=uid("ed"), session="a-session-of-eds")
-    before = await fresh.execute(EMAILS, caller=ed)
-    await write(fresh, "DELETE FROM directus_sessions")
-    after = await fresh.execute(EMAILS, caller=ed)
+    before = await writable_db.execute(EMAILS, caller=ed)
+    await write(writable_db, "DELETE FROM directus_sessions")
+    after = await writable_db.execute(EMAILS, caller=ed)
 
     assert before.errors is None
     assert isinstance(after.errors[0].original_error, InvalidCredentials)
 
 
 @pytest.mark.parametrize("who", ["ida", "sue"])
-async def test_only_active_users_are_anybody(world, who):
-    by_token = await world.execute(EMAILS, caller=caller(who))
-    by_claim = await world.execute(EMAILS, caller=Caller(user=uid(who)))
-    by_guess = await world.execute(EMAILS, caller=Caller(token=static_token(who).upper()))
+async def test_only_active_users_are_anybody(readonly_db, who):
+    by_token = await readonly_db.execute(EMAILS, caller=caller(who))
+    by_claim = await readonly_db.execute(EMAILS, caller=Caller(user=uid(who)))
+    by_guess = await readonly_db.execute(EMAILS, caller=Caller(token=static_token(who).upper()))
 
     for result in (by_token, by_claim, by_guess):
         assert isinstance(result.errors[0].original_error, InvalidCredentials)
@@ -220,13 +220,15 @@ NO_LONGER = "DELETE FROM directus_permissions WHERE id = 90"
         (None, "{ users_me { id } }", NO_LONGER, "None", "Cannot query field"),
     ],
 )
-async def test_what_is_read_from_no_row_is_judged_by_the_rights_of_the_moment(fresh, who, asked, change, before, after):
-    await write(fresh, SHOWN)
+async def test_what_is_read_from_no_row_is_judged_by_the_rights_of_the_moment(
+    writable_db, who, asked, change, before, after
+):
+    await write(writable_db, SHOWN)
     for _ in range(3):
-        told = await fresh.execute(asked, caller=caller(who))
+        told = await writable_db.execute(asked, caller=caller(who))
         assert before in str(told.errors or told.data)
-    await write(fresh, change)
+    await write(writable_db, change)
 
-    told = await fresh.execute(asked, caller=caller(who))
+    told = await writable_db.execute(asked, caller=caller(who))
     assert after in str(told.errors or told.data)
     assert str(told.errors or told.data) != before

@@ -27,36 +27,36 @@ def test_every_deviation_says_why(why):
     assert re.match(r"(leak|escalation|crash|silent|hidden|safer|documented): \w", why)
 
 
-async def test_auth_data_reads_as_asterisks(world):
-    result = await world.execute(f'{{ users_by_id(id: "{uid("sam")}") {{ auth_data }} }}', caller=ADA)
+async def test_auth_data_reads_as_asterisks(readonly_db):
+    result = await readonly_db.execute(f'{{ users_by_id(id: "{uid("sam")}") {{ auth_data }} }}', caller=ADA)
 
     assert result.data == {"users_by_id": {"auth_data": "**********"}}
 
 
 @pytest.mark.parametrize("key", ["", "nonsense", "00000000-0000-4000-8000-000000000000"])
-async def test_an_id_that_leads_nowhere_is_forbidden_however_it_is_spelled(world, key):
-    result = await world.execute(f'{{ users_by_id(id: "{key}") {{ id }} }}', caller=ADA)
+async def test_an_id_that_leads_nowhere_is_forbidden_however_it_is_spelled(readonly_db, key):
+    result = await readonly_db.execute(f'{{ users_by_id(id: "{key}") {{ id }} }}', caller=ADA)
 
     assert result.data == {"users_by_id": None}
     assert result.errors[0].original_error.code == "FORBIDDEN"
 
 
-async def test_a_selection_of_nothing_but_the_type_answers_the_type(world):
-    result = await world.execute("{ users_me { role { __typename } } }", caller=ADA)
+async def test_a_selection_of_nothing_but_the_type_answers_the_type(readonly_db):
+    result = await readonly_db.execute("{ users_me { role { __typename } } }", caller=ADA)
 
     assert result.data == {"users_me": {"role": {"__typename": "directus_roles"}}}
 
 
 @pytest.mark.parametrize("variables", [None, {"f": {"status": {"_foo": 1}}}, {"f": "x"}, {"f": {"status": {"_eq": 5}}}])
-async def test_bad_variables_are_refused_with_the_reason_before_anything_is_asked(world, variables):
+async def test_bad_variables_are_refused_with_the_reason_before_anything_is_asked(readonly_db, variables):
     query = "query($f: directus_users_filter!) { users(filter: $f) { id } }"
-    await world.directory(ADA).access()
-    asked = world.database.reader.statements
-    result = await world.execute(query, variables, ADA)
+    await readonly_db.directory(ADA).access()
+    asked = readonly_db.database.reader.statements
+    result = await readonly_db.execute(query, variables, ADA)
 
     assert result.data is None
     assert "$f" in result.errors[0].message
-    assert world.database.reader.statements - asked <= 1  # whether the refusal still holds
+    assert readonly_db.database.reader.statements - asked <= 1  # whether the refusal still holds
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ async def test_bad_variables_are_refused_with_the_reason_before_anything_is_aske
         ('{ tags: { _contains: "a" } }', '"json" field type does not contain the "_contains" filter operator'),
     ],
 )
-async def test_what_can_not_be_asked_is_told_without_the_databases_words(world, filter_, words):
-    result = await world.execute(f"{{ users(filter: {filter_}) {{ id }} }}", caller=ADA)
+async def test_what_can_not_be_asked_is_told_without_the_databases_words(readonly_db, filter_, words):
+    result = await readonly_db.execute(f"{{ users(filter: {filter_}) {{ id }} }}", caller=ADA)
     error = result.errors[0].original_error
 
     assert error.code == "INVALID_QUERY"
@@ -96,15 +96,15 @@ async def test_what_can_not_be_asked_is_told_without_the_databases_words(world, 
         ("{ theme_light_overrides_func: { count: { _eq: 2 } } }", ["Ann"]),
     ],
 )
-async def test_what_can_be_asked_finds_what_it_says(world, filter_, found):
-    result = await world.execute(f"{{ users(filter: {filter_}) {{ first_name }} }}", caller=ADA)
+async def test_what_can_be_asked_finds_what_it_says(readonly_db, filter_, found):
+    result = await readonly_db.execute(f"{{ users(filter: {filter_}) {{ first_name }} }}", caller=ADA)
 
     assert [row["first_name"] for row in result.data["users"]] == found
 
 
-async def test_introspection_can_be_closed(world):
-    settings = world.settings.model_copy(update={"graphql_introspection": False})
-    closed = Directory(ADA, Services.from_settings(world.database, settings))
+async def test_introspection_can_be_closed(readonly_db):
+    settings = readonly_db.settings.model_copy(update={"graphql_introspection": False})
+    closed = Directory(ADA, Services.from_settings(readonly_db.database, settings))
     result = await schema.execute("{ __schema { queryType { name } } }", context_value=closed)
 
     assert result.data is None
@@ -113,9 +113,9 @@ async def test_introspection_can_be_closed(world):
 
 
 @pytest.mark.parametrize("name", [None, "C"])
-async def test_an_operation_that_can_not_be_told_is_refused(world, name):
+async def test_an_operation_that_can_not_be_told_is_refused(readonly_db, name):
     query = "query A { server_ping } query B { server_ping }"
-    result = await schema.execute(query, context_value=world.directory(ADA), operation_name=name)
+    result = await schema.execute(query, context_value=readonly_db.directory(ADA), operation_name=name)
 
     assert result.data is None
     assert result.errors
@@ -133,9 +133,9 @@ async def test_an_operation_that_can_not_be_told_is_refused(world, name):
         ('filter: { last_name: { _ends_with: "man" } }', ["Ed"]),
     ],
 )
-async def test_text_is_looked_for_letter_by_letter(world, arguments, found):
+async def test_text_is_looked_for_letter_by_letter(readonly_db, arguments, found):
     """Directus hands `%` and `_` on to LIKE, where they match anything."""
-    result = await world.execute(f"{{ users({arguments}) {{ first_name }} }}", caller=ADA)
+    result = await readonly_db.execute(f"{{ users({arguments}) {{ first_name }} }}", caller=ADA)
 
     assert [row["first_name"] for row in result.data["users"]] == found
 

@@ -94,15 +94,15 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize(("asked", "found"), QUESTIONS)
-async def test_flags_can_be_filtered_and_sorted_by_wherever_a_role_stands(world, asked, found):
-    result = await former(world).execute(f"{{ {asked} {{ first_name role {{ admin_access }} }} }}", caller=ADA)
+async def test_flags_can_be_filtered_and_sorted_by_wherever_a_role_stands(readonly_db, asked, found):
+    result = await former(readonly_db).execute(f"{{ {asked} {{ first_name role {{ admin_access }} }} }}", caller=ADA)
 
     assert [row["first_name"] for row in result.data["users"]] == found
 
 
 @pytest.mark.counting
-async def test_all_of_it_is_one_statement_for_each_root_field(world):
-    system = former(world)
+async def test_all_of_it_is_one_statement_for_each_root_field(readonly_db):
+    system = former(readonly_db)
     await system.directory(ADA).access()
     before = system.database.reader.statements
     result = await system.execute(
@@ -163,8 +163,8 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("query", UNKNOWN)
 @pytest.mark.parametrize("who", ["ada", "vi"])
-async def test_without_the_setting_a_flag_is_as_unknown_as_what_was_never_there(world, query, who):
-    told = [await world.execute(query % name, caller=caller(who)) for name in ("admin_access", "admon_access")]
+async def test_without_the_setting_a_flag_is_as_unknown_as_what_was_never_there(readonly_db, query, who):
+    told = [await readonly_db.execute(query % name, caller=caller(who)) for name in ("admin_access", "admon_access")]
 
     words = [str(result.errors[0]).replace("admon", "admin") for result in told]
     assert words[0] == words[1]
@@ -184,14 +184,14 @@ ASKED = [
 
 
 @pytest.mark.parametrize("asked", ASKED)
-async def test_so_it_is_in_rest_and_in_a_variable(world, asked):
+async def test_so_it_is_in_rest_and_in_a_variable(readonly_db, asked):
     words = []
     for name in ("admin_access", "admon_access"):
         given = orjson.loads(orjson.dumps(asked).replace(b"%s", name.encode()))
         with pytest.raises(Forbidden) as refused:
-            await world.directory(ADA)["roles"].read_by_query(given)
+            await readonly_db.directory(ADA)["roles"].read_by_query(given)
         query = "query($f: directus_roles_filter) { roles(filter: $f) { id } }"
-        result = await world.execute(query, {"f": given.get("filter", {name: {"_eq": True}})}, ADA)
+        result = await readonly_db.execute(query, {"f": given.get("filter", {name: {"_eq": True}})}, ADA)
         words.append(f"{refused.value.text} {refused.value.as_dict()} {result.errors[0]}".replace("admon", "admin"))
 
     assert words[0] == words[1]
@@ -296,7 +296,7 @@ async def test_a_permission_changes_nothing_of_a_role_that_is_there(ten):
     assert (await permissions.read_one(key, {"fields": "role"})) == {"role": DAWN}
 
 
-async def test_the_schema_tells_of_it_with_the_setting_only(world):
+async def test_the_schema_tells_of_it_with_the_setting_only(readonly_db):
     names = ("admin_access", "app_access", "enforce_tfa", "ip_access")
     query = '{ __type(name: "%s") { fields { name } inputFields { name } } }'
     for kind, holds in (
@@ -304,7 +304,7 @@ async def test_the_schema_tells_of_it_with_the_setting_only(world):
         ("directus_roles_filter", names),
         ("directus_permissions", ["role"]),
     ):
-        told = [await system.execute(query % kind, caller=ADA) for system in (world, former(world))]
+        told = [await system.execute(query % kind, caller=ADA) for system in (readonly_db, former(readonly_db))]
         without, within = ({row["name"] for row in next(filter(None, one.data["__type"].values()))} for one in told)
         assert within - without == set(holds)
 

@@ -57,24 +57,24 @@ async def test_a_password_nobody_gave_is_made_up_and_told_once(blank_url, tmp_pa
     assert admin["token"] == "a static token"
 
 
-async def test_an_address_that_is_somebody_elses_is_not_made_an_admin(fresh):
-    settings = fresh.settings.model_copy(update={"admin_email": "VI@example.com"})
-    await fresh.load({"directus_users": [{"id": uid("ada"), "status": "suspended"}]})
+async def test_an_address_that_is_somebody_elses_is_not_made_an_admin(writable_db):
+    settings = writable_db.settings.model_copy(update={"admin_email": "VI@example.com"})
+    await writable_db.load({"directus_users": [{"id": uid("ada"), "status": "suspended"}]})
 
     with pytest.raises(OperatorError, match="ADMIN_EMAIL belongs to somebody else"):
-        await bootstrap(fresh.database, settings)
+        await bootstrap(writable_db.database, settings)
 
 
-async def test_a_world_replaces_what_bootstrap_made(world, tmp_path):
-    rows = await exported(world, tmp_path / "rows.json")
+async def test_a_world_replaces_what_bootstrap_made(readonly_db, tmp_path):
+    rows = await exported(readonly_db, tmp_path / "rows.json")
 
     for table, given in WORLD.items():
         assert {row["id"] for row in rows[table]} == {row["id"] for row in given}
 
 
-async def test_a_world_comes_back_as_it_went_whichever_database_it_goes_to(world, blank_url, tmp_path):
+async def test_a_world_comes_back_as_it_went_whichever_database_it_goes_to(readonly_db, blank_url, tmp_path):
     there, back = tmp_path / "there.json", tmp_path / "back.json"
-    before = await exported(world, there)
+    before = await exported(readonly_db, there)
     settings = make_settings(blank_url)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
@@ -85,14 +85,14 @@ async def test_a_world_comes_back_as_it_went_whichever_database_it_goes_to(world
     assert stat.S_IMODE(there.stat().st_mode) == 0o600
 
 
-async def test_bootstrapping_gives_nothing_back_that_was_taken_away(fresh):
-    async with fresh.database.transaction() as connection:
+async def test_bootstrapping_gives_nothing_back_that_was_taken_away(writable_db):
+    async with writable_db.database.transaction() as connection:
         await connection.execute(text("DELETE FROM directus_access"))
         await connection.execute(text("UPDATE directus_policies SET admin_access = true"))
         row = {"id": uid("again"), "user": uid("ada"), "policy": uid("policy-Administrators")}
         await connection.execute(insert(TABLES["directus_access"]).values(row))
-    made = await bootstrap(fresh.database, fresh.settings)
-    async with fresh.database.transaction() as connection:
+    made = await bootstrap(writable_db.database, writable_db.settings)
+    async with writable_db.database.transaction() as connection:
         left = (await connection.execute(text("SELECT id FROM directus_access"))).all()
 
     assert made.admin is None
@@ -112,16 +112,16 @@ async def test_a_file_that_would_lock_everybody_out_is_refused(blank_url, tmp_pa
     assert [row["email"] for row in rows["directus_users"]] == ["admin@example.com"]
 
 
-async def test_numbers_never_go_back(fresh):
-    async with fresh.database.transaction() as connection:
+async def test_numbers_never_go_back(writable_db):
+    async with writable_db.database.transaction() as connection:
         row = {"id": 500, "collection": "x", "action": "read", "policy": uid("policy-Staff")}
         await connection.execute(insert(TABLES["directus_permissions"]).values(row))
-    await fresh.load({"directus_permissions": [{"id": 500, "action": "read"}]})
-    await fresh.load({"directus_permissions": [{"id": 3, "fields": "id"}]})
-    async with fresh.database.transaction() as connection:
+    await writable_db.load({"directus_permissions": [{"id": 500, "action": "read"}]})
+    await writable_db.load({"directus_permissions": [{"id": 3, "fields": "id"}]})
+    async with writable_db.database.transaction() as connection:
         await connection.execute(text("DELETE FROM directus_permissions WHERE id = 500"))
-    await fresh.load({"directus_permissions": [{"id": 3, "fields": "id"}]})
-    async with fresh.database.transaction() as connection:
+    await writable_db.load({"directus_permissions": [{"id": 3, "fields": "id"}]})
+    async with writable_db.database.transaction() as connection:
         added = await connection.execute(
             insert(TABLES["directus_permissions"]).values({k: v for k, v in row.items() if k != "id"})
         )
@@ -129,8 +129,8 @@ async def test_numbers_never_go_back(fresh):
     assert added.inserted_primary_key[0] > 500
 
 
-async def test_a_redacted_export_holds_no_secret(world, tmp_path):
-    rows = await exported(world, tmp_path / "rows.json", redact=True)
+async def test_a_redacted_export_holds_no_secret(readonly_db, tmp_path):
+    rows = await exported(readonly_db, tmp_path / "rows.json", redact=True)
 
     assert "static-of-" not in json.dumps(rows)
     assert not {"password", "token", "tfa_secret", "auth_data"} & rows["directus_users"][0].keys()
@@ -150,26 +150,26 @@ BAD: dict[str, Rows] = {
 
 
 @pytest.mark.parametrize("words", BAD)
-async def test_a_file_that_can_not_be_right_changes_nothing_and_is_told_why(fresh, tmp_path, words):
-    before = await exported(fresh, tmp_path / "before.json")
+async def test_a_file_that_can_not_be_right_changes_nothing_and_is_told_why(writable_db, tmp_path, words):
+    before = await exported(writable_db, tmp_path / "before.json")
     good = {"id": uid("good"), "name": "good"}
     bad: Rows = {**BAD[words]}
     bad.setdefault("directus_policies", [good])
     with pytest.raises(OperatorError, match=words):
-        await fresh.load(bad)
+        await writable_db.load(bad)
 
-    assert await exported(fresh, tmp_path / "after.json") == before
+    assert await exported(writable_db, tmp_path / "after.json") == before
 
 
-async def test_known_rows_are_updated_and_new_numbers_go_on_after_the_last(fresh, tmp_path):
-    await fresh.load(
+async def test_known_rows_are_updated_and_new_numbers_go_on_after_the_last(writable_db, tmp_path):
+    await writable_db.load(
         {"directus_permissions": [{"id": 3, "fields": "id"}, {**WORLD["directus_permissions"][0], "id": 77}]}
     )
-    rows = (await exported(fresh, tmp_path / "rows.json"))["directus_permissions"]
+    rows = (await exported(writable_db, tmp_path / "rows.json"))["directus_permissions"]
 
     assert {row["id"]: row["fields"] for row in rows}[3] == "id"
     assert max(row["id"] for row in rows) == 77
-    async with fresh.database.transaction() as connection:
+    async with writable_db.database.transaction() as connection:
         row = {"collection": "x", "action": "read", "policy": uid("policy-Staff")}
         added = await connection.execute(insert(TABLES["directus_permissions"]).values(row))
     assert added.inserted_primary_key[0] > 77

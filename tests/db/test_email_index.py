@@ -45,15 +45,15 @@ async def is_kept(system):
 
 
 @pytest_asyncio.fixture
-async def doubled(fresh):
+async def doubled(writable_db):
     """A database as it was before the index, in which Vi and Ed are there twice, and Vi even three times."""
-    await migrate.migrate_down(fresh.database, "0003")
-    await insert(fresh, "VI@example.com", "Vi@Example.com", "eD@example.com", None, None)
-    return fresh
+    await migrate.migrate_down(writable_db.database, "0003")
+    await insert(writable_db, "VI@example.com", "Vi@Example.com", "eD@example.com", None, None)
+    return writable_db
 
 
-async def test_a_new_database_has_the_index(fresh):
-    assert await is_kept(fresh)
+async def test_a_new_database_has_the_index(writable_db):
+    assert await is_kept(writable_db)
 
 
 async def test_what_holds_doubles_goes_on_without_the_index_and_names_them(doubled):
@@ -135,27 +135,27 @@ async def test_the_index_can_be_taken_away_whether_it_is_there_or_not(doubled):
         ("čapek@example.com", "čAPEK@example.com"),
     ],
 )
-async def test_no_two_users_have_one_address_whatever_its_case_and_whoever_writes_them(fresh, there, new):
+async def test_no_two_users_have_one_address_whatever_its_case_and_whoever_writes_them(writable_db, there, new):
     if not there.startswith("vi"):
-        await insert(fresh, there)
+        await insert(writable_db, there)
     with pytest.raises(IntegrityError):
-        await insert(fresh, new)
+        await insert(writable_db, new)
     with pytest.raises(IntegrityError):
-        await move(fresh, "ed", new)
+        await move(writable_db, "ed", new)
 
 
-async def test_letters_beyond_ascii_are_folded_by_the_index_too(fresh):
-    if fresh.database.dialect == "sqlite":
+async def test_letters_beyond_ascii_are_folded_by_the_index_too(writable_db):
+    if writable_db.database.dialect == "sqlite":
         pytest.skip("SQLite folds ASCII only in an index")
-    await insert(fresh, "čapek@example.com")
+    await insert(writable_db, "čapek@example.com")
     with pytest.raises(IntegrityError):
-        await insert(fresh, "ČAPEK@example.com")
+        await insert(writable_db, "ČAPEK@example.com")
 
 
-async def test_nobody_is_in_the_way_of_others_without_an_address(fresh):
-    await insert(fresh, None, None, "new@example.com", "ne@example.com")
+async def test_nobody_is_in_the_way_of_others_without_an_address(writable_db):
+    await insert(writable_db, None, None, "new@example.com", "ne@example.com")
 
-    assert (await bootstrap(fresh.database, fresh.settings)).doubles == ()
+    assert (await bootstrap(writable_db.database, writable_db.settings)).doubles == ()
 
 
 async def test_the_command_line_names_the_doubles_and_says_what_to_do(doubled):
@@ -172,20 +172,20 @@ SHOWN = ["PLAIN@example.com", "č.APEK@EXAMPLE.com", "Kelvin@example.com", "KELV
 SHOWN += ["i̇Z@example.com", "iz@example.com", "capek@example.com", "plain@example.co", "*@example.com", ""]
 
 
-async def test_whoever_has_an_address_is_found_whatever_the_letters_and_their_case(fresh):
-    await insert(fresh, *ADDRESSES)
-    accounts = AccountStore(fresh.services)
+async def test_whoever_has_an_address_is_found_whatever_the_letters_and_their_case(writable_db):
+    await insert(writable_db, *ADDRESSES)
+    accounts = AccountStore(writable_db.services)
     for shown in ADDRESSES + SHOWN:
         found = await accounts.by_email(shown)
         assert (found and found.email) == next((one for one in ADDRESSES if one.lower() == shown.lower()), None), shown
 
 
-async def test_sqlite_looks_at_nobody_else_to_find_whose_address_it_is(fresh):
-    if fresh.database.dialect != "sqlite":
+async def test_sqlite_looks_at_nobody_else_to_find_whose_address_it_is(writable_db):
+    if writable_db.database.dialect != "sqlite":
         pytest.skip("PostgreSQL folds all letters in an index")
     asked = select(User.id).where(EmailEquals(User.id, User.email, literal("vi@example.com")))
-    plan = fresh.database.reader.compile(asked)
-    async with fresh.database.transaction() as connection:
+    plan = writable_db.database.reader.compile(asked)
+    async with writable_db.database.transaction() as connection:
         steps = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {plan.text}", plan.parameters)
         told = [step[-1] for step in steps]
 

@@ -200,23 +200,23 @@ WATCHED = ["directus_roles", "directus_policies", "directus_access", "directus_p
 
 @pytest.mark.parametrize("table", WATCHED)
 @pytest.mark.parametrize("verb", ["insert", "update", "delete", "truncate"])
-async def test_every_write_to_the_access_tables_gives_a_new_version(fresh, table, verb):
-    if verb == "truncate" and fresh.database.dialect == "sqlite":
+async def test_every_write_to_the_access_tables_gives_a_new_version(writable_db, table, verb):
+    if verb == "truncate" and writable_db.database.dialect == "sqlite":
         pytest.skip("SQLite has no TRUNCATE")
     copied = f"INSERT INTO {table} SELECT * FROM {table} WHERE 1 = 0"
     statements = {
-        "insert": copied if fresh.database.dialect == "postgresql" else insert_one(table),
+        "insert": copied if writable_db.database.dialect == "postgresql" else insert_one(table),
         "update": f"UPDATE {table} SET id = id",
         "delete": f"DELETE FROM {table}",
         "truncate": f"TRUNCATE {table} CASCADE",
     }
-    before = await version(fresh)
-    async with fresh.database.transaction() as connection:
+    before = await version(writable_db)
+    async with writable_db.database.transaction() as connection:
         if verb == "delete":
             await connection.execute(text("UPDATE directus_roles SET parent = NULL"))
         await connection.execute(text(statements[verb]))
 
-    assert await version(fresh) != before
+    assert await version(writable_db) != before
 
 
 def insert_one(table):
@@ -237,12 +237,12 @@ async def version(system):
 
 
 @needs_postgresql
-async def test_a_neighbour_without_any_right_to_our_tables_counts_all_the_same(fresh):
-    if fresh.database.dialect == "sqlite":
+async def test_a_neighbour_without_any_right_to_our_tables_counts_all_the_same(writable_db):
+    if writable_db.database.dialect == "sqlite":
         pytest.skip("SQLite knows no other users")
-    before = await version(fresh)
-    connection = await asyncpg.connect(fresh.settings.database_url)
-    name = f"neighbour_{hashlib.sha256(fresh.settings.database_url.encode()).hexdigest()[:8]}"
+    before = await version(writable_db)
+    connection = await asyncpg.connect(writable_db.settings.database_url)
+    name = f"neighbour_{hashlib.sha256(writable_db.settings.database_url.encode()).hexdigest()[:8]}"
     await connection.execute(f"CREATE ROLE {name}")
     try:
         await connection.execute(f"GRANT SELECT, UPDATE ON directus_permissions TO {name}")
@@ -254,20 +254,20 @@ async def test_a_neighbour_without_any_right_to_our_tables_counts_all_the_same(f
         await connection.execute(f"DROP ROLE {name}")
         await connection.close()
 
-    assert await version(fresh) != before
+    assert await version(writable_db) != before
 
 
-async def test_a_transaction_gives_one_new_version_however_much_it_writes(fresh):
-    if fresh.database.dialect == "sqlite":
+async def test_a_transaction_gives_one_new_version_however_much_it_writes(writable_db):
+    if writable_db.database.dialect == "sqlite":
         pytest.skip("SQLite gives one for each row, which costs little there")
-    async with fresh.database.transaction() as connection:
+    async with writable_db.database.transaction() as connection:
         before = await connection.scalar(text("SELECT token FROM rollcall_version"))
         for _ in range(3):
             await connection.execute(text("UPDATE directus_policies SET icon = 'x'"))
         within = await connection.scalar(text("SELECT token FROM rollcall_version"))
         markers = await connection.scalar(text("SELECT count(*) FROM rollcall_touched"))
-    async with fresh.database.transaction() as connection:
+    async with writable_db.database.transaction() as connection:
         left = await connection.scalar(text("SELECT count(*) FROM rollcall_touched"))
 
     assert (before == within, markers, left) == (True, 1, 0)
-    assert await version(fresh) != str(before)
+    assert await version(writable_db) != str(before)

@@ -29,16 +29,16 @@ async def names(system):
     return await system.database.change(look)
 
 
-async def test_what_is_said_last_finds_all_that_was_said_before_and_ends_it(fresh):
+async def test_what_is_said_last_finds_all_that_was_said_before_and_ends_it(writable_db):
     async def work(writer):
         await writer.together([writer.compile(made("Made 1")), writer.compile(made("Made 2"))], {})
         return await writer.last(writer.compile(NAMES), {}, lambda row: row[0])
 
-    assert await fresh.database.change(work) == "Made 1"
-    assert await names(fresh) == ["Made 1", "Made 2"]
+    assert await writable_db.database.change(work) == "Made 1"
+    assert await names(writable_db) == ["Made 1", "Made 2"]
 
 
-async def test_where_the_last_row_is_refused_nothing_is_kept(fresh):
+async def test_where_the_last_row_is_refused_nothing_is_kept(writable_db):
     def refused(_):
         raise Forbidden
 
@@ -47,11 +47,11 @@ async def test_where_the_last_row_is_refused_nothing_is_kept(fresh):
         await writer.last(writer.compile(NAMES), {}, refused)
 
     with pytest.raises(Forbidden):
-        await fresh.database.change(work)
-    assert await names(fresh) == []
+        await writable_db.database.change(work)
+    assert await names(writable_db) == []
 
 
-async def test_where_it_fails_after_a_statement_or_before_any_nothing_is_kept_and_the_next_finds_its_way(fresh):
+async def test_where_it_fails_after_a_statement_or_before_any_nothing_is_kept_and_the_next_finds_its_way(writable_db):
     async def late(writer):
         await writer.all(writer.compile(made("Made")))
         raise Forbidden
@@ -61,40 +61,40 @@ async def test_where_it_fails_after_a_statement_or_before_any_nothing_is_kept_an
 
     for work in (late, early):
         with pytest.raises(Forbidden):
-            await fresh.database.change(work)
-        assert await names(fresh) == []
+            await writable_db.database.change(work)
+        assert await names(writable_db) == []
 
 
-async def test_one_who_leaves_in_the_middle_takes_nothing_along(fresh):
+async def test_one_who_leaves_in_the_middle_takes_nothing_along(writable_db):
     async def work(writer):
         await writer.all(writer.compile(made("Made")))
         await asyncio.sleep(60)
 
-    leaving = asyncio.ensure_future(fresh.database.change(work))
+    leaving = asyncio.ensure_future(writable_db.database.change(work))
     await asyncio.sleep(0.1)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    assert await names(fresh) == []
+    assert await names(writable_db) == []
 
 
-async def test_an_sqlite_file_that_another_program_holds_is_unavailable_and_then_there_again(fresh):
-    if fresh.services.dialect != "sqlite":
+async def test_an_sqlite_file_that_another_program_holds_is_unavailable_and_then_there_again(writable_db):
+    if writable_db.services.dialect != "sqlite":
         pytest.skip("PostgreSQL's lock is held by its own time-out")
 
     async def brief(writer):
         await writer._driver.execute_fetchall("PRAGMA busy_timeout=50")
 
-    await fresh.database.change(brief)
-    with closing(sqlite3.connect(fresh.settings.database_url.partition(":///")[2])) as other:
+    await writable_db.database.change(brief)
+    with closing(sqlite3.connect(writable_db.settings.database_url.partition(":///")[2])) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(ServiceUnavailable):
-            await names(fresh)
+            await names(writable_db)
         other.rollback()
-    assert await names(fresh) == []
+    assert await names(writable_db) == []
 
 
-async def test_a_statement_that_stays_is_compiled_once_and_one_that_goes_is_forgotten(fresh):
+async def test_a_statement_that_stays_is_compiled_once_and_one_that_goes_is_forgotten(writable_db):
     async def work(writer):
         assert writer.compile(NAMES) is writer.compile(NAMES)
         passing = made("Made 1")
@@ -104,15 +104,15 @@ async def test_a_statement_that_stays_is_compiled_once_and_one_that_goes_is_forg
         gc.collect()
         assert left() is None
 
-    await fresh.database.change(work)
+    await writable_db.database.change(work)
 
 
-async def test_the_same_statement_is_given_other_values_each_time(fresh):
+async def test_the_same_statement_is_given_other_values_each_time(writable_db):
     adding = insert(TABLE).values(id=bind_param("id", TABLE.c.id.type), name=bind_param("name", TABLE.c.name.type))
 
     async def work(writer):
         for name in ("Made 1", "Made 2"):
             await writer.do(adding, {"id": uid(name), "name": name})
 
-    await fresh.database.change(work)
-    assert await names(fresh) == ["Made 1", "Made 2"]
+    await writable_db.database.change(work)
+    assert await names(writable_db) == ["Made 1", "Made 2"]

@@ -43,7 +43,7 @@ class Filing(NamedTuple):
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def kept_filing(request, templates, tmp_path_factory):
+async def uploaders_db(request, templates, tmp_path_factory):
     async with AsyncExitStack() as stack:
         folder = tmp_path_factory.mktemp("filing")
         system = await copied(stack, request.param, templates, folder)
@@ -55,8 +55,8 @@ async def kept_filing(request, templates, tmp_path_factory):
 
 
 @pytest_asyncio.fixture
-async def filing(kept_filing):
+async def uploaders(uploaders_db):
     """These people as they were in the beginning, and no file."""
-    yield kept_filing
-    shutil.rmtree(kept_filing.folder, ignore_errors=True)
-    await run(kept_filing.system.settings.database_url, RESTORE)
+    yield uploaders_db
+    shutil.rmtree(uploaders_db.folder, ignore_errors=True)
+    await run(uploaders_db.system.settings.database_url, RESTORE)

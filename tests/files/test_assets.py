@@ -18,14 +18,14 @@ CSP = "default-src 'none'; sandbox"
 
 
 @pytest_asyncio.fixture(scope="module")
-async def gallery(kept_filing):
+async def gallery(uploaders_db):
     """A picture in each folder, by where it is; Uma's is in none."""
     rows = {}
     for place, folder in PLACES.items():
         said = {"folder": folder} if folder else {}
-        rows[place] = told(await kept_filing.upload("ada" if folder else "uma", PICTURE, "ä b.png", **said))
+        rows[place] = told(await uploaders_db.upload("ada" if folder else "uma", PICTURE, "ä b.png", **said))
     yield {place: f"/assets/{row['id']}" for place, row in rows.items()}
-    await run(kept_filing.system.settings.database_url, RESTORE)
+    await run(uploaders_db.system.settings.database_url, RESTORE)
 
 
 SEEN = {
@@ -39,16 +39,16 @@ SEEN = {
 
 
 @pytest.mark.parametrize("who", SEEN)
-async def test_a_content_is_read_exactly_where_its_row_may_be(kept_filing, gallery, who):
-    answers = {place: await kept_filing.ask(who, "GET", path) for place, path in gallery.items()}
+async def test_a_content_is_read_exactly_where_its_row_may_be(uploaders_db, gallery, who):
+    answers = {place: await uploaders_db.ask(who, "GET", path) for place, path in gallery.items()}
 
     assert {place for place, answer in answers.items() if answer.content == PICTURE} == SEEN[who]
     assert {refusal(answer) for place, answer in answers.items() if place not in SEEN[who]} <= {FORBIDDEN}
 
 
-async def test_what_is_not_there_answers_as_what_is_forbidden(kept_filing, gallery):
+async def test_what_is_not_there_answers_as_what_is_forbidden(uploaders_db, gallery):
     answers = [
-        await kept_filing.ask("rex", "GET", path)
+        await uploaders_db.ask("rex", "GET", path)
         for path in (
             gallery["hidden"],
             f"/assets/{uid('nothing')}",
@@ -61,23 +61,23 @@ async def test_what_is_not_there_answers_as_what_is_forbidden(kept_filing, galle
     assert {refusal(answer) for answer in answers} == {FORBIDDEN}
 
 
-async def test_a_token_has_to_be_good(kept_filing, gallery):
-    assert refusal(await kept_filing.ask(None, "GET", f"{gallery['shown']}?access_token=nobodys")) == NOBODY
+async def test_a_token_has_to_be_good(uploaders_db, gallery):
+    assert refusal(await uploaders_db.ask(None, "GET", f"{gallery['shown']}?access_token=nobodys")) == NOBODY
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/assets"), ("GET", "/assets/a/b/c")])
-async def test_an_asset_has_a_key_and_perhaps_a_name(kept_filing, gallery, method, path):
-    assert refusal(await kept_filing.ask("ada", method, path)) == NOWHERE
+async def test_an_asset_has_a_key_and_perhaps_a_name(uploaders_db, gallery, method, path):
+    assert refusal(await uploaders_db.ask("ada", method, path)) == NOWHERE
 
 
-async def test_assets_are_only_read(kept_filing, gallery):
+async def test_assets_are_only_read(uploaders_db, gallery):
     for method in ("POST", "PATCH", "DELETE", "PUT"):
-        assert (await kept_filing.ask("ada", method, gallery["shown"])).status_code == 405
+        assert (await uploaders_db.ask("ada", method, gallery["shown"])).status_code == 405
 
 
 @pytest.mark.parametrize("query", ["", "/any-name.exe", "?width=10&height=10&fit=cover", "?key=system-small-cover"])
-async def test_an_answer_says_what_it_is_and_that_nothing_of_it_runs(kept_filing, gallery, query):
-    answer = await kept_filing.ask(None, "GET", gallery["shown"] + query)
+async def test_an_answer_says_what_it_is_and_that_nothing_of_it_runs(uploaders_db, gallery, query):
+    answer = await uploaders_db.ask(None, "GET", gallery["shown"] + query)
 
     assert answer.content == PICTURE
     assert {name: answer.headers.get(name) for name in TOLD} == TOLD
@@ -97,8 +97,8 @@ TOLD = {
 }
 
 
-async def test_a_head_has_everything_but_the_body(kept_filing, gallery):
-    whole, head = [await kept_filing.ask(None, method, gallery["shown"]) for method in ("GET", "HEAD")]
+async def test_a_head_has_everything_but_the_body(uploaders_db, gallery):
+    whole, head = [await uploaders_db.ask(None, method, gallery["shown"]) for method in ("GET", "HEAD")]
 
     assert head.content == b""
     assert head.headers == whole.headers
@@ -113,8 +113,8 @@ async def test_a_head_has_everything_but_the_body(kept_filing, gallery):
         ("?download=false", "inline"),
     ],
 )
-async def test_a_download_is_saved_under_the_files_own_name(kept_filing, gallery, query, kind):
-    answer = await kept_filing.ask(None, "GET", f"{gallery['shown']}/evil.bat{query}")
+async def test_a_download_is_saved_under_the_files_own_name(uploaders_db, gallery, query, kind):
+    answer = await uploaders_db.ask(None, "GET", f"{gallery['shown']}/evil.bat{query}")
 
     assert answer.headers["content-disposition"].startswith(f'{kind}; filename="_ b.png"; ')
 
@@ -139,8 +139,8 @@ RANGES = {  # what is asked for, and which bytes that is; None for all of them
 
 
 @pytest.mark.parametrize("asked", RANGES, ids=range(len(RANGES)))
-async def test_a_part_is_had_by_its_range(kept_filing, gallery, asked):
-    answer = await kept_filing.ask(None, "GET", gallery["shown"], headers={"Range": asked})
+async def test_a_part_is_had_by_its_range(uploaders_db, gallery, asked):
+    answer = await uploaders_db.ask(None, "GET", gallery["shown"], headers={"Range": asked})
     first, last = RANGES[asked] or (0, SIZE - 1)
 
     assert answer.status_code == (206 if RANGES[asked] else 200)
@@ -150,15 +150,15 @@ async def test_a_part_is_had_by_its_range(kept_filing, gallery, asked):
 
 
 @pytest.mark.parametrize("asked", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
-async def test_a_part_that_is_not_there_is_a_416(kept_filing, gallery, asked):
-    answer = await kept_filing.ask(None, "GET", gallery["shown"], headers={"Range": asked})
+async def test_a_part_that_is_not_there_is_a_416(uploaders_db, gallery, asked):
+    answer = await uploaders_db.ask(None, "GET", gallery["shown"], headers={"Range": asked})
 
     assert refusal(answer) == (416, "RANGE_NOT_SATISFIABLE")
     assert answer.headers["content-range"] == f"bytes */{SIZE}"
 
 
-async def test_who_has_it_already_is_told_so(kept_filing, gallery):
-    first = await kept_filing.ask(None, "GET", gallery["shown"])
+async def test_who_has_it_already_is_told_so(uploaders_db, gallery):
+    first = await uploaders_db.ask(None, "GET", gallery["shown"])
     etag, date = first.headers["etag"], first.headers["last-modified"]
     earlier = format_datetime(parsedate_to_datetime(date) - timedelta(seconds=1), usegmt=True)
     asked = {
@@ -171,31 +171,31 @@ async def test_who_has_it_already_is_told_so(kept_filing, gallery):
         ("If-Modified-Since", "no date"): 200,
         ("If-Modified-Since", "Thu, 32 Jan 99999 00:00:00 GMT"): 200,
     }
-    answers = {pair: await kept_filing.ask(None, "GET", gallery["shown"], headers=dict([pair])) for pair in asked}
+    answers = {pair: await uploaders_db.ask(None, "GET", gallery["shown"], headers=dict([pair])) for pair in asked}
     known = answers["If-None-Match", etag]
     both = {"If-None-Match": '"other"', "If-Modified-Since": date}
 
     assert {pair: answer.status_code for pair, answer in answers.items()} == asked
     assert (known.content, known.headers["etag"], known.headers["cache-control"]) == (b"", etag, "no-cache")
     assert not {"content-length", "content-type"} & known.headers.keys()
-    assert (await kept_filing.ask(None, "GET", gallery["shown"], headers=both)).status_code == 200
-    assert refusal(await kept_filing.ask("rex", "GET", gallery["hidden"], headers={"If-None-Match": "*"})) == FORBIDDEN
+    assert (await uploaders_db.ask(None, "GET", gallery["shown"], headers=both)).status_code == 200
+    assert refusal(await uploaders_db.ask("rex", "GET", gallery["hidden"], headers={"If-None-Match": "*"})) == FORBIDDEN
 
 
-async def test_a_part_is_told_only_of_the_content_that_it_is_meant_of(kept_filing, gallery):
-    first = await kept_filing.ask(None, "GET", gallery["shown"])
+async def test_a_part_is_told_only_of_the_content_that_it_is_meant_of(uploaders_db, gallery):
+    first = await uploaders_db.ask(None, "GET", gallery["shown"])
     statuses = []
     for condition in (first.headers["etag"], first.headers["last-modified"], '"other"', f"W/{first.headers['etag']}"):
         headers = {"Range": "bytes=0-0", "If-Range": condition}
-        statuses.append((await kept_filing.ask(None, "GET", gallery["shown"], headers=headers)).status_code)
+        statuses.append((await uploaders_db.ask(None, "GET", gallery["shown"], headers=headers)).status_code)
 
     assert statuses == [206, 206, 200, 200]
 
 
-async def test_caches_keep_what_the_public_may_read_for_as_long_as_is_set_and_nothing_else(kept_filing, gallery):
-    settings = kept_filing.system.settings.model_copy(update={"assets_cache_ttl": timedelta(days=1)})
+async def test_caches_keep_what_the_public_may_read_for_as_long_as_is_set_and_nothing_else(uploaders_db, gallery):
+    settings = uploaders_db.system.settings.model_copy(update={"assets_cache_ttl": timedelta(days=1)})
     async with served(settings) as client:
-        other = kept_filing._replace(client=client)
+        other = uploaders_db._replace(client=client)
         public = await other.ask(None, "GET", gallery["shown"])
         somebodys = [
             await other.ask("ada", "GET", gallery["shown"]),
@@ -230,19 +230,19 @@ TYPES = [  # what is uploaded, what it is called, what it is then, and how it is
 ]
 
 
-async def test_what_a_browser_could_run_is_never_shown_in_it(filing):
+async def test_what_a_browser_could_run_is_never_shown_in_it(uploaders):
     form = [("file", ("a.x", content, claimed)) for content, claimed, *_ in TYPES]
-    rows = told(await filing.ask("uma", "POST", "/files", files=form))
+    rows = told(await uploaders.ask("uma", "POST", "/files", files=form))
     for row, (content, _, type_, kind) in zip(rows, TYPES, strict=True):
-        answer = await filing.ask("ada", "GET", f"/assets/{row['id']}")
+        answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
         assert answer.content == content
         assert answer.headers["content-type"] == type_
         assert answer.headers["content-disposition"].startswith(kind)
         assert (answer.headers["content-security-policy"], answer.headers["x-content-type-options"]) == (CSP, "nosniff")
 
 
-async def test_a_type_that_is_written_later_runs_nothing_either(filing):
-    row = told(await filing.upload("ada", SVG, "a.svg", "image/svg+xml"))
+async def test_a_type_that_is_written_later_runs_nothing_either(uploaders):
+    row = told(await uploaders.upload("ada", SVG, "a.svg", "image/svg+xml"))
     for type_, told_type, kind in (
         ("text/html", "text/html", "attachment"),
         ("image/png", "image/png", "inline"),  # which it isn't, so that nothing is to be seen
@@ -250,44 +250,44 @@ async def test_a_type_that_is_written_later_runs_nothing_either(filing):
         ("ä/ö", "application/octet-stream", "attachment"),
         (None, "application/octet-stream", "attachment"),
     ):
-        await filing.ask("ada", "PATCH", f"/files/{row['id']}", json={"type": type_, "charset": "a\r\nb: c"})
-        answer = await filing.ask("ada", "GET", f"/assets/{row['id']}")
+        await uploaders.ask("ada", "PATCH", f"/files/{row['id']}", json={"type": type_, "charset": "a\r\nb: c"})
+        answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
         assert answer.headers["content-type"] == told_type
         assert answer.headers["content-disposition"].startswith(kind)
 
 
-async def test_a_type_that_is_said_in_the_form_is_a_claim_as_well(filing):
+async def test_a_type_that_is_said_in_the_form_is_a_claim_as_well(uploaders):
     for said, type_ in (("text/csv", "text/csv"), ("image/png", "application/octet-stream"), ("a\r\nb", None)):
-        row = told(await filing.upload("ada", b"a,b", "a.x", "x/y", type=said))
+        row = told(await uploaders.upload("ada", b"a,b", "a.x", "x/y", type=said))
         assert row["type"] == (type_ or "application/octet-stream")
 
 
-async def test_a_name_can_not_write_a_header(filing):
-    row = told(await filing.upload("ada", PICTURE))
-    await filing.ask("ada", "PATCH", f"/files/{row['id']}", json={"filename_download": 'a"\r\nX: y; \\%ü.png'})
-    answer = await filing.ask("ada", "GET", f"/assets/{row['id']}")
+async def test_a_name_can_not_write_a_header(uploaders):
+    row = told(await uploaders.upload("ada", PICTURE))
+    await uploaders.ask("ada", "PATCH", f"/files/{row['id']}", json={"filename_download": 'a"\r\nX: y; \\%ü.png'})
+    answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
 
     assert answer.headers["content-disposition"] == (
         "inline; filename=\"a___X: y; ___.png\"; filename*=UTF-8''a%22%0D%0AX%3A%20y%3B%20%5C%25%C3%BC.png"
     )
 
 
-async def test_another_content_is_another_to_caches_too(filing):
-    row = told(await filing.upload("ada", PICTURE))
+async def test_another_content_is_another_to_caches_too(uploaders):
+    row = told(await uploaders.upload("ada", PICTURE))
     path = f"/assets/{row['id']}"
-    etag = (await filing.ask("ada", "GET", path)).headers["etag"]
-    await filing.upload("ada", png(10, 20), path=f"/files/{row['id']}", method="PATCH")
-    answer = await filing.ask("ada", "GET", path, headers={"If-None-Match": etag})
+    etag = (await uploaders.ask("ada", "GET", path)).headers["etag"]
+    await uploaders.upload("ada", png(10, 20), path=f"/files/{row['id']}", method="PATCH")
+    answer = await uploaders.ask("ada", "GET", path, headers={"If-None-Match": etag})
 
     assert (answer.status_code, answer.content) == (200, png(10, 20))
 
 
-async def test_what_directus_stored_in_its_folder_is_there(filing):
-    filing.folder.mkdir(parents=True)
-    (filing.folder / "of-directus.png").write_bytes(PICTURE)
-    (filing.folder / "below").mkdir()
-    (filing.folder / "below" / "too.png").write_bytes(PICTURE)
-    (filing.folder.parent / "outside.png").write_bytes(b"secret")
+async def test_what_directus_stored_in_its_folder_is_there(uploaders):
+    uploaders.folder.mkdir(parents=True)
+    (uploaders.folder / "of-directus.png").write_bytes(PICTURE)
+    (uploaders.folder / "below").mkdir()
+    (uploaders.folder / "below" / "too.png").write_bytes(PICTURE)
+    (uploaders.folder.parent / "outside.png").write_bytes(b"secret")
     lies = {
         "of-directus.png": (200, None),
         "below/too.png": (200, None),
@@ -295,7 +295,7 @@ async def test_what_directus_stored_in_its_folder_is_there(filing):
         "below": NOWHERE,
         "../outside.png": NOWHERE,
         "below/../../outside.png": NOWHERE,
-        str(filing.folder.parent / "outside.png"): NOWHERE,
+        str(uploaders.folder.parent / "outside.png"): NOWHERE,
         ".": NOWHERE,
         "": NOWHERE,
         "a\\b": NOWHERE,
@@ -303,23 +303,23 @@ async def test_what_directus_stored_in_its_folder_is_there(filing):
     file = {"storage": "local", "filename_download": "a.png", "type": "image/png"}
     rows = [{"id": uid(name or "none"), "filename_disk": name, **file} for name in lies]
     elsewhere = {**rows[0], "id": uid("elsewhere"), "storage": "amazon"}
-    await filing.system.load({"directus_files": [*rows, elsewhere]})
+    await uploaders.system.load({"directus_files": [*rows, elsewhere]})
     for row in rows:
-        answer = await filing.ask("ada", "GET", f"/assets/{row['id']}")
+        answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
         expected = lies[row["filename_disk"]]
         assert (answer.status_code, None if answer.is_success else refusal(answer)[1]) == expected, row["filename_disk"]
-        await filing.ask("ada", "DELETE", f"/files/{row['id']}")
-    refused = await filing.ask("ada", "GET", f"/assets/{elsewhere['id']}")
-    await filing.ask("ada", "DELETE", f"/files/{elsewhere['id']}")
+        await uploaders.ask("ada", "DELETE", f"/files/{row['id']}")
+    refused = await uploaders.ask("ada", "GET", f"/assets/{elsewhere['id']}")
+    await uploaders.ask("ada", "DELETE", f"/files/{elsewhere['id']}")
 
     assert refusal(refused) == (422, "UNPROCESSABLE_CONTENT")
     assert '"amazon"' in refused.json()["errors"][0]["message"]
-    assert filing.stored == ["below"]
-    assert (filing.folder.parent / "outside.png").read_bytes() == b"secret"
+    assert uploaders.stored == ["below"]
+    assert (uploaders.folder.parent / "outside.png").read_bytes() == b"secret"
 
 
-async def test_nothing_is_fetched_from_elsewhere(filing):
-    answer = await filing.ask("ada", "POST", "/files/import", json={"url": "http://127.0.0.1/a.png", "data": {}})
+async def test_nothing_is_fetched_from_elsewhere(uploaders):
+    answer = await uploaders.ask("ada", "POST", "/files/import", json={"url": "http://127.0.0.1/a.png", "data": {}})
 
     assert refusal(answer) == BAD
     assert "multipart/form-data" in answer.json()["errors"][0]["message"]

@@ -30,17 +30,17 @@ DOORS = {"rest": (over_rest, gone_over_rest), "graphql": (over_graphql, gone_ove
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_an_avatar_is_uploaded_shown_to_whom_a_policy_shows_it_and_taken_away(filing, door):
+async def test_an_avatar_is_uploaded_shown_to_whom_a_policy_shows_it_and_taken_away(uploaders, door):
     put_on, take_away = DOORS[door]
-    picture = told(await filing.upload("uma", png(64, 64), "me.png", folder=PICTURES))["id"]
+    picture = told(await uploaders.upload("uma", png(64, 64), "me.png", folder=PICTURES))["id"]
 
-    assert await put_on(filing, "uma", picture) == picture
-    assert (await filing.ask("rex", "GET", f"/assets/{picture}")).content == png(64, 64)
-    assert refusal(await filing.ask("vi", "GET", f"/assets/{picture}")) == FORBIDDEN
-    assert refusal(await filing.ask(None, "GET", f"/assets/{picture}")) == FORBIDDEN
+    assert await put_on(uploaders, "uma", picture) == picture
+    assert (await uploaders.ask("rex", "GET", f"/assets/{picture}")).content == png(64, 64)
+    assert refusal(await uploaders.ask("vi", "GET", f"/assets/{picture}")) == FORBIDDEN
+    assert refusal(await uploaders.ask(None, "GET", f"/assets/{picture}")) == FORBIDDEN
 
-    await take_away(filing, "uma", picture)
+    await take_away(uploaders, "uma", picture)
 
-    assert filing.stored == []
-    assert refusal(await filing.ask("rex", "GET", f"/assets/{picture}")) == FORBIDDEN
-    assert refusal(await filing.ask("uma", "GET", f"/assets/{picture}")) == FORBIDDEN
+    assert uploaders.stored == []
+    assert refusal(await uploaders.ask("rex", "GET", f"/assets/{picture}")) == FORBIDDEN
+    assert refusal(await uploaders.ask("uma", "GET", f"/assets/{picture}")) == FORBIDDEN

@@ -24,9 +24,9 @@ async def count(filing, what=File):
         return await connection.scalar(select(func.count()).select_from(what))
 
 
-async def test_a_file_is_a_row_and_a_content_under_a_name_of_ours(filing):
+async def test_a_file_is_a_row_and_a_content_under_a_name_of_ours(uploaders):
     given = {"title": "Me", "folder": PICTURES, "tags": '["a"]'}
-    row = told(await filing.upload("uma", png(4, 5), "my-face_2.PNG", **given))
+    row = told(await uploaders.upload("uma", png(4, 5), "my-face_2.PNG", **given))
 
     assert row | given | {"tags": ["a"]} == row
     assert (row["type"], row["width"], row["height"], row["filesize"]) == ("image/png", 4, 5, len(png(4, 5)))
@@ -35,17 +35,17 @@ async def test_a_file_is_a_row_and_a_content_under_a_name_of_ours(filing):
     assert row["uploaded_by"] == uid("uma")
     assert row["uploaded_on"]
     assert row["modified_on"]
-    assert filing.stored == [row["filename_disk"]]
-    content = filing.folder / row["filename_disk"]
+    assert uploaders.stored == [row["filename_disk"]]
+    content = uploaders.folder / row["filename_disk"]
     assert content.read_bytes() == png(4, 5)
     assert stat.S_IMODE(content.stat().st_mode) == 0o600
 
 
-async def test_a_title_is_made_of_the_files_name(filing):
-    assert told(await filing.upload("uma", b"%PDF-1.4", "team-list_2 final.pdf"))["title"] == "Team List 2 Final"
+async def test_a_title_is_made_of_the_files_name(uploaders):
+    assert told(await uploaders.upload("uma", b"%PDF-1.4", "team-list_2 final.pdf"))["title"] == "Team List 2 Final"
 
 
-async def test_several_files_are_several_rows_each_with_what_was_said_before_it(filing):
+async def test_several_files_are_several_rows_each_with_what_was_said_before_it(uploaders):
     form = [
         ("title", (None, "One")),
         ("file", ("1.png", png(), "image/png")),
@@ -54,23 +54,23 @@ async def test_several_files_are_several_rows_each_with_what_was_said_before_it(
         ("folder", (None, PICTURES)),
         ("file", ("3.png", png(9, 9), "image/png")),
     ]
-    answer = await filing.ask("uma", "POST", "/files?fields=title,folder,type,width,charset", files=form)
+    answer = await uploaders.ask("uma", "POST", "/files?fields=title,folder,type,width,charset", files=form)
 
     assert told(answer) == [
         {"title": "One", "folder": None, "type": "image/png", "width": 2, "charset": None},
         {"title": "2", "folder": None, "type": "text/plain", "width": None, "charset": "utf-8"},
         {"title": "Three", "folder": PICTURES, "type": "image/png", "width": 9, "charset": None},
     ]
-    assert len(filing.stored) == await count(filing) == 3
+    assert len(uploaders.stored) == await count(uploaders) == 3
 
 
-async def test_of_several_files_all_are_kept_or_none(filing):
+async def test_of_several_files_all_are_kept_or_none(uploaders):
     form = [("file", ("1.png", png(), "image/png")), ("title", (None, "Forbidden")), ("file", ("2.png", png(), "x/y"))]
-    answer = await filing.ask("uma", "POST", "/files", files=form)
+    answer = await uploaders.ask("uma", "POST", "/files", files=form)
 
     assert refusal(answer) == (400, "FAILED_VALIDATION")
-    assert filing.stored == []
-    assert await count(filing) == 0
+    assert uploaders.stored == []
+    assert await count(uploaders) == 0
 
 
 REFUSED = [  # who, what is said, and what that is answered with
@@ -89,63 +89,63 @@ REFUSED = [  # who, what is said, and what that is answered with
 
 
 @pytest.mark.parametrize(("who", "said", "refused"), REFUSED)
-async def test_whoever_is_refused_has_nothing_kept_and_not_even_begun(filing, monkeypatch, who, said, refused):
+async def test_whoever_is_refused_has_nothing_kept_and_not_even_begun(uploaders, monkeypatch, who, said, refused):
     monkeypatch.setattr("app.storage.local._begun", None)
-    trail = await count(filing, Activity)
-    answer = await filing.upload(who, png(), **said)
+    trail = await count(uploaders, Activity)
+    answer = await uploaders.upload(who, png(), **said)
 
     assert refusal(answer) == refused
-    assert filing.stored == []
-    assert (await count(filing), await count(filing, Activity)) == (0, trail)
+    assert uploaders.stored == []
+    assert (await count(uploaders), await count(uploaders, Activity)) == (0, trail)
 
 
-async def test_whoever_may_not_upload_at_all_is_told_before_a_byte_is_read(filing):
+async def test_whoever_may_not_upload_at_all_is_told_before_a_byte_is_read(uploaders):
     async def unread():
         raise AssertionError("the body was asked for")
         yield b""
 
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     for who in (None, "vi"):
-        assert refusal(await filing.ask(who, "POST", "/files", content=unread(), headers=headers)) == FORBIDDEN
+        assert refusal(await uploaders.ask(who, "POST", "/files", content=unread(), headers=headers)) == FORBIDDEN
 
 
 @pytest.mark.parametrize(("who", "content", "kept"), [("lou", 999, True), ("lou", 1000, False), ("max", 10, False)])
-async def test_a_rule_may_look_at_what_only_the_bytes_tell(filing, who, content, kept):
-    answer = await filing.upload(who, b"x" * content, "a.txt", "text/plain")
+async def test_a_rule_may_look_at_what_only_the_bytes_tell(uploaders, who, content, kept):
+    answer = await uploaders.upload(who, b"x" * content, "a.txt", "text/plain")
 
     assert answer.is_success == kept
-    assert len(filing.stored) == await count(filing) == int(kept)
+    assert len(uploaders.stored) == await count(uploaders) == int(kept)
 
 
 @pytest.mark.parametrize("size", [10_000, 400_000])
-async def test_a_file_is_as_large_as_allowed_and_no_larger(filing, size):
-    limited = filing.system.settings.model_copy(update={"files_max_upload_size": size, "max_payload_size": 5_000})
+async def test_a_file_is_as_large_as_allowed_and_no_larger(uploaders, size):
+    limited = uploaders.system.settings.model_copy(update={"files_max_upload_size": size, "max_payload_size": 5_000})
     async with served(limited) as client:
-        other = filing._replace(client=client)
+        other = uploaders._replace(client=client)
         assert told(await other.upload("uma", b"x" * size))["filesize"] == size
-        before = filing.stored
+        before = uploaders.stored
         assert refusal(await other.upload("uma", b"x" * (size + 1))) == TOO_LARGE
 
-    assert filing.stored == before
-    assert await count(filing) == 1
+    assert uploaders.stored == before
+    assert await count(uploaders) == 1
 
 
-async def test_a_client_that_leaves_midway_leaves_nothing(filing):
+async def test_a_client_that_leaves_midway_leaves_nothing(uploaders):
     begun = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'
     sent, seen = [begun, *(b"y" * 100_000 for _ in range(8))], []
     answered: list[Any] = []
 
     async def receive():
-        seen.append(filing.stored)
+        seen.append(uploaders.stored)
         return {"type": "http.request", "body": sent.pop(0), "more_body": True} if sent else {"type": "http.disconnect"}
 
     headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"authorization", b"Bearer static-of-uma")]
     scope = {"type": "http", "method": "POST", "path": "/files", "headers": headers, "query_string": b""}
-    await filing.client._transport.app(scope, receive, answered.append)
+    await uploaders.client._transport.app(scope, receive, answered.append)
 
     assert seen[-1] != []
-    assert filing.stored == answered == []
-    assert await count(filing) == 0
+    assert uploaders.stored == answered == []
+    assert await count(uploaders) == 0
 
 
 TOO_LATE = b'Content-Disposition: form-data; name="title"\r\n\r\ntoo late\r\n--x--\r\n'
@@ -165,21 +165,21 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-async def test_a_form_that_is_none_is_a_400_and_leaves_nothing(filing, body):
+async def test_a_form_that_is_none_is_a_400_and_leaves_nothing(uploaders, body):
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
 
-    assert refusal(await filing.ask("uma", "POST", "/files", content=body, headers=headers)) == BAD
-    assert filing.stored == []
+    assert refusal(await uploaders.ask("uma", "POST", "/files", content=body, headers=headers)) == BAD
+    assert uploaders.stored == []
 
 
 @pytest.mark.parametrize(
     "type_", ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'x' * 300}"]
 )
-async def test_a_form_needs_a_boundary(filing, type_):
-    assert refusal(await filing.ask("uma", "POST", "/files", content=b"--", headers={"Content-Type": type_})) == BAD
+async def test_a_form_needs_a_boundary(uploaders, type_):
+    assert refusal(await uploaders.ask("uma", "POST", "/files", content=b"--", headers={"Content-Type": type_})) == BAD
 
 
-async def test_a_form_may_come_in_any_pieces(filing):
+async def test_a_form_may_come_in_any_pieces(uploaders):
     body = b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\nOne\r\n--x\r\nContent-Disposition: form-data; '
     body += b'name="file"; filename="\xc3\xa9.png"\r\nContent-Type: image/png\r\n\r\n' + png() + b"\r\n--x--\r\n"
 
@@ -188,33 +188,33 @@ async def test_a_form_may_come_in_any_pieces(filing):
             yield body[at : at + 1]
 
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    row = told(await filing.ask("uma", "POST", "/files", content=single(), headers=headers))
+    row = told(await uploaders.ask("uma", "POST", "/files", content=single(), headers=headers))
 
     assert (row["title"], row["filename_download"], row["width"]) == ("One", "é.png", 2)
-    assert (filing.folder / row["filename_disk"]).read_bytes() == png()
+    assert (uploaders.folder / row["filename_disk"]).read_bytes() == png()
 
 
-async def test_a_type_that_is_not_listed_is_refused_whatever_it_is_called(filing):
-    listed = filing.system.settings.model_copy(update={"files_mime_type_allow_list": ("image/png", "text/*")})
+async def test_a_type_that_is_not_listed_is_refused_whatever_it_is_called(uploaders):
+    listed = uploaders.system.settings.model_copy(update={"files_mime_type_allow_list": ("image/png", "text/*")})
     async with served(listed) as client:
-        other = filing._replace(client=client)
+        other = uploaders._replace(client=client)
         for content, claimed in ((SVG, "image/png"), (b"GIF89a", "image/png"), (b"no picture", "image/png")):
             assert refusal(await other.upload("uma", content, "a.png", claimed)) == BAD
-        assert filing.stored == []
+        assert uploaders.stored == []
         assert told(await other.upload("uma", png(), "a.bin", "application/x"))["type"] == "image/png"
         assert told(await other.upload("uma", HTML, "a.txt", "text/plain"))["type"] == "text/html"
 
 
-async def test_another_content_takes_the_place_of_one(filing):
-    first = told(await filing.upload("uma", png(), "a.png", title="A"))
+async def test_another_content_takes_the_place_of_one(uploaders):
+    first = told(await uploaders.upload("uma", png(), "a.png", title="A"))
     path = f"/files/{first['id']}"
-    second = told(await filing.upload("uma", b"GIF89a\7\0\10\0", "b.gif", "x/y", path, "PATCH", description="B"))
+    second = told(await uploaders.upload("uma", b"GIF89a\7\0\10\0", "b.gif", "x/y", path, "PATCH", description="B"))
 
     assert (second["title"], second["description"], second["filename_download"]) == ("A", "B", "b.gif")
     assert (second["type"], second["width"], second["height"], second["filesize"]) == ("image/gif", 7, 8, 10)
     assert second["modified_by"] == uid("uma")
     assert second["filename_disk"] != first["filename_disk"]
-    assert filing.stored == [second["filename_disk"]]
+    assert uploaders.stored == [second["filename_disk"]]
 
 
 @pytest.mark.parametrize(
@@ -228,24 +228,24 @@ async def test_another_content_takes_the_place_of_one(filing):
         ("uma", {"id": uid("other")}, BAD),
     ],
 )
-async def test_whoever_may_not_change_a_file_loses_nothing_of_it(filing, who, said, refused):
-    row = told(await filing.upload("uma", png(), "a.png"))
-    answer = await filing.upload(who, b"other", "b.txt", "text/plain", f"/files/{row['id']}", "PATCH", **said)
+async def test_whoever_may_not_change_a_file_loses_nothing_of_it(uploaders, who, said, refused):
+    row = told(await uploaders.upload("uma", png(), "a.png"))
+    answer = await uploaders.upload(who, b"other", "b.txt", "text/plain", f"/files/{row['id']}", "PATCH", **said)
 
     assert refusal(answer) == refused
-    assert filing.stored == [row["filename_disk"]]
-    assert told(await filing.ask("ada", "GET", f"/files/{row['id']}")) == row
-    assert (await filing.ask("uma", "GET", f"/assets/{row['id']}")).content == png()
+    assert uploaders.stored == [row["filename_disk"]]
+    assert told(await uploaders.ask("ada", "GET", f"/files/{row['id']}")) == row
+    assert (await uploaders.ask("uma", "GET", f"/assets/{row['id']}")).content == png()
 
 
-async def test_a_form_without_a_file_changes_what_is_said_of_one(filing):
-    row = told(await filing.upload("uma", png()))
-    changed = await filing.ask("tess", "PATCH", f"/files/{row['id']}", files={"title": (None, "New")})
+async def test_a_form_without_a_file_changes_what_is_said_of_one(uploaders):
+    row = told(await uploaders.upload("uma", png()))
+    changed = await uploaders.ask("tess", "PATCH", f"/files/{row['id']}", files={"title": (None, "New")})
     several = [("file", ("a", b"a", "x/y")), ("file", ("b", b"b", "x/y"))]
 
     assert told(changed)["title"] == "New"
-    assert refusal(await filing.ask("uma", "PATCH", f"/files/{row['id']}", files=several)) == BAD
-    assert filing.stored == [row["filename_disk"]]
+    assert refusal(await uploaders.ask("uma", "PATCH", f"/files/{row['id']}", files=several)) == BAD
+    assert uploaders.stored == [row["filename_disk"]]
 
 
 async def by_graphql(filing, query):
@@ -269,36 +269,38 @@ TAKEN_AWAY = {
 
 
 @pytest.mark.parametrize("way", TAKEN_AWAY)
-async def test_a_content_goes_with_its_row(filing, way):
-    keys = [told(await filing.upload("uma", png()))["id"] for _ in range(2)]
-    await TAKEN_AWAY[way](filing, keys)
+async def test_a_content_goes_with_its_row(uploaders, way):
+    keys = [told(await uploaders.upload("uma", png()))["id"] for _ in range(2)]
+    await TAKEN_AWAY[way](uploaders, keys)
 
-    assert await count(filing) == 0
-    assert filing.stored == []
+    assert await count(uploaders) == 0
+    assert uploaders.stored == []
 
 
-async def test_a_content_stays_where_its_row_does(filing):
-    rows = [told(await filing.upload(who, png())) for who in ("uma", "ugo")]
-    answer = await filing.ask("uma", "DELETE", "/files", json=[row["id"] for row in rows])
+async def test_a_content_stays_where_its_row_does(uploaders):
+    rows = [told(await uploaders.upload(who, png())) for who in ("uma", "ugo")]
+    answer = await uploaders.ask("uma", "DELETE", "/files", json=[row["id"] for row in rows])
 
     assert refusal(answer) == FORBIDDEN
-    assert filing.stored == sorted(row["filename_disk"] for row in rows)
+    assert uploaders.stored == sorted(row["filename_disk"] for row in rows)
 
 
-async def test_a_row_goes_though_its_content_can_not(filing, monkeypatch):
-    row = told(await filing.upload("uma", png()))
+async def test_a_row_goes_though_its_content_can_not(uploaders, monkeypatch):
+    row = told(await uploaders.upload("uma", png()))
 
     async def away(self, name):
         raise ServiceUnavailable
 
     monkeypatch.setattr("app.storage.local.LocalStorage.remove", away)
 
-    assert (await filing.ask("uma", "DELETE", f"/files/{row['id']}")).status_code == 204
-    assert await count(filing) == 0
-    assert filing.stored == [row["filename_disk"]]
+    assert (await uploaders.ask("uma", "DELETE", f"/files/{row['id']}")).status_code == 204
+    assert await count(uploaders) == 0
+    assert uploaders.stored == [row["filename_disk"]]
 
 
-async def test_no_row_is_ever_without_its_content_not_even_where_nobody_knows_whether_it_is_there(filing, monkeypatch):
+async def test_no_row_is_ever_without_its_content_not_even_where_nobody_knows_whether_it_is_there(
+    uploaders, monkeypatch
+):
     keep = WriteTransaction.commit
 
     async def keep_and_lose(self):
@@ -306,73 +308,73 @@ async def test_no_row_is_ever_without_its_content_not_even_where_nobody_knows_wh
         raise ServiceUnavailable
 
     monkeypatch.setattr(WriteTransaction, "commit", keep_and_lose)
-    answer = await filing.upload("uma", png())
+    answer = await uploaders.upload("uma", png())
     monkeypatch.undo()
-    (row,) = told(await filing.ask("ada", "GET", "/files"))
+    (row,) = told(await uploaders.ask("ada", "GET", "/files"))
 
     assert refusal(answer) == (503, "SERVICE_UNAVAILABLE")
-    assert filing.stored == [row["filename_disk"]]
+    assert uploaders.stored == [row["filename_disk"]]
 
 
-async def test_a_disk_that_is_full_is_a_503_and_nothing_is_left(filing, monkeypatch):
+async def test_a_disk_that_is_full_is_a_503_and_nothing_is_left(uploaders, monkeypatch):
     def full(file, piece):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("app.storage.local._write", full)
 
-    assert refusal(await filing.upload("uma", png())) == (503, "SERVICE_UNAVAILABLE")
-    assert filing.stored == []
-    assert await count(filing) == 0
+    assert refusal(await uploaders.upload("uma", png())) == (503, "SERVICE_UNAVAILABLE")
+    assert uploaders.stored == []
+    assert await count(uploaders) == 0
 
 
-async def test_nobody_says_where_a_content_lies(filing):
-    hers, his = [told(await filing.upload(who, png())) for who in ("uma", "ugo")]
+async def test_nobody_says_where_a_content_lies(uploaders):
+    hers, his = [told(await uploaders.upload(who, png())) for who in ("uma", "ugo")]
     lies = {"filename_disk": hers["filename_disk"]}
     new = {"storage": "local", "filename_download": "a", **lies}
     refused = [
-        await filing.ask("ugo", "PATCH", f"/files/{his['id']}", json=lies),
-        await filing.ask("ugo", "PATCH", f"/files/{his['id']}", json={"storage": "other"}),
-        await filing.ask("ugo", "PATCH", f"/files/{his['id']}", json={"filename_disk": "../../etc/passwd"}),
-        await filing.ask("ada", "POST", "/files", json=new),
+        await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json=lies),
+        await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json={"storage": "other"}),
+        await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json={"filename_disk": "../../etc/passwd"}),
+        await uploaders.ask("ada", "POST", "/files", json=new),
     ]
 
     assert [refusal(answer) for answer in refused] == [BAD] * 4
-    assert told(await filing.ask("ugo", "PATCH", f"/files/{his['id']}", json=his | {"title": "T"}))["title"] == "T"
-    assert (await filing.ask("ugo", "GET", f"/assets/{his['id']}")).content == png()
+    assert told(await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json=his | {"title": "T"}))["title"] == "T"
+    assert (await uploaders.ask("ugo", "GET", f"/assets/{his['id']}")).content == png()
 
 
-async def test_a_policy_can_not_fill_in_where_a_content_lies(filing):
-    hers = told(await filing.upload("uma", png()))
+async def test_a_policy_can_not_fill_in_where_a_content_lies(uploaders):
+    hers = told(await uploaders.upload("uma", png()))
     presets = {"presets": {"filename_disk": hers["filename_disk"], "storage": "local"}}
-    await filing.ask("ada", "PATCH", "/permissions/302", json=presets)
-    his = told(await filing.upload("ugo", b"mine", "a.txt", "text/plain"))
+    await uploaders.ask("ada", "PATCH", "/permissions/302", json=presets)
+    his = told(await uploaders.upload("ugo", b"mine", "a.txt", "text/plain"))
 
-    assert refusal(await filing.ask("ugo", "PATCH", f"/files/{his['id']}", json={"title": "x"})) == BAD
+    assert refusal(await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json={"title": "x"})) == BAD
 
 
-async def test_a_key_of_ones_own_is_taken_and_one_that_is_taken_already_harms_nobody(filing):
+async def test_a_key_of_ones_own_is_taken_and_one_that_is_taken_already_harms_nobody(uploaders):
     key = uid("my-file")
-    row = told(await filing.upload("ada", png(), id=key))
-    again = await filing.upload("ada", b"other", id=key)
+    row = told(await uploaders.upload("ada", png(), id=key))
+    again = await uploaders.upload("ada", b"other", id=key)
 
     assert row["id"] == key
     assert refusal(again) == (400, "RECORD_NOT_UNIQUE")
-    assert (await filing.ask("ada", "GET", f"/assets/{key}")).content == png()
-    assert filing.stored == [row["filename_disk"]]
+    assert (await uploaders.ask("ada", "GET", f"/assets/{key}")).content == png()
+    assert uploaders.stored == [row["filename_disk"]]
 
 
-async def test_a_body_in_json_is_still_a_row_without_a_content(filing):
-    row = told(await filing.ask("ada", "POST", "/files", json={"storage": "local", "filename_download": "a.txt"}))
+async def test_a_body_in_json_is_still_a_row_without_a_content(uploaders):
+    row = told(await uploaders.ask("ada", "POST", "/files", json={"storage": "local", "filename_download": "a.txt"}))
 
     assert row["filename_disk"] is None
-    assert refusal(await filing.ask("ada", "GET", f"/assets/{row['id']}")) == (404, "ROUTE_NOT_FOUND")
-    assert told(await filing.upload("ada", png(), path=f"/files/{row['id']}", method="PATCH"))["width"] == 2
-    assert (await filing.ask("ada", "GET", f"/assets/{row['id']}")).content == png()
+    assert refusal(await uploaders.ask("ada", "GET", f"/assets/{row['id']}")) == (404, "ROUTE_NOT_FOUND")
+    assert told(await uploaders.upload("ada", png(), path=f"/files/{row['id']}", method="PATCH"))["width"] == 2
+    assert (await uploaders.ask("ada", "GET", f"/assets/{row['id']}")).content == png()
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", f"/files/{uid('x')}"), ("PATCH", "/files"), ("POST", "/files/import"), ("POST", "/files/tus")],
 )
-async def test_a_form_leads_nowhere_else(filing, method, path):
-    assert refusal(await filing.upload("ada", png(), path=path, method=method)) == (404, "ROUTE_NOT_FOUND")
+async def test_a_form_leads_nowhere_else(uploaders, method, path):
+    assert refusal(await uploaders.upload("ada", png(), path=path, method=method)) == (404, "ROUTE_NOT_FOUND")

@@ -15,7 +15,7 @@ from tests.writes.editors import DESK
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def kept_house(request, templates, tmp_path_factory):
+async def inviters_db(request, templates, tmp_path_factory):
     """The house's database, with a copy of every row in it."""
     async with AsyncExitStack() as stack:
         system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("house"))
@@ -26,16 +26,16 @@ async def kept_house(request, templates, tmp_path_factory):
 
 
 @pytest_asyncio.fixture
-async def house(kept_house, monkeypatch):
+async def inviters(inviters_db, monkeypatch):
     """The house as it was in the beginning, to change at will; nobody waits in it."""
     monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(0))
-    yield kept_house
-    await run(kept_house.settings.database_url, RESTORE)
+    yield inviters_db
+    await run(inviters_db.settings.database_url, RESTORE)
 
 
 @pytest_asyncio.fixture
-async def other(house):
+async def other(inviters):
     """The same house from a second process' point of view."""
-    database = Database.open(house.settings)
-    yield TestSystem(database, house.settings)
+    database = Database.open(inviters.settings)
+    yield TestSystem(database, inviters.settings)
     await database.dispose()

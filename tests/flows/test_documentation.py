@@ -56,28 +56,28 @@ def name(example):
     return f"{example.page[10:13]}-{example.method}-{example.path[:30]}-{' '.join(example.body.split())[:40]}"
 
 
-async def somebody(house, status):
+async def somebody(system, status):
     """The other of the documentation's examples, and the token that was sent to them."""
     made = {"email": ANOTHER, "status": status}
-    await house.directory(SYSTEM)["users"].create_one(made)
+    await system.directory(SYSTEM)["users"].create_one(made)
     purpose = LinkPurpose.INVITATION if status == "invited" else LinkPurpose.REGISTRATION
-    secret = house.settings.secret.get_secret_value()
+    secret = system.settings.secret.get_secret_value()
     return sign_link_token(secret, EmailLink(purpose, ANOTHER), timedelta(days=1), utc_now())
 
 
-async def staged(house, example):
+async def staged(system, example):
     """Has happened what an example takes for granted; the token it speaks of."""
     asked = example.path + example.body
     if "accept" in asked:
-        return await somebody(house, "invited")
+        return await somebody(system, "invited")
     if "verif" in asked:
-        return await somebody(house, "unverified")
+        return await somebody(system, "unverified")
     tfa = SECRET if "disable" in asked else None
     mine = {"password": hashed(PASSWORD), "tfa_secret": tfa}
-    async with house.database.transaction() as connection:
+    async with system.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(**mine))
-    await house.directory(SYSTEM)["settings"].upsert_singleton({"public_registration": True})
-    await house.directory(SYSTEM)["roles"].create_one({"id": ROLE, "name": "Public"})
+    await system.directory(SYSTEM)["settings"].upsert_singleton({"public_registration": True})
+    await system.directory(SYSTEM)["roles"].create_one({"id": ROLE, "name": "Public"})
     return ""
 
 
@@ -98,14 +98,14 @@ def test_the_documentation_is_read(shared):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
-async def test_an_example_is_answered(house, example):
-    token = await staged(house, example)
+async def test_an_example_is_answered(inviters, example):
+    token = await staged(inviters, example)
     path, body = (TOKEN.sub(token, text) for text in (example.path, example.body))
     if path == "/graphql/system":
         body = orjson.dumps({"query": body}).decode()
     own = "tfa" in example.path + example.body
     headers = (bearer(static_token("vi")) if own else ADA) | {"content-type": "application/json"}
-    settings = house.settings.model_copy(update=CHANGED)
+    settings = inviters.settings.model_copy(update=CHANGED)
     async with served(settings, clock_of(example)) as client:
         answer = await client.request(example.method, path, content=body or None, headers=headers)
 

@@ -42,62 +42,62 @@ NEW = "new@example.com"
 EDITOR, VIEWER, WRITER = (uid(f"role-{name}") for name in ("Editor", "Viewer", "Writer"))
 
 
-def invitations(house, who: str | None = "ada"):
-    return Invitations(house.directory(caller(who)))
+def invitations(system, who: str | None = "ada"):
+    return Invitations(system.directory(caller(who)))
 
 
-def invited(house, email="ida@example.com", name: str | None = "ida"):
+def invited(system, email="ida@example.com", name: str | None = "ida"):
     """The token of an invitation's link."""
-    return link(house, LinkPurpose.INVITATION, email, name and uid(name))
+    return link(system, LinkPurpose.INVITATION, email, name and uid(name))
 
 
-async def sign_in(house, email, password=PASSWORD):
-    return await LoginService(Directory(PUBLIC, house.services)).login(Credentials(email, password))
+async def sign_in(system, email, password=PASSWORD):
+    return await LoginService(Directory(PUBLIC, system.services)).login(Credentials(email, password))
 
 
-async def test_an_address_that_nobody_has_gets_an_invited_user_and_a_mail(house):
-    await invitations(house).invite([NEW], VIEWER)
+async def test_an_address_that_nobody_has_gets_an_invited_user_and_a_mail(inviters):
+    await invitations(inviters).invite([NEW], VIEWER)
 
-    row = await user(house, NEW)
+    row = await user(inviters, NEW)
     assert (row["status"], row["role"], row["password"]) == ("invited", VIEWER, None)
-    assert await outbox(house) == [("invite", NEW, {"user": row["id"], "url": None})]
+    assert await outbox(inviters) == [("invite", NEW, {"user": row["id"], "url": None})]
 
 
-async def test_a_mail_leads_where_the_list_lets_it(house):
+async def test_a_mail_leads_where_the_list_lets_it(inviters):
     for url in (*LISTED, "", None):
-        await invitations(house).invite([NEW], VIEWER, url)
+        await invitations(inviters).invite([NEW], VIEWER, url)
 
-    assert [said["url"] for _, _, said in await outbox(house)] == [*LISTED, None, None]
+    assert [said["url"] for _, _, said in await outbox(inviters)] == [*LISTED, None, None]
 
 
-async def test_a_mail_leads_nowhere_else(house):
-    before = await everything(house)
+async def test_a_mail_leads_nowhere_else(inviters):
+    before = await everything(inviters)
     for url, who in product(UNLISTED, ("ada", None)):  # before anything else
         with pytest.raises(InvalidPayload, match="can't be used to invite users"):
-            await invitations(house, who).invite([NEW], VIEWER, url)
-    assert await everything(house) == before
+            await invitations(inviters, who).invite([NEW], VIEWER, url)
+    assert await everything(inviters) == before
 
 
-async def test_who_may_not_create_users_invites_nobody(house):
-    before = await everything(house)
+async def test_who_may_not_create_users_invites_nobody(inviters):
+    before = await everything(inviters)
     asked: list[list[str]] = [[NEW], ["ida@example.com"], ["vi@example.com"], []]
     for who, emails in product((None, "sam", "nora", "ann", "pat"), asked):
         with pytest.raises(Forbidden):
-            await invitations(house, who).invite(emails, None)
-    assert await everything(house) == before
+            await invitations(inviters, who).invite(emails, None)
+    assert await everything(inviters) == before
 
 
-async def test_a_role_has_to_be_there(house):
-    before = await everything(house)
+async def test_a_role_has_to_be_there(inviters):
+    before = await everything(inviters)
     for role, email in product(("99999999-0000-4000-8000-000000000000", "nope", ""), (NEW, "ida@example.com")):
         with pytest.raises(InvalidForeignKey) as caught:
-            await invitations(house).invite([email], role)
+            await invitations(inviters).invite([email], role)
         assert caught.value.details["field"] == "role"
-    assert await everything(house) == before
+    assert await everything(inviters) == before
 
 
-async def test_what_is_no_address_is_not_invited_and_nobody_else_is(house):
-    before = await everything(house)
+async def test_what_is_no_address_is_not_invited_and_nobody_else_is(inviters):
+    before = await everything(inviters)
     for email, code in {
         "nope": "FAILED_VALIDATION",
         "": "FAILED_VALIDATION",
@@ -109,169 +109,176 @@ async def test_what_is_no_address_is_not_invited_and_nobody_else_is(house):
         "x" * 10_000: "VALUE_TOO_LONG",
     }.items():
         with pytest.raises(RollcallError) as caught:
-            await invitations(house).invite([NEW, "ida@example.com", email], VIEWER)
+            await invitations(inviters).invite([NEW, "ida@example.com", email], VIEWER)
         assert caught.value.code == code
-    assert await everything(house) == before
+    assert await everything(inviters) == before
 
 
-async def test_whoever_is_not_invited_is_left_alone(house):
-    before = await everything(house)
+async def test_whoever_is_not_invited_is_left_alone(inviters):
+    before = await everything(inviters)
     for who in ("vi", "sue", "una", "wanda", "ada"):
-        await invitations(house).invite([f"{who}@example.com", f"{who.upper()}@Example.COM"], VIEWER)
-    assert await everything(house) == before
+        await invitations(inviters).invite([f"{who}@example.com", f"{who.upper()}@Example.COM"], VIEWER)
+    assert await everything(inviters) == before
 
 
-async def test_whoever_is_invited_gets_another_mail_where_their_address_is_stored(house):
-    before = await everything(house)
-    await invitations(house).invite(["IDA@Example.com"], EDITOR)
+async def test_whoever_is_invited_gets_another_mail_where_their_address_is_stored(inviters):
+    before = await everything(inviters)
+    await invitations(inviters).invite(["IDA@Example.com"], EDITOR)
 
-    rows, _, attempts = await everything(house)
+    rows, _, attempts = await everything(inviters)
     assert (rows, attempts) == (before[0], before[2])
-    assert await outbox(house) == [("invite", "ida@example.com", {"user": uid("ida"), "url": None})]
+    assert await outbox(inviters) == [("invite", "ida@example.com", {"user": uid("ida"), "url": None})]
 
 
-async def test_whoever_is_invited_gets_the_role_that_is_given(house):
-    await invitations(house).invite(["IDA@example.com"], VIEWER)
-    assert (await user(house, "ida@example.com"))["role"] == VIEWER
+async def test_whoever_is_invited_gets_the_role_that_is_given(inviters):
+    await invitations(inviters).invite(["IDA@example.com"], VIEWER)
+    assert (await user(inviters, "ida@example.com"))["role"] == VIEWER
 
-    await invitations(house).invite(["ida@example.com"], None)
-    assert (await user(house, "ida@example.com"))["role"] == VIEWER
+    await invitations(inviters).invite(["ida@example.com"], None)
+    assert (await user(inviters, "ida@example.com"))["role"] == VIEWER
 
 
-async def test_both_links_are_good_until_one_is_used(house):
-    first, second = invited(house), invited(house, "IDA@example.com")
-    await invitations(house, None).accept(second, PASSWORD)
+async def test_both_links_are_good_until_one_is_used(inviters):
+    first, second = invited(inviters), invited(inviters, "IDA@example.com")
+    await invitations(inviters, None).accept(second, PASSWORD)
     with pytest.raises(InvalidInvite):
-        await invitations(house, None).accept(first, "another password")
-    assert (await sign_in(house, "ida@example.com")).access
+        await invitations(inviters, None).accept(first, "another password")
+    assert (await sign_in(inviters, "ida@example.com")).access
 
 
-async def test_many_are_invited_at_once_and_each_once(house):
+async def test_many_are_invited_at_once_and_each_once(inviters):
     emails = [NEW, "ida@example.com", "vi@example.com", "NEW@example.com", "Ida@example.com", "ñew@example.com", NEW]
-    await invitations(house).invite([*emails, "ÑEW@example.com"], EDITOR)
+    await invitations(inviters).invite([*emails, "ÑEW@example.com"], EDITOR)
 
-    assert sorted(recipient for _, recipient, _ in await outbox(house)) == ["ida@example.com", NEW, "ñew@example.com"]
-
-
-async def test_a_look_alike_is_somebody_else(house):
-    await invitations(house).invite(["ídа@example.com"], EDITOR)  # noqa: RUF001 - a Cyrillic letter
-
-    assert [recipient for _, recipient, _ in await outbox(house)] == ["ídа@example.com"]  # noqa: RUF001
-    assert (await outbox(house))[0][2]["user"] != uid("ida")
+    assert sorted(recipient for _, recipient, _ in await outbox(inviters)) == [
+        "ida@example.com",
+        NEW,
+        "ñew@example.com",
+    ]
 
 
-async def test_that_somebody_is_invited_takes_no_right_to_their_status(house):
-    await invitations(house, "hal").invite([NEW], None)
+async def test_a_look_alike_is_somebody_else(inviters):
+    await invitations(inviters).invite(["ídа@example.com"], EDITOR)  # noqa: RUF001 - a Cyrillic letter
 
-    row = await user(house, NEW)
+    assert [recipient for _, recipient, _ in await outbox(inviters)] == ["ídа@example.com"]  # noqa: RUF001
+    assert (await outbox(inviters))[0][2]["user"] != uid("ida")
+
+
+async def test_that_somebody_is_invited_takes_no_right_to_their_status(inviters):
+    await invitations(inviters, "hal").invite([NEW], None)
+
+    row = await user(inviters, NEW)
     assert (row["status"], row["language"], row["role"]) == ("invited", "de-DE", uid("role-Host"))
 
 
-async def test_a_role_takes_the_right_to_that_field(house):
-    before = await everything(house)
+async def test_a_role_takes_the_right_to_that_field(inviters):
+    before = await everything(inviters)
     for role in (uid("role-Greeter"), uid("role-Self")):
         with pytest.raises(Forbidden):
-            await invitations(house, "gil").invite([NEW], role)
-    assert await everything(house) == before
+            await invitations(inviters, "gil").invite([NEW], role)
+    assert await everything(inviters) == before
 
-    await invitations(house, "gil").invite([NEW], None)
-    assert (await user(house, NEW))["role"] is None
+    await invitations(inviters, "gil").invite([NEW], None)
+    assert (await user(inviters, NEW))["role"] is None
 
 
-async def test_nobody_hands_out_a_role_with_more_rights_than_their_own(house):
-    before = await everything(house)
+async def test_nobody_hands_out_a_role_with_more_rights_than_their_own(inviters):
+    before = await everything(inviters)
     much = {"wes": ("Administrator", "Rights"), "hal": ("Administrator", "Writer"), "rita": ("Administrator",)}
     for who, role in ((who, role) for who, roles in much.items() for role in roles):
         for email in (NEW, "ida@example.com"):  # nor by inviting again
             with pytest.raises(Forbidden):
-                await invitations(house, who).invite([email], uid(f"role-{role}"))
-    assert await everything(house) == before
+                await invitations(inviters, who).invite([email], uid(f"role-{role}"))
+    assert await everything(inviters) == before
 
 
-async def test_the_role_of_somebody_invited_takes_the_right_to_change_it(house):
-    await give(house, "ida", role=uid("role-Host"))
-    before = await everything(house)
+async def test_the_role_of_somebody_invited_takes_the_right_to_change_it(inviters):
+    await give(inviters, "ida", role=uid("role-Host"))
+    before = await everything(inviters)
     with pytest.raises(Forbidden):
-        await invitations(house, "hal").invite([NEW, "ida@example.com"], uid("role-Greeter"))
-    assert await everything(house) == before
+        await invitations(inviters, "hal").invite([NEW, "ida@example.com"], uid("role-Greeter"))
+    assert await everything(inviters) == before
 
-    await invitations(house, "hal").invite(["ida@example.com"], uid("role-Host"))
-    assert [recipient for _, recipient, _ in await outbox(house)] == ["ida@example.com"]
+    await invitations(inviters, "hal").invite(["ida@example.com"], uid("role-Host"))
+    assert [recipient for _, recipient, _ in await outbox(inviters)] == ["ida@example.com"]
 
 
-async def test_an_invitation_is_judged_by_its_makers_validations(house):
-    before = await everything(house)
+async def test_an_invitation_is_judged_by_its_makers_validations(inviters):
+    before = await everything(inviters)
     with pytest.raises(FailedValidation) as caught:
-        await invitations(house, "wes").invite([NEW, "new@elsewhere.example"], WRITER)
+        await invitations(inviters, "wes").invite([NEW, "new@elsewhere.example"], WRITER)
     assert (caught.value.details["field"], caught.value.details["type"]) == ("email", "ends_with")
-    assert await everything(house) == before
+    assert await everything(inviters) == before
 
 
-async def test_of_two_who_invite_one_address_both_do(house, other):
+async def test_of_two_who_invite_one_address_both_do(inviters, other):
     for number in range(5):
         email = f"{number}{NEW}"
-        told = await both(*(invitations(one).invite([email], VIEWER) for one in (house, other)))
+        told = await both(*(invitations(one).invite([email], VIEWER) for one in (inviters, other)))
         assert told == [None, None]
-        mails = [said["user"] for _, recipient, said in await outbox(house) if recipient == email]
-        assert mails == [(await user(house, email))["id"]] * 2
+        mails = [said["user"] for _, recipient, said in await outbox(inviters) if recipient == email]
+        assert mails == [(await user(inviters, email))["id"]] * 2
 
 
-async def test_whoever_accepts_can_sign_in(house):
-    via = Invitations(house.directory(caller("sam")))  # whoever is signed in already
-    await via.accept(invited(house), PASSWORD)
+async def test_whoever_accepts_can_sign_in(inviters):
+    via = Invitations(inviters.directory(caller("sam")))  # whoever is signed in already
+    await via.accept(invited(inviters), PASSWORD)
 
-    assert (await user(house, "ida@example.com"))["status"] == "active"
-    assert (await sign_in(house, "ida@example.com")).access
-    async with house.database.transaction() as connection:
+    assert (await user(inviters, "ida@example.com"))["status"] == "active"
+    assert (await sign_in(inviters, "ida@example.com")).access
+    async with inviters.database.transaction() as connection:
         told = await connection.scalar(select(Activity.user_id).where(Activity.item == uid("ida")))
     assert told == uid("ida")
 
 
-async def test_a_link_of_a_neighbour_names_an_address_alone(house):
-    await invitations(house, None).accept(invited(house, "IDA@example.com", None), "  ")
-    assert (await sign_in(house, "ida@example.com", "  ")).access
+async def test_a_link_of_a_neighbour_names_an_address_alone(inviters):
+    await invitations(inviters, None).accept(invited(inviters, "IDA@example.com", None), "  ")
+    assert (await sign_in(inviters, "ida@example.com", "  ")).access
 
 
-async def test_of_two_who_accept_at_once_one_comes_too_late(house, other):
+async def test_of_two_who_accept_at_once_one_comes_too_late(inviters, other):
     told = await both(
-        *(invitations(one, None).accept(invited(house), f"{PASSWORD} {at}") for at, one in enumerate((house, other)))
+        *(
+            invitations(one, None).accept(invited(inviters), f"{PASSWORD} {at}")
+            for at, one in enumerate((inviters, other))
+        )
     )
     assert sorted(told, key=str) == ["INVALID_INVITE", None]
-    assert (await sign_in(house, "ida@example.com", f"{PASSWORD} {told.index(None)}")).access
+    assert (await sign_in(inviters, "ida@example.com", f"{PASSWORD} {told.index(None)}")).access
 
 
-async def test_a_link_that_is_not_right_is_good_for_nothing(house):
-    before = await everything(house)
-    for token, code in bad_links(house, LinkPurpose.INVITATION, "ida@example.com", user=uid("ida")):
+async def test_a_link_that_is_not_right_is_good_for_nothing(inviters):
+    before = await everything(inviters)
+    for token, code in bad_links(inviters, LinkPurpose.INVITATION, "ida@example.com", user=uid("ida")):
         with pytest.raises(RollcallError) as caught:
-            await invitations(house).accept(token, PASSWORD)
+            await invitations(inviters).accept(token, PASSWORD)
         assert caught.value.code == code, token
-    assert await everything(house) == before
+    assert await everything(inviters) == before
 
 
-async def test_only_who_is_invited_can_accept(house):
-    before = await everything(house)
+async def test_only_who_is_invited_can_accept(inviters):
+    before = await everything(inviters)
     names = ("vi", "sue", "una", "wanda", "nobody")
     for name, bound in (*zip(names, names, strict=True), *((name, None) for name in names)):
         with pytest.raises(InvalidInvite):
-            await invitations(house, None).accept(invited(house, f"{name}@example.com", bound), PASSWORD)
-    assert await everything(house) == before
+            await invitations(inviters, None).accept(invited(inviters, f"{name}@example.com", bound), PASSWORD)
+    assert await everything(inviters) == before
 
 
-async def test_a_link_for_a_look_alike_leads_to_nobody(house):
-    await give(house, "vi", status="invited")
-    before = await everything(house)
+async def test_a_link_for_a_look_alike_leads_to_nobody(inviters):
+    await give(inviters, "vi", status="invited")
+    before = await everything(inviters)
     for email in LOOK_ALIKES:
         with pytest.raises((InvalidInvite, InvalidToken)):  # a token is only so long
-            await invitations(house, None).accept(invited(house, email, None), PASSWORD)
-    assert await everything(house) == before
+            await invitations(inviters, None).accept(invited(inviters, email, None), PASSWORD)
+    assert await everything(inviters) == before
 
 
-async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(house):
-    before = await everything(house)
+async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(inviters):
+    before = await everything(inviters)
     with pytest.raises(InvalidInvite):
-        await invitations(house, None).accept(invited(house, "ida@example.com", "vi"), PASSWORD)
-    assert await everything(house) == before
+        await invitations(inviters, None).accept(invited(inviters, "ida@example.com", "vi"), PASSWORD)
+    assert await everything(inviters) == before
 
 
 @pytest.mark.parametrize(
@@ -284,76 +291,77 @@ async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(house):
         ("x" * 1024**2, "VALUE_TOO_LONG"),
     ],
 )
-async def test_a_password_that_can_not_be_leaves_the_invitation_good(house, password, code):
-    await set_up(house, auth_password_policy="/^.{8,}$/")
-    before = await everything(house)
+async def test_a_password_that_can_not_be_leaves_the_invitation_good(inviters, password, code):
+    await set_up(inviters, auth_password_policy="/^.{8,}$/")
+    before = await everything(inviters)
     with pytest.raises(RollcallError) as caught:
-        await invitations(house, None).accept(invited(house), password)
+        await invitations(inviters, None).accept(invited(inviters), password)
     assert caught.value.code == code
     assert not password or password not in str(caught.value.as_dict())
-    assert await everything(house) == before
+    assert await everything(inviters) == before
 
-    await invitations(house, None).accept(invited(house), PASSWORD)
+    await invitations(inviters, None).accept(invited(inviters), PASSWORD)
 
 
-async def test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever(house):
-    await invitations(house).invite([NEW], VIEWER)
-    first = link(house, LinkPurpose.INVITATION, NEW, (await user(house, NEW))["id"])
-    neighbours = link(house, LinkPurpose.INVITATION, NEW)
+async def test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever(inviters):
+    await invitations(inviters).invite([NEW], VIEWER)
+    first = link(inviters, LinkPurpose.INVITATION, NEW, (await user(inviters, NEW))["id"])
+    neighbours = link(inviters, LinkPurpose.INVITATION, NEW)
 
-    assert await invitations(house).revoke("NEW@example.com") is True
-    assert await user(house, NEW) is None
+    assert await invitations(inviters).revoke("NEW@example.com") is True
+    assert await user(inviters, NEW) is None
     for token in (first, neighbours):
         with pytest.raises(InvalidInvite):
-            await invitations(house, None).accept(token, PASSWORD)
+            await invitations(inviters, None).accept(token, PASSWORD)
 
-    await invitations(house).invite([NEW], VIEWER)
+    await invitations(inviters).invite([NEW], VIEWER)
     with pytest.raises(InvalidInvite):
-        await invitations(house, None).accept(first, PASSWORD)
-    await invitations(house, None).accept(neighbours, PASSWORD)
+        await invitations(inviters, None).accept(first, PASSWORD)
+    await invitations(inviters, None).accept(neighbours, PASSWORD)
 
 
-async def test_where_there_is_no_invitation_there_is_nothing_to_revoke(house):
-    before = await everything(house)
+async def test_where_there_is_no_invitation_there_is_nothing_to_revoke(inviters):
+    before = await everything(inviters)
     for email in (*LOOK_ALIKES, "vi@example.com", "una@example.com", "sue@example.com", "ADA@example.com"):
-        assert await invitations(house).revoke(email) is False
-    assert await everything(house) == before
+        assert await invitations(inviters).revoke(email) is False
+    assert await everything(inviters) == before
 
 
-async def test_an_invitation_out_of_reach_is_told_from_none_by_nobody(house):
-    before = await everything(house)
+async def test_an_invitation_out_of_reach_is_told_from_none_by_nobody(inviters):
+    before = await everything(inviters)
     for who in ("wes", "gil"):
         for email in ("ida@example.com", "nobody@example.com", "vi@example.com"):
-            assert await invitations(house, who).revoke(email) is False
-    assert await everything(house) == before
+            assert await invitations(inviters, who).revoke(email) is False
+    assert await everything(inviters) == before
 
-    await give(house, "ida", role=None)
-    assert await invitations(house, "gil").revoke("ida@example.com") is True
+    await give(inviters, "ida", role=None)
+    assert await invitations(inviters, "gil").revoke("ida@example.com") is True
 
 
-async def test_who_may_not_delete_users_revokes_nothing(house):
-    before = await everything(house)
+async def test_who_may_not_delete_users_revokes_nothing(inviters):
+    before = await everything(inviters)
     emails = ("ida@example.com", "nobody@example.com", "vi@example.com", "nope\0")
     for who, email in product((None, "hal", "sam", "nora"), emails):
         with pytest.raises(Forbidden):
-            await invitations(house, who).revoke(email)
-    assert await everything(house) == before
+            await invitations(inviters, who).revoke(email)
+    assert await everything(inviters) == before
 
 
-async def test_of_one_who_accepts_and_one_who_revokes_one_comes_too_late(house, other):
+async def test_of_one_who_accepts_and_one_who_revokes_one_comes_too_late(inviters, other):
     accepted, revoked = await asyncio.gather(
-        both(invitations(house, None).accept(invited(house), PASSWORD)), invitations(other).revoke("ida@example.com")
+        both(invitations(inviters, None).accept(invited(inviters), PASSWORD)),
+        invitations(other).revoke("ida@example.com"),
     )
-    row: Any = await user(house, "ida@example.com")
+    row: Any = await user(inviters, "ida@example.com")
     assert (accepted, revoked, row and row["status"]) in [
         ([None], False, "active"),
         (["INVALID_INVITE"], True, None),
     ]
 
 
-async def test_somebody_whose_claim_is_false_invites_nobody(house):
-    before = await everything(house)
+async def test_somebody_whose_claim_is_false_invites_nobody(inviters):
+    before = await everything(inviters)
     with pytest.raises(RollcallError) as caught:
-        await Invitations(house.directory(Caller(user=uid("sue")))).invite([NEW], None)
+        await Invitations(inviters.directory(Caller(user=uid("sue")))).invite([NEW], None)
     assert caught.value.code == "INVALID_CREDENTIALS"
-    assert await everything(house) == before
+    assert await everything(inviters) == before

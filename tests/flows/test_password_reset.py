@@ -36,25 +36,25 @@ ANOTHER = "another one, only here"
 
 
 @pytest_asyncio.fixture
-async def people(house):
+async def members(inviters):
     """Vi has a password, and so have those whom nobody sends a mail; Ed hasn't had one yet."""
     for name in ("vi", "sue", "ida", "una", "wanda", "sam"):
-        await give(house, name, password=HASHED, tfa_secret=None)
-    await give(house, "sam", provider="github")
-    return house
+        await give(inviters, name, password=HASHED, tfa_secret=None)
+    await give(inviters, "sam", provider="github")
+    return inviters
 
 
-def way_back(house, who: str | None = None):
-    return PasswordReset(house.directory(caller(who)))
+def way_back(system, who: str | None = None):
+    return PasswordReset(system.directory(caller(who)))
 
 
-def reset_link(house, email=VI, password: str | None = HASHED, name: str | None = None):
+def reset_link(system, email=VI, password: str | None = HASHED, name: str | None = None):
     """The token of a link that replaces a password, as both we and a neighbour write it."""
-    return link(house, LinkPurpose.RESET, email, name and uid(name), password_fingerprint(password))
+    return link(system, LinkPurpose.RESET, email, name and uid(name), password_fingerprint(password))
 
 
-async def sign_in(house, password, email=VI):
-    return await LoginService(Directory(caller(None), house.services)).login(Credentials(email, password))
+async def sign_in(system, password, email=VI):
+    return await LoginService(Directory(caller(None), system.services)).login(Credentials(email, password))
 
 
 async def refused(doing) -> str:
@@ -63,48 +63,48 @@ async def refused(doing) -> str:
     return caught.value.code
 
 
-async def test_a_mail_goes_where_an_address_is_stored_and_leads_where_the_list_lets_it(people):
+async def test_a_mail_goes_where_an_address_is_stored_and_leads_where_the_list_lets_it(members):
     for url in (*LISTED, "", None):
-        await way_back(people).request("VI@Example.com", url)
+        await way_back(members).request("VI@Example.com", url)
 
     said = {"user": uid("vi"), "password": password_fingerprint(HASHED)}
-    assert await outbox(people) == [("reset", VI, {**said, "url": url}) for url in (*LISTED, None, None)]
+    assert await outbox(members) == [("reset", VI, {**said, "url": url}) for url in (*LISTED, None, None)]
 
 
-async def test_a_mail_leads_nowhere_else(people):
-    before = await everything(people)
+async def test_a_mail_leads_nowhere_else(members):
+    before = await everything(members)
     for url, email in product(UNLISTED, (VI, "nobody@example.com")):
         with pytest.raises(InvalidPayload, match="can't be used to reset passwords"):
-            await way_back(people).request(email, url)
-    assert await everything(people) == before
+            await way_back(members).request(email, url)
+    assert await everything(members) == before
 
 
-async def test_who_has_no_password_yet_can_ask_for_one(people):
-    await way_back(people).request("ed@example.com")
-    [(kind, recipient, said)] = await outbox(people)
+async def test_who_has_no_password_yet_can_ask_for_one(members):
+    await way_back(members).request("ed@example.com")
+    [(kind, recipient, said)] = await outbox(members)
     assert (kind, recipient, said["password"]) == ("reset", "ed@example.com", password_fingerprint(None))
 
-    token = reset_link(people, "ed@example.com", None, "ed")
-    await way_back(people).reset(token, ANOTHER)
-    assert (await sign_in(people, ANOTHER, "ed@example.com")).access
+    token = reset_link(members, "ed@example.com", None, "ed")
+    await way_back(members).reset(token, ANOTHER)
+    assert (await sign_in(members, ANOTHER, "ed@example.com")).access
     with pytest.raises(Forbidden):
-        await way_back(people).reset(token, PASSWORD)
+        await way_back(members).reset(token, PASSWORD)
 
 
-async def test_nobody_else_is_sent_a_mail_and_nobody_is_told(people):
-    before = await everything(people)
+async def test_nobody_else_is_sent_a_mail_and_nobody_is_told(members):
+    before = await everything(members)
     names = ("nobody", "sue", "ida", "una", "wanda", "sam")
     for email in (*LOOK_ALIKES, *(f"{name}@example.com" for name in names)):
-        await way_back(people).request(email)
-    assert await everything(people) == before
+        await way_back(members).request(email)
+    assert await everything(members) == before
 
 
-async def test_a_letter_that_folds_to_another_gets_no_mail_of_its_own(people):
-    await way_back(people).request("\u212ait@example.com")  # the sign for kelvin is a k in lower case
-    assert [recipient for _, recipient, _ in await outbox(people)] == ["kit@example.com"]
+async def test_a_letter_that_folds_to_another_gets_no_mail_of_its_own(members):
+    await way_back(members).request("\u212ait@example.com")  # the sign for kelvin is a k in lower case
+    assert [recipient for _, recipient, _ in await outbox(members)] == ["kit@example.com"]
 
 
-async def test_asking_takes_as_long_whoever_there_is(people, monkeypatch):
+async def test_asking_takes_as_long_whoever_there_is(members, monkeypatch):
     waited = []
 
     async def sleep(seconds):
@@ -113,69 +113,69 @@ async def test_asking_takes_as_long_whoever_there_is(people, monkeypatch):
     monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
     monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(seconds=60))
     for email in (VI, "nobody@example.com", "sue@example.com", "nope"):
-        await way_back(people).request(email)
+        await way_back(members).request(email)
 
     assert len(waited) == 4
     assert all(50 < seconds <= 60 for seconds in waited)
 
 
 @pytest.mark.parametrize("name", ["vi", None])
-async def test_a_link_is_good_for_another_password_once(people, name):
-    token = reset_link(people, "VI@example.com", name=name)
-    await way_back(people, "sam").reset(token, ANOTHER)
+async def test_a_link_is_good_for_another_password_once(members, name):
+    token = reset_link(members, "VI@example.com", name=name)
+    await way_back(members, "sam").reset(token, ANOTHER)
 
-    assert (await sign_in(people, ANOTHER)).access
+    assert (await sign_in(members, ANOTHER)).access
     with pytest.raises(InvalidCredentials):
-        await sign_in(people, PASSWORD)
-    before = await everything(people)
+        await sign_in(members, PASSWORD)
+    before = await everything(members)
     for password in (PASSWORD, ANOTHER):
         with pytest.raises(Forbidden):
-            await way_back(people).reset(token, password)
-    assert await everything(people) == before
+            await way_back(members).reset(token, password)
+    assert await everything(members) == before
 
 
-async def test_of_two_who_use_a_link_at_once_one_comes_too_late(people, other):
-    token = reset_link(people)
-    told = await both(*(way_back(one).reset(token, f"{ANOTHER} {at}") for at, one in enumerate((people, other))))
+async def test_of_two_who_use_a_link_at_once_one_comes_too_late(members, other):
+    token = reset_link(members)
+    told = await both(*(way_back(one).reset(token, f"{ANOTHER} {at}") for at, one in enumerate((members, other))))
 
     assert sorted(told, key=str) == ["FORBIDDEN", None]
-    assert (await sign_in(people, f"{ANOTHER} {told.index(None)}")).access
+    assert (await sign_in(members, f"{ANOTHER} {told.index(None)}")).access
 
 
-async def test_whoever_is_signed_in_is_no_longer(people):
-    await sign_in(people, PASSWORD)
-    await way_back(people).reset(reset_link(people), ANOTHER)
+async def test_whoever_is_signed_in_is_no_longer(members):
+    await sign_in(members, PASSWORD)
+    await way_back(members).reset(reset_link(members), ANOTHER)
 
-    async with people.database.transaction() as connection:
+    async with members.database.transaction() as connection:
         assert await connection.scalar(select(func.count()).select_from(Session)) == 0
 
 
-async def test_failed_sign_ins_are_forgotten(people):
-    await set_up(people, auth_login_attempts=2)
+async def test_failed_sign_ins_are_forgotten(members):
+    await set_up(members, auth_login_attempts=2)
     for _ in range(3):
-        await asyncio.gather(sign_in(people, "wrong"), return_exceptions=True)
+        await asyncio.gather(sign_in(members, "wrong"), return_exceptions=True)
     with pytest.raises(InvalidCredentials):
-        await sign_in(people, PASSWORD)
+        await sign_in(members, PASSWORD)
 
-    await way_back(people).reset(reset_link(people), ANOTHER)
-    assert (await sign_in(people, ANOTHER)).access
-
-
-async def test_a_second_factor_stays(people):
-    await give(people, "vi", tfa_secret="JBSWY3DPEHPK3PXP")
-    await way_back(people).reset(reset_link(people), ANOTHER)
-    assert await refused(sign_in(people, ANOTHER)) == "INVALID_OTP"
+    await way_back(members).reset(reset_link(members), ANOTHER)
+    assert (await sign_in(members, ANOTHER)).access
 
 
-async def test_a_link_that_is_not_right_is_good_for_nothing(people):
-    before = await everything(people)
-    for token, code in bad_links(people, LinkPurpose.RESET, VI, user=uid("vi"), password=password_fingerprint(HASHED)):
-        assert await refused(way_back(people, "ada").reset(token, ANOTHER)) == code, token
-    assert await everything(people) == before
+async def test_a_second_factor_stays(members):
+    await give(members, "vi", tfa_secret="JBSWY3DPEHPK3PXP")
+    await way_back(members).reset(reset_link(members), ANOTHER)
+    assert await refused(sign_in(members, ANOTHER)) == "INVALID_OTP"
 
 
-async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_nothing(people):
-    before = await everything(people)
+async def test_a_link_that_is_not_right_is_good_for_nothing(members):
+    before = await everything(members)
+    for token, code in bad_links(members, LinkPurpose.RESET, VI, user=uid("vi"), password=password_fingerprint(HASHED)):
+        assert await refused(way_back(members, "ada").reset(token, ANOTHER)) == code, token
+    assert await everything(members) == before
+
+
+async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_nothing(members):
+    before = await everything(members)
     bound = [
         None,
         "",
@@ -186,28 +186,28 @@ async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_noth
     ]
     for password in bound:
         with pytest.raises(Forbidden):
-            await way_back(people).reset(link(people, LinkPurpose.RESET, VI, uid("vi"), password), ANOTHER)
+            await way_back(members).reset(link(members, LinkPurpose.RESET, VI, uid("vi"), password), ANOTHER)
     with pytest.raises(Forbidden):
-        await way_back(people).reset(reset_link(people, name="ed"), ANOTHER)
-    assert await everything(people) == before
+        await way_back(members).reset(reset_link(members, name="ed"), ANOTHER)
+    assert await everything(members) == before
 
 
-async def test_a_link_of_somebody_who_can_not_sign_in_with_a_password_is_good_for_nothing(people):
-    before = await everything(people)
+async def test_a_link_of_somebody_who_can_not_sign_in_with_a_password_is_good_for_nothing(members):
+    before = await everything(members)
     for name in ("sue", "ida", "una", "wanda", "sam", "nobody"):
         with pytest.raises(Forbidden):
-            await way_back(people).reset(reset_link(people, f"{name}@example.com"), ANOTHER)
-    assert await everything(people) == before
+            await way_back(members).reset(reset_link(members, f"{name}@example.com"), ANOTHER)
+    assert await everything(members) == before
 
 
-async def test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_moved(people):
+async def test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_moved(members):
     for change in ({"status": "suspended"}, {"provider": "github"}, {"email": "moved@example.com"}):
-        await give(people, "vi", **change)
-        before = await everything(people)
+        await give(members, "vi", **change)
+        before = await everything(members)
         with pytest.raises(Forbidden):
-            await way_back(people).reset(reset_link(people), ANOTHER)
-        assert await everything(people) == before
-        await give(people, "vi", status="active", provider="default", email=VI)
+            await way_back(members).reset(reset_link(members), ANOTHER)
+        assert await everything(members) == before
+        await give(members, "vi", status="active", provider="default", email=VI)
 
 
 @pytest.mark.parametrize(
@@ -220,19 +220,19 @@ async def test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_mov
         ("x" * 1024**2, "VALUE_TOO_LONG"),
     ],
 )
-async def test_a_password_that_can_not_be_leaves_the_link_good(people, password, code):
-    await set_up(people, auth_password_policy="/^.{8,}$/")
-    before = await everything(people)
-    assert await refused(way_back(people).reset(reset_link(people), password)) == code
-    assert await everything(people) == before
+async def test_a_password_that_can_not_be_leaves_the_link_good(members, password, code):
+    await set_up(members, auth_password_policy="/^.{8,}$/")
+    before = await everything(members)
+    assert await refused(way_back(members).reset(reset_link(members), password)) == code
+    assert await everything(members) == before
 
-    await way_back(people).reset(reset_link(people), " " * 8)
-    assert (await sign_in(people, " " * 8)).access
+    await way_back(members).reset(reset_link(members), " " * 8)
+    assert (await sign_in(members, " " * 8)).access
 
 
-async def test_a_mail_says_what_its_link_is_bound_to(people):
-    await way_back(people).request(VI)
-    [(_, recipient, said)] = await outbox(people)
-    token = link(people, LinkPurpose.RESET, recipient, said["user"], said["password"])
-    await way_back(people).reset(token, ANOTHER)
-    assert (await user(people, VI))["password"] != HASHED
+async def test_a_mail_says_what_its_link_is_bound_to(members):
+    await way_back(members).request(VI)
+    [(_, recipient, said)] = await outbox(members)
+    token = link(members, LinkPurpose.RESET, recipient, said["user"], said["password"])
+    await way_back(members).reset(token, ANOTHER)
+    assert (await user(members, VI))["password"] != HASHED

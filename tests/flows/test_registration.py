@@ -38,23 +38,23 @@ NEW = "new@example.com"
 
 
 @pytest_asyncio.fixture
-async def open_house(house):
+async def open_registration(inviters):
     """The house, where strangers may register."""
-    await set_up(house, public_registration=True, public_registration_role=uid("role-Self"))
-    return house
+    await set_up(inviters, public_registration=True, public_registration_role=uid("role-Self"))
+    return inviters
 
 
-def registration(house, who: str | None = None):
-    return Registration(house.directory(caller(who)))
+def registration(system, who: str | None = None):
+    return Registration(system.directory(caller(who)))
 
 
-def verification(house, email="una@example.com", name: str | None = "una"):
+def verification(system, email="una@example.com", name: str | None = "una"):
     """The token of a verification's link."""
-    return link(house, LinkPurpose.REGISTRATION, email, name and uid(name))
+    return link(system, LinkPurpose.REGISTRATION, email, name and uid(name))
 
 
-async def sign_in(house, email, password=PASSWORD):
-    return await LoginService(Directory(PUBLIC, house.services)).login(Credentials(email, password))
+async def sign_in(system, email, password=PASSWORD):
+    return await LoginService(Directory(PUBLIC, system.services)).login(Credentials(email, password))
 
 
 async def refused(doing) -> str:
@@ -63,53 +63,53 @@ async def refused(doing) -> str:
     return caught.value.code
 
 
-async def test_a_stranger_becomes_a_user_who_is_to_be_verified(open_house):
-    await registration(open_house).register(NEW, PASSWORD, None, "New", "Comer")
+async def test_a_stranger_becomes_a_user_who_is_to_be_verified(open_registration):
+    await registration(open_registration).register(NEW, PASSWORD, None, "New", "Comer")
 
-    row = await user(open_house, NEW)
+    row = await user(open_registration, NEW)
     assert (row["status"], row["role"]) == ("unverified", uid("role-Self"))
     assert (row["first_name"], row["last_name"]) == ("New", "Comer")
-    assert await outbox(open_house) == [("verify", NEW, {"user": row["id"], "url": None})]
-    assert await refused(sign_in(open_house, NEW)) == "INVALID_CREDENTIALS"
+    assert await outbox(open_registration) == [("verify", NEW, {"user": row["id"], "url": None})]
+    assert await refused(sign_in(open_registration, NEW)) == "INVALID_CREDENTIALS"
 
-    token = link(open_house, LinkPurpose.REGISTRATION, NEW, row["id"])
-    assert await registration(open_house).verify(token) == row["id"]
-    assert (await sign_in(open_house, NEW)).access
+    token = link(open_registration, LinkPurpose.REGISTRATION, NEW, row["id"])
+    assert await registration(open_registration).verify(token) == row["id"]
+    assert (await sign_in(open_registration, NEW)).access
 
 
-async def test_where_nobody_is_verified_a_stranger_can_sign_in_at_once(open_house):
-    await set_up(open_house, public_registration_verify_email=False, public_registration_role=None)
-    await registration(open_house, "ada").register(NEW, PASSWORD)  # whoever is signed in may too
+async def test_where_nobody_is_verified_a_stranger_can_sign_in_at_once(open_registration):
+    await set_up(open_registration, public_registration_verify_email=False, public_registration_role=None)
+    await registration(open_registration, "ada").register(NEW, PASSWORD)  # whoever is signed in may too
 
-    row = await user(open_house, NEW)
+    row = await user(open_registration, NEW)
     assert (row["status"], row["role"], row["first_name"]) == ("active", None, None)
-    assert await outbox(open_house) == []
-    assert (await sign_in(open_house, NEW)).access
+    assert await outbox(open_registration) == []
+    assert (await sign_in(open_registration, NEW)).access
 
 
-async def test_where_strangers_may_not_register_nobody_does(house):
+async def test_where_strangers_may_not_register_nobody_does(inviters):
     for settled in (False, True):  # without settings there are no strangers either
         if settled:
-            await set_up(house, public_registration=False)
-        before = await everything(house)
+            await set_up(inviters, public_registration=False)
+        before = await everything(inviters)
         for email, url in product((NEW, "nope", "vi@example.com"), (None, UNLISTED[0])):
             with pytest.raises(Forbidden):
-                await registration(house, "ada").register(email, PASSWORD, url)
-        assert await everything(house) == before
+                await registration(inviters, "ada").register(email, PASSWORD, url)
+        assert await everything(inviters) == before
 
 
-async def test_a_mail_leads_where_the_list_lets_it(open_house):
+async def test_a_mail_leads_where_the_list_lets_it(open_registration):
     for url in (*LISTED, "", None):
-        await registration(open_house).register("una@example.com", PASSWORD, url)
-    assert [said["url"] for _, _, said in await outbox(open_house)] == [*LISTED, None, None]
+        await registration(open_registration).register("una@example.com", PASSWORD, url)
+    assert [said["url"] for _, _, said in await outbox(open_registration)] == [*LISTED, None, None]
 
 
-async def test_a_mail_leads_nowhere_else(open_house):
-    before = await everything(open_house)
+async def test_a_mail_leads_nowhere_else(open_registration):
+    before = await everything(open_registration)
     for url, email in product(UNLISTED, (NEW, "vi@example.com", "una@example.com", "nope")):
         with pytest.raises(InvalidPayload, match="can't be used to verify registered users"):
-            await registration(open_house).register(email, PASSWORD, url)
-    assert await everything(open_house) == before
+            await registration(open_registration).register(email, PASSWORD, url)
+    assert await everything(open_registration) == before
 
 
 @pytest.mark.parametrize(
@@ -128,24 +128,26 @@ async def test_a_mail_leads_nowhere_else(open_house):
         (None, "x" * 1024**2, "VALUE_TOO_LONG"),
     ],
 )
-async def test_what_can_not_be_is_refused_whoever_there_is(open_house, email, password, code):
-    await set_up(open_house, auth_password_policy="/^.{8,}$/")
-    before = await everything(open_house)
+async def test_what_can_not_be_is_refused_whoever_there_is(open_registration, email, password, code):
+    await set_up(open_registration, auth_password_policy="/^.{8,}$/")
+    before = await everything(open_registration)
     told = []
     for one in (email,) if email is not None else (NEW, "vi@example.com", "una@example.com", "ida@example.com"):
         with pytest.raises(RollcallError) as caught:
-            await registration(open_house).register(one, password)
+            await registration(open_registration).register(one, password)
         told.append(caught.value.as_dict())
     assert told[0]["extensions"]["code"] == code
     assert all(one == told[0] for one in told)
-    assert await everything(open_house) == before
+    assert await everything(open_registration) == before
 
 
-async def test_a_name_that_is_too_long_is_refused_whoever_there_is(open_house):
-    before = await everything(open_house)
+async def test_a_name_that_is_too_long_is_refused_whoever_there_is(open_registration):
+    before = await everything(open_registration)
     for email in (NEW, "vi@example.com"):
-        assert await refused(registration(open_house).register(email, PASSWORD, None, "x" * 51)) == "VALUE_TOO_LONG"
-    assert await everything(open_house) == before
+        assert (
+            await refused(registration(open_registration).register(email, PASSWORD, None, "x" * 51)) == "VALUE_TOO_LONG"
+        )
+    assert await everything(open_registration) == before
 
 
 @pytest.mark.parametrize(
@@ -164,67 +166,67 @@ async def test_a_name_that_is_too_long_is_refused_whoever_there_is(open_house):
         ({}, [NEW, "new@elsewhere.example"], []),
     ],
 )
-async def test_an_address_has_to_pass_the_projects_filter(open_house, wanted, welcome, unwelcome):
-    await set_up(open_house, public_registration_email_filter=wanted)
-    before = await everything(open_house)
+async def test_an_address_has_to_pass_the_projects_filter(open_registration, wanted, welcome, unwelcome):
+    await set_up(open_registration, public_registration_email_filter=wanted)
+    before = await everything(open_registration)
     for email in unwelcome:
         with pytest.raises(Forbidden):
-            await registration(open_house).register(email, PASSWORD)
-    assert await everything(open_house) == before
+            await registration(open_registration).register(email, PASSWORD)
+    assert await everything(open_registration) == before
     for email in welcome:
-        await registration(open_house).register(email, PASSWORD)
-        assert await user(open_house, email)
+        await registration(open_registration).register(email, PASSWORD)
+        assert await user(open_registration, email)
 
 
-async def test_an_address_of_somebody_stays_as_it_is(open_house):
+async def test_an_address_of_somebody_stays_as_it_is(open_registration):
     for verified in (True, False):
-        await set_up(open_house, public_registration_verify_email=verified)
-        before = await everything(open_house)
+        await set_up(open_registration, public_registration_verify_email=verified)
+        before = await everything(open_registration)
         for email in ("ada@example.com", "VI@Example.COM", "ida@example.com", "SUE@example.com", "wanda@example.com"):
-            await registration(open_house).register(email, PASSWORD, None, "Another", "Name")
-        assert await everything(open_house) == before
+            await registration(open_registration).register(email, PASSWORD, None, "Another", "Name")
+        assert await everything(open_registration) == before
 
 
-async def test_who_was_not_verified_yet_gets_another_mail_where_their_address_is_stored(open_house):
-    rows, _, _ = await everything(open_house)
-    await registration(open_house).register("UNA@Example.com", PASSWORD, LISTED[0], "Another", "Name")
+async def test_who_was_not_verified_yet_gets_another_mail_where_their_address_is_stored(open_registration):
+    rows, _, _ = await everything(open_registration)
+    await registration(open_registration).register("UNA@Example.com", PASSWORD, LISTED[0], "Another", "Name")
 
-    assert (await everything(open_house))[0] == rows
-    assert await outbox(open_house) == [("verify", "una@example.com", {"user": uid("una"), "url": LISTED[0]})]
+    assert (await everything(open_registration))[0] == rows
+    assert await outbox(open_registration) == [("verify", "una@example.com", {"user": uid("una"), "url": LISTED[0]})]
 
 
-async def test_a_look_alike_is_somebody_else(open_house):
-    await give(open_house, "vi", status="unverified")
+async def test_a_look_alike_is_somebody_else(open_registration):
+    await give(open_registration, "vi", status="unverified")
     for email in LOOK_ALIKES:
         with suppress(RollcallError):
-            await registration(open_house).register(email, PASSWORD)
-    mails = await outbox(open_house)
+            await registration(open_registration).register(email, PASSWORD)
+    mails = await outbox(open_registration)
     assert mails
     assert not [mail for mail in mails if mail[1] == "vi@example.com" or mail[2]["user"] == uid("vi")]
 
 
-async def test_of_two_who_register_one_address_one_gets_it_and_neither_is_told(open_house, other):
+async def test_of_two_who_register_one_address_one_gets_it_and_neither_is_told(open_registration, other):
     for number in range(3):
         email = f"{number}{NEW}"
         spelled = (email, email.upper())
         told = await both(
             *(
                 registration(one).register(as_spelled, PASSWORD)
-                for one, as_spelled in zip((open_house, other), spelled, strict=True)
+                for one, as_spelled in zip((open_registration, other), spelled, strict=True)
             )
         )
         assert told == [None, None]
-        async with open_house.database.transaction() as connection:
+        async with open_registration.database.transaction() as connection:
             asked = select(func.count()).select_from(User).where(func.lower(User.email) == email)
             assert await connection.scalar(asked) == 1
-        assert {recipient.lower() for _, recipient, _ in await outbox(open_house)} == {
+        assert {recipient.lower() for _, recipient, _ in await outbox(open_registration)} == {
             f"{earlier}{NEW}" for earlier in range(number + 1)
         }
 
 
-async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_house, monkeypatch):
+async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_registration, monkeypatch):
     waited, hashed = [], []
-    hash_one = open_house.services.passwords.hashed
+    hash_one = open_registration.services.passwords.hashed
 
     async def sleep(seconds):
         waited.append(seconds)
@@ -234,9 +236,9 @@ async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_house,
         return await hash_one(password)
 
     monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
-    monkeypatch.setattr(open_house.services.passwords, "hash", count)
-    settings = open_house.settings.model_copy(update={"register_stall_time": timedelta(seconds=60)})
-    flow = Registration(Directory(PUBLIC, replace(open_house.services, settings=settings)))
+    monkeypatch.setattr(open_registration.services.passwords, "hash", count)
+    settings = open_registration.settings.model_copy(update={"register_stall_time": timedelta(seconds=60)})
+    flow = Registration(Directory(PUBLIC, replace(open_registration.services, settings=settings)))
     for email in (NEW, "vi@example.com", "una@example.com", "ida@example.com"):
         await flow.register(email, PASSWORD)
     assert hashed == [PASSWORD] * 4
@@ -248,61 +250,61 @@ async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_house,
     assert all(50 < seconds <= 60 for seconds in waited)
 
 
-async def test_one_place_registers_only_so_often(open_house):
-    settings = open_house.settings.model_copy(update={"rate_limiter_registration_enabled": True})
-    services = replace(open_house.services, settings=settings, rates=RateLimiter.from_settings(settings))
+async def test_one_place_registers_only_so_often(open_registration):
+    settings = open_registration.settings.model_copy(update={"rate_limiter_registration_enabled": True})
+    services = replace(open_registration.services, settings=settings, rates=RateLimiter.from_settings(settings))
     flow = Registration(Directory(caller(None), services))
     for _ in range(settings.rate_limiter_registration_points):
         await refused(flow.register("nope", PASSWORD))  # whatever becomes of it
-    before = await everything(open_house)
+    before = await everything(open_registration)
     with pytest.raises(RequestsExceeded):
         await flow.register(NEW, PASSWORD)
-    assert await everything(open_house) == before
+    assert await everything(open_registration) == before
 
     await Registration(Directory(caller(None, "192.0.2.2"), services)).register(NEW, PASSWORD)
-    assert await user(open_house, NEW)
+    assert await user(open_registration, NEW)
 
 
-async def test_an_address_is_verified_once(house):
-    assert await registration(house).verify(verification(house)) == uid("una")
-    assert (await user(house, "una@example.com"))["status"] == "active"
+async def test_an_address_is_verified_once(inviters):
+    assert await registration(inviters).verify(verification(inviters)) == uid("una")
+    assert (await user(inviters, "una@example.com"))["status"] == "active"
 
-    before = await everything(house)
+    before = await everything(inviters)
     with pytest.raises(InvalidPayload, match="Invalid verification code"):
-        await registration(house).verify(verification(house))
-    assert await everything(house) == before
+        await registration(inviters).verify(verification(inviters))
+    assert await everything(inviters) == before
 
 
-async def test_a_link_of_a_neighbour_names_an_address_alone(house):
-    assert await registration(house).verify(verification(house, "UNA@example.com", None)) == uid("una")
+async def test_a_link_of_a_neighbour_names_an_address_alone(inviters):
+    assert await registration(inviters).verify(verification(inviters, "UNA@example.com", None)) == uid("una")
 
 
-async def test_of_two_who_verify_at_once_one_comes_too_late(house, other):
+async def test_of_two_who_verify_at_once_one_comes_too_late(inviters, other):
     told = await asyncio.gather(
-        *(registration(one).verify(verification(house)) for one in (house, other)), return_exceptions=True
+        *(registration(one).verify(verification(inviters)) for one in (inviters, other)), return_exceptions=True
     )
     late = next(one for one in told if isinstance(one, BaseException))
     assert isinstance(late, InvalidPayload)
     assert uid("una") in told
 
 
-async def test_a_link_that_is_not_right_is_good_for_nothing(house):
-    before = await everything(house)
-    for token, code in bad_links(house, LinkPurpose.REGISTRATION, "una@example.com", user=uid("una")):
-        assert await refused(registration(house, "ada").verify(token)) == code, token
-    assert await everything(house) == before
+async def test_a_link_that_is_not_right_is_good_for_nothing(inviters):
+    before = await everything(inviters)
+    for token, code in bad_links(inviters, LinkPurpose.REGISTRATION, "una@example.com", user=uid("una")):
+        assert await refused(registration(inviters, "ada").verify(token)) == code, token
+    assert await everything(inviters) == before
 
 
-async def test_only_who_was_not_verified_yet_can_be(house):
-    before = await everything(house)
+async def test_only_who_was_not_verified_yet_can_be(inviters):
+    before = await everything(inviters)
     names = ("vi", "ida", "sue", "wanda", "nobody")
     for name, bound in (*zip(names, names, strict=True), *((name, None) for name in names)):
-        token = verification(house, f"{name}@example.com", bound)
-        assert await refused(registration(house).verify(token)) == "INVALID_PAYLOAD"
-    assert await everything(house) == before
+        token = verification(inviters, f"{name}@example.com", bound)
+        assert await refused(registration(inviters).verify(token)) == "INVALID_PAYLOAD"
+    assert await everything(inviters) == before
 
 
-async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(house):
-    before = await everything(house)
-    assert await refused(registration(house).verify(verification(house, name="vi"))) == "INVALID_PAYLOAD"
-    assert await everything(house) == before
+async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(inviters):
+    before = await everything(inviters)
+    assert await refused(registration(inviters).verify(verification(inviters, name="vi"))) == "INVALID_PAYLOAD"
+    assert await everything(inviters) == before

@@ -27,9 +27,9 @@ def session(token, days=1, name="vi", **more):
 
 
 @pytest_asyncio.fixture
-async def place(house):
+async def place(inviters):
     """Vi is signed in three times, and was a fourth; Sam is once."""
-    place = Place(house, Standing(BEGUN))
+    place = Place(inviters, Standing(BEGUN))
     sessions = [
         session(HERE, 2, ip="192.0.2.1", user_agent="a browser", origin="https://app.example.com"),
         session(PHONE, 3, ip="2001:db8::1", user_agent="a phone"),
@@ -37,7 +37,7 @@ async def place(house):
         session(GONE, -1),
         session(HIS, name="sam"),
     ]
-    await house.load({"directus_sessions": sessions})
+    await inviters.load({"directus_sessions": sessions})
     return place
 
 

@@ -58,7 +58,7 @@ RESET = "mutation($t: String!, $p: String!) { auth_password_reset(token: $t, pas
 ME = "{ users_me { id } }"
 
 
-async def test_invited_signed_in_with_two_factors_and_back_after_a_lost_password(house):
+async def test_invited_signed_in_with_two_factors_and_back_after_a_lost_password(inviters):
     mail = MailServer()
     changed = {
         **CHANGED,
@@ -68,7 +68,7 @@ async def test_invited_signed_in_with_two_factors_and_back_after_a_lost_password
         "email_smtp_port": mail.port,
     }
     now = utc_now()  # and so it stays, for a code not to change while it is typed
-    async with mail.up(), served(house.settings.model_copy(update=changed), lambda: now) as client:
+    async with mail.up(), served(inviters.settings.model_copy(update=changed), lambda: now) as client:
         ada, ines = Browser(client), Browser(client)
 
         # Ada invites her, and she accepts.

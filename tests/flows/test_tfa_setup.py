@@ -27,9 +27,9 @@ EVERYBODY = {"query": "{ users { id } }"}
 
 
 @pytest_asyncio.fixture
-async def place(house):
+async def place(inviters):
     """Ed, Kit and Ada have passwords; that of the house's staff is wanted with a second factor, that of Ada too."""
-    place = Place(house, Standing())
+    place = Place(inviters, Standing())
     for name in ("ed", "kit", "ada"):
         await place.give(name, password=HASHED, tfa_secret=None)
     await enforce(place, "Editors")
@@ -68,9 +68,9 @@ async def test_a_token_says_so_where_one_of_the_policies_in_force_wants_it(place
 
 
 @pytest.mark.parametrize("holder", ["her role", "its parent", "the parent of that", "herself", "everybody"])
-async def test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy(house, holder):
+async def test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy(inviters, holder):
     """Directus asks only the role itself."""
-    place = Place(house, Standing())
+    place = Place(inviters, Standing())
     await place.give("ed", password=HASHED, tfa_secret=None)
     if holder == "everybody":
         await place.give("ed", role_id=None)
@@ -81,13 +81,13 @@ async def test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy(house, ho
         "herself": {"user": uid("ed")},
         "everybody": {},
     }[holder]
-    await house.load(
+    await inviters.load(
         {
             "directus_roles": [{"id": uid("role-House"), "name": "House"}],
             "directus_policies": [{"id": uid("policy-Second"), "name": "Second", "enforce_tfa": True}],
         }
     )
-    await house.load(
+    await inviters.load(
         {
             "directus_roles": [{"id": uid("role-Staff"), "name": "Staff", "parent": uid("role-House")}],
             "directus_access": [{"id": uid("access-second"), "policy": uid("policy-Second"), **given}],

@@ -27,9 +27,9 @@ NOT_SET = f'User "{uid("vi")}" doesn\'t have TFA enabled'
 
 
 @pytest_asyncio.fixture
-async def place(house):
+async def place(inviters):
     """Vi, who may change nothing, and Sam have passwords and no second factor yet."""
-    place = Place(house, Standing())
+    place = Place(inviters, Standing())
     for name in ("vi", "sam"):
         await place.give(name, password=HASHED, tfa_secret=None)
     return place

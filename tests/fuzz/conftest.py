@@ -11,25 +11,25 @@ import uvicorn
 
 from app.core.tokens import sign_access_token
 from app.main import create_app
-from tests.flows.conftest import house, kept_house
+from tests.flows.conftest import inviters, inviters_db
 from tests.flows.inviters import set_up
 from tests.world import uid
 
-__all__ = ["house", "kept_house"]
+__all__ = ["inviters", "inviters_db"]
 
 
 @pytest_asyncio.fixture
-async def open_house(house, monkeypatch):
+async def open_registration(inviters, monkeypatch):
     """The house with its door open to strangers, and nobody slowed down who fails often."""
     monkeypatch.setattr("app.flows.login.LONGEST_DELAY", timedelta(0))
-    await set_up(house, public_registration=True)
-    return house
+    await set_up(inviters, public_registration=True)
+    return inviters
 
 
 @pytest.fixture
-def address(open_house):
+def address(open_registration):
     """Where the house is served."""
-    app = create_app(open_house.settings.model_copy(update={"log_level": "error"}))
+    app = create_app(open_registration.settings.model_copy(update={"log_level": "error"}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
@@ -42,14 +42,14 @@ def address(open_house):
 
 
 @pytest.fixture
-def signed(house):
+def signed(inviters):
     """A token for a person of the house.
 
     It belongs to no session and names nobody but its user: whatever is written meanwhile, it is good while they are.
     """
 
     def sign(name):
-        secret = house.settings.secret.get_secret_value()
+        secret = inviters.settings.secret.get_secret_value()
         token = sign_access_token(secret, uid(name), ttl=timedelta(hours=1))
         return {"Authorization": f"Bearer {token}"}
 

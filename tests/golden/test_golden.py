@@ -29,23 +29,23 @@ def recorded(system, into):
 
 @pytest.mark.parametrize("name", QUERIES)
 @pytest.mark.counting
-async def test_the_answer_and_the_statements_are_the_golden_ones(world, name, request, monkeypatch):
+async def test_the_answer_and_the_statements_are_the_golden_ones(readonly_db, name, request, monkeypatch):
     query = (HERE / f"{name}.graphql").read_text()
     who, count = HEADER.findall(query)[0]
     asking = caller(None if who == "public" else who)
-    await world.services.book.reload(asking)
+    await readonly_db.services.book.reload(asking)
     statements: list[Any] = []
-    monkeypatch.setattr(world.database.reader, "fetch_one", recorded(world, statements))
+    monkeypatch.setattr(readonly_db.database.reader, "fetch_one", recorded(readonly_db, statements))
 
-    result = await world.execute(query, caller=asking)
+    result = await readonly_db.execute(query, caller=asking)
     told = json.dumps({"data": result.data, "errors": [e.message for e in result.errors or []]}, indent=2) + "\n"
     sql = "\n;\n\n".join(statement.text for statement in statements) + "\n"
     if request.config.getoption("--write-golden"):
         (HERE / f"{name}.json").write_text(told)
-        if world.database.dialect == "postgresql":
+        if readonly_db.database.dialect == "postgresql":
             (HERE / f"{name}.sql").write_text(sql)
 
     assert len(statements) == int(count)
     assert told == (HERE / f"{name}.json").read_text()
-    if world.database.dialect == "postgresql":
+    if readonly_db.database.dialect == "postgresql":
         assert sql == (HERE / f"{name}.sql").read_text()

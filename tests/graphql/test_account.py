@@ -49,25 +49,25 @@ def changed(system, **values):
 
 
 @pytest_asyncio.fixture
-async def people(desk):
+async def members(editors):
     """Vi, who has a password; nobody else has."""
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         await connection.execute(
             update(User).where(User.id == uid("vi")).values(password=HASHED, tfa_secret=None, title="Viewer")
         )
-    return desk
+    return editors
 
 
 @pytest_asyncio.fixture
-async def client(people):
-    async with served(changed(people)) as client:
+async def client(members):
+    async with served(changed(members)) as client:
         yield client
 
 
 @pytest_asyncio.fixture(scope="session")
-async def looking(world):
+async def looking(readonly_db):
     """A client of whom nothing is left in the database."""
-    async with served(world.settings) as client:
+    async with served(readonly_db.settings) as client:
         yield client
 
 
@@ -155,10 +155,10 @@ async def test_in_the_other_modes_a_cookie_carries_what_is_not_told(client, mode
     assert (await ask(client, ME, **shown)).json() == VI
 
 
-async def test_the_cookies_are_as_the_settings_want_them(people):
+async def test_the_cookies_are_as_the_settings_want_them(members):
     wanted = {"cookie_name": "mine", "cookie_secure": True, "cookie_same_site": "none", "cookie_domain": "example.com"}
     for mode, kind in (("session", "session"), ("cookie", "refresh_token")):
-        settings = changed(people, **{f"{kind}_{name}": value for name, value in wanted.items()})
+        settings = changed(members, **{f"{kind}_{name}": value for name, value in wanted.items()})
         async with served(settings) as client:
             (header,) = (await login(client, mode)).headers.get_list("set-cookie")
 
@@ -177,7 +177,7 @@ NOT_LET_IN = [
 ]
 
 
-async def test_whoever_is_not_let_in_is_told_in_the_field_and_always_the_same(client, people):
+async def test_whoever_is_not_let_in_is_told_in_the_field_and_always_the_same(client, members):
     answers = [await login(client, "session", email, password) for email, password in NOT_LET_IN]
 
     place = {"locations": [{"line": 1, "column": LOGIN.index("auth_login") + 1}], "path": ["auth_login"]}
@@ -186,11 +186,11 @@ async def test_whoever_is_not_let_in_is_told_in_the_field_and_always_the_same(cl
         assert answer.status_code == 200
         assert answer.json() == {"data": {"auth_login": None}, "errors": [error]}
         assert handed(answer) == []
-    assert await count(people, Session) == 0
+    assert await count(members, Session) == 0
 
 
-async def test_where_nobody_signs_in_with_a_password_that_is_told(people):
-    async with served(changed(people, auth_disable_default=True)) as client:
+async def test_where_nobody_signs_in_with_a_password_that_is_told(members):
+    async with served(changed(members, auth_disable_default=True)) as client:
         answer = await login(client)
 
     assert code(answer) == "INVALID_PROVIDER_CONFIG"
@@ -241,7 +241,7 @@ async def test_a_refresh_without_a_token_says_what_is_wanted(client):
     assert "The refresh token is required in either the payload or cookie" in answer.text
 
 
-async def test_two_tabs_that_refresh_one_session_at_once_both_stay_signed_in(client, people):
+async def test_two_tabs_that_refresh_one_session_at_once_both_stay_signed_in(client, members):
     cookie = the_cookie(await login(client, "session"))
     body, headers = {"query": REFRESH, "variables": {"m": "session"}}, {"Cookie": f"{SESSION}={cookie[SESSION]}"}
     tabs = await asyncio.gather(*(client.post(PATH, json=body, headers=headers) for _ in range(2)))
@@ -249,12 +249,12 @@ async def test_two_tabs_that_refresh_one_session_at_once_both_stay_signed_in(cli
     assert [told(tab) for tab in tabs] == 2 * [{"access_token": None, "refresh_token": None, "expires": "86400000"}]
     for tab in tabs:
         assert (await ask(client, ME, the_cookie(tab))).json() == VI
-    assert await count(people, Session) == 2  # the old one, and one that both go on with
+    assert await count(members, Session) == 2  # the old one, and one that both go on with
 
 
-async def test_a_sessions_old_cookie_is_good_for_ten_seconds_more(people):
+async def test_a_sessions_old_cookie_is_good_for_ten_seconds_more(members):
     late = timedelta(0)
-    async with by_the_clock(people, lambda: utc_now() + late) as client:
+    async with by_the_clock(members, lambda: utc_now() + late) as client:
         old = the_cookie(await login(client, "session"))
         new = the_cookie(await ask(client, REFRESH, old, m="session"))
         late = timedelta(seconds=9)
@@ -266,9 +266,9 @@ async def test_a_sessions_old_cookie_is_good_for_ten_seconds_more(people):
         assert (await ask(client, ME, new)).json() == VI
 
 
-async def test_a_cookie_whose_session_is_gone_is_taken_away_so_that_one_can_sign_in_again(client, people):
+async def test_a_cookie_whose_session_is_gone_is_taken_away_so_that_one_can_sign_in_again(client, members):
     cookie = the_cookie(await login(client, "session"))
-    async with people.database.transaction() as connection:
+    async with members.database.transaction() as connection:
         await connection.execute(delete(Session))
     refused = await client.post(PATH, json={"query": ME}, headers={"Cookie": f"{SESSION}={cookie[SESSION]}"})
 
@@ -279,44 +279,44 @@ async def test_a_cookie_whose_session_is_gone_is_taken_away_so_that_one_can_sign
     assert handed(await client.post(PATH, json={"query": ME}, headers=shown_besides)) == []
 
 
-async def test_signing_out_in_json_mode_ends_the_session(client, people):
+async def test_signing_out_in_json_mode_ends_the_session(client, members):
     tokens = told(await login(client))
     answer = await ask(client, LOGOUT, r=tokens["refresh_token"])
 
     assert told(answer) is True
     assert handed(answer) == []
-    assert await count(people, Session) == 0
+    assert await count(members, Session) == 0
     assert code(await ask(client, REFRESH, r=tokens["refresh_token"])) == "INVALID_CREDENTIALS"
     assert told(await ask(client, LOGOUT, r=tokens["refresh_token"])) is True
     assert told(await ask(client, LOGOUT, r="no such token")) is True
 
 
-async def test_signing_out_by_cookie_ends_the_session_and_takes_the_cookie_away(client, people):
+async def test_signing_out_by_cookie_ends_the_session_and_takes_the_cookie_away(client, members):
     cookie = the_cookie(await login(client, "cookie"))
     answer = await ask(client, LOGOUT, cookie, m="cookie")
 
     assert told(answer) is True
     assert the_cookie(answer) == {TO_REFRESH: ""}
-    assert await count(people, Session) == 0
+    assert await count(members, Session) == 0
 
 
 @pytest.mark.parametrize("shown", ["old", "new"])
-async def test_signing_out_of_a_session_ends_it_at_once_with_what_was_before_and_after_it(client, people, shown):
+async def test_signing_out_of_a_session_ends_it_at_once_with_what_was_before_and_after_it(client, members, shown):
     old = the_cookie(await login(client, "session"))
     new = the_cookie(await ask(client, REFRESH, old, m="session"))
     answer = await ask(client, LOGOUT, {"old": old, "new": new}[shown], m="session")
 
     assert told(answer) is True
     assert the_cookie(answer) == {SESSION: ""}
-    assert await count(people, Session) == 0
+    assert await count(members, Session) == 0
     for cookie in (old, new):
         assert (await ask(client, ME, cookie)).status_code == 401
 
 
-async def test_who_has_read_hashed_refresh_tokens_can_not_sign_in_with_them(people):
-    async with served(changed(people, refresh_token_store="hashed")) as client:
+async def test_who_has_read_hashed_refresh_tokens_can_not_sign_in_with_them(members):
+    async with served(changed(members, refresh_token_store="hashed")) as client:
         given = told(await login(client))["refresh_token"]
-        async with people.database.transaction() as connection:
+        async with members.database.transaction() as connection:
             stored = await connection.scalar(select(Session.token))
 
         assert given not in stored
@@ -325,14 +325,14 @@ async def test_who_has_read_hashed_refresh_tokens_can_not_sign_in_with_them(peop
             assert code(await ask(client, REFRESH, **stolen)) == "INVALID_CREDENTIALS"
         following = told(await ask(client, REFRESH, r=given))["refresh_token"]
         assert told(await ask(client, LOGOUT, r=following)) is True
-        assert await count(people, Session) == 0
+        assert await count(members, Session) == 0
 
 
 @pytest.mark.parametrize("mode", ["json", "session"])
-async def test_whoever_is_suspended_is_not_refreshed(client, people, mode):
+async def test_whoever_is_suspended_is_not_refreshed(client, members, mode):
     answer = await login(client, mode)
     shown = {"r": told(answer)["refresh_token"]} if mode == "json" else {"cookies": the_cookie(answer)}
-    async with people.database.transaction() as connection:
+    async with members.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(status="suspended"))
 
     assert code(await ask(client, REFRESH, m=mode, **shown)) == "INVALID_CREDENTIALS"
@@ -355,12 +355,12 @@ TWICE = {
 
 
 @pytest.mark.parametrize("spelled", TWICE)
-async def test_one_request_has_one_sensitive_mutation_and_nothing_is_done_of_two(looking, world, spelled):
+async def test_one_request_has_one_sensitive_mutation_and_nothing_is_done_of_two(looking, readonly_db, spelled):
     answer = await looking.post(PATH, json={"query": TWICE[spelled]})
 
     assert (answer.status_code, code(answer)) == (400, "GRAPHQL_VALIDATION")
     assert "One request may have a single one of these mutations" in answer.text
-    assert await count(world, ATTEMPTS) == 0
+    assert await count(readonly_db, ATTEMPTS) == 0
 
 
 async def test_what_is_not_run_and_what_is_not_sensitive_does_not_count(client):
@@ -499,9 +499,9 @@ async def test_what_is_no_hash_or_costs_too_much_is_told_so(looking, text, hashe
     assert code(await ask(looking, HASH, s="" if hashed == HASHED and not text else "x" * 1025)) == "INVALID_PAYLOAD"
 
 
-async def test_hashes_of_strangers_keep_nobody_from_signing_in(people):
-    assert people.services.strangers is not people.services.passwords
-    async with served(changed(people, hash_memory_cost=65536)) as client:
+async def test_hashes_of_strangers_keep_nobody_from_signing_in(members):
+    assert members.services.strangers is not members.services.passwords
+    async with served(changed(members, hash_memory_cost=65536)) as client:
         strangers = [
             asyncio.create_task(client.post(PATH, json={"query": HASH, "variables": {"s": "x"}})) for _ in range(20)
         ]
@@ -511,16 +511,16 @@ async def test_hashes_of_strangers_keep_nobody_from_signing_in(people):
         await asyncio.gather(*strangers)
 
 
-async def test_only_an_admin_clears_what_is_remembered_and_then_it_is_found_anew(people):
+async def test_only_an_admin_clears_what_is_remembered_and_then_it_is_found_anew(members):
     asked = "mutation { utils_cache_clear }"
     for who in ("ed", None):
-        refused = await people.execute(asked, caller=caller(who))
+        refused = await members.execute(asked, caller=caller(who))
         assert refused.errors[0].original_error.code == "FORBIDDEN"
 
-    before = await people.directory(caller("ed")).access()
-    assert await people.directory(caller("ed")).access() is before
-    cleared = await people.execute(asked, caller=caller("ada"))
-    after = await people.directory(caller("ed")).access()
+    before = await members.directory(caller("ed")).access()
+    assert await members.directory(caller("ed")).access() is before
+    cleared = await members.execute(asked, caller=caller("ada"))
+    after = await members.directory(caller("ed")).access()
 
     assert (cleared.data, cleared.errors) == ({"utils_cache_clear": None}, None)
     assert after is not before
@@ -528,16 +528,16 @@ async def test_only_an_admin_clears_what_is_remembered_and_then_it_is_found_anew
 
 
 @pytest.mark.planning
-async def test_what_was_planned_is_planned_anew_once_all_is_cleared(people):
+async def test_what_was_planned_is_planned_anew_once_all_is_cleared(members):
     async def planned():
-        directory = people.directory(caller("ada"))
+        directory = members.directory(caller("ada"))
         access = await directory.access()
         ready: Any = schema.plans.find(directory, access, "{ users { id } }", None, None)
         return ready.planned
 
     before = await planned()
     assert await planned() is before
-    await people.execute("mutation { utils_cache_clear }", caller=caller("ada"))
+    await members.execute("mutation { utils_cache_clear }", caller=caller("ada"))
     assert await planned() is not before
 
 
@@ -579,10 +579,10 @@ async def test_what_goes_by_links_is_told_in_its_field(client):
 
 
 @pytest_asyncio.fixture
-async def standing(people):
+async def standing(members):
     """A client of a server whose clock stands, so that no code is over while it is typed; and that moment."""
     now = utc_now()
-    async with served(changed(people), lambda: now) as client:
+    async with served(changed(members), lambda: now) as client:
         yield client, now
 
 

@@ -65,9 +65,11 @@ def told(result):
 
 
 @pytest.fixture
-def ordinary(world):
+def ordinary(readonly_db):
     """The world as it is without plans."""
-    services = Services.from_settings(world.database, world.settings.model_copy(update={"graphql_plans": False}))
+    services = Services.from_settings(
+        readonly_db.database, readonly_db.settings.model_copy(update={"graphql_plans": False})
+    )
 
     async def ask(query, variables, who):
         return await schema.execute(query, variables, context_value=Directory(who, services))
@@ -76,12 +78,12 @@ def ordinary(world):
 
 
 @pytest.mark.parametrize(("query", "values"), QUESTIONS)
-async def test_plans_answer_every_value_and_everybody_as_the_ordinary_way_does(world, ordinary, query, values):
+async def test_plans_answer_every_value_and_everybody_as_the_ordinary_way_does(readonly_db, ordinary, query, values):
     asked = [(variables, who) for variables in values for who in EVERYBODY]
     answers = [told(await ordinary(query, dict(variables), who)) for variables, who in asked]
     for _ in range(2):
         for (variables, who), answer in zip(asked, answers, strict=True):
-            assert told(await world.execute(query, dict(variables), who)) == answer, (variables, who)
+            assert told(await readonly_db.execute(query, dict(variables), who)) == answer, (variables, who)
 
 
 LITERALS = [
@@ -100,12 +102,12 @@ LITERALS = [
 
 
 @pytest.mark.parametrize(("query", "literals"), LITERALS)
-async def test_texts_that_differ_in_literals_have_answers_of_their_own(world, ordinary, query, literals):
+async def test_texts_that_differ_in_literals_have_answers_of_their_own(readonly_db, ordinary, query, literals):
     for _ in range(2):
         for literal in literals:
             for who in (ADA, ED):
                 text = query % literal
-                assert told(await world.execute(text, None, who)) == told(await ordinary(text, None, who)), text
+                assert told(await readonly_db.execute(text, None, who)) == told(await ordinary(text, None, who)), text
 
 
 @pytest.mark.parametrize(
@@ -121,34 +123,34 @@ async def test_texts_that_differ_in_literals_have_answers_of_their_own(world, or
 )
 @pytest.mark.counting
 @pytest.mark.planning
-async def test_another_value_takes_no_other_plan(world, monkeypatch, query, values):
+async def test_another_value_takes_no_other_plan(readonly_db, monkeypatch, query, values):
     first, other = ((query, variables) if "%(x)s" not in query else (query % variables, {}) for variables in values)
     for _ in range(2):
-        await world.execute(*first, ADA)
+        await readonly_db.execute(*first, ADA)
     compiled: list[object] = []
-    compile_ = world.database.reader.compile
+    compile_ = readonly_db.database.reader.compile
 
     def listen(clause):
         compiled.append(clause)
         return compile_(clause)
 
-    monkeypatch.setattr(world.database.reader, "compile", listen)
-    asked = world.database.reader.statements
-    result = await world.execute(*other, ADA)
+    monkeypatch.setattr(readonly_db.database.reader, "compile", listen)
+    asked = readonly_db.database.reader.statements
+    result = await readonly_db.execute(*other, ADA)
 
     assert result.errors is None
     assert compiled == []
-    assert world.database.reader.statements - asked == len(result.data)
+    assert readonly_db.database.reader.statements - asked == len(result.data)
 
 
-async def test_callers_with_one_form_of_rights_share_a_plan_and_see_their_own(fresh):
+async def test_callers_with_one_form_of_rights_share_a_plan_and_see_their_own(writable_db):
     """Two people who see only themselves."""
     twin = {"id": uid("tim"), "email": "tim@example.com", "role": uid("role-Self"), "token": "static-of-tim"}
-    await fresh.load({"directus_users": [twin]})
+    await writable_db.load({"directus_users": [twin]})
     both = [SAM, caller("tim")]
     query = "{ users { id } users_me { id } }"
-    accesses = [await fresh.directory(who).access() for who in both]
-    answers = [(await fresh.execute(query, caller=who)).data for who in (*both, *both)]
+    accesses = [await writable_db.directory(who).access() for who in both]
+    answers = [(await writable_db.execute(query, caller=who)).data for who in (*both, *both)]
 
     assert accesses[0].form is accesses[1].form
     assert answers == [
@@ -156,11 +158,11 @@ async def test_callers_with_one_form_of_rights_share_a_plan_and_see_their_own(fr
     ]
 
 
-async def test_a_rule_that_names_a_callers_own_role_is_no_other_callers_plan(fresh):
+async def test_a_rule_that_names_a_callers_own_role_is_no_other_callers_plan(writable_db):
     """A role is named in a rule by its id; of two callers with that rule one has that role, the other hasn't."""
     rule = {"role": {"_eq": uid("role-Staff")}}
     granted = {"action": "read", "collection": "directus_users", "fields": "id,role", "permissions": rule}
-    await fresh.load(
+    await writable_db.load(
         {
             "directus_policies": [{"id": uid("policy-named"), "name": "named"}],
             "directus_permissions": [{"id": 70, "policy": uid("policy-named"), **granted}],
@@ -183,26 +185,26 @@ async def test_a_rule_that_names_a_callers_own_role_is_no_other_callers_plan(fre
     query = '{ users(filter: { role: { _in: ["$CURRENT_ROLE", "$CURRENT_ROLES"] } }) { id } users_me { id } }'
     for _ in range(3):
         for name in ("sten", "ona", "olga"):
-            result = await fresh.execute(query, caller=caller(name))
+            result = await writable_db.execute(query, caller=caller(name))
             assert result.data == {"users": [], "users_me": None}
 
 
-async def test_a_plan_outlives_no_right(fresh):
+async def test_a_plan_outlives_no_right(writable_db):
     query = "{ users(limit: -1) { email } }"
     for _ in range(3):
-        assert (await fresh.execute(query, caller=ED)).data
-    await fresh.load({"directus_permissions": [{"id": 3, "fields": "id,status"}]})
+        assert (await writable_db.execute(query, caller=ED)).data
+    await writable_db.load({"directus_permissions": [{"id": 3, "fields": "id,status"}]})
 
-    assert (await fresh.execute(query, caller=ED)).data is None
+    assert (await writable_db.execute(query, caller=ED)).data is None
 
 
-async def test_now_is_the_moment_of_each_request(fresh):
+async def test_now_is_the_moment_of_each_request(writable_db):
     now = datetime(2024, 1, 1, tzinfo=UTC)
-    fresh.services = Services.from_settings(fresh.database, fresh.settings, lambda: now)
+    writable_db.services = Services.from_settings(writable_db.database, writable_db.settings, lambda: now)
     query = '{ users(filter: { last_access: { _lt: "$NOW" } }) { first_name } }'
-    before = [(await fresh.execute(query, caller=ADA)).data["users"] for _ in range(3)]
+    before = [(await writable_db.execute(query, caller=ADA)).data["users"] for _ in range(3)]
     now = datetime(2025, 1, 1, tzinfo=UTC)
-    after = [(await fresh.execute(query, caller=ADA)).data["users"] for _ in range(3)]
+    after = [(await writable_db.execute(query, caller=ADA)).data["users"] for _ in range(3)]
 
     assert before == [[{"first_name": "Ed"}]] * 3
     assert all(len(rows) == 2 for rows in after)
@@ -250,24 +252,24 @@ def test_no_more_literals_are_lifted_than_have_names():
     assert lifted.left.endswith(f"{NUMBER_GAP} {MOST + 2} 103 104 105 106 107 108 109 110 111], c: {TEXT_GAP}) }}")
 
 
-async def test_what_holds_a_password_is_not_kept(world):
+async def test_what_holds_a_password_is_not_kept(readonly_db):
     plans = PlanCache(schema.graphql)
     text = 'mutation { auth_login(email: "ada@example.com", password: "not to be kept") { access_token } }'
     for spelled in (text, "fragment F on Query { server_ping } " + text):
-        assert await plans.answer(world.directory(ADA), spelled, None, None) is None
+        assert await plans.answer(readonly_db.directory(ADA), spelled, None, None) is None
 
     assert "not to be kept" not in repr(vars(plans))
     parse(text)
 
 
 @pytest.mark.planning
-async def test_no_cache_grows_without_end(world):
+async def test_no_cache_grows_without_end(readonly_db):
     plans = PlanCache(schema.graphql, texts=2, plans=4)
-    await world.directory(ADA).access()
+    await readonly_db.directory(ADA).access()
     for number, sort in enumerate(permutations(("id", "email", "title"))):
-        await plans.answer(world.directory(ADA), f"query Q{number} {{ users {{ a{number}: id }} }}", None, None)
+        await plans.answer(readonly_db.directory(ADA), f"query Q{number} {{ users {{ a{number}: id }} }}", None, None)
         await plans.answer(
-            world.directory(ADA), "query($s: [String]) { users(sort: $s) { id } }", {"s": list(sort)}, None
+            readonly_db.directory(ADA), "query($s: [String]) { users(sort: $s) { id } }", {"s": list(sort)}, None
         )
 
     kept = {name: len(cache) for name, cache in vars(plans).items() if isinstance(cache, LRUCache)}
@@ -275,47 +277,49 @@ async def test_no_cache_grows_without_end(world):
     assert kept == {"_seen": 2, "_texts": 2, "_plans": 4, "_answers": 0, "_coordinates": 0}
 
 
-async def test_long_texts_are_kept_in_the_stead_of_several(world):
+async def test_long_texts_are_kept_in_the_stead_of_several(readonly_db):
     plans = PlanCache(schema.graphql, texts=8, plans=8)
-    await world.directory(ADA).access()
+    await readonly_db.directory(ADA).access()
     for number in range(8):
-        assert await plans.answer(world.directory(ADA), f"{{ users_me {{ a{number}: id }} }}{' ' * 4_000}", None, None)
+        assert await plans.answer(
+            readonly_db.directory(ADA), f"{{ users_me {{ a{number}: id }} }}{' ' * 4_000}", None, None
+        )
 
     assert (len(plans._texts), len(plans._seen), len(plans._forms)) == (2, 2, 2)
 
 
-async def test_values_without_end_are_answered_and_not_kept(world):
+async def test_values_without_end_are_answered_and_not_kept(readonly_db):
     plans = PlanCache(schema.graphql)
-    await world.directory(ADA).access()
+    await readonly_db.directory(ADA).access()
     many = [{"email": {"_eq": "a,b"}}] * LONGEST
 
-    assert await plans.answer(world.directory(ADA), FILTER, {"f": {"_or": many[:9]}}, None)
+    assert await plans.answer(readonly_db.directory(ADA), FILTER, {"f": {"_or": many[:9]}}, None)
     assert (len(plans._texts), len(plans._forms)) == (1, 1)
-    await plans.answer(world.directory(ADA), FILTER, {"f": {"_or": many}}, None)
+    await plans.answer(readonly_db.directory(ADA), FILTER, {"f": {"_or": many}}, None)
     assert (len(plans._texts), len(plans._forms)) == (1, 1)
 
 
-async def test_a_very_long_text_is_answered_and_not_kept(world):
+async def test_a_very_long_text_is_answered_and_not_kept(readonly_db):
     plans = PlanCache(schema.graphql)
-    await world.directory(ADA).access()
+    await readonly_db.directory(ADA).access()
     text = f"{{ users_me {{ id }} }}{' ' * LONGEST}"
 
-    assert await plans.answer(world.directory(ADA), text, None, None) is None
+    assert await plans.answer(readonly_db.directory(ADA), text, None, None) is None
     assert not any(len(cache) for cache in vars(plans).values() if isinstance(cache, LRUCache))
-    assert (await world.execute(text, caller=ADA)).errors is None
+    assert (await readonly_db.execute(text, caller=ADA)).errors is None
 
 
 @pytest.mark.counting
 @pytest.mark.planning
-async def test_changed_rights_are_loaded_once_for_all_who_ask_meanwhile(fresh):
+async def test_changed_rights_are_loaded_once_for_all_who_ask_meanwhile(writable_db):
     query, many = "{ users { id title } }", 16
     for _ in range(2):
-        before = (await fresh.execute(query, caller=VI)).data["users"]
+        before = (await writable_db.execute(query, caller=VI)).data["users"]
     title = before[0]["title"]
-    await fresh.load({"directus_permissions": [{"id": 4, "permissions": {"title": {"_eq": title}}}]})
-    sofar = fresh.database.reader.statements
-    answers = await asyncio.gather(*(fresh.execute(query, caller=VI) for _ in range(many)))
+    await writable_db.load({"directus_permissions": [{"id": 4, "permissions": {"title": {"_eq": title}}}]})
+    sofar = writable_db.database.reader.statements
+    answers = await asyncio.gather(*(writable_db.execute(query, caller=VI) for _ in range(many)))
 
-    assert fresh.database.reader.statements - sofar == 2 * many + 1
+    assert writable_db.database.reader.statements - sofar == 2 * many + 1
     assert len(before) > 1
     assert {row["title"] for answer in answers for row in answer.data["users"]} == {title}

@@ -110,9 +110,9 @@ def test_the_mutations_of_accounts_are_printed_as_recorded_and_in_that_order(sha
         (None, {"users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
     ],
 )
-async def test_what_only_some_may_do_only_they_see(world, who, shown):
+async def test_what_only_some_may_do_only_they_see(readonly_db, who, shown):
     ours = caller_schema(
-        schema.graphql, visibility_for(await world.directory(caller(who)).access())
+        schema.graphql, visibility_for(await readonly_db.directory(caller(who)).access())
     ).introspection_schema
     assert ours.query_type is not None
     assert ours.mutation_type is not None
@@ -137,9 +137,9 @@ async def fixture_world(shared, tmp_path):
         yield system
 
 
-async def test_introspection_shows_a_caller_its_own_part(world):
-    vi = (await world.execute(INTROSPECTION, caller=caller("vi"))).data["__schema"]
-    nobody = (await world.execute(INTROSPECTION, caller=caller("kit"))).data["__schema"]
+async def test_introspection_shows_a_caller_its_own_part(readonly_db):
+    vi = (await readonly_db.execute(INTROSPECTION, caller=caller("vi"))).data["__schema"]
+    nobody = (await readonly_db.execute(INTROSPECTION, caller=caller("kit"))).data["__schema"]
 
     assert {"name": "users"} in vi["queryType"]["fields"]
     assert {"name": "directus_users_filter"} in vi["types"]
@@ -148,29 +148,29 @@ async def test_introspection_shows_a_caller_its_own_part(world):
     assert not any("directus_" in type_["name"] for type_ in nobody["types"])
 
 
-async def test_an_introspection_is_made_once_for_all_who_see_the_same(world):
-    first = await world.execute(INTROSPECTION, caller=caller("ed"))
-    again = await world.execute(INTROSPECTION, caller=caller("ed"))
-    other = await world.execute(INTROSPECTION, caller=caller("vi"))
-    mixed = await world.execute("{ __schema { queryType { name } } users_me { id } }", caller=caller("ed"))
+async def test_an_introspection_is_made_once_for_all_who_see_the_same(readonly_db):
+    first = await readonly_db.execute(INTROSPECTION, caller=caller("ed"))
+    again = await readonly_db.execute(INTROSPECTION, caller=caller("ed"))
+    other = await readonly_db.execute(INTROSPECTION, caller=caller("vi"))
+    mixed = await readonly_db.execute("{ __schema { queryType { name } } users_me { id } }", caller=caller("ed"))
 
     assert first.data == again.data
     assert first.data != other.data
     assert mixed.data["users_me"] is not None
 
 
-async def test_introspections_without_end_take_so_much_memory_and_no_more(world, monkeypatch):
+async def test_introspections_without_end_take_so_much_memory_and_no_more(readonly_db, monkeypatch):
     kept = LRUCache[Any, Any](40)
     monkeypatch.setattr("app.graphql.schema.introspections", kept)
     for number in range(6):
         again = get_introspection_query().replace("IntrospectionQuery", f"Query{number}")
-        assert (await world.execute(again, caller=caller("vi"))).errors is None
+        assert (await readonly_db.execute(again, caller=caller("vi"))).errors is None
 
     assert 1 <= len(kept) < 4
 
     monkeypatch.setattr("app.graphql.schema.LONGEST_INTROSPECTION", 1_000)
     before = len(kept)
-    assert (await world.execute(f"query Long {INTROSPECTION}", caller=caller("vi"))).errors is None
+    assert (await readonly_db.execute(f"query Long {INTROSPECTION}", caller=caller("vi"))).errors is None
     assert len(kept) == before
 
 
@@ -185,8 +185,8 @@ SPYING = [
 
 
 @pytest.mark.parametrize("query", SPYING)
-async def test_a_suggestion_never_names_what_the_caller_may_not_see(world, query):
-    result = await world.execute(query, caller=caller("vi"))
+async def test_a_suggestion_never_names_what_the_caller_may_not_see(readonly_db, query):
+    result = await readonly_db.execute(query, caller=caller("vi"))
     words = " ".join(error.message for error in result.errors)
 
     assert result.data is None
@@ -195,9 +195,9 @@ async def test_a_suggestion_never_names_what_the_caller_may_not_see(world, query
 
 
 @pytest.mark.parametrize("field", ["email", "no_such_field"])
-async def test_what_may_not_be_seen_answers_as_what_does_not_exist(world, field):
-    asked = await world.execute(f"{{ users {{ {field} }} }}", caller=caller("vi"))
-    filtered = await world.execute(
+async def test_what_may_not_be_seen_answers_as_what_does_not_exist(readonly_db, field):
+    asked = await readonly_db.execute(f"{{ users {{ {field} }} }}", caller=caller("vi"))
+    filtered = await readonly_db.execute(
         "query($f: directus_users_filter) { users(filter: $f) { id } }", {"f": {field: {"_eq": "x"}}}, caller("vi")
     )
 
@@ -227,11 +227,11 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("who", ["ada", "ed", "vi", "sam", "ann", "nora", None])
-async def test_the_set_check_and_the_filtered_schema_agree(world, who, document):
+async def test_the_set_check_and_the_filtered_schema_agree(readonly_db, who, document):
     """Nothing is let in that the caller's own schema would refuse, and nothing refused that it would let in."""
     from app.graphql.documents.operation import compile_operation, parse_document
 
-    access = await world.directory(caller(who)).access()
+    access = await readonly_db.directory(caller(who)).access()
     own = caller_schema(schema.graphql, visibility_for(access))
     parsed = parse_document(document, 5000)
     full = compile_operation(schema.graphql, parsed, None)
@@ -255,27 +255,29 @@ RELATIONS = [
 
 
 @pytest.mark.parametrize(("query", "variables"), RELATIONS)
-async def test_a_relation_can_be_asked_for_and_filtered_by_its_key(world, query, variables):
+async def test_a_relation_can_be_asked_for_and_filtered_by_its_key(readonly_db, query, variables):
     import json
 
     from tests.world import uid
 
     key = uid("role-Editor")
     given = json.loads(json.dumps(variables).replace("%s", key))
-    result = await world.execute(query.replace("%s", key), given, caller("ed"))
+    result = await readonly_db.execute(query.replace("%s", key), given, caller("ed"))
 
     assert {row["first_name"] for row in result.data["users"]} == {"Ed", "Ida"}
     assert {row["role"] for row in result.data["users"]} == {key}
 
 
-async def test_the_inner_spelling_of_a_key_can_not_be_written_by_a_client(world):
-    literal = await world.execute("{ users(filter: { role: { _key: { _null: true } } }) { id } }", caller=caller("ada"))
-    variable = await world.execute(
+async def test_the_inner_spelling_of_a_key_can_not_be_written_by_a_client(readonly_db):
+    literal = await readonly_db.execute(
+        "{ users(filter: { role: { _key: { _null: true } } }) { id } }", caller=caller("ada")
+    )
+    variable = await readonly_db.execute(
         "query($f: directus_users_filter) { users(filter: $f) { id } }",
         {"f": {"role": {"_key": {"_null": True}}}},
         caller("ada"),
     )
-    alias = await world.execute("{ users { __key: id } }", caller=caller("ada"))
+    alias = await readonly_db.execute("{ users { __key: id } }", caller=caller("ada"))
 
     assert literal.data is variable.data is alias.data is None
 
@@ -306,39 +308,41 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-async def test_a_document_made_to_be_heavy_is_answered_within_bounded_time(world, bomb):
+async def test_a_document_made_to_be_heavy_is_answered_within_bounded_time(readonly_db, bomb):
     import asyncio
 
-    asked = world.database.reader.statements
-    result = await asyncio.wait_for(world.execute(BOMBS[bomb], caller=caller("ada")), 15)
+    asked = readonly_db.database.reader.statements
+    result = await asyncio.wait_for(readonly_db.execute(BOMBS[bomb], caller=caller("ada")), 15)
 
     assert result.data is None or bomb in ("thousands of aliases", "many lists with other limits"), bomb
-    assert world.database.reader.statements - asked <= 3
+    assert readonly_db.database.reader.statements - asked <= 3
 
 
 @pytest.mark.parametrize(("aliases", "answered"), [(40, True), (70, False)])
-async def test_one_list_joins_so_many_relations_and_no_more(world, aliases, answered):
+async def test_one_list_joins_so_many_relations_and_no_more(readonly_db, aliases, answered):
     asked = " ".join(f'r{n}: role(filter: {{ name: {{ _neq: "{n}" }} }}) {{ name }}' for n in range(aliases))
-    result = await world.execute(f"{{ users(limit: 2) {{ {asked} }} }}", caller=caller("ada"))
+    result = await readonly_db.execute(f"{{ users(limit: 2) {{ {asked} }} }}", caller=caller("ada"))
 
     assert (result.errors is None) is answered
     assert answered or result.errors[0].original_error.code == "INVALID_QUERY"
 
 
 @pytest.mark.counting
-async def test_the_same_question_under_a_thousand_aliases_is_one_statement(world):
-    await world.directory(caller("ada")).access()
-    asked = world.database.reader.statements
-    result = await world.execute(
+async def test_the_same_question_under_a_thousand_aliases_is_one_statement(readonly_db):
+    await readonly_db.directory(caller("ada")).access()
+    asked = readonly_db.database.reader.statements
+    result = await readonly_db.execute(
         "{" + " ".join(f"a{n}: users_me {{ id }}" for n in range(800)) + "}", caller=caller("ada")
     )
 
     assert len(result.data) == 800
-    assert world.database.reader.statements - asked == 1
+    assert readonly_db.database.reader.statements - asked == 1
 
 
-async def test_a_limit_says_its_value(world):
-    result = await world.execute("{" + " ".join(f"a{n}: server_ping" for n in range(2000)) + "}", caller=caller("ada"))
+async def test_a_limit_says_its_value(readonly_db):
+    result = await readonly_db.execute(
+        "{" + " ".join(f"a{n}: server_ping" for n in range(2000)) + "}", caller=caller("ada")
+    )
 
     assert isinstance(result.errors[0].original_error, GraphQLValidation)
     assert "5000" in str(result.errors[0].original_error.details)

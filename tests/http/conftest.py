@@ -4,13 +4,13 @@ import pytest_asyncio
 from sqlalchemy import update
 
 from app.db.models import User
-from tests.flows.conftest import house, kept_house
+from tests.flows.conftest import inviters, inviters_db
 from tests.flows.inviters import set_up
 from tests.http.clients import HASHED, SECRET
 from tests.http.test_graphql import served
 from tests.world import uid
 
-__all__ = ["house", "kept_house"]
+__all__ = ["inviters", "inviters_db"]
 
 KNOWN: dict[str, dict[str, str | None]] = {
     "ada": {"password": HASHED},
@@ -24,16 +24,16 @@ KNOWN: dict[str, dict[str, str | None]] = {
 
 
 @pytest_asyncio.fixture
-async def people(house):
-    async with house.database.transaction() as connection:
+async def members(inviters):
+    async with inviters.database.transaction() as connection:
         for name, values in KNOWN.items():
             await connection.execute(update(User).where(User.id == uid(name)).values(**values))
-    await set_up(house, public_registration=True)
-    return house
+    await set_up(inviters, public_registration=True)
+    return inviters
 
 
 @pytest_asyncio.fixture(scope="session")
-async def door(kept_house):
+async def client(inviters_db):
     """A client of the house's; `people` are in it where they are asked for too."""
-    async with served(kept_house.settings) as client:
+    async with served(inviters_db.settings) as client:
         yield client

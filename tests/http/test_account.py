@@ -51,86 +51,89 @@ async def status(system, email):
     return row and row["status"]
 
 
-async def test_one_address_or_many_are_invited(door, people):
+async def test_one_address_or_many_are_invited(client, members):
     for body in (INVITATION, {"email": ["one@example.com", "two@example.com"], "role": EDITOR.upper()}):
-        assert done(await post(door, "/users/invite", body, ADA))
+        assert done(await post(client, "/users/invite", body, ADA))
 
-    assert [await status(people, f"{name}@example.com") for name in ("new", "one", "two")] == ["invited"] * 3
+    assert [await status(members, f"{name}@example.com") for name in ("new", "one", "two")] == ["invited"] * 3
 
 
-async def test_who_may_make_no_users_invites_nobody(door, people):
+async def test_who_may_make_no_users_invites_nobody(client, members):
     for headers in (None, who("vi")):
-        answer = await post(door, "/users/invite", INVITATION, headers)
+        answer = await post(client, "/users/invite", INVITATION, headers)
         assert refusal(answer) == FORBIDDEN
         assert answer.json()["errors"][0]["message"] == NO_USERS
 
-    assert await status(people, NEW) is None
+    assert await status(members, NEW) is None
 
 
-async def test_an_invitation_is_accepted_once(door, people):
-    await post(door, "/users/invite", INVITATION, ADA)
+async def test_an_invitation_is_accepted_once(client, members):
+    await post(client, "/users/invite", INVITATION, ADA)
     body = {
-        "token": link(people, LinkPurpose.INVITATION, NEW, (await user(people, NEW))["id"]),
+        "token": link(members, LinkPurpose.INVITATION, NEW, (await user(members, NEW))["id"]),
         "password": "my own one",
     }
-    assert done(await post(door, "/users/invite/accept", body, cookies={SESSION: "garbage"}))
+    assert done(await post(client, "/users/invite/accept", body, cookies={SESSION: "garbage"}))
 
-    assert refusal(await post(door, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
-    assert "access_token" in told(await login(door, NEW, "my own one"))
+    assert refusal(await post(client, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
+    assert "access_token" in told(await login(client, NEW, "my own one"))
 
 
-async def test_an_invitation_is_revoked_whether_or_not_there_was_one(door, people):
-    await post(door, "/users/invite", INVITATION, ADA)
-    token = link(people, LinkPurpose.INVITATION, NEW, (await user(people, NEW))["id"])
+async def test_an_invitation_is_revoked_whether_or_not_there_was_one(client, members):
+    await post(client, "/users/invite", INVITATION, ADA)
+    token = link(members, LinkPurpose.INVITATION, NEW, (await user(members, NEW))["id"])
     for email in (NEW, NEW, "vi@example.com", "nobody@example.com"):
-        assert done(await send(door, "DELETE", "/users/invite", {"email": email}, headers=ADA))
+        assert done(await send(client, "DELETE", "/users/invite", {"email": email}, headers=ADA))
 
-    assert (await status(people, NEW), await status(people, "vi@example.com")) == (None, "active")
+    assert (await status(members, NEW), await status(members, "vi@example.com")) == (
+        None,
+        "active",
+    )
     body = {"token": token, "password": "my own one"}
-    assert refusal(await post(door, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
+    assert refusal(await post(client, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
 
 
-async def test_not_everybody_may_revoke_an_invitation(door, people):
+async def test_not_everybody_may_revoke_an_invitation(client, members):
     for headers in (None, who("vi")):
-        answer = await send(door, "DELETE", "/users/invite", {"email": "ida@example.com"}, headers=headers)
+        answer = await send(client, "DELETE", "/users/invite", {"email": "ida@example.com"}, headers=headers)
         assert refusal(answer) == FORBIDDEN
 
-    assert await status(people, "ida@example.com") == "invited"
+    assert await status(members, "ida@example.com") == "invited"
 
 
-async def test_whoever_registers_is_let_in_once_the_address_is_proved(door, people):
+async def test_whoever_registers_is_let_in_once_the_address_is_proved(client, members):
     body = {**REGISTRATION, "first_name": "New", "last_name": None}
     for _ in range(2):
-        assert done(await post(door, "/users/register", body, cookies={SESSION: "garbage"}))
-    assert done(await post(door, "/users/register", {**body, "email": "VI@example.com"}))
+        assert done(await post(client, "/users/register", body, cookies={SESSION: "garbage"}))
+    assert done(await post(client, "/users/register", {**body, "email": "VI@example.com"}))
     elsewhere = {**body, "verification_url": "http://evil.example.com"}
     said = 'URL "http://evil.example.com" can\'t be used to verify registered users'
-    assert reason(await post(door, "/users/register", elsewhere)) == said
+    assert reason(await post(client, "/users/register", elsewhere)) == said
 
-    made = await user(people, NEW)
+    made = await user(members, NEW)
     assert (made["status"], made["first_name"], made["last_name"]) == ("unverified", "New", None)
-    assert refusal(await login(door, NEW, "a good password")) == NOBODY
-    token = link(people, LinkPurpose.REGISTRATION, NEW, made["id"])
-    assert (await verify(door, token)).status_code == 302
-    assert "access_token" in told(await login(door, NEW, "a good password"))
-    assert refusal(await verify(door, token)) == BAD
+    assert refusal(await login(client, NEW, "a good password")) == NOBODY
+    token = link(members, LinkPurpose.REGISTRATION, NEW, made["id"])
+    assert (await verify(client, token)).status_code == 302
+    assert "access_token" in told(await login(client, NEW, "a good password"))
+    assert refusal(await verify(client, token)) == BAD
 
 
 def verify(client, token, more="", method="GET", **options):
     return send(client, method, f"/users/register/verify-email?token={token}{more}", **options)
 
 
-async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(door, people):
-    token = link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
+async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(client, members):
+    token = link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     evil = "http://evil.example.com"
     more = f"&redirect={evil}&next={evil}&utm_source=mail"
     headers = {"host": "evil.example.com", "x-forwarded-host": "evil.example.com", "referer": evil}
-    answer = await verify(door, token, more, headers=headers, cookies={SESSION: "garbage"})
+    answer = await verify(client, token, more, headers=headers, cookies={SESSION: "garbage"})
 
     page = f"/admin/users/{uid('una')}"
     assert (answer.status_code, answer.headers["location"]) == (302, page)
     assert answer.text == f"Found. Redirecting to {page}"
-    there = await send(door, "GET", page)
+    there = await send(client, "GET", page)
     assert (there.status_code, there.text) == (200, "Your address is confirmed. You can sign in now.")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["referrer-policy"] == "no-referrer"
@@ -138,32 +141,35 @@ async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(door, 
     assert token not in str(answer.headers.multi_items())
 
 
-async def test_a_program_that_looks_whether_a_link_leads_anywhere_proves_nothing(door, people):
-    token = link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
-    assert done(await verify(door, token, method="HEAD"))
+async def test_a_program_that_looks_whether_a_link_leads_anywhere_proves_nothing(client, members):
+    token = link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
+    assert done(await verify(client, token, method="HEAD"))
 
-    assert await status(people, "una@example.com") == "unverified"
+    assert await status(members, "una@example.com") == "unverified"
 
 
-async def test_a_link_that_is_no_good_verifies_nobody(door, people):
-    good = link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
+async def test_a_link_that_is_no_good_verifies_nobody(client, members):
+    good = link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     refused = {
         "zzz": (403, "INVALID_TOKEN"),
         "": BAD,
         good[:-3]: (403, "INVALID_TOKEN"),
         f"{good}%00": (403, "INVALID_TOKEN"),
         f"{good}&token={good}": BAD,
-        link(people, LinkPurpose.INVITATION, "una@example.com", uid("una")): FORBIDDEN,
-        link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("vi")): BAD,
-        link(people, LinkPurpose.REGISTRATION, "una@example.com", uid("una"), hours=-1): (401, "TOKEN_EXPIRED"),
+        link(members, LinkPurpose.INVITATION, "una@example.com", uid("una")): FORBIDDEN,
+        link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("vi")): BAD,
+        link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"), hours=-1): (
+            401,
+            "TOKEN_EXPIRED",
+        ),
     }
     for token, said in refused.items():
-        answer = await verify(door, token)
+        answer = await verify(client, token)
         assert refusal(answer) == said, token
         assert "location" not in answer.headers
-    assert reason(await send(door, "GET", "/users/register/verify-email")) == '"token" is required'
+    assert reason(await send(client, "GET", "/users/register/verify-email")) == '"token" is required'
 
-    assert await status(people, "una@example.com") == "unverified"
+    assert await status(members, "una@example.com") == "unverified"
 
 
 WRONG_BODIES = [
@@ -213,26 +219,26 @@ WRONG_BODIES = [
 
 
 @pytest.mark.parametrize(("path", "body", "said"), WRONG_BODIES)
-async def test_what_can_not_be_read_is_told(door, path, body, said):
-    assert reason(await post(door, f"/{path}", body, ADA)) == said
+async def test_what_can_not_be_read_is_told(client, path, body, said):
+    assert reason(await post(client, f"/{path}", body, ADA)) == said
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-async def test_a_form_does_nothing(door, people, media):
-    cookie = the_cookie(await login(door, "ada@example.com", mode="session"))
+async def test_a_form_does_nothing(client, members, media):
+    cookie = the_cookie(await login(client, "ada@example.com", mode="session"))
     for path in sorted({path for path, _, _ in WRONG_BODIES}):
         for raw in (b"", b'{"email": "new@example.com"}'):
-            answer = await post(door, f"/{path}", cookies=cookie, content=raw, headers={"content-type": media})
+            answer = await post(client, f"/{path}", cookies=cookie, content=raw, headers={"content-type": media})
             assert reason(answer) == NOT_JSON
 
 
 @pytest.mark.parametrize("path", [f"/users/{uid('ed')}/tfa/disable", "/utils/cache/clear"])
-async def test_what_takes_no_body_has_to_be_called_json_where_a_cookie_says_who_asks(door, people, path):
-    cookie = the_cookie(await login(door, "ada@example.com", mode="session"))
+async def test_what_takes_no_body_has_to_be_called_json_where_a_cookie_says_who_asks(client, members, path):
+    cookie = the_cookie(await login(client, "ada@example.com", mode="session"))
 
-    assert reason(await post(door, path, cookies=cookie)) == NOT_JSON
-    assert refusal(await login(door, "ed@example.com")) == (401, "INVALID_OTP")
-    answer = await post(door, path, cookies=cookie, headers={"content-type": "application/json"})
+    assert reason(await post(client, path, cookies=cookie)) == NOT_JSON
+    assert refusal(await login(client, "ed@example.com")) == (401, "INVALID_OTP")
+    answer = await post(client, path, cookies=cookie, headers={"content-type": "application/json"})
     assert answer.status_code in {200, 204}
 
 
@@ -261,66 +267,66 @@ async def test_what_takes_no_body_has_to_be_called_json_where_a_cookie_says_who_
         ("GET", f"/roles/{EDITOR}/sessions"),
     ],
 )
-async def test_nobody_lives_elsewhere(door, method, path):
-    answer = await send(door, method, path, {}, headers=ADA)
+async def test_nobody_lives_elsewhere(client, method, path):
+    answer = await send(client, method, path, {}, headers=ADA)
 
     assert answer.status_code == 404
     assert method == "HEAD" or refusal(answer) == NOWHERE
 
 
-async def test_a_second_factor_is_set_up_used_and_taken_away(door, people):
+async def test_a_second_factor_is_set_up_used_and_taken_away(client, members):
     vi = who("vi")
-    made = await post(door, "/users/me/tfa/generate", {"password": PASSWORD}, vi)
+    made = await post(client, "/users/me/tfa/generate", {"password": PASSWORD}, vi)
     secret, address = told(made)["secret"], told(made)["otpauth_url"]
     assert f"secret={secret}" in address
     assert made.headers["cache-control"] == "no-store"
-    wrong = await post(door, "/users/me/tfa/enable", {"secret": secret, "otp": "000000"}, vi)
+    wrong = await post(client, "/users/me/tfa/enable", {"secret": secret, "otp": "000000"}, vi)
     assert reason(wrong) == '"otp" is invalid'
-    assert done(await post(door, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, vi))
-    again = await post(door, "/users/me/tfa/generate", {"password": PASSWORD}, vi)
+    assert done(await post(client, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, vi))
+    again = await post(client, "/users/me/tfa/generate", {"password": PASSWORD}, vi)
     assert reason(again) == "TFA Secret is already set for this user"
-    assert refusal(await login(door)) == (401, "INVALID_OTP")
-    assert "access_token" in told(await login(door, otp=code(secret)))
+    assert refusal(await login(client)) == (401, "INVALID_OTP")
+    assert "access_token" in told(await login(client, otp=code(secret)))
 
-    codes = await post(door, "/users/me/tfa/recovery-codes", {"otp": code(secret)}, vi)
+    codes = await post(client, "/users/me/tfa/recovery-codes", {"otp": code(secret)}, vi)
     assert (len(set(told(codes))), codes.headers["cache-control"]) == (10, "no-store")
-    assert "access_token" in told(await login(door, otp=told(codes)[0]))
-    assert refusal(await login(door, otp=told(codes)[0])) == (401, "INVALID_OTP")
+    assert "access_token" in told(await login(client, otp=told(codes)[0]))
+    assert refusal(await login(client, otp=told(codes)[0])) == (401, "INVALID_OTP")
 
-    assert reason(await post(door, "/users/me/tfa/disable", {"otp": "000000"}, vi)) == '"otp" is invalid'
-    assert done(await post(door, "/users/me/tfa/disable", {"otp": code(secret)}, vi))
-    assert "access_token" in told(await login(door))
+    assert reason(await post(client, "/users/me/tfa/disable", {"otp": "000000"}, vi)) == '"otp" is invalid'
+    assert done(await post(client, "/users/me/tfa/disable", {"otp": code(secret)}, vi))
+    assert "access_token" in told(await login(client))
     unset = f'User "{uid("vi")}" doesn\'t have TFA enabled'
-    assert reason(await post(door, "/users/me/tfa/disable", {"otp": "1"}, vi)) == unset
+    assert reason(await post(client, "/users/me/tfa/disable", {"otp": "1"}, vi)) == unset
 
 
 @pytest.mark.parametrize("path", ["generate", "enable", "disable", "recovery-codes"])
-async def test_nobody_in_particular_has_no_second_factor(door, path):
+async def test_nobody_in_particular_has_no_second_factor(client, path):
     for body in ({"password": "x"}, {"otp": "1", "secret": "x"}, {}):
-        assert refusal(await post(door, f"/users/me/tfa/{path}", body)) == NOBODY
+        assert refusal(await post(client, f"/users/me/tfa/{path}", body)) == NOBODY
 
 
-async def test_a_wrong_password_is_told_no_secret(door, people):
-    assert refusal(await post(door, "/users/me/tfa/generate", {"password": "wrong"}, who("vi"))) == NOBODY
+async def test_a_wrong_password_is_told_no_secret(client, members):
+    assert refusal(await post(client, "/users/me/tfa/generate", {"password": "wrong"}, who("vi"))) == NOBODY
 
 
-async def test_an_admin_takes_anothers_second_factor_away(door, people):
+async def test_an_admin_takes_anothers_second_factor_away(client, members):
     path = f"/users/{uid('ed')}/tfa/disable"
-    assert refusal(await post(door, path)) == NOBODY
-    assert refusal(await post(door, path, headers=who("vi"))) == FORBIDDEN
+    assert refusal(await post(client, path)) == NOBODY
+    assert refusal(await post(client, path, headers=who("vi"))) == FORBIDDEN
     for missing in (uid("nobody"), "x", "%00"):
-        assert refusal(await post(door, f"/users/{missing}/tfa/disable", headers=ADA)) == FORBIDDEN
-    assert refusal(await login(door, "ed@example.com")) == (401, "INVALID_OTP")
-    assert done(await post(door, path, headers=ADA))
+        assert refusal(await post(client, f"/users/{missing}/tfa/disable", headers=ADA)) == FORBIDDEN
+    assert refusal(await login(client, "ed@example.com")) == (401, "INVALID_OTP")
+    assert done(await post(client, path, headers=ADA))
 
-    assert "access_token" in told(await login(door, "ed@example.com"))
+    assert "access_token" in told(await login(client, "ed@example.com"))
 
 
-async def test_one_sees_where_one_is_signed_in_and_signs_out_there(door, people):
-    here = the_cookie(await login(door, mode="session", headers={"user-agent": "here"}))
+async def test_one_sees_where_one_is_signed_in_and_signs_out_there(client, members):
+    here = the_cookie(await login(client, mode="session", headers={"user-agent": "here"}))
     for agent in ("there", "elsewhere"):
-        await login(door, headers={"user-agent": agent, "origin": "https://app.example.com"})
-    answer = await send(door, "GET", "/users/me/sessions", cookies=here)
+        await login(client, headers={"user-agent": agent, "origin": "https://app.example.com"})
+    answer = await send(client, "GET", "/users/me/sessions", cookies=here)
     found = {one["user_agent"]: one for one in told(answer)}
 
     assert {name: one["current"] for name, one in found.items()} == {"here": True, "there": False, "elsewhere": False}
@@ -329,37 +335,40 @@ async def test_one_sees_where_one_is_signed_in_and_signs_out_there(door, people)
     assert answer.headers["cache-control"] == "no-store"
 
     gone = f"/users/me/sessions/{found['there']['id']}"
-    assert done(await send(door, "DELETE", gone, cookies=here))
-    assert refusal(await send(door, "DELETE", gone, cookies=here)) == FORBIDDEN
-    assert await agents(door, cookies=here) == {"here", "elsewhere"}
-    assert done(await send(door, "DELETE", "/users/me/sessions", cookies=here))
-    assert await agents(door, cookies=here) == {"here"}
+    assert done(await send(client, "DELETE", gone, cookies=here))
+    assert refusal(await send(client, "DELETE", gone, cookies=here)) == FORBIDDEN
+    assert await agents(client, cookies=here) == {"here", "elsewhere"}
+    assert done(await send(client, "DELETE", "/users/me/sessions", cookies=here))
+    assert await agents(client, cookies=here) == {"here"}
 
 
 async def agents(client, path="/users/me/sessions", **shown):
     return {one["user_agent"] for one in told(await send(client, "GET", path, **shown))}
 
 
-async def test_an_admin_sees_to_anybodys_sessions_and_nobody_else_does(door, people):
-    cookie, path = the_cookie(await login(door, mode="session", headers={"user-agent": "here"})), f"/users/{uid('vi')}"
-    (session,) = told(await send(door, "GET", f"{path}/sessions", headers=ADA))
+async def test_an_admin_sees_to_anybodys_sessions_and_nobody_else_does(client, members):
+    cookie, path = (
+        the_cookie(await login(client, mode="session", headers={"user-agent": "here"})),
+        f"/users/{uid('vi')}",
+    )
+    (session,) = told(await send(client, "GET", f"{path}/sessions", headers=ADA))
     for headers, said in ((who("ed"), FORBIDDEN), ({}, NOBODY)):
         for method, below in (("GET", ""), ("DELETE", ""), ("DELETE", f"/{session['id']}")):
-            assert refusal(await send(door, method, f"{path}/sessions{below}", headers=headers)) == said
-    assert refusal(await send(door, "DELETE", f"/users/me/sessions/{session['id']}", headers=ADA)) == FORBIDDEN
-    assert refusal(await send(door, "GET", "/users/me/sessions")) == NOBODY
+            assert refusal(await send(client, method, f"{path}/sessions{below}", headers=headers)) == said
+    assert refusal(await send(client, "DELETE", f"/users/me/sessions/{session['id']}", headers=ADA)) == FORBIDDEN
+    assert refusal(await send(client, "GET", "/users/me/sessions")) == NOBODY
 
-    assert await agents(door, f"{path}/sessions", cookies=cookie) == {"here"}  # under one's own key too
-    assert done(await send(door, "DELETE", f"{path}/sessions/{session['id']}", headers=ADA))
-    assert refusal(await send(door, "GET", "/users/me/sessions", cookies=cookie)) == NOBODY
-    await login(door)
-    assert done(await send(door, "DELETE", f"{path}/sessions", headers=ADA))
-    assert told(await send(door, "GET", f"{path}/sessions", headers=ADA)) == []
+    assert await agents(client, f"{path}/sessions", cookies=cookie) == {"here"}  # under one's own key too
+    assert done(await send(client, "DELETE", f"{path}/sessions/{session['id']}", headers=ADA))
+    assert refusal(await send(client, "GET", "/users/me/sessions", cookies=cookie)) == NOBODY
+    await login(client)
+    assert done(await send(client, "DELETE", f"{path}/sessions", headers=ADA))
+    assert told(await send(client, "GET", f"{path}/sessions", headers=ADA)) == []
 
 
-async def test_a_random_text_is_as_long_as_it_is_wanted(door):
+async def test_a_random_text_is_as_long_as_it_is_wanted(client):
     texts = [
-        await send(door, "GET", f"/utils/random/string{length}") for length in ("", "", "?length=5", "?length=500")
+        await send(client, "GET", f"/utils/random/string{length}") for length in ("", "", "?length=5", "?length=500")
     ]
 
     assert [len(told(answer)) for answer in texts] == [32, 32, 5, 500]
@@ -383,56 +392,56 @@ async def test_a_random_text_is_as_long_as_it_is_wanted(door):
         ("5&length=6", "must be a number"),
     ],
 )
-async def test_a_length_that_can_not_be_is_told(door, length, said):
-    answer = await send(door, "GET", f"/utils/random/string?length={length}", headers=ADA)
+async def test_a_length_that_can_not_be_is_told(client, length, said):
+    answer = await send(client, "GET", f"/utils/random/string?length={length}", headers=ADA)
 
     assert refusal(answer) == (400, "INVALID_QUERY")
     assert answer.json()["errors"][0]["extensions"]["reason"] == f'"length" {said}'
 
 
-async def test_a_text_is_behind_its_own_hash_and_no_other_is(door):
-    hashed = told(await post(door, "/utils/hash/generate", {"string": "hello"}))
+async def test_a_text_is_behind_its_own_hash_and_no_other_is(client):
+    hashed = told(await post(client, "/utils/hash/generate", {"string": "hello"}))
     assert hashed.startswith("$argon2id$v=19$m=8,t=1,p=1$")
     for text, right in (("hello", True), ("x", False)):
-        assert told(await post(door, "/utils/hash/verify", {"string": text, "hash": hashed})) is right
+        assert told(await post(client, "/utils/hash/verify", {"string": text, "hash": hashed})) is right
 
-    assert refusal(await post(door, "/utils/hash/verify", {"string": "x", "hash": "zz"})) == BAD
+    assert refusal(await post(client, "/utils/hash/verify", {"string": "x", "hash": "zz"})) == BAD
 
 
-async def test_only_an_admin_clears_the_cache(door):
-    cleared = await post(door, "/utils/cache/clear", headers=ADA)
+async def test_only_an_admin_clears_the_cache(client):
+    cleared = await post(client, "/utils/cache/clear", headers=ADA)
 
     assert (cleared.status_code, cleared.content) == (200, b"")
     assert "content-type" not in cleared.headers  # the SDK would read JSON
-    assert refusal(await post(door, "/utils/cache/clear")) == FORBIDDEN
-    assert refusal(await post(door, "/utils/cache/clear", headers=who("vi"))) == FORBIDDEN
+    assert refusal(await post(client, "/utils/cache/clear")) == FORBIDDEN
+    assert refusal(await post(client, "/utils/cache/clear", headers=who("vi"))) == FORBIDDEN
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/utils/random/string"), ("POST", "/utils/hash/generate"), ("POST", "/users/invite")]
 )
-async def test_a_token_that_is_shown_has_to_be_good(door, method, path):
+async def test_a_token_that_is_shown_has_to_be_good(client, method, path):
     for token in ("nobodys", "a.b.c"):
-        assert refusal(await send(door, method, path, {}, headers=bearer(token))) == NOBODY
+        assert refusal(await send(client, method, path, {}, headers=bearer(token))) == NOBODY
 
 
-async def test_whoever_has_to_set_up_a_second_factor_does_that_and_nothing_else(door, people):
-    async with people.database.transaction() as connection:
+async def test_whoever_has_to_set_up_a_second_factor_does_that_and_nothing_else(client, members):
+    async with members.database.transaction() as connection:
         await connection.execute(update(Policy).where(Policy.name == "Administrators").values(enforce_tfa=True))
-    ada = bearer(told(await login(door, "ada@example.com"))["access_token"])
+    ada = bearer(told(await login(client, "ada@example.com"))["access_token"])
 
     closed = [
-        await post(door, "/users/invite", INVITATION, ada),
-        await send(door, "DELETE", "/users/invite", {"email": "ida@example.com"}, headers=ada),
-        await post(door, "/utils/cache/clear", headers=ada),
-        await send(door, "GET", "/users/me/sessions", headers=ada),
-        await post(door, f"/users/{uid('ed')}/tfa/disable", headers=ada),
+        await post(client, "/users/invite", INVITATION, ada),
+        await send(client, "DELETE", "/users/invite", {"email": "ida@example.com"}, headers=ada),
+        await post(client, "/utils/cache/clear", headers=ada),
+        await send(client, "GET", "/users/me/sessions", headers=ada),
+        await post(client, f"/users/{uid('ed')}/tfa/disable", headers=ada),
     ]
     assert [refusal(answer) for answer in closed] == [FORBIDDEN] * len(closed)
     assert all("Two-factor authentication has to be set up" in answer.text for answer in closed)
-    assert told(await send(door, "GET", "/utils/random/string", headers=ada))
-    assert "secret" in told(await post(door, "/users/me/tfa/generate", {"password": PASSWORD}, ada))
+    assert told(await send(client, "GET", "/utils/random/string", headers=ada))
+    assert "secret" in told(await post(client, "/users/me/tfa/generate", {"password": PASSWORD}, ada))
 
     secret = generate_totp_secret()
-    assert done(await post(door, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, ada))
-    assert done(await post(door, "/users/invite", INVITATION, ada))
+    assert done(await post(client, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, ada))
+    assert done(await post(client, "/users/invite", INVITATION, ada))

@@ -58,14 +58,14 @@ def me(client, cookies=None, headers=None):
     return send(client, "GET", "/users/me?fields=id", None, cookies, headers)
 
 
-async def test_who_may_sign_in_how_is_told(door):
-    answer = await send(door, "GET", "/auth")
+async def test_who_may_sign_in_how_is_told(client):
+    answer = await send(client, "GET", "/auth")
 
     assert (answer.status_code, answer.json()) == (200, {"data": [], "disableDefault": False})
 
 
-async def test_where_passwords_are_not_taken_nobody_is_at_home(house):
-    async with served(house.settings.model_copy(update={"auth_disable_default": True})) as client:
+async def test_where_passwords_are_not_taken_nobody_is_at_home(inviters):
+    async with served(inviters.settings.model_copy(update={"auth_disable_default": True})) as client:
         answer = await login(client)
 
         assert refusal(answer) == NOWHERE
@@ -74,8 +74,8 @@ async def test_where_passwords_are_not_taken_nobody_is_at_home(house):
         assert reason(await post(client, "refresh", {})) == UNSHOWN
 
 
-async def test_whoever_has_the_password_is_given_tokens(door, people):
-    answer = await login(door, "VI@Example.com", headers={"user-agent": "a browser"})
+async def test_whoever_has_the_password_is_given_tokens(client, members):
+    answer = await login(client, "VI@Example.com", headers={"user-agent": "a browser"})
 
     tokens = told(answer)
     assert set(tokens) == {"expires", "refresh_token", "access_token"}
@@ -86,13 +86,13 @@ async def test_whoever_has_the_password_is_given_tokens(door, people):
     assert (claims["role"], claims["iss"]) == (uid("role-Viewer"), "directus")
     assert (claims["admin_access"], claims["app_access"]) == (False, False)
     assert handed(answer) == {}
-    assert told(await me(door, headers=bearer(tokens["access_token"]))) == {"id": uid("vi")}
+    assert told(await me(client, headers=bearer(tokens["access_token"]))) == {"id": uid("vi")}
 
 
-async def test_a_sign_in_is_remembered(door, people):
-    tokens = told(await login(door, headers={"user-agent": "a browser"}))
+async def test_a_sign_in_is_remembered(client, members):
+    tokens = told(await login(client, headers={"user-agent": "a browser"}))
 
-    async with people.database.transaction() as connection:
+    async with members.database.transaction() as connection:
         sessions = (await connection.execute(select(Session.token, Session.user_id, Session.user_agent))).all()
         hers = select(Activity.action, Activity.user_id, Activity.item).where(Activity.user_id == uid("vi"))
         activity = (await connection.execute(hers)).all()
@@ -109,8 +109,8 @@ async def test_a_sign_in_is_remembered(door, people):
         ("session", SESSION, 86_400, {"expires"}),
     ],
 )
-async def test_in_the_other_modes_a_cookie_carries_what_is_not_told(door, people, mode, name, seconds, tells):
-    answer = await login(door, mode=mode)
+async def test_in_the_other_modes_a_cookie_carries_what_is_not_told(client, members, mode, name, seconds, tells):
+    answer = await login(client, mode=mode)
     value, flags = handed(answer)[name]
     parts = dict(flag.partition("=")[::2] for flag in flags.split("; "))
     ends = parsedate_to_datetime(parts.pop("Expires"))
@@ -124,10 +124,10 @@ async def test_in_the_other_modes_a_cookie_carries_what_is_not_told(door, people
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("session", "session"), ("cookie", "refresh_token")])
-async def test_the_cookies_are_as_the_settings_want_them(people, mode, kind):
+async def test_the_cookies_are_as_the_settings_want_them(members, mode, kind):
     wanted = {"cookie_name": "mine", "cookie_secure": True, "cookie_same_site": "none", "cookie_domain": "example.com"}
     changed = {f"{kind}_{name}": value for name, value in wanted.items()}
-    async with served(people.settings.model_copy(update=changed)) as client:
+    async with served(members.settings.model_copy(update=changed)) as client:
         cookie = handed(await login(client, mode=mode))
         _, flags = cookie["mine"]
 
@@ -153,36 +153,36 @@ async def test_the_cookies_are_as_the_settings_want_them(people, mode, kind):
         ("ed@example.com", "wrong"),  # with a second factor, that isn't asked for before
     ],
 )
-async def test_everybody_else_is_told_the_same(door, people, email, password):
-    answer = await login(door, email, password)
+async def test_everybody_else_is_told_the_same(client, members, email, password):
+    answer = await login(client, email, password)
 
     assert (answer.status_code, answer.json()["errors"]) == (401, WRONG)
-    assert await count(people, Session) == 0
+    assert await count(members, Session) == 0
 
 
-async def test_a_second_factor_is_asked_for_when_the_password_is_right(door, people):
-    assert (await login(door, "ed@example.com")).json()["errors"][0]["message"] == "Invalid user OTP."
+async def test_a_second_factor_is_asked_for_when_the_password_is_right(client, members):
+    assert (await login(client, "ed@example.com")).json()["errors"][0]["message"] == "Invalid user OTP."
     for wrong in ("", "000000", "x"):
-        assert refusal(await login(door, "ed@example.com", otp=wrong)) == (401, "INVALID_OTP")
-    assert await count(people, Session) == 0
+        assert refusal(await login(client, "ed@example.com", otp=wrong)) == (401, "INVALID_OTP")
+    assert await count(members, Session) == 0
 
-    assert "access_token" in told(await login(door, "ed@example.com", otp=code()))
+    assert "access_token" in told(await login(client, "ed@example.com", otp=code()))
 
 
-async def test_a_token_that_is_shown_besides_has_to_be_good(door, people):
+async def test_a_token_that_is_shown_besides_has_to_be_good(client, members):
     for shown in ("a.b.c", "nobodys"):
-        assert refusal(await login(door, headers=bearer(shown))) == NOBODY
-    assert "access_token" in told(await login(door, headers=bearer(static_token("ada"))))
+        assert refusal(await login(client, headers=bearer(shown))) == NOBODY
+    assert "access_token" in told(await login(client, headers=bearer(static_token("ada"))))
 
 
-async def test_a_session_that_is_over_keeps_nobody_from_signing_in(door, people):
-    cookie = the_cookie(await login(door, mode="session"))
-    await post(door, "logout", {"mode": "session"}, cookie)
+async def test_a_session_that_is_over_keeps_nobody_from_signing_in(client, members):
+    cookie = the_cookie(await login(client, mode="session"))
+    await post(client, "logout", {"mode": "session"}, cookie)
 
-    assert refusal(await me(door, cookie)) == NOBODY
-    for stale in (cookie, {SESSION: "garbage"}, {SESSION: expired(people)}):
-        assert set(handed(await login(door, cookies=stale, mode="session"))) == {SESSION}
-        answer = await login(door, password="wrong", cookies=stale)
+    assert refusal(await me(client, cookie)) == NOBODY
+    for stale in (cookie, {SESSION: "garbage"}, {SESSION: expired(members)}):
+        assert set(handed(await login(client, cookies=stale, mode="session"))) == {SESSION}
+        answer = await login(client, password="wrong", cookies=stale)
         assert (refusal(answer), handed(answer)[SESSION][0]) == (NOBODY, "")
 
 
@@ -199,14 +199,14 @@ EVERY_DOOR = [
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_DOOR)
-async def test_every_door_takes_a_sessions_cookie_away_that_is_good_no_more(door, people, method, path):
-    cookie = the_cookie(await login(door, mode="session"))
-    await post(door, "logout", {"mode": "session"}, cookie)
-    door.cookies.clear()
+async def test_every_door_takes_a_sessions_cookie_away_that_is_good_no_more(client, members, method, path):
+    cookie = the_cookie(await login(client, mode="session"))
+    await post(client, "logout", {"mode": "session"}, cookie)
+    client.cookies.clear()
     stale = {"Cookie": f"{SESSION}={cookie[SESSION]}; {TO_REFRESH}=kept"}
     body = {"json": {"query": "{ users_me { id } }"} if "graphql" in path else {}} if method != "GET" else {}
-    answer = await door.request(method, path, headers=stale, **body)
-    besides = await door.request(method, path, headers={**stale, **bearer("nobodys")}, **body)
+    answer = await client.request(method, path, headers=stale, **body)
+    besides = await client.request(method, path, headers={**stale, **bearer("nobodys")}, **body)
 
     assert refusal(answer) == NOBODY
     assert {name: value for name, (value, _) in handed(answer).items()} == {SESSION: ""}
@@ -214,15 +214,15 @@ async def test_every_door_takes_a_sessions_cookie_away_that_is_good_no_more(door
     assert handed(besides) == {}
 
 
-async def test_a_session_outlives_a_wrong_password(door, people):
-    cookie = the_cookie(await login(door, mode="session"))
+async def test_a_session_outlives_a_wrong_password(client, members):
+    cookie = the_cookie(await login(client, mode="session"))
     headers = {"Cookie": f"{SESSION}={cookie[SESSION]}"}
-    door.cookies.clear()
-    wrong = await door.post("/users/me/tfa/generate", json={"password": "wrong"}, headers=headers)
+    client.cookies.clear()
+    wrong = await client.post("/users/me/tfa/generate", json={"password": "wrong"}, headers=headers)
 
     assert (refusal(wrong), handed(wrong)) == (NOBODY, {})
-    assert refusal(await login(door, password="wrong", cookies=cookie)) == NOBODY
-    assert told(await me(door, cookie)) == {"id": uid("vi")}
+    assert refusal(await login(client, password="wrong", cookies=cookie)) == NOBODY
+    assert told(await me(client, cookie)) == {"id": uid("vi")}
 
 
 def expired(system, session="long gone"):
@@ -231,96 +231,98 @@ def expired(system, session="long gone"):
     return sign_access_token(secret, uid("vi"), session=session, ttl=timedelta(minutes=1), now=then)
 
 
-async def test_a_refresh_token_is_good_once(door, people):
-    old = told(await login(door))["refresh_token"]
-    answer = await post(door, "refresh", {"refresh_token": old})
+async def test_a_refresh_token_is_good_once(client, members):
+    old = told(await login(client))["refresh_token"]
+    answer = await post(client, "refresh", {"refresh_token": old})
     new = told(answer)
 
     assert set(new) == {"expires", "refresh_token", "access_token"}
     assert (new["refresh_token"] != old, handed(answer)) == (True, {})
-    assert refusal(await post(door, "refresh", {"refresh_token": old, "mode": "json"})) == NOBODY
-    assert "access_token" in told(await post(door, "refresh", {"refresh_token": new["refresh_token"], "mode": "json"}))
+    assert refusal(await post(client, "refresh", {"refresh_token": old, "mode": "json"})) == NOBODY
+    assert "access_token" in told(
+        await post(client, "refresh", {"refresh_token": new["refresh_token"], "mode": "json"})
+    )
 
 
-async def test_a_token_that_no_database_can_hold_is_that_of_no_session(door, people):
+async def test_a_token_that_no_database_can_hold_is_that_of_no_session(client, members):
     body = {"refresh_token": "a token\0and more"}
 
-    assert refusal(await post(door, "refresh", body)) == NOBODY
-    assert (await post(door, "logout", body)).status_code == 204
+    assert refusal(await post(client, "refresh", body)) == NOBODY
+    assert (await post(client, "logout", body)).status_code == 204
 
 
 @pytest.mark.parametrize("body", [{"mode": "cookie"}, {}, {"refresh_token": None}])
-async def test_a_cookie_is_refreshed_with_the_next_one(door, people, body):
-    old = the_cookie(await login(door, mode="cookie"))
-    answer = await post(door, "refresh", body, old)
+async def test_a_cookie_is_refreshed_with_the_next_one(client, members, body):
+    old = the_cookie(await login(client, mode="cookie"))
+    answer = await post(client, "refresh", body, old)
     new = the_cookie(answer)
 
     assert set(told(answer)) == {"expires", "access_token"}
     assert new.keys() == old.keys()
     assert new[TO_REFRESH] not in (answer.text, old[TO_REFRESH])
-    again = await post(door, "refresh", body, old)
+    again = await post(client, "refresh", body, old)
     assert (refusal(again), handed(again)) == (NOBODY, {})  # another tab may have been given the next one
-    assert set(handed(await post(door, "refresh", body, new))) == {TO_REFRESH}
+    assert set(handed(await post(client, "refresh", body, new))) == {TO_REFRESH}
 
 
 @pytest.mark.parametrize("body", [{"mode": "session"}, {}])
-async def test_a_session_goes_on_in_both_of_two_tabs(door, people, body):
-    old = the_cookie(await login(door, mode="session"))
-    answers = [await post(door, "refresh", body, old) for _ in range(2)]
+async def test_a_session_goes_on_in_both_of_two_tabs(client, members, body):
+    old = the_cookie(await login(client, mode="session"))
+    answers = [await post(client, "refresh", body, old) for _ in range(2)]
 
     for answer in answers:
         assert told(answer) == {"expires": 86_400_000}
-        assert told(await me(door, the_cookie(answer))) == {"id": uid("vi")}
-    assert told(await me(door, old)) == {"id": uid("vi")}  # for some seconds more
+        assert told(await me(client, the_cookie(answer))) == {"id": uid("vi")}
+    assert told(await me(client, old)) == {"id": uid("vi")}  # for some seconds more
 
 
-async def test_what_a_cookie_hides_is_not_told_for_a_refresh(door, people):
-    cookie = the_cookie(await login(door, mode="cookie"))
+async def test_what_a_cookie_hides_is_not_told_for_a_refresh(client, members):
+    cookie = the_cookie(await login(client, mode="cookie"))
 
-    assert reason(await post(door, "refresh", {"mode": "json"}, cookie)) == UNSHOWN
-    assert set(handed(await post(door, "refresh", {"mode": "cookie"}, cookie))) == {TO_REFRESH}
+    assert reason(await post(client, "refresh", {"mode": "json"}, cookie)) == UNSHOWN
+    assert set(handed(await post(client, "refresh", {"mode": "cookie"}, cookie))) == {TO_REFRESH}
 
 
 @pytest.mark.parametrize("path", ["refresh", "logout"])
-async def test_a_sessions_cookie_that_is_good_no_more_is_taken_away(door, people, path):
-    for stale, status in ((expired(people), (401, "TOKEN_EXPIRED")), ("a.b.c", (403, "INVALID_TOKEN"))):
-        answer = await post(door, path, {"mode": "session"}, {SESSION: stale})
+async def test_a_sessions_cookie_that_is_good_no_more_is_taken_away(client, members, path):
+    for stale, status in ((expired(members), (401, "TOKEN_EXPIRED")), ("a.b.c", (403, "INVALID_TOKEN"))):
+        answer = await post(client, path, {"mode": "session"}, {SESSION: stale})
 
         assert refusal(answer) == status
         assert handed(answer)[SESSION][0] == ""
         assert "Max-Age=0" in handed(answer)[SESSION][1]
 
 
-async def test_signing_out_ends_a_session_at_once(door, people):
-    token = told(await login(door))["refresh_token"]
+async def test_signing_out_ends_a_session_at_once(client, members):
+    token = told(await login(client))["refresh_token"]
     for _ in range(2):  # nothing is told of a token that was none
-        answer = await post(door, "logout", {"refresh_token": token})
+        answer = await post(client, "logout", {"refresh_token": token})
         assert (answer.status_code, answer.content, handed(answer)) == (204, b"", {})
 
-    assert await count(people, Session) == 0
-    assert refusal(await post(door, "refresh", {"refresh_token": token})) == NOBODY
+    assert await count(members, Session) == 0
+    assert refusal(await post(client, "refresh", {"refresh_token": token})) == NOBODY
 
 
 @pytest.mark.parametrize("mode", ["cookie", "session"])
 @pytest.mark.parametrize("said", [True, False])
-async def test_signing_out_takes_the_cookie_away(door, people, mode, said):
-    cookie = the_cookie(await login(door, mode=mode))
-    answer = await post(door, "logout", {"mode": mode} if said else {}, cookie)
+async def test_signing_out_takes_the_cookie_away(client, members, mode, said):
+    cookie = the_cookie(await login(client, mode=mode))
+    answer = await post(client, "logout", {"mode": mode} if said else {}, cookie)
 
     assert answer.status_code == 204
     ((name, (value, flags)),) = handed(answer).items()
     assert ({name} == cookie.keys(), value) == (True, "")
     assert {"Max-Age=0", "Path=/", "HttpOnly", "SameSite=Lax"} <= set(flags.split("; "))
-    assert await count(people, Session) == 0
+    assert await count(members, Session) == 0
     if mode == "session":
-        assert refusal(await me(door, cookie)) == NOBODY
+        assert refusal(await me(client, cookie)) == NOBODY
 
 
 @pytest.mark.parametrize("path", ["refresh", "logout"])
-async def test_a_token_is_needed_to_stay_or_to_leave(door, path):
+async def test_a_token_is_needed_to_stay_or_to_leave(client, path):
     for body in ({}, {"mode": "cookie"}, {"mode": "session"}, {"mode": "json"}, {"refresh_token": ""}):
-        assert reason(await post(door, path, body)) == UNSHOWN
-    assert reason(await post(door, path)) == UNSHOWN
+        assert reason(await post(client, path, body)) == UNSHOWN
+    assert reason(await post(client, path)) == UNSHOWN
 
 
 WRONG_BODIES = [
@@ -360,57 +362,57 @@ WRONG_BODIES = [
 
 
 @pytest.mark.parametrize(("path", "body", "said"), WRONG_BODIES)
-async def test_what_can_not_be_read_is_told(door, path, body, said):
-    assert reason(await post(door, path, body)) == said
+async def test_what_can_not_be_read_is_told(client, path, body, said):
+    assert reason(await post(client, path, body)) == said
 
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff", b'{"email": "a@b.c", "email"}', b"[" * 100_000])
-async def test_what_is_no_json_is_told(door, raw):
-    answer = await post(door, "login", content=raw, headers={"content-type": "application/json"})
+async def test_what_is_no_json_is_told(client, raw):
+    answer = await post(client, "login", content=raw, headers={"content-type": "application/json"})
 
     assert "The body is not valid JSON" in reason(answer)
 
 
 @pytest.mark.parametrize("media", FORMS)
-async def test_nobody_can_be_signed_in_by_a_form(door, people, media):
+async def test_nobody_can_be_signed_in_by_a_form(client, members, media):
     body = b'{"email": "vi@example.com", "password": "correct, but only here", "mode": "session"}'
-    answer = await post(door, "login", content=body, headers={"content-type": media})
+    answer = await post(client, "login", content=body, headers={"content-type": media})
 
     assert (reason(answer), handed(answer)) == (NOT_JSON, {})
-    assert await count(people, Session) == 0
+    assert await count(members, Session) == 0
 
 
 @pytest.mark.parametrize("path", ["refresh", "logout"])
 @pytest.mark.parametrize("mode", ["cookie", "session"])
-async def test_nobody_can_be_signed_out_by_a_form(door, people, path, mode):
-    cookie = the_cookie(await login(door, mode=mode))
+async def test_nobody_can_be_signed_out_by_a_form(client, members, path, mode):
+    cookie = the_cookie(await login(client, mode=mode))
     for media in (*FORMS, None):
         for raw in (b"", f'{{"mode": "{mode}"}}'.encode(), f"mode={mode}".encode()):
             headers = {"content-type": media} if media else {}
-            answer = await post(door, path, cookies=cookie, content=raw, headers=headers)
+            answer = await post(client, path, cookies=cookie, content=raw, headers=headers)
             assert (reason(answer), handed(answer)) == (NOT_JSON, {})
 
-    assert set(handed(await post(door, "refresh", {"mode": mode}, cookie))) == {*cookie}
+    assert set(handed(await post(client, "refresh", {"mode": mode}, cookie))) == {*cookie}
 
 
-async def test_an_empty_body_that_is_called_json_is_an_object(door, people):
-    cookie = the_cookie(await login(door, mode="cookie"))
-    answer = await post(door, "logout", cookies=cookie, headers={"content-type": "application/json"})
+async def test_an_empty_body_that_is_called_json_is_an_object(client, members):
+    cookie = the_cookie(await login(client, mode="cookie"))
+    answer = await post(client, "logout", cookies=cookie, headers={"content-type": "application/json"})
 
     assert answer.status_code == 204
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY)
-async def test_nothing_under_auth_is_kept_anywhere(door, method, path):
+async def test_nothing_under_auth_is_kept_anywhere(client, method, path):
     bodies: tuple[object, ...] = ({}, [], None)
     for body in bodies:
-        assert (await send(door, method, path, body)).headers["cache-control"] == "no-store"
+        assert (await send(client, method, path, body)).headers["cache-control"] == "no-store"
 
 
-async def test_tokens_are_kept_nowhere(door, people):
-    tokens = await login(door)
+async def test_tokens_are_kept_nowhere(client, members):
+    tokens = await login(client)
     assert told(tokens)["access_token"]
-    for answer in (tokens, await post(door, "refresh", {"refresh_token": told(tokens)["refresh_token"]})):
+    for answer in (tokens, await post(client, "refresh", {"refresh_token": told(tokens)["refresh_token"]})):
         assert answer.headers["cache-control"] == "no-store"
         headers = str(answer.headers.multi_items())
         assert not any(token in headers for name, token in told(answer).items() if name != "expires")
@@ -431,8 +433,8 @@ async def test_tokens_are_kept_nowhere(door, people):
         ("POST", "/auth//login"),
     ],
 )
-async def test_nobody_lives_elsewhere(door, method, path):
-    answer = await send(door, method, path, {})
+async def test_nobody_lives_elsewhere(client, method, path):
+    answer = await send(client, method, path, {})
 
     assert answer.status_code == 404
     if method != "HEAD":
@@ -443,53 +445,53 @@ def reset_link(system, password=HASHED, **more):
     return link(system, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(password), **more)
 
 
-async def test_a_mail_about_a_password_is_asked_for_and_nothing_told(door, people):
+async def test_a_mail_about_a_password_is_asked_for_and_nothing_told(client, members):
     for email in ("vi@example.com", "nobody@example.com", "sue@example.com", "x", "vi@example.com\0"):
-        answer = await post(door, "password/request", {"email": email})
+        answer = await post(client, "password/request", {"email": email})
         assert (answer.status_code, answer.content) == (204, b"")
 
 
-async def test_a_password_is_changed_once_by_a_link_and_old_sessions_end(door, people):
-    cookie, token = the_cookie(await login(door, mode="session")), reset_link(people)
-    answer = await post(door, "password/reset", {"token": token, "password": "another one"})
+async def test_a_password_is_changed_once_by_a_link_and_old_sessions_end(client, members):
+    cookie, token = the_cookie(await login(client, mode="session")), reset_link(members)
+    answer = await post(client, "password/reset", {"token": token, "password": "another one"})
 
     assert (answer.status_code, answer.content) == (204, b"")
-    assert refusal(await post(door, "password/reset", {"token": token, "password": "zzz"})) == (403, "FORBIDDEN")
-    assert refusal(await me(door, cookie)) == NOBODY
-    assert refusal(await login(door)) == NOBODY
-    assert "access_token" in told(await login(door, password="another one"))
+    assert refusal(await post(client, "password/reset", {"token": token, "password": "zzz"})) == (403, "FORBIDDEN")
+    assert refusal(await me(client, cookie)) == NOBODY
+    assert refusal(await login(client)) == NOBODY
+    assert "access_token" in told(await login(client, password="another one"))
 
 
-async def test_a_link_that_is_no_good_changes_no_password(door, people):
-    signed = reset_link(people)
+async def test_a_link_that_is_no_good_changes_no_password(client, members):
+    signed = reset_link(members)
     refused = {
         "x": (403, "INVALID_TOKEN"),
         signed[:-3]: (403, "INVALID_TOKEN"),
         f"{signed}.x.y": (403, "INVALID_TOKEN"),
         f"{signed}\0": (403, "INVALID_TOKEN"),
-        reset_link(people, "another hash"): (403, "FORBIDDEN"),
-        reset_link(people, hours=-1): (401, "TOKEN_EXPIRED"),
+        reset_link(members, "another hash"): (403, "FORBIDDEN"),
+        reset_link(members, hours=-1): (401, "TOKEN_EXPIRED"),
     }
     for token, said in refused.items():
-        assert refusal(await post(door, "password/reset", {"token": token, "password": "another one"})) == said
+        assert refusal(await post(client, "password/reset", {"token": token, "password": "another one"})) == said
 
-    assert "access_token" in told(await login(door))
-
-
-async def test_a_stale_cookie_keeps_nobody_from_a_new_password(door, people):
-    body = {"token": reset_link(people), "password": "another one"}
-
-    assert (await post(door, "password/reset", body, {SESSION: expired(people)})).status_code == 204
+    assert "access_token" in told(await login(client))
 
 
-async def test_an_account_that_is_suspended_meanwhile_is_not_carried_on(door, people):
-    cookie, token = the_cookie(await login(door, mode="session")), told(await login(door))["refresh_token"]
-    async with people.database.transaction() as connection:
+async def test_a_stale_cookie_keeps_nobody_from_a_new_password(client, members):
+    body = {"token": reset_link(members), "password": "another one"}
+
+    assert (await post(client, "password/reset", body, {SESSION: expired(members)})).status_code == 204
+
+
+async def test_an_account_that_is_suspended_meanwhile_is_not_carried_on(client, members):
+    cookie, token = the_cookie(await login(client, mode="session")), told(await login(client))["refresh_token"]
+    async with members.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(status="suspended"))
 
-    assert refusal(await post(door, "refresh", {"refresh_token": token})) == NOBODY
-    assert refusal(await post(door, "refresh", {"mode": "session"}, cookie)) == NOBODY
+    assert refusal(await post(client, "refresh", {"refresh_token": token})) == NOBODY
+    assert refusal(await post(client, "refresh", {"mode": "session"}, cookie)) == NOBODY
 
 
-async def test_a_body_that_is_too_large_is_refused(door):
-    assert refusal(await post(door, "login", {"email": "a@b.c", "password": "x" * 1024**2})) == BAD
+async def test_a_body_that_is_too_large_is_refused(client):
+    assert refusal(await post(client, "login", {"email": "a@b.c", "password": "x" * 1024**2})) == BAD

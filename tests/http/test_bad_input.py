@@ -23,28 +23,30 @@ CREATED = {"status": "active", "email": "x@example.com"}
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def world(request, templates, tmp_path_factory):
+async def readonly_db(request, templates, tmp_path_factory):
     """A world of one's own: what goes wrong here shall go wrong nowhere else."""
     async with AsyncExitStack() as stack:
         yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("bad"))
 
 
 @pytest_asyncio.fixture(scope="session")
-async def client(world):
+async def client(readonly_db):
     changed = {"max_payload_size": MOST, "max_batch_mutation": 100, "log_level": "error"}
-    async with served(world.settings.model_copy(update=changed)) as client:
+    async with served(readonly_db.settings.model_copy(update=changed)) as client:
         yield client
 
 
 @pytest_asyncio.fixture
-async def address(world):
-    async with listening(world.settings.model_copy(update={"max_payload_size": MOST, "log_level": "error"})) as address:
+async def address(readonly_db):
+    async with listening(
+        readonly_db.settings.model_copy(update={"max_payload_size": MOST, "log_level": "error"})
+    ) as address:
         yield address
 
 
 @pytest_asyncio.fixture(scope="session")
-async def before(world):
-    return await checksum(world)
+async def before(readonly_db):
+    return await checksum(readonly_db)
 
 
 def nested(levels, value=b"", opening=b"[", closing=b"]"):
@@ -107,23 +109,23 @@ def judge(answer, code, words, status=None):
 
 
 @pytest.mark.parametrize("case", BODIES)
-async def test_a_body_that_makes_no_sense_is_told_so(client, world, before, case):
+async def test_a_body_that_makes_no_sense_is_told_so(client, readonly_db, before, case):
     body, code, words = BODIES[case]
     judge(await client.patch("/users/me", headers={**ADA, **JSON}, content=body), code, words)
 
-    assert await checksum(world) == before
+    assert await checksum(readonly_db) == before
 
 
 @pytest.mark.parametrize(
     "kind", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", b"\xff"]
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/users"), ("PATCH", "/users/me"), ("POST", PATH)])
-async def test_a_body_says_that_it_is_json(client, world, before, method, path, kind):
+async def test_a_body_says_that_it_is_json(client, readonly_db, before, method, path, kind):
     headers = {**ADA, "Content-Type": kind} if kind is not None else ADA
     answer = await client.request(method, path, headers=headers, content=orjson.dumps({**CREATED, "query": "{"}))
 
     judge(answer, PAYLOAD, "Must provide query string" if path == PATH else "has to be JSON")
-    assert await checksum(world) == before
+    assert await checksum(readonly_db) == before
 
 
 GRAPHQL = {
@@ -155,12 +157,12 @@ GRAPHQL = {
 
 
 @pytest.mark.parametrize("case", GRAPHQL)
-async def test_a_graphql_request_that_makes_no_sense_is_told_so(client, world, before, case):
+async def test_a_graphql_request_that_makes_no_sense_is_told_so(client, readonly_db, before, case):
     body, code, words = GRAPHQL[case]
     answer = await client.post(PATH, headers={**ADA, **JSON}, content=body)
     judge(answer, code, words)
 
-    assert await checksum(world) == before
+    assert await checksum(readonly_db) == before
 
 
 FIELDS = {
@@ -177,11 +179,11 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("case", FIELDS)
-async def test_what_is_wrong_in_one_field_is_that_fields_error(client, world, before, case):
+async def test_what_is_wrong_in_one_field_is_that_fields_error(client, readonly_db, before, case):
     body, code, words = FIELDS[case]
     judge(await client.post(PATH, headers={**ADA, **JSON}, content=body), code, words, status=200)
 
-    assert await checksum(world) == before
+    assert await checksum(readonly_db) == before
 
 
 TOO_DEEP = '{"_and":[' * 500 + "{}" + "]}" * 500
@@ -244,12 +246,12 @@ KEYS = ["nope", "1", "%00", "%ff", "x" * 5_000, "00000000-0000-0000-0000-0000000
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-async def test_what_is_no_key_is_no_row(client, world, before, method):
+async def test_what_is_no_key_is_no_row(client, readonly_db, before, method):
     body = {"content": b"{}"} if method == "PATCH" else {}
     for key in KEYS:
         judge(await client.request(method, f"/users/{key}", headers={**ADA, **JSON}, **body), NOT_HERE, "permission")
 
-    assert await checksum(world) == before
+    assert await checksum(readonly_db) == before
 
 
 WRITES = {
@@ -281,11 +283,11 @@ WRITES = {
 
 
 @pytest.mark.parametrize("case", WRITES)
-async def test_a_change_that_makes_no_sense_is_told_so(client, world, before, case):
+async def test_a_change_that_makes_no_sense_is_told_so(client, readonly_db, before, case):
     method, path, body, code, words = WRITES[case]
     judge(await client.request(method, path, headers={**ADA, **JSON}, content=orjson.dumps(body)), code, words)
 
-    assert await checksum(world) == before
+    assert await checksum(readonly_db) == before
 
 
 TOKENS = {
@@ -311,16 +313,16 @@ async def test_of_tokens_there_may_be_one(client, case):
         assert not WORDS.search(answer.text)
 
 
-async def test_of_two_names_alike_in_an_object_the_last_one_counts(fresh):
-    async with served(fresh.settings) as client:
+async def test_of_two_names_alike_in_an_object_the_last_one_counts(writable_db):
+    async with served(writable_db.settings) as client:
         told = await client.patch("/users/me", headers={**ADA, **JSON}, content=b'{"title": 1, "title": "b"}')
 
     assert told.json()["data"]["title"] == "b"
 
 
-async def test_a_hundred_levels_of_json_are_kept_and_told_everywhere(fresh):
+async def test_a_hundred_levels_of_json_are_kept_and_told_everywhere(writable_db):
     value = orjson.loads(nested(100))
-    async with served(fresh.settings) as client:
+    async with served(writable_db.settings) as client:
         answer = await client.patch("/users/me", headers=ADA, json={OVERRIDES: value})
         told = [
             await client.get(path, headers=ADA)
@@ -334,7 +336,7 @@ async def test_a_hundred_levels_of_json_are_kept_and_told_everywhere(fresh):
     assert {one.status_code for one in (*told, *files, trail)} == {200}
 
 
-async def test_a_body_in_pieces_ends_where_it_is_too_large(world, address, before):
+async def test_a_body_in_pieces_ends_where_it_is_too_large(readonly_db, address, before):
     given = []
 
     async def pieces():
@@ -346,7 +348,7 @@ async def test_a_body_in_pieces_ends_where_it_is_too_large(world, address, befor
         answer = await client.patch("/users/me", headers={**ADA, **JSON}, content=pieces())
 
     judge(answer, PAYLOAD, f"larger than the {MOST} bytes")
-    assert await checksum(world) == before
+    assert await checksum(readonly_db) == before
 
 
 RAW = {

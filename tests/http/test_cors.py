@@ -15,19 +15,19 @@ ALLOW = "access-control-allow-origin"
 BEFORE = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization"}
 
 
-def with_cors(world, **changed):
-    return served(world.settings.model_copy(update={"cors_enabled": True, "cors_origin": (APP,), **changed}))
+def with_cors(system, **changed):
+    return served(system.settings.model_copy(update={"cors_enabled": True, "cors_origin": (APP,), **changed}))
 
 
 @pytest_asyncio.fixture(scope="session")
-async def client(world):
-    async with with_cors(world) as client:
+async def client(readonly_db):
+    async with with_cors(readonly_db) as client:
         yield client
 
 
 @pytest_asyncio.fixture(scope="session")
-async def plain(world):
-    async with served(world.settings) as client:
+async def plain(readonly_db):
+    async with served(readonly_db.settings) as client:
         yield client
 
 
@@ -87,8 +87,8 @@ async def test_an_error_may_be_read_by_the_page_that_made_it(client, case):
     assert answer.headers["access-control-expose-headers"] == "Content-Disposition, Retry-After, X-Request-Id"
 
 
-async def test_one_request_too_many_may_be_read_too_and_asking_beforehand_costs_none(world):
-    async with with_cors(world, rate_limiter_enabled=True, rate_limiter_points=1) as client:
+async def test_one_request_too_many_may_be_read_too_and_asking_beforehand_costs_none(readonly_db):
+    async with with_cors(readonly_db, rate_limiter_enabled=True, rate_limiter_points=1) as client:
         for _ in range(3):
             assert (await client.options("/users", headers={**BEFORE, "Origin": APP})).status_code == 204
         answers = [await client.get("/server/ping", headers={"Origin": APP}) for _ in range(2)]
@@ -97,8 +97,8 @@ async def test_one_request_too_many_may_be_read_too_and_asking_beforehand_costs_
     assert answers[1].headers[ALLOW] == APP
 
 
-async def test_a_fault_of_ours_may_be_read_too(world, caplog):
-    app = create_app(world.settings.model_copy(update={"cors_enabled": True, "cors_origin": (APP,)}))
+async def test_a_fault_of_ours_may_be_read_too(readonly_db, caplog):
+    app = create_app(readonly_db.settings.model_copy(update={"cors_enabled": True, "cors_origin": (APP,)}))
 
     async def fail(*_):
         raise LookupError
@@ -110,8 +110,8 @@ async def test_a_fault_of_ours_may_be_read_too(world, caplog):
     assert (answer.status_code, answer.headers[ALLOW]) == (500, APP)
 
 
-async def test_where_every_origin_may_ask_none_may_send_cookies(world):
-    async with with_cors(world, cors_origin=True) as client:
+async def test_where_every_origin_may_ask_none_may_send_cookies(readonly_db):
+    async with with_cors(readonly_db, cors_origin=True) as client:
         before = await client.options(PATH, headers={**BEFORE, "Origin": OTHER})
         answer = await client.post(PATH, json=ME, headers={**ADA, "Origin": OTHER})
 
@@ -120,8 +120,8 @@ async def test_where_every_origin_may_ask_none_may_send_cookies(world):
 
 
 @pytest.mark.parametrize("changed", [{"cors_enabled": False}, {"cors_origin": False}, {"cors_origin": ()}])
-async def test_unless_it_is_wanted_nothing_is_said_of_origins(world, changed):
-    async with with_cors(world, **changed) as client:
+async def test_unless_it_is_wanted_nothing_is_said_of_origins(readonly_db, changed):
+    async with with_cors(readonly_db, **changed) as client:
         answer = await client.get("/server/ping", headers={"Origin": APP})
         before = await client.options("/users", headers={**BEFORE, "Origin": APP})
 
@@ -174,9 +174,9 @@ def test_origins_are_read_as_they_are_written(text):
 
 
 @pytest.mark.parametrize("place", ["./admin", "/app", "https://users.example.com/app"])
-async def test_the_root_leads_where_the_settings_say(world, place):
+async def test_the_root_leads_where_the_settings_say(readonly_db, place):
     settings = Settings(_env_file=None, public_url="https://users.example.com", root_redirect=place)
-    async with served(world.settings.model_copy(update={"root_redirect": settings.root_redirect})) as client:
+    async with served(readonly_db.settings.model_copy(update={"root_redirect": settings.root_redirect})) as client:
         answer = await client.get("/")
 
     assert (answer.status_code, answer.headers["location"]) == (302, place)
@@ -196,8 +196,8 @@ async def test_what_a_browser_takes_for_a_page_can_do_nothing(plain, path):
     assert "strict-transport-security" not in headers
 
 
-async def test_browsers_are_told_to_come_by_https_where_that_is_wanted(world):
-    async with served(world.settings.model_copy(update={"hsts_enabled": True, "hsts_max_age": 60})) as client:
+async def test_browsers_are_told_to_come_by_https_where_that_is_wanted(readonly_db):
+    async with served(readonly_db.settings.model_copy(update={"hsts_enabled": True, "hsts_max_age": 60})) as client:
         told = [await client.get(path) for path in ("/users", "/server/ping", "/nowhere")]
 
     assert {answer.headers["strict-transport-security"] for answer in told} == {"max-age=60"}

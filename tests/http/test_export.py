@@ -40,8 +40,8 @@ NOT_IN_XML = "bell\x07 and \x1b"
 
 
 @pytest.fixture(scope="session")
-async def client(world):
-    async with served(world.settings) as client:
+async def client(readonly_db):
+    async with served(readonly_db.settings) as client:
         yield client
 
 
@@ -144,10 +144,10 @@ async def test_a_file_holds_what_the_same_question_is_answered_with(client, path
     assert file.json() == (plain.json()["data"] if plain.status_code == 200 else plain.json())
 
 
-async def test_who_may_not_see_a_key_is_given_the_rows_without_it(fresh):
-    await write(fresh, "UPDATE directus_permissions SET fields = 'email' WHERE id = 3")
-    await write(fresh, f"DELETE FROM directus_access WHERE policy = '{uid('policy-Staff')}'")
-    async with served(fresh.settings) as client:
+async def test_who_may_not_see_a_key_is_given_the_rows_without_it(writable_db):
+    await write(writable_db, "UPDATE directus_permissions SET fields = 'email' WHERE id = 3")
+    await write(writable_db, f"DELETE FROM directus_access WHERE policy = '{uid('policy-Staff')}'")
+    async with served(writable_db.settings) as client:
         told = await exported(client, "/users?sort=email&export=csv", "ed")
 
     assert told.text.splitlines()[:3] == ['"email"', '"ada@example.com"', '"ann@example.com"']
@@ -162,9 +162,9 @@ async def test_search_exports_what_its_body_asks_for(client):
     assert [one.text for one in told] == ['"email"\n"ada@example.com"', '"email"\n"vi@example.com"']
 
 
-async def test_what_there_is_one_of_is_a_file_of_one_row(fresh):
-    await fresh.directory(SYSTEM)["settings"].upsert_singleton({"project_name": "Files"})
-    async with served(fresh.settings) as client:
+async def test_what_there_is_one_of_is_a_file_of_one_row(writable_db):
+    await writable_db.directory(SYSTEM)["settings"].upsert_singleton({"project_name": "Files"})
+    async with served(writable_db.settings) as client:
         told = await exported(client, "/settings?fields=project_name&export=csv")
 
     assert told.text == '"project_name"\n"Files"'
@@ -196,8 +196,10 @@ async def test_what_can_t_be_exported_is_an_error_and_no_file(client, query):
     assert words is None or told.json()["errors"][0]["message"] == words
 
 
-async def test_a_file_holds_as_many_rows_as_a_list(world):
-    async with served(world.settings.model_copy(update={"query_limit_default": 2, "query_limit_max": 4})) as client:
+async def test_a_file_holds_as_many_rows_as_a_list(readonly_db):
+    async with served(
+        readonly_db.settings.model_copy(update={"query_limit_default": 2, "query_limit_max": 4})
+    ) as client:
         found = [await exported(client, f"/users?export=json{more}") for more in ("", "&limit=-1", "&limit=5")]
 
     assert [len(told.json()) for told in found[:2]] == [2, 4]
@@ -212,8 +214,8 @@ async def named(system, names):
         yield lambda kind: exported(client, f"/users?search=n.example.com&sort=email&fields=first_name&export={kind}")
 
 
-async def test_every_text_is_read_back_as_it_was(fresh):
-    async with named(fresh, TEXTS) as file:
+async def test_every_text_is_read_back_as_it_was(writable_db):
+    async with named(writable_db, TEXTS) as file:
         told = {kind: await file(kind) for kind in ("json", "yaml", "xml", "csv")}
     in_xml = [one.text for one in ET.fromstring(told["xml"].content).iter("first_name")]
     in_csv = [row["first_name"] for row in csv.DictReader(io.StringIO(told["csv"].text, newline=""))]
@@ -224,8 +226,8 @@ async def test_every_text_is_read_back_as_it_was(fresh):
     assert in_csv == [f"'{name}" if name in ("- a", "=") else name for name in TEXTS]
 
 
-async def test_what_xml_cant_hold_is_replaced(fresh):
-    async with named(fresh, [NOT_IN_XML]) as file:
+async def test_what_xml_cant_hold_is_replaced(writable_db):
+    async with named(writable_db, [NOT_IN_XML]) as file:
         told = ET.fromstring((await file("xml")).content)
         in_yaml = yaml.safe_load((await file("yaml")).content)
 
@@ -234,8 +236,8 @@ async def test_what_xml_cant_hold_is_replaced(fresh):
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
-async def test_a_spreadsheet_finds_no_formula_in_somebodys_name(fresh, name):
-    async with named(fresh, [name]) as file:
+async def test_a_spreadsheet_finds_no_formula_in_somebodys_name(writable_db, name):
+    async with named(writable_db, [name]) as file:
         read = csv.reader(io.StringIO((await file("csv")).text, newline=""))
         assert list(read)[1] == [f"'{name}"]
 
@@ -251,23 +253,23 @@ async def test_an_alias_can_break_no_file(client):
 
 
 @pytest.fixture
-def batches(fresh):
+def batches(writable_db):
     """The e-mails that somebody may see, two at a time."""
 
     def begin(who, fields="email"):
-        users = fresh.directory(caller(who))["users"]
+        users = writable_db.directory(caller(who))["users"]
         asked = {"fields": fields, "sort": "email", "limit": -1}
         return KeysetReader(users, lambda access: users.parameters(access).read(users.collection, asked), 2)
 
     return begin
 
 
-async def test_a_file_begun_holds_each_row_once_whatever_changes_meanwhile(fresh, batches):
+async def test_a_file_begun_holds_each_row_once_whatever_changes_meanwhile(writable_db, batches):
     many = batches("ada")
     rows = many.rows(await many.begin())
     found = await anext(rows)
-    await add(fresh, {"email": "bea@example.com"})
-    async with fresh.database.transaction() as connection:
+    await add(writable_db, {"email": "bea@example.com"})
+    async with writable_db.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("ada")).values(email="zoe@example.com"))
         await connection.execute(delete(User).where(User.id == uid("ida")))
     found += [row async for batch in rows for row in batch]
@@ -276,11 +278,11 @@ async def test_a_file_begun_holds_each_row_once_whatever_changes_meanwhile(fresh
     assert names == ["ada", "ann", "ed", "kit", "nora", "sam", "sue", "vi"]
 
 
-async def test_what_is_told_of_a_row_is_what_may_be_seen_when_it_is_read(fresh, batches):
+async def test_what_is_told_of_a_row_is_what_may_be_seen_when_it_is_read(writable_db, batches):
     many = batches("ed", "email,title")
     rows = many.rows(await many.begin())
     await anext(rows)
-    await write(fresh, "UPDATE directus_users SET status = 'suspended' WHERE first_name = 'Sam'")
+    await write(writable_db, "UPDATE directus_users SET status = 'suspended' WHERE first_name = 'Sam'")
     rest = [row for batch in [batch async for batch in rows] for row in batch]
 
     assert {"email": "vi@example.com", "title": "Viewer"} in rest
@@ -288,30 +290,30 @@ async def test_what_is_told_of_a_row_is_what_may_be_seen_when_it_is_read(fresh, 
 
 
 @pytest.mark.parametrize("way", [*WAYS_TO_LOSE, *WAYS_TO_GO])
-async def test_a_right_that_goes_in_the_middle_ends_the_file(fresh, batches, way):
+async def test_a_right_that_goes_in_the_middle_ends_the_file(writable_db, batches, way):
     many = batches("ed")
     rows = many.rows(await many.begin())
     await anext(rows)
-    await write(fresh, {**WAYS_TO_LOSE, **WAYS_TO_GO}[way])
+    await write(writable_db, {**WAYS_TO_LOSE, **WAYS_TO_GO}[way])
 
     with pytest.raises((Forbidden, InvalidCredentials)):
         await anext(rows)
 
 
-async def test_where_every_field_was_asked_for_and_there_are_fewer_now_it_ends_too(fresh, batches):
+async def test_where_every_field_was_asked_for_and_there_are_fewer_now_it_ends_too(writable_db, batches):
     many = batches("ed", "*")
     rows = many.rows(await many.begin())
-    await write(fresh, "UPDATE directus_permissions SET fields = 'id,email' WHERE id = 3")
+    await write(writable_db, "UPDATE directus_permissions SET fields = 'id,email' WHERE id = 3")
 
     with pytest.raises(ServiceUnavailable):
         await anext(rows)
 
 
-async def test_a_right_that_has_nothing_to_do_with_it_ends_nothing(fresh, batches):
+async def test_a_right_that_has_nothing_to_do_with_it_ends_nothing(writable_db, batches):
     many = batches("ed")
     rows = many.rows(await many.begin())
     await anext(rows)
-    await write(fresh, "DELETE FROM directus_permissions WHERE id = 8")
+    await write(writable_db, "DELETE FROM directus_permissions WHERE id = 8")
 
     assert await anext(rows)
 
@@ -404,18 +406,18 @@ LARGE, MANY = "x" * 10_000, 8 * SIZE
 """More than what lies between a server and a client that doesn't read holds."""
 
 
-async def test_a_file_whose_right_goes_on_the_way_never_looks_whole(fresh):
-    await add(fresh, *({"email": f"m{at}@m.example.com", "description": LARGE} for at in range(MANY)))
+async def test_a_file_whose_right_goes_on_the_way_never_looks_whole(writable_db):
+    await add(writable_db, *({"email": f"m{at}@m.example.com", "description": LARGE} for at in range(MANY)))
     path = "/users?fields=email,description&limit=-1&export=csv"
     async with (
-        listening(fresh.settings) as address,
+        listening(writable_db.settings) as address,
         AsyncClient(base_url=address, headers=ADA) as client,
     ):
         whole = await client.get(path)
         async with client.stream("GET", path) as cut:
             pieces = cut.aiter_bytes()
             await anext(pieces)
-            await write(fresh, "UPDATE directus_users SET token = 'another' WHERE first_name = 'Ada'")
+            await write(writable_db, "UPDATE directus_users SET token = 'another' WHERE first_name = 'Ada'")
             with pytest.raises(httpx.RemoteProtocolError):
                 [piece async for piece in pieces]
 

@@ -30,8 +30,8 @@ async def served(settings, clock=utc_now):
 
 
 @pytest_asyncio.fixture(scope="session")
-async def client(world):
-    async with served(world.settings) as client:
+async def client(readonly_db):
+    async with served(readonly_db.settings) as client:
         yield client
 
 
@@ -63,9 +63,9 @@ async def test_a_query_can_come_by_get(client):
     assert answer.json() == {"data": {"users_by_id": {"first_name": "Vi"}}}
 
 
-async def test_a_signed_token_is_believed_the_user_and_nothing_else(client, world):
-    secret = world.settings.secret.get_secret_value()
-    ttl = world.settings.access_token_ttl
+async def test_a_signed_token_is_believed_the_user_and_nothing_else(client, readonly_db):
+    secret = readonly_db.settings.secret.get_secret_value()
+    ttl = readonly_db.settings.access_token_ttl
     token = sign_access_token(secret, uid("sam"), ttl=ttl, role=uid("role-Administrator"), admin_access=True)
     mine = await client.post(PATH, json={"query": "{ users(limit: -1) { first_name } }"}, headers=bearer(token))
     old = sign_access_token(secret, uid("sam"), ttl=ttl, now=utc_now() - 2 * ttl)
@@ -173,10 +173,10 @@ async def test_a_question_nested_too_deeply_is_told_so(client, deep):
         assert "recursion" not in told.text
 
 
-async def test_a_fault_is_a_500_without_its_words(fresh):
-    async with fresh.database.transaction() as connection:
+async def test_a_fault_is_a_500_without_its_words(writable_db):
+    async with writable_db.database.transaction() as connection:
         await connection.execute(text("DROP TABLE directus_access"))
-    async with served(fresh.settings) as client:
+    async with served(writable_db.settings) as client:
         answer = await client.post(PATH, json=ME, headers=ADA)
 
     assert answer.status_code == 500
@@ -214,22 +214,22 @@ async def test_an_answer_that_belongs_to_somebody_stays_out_of_caches(client):
     assert public.headers["cache-control"] == "no-cache"
 
 
-async def test_suspending_somebody_is_a_401_at_the_next_request(fresh):
-    async with served(fresh.settings) as client:
+async def test_suspending_somebody_is_a_401_at_the_next_request(writable_db):
+    async with served(writable_db.settings) as client:
         before = await client.post(PATH, json=ME, headers=bearer(static_token("sam")))
-        async with fresh.database.transaction() as connection:
+        async with writable_db.database.transaction() as connection:
             await connection.execute(text("UPDATE directus_users SET status = 'suspended'"))
         after = await client.post(PATH, json=ME, headers=bearer(static_token("sam")))
 
     assert (before.status_code, after.status_code) == (200, 401)
 
 
-async def test_a_database_that_is_away_is_a_503_and_heals(fresh):
-    if fresh.database.dialect == "sqlite":
+async def test_a_database_that_is_away_is_a_503_and_heals(writable_db):
+    if writable_db.database.dialect == "sqlite":
         pytest.skip("an SQLite file doesn't go away and come back")
-    name = fresh.settings.database_url.rpartition("/")[2]
+    name = writable_db.settings.database_url.rpartition("/")[2]
     gone = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-    async with served(fresh.settings) as client:
+    async with served(writable_db.settings) as client:
         before = await client.post(PATH, json=ME, headers=ADA)
         await run_on_server(gone)
         restarted = await client.post(PATH, json=ME, headers=ADA)
@@ -243,8 +243,8 @@ async def test_a_database_that_is_away_is_a_503_and_heals(fresh):
     assert name not in away.text
 
 
-async def test_a_statement_that_takes_too_long_is_stopped_and_told(world):
-    slow = world.settings.model_copy(update={"db_statement_timeout": 0.001})
+async def test_a_statement_that_takes_too_long_is_stopped_and_told(readonly_db):
+    slow = readonly_db.settings.model_copy(update={"db_statement_timeout": 0.001})
     async with served(slow) as client:
         deep = "{ users { role { users { role { users { role { users { role { users { id } } } } } } } } } }"
         answer = await client.post(PATH, json={"query": deep}, headers=ADA)
@@ -268,13 +268,13 @@ async def test_what_the_callers_claim_is_worth_is_not_remembered_for_another(cli
     assert caller("ada") != caller("sam")
 
 
-async def test_what_was_asked_before_is_answered_by_the_rights_of_now(fresh):
+async def test_what_was_asked_before_is_answered_by_the_rights_of_now(writable_db):
     asked, refused = {"query": "{ users { id email } }"}, {"query": "{ users { email id } }"}
-    async with served(fresh.settings) as client:
+    async with served(writable_db.settings) as client:
         for _ in range(3):
             answer = await client.post(PATH, json=asked, headers=bearer(static_token("ed")))
             assert answer.json()["data"]["users"]
-        await fresh.load({"directus_permissions": [{"id": 3, "fields": "id,status,title"}]})
+        await writable_db.load({"directus_permissions": [{"id": 3, "fields": "id,status,title"}]})
         again = await client.post(PATH, json=asked, headers=bearer(static_token("ed")))
         never = await client.post(PATH, json=refused, headers=bearer(static_token("ed")))
 

@@ -46,28 +46,28 @@ async def open_app(system, seconds=3600.0, **settings):
 
 
 @pytest.mark.parametrize("planned", [True, False])
-async def test_whoever_asks_with_a_token_was_here(fresh, planned):
-    await never(fresh)
-    async with open_app(fresh, graphql_plans=planned) as client:
+async def test_whoever_asks_with_a_token_was_here(writable_db, planned):
+    await never(writable_db)
+    async with open_app(writable_db, graphql_plans=planned) as client:
         for _ in range(2):
             await client.post(PATH, json=ME, headers=ADA)
             await client.get("/users/me", headers=bearer(static_token("sam")))
             await client.get("/server/info", headers=bearer(static_token("vi")))
             await client.post(PATH, json={"query": "{ server_ping }"})
             await client.post(PATH, json=ME, headers=bearer("nobodys-token"))
-        during = await seen(fresh)
+        during = await seen(writable_db)
 
     assert during == {}
-    assert set(await seen(fresh)) == {"ada", "sam", "vi"}
+    assert set(await seen(writable_db)) == {"ada", "sam", "vi"}
 
 
-async def test_it_is_written_now_and_then_while_the_server_runs(fresh):
-    await never(fresh)
-    async with open_app(fresh, seconds=0.05) as client:
+async def test_it_is_written_now_and_then_while_the_server_runs(writable_db):
+    await never(writable_db)
+    async with open_app(writable_db, seconds=0.05) as client:
         await client.post(PATH, json=ME, headers=ADA)
-        first = await until_seen(fresh, lambda found: "ada" in found)
+        first = await until_seen(writable_db, lambda found: "ada" in found)
         await client.post(PATH, json=ME, headers=ADA)
-        await until_seen(fresh, lambda found: found["ada"] > first["ada"])
+        await until_seen(writable_db, lambda found: found["ada"] > first["ada"])
 
 
 async def until_seen(system, holds):
@@ -79,85 +79,85 @@ async def until_seen(system, holds):
     raise TimeoutError
 
 
-async def test_it_is_never_written_where_the_interval_is_none(fresh):
-    await never(fresh)
-    async with open_app(fresh, seconds=0) as client:
+async def test_it_is_never_written_where_the_interval_is_none(writable_db):
+    await never(writable_db)
+    async with open_app(writable_db, seconds=0) as client:
         await client.post(PATH, json=ME, headers=ADA)
 
-    assert await seen(fresh) == {}
+    assert await seen(writable_db) == {}
 
 
 @pytest.mark.counting
-async def test_requests_write_nothing_and_one_statement_writes_for_many(fresh):
-    await never(fresh)
+async def test_requests_write_nothing_and_one_statement_writes_for_many(writable_db):
+    await never(writable_db)
     for name in ("ada", "sam", "vi", "ed"):
         for _ in range(3):
-            await fresh.execute(OWN, caller=caller(name))
-    statements = fresh.database.reader.statements
+            await writable_db.execute(OWN, caller=caller(name))
+    statements = writable_db.database.reader.statements
 
-    assert await seen(fresh) == {}
-    await fresh.services.presence.flush()
-    assert set(await seen(fresh)) == {"ada", "sam", "vi", "ed"}
-    assert fresh.database.reader.statements == statements
+    assert await seen(writable_db) == {}
+    await writable_db.services.presence.flush()
+    assert set(await seen(writable_db)) == {"ada", "sam", "vi", "ed"}
+    assert writable_db.database.reader.statements == statements
 
 
-async def test_who_is_refused_was_not_here(fresh):
-    await never(fresh)
+async def test_who_is_refused_was_not_here(writable_db):
+    await never(writable_db)
     vi = Caller(token=static_token("vi"))
-    await fresh.execute(OWN, caller=vi)
-    await fresh.services.presence.flush()
-    await never(fresh)
-    async with fresh.database.transaction() as connection:
+    await writable_db.execute(OWN, caller=vi)
+    await writable_db.services.presence.flush()
+    await never(writable_db)
+    async with writable_db.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(token=None))
     with pytest.raises(InvalidCredentials):
-        await fresh.directory(vi)["users"].read_by_query()
-    await fresh.services.presence.flush()
+        await writable_db.directory(vi)["users"].read_by_query()
+    await writable_db.services.presence.flush()
 
-    assert await seen(fresh) == {}
+    assert await seen(writable_db) == {}
 
 
-async def test_neither_the_public_nor_trusted_code_is_anybody(fresh):
-    await never(fresh)
+async def test_neither_the_public_nor_trusted_code_is_anybody(writable_db):
+    await never(writable_db)
     for somebody in (PUBLIC, SYSTEM, Caller(user=uid("ada"), system=True)):
-        await fresh.directory(somebody)["users"].count() if somebody.system else await fresh.execute(OWN)
-    await fresh.services.presence.flush()
+        await writable_db.directory(somebody)["users"].count() if somebody.system else await writable_db.execute(OWN)
+    await writable_db.services.presence.flush()
 
-    assert await seen(fresh) == {}
+    assert await seen(writable_db) == {}
 
 
-async def test_a_later_moment_stays(fresh):
-    async with fresh.database.transaction() as connection:
+async def test_a_later_moment_stays(writable_db):
+    async with writable_db.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(last_access=LATER))
         await connection.execute(update(User).where(User.id == uid("sam")).values(last_access=BEFORE))
-    here = presence(fresh)
+    here = presence(writable_db)
     for name in ("vi", "sam"):
         here.record(uid(name))
     await here.flush()
-    found = await seen(fresh)
+    found = await seen(writable_db)
 
     assert (found["vi"], found["sam"]) == (LATER, NOON)
 
 
-async def test_it_leaves_no_trail_and_revokes_nothing(fresh):
+async def test_it_leaves_no_trail_and_revokes_nothing(writable_db):
     async def rest():
         counts = [select(func.count()).select_from(table) for table in (Activity, Revision)]
-        async with fresh.database.transaction() as connection:
+        async with writable_db.database.transaction() as connection:
             return [await connection.scalar(asked) for asked in (*counts, select(VERSION.c.token))]
 
-    before, here = await rest(), presence(fresh)
+    before, here = await rest(), presence(writable_db)
     here.record(uid("ada"))
     await here.flush()
 
-    assert (await seen(fresh))["ada"] == NOON
+    assert (await seen(writable_db))["ada"] == NOON
     assert await rest() == before
 
 
-async def test_it_waits_for_nobody_who_holds_the_lock_or_a_user(fresh):
-    if fresh.database.dialect == "sqlite":
+async def test_it_waits_for_nobody_who_holds_the_lock_or_a_user(writable_db):
+    if writable_db.database.dialect == "sqlite":
         pytest.skip("an SQLite file has one writer at a time, whoever it is")
-    await never(fresh)
-    here = presence(fresh)
-    async with fresh.database.transaction() as connection:
+    await never(writable_db)
+    here = presence(writable_db)
+    async with writable_db.database.transaction() as connection:
         await connection.execute(text("SELECT id FROM rollcall_lock FOR UPDATE"))
         await connection.execute(update(User).where(User.id == uid("vi")).values(title="Busy"))
         for name in ("vi", "sam"):
@@ -165,25 +165,25 @@ async def test_it_waits_for_nobody_who_holds_the_lock_or_a_user(fresh):
         async with asyncio.timeout(2):
             await here.flush()
 
-    assert set(await seen(fresh)) == {"sam"}
+    assert set(await seen(writable_db)) == {"sam"}
 
 
-async def test_many_are_written_in_batches_and_so_many_are_remembered(fresh):
-    await never(fresh)
+async def test_many_are_written_in_batches_and_so_many_are_remembered(writable_db):
+    await never(writable_db)
     names = ["ada", "sam", "vi", "ed"]
-    batches, few = presence(fresh, batch=3), presence(fresh, now=LATER, most=2)
+    batches, few = presence(writable_db, batch=3), presence(writable_db, now=LATER, most=2)
     for name in names * 2:
         batches.record(uid(name))
         few.record(uid(name))
     await batches.flush()
-    first = await seen(fresh)
+    first = await seen(writable_db)
     await few.flush()
 
     assert first == dict.fromkeys(names, NOON)
-    assert await seen(fresh) == {"ada": LATER, "sam": LATER, "vi": NOON, "ed": NOON}
+    assert await seen(writable_db) == {"ada": LATER, "sam": LATER, "vi": NOON, "ed": NOON}
 
 
-async def test_what_can_not_be_written_is_remembered_and_the_server_still_ends(fresh):
+async def test_what_can_not_be_written_is_remembered_and_the_server_still_ends(writable_db):
     away = Database.open(make_settings("postgresql+asyncpg://nobody@127.0.0.1:1/nothing"))
     here = LastAccessTracker(away)
     try:

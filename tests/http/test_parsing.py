@@ -21,14 +21,14 @@ WORDS = re.compile(r"Traceback|File \"|\b(SELECT|FROM|WHERE|ORDER BY)\b|sqlite|a
 
 
 @pytest_asyncio.fixture(scope="session")
-async def client(world):
-    async with served(world.settings.model_copy(update={"log_level": "error"})) as client:
+async def client(readonly_db):
+    async with served(readonly_db.settings.model_copy(update={"log_level": "error"})) as client:
         yield client
 
 
 @pytest_asyncio.fixture(scope="session")
-async def plain(world):
-    async with served(world.settings.model_copy(update={"graphql_plans": False, "log_level": "error"})) as client:
+async def plain(readonly_db):
+    async with served(readonly_db.settings.model_copy(update={"graphql_plans": False, "log_level": "error"})) as client:
         yield client
 
 
@@ -536,8 +536,8 @@ async def test_everybody_may_ask_what_they_may_do_to_a_row(ask, item, who, may):
     assert told["update"] == told["delete"] == {"access": may}
 
 
-async def test_rights_that_depend_on_the_network_are_asked_of_the_address(client, world):
-    proxied = world.settings.model_copy(update={"ip_trust_proxy": True})
+async def test_rights_that_depend_on_the_network_are_asked_of_the_address(client, readonly_db):
+    proxied = readonly_db.settings.model_copy(update={"ip_trust_proxy": True})
     inside = bearer(static_token("kit")) | {"X-Forwarded-For": OFFICE}
     async with served(proxied) as trusting:
         near = [await trusting.get("/users?fields=email&limit=1", headers=inside) for _ in range(2)]

@@ -269,8 +269,8 @@ RATES = "{ server_info { rateLimit rateLimitGlobal } }"
         (EVERYBODY, (False, {"points": 3, "duration": 2}), (False, True)),
     ],
 )
-async def test_the_server_tells_its_rates(world, settings, by_rest, in_graphql):
-    async with served(world.settings.model_copy(update=settings)) as client:
+async def test_the_server_tells_its_rates(readonly_db, settings, by_rest, in_graphql):
+    async with served(readonly_db.settings.model_copy(update=settings)) as client:
         told = (await client.get("/server/info", headers=ADA)).json()["data"]
         asked = (await client.post(PATH, json={"query": RATES}, headers=ADA)).json()["data"]["server_info"]
 
@@ -384,8 +384,8 @@ def test_serving_with_several_workers_says_so(tmp_path):
 REGISTER = 'mutation { users_register(email: "new@example.com", password: "only for a test") }'
 
 
-async def test_registering_too_often_is_refused_before_anything_else(fresh):
-    settings = fresh.settings.model_copy(update={"register_stall_time": timedelta(0), "ip_trust_proxy": True})
+async def test_registering_too_often_is_refused_before_anything_else(writable_db):
+    settings = writable_db.settings.model_copy(update={"register_stall_time": timedelta(0), "ip_trust_proxy": True})
     async with served(settings) as client:
         told = []
         for ip in (*[HERE] * 6, THERE):

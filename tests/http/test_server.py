@@ -12,8 +12,8 @@ SAM = bearer(static_token("sam"))
 
 
 @pytest.fixture(scope="session")
-async def client(world):
-    async with served(world.settings) as client:
+async def client(readonly_db):
+    async with served(readonly_db.settings) as client:
         yield client
 
 
@@ -33,11 +33,11 @@ async def test_those_who_are_somebody_may_know_the_limits(client):
     assert (info["setupCompleted"], info["mcp_enabled"], info["ai_enabled"]) == (True, False, False)
 
 
-async def test_the_same_is_told_in_graphql(world):
+async def test_the_same_is_told_in_graphql(readonly_db):
     limits = "{ server_info { most: queryLimit { max default } websocket project { name: project_name } } }"
-    somebody = await world.execute(limits, caller=caller("sam"))
-    nobody = await world.execute(limits)
-    project = await world.execute("{ server_info { project { project_name public_registration } } }")
+    somebody = await readonly_db.execute(limits, caller=caller("sam"))
+    nobody = await readonly_db.execute(limits)
+    project = await readonly_db.execute("{ server_info { project { project_name public_registration } } }")
 
     assert somebody.data["server_info"] == {
         "most": {"max": -1, "default": 100},
@@ -48,20 +48,20 @@ async def test_the_same_is_told_in_graphql(world):
     assert project.data == {"server_info": {"project": {"project_name": "Directus", "public_registration": False}}}
 
 
-async def test_health_asks_the_database_and_tells_admins_how_long_it_took(client, world):
-    asked = world.database.reader.statements
+async def test_health_asks_the_database_and_tells_admins_how_long_it_took(client, readonly_db):
+    asked = readonly_db.database.reader.statements
     nobody, admin = await client.get("/server/health"), await client.get("/server/health", headers=ADA)
-    here = await world.execute("{ server_health }", caller=caller("ada"))
+    here = await readonly_db.execute("{ server_health }", caller=caller("ada"))
 
     assert nobody.json() == {"status": "ok"}
     assert nobody.headers["content-type"] == "application/health+json; charset=utf-8"
-    assert admin.json()["checks"][f"{world.database.dialect}:responseTime"][0]["observedValue"] > 0
+    assert admin.json()["checks"][f"{readonly_db.database.dialect}:responseTime"][0]["observedValue"] > 0
     assert here.data["server_health"]["status"] == "ok"
-    assert world.database.reader.statements > asked
+    assert readonly_db.database.reader.statements > asked
 
 
-async def test_a_database_that_is_away_makes_the_server_ill(fresh):
-    async with served(fresh.settings.model_copy(update={"database_url": nowhere(fresh)})) as client:
+async def test_a_database_that_is_away_makes_the_server_ill(writable_db):
+    async with served(writable_db.settings.model_copy(update={"database_url": nowhere(writable_db)})) as client:
         answer = await client.get("/server/health")
         ping = await client.get("/server/ping")
 
@@ -75,11 +75,11 @@ def nowhere(system):
     return "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
 
 
-async def test_the_schema_is_told_to_each_caller_as_it_sees_it(client, world):
+async def test_the_schema_is_told_to_each_caller_as_it_sees_it(client, readonly_db):
     ada = await client.get(SPECS, headers=ADA)
     sam = await client.get(SPECS, headers=SAM)
     nobody = await client.get(SPECS)
-    inside = await world.execute("{ server_specs_graphql(scope: system) }", caller=caller("sam"))
+    inside = await readonly_db.execute("{ server_specs_graphql(scope: system) }", caller=caller("sam"))
 
     assert ada.headers["content-disposition"] == 'attachment; filename="rollcall.graphql"'
     assert "directus_policies" in build_schema(ada.text).type_map
@@ -89,15 +89,15 @@ async def test_the_schema_is_told_to_each_caller_as_it_sees_it(client, world):
     assert inside.data["server_specs_graphql"] == sam.text
 
 
-async def test_there_is_no_schema_of_items(client, world):
-    result = await world.execute("{ server_specs_graphql(scope: items) }", caller=caller("ada"))
+async def test_there_is_no_schema_of_items(client, readonly_db):
+    result = await readonly_db.execute("{ server_specs_graphql(scope: items) }", caller=caller("ada"))
 
     assert result.errors[0].original_error.code == "INVALID_QUERY"
     assert (await client.get("/server/specs/graphql")).status_code == 404
 
 
-async def test_closed_introspection_closes_the_schema_too(world):
-    async with served(world.settings.model_copy(update={"graphql_introspection": False})) as client:
+async def test_closed_introspection_closes_the_schema_too(readonly_db):
+    async with served(readonly_db.settings.model_copy(update={"graphql_introspection": False})) as client:
         answer = await client.get(SPECS, headers=ADA)
         asked = await client.post("/graphql/system", json={"query": "{ server_specs_graphql }"}, headers=ADA)
 

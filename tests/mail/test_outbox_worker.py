@@ -42,8 +42,8 @@ async def rename(services, name):
 
 
 @pytest.mark.parametrize("kind", LINKS)
-async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(fresh, server, kind):
-    services = sending(fresh.services, server)
+async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(writable_db, server, kind):
+    services = sending(writable_db.services, server)
     await post(services, kind, "Ida@example.com", password="1f")
     assert await send(services) == 1
     [letter] = server.letters
@@ -60,8 +60,8 @@ async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(fresh, serv
 
 
 @pytest.mark.parametrize("kind", LINKS)
-async def test_a_link_is_good_for_as_long_as_it_says(fresh, server, kind):
-    services = sending(fresh.services, server)
+async def test_a_link_is_good_for_as_long_as_it_says(writable_db, server, kind):
+    services = sending(writable_db.services, server)
     written = utc_now().replace(microsecond=0)
     await post(services, kind)
     await send(services)
@@ -72,8 +72,8 @@ async def test_a_link_is_good_for_as_long_as_it_says(fresh, server, kind):
     assert "UTC" in letter.html
 
 
-async def test_a_link_leads_where_the_mail_says(fresh, server):
-    services = sending(fresh.services, server)
+async def test_a_link_leads_where_the_mail_says(writable_db, server):
+    services = sending(writable_db.services, server)
     await post(services, url="https://app.example.com/join?a=b&token=stale#part")
     await send(services)
     [letter] = server.letters
@@ -83,16 +83,16 @@ async def test_a_link_leads_where_the_mail_says(fresh, server):
 
 
 @pytest.mark.parametrize("url", [None, ""])
-async def test_without_a_public_address_links_lead_to_where_we_listen(fresh, server, url):
-    services = sending(fresh.services, server, public_url=None, host="192.0.2.9", port=8055)
+async def test_without_a_public_address_links_lead_to_where_we_listen(writable_db, server, url):
+    services = sending(writable_db.services, server, public_url=None, host="192.0.2.9", port=8055)
     await post(services, url=url)
     await send(services)
 
     assert link_in(server.letters[0]).startswith("http://192.0.2.9:8055/admin/accept-invite?token=")
 
 
-async def test_a_projects_name_is_only_a_name(fresh, server):
-    services = sending(fresh.services, server)
+async def test_a_projects_name_is_only_a_name(writable_db, server):
+    services = sending(writable_db.services, server)
     await rename(services, '<b onclick="x">Evil & "Co"</b>\r\nBcc: eve@example.com\u2028{{ url }}')
     await post(services)
     await send(services)
@@ -108,8 +108,8 @@ async def test_a_projects_name_is_only_a_name(fresh, server):
     assert "&lt;b onclick=&#34;x&#34;&gt;Evil &amp; &#34;Co&#34;&lt;/b&gt; Bcc" in letter.html
 
 
-async def test_a_name_beyond_ascii_arrives_as_it_is(fresh, server):
-    services = sending(fresh.services, server)
+async def test_a_name_beyond_ascii_arrives_as_it_is(writable_db, server):
+    services = sending(writable_db.services, server)
     await rename(services, "Größe „Ü“ 目录 — " + "long " * 12)
     await post(services)
     await send(services)
@@ -118,8 +118,8 @@ async def test_a_name_beyond_ascii_arrives_as_it_is(fresh, server):
     assert "Größe „Ü“ 目录" in server.letters[0].plain
 
 
-async def test_a_row_says_nothing_any_more_once_its_mail_has_gone(fresh, server):
-    services = sending(fresh.services, server)
+async def test_a_row_says_nothing_any_more_once_its_mail_has_gone(writable_db, server):
+    services = sending(writable_db.services, server)
     await post(services)
     await send(services)
     [row] = await outbox(services)
@@ -130,8 +130,8 @@ async def test_a_row_says_nothing_any_more_once_its_mail_has_gone(fresh, server)
     assert len(server.letters) == 1
 
 
-async def test_no_live_link_ever_stands_in_the_database(fresh, server):
-    services, seen = sending(fresh.services, server), []
+async def test_no_live_link_ever_stands_in_the_database(writable_db, server):
+    services, seen = sending(writable_db.services, server), []
 
     async def look():
         seen.append(str(await outbox(services)))
@@ -146,9 +146,9 @@ async def test_no_live_link_ever_stands_in_the_database(fresh, server):
     assert not any("eyJ" in rows or token_in(server.letters[0]) in rows for rows in seen)
 
 
-async def test_a_mail_waits_for_a_server_that_is_down(fresh):
+async def test_a_mail_waits_for_a_server_that_is_down(writable_db):
     server = MailServer()
-    services = sending(fresh.services, server)
+    services = sending(writable_db.services, server)
     await post(services)
     assert await send(services) == 0
     [row] = await outbox(services)
@@ -160,8 +160,8 @@ async def test_a_mail_waits_for_a_server_that_is_down(fresh):
     assert len(server.letters) == 1
 
 
-async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_up(fresh):
-    services = sending(fresh.services, MailServer())
+async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_up(writable_db):
+    services = sending(writable_db.services, MailServer())
     await post(services, "reset", "ida@example.com", password="1f")
     passed, waits = timedelta(0), []
     with told() as lines:
@@ -183,9 +183,9 @@ async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_
 
 
 @pytest.mark.parametrize("to", ["gone@example.com", "not an address", "two@example.com, three@example.com", "a@b\r\nc"])
-async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(fresh, server, to):
+async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(writable_db, server, to):
     server.refusing["gone@example.com"] = "550 5.1.1 gone@example.com is unknown here"
-    services = sending(fresh.services, server)
+    services = sending(writable_db.services, server)
     await post(services, to=to)
     await post(services)
     with told() as lines:
@@ -199,9 +199,9 @@ async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(fresh, s
     assert "gone@" not in str(lines)
 
 
-async def test_a_recipient_that_is_refused_for_now_is_tried_again(fresh, server):
+async def test_a_recipient_that_is_refused_for_now_is_tried_again(writable_db, server):
     server.refusing["ida@example.com"] = "451 4.7.1 greylisted, come back"
-    services = sending(fresh.services, server)
+    services = sending(writable_db.services, server)
     await post(services)
     assert await send(services) == 0
     server.refusing.clear()
@@ -209,8 +209,8 @@ async def test_a_recipient_that_is_refused_for_now_is_tried_again(fresh, server)
     assert await send(later(services, timedelta(seconds=3))) == 1
 
 
-async def test_a_mail_of_a_kind_nobody_knows_holds_up_no_other(fresh, server):
-    services = sending(fresh.services, server)
+async def test_a_mail_of_a_kind_nobody_knows_holds_up_no_other(writable_db, server):
+    services = sending(writable_db.services, server)
     await post(services, "of tomorrow")
     await post(services)
 
@@ -218,20 +218,20 @@ async def test_a_mail_of_a_kind_nobody_knows_holds_up_no_other(fresh, server):
     assert [row.sent is None for row in await outbox(services)] == [True, False]
 
 
-async def test_two_postmen_send_each_mail_once(fresh, server):
-    async with open_system(fresh.settings) as other:
-        both = [OutboxWorker(sending(system.services, server)) for system in (fresh, other)]
+async def test_two_postmen_send_each_mail_once(writable_db, server):
+    async with open_system(writable_db.settings) as other:
+        both = [OutboxWorker(sending(system.services, server)) for system in (writable_db, other)]
         for number in range(30):
-            await post(fresh.services, to=f"guest{number}@example.com")
+            await post(writable_db.services, to=f"guest{number}@example.com")
         gone = await asyncio.gather(*(postman.run_once() for postman in both))
 
     assert sum(gone) == 30
     assert sorted(letter.to[0] for letter in server.letters) == sorted(f"guest{n}@example.com" for n in range(30))
-    assert all(row.sent and row.recipient is None and row.attempts == 1 for row in await outbox(fresh.services))
+    assert all(row.sent and row.recipient is None and row.attempts == 1 for row in await outbox(writable_db.services))
 
 
-async def test_a_mail_whose_process_died_goes_out_after_its_lease(fresh, server):
-    services = sending(fresh.services, server)
+async def test_a_mail_whose_process_died_goes_out_after_its_lease(writable_db, server):
+    services = sending(writable_db.services, server)
     await post(services)
     claimed = await OutboxQueue(services).claim(LEASE)
     assert claimed is not None
@@ -241,8 +241,8 @@ async def test_a_mail_whose_process_died_goes_out_after_its_lease(fresh, server)
     assert await send(later(services, LEASE + timedelta(seconds=1))) == 1
 
 
-async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(fresh, server):
-    services = sending(fresh.services, server)
+async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(writable_db, server):
+    services = sending(writable_db.services, server)
     postman = OutboxWorker(services)
 
     async def rename_outbox(before, after):
@@ -260,8 +260,8 @@ async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(
     assert row.sent is not None
 
 
-async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_that_was_written_down(fresh, server):
-    services = sending(fresh.services, server)
+async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_that_was_written_down(writable_db, server):
+    services = sending(writable_db.services, server)
     postman = OutboxWorker(services)
     await post(services)
     postman._gone.add(1)
@@ -271,8 +271,8 @@ async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_tha
     assert (await outbox(services))[0].sent is not None
 
 
-async def test_what_is_sent_twice_after_all_can_be_told_for_one(fresh, server):
-    services = sending(fresh.services, server)
+async def test_what_is_sent_twice_after_all_can_be_told_for_one(writable_db, server):
+    services = sending(writable_db.services, server)
     await post(services)
     await post(services)
     await send(services)
@@ -285,9 +285,9 @@ async def test_what_is_sent_twice_after_all_can_be_told_for_one(fresh, server):
     assert again in {first, second}
 
 
-async def test_a_mail_leaves_at_once_while_the_postman_is_about(fresh, server, monkeypatch):
+async def test_a_mail_leaves_at_once_while_the_postman_is_about(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "every", 30.0)
-    services = sending(fresh.services, server)
+    services = sending(writable_db.services, server)
     async with OutboxWorker(services).running(), asyncio.timeout(5):
         await asyncio.sleep(0.1)
         await post(services)
@@ -296,19 +296,19 @@ async def test_a_mail_leaves_at_once_while_the_postman_is_about(fresh, server, m
     assert len(server.letters) == 1
 
 
-async def test_a_mail_of_another_process_is_found_soon(fresh, server, monkeypatch):
+async def test_a_mail_of_another_process_is_found_soon(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "every", 0.1)
-    services = sending(fresh.services, server)
-    async with open_system(fresh.settings) as other, OutboxWorker(services).running(), asyncio.timeout(5):
+    services = sending(writable_db.services, server)
+    async with open_system(writable_db.settings) as other, OutboxWorker(services).running(), asyncio.timeout(5):
         await post(other.services)
         await sent(services)
 
     assert len(server.letters) == 1
 
 
-async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(fresh, server, monkeypatch):
+async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "every", 0.01)
-    services, begun = sending(fresh.services, server), asyncio.Event()
+    services, begun = sending(writable_db.services, server), asyncio.Event()
 
     async def dawdle():
         begun.set()
@@ -323,10 +323,10 @@ async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(fres
     assert row.sent is not None
 
 
-async def test_by_default_a_mail_is_a_line_of_the_log(fresh):
-    await post(fresh.services)
+async def test_by_default_a_mail_is_a_line_of_the_log(writable_db):
+    await post(writable_db.services)
     with told() as lines:
-        assert await send(fresh.services) == 1
+        assert await send(writable_db.services) == 1
     [line] = lines
 
     assert (line["event"], line["log_level"]) == ("mail", "info")
@@ -334,6 +334,6 @@ async def test_by_default_a_mail_is_a_line_of_the_log(fresh):
     assert "http://127.0.0.1:8055/admin/accept-invite?token=ey" in line["text"]
 
 
-async def test_whom_mail_is_from_has_to_be_an_address(world):
+async def test_whom_mail_is_from_has_to_be_an_address(readonly_db):
     with pytest.raises(ConfigurationError, match="EMAIL_FROM"):
-        OutboxWorker(sending(world.services, MailServer(), email_from="Rollcall"))
+        OutboxWorker(sending(readonly_db.services, MailServer(), email_from="Rollcall"))

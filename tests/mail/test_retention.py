@@ -44,49 +44,49 @@ async def numbers(services, table):
     return {row.id for row in await rows_of(services, table, table.c.id)}
 
 
-async def test_sessions_that_are_over_go_and_the_others_stay(fresh):
+async def test_sessions_that_are_over_go_and_the_others_stay(writable_db):
     lasting = {"over": -MINUTE, "long over": -DAY, "alive": MINUTE}
     rows = [{"token": name, "user": uid("ada"), "expires": utc_now() + left} for name, left in lasting.items()]
-    await do(fresh.services, *(insert(SESSIONS).values(row) for row in rows))
+    await do(writable_db.services, *(insert(SESSIONS).values(row) for row in rows))
 
-    assert await RetentionJob(fresh.services).run_once() == 2
-    assert [row.token for row in await rows_of(fresh.services, SESSIONS, SESSIONS.c.token)] == ["alive"]
-
-
-async def test_counts_whose_time_is_over_go(fresh):
-    await add_attempts(fresh.services, MINUTE, -MINUTE)
-
-    assert await RetentionJob(fresh.services).run_once() == 1
-    assert [row.subject for row in await rows_of(fresh.services, ATTEMPTS, ATTEMPTS.c.subject)] == ["attempt 1"]
+    assert await RetentionJob(writable_db.services).run_once() == 2
+    assert [row.token for row in await rows_of(writable_db.services, SESSIONS, SESSIONS.c.token)] == ["alive"]
 
 
-async def test_mails_that_went_yesterday_go_and_those_that_havent_gone_never_do(fresh):
+async def test_counts_whose_time_is_over_go(writable_db):
+    await add_attempts(writable_db.services, MINUTE, -MINUTE)
+
+    assert await RetentionJob(writable_db.services).run_once() == 1
+    assert [row.subject for row in await rows_of(writable_db.services, ATTEMPTS, ATTEMPTS.c.subject)] == ["attempt 1"]
+
+
+async def test_mails_that_went_yesterday_go_and_those_that_havent_gone_never_do(writable_db):
     for _ in range(3):
-        await post(fresh.services)
+        await post(writable_db.services)
     for number, age in ((1, 25 * HOUR), (2, 23 * HOUR)):
-        await do(fresh.services, update(OUTBOX).where(OUTBOX.c.id == number).values(sent=utc_now() - age))
-    await do(fresh.services, update(OUTBOX).values(due=utc_now() - 30 * DAY))
+        await do(writable_db.services, update(OUTBOX).where(OUTBOX.c.id == number).values(sent=utc_now() - age))
+    await do(writable_db.services, update(OUTBOX).values(due=utc_now() - 30 * DAY))
 
-    assert await RetentionJob(fresh.services).run_once() == 1
-    assert [row.id for row in await outbox(fresh.services)] == [2, 3]
+    assert await RetentionJob(writable_db.services).run_once() == 1
+    assert [row.id for row in await outbox(writable_db.services)] == [2, 3]
 
 
-async def test_more_than_a_batch_goes_in_one_round(fresh):
-    await add_attempts(fresh.services, *[MINUTE] * (BATCH + 20))
-    pruning = RetentionStore(fresh.services)
+async def test_more_than_a_batch_goes_in_one_round(writable_db):
+    await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
+    pruning = RetentionStore(writable_db.services)
 
     assert await pruning.attempts() == BATCH
-    assert await RetentionJob(fresh.services).run_once() == 20
-    await add_attempts(fresh.services, *[MINUTE] * (BATCH + 20))
-    assert await RetentionJob(later(fresh.services, SOON + MINUTE)).run_once() == BATCH + 20
+    assert await RetentionJob(writable_db.services).run_once() == 20
+    await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
+    assert await RetentionJob(later(writable_db.services, SOON + MINUTE)).run_once() == BATCH + 20
 
 
-async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(fresh):
-    await add_attempts(fresh.services, *[MINUTE] * 20)
-    async with open_system(fresh.settings) as other:
-        both = (fresh.services, other.services)
+async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(writable_db):
+    await add_attempts(writable_db.services, *[MINUTE] * 20)
+    async with open_system(writable_db.settings) as other:
+        both = (writable_db.services, other.services)
         gone = await asyncio.gather(*(RetentionJob(services).run_once() for services in both * 3))
-        await add_attempts(fresh.services, MINUTE)
+        await add_attempts(writable_db.services, MINUTE)
         soon = [await RetentionJob(later(services, SOON - MINUTE)).run_once() for services in both]
         after = [await RetentionJob(later(services, SOON + MINUTE)).run_once() for services in both]
 
@@ -94,29 +94,29 @@ async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(fr
     assert (soon, after) == ([0, 0], [1, 0])
 
 
-async def test_a_turn_is_taken_by_one_of_many_who_come_at_once(fresh):
-    turns = await asyncio.gather(*(RetentionStore(fresh.services).claim_task("a task", HOUR) for _ in range(8)))
+async def test_a_turn_is_taken_by_one_of_many_who_come_at_once(writable_db):
+    turns = await asyncio.gather(*(RetentionStore(writable_db.services).claim_task("a task", HOUR) for _ in range(8)))
 
     assert sorted(turns) == [False] * 7 + [True]
 
 
-async def test_activity_stays_for_ever_where_nobody_says_otherwise(fresh):
-    await add_activity(fresh.services, 9001, 4000 * DAY)
-    await RetentionJob(fresh.services).run_once()
+async def test_activity_stays_for_ever_where_nobody_says_otherwise(writable_db):
+    await add_activity(writable_db.services, 9001, 4000 * DAY)
+    await RetentionJob(writable_db.services).run_once()
 
-    assert 9001 in await numbers(fresh.services, ACTIVITY)
+    assert 9001 in await numbers(writable_db.services, ACTIVITY)
 
 
-async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_stays(fresh):
-    await add_activity(fresh.services, 9001, 40 * DAY)
-    await add_activity(fresh.services, 9002, 40 * DAY, parent=9001)
-    await add_activity(fresh.services, 9003, 20 * DAY, parent=9002)
-    await add_activity(fresh.services, 9004, 20 * DAY, parent=9003)
-    housekeeping = RetentionJob(keeping(fresh.services, activity_retention=30 * DAY))
+async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_stays(writable_db):
+    await add_activity(writable_db.services, 9001, 40 * DAY)
+    await add_activity(writable_db.services, 9002, 40 * DAY, parent=9001)
+    await add_activity(writable_db.services, 9003, 20 * DAY, parent=9002)
+    await add_activity(writable_db.services, 9004, 20 * DAY, parent=9003)
+    housekeeping = RetentionJob(keeping(writable_db.services, activity_retention=30 * DAY))
 
     assert await housekeeping.run_once() == 2
-    assert {9001, 9002, 9003, 9004} & await numbers(fresh.services, ACTIVITY) == {9003, 9004}
-    left = {row.id: row.parent for row in await rows_of(fresh.services, REVISIONS, REVISIONS.c.id)}
+    assert {9001, 9002, 9003, 9004} & await numbers(writable_db.services, ACTIVITY) == {9003, 9004}
+    left = {row.id: row.parent for row in await rows_of(writable_db.services, REVISIONS, REVISIONS.c.id)}
     assert {number: left.get(number, "gone") for number in range(9001, 9005)} == {
         9001: "gone",
         9002: "gone",
@@ -125,25 +125,27 @@ async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_st
     }
 
 
-async def test_old_revisions_go_and_their_activity_stays(fresh):
-    await add_activity(fresh.services, 9001, 40 * DAY)
-    await add_activity(fresh.services, 9002, 20 * DAY, parent=9001)
-    housekeeping = RetentionJob(keeping(fresh.services, revisions_retention=30 * DAY, activity_retention=50 * DAY))
+async def test_old_revisions_go_and_their_activity_stays(writable_db):
+    await add_activity(writable_db.services, 9001, 40 * DAY)
+    await add_activity(writable_db.services, 9002, 20 * DAY, parent=9001)
+    housekeeping = RetentionJob(
+        keeping(writable_db.services, revisions_retention=30 * DAY, activity_retention=50 * DAY)
+    )
 
     assert await housekeeping.run_once() == 1
-    assert {9001, 9002} <= await numbers(fresh.services, ACTIVITY)
-    assert {9001, 9002} & await numbers(fresh.services, REVISIONS) == {9002}
+    assert {9001, 9002} <= await numbers(writable_db.services, ACTIVITY)
+    assert {9001, 9002} & await numbers(writable_db.services, REVISIONS) == {9002}
 
 
-async def test_a_family_of_revisions_may_go_in_several_batches(fresh):
+async def test_a_family_of_revisions_may_go_in_several_batches(writable_db):
     for number in range(9001, 9008):
-        await add_activity(fresh.services, number, 40 * DAY, parent=number - 1 if number > 9001 else None)
+        await add_activity(writable_db.services, number, 40 * DAY, parent=number - 1 if number > 9001 else None)
     for take in ("revisions", "activity"):
-        pruning = RetentionStore(fresh.services, batch=3)
+        pruning = RetentionStore(writable_db.services, batch=3)
         gone = [await getattr(pruning, take)(utc_now() - 30 * DAY) for _ in range(4)]
         assert gone == [3, 3, 1, 0]
 
-    assert not set(range(9001, 9008)) & await numbers(fresh.services, ACTIVITY)
+    assert not set(range(9001, 9008)) & await numbers(writable_db.services, ACTIVITY)
 
 
 class Restless(PeriodicJob):
@@ -197,16 +199,16 @@ async def test_a_chore_that_hangs_keeps_the_server_from_ending_only_so_long(monk
         await chore.enough.wait()
 
 
-async def test_the_server_keeps_house_and_sends_mail_while_it_serves(fresh, monkeypatch):
+async def test_the_server_keeps_house_and_sends_mail_while_it_serves(writable_db, monkeypatch):
     from app.flows.outbox_worker import OutboxWorker
     from app.main import create_app
 
     monkeypatch.setattr(RetentionJob, "every", 0.05)
     monkeypatch.setattr(OutboxWorker, "every", 0.05)
-    await add_attempts(fresh.services, MINUTE)
-    await post(fresh.services)
+    await add_attempts(writable_db.services, MINUTE)
+    await post(writable_db.services)
     count = select(func.count()).select_from(ATTEMPTS)
-    async with asyncio.timeout(10), create_app(fresh.settings).router.lifespan_context(None):
-        await sent(fresh.services)
-        while (await fresh.services.reader.fetch(count))[0]:  # noqa: ASYNC110 - nobody tells us
+    async with asyncio.timeout(10), create_app(writable_db.settings).router.lifespan_context(None):
+        await sent(writable_db.services)
+        while (await writable_db.services.reader.fetch(count))[0]:  # noqa: ASYNC110 - nobody tells us
             await asyncio.sleep(0.02)

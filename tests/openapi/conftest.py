@@ -1,5 +1,5 @@
 """People who may write, as tests/writes has them."""
 
-from tests.writes.conftest import desk, kept_desk
+from tests.writes.conftest import editors, editors_db
 
-__all__ = ["desk", "kept_desk"]
+__all__ = ["editors", "editors_db"]

@@ -121,13 +121,13 @@ def test_a_document_is_valid_for_those_who_see_everything_and_for_those_who_see_
     validate(document(shown))
 
 
-async def test_a_document_is_valid_for_those_who_see_a_part_of_it(desk):
-    validate(await document_of(desk, "wes"))
+async def test_a_document_is_valid_for_those_who_see_a_part_of_it(editors):
+    validate(await document_of(editors, "wes"))
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-async def test_a_document_shows_the_collections_and_fields_that_the_schema_shows(desk, name):
-    shown = visibility_for(await desk.directory(caller(name)).access())
+async def test_a_document_shows_the_collections_and_fields_that_the_schema_shows(editors, name):
+    shown = visibility_for(await editors.directory(caller(name)).access())
     told, seen = (
         document(shown)["components"]["schemas"],
         caller_schema(schema.graphql, shown).introspection_schema.type_map,
@@ -175,36 +175,36 @@ MAY = [
 
 
 @pytest.mark.parametrize(("name", "method", "path", "told"), MAY)
-async def test_a_document_has_the_paths_that_its_reader_has_a_right_to(desk, name, method, path, told):
-    assert ((method, path) in operations(await document_of(desk, name))) is told
+async def test_a_document_has_the_paths_that_its_reader_has_a_right_to(editors, name, method, path, told):
+    assert ((method, path) in operations(await document_of(editors, name))) is told
 
 
 HIDDEN = [("sam", "directus_roles"), ("sam", "Roles"), ("vi", "tfa_secret"), ("wes", "Policies"), (None, "tfa_secret")]
 
 
 @pytest.mark.parametrize(("name", "hidden"), HIDDEN)
-async def test_what_somebody_may_not_see_is_nowhere_in_their_document(desk, name, hidden):
-    told = await document_of(desk, name)
-    everybodys = orjson.dumps(await document_of(desk, "ada")).decode()
+async def test_what_somebody_may_not_see_is_nowhere_in_their_document(editors, name, hidden):
+    told = await document_of(editors, name)
+    everybodys = orjson.dumps(await document_of(editors, "ada")).decode()
     tags = [tag for tag in told["tags"] if "x-collection" in tag]
 
     assert hidden in everybodys
     assert hidden not in orjson.dumps([told["components"]["schemas"], tags]).decode()
 
 
-async def test_both_doors_tell_the_same_document(desk):
-    async with served(desk.settings) as client:
+async def test_both_doors_tell_the_same_document(editors):
+    async with served(editors.settings) as client:
         answer = await client.get(SPECS, headers=bearer(static_token("wes")))
-    inside = await desk.execute("{ server_specs_oas }", caller=caller("wes"))
+    inside = await editors.execute("{ server_specs_oas }", caller=caller("wes"))
 
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     assert inside.data["server_specs_oas"] == answer.json()
 
 
-async def test_a_document_says_where_it_is_served_as_the_settings_have_it_whatever_a_request_says(world):
-    async with served(world.settings) as client:
+async def test_a_document_says_where_it_is_served_as_the_settings_have_it_whatever_a_request_says(readonly_db):
+    async with served(readonly_db.settings) as client:
         unsaid = (await client.get(SPECS, headers={"Host": "evil.example"})).text
-    async with served(world.settings.model_copy(update={"public_url": "https://users.example.com"})) as client:
+    async with served(readonly_db.settings.model_copy(update={"public_url": "https://users.example.com"})) as client:
         said = (await client.get(SPECS, headers={"Host": "evil.example"})).json()
 
     assert "servers" not in orjson.loads(unsaid)
@@ -212,8 +212,8 @@ async def test_a_document_says_where_it_is_served_as_the_settings_have_it_whatev
     assert said["servers"] == [{"url": "https://users.example.com"}]
 
 
-async def test_closed_introspection_closes_the_document_too(world):
-    async with served(world.settings.model_copy(update={"graphql_introspection": False})) as client:
+async def test_closed_introspection_closes_the_document_too(readonly_db):
+    async with served(readonly_db.settings.model_copy(update={"graphql_introspection": False})) as client:
         answer = await client.get(SPECS, headers=bearer(static_token("ada")))
         asked = await client.post("/graphql/system", json={"query": "{ server_specs_oas }"})
 
@@ -225,10 +225,10 @@ def test_where_no_passwords_are_taken_nobody_is_told_to_send_one():
     assert ("POST", "/auth/login") not in operations(document(EVERYTHING_SHOWN, SETUP._replace(by_password=False)))
 
 
-async def test_a_row_is_as_its_schema_says(desk):
-    told = await document_of(desk, "ada")
+async def test_a_row_is_as_its_schema_says(editors):
+    told = await document_of(editors, "ada")
     user = told["components"]["schemas"]["Users"]["properties"]
-    row = await desk.directory(caller("ada"))["users"].read_one(uid("ada"))
+    row = await editors.directory(caller("ada"))["users"].read_one(uid("ada"))
 
     assert set(row) == set(user)
     assert user["id"] == {"type": "string", "format": "uuid"}

@@ -23,8 +23,8 @@ MAILED = """for _ in $(seq 100); do
 done"""
 
 
-async def test_the_snippets_of_the_readme_do_what_they_say(fresh, monkeypatch):
-    monkeypatch.setenv("DATABASE_URL", fresh.settings.database_url)
+async def test_the_snippets_of_the_readme_do_what_they_say(writable_db, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", writable_db.settings.database_url)
     shown = snippets("python", page("## From Python"))
     seen: dict[str, Any] = {}
     for snippet in shown:
@@ -36,11 +36,11 @@ async def test_the_snippets_of_the_readme_do_what_they_say(fresh, monkeypatch):
     assert len(shown) == 7
     assert seen["ada"]["id"] == uid("ada")
     assert seen["seen"] == [{"id": seen["ina"], "title": "CTO"}]
-    roles = await fresh.directory(SYSTEM)["roles"].read_by_query(
+    roles = await writable_db.directory(SYSTEM)["roles"].read_by_query(
         {"filter": {"name": {"_eq": "Interns"}}, "fields": ["icon", "policies.policy.app_access"]}
     )
     assert roles == [{"icon": "verified_user", "policies": [{"policy": {"app_access": True}}]}]
-    assert await fresh.directory(SYSTEM)["users"].get_user_by_email("ina@example.com") is None
+    assert await writable_db.directory(SYSTEM)["users"].get_user_by_email("ina@example.com") is None
 
 
 @needs_curl
@@ -106,9 +106,9 @@ def test_the_table_of_accounts_names_every_root_field_with_its_arguments():
     assert mutations | {"users_me_sessions", "users_sessions"} == set(named)
 
 
-async def test_somebody_is_at_home_at_every_path_of_the_table_of_accounts(world):
+async def test_somebody_is_at_home_at_every_path_of_the_table_of_accounts(readonly_db):
     paths = re.findall(r"`(GET|POST|DELETE) (/\S+)`", page("## Accounts", "\n### "))
-    async with served(world.settings) as client:
+    async with served(readonly_db.settings) as client:
         for method, path in paths:
             known = path.replace("ID", uid("vi")).replace("SESSION", "0" * 16)
             answer = await client.request(method, known)

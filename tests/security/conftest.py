@@ -12,10 +12,10 @@ from tests.conftest import BACKENDS, copied
 from tests.flows.inviters import CHANGED, HOUSE, give, set_up
 from tests.http.test_graphql import served
 from tests.security.entry_points import DOORS, HASHED, SECRET
-from tests.writes.conftest import KEEP, RESTORE, desk, kept_desk, run
+from tests.writes.conftest import KEEP, RESTORE, editors, editors_db, run
 from tests.writes.editors import DESK
 
-__all__ = ["desk", "kept_desk"]
+__all__ = ["editors", "editors_db"]
 
 KNOWN: dict[str, dict[str, str | None]] = {
     "ada": {"tfa_secret": None},
@@ -31,7 +31,7 @@ KNOWN: dict[str, dict[str, str | None]] = {
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def kept_people(request, templates, tmp_path_factory):
+async def members_db(request, templates, tmp_path_factory):
     """The house with doors for strangers, and with people in it whose password is known; and a copy of every row."""
     async with AsyncExitStack() as stack:
         system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("people"))
@@ -45,20 +45,20 @@ async def kept_people(request, templates, tmp_path_factory):
 
 
 @pytest_asyncio.fixture
-async def people(kept_people, monkeypatch):
+async def members(members_db, monkeypatch):
     """These people as they were in the beginning; nobody waits."""
     monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(0))
-    yield kept_people
-    await run(kept_people.settings.database_url, RESTORE)
+    yield members_db
+    await run(members_db.settings.database_url, RESTORE)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def client(kept_people):
+async def client(members_db):
     """A client of theirs, who comes from wherever he says; its mails are lines of the log."""
-    async with served(kept_people.settings.model_copy(update={"ip_trust_proxy": True})) as client:
+    async with served(members_db.settings.model_copy(update={"ip_trust_proxy": True})) as client:
         yield client
 
 
 @pytest.fixture(params=DOORS)
-def door(request):
+def entry_point(request):
     return request.param

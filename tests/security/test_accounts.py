@@ -29,42 +29,46 @@ async def one_answer(asking):
     return {repr(whole(await each)) for each in asking}
 
 
-async def test_cve_2024_39896_who_may_not_sign_in_is_nobody(client, people, door):
+async def test_cve_2024_39896_who_may_not_sign_in_is_nobody(client, members, entry_point):
     """An account of another provider that was told by another error."""
     shown = [("vi", "wrong"), *((name, PASSWORD) for name in OUTSIDE)]
     refusals = await one_answer(
-        ask(client, door, "login", headers=SAME, email=address(name), password=password) for name, password in shown
+        ask(client, entry_point, "login", headers=SAME, email=address(name), password=password)
+        for name, password in shown
     )
 
     assert len(refusals) == 1
     assert "Invalid user credentials" in refusals.pop()
 
 
-async def test_cve_2024_39896_who_asks_for_a_mail_is_told_nothing(client, people, door):
+async def test_cve_2024_39896_who_asks_for_a_mail_is_told_nothing(client, members, entry_point):
     names = ("vi", "ed", *OUTSIDE, "VI", "vi%", "vi\0")
 
-    assert len(await one_answer(ask(client, door, "request", headers=SAME, email=address(n)) for n in names)) == 1
+    assert (
+        len(await one_answer(ask(client, entry_point, "request", headers=SAME, email=address(n)) for n in names)) == 1
+    )
 
 
-async def test_cve_2024_39896_who_registers_an_address_of_somebodys_is_told_nothing(client, people, door):
+async def test_cve_2024_39896_who_registers_an_address_of_somebodys_is_told_nothing(client, members, entry_point):
     names = ("new", "vi", "una")
     given = {"password": "a good one", "headers": SAME}
 
-    assert len(await one_answer(ask(client, door, "register", email=address(n), **given) for n in names)) == 1
+    assert len(await one_answer(ask(client, entry_point, "register", email=address(n), **given) for n in names)) == 1
 
 
-async def test_cve_2024_39896_a_lock_out_tells_nobody_from_somebody(client, people, door, monkeypatch):
+async def test_cve_2024_39896_a_lock_out_tells_nobody_from_somebody(client, members, entry_point, monkeypatch):
     monkeypatch.setattr("app.flows.login.DELAY", timedelta(0))
-    await set_up(people, auth_login_attempts=1)
+    await set_up(members, auth_login_attempts=1)
     here, elsewhere = ({**SAME, "x-forwarded-for": ip} for ip in ("198.51.100.1", "198.51.100.2"))
     tries = [(name, password) for name in ("vi", "nobody", "sue") for password in ("wrong", PASSWORD)]
     refusals = await one_answer(
-        ask(client, door, "login", headers=here, email=address(name), password=password) for name, password in tries
+        ask(client, entry_point, "login", headers=here, email=address(name), password=password)
+        for name, password in tries
     )
 
     assert len(refusals) == 1
     assert "access_token" in told(
-        await ask(client, door, "login", headers=elsewhere, email=address("vi"), password=PASSWORD)
+        await ask(client, entry_point, "login", headers=elsewhere, email=address("vi"), password=PASSWORD)
     )
 
 
@@ -76,29 +80,29 @@ async def test_cve_2024_39896_a_lock_out_tells_nobody_from_somebody(client, peop
         ("invite", {"invite_url": BAD_URL, "role": uid("role-Editor")}),
     ],
 )
-async def test_cve_2026_26185_a_bad_url_is_refused_whoever_there_is(client, people, door, flow, given):
+async def test_cve_2026_26185_a_bad_url_is_refused_whoever_there_is(client, members, entry_point, flow, given):
     """A reset with a bad URL, which took longer where there was somebody."""
     headers = SAME | (ADA if flow == "invite" else {})
     names = ("vi", "nobody", "sue", "ida")
     refusals = await one_answer(
-        ask(client, door, flow, headers=headers, email=address(name), **given) for name in names
+        ask(client, entry_point, flow, headers=headers, email=address(name), **given) for name in names
     )
 
     assert len(refusals) == 1
     assert "evil.example.com" in refusals.pop()
-    assert await outbox(people) == []
+    assert await outbox(members) == []
 
 
 @pytest.mark.counting
-async def test_cve_2026_26185_a_bad_url_is_refused_before_anybody_is_looked_for(people):
-    asked = people.database.reader.statements
+async def test_cve_2026_26185_a_bad_url_is_refused_before_anybody_is_looked_for(members):
+    asked = members.database.reader.statements
     for name in ("vi", "nobody"):
         with pytest.raises(InvalidPayload):
-            await PasswordReset(people.directory()).request(address(name), BAD_URL)
-    assert people.database.reader.statements == asked
+            await PasswordReset(members.directory()).request(address(name), BAD_URL)
+    assert members.database.reader.statements == asked
 
-    await PasswordReset(people.directory()).request(address("nobody"))
-    assert people.database.reader.statements > asked
+    await PasswordReset(members.directory()).request(address("nobody"))
+    assert members.database.reader.statements > asked
 
 
 OWN = ("generate", "enable", "disable", "recovery")
@@ -121,10 +125,10 @@ GIVEN = {
 }
 
 
-async def test_cve_2024_45596_no_answer_of_a_flow_is_kept_anywhere(client, people, door):
+async def test_cve_2024_45596_no_answer_of_a_flow_is_kept_anywhere(client, members, entry_point):
     """A sign-in's answer that caches kept: whether it goes well or not, whoever asks."""
     assert GIVEN.keys() == FLOWS.keys()
     for flow, given in [*GIVEN.items(), ("login", {"email": "vi@example.com", "password": "wrong"})]:
         headers = {"invite": ADA, **dict.fromkeys(OWN, bearer(static_token("vi")))}.get(flow)
-        answer = await ask(client, door, flow, headers=headers, **given)
+        answer = await ask(client, entry_point, flow, headers=headers, **given)
         assert answer.headers["cache-control"] == "no-store", answer.text

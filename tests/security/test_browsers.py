@@ -11,8 +11,8 @@ KINDS = ["csv", "json", "xml", "yaml"]
 
 
 @pytest_asyncio.fixture(scope="session")
-async def client(world):
-    async with served(world.settings) as client:
+async def client(readonly_db):
+    async with served(readonly_db.settings) as client:
         yield client
 
 
@@ -25,9 +25,9 @@ async def test_cve_2022_26969_no_page_of_elsewhere_is_let_in_unless_it_is_listed
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_cve_2022_26969_letting_all_of_them_in_lets_no_cookie_in(world):
+async def test_cve_2022_26969_letting_all_of_them_in_lets_no_cookie_in(readonly_db):
     changed = {"cors_enabled": True, "cors_origin": True, "cors_credentials": True}
-    async with served(world.settings.model_copy(update=changed)) as client:
+    async with served(readonly_db.settings.model_copy(update=changed)) as client:
         answer = await client.get("/users", headers={**ADA, **ELSEWHERE})
 
     assert answer.headers["access-control-allow-origin"] == "*"

@@ -110,14 +110,14 @@ async def test_cve_2026_39943_no_secret_is_in_the_trail_nor_in_a_row_of_ours(see
 
 
 @pytest.mark.parametrize("way", ["read", "written"])
-async def test_cve_2025_53886_what_a_driver_says_of_a_value_is_left_out(desk, way):
+async def test_cve_2025_53886_what_a_driver_says_of_a_value_is_left_out(editors, way):
     """A fault's text ends in the log, with those that led to it."""
-    if desk.database.dialect == "sqlite":
+    if editors.database.dialect == "sqlite":
         pytest.skip("SQLite minds no value")
     odd = select(cast(literal("a secret that is no number"), Integer))
     doing = {
-        "read": lambda: desk.services.reader.fetch(odd),
-        "written": lambda: desk.database.change(lambda writer: writer.rows(writer.question(odd)), alone=False),
+        "read": lambda: editors.services.reader.fetch(odd),
+        "written": lambda: editors.database.change(lambda writer: writer.rows(writer.question(odd)), alone=False),
     }[way]
     with pytest.raises((ValueError, DBAPIError)) as fault:
         await doing()

@@ -71,19 +71,22 @@ async def listener():
 
 
 @pytest_asyncio.fixture(scope="module")
-async def kept_post(kept_people, listener):
+async def kept_post(members_db, listener):
     """A client of a server that sends mail, and the mail server that takes it."""
-    listed = (*kept_people.settings.password_reset_url_allow_list, *(url.format(port=listener.port) for url in URLS))
+    listed = (
+        *members_db.settings.password_reset_url_allow_list,
+        *(url.format(port=listener.port) for url in URLS),
+    )
     kinds = ("user_invite", "user_register", "password_reset")
     async with MailServer().up() as mail:
         smtp = {"email_transport": "smtp", "email_smtp_host": "127.0.0.1", "email_smtp_port": mail.port}
         settings = {**smtp, "public_url": HOME, **{f"{kind}_url_allow_list": listed for kind in kinds}}
-        async with served(kept_people.settings.model_copy(update=settings)) as client:
+        async with served(members_db.settings.model_copy(update=settings)) as client:
             yield client, mail
 
 
 @pytest.fixture
-def post(people, kept_post):
+def post(members, kept_post):
     """The same, with people to write to, and no letter yet."""
     kept_post[1].letters.clear()
     return kept_post
@@ -165,7 +168,7 @@ INJECTED = [
 ]
 
 
-async def test_cve_2023_27474_nothing_is_written_into_a_mail_by_its_url(post, people):
+async def test_cve_2023_27474_nothing_is_written_into_a_mail_by_its_url(post, members):
     """HTML through the query of a reset's URL; also of an invitation's, and of a verification's."""
     client, mail = post
     for flow in WRITING:
@@ -178,7 +181,7 @@ async def test_cve_2023_27474_nothing_is_written_into_a_mail_by_its_url(post, pe
             assert code(written) is None or flow == "invite"
 
     async with asyncio.timeout(10):
-        while any(recipient for _, recipient, _ in await outbox(people)):  # noqa: ASYNC110 - as above
+        while any(recipient for _, recipient, _ in await outbox(members)):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
     assert len(mail.letters) >= 2 * len(INJECTED)
     for letter in mail.letters:
@@ -207,13 +210,13 @@ LEADING_AWAY = (
 )
 
 
-async def test_cve_2026_22032_and_cve_2026_35411_no_mail_leads_to_where_the_list_does_not(post, people):
+async def test_cve_2026_22032_and_cve_2026_35411_no_mail_leads_to_where_the_list_does_not(post, members):
     """Open redirects, also CVE-2024-28239: through the links of mails, which is all that leads anywhere."""
     client, _ = post
     for at, url in enumerate(LEADING_AWAY):
         for flow, name in URL_OF.items():
             assert code(await have_written(client, DOORS[at % 2], flow, **{name: url})) == "INVALID_PAYLOAD", flow
-    assert await outbox(people) == []
+    assert await outbox(members) == []
 
 
 def test_cve_2024_28239_there_are_two_redirects():

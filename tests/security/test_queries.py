@@ -25,8 +25,8 @@ def text_of(result):
 
 @pytest.mark.parametrize("function", [*COUNTING, *CALCULATING])
 @pytest.mark.parametrize("field", CONCEALED)
-async def test_cve_2026_35442_no_aggregate_of_a_concealed_field_tells_what_is_in_it(world, field, function):
-    result = await world.execute(
+async def test_cve_2026_35442_no_aggregate_of_a_concealed_field_tells_what_is_in_it(readonly_db, field, function):
+    result = await readonly_db.execute(
         f'{{ users_aggregated(groupBy: ["{field}"]) {{ group {function} {{ {field} }} }} }}', caller=ADA
     )
 
@@ -38,10 +38,10 @@ async def test_cve_2026_35442_no_aggregate_of_a_concealed_field_tells_what_is_in
 
 
 @pytest.mark.parametrize("text", ["static-of-ada", "static-of", "$argon2id$", "NOTASECRET", "hidden", "refresh", MASK])
-async def test_cve_2025_64748_a_search_does_not_reach_into_concealed_fields(world, text):
-    found = await world.execute(f'{{ users(search: "{text}") {{ id }} }}', caller=ADA)
-    counted = await world.execute(f'{{ users_aggregated(search: "{text}") {{ countAll }} }}', caller=ADA)
-    nested = await world.execute(f'{{ roles {{ users(search: "{text}") {{ id }} }} }}', caller=ADA)
+async def test_cve_2025_64748_a_search_does_not_reach_into_concealed_fields(readonly_db, text):
+    found = await readonly_db.execute(f'{{ users(search: "{text}") {{ id }} }}', caller=ADA)
+    counted = await readonly_db.execute(f'{{ users_aggregated(search: "{text}") {{ countAll }} }}', caller=ADA)
+    nested = await readonly_db.execute(f'{{ roles {{ users(search: "{text}") {{ id }} }} }}', caller=ADA)
 
     assert found.data == {"users": []}
     assert counted.data == {"users_aggregated": [{"countAll": 0}]}
@@ -51,13 +51,15 @@ async def test_cve_2025_64748_a_search_does_not_reach_into_concealed_fields(worl
 @pytest.mark.parametrize(
     ("who", "text"), [("vi", "example.com"), ("vi", "Edelman"), ("ed", "Edelman"), ("ed", "cs-CZ")]
 )
-async def test_cve_2025_30352_a_search_does_not_scan_fields_the_caller_may_not_read(world, who, text):
-    assert (await world.execute(f'{{ users(search: "{text}") {{ id }} }}', caller=ADA)).data["users"]
-    assert (await world.execute(f'{{ users(search: "{text}") {{ id }} }}', caller=caller(who))).data == {"users": []}
+async def test_cve_2025_30352_a_search_does_not_scan_fields_the_caller_may_not_read(readonly_db, who, text):
+    assert (await readonly_db.execute(f'{{ users(search: "{text}") {{ id }} }}', caller=ADA)).data["users"]
+    assert (await readonly_db.execute(f'{{ users(search: "{text}") {{ id }} }}', caller=caller(who))).data == {
+        "users": []
+    }
 
 
 @pytest.mark.parametrize("field", CONCEALED)
-async def test_cve_2024_34708_no_alias_lifts_the_mask(world, field):
+async def test_cve_2024_34708_no_alias_lifts_the_mask(readonly_db, field):
     query = f"""
       fragment F on directus_users {{ fragment: {field} }}
       {{
@@ -66,7 +68,7 @@ async def test_cve_2024_34708_no_alias_lifts_the_mask(world, field):
         revisions: users_by_id(id: "{uid("ada")}") {{ password: {field} }}
       }}
     """
-    result = await world.execute(query, caller=ADA)
+    result = await readonly_db.execute(query, caller=ADA)
 
     assert result.errors is None
     assert MASK in text_of(result)
@@ -86,17 +88,17 @@ UNUSABLE = [
 
 @pytest.mark.parametrize("question", UNUSABLE)
 @pytest.mark.parametrize("field", CONCEALED)
-async def test_cve_2023_27481_concealed_fields_can_only_be_asked_whether_they_are_there(world, field, question):
-    result = await world.execute("{ " + question % (field, '"s"') + " }", caller=ADA)
+async def test_cve_2023_27481_concealed_fields_can_only_be_asked_whether_they_are_there(readonly_db, field, question):
+    result = await readonly_db.execute("{ " + question % (field, '"s"') + " }", caller=ADA)
 
     assert result.data is None or all(not found for found in result.data.values())
     assert result.errors
 
 
-async def test_cve_2023_27481_a_variable_reaches_concealed_fields_no_further(world):
+async def test_cve_2023_27481_a_variable_reaches_concealed_fields_no_further(readonly_db):
     query = "query($f: directus_users_filter) { users(filter: $f) { id } }"
     for field in ("password", "token", "tfa_secret"):
-        result = await world.execute(query, {"f": {field: {"_starts_with": "s"}}}, ADA)
+        result = await readonly_db.execute(query, {"f": {field: {"_starts_with": "s"}}}, ADA)
         assert result.data is None
         assert result.errors
 
@@ -111,9 +113,11 @@ async def test_cve_2023_27481_a_variable_reaches_concealed_fields_no_further(wor
         ("role.users.token", [], ["nora"]),
     ],
 )
-async def test_cve_2023_27481_an_order_tells_no_more_of_a_secret_than_that_it_is_there(world, sort, first, last):
-    plain = (await world.execute("{ users(limit: -1) { id } }", caller=ADA)).data["users"]
-    ordered = (await world.execute(f'{{ users(limit: -1, sort: ["{sort}"]) {{ id }} }}', caller=ADA)).data["users"]
+async def test_cve_2023_27481_an_order_tells_no_more_of_a_secret_than_that_it_is_there(readonly_db, sort, first, last):
+    plain = (await readonly_db.execute("{ users(limit: -1) { id } }", caller=ADA)).data["users"]
+    ordered = (await readonly_db.execute(f'{{ users(limit: -1, sort: ["{sort}"]) {{ id }} }}', caller=ADA)).data[
+        "users"
+    ]
     ends = [{"id": uid(name)} for name in (*first, *last)]
     between = [row for row in plain if row not in ends]
 
@@ -121,41 +125,41 @@ async def test_cve_2023_27481_an_order_tells_no_more_of_a_secret_than_that_it_is
 
 
 @pytest.mark.parametrize("filter_", ["{ title: { _in: [] } }", "{ id: { _nin: [] } }", '{ title: { _in: "" } }'])
-async def test_cve_2024_39701_an_empty_list_matches_nobody_and_says_so(world, filter_):
-    result = await world.execute(f"{{ users(filter: {filter_}) {{ id }} }}", caller=ADA)
+async def test_cve_2024_39701_an_empty_list_matches_nobody_and_says_so(readonly_db, filter_):
+    result = await readonly_db.execute(f"{{ users(filter: {filter_}) {{ id }} }}", caller=ADA)
 
     assert result.data is None
     assert result.errors[0].original_error.code == "INVALID_QUERY"
 
 
-async def test_cve_2024_39701_a_rule_on_an_empty_variable_denies(fresh):
+async def test_cve_2024_39701_a_rule_on_an_empty_variable_denies(writable_db):
     """Sam has no title; Nora no role."""
     rules: list[dict[str, Any]] = [{"title": {operator: ["$CURRENT_USER.title"]}} for operator in ("_in", "_nin")]
     rules += [{"role": {"_nin": "$CURRENT_ROLES"}}]
     granted = {"id": 60, "policy": uid("policy-Public"), "action": "read", "collection": "directus_users"}
     for rule in rules:
-        await fresh.load({"directus_permissions": [{**granted, "fields": "id,title,role", "permissions": rule}]})
+        await writable_db.load({"directus_permissions": [{**granted, "fields": "id,title,role", "permissions": rule}]})
         for _ in range(2):  # in the ordinary way, and from a plan
-            assert (await fresh.execute("{ users { id } }", caller=caller("nora"))).data == {"users": []}
+            assert (await writable_db.execute("{ users { id } }", caller=caller("nora"))).data == {"users": []}
 
 
-async def test_a_rule_that_looks_for_the_caller_in_a_text_is_the_same_from_a_plan(fresh):
+async def test_a_rule_that_looks_for_the_caller_in_a_text_is_the_same_from_a_plan(writable_db):
     """Sam's own title names him; somebody else's does too."""
     titled = [{"id": uid("sam"), "title": f"I am {uid('sam')}!"}, {"id": uid("vi"), "title": f"Of {uid('sam')} too"}]
-    await fresh.load({"directus_users": titled})
+    await writable_db.load({"directus_users": titled})
     granted = {"id": 60, "policy": uid("policy-Themselves"), "action": "read", "collection": "directus_users"}
     for operator in ("_contains", "_ncontains", "_starts_with", "_nstarts_with", "_ends_with"):
         rule = {"_and": [{"title": {"_nnull": True}}, {"title": {operator: "$CURRENT_USER"}}]}
-        await fresh.load({"directus_permissions": [{**granted, "fields": "id,title", "permissions": rule}]})
-        first, again = [(await fresh.execute("{ users { id } }", caller=caller("sam"))).data for _ in range(2)]
+        await writable_db.load({"directus_permissions": [{**granted, "fields": "id,title", "permissions": rule}]})
+        first, again = [(await writable_db.execute("{ users { id } }", caller=caller("sam"))).data for _ in range(2)]
         assert first["users"]
         assert again == first, operator
 
 
-async def test_cve_2025_64746_a_permission_on_a_field_that_is_gone_grants_nothing(world):
+async def test_cve_2025_64746_a_permission_on_a_field_that_is_gone_grants_nothing(readonly_db):
     """Vi's policy has one permission that names an unknown field, and one whose rule does."""
-    assert (await world.execute("{ roles { id } }", caller=VI)).data is None
-    rows = (await world.execute("{ users { id title } }", caller=VI)).data["users"]
+    assert (await readonly_db.execute("{ roles { id } }", caller=VI)).data is None
+    rows = (await readonly_db.execute("{ users { id title } }", caller=VI)).data["users"]
     assert all(row["title"] for row in rows)
 
 
@@ -177,23 +181,23 @@ HIDDEN_AND_MISSING = [
 
 @pytest.mark.parametrize(("hidden", "missing", "name", "other"), HIDDEN_AND_MISSING)
 async def test_cve_2025_64749_what_is_hidden_answers_to_the_letter_as_what_is_missing(
-    world, hidden, missing, name, other
+    readonly_db, hidden, missing, name, other
 ):
-    first, second = await world.execute(hidden, caller=VI), await world.execute(missing, caller=VI)
+    first, second = await readonly_db.execute(hidden, caller=VI), await readonly_db.execute(missing, caller=VI)
 
     assert first.errors
     assert text_of(first).replace(name, other) == text_of(second)
 
 
 @pytest.mark.counting
-async def test_ghsa_6q22_g298_grjh_the_same_question_under_many_aliases_is_one_statement(world):
-    await world.directory(ADA).access()
-    asked = world.database.reader.statements
+async def test_ghsa_6q22_g298_grjh_the_same_question_under_many_aliases_is_one_statement(readonly_db):
+    await readonly_db.directory(ADA).access()
+    asked = readonly_db.database.reader.statements
     aliases = " ".join(f"a{n}: users(limit: 3) {{ id }}" for n in range(300))
-    result = await world.execute(f"{{ {aliases} }}", caller=ADA)
+    result = await readonly_db.execute(f"{{ {aliases} }}", caller=ADA)
 
     assert len(result.data) == 300
-    assert world.database.reader.statements - asked == 1
+    assert readonly_db.database.reader.statements - asked == 1
 
 
 @pytest.mark.parametrize(
@@ -208,10 +212,10 @@ async def test_ghsa_6q22_g298_grjh_the_same_question_under_many_aliases_is_one_s
         "{ users { " + "role { users { " * 300 + "id " + "} } " * 300 + "} }",
     ],
 )
-async def test_cve_2024_39895_and_cve_2026_75507_what_is_cheap_to_ask_is_not_dear_to_answer(world, query):
+async def test_cve_2024_39895_and_cve_2026_75507_what_is_cheap_to_ask_is_not_dear_to_answer(readonly_db, query):
     """Repeated fields, fragments that multiply, comments, fragments in a circle, conflicts, depth."""
     started = time.perf_counter()
-    result = await world.execute(query, caller=ADA)
+    result = await readonly_db.execute(query, caller=ADA)
 
     assert time.perf_counter() - started < 3
     assert result.errors or len(result.data["a"]) <= 100
@@ -229,18 +233,18 @@ CLOSED = [
 
 
 @pytest.mark.parametrize("query", CLOSED)
-async def test_cve_2026_35413_closed_introspection_is_closed_at_every_door(world, query):
-    settings = world.settings.model_copy(update={"graphql_introspection": False})
-    closed = Directory(ADA, Services.from_settings(world.database, settings))
+async def test_cve_2026_35413_closed_introspection_is_closed_at_every_door(readonly_db, query):
+    settings = readonly_db.settings.model_copy(update={"graphql_introspection": False})
+    closed = Directory(ADA, Services.from_settings(readonly_db.database, settings))
     result = await schema.execute(query, context_value=closed)
 
     assert result.data is None
     assert "Did you mean" not in text_of(result)
 
 
-async def test_cve_2026_35413_a_variables_mistake_gets_no_suggestion_either(world):
-    settings = world.settings.model_copy(update={"graphql_introspection": False})
-    closed = Directory(ADA, Services.from_settings(world.database, settings))
+async def test_cve_2026_35413_a_variables_mistake_gets_no_suggestion_either(readonly_db):
+    settings = readonly_db.settings.model_copy(update={"graphql_introspection": False})
+    closed = Directory(ADA, Services.from_settings(readonly_db.database, settings))
     query = "query($f: directus_users_filter) { users(filter: $f) { id } }"
     result = await schema.execute(query, {"f": {"titel": {"_eq": "x"}}}, context_value=closed)
 
@@ -248,25 +252,25 @@ async def test_cve_2026_35413_a_variables_mistake_gets_no_suggestion_either(worl
     assert "Did you mean" not in text_of(result)
 
 
-async def test_cve_2026_61836_two_callers_with_one_question_never_share_an_answer(world):
+async def test_cve_2026_61836_two_callers_with_one_question_never_share_an_answer(readonly_db):
     query = "{ users(limit: -1) { id first_name } users_me { id } }"
     people = ["ada", "ed", "vi", "sam"]
-    first = [await world.execute(query, caller=caller(name)) for name in people]
-    again = [await world.execute(query, caller=caller(name)) for name in people]
+    first = [await readonly_db.execute(query, caller=caller(name)) for name in people]
+    again = [await readonly_db.execute(query, caller=caller(name)) for name in people]
 
     assert [r.data for r in first] == [r.data for r in again]
     assert len({text_of(r) for r in first}) == len(people)
     assert [r.data["users_me"]["id"] for r in first] == [uid(name) for name in people]
 
 
-async def test_pr_28190_a_policy_bound_to_an_address_is_never_remembered_for_another(world):
+async def test_pr_28190_a_policy_bound_to_an_address_is_never_remembered_for_another(readonly_db):
     inside, outside = caller("kit", "10.1.0.7"), caller("kit", "10.2.0.7")
     for _ in range(3):
-        assert len((await world.execute("{ users { id } }", caller=inside)).data["users"]) == 9
-        assert (await world.execute("{ users { id } }", caller=outside)).data is None
+        assert len((await readonly_db.execute("{ users { id } }", caller=inside)).data["users"]) == 9
+        assert (await readonly_db.execute("{ users { id } }", caller=outside)).data is None
 
 
-async def test_cve_2024_54151_nobody_is_never_an_admin(world):
+async def test_cve_2024_54151_nobody_is_never_an_admin(readonly_db):
     for nobody in (Caller(), Caller(ip="10.1.0.7"), Caller(token="")):
-        result = await world.execute("{ users { id } }", caller=nobody)
+        result = await readonly_db.execute("{ users { id } }", caller=nobody)
         assert result.data is None

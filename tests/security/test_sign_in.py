@@ -37,9 +37,9 @@ async def run(system, *statements):
             await connection.execute(statement)
 
 
-async def test_graphql_single_use_mutations_many_aliases_try_nothing_and_suspend_nobody(client, people):
+async def test_graphql_single_use_mutations_many_aliases_try_nothing_and_suspend_nobody(client, members):
     """Thirty sign-ins in one anonymous request, which suspended the admin and killed his static token."""
-    await set_up(people, auth_login_attempts=25)
+    await set_up(members, auth_login_attempts=25)
     for wanted in ("wrong", PASSWORD):
         one = called("login", {"email": '"ada@example.com"', "password": f'"{wanted}"'})
         answer = await query(client, "mutation { " + " ".join(f"a{n}: {one}" for n in range(30)) + " }")
@@ -47,21 +47,21 @@ async def test_graphql_single_use_mutations_many_aliases_try_nothing_and_suspend
     batch = await client.post("/graphql/system", json=[{"query": f"mutation {{ {one} }}"}] * 30)
 
     assert (batch.status_code, code(batch)) == (400, "INVALID_PAYLOAD")
-    assert (await count(people, ATTEMPTS), await count(people, Session)) == (0, 0)
+    assert (await count(members, ATTEMPTS), await count(members, Session)) == (0, 0)
     assert told(await me(client, "graphql", headers=ADA)) == {"id": uid("ada")}
 
 
-async def test_graphql_single_use_mutations_failures_suspend_nobody(client, people, door, monkeypatch):
+async def test_graphql_single_use_mutations_failures_suspend_nobody(client, members, entry_point, monkeypatch):
     monkeypatch.setattr("app.flows.login.DELAY", timedelta(0))
-    await set_up(people, auth_login_attempts=3)
+    await set_up(members, auth_login_attempts=3)
     for at in range(8):
         here = {"x-forwarded-for": f"198.51.100.{at % 2}"}
-        answer = await ask(client, door, "login", headers=here, email="ada@example.com", password="wrong")
+        answer = await ask(client, entry_point, "login", headers=here, email="ada@example.com", password="wrong")
         assert code(answer) == "INVALID_CREDENTIALS"
 
-    assert (await user(people, "ada@example.com"))["status"] == "active"
-    assert told(await me(client, door, headers=ADA)) == {"id": uid("ada")}
-    assert "access_token" in told(await ask(client, door, "login", email="ada@example.com", password=PASSWORD))
+    assert (await user(members, "ada@example.com"))["status"] == "active"
+    assert told(await me(client, entry_point, headers=ADA)) == {"id": uid("ada")}
+    assert "access_token" in told(await ask(client, entry_point, "login", email="ada@example.com", password=PASSWORD))
 
 
 def test_graphql_single_use_mutations_whatever_takes_a_proof_is_one_of_them():
@@ -136,11 +136,11 @@ async def signed_in(system, name):
     [{"status": status} for status in ("suspended", "invited", "archived")] + [{"provider": "github"}],
     ids=lambda change: "".join(change.values()),
 )
-async def test_cve_2025_64708_who_is_not_active_any_more_gets_in_by_no_other_door(client, people, change):
+async def test_cve_2025_64708_who_is_not_active_any_more_gets_in_by_no_other_door(client, members, change):
     """Also CVE-2026-54693 and CVE-2025-53942: somebody shut out, whose tokens and links were good somewhere else."""
-    refreshing, cookies, access = await signed_in(people, "vi")
-    reset = link(people, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(HASHED))
-    await give(people, "vi", **change)
+    refreshing, cookies, access = await signed_in(members, "vi")
+    reset = link(members, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(HASHED))
+    await give(members, "vi", **change)
     refused: dict[str, str | None] = {}
     for door in DOORS:
         for name, way in {
@@ -168,22 +168,22 @@ async def test_cve_2025_64708_who_is_not_active_any_more_gets_in_by_no_other_doo
 
     assert {way: said for way, said in refused.items() if said not in {"INVALID_CREDENTIALS", "FORBIDDEN"}} == {}
     assert len(refused) == (22 if "status" in change else 10)
-    assert await outbox(people) == []
-    assert (await user(people, "vi@example.com"))["password"] == HASHED
+    assert await outbox(members) == []
+    assert (await user(members, "vi@example.com"))["password"] == HASHED
 
 
 @pytest.mark.parametrize("mode", TokenMode)
 async def test_cve_2024_45042_a_session_from_before_a_second_factor_was_wanted_is_worth_no_more(
-    client, people, door, mode
+    client, members, entry_point, mode
 ):
     """A refresh that made a full session of one that had shown less."""
-    begun = await ask(client, door, "login", email="vi@example.com", password=PASSWORD, mode=mode.value)
+    begun = await ask(client, entry_point, "login", email="vi@example.com", password=PASSWORD, mode=mode.value)
     shown = (
         {"refresh_token": told(begun)["refresh_token"]} if mode is TokenMode.JSON else {"cookies": the_cookie(begun)}
     )
-    await run(people, update(Policy).where(Policy.name == "Viewers").values(enforce_tfa=True))
+    await run(members, update(Policy).where(Policy.name == "Viewers").values(enforce_tfa=True))
 
-    refreshed = await ask(client, door, "refresh", mode=mode.value, **shown)
+    refreshed = await ask(client, entry_point, "refresh", mode=mode.value, **shown)
     access = (told(refreshed) or {}).get("access_token")
     way = {"headers": bearer(access)} if access else {"cookies": the_cookie(refreshed)}
     for other in DOORS:
@@ -192,7 +192,9 @@ async def test_cve_2024_45042_a_session_from_before_a_second_factor_was_wanted_i
         assert "Two-factor authentication has to be set up" in answer.text
 
 
-async def test_cve_2026_93637_and_cve_2026_105638_only_so_many_codes_are_tried_from_wherever(client, people, door):
+async def test_cve_2026_93637_and_cve_2026_105638_only_so_many_codes_are_tried_from_wherever(
+    client, members, entry_point
+):
     """Codes without a limit, or with one that aliases or other addresses get around."""
     ed = bearer(static_token("ed"))
     for at in range(11):
@@ -203,26 +205,26 @@ async def test_cve_2026_93637_and_cve_2026_105638_only_so_many_codes_are_tried_f
     assert code(await query(client, f"mutation {{ {aliases} }}", headers=ed)) == "GRAPHQL_VALIDATION"
 
     for flow in ("disable", "recovery"):
-        right = await ask(client, door, flow, headers=ed, otp=authenticator(SECRET))
+        right = await ask(client, entry_point, flow, headers=ed, otp=authenticator(SECRET))
         assert code(right) == "INVALID_PAYLOAD"
     shown = {"email": "ed@example.com", "password": PASSWORD, "otp": authenticator(SECRET)}
     for address_ in ("198.51.100.1", "2001:db8::1"):
-        answer = await ask(client, door, "login", headers={"x-forwarded-for": address_}, **shown)
+        answer = await ask(client, entry_point, "login", headers={"x-forwarded-for": address_}, **shown)
         assert code(answer) == "INVALID_OTP"
-    assert (await user(people, "ed@example.com"))["tfa_secret"] == SECRET
+    assert (await user(members, "ed@example.com"))["tfa_secret"] == SECRET
 
 
-async def test_cve_2026_39943_a_lock_out_writes_no_secret_down(client, people, door, monkeypatch):
+async def test_cve_2026_39943_a_lock_out_writes_no_secret_down(client, members, entry_point, monkeypatch):
     """Secrets in the revisions and the activity of somebody who was suspended for failures."""
     monkeypatch.setattr("app.flows.login.DELAY", timedelta(0))
-    await set_up(people, auth_login_attempts=1)
+    await set_up(members, auth_login_attempts=1)
     for password in ("a wrong password", "another wrong one", PASSWORD):
-        await ask(client, door, "login", email="ed@example.com", password=password, otp="654321")
+        await ask(client, entry_point, "login", email="ed@example.com", password=password, otp="654321")
 
-    async with people.database.transaction() as connection:
+    async with members.database.transaction() as connection:
         activity = (await connection.execute(select(Activity.__table__))).all()
         revisions = (await connection.execute(select(Revision.__table__))).all()
-    _, _, attempts = await everything(people)
+    _, _, attempts = await everything(members)
     written = str((activity, revisions, attempts))
     assert [row.action for row in activity if row.item == uid("ed")] == ["lockout"]
     secrets = ("wrong", PASSWORD, "654321", SECRET, static_token("ed"), "argon2", "ed@example.com")

@@ -58,12 +58,12 @@ async def timed(client, email, password) -> float:
     ],
     ids=["existing or missing", "suspended or wrong", "invited or missing"],
 )
-async def test_whoever_is_refused_waits_as_long(fresh, one, other):
-    async with fresh.database.transaction() as connection:
+async def test_whoever_is_refused_waits_as_long(writable_db, one, other):
+    async with writable_db.database.transaction() as connection:
         for name in ("vi", "sue", "ida"):
             await connection.execute(update(User).where(User.id == uid(name)).values(password=hash_password(PASSWORD)))
         await connection.execute(update(Settings).values(auth_login_attempts=None))
-    async with served(fresh.settings.model_copy(update=USUAL)) as client:
+    async with served(writable_db.settings.model_copy(update=USUAL)) as client:
         found: tuple[list[float], list[float]] = ([], [])
         for number in range(EACH // AT_ONCE):
             first = number % 2  # of those who come at once, each kind is ahead of the other as often as behind

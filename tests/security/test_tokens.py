@@ -128,10 +128,14 @@ async def begin_session(system, token="a-session-of-vis"):
 
 
 @pytest.mark.parametrize("place", ["a token", "a session", "an invitation", "a registration", "a reset"])
-async def test_cve_2024_33663_and_cve_2024_33664_a_token_that_is_forged_is_good_nowhere(client, people, place):
+async def test_cve_2024_33663_and_cve_2024_33664_a_token_that_is_forged_is_good_nowhere(client, members, place):
     """Also CVE-2026-32597 and CVE-2022-29217: algorithms swapped, none, encrypted, too long, critical, misissued."""
-    await begin_session(people)
-    claims, secret, before = claims_of(people, place), signing_secret(people.settings), await accounts(people)
+    await begin_session(members)
+    claims, secret, before = (
+        claims_of(members, place),
+        signing_secret(members.settings),
+        await accounts(members),
+    )
     let_in = [
         (wrong, answer.text)
         for at, (wrong, forged) in enumerate(FORGED.items())
@@ -139,7 +143,7 @@ async def test_cve_2024_33663_and_cve_2024_33664_a_token_that_is_forged_is_good_
         if code(answer) not in REFUSED or "thief" in answer.text
     ]
     assert let_in == []
-    assert await accounts(people) == before
+    assert await accounts(members) == before
 
     async for answer in showing(client, "graphql", place, forge(claims, secret)):  # so that it is what was wrong
         assert code(answer) is None
@@ -194,18 +198,18 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_a_token_of_one_kind_is_good_for_nothing_else(client, people, place):
+async def test_a_token_of_one_kind_is_good_for_nothing_else(client, members, place):
     """Keycloak CVE-2026-4325 and its like, in every direction: each kind of token at each place where one is shown."""
-    kinds = await tokens_of(people, PERSON.get(place, "vi"), at=0)
+    kinds = await tokens_of(members, PERSON.get(place, "vi"), at=0)
     wrong = [kind for kind in kinds if (kind, place) not in GOOD]
-    before, doors = await accounts(people), cycle(DOORS)
+    before, doors = await accounts(members), cycle(DOORS)
     refused = {kind: code(await PLACES[place](client, next(doors), kinds[kind])) for kind in wrong}
 
     assert len(wrong) >= 5
     assert {kind: said for kind, said in refused.items() if said not in REFUSED | {"FORBIDDEN"}} == {}
-    assert await accounts(people) == before
+    assert await accounts(members) == before
     for at, kind in enumerate(sorted(set(kinds) - set(wrong))):
-        fresh = await tokens_of(people, PERSON.get(place, "vi"), at=at + 1)
+        fresh = await tokens_of(members, PERSON.get(place, "vi"), at=at + 1)
         assert code(await PLACES[place](client, next(doors), fresh[kind])) is None, kind
 
 
@@ -231,11 +235,14 @@ TOO_LONG = ("x" * 1_025, "x" * 1_000_000, " " * 2_000)
 WITH_NUL = (f"{PASSWORD}\0", "good\0and long enough")
 
 
-async def test_passlib_a_password_is_measured_before_it_is_hashed(client, people, monkeypatch):
+async def test_passlib_a_password_is_measured_before_it_is_hashed(client, members, monkeypatch):
     """Argon2 takes its time for whatever it is given, and some hashes stop reading at a NUL."""
     seen = Seen(hashing._hasher, [])
     monkeypatch.setattr(hashing, "_hasher", seen)
-    tokens, before = {name: await tokens_of(people, name, at=0) for name in ("ida", "vi")}, await everything(people)
+    tokens, before = (
+        {name: await tokens_of(members, name, at=0) for name in ("ida", "vi")},
+        await everything(members),
+    )
     for odd, door in zip((*TOO_LONG, *WITH_NUL), cycle(DOORS), strict=False):
         tried = {
             "login": {"email": "vi@example.com"},
@@ -254,7 +261,7 @@ async def test_passlib_a_password_is_measured_before_it_is_hashed(client, people
 
     assert [len(text) for text in seen.texts if len(text) > hashing.MAX_PASSWORD_LENGTH] == []
     assert set(seen.texts) == set(WITH_NUL)
-    assert (await everything(people))[:2] == before[:2]
+    assert (await everything(members))[:2] == before[:2]
     assert "access_token" in told(await ask(client, "rest", "login", email="vi@example.com", password=PASSWORD))
 
 

@@ -132,12 +132,12 @@ def dump(url):
     return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
 
 
-def recorded(world, table):
-    return json.loads((RECORDED / world / f"{table}.json").read_text())
+def recorded(system, table):
+    return json.loads((RECORDED / system / f"{table}.json").read_text())
 
 
-def recorded_layout(world, kind):
-    return [tuple(line.split("\t")) for line in (RECORDED / world / f"{kind}.tsv").read_text().splitlines()]
+def recorded_layout(system, kind):
+    return [tuple(line.split("\t")) for line in (RECORDED / system / f"{kind}.tsv").read_text().splitlines()]
 
 
 async def killed_all_the_way(what, url, step):

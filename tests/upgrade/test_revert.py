@@ -303,13 +303,15 @@ async def test_of_what_was_ours_recovery_codes_and_waiting_mails_are_told(still_
             await revert_within(connection, accept_loss=False, progress=quiet)
 
 
-async def test_a_database_of_our_own_making_has_no_ten_to_go_back_to(fresh):
-    said = "Only a database that a Directus made" if fresh.database.dialect == "postgresql" else "done on PostgreSQL"
+async def test_a_database_of_our_own_making_has_no_ten_to_go_back_to(writable_db):
+    said = (
+        "Only a database that a Directus made" if writable_db.database.dialect == "postgresql" else "done on PostgreSQL"
+    )
 
     with pytest.raises(OperatorError, match=said):
-        await revert(fresh.database, accept_loss=True, progress=quiet)
+        await revert(writable_db.database, accept_loss=True, progress=quiet)
     with pytest.raises(OperatorError, match=said):
-        await forecast(fresh.database, 5, quiet)
+        await forecast(writable_db.database, 5, quiet)
 
 
 async def test_nor_has_one_that_we_made_and_a_directus_then_took_over(still_eleven):

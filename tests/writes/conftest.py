@@ -45,7 +45,7 @@ def run_on_file(path, script):
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def kept_desk(request, templates, tmp_path_factory):
+async def editors_db(request, templates, tmp_path_factory):
     """The desk's database, with a copy of every row in it."""
     async with AsyncExitStack() as stack:
         system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("desk"))
@@ -55,7 +55,7 @@ async def kept_desk(request, templates, tmp_path_factory):
 
 
 @pytest_asyncio.fixture
-async def desk(kept_desk):
+async def editors(editors_db):
     """The desk as it was in the beginning, to change at will."""
-    yield kept_desk
-    await run(kept_desk.settings.database_url, RESTORE)
+    yield editors_db
+    await run(editors_db.settings.database_url, RESTORE)

@@ -96,60 +96,60 @@ async def act(repository, action, *given):
 
 
 @pytest.mark.parametrize(("collection", "doing", "verdict"), HANDED)
-async def test_nobody_hands_out_more_than_they_have(desk, collection, doing, verdict):
-    before = await checksum(desk)
+async def test_nobody_hands_out_more_than_they_have(editors, collection, doing, verdict):
+    before = await checksum(editors)
     try:
-        await act(desk.directory(caller("rita"))[collection], *doing)
+        await act(editors.directory(caller("rita"))[collection], *doing)
         told = None
     except RollcallError as error:
         told = error.code
 
     assert told == verdict
-    assert (await checksum(desk) == before) is (verdict is not FINE)
+    assert (await checksum(editors) == before) is (verdict is not FINE)
 
 
 @pytest.mark.parametrize(("collection", "doing", "verdict"), HANDED)
-async def test_an_admin_may_hand_out_anything(desk, collection, doing, verdict):
-    assert await act(desk.directory(caller("ada"))[collection], *doing) is not None
+async def test_an_admin_may_hand_out_anything(editors, collection, doing, verdict):
+    assert await act(editors.directory(caller("ada"))[collection], *doing) is not None
 
 
-async def test_a_policy_that_is_not_in_force_where_its_holder_is_can_not_be_handed_on(desk):
+async def test_a_policy_that_is_not_in_force_where_its_holder_is_can_not_be_handed_on(editors):
     """Kit has the rights of the office only there."""
-    ada, kit = desk.directory(caller("ada")), caller("kit", OFFICE)
+    ada, kit = editors.directory(caller("ada")), caller("kit", OFFICE)
     office = uid("policy-Office")
     for fields, collection in (("*", "directus_access"), ("*", "directus_users")):
         await ada["permissions"].create_one(
             {"policy": office, "collection": collection, "action": "create", "fields": fields}
         )
     given = {"user": uid("nora"), "policy": office}
-    assert await desk.directory(kit)["access"].create_one(given)
+    assert await editors.directory(kit)["access"].create_one(given)
 
     with pytest.raises(RollcallError) as refusal:
-        await desk.directory(caller("kit"))["access"].create_one({**given, "user": uid("sam")})
+        await editors.directory(caller("kit"))["access"].create_one({**given, "user": uid("sam")})
     assert refusal.value.code == FORBIDDEN
 
 
-async def test_a_right_that_was_just_handed_to_oneself_can_not_be_handed_on(desk):
+async def test_a_right_that_was_just_handed_to_oneself_can_not_be_handed_on(editors):
     """What counts is what one had before anything of the same change was written."""
     given = {
         "name": "Mine",
         "permissions": [{"collection": "directus_files", "action": "read", "fields": ["*"]}],
         "users": [{"user": uid("rita")}],
     }
-    before = await checksum(desk)
+    before = await checksum(editors)
     with pytest.raises(RollcallError):
-        await desk.directory(caller("rita"))["policies"].create_one(given)
+        await editors.directory(caller("rita"))["policies"].create_one(given)
 
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
-async def test_strangers_are_not_registered_with_more_rights_than_whoever_says_so_has(desk):
-    ada = desk.directory(caller("ada"))
+async def test_strangers_are_not_registered_with_more_rights_than_whoever_says_so_has(editors):
+    ada = editors.directory(caller("ada"))
     for number, action in enumerate(("read", "update")):
         permission = {"id": 900 + number, "collection": "directus_settings", "action": action, "fields": ["*"]}
         await ada["permissions"].create_one({**permission, "policy": uid("policy-Rights")})
     await ada["settings"].upsert_singleton({"project_name": "House"})
-    settings = desk.directory(caller("rita"))["settings"]
+    settings = editors.directory(caller("rita"))["settings"]
     with pytest.raises(RollcallError) as refusal:
         await settings.upsert_singleton({"public_registration_role": uid("role-Administrator")})
 

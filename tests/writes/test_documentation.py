@@ -76,24 +76,24 @@ def name(example):
 
 
 @pytest_asyncio.fixture(scope="session")
-async def client(kept_desk):
-    async with served(kept_desk.settings) as client:
+async def client(editors_db):
+    async with served(editors_db.settings) as client:
         yield client
 
 
 @pytest_asyncio.fixture
-async def people(desk):
+async def members(editors):
     """The people and the role that the documentation speaks of; nobody else has their addresses."""
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         await connection.execute(
             update(User).where(User.email == "admin@example.com").values(email="first@example.com")
         )
-    roles = desk.directory(SYSTEM)["roles"]
+    roles = editors.directory(SYSTEM)["roles"]
     await roles.create_one({"id": ROLE, "name": "Public"})
-    await desk.directory(SYSTEM)["users"].create_many(
+    await editors.directory(SYSTEM)["users"].create_many(
         [{"id": key, "email": f"x{at}@example.com", "first_name": "X"} for at, key in enumerate(PEOPLE)]
     )
-    return desk
+    return editors
 
 
 def test_the_documentation_is_read(shared):
@@ -103,7 +103,7 @@ def test_the_documentation_is_read(shared):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
-async def test_an_example_is_answered(client, people, example):
+async def test_an_example_is_answered(client, members, example):
     body = example.body
     if example.path == "/graphql/system":
         body = orjson.dumps({"query": body}).decode()
@@ -114,5 +114,5 @@ async def test_an_example_is_answered(client, people, example):
     assert "errors" not in answer.text
     if "role" in example.body and answer.status_code == 200:
         assert ROLE in answer.text
-    async with people.database.transaction() as connection:
+    async with members.database.transaction() as connection:
         assert (await connection.execute(select(Role.name).where(Role.id == ROLE))).scalar() == "Public"

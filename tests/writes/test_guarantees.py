@@ -30,8 +30,8 @@ async def refused(doing):
 
 
 @pytest.fixture
-def users(desk):
-    return desk.directory(ADA)["users"]
+def users(editors):
+    return editors.directory(ADA)["users"]
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,15 @@ async def test_an_address_may_look_like_this(users, address):
 @pytest.mark.parametrize(
     ("there", "new"), [("ed@example.com", "ED@Example.com"), ("čapek@example.com", "ČAPEK@example.com")]
 )
-async def test_an_address_is_taken_whatever_its_case(desk, users, there, new):
+async def test_an_address_is_taken_whatever_its_case(editors, users, there, new):
     if there != "ed@example.com":
         await users.create_one({"email": there})
-    before = await checksum(desk)
+    before = await checksum(editors)
     for doing in (users.create_one({"email": new}), users.update_one(uid("vi"), {"email": new})):
         refusal = await refused(doing)
         assert refusal.code == "RECORD_NOT_UNIQUE"
         assert refusal.details["field"] == "email"
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
     if there == "ed@example.com":
         assert await users.update_one(uid("ed"), {"email": new}) == uid("ed")  # his own, spelled otherwise
 
@@ -79,15 +79,15 @@ async def test_what_has_to_be_unique_is_told_without_a_secret(users, field):
     assert ("static-of-vi" in str(refusal.extensions) + str(refusal)) is False
 
 
-async def test_a_password_is_hashed_and_asterisks_leave_it_alone(desk, users):
+async def test_a_password_is_hashed_and_asterisks_leave_it_alone(editors, users):
     await users.update_one(uid("vi"), {"password": "correct horse"})
-    hashed = await column(desk, User.password, "vi")
+    hashed = await column(editors, User.password, "vi")
     await users.update_one(uid("vi"), {"password": "**********", "token": "**********", "title": "Seer"})
 
     assert hashed.startswith("$argon2id$v=19$m=8,t=1,p=1$")
     assert verify_password("correct horse", hashed)
-    assert await column(desk, User.password, "vi") == hashed
-    assert await column(desk, User.token, "vi") == "static-of-vi"
+    assert await column(editors, User.password, "vi") == hashed
+    assert await column(editors, User.token, "vi") == "static-of-vi"
 
 
 @pytest.mark.parametrize(("password", "code"), [("", "FAILED_VALIDATION"), ("x" * 1025, "VALUE_TOO_LONG")])
@@ -98,45 +98,45 @@ async def test_no_password_is_empty_or_endless(users, password, code):
     assert (await refused(users._services and Directory(ADA, users._services)["roles"].create_one(nested))).code == code
 
 
-async def test_the_projects_password_policy_judges_passwords(desk, users):
-    await desk.directory(ADA)["settings"].upsert_singleton({"auth_password_policy": "/^(?=.*\\d).{8,}$/i"})
+async def test_the_projects_password_policy_judges_passwords(editors, users):
+    await editors.directory(ADA)["settings"].upsert_singleton({"auth_password_policy": "/^(?=.*\\d).{8,}$/i"})
     for password in ("short1", "without a digit", None):
         assert (await refused(users.create_one({"password": password}))).code == "FAILED_VALIDATION"
     assert await users.create_one({"password": "long enough 1"})
     assert await users.create_one({"email": "nopassword@example.com"})
 
 
-async def test_a_password_policy_that_can_not_be_read_is_refused(desk):
-    refusal = await refused(desk.directory(ADA)["settings"].upsert_singleton({"auth_password_policy": "/(/"}))
+async def test_a_password_policy_that_can_not_be_read_is_refused(editors):
+    refusal = await refused(editors.directory(ADA)["settings"].upsert_singleton({"auth_password_policy": "/(/"}))
 
     assert refusal.code == "INVALID_PAYLOAD"
 
 
-async def test_a_second_factor_is_set_up_by_its_flow_alone_but_an_admin_may_take_anothers_away(desk, users):
+async def test_a_second_factor_is_set_up_by_its_flow_alone_but_an_admin_may_take_anothers_away(editors, users):
     assert (await refused(users.update_one(uid("vi"), {"tfa_secret": "ABC"}))).code == "INVALID_PAYLOAD"
     assert (await refused(users.update_one(uid("ada"), {"tfa_secret": None}))).code == "INVALID_PAYLOAD"
     await users.update_one(uid("vi"), {"tfa_secret": None})
 
-    assert await column(desk, User.tfa_secret, "vi") is None
+    assert await column(editors, User.tfa_secret, "vi") is None
 
 
 @pytest.mark.parametrize("change", [{"password": "another one"}, {"status": "suspended"}])
-async def test_a_new_password_and_a_suspension_end_sessions(desk, users, change):
-    async with desk.database.transaction() as connection:
+async def test_a_new_password_and_a_suspension_end_sessions(editors, users, change):
+    async with editors.database.transaction() as connection:
         for name in ("vi", "ed"):
             values = {
                 "token": f"session-of-{name}",
                 "user_id": uid(name),
-                "expires": desk.services.clock().replace(year=2999),
+                "expires": editors.services.clock().replace(year=2999),
             }
             await connection.execute(insert(Session).values(**values))
     vi = Caller(user=uid("vi"), session="session-of-vi")
-    assert await desk.directory(vi).access()
+    assert await editors.directory(vi).access()
     await users.update_one(uid("vi"), change)
 
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         assert (await connection.execute(select(Session.token))).scalars().all() == ["session-of-ed"]
-    assert (await refused(desk.directory(vi)["users"].read_by_query())).code == "INVALID_CREDENTIALS"
+    assert (await refused(editors.directory(vi)["users"].read_by_query())).code == "INVALID_CREDENTIALS"
 
 
 LAST: list[tuple[str, str, str, dict[str, Any] | None]] = [
@@ -160,18 +160,18 @@ LAST: list[tuple[str, str, str, dict[str, Any] | None]] = [
 
 
 @pytest.mark.parametrize(("collection", "action", "what", "values"), LAST)
-async def test_the_last_admin_stays_one_and_can_get_in(desk, collection, action, what, values):
-    before, repository = await checksum(desk), desk.directory(ADA)[collection]
+async def test_the_last_admin_stays_one_and_can_get_in(editors, collection, action, what, values):
+    before, repository = await checksum(editors), editors.directory(ADA)[collection]
     doing = repository.delete_one(uid(what)) if action == "delete" else repository.update_one(uid(what), values)
     refusal = await refused(doing)
 
     assert (refusal.code, refusal.status) == ("UNPROCESSABLE_CONTENT", 422)
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
 @pytest.mark.parametrize(("collection", "action", "what", "values"), LAST)
-async def test_one_of_two_admins_may_go(desk, collection, action, what, values):
-    ada = desk.directory(ADA)
+async def test_one_of_two_admins_may_go(editors, collection, action, what, values):
+    ada = editors.directory(ADA)
     await ada["users"].update_one(uid("vi"), {"policies": [{"policy": {"name": "Spare", "admin_access": True}}]})
     repository = ada[collection]
     doing = repository.delete_one(uid(what)) if action == "delete" else repository.update_one(uid(what), values)
@@ -179,12 +179,12 @@ async def test_one_of_two_admins_may_go(desk, collection, action, what, values):
     assert await doing
 
 
-async def test_an_admin_may_bind_admins_to_where_one_is(desk):
-    inside = desk.directory(caller("ada", OFFICE))
+async def test_an_admin_may_bind_admins_to_where_one_is(editors):
+    inside = editors.directory(caller("ada", OFFICE))
     await inside["policies"].update_one(uid("policy-Administrators"), {"ip_access": ["10.1.0.0/16"]})
 
-    assert await desk.directory(caller("ada", OFFICE))["users"].may("delete")
-    assert not await desk.directory(ADA)["users"].may("delete")
+    assert await editors.directory(caller("ada", OFFICE))["users"].may("delete")
+    assert not await editors.directory(ADA)["users"].may("delete")
 
 
 @pytest.mark.parametrize(
@@ -196,16 +196,16 @@ async def test_an_admin_may_bind_admins_to_where_one_is(desk):
         ("role-Staff", {"parent": {"id": uid("role-Editor"), "name": "Editor"}}),
     ],
 )
-async def test_no_role_is_its_own_ancestor(desk, what, values):
-    before = await checksum(desk)
-    assert (await refused(desk.directory(ADA)["roles"].update_one(uid(what), values))).code == "INVALID_PAYLOAD"
-    assert await checksum(desk) == before
+async def test_no_role_is_its_own_ancestor(editors, what, values):
+    before = await checksum(editors)
+    assert (await refused(editors.directory(ADA)["roles"].update_one(uid(what), values))).code == "INVALID_PAYLOAD"
+    assert await checksum(editors) == before
     itself = {"id": uid("new"), "name": "New", "parent": uid("new")}
-    assert (await refused(desk.directory(ADA)["roles"].create_one(itself))).code == "INVALID_PAYLOAD"
+    assert (await refused(editors.directory(ADA)["roles"].create_one(itself))).code == "INVALID_PAYLOAD"
 
 
-async def test_who_had_a_role_that_is_gone_is_suspended_and_that_is_told(desk):
-    ada = desk.directory(ADA)
+async def test_who_had_a_role_that_is_gone_is_suspended_and_that_is_told(editors):
+    ada = editors.directory(ADA)
     await ada["roles"].delete_one(uid("role-Staff"))
     sue = await ada["users"].read_one(uid("sue"), {"fields": ["status", "role"]})
     editor = await ada["roles"].read_one(uid("role-Editor"), {"fields": ["parent", "policies"]})
@@ -218,15 +218,15 @@ async def test_who_had_a_role_that_is_gone_is_suspended_and_that_is_told(desk):
     assert {"action": "update", "collection": "directus_roles", "item": uid("role-Editor")} in told
 
 
-async def test_rows_that_are_still_pointed_at_stay(desk):
-    ada = desk.directory(ADA)
+async def test_rows_that_are_still_pointed_at_stay(editors):
+    ada = editors.directory(ADA)
     await ada["files"].create_one({"storage": "local", "filename_download": "a.png", "uploaded_by": uid("vi")})
-    before = await checksum(desk)
+    before = await checksum(editors)
     refusal = await refused(ada["users"].delete_one(uid("vi")))
 
     assert refusal.code == "INVALID_FOREIGN_KEY"
     assert "constraint" not in str(refusal).lower()
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
 @pytest.mark.parametrize(
@@ -237,10 +237,10 @@ async def test_rows_that_are_still_pointed_at_stay(desk):
         ("users_api_access_limit", "API", {"role": uid("role-Viewer")}),
     ],
 )
-async def test_there_are_no_more_users_of_a_kind_than_the_settings_allow(desk, limit, kind, values):
+async def test_there_are_no_more_users_of_a_kind_than_the_settings_allow(editors, limit, kind, values):
     for most, fine in ((0, False), (100, True)):
-        settings = desk.settings.model_copy(update={limit: most})
-        users = Directory(ADA, Services.from_settings(desk.database, settings))["users"]
+        settings = editors.settings.model_copy(update={limit: most})
+        users = Directory(ADA, Services.from_settings(editors.database, settings))["users"]
         if fine:
             assert await users.create_one(values)
         else:
@@ -251,12 +251,12 @@ async def test_there_are_no_more_users_of_a_kind_than_the_settings_allow(desk, l
 SECRETS = {"password": "a secret password", "token": "a-secret-token", "tfa_secret": "SECRETSECRET"}
 
 
-async def test_what_was_done_is_told_and_no_secret_in_it(desk):
-    ada = Directory(ADA, desk.services)
+async def test_what_was_done_is_told_and_no_secret_in_it(editors):
+    ada = Directory(ADA, editors.services)
     key = await ada["users"].create_one({"email": "new@example.com", "auth_data": {"a": "secret-data"}, **SECRETS})
     await ada["users"].update_one(key, {"password": "another secret", "token": "another-secret", "title": "Seer"})
     await ada["users"].delete_one(key)
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         activity = (
             await connection.execute(select(Activity.__table__).where(Activity.item == key).order_by("id"))
         ).all()
@@ -273,15 +273,15 @@ async def test_what_was_done_is_told_and_no_secret_in_it(desk):
     assert not re.search(r"secret(?!\")", repr(revisions).replace("tfa_secret", ""), re.IGNORECASE)
 
 
-async def test_a_change_that_changes_nothing_is_not_told(desk, users):
-    before = await checksum(desk)
+async def test_a_change_that_changes_nothing_is_not_told(editors, users):
+    before = await checksum(editors)
     await users.update_one(uid("vi"), {"title": "Viewer"})
 
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
-async def test_what_was_written_along_is_told_below_what_it_was_written_with(desk):
-    ada = desk.directory(ADA)
+async def test_what_was_written_along_is_told_below_what_it_was_written_with(editors):
+    ada = editors.directory(ADA)
     key = await ada["users"].create_one({"email": "new@example.com", "role": {"name": "New"}})
     revisions = await ada["revisions"].read_by_query({"fields": ["collection", "item", "parent.item"], "sort": ["id"]})
 
@@ -291,10 +291,10 @@ async def test_what_was_written_along_is_told_below_what_it_was_written_with(des
     ]
 
 
-async def test_where_a_change_came_from_is_told(desk):
+async def test_where_a_change_came_from_is_told(editors):
     from app.core.caller import ClientInfo
 
-    directory = Directory(ADA, desk.services, lambda: ClientInfo("curl/8", "https://app.example.com"))
+    directory = Directory(ADA, editors.services, lambda: ClientInfo("curl/8", "https://app.example.com"))
     await directory["users"].update_one(uid("vi"), {"title": "Seer"})
     rows = await directory["activity"].read_by_query({"fields": ["user", "ip", "user_agent", "origin"]})
 
@@ -303,10 +303,10 @@ async def test_where_a_change_came_from_is_told(desk):
     ]
 
 
-async def test_trusted_code_may_write_anything_and_the_trail_says_nobody_did(desk):
-    system = desk.directory(SYSTEM)
+async def test_trusted_code_may_write_anything_and_the_trail_says_nobody_did(editors):
+    system = editors.directory(SYSTEM)
     await system["users"].update_one(uid("vi"), {"title": "Seer"})
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         assert await connection.scalar(select(func.count()).where(Activity.user_id.is_(None))) == 1
 
 
@@ -345,29 +345,29 @@ BAD: list[tuple[str, Any, str | None]] = [
 
 
 @pytest.mark.parametrize(("collection", "values", "code"), BAD)
-async def test_what_can_not_be_written_is_told_and_nothing_is_written(desk, collection, values, code):
-    before = await checksum(desk)
+async def test_what_can_not_be_written_is_told_and_nothing_is_written(editors, collection, values, code):
+    before = await checksum(editors)
     if code is None:
-        await desk.directory(ADA)[collection].create_one(values)
+        await editors.directory(ADA)[collection].create_one(values)
         return
-    refusal = await refused(desk.directory(ADA)[collection].create_one(values))
+    refusal = await refused(editors.directory(ADA)[collection].create_one(values))
 
     assert refusal.code == code
     assert not re.search(r"insert|select|sqlite|asyncpg|constraint", str(refusal), re.IGNORECASE)
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
-async def test_payloads_lie_within_one_another_only_so_deep(desk):
+async def test_payloads_lie_within_one_another_only_so_deep(editors):
     role: dict[str, Any] = {"name": "R"}
     for _ in range(40):
         role = {"name": "R", "parent": role}
 
-    assert (await refused(desk.directory(ADA)["roles"].create_one(role))).code == "INVALID_PAYLOAD"
+    assert (await refused(editors.directory(ADA)["roles"].create_one(role))).code == "INVALID_PAYLOAD"
 
 
-async def test_no_more_rows_are_written_at_once_than_allowed(desk):
-    settings = desk.settings.model_copy(update={"max_batch_mutation": 2})
-    users = Directory(ADA, Services.from_settings(desk.database, settings))["users"]
+async def test_no_more_rows_are_written_at_once_than_allowed(editors):
+    settings = editors.settings.model_copy(update={"max_batch_mutation": 2})
+    users = Directory(ADA, Services.from_settings(editors.database, settings))["users"]
     three = [{"email": f"x{number}@example.com"} for number in range(3)]
     for doing in (users.create_many(three), users.delete_by_query({}), users.update_by_query({}, {"title": "x"})):
         assert (await refused(doing)).code == "INVALID_PAYLOAD"

@@ -10,9 +10,13 @@ from tests.writes.killed_writer import TABLES
 MADE = {"users": 1, "roles": 1, "policies": 1, "access": 1, "permissions": 1}
 
 
-async def test_killed_at_any_statement_it_has_written_nothing(fresh):
+async def test_killed_at_any_statement_it_has_written_nothing(writable_db):
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.writes.killed_writer", fresh.settings.database_url, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "tests.writes.killed_writer",
+        writable_db.settings.database_url,
+        stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
     assert process.returncode == 0

@@ -28,19 +28,19 @@ def test_a_code_is_good_for_its_half_minute_and_its_secret():
     assert not matching_totp_step("287082", "not base32!", datetime.fromtimestamp(59, UTC))
 
 
-async def test_every_answer_takes_as_long(desk, monkeypatch):
+async def test_every_answer_takes_as_long(editors, monkeypatch):
     waited = []
 
     async def sleep(seconds):
         waited.append(seconds)
 
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         for name in ("vi", "sue"):
             given = {"password": hashed(PASSWORD), "tfa_secret": None}
             await connection.execute(update(User).where(User.id == uid(name)).values(**given))
     monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
-    settings = desk.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})
-    flow = LoginService(Directory(PUBLIC, replace(desk.services, settings=settings)))
+    settings = editors.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})
+    flow = LoginService(Directory(PUBLIC, replace(editors.services, settings=settings)))
     for email in ("vi@example.com", "nobody@example.com", "sue@example.com"):
         with suppress(InvalidCredentials):
             await flow.login(Credentials(email, PASSWORD if email[0] == "v" else "x"))

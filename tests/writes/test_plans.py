@@ -39,8 +39,8 @@ def filled(value, word):
 
 @pytest.mark.planning
 @pytest.mark.parametrize(("mutation", "variables", "who"), MUTATIONS)
-async def test_a_mutation_is_told_the_same_either_way(desk, mutation, variables, who):
-    directory = desk.directory(caller(who))
+async def test_a_mutation_is_told_the_same_either_way(editors, mutation, variables, who):
+    directory = editors.directory(caller(who))
     await directory.access()
     ordinary = await schema.execute_full(mutation, filled(variables, "one"), context_value=directory)
     assert ordinary.errors is None
@@ -68,18 +68,18 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("mutation", "variables", "who", "code"), REFUSED)
-async def test_a_refusal_has_the_same_words_however_often_it_is_met(desk, mutation, variables, who, code):
-    told = [await desk.execute(mutation, variables, caller(who)) for _ in range(3)]
+async def test_a_refusal_has_the_same_words_however_often_it_is_met(editors, mutation, variables, who, code):
+    told = [await editors.execute(mutation, variables, caller(who)) for _ in range(3)]
 
     assert [one.errors[0].original_error.code for one in told] == [code] * 3
     assert len({str(one.errors[0]) for one in told}) == 1
 
 
 @pytest.mark.planning
-async def test_a_password_in_a_text_is_remembered_nowhere(desk):
+async def test_a_password_in_a_text_is_remembered_nowhere(editors):
     plans = PlanCache(schema.graphql)
     secret = "a secret that stands literally in a text"
-    directory = desk.directory(ADA)
+    directory = editors.directory(ADA)
     await directory.access()
     mutation = 'mutation {{ create_users_item(data: {{ email: "{}@example.com", password: "{}" }}) {{ email }} }}'
     for name in ("one", "two"):
@@ -97,19 +97,19 @@ async def test_a_password_in_a_text_is_remembered_nowhere(desk):
     assert secret not in repr(kept)
 
 
-async def test_a_mutation_is_not_answered_where_nothing_may_change(desk):
-    directory = desk.directory(ADA)
+async def test_a_mutation_is_not_answered_where_nothing_may_change(editors):
+    directory = editors.directory(ADA)
     await directory.access()
     for _ in range(2):
         assert await schema.execute_planned(directory, ME, {"d": {"title": "Sly"}}, None) is None
 
 
-async def test_several_root_fields_are_done_in_their_order_and_each_by_itself(desk):
+async def test_several_root_fields_are_done_in_their_order_and_each_by_itself(editors):
     mutation = """mutation {
         a: create_users_item(data: { email: "one@example.com" }) { email }
         b: create_users_item(data: { email: "ONE@example.com" }) { email }
         c: create_users_item(data: { email: "two@example.com" }) { email } }"""
-    told = await desk.execute(mutation, caller=ADA)
+    told = await editors.execute(mutation, caller=ADA)
 
     assert told.data == {"a": {"email": "one@example.com"}, "b": None, "c": {"email": "two@example.com"}}
     assert [error.path for error in told.errors] == [["b"]]

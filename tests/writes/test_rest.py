@@ -21,8 +21,8 @@ PLAIN = {"content-type": "application/json"}
 
 
 @pytest_asyncio.fixture(scope="session")
-async def client(kept_desk):
-    async with served(kept_desk.settings.model_copy(update={"log_level": "error"})) as client:
+async def client(editors_db):
+    async with served(editors_db.settings.model_copy(update={"log_level": "error"})) as client:
         yield client
 
 
@@ -53,7 +53,7 @@ async def count(system, model):
         return await connection.scalar(select(func.count()).select_from(model))
 
 
-async def test_an_object_makes_one_row_and_a_list_makes_many(client, desk):
+async def test_an_object_makes_one_row_and_a_list_makes_many(client, editors):
     one = await client.post(f"/users?{TOLD}", json={"email": "one@example.com", "title": "One"}, headers=ADA)
     two = [{"email": "two@example.com"}, {"email": "three@example.com", "title": "Three"}]
     many = await client.post(f"/users?{TOLD}", json=two, headers=ADA)
@@ -65,7 +65,7 @@ async def test_an_object_makes_one_row_and_a_list_makes_many(client, desk):
         {"email": "three@example.com", "title": "Three"},
     ]
     assert told(none) == []
-    there = await titles(desk)
+    there = await titles(editors)
     assert (there["one"], there["two"], there["three"]) == ("One", None, "Three")
 
 
@@ -89,13 +89,13 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("path", "body", "changed"), CHANGES)
-async def test_a_change_changes_what_it_names_and_tells_it(client, desk, path, body, changed):
-    before = await titles(desk)
+async def test_a_change_changes_what_it_names_and_tells_it(client, editors, path, body, changed):
+    before = await titles(editors)
     rows = told(await client.patch(f"/users{path}?{TOLD}", json=body, headers=ADA))
 
     assert by_email(rows if isinstance(rows, list) else [rows]) == changed
     assert isinstance(rows, dict) is bool(path)
-    assert await titles(desk) == before | changed
+    assert await titles(editors) == before | changed
 
 
 DELETIONS = [
@@ -110,12 +110,12 @@ DELETIONS = [
 
 
 @pytest.mark.parametrize(("path", "sent", "gone"), DELETIONS)
-async def test_a_deletion_takes_away_what_it_names_and_tells_nothing(client, desk, path, sent, gone):
-    before = set(await titles(desk))
+async def test_a_deletion_takes_away_what_it_names_and_tells_nothing(client, editors, path, sent, gone):
+    before = set(await titles(editors))
     answer = await client.request("DELETE", f"/users{path}", headers=ADA, **sent)
 
     assert (answer.status_code, answer.content) == (204, b"")
-    assert set(await titles(desk)) == before - gone
+    assert set(await titles(editors)) == before - gone
 
 
 BAD, BAD_QUERY, FORBIDDEN, LOST = "INVALID_PAYLOAD", "INVALID_QUERY", "FORBIDDEN", "ROUTE_NOT_FOUND"
@@ -191,14 +191,14 @@ REFUSED = [
 ]
 
 
-async def test_what_is_refused_leaves_everything_as_it_was(client, kept_desk):
-    before = await checksum(kept_desk)
+async def test_what_is_refused_leaves_everything_as_it_was(client, editors_db):
+    before = await checksum(editors_db)
     for method, path, body, code in REFUSED:
         answer = await client.request(method, path, json=body, headers=ADA)
         status = {FORBIDDEN: 403, LOST: 404}.get(code, 400)
         assert (answer.status_code, codes(answer)) == (status, {code}), (method, path, body)
         assert "Traceback" not in answer.text
-    assert await checksum(kept_desk) == before
+    assert await checksum(editors_db) == before
 
 
 BODIES = [
@@ -218,18 +218,18 @@ BODIES = [
 ]
 
 
-async def test_a_body_that_can_not_be_read_is_told_so(client, kept_desk):
-    before = await checksum(kept_desk)
+async def test_a_body_that_can_not_be_read_is_told_so(client, editors_db):
+    before = await checksum(editors_db)
     places = (("POST", ""), ("PATCH", ""), ("PATCH", f"/{VI}"), ("PATCH", "/me"), ("DELETE", ""))
     for method, path in places:
         for content, headers in BODIES:
             answer = await client.request(method, f"/users{path}", content=content, headers=ADA | headers)
             assert (answer.status_code, codes(answer)) == (400, {BAD}), (method, path, content[:40], headers)
-    assert await checksum(kept_desk) == before
+    assert await checksum(editors_db) == before
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-async def test_a_body_says_that_it_is_json(client, desk, kind):
+async def test_a_body_says_that_it_is_json(client, editors, kind):
     answer = await client.patch(f"/users/{VI}", content=b'{"title": "New"}', headers=ADA | {"content-type": kind})
 
     assert told(answer)["title"] == "New"
@@ -247,7 +247,7 @@ async def test_a_body_says_that_it_is_json(client, desk, kind):
         ("fields=title&filter[title][_eq]=Another&page=9", {"title": "New"}),
     ],
 )
-async def test_fields_say_what_is_told_of_what_was_written(client, desk, query, shape):
+async def test_fields_say_what_is_told_of_what_was_written(client, editors, query, shape):
     one = await client.patch(f"/users/{VI}?{query}", json=DATA, headers=ADA)
     many = await client.patch(f"/users?{query}", json={"keys": [VI], "data": DATA}, headers=ADA)
 
@@ -255,19 +255,19 @@ async def test_fields_say_what_is_told_of_what_was_written(client, desk, query, 
     assert told(many) == [shape]
 
 
-async def test_who_writes_is_told_what_they_may_see(client, desk):
+async def test_who_writes_is_told_what_they_may_see(client, editors):
     made = told(await client.post("/users", json={"email": "new@example.com"}, headers=token("wes")))
-    before = await checksum(desk)
+    before = await checksum(editors)
     hidden = await client.post("/users?fields=location", json={"email": "n2@example.com"}, headers=token("wes"))
 
     assert set(made) == {"id", "email", "first_name", "title", "status", "role", "description"}
     assert (made["title"], made["role"]) == ("New here", uid("role-Writer"))
     assert (hidden.status_code, codes(hidden)) == (403, {FORBIDDEN})
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
-async def test_who_may_read_nothing_is_told_nothing(client, desk):
-    await desk.directory(SYSTEM)["permissions"].delete_one(111)
+async def test_who_may_read_nothing_is_told_nothing(client, editors):
+    await editors.directory(SYSTEM)["permissions"].delete_one(111)
     one = await client.patch(f"/users/{VI}", json={"token": "made-by-pat"}, headers=token("pat"))
     changes = [
         {"keys": [VI], "data": {"token": "made-by-pat-2"}},
@@ -282,26 +282,26 @@ async def test_who_may_read_nothing_is_told_nothing(client, desk):
 
 
 @pytest.mark.parametrize(("who", "status"), [("ada", 200), ("wes", 200), ("vi", 403), ("nora", 403), (None, 401)])
-async def test_people_change_themselves_as_far_as_they_may(client, desk, who, status):
-    before = await titles(desk)
+async def test_people_change_themselves_as_far_as_they_may(client, editors, who, status):
+    before = await titles(editors)
     answer = await client.patch("/users/me", json=DATA, headers=token(who))
 
     assert answer.status_code == status
-    assert await titles(desk) == before | ({who: "New"} if status == 200 else {})
+    assert await titles(editors) == before | ({who: "New"} if status == 200 else {})
 
 
 @pytest.mark.parametrize("page", ["/users", "", None])
-async def test_everybody_may_say_where_they_are(client, desk, page):
+async def test_everybody_may_say_where_they_are(client, editors, page):
     for who in ("vi", "nora"):
         answer = await client.patch("/users/me/track/page", json={"last_page": page}, headers=token(who))
         assert (answer.status_code, answer.content, "content-type" in answer.headers) == (200, b"", False)
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         pages = {key: page for key, page in await connection.execute(select(User.id, User.last_page))}  # noqa: C416
     assert (pages[VI], pages[uid("nora")], pages[ED]) == (page, page, None)
 
 
-async def test_a_page_is_a_text_of_somebodys(client, kept_desk):
-    before = await checksum(kept_desk)
+async def test_a_page_is_a_text_of_somebodys(client, editors_db):
+    before = await checksum(editors_db)
     pages: list[object] = [{}, "\x00", "x" * 256]
     for body in ({}, [], *({"last_page": page} for page in pages)):
         answer = await client.patch("/users/me/track/page", json=body, headers=token("vi"))
@@ -309,29 +309,29 @@ async def test_a_page_is_a_text_of_somebodys(client, kept_desk):
     for who in (None, "sue"):
         answer = await client.patch("/users/me/track/page", json={"last_page": "/users"}, headers=token(who))
         assert answer.status_code == 401
-    assert await checksum(kept_desk) == before
+    assert await checksum(editors_db) == before
 
 
-async def test_the_settings_are_one_row_that_is_changed(client, desk):
+async def test_the_settings_are_one_row_that_is_changed(client, editors):
     for name in ("One", "Two"):
         answer = await client.patch("/settings?fields=project_name", json={"project_name": name}, headers=ADA)
         assert told(answer) == {"project_name": name}
-    before = await checksum(desk)
+    before = await checksum(editors)
     refused = [await client.patch("/settings", json={"project_name": "X"}, headers=token(who)) for who in ("wes", None)]
 
     assert told(await client.get("/settings?fields=project_name", headers=ADA)) == {"project_name": "Two"}
     assert [answer.status_code for answer in refused] == [403, 403]
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
-async def test_files_and_folders_are_rows_like_others(client, desk):
+async def test_files_and_folders_are_rows_like_others(client, editors):
     folder = told(await client.post("/folders", json={"name": "Papers"}, headers=ADA))
     paper = {"title": "Paper", "storage": "local", "filename_download": "paper.txt", "folder": folder["id"]}
     file = told(await client.post("/files?fields=title,uploaded_by,folder.name", json=paper, headers=ADA))
 
     assert folder["name"] == "Papers"
     assert file == {"title": "Paper", "uploaded_by": uid("ada"), "folder": {"name": "Papers"}}
-    assert (await count(desk, File), await count(desk, Folder)) == (1, 1)
+    assert (await count(editors, File), await count(editors, Folder)) == (1, 1)
 
 
 async def over_rest(client, who, collection, action, key, values):
@@ -341,27 +341,27 @@ async def over_rest(client, who, collection, action, key, values):
     return await client.request(method, path, headers=token(who), **sent)
 
 
-async def test_everybody_is_refused_over_rest_what_they_are_from_python(client, kept_desk):
-    before = await checksum(kept_desk)
+async def test_everybody_is_refused_over_rest_what_they_are_from_python(client, editors_db):
+    before = await checksum(editors_db)
     for who, action, whom, values, verdict in ONES:
         if verdict is not FINE:
             answer = await over_rest(client, who, "users", action, whom and uid(whom), values)
             assert codes(answer) == {verdict}, (who, action, whom, values)
-    assert await checksum(kept_desk) == before
+    assert await checksum(editors_db) == before
 
 
-async def test_nobody_hands_out_more_over_rest_than_from_python(client, kept_desk):
-    before = await checksum(kept_desk)
+async def test_nobody_hands_out_more_over_rest_than_from_python(client, editors_db):
+    before = await checksum(editors_db)
     for collection, (action, *key, values), verdict in HANDED:
         if verdict is not FINE:
             named = uid(key[0]) if key and isinstance(key[0], str) else key and key[0]
             answer = await over_rest(client, "rita", collection, action, named, values)
             assert codes(answer) == {verdict}, (collection, action, key, values)
-    assert await checksum(kept_desk) == before
+    assert await checksum(editors_db) == before
 
 
-async def test_strangers_write_nothing(client, kept_desk):
-    before = await checksum(kept_desk)
+async def test_strangers_write_nothing(client, editors_db):
+    before = await checksum(editors_db)
     for name in ("users", "roles", "policies", "access", "permissions", "files", "folders"):
         asked: list[tuple[str, str, object]] = [
             ("POST", "", {}),
@@ -376,4 +376,4 @@ async def test_strangers_write_nothing(client, kept_desk):
         for method, path, body in asked:
             answer = await client.request(method, f"/{name}{path}", json=body)
             assert (answer.status_code, codes(answer)) == (403, {FORBIDDEN}), (method, name, path, body)
-    assert await checksum(kept_desk) == before
+    assert await checksum(editors_db) == before

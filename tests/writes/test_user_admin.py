@@ -54,41 +54,41 @@ async def rollcall(url: str, *arguments: str, typed: str = "") -> Done:
 
 
 @pytest.fixture
-def users(desk):
+def users(editors):
     """Runs `rollcall users …` on the desk's database; what stands on standard input is the password."""
 
     async def command(*arguments: str, typed: str = GIVEN) -> Done:
-        return await rollcall(desk.settings.database_url, "users", *arguments, typed=typed)
+        return await rollcall(editors.settings.database_url, "users", *arguments, typed=typed)
 
     return command
 
 
-async def person(desk, address) -> Any:
-    async with desk.database.transaction() as connection:
+async def person(system, address) -> Any:
+    async with system.database.transaction() as connection:
         return (await connection.execute(select(User.__table__).where(func.lower(User.email) == address))).one()
 
 
-async def change(desk, whom, **values):
-    async with desk.database.transaction() as connection:
+async def change(system, whom, **values):
+    async with system.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid(whom)).values(**values))
 
 
-async def is_admin(desk, key):
-    return bool((await desk.directory(Caller(user=str(key))).access_now()).admin)
+async def is_admin(system, key):
+    return bool((await system.directory(Caller(user=str(key))).access_now()).admin)
 
 
-async def sessions(desk, *names):
+async def sessions(system, *names):
     """Gives everybody who is named a session; afterwards, whose are left."""
-    async with desk.database.transaction() as connection:
+    async with system.database.transaction() as connection:
         for name in names:
-            ends = desk.services.clock().replace(year=2999)
+            ends = system.services.clock().replace(year=2999)
             await connection.execute(insert(Session).values(token=f"of-{name}", user_id=uid(name), expires=ends))
         return sorted((await connection.execute(select(Session.token))).scalars())
 
 
-async def test_a_user_that_was_made_can_sign_in_with_what_was_typed(desk, users):
+async def test_a_user_that_was_made_can_sign_in_with_what_was_typed(editors, users):
     done = await users("create", "New@example.com", "--role", "Viewer")
-    new = await person(desk, "new@example.com")
+    new = await person(editors, "new@example.com")
 
     assert done == (0, "", "")
     assert verify_password(GIVEN, new.password)
@@ -98,18 +98,18 @@ async def test_a_user_that_was_made_can_sign_in_with_what_was_typed(desk, users)
         "default",
         uid("role-Viewer"),
     )
-    assert not await is_admin(desk, new.id)
+    assert not await is_admin(editors, new.id)
 
 
 @pytest.mark.parametrize("command", [("create", "new@example.com"), ("set-password", "vi@example.com")])
-async def test_a_password_is_told_once_and_only_where_it_was_made_up(desk, users, command):
+async def test_a_password_is_told_once_and_only_where_it_was_made_up(editors, users, command):
     made_up = await users(*command, "--make-up")
     told = made_up.out.removeprefix(ONCE).strip()
 
     assert (made_up.code, made_up.err) == (0, "")
     assert made_up.out == f"{ONCE}{told}\n"
     assert len(told) >= 16
-    assert verify_password(told, (await person(desk, command[1])).password)
+    assert verify_password(told, (await person(editors, command[1])).password)
 
     again = await users("set-password", command[1], "--make-up")
     assert again.out.startswith(ONCE)
@@ -117,30 +117,30 @@ async def test_a_password_is_told_once_and_only_where_it_was_made_up(desk, users
 
 
 @pytest.mark.parametrize("command", [("create", "vi@example.com"), ("set-password", "nobody@example.com")])
-async def test_a_password_that_nobody_has_is_not_told(desk, users, command):
+async def test_a_password_that_nobody_has_is_not_told(editors, users, command):
     done = await users(*command, "--make-up")
 
     assert (done.code, done.out) == (1, "")
 
 
 @pytest.mark.parametrize("command", ["set-password", "suspend"])
-async def test_a_new_password_and_a_suspension_end_a_users_sessions_and_nobody_elses(desk, users, command):
-    await sessions(desk, "vi", "ed")
+async def test_a_new_password_and_a_suspension_end_a_users_sessions_and_nobody_elses(editors, users, command):
+    await sessions(editors, "vi", "ed")
     vi = Caller(user=uid("vi"), session="of-vi")
-    assert await desk.directory(vi).access()
+    assert await editors.directory(vi).access()
     done = await users(command, "VI@example.com")
 
     assert done == (0, "", "")
-    assert await sessions(desk) == ["of-ed"]
+    assert await sessions(editors) == ["of-ed"]
     if command == "set-password":
-        assert verify_password(GIVEN, (await person(desk, "vi@example.com")).password)
+        assert verify_password(GIVEN, (await person(editors, "vi@example.com")).password)
     with pytest.raises(RollcallError) as refusal:
-        await desk.directory(vi)["users"].read_by_query()
+        await editors.directory(vi)["users"].read_by_query()
     assert refusal.value.code == "INVALID_CREDENTIALS"
 
 
-async def test_lock_outs_can_be_ended_for_everybody(desk, users):
-    attempts = AttemptCounter(desk.services, "login", timedelta(minutes=15))
+async def test_lock_outs_can_be_ended_for_everybody(editors, users):
+    attempts = AttemptCounter(editors.services, "login", timedelta(minutes=15))
     await attempts.count(account_and_network_key("vi@example.com", "192.0.2.1"), account_key("vi@example.com"))
     done = await users("unlock")
 
@@ -148,21 +148,21 @@ async def test_lock_outs_can_be_ended_for_everybody(desk, users):
     assert await attempts.count(account_and_network_key("vi@example.com", "192.0.2.1")) == [1]
 
 
-async def test_who_is_suspended_is_let_in_by_no_token(desk, users):
+async def test_who_is_suspended_is_let_in_by_no_token(editors, users):
     await users("suspend", "vi@example.com")
 
-    assert (await person(desk, "vi@example.com")).status == "suspended"
+    assert (await person(editors, "vi@example.com")).status == "suspended"
     with pytest.raises(RollcallError) as refusal:
-        await desk.directory(caller("vi"))["users"].read_by_query()
+        await editors.directory(caller("vi"))["users"].read_by_query()
     assert refusal.value.code == "INVALID_CREDENTIALS"
 
 
 @pytest.mark.parametrize("whom", ["ada", "ann"])
-async def test_a_second_factor_is_taken_away_an_admins_too_and_where_there_is_none(desk, users, whom):
-    await change(desk, "ada", tfa_secret="JBSWY3DPEHPK3PXP")
-    before = await person(desk, f"{whom}@example.com")
+async def test_a_second_factor_is_taken_away_an_admins_too_and_where_there_is_none(editors, users, whom):
+    await change(editors, "ada", tfa_secret="JBSWY3DPEHPK3PXP")
+    before = await person(editors, f"{whom}@example.com")
     done = await users("disable-tfa", f"{whom}@example.com")
-    after = await person(desk, f"{whom}@example.com")
+    after = await person(editors, f"{whom}@example.com")
 
     assert done == (0, "", "")
     assert after.tfa_secret is None
@@ -170,67 +170,67 @@ async def test_a_second_factor_is_taken_away_an_admins_too_and_where_there_is_no
 
 
 @pytest.mark.parametrize("whom", ["nora", "sue", "ada"])
-async def test_whoever_is_made_an_admin_is_an_active_one_and_keeps_their_role(desk, users, whom):
-    before = await person(desk, f"{whom}@example.com")
+async def test_whoever_is_made_an_admin_is_an_active_one_and_keeps_their_role(editors, users, whom):
+    before = await person(editors, f"{whom}@example.com")
     done = await users("make-admin", f"{whom}@example.com")
-    after = await person(desk, f"{whom}@example.com")
+    after = await person(editors, f"{whom}@example.com")
 
     assert done == (0, "", "")
     assert (after.status, after.role) == ("active", before.role)
-    assert await is_admin(desk, uid(whom))
+    assert await is_admin(editors, uid(whom))
 
 
-async def test_whoever_is_made_anew_can_be_an_admin_at_once(desk, users):
+async def test_whoever_is_made_anew_can_be_an_admin_at_once(editors, users):
     done = await users("create", "new@example.com", "--role", "Viewer", "--admin")
-    new = await person(desk, "new@example.com")
+    new = await person(editors, "new@example.com")
 
     assert done == (0, "", "")
     assert str(new.role) == uid("role-Viewer")
-    assert await is_admin(desk, new.id)
+    assert await is_admin(editors, new.id)
 
 
 @pytest.mark.parametrize("bound", [{"ip_access": ["10.1.0.0/16"]}, {"enforce_tfa": True}])
-async def test_an_admin_who_is_made_is_one_from_anywhere(desk, users, bound):
+async def test_an_admin_who_is_made_is_one_from_anywhere(editors, users, bound):
     """A policy that holds only in the office, or only with a second factor, would help nobody at night."""
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         await connection.execute(update(Policy).where(Policy.id == uid("policy-Administrators")).values(**bound))
     done = await users("make-admin", "vi@example.com")
 
     assert done == (0, "", "")
-    assert await is_admin(desk, uid("vi"))
+    assert await is_admin(editors, uid("vi"))
 
 
-async def test_an_admin_is_made_where_nobody_is_one_any_more(desk, users):
-    async with desk.database.transaction() as connection:
+async def test_an_admin_is_made_where_nobody_is_one_any_more(editors, users):
+    async with editors.database.transaction() as connection:
         await connection.execute(delete(Access).where(Access.policy_id == uid("policy-Administrators")))
         await connection.execute(delete(Policy).where(Policy.id == uid("policy-Administrators")))
-    assert not await is_admin(desk, uid("ada"))
+    assert not await is_admin(editors, uid("ada"))
     done = await users("make-admin", "ada@example.com")
 
     assert done == (0, "", "")
-    assert await is_admin(desk, uid("ada"))
+    assert await is_admin(editors, uid("ada"))
 
 
-async def test_the_last_admin_is_not_suspended_but_one_of_two_is(desk, users):
-    await sessions(desk, "ada")
-    before = await checksum(desk)
+async def test_the_last_admin_is_not_suspended_but_one_of_two_is(editors, users):
+    await sessions(editors, "ada")
+    before = await checksum(editors)
     refused = await users("suspend", "ada@example.com")
 
     assert (refused.code, refused.out) == (1, "")
     assert "Cannot remove the last admin user from the system" in refused.err
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
     await users("make-admin", "vi@example.com")
     assert (await users("suspend", "ada@example.com")).code == 0
-    assert (await person(desk, "ada@example.com")).status == "suspended"
+    assert (await person(editors, "ada@example.com")).status == "suspended"
     assert (await users("suspend", "vi@example.com")).code == 1
 
 
-async def test_every_user_is_listed_with_no_secret_among_them(desk, users):
-    await change(desk, "ada", password="$argon2id$of-ada", tfa_secret="JBSWY3DPEHPK3PXP", auth_data={"a": "hidden"})
-    await change(desk, "nora", email=None)
+async def test_every_user_is_listed_with_no_secret_among_them(editors, users):
+    await change(editors, "ada", password="$argon2id$of-ada", tfa_secret="JBSWY3DPEHPK3PXP", auth_data={"a": "hidden"})
+    await change(editors, "nora", email=None)
     done = await users("list")
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         count = await connection.scalar(select(func.count()).select_from(User))
         addresses = (await connection.execute(select(User.email).where(User.email.is_not(None)))).scalars().all()
     lines = [line.split("\t") for line in done.out.splitlines()]
@@ -245,12 +245,12 @@ async def test_every_user_is_listed_with_no_secret_among_them(desk, users):
         assert secret not in done.out
 
 
-async def test_a_long_list_shows_everybody_once(desk, users, monkeypatch):
+async def test_a_long_list_shows_everybody_once(editors, users, monkeypatch):
     monkeypatch.setattr("app.flows.user_admin.PAGE", 3)
     for name in ("ada", "vi", "nora", "kit", "sam", "ann"):
-        await change(desk, name, email=None)
+        await change(editors, name, email=None)
     done = await users("list")
-    async with desk.database.transaction() as connection:
+    async with editors.database.transaction() as connection:
         everybody = (await connection.execute(select(User.email).order_by(User.email))).scalars().all()
 
     assert sorted(line.split("\t")[0] for line in done.out.splitlines()) == sorted(email or "-" for email in everybody)
@@ -273,8 +273,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("command", "typed", "words"), BAD)
-async def test_what_can_not_be_done_is_one_line_and_nothing_is_changed(desk, users, command, typed, words):
-    before = await checksum(desk)
+async def test_what_can_not_be_done_is_one_line_and_nothing_is_changed(editors, users, command, typed, words):
+    before = await checksum(editors)
     done = await users(*command, typed=typed)
 
     assert (done.code, done.out) == (1, "")
@@ -283,28 +283,28 @@ async def test_what_can_not_be_done_is_one_line_and_nothing_is_changed(desk, use
     assert len(done.err.splitlines()) == 1
     assert GIVEN not in done.err
     assert "x" * 1025 not in done.err
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
-async def test_several_roles_of_one_name_are_told_apart_by_nobody(desk, users):
-    await desk.load({"directus_roles": [{"id": uid("role-twin"), "name": "Viewer"}]})
+async def test_several_roles_of_one_name_are_told_apart_by_nobody(editors, users):
+    await editors.load({"directus_roles": [{"id": uid("role-twin"), "name": "Viewer"}]})
     try:
         done = await users("create", "new@example.com", "--role", "Viewer")
     finally:
-        await desk.directory(caller("ada"))["roles"].delete_one(uid("role-twin"))
+        await editors.directory(caller("ada"))["roles"].delete_one(uid("role-twin"))
 
     assert (done.code, done.out) == (1, "")
     assert "There are several roles named Viewer" in done.err
 
 
 @pytest.mark.parametrize("command", [("create",), ("list", "--secrets"), ("forgive", "vi@example.com")])
-async def test_a_command_that_is_spelled_wrong_is_answered_with_how_to_spell_it(desk, users, command):
-    before = await checksum(desk)
+async def test_a_command_that_is_spelled_wrong_is_answered_with_how_to_spell_it(editors, users, command):
+    before = await checksum(editors)
     done = await users(*command)
 
     assert (done.code, done.out) == (2, "")
     assert "Usage: " in done.err
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
 async def test_the_command_as_it_is_installed_is_the_same_and_shows_no_traceback(templates):
@@ -322,11 +322,11 @@ async def test_where_nothing_was_set_up_that_is_told(blank_url, command):
     assert done.err == "rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.\n"
 
 
-async def test_a_limit_on_lists_keeps_nobody_from_being_found(desk, users, monkeypatch):
+async def test_a_limit_on_lists_keeps_nobody_from_being_found(editors, users, monkeypatch):
     monkeypatch.setenv("QUERY_LIMIT_MAX", "1")
     for address in ("c@example.com", "xc@example.com", "axc@example.com"):
         await users("create", address)
 
     assert (await users("suspend", "xc@example.com")).code == 0
-    assert (await person(desk, "xc@example.com")).status == "suspended"
+    assert (await person(editors, "xc@example.com")).status == "suspended"
     assert {"c@example.com", "axc@example.com"} <= set((await users("list")).out.split())

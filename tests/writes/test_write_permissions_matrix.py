@@ -63,20 +63,20 @@ async def act(system, who, action, whom, values):
 
 
 @pytest.mark.parametrize(("who", "action", "whom", "values", "verdict"), ONES)
-async def test_everybody_writes_what_the_policies_say_and_nothing_else(desk, who, action, whom, values, verdict):
-    before = await checksum(desk)
+async def test_everybody_writes_what_the_policies_say_and_nothing_else(editors, who, action, whom, values, verdict):
+    before = await checksum(editors)
     try:
-        await act(desk, who, action, whom, values)
+        await act(editors, who, action, whom, values)
         told = None
     except RollcallError as error:
         told = error.code
 
     assert told == verdict
-    assert (await checksum(desk) == before) is (verdict is not FINE)
+    assert (await checksum(editors) == before) is (verdict is not FINE)
 
 
-async def test_presets_fill_in_what_is_not_said_and_give_way_to_what_is(desk):
-    users = desk.directory(caller("wes"))["users"]
+async def test_presets_fill_in_what_is_not_said_and_give_way_to_what_is(editors):
+    users = editors.directory(caller("wes"))["users"]
     key = await users.create_one({"email": "new@example.com", "title": "Own"})
     row = await users.read_one(key)
 
@@ -85,14 +85,14 @@ async def test_presets_fill_in_what_is_not_said_and_give_way_to_what_is(desk):
     assert row["description"] == uid("wes")
 
 
-async def test_presets_of_a_change_fill_in_too(desk):
-    await desk.directory(caller("wes"))["users"].update_one(uid("will"), {"title": "Clerk"})
+async def test_presets_of_a_change_fill_in_too(editors):
+    await editors.directory(caller("wes"))["users"].update_one(uid("will"), {"title": "Clerk"})
 
-    assert (await desk.directory(caller("ada"))["users"].read_one(uid("will")))["description"] == "touched"
+    assert (await editors.directory(caller("ada"))["users"].read_one(uid("will")))["description"] == "touched"
 
 
-async def test_of_many_rows_all_are_changed_or_none(desk):
-    users, before = desk.directory(caller("wes"))["users"], await checksum(desk)
+async def test_of_many_rows_all_are_changed_or_none(editors):
+    users, before = editors.directory(caller("wes"))["users"], await checksum(editors)
     for keys in ([uid("will"), uid("ada")], [uid("will"), uid("nobody")]):
         with pytest.raises(RollcallError) as refusal:
             await users.update_many(keys, {"title": "Clerk"})
@@ -104,36 +104,36 @@ async def test_of_many_rows_all_are_changed_or_none(desk):
     with pytest.raises(RollcallError):
         await users.create_many([{"email": "one@example.com"}, {"email": "two@example.org"}])
 
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
-async def test_what_was_written_is_told_as_its_writer_may_see_it(desk):
+async def test_what_was_written_is_told_as_its_writer_may_see_it(editors):
     mutation = """mutation($d: create_directus_users_input!) {
         create_users_item(data: $d) { email title role { name } } }"""
-    told = await desk.execute(mutation, {"d": {"email": "new@example.com"}}, caller("wes"))
+    told = await editors.execute(mutation, {"d": {"email": "new@example.com"}}, caller("wes"))
     assert told.data == {
         "create_users_item": {"email": "new@example.com", "title": "New here", "role": {"name": "Writer"}}
     }
 
     mutation = 'mutation($i: ID!) { update_users_item(id: $i, data: { token: "x" }) { id token } }'
-    hidden = await desk.execute(mutation, {"i": uid("vi")}, caller("pat"))
+    hidden = await editors.execute(mutation, {"i": uid("vi")}, caller("pat"))
     assert hidden.data == {"update_users_item": {"id": uid("vi"), "token": "**********"}}
 
 
-async def test_a_right_that_is_gone_lets_nothing_be_written_any_more(desk):
-    wes, ada = desk.directory(caller("wes"))["users"], desk.directory(caller("ada"))
+async def test_a_right_that_is_gone_lets_nothing_be_written_any_more(editors):
+    wes, ada = editors.directory(caller("wes"))["users"], editors.directory(caller("ada"))
     await wes.update_one(uid("will"), {"title": "One"})
     await ada["permissions"].delete_many([102])
-    before = await checksum(desk)
+    before = await checksum(editors)
     with pytest.raises(RollcallError) as refusal:
         await wes.update_one(uid("will"), {"title": "Two"})
 
     assert refusal.value.code == FORBIDDEN
-    assert await checksum(desk) == before
+    assert await checksum(editors) == before
 
 
-async def test_a_right_that_is_new_counts_at_once(desk):
-    wes, ada = desk.directory(caller("wes"))["users"], desk.directory(caller("ada"))
+async def test_a_right_that_is_new_counts_at_once(editors):
+    wes, ada = editors.directory(caller("wes"))["users"], editors.directory(caller("ada"))
     with pytest.raises(RollcallError):
         await wes.update_one(uid("will"), {"location": "here"})
     await ada["permissions"].update_one(102, {"fields": ["location"]})
@@ -141,9 +141,9 @@ async def test_a_right_that_is_new_counts_at_once(desk):
     assert await wes.update_one(uid("will"), {"location": "here"}) == uid("will")
 
 
-async def test_two_policies_do_not_add_up_to_a_field_on_a_row_that_neither_gives_it_on(desk):
+async def test_two_policies_do_not_add_up_to_a_field_on_a_row_that_neither_gives_it_on(editors):
     """CVE-2025-27089: the union of all fields on any row."""
-    wes = desk.directory(caller("wes"))["users"]
+    wes = editors.directory(caller("wes"))["users"]
     with pytest.raises(RollcallError) as refusal:
         await wes.update_one(uid("will"), {"email": "will@example.org"})
 
