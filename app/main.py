@@ -14,7 +14,6 @@ from app.core.logging import configure_logging
 from app.db.database import Database
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
-from app.graphql.types.builder import WRITABLE_COLLECTIONS
 from app.http.authentication import Authenticator
 from app.http.cookies import ExpiredSessionCookie
 from app.http.cors import Cors
@@ -34,7 +33,7 @@ from app.http.middleware import (
     request_limiter,
 )
 from app.passwords.hashers import create_hasher
-from app.query.collection import COLLECTIONS
+from app.query.collection import COLLECTIONS, WRITABLE_COLLECTIONS
 from app.repositories.engine.reading import Services
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"

@@ -13,13 +13,14 @@ from app.core.caller import SYSTEM
 from app.core.errors import UnprocessableContent
 from app.core.media_types import UNKNOWN, is_media_type
 from app.core.values import parse_date
+from app.query.collection import FILES
 from app.query.filter import compare
 from app.query.payload import parse_key
 from app.query.read import FieldSelection, Read
 from app.query.results import Row
 from app.repositories.engine.reading import Services
 from app.repositories.plans.plan import QueryPlan, make_plan
-from app.repositories.rules.files import FILES, MODIFIED_ON, NAME, STORAGE
+from app.repositories.rules.files import MODIFIED_ON, NAME, STORAGE
 from app.storage.base import Storage
 
 KEY = "key"

@@ -12,13 +12,13 @@ from app.core.filenames import sanitize_filename, title_from_filename
 from app.core.image_size import image_size
 from app.core.media_types import extension_for, matches_media_type, sniff_media_type
 from app.policy.validation import references
-from app.query.collection import Field
+from app.query.collection import FILES, Field
 from app.query.payload import Payload, parse_key, parse_payload
 from app.repositories.commands.uploads import CreateFiles, ReplaceFile, StoredUpload, remove_files
 from app.repositories.directory import Directory
 from app.repositories.engine.commands import WriteCommand
 from app.repositories.engine.writing import ResultReader, WriteResult
-from app.repositories.rules.files import FILES, NAME, STORAGE
+from app.repositories.rules.files import NAME, STORAGE
 
 T = TypeVar("T")
 HEAD = 256 * 1024

@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator
 
-from app.graphql.types.builder import WRITABLE_COLLECTIONS
 from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, as_json, envelope_response, listing, parameter
 from app.openapi.field_schemas import key_of, name_of
 from app.openapi.row_schemas import RowSchemas
 from app.openapi.shapes import ANY_OBJECT, Schema, a_list, an_object, closed, reference
 from app.query.aggregate import CALCULATING, COUNTING
-from app.query.collection import COLLECTIONS, Collection
+from app.query.collection import COLLECTIONS, FILES, WRITABLE_COLLECTIONS, Collection
 from app.query.parameters import LARGEST
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 META = an_object({"total_count": COUNT, "filter_count": COUNT})
 EXPORTS = ("csv", "csv_utf8", "json", "xml", "yaml")
 FILE_MEDIA = ("text/csv", "text/xml", "text/yaml")
-FILES = COLLECTIONS["directus_files"]
 
 
 def collection_endpoints(rows: RowSchemas) -> Iterator[EndpointSpec]:

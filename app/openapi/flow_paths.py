@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from app.flows.server_info import PROJECT
 from app.flows.tools import LONGEST
 from app.openapi import request_bodies
-from app.openapi.collection_paths import FILES, told_of, written
+from app.openapi.collection_paths import told_of, written
 from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, envelope_response, parameter
 from app.openapi.field_schemas import KINDS, key_of, name_of
 from app.openapi.row_schemas import RowSchemas
 from app.openapi.shapes import ANY_OBJECT, Schema, a_list, an_object, nullable, reference
-from app.query.collection import ROLES, SETTINGS, USERS, target
+from app.query.collection import FILES, ROLES, SETTINGS, USERS, target
 
 TEXT, FLAG, MOMENT = KINDS["string"], KINDS["boolean"], KINDS["timestamp"]
 TOKENS = envelope_response(

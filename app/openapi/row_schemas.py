@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 
-from app.graphql.types.builder import WRITABLE_COLLECTIONS
 from app.graphql.visibility.coordinates import CollectionVisibility, WriteAction
 from app.openapi.field_schemas import KINDS, key_of, name_of, value_schema
 from app.openapi.filter_schemas import filter_of, operators
 from app.openapi.shapes import Schema, a_list, an_object, closed, nullable, reference
-from app.query.collection import COLLECTIONS, ROLES, Collection, Field, target
+from app.query.collection import POLICIES, ROLES, WRITABLE_COLLECTIONS, Collection, Field, target
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.payload import required
 from app.query.sql_expressions import MASK
 
-POLICIES = COLLECTIONS["directus_policies"]
 WRITINGS: tuple[WriteAction, ...] = ("create", "update")
 
 

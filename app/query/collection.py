@@ -186,7 +186,12 @@ def _registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:
 
 
 COLLECTIONS = _registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access, Settings))
-USERS, ROLES, SETTINGS = (COLLECTIONS[f"{PREFIX}{name}"] for name in ("users", "roles", "settings"))
+ACCESS, ACTIVITY, FILES, FOLDERS, PERMISSIONS, POLICIES, REVISIONS, ROLES, SETTINGS, USERS = (
+    COLLECTIONS[model.__tablename__]
+    for model in (Access, Activity, File, Folder, Permission, Policy, Revision, Role, Settings, User)
+)
+WRITABLE_COLLECTIONS = (PERMISSIONS, FILES, FOLDERS, USERS, ROLES, POLICIES, ACCESS, SETTINGS)
+"""The collections that clients may write to, in the order of the mutations in the schema."""
 
 
 def target(field: Field) -> Collection:

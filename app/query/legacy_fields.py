@@ -4,9 +4,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from app.query.collection import COLLECTIONS, ROLES, Collection, Derivation, Field, Relation
-
-_POLICIES, _ACCESS, _PERMISSIONS = (COLLECTIONS[f"directus_{name}"] for name in ("policies", "access", "permissions"))
+from app.query.collection import (
+    ACCESS,
+    COLLECTIONS,
+    PERMISSIONS,
+    POLICIES,
+    ROLES,
+    Collection,
+    Derivation,
+    Field,
+    Relation,
+)
 
 ADDED_IN_11: Mapping[str, tuple[str, ...]] = {
     "directus_users": ("policies", "text_direction"),
@@ -18,22 +26,22 @@ ADDED_IN_11: Mapping[str, tuple[str, ...]] = {
 
 def _flag(name: str) -> Field:
     """A flag of a role: what the policies come to that are attached to it and to its ancestors."""
-    flag = _POLICIES.fields[name]
-    path = (ROLES.fields["policies"], _ACCESS.fields["policy"])
+    flag = POLICIES.fields[name]
+    path = (ROLES.fields["policies"], ACCESS.fields["policy"])
     return replace(flag, required=False, note=None, derivation=Derivation(path, flag, ROLES.fields["parent"]))
 
 
 def _role() -> Field:
     """The role of a permission: the one that its policy is attached to, where there is just one."""
-    role = _ACCESS.fields["role"]
-    path = (_PERMISSIONS.fields["policy"], _POLICIES.fields["roles"])
+    role = ACCESS.fields["role"]
+    path = (PERMISSIONS.fields["policy"], POLICIES.fields["roles"])
     relation = Relation(ROLES.name, many=False, foreign=role.stored, reverse=())
     return replace(role, relation=relation, derivation=Derivation(path, role))
 
 
 DERIVED: Mapping[str, tuple[Field, ...]] = {
     ROLES.name: tuple(map(_flag, ("ip_access", "enforce_tfa", "admin_access", "app_access"))),
-    _PERMISSIONS.name: (_role(),),
+    PERMISSIONS.name: (_role(),),
 }
 """Fields that Directus 10 had, and that are told from others now."""
 

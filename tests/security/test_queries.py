@@ -8,14 +8,14 @@ import pytest
 from app.core.caller import Caller
 from app.graphql.schema import schema
 from app.query.aggregate import CALCULATING, COUNTING
-from app.query.collection import COLLECTIONS
+from app.query.collection import USERS
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from tests.world import caller, uid
 
 ADA, SAM, VI = caller("ada"), caller("sam"), caller("vi")
 MASK = "**********"
-CONCEALED = sorted(field.name for field in COLLECTIONS["directus_users"].fields.values() if field.concealed)
+CONCEALED = sorted(field.name for field in USERS.fields.values() if field.concealed)
 SECRETS = ("static-of-", "$argon2id$", "NOTASECRET", "hidden")
 
 

@@ -14,7 +14,7 @@ from app.graphql.documents.selection import Selection
 from app.graphql.fields.queries import FieldRequest, FinishedValue, GraphQLContext
 from app.graphql.types import builder
 from app.policy.rules import Access
-from app.query.collection import USERS, Collection
+from app.query.collection import USERS, WRITABLE_COLLECTIONS, Collection
 from app.query.read import Read
 from app.query.results import Row
 from app.repositories.engine.commands import WriteCommand
@@ -42,7 +42,7 @@ def make_mutation_types() -> None:
 def mutations() -> Iterator[StrawberryField]:
     """The root fields that write."""
     yield _one("update_users_me", USERS, {"data": f"{builder.input_type('update', USERS)}"}, _change_me)
-    for collection in builder.WRITABLE_COLLECTIONS:
+    for collection in WRITABLE_COLLECTIONS:
         if collection.singleton:
             data = {"data": f"{builder.input_type('update', collection)}!"}
             yield _one(f"update_{collection.short_name}", collection, data, _change_only)

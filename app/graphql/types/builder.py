@@ -14,7 +14,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 
 from app.graphql.types import scalars
 from app.query.aggregate import CALCULATING, COUNTING, is_number
-from app.query.collection import COLLECTIONS, Collection, Field, FieldKind
+from app.query.collection import COLLECTIONS, WRITABLE_COLLECTIONS, Collection, Field, FieldKind
 from app.query.filter import DATE_PARTS, RELATION_KEY
 from app.query.legacy_fields import LEGACY_COLLECTIONS
 
@@ -35,12 +35,6 @@ _TYPES.update(
     Void=scalars.Void,
     permissions_me_type=scalars.PermissionsMe,
 )
-
-WRITABLE_COLLECTIONS = tuple(
-    COLLECTIONS[f"directus_{name}"]
-    for name in ("permissions", "files", "folders", "users", "roles", "policies", "access", "settings")
-)
-"""The collections that clients may write to."""
 
 LISTING = {"sort": "[String]", "limit": "Int", "offset": "Int", "page": "Int", "search": "String"}
 

@@ -9,10 +9,10 @@ from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_ob
 
 from app.graphql.documents.normalize_document import WITHOUT_READ_BACK
 from app.graphql.documents.normalize_values import TRAVERSES
-from app.graphql.types.builder import WRITABLE_COLLECTIONS, aggregated_type, functions_type, input_type, measures_type
+from app.graphql.types.builder import aggregated_type, functions_type, input_type, measures_type
 from app.policy.rules import Access, AccessShape
 from app.query.aggregate import CALCULATING, COUNTING, is_number
-from app.query.collection import COLLECTIONS, USERS, Collection, Field, target
+from app.query.collection import COLLECTIONS, USERS, WRITABLE_COLLECTIONS, Collection, Field, target
 from app.query.legacy_fields import LEGACY_COLLECTIONS
 
 Fields = frozenset[tuple[Collection, frozenset[Field]]]

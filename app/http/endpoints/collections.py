@@ -25,12 +25,11 @@ from app.http.exchange import Body
 from app.http.parsing import QueryParameters, parse_query
 from app.http.request_head import RequestHead
 from app.http.response import Response
-from app.query.collection import USERS, Collection
+from app.query.collection import FILES, USERS, Collection
 from app.query.parameters import expand_names, split_names
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 from app.repositories.plans.rest import RestPlanCache
-from app.repositories.rules.files import FILES
 
 ALLOWED = "POST,GET,HEAD,SEARCH,PATCH,DELETE"
 COUNTS = ("total_count", "filter_count")

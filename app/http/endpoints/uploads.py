@@ -11,9 +11,9 @@ from app.http.multipart import UploadForm
 from app.http.parsing import parse_query
 from app.http.request_head import RequestHead
 from app.http.response import Response, error_response
+from app.query.collection import FILES
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
-from app.repositories.rules.files import FILES
 
 
 class FileUploadEndpoint:

@@ -7,10 +7,10 @@ from typing import Any
 import structlog
 
 from app.core.errors import ServiceUnavailable
-from app.query.collection import Field
+from app.query.collection import FILES, Field
 from app.query.payload import Payload
 from app.repositories.engine.unit_of_work import UnitOfWork
-from app.repositories.rules.files import FILES, NAME
+from app.repositories.rules.files import NAME
 from app.storage.base import Storage
 
 log = structlog.get_logger(__name__)

@@ -9,11 +9,10 @@ from app.core.caller import Caller, ClientInfo
 from app.core.values import format_timestamp
 from app.db.transaction import WriteTransaction
 from app.query import sql_writes
-from app.query.collection import COLLECTIONS, Collection, Field
+from app.query.collection import ACTIVITY, REVISIONS, Collection, Field
 from app.query.sql_expressions import MASK
 from app.repositories.engine.table import RowStore
 
-ACTIVITY, REVISIONS = COLLECTIONS["directus_activity"], COLLECTIONS["directus_revisions"]
 LONGEST_ITEM, LONGEST_ORIGIN = 255, 255
 LONGEST_IP = 50
 

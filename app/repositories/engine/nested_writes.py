@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.core.errors import Forbidden
-from app.query.collection import COLLECTIONS, Collection, Field, target
+from app.query.collection import ACCESS, Collection, Field, target
 from app.query.payload import Payload, Reference, RelatedChanges, ReplaceRelated
 from app.repositories.engine.table import RowStore
 
-ACCESS = COLLECTIONS["directus_access"]
 NOTHING: Mapping[Field, Any] = {}
 HOLDER = {"users": ACCESS.fields["user"], "roles": ACCESS.fields["role"]}
 """A policy's `users` and `roles` both are its access rows: each speaks for those that name one."""

@@ -18,7 +18,7 @@ from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.write_resolver import WriteResolver
 from app.query import sql_writes
-from app.query.collection import ROLES, SETTINGS, USERS, Collection, Field
+from app.query.collection import ACCESS, FILES, PERMISSIONS, POLICIES, ROLES, SETTINGS, USERS, Collection, Field
 from app.query.filter import MATCH_ALL
 from app.query.limits import check_complexity
 from app.query.payload import Payload
@@ -32,17 +32,9 @@ from app.repositories.engine.constraints import check_foreign_keys, check_requir
 from app.repositories.engine.nested_writes import NOTHING, NestedWriter
 from app.repositories.engine.presets import PresetApplier
 from app.repositories.engine.table import RowStore
-from app.repositories.rules.access_control import (
-    ACCESS,
-    POLICIES,
-    AccessRules,
-    PermissionRules,
-    PolicyRules,
-    RoleRules,
-)
+from app.repositories.rules.access_control import AccessRules, PermissionRules, PolicyRules, RoleRules
 from app.repositories.rules.directory_limits import UserLimits
-from app.repositories.rules.files import FILES, FileRules, TouchedFiles
-from app.repositories.rules.legacy_fields import PERMISSIONS
+from app.repositories.rules.files import FileRules, TouchedFiles
 from app.repositories.rules.settings import SettingsRules
 from app.repositories.rules.users import UserRules
 

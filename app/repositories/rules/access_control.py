@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.core.errors import InvalidPayload
 from app.core.ip_addresses import is_ip_rule
-from app.query.collection import COLLECTIONS, ROLES, USERS
+from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.payload import Payload
 from app.repositories.engine.collection_rules import CollectionRules, RowValues
 from app.repositories.rules import legacy_fields
@@ -13,7 +13,6 @@ from app.repositories.rules.users import ROLE, STATUS, end_sessions
 if TYPE_CHECKING:
     from app.repositories.engine.unit_of_work import UnitOfWork
 
-POLICIES, ACCESS = COLLECTIONS["directus_policies"], COLLECTIONS["directus_access"]
 PARENT = ROLES.fields["parent"]
 IP_ACCESS = POLICIES.fields["ip_access"]
 GRANTING = frozenset(POLICIES.fields[name] for name in ("admin_access", "app_access", "enforce_tfa", "ip_access"))
@@ -99,7 +98,7 @@ class PermissionRules(CollectionRules):
         work.affected.permissions.add(key)
 
     async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
-        work.affected.permissions.add(row[COLLECTIONS["directus_permissions"].key])
+        work.affected.permissions.add(row[PERMISSIONS.key])
 
 
 def _check_parent(key: Any, parent: Any) -> None:

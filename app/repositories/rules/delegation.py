@@ -10,7 +10,7 @@ from app.core.errors import Forbidden
 from app.policy.access_cache import grant
 from app.policy.delegation import GrantedPolicy, GrantorRights
 from app.policy.permission_summary import PermissionGrant
-from app.query.collection import COLLECTIONS, ROLES, USERS
+from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.sql_writes import among
 from app.repositories.engine.table import RowStore
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 TOO_MUCH = "You don't have permission to grant more than you have yourself"
 ADMINS_OWN = "You don't have permission to change what an admin signs in with"
 _ROLES, _USERS = ROLES.table.c, USERS.table.c
-_ACCESS, _POLICIES, _PERMISSIONS = (
-    COLLECTIONS[f"directus_{name}"].table.c for name in ("access", "policies", "permissions")
-)
+_ACCESS, _POLICIES, _PERMISSIONS = ACCESS.table.c, POLICIES.table.c, PERMISSIONS.table.c
 PERMISSION = (
     _PERMISSIONS.policy,
     _PERMISSIONS.action,

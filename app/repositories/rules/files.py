@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import InvalidPayload
-from app.query.collection import COLLECTIONS
+from app.query.collection import FILES
 from app.repositories.engine.collection_rules import CollectionRules, RowValues
 
 if TYPE_CHECKING:
     from app.repositories.engine.unit_of_work import UnitOfWork
 
-FILES = COLLECTIONS["directus_files"]
 UPLOADED_BY, MODIFIED_BY, MODIFIED_ON = (FILES.fields[name] for name in ("uploaded_by", "modified_by", "modified_on"))
 STORAGE, NAME = FILES.fields["storage"], FILES.fields["filename_disk"]
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from app.core.errors import InvalidForeignKey, InvalidPayload
-from app.query.collection import COLLECTIONS, ROLES, Field
+from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, Field
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.payload import Payload, RelatedChanges, ReplaceRelated, parse_payload, to_column_value
 
 if TYPE_CHECKING:
     from app.repositories.engine.unit_of_work import UnitOfWork
 
-POLICIES, ACCESS, PERMISSIONS = (COLLECTIONS[f"directus_{name}"] for name in ("policies", "access", "permissions"))
 NAME, ATTACHED = ROLES.fields["name"], ROLES.fields["policies"]
 POLICY, ROLE = ACCESS.fields["policy"], ACCESS.fields["role"]
 IP_ACCESS = POLICIES.fields["ip_access"]
