@@ -13,13 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from app.cli import users
 from app.cli.runner import run
 from app.cli.upgrade import upgrade
-from app.core.config import ConfigurationError, Settings, load_settings, signing_secret
-from app.core.errors import RollcallError
+from app.core.config import Settings, load_settings, signing_secret
+from app.core.errors import OperatorError, RollcallError
 from app.core.tokens import sign_access_token
 from app.db import migrate
 from app.db.database import Database
 from app.db.models import User
-from app.db.refusal import OperatorError
 from app.flows.bootstrap import active_admin
 from app.flows.bootstrap import bootstrap as run_bootstrap
 from app.flows.import_export import export_file, import_file
@@ -39,7 +38,7 @@ def main() -> None:
     """Runs a command; what can't be done is one line on standard error, and exit status 1."""
     try:
         app()
-    except (OperatorError, ConfigurationError, RollcallError) as error:
+    except (OperatorError, RollcallError) as error:
         typer.echo(f"rollcall: {error}", err=True)
     except (DBAPIError, asyncpg.PostgresError, sqlite3.Error):
         typer.echo("rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.", err=True)

@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app.core.errors import OperatorError
 from app.core.hashing import HashCost
 from app.core.ip_addresses import ProxyTrust, parse_proxy_trust
 from app.core.values import parse_duration, parse_size
@@ -68,8 +69,8 @@ SameSite = Literal["lax", "strict", "none"]
 RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda most: None if most == "-1" else most)]
 
 
-class ConfigurationError(Exception):
-    """A setting that can't be used; the message names it and says what would be right."""
+class ConfigurationError(OperatorError):
+    """An invalid setting. The message names the setting and the values it accepts."""
 
 
 class Settings(BaseSettings):

@@ -1,7 +1,8 @@
-"""Every error a client can meet, as one tree of data.
+"""The errors a client can receive, as one class tree, and the error for the operator of the server.
 
     RollcallError                      status  code
     ├── Forbidden                      403     FORBIDDEN
+    │   └── TwoFactorSetupRequired     403     FORBIDDEN
     ├── InvalidQuery                   400     INVALID_QUERY
     ├── InvalidPayload                 400     INVALID_PAYLOAD
     ├── InvalidCredentials             401     INVALID_CREDENTIALS
@@ -24,9 +25,10 @@
     ├── RouteNotFound                  404     ROUTE_NOT_FOUND
     ├── GraphQLValidation              400     GRAPHQL_VALIDATION
     ├── ServiceUnavailable             503     SERVICE_UNAVAILABLE
-    └── Several                        that of the first of them
+    └── MultipleErrors                 those of its first error
 
-Raised deep, caught once at each door (`http/reply.py`, `http/graphql.py`). Codes and messages are Directus'.
+They are raised at any depth and turned into a response in one place per API: `http/response.py` for REST,
+`http/endpoints/graphql.py` for GraphQL. Codes and messages are those of Directus.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,10 +39,10 @@ from app.core.values import format_timestamp
 
 
 class RollcallError(Exception):
-    """An answer that is an error: what a client may know about it, and nothing else.
+    """An error response: what the client may know about the error, and nothing else.
 
-    `reason` says what was wrong and what would be right; it is shown to the client, so it never holds a
-    secret or a database's words.
+    `reason` says what is wrong and what to do. It is sent to the client, so it must never contain a secret or the text
+    of a database error.
     """
 
     status: ClassVar[int] = 500
@@ -54,26 +56,26 @@ class RollcallError(Exception):
 
     @property
     def text(self) -> str:
-        """The sentence shown to the client."""
+        """The message sent to the client."""
         return f"{self.message} {self.reason}." if self.reason else self.message
 
     @property
     def extensions(self) -> dict[str, Any]:
-        """The machine-readable part: always a `code`, a `reason` where there is one."""
+        """The machine-readable part: always a `code`, and a `reason` if there is one."""
         reason = {"reason": self.reason} if self.reason else {}
         return {**reason, **self.details, "code": self.code}
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as one entry of an answer's `errors` list."""
+        """Return the error as one entry of the response's `errors` list."""
         return {"message": self.text, "extensions": self.extensions}
 
     def entries(self) -> list[dict[str, Any]]:
-        """The error as the `errors` list of an answer."""
+        """Return the response's `errors` list."""
         return [self.as_dict()]
 
 
 class Forbidden(RollcallError):
-    """The caller may not, or the thing doesn't exist: the two answer alike."""
+    """The caller lacks the permission, or the row does not exist: both get the same response."""
 
     status, code, message = 403, "FORBIDDEN", "You don't have permission to access this."
 
@@ -83,7 +85,7 @@ class Forbidden(RollcallError):
 
 
 class TwoFactorSetupRequired(Forbidden):
-    """The caller has to set up a second factor before it may do anything else."""
+    """The caller must set up two-factor authentication before any other request."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -93,42 +95,42 @@ class TwoFactorSetupRequired(Forbidden):
 
 
 class InvalidQuery(RollcallError):
-    """The question can't be asked like that."""
+    """The query parameters are invalid."""
 
     status, code, message = 400, "INVALID_QUERY", "Invalid query."
 
 
 class InvalidPayload(RollcallError):
-    """The request's body or its headers can't be read."""
+    """The request's body or headers are invalid."""
 
     status, code, message = 400, "INVALID_PAYLOAD", "Invalid payload."
 
 
 class InvalidCredentials(RollcallError):
-    """No active user stands behind what was shown."""
+    """The credentials do not belong to an active user."""
 
     status, code, message = 401, "INVALID_CREDENTIALS", "Invalid user credentials."
 
 
 class InvalidOtp(RollcallError):
-    """The password is right, and the code of the second factor isn't, or isn't there."""
+    """The password is correct, but the one-time password is wrong or missing."""
 
     status, code, message = 401, "INVALID_OTP", "Invalid user OTP."
 
 
 class InvalidToken(RollcallError):
-    """A signed token that isn't ours, or isn't one."""
+    """The token is malformed, or not signed with this server's secret."""
 
     status, code, message = 403, "INVALID_TOKEN", "Invalid token."
 
 
 class TokenExpired(RollcallError):
-    """A signed token of ours whose time is over."""
+    """The token is signed correctly, but has expired."""
 
     status, code, message = 401, "TOKEN_EXPIRED", "Token expired."
 
 
-REASONS = {
+VALIDATION_REASONS = {
     "required": "Value is required",
     "nnull": "Value can't be null",
     "nempty": "Value can't be empty",
@@ -138,83 +140,83 @@ REASONS = {
 
 
 class FailedValidation(RollcallError):
-    """A value that isn't what its field wants, by the field itself or by a permission's validation.
+    """A value fails its field's own validation, or that of a permission.
 
-    `type` names what it failed, such as `required` or `nempty`; `path` leads to the row through nested ones.
+    `type_` names the failed rule, such as `required` or `nempty`. `path` leads from the payload's root to a nested row.
     """
 
     status, code, message = 400, "FAILED_VALIDATION", "Validation failed."
 
-    def __init__(self, field: str, type_: str, path: Sequence[str] = (), **more: Any) -> None:
-        super().__init__(None, field=field, path=list(path), type=type_, **more)
+    def __init__(self, field: str, type_: str, path: Sequence[str] = (), **extensions: Any) -> None:
+        super().__init__(None, field=field, path=list(path), type=type_, **extensions)
 
     @property
     def text(self) -> str:
-        path, reason = self.details["path"], REASONS.get(self.details["type"])
-        at = f' at "{".".join(path)}"' if path else ""
-        return f'Validation failed for field "{self.details["field"]}"{at}.' + (f" {reason}." if reason else "")
+        path, reason = self.details["path"], VALIDATION_REASONS.get(self.details["type"])
+        location = f' at "{".".join(path)}"' if path else ""
+        return f'Validation failed for field "{self.details["field"]}"{location}.' + (f" {reason}." if reason else "")
 
 
-class _BadValue(RollcallError):
-    """A value that a field of a collection can't take; of a secret the value isn't told."""
+class _InvalidValue(RollcallError):
+    """A collection's field does not accept a value. `value` must be None for a secret, so that it is not repeated."""
 
     status = 400
-    words: ClassVar[str]
+    template: ClassVar[str]
 
     def __init__(self, collection: str, field: str, value: Any = None) -> None:
-        told = {} if value is None else {"value": str(value)}
-        super().__init__(None, collection=collection, field=field, **told)
+        text = {} if value is None else {"value": str(value)}
+        super().__init__(None, collection=collection, field=field, **text)
 
     @property
     def text(self) -> str:
-        return self.words.format(value=self.details.get("value", ""), **{k: self.details[k] for k in _PLACE})
+        details = self.details
+        return self.template.format(
+            value=details.get("value", ""), collection=details["collection"], field=details["field"]
+        )
 
 
-_PLACE = ("collection", "field")
-
-
-class RecordNotUnique(_BadValue):
-    """A value that another row has already, where no two may have the same."""
+class RecordNotUnique(_InvalidValue):
+    """Another row already has this value of a unique field."""
 
     code = "RECORD_NOT_UNIQUE"
-    words = 'Value "{value}" for field "{field}" in collection "{collection}" has to be unique.'
+    template = 'Value "{value}" for field "{field}" in collection "{collection}" has to be unique.'
 
 
-class InvalidForeignKey(_BadValue):
-    """A key that leads to no row, or that rows still lead to which is to go."""
+class InvalidForeignKey(_InvalidValue):
+    """A foreign key refers to no row, or a row to be deleted is still referenced."""
 
     code = "INVALID_FOREIGN_KEY"
-    words = 'Invalid foreign key "{value}" for field "{field}" in collection "{collection}".'
+    template = 'Invalid foreign key "{value}" for field "{field}" in collection "{collection}".'
 
 
-class ValueTooLong(_BadValue):
-    """A text that is longer than its field."""
+class ValueTooLong(_InvalidValue):
+    """A text is longer than its column allows."""
 
     code = "VALUE_TOO_LONG"
-    words = 'Value "{value}" for field "{field}" in collection "{collection}" is too long.'
+    template = 'Value "{value}" for field "{field}" in collection "{collection}" is too long.'
 
 
-class ValueOutOfRange(_BadValue):
-    """A number that is larger than its field."""
+class ValueOutOfRange(_InvalidValue):
+    """A number is outside its column's range."""
 
     code = "VALUE_OUT_OF_RANGE"
-    words = 'Value "{value}" for field "{field}" in collection "{collection}" is out of range.'
+    template = 'Value "{value}" for field "{field}" in collection "{collection}" is out of range.'
 
 
 class UnprocessableContent(RollcallError):
-    """What is asked for can be understood, but must not come to pass."""
+    """The request is well-formed, but a business rule forbids it."""
 
     status, code, message = 422, "UNPROCESSABLE_CONTENT", "Can't process content."
 
 
 class ContentTooLarge(RollcallError):
-    """A file with more bytes than one may have."""
+    """The uploaded file is larger than allowed."""
 
     status, code, message = 413, "CONTENT_TOO_LARGE", "Uploaded content is too large."
 
 
 class RangeNotSatisfiable(RollcallError):
-    """A part of a file that it doesn't have; `size` is how many bytes it has."""
+    """The requested range lies outside the file; `size` is the file's size in bytes."""
 
     status, code, message = 416, "RANGE_NOT_SATISFIABLE", "Range not satisfiable."
 
@@ -224,7 +226,7 @@ class RangeNotSatisfiable(RollcallError):
 
 
 class LimitExceeded(RollcallError):
-    """More users of a kind than the settings allow."""
+    """There would be more users of a category than the settings allow."""
 
     status, code, message = 403, "LIMIT_EXCEEDED", "Limit exceeded."
 
@@ -237,13 +239,13 @@ class LimitExceeded(RollcallError):
 
 
 class InvalidInvite(RollcallError):
-    """An invitation that was accepted already, revoked, or that nobody has."""
+    """The invitation was accepted or revoked, or does not exist."""
 
     status, code, message = 400, "INVALID_INVITE", "This invite is no longer valid."
 
 
 class InvalidProviderConfig(RollcallError):
-    """Nobody signs in this way here."""
+    """The authentication provider is not available."""
 
     status, code, message = 503, "INVALID_PROVIDER_CONFIG", "Invalid config."
 
@@ -252,7 +254,11 @@ class InvalidProviderConfig(RollcallError):
 
 
 class RequestsExceeded(RollcallError):
-    """More requests than are allowed in a time; `reset` is when there may be another, `limit` how many are allowed."""
+    """The rate limit is exceeded.
+
+    `limit` is the number of requests allowed, `reset` the time of the next permitted one, and `seconds` the wait until
+    then.
+    """
 
     status, code = 429, "REQUESTS_EXCEEDED"
 
@@ -266,7 +272,7 @@ class RequestsExceeded(RollcallError):
 
 
 class RouteNotFound(RollcallError):
-    """Nobody lives at this path."""
+    """No route matches the path."""
 
     status, code, message = 404, "ROUTE_NOT_FOUND", "Route not found."
 
@@ -279,7 +285,7 @@ class RouteNotFound(RollcallError):
 
 
 class MethodNotAllowed(RollcallError):
-    """This path is not asked with this HTTP method."""
+    """The path does not support this HTTP method."""
 
     status, code, message = 405, "METHOD_NOT_ALLOWED", "Invalid method."
 
@@ -293,7 +299,7 @@ class MethodNotAllowed(RollcallError):
 
 
 class GraphQLValidation(RollcallError):
-    """A document that can't be parsed, isn't valid, or asks for what this caller has no schema for."""
+    """The document cannot be parsed, is invalid, or uses something that is not in the caller's schema."""
 
     status, code, message = 400, "GRAPHQL_VALIDATION", "GraphQL validation error."
 
@@ -302,17 +308,17 @@ class GraphQLValidation(RollcallError):
 
 
 class ServiceUnavailable(RollcallError):
-    """The database is away, or too busy: trying again later is right."""
+    """The database or another service is unavailable or too busy; the client should try again later."""
 
     status, code, message = 503, "SERVICE_UNAVAILABLE", "Service unavailable."
 
 
 class MultipleErrors(RollcallError):
-    """Everything that is wrong with a payload, told at once; there is at least one error."""
+    """All errors of one payload; `errors` must not be empty. Status and code are those of the first error."""
 
     def __init__(self, errors: Sequence[RollcallError]) -> None:
         self.errors = errors
-        self.status, self.code = errors[0].status, errors[0].code  # type: ignore[misc]  # this one's own
+        self.status, self.code = errors[0].status, errors[0].code  # type: ignore[misc]  # set per instance
         super().__init__()
 
     @property
@@ -321,3 +327,10 @@ class MultipleErrors(RollcallError):
 
     def entries(self) -> list[dict[str, Any]]:
         return [error.as_dict() for error in self.errors]
+
+
+class OperatorError(Exception):
+    """A message for the operator of the server: what is wrong, then what to do.
+
+    It must never contain a secret or the text of a database error.
+    """

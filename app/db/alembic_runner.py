@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from app.db.refusal import OperatorError
+from app.core.errors import OperatorError
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 

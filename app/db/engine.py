@@ -13,8 +13,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
-from app.db.refusal import OperatorError
 
 DRIVERS = {
     "postgres": "postgresql+asyncpg",

@@ -4,10 +4,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.engine import sqlstate
-from app.db.refusal import OperatorError
 from app.db.table_check import check_tables
 
 NOT_ALLOWED = "42501"

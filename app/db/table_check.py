@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, inspect
 
+from app.core.errors import OperatorError
 from app.db.models import DIRECTUS_TABLES
-from app.db.refusal import OperatorError
 
 FLAG = "admin_access"
 """A column that roles have in Directus 10, and policies in Directus 11."""

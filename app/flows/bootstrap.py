@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.config import Settings
+from app.core.errors import OperatorError
 from app.core.hashing import hash_password
 from app.db import seeds
 from app.db.database import Database
@@ -16,7 +17,6 @@ from app.db.email_index import ensure_email_index
 from app.db.migrate import migrate_up_in_transaction
 from app.db.models import Access, Policy, Role, User
 from app.db.models import Settings as SettingsRow
-from app.db.refusal import OperatorError
 
 ACTIVE_ADMINS = text(
     """

@@ -12,11 +12,11 @@ from sqlalchemy import Boolean, Column, Integer, String, Table, delete, insert, 
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import OperatorError
 from app.core.values import parse_date
 from app.db.base import POSTGRESQL, Csv, JsonText, Timestamp, UUIDText
 from app.db.database import Database
 from app.db.models import DIRECTUS_TABLES
-from app.db.refusal import OperatorError
 from app.db.seeds import is_pristine
 from app.db.table_check import extra_columns
 from app.flows.bootstrap import active_admin

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
+from app.core.errors import OperatorError
 from app.db.database import CONFLICTS, LOCKED
 from app.db.engine import sqlstate
 from app.db.migrate import NOT_ALLOWED
-from app.db.refusal import OperatorError
 from app.upgrade.inspection import FLAGS
 
 DEPENDED_ON = "2BP01"

@@ -4,8 +4,8 @@ from enum import Enum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
-from app.db.refusal import OperatorError
 from app.upgrade.inspection import FLAGS, STEP, DatabaseColumns, inspect_database
 from app.upgrade.partial_revert import detect_partial_revert
 

@@ -6,9 +6,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import OperatorError
 from app.db.database import LOCKED
 from app.db.engine import sqlstate
-from app.db.refusal import OperatorError
 
 WAIT = "10s"
 """How long each lock is waited for; meanwhile others wait behind."""

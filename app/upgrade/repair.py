@@ -3,10 +3,10 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.migrate import acquire_migration_lock
-from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import TO_READ, translate_db_errors
 from app.upgrade.inspection import FLAGS, inspect_database

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import OperatorError
 from app.db.database import Database
 from app.db.migrate import acquire_migration_lock, migrate_down_in_transaction
-from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.locks import take_locks

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
 from app.db.database import Database
-from app.db.refusal import OperatorError
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.edition import Edition, detect_edition

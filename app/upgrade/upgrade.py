@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import OperatorError
 from app.db.database import Database
 from app.db.migrate import acquire_migration_lock
-from app.db.refusal import OperatorError
 from app.db.seeds import PUBLIC_POLICY
 from app.db.table_check import missing_columns
 from app.flows.import_export import Progress

@@ -6,8 +6,8 @@ They stand here as Directus 11.17 lays them out, and stay so when the models mov
 import sqlalchemy as sa
 from alembic import context, op
 
+from app.core.errors import OperatorError
 from app.db.base import NAMES, Json, Now, Timestamp, UUIDText
-from app.db.refusal import OperatorError
 from app.db.seeds import is_pristine
 from app.db.table_check import has_directus_tables
 

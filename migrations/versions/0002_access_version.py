@@ -8,8 +8,8 @@ rights, so that a neighbour which may not touch our tables counts all the same. 
 import sqlalchemy as sa
 from alembic import op
 
+from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL, UUIDText
-from app.db.refusal import OperatorError
 
 revision = "0002"
 down_revision = "0001"

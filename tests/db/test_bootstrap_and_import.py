@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, text
 
+from app.core.errors import OperatorError
 from app.core.hashing import verify_password
-from app.db.refusal import OperatorError
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES, export_file, import_file
 from app.testing import open_system

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 from sqlalchemy import inspect, text
 
+from app.core.errors import OperatorError
 from app.db import migrate
 from app.db.models import DIRECTUS_TABLES
-from app.db.refusal import OperatorError
 from app.flows.bootstrap import bootstrap
 from app.testing import open_system
 from tests.conftest import POSTGRESQL, make_settings

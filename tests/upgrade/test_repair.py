@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.db.refusal import OperatorError
+from app.core.errors import OperatorError
 from app.testing import open_system
 from app.upgrade.inspection import inspect_database
 from app.upgrade.partial_revert import detect_partial_revert

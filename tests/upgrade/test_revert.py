@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from app.core.errors import OperatorError
 from app.db import migrate
-from app.db.refusal import OperatorError
 from app.upgrade import locks
 from app.upgrade.repair import repair
 from app.upgrade.report import report_back

@@ -6,9 +6,9 @@ from operator import itemgetter
 
 import pytest
 
+from app.core.errors import OperatorError
 from app.db import migrate
 from app.db.models import DIRECTUS_TABLES
-from app.db.refusal import OperatorError
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import export_file, import_file
 from app.testing import open_system
