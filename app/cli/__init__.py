@@ -55,8 +55,8 @@ def bootstrap() -> None:
     made = run(run_bootstrap)
     if made.admin:
         typer.echo(f"Made the first admin: {made.admin}")
-    if made.doubles:
-        typer.echo(f"Several users share an address, whatever its case: {', '.join(made.doubles)}.", err=True)
+    if made.duplicate_emails:
+        typer.echo(f"Several users share an address, whatever its case: {', '.join(made.duplicate_emails)}.", err=True)
         typer.echo("Change all but one of each, then bootstrap again: the database can keep them apart then.", err=True)
     if made.password:
         typer.echo(f"Its password, shown this once: {made.password}")

@@ -23,8 +23,8 @@ from app.repositories.plans.plan import QueryPlan, make_plan
 from app.repositories.rules.files import MODIFIED_ON, NAME, STORAGE
 from app.storage.base import Storage
 
-KEY = "key"
-TOLD = (STORAGE, NAME, MODIFIED_ON, *(FILES.fields[name] for name in ("filename_download", "type", "charset")))
+KEY_SLOT = "key"
+ASSET_FIELDS = (STORAGE, NAME, MODIFIED_ON, *(FILES.fields[name] for name in ("filename_download", "type", "charset")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Asset:
     tag: str
     storage: Storage
 
-    def pieces(self, start: int, length: int) -> AsyncIterator[bytes]:
+    def iter_chunks(self, start: int, length: int) -> AsyncIterator[bytes]:
         """So many of its bytes, from one of them on; raises ServiceUnavailable where the storage doesn't work."""
         return self.storage.iter_chunks(self.name, start, length)
 
@@ -84,10 +84,12 @@ class AssetService:
         """What is stored of a file."""
         services = self._services
         if self._plan is None:
-            wanted = compare(FILES.key, None, "_in", slot([key], KEY))
-            asked = Read(FILES, tuple(FieldSelection(field.name, field) for field in TOLD)).restricted_to(wanted)
+            wanted = compare(FILES.key, None, "_in", slot([key], KEY_SLOT))
+            asked = Read(FILES, tuple(FieldSelection(field.name, field) for field in ASSET_FIELDS)).restricted_to(
+                wanted
+            )
             self._plan = make_plan(asked, SYSTEM, await services.access_cache.access(SYSTEM), services)
-        given = {KEY: [key], "now": services.clock()}
+        given = {KEY_SLOT: [key], "now": services.clock()}
         text = (await services.reader.fetch_one(self._plan.statement, given))[-1]
         rows = (self._plan.shape or orjson.loads)(text)
         return rows[0] if rows else None

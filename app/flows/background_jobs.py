@@ -10,11 +10,11 @@ import structlog
 
 from app.core.errors import ServiceUnavailable
 
-LONGEST = 60.0
+MAX_INTERVAL_SECONDS = 60.0
 """Seconds between two rounds at most, while nothing goes well."""
 SHUTDOWN_SECONDS = 5.0
 """Seconds that the end waits for a round under way."""
-SETTLING = 0.05
+WAKE_DELAY_SECONDS = 0.05
 """Seconds from a call to the round: who calls is still about to commit what it is called for."""
 
 log = structlog.get_logger(__name__)
@@ -28,10 +28,10 @@ class PeriodicJob(ABC):
     """
 
     name: ClassVar[str]
-    every: ClassVar[float]
+    interval_seconds: ClassVar[float]
 
     def __init__(self, wake: asyncio.Event | None = None) -> None:
-        self.over = False
+        self.stopping = False
         self._wake = wake or asyncio.Event()
 
     @abstractmethod
@@ -41,24 +41,28 @@ class PeriodicJob(ABC):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Meanwhile it is done in the background; at the end a round under way is let come to its end, if it does."""
-        self.over = False
-        rounds = asyncio.create_task(self._rounds(), name=self.name)
+        self.stopping = False
+        rounds = asyncio.create_task(self._run_forever(), name=self.name)
         try:
             yield
         finally:
-            self.over = True
+            self.stopping = True
             self._wake.set()
             await asyncio.wait([rounds], timeout=SHUTDOWN_SECONDS)
             rounds.cancel()
             await asyncio.gather(rounds, return_exceptions=True)
 
-    async def _rounds(self) -> None:
-        pause = self.every
+    async def _run_forever(self) -> None:
+        pause = self.interval_seconds
         while True:
             await self._sleep(pause)
-            if self.over:
+            if self.stopping:
                 return
-            pause = self.every if await self._goes_well(said=pause > self.every) else min(2 * pause, LONGEST)
+            pause = (
+                self.interval_seconds
+                if await self._run_logged(said=pause > self.interval_seconds)
+                else min(2 * pause, MAX_INTERVAL_SECONDS)
+            )
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -67,10 +71,10 @@ class PeriodicJob(ABC):
         except TimeoutError:
             return
         self._wake.clear()
-        if not self.over:
-            await asyncio.sleep(SETTLING)
+        if not self.stopping:
+            await asyncio.sleep(WAKE_DELAY_SECONDS)
 
-    async def _goes_well(self, *, said: bool) -> bool:
+    async def _run_logged(self, *, said: bool) -> bool:
         """Whether a round went well; that the database is away is only said once."""
         try:
             await self.run_once()

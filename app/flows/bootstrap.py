@@ -47,7 +47,7 @@ class BootstrapResult:
 
     admin: str | None = None
     password: str | None = field(default=None, repr=False)
-    doubles: tuple[str, ...] = ()
+    duplicate_emails: tuple[str, ...] = ()
 
 
 async def bootstrap(database: Database, settings: Settings) -> BootstrapResult:
@@ -63,7 +63,7 @@ async def bootstrap(database: Database, settings: Settings) -> BootstrapResult:
         await migrate_up_in_transaction(connection)
         doubles = tuple(await connection.run_sync(ensure_email_index))
         if await active_admin(connection):
-            return BootstrapResult(doubles=doubles)  # whoever runs it may have taken something away on purpose
+            return BootstrapResult(duplicate_emails=doubles)  # whoever runs it may have taken something away on purpose
         await _public(connection)
         if not await _count(connection, SettingsRow.__table__):
             await _insert(connection, SettingsRow, project_id=str(uuid4()), **seeds.SETTINGS)

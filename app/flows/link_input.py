@@ -9,7 +9,7 @@ from app.query.sql_expressions import MASK
 from app.repositories.commands.accounts import Account, AccountStore
 from app.repositories.engine.reading import Services
 
-LONGEST_URL = 2048
+MAX_URL_LENGTH = 2048
 """Characters of a URL: it is kept until its mail has left."""
 
 
@@ -20,8 +20,8 @@ def allowed_link_url(url: str | None, allowed: Sequence[str], purpose: str) -> s
     """
     if not url:
         return None
-    if len(url) > LONGEST_URL or not is_allowed_url(url, allowed):
-        raise InvalidPayload(f'URL "{url[:LONGEST_URL]}" can\'t be used to {purpose}')
+    if len(url) > MAX_URL_LENGTH or not is_allowed_url(url, allowed):
+        raise InvalidPayload(f'URL "{url[:MAX_URL_LENGTH]}" can\'t be used to {purpose}')
     return url
 
 

@@ -21,8 +21,8 @@ from app.repositories.engine.audit_log import AuditLog
 from app.repositories.stores.login_attempts import AttemptCounter, account_and_network_key, account_key
 from app.repositories.stores.sessions import SessionGrant, SessionStore
 
-LONGEST_DELAY = timedelta(seconds=5)
-DELAY = timedelta(milliseconds=250)
+MAX_DELAY = timedelta(seconds=5)
+DELAY_PER_FAILURE = timedelta(milliseconds=250)
 """By how much each failure too many slows the next attempt down."""
 
 
@@ -93,7 +93,7 @@ class LoginService:
             return False
         if here == allowed + 1:
             await self._tell_of_lockout(email)
-        late = min(DELAY * max(0, anywhere - allowed), LONGEST_DELAY)
+        late = min(DELAY_PER_FAILURE * max(0, anywhere - allowed), MAX_DELAY)
         await asyncio.sleep(late.total_seconds())
         return here > allowed
 

@@ -6,7 +6,7 @@ from app.repositories.engine.reading import Services
 from app.repositories.stores.login_attempts import AttemptCounter
 from app.repositories.stores.otp_codes import OTPStore
 
-CODES_ALLOWED = 10
+MAX_WRONG_CODES = 10
 """Wrong codes of a second factor that an account bears while failures count, wherever they are tried."""
 
 
@@ -25,7 +25,7 @@ class OTPVerifier:
         """
         if not code:
             return False
-        if (await self._attempts.count((self._account.id,)))[0] > CODES_ALLOWED:
+        if (await self._attempts.count((self._account.id,)))[0] > MAX_WRONG_CODES:
             return False
         if await self._codes.consume(code, self._secret, purpose):
             return True

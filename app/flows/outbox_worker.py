@@ -26,11 +26,11 @@ MAX_CONCURRENT_SENDS = 4
 """Mails under way at once."""
 LEASE = timedelta(seconds=60)
 """For how long a mail that is being sent is nobody else's: twice what sending takes at most."""
-LONGEST_WAIT = timedelta(minutes=15)
-MOST_ATTEMPTS = 100
+MAX_RETRY_WAIT = timedelta(minutes=15)
+MAX_DELIVERY_ATTEMPTS = 100
 """About a day, waiting twice as long each time and LONGEST_WAIT at most."""
 RESET_TTL = timedelta(days=1)
-UNNAMED = "Directus"
+DEFAULT_PROJECT_NAME = "Directus"
 """What a project is called that has no settings."""
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class MailKind:
     ttl: Callable[[Settings], timedelta]
 
 
-KINDS = {
+MAIL_KINDS = {
     "invite": MailKind(LinkPurpose.INVITATION, "/admin/accept-invite", lambda settings: settings.user_invite_token_ttl),
     "reset": MailKind(LinkPurpose.RESET, "/admin/reset-password", lambda _: RESET_TTL),
     "verify": MailKind(
@@ -67,7 +67,7 @@ class OutboxWorker(PeriodicJob):
     """
 
     name: ClassVar[str] = "postman"
-    every: ClassVar[float] = 1.0
+    interval_seconds: ClassVar[float] = 1.0
 
     def __init__(self, services: Services, transport: Transport | None = None) -> None:
         super().__init__(services.mail_queued)
@@ -80,27 +80,27 @@ class OutboxWorker(PeriodicJob):
         self._transport = transport or create_transport(settings)
         self._wording = MailTemplates(settings.email_templates_path)
         self._secret = signing_secret(settings)
-        self._gone: set[int] = set()
+        self._sent_unrecorded: set[int] = set()
 
     async def run_once(self) -> int:
         """Sends what is due; how many mails have gone.
 
         Raises ServiceUnavailable where the database is away; what has gone until then is remembered.
         """
-        await self._settle()
+        await self._record_sent()
         hands = min(MAX_CONCURRENT_SENDS, await self._outgoing.due())
-        told = await asyncio.gather(*(self._send_some() for _ in range(hands)), return_exceptions=True)
+        told = await asyncio.gather(*(self._send_due() for _ in range(hands)), return_exceptions=True)
         for outcome in told:
             if isinstance(outcome, BaseException):
                 raise outcome
         return sum(outcome for outcome in told if isinstance(outcome, int))
 
-    async def _send_some(self) -> int:
+    async def _send_due(self) -> int:
         sent = 0
-        while not self.over and (mail := await self._outgoing.claim(LEASE)):
-            if mail.id not in self._gone:
+        while not self.stopping and (mail := await self._outgoing.claim(LEASE)):
+            if mail.id not in self._sent_unrecorded:
                 sent += await self._send(mail)
-            await self._settle()
+            await self._record_sent()
         return sent
 
     async def _send(self, mail: QueuedMail) -> bool:
@@ -114,21 +114,21 @@ class OutboxWorker(PeriodicJob):
         except Exception as error:  # noqa: BLE001 - one mail that can't be written must not hold up the others
             await self._put_off(mail, type(error).__name__)
         else:
-            self._gone.add(mail.id)
+            self._sent_unrecorded.add(mail.id)
             return True
         return False
 
-    async def _settle(self) -> None:
+    async def _record_sent(self) -> None:
         """Writes down what has gone."""
-        for mail in tuple(self._gone):
+        for mail in tuple(self._sent_unrecorded):
             await self._outgoing.mark_done(mail)
-            self._gone.discard(mail)
+            self._sent_unrecorded.discard(mail)
 
     async def _put_off(self, mail: QueuedMail, why: str) -> None:
-        if mail.attempts >= MOST_ATTEMPTS:
+        if mail.attempts >= MAX_DELIVERY_ATTEMPTS:
             await self._give_up(mail, why)
             return
-        wait = min(timedelta(seconds=2 ** min(mail.attempts, 12)), LONGEST_WAIT)
+        wait = min(timedelta(seconds=2 ** min(mail.attempts, 12)), MAX_RETRY_WAIT)
         await self._outgoing.reschedule(mail.id, wait)
         told = {"mail": mail.id, "kind": mail.kind, "attempts": mail.attempts, "seconds": wait.total_seconds()}
         log.warning("mail_put_off", **told, why=why)
@@ -138,7 +138,7 @@ class OutboxWorker(PeriodicJob):
         log.error("mail_given_up", mail=mail.id, kind=mail.kind, attempts=mail.attempts, why=why)
 
     async def _write(self, mail: QueuedMail) -> OutgoingMail:
-        kind, settings, now = KINDS[mail.kind], self._services.settings, self._services.clock()
+        kind, settings, now = MAIL_KINDS[mail.kind], self._services.settings, self._services.clock()
         project, ttl = await self._project(), kind.ttl(settings)
         words = self._wording.of(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
         return OutgoingMail(self._id(mail), project, settings.email_from, mail.recipient, words, now)
@@ -158,4 +158,4 @@ class OutboxWorker(PeriodicJob):
     async def _project(self) -> str:
         asked = Read(SETTINGS, (FieldSelection("project_name", SETTINGS.fields["project_name"]),), limit=1)
         rows = await self._services.reading(SETTINGS, SYSTEM).read(asked)
-        return one_line(rows[0]["project_name"] if rows else UNNAMED)
+        return one_line(rows[0]["project_name"] if rows else DEFAULT_PROJECT_NAME)

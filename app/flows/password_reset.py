@@ -13,7 +13,7 @@ from app.repositories.commands.accounts import Account, AccountStore
 from app.repositories.directory import Directory
 from app.repositories.stores.outbox import Outbox
 
-STALL = timedelta(milliseconds=500)
+MIN_REQUEST_DURATION = timedelta(milliseconds=500)
 """How long asking for a mail takes at least, whoever there is."""
 
 
@@ -31,7 +31,7 @@ class PasswordReset:
         InvalidPayload for a URL that mails may not lead to, before anybody is looked for.
         """
         url = allowed_link_url(url, self._services.settings.password_reset_url_allow_list, "reset passwords")
-        async with minimum_duration(STALL):
+        async with minimum_duration(MIN_REQUEST_DURATION):
             account = await self._accounts.by_email(email)
             await self._services.database.run_write(lambda writer: self._post(writer, account, url), exclusive=False)
 

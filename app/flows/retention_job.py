@@ -12,9 +12,9 @@ from app.flows.background_jobs import PeriodicJob
 from app.repositories.engine.reading import Services
 from app.repositories.stores.retention import RetentionStore
 
-SOON, SELDOM = timedelta(minutes=5), timedelta(hours=1)
+PRUNE_INTERVAL, RETENTION_INTERVAL = timedelta(minutes=5), timedelta(hours=1)
 """How often what is small and plentiful is taken away, and what has to be searched for."""
-REST = 0.02
+BATCH_PAUSE_SECONDS = 0.02
 """Seconds between two batches, which are for everybody else who wants to write."""
 
 Batch = Callable[[], Awaitable[int]]
@@ -29,7 +29,7 @@ class RetentionJob(PeriodicJob):
     """
 
     name: ClassVar[str] = "housekeeping"
-    every: ClassVar[float] = 60.0
+    interval_seconds: ClassVar[float] = 60.0
 
     def __init__(self, services: Services) -> None:
         super().__init__()
@@ -38,11 +38,11 @@ class RetentionJob(PeriodicJob):
     async def run_once(self) -> int:
         """Takes away what there is, where it is time and nobody else does; how many rows."""
         gone = 0
-        if await self._pruning.claim_task("housekeeping", SOON):
+        if await self._pruning.claim_task("housekeeping", PRUNE_INTERVAL):
             gone += await self._each({"sessions": self._pruning.sessions, "attempts": self._pruning.attempts})
             gone += await self._each({"mails": self._pruning.mails})
         retained = dict(self._retained())
-        if retained and await self._pruning.claim_task("retention", SELDOM):
+        if retained and await self._pruning.claim_task("retention", RETENTION_INTERVAL):
             gone += await self._each(retained)
         return gone
 
@@ -62,9 +62,9 @@ class RetentionJob(PeriodicJob):
 
     async def _all(self, batch: Batch) -> int:
         gone = 0
-        while not self.over:
+        while not self.stopping:
             gone += (found := await batch())
             if found < self._pruning.batch:
                 break
-            await asyncio.sleep(REST)
+            await asyncio.sleep(BATCH_PAUSE_SECONDS)
         return gone

@@ -16,10 +16,10 @@ from app.repositories.engine.reading import Services
 DIRECTUS_VERSION = "11.17.4"
 """The release of Directus whose answers these are: what clients that ask for a version want to know."""
 
-SLOW = 150
+SLOW_MILLISECONDS = 150
 """Milliseconds from which on the database's answer is a warning; Directus' own default."""
 
-PROJECT = (
+PROJECT_FIELDS = (
     "project_name",
     "project_descriptor",
     "project_logo",
@@ -39,7 +39,7 @@ PROJECT = (
     "public_registration_verify_email",
 )
 
-DEFAULTS = {"project_name": "Directus", "public_registration": False}
+PROJECT_DEFAULTS = {"project_name": "Directus", "public_registration": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,20 @@ class Health:
         """Whether the database answers, however slowly."""
         return self.status != "error"
 
-    def as_dict(self, *, in_full: bool) -> dict[str, Any]:
+    def as_dict(self, *, include_details: bool) -> dict[str, Any]:
         """The status, and the details where the one who asks may know them."""
-        return {"status": self.status, **(self.details if in_full else {})}
+        return {"status": self.status, **(self.details if include_details else {})}
 
 
-UNSERVED = {"mcp_enabled": False, "ai_enabled": False}
+UNSUPPORTED_FEATURES = {"mcp_enabled": False, "ai_enabled": False}
 """What clients of Directus look for, and don't find here."""
 
 
 async def project(services: Services) -> dict[str, Any]:
     """What anybody may know of the project, as its settings have it."""
-    fields = tuple(FieldSelection(name, SETTINGS.fields[name]) for name in PROJECT)
+    fields = tuple(FieldSelection(name, SETTINGS.fields[name]) for name in PROJECT_FIELDS)
     rows = await Directory(SYSTEM, services)["settings"].read(Read(SETTINGS, fields, limit=1))
-    return rows[0] if rows else dict.fromkeys(PROJECT) | DEFAULTS
+    return rows[0] if rows else dict.fromkeys(PROJECT_FIELDS) | PROJECT_DEFAULTS
 
 
 def limits(services: Services) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def limits(services: Services) -> dict[str, Any]:
     most = services.limits.max_rows
     return {
         "setupCompleted": True,  # nobody serves before there is a first admin
-        **UNSERVED,
+        **UNSUPPORTED_FEATURES,
         "rateLimit": _told(services.rates.client),
         "rateLimitGlobal": _told(services.rates.everybody),
         "websocket": False,
@@ -97,13 +97,13 @@ async def health(services: Services) -> Health:
     except ServiceUnavailable:
         status = "error"
     spent = round((time.perf_counter() - started) * 1000, 3)
-    status = status or ("ok" if spent < SLOW else "warn")
+    status = status or ("ok" if spent < SLOW_MILLISECONDS else "warn")
     answered = {
         "status": status,
         "componentType": "datastore",
         "observedUnit": "ms",
         "observedValue": spent,
-        "threshold": SLOW,
+        "threshold": SLOW_MILLISECONDS,
     }
     about = {"releaseId": version("rollcall"), "serviceId": services.settings.public_url}
     return Health(status, {**about, "checks": {f"{services.dialect}:responseTime": [answered]}})

@@ -28,7 +28,7 @@ class SessionView:
     expires: datetime
     current: bool
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The same, its moment spelled as the wire has it."""
         return asdict(self) | {"expires": format_timestamp(self.expires)}
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 
 @asynccontextmanager
-async def minimum_duration(stall: timedelta) -> AsyncIterator[None]:
+async def minimum_duration(duration: timedelta) -> AsyncIterator[None]:
     """What is done within takes at least so long, also when it fails."""
     begun = time.perf_counter()
     try:
         yield
     finally:
-        await asyncio.sleep(max(0.0, stall.total_seconds() - (time.perf_counter() - begun)))
+        await asyncio.sleep(max(0.0, duration.total_seconds() - (time.perf_counter() - begun)))

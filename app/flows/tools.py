@@ -8,19 +8,19 @@ from app.core.hashing import MAX_PASSWORD_LENGTH
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 
-USUAL, LONGEST = 32, 500
+DEFAULT_LENGTH, MAX_LENGTH = 32, 500
 """Characters of a random text that nobody gave a length for, and of the longest."""
-LONGEST_HASH = 512
-MOST = {"m": 65536, "t": 10, "p": 16}
+MAX_HASH_LENGTH = 512
+MAX_ARGON2_PARAMETERS = {"m": 65536, "t": 10, "p": 16}
 """Memory in KiB, rounds and lanes that a hash may ask for: whoever gives one decides what it costs to try it."""
-ARGON2 = re.compile(r"\$argon2(?:id|i|d)\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$[\w+/-]+\$[\w+/-]+", re.ASCII)
+ARGON2_HASH = re.compile(r"\$argon2(?:id|i|d)\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$[\w+/-]+\$[\w+/-]+", re.ASCII)
 
 
 def random_string(length: int | None) -> str:
     """A text of letters, digits, `_` and `-` that nobody can guess; InvalidPayload for a length that can't be."""
-    wanted = USUAL if length is None else length
-    if not 1 <= wanted <= LONGEST:
-        raise InvalidPayload(f'"length" must be between 1 and {LONGEST}')
+    wanted = DEFAULT_LENGTH if length is None else length
+    if not 1 <= wanted <= MAX_LENGTH:
+        raise InvalidPayload(f'"length" must be between 1 and {MAX_LENGTH}')
     return secrets.token_urlsafe(wanted)[:wanted]
 
 
@@ -31,13 +31,13 @@ async def hash_text(services: Services, text: str) -> str:
 
 async def verify_hash(services: Services, text: str, hashed: str) -> bool:
     """Whether a text is the one behind a hash; InvalidPayload for what is no hash, or one that costs too much."""
-    found = ARGON2.fullmatch(hashed) if len(hashed) <= LONGEST_HASH else None
+    found = ARGON2_HASH.fullmatch(hashed) if len(hashed) <= MAX_HASH_LENGTH else None
     if found is None:
         raise InvalidPayload(
             '"hash" has to be a hash as utils_hash_generate makes them: one of argon2, spelled $argon2…'
         )
-    if any(int(asked) > most for asked, most in zip(found.groups(), MOST.values(), strict=True)):
-        most = ", ".join(f"{name}={number}" for name, number in MOST.items())
+    if any(int(asked) > most for asked, most in zip(found.groups(), MAX_ARGON2_PARAMETERS.values(), strict=True)):
+        most = ", ".join(f"{name}={number}" for name, number in MAX_ARGON2_PARAMETERS.items())
         raise InvalidPayload(f'"hash" may ask for {most} at most')
     return await services.utility_hasher.verify(_checked(text), hashed)
 

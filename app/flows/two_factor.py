@@ -19,12 +19,12 @@ from app.repositories.directory import Directory
 from app.repositories.stores.otp_codes import OTPStore
 
 BASE32 = re.compile(r"[A-Z2-7]{16,128}", re.ASCII)
-PROJECT = "Directus"
+DEFAULT_ISSUER = "Directus"
 """Who an authenticator says its codes are for where the project has no name."""
-ALREADY_SET = "TFA Secret is already set for this user"
-WRONG_CODE = '"otp" is invalid'
-WRONG_SECRET = '"secret" has to be base32 of 16 to 128 characters, as it was generated'  # noqa: S105 - says what one is
-BY_A_CODE = "One's own second factor is taken away with a code of it"
+ALREADY_SET_MESSAGE = "TFA Secret is already set for this user"
+WRONG_CODE_MESSAGE = '"otp" is invalid'
+INVALID_SECRET_MESSAGE = '"secret" has to be base32 of 16 to 128 characters, as it was generated'  # noqa: S105 - says what one is
+OWN_TFA_NEEDS_CODE_MESSAGE = "One's own second factor is taken away with a code of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class TwoFactorService:
         await self._services.database.run_write(lambda writer: sign_in.reset_attempts(writer, email), exclusive=False)
         _check_unset(account)
         secret, project = generate_totp_secret(), (await server_info.project(self._services))["project_name"]
-        return TotpSecret(secret, otpauth_url(secret, email, project or PROJECT))
+        return TotpSecret(secret, otpauth_url(secret, email, project or DEFAULT_ISSUER))
 
     async def enable(self, otp: str, secret: str) -> None:
         """From here on signing in takes a code of this secret; `otp` shows that there is something that makes them.
@@ -65,7 +65,7 @@ class TwoFactorService:
         _check_unset(account)
         wanted = _read_secret(secret)
         if not await OTPStore(self._services, account.id).consume(otp, wanted, "enable"):
-            raise InvalidPayload(WRONG_CODE)
+            raise InvalidPayload(WRONG_CODE_MESSAGE)
         await self._change(account, wanted)
 
     async def disable(self, otp: str) -> None:
@@ -87,7 +87,7 @@ class TwoFactorService:
         if not access.admin:
             raise Forbidden
         if user.lower() == access.user:
-            raise InvalidPayload(BY_A_CODE)
+            raise InvalidPayload(OWN_TFA_NEEDS_CODE_MESSAGE)
         await self._directory["users"].update_one(user, {"tfa_secret": None})
 
     async def recovery_codes(self, otp: str) -> list[str]:
@@ -118,7 +118,7 @@ class TwoFactorService:
         account = await self._account()
         _check_set(account)
         if not await OTPVerifier(self._services, account).verify(otp, purpose, recovery=recovery):
-            raise InvalidPayload(WRONG_CODE)
+            raise InvalidPayload(WRONG_CODE_MESSAGE)
         return account
 
     async def _change(self, account: Account, secret: str | None) -> None:
@@ -138,7 +138,7 @@ class TwoFactorService:
 
 def _check_unset(account: Account) -> None:
     if account.tfa_secret is not None:
-        raise InvalidPayload(ALREADY_SET)
+        raise InvalidPayload(ALREADY_SET_MESSAGE)
 
 
 def _check_set(account: Account) -> None:
@@ -155,4 +155,4 @@ def _read_secret(secret: str) -> str:
             return plain
     except ValueError:
         pass
-    raise InvalidPayload(WRONG_SECRET)
+    raise InvalidPayload(INVALID_SECRET_MESSAGE)

@@ -21,7 +21,7 @@ from app.repositories.engine.writing import ResultReader, WriteResult
 from app.repositories.rules.files import NAME, STORAGE
 
 T = TypeVar("T")
-HEAD = 256 * 1024
+HEAD_BYTES = 256 * 1024
 """Bytes at the beginning that tell what a content is; a camera may put a lot before a picture's size."""
 KEY, TITLE, DOWNLOAD, UPLOADED = (FILES.fields[name] for name in ("id", "title", "filename_download", "uploaded_on"))
 TYPE, CHARSET, SIZE, WIDTH, HEIGHT = (FILES.fields[name] for name in ("type", "charset", "filesize", "width", "height"))
@@ -36,15 +36,15 @@ class IncomingFile:
     filename: str
     type: str
     charset: str | None
-    said: Mapping[str, Any]
-    pieces: AsyncIterator[bytes]
+    values: Mapping[str, Any]
+    chunks: AsyncIterator[bytes]
 
 
 class UploadSource(Protocol):
     """What a client sends: files, each after what is said of it."""
 
     @property
-    def said(self) -> Mapping[str, Any]:
+    def values(self) -> Mapping[str, Any]:
         """What has been said since the last file."""
         ...
 
@@ -79,7 +79,7 @@ class UploadService:
             return await self._write(answer)
         if self._key is None:
             raise InvalidPayload("The form holds no file")
-        return await self._files.write(self._files.update_command([self._key], form.said), answer)
+        return await self._files.write(self._files.update_command([self._key], form.values), answer)
 
     async def _lay(self, form: UploadSource) -> None:
         """Has every file of a form lie in the storage."""
@@ -87,13 +87,13 @@ class UploadService:
             if self._laid and self._key is not None:
                 raise InvalidPayload("A file has one content, and the form holds several")
             self._laid.append(await self._lay_one(incoming))
-        if self._laid and form.said:
-            raise InvalidPayload(f'"{next(iter(form.said))}" comes after the file that it is said of: put it before')
+        if self._laid and form.values:
+            raise InvalidPayload(f'"{next(iter(form.values))}" comes after the file that it is said of: put it before')
 
     async def _lay_one(self, incoming: IncomingFile) -> StoredUpload:
         """Looks at how a file begins, has its row judged by that, and lays it into the storage."""
-        said = parse_payload(FILES, incoming.said, self._services.limits.depth)
-        head, pieces = await _beginning(incoming.pieces)
+        said = parse_payload(FILES, incoming.values, self._services.limits.depth)
+        head, pieces = await _beginning(incoming.chunks)
         found = self._found(incoming, said, head)
         allowed = self._services.settings.files_mime_type_allow_list
         if not matches_media_type(found[TYPE], allowed):
@@ -165,7 +165,7 @@ async def _beginning(pieces: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator
     head = bytearray()
     async for piece in pieces:
         head += piece
-        if len(head) >= HEAD:
+        if len(head) >= HEAD_BYTES:
             break
     begun = bytes(head)
 

@@ -12,7 +12,7 @@ from app.repositories.engine.reading import Services
 from app.repositories.repository import UserRepository
 from app.repositories.stores.login_attempts import reset_all
 
-PAGE = 500
+PAGE_SIZE = 500
 
 
 def generate_password() -> str:
@@ -59,7 +59,7 @@ class UserAdmin:
 
     async def all(self) -> AsyncIterator[Row]:
         """Every user, in the order of their addresses: `email`, `status` and the `role` by its name."""
-        size = min(PAGE, self._directory.services.limits.max_rows or PAGE)
+        size = min(PAGE_SIZE, self._directory.services.limits.max_rows or PAGE_SIZE)
         query = {"fields": ["email", "status", "role.name"], "sort": ["email", "id"], "limit": size}
         page = 1
         while rows := await self._users.read_by_query({**query, "page": page}):

@@ -99,7 +99,7 @@ class UploadForm:
     """
 
     def __init__(self, content_type: bytes, pieces: AsyncIterator[bytes], most: int) -> None:
-        self.said: dict[str, str] = {}
+        self.values: dict[str, str] = {}
         self._pieces, self._left = pieces, most
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
@@ -111,11 +111,11 @@ class UploadForm:
         """The files, each with what was said since the one before; a field of a page that is left empty is none."""
         while isinstance(part := await self._next(), Part):
             if part.filename is None:
-                self.said[part.name] = await self._text()
+                self.values[part.name] = await self._text()
                 continue
             content = self._content()
             if part.filename:
-                said, self.said = self.said, {}
+                said, self.values = self.values, {}
                 yield IncomingFile(part.filename, part.type, part.charset, said, content)
             async for _ in content:
                 pass

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from app.flows.server_info import PROJECT
-from app.flows.tools import LONGEST
+from app.flows.server_info import PROJECT_FIELDS
+from app.flows.tools import MAX_LENGTH
 from app.openapi import request_bodies
 from app.openapi.collection_paths import told_of, written
 from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, envelope_response, parameter
@@ -148,7 +148,7 @@ def assets(rows: RowSchemas) -> Iterator[EndpointSpec]:
 
 def tools(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """Small tools for clients."""
-    length = parameter("length", {"type": "integer", "minimum": 1, "maximum": LONGEST}, "Characters of the text.")
+    length = parameter("length", {"type": "integer", "minimum": 1, "maximum": MAX_LENGTH}, "Characters of the text.")
     yield EndpointSpec(
         "GET", "/utils/random/string", "A text nobody can guess", envelope_response(TEXT), parameters=[length]
     )
@@ -167,7 +167,7 @@ def tools(rows: RowSchemas) -> Iterator[EndpointSpec]:
 def server(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """The server itself, and what it says of its paths and its schema."""
     yield EndpointSpec("GET", "/server/ping", "Whether it answers", {200: ResponseSpec("It does.", TEXT, "text/html")})
-    project = an_object({name: _setting(name) for name in PROJECT})
+    project = an_object({name: _setting(name) for name in PROJECT_FIELDS})
     info = an_object({"project": project, **(_limits() if rows.sight.shown.somebody else {})}, "project")
     yield EndpointSpec("GET", "/server/info", "What it is", envelope_response(info))
     status = an_object({"status": {"type": "string", "enum": ["ok", "warn", "error"]}}, "status")

@@ -29,7 +29,7 @@ from app.flows.import_export import import_file
 from app.testing import open_system
 from tests.compat.replay import ROLLCALL, restore
 from tests.conftest import POSTGRESQL, SHARED, admin_url, create_database, make_settings, run_on_server
-from tests.flows.inviters import CHANGED
+from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.clients import the_cookie
 from tests.http.test_graphql import bearer, served
 from tests.mail.server import MailServer
@@ -196,7 +196,7 @@ async def beside():
     await neighbour.execute(f"SET search_path TO public; {ADDED}")
     mail = MailServer()
     smtp = {"email_transport": "smtp", "email_smtp_host": "127.0.0.1", "email_smtp_port": mail.port}
-    changed = {**CHANGED, **smtp, "secret": SecretStr(SECRET), "admin_token": SecretStr(ADMIN)}
+    changed = {**SETTINGS_OVERRIDES, **smtp, "secret": SecretStr(SECRET), "admin_token": SecretStr(ADMIN)}
     settings = make_settings(admin_url(name), **changed)
     async with mail.up(), open_system(settings) as system:
         await bootstrap(system.database, settings)

@@ -59,7 +59,7 @@ async def test_a_new_database_has_the_index(writable_db):
 async def test_what_holds_doubles_goes_on_without_the_index_and_names_them(doubled):
     made = await bootstrap(doubled.database, doubled.settings)
 
-    assert made.doubles == ("ed@example.com", "vi@example.com")
+    assert made.duplicate_emails == ("ed@example.com", "vi@example.com")
     assert made.admin is None
     assert not await is_kept(doubled)
     assert not await doubled.database.keeps_emails_apart()
@@ -75,7 +75,7 @@ async def test_doubles_are_named_as_long_as_there_are_some(doubled):
     third = await bootstrap(doubled.database, doubled.settings)
     fourth = await bootstrap(doubled.database, doubled.settings)
 
-    assert [made.doubles for made in (first, second, third, fourth)] == [
+    assert [made.duplicate_emails for made in (first, second, third, fourth)] == [
         ("ed@example.com", "vi@example.com"),
         ("vi@example.com",),
         (),
@@ -155,7 +155,7 @@ async def test_letters_beyond_ascii_are_folded_by_the_index_too(writable_db):
 async def test_nobody_is_in_the_way_of_others_without_an_address(writable_db):
     await insert(writable_db, None, None, "new@example.com", "ne@example.com")
 
-    assert (await bootstrap(writable_db.database, writable_db.settings)).doubles == ()
+    assert (await bootstrap(writable_db.database, writable_db.settings)).duplicate_emails == ()
 
 
 async def test_the_command_line_names_the_doubles_and_says_what_to_do(doubled):

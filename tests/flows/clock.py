@@ -18,16 +18,16 @@ PASSWORD = "correct, but only here"
 HASHED = hashed(PASSWORD)
 SECRET = "JBSWY3DPEHPK3PXP"  # as long as Directus makes them
 OTHER_SECRET = "KRSXG5CTMVRXEZLU"
-HALF_A_MINUTE = timedelta(seconds=30)
+TOTP_PERIOD = timedelta(seconds=30)
 
 
-class _Codes(pyotp.TOTP):
+class UnpaddedTOTP(pyotp.TOTP):
     def byte_secret(self):
         return base64.b32decode(self.secret)
 
 
 @dataclass
-class Standing:
+class FrozenClock:
     """The moment everything happens at: now, but standing; so that tokens are good."""
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -35,20 +35,20 @@ class Standing:
     def __call__(self):
         return self.now
 
-    def move(self, by=HALF_A_MINUTE):
+    def move(self, by=TOTP_PERIOD):
         self.now += by
 
     def code(self, secret=SECRET):
         """The code that an authenticator shows."""
-        return _Codes(secret).at(self.now)
+        return UnpaddedTOTP(secret).at(self.now)
 
 
 @dataclass
-class Place:
+class AccountHarness:
     """A directory whose clock stands, and where nobody is made to wait."""
 
     system: TestSystem
-    clock: Standing
+    clock: FrozenClock
 
     @property
     def services(self):

@@ -9,7 +9,7 @@ from app.db.database import Database
 from app.flows.import_export import import_rows
 from app.testing import TestSystem
 from tests.conftest import BACKENDS, copied
-from tests.flows.inviters import CHANGED, HOUSE
+from tests.flows.inviters import INVITER_ROWS, SETTINGS_OVERRIDES
 from tests.writes.conftest import KEEP, RESTORE, run
 from tests.writes.editors import DESK
 
@@ -19,16 +19,16 @@ async def inviters_db(request, templates, tmp_path_factory):
     """The house's database, with a copy of every row in it."""
     async with AsyncExitStack() as stack:
         system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("house"))
-        for rows in (DESK, HOUSE):
+        for rows in (DESK, INVITER_ROWS):
             await import_rows(system.database, rows, replace=False)
         await run(system.settings.database_url, KEEP)
-        yield TestSystem(system.database, system.settings.model_copy(update=CHANGED))
+        yield TestSystem(system.database, system.settings.model_copy(update=SETTINGS_OVERRIDES))
 
 
 @pytest_asyncio.fixture
 async def inviters(inviters_db, monkeypatch):
     """The house as it was in the beginning, to change at will; nobody waits in it."""
-    monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(0))
+    monkeypatch.setattr("app.flows.password_reset.MIN_REQUEST_DURATION", timedelta(0))
     yield inviters_db
     await run(inviters_db.settings.database_url, RESTORE)
 

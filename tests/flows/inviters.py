@@ -23,7 +23,7 @@ from tests.world import _policy as policy
 from tests.world import _role as role
 from tests.writes.editors import checksum, may
 
-CHANGED = {
+SETTINGS_OVERRIDES = {
     "user_invite_url_allow_list": ("http://127.0.0.1:3000/accept", "https://app.example.com/accept"),
     "user_register_url_allow_list": ("http://127.0.0.1:3000/accept", "https://app.example.com/accept"),
     "password_reset_url_allow_list": ("http://127.0.0.1:3000/accept", "https://app.example.com/accept"),
@@ -32,7 +32,7 @@ CHANGED = {
     "rate_limiter_registration_enabled": False,
 }
 
-HOUSE: Rows = {
+INVITER_ROWS: Rows = {
     "directus_roles": [role("Host"), role("Greeter")],
     "directus_users": [
         person("hal", "Host"),
@@ -50,14 +50,14 @@ HOUSE: Rows = {
     ],
 }
 
-LISTED = [
+ALLOWED_URLS = [
     "http://127.0.0.1:3000/accept",
     "http://127.0.0.1:3000/accept?a=b#frag",
     "HTTP://127.0.0.1:3000/accept",
     "https://APP.Example.com/accept",
     "https://app.example.com:443/accept?next=http://evil.example",
 ]
-UNLISTED = [
+REJECTED_URLS = [
     "nope",
     "http://evil.example/accept",
     "http://127.0.0.1:3000/accept.evil.example",
@@ -101,40 +101,40 @@ LOOK_ALIKES = [
 PASSWORD = "correct, but only here"
 
 
-async def outbox(system: TestSystem) -> list[tuple[str, str, Any]]:
+async def queued_mails(system: TestSystem) -> list[tuple[str, str, Any]]:
     """What waits to be sent, in the order it was posted: kind, recipient and what it says."""
     async with system.database.transaction() as connection:
         asked = select(OUTBOX.c.kind, OUTBOX.c.recipient, OUTBOX.c.data).order_by(OUTBOX.c.id)
         return [(row[0], row[1], row[2]) for row in await connection.execute(asked)]
 
 
-async def everything(system: TestSystem) -> Any:
+async def snapshot(system: TestSystem) -> Any:
     """Whatever a refusal has to leave as it is."""
     async with system.database.transaction() as connection:
         attempts = (await connection.execute(select(ATTEMPTS).order_by(ATTEMPTS.c.subject))).all()
-    return await checksum(system), await outbox(system), attempts
+    return await checksum(system), await queued_mails(system), attempts
 
 
-async def user(system: TestSystem, email: str) -> Any:
+async def user_row(system: TestSystem, email: str) -> Any:
     """The stored row with exactly this address, if there is one."""
     table: Any = User.__table__
     async with system.database.transaction() as connection:
         return (await connection.execute(select(table).where(table.c.email == email))).mappings().one_or_none()
 
 
-async def give(system: TestSystem, name: str, **values: Any) -> None:
+async def update_user(system: TestSystem, name: str, **values: Any) -> None:
     """Gives somebody other values, past everything that is tested."""
     table: Any = User.__table__
     async with system.database.transaction() as connection:
         await connection.execute(update(table).where(table.c.id == uid(name)).values(values))
 
 
-async def set_up(system: TestSystem, **values: Any) -> None:
+async def update_settings(system: TestSystem, **values: Any) -> None:
     """Changes the project's settings."""
     await system.directory(SYSTEM)["settings"].upsert_singleton(values)
 
 
-def link(
+def link_token(
     system: TestSystem,
     purpose: LinkPurpose,
     email: str,
@@ -149,13 +149,15 @@ def link(
 
 def bad_links(system: TestSystem, right: LinkPurpose, email: str, **bound: Any) -> list[tuple[str, str]]:
     """Tokens that would be good but for one thing, each with the code it is refused with."""
-    good, secret = link(system, right, email, **bound), signing_secret(system.settings)
+    good, secret = link_token(system, right, email, **bound), signing_secret(system.settings)
     claims, later = jwt.get_unverified_claims(good), {"exp": 4_000_000_000}
     header, body, signature = good.split(".")
-    wrong = [(link(system, purpose, email, **bound), "FORBIDDEN") for purpose in LinkPurpose if purpose is not right]
+    wrong = [
+        (link_token(system, purpose, email, **bound), "FORBIDDEN") for purpose in LinkPurpose if purpose is not right
+    ]
     return [
         *wrong,
-        (link(system, right, email, **bound, hours=-1), "TOKEN_EXPIRED"),
+        (link_token(system, right, email, **bound, hours=-1), "TOKEN_EXPIRED"),
         (jwt.encode({**claims, "iss": "somebody"}, secret), "INVALID_TOKEN"),
         (jwt.encode(claims, "another secret"), "INVALID_TOKEN"),
         (jwt.encode(claims, secret, algorithm="HS512"), "INVALID_TOKEN"),

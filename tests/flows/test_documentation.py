@@ -16,7 +16,7 @@ from app.core.clock import utc_now
 from app.core.email_links import EmailLink, LinkPurpose, sign_link_token
 from app.db.models import User
 from tests.conftest import SHARED
-from tests.flows.inviters import CHANGED
+from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.test_graphql import ADA, bearer, served
 from tests.world import hashed, static_token, uid
 from tests.writes.test_documentation import PAGES, ROLE, Example, balanced, documents
@@ -105,7 +105,7 @@ async def test_an_example_is_answered(inviters, example):
         body = orjson.dumps({"query": body}).decode()
     own = "tfa" in example.path + example.body
     headers = (bearer(static_token("vi")) if own else ADA) | {"content-type": "application/json"}
-    settings = inviters.settings.model_copy(update=CHANGED)
+    settings = inviters.settings.model_copy(update=SETTINGS_OVERRIDES)
     async with served(settings, clock_of(example)) as client:
         answer = await client.request(example.method, path, content=body or None, headers=headers)
 

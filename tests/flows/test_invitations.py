@@ -23,17 +23,17 @@ from app.flows.invitations import Invitations
 from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
 from tests.flows.inviters import (
-    LISTED,
+    ALLOWED_URLS,
     LOOK_ALIKES,
     PASSWORD,
-    UNLISTED,
+    REJECTED_URLS,
     bad_links,
-    everything,
-    give,
-    link,
-    outbox,
-    set_up,
-    user,
+    link_token,
+    queued_mails,
+    snapshot,
+    update_settings,
+    update_user,
+    user_row,
 )
 from tests.world import caller, uid
 from tests.writes.test_concurrency import both
@@ -48,7 +48,7 @@ def invitations(system, who: str | None = "ada"):
 
 def invited(system, email="ida@example.com", name: str | None = "ida"):
     """The token of an invitation's link."""
-    return link(system, LinkPurpose.INVITATION, email, name and uid(name))
+    return link_token(system, LinkPurpose.INVITATION, email, name and uid(name))
 
 
 async def sign_in(system, email, password=PASSWORD):
@@ -58,46 +58,46 @@ async def sign_in(system, email, password=PASSWORD):
 async def test_an_address_that_nobody_has_gets_an_invited_user_and_a_mail(inviters):
     await invitations(inviters).invite([NEW], VIEWER)
 
-    row = await user(inviters, NEW)
+    row = await user_row(inviters, NEW)
     assert (row["status"], row["role"], row["password"]) == ("invited", VIEWER, None)
-    assert await outbox(inviters) == [("invite", NEW, {"user": row["id"], "url": None})]
+    assert await queued_mails(inviters) == [("invite", NEW, {"user": row["id"], "url": None})]
 
 
 async def test_a_mail_leads_where_the_list_lets_it(inviters):
-    for url in (*LISTED, "", None):
+    for url in (*ALLOWED_URLS, "", None):
         await invitations(inviters).invite([NEW], VIEWER, url)
 
-    assert [said["url"] for _, _, said in await outbox(inviters)] == [*LISTED, None, None]
+    assert [said["url"] for _, _, said in await queued_mails(inviters)] == [*ALLOWED_URLS, None, None]
 
 
 async def test_a_mail_leads_nowhere_else(inviters):
-    before = await everything(inviters)
-    for url, who in product(UNLISTED, ("ada", None)):  # before anything else
+    before = await snapshot(inviters)
+    for url, who in product(REJECTED_URLS, ("ada", None)):  # before anything else
         with pytest.raises(InvalidPayload, match="can't be used to invite users"):
             await invitations(inviters, who).invite([NEW], VIEWER, url)
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_who_may_not_create_users_invites_nobody(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     asked: list[list[str]] = [[NEW], ["ida@example.com"], ["vi@example.com"], []]
     for who, emails in product((None, "sam", "nora", "ann", "pat"), asked):
         with pytest.raises(Forbidden):
             await invitations(inviters, who).invite(emails, None)
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_a_role_has_to_be_there(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     for role, email in product(("99999999-0000-4000-8000-000000000000", "nope", ""), (NEW, "ida@example.com")):
         with pytest.raises(InvalidForeignKey) as caught:
             await invitations(inviters).invite([email], role)
         assert caught.value.details["field"] == "role"
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_what_is_no_address_is_not_invited_and_nobody_else_is(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     for email, code in {
         "nope": "FAILED_VALIDATION",
         "": "FAILED_VALIDATION",
@@ -111,31 +111,31 @@ async def test_what_is_no_address_is_not_invited_and_nobody_else_is(inviters):
         with pytest.raises(RollcallError) as caught:
             await invitations(inviters).invite([NEW, "ida@example.com", email], VIEWER)
         assert caught.value.code == code
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_whoever_is_not_invited_is_left_alone(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     for who in ("vi", "sue", "una", "wanda", "ada"):
         await invitations(inviters).invite([f"{who}@example.com", f"{who.upper()}@Example.COM"], VIEWER)
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_whoever_is_invited_gets_another_mail_where_their_address_is_stored(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     await invitations(inviters).invite(["IDA@Example.com"], EDITOR)
 
-    rows, _, attempts = await everything(inviters)
+    rows, _, attempts = await snapshot(inviters)
     assert (rows, attempts) == (before[0], before[2])
-    assert await outbox(inviters) == [("invite", "ida@example.com", {"user": uid("ida"), "url": None})]
+    assert await queued_mails(inviters) == [("invite", "ida@example.com", {"user": uid("ida"), "url": None})]
 
 
 async def test_whoever_is_invited_gets_the_role_that_is_given(inviters):
     await invitations(inviters).invite(["IDA@example.com"], VIEWER)
-    assert (await user(inviters, "ida@example.com"))["role"] == VIEWER
+    assert (await user_row(inviters, "ida@example.com"))["role"] == VIEWER
 
     await invitations(inviters).invite(["ida@example.com"], None)
-    assert (await user(inviters, "ida@example.com"))["role"] == VIEWER
+    assert (await user_row(inviters, "ida@example.com"))["role"] == VIEWER
 
 
 async def test_both_links_are_good_until_one_is_used(inviters):
@@ -150,7 +150,7 @@ async def test_many_are_invited_at_once_and_each_once(inviters):
     emails = [NEW, "ida@example.com", "vi@example.com", "NEW@example.com", "Ida@example.com", "ñew@example.com", NEW]
     await invitations(inviters).invite([*emails, "ÑEW@example.com"], EDITOR)
 
-    assert sorted(recipient for _, recipient, _ in await outbox(inviters)) == [
+    assert sorted(recipient for _, recipient, _ in await queued_mails(inviters)) == [
         "ida@example.com",
         NEW,
         "ñew@example.com",
@@ -160,55 +160,55 @@ async def test_many_are_invited_at_once_and_each_once(inviters):
 async def test_a_look_alike_is_somebody_else(inviters):
     await invitations(inviters).invite(["ídа@example.com"], EDITOR)  # noqa: RUF001 - a Cyrillic letter
 
-    assert [recipient for _, recipient, _ in await outbox(inviters)] == ["ídа@example.com"]  # noqa: RUF001
-    assert (await outbox(inviters))[0][2]["user"] != uid("ida")
+    assert [recipient for _, recipient, _ in await queued_mails(inviters)] == ["ídа@example.com"]  # noqa: RUF001
+    assert (await queued_mails(inviters))[0][2]["user"] != uid("ida")
 
 
 async def test_that_somebody_is_invited_takes_no_right_to_their_status(inviters):
     await invitations(inviters, "hal").invite([NEW], None)
 
-    row = await user(inviters, NEW)
+    row = await user_row(inviters, NEW)
     assert (row["status"], row["language"], row["role"]) == ("invited", "de-DE", uid("role-Host"))
 
 
 async def test_a_role_takes_the_right_to_that_field(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     for role in (uid("role-Greeter"), uid("role-Self")):
         with pytest.raises(Forbidden):
             await invitations(inviters, "gil").invite([NEW], role)
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
     await invitations(inviters, "gil").invite([NEW], None)
-    assert (await user(inviters, NEW))["role"] is None
+    assert (await user_row(inviters, NEW))["role"] is None
 
 
 async def test_nobody_hands_out_a_role_with_more_rights_than_their_own(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     much = {"wes": ("Administrator", "Rights"), "hal": ("Administrator", "Writer"), "rita": ("Administrator",)}
     for who, role in ((who, role) for who, roles in much.items() for role in roles):
         for email in (NEW, "ida@example.com"):  # nor by inviting again
             with pytest.raises(Forbidden):
                 await invitations(inviters, who).invite([email], uid(f"role-{role}"))
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_the_role_of_somebody_invited_takes_the_right_to_change_it(inviters):
-    await give(inviters, "ida", role=uid("role-Host"))
-    before = await everything(inviters)
+    await update_user(inviters, "ida", role=uid("role-Host"))
+    before = await snapshot(inviters)
     with pytest.raises(Forbidden):
         await invitations(inviters, "hal").invite([NEW, "ida@example.com"], uid("role-Greeter"))
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
     await invitations(inviters, "hal").invite(["ida@example.com"], uid("role-Host"))
-    assert [recipient for _, recipient, _ in await outbox(inviters)] == ["ida@example.com"]
+    assert [recipient for _, recipient, _ in await queued_mails(inviters)] == ["ida@example.com"]
 
 
 async def test_an_invitation_is_judged_by_its_makers_validations(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     with pytest.raises(FailedValidation) as caught:
         await invitations(inviters, "wes").invite([NEW, "new@elsewhere.example"], WRITER)
     assert (caught.value.details["field"], caught.value.details["type"]) == ("email", "ends_with")
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_of_two_who_invite_one_address_both_do(inviters, other):
@@ -216,15 +216,15 @@ async def test_of_two_who_invite_one_address_both_do(inviters, other):
         email = f"{number}{NEW}"
         told = await both(*(invitations(one).invite([email], VIEWER) for one in (inviters, other)))
         assert told == [None, None]
-        mails = [said["user"] for _, recipient, said in await outbox(inviters) if recipient == email]
-        assert mails == [(await user(inviters, email))["id"]] * 2
+        mails = [said["user"] for _, recipient, said in await queued_mails(inviters) if recipient == email]
+        assert mails == [(await user_row(inviters, email))["id"]] * 2
 
 
 async def test_whoever_accepts_can_sign_in(inviters):
     via = Invitations(inviters.directory(caller("sam")))  # whoever is signed in already
     await via.accept(invited(inviters), PASSWORD)
 
-    assert (await user(inviters, "ida@example.com"))["status"] == "active"
+    assert (await user_row(inviters, "ida@example.com"))["status"] == "active"
     assert (await sign_in(inviters, "ida@example.com")).access
     async with inviters.database.transaction() as connection:
         told = await connection.scalar(select(Activity.user_id).where(Activity.item == uid("ida")))
@@ -248,37 +248,37 @@ async def test_of_two_who_accept_at_once_one_comes_too_late(inviters, other):
 
 
 async def test_a_link_that_is_not_right_is_good_for_nothing(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     for token, code in bad_links(inviters, LinkPurpose.INVITATION, "ida@example.com", user=uid("ida")):
         with pytest.raises(RollcallError) as caught:
             await invitations(inviters).accept(token, PASSWORD)
         assert caught.value.code == code, token
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_only_who_is_invited_can_accept(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     names = ("vi", "sue", "una", "wanda", "nobody")
     for name, bound in (*zip(names, names, strict=True), *((name, None) for name in names)):
         with pytest.raises(InvalidInvite):
             await invitations(inviters, None).accept(invited(inviters, f"{name}@example.com", bound), PASSWORD)
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_a_link_for_a_look_alike_leads_to_nobody(inviters):
-    await give(inviters, "vi", status="invited")
-    before = await everything(inviters)
+    await update_user(inviters, "vi", status="invited")
+    before = await snapshot(inviters)
     for email in LOOK_ALIKES:
         with pytest.raises((InvalidInvite, InvalidToken)):  # a token is only so long
             await invitations(inviters, None).accept(invited(inviters, email, None), PASSWORD)
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     with pytest.raises(InvalidInvite):
         await invitations(inviters, None).accept(invited(inviters, "ida@example.com", "vi"), PASSWORD)
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 @pytest.mark.parametrize(
@@ -292,24 +292,24 @@ async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(inviters):
     ],
 )
 async def test_a_password_that_can_not_be_leaves_the_invitation_good(inviters, password, code):
-    await set_up(inviters, auth_password_policy="/^.{8,}$/")
-    before = await everything(inviters)
+    await update_settings(inviters, auth_password_policy="/^.{8,}$/")
+    before = await snapshot(inviters)
     with pytest.raises(RollcallError) as caught:
         await invitations(inviters, None).accept(invited(inviters), password)
     assert caught.value.code == code
     assert not password or password not in str(caught.value.as_dict())
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
     await invitations(inviters, None).accept(invited(inviters), PASSWORD)
 
 
 async def test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever(inviters):
     await invitations(inviters).invite([NEW], VIEWER)
-    first = link(inviters, LinkPurpose.INVITATION, NEW, (await user(inviters, NEW))["id"])
-    neighbours = link(inviters, LinkPurpose.INVITATION, NEW)
+    first = link_token(inviters, LinkPurpose.INVITATION, NEW, (await user_row(inviters, NEW))["id"])
+    neighbours = link_token(inviters, LinkPurpose.INVITATION, NEW)
 
     assert await invitations(inviters).revoke("NEW@example.com") is True
-    assert await user(inviters, NEW) is None
+    assert await user_row(inviters, NEW) is None
     for token in (first, neighbours):
         with pytest.raises(InvalidInvite):
             await invitations(inviters, None).accept(token, PASSWORD)
@@ -321,30 +321,30 @@ async def test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever(invi
 
 
 async def test_where_there_is_no_invitation_there_is_nothing_to_revoke(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     for email in (*LOOK_ALIKES, "vi@example.com", "una@example.com", "sue@example.com", "ADA@example.com"):
         assert await invitations(inviters).revoke(email) is False
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_an_invitation_out_of_reach_is_told_from_none_by_nobody(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     for who in ("wes", "gil"):
         for email in ("ida@example.com", "nobody@example.com", "vi@example.com"):
             assert await invitations(inviters, who).revoke(email) is False
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
-    await give(inviters, "ida", role=None)
+    await update_user(inviters, "ida", role=None)
     assert await invitations(inviters, "gil").revoke("ida@example.com") is True
 
 
 async def test_who_may_not_delete_users_revokes_nothing(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     emails = ("ida@example.com", "nobody@example.com", "vi@example.com", "nope\0")
     for who, email in product((None, "hal", "sam", "nora"), emails):
         with pytest.raises(Forbidden):
             await invitations(inviters, who).revoke(email)
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_of_one_who_accepts_and_one_who_revokes_one_comes_too_late(inviters, other):
@@ -352,7 +352,7 @@ async def test_of_one_who_accepts_and_one_who_revokes_one_comes_too_late(inviter
         both(invitations(inviters, None).accept(invited(inviters), PASSWORD)),
         invitations(other).revoke("ida@example.com"),
     )
-    row: Any = await user(inviters, "ida@example.com")
+    row: Any = await user_row(inviters, "ida@example.com")
     assert (accepted, revoked, row and row["status"]) in [
         ([None], False, "active"),
         (["INVALID_INVITE"], True, None),
@@ -360,8 +360,8 @@ async def test_of_one_who_accepts_and_one_who_revokes_one_comes_too_late(inviter
 
 
 async def test_somebody_whose_claim_is_false_invites_nobody(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     with pytest.raises(RollcallError) as caught:
         await Invitations(inviters.directory(Caller(user=uid("sue")))).invite([NEW], None)
     assert caught.value.code == "INVALID_CREDENTIALS"
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before

@@ -15,17 +15,17 @@ from app.flows.login import Credentials, LoginService
 from app.flows.password_reset import PasswordReset
 from app.repositories.directory import Directory
 from tests.flows.inviters import (
-    LISTED,
+    ALLOWED_URLS,
     LOOK_ALIKES,
     PASSWORD,
-    UNLISTED,
+    REJECTED_URLS,
     bad_links,
-    everything,
-    give,
-    link,
-    outbox,
-    set_up,
-    user,
+    link_token,
+    queued_mails,
+    snapshot,
+    update_settings,
+    update_user,
+    user_row,
 )
 from tests.world import caller, hashed, uid
 from tests.writes.test_concurrency import both
@@ -39,8 +39,8 @@ ANOTHER = "another one, only here"
 async def members(inviters):
     """Vi has a password, and so have those whom nobody sends a mail; Ed hasn't had one yet."""
     for name in ("vi", "sue", "ida", "una", "wanda", "sam"):
-        await give(inviters, name, password=HASHED, tfa_secret=None)
-    await give(inviters, "sam", provider="github")
+        await update_user(inviters, name, password=HASHED, tfa_secret=None)
+    await update_user(inviters, "sam", provider="github")
     return inviters
 
 
@@ -50,7 +50,7 @@ def way_back(system, who: str | None = None):
 
 def reset_link(system, email=VI, password: str | None = HASHED, name: str | None = None):
     """The token of a link that replaces a password, as both we and a neighbour write it."""
-    return link(system, LinkPurpose.RESET, email, name and uid(name), password_fingerprint(password))
+    return link_token(system, LinkPurpose.RESET, email, name and uid(name), password_fingerprint(password))
 
 
 async def sign_in(system, password, email=VI):
@@ -64,24 +64,24 @@ async def refused(doing) -> str:
 
 
 async def test_a_mail_goes_where_an_address_is_stored_and_leads_where_the_list_lets_it(members):
-    for url in (*LISTED, "", None):
+    for url in (*ALLOWED_URLS, "", None):
         await way_back(members).request("VI@Example.com", url)
 
     said = {"user": uid("vi"), "password": password_fingerprint(HASHED)}
-    assert await outbox(members) == [("reset", VI, {**said, "url": url}) for url in (*LISTED, None, None)]
+    assert await queued_mails(members) == [("reset", VI, {**said, "url": url}) for url in (*ALLOWED_URLS, None, None)]
 
 
 async def test_a_mail_leads_nowhere_else(members):
-    before = await everything(members)
-    for url, email in product(UNLISTED, (VI, "nobody@example.com")):
+    before = await snapshot(members)
+    for url, email in product(REJECTED_URLS, (VI, "nobody@example.com")):
         with pytest.raises(InvalidPayload, match="can't be used to reset passwords"):
             await way_back(members).request(email, url)
-    assert await everything(members) == before
+    assert await snapshot(members) == before
 
 
 async def test_who_has_no_password_yet_can_ask_for_one(members):
     await way_back(members).request("ed@example.com")
-    [(kind, recipient, said)] = await outbox(members)
+    [(kind, recipient, said)] = await queued_mails(members)
     assert (kind, recipient, said["password"]) == ("reset", "ed@example.com", password_fingerprint(None))
 
     token = reset_link(members, "ed@example.com", None, "ed")
@@ -92,16 +92,16 @@ async def test_who_has_no_password_yet_can_ask_for_one(members):
 
 
 async def test_nobody_else_is_sent_a_mail_and_nobody_is_told(members):
-    before = await everything(members)
+    before = await snapshot(members)
     names = ("nobody", "sue", "ida", "una", "wanda", "sam")
     for email in (*LOOK_ALIKES, *(f"{name}@example.com" for name in names)):
         await way_back(members).request(email)
-    assert await everything(members) == before
+    assert await snapshot(members) == before
 
 
 async def test_a_letter_that_folds_to_another_gets_no_mail_of_its_own(members):
     await way_back(members).request("\u212ait@example.com")  # the sign for kelvin is a k in lower case
-    assert [recipient for _, recipient, _ in await outbox(members)] == ["kit@example.com"]
+    assert [recipient for _, recipient, _ in await queued_mails(members)] == ["kit@example.com"]
 
 
 async def test_asking_takes_as_long_whoever_there_is(members, monkeypatch):
@@ -111,7 +111,7 @@ async def test_asking_takes_as_long_whoever_there_is(members, monkeypatch):
         waited.append(seconds)
 
     monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
-    monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(seconds=60))
+    monkeypatch.setattr("app.flows.password_reset.MIN_REQUEST_DURATION", timedelta(seconds=60))
     for email in (VI, "nobody@example.com", "sue@example.com", "nope"):
         await way_back(members).request(email)
 
@@ -127,11 +127,11 @@ async def test_a_link_is_good_for_another_password_once(members, name):
     assert (await sign_in(members, ANOTHER)).access
     with pytest.raises(InvalidCredentials):
         await sign_in(members, PASSWORD)
-    before = await everything(members)
+    before = await snapshot(members)
     for password in (PASSWORD, ANOTHER):
         with pytest.raises(Forbidden):
             await way_back(members).reset(token, password)
-    assert await everything(members) == before
+    assert await snapshot(members) == before
 
 
 async def test_of_two_who_use_a_link_at_once_one_comes_too_late(members, other):
@@ -151,7 +151,7 @@ async def test_whoever_is_signed_in_is_no_longer(members):
 
 
 async def test_failed_sign_ins_are_forgotten(members):
-    await set_up(members, auth_login_attempts=2)
+    await update_settings(members, auth_login_attempts=2)
     for _ in range(3):
         await asyncio.gather(sign_in(members, "wrong"), return_exceptions=True)
     with pytest.raises(InvalidCredentials):
@@ -162,20 +162,20 @@ async def test_failed_sign_ins_are_forgotten(members):
 
 
 async def test_a_second_factor_stays(members):
-    await give(members, "vi", tfa_secret="JBSWY3DPEHPK3PXP")
+    await update_user(members, "vi", tfa_secret="JBSWY3DPEHPK3PXP")
     await way_back(members).reset(reset_link(members), ANOTHER)
     assert await refused(sign_in(members, ANOTHER)) == "INVALID_OTP"
 
 
 async def test_a_link_that_is_not_right_is_good_for_nothing(members):
-    before = await everything(members)
+    before = await snapshot(members)
     for token, code in bad_links(members, LinkPurpose.RESET, VI, user=uid("vi"), password=password_fingerprint(HASHED)):
         assert await refused(way_back(members, "ada").reset(token, ANOTHER)) == code, token
-    assert await everything(members) == before
+    assert await snapshot(members) == before
 
 
 async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_nothing(members):
-    before = await everything(members)
+    before = await snapshot(members)
     bound = [
         None,
         "",
@@ -186,28 +186,28 @@ async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_noth
     ]
     for password in bound:
         with pytest.raises(Forbidden):
-            await way_back(members).reset(link(members, LinkPurpose.RESET, VI, uid("vi"), password), ANOTHER)
+            await way_back(members).reset(link_token(members, LinkPurpose.RESET, VI, uid("vi"), password), ANOTHER)
     with pytest.raises(Forbidden):
         await way_back(members).reset(reset_link(members, name="ed"), ANOTHER)
-    assert await everything(members) == before
+    assert await snapshot(members) == before
 
 
 async def test_a_link_of_somebody_who_can_not_sign_in_with_a_password_is_good_for_nothing(members):
-    before = await everything(members)
+    before = await snapshot(members)
     for name in ("sue", "ida", "una", "wanda", "sam", "nobody"):
         with pytest.raises(Forbidden):
             await way_back(members).reset(reset_link(members, f"{name}@example.com"), ANOTHER)
-    assert await everything(members) == before
+    assert await snapshot(members) == before
 
 
 async def test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_moved(members):
     for change in ({"status": "suspended"}, {"provider": "github"}, {"email": "moved@example.com"}):
-        await give(members, "vi", **change)
-        before = await everything(members)
+        await update_user(members, "vi", **change)
+        before = await snapshot(members)
         with pytest.raises(Forbidden):
             await way_back(members).reset(reset_link(members), ANOTHER)
-        assert await everything(members) == before
-        await give(members, "vi", status="active", provider="default", email=VI)
+        assert await snapshot(members) == before
+        await update_user(members, "vi", status="active", provider="default", email=VI)
 
 
 @pytest.mark.parametrize(
@@ -221,10 +221,10 @@ async def test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_mov
     ],
 )
 async def test_a_password_that_can_not_be_leaves_the_link_good(members, password, code):
-    await set_up(members, auth_password_policy="/^.{8,}$/")
-    before = await everything(members)
+    await update_settings(members, auth_password_policy="/^.{8,}$/")
+    before = await snapshot(members)
     assert await refused(way_back(members).reset(reset_link(members), password)) == code
-    assert await everything(members) == before
+    assert await snapshot(members) == before
 
     await way_back(members).reset(reset_link(members), " " * 8)
     assert (await sign_in(members, " " * 8)).access
@@ -232,7 +232,7 @@ async def test_a_password_that_can_not_be_leaves_the_link_good(members, password
 
 async def test_a_mail_says_what_its_link_is_bound_to(members):
     await way_back(members).request(VI)
-    [(_, recipient, said)] = await outbox(members)
-    token = link(members, LinkPurpose.RESET, recipient, said["user"], said["password"])
+    [(_, recipient, said)] = await queued_mails(members)
+    token = link_token(members, LinkPurpose.RESET, recipient, said["user"], said["password"])
     await way_back(members).reset(token, ANOTHER)
-    assert (await user(members, VI))["password"] != HASHED
+    assert (await user_row(members, VI))["password"] != HASHED

@@ -19,17 +19,17 @@ from app.flows.registration import Registration
 from app.ratelimit.limiter import RateLimiter
 from app.repositories.directory import Directory
 from tests.flows.inviters import (
-    LISTED,
+    ALLOWED_URLS,
     LOOK_ALIKES,
     PASSWORD,
-    UNLISTED,
+    REJECTED_URLS,
     bad_links,
-    everything,
-    give,
-    link,
-    outbox,
-    set_up,
-    user,
+    link_token,
+    queued_mails,
+    snapshot,
+    update_settings,
+    update_user,
+    user_row,
 )
 from tests.world import caller, uid
 from tests.writes.test_concurrency import both
@@ -40,7 +40,7 @@ NEW = "new@example.com"
 @pytest_asyncio.fixture
 async def open_registration(inviters):
     """The house, where strangers may register."""
-    await set_up(inviters, public_registration=True, public_registration_role=uid("role-Self"))
+    await update_settings(inviters, public_registration=True, public_registration_role=uid("role-Self"))
     return inviters
 
 
@@ -50,7 +50,7 @@ def registration(system, who: str | None = None):
 
 def verification(system, email="una@example.com", name: str | None = "una"):
     """The token of a verification's link."""
-    return link(system, LinkPurpose.REGISTRATION, email, name and uid(name))
+    return link_token(system, LinkPurpose.REGISTRATION, email, name and uid(name))
 
 
 async def sign_in(system, email, password=PASSWORD):
@@ -66,50 +66,50 @@ async def refused(doing) -> str:
 async def test_a_stranger_becomes_a_user_who_is_to_be_verified(open_registration):
     await registration(open_registration).register(NEW, PASSWORD, None, "New", "Comer")
 
-    row = await user(open_registration, NEW)
+    row = await user_row(open_registration, NEW)
     assert (row["status"], row["role"]) == ("unverified", uid("role-Self"))
     assert (row["first_name"], row["last_name"]) == ("New", "Comer")
-    assert await outbox(open_registration) == [("verify", NEW, {"user": row["id"], "url": None})]
+    assert await queued_mails(open_registration) == [("verify", NEW, {"user": row["id"], "url": None})]
     assert await refused(sign_in(open_registration, NEW)) == "INVALID_CREDENTIALS"
 
-    token = link(open_registration, LinkPurpose.REGISTRATION, NEW, row["id"])
+    token = link_token(open_registration, LinkPurpose.REGISTRATION, NEW, row["id"])
     assert await registration(open_registration).verify(token) == row["id"]
     assert (await sign_in(open_registration, NEW)).access
 
 
 async def test_where_nobody_is_verified_a_stranger_can_sign_in_at_once(open_registration):
-    await set_up(open_registration, public_registration_verify_email=False, public_registration_role=None)
+    await update_settings(open_registration, public_registration_verify_email=False, public_registration_role=None)
     await registration(open_registration, "ada").register(NEW, PASSWORD)  # whoever is signed in may too
 
-    row = await user(open_registration, NEW)
+    row = await user_row(open_registration, NEW)
     assert (row["status"], row["role"], row["first_name"]) == ("active", None, None)
-    assert await outbox(open_registration) == []
+    assert await queued_mails(open_registration) == []
     assert (await sign_in(open_registration, NEW)).access
 
 
 async def test_where_strangers_may_not_register_nobody_does(inviters):
     for settled in (False, True):  # without settings there are no strangers either
         if settled:
-            await set_up(inviters, public_registration=False)
-        before = await everything(inviters)
-        for email, url in product((NEW, "nope", "vi@example.com"), (None, UNLISTED[0])):
+            await update_settings(inviters, public_registration=False)
+        before = await snapshot(inviters)
+        for email, url in product((NEW, "nope", "vi@example.com"), (None, REJECTED_URLS[0])):
             with pytest.raises(Forbidden):
                 await registration(inviters, "ada").register(email, PASSWORD, url)
-        assert await everything(inviters) == before
+        assert await snapshot(inviters) == before
 
 
 async def test_a_mail_leads_where_the_list_lets_it(open_registration):
-    for url in (*LISTED, "", None):
+    for url in (*ALLOWED_URLS, "", None):
         await registration(open_registration).register("una@example.com", PASSWORD, url)
-    assert [said["url"] for _, _, said in await outbox(open_registration)] == [*LISTED, None, None]
+    assert [said["url"] for _, _, said in await queued_mails(open_registration)] == [*ALLOWED_URLS, None, None]
 
 
 async def test_a_mail_leads_nowhere_else(open_registration):
-    before = await everything(open_registration)
-    for url, email in product(UNLISTED, (NEW, "vi@example.com", "una@example.com", "nope")):
+    before = await snapshot(open_registration)
+    for url, email in product(REJECTED_URLS, (NEW, "vi@example.com", "una@example.com", "nope")):
         with pytest.raises(InvalidPayload, match="can't be used to verify registered users"):
             await registration(open_registration).register(email, PASSWORD, url)
-    assert await everything(open_registration) == before
+    assert await snapshot(open_registration) == before
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ async def test_a_mail_leads_nowhere_else(open_registration):
     ],
 )
 async def test_what_can_not_be_is_refused_whoever_there_is(open_registration, email, password, code):
-    await set_up(open_registration, auth_password_policy="/^.{8,}$/")
-    before = await everything(open_registration)
+    await update_settings(open_registration, auth_password_policy="/^.{8,}$/")
+    before = await snapshot(open_registration)
     told = []
     for one in (email,) if email is not None else (NEW, "vi@example.com", "una@example.com", "ida@example.com"):
         with pytest.raises(RollcallError) as caught:
@@ -138,16 +138,16 @@ async def test_what_can_not_be_is_refused_whoever_there_is(open_registration, em
         told.append(caught.value.as_dict())
     assert told[0]["extensions"]["code"] == code
     assert all(one == told[0] for one in told)
-    assert await everything(open_registration) == before
+    assert await snapshot(open_registration) == before
 
 
 async def test_a_name_that_is_too_long_is_refused_whoever_there_is(open_registration):
-    before = await everything(open_registration)
+    before = await snapshot(open_registration)
     for email in (NEW, "vi@example.com"):
         assert (
             await refused(registration(open_registration).register(email, PASSWORD, None, "x" * 51)) == "VALUE_TOO_LONG"
         )
-    assert await everything(open_registration) == before
+    assert await snapshot(open_registration) == before
 
 
 @pytest.mark.parametrize(
@@ -167,40 +167,42 @@ async def test_a_name_that_is_too_long_is_refused_whoever_there_is(open_registra
     ],
 )
 async def test_an_address_has_to_pass_the_projects_filter(open_registration, wanted, welcome, unwelcome):
-    await set_up(open_registration, public_registration_email_filter=wanted)
-    before = await everything(open_registration)
+    await update_settings(open_registration, public_registration_email_filter=wanted)
+    before = await snapshot(open_registration)
     for email in unwelcome:
         with pytest.raises(Forbidden):
             await registration(open_registration).register(email, PASSWORD)
-    assert await everything(open_registration) == before
+    assert await snapshot(open_registration) == before
     for email in welcome:
         await registration(open_registration).register(email, PASSWORD)
-        assert await user(open_registration, email)
+        assert await user_row(open_registration, email)
 
 
 async def test_an_address_of_somebody_stays_as_it_is(open_registration):
     for verified in (True, False):
-        await set_up(open_registration, public_registration_verify_email=verified)
-        before = await everything(open_registration)
+        await update_settings(open_registration, public_registration_verify_email=verified)
+        before = await snapshot(open_registration)
         for email in ("ada@example.com", "VI@Example.COM", "ida@example.com", "SUE@example.com", "wanda@example.com"):
             await registration(open_registration).register(email, PASSWORD, None, "Another", "Name")
-        assert await everything(open_registration) == before
+        assert await snapshot(open_registration) == before
 
 
 async def test_who_was_not_verified_yet_gets_another_mail_where_their_address_is_stored(open_registration):
-    rows, _, _ = await everything(open_registration)
-    await registration(open_registration).register("UNA@Example.com", PASSWORD, LISTED[0], "Another", "Name")
+    rows, _, _ = await snapshot(open_registration)
+    await registration(open_registration).register("UNA@Example.com", PASSWORD, ALLOWED_URLS[0], "Another", "Name")
 
-    assert (await everything(open_registration))[0] == rows
-    assert await outbox(open_registration) == [("verify", "una@example.com", {"user": uid("una"), "url": LISTED[0]})]
+    assert (await snapshot(open_registration))[0] == rows
+    assert await queued_mails(open_registration) == [
+        ("verify", "una@example.com", {"user": uid("una"), "url": ALLOWED_URLS[0]})
+    ]
 
 
 async def test_a_look_alike_is_somebody_else(open_registration):
-    await give(open_registration, "vi", status="unverified")
+    await update_user(open_registration, "vi", status="unverified")
     for email in LOOK_ALIKES:
         with suppress(RollcallError):
             await registration(open_registration).register(email, PASSWORD)
-    mails = await outbox(open_registration)
+    mails = await queued_mails(open_registration)
     assert mails
     assert not [mail for mail in mails if mail[1] == "vi@example.com" or mail[2]["user"] == uid("vi")]
 
@@ -219,7 +221,7 @@ async def test_of_two_who_register_one_address_one_gets_it_and_neither_is_told(o
         async with open_registration.database.transaction() as connection:
             asked = select(func.count()).select_from(User).where(func.lower(User.email) == email)
             assert await connection.scalar(asked) == 1
-        assert {recipient.lower() for _, recipient, _ in await outbox(open_registration)} == {
+        assert {recipient.lower() for _, recipient, _ in await queued_mails(open_registration)} == {
             f"{earlier}{NEW}" for earlier in range(number + 1)
         }
 
@@ -242,7 +244,7 @@ async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_regist
     for email in (NEW, "vi@example.com", "una@example.com", "ida@example.com"):
         await flow.register(email, PASSWORD)
     assert hashed == [PASSWORD] * 4
-    for email, url in (("nope", None), (NEW, UNLISTED[0])):
+    for email, url in (("nope", None), (NEW, REJECTED_URLS[0])):
         with suppress(RollcallError):
             await flow.register(email, PASSWORD, url)
 
@@ -256,23 +258,23 @@ async def test_one_place_registers_only_so_often(open_registration):
     flow = Registration(Directory(caller(None), services))
     for _ in range(settings.rate_limiter_registration_points):
         await refused(flow.register("nope", PASSWORD))  # whatever becomes of it
-    before = await everything(open_registration)
+    before = await snapshot(open_registration)
     with pytest.raises(RequestsExceeded):
         await flow.register(NEW, PASSWORD)
-    assert await everything(open_registration) == before
+    assert await snapshot(open_registration) == before
 
     await Registration(Directory(caller(None, "192.0.2.2"), services)).register(NEW, PASSWORD)
-    assert await user(open_registration, NEW)
+    assert await user_row(open_registration, NEW)
 
 
 async def test_an_address_is_verified_once(inviters):
     assert await registration(inviters).verify(verification(inviters)) == uid("una")
-    assert (await user(inviters, "una@example.com"))["status"] == "active"
+    assert (await user_row(inviters, "una@example.com"))["status"] == "active"
 
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     with pytest.raises(InvalidPayload, match="Invalid verification code"):
         await registration(inviters).verify(verification(inviters))
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_a_link_of_a_neighbour_names_an_address_alone(inviters):
@@ -289,22 +291,22 @@ async def test_of_two_who_verify_at_once_one_comes_too_late(inviters, other):
 
 
 async def test_a_link_that_is_not_right_is_good_for_nothing(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     for token, code in bad_links(inviters, LinkPurpose.REGISTRATION, "una@example.com", user=uid("una")):
         assert await refused(registration(inviters, "ada").verify(token)) == code, token
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_only_who_was_not_verified_yet_can_be(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     names = ("vi", "ida", "sue", "wanda", "nobody")
     for name, bound in (*zip(names, names, strict=True), *((name, None) for name in names)):
         token = verification(inviters, f"{name}@example.com", bound)
         assert await refused(registration(inviters).verify(token)) == "INVALID_PAYLOAD"
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before
 
 
 async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(inviters):
-    before = await everything(inviters)
+    before = await snapshot(inviters)
     assert await refused(registration(inviters).verify(verification(inviters, name="vi"))) == "INVALID_PAYLOAD"
-    assert await everything(inviters) == before
+    assert await snapshot(inviters) == before

@@ -15,7 +15,7 @@ from app.flows.session import SessionService
 from app.flows.session_list import SessionListService
 from app.flows.tokens import TokenMode
 from app.repositories.directory import Directory
-from tests.flows.clock import Place, Standing
+from tests.flows.clock import AccountHarness, FrozenClock
 from tests.world import static_token, uid
 
 BEGUN = datetime(2100, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def session(token, days=1, name="vi", **more):
 @pytest_asyncio.fixture
 async def place(inviters):
     """Vi is signed in three times, and was a fourth; Sam is once."""
-    place = Place(inviters, Standing(BEGUN))
+    place = AccountHarness(inviters, FrozenClock(BEGUN))
     sessions = [
         session(HERE, 2, ip="192.0.2.1", user_agent="a browser", origin="https://app.example.com"),
         session(PHONE, 3, ip="2001:db8::1", user_agent="a phone"),

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from app.core.clock import utc_now
 from app.core.otp import _TOTP
-from tests.flows.inviters import CHANGED
+from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
 from tests.world import uid
@@ -61,7 +61,7 @@ ME = "{ users_me { id } }"
 async def test_invited_signed_in_with_two_factors_and_back_after_a_lost_password(inviters):
     mail = MailServer()
     changed = {
-        **CHANGED,
+        **SETTINGS_OVERRIDES,
         "public_url": "https://users.example.com",
         "email_transport": "smtp",
         "email_smtp_host": "127.0.0.1",

@@ -13,7 +13,7 @@ from app.flows.session_list import SessionListService
 from app.flows.tokens import TokenMode
 from app.flows.two_factor import TwoFactorService
 from app.repositories.directory import Directory
-from tests.flows.clock import HASHED, PASSWORD, SECRET, Place, Standing
+from tests.flows.clock import HASHED, PASSWORD, SECRET, AccountHarness, FrozenClock
 from tests.http.test_graphql import PATH, bearer, served
 from tests.world import OFFICE, caller, static_token, uid
 
@@ -29,7 +29,7 @@ EVERYBODY = {"query": "{ users { id } }"}
 @pytest_asyncio.fixture
 async def place(inviters):
     """Ed, Kit and Ada have passwords; that of the house's staff is wanted with a second factor, that of Ada too."""
-    place = Place(inviters, Standing())
+    place = AccountHarness(inviters, FrozenClock())
     for name in ("ed", "kit", "ada"):
         await place.give(name, password=HASHED, tfa_secret=None)
     await enforce(place, "Editors")
@@ -70,7 +70,7 @@ async def test_a_token_says_so_where_one_of_the_policies_in_force_wants_it(place
 @pytest.mark.parametrize("holder", ["her role", "its parent", "the parent of that", "herself", "everybody"])
 async def test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy(inviters, holder):
     """Directus asks only the role itself."""
-    place = Place(inviters, Standing())
+    place = AccountHarness(inviters, FrozenClock())
     await place.give("ed", password=HASHED, tfa_secret=None)
     if holder == "everybody":
         await place.give("ed", role_id=None)

@@ -13,12 +13,12 @@ from app.core.caller import PUBLIC, Caller
 from app.core.errors import Forbidden, InvalidCredentials, InvalidOtp, InvalidPayload
 from app.db.models import ATTEMPTS, RECOVERY_CODES, Activity, Revision, Session, User
 from app.flows.login import Credentials, LoginService
-from app.flows.otp_verifier import CODES_ALLOWED
+from app.flows.otp_verifier import MAX_WRONG_CODES
 from app.flows.two_factor import TwoFactorService
 from app.flows.user_admin import UserAdmin
 from app.passwords.hasher_pool import PasswordService
 from app.repositories.directory import Directory
-from tests.flows.clock import HALF_A_MINUTE, HASHED, OTHER_SECRET, PASSWORD, SECRET, Place, Standing
+from tests.flows.clock import HASHED, OTHER_SECRET, PASSWORD, SECRET, TOTP_PERIOD, AccountHarness, FrozenClock
 from tests.world import static_token, uid
 
 ALREADY = "TFA Secret is already set for this user"
@@ -29,7 +29,7 @@ NOT_SET = f'User "{uid("vi")}" doesn\'t have TFA enabled'
 @pytest_asyncio.fixture
 async def place(inviters):
     """Vi, who may change nothing, and Sam have passwords and no second factor yet."""
-    place = Place(inviters, Standing())
+    place = AccountHarness(inviters, FrozenClock())
     for name in ("vi", "sam"):
         await place.give(name, password=HASHED, tfa_secret=None)
     return place
@@ -231,7 +231,7 @@ async def test_it_can_be_set_up_anew_within_the_same_half_minute(secured):
 
 
 async def test_so_many_wrong_codes_and_no_more_are_borne_wherever_they_are_tried(secured):
-    for at in range(CODES_ALLOWED):
+    for at in range(MAX_WRONG_CODES):
         refusal = (
             (InvalidPayload, factor(secured).disable("000000")) if at % 2 else (InvalidOtp, secured.sign_in(otp="1"))
         )
@@ -245,12 +245,12 @@ async def test_so_many_wrong_codes_and_no_more_are_borne_wherever_they_are_tried
         with pytest.raises(refused):
             await doing
 
-    secured.clock.move(secured.services.settings.login_lockout_ttl + HALF_A_MINUTE)
+    secured.clock.move(secured.services.settings.login_lockout_ttl + TOTP_PERIOD)
     assert (await secured.sign_in(otp=secured.clock.code())).access
 
 
 async def test_wrong_codes_that_come_all_at_once_are_counted_one_by_one(secured):
-    await outcomes(*(factor(secured).disable("000000") for _ in range(CODES_ALLOWED)))
+    await outcomes(*(factor(secured).disable("000000") for _ in range(MAX_WRONG_CODES)))
     with pytest.raises(InvalidPayload, match=WRONG):
         await factor(secured).disable(secured.clock.code())
 
@@ -261,7 +261,7 @@ async def test_wrong_codes_are_forgotten_once_a_right_one_was_shown(secured):
             await secured.sign_in(otp="000000")
     await secured.sign_in(otp=secured.clock.code())
     secured.clock.move()
-    for _ in range(CODES_ALLOWED - 1):
+    for _ in range(MAX_WRONG_CODES - 1):
         with pytest.raises(InvalidOtp):
             await secured.sign_in(otp="000000")
 
@@ -473,7 +473,7 @@ async def test_recovery_codes_are_not_made_for_a_second_factor_that_just_went(se
 
 async def test_failures_that_are_over_count_no_more(secured):
     ttl = secured.services.settings.login_lockout_ttl
-    for _ in range(CODES_ALLOWED):
+    for _ in range(MAX_WRONG_CODES):
         with pytest.raises(InvalidPayload):
             await factor(secured).disable("000000")
     secured.clock.move(ttl + timedelta(seconds=1))

@@ -12,7 +12,7 @@ import uvicorn
 from app.core.tokens import sign_access_token
 from app.main import create_app
 from tests.flows.conftest import inviters, inviters_db
-from tests.flows.inviters import set_up
+from tests.flows.inviters import update_settings
 from tests.world import uid
 
 __all__ = ["inviters", "inviters_db"]
@@ -21,8 +21,8 @@ __all__ = ["inviters", "inviters_db"]
 @pytest_asyncio.fixture
 async def open_registration(inviters, monkeypatch):
     """The house with its door open to strangers, and nobody slowed down who fails often."""
-    monkeypatch.setattr("app.flows.login.LONGEST_DELAY", timedelta(0))
-    await set_up(inviters, public_registration=True)
+    monkeypatch.setattr("app.flows.login.MAX_DELAY", timedelta(0))
+    await update_settings(inviters, public_registration=True)
     return inviters
 
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import func, select
 
-from tests.flows.clock import Standing
+from tests.flows.clock import FrozenClock
 from tests.world import hashed
 
 PASSWORD = "correct, but only here"
@@ -17,7 +17,7 @@ FORBIDDEN = 403, "FORBIDDEN"
 
 def code(secret=SECRET):
     """What an authenticator shows at this moment."""
-    return Standing().code(secret)
+    return FrozenClock().code(secret)
 
 
 async def send(client, method, path, body=None, cookies=None, headers=None, **options):

@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from app.db.models import User
 from tests.flows.conftest import inviters, inviters_db
-from tests.flows.inviters import set_up
+from tests.flows.inviters import update_settings
 from tests.http.clients import HASHED, SECRET
 from tests.http.test_graphql import served
 from tests.world import uid
@@ -28,7 +28,7 @@ async def members(inviters):
     async with inviters.database.transaction() as connection:
         for name, values in KNOWN.items():
             await connection.execute(update(User).where(User.id == uid(name)).values(**values))
-    await set_up(inviters, public_registration=True)
+    await update_settings(inviters, public_registration=True)
     return inviters
 
 

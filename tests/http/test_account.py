@@ -6,7 +6,7 @@ from sqlalchemy import update
 from app.core.email_links import LinkPurpose
 from app.core.otp import generate_totp_secret
 from app.db.models import Policy
-from tests.flows.inviters import link, user
+from tests.flows.inviters import link_token, user_row
 from tests.http.clients import (
     BAD,
     FORBIDDEN,
@@ -47,7 +47,7 @@ def done(answer):
 
 
 async def status(system, email):
-    row = await user(system, email)
+    row = await user_row(system, email)
     return row and row["status"]
 
 
@@ -70,7 +70,7 @@ async def test_who_may_make_no_users_invites_nobody(client, members):
 async def test_an_invitation_is_accepted_once(client, members):
     await post(client, "/users/invite", INVITATION, ADA)
     body = {
-        "token": link(members, LinkPurpose.INVITATION, NEW, (await user(members, NEW))["id"]),
+        "token": link_token(members, LinkPurpose.INVITATION, NEW, (await user_row(members, NEW))["id"]),
         "password": "my own one",
     }
     assert done(await post(client, "/users/invite/accept", body, cookies={SESSION: "garbage"}))
@@ -81,7 +81,7 @@ async def test_an_invitation_is_accepted_once(client, members):
 
 async def test_an_invitation_is_revoked_whether_or_not_there_was_one(client, members):
     await post(client, "/users/invite", INVITATION, ADA)
-    token = link(members, LinkPurpose.INVITATION, NEW, (await user(members, NEW))["id"])
+    token = link_token(members, LinkPurpose.INVITATION, NEW, (await user_row(members, NEW))["id"])
     for email in (NEW, NEW, "vi@example.com", "nobody@example.com"):
         assert done(await send(client, "DELETE", "/users/invite", {"email": email}, headers=ADA))
 
@@ -110,10 +110,10 @@ async def test_whoever_registers_is_let_in_once_the_address_is_proved(client, me
     said = 'URL "http://evil.example.com" can\'t be used to verify registered users'
     assert reason(await post(client, "/users/register", elsewhere)) == said
 
-    made = await user(members, NEW)
+    made = await user_row(members, NEW)
     assert (made["status"], made["first_name"], made["last_name"]) == ("unverified", "New", None)
     assert refusal(await login(client, NEW, "a good password")) == NOBODY
-    token = link(members, LinkPurpose.REGISTRATION, NEW, made["id"])
+    token = link_token(members, LinkPurpose.REGISTRATION, NEW, made["id"])
     assert (await verify(client, token)).status_code == 302
     assert "access_token" in told(await login(client, NEW, "a good password"))
     assert refusal(await verify(client, token)) == BAD
@@ -124,7 +124,7 @@ def verify(client, token, more="", method="GET", **options):
 
 
 async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(client, members):
-    token = link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
+    token = link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     evil = "http://evil.example.com"
     more = f"&redirect={evil}&next={evil}&utm_source=mail"
     headers = {"host": "evil.example.com", "x-forwarded-host": "evil.example.com", "referer": evil}
@@ -142,23 +142,23 @@ async def test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there(client
 
 
 async def test_a_program_that_looks_whether_a_link_leads_anywhere_proves_nothing(client, members):
-    token = link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
+    token = link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     assert done(await verify(client, token, method="HEAD"))
 
     assert await status(members, "una@example.com") == "unverified"
 
 
 async def test_a_link_that_is_no_good_verifies_nobody(client, members):
-    good = link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
+    good = link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     refused = {
         "zzz": (403, "INVALID_TOKEN"),
         "": BAD,
         good[:-3]: (403, "INVALID_TOKEN"),
         f"{good}%00": (403, "INVALID_TOKEN"),
         f"{good}&token={good}": BAD,
-        link(members, LinkPurpose.INVITATION, "una@example.com", uid("una")): FORBIDDEN,
-        link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("vi")): BAD,
-        link(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"), hours=-1): (
+        link_token(members, LinkPurpose.INVITATION, "una@example.com", uid("una")): FORBIDDEN,
+        link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("vi")): BAD,
+        link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"), hours=-1): (
             401,
             "TOKEN_EXPIRED",
         ),

@@ -12,7 +12,7 @@ from app.core.config import signing_secret
 from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.tokens import sign_access_token
 from app.db.models import Activity, Session, User
-from tests.flows.inviters import link
+from tests.flows.inviters import link_token
 from tests.http.clients import (
     BAD,
     HASHED,
@@ -442,7 +442,7 @@ async def test_nobody_lives_elsewhere(client, method, path):
 
 
 def reset_link(system, password=HASHED, **more):
-    return link(system, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(password), **more)
+    return link_token(system, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(password), **more)
 
 
 async def test_a_mail_about_a_password_is_asked_for_and_nothing_told(client, members):

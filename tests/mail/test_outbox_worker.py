@@ -12,7 +12,7 @@ from app.core.config import ConfigurationError
 from app.core.email_links import LinkPurpose, verify_link_token
 from app.db.models import OUTBOX
 from app.db.models import Settings as ProjectSettings
-from app.flows.outbox_worker import LEASE, LONGEST_WAIT, MOST_ATTEMPTS, OutboxWorker
+from app.flows.outbox_worker import LEASE, MAX_DELIVERY_ATTEMPTS, MAX_RETRY_WAIT, OutboxWorker
 from app.repositories.stores.outbox import OutboxQueue
 from app.testing import open_system
 from tests.mail.server import MailServer, do, later, outbox, post, send, sending, sent, told
@@ -170,10 +170,10 @@ async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_
             [row] = await outbox(services)
             waits.append(round((row.due - utc_now() - passed).total_seconds()))
             passed += timedelta(seconds=waits[-1] + 2)
-        await do(services, update(OUTBOX).values(attempts=MOST_ATTEMPTS - 1))
+        await do(services, update(OUTBOX).values(attempts=MAX_DELIVERY_ATTEMPTS - 1))
         await send(later(services, passed))
     [row] = await outbox(services)
-    longest = LONGEST_WAIT.total_seconds()
+    longest = MAX_RETRY_WAIT.total_seconds()
 
     assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 512, longest, longest, longest], abs=1)
     assert (row.recipient, row.data) == (None, None)
@@ -264,9 +264,9 @@ async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_tha
     services = sending(writable_db.services, server)
     postman = OutboxWorker(services)
     await post(services)
-    postman._gone.add(1)
+    postman._sent_unrecorded.add(1)
 
-    assert await postman._send_some() == 0
+    assert await postman._send_due() == 0
     assert server.letters == []
     assert (await outbox(services))[0].sent is not None
 
@@ -286,7 +286,7 @@ async def test_what_is_sent_twice_after_all_can_be_told_for_one(writable_db, ser
 
 
 async def test_a_mail_leaves_at_once_while_the_postman_is_about(writable_db, server, monkeypatch):
-    monkeypatch.setattr(OutboxWorker, "every", 30.0)
+    monkeypatch.setattr(OutboxWorker, "interval_seconds", 30.0)
     services = sending(writable_db.services, server)
     async with OutboxWorker(services).running(), asyncio.timeout(5):
         await asyncio.sleep(0.1)
@@ -297,7 +297,7 @@ async def test_a_mail_leaves_at_once_while_the_postman_is_about(writable_db, ser
 
 
 async def test_a_mail_of_another_process_is_found_soon(writable_db, server, monkeypatch):
-    monkeypatch.setattr(OutboxWorker, "every", 0.1)
+    monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.1)
     services = sending(writable_db.services, server)
     async with open_system(writable_db.settings) as other, OutboxWorker(services).running(), asyncio.timeout(5):
         await post(other.services)
@@ -307,7 +307,7 @@ async def test_a_mail_of_another_process_is_found_soon(writable_db, server, monk
 
 
 async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(writable_db, server, monkeypatch):
-    monkeypatch.setattr(OutboxWorker, "every", 0.01)
+    monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.01)
     services, begun = sending(writable_db.services, server), asyncio.Event()
 
     async def dawdle():

@@ -12,7 +12,7 @@ from app.core.errors import ServiceUnavailable
 from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.flows import background_jobs
 from app.flows.background_jobs import PeriodicJob
-from app.flows.retention_job import SOON, RetentionJob
+from app.flows.retention_job import PRUNE_INTERVAL, RetentionJob
 from app.repositories.stores.retention import BATCH, RetentionStore
 from app.testing import open_system
 from tests.mail.server import do, later, outbox, post, rows_of, sent, told
@@ -78,7 +78,7 @@ async def test_more_than_a_batch_goes_in_one_round(writable_db):
     assert await pruning.attempts() == BATCH
     assert await RetentionJob(writable_db.services).run_once() == 20
     await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
-    assert await RetentionJob(later(writable_db.services, SOON + MINUTE)).run_once() == BATCH + 20
+    assert await RetentionJob(later(writable_db.services, PRUNE_INTERVAL + MINUTE)).run_once() == BATCH + 20
 
 
 async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(writable_db):
@@ -87,8 +87,8 @@ async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(wr
         both = (writable_db.services, other.services)
         gone = await asyncio.gather(*(RetentionJob(services).run_once() for services in both * 3))
         await add_attempts(writable_db.services, MINUTE)
-        soon = [await RetentionJob(later(services, SOON - MINUTE)).run_once() for services in both]
-        after = [await RetentionJob(later(services, SOON + MINUTE)).run_once() for services in both]
+        soon = [await RetentionJob(later(services, PRUNE_INTERVAL - MINUTE)).run_once() for services in both]
+        after = [await RetentionJob(later(services, PRUNE_INTERVAL + MINUTE)).run_once() for services in both]
 
     assert sorted(gone) == [0, 0, 0, 0, 0, 20]
     assert (soon, after) == ([0, 0], [1, 0])
@@ -151,7 +151,7 @@ async def test_a_family_of_revisions_may_go_in_several_batches(writable_db):
 class Restless(PeriodicJob):
     """Rounds that end as they are told to, one after another."""
 
-    name, every = "restless", 0.01
+    name, interval_seconds = "restless", 0.01
 
     def __init__(self, *endings):
         super().__init__()
@@ -174,7 +174,7 @@ async def test_nothing_that_goes_wrong_ends_a_chore():
 
 
 async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(monkeypatch):
-    monkeypatch.setattr(background_jobs, "LONGEST", 0.05)
+    monkeypatch.setattr(background_jobs, "MAX_INTERVAL_SECONDS", 0.05)
     chore = Restless(*[ServiceUnavailable("away")] * 6)
     with told() as lines:
         started = asyncio.get_running_loop().time()
@@ -203,8 +203,8 @@ async def test_the_server_keeps_house_and_sends_mail_while_it_serves(writable_db
     from app.flows.outbox_worker import OutboxWorker
     from app.main import create_app
 
-    monkeypatch.setattr(RetentionJob, "every", 0.05)
-    monkeypatch.setattr(OutboxWorker, "every", 0.05)
+    monkeypatch.setattr(RetentionJob, "interval_seconds", 0.05)
+    monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.05)
     await add_attempts(writable_db.services, MINUTE)
     await post(writable_db.services)
     count = select(func.count()).select_from(ATTEMPTS)

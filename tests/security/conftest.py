@@ -9,7 +9,7 @@ import pytest_asyncio
 from app.flows.import_export import import_rows
 from app.testing import TestSystem
 from tests.conftest import BACKENDS, copied
-from tests.flows.inviters import CHANGED, HOUSE, give, set_up
+from tests.flows.inviters import INVITER_ROWS, SETTINGS_OVERRIDES, update_settings, update_user
 from tests.http.test_graphql import served
 from tests.security.entry_points import DOORS, HASHED, SECRET
 from tests.writes.conftest import KEEP, RESTORE, editors, editors_db, run
@@ -35,19 +35,19 @@ async def members_db(request, templates, tmp_path_factory):
     """The house with doors for strangers, and with people in it whose password is known; and a copy of every row."""
     async with AsyncExitStack() as stack:
         system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("people"))
-        for rows in (DESK, HOUSE):
+        for rows in (DESK, INVITER_ROWS):
             await import_rows(system.database, rows, replace=False)
         for name, values in KNOWN.items():
-            await give(system, name, password=HASHED, **values)
-        await set_up(system, public_registration=True)
+            await update_user(system, name, password=HASHED, **values)
+        await update_settings(system, public_registration=True)
         await run(system.settings.database_url, KEEP)
-        yield TestSystem(system.database, system.settings.model_copy(update=CHANGED))
+        yield TestSystem(system.database, system.settings.model_copy(update=SETTINGS_OVERRIDES))
 
 
 @pytest_asyncio.fixture
 async def members(members_db, monkeypatch):
     """These people as they were in the beginning; nobody waits."""
-    monkeypatch.setattr("app.flows.password_reset.STALL", timedelta(0))
+    monkeypatch.setattr("app.flows.password_reset.MIN_REQUEST_DURATION", timedelta(0))
     yield members_db
     await run(members_db.settings.database_url, RESTORE)
 

@@ -13,7 +13,7 @@ import httpx
 from sqlalchemy import text
 
 from tests.compat.replay import ROLLCALL, free_port
-from tests.flows.inviters import give, set_up
+from tests.flows.inviters import update_settings, update_user
 from tests.http.clients import handed, send
 from tests.mail.server import MailServer
 from tests.security.entry_points import HASHED, PASSWORD, SECRET, ask, query
@@ -78,9 +78,9 @@ class Watched:
 @asynccontextmanager
 async def watched(system):
     """A server on a database, watched from its start; its `log` is whole at the end."""
-    await set_up(system, auth_login_attempts=MOST_TRIES, public_registration=True)
+    await update_settings(system, auth_login_attempts=MOST_TRIES, public_registration=True)
     for name, secret in {"ada": None, "vi": None, "wes": None, "ed": SECRET}.items():
-        await give(system, name, password=HASHED, tfa_secret=secret)
+        await update_user(system, name, password=HASHED, tfa_secret=secret)
     port = free_port()
     async with MailServer().up() as mail:
         env = environment(system, mail, port)

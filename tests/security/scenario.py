@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pyotp
 
-from tests.flows.clock import _Codes
+from tests.flows.clock import UnpaddedTOTP
 from tests.http.clients import SESSION, TO_REFRESH, handed, send
 from tests.http.test_graphql import bearer
 from tests.security.entry_points import DOORS, GRAPHQL, HASHED, PASSWORD, code, me, told
@@ -53,7 +53,7 @@ async def code_of(seen, secret):
     """The code of this moment, with some of its time left."""
     left = 30 - time.time() % 30
     await asyncio.sleep(left if left < 2 else 0)
-    return seen.secrets.code(_Codes(secret).now())
+    return seen.secrets.code(UnpaddedTOTP(secret).now())
 
 
 async def live(seen, door):

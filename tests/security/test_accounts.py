@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import InvalidPayload
 from app.flows.password_reset import PasswordReset
-from tests.flows.inviters import outbox, set_up
+from tests.flows.inviters import queued_mails, update_settings
 from tests.http.test_graphql import ADA, bearer
 from tests.security.entry_points import FLOWS, HASHED, PASSWORD, SECRET, ask, told, whole
 from tests.world import static_token, uid
@@ -57,8 +57,8 @@ async def test_cve_2024_39896_who_registers_an_address_of_somebodys_is_told_noth
 
 
 async def test_cve_2024_39896_a_lock_out_tells_nobody_from_somebody(client, members, entry_point, monkeypatch):
-    monkeypatch.setattr("app.flows.login.DELAY", timedelta(0))
-    await set_up(members, auth_login_attempts=1)
+    monkeypatch.setattr("app.flows.login.DELAY_PER_FAILURE", timedelta(0))
+    await update_settings(members, auth_login_attempts=1)
     here, elsewhere = ({**SAME, "x-forwarded-for": ip} for ip in ("198.51.100.1", "198.51.100.2"))
     tries = [(name, password) for name in ("vi", "nobody", "sue") for password in ("wrong", PASSWORD)]
     refusals = await one_answer(
@@ -90,7 +90,7 @@ async def test_cve_2026_26185_a_bad_url_is_refused_whoever_there_is(client, memb
 
     assert len(refusals) == 1
     assert "evil.example.com" in refusals.pop()
-    assert await outbox(members) == []
+    assert await queued_mails(members) == []
 
 
 @pytest.mark.counting

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from app.db.models import ATTEMPTS, OUTBOX, RECOVERY_CODES, Activity, Revision
 from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, copied
-from tests.flows.inviters import HOUSE
+from tests.flows.inviters import INVITER_ROWS
 from tests.security.entry_points import FLOWS, GRAPHQL
 from tests.security.leak_detector import watched
 from tests.security.scenario import do_everything
@@ -30,7 +30,7 @@ UNTOLD = ("timestamp", "request_id", "ms")
 async def everything_done_on(backend, templates, folder, stack):
     """A server that everything was done to, and all that it wrote."""
     system = await copied(stack, backend, templates, folder)
-    for rows in (DESK, HOUSE):
+    for rows in (DESK, INVITER_ROWS):
         await import_rows(system.database, rows, replace=False)
     async with watched(system) as seen:
         await do_everything(seen)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import pytest_asyncio
 
-from tests.flows.inviters import outbox
+from tests.flows.inviters import queued_mails
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
 from tests.security.entry_points import DOORS, ask, code
@@ -181,7 +181,7 @@ async def test_cve_2023_27474_nothing_is_written_into_a_mail_by_its_url(post, me
             assert code(written) is None or flow == "invite"
 
     async with asyncio.timeout(10):
-        while any(recipient for _, recipient, _ in await outbox(members)):  # noqa: ASYNC110 - as above
+        while any(recipient for _, recipient, _ in await queued_mails(members)):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
     assert len(mail.letters) >= 2 * len(INJECTED)
     for letter in mail.letters:
@@ -216,7 +216,7 @@ async def test_cve_2026_22032_and_cve_2026_35411_no_mail_leads_to_where_the_list
     for at, url in enumerate(LEADING_AWAY):
         for flow, name in URL_OF.items():
             assert code(await have_written(client, DOORS[at % 2], flow, **{name: url})) == "INVALID_PAYLOAD", flow
-    assert await outbox(members) == []
+    assert await queued_mails(members) == []
 
 
 def test_cve_2024_28239_there_are_two_redirects():

@@ -16,7 +16,7 @@ from app.db.models import ATTEMPTS, Activity, Policy, Revision, Session
 from app.flows.tokens import TokenMode
 from app.graphql.documents.sensitive import SENSITIVE
 from app.graphql.schema import schema
-from tests.flows.inviters import everything, give, link, outbox, set_up, user
+from tests.flows.inviters import link_token, queued_mails, snapshot, update_settings, update_user, user_row
 from tests.http.clients import SESSION, TO_REFRESH, the_cookie
 from tests.http.clients import code as authenticator
 from tests.http.test_graphql import ADA, bearer
@@ -39,7 +39,7 @@ async def run(system, *statements):
 
 async def test_graphql_single_use_mutations_many_aliases_try_nothing_and_suspend_nobody(client, members):
     """Thirty sign-ins in one anonymous request, which suspended the admin and killed his static token."""
-    await set_up(members, auth_login_attempts=25)
+    await update_settings(members, auth_login_attempts=25)
     for wanted in ("wrong", PASSWORD):
         one = called("login", {"email": '"ada@example.com"', "password": f'"{wanted}"'})
         answer = await query(client, "mutation { " + " ".join(f"a{n}: {one}" for n in range(30)) + " }")
@@ -52,14 +52,14 @@ async def test_graphql_single_use_mutations_many_aliases_try_nothing_and_suspend
 
 
 async def test_graphql_single_use_mutations_failures_suspend_nobody(client, members, entry_point, monkeypatch):
-    monkeypatch.setattr("app.flows.login.DELAY", timedelta(0))
-    await set_up(members, auth_login_attempts=3)
+    monkeypatch.setattr("app.flows.login.DELAY_PER_FAILURE", timedelta(0))
+    await update_settings(members, auth_login_attempts=3)
     for at in range(8):
         here = {"x-forwarded-for": f"198.51.100.{at % 2}"}
         answer = await ask(client, entry_point, "login", headers=here, email="ada@example.com", password="wrong")
         assert code(answer) == "INVALID_CREDENTIALS"
 
-    assert (await user(members, "ada@example.com"))["status"] == "active"
+    assert (await user_row(members, "ada@example.com"))["status"] == "active"
     assert told(await me(client, entry_point, headers=ADA)) == {"id": uid("ada")}
     assert "access_token" in told(await ask(client, entry_point, "login", email="ada@example.com", password=PASSWORD))
 
@@ -139,8 +139,8 @@ async def signed_in(system, name):
 async def test_cve_2025_64708_who_is_not_active_any_more_gets_in_by_no_other_door(client, members, change):
     """Also CVE-2026-54693 and CVE-2025-53942: somebody shut out, whose tokens and links were good somewhere else."""
     refreshing, cookies, access = await signed_in(members, "vi")
-    reset = link(members, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(HASHED))
-    await give(members, "vi", **change)
+    reset = link_token(members, LinkPurpose.RESET, "vi@example.com", uid("vi"), password_fingerprint(HASHED))
+    await update_user(members, "vi", **change)
     refused: dict[str, str | None] = {}
     for door in DOORS:
         for name, way in {
@@ -168,8 +168,8 @@ async def test_cve_2025_64708_who_is_not_active_any_more_gets_in_by_no_other_doo
 
     assert {way: said for way, said in refused.items() if said not in {"INVALID_CREDENTIALS", "FORBIDDEN"}} == {}
     assert len(refused) == (22 if "status" in change else 10)
-    assert await outbox(members) == []
-    assert (await user(members, "vi@example.com"))["password"] == HASHED
+    assert await queued_mails(members) == []
+    assert (await user_row(members, "vi@example.com"))["password"] == HASHED
 
 
 @pytest.mark.parametrize("mode", TokenMode)
@@ -211,20 +211,20 @@ async def test_cve_2026_93637_and_cve_2026_105638_only_so_many_codes_are_tried_f
     for address_ in ("198.51.100.1", "2001:db8::1"):
         answer = await ask(client, entry_point, "login", headers={"x-forwarded-for": address_}, **shown)
         assert code(answer) == "INVALID_OTP"
-    assert (await user(members, "ed@example.com"))["tfa_secret"] == SECRET
+    assert (await user_row(members, "ed@example.com"))["tfa_secret"] == SECRET
 
 
 async def test_cve_2026_39943_a_lock_out_writes_no_secret_down(client, members, entry_point, monkeypatch):
     """Secrets in the revisions and the activity of somebody who was suspended for failures."""
-    monkeypatch.setattr("app.flows.login.DELAY", timedelta(0))
-    await set_up(members, auth_login_attempts=1)
+    monkeypatch.setattr("app.flows.login.DELAY_PER_FAILURE", timedelta(0))
+    await update_settings(members, auth_login_attempts=1)
     for password in ("a wrong password", "another wrong one", PASSWORD):
         await ask(client, entry_point, "login", email="ed@example.com", password=password, otp="654321")
 
     async with members.database.transaction() as connection:
         activity = (await connection.execute(select(Activity.__table__))).all()
         revisions = (await connection.execute(select(Revision.__table__))).all()
-    _, _, attempts = await everything(members)
+    _, _, attempts = await snapshot(members)
     written = str((activity, revisions, attempts))
     assert [row.action for row in activity if row.item == uid("ed")] == ["lockout"]
     secrets = ("wrong", PASSWORD, "654321", SECRET, static_token("ed"), "argon2", "ed@example.com")

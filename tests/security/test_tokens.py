@@ -22,7 +22,7 @@ from app.db.models import Session, User
 from app.passwords import hasher_pool
 from app.passwords.hasher_pool import PasswordService
 from tests.core.test_tokens import DIGESTS, encode
-from tests.flows.inviters import everything, link
+from tests.flows.inviters import link_token, snapshot
 from tests.http.clients import SESSION, send
 from tests.http.test_graphql import ADA, bearer
 from tests.security.entry_points import DOORS, HASHED, PASSWORD, ask, code, me, told
@@ -179,9 +179,9 @@ async def tokens_of(system, name, at):
         "session": sign_access_token(secret, uid(name), session=session, ttl=ttl),
         "refresh": session,
         "static": static_token(name),
-        "invite": link(system, LinkPurpose.INVITATION, email, *bound),
-        "register": link(system, LinkPurpose.REGISTRATION, email, *bound),
-        "reset": link(system, LinkPurpose.RESET, email, *bound),
+        "invite": link_token(system, LinkPurpose.INVITATION, email, *bound),
+        "register": link_token(system, LinkPurpose.REGISTRATION, email, *bound),
+        "reset": link_token(system, LinkPurpose.RESET, email, *bound),
         "a hash": HASHED,
     }
 
@@ -241,7 +241,7 @@ async def test_passlib_a_password_is_measured_before_it_is_hashed(client, member
     monkeypatch.setattr(hashing, "_hasher", seen)
     tokens, before = (
         {name: await tokens_of(members, name, at=0) for name in ("ida", "vi")},
-        await everything(members),
+        await snapshot(members),
     )
     for odd, door in zip((*TOO_LONG, *WITH_NUL), cycle(DOORS), strict=False):
         tried = {
@@ -261,7 +261,7 @@ async def test_passlib_a_password_is_measured_before_it_is_hashed(client, member
 
     assert [len(text) for text in seen.texts if len(text) > hashing.MAX_PASSWORD_LENGTH] == []
     assert set(seen.texts) == set(WITH_NUL)
-    assert (await everything(members))[:2] == before[:2]
+    assert (await snapshot(members))[:2] == before[:2]
     assert "access_token" in told(await ask(client, "rest", "login", email="vi@example.com", password=PASSWORD))
 
 

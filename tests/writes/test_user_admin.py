@@ -246,7 +246,7 @@ async def test_every_user_is_listed_with_no_secret_among_them(editors, users):
 
 
 async def test_a_long_list_shows_everybody_once(editors, users, monkeypatch):
-    monkeypatch.setattr("app.flows.user_admin.PAGE", 3)
+    monkeypatch.setattr("app.flows.user_admin.PAGE_SIZE", 3)
     for name in ("ada", "vi", "nora", "kit", "sam", "ann"):
         await change(editors, name, email=None)
     done = await users("list")

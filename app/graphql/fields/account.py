@@ -224,7 +224,7 @@ async def _verify(directory: Directory, *, token: str) -> bool:
 
 
 async def _sessions(directory: Directory, *, user: str | None = None) -> list[SimpleNamespace]:
-    return [SimpleNamespace(**one.told()) for one in await SessionListService(directory).all(user)]
+    return [SimpleNamespace(**one.as_dict()) for one in await SessionListService(directory).all(user)]
 
 
 async def _end_sessions(directory: Directory, *, user: str | None = None, **given: str | None) -> int:

@@ -87,7 +87,7 @@ async def _info(info: Info) -> SimpleNamespace:
 
 async def _health(info: Info) -> dict[str, Any]:
     found = await server_info.health(info.context.directory.services)
-    return found.as_dict(in_full=found.healthy and (await info.context.access_now()).admin)
+    return found.as_dict(include_details=found.healthy and (await info.context.access_now()).admin)
 
 
 async def _permissions(info: Info) -> dict[str, Any]:

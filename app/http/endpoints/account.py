@@ -114,6 +114,6 @@ def _length(given: object) -> int:
         raise InvalidQuery('"length" must be an integer')
     if int(given) < 1:
         raise InvalidQuery('"length" must be greater than or equal to 1')
-    if int(given) > tools.LONGEST:
-        raise InvalidQuery(f'"length" must be less than or equal to {tools.LONGEST}')
+    if int(given) > tools.MAX_LENGTH:
+        raise InvalidQuery(f'"length" must be less than or equal to {tools.MAX_LENGTH}')
     return int(given)

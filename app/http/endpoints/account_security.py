@@ -31,7 +31,7 @@ def account_security_handler(method: str, steps: tuple[str, ...]) -> Handler | N
 async def _sessions(call: CollectionRequest, *, user: str | None) -> Response:
     """The sessions that go on, the caller's own or, for admins, somebody else's."""
     return replace(
-        data_response([one.told() for one in await SessionListService(call.directory).all(user)]), no_store=True
+        data_response([one.as_dict() for one in await SessionListService(call.directory).all(user)]), no_store=True
     )
 
 

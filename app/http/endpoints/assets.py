@@ -73,7 +73,7 @@ class AssetsEndpoint:
         if part:
             about.append((b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, asset.size)))
         about.append((b"content-length", b"%d" % length))
-        stream = asset.pieces(start, length)
+        stream = asset.iter_chunks(start, length)
         status = 206 if part else 200
         return Response(b"", status, _media(asset), about, stream=stream, max_age=self._seconds, policy=SANDBOXED)
 

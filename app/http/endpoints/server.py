@@ -59,8 +59,9 @@ class ServerEndpoints:
     async def health(self, request: Request) -> Response:
         """Whether the database answers: 200, or 503 where it doesn't; for admins, how long it took."""
         found = await server_info.health(self._services)
-        in_full = found.healthy and (await self._directory(request).fresh_access()).admin
-        return Response(orjson.dumps(found.as_dict(in_full=in_full)), 200 if found.healthy else 503, media_type=HEALTH)
+        include_details = found.healthy and (await self._directory(request).fresh_access()).admin
+        body = orjson.dumps(found.as_dict(include_details=include_details))
+        return Response(body, 200 if found.healthy else 503, media_type=HEALTH)
 
     async def specs(self, request: Request) -> Response:
         """The SDL as this caller sees it; nobody lives here while introspection is closed."""
