@@ -6,16 +6,15 @@ from typing import Any, Self
 
 import asyncpg
 import structlog
-from sqlalchemy import URL, ClauseElement, PoolProxiedConnection
+from sqlalchemy import URL, ClauseElement
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import greenlet_spawn
 
 from app.core.bindings import Bindings
-from app.core.cache import LRUCache
 from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
 from app.db.base import POSTGRESQL
+from app.db.connection import PooledConnection, terminate
 from app.db.engine import CONNECT_SECONDS, STALE_SQLSTATES, UNREACHABLE, create_read_engine, redact_driver_error
 from app.db.pool import ResourcePool
 from app.db.statement import CompiledStatement, compile_statement
@@ -24,8 +23,6 @@ from app.db.watchdog import Watchdog
 DATABASE_UNAVAILABLE = "The database can't be reached right now; try again soon"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 NOTHING: Bindings = {}
-PREPARED = 128
-"""Statements that a connection to PostgreSQL keeps prepared."""
 SQLITE_READERS = 2
 """Connections to an SQLite file. Each is a thread, and small questions wait longer for one another than for SQLite."""
 TRIES = 2
@@ -186,15 +183,6 @@ class ReadPool:
         task.add_done_callback(self._leaving.discard)
 
 
-async def terminate(lent: "PooledConnection") -> None:
-    """Ends a lent connection, whatever runs on it."""
-    if isinstance(lent.driver, asyncpg.Connection):
-        lent.driver.terminate()
-    else:
-        await lent.driver.interrupt()
-    await greenlet_spawn(lent.connection.invalidate)
-
-
 class PoolSlot:
     """One of the places at the database, with the connection that is kept there, if there is one."""
 
@@ -202,20 +190,6 @@ class PoolSlot:
 
     def __init__(self) -> None:
         self.lent: PooledConnection | None = None
-
-
-class PooledConnection:
-    """A connection that SQLAlchemy lent, with the driver's own in it; `hung` where it was given up while it ran.
-
-    What it `prepared` is asked in fewer steps than what the driver would remember by itself.
-    """
-
-    __slots__ = ("abandoned", "connection", "driver", "prepared")
-
-    def __init__(self, connection: PoolProxiedConnection) -> None:
-        self.connection, self.abandoned = connection, False
-        self.driver: Any = connection.driver_connection
-        self.prepared: LRUCache[str, Any] = LRUCache(PREPARED)
 
 
 class _StaleConnection(ServiceUnavailable):

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.cache import LRUCache
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
+from app.db.connection import PooledConnection, terminate
 from app.db.engine import BUSY_MS, UNREACHABLE
-from app.db.read_pool import DATABASE_UNAVAILABLE, PooledConnection, terminate
+from app.db.read_pool import DATABASE_UNAVAILABLE
 from app.db.transaction import Questions, WriteTransaction
 from app.db.watchdog import Watchdog
 

@@ -8,12 +8,12 @@ from app.core.email_links import LinkPurpose
 from app.core.errors import Forbidden, InvalidPayload, RecordNotUnique
 from app.flows.link_input import account_for_link, allowed_link_url, check_new_password
 from app.flows.timing import minimum_duration
-from app.passwords.hasher_pool import check_password
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
 from app.repositories.commands.accounts import ACTIVE, UNVERIFIED, AccountStore
 from app.repositories.commands.registrations import RegisterUser, RegistrationPolicy, registration_terms
 from app.repositories.directory import Directory
+from app.repositories.rules.password_policy import check_password
 from app.repositories.rules.settings import password_policy
 from app.repositories.rules.users import check_email
 

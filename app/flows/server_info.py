@@ -9,7 +9,7 @@ from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
 from app.query.collection import SETTINGS
 from app.query.read import FieldSelection, Read
-from app.ratelimit.limiter import Rate
+from app.ratelimit.base import Rate
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import Services
 

@@ -3,14 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from app.core.errors import FailedValidation, InvalidPayload, ServiceUnavailable, ValueTooLong
-from app.core.hashing import DEFAULT_HASH_COST, MAX_PASSWORD_LENGTH, HashCost
+from app.core.errors import ServiceUnavailable
+from app.core.hashing import DEFAULT_HASH_COST, HashCost
 from app.passwords.hashers import InProcessHasher, PasswordHasher
-from app.query.collection import SETTINGS, USERS
-from app.query.operators import read_pattern
-from app.query.payload import Path
 
 T = TypeVar("T")
 
@@ -58,21 +55,3 @@ class PasswordService:
             return await asyncio.get_running_loop().run_in_executor(self._lanes, work)
         finally:
             self._under_way -= 1
-
-
-def check_password(password: Any, policy: str | None, path: Path = ()) -> None:
-    """Raises FailedValidation for a password that is empty or that the project's `policy` doesn't like.
-
-    And ValueTooLong for one of more than 1,024 characters, InvalidPayload where the policy is no regular expression.
-    """
-    if password == "":
-        raise FailedValidation("password", "nempty", path)
-    if password is not None and len(password) > MAX_PASSWORD_LENGTH:
-        raise ValueTooLong(USERS.name, "password")
-    if policy:
-        try:
-            fits = password is not None and read_pattern(policy).search(password)
-        except ValueError:
-            raise InvalidPayload(f'"auth_password_policy" of {SETTINGS.name} is no regular expression') from None
-        if not fits:
-            raise FailedValidation("password", "regex", path)

@@ -21,7 +21,7 @@ from app.core.errors import RequestsExceeded
 from app.http.authentication import Authenticator
 from app.http.middleware import request_limiter
 from app.main import create_app
-from app.ratelimit import limiter as counting
+from app.ratelimit import memory
 from app.ratelimit.limiter import RateLimiter, is_per_process
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, PATH
@@ -250,7 +250,7 @@ async def test_where_no_limit_is_set_nothing_stands_in_front_of_requests(opened)
 
 
 async def test_memory_holds_so_many_windows_and_keeps_those_that_are_asked_in(opened, monkeypatch):
-    monkeypatch.setattr(counting, "MOST", 10)
+    monkeypatch.setattr(memory, "MOST", 10)
     rates = opened(**CLIENT | {"rate_limiter_points": 1})
     await rates.request(HERE)
     for network in range(100):

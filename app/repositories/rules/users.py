@@ -10,11 +10,12 @@ from sqlalchemy import delete
 
 from app.core.errors import FailedValidation, InvalidPayload
 from app.db.models import Session
-from app.passwords.hasher_pool import HashedPassword, check_password
+from app.passwords.hasher_pool import HashedPassword
 from app.query.collection import USERS
 from app.query.payload import Payload, to_column_value
 from app.repositories.engine.collection_rules import CollectionRules, RowValues
 from app.repositories.engine.table import RowStore
+from app.repositories.rules.password_policy import check_password
 from app.repositories.rules.settings import password_policy
 from app.repositories.stores.otp_codes import OTPStore
 

@@ -1,0 +1,27 @@
+"""Checks a new password against the length limits and the project's password policy."""
+
+from typing import Any
+
+from app.core.errors import FailedValidation, InvalidPayload, ValueTooLong
+from app.core.hashing import MAX_PASSWORD_LENGTH
+from app.query.collection import SETTINGS, USERS
+from app.query.operators import read_pattern
+from app.query.payload import Path
+
+
+def check_password(password: Any, policy: str | None, path: Path = ()) -> None:
+    """Raises FailedValidation for a password that is empty or that the project's `policy` doesn't like.
+
+    And ValueTooLong for one of more than 1,024 characters, InvalidPayload where the policy is no regular expression.
+    """
+    if password == "":
+        raise FailedValidation("password", "nempty", path)
+    if password is not None and len(password) > MAX_PASSWORD_LENGTH:
+        raise ValueTooLong(USERS.name, "password")
+    if policy:
+        try:
+            fits = password is not None and read_pattern(policy).search(password)
+        except ValueError:
+            raise InvalidPayload(f'"auth_password_policy" of {SETTINGS.name} is no regular expression') from None
+        if not fits:
+            raise FailedValidation("password", "regex", path)
