@@ -34,7 +34,7 @@ from app.http.middleware import (
 )
 from app.passwords.hashers import create_hasher
 from app.query.collection import COLLECTIONS, WRITABLE_COLLECTIONS
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 GC_GENERATION0_THRESHOLD = 5_000

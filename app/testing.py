@@ -22,7 +22,7 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 
 class TestSystem:

@@ -6,7 +6,7 @@ import pytest
 
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from tests.world import caller
 
 LIMITS = {

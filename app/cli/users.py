@@ -10,7 +10,7 @@ from app.cli.runner import run
 from app.core.config import Settings
 from app.db.database import Database
 from app.flows.user_admin import UserAdmin, generate_password
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 commands = typer.Typer(no_args_is_help=True, help="See to users without signing in.")
 

@@ -18,9 +18,9 @@ from app.query.filter import compare
 from app.query.payload import parse_key
 from app.query.read import FieldSelection, Read
 from app.query.results import Row
-from app.repositories.engine.reading import Services
 from app.repositories.plans.plan import QueryPlan, make_plan
 from app.repositories.rules.files import MODIFIED_ON, NAME, STORAGE
+from app.repositories.services import Services
 from app.storage.base import Storage
 
 KEY_SLOT = "key"

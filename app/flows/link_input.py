@@ -7,7 +7,7 @@ from app.core.email_links import EmailLink, LinkPurpose, is_allowed_url, verify_
 from app.core.errors import FailedValidation, InvalidPayload
 from app.query.sql_expressions import MASK
 from app.repositories.commands.accounts import Account, AccountStore
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 MAX_URL_LENGTH = 2048
 """Characters of a URL: it is kept until its mail has left."""

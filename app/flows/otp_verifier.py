@@ -2,7 +2,7 @@
 
 from app.db.transaction import WriteTransaction
 from app.repositories.commands.accounts import Account
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from app.repositories.stores.login_attempts import AttemptCounter
 from app.repositories.stores.otp_codes import OTPStore
 

@@ -10,16 +10,14 @@ from typing import ClassVar
 
 import structlog
 
-from app.core.caller import SYSTEM
 from app.core.config import ConfigurationError, Settings, signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
 from app.flows.background_jobs import PeriodicJob
 from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, address, one_line
 from app.mail.templating import MailContext, MailTemplates
 from app.mail.transport import Transport, create_transport
-from app.query.collection import SETTINGS
-from app.query.read import FieldSelection, Read
-from app.repositories.engine.reading import Services
+from app.repositories.project_settings import read_project_settings
+from app.repositories.services import Services
 from app.repositories.stores.outbox import OutboxQueue, QueuedMail
 
 MAX_CONCURRENT_SENDS = 4
@@ -156,6 +154,5 @@ class OutboxWorker(PeriodicJob):
         return hmac.digest(self._secret.encode(), told.encode(), hashlib.sha256).hex()[:32]
 
     async def _project(self) -> str:
-        asked = Read(SETTINGS, (FieldSelection("project_name", SETTINGS.fields["project_name"]),), limit=1)
-        rows = await self._services.reading(SETTINGS, SYSTEM).read(asked)
-        return one_line(rows[0]["project_name"] if rows else DEFAULT_PROJECT_NAME)
+        settings = await read_project_settings(self._services, "project_name")
+        return one_line(settings.get("project_name", DEFAULT_PROJECT_NAME))

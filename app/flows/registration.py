@@ -13,8 +13,8 @@ from app.query.payload import Payload, parse_payload
 from app.repositories.commands.accounts import ACTIVE, UNVERIFIED, AccountStore
 from app.repositories.commands.registrations import RegisterUser, RegistrationPolicy, registration_terms
 from app.repositories.directory import Directory
+from app.repositories.project_settings import read_password_policy
 from app.repositories.rules.password_policy import check_password
-from app.repositories.rules.settings import password_policy
 from app.repositories.rules.users import check_email
 
 
@@ -86,7 +86,7 @@ class Registration:
         decided = {"status": UNVERIFIED if terms.verified else ACTIVE, "role": terms.role}
         written = parse_payload(USERS, {**values, **decided}, self._services.limits.depth)
         check_email(values["email"])
-        check_password(values["password"], await password_policy(self._services))
+        check_password(values["password"], await read_password_policy(self._services))
         if not terms.accepts(values["email"]):
             raise Forbidden
         return written

@@ -9,7 +9,7 @@ from typing import ClassVar
 import structlog
 
 from app.flows.background_jobs import PeriodicJob
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from app.repositories.stores.retention import RetentionStore
 
 PRUNE_INTERVAL, RETENTION_INTERVAL = timedelta(minutes=5), timedelta(hours=1)

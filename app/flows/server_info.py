@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
-from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
-from app.query.collection import SETTINGS
-from app.query.read import FieldSelection, Read
 from app.ratelimit.base import Rate
-from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.project_settings import read_project_settings
+from app.repositories.services import Services
 
 DIRECTUS_VERSION = "11.17.4"
 """The release of Directus whose answers these are: what clients that ask for a version want to know."""
@@ -65,9 +62,7 @@ UNSUPPORTED_FEATURES = {"mcp_enabled": False, "ai_enabled": False}
 
 async def project(services: Services) -> dict[str, Any]:
     """What anybody may know of the project, as its settings have it."""
-    fields = tuple(FieldSelection(name, SETTINGS.fields[name]) for name in PROJECT_FIELDS)
-    rows = await Directory(SYSTEM, services)["settings"].read(Read(SETTINGS, fields, limit=1))
-    return rows[0] if rows else dict.fromkeys(PROJECT_FIELDS) | PROJECT_DEFAULTS
+    return await read_project_settings(services, *PROJECT_FIELDS) or dict.fromkeys(PROJECT_FIELDS) | PROJECT_DEFAULTS
 
 
 def limits(services: Services) -> dict[str, Any]:
@@ -91,9 +86,7 @@ async def health(services: Services) -> Health:
     """Asks the database, and says how long it took to answer; never raises."""
     started, status = time.perf_counter(), ""
     try:
-        await Directory(SYSTEM, services)["settings"].read(
-            Read(SETTINGS, (FieldSelection("id", SETTINGS.key),), limit=1)
-        )
+        await read_project_settings(services, "id")
     except ServiceUnavailable:
         status = "error"
     spent = round((time.perf_counter() - started) * 1000, 3)

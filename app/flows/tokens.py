@@ -9,7 +9,7 @@ from app.core.config import signing_secret
 from app.core.tokens import sign_access_token
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from app.repositories.stores.sessions import SessionGrant
 
 

@@ -6,7 +6,7 @@ import secrets
 from app.core.errors import Forbidden, InvalidPayload
 from app.core.hashing import MAX_PASSWORD_LENGTH
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 DEFAULT_LENGTH, MAX_LENGTH = 32, 500
 """Characters of a random text that nobody gave a length for, and of the longest."""

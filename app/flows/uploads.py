@@ -14,11 +14,12 @@ from app.core.media_types import extension_for, matches_media_type, sniff_media_
 from app.policy.validation import references
 from app.query.collection import FILES, Field
 from app.query.payload import Payload, parse_key, parse_payload
-from app.repositories.commands.uploads import CreateFiles, ReplaceFile, StoredUpload, remove_files
+from app.repositories.commands.uploads import CreateFiles, ReplaceFile, StoredUpload
 from app.repositories.directory import Directory
 from app.repositories.engine.commands import WriteCommand
 from app.repositories.engine.writing import ResultReader, WriteResult
 from app.repositories.rules.files import NAME, STORAGE
+from app.storage.cleanup import remove_files
 
 T = TypeVar("T")
 HEAD_BYTES = 256 * 1024

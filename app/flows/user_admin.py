@@ -8,8 +8,8 @@ from app.core.caller import SYSTEM
 from app.core.errors import InvalidPayload
 from app.query.results import Row
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
 from app.repositories.repository import UserRepository
+from app.repositories.services import Services
 from app.repositories.stores.login_attempts import reset_all
 
 PAGE_SIZE = 500

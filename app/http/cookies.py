@@ -12,7 +12,7 @@ from app.http.authentication import Authenticator
 from app.http.request_head import RequestHead
 from app.http.response import Header
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 SESSION_ERRORS = (InvalidCredentials, InvalidToken, TokenExpired)
 """What a request is refused with whose session isn't any more."""

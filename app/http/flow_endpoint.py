@@ -17,7 +17,7 @@ from app.http.request_head import RequestHead
 from app.http.response import Response, error_response
 from app.openapi.request_bodies import RequestBody
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 
 @dataclass(frozen=True, slots=True)

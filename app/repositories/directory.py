@@ -8,8 +8,8 @@ from app.policy.access_cache import AccessCache
 from app.policy.permission_summary import Summary, full_summary, summarize
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, PREFIX, USERS
-from app.repositories.engine.reading import Services
 from app.repositories.repository import Repository, UserRepository
+from app.repositories.services import Services
 
 
 class Directory:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.errors import Forbidden
 from app.policy.rules import Access
 from app.query.aggregate import Aggregation
-from app.query.collection import USERS
+from app.query.collection import USERS, Collection
 from app.query.filter import compare
 from app.query.parameters import QueryParser
 from app.query.payload import Payload, parse_key, parse_payload
@@ -26,6 +27,8 @@ from app.repositories.engine.commands import (
 )
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.engine.writing import ResultReader, WriteRepository
+from app.repositories.rules.registry import DIRECTORY_RULES
+from app.repositories.services import Services
 
 Query = Mapping[str, Any]
 """Directus' global query parameters: `fields filter sort limit offset page search alias deep aggregate groupBy`."""
@@ -49,6 +52,11 @@ class Repository(WriteRepository):
     write, or grant, and for a row to be changed that isn't there; InvalidPayload, FailedValidation and their kin for
     what can't be written; UnprocessableContent and LimitExceeded for what must not come to pass; and as `read` does.
     """
+
+    def __init__(
+        self, collection: Collection, caller: Caller, services: Services, via: ClientInfoFactory = no_client_info
+    ) -> None:
+        super().__init__(collection, caller, services, DIRECTORY_RULES, via)
 
     async def read_by_query(self, query: Query | None = None) -> list[Row]:
         """The rows that a query finds, or, with `aggregate`, what it tells of them."""

@@ -12,7 +12,7 @@ import pytest_asyncio
 from app.flows.import_export import import_rows
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from tests.conftest import BACKENDS, copied
 from tests.http.test_graphql import bearer, served
 from tests.world import caller, static_token, uid

@@ -25,7 +25,7 @@ from app.graphql.schema import schema
 from app.http.authentication import Authenticator
 from app.http.endpoints.graphql import GraphQLEndpoint
 from app.main import GRAPHQL, RollcallApp
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from tests.flows.clock import UnpaddedTOTP
 from tests.http.test_graphql import PATH, bearer, served
 from tests.world import caller, hashed, static_token, uid

@@ -13,7 +13,7 @@ from app.graphql.plans.cache import LONGEST, PlanCache
 from app.graphql.plans.literals import MOST, NUMBER_GAP, TEXT_GAP, extract_literals
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from tests.world import OFFICE, caller, uid
 
 ADA, ED, VI, SAM, ANN = (caller(name) for name in ("ada", "ed", "vi", "sam", "ann"))

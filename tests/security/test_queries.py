@@ -10,7 +10,7 @@ from app.graphql.schema import schema
 from app.query.aggregate import CALCULATING, COUNTING
 from app.query.collection import USERS
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from tests.world import caller, uid
 
 ADA, SAM, VI = caller("ada"), caller("sam"), caller("vi")

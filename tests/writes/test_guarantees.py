@@ -11,7 +11,7 @@ from app.core.errors import RollcallError
 from app.core.hashing import verify_password
 from app.db.models import Activity, Revision, Session, User
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from tests.world import OFFICE, caller, uid
 from tests.writes.editors import checksum
 

@@ -25,9 +25,9 @@ from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.limits import QueryLimits
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.plans.plan import QueryPlan, make_plan, parameterize_access
+from app.repositories.services import Services
 
 KEYS = "keys"
 """The source of the key that was written, in the plan of an answer."""

@@ -12,8 +12,8 @@ from app.core.errors import RollcallError, ServiceUnavailable
 from app.graphql.fields.queries import FieldQuery
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
 from app.repositories.plans.plan import QueryPlan, StalePlan, execute_plan
+from app.repositories.services import Services
 
 TRIES = 2
 """How often a plan is asked where rights change under it."""

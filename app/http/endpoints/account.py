@@ -13,7 +13,7 @@ from app.http.collection_request import DONE, NO_CONTENT, data_response
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, Handler
 from app.http.response import Response
 from app.openapi.request_bodies import ACCEPTED, EMPTY, INVITATION, PROVED, REGISTRATION, REVOKED, TEXT, TEXT_AND_HASH
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 ROOTS = ("/users/invite", "/users/register", "/utils")
 """The paths that these doors lie below."""

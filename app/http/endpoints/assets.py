@@ -15,8 +15,8 @@ from app.http.request_head import RequestHead
 from app.http.response import Header, Response, error_response
 from app.query.collection import FILES
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
 from app.repositories.plans.rest import RestPlanCache
+from app.repositories.services import Services
 
 SANDBOXED = (b"content-security-policy", b"default-src 'none'; sandbox")
 READING = ("GET", "HEAD")

@@ -15,7 +15,7 @@ from app.http.flow_endpoint import FlowEndpoint, FlowRequest, Handler
 from app.http.response import Response
 from app.openapi.request_bodies import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 
 def auth_endpoint(services: Services, identity: Authenticator) -> FlowEndpoint:

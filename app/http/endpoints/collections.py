@@ -28,8 +28,8 @@ from app.http.response import Response
 from app.query.collection import FILES, USERS, Collection
 from app.query.parameters import expand_names, split_names
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
 from app.repositories.plans.rest import RestPlanCache
+from app.repositories.services import Services
 
 ALLOWED = "POST,GET,HEAD,SEARCH,PATCH,DELETE"
 COUNTS = ("total_count", "filter_count")

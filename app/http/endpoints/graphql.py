@@ -33,7 +33,7 @@ from app.http.request_head import RequestHead
 from app.http.response import JSON, VARIES, Header, Response, error_response
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 GRAPHQL, PLAIN_JSON = "application/graphql-response+json", b"application/json"
 GRAPHQL_TYPE = f"{GRAPHQL}; charset=utf-8".encode()

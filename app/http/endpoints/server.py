@@ -18,7 +18,7 @@ from app.http.authentication import Authenticator
 from app.http.request_head import RequestHead
 from app.openapi.document import openapi
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 JSON = "application/json; charset=utf-8"
 HEALTH = "application/health+json; charset=utf-8"

@@ -13,7 +13,7 @@ from app.http.request_head import RequestHead
 from app.http.response import Response, error_response
 from app.query.collection import FILES
 from app.repositories.directory import Directory
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 
 class FileUploadEndpoint:

@@ -14,10 +14,10 @@ from app.db.transaction import WriteTransaction
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
 from app.query.sql_functions import EmailEquals
-from app.repositories.engine.reading import Services
 from app.repositories.engine.table import RowStore
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.repository import Repository
+from app.repositories.services import Services
 
 DEFAULT_PROVIDER = "default"
 """Whose passwords are ours to judge."""

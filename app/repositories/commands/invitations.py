@@ -8,7 +8,7 @@ from app.core.errors import Forbidden
 from app.query.collection import USERS
 from app.query.payload import Payload
 from app.repositories.commands.accounts import INVITED
-from app.repositories.engine.collection_rules import RowValues
+from app.repositories.engine.context import RowValues
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.rules.users import EMAIL, ID, ROLE, STATUS
 from app.repositories.stores.outbox import Outbox

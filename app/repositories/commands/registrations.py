@@ -4,22 +4,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.caller import SYSTEM
 from app.core.errors import RollcallError
 from app.policy.validation import validate
-from app.query.collection import SETTINGS, USERS
+from app.query.collection import USERS
 from app.query.filter import parse_filter
 from app.query.payload import Payload
-from app.query.read import FieldSelection, Read
 from app.repositories.commands.accounts import UNVERIFIED
 from app.repositories.commands.invitations import lock_user_by_email
-from app.repositories.engine.reading import Services
 from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.project_settings import read_project_settings
 from app.repositories.rules.users import EMAIL, ID, STATUS
+from app.repositories.services import Services
 from app.repositories.stores.outbox import Outbox
 
 _SETTINGS = ("", "_verify_email", "_role", "_email_filter")
-_FIELDS = tuple(SETTINGS.fields[f"public_registration{name}"] for name in _SETTINGS)
+_NAMES = tuple(f"public_registration{name}" for name in _SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,8 @@ class RegistrationPolicy:
 
 async def registration_terms(services: Services) -> RegistrationPolicy:
     """The project's terms, as its settings have them now; where there are none, nobody may register."""
-    asked = Read(SETTINGS, tuple(FieldSelection(member.name, member) for member in _FIELDS), limit=1)
-    rows = await services.reading(SETTINGS, SYSTEM).read(asked)
-    return RegistrationPolicy(*(rows[0][member.name] for member in _FIELDS)) if rows else RegistrationPolicy()
+    settings = await read_project_settings(services, *_NAMES)
+    return RegistrationPolicy(*(settings[name] for name in _NAMES)) if settings else RegistrationPolicy()
 
 
 @dataclass(frozen=True, slots=True)

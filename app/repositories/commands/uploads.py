@@ -6,12 +6,10 @@ from typing import Any
 
 import structlog
 
-from app.core.errors import ServiceUnavailable
 from app.query.collection import FILES, Field
 from app.query.payload import Payload
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.rules.files import NAME
-from app.storage.base import Storage
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +39,7 @@ class CreateFiles:
         return (upload.said for upload in self.uploads)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        work.contents.laid.update(upload.name for upload in self.uploads)
+        work.files.laid.update(upload.name for upload in self.uploads)
         return [await work.create(upload.said, decided=upload.found) for upload in self.uploads]
 
 
@@ -57,16 +55,7 @@ class ReplaceFile:
         return (self.upload.said,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        work.contents.laid.add(self.upload.name)
+        work.files.laid.add(self.upload.name)
         linked = {NAME: self.upload.name}
         await work.update(FILES, [self.key], self.upload.said, linked, decided=self.upload.found)
         return [self.key]
-
-
-async def remove_files(storage: Storage, names: Iterable[str]) -> None:
-    """Takes contents away that no row needs; one that can't be is told of in the log, and harms nobody."""
-    for name in names:
-        try:
-            await storage.remove(name)
-        except ServiceUnavailable:
-            log.warning("content_left", names=[name])

@@ -7,7 +7,7 @@ from app.core.errors import FailedValidation, InvalidForeignKey, MultipleErrors,
 from app.db.transaction import WriteTransaction
 from app.query.collection import USERS, Collection, target
 from app.query.payload import Payload, required
-from app.repositories.engine.collection_rules import RowValues
+from app.repositories.engine.context import RowValues
 from app.repositories.engine.table import RowStore
 
 FOLDED = frozenset({USERS.fields["email"]})

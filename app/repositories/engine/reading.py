@@ -1,38 +1,26 @@
 """A repository: one collection, seen through one caller's policies."""
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, literal
 
 from app.core.caller import Caller
-from app.core.clock import Clock, utc_now
-from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
-from app.db.database import Database
-from app.passwords.hasher_pool import PasswordService
-from app.passwords.hashers import PasswordHasher
-from app.policy.access_cache import AccessCache, StatementReader
 from app.policy.access_queries import read_access_state, with_access_state
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
 from app.policy.write_resolver import WriteResolver
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
-from app.query.limits import QueryLimits, check_complexity
+from app.query.limits import check_complexity
 from app.query.payload import parse_key
 from app.query.read import Read
 from app.query.results import Row, row_decoder
 from app.query.scoped import ScopedAggregation, ScopedRead
 from app.query.sql_select import build_select
 from app.query.sql_writes import rule_match
-from app.ratelimit.limiter import RateLimiter
-from app.repositories.last_access import LastAccessTracker
-from app.repositories.rules.directory_limits import UserLimits
-from app.storage.base import Storage
-from app.storage.factory import open_storage
+from app.repositories.services import Services
 
 Ask = Callable[[Access], Read | Aggregation]
 """What somebody asks, with such rights."""
@@ -42,72 +30,6 @@ Scoping = Callable[[Access], ScopedRead | ScopedAggregation]
 ACCESS_CHANGED_TOO_OFTEN = "Rights are changing too fast to answer, try again"
 MAX_READ_ATTEMPTS = 5
 """How often a read is planned anew because somebody's rights changed under it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every repository works with, whoever asks."""
-
-    database: Database
-    access_cache: AccessCache
-    limits: QueryLimits
-    settings: Settings
-    rates: RateLimiter
-    last_access: LastAccessTracker
-    storage: Storage
-    clock: Clock = utc_now
-    users: UserLimits = field(default_factory=UserLimits)
-    passwords: PasswordService = field(default_factory=PasswordService)
-    utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(lanes=1))
-    """For texts of anybody's: whoever signs in doesn't wait for them."""
-    mail_queued: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set where a mail was posted, for whoever sends them."""
-
-    @classmethod
-    def from_settings(
-        cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: PasswordHasher | None = None
-    ) -> "Services":
-        """The services of one process: its database, and the limits its settings give.
-
-        Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for an unfit storage.
-        """
-        limits = QueryLimits(
-            default=settings.query_limit_default,
-            max_rows=settings.query_limit_max,
-            depth=settings.max_relational_depth,
-            tokens=settings.graphql_query_token_limit,
-            introspection=settings.graphql_introspection,
-            batch=settings.max_batch_mutation,
-            legacy_fields=settings.compatibility is not None,
-        )
-        users = UserLimits(
-            settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
-        )
-        presence = LastAccessTracker(database, clock)
-        book = AccessCache(database.reader, presence, clock)
-        rates, passwords = RateLimiter.from_settings(settings, clock), PasswordService(settings.hash_cost, hasher)
-        strangers = PasswordService(settings.hash_cost, hasher, lanes=1)
-        storage = open_storage(settings)
-        return cls(database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers)
-
-    @property
-    def plans_enabled(self) -> bool:
-        """Whether what was asked before is answered from plans."""
-        return self.settings.graphql_plans
-
-    @property
-    def reader(self) -> StatementReader:
-        """Whoever reads outside transactions."""
-        return self.database.reader
-
-    @property
-    def dialect(self) -> str:
-        """The kind of database."""
-        return self.database.dialect
-
-    def reading(self, collection: Collection, caller: Caller) -> "ReadRepository":
-        """The rows of a collection as a caller may see them."""
-        return ReadRepository(collection, caller, self)
 
 
 class ReadRepository:

@@ -1,8 +1,7 @@
 """One root field's writes: every row judged before and after, everything told, and nothing kept that can't stand."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from app.core.caller import Caller, ClientInfo
@@ -18,7 +17,7 @@ from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.write_resolver import WriteResolver
 from app.query import sql_writes
-from app.query.collection import ACCESS, FILES, PERMISSIONS, POLICIES, ROLES, SETTINGS, USERS, Collection, Field
+from app.query.collection import USERS, Collection, Field
 from app.query.filter import MATCH_ALL
 from app.query.limits import check_complexity
 from app.query.payload import Payload
@@ -27,65 +26,16 @@ from app.query.results import Row, row_decoder
 from app.query.sql_select import build_select
 from app.query.sql_writes import KEYS, select_rule_matches
 from app.repositories.engine.audit_log import AuditLog, PendingWrite
-from app.repositories.engine.collection_rules import CollectionRules, RowValues
+from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.constraints import check_foreign_keys, check_required, check_unique
+from app.repositories.engine.context import AffectedRights, RowValues, TouchedFiles, WrittenRow
 from app.repositories.engine.nested_writes import NOTHING, NestedWriter
 from app.repositories.engine.presets import PresetApplier
 from app.repositories.engine.table import RowStore
-from app.repositories.rules.access_control import AccessRules, PermissionRules, PolicyRules, RoleRules
-from app.repositories.rules.directory_limits import UserLimits
-from app.repositories.rules.files import FileRules, TouchedFiles
-from app.repositories.rules.settings import SettingsRules
-from app.repositories.rules.users import UserRules
+from app.repositories.services import Services
 
-if TYPE_CHECKING:
-    from app.repositories.engine.reading import Services
-
-NO_RULES = CollectionRules()
-COLLECTION_RULES: Mapping[Collection, CollectionRules] = {
-    USERS: UserRules(),
-    ROLES: RoleRules(),
-    POLICIES: PolicyRules(),
-    ACCESS: AccessRules(),
-    PERMISSIONS: PermissionRules(),
-    SETTINGS: SettingsRules(),
-    FILES: FileRules(),
-}
 ORDER = "__key"
 """Where a row's key stands while rows are put in order; no client's name begins so."""
-
-
-@dataclass(slots=True)
-class AffectedRights:
-    """What a write may have granted, or taken from somebody: looked into once all of it is written."""
-
-    roles: set[str] = field(default_factory=set)
-    """Roles that somebody was given, or that others now inherit from."""
-    policies: set[str] = field(default_factory=set)
-    """Policies that were attached to a role, to a user, or to everybody."""
-    edited: set[str] = field(default_factory=set)
-    """Policies that say something else than before."""
-    permissions: set[int] = field(default_factory=set)
-    users: set[str] = field(default_factory=set)
-    """Other people whose credentials were changed."""
-    admins: bool = False
-    """Whether somebody may have ceased to be an admin, or to get in."""
-    counts: bool = False
-    """Whether there may be more users of a kind."""
-
-    def requires_exclusive_lock(self, limits: UserLimits) -> bool:
-        """Whether what is looked into has to stay as it is until the end."""
-        return self.admins or (self.counts and limits != UserLimits())
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenRow:
-    """A row that was written, and which fields of it: it has to be within its writer's rules afterwards too."""
-
-    action: str
-    collection: Collection
-    key: Any
-    fields: frozenset[Field]
 
 
 class UnitOfWork(NestedWriter):
@@ -100,7 +50,8 @@ class UnitOfWork(NestedWriter):
         caller: Caller,
         via: ClientInfo,
         access: Access,
-        services: "Services",
+        services: Services,
+        rules: DirectoryRules,
         *,
         settled: bool = False,
         apart: bool = False,
@@ -109,11 +60,12 @@ class UnitOfWork(NestedWriter):
         self.writer, self.caller, self.access = writer, caller, access
         self.services, self.now = services, services.clock()
         self.policy = WriteResolver(access, self.now)
+        self._rules = rules
         self.affected = AffectedRights()
         self.pending: list[WrittenRow] = []
         self.signed_out_self = False
         """Whether the caller took its own row away, or what it signed in with."""
-        self.contents = TouchedFiles()
+        self.files = TouchedFiles()
         self._filling = PresetApplier(self.policy, writer, services.limits.depth)
         self._trail = AuditLog(writer, access.user or caller.user, caller, via)
 
@@ -127,10 +79,10 @@ class UnitOfWork(NestedWriter):
         collection, fields = payload.collection, payload.fields | linked.keys()
         rules = self.policy.rules("create", collection)
         self.policy.require_fields("create", collection, fields)
-        payload = await self._filling.apply(rules, await self.invariants(collection).expand_legacy(self, payload, None))
+        payload = await self._filling.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, None))
         mark = self._trail.mark()
         values = await self._values(rules, payload, {**linked, **decided})
-        await self.invariants(collection).before_create(self, values)
+        await self._rules.of(collection).before_create(self, values)
         check_required(collection, values, payload.path)
         await check_unique(self.writer, collection, values, apart=self._apart)
         await check_foreign_keys(self.writer, payload, values)
@@ -143,7 +95,7 @@ class UnitOfWork(NestedWriter):
         for member, written in payload.to_many.items():
             await self.write_to_many(member, key, written, fresh=True)
         await self._trail.record_revision("create", collection, key, values, values, mark, doing)
-        await self.invariants(collection).after_create(self, key, values)
+        await self._rules.of(collection).after_create(self, key, values)
         self.pending.append(WrittenRow("create", collection, key, fields))
         return key
 
@@ -173,11 +125,11 @@ class UnitOfWork(NestedWriter):
         self, rules: Sequence[Rule], row: RowValues, payload: Payload, linked: Mapping[Field, Any]
     ) -> None:
         collection, key = payload.collection, row[payload.collection.key]
-        payload = await self._filling.apply(rules, await self.invariants(collection).expand_legacy(self, payload, row))
+        payload = await self._filling.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, row))
         mark = self._trail.mark()
         values = await self._values(rules, payload, linked)
         values.pop(collection.key, None)
-        await self.invariants(collection).before_update(self, row, values)
+        await self._rules.of(collection).before_update(self, row, values)
         changed = {member: value for member, value in values.items() if row[member] != value}
         await check_unique(self.writer, collection, changed, key, apart=self._apart)
         await check_foreign_keys(self.writer, payload, changed)
@@ -199,7 +151,7 @@ class UnitOfWork(NestedWriter):
             if key in stored or not self.access.admin:
                 self.policy.check("delete", collection, verdicts.get(key, ()), ())
         self.signed_out_self = self.signed_out_self or (collection is USERS and self.access.user in stored)
-        await self.invariants(collection).before_delete(self, stored)
+        await self._rules.of(collection).before_delete(self, stored)
         await self.rows(collection).delete(stored)
         for key in stored:
             await self._trail.record("delete", collection, key)
@@ -213,7 +165,7 @@ class UnitOfWork(NestedWriter):
     async def is_unchanged(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
         if any(True for _ in payload.nested()) or any(row[member] != value for member, value in payload.values.items()):
             return False
-        spelled = await self.invariants(payload.collection).expand_legacy(self, payload, dict(row))
+        spelled = await self._rules.of(payload.collection).expand_legacy(self, payload, dict(row))
         return not spelled.to_many and await self.readable(payload)
 
     async def read(self, asked: Read) -> list[Row]:
@@ -262,10 +214,6 @@ class UnitOfWork(NestedWriter):
         if access.standing.token != self.access.standing.token:
             raise RetryTransaction
         return grants
-
-    def invariants(self, collection: Collection) -> CollectionRules:
-        """What must always hold for a collection."""
-        return COLLECTION_RULES.get(collection, NO_RULES)
 
     async def check_written_rows(self) -> None:
         """Raises Forbidden where a row that was written isn't within its writer's rules any more."""

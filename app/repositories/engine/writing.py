@@ -22,12 +22,12 @@ from app.db.transaction import WriteTransaction
 from app.policy.rules import Access
 from app.policy.write_resolver import require_rules
 from app.query.collection import USERS, Collection
-from app.repositories.commands.uploads import remove_files
+from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.commands import WriteCommand, requires_exclusive_lock
-from app.repositories.engine.reading import ReadRepository, Services
-from app.repositories.engine.unit_of_work import COLLECTION_RULES, NO_RULES, UnitOfWork
-from app.repositories.rules.delegation import check_delegation
-from app.repositories.rules.directory_limits import check_last_admin, check_user_limits
+from app.repositories.engine.reading import ReadRepository
+from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.services import Services
+from app.storage.cleanup import remove_files
 
 T = TypeVar("T")
 ResultReader = Callable[[UnitOfWork, list[Any]], Awaitable[T | None]]
@@ -54,10 +54,15 @@ class WriteRepository(ReadRepository):
     """A collection in the hands of one caller who may change it."""
 
     def __init__(
-        self, collection: Collection, caller: Caller, services: Services, via: ClientInfoFactory = no_client_info
+        self,
+        collection: Collection,
+        caller: Caller,
+        services: Services,
+        rules: DirectoryRules,
+        via: ClientInfoFactory = no_client_info,
     ) -> None:
         super().__init__(collection, caller, services)
-        self._via = via
+        self._rules, self._via = rules, via
 
     async def write(self, change: WriteCommand, answer: ResultReader[T] | None = None) -> WriteResult[T]:
         """Does it, and has it answered within the same transaction."""
@@ -93,7 +98,9 @@ class WriteRepository(ReadRepository):
             )  # there nobody else writes, and what this writes shows at once
             accesses += 1
             access = await self._access(writer if exclusive else None, again=accesses > 1)
-            work = UnitOfWork(writer, self._caller, self._via(), access, self._services, settled=settled, apart=apart)
+            work = UnitOfWork(
+                writer, self._caller, self._via(), access, self._services, self._rules, settled=settled, apart=apart
+            )
             try:
                 keys = await change.apply(work)
                 if work.affected.requires_exclusive_lock(self._services.users) and not exclusive:
@@ -105,7 +112,7 @@ class WriteRepository(ReadRepository):
                 raise
             if told is None:
                 await self._confirm(work)
-            bared = work.contents.bared
+            bared = work.files.bared
             return WriteResult(keys, told)
 
         written = await database.run_write(work, exclusive=exclusive)
@@ -120,9 +127,8 @@ class WriteRepository(ReadRepository):
     async def _check(self, work: UnitOfWork) -> None:
         """Whether all that was written may stand."""
         await work.check_written_rows()
-        await check_delegation(work)
-        await check_last_admin(work)
-        await check_user_limits(work, self._services.users)
+        for check in self._rules.checks:
+            await check(work)
 
     async def _access(self, writer: WriteTransaction | None, *, again: bool) -> Access:
         """The caller's access, read `again` where it was stale; a `writer` says so before anything is written."""
@@ -145,7 +151,7 @@ class WriteRepository(ReadRepository):
             if await book.revalidate(self._caller, access) is access:
                 raise
         for inner in payloads:
-            await COLLECTION_RULES.get(inner.collection, NO_RULES).prepare(inner, self._services)
+            await self._rules.of(inner.collection).prepare(inner, self._services)
 
 
 def _refusal(error: IntegrityError, change: WriteCommand) -> RollcallError:

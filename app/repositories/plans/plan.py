@@ -16,7 +16,7 @@ from app.query.limits import check_complexity
 from app.query.read import Read
 from app.query.results import Row, is_database_json, row_decoder
 from app.query.sql_select import build_select
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 STANDING = len(AccessState._fields)
 """Columns that every statement begins with."""

@@ -9,13 +9,12 @@ from typing import Any
 from app.core.bindings import slot
 from app.core.cache import LRUCache, entry_weight
 from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailable
-from app.http.parsing import QueryParameters
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.payload import parse_key
 from app.repositories.directory import Directory
 from app.repositories.plans.plan import QueryPlan, StalePlan, execute_plan, make_plan, parameterize_access
-from app.repositories.repository import Repository
+from app.repositories.repository import Query, Repository
 
 PLANS, LONGEST = 400, 2_000
 """Plans that are kept at once, and bytes of the longest query string of one."""
@@ -23,7 +22,7 @@ TRIES = 2
 KEY = "key"
 """The source of the key of a single row."""
 NOT_PLANNED = {"aggregate", "meta", "export"}
-"""QueryParameters that ask for more than rows."""
+"""Parameters that ask for more than rows."""
 
 
 class RestPlanCache:
@@ -37,7 +36,7 @@ class RestPlanCache:
         directory: Directory,
         repository: Repository,
         query: bytes,
-        parameters: QueryParameters,
+        parameters: Query,
         key: str | None = None,
     ) -> bytes | None:
         """The rows that parameters find, or the one with a key, in REST's envelope; None where no plan will do."""
@@ -64,7 +63,7 @@ class RestPlanCache:
         repository: Repository,
         access: Access,
         query: bytes,
-        parameters: QueryParameters,
+        parameters: Query,
         key: str | None,
     ) -> bytes | None:
         place = (query, key is None, access.form)
@@ -82,9 +81,7 @@ class RestPlanCache:
         return b'{"data":%b}' % text[1:-1].encode() if text != "[]" else None
 
     @staticmethod
-    def _plan(
-        directory: Directory, repository: Repository, access: Access, parameters: QueryParameters, key: Any
-    ) -> QueryPlan:
+    def _plan(directory: Directory, repository: Repository, access: Access, parameters: Query, key: Any) -> QueryPlan:
         collection = repository.collection
         if key is not None:
             parameters = {"limit": -1, **parameters}

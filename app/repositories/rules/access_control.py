@@ -1,17 +1,15 @@
 """What must always hold for roles, policies, access rows and permissions: who may do what."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.core.errors import InvalidPayload
 from app.core.ip_addresses import is_ip_rule
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.payload import Payload
-from app.repositories.engine.collection_rules import CollectionRules, RowValues
+from app.repositories.engine.collection_rules import CollectionRules
+from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.rules import legacy_fields
 from app.repositories.rules.users import ROLE, STATUS, end_sessions
-
-if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import UnitOfWork
 
 PARENT = ROLES.fields["parent"]
 IP_ACCESS = POLICIES.fields["ip_access"]
@@ -22,15 +20,15 @@ LINKS = frozenset(ACCESS.fields[name] for name in ("role", "user", "policy"))
 class RoleRules(CollectionRules):
     """No role is its own ancestor; who had one that is gone is suspended, as with Directus."""
 
-    async def expand_legacy(self, work: "UnitOfWork", payload: Payload, row: RowValues | None) -> Payload:
+    async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
         return await legacy_fields.expand_role(work, payload, row)
 
-    async def before_create(self, work: "UnitOfWork", values: RowValues) -> None:
+    async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(PARENT):
             _check_parent(values.get(ROLES.key), values[PARENT])
             work.affected.roles.add(values[PARENT])
 
-    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
+    async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         parent = values.get(PARENT)
         if PARENT in values and parent != row[PARENT]:
             work.affected.admins = work.affected.counts = True
@@ -39,7 +37,7 @@ class RoleRules(CollectionRules):
             await _check_ancestors(work, row[ROLES.key], parent)
             work.affected.roles.add(parent)
 
-    async def before_delete(self, work: "UnitOfWork", rows: dict[Any, RowValues]) -> None:
+    async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
         users, roles = work.rows(USERS), work.rows(ROLES)
         for key, row in (await users.fetch(await users.referencing(ROLE, rows))).items():
@@ -55,49 +53,49 @@ class RoleRules(CollectionRules):
 class PolicyRules(CollectionRules):
     """A policy holds at addresses that are some."""
 
-    async def before_create(self, work: "UnitOfWork", values: RowValues) -> None:
+    async def before_create(self, work: WriteContext, values: RowValues) -> None:
         _check_addresses(values)
 
-    async def after_create(self, work: "UnitOfWork", key: Any, values: RowValues) -> None:
+    async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.edited.add(key)
 
-    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
+    async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         _check_addresses(values)
         if any(row[field] != values.get(field, row[field]) for field in GRANTING):
             work.affected.edited.add(row[POLICIES.key])
             work.affected.admins = work.affected.counts = True
 
-    async def before_delete(self, work: "UnitOfWork", rows: dict[Any, RowValues]) -> None:
+    async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
 
 
 class AccessRules(CollectionRules):
     """Whoever attaches a policy has to answer for it."""
 
-    async def after_create(self, work: "UnitOfWork", key: Any, values: RowValues) -> None:
+    async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.policies.add(values[ACCESS.fields["policy"]])
         work.affected.counts = True
 
-    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
+    async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         after = {**row, **values}
         if any(row[field] != after[field] for field in LINKS):
             work.affected.policies.add(after[ACCESS.fields["policy"]])
             work.affected.admins = work.affected.counts = True
 
-    async def before_delete(self, work: "UnitOfWork", rows: dict[Any, RowValues]) -> None:
+    async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
 
 
 class PermissionRules(CollectionRules):
     """Whoever permits something has to answer for it."""
 
-    async def expand_legacy(self, work: "UnitOfWork", payload: Payload, row: RowValues | None) -> Payload:
+    async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
         return await legacy_fields.expand_permission(work, payload)
 
-    async def after_create(self, work: "UnitOfWork", key: Any, values: RowValues) -> None:
+    async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.permissions.add(key)
 
-    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
+    async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         work.affected.permissions.add(row[PERMISSIONS.key])
 
 
@@ -106,7 +104,7 @@ def _check_parent(key: Any, parent: Any) -> None:
         raise InvalidPayload("A role cannot be a parent of itself")
 
 
-async def _check_ancestors(work: "UnitOfWork", key: Any, parent: Any) -> None:
+async def _check_ancestors(work: WriteContext, key: Any, parent: Any) -> None:
     """Raises InvalidPayload where a role would become an ancestor of its own."""
     seen, above = set[Any](), parent
     while above is not None and above not in seen:

@@ -1,7 +1,7 @@
 """No one hands out more than they have: what a write granted is compared with what its writer held before it."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.sql.selectable import CTE
@@ -12,10 +12,8 @@ from app.policy.delegation import GrantedPolicy, GrantorRights
 from app.policy.permission_summary import PermissionGrant
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.sql_writes import among
+from app.repositories.engine.context import WriteContext
 from app.repositories.engine.table import RowStore
-
-if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import UnitOfWork
 
 TOO_MUCH = "You don't have permission to grant more than you have yourself"
 ADMINS_OWN = "You don't have permission to change what an admin signs in with"
@@ -32,7 +30,7 @@ PERMISSION = (
 )
 
 
-async def check_delegation(work: "UnitOfWork") -> None:
+async def check_delegation(work: WriteContext) -> None:
     """Raises Forbidden where a write granted, to anybody, what its writer did not have when it began.
 
     Whoever changes what an admin signs in with could be that admin: only admins may.
@@ -58,7 +56,7 @@ async def check_delegation(work: "UnitOfWork") -> None:
             raise Forbidden(TOO_MUCH)
 
 
-async def _policies_of(work: "UnitOfWork", roles: Iterable[str], users: Iterable[str] = ()) -> set[str]:
+async def _policies_of(work: WriteContext, roles: Iterable[str], users: Iterable[str] = ()) -> set[str]:
     """The policies that roles, with their ancestors, and users come with, as things stand now."""
     roles, users = set(roles), list(users)
     if users:
@@ -77,7 +75,7 @@ def _tree(roles: Iterable[str]) -> CTE:
     return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
 
 
-async def _granted(work: "UnitOfWork", policies: Iterable[str]) -> list[GrantedPolicy]:
+async def _granted(work: WriteContext, policies: Iterable[str]) -> list[GrantedPolicy]:
     keys = sorted(policies)
     if not keys:
         return []
@@ -90,5 +88,5 @@ async def _granted(work: "UnitOfWork", policies: Iterable[str]) -> list[GrantedP
     return [GrantedPolicy(bool(admin), bool(app), tuple(permissions.get(key, ()))) for key, admin, app in flags]
 
 
-async def _ask(work: "UnitOfWork", asked: Any) -> list[list[Any]]:
+async def _ask(work: WriteContext, asked: Any) -> list[list[Any]]:
     return await work.writer.rows(work.writer.prepare(asked))

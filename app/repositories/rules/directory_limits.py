@@ -1,16 +1,12 @@
 """What the whole directory must always be: never without an admin who can get in, never beyond its limits."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from sqlalchemy import Integer, text
 
 from app.core.errors import LimitExceeded, UnprocessableContent
 from app.core.ip_addresses import ip_matches
 from app.db.base import Csv
-
-if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.engine.context import WriteContext
+from app.repositories.services import UserLimits
 
 ADMINS = text(
     """
@@ -60,16 +56,7 @@ COUNTS = text(
 ).columns(admins=Integer, apps=Integer, apis=Integer)
 
 
-@dataclass(frozen=True, slots=True)
-class UserLimits:
-    """Active users of each kind at most: admins, those with app access, and all others; None for any number."""
-
-    admins: int | None = None
-    apps: int | None = None
-    apis: int | None = None
-
-
-async def check_last_admin(work: "UnitOfWork") -> None:
+async def check_last_admin(work: WriteContext) -> None:
     """Raises UnprocessableContent where no active admin is left, or none who could get in from where this comes."""
     if not work.affected.admins:
         return
@@ -81,8 +68,9 @@ async def check_last_admin(work: "UnitOfWork") -> None:
         raise UnprocessableContent("Cannot lock the last admin user out: no admin policy is in force at your address")
 
 
-async def check_user_limits(work: "UnitOfWork", limits: UserLimits) -> None:
+async def check_user_limits(work: WriteContext) -> None:
     """Raises LimitExceeded where there are more active users of a kind than the settings allow."""
+    limits = work.services.users
     if not work.affected.counts or limits == UserLimits():
         return
     admins, apps, apis = (await work.writer.rows(work.writer.prepare(COUNTS)))[0]

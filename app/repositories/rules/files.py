@@ -1,27 +1,14 @@
 """What must always hold for files: who uploaded one, who changed it last, and that nobody else's content is its own."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.core.errors import InvalidPayload
 from app.query.collection import FILES
-from app.repositories.engine.collection_rules import CollectionRules, RowValues
-
-if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.engine.collection_rules import CollectionRules
+from app.repositories.engine.context import RowValues, WriteContext
 
 UPLOADED_BY, MODIFIED_BY, MODIFIED_ON = (FILES.fields[name] for name in ("uploaded_by", "modified_by", "modified_on"))
 STORAGE, NAME = FILES.fields["storage"], FILES.fields["filename_disk"]
-
-
-@dataclass(slots=True)
-class TouchedFiles:
-    """The contents in the storage that one transaction is about, by their names."""
-
-    laid: set[str] = field(default_factory=set)
-    """Those that lie there for the rows it writes."""
-    bared: set[str] = field(default_factory=set)
-    """Those that no row of it needs any more: they go once it is certain that it came to be."""
 
 
 class FileRules(CollectionRules):
@@ -30,32 +17,32 @@ class FileRules(CollectionRules):
     Whoever could would read with their own rights what is somebody else's.
     """
 
-    async def before_create(self, work: "UnitOfWork", values: RowValues) -> None:
+    async def before_create(self, work: WriteContext, values: RowValues) -> None:
         values.setdefault(UPLOADED_BY, work.access.user)
         if values.get(NAME) is not None:
             _check_laid(work, values)
 
-    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
+    async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         changed = {field for field, value in values.items() if row[field] != value}
         if NAME in changed or (STORAGE in changed and row[NAME] is not None):
             _check_laid(work, values)
-        if values.get(NAME) in work.contents.laid:
+        if values.get(NAME) in work.files.laid:
             self._bare(work, row)
         if changed:
             values |= {MODIFIED_BY: work.access.user, MODIFIED_ON: work.now}
 
-    async def before_delete(self, work: "UnitOfWork", rows: dict[Any, RowValues]) -> None:
+    async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         for row in rows.values():
             self._bare(work, row)
 
     @staticmethod
-    def _bare(work: "UnitOfWork", row: RowValues) -> None:
+    def _bare(work: WriteContext, row: RowValues) -> None:
         if row[NAME] is not None and row[STORAGE] == work.services.storage.location:
-            work.contents.bared.add(row[NAME])
+            work.files.bared.add(row[NAME])
 
 
-def _check_laid(work: "UnitOfWork", values: RowValues) -> None:
-    if values.get(NAME) not in work.contents.laid and not work.caller.system:
+def _check_laid(work: WriteContext, values: RowValues) -> None:
+    if values.get(NAME) not in work.files.laid and not work.caller.system:
         raise InvalidPayload(
             f'"{STORAGE.name}" and "{NAME.name}" say where a file lies, and can\'t be changed: upload the file instead'
         )

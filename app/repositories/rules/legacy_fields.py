@@ -5,7 +5,7 @@ Such a role has a policy of its own name with those flags, and such a permission
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import select
 
@@ -13,9 +13,7 @@ from app.core.errors import InvalidForeignKey, InvalidPayload
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, Field
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.payload import Payload, RelatedChanges, ReplaceRelated, parse_payload, to_column_value
-
-if TYPE_CHECKING:
-    from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.engine.context import WriteContext
 
 NAME, ATTACHED = ROLES.fields["name"], ROLES.fields["policies"]
 POLICY, ROLE = ACCESS.fields["policy"], ACCESS.fields["role"]
@@ -27,7 +25,7 @@ Held = Mapping[Any, Row]
 """Policies by the access rows that attach them."""
 
 
-async def expand_role(work: "UnitOfWork", payload: Payload, row: Row | None) -> Payload:
+async def expand_role(work: WriteContext, payload: Payload, row: Row | None) -> Payload:
     """A role's payload with its flags, where it has any, as a policy of its own; `row` is the role as it is stored.
 
     Where the flags are those that the role has already nothing is written. Raises InvalidPayload for a flag that
@@ -61,7 +59,7 @@ async def expand_role(work: "UnitOfWork", payload: Payload, row: Row | None) -> 
     return plain
 
 
-async def expand_permission(work: "UnitOfWork", payload: Payload) -> Payload:
+async def expand_permission(work: WriteContext, payload: Payload) -> Payload:
     """A permission's payload whose `role`, where it has one, is the policy of that role; null is everybody.
 
     A role without a key is made along with it. Raises InvalidForeignKey for a role that isn't there, InvalidPayload for
@@ -85,7 +83,7 @@ async def expand_permission(work: "UnitOfWork", payload: Payload) -> Payload:
     return plain
 
 
-async def _policy_of(work: "UnitOfWork", told: Payload) -> Any:
+async def _policy_of(work: WriteContext, told: Payload) -> Any:
     """The policy of a role's own name, None where it has none; raises as `permission` does."""
     row = (await work.rows(ROLES).fetch([told.key])).get(told.key)
     if row is None:
@@ -114,7 +112,7 @@ def _flags(payload: Payload) -> dict[Field, Any]:
     return {flag: to_column_value(POLICIES, flag, value, payload.path) for flag, value in given}
 
 
-async def _attached(work: "UnitOfWork", key: Any) -> Held:
+async def _attached(work: WriteContext, key: Any) -> Held:
     """The policies attached to a role itself, by their access rows."""
     rows = work.rows(ACCESS)
     access = await rows.fetch(await rows.referencing(ROLE, [key]))
@@ -122,7 +120,7 @@ async def _attached(work: "UnitOfWork", key: Any) -> Held:
     return {key: policies[row[POLICY]] for key, row in access.items()}
 
 
-async def _known(work: "UnitOfWork", key: Any) -> Held:
+async def _known(work: WriteContext, key: Any) -> Held:
     """The same, as far as the caller may know of them: what it needn't write would tell it otherwise what they are."""
     return {
         access: policy
@@ -132,7 +130,7 @@ async def _known(work: "UnitOfWork", key: Any) -> Held:
     }
 
 
-async def _inherited(work: "UnitOfWork", row: Row) -> Held:
+async def _inherited(work: WriteContext, row: Row) -> Held:
     """The same of a role's ancestors, where a role tells their flags beside its own."""
     found: dict[Any, Row] = {}
     seen, here = {row[ROLES.key]}, row
@@ -153,7 +151,7 @@ def _current(held: Held, flag: Field) -> Any:
     return list(dict.fromkeys(word for value in told for word in value))
 
 
-async def _everybodys(work: "UnitOfWork") -> Any:
+async def _everybodys(work: WriteContext) -> Any:
     access = ACCESS.table.c
     everybodys = select(access.policy).where(access.role.is_(None), access.user.is_(None)).order_by(access.sort)
     rows = await work.writer.rows(work.writer.prepare(everybodys))

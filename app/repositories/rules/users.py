@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unicodedata import is_normalized
 
 from email_validator import EmailNotValidError, validate_email
@@ -13,15 +13,13 @@ from app.db.models import Session
 from app.passwords.hasher_pool import HashedPassword
 from app.query.collection import USERS
 from app.query.payload import Payload, to_column_value
-from app.repositories.engine.collection_rules import CollectionRules, RowValues
+from app.repositories.engine.collection_rules import CollectionRules
+from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.engine.table import RowStore
+from app.repositories.project_settings import read_password_policy
 from app.repositories.rules.password_policy import check_password
-from app.repositories.rules.settings import password_policy
+from app.repositories.services import Services
 from app.repositories.stores.otp_codes import OTPStore
-
-if TYPE_CHECKING:
-    from app.repositories.engine.reading import Services
-    from app.repositories.engine.unit_of_work import UnitOfWork
 
 ID, EMAIL, PASSWORD, TFA, STATUS, ROLE = (
     USERS.fields[name] for name in ("id", "email", "password", "tfa_secret", "status", "role")
@@ -43,15 +41,15 @@ class UserRules(CollectionRules):
     Sessions end when they should, and recovery codes with the second factor that they stand in for.
     """
 
-    async def prepare(self, payload: Payload, services: "Services") -> None:
+    async def prepare(self, payload: Payload, services: Services) -> None:
         if PASSWORD not in payload.values:
             return
         password = payload.values[PASSWORD]
-        check_password(password, await password_policy(services), payload.path)
+        check_password(password, await read_password_policy(services), payload.path)
         if password is not None:
             payload.values[PASSWORD] = await services.passwords.hash(password)
 
-    async def before_create(self, work: "UnitOfWork", values: RowValues) -> None:
+    async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(EMAIL) is not None:
             check_email(values[EMAIL])
         await self._hash(work, values)
@@ -59,7 +57,7 @@ class UserRules(CollectionRules):
             work.affected.roles.add(values[ROLE])
         work.affected.counts = True
 
-    async def before_update(self, work: "UnitOfWork", row: RowValues, values: RowValues) -> None:
+    async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         if values.get(EMAIL) is not None and values[EMAIL] != row[EMAIL]:
             check_email(values[EMAIL])
         if TFA in values:
@@ -77,10 +75,10 @@ class UserRules(CollectionRules):
         if TFA in changed:
             await OTPStore(work.services, row[ID]).forget(work.writer)
 
-    async def before_delete(self, work: "UnitOfWork", rows: dict[Any, RowValues]) -> None:
+    async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
 
-    async def _hash(self, work: "UnitOfWork", values: RowValues) -> None:
+    async def _hash(self, work: WriteContext, values: RowValues) -> None:
         """A preset's password comes as it is written down there."""
         password = values.get(PASSWORD)
         if password is not None and not isinstance(password, HashedPassword):
@@ -88,13 +86,13 @@ class UserRules(CollectionRules):
             values[PASSWORD] = await work.services.passwords.hash(password)
 
 
-async def end_sessions(work: "UnitOfWork", user: str) -> None:
+async def end_sessions(work: WriteContext, user: str) -> None:
     """Takes the sessions of a user away: whoever is signed in is no longer."""
     await work.writer.execute(delete(SESSIONS).where(SESSIONS.c.user == user))
     work.signed_out_self = work.signed_out_self or user == work.access.user
 
 
-async def track_page(services: "Services", user: str, page: Any) -> None:
+async def track_page(services: Services, user: str, page: Any) -> None:
     """Keeps which page of an app somebody looked at last; nobody needs to know when, so nothing is written down."""
     field = USERS.fields["last_page"]
     value = to_column_value(USERS, field, page)
@@ -124,7 +122,7 @@ def _is_email(address: str) -> bool:
     return True
 
 
-def _check_tfa(work: "UnitOfWork", row: RowValues, secret: str | None) -> None:
+def _check_tfa(work: WriteContext, row: RowValues, secret: str | None) -> None:
     """The secret of a second factor is changed by setting that up; an admin may take another's away."""
     if work.caller.system or (secret is None and work.access.admin and row[ID] != work.access.user):
         return

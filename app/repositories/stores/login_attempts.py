@@ -16,7 +16,7 @@ from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
 from app.query.bind_types import ListParam
 from app.query.sql_functions import InList
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 COUNTED = (
     text(

@@ -10,7 +10,7 @@ from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
 
 if TYPE_CHECKING:
-    from app.repositories.engine.reading import Services
+    from app.repositories.services import Services
 
 USED = (
     text(

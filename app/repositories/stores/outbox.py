@@ -9,7 +9,7 @@ from sqlalchemy import and_, func, insert, select, update
 
 from app.db.models import OUTBOX
 from app.db.transaction import WriteTransaction
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 SENT_RETENTION = timedelta(days=1)
 """How long it is remembered that a mail has gone."""

@@ -10,7 +10,7 @@ from app.db.base import Timestamp
 from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.db.transaction import WriteTransaction
 from app.query.sql_writes import among
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 from app.repositories.stores.outbox import SENT_RETENTION
 
 BATCH = 500

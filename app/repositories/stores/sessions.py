@@ -14,7 +14,7 @@ from app.db.models import Session, User
 from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
 from app.query.sql_functions import JsonArray, JsonRows
-from app.repositories.engine.reading import Services
+from app.repositories.services import Services
 
 TOKEN_BYTES = 48
 """Random bytes of a token: 64 characters."""

@@ -1,0 +1,26 @@
+"""The project's settings, read by the server itself: the one place that reads `directus_settings` as SYSTEM."""
+
+from typing import Any
+
+from app.core.caller import SYSTEM
+from app.query.collection import SETTINGS
+from app.query.read import FieldSelection, Read
+from app.repositories.engine.reading import ReadRepository
+from app.repositories.services import Services
+
+
+async def read_project_settings(services: Services, *names: str) -> dict[str, Any]:
+    """Return the named settings as they are now; an empty dict if there is no settings row.
+
+    Raises:
+        ServiceUnavailable: The database cannot be reached.
+    """
+    fields = tuple(FieldSelection(name, SETTINGS.fields[name]) for name in names)
+    rows = await ReadRepository(SETTINGS, SYSTEM, services).read(Read(SETTINGS, fields, limit=1))
+    return rows[0] if rows else {}
+
+
+async def read_password_policy(services: Services) -> str | None:
+    """Return the regular expression that new passwords must match; None if the project has none."""
+    policy: str | None = (await read_project_settings(services, "auth_password_policy")).get("auth_password_policy")
+    return policy
