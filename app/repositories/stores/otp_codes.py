@@ -1,16 +1,12 @@
 """Codes of a second factor, each good once: those of an authenticator, and recovery codes."""
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import BigInteger, delete, insert, text
 
 from app.core.otp import hash_recovery_code, matching_totp_step
 from app.db.models import RECOVERY_CODES, USED_CODES
 from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
-
-if TYPE_CHECKING:
-    from app.repositories.services import Services
+from app.repositories.services import Services
 
 USED = (
     text(
@@ -26,7 +22,7 @@ USED = (
 class OTPStore:
     """The codes of a user's second factor."""
 
-    def __init__(self, services: "Services", user: str) -> None:
+    def __init__(self, services: Services, user: str) -> None:
         self._services, self._user = services, user
 
     async def consume(self, code: str, secret: str, purpose: str) -> bool:
