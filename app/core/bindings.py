@@ -45,8 +45,8 @@ class BoundParameter:
     name: str
     sources: tuple[Source, ...] = field(compare=False)
     sample: Any = field(compare=False)
-    make: Callable[[Bindings], Any] = field(compare=False, repr=False)
-    many: bool = False
+    compute: Callable[[Bindings], Any] = field(compare=False, repr=False)
+    is_list: bool = False
     """Whether it is a list, bound as one parameter."""
     canonical: bool = field(default=False, compare=False)
     """Whether `make` spells whatever it gives in the one way there is: a driver takes any as it does the sample."""
@@ -60,14 +60,14 @@ def slot(value: str | int | list[Any], source: Source) -> Any:
     return made
 
 
-def bind(value: Any, how: str, convert: Callable[[Any], Any], *, canonical: bool = False) -> BoundParameter:
+def bind(value: Any, conversion: str, convert: Callable[[Any], Any], *, canonical: bool = False) -> BoundParameter:
     """A Slot -> the parameter it becomes; `how` names the conversion, which raises ValueError for what doesn't fit.
 
     It may be `canonical`, as in Bound.
     """
     source, many = value.source, isinstance(value, SlotList)
     return BoundParameter(
-        f"{how}:{source}", (source,), convert(value), lambda given: convert(given[source]), many, canonical
+        f"{conversion}:{source}", (source,), convert(value), lambda given: convert(given[source]), many, canonical
     )
 
 
@@ -80,11 +80,11 @@ def _same(value: Any) -> Any:
     return value
 
 
-def bind_value(value: Any, given: Bindings) -> Any:
+def bind_value(value: Any, bindings: Bindings) -> Any:
     """What a planned value is for one request, also where Bounds stand in a list."""
     if isinstance(value, BoundParameter):
-        return value.make(given)
-    return [bind_value(item, given) for item in value] if isinstance(value, list) else value
+        return value.compute(bindings)
+    return [bind_value(item, bindings) for item in value] if isinstance(value, list) else value
 
 
 def sources_of(values: Iterable[Any]) -> Iterator[Source]:

@@ -24,42 +24,42 @@ class LRUCache(Generic[K, V]):
     was that goes. So looking for one of them costs little more than a dictionary does, and nothing is put in order.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._lately: dict[K, tuple[V, int]] = {}
-        self._before: dict[K, tuple[V, int]] = {}
+    def __init__(self, max_weight: int) -> None:
+        self.max_weight = max_weight
+        self._young: dict[K, tuple[V, int]] = {}
+        self._old: dict[K, tuple[V, int]] = {}
         self._weight = 0
 
     def __len__(self) -> int:
-        return len(self._lately) + len(self._before)
+        return len(self._young) + len(self._old)
 
     def get(self, key: K, default: D) -> V | D:
         """What is kept under a key, which is thereby used; `default` where nothing is."""
-        found = self._lately.get(key)
+        found = self._young.get(key)
         if found is None:
-            found = self._before.pop(key, None)
+            found = self._old.pop(key, None)
             if found is None:
                 return default
             self.set(key, *found)
         return found[0]
 
-    def set(self, key: K, thing: V, weight: int = 1) -> V:
+    def set(self, key: K, value: V, weight: int = 1) -> V:
         """Keeps one more, and lets those go that weren't used for longest where there are too many; gives it back.
 
         Its `weight` is from 1; what is heavier than all that may be kept for certain is kept until the next comes.
         """
-        self._before.pop(key, None)
-        if key in self._lately:
+        self._old.pop(key, None)
+        if key in self._young:
             self.discard(key)
-        if self._lately and self._weight + weight > self.most // 2:
-            self._lately, self._before, self._weight = {}, self._lately, 0
-        self._lately[key] = thing, weight
+        if self._young and self._weight + weight > self.max_weight // 2:
+            self._young, self._old, self._weight = {}, self._young, 0
+        self._young[key] = value, weight
         self._weight += weight
-        return thing
+        return value
 
     def discard(self, key: K) -> None:
         """Forgets one, if it is there."""
-        self._before.pop(key, None)
-        gone = self._lately.pop(key, None)
+        self._old.pop(key, None)
+        gone = self._young.pop(key, None)
         if gone is not None:
             self._weight -= gone[1]

@@ -68,6 +68,6 @@ PUBLIC = Caller()
 SYSTEM = Caller(system=True)
 
 
-def on_behalf_of(user: str | None, asking: Caller) -> Caller:
+def on_behalf_of(user: str | None, caller: Caller) -> Caller:
     """Trusted code that does for somebody what it has been proved to; the trail names that user, and where they are."""
-    return Caller(user=user, ip=asking.ip, system=True)
+    return Caller(user=user, ip=caller.ip, system=True)

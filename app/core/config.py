@@ -23,14 +23,14 @@ from app.core.hashing import HashCost
 from app.core.ip_addresses import ProxyTrust, parse_proxy_trust
 from app.core.values import parse_duration, parse_size
 
-SQLITE_FILE = "sqlite+aiosqlite:///"
-LOCAL = "local"
+SQLITE_URL_PREFIX = "sqlite+aiosqlite:///"
+LOCAL_LOCATION = "local"
 SECRET_BYTES = 32
-LEAST_MEMORY = 8
+MIN_HASH_KIB_PER_THREAD = 8
 """KiB that a thread needs to hash with."""
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 """An origin as browsers spell it, or an app that is one."""
-PLACE = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]+)", re.ASCII)
+REDIRECT_PATTERN = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]+)", re.ASCII)
 """A URL, or a path on this server: what begins with two slashes is another server's."""
 
 
@@ -38,23 +38,23 @@ def _parsed_from_str(parse: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _parse_list(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (word.strip() for word in text.split(","))))
 
 
-def _origins(text: str) -> bool | tuple[str, ...]:
+def _parse_origins(text: str) -> bool | tuple[str, ...]:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    for origin in (origins := _words(text)):
-        if not ORIGIN.fullmatch(origin):
+    for origin in (origins := _parse_list(text)):
+        if not ORIGIN_PATTERN.fullmatch(origin):
             raise ValueError("true, false, or origins such as https://app.example.com, with no path, divided by commas")
     return origins
 
 
-def _place(text: str) -> str | None:
+def _parse_redirect(text: str) -> str | None:
     if text.lower() == "false":
         return None
-    if not PLACE.fullmatch(text):
+    if not REDIRECT_PATTERN.fullmatch(text):
         raise ValueError("false, a path such as ./admin, or a URL")
     return text
 
@@ -62,9 +62,9 @@ def _place(text: str) -> str | None:
 Duration = Annotated[timedelta, _parsed_from_str(parse_duration)]
 Size = Annotated[int, _parsed_from_str(parse_size)]
 Proxies = Annotated[ProxyTrust, NoDecode, _parsed_from_str(parse_proxy_trust)]
-Origins = Annotated[bool | tuple[str, ...], NoDecode, _parsed_from_str(_origins)]
-CommaSeparated = Annotated[tuple[str, ...], NoDecode, _parsed_from_str(_words)]
-RedirectTarget = Annotated[str | None, _parsed_from_str(_place)]
+Origins = Annotated[bool | tuple[str, ...], NoDecode, _parsed_from_str(_parse_origins)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, _parsed_from_str(_parse_list)]
+RedirectTarget = Annotated[str | None, _parsed_from_str(_parse_redirect)]
 SameSite = Literal["lax", "strict", "none"]
 RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda most: None if most == "-1" else most)]
 
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     )
 
     database_url: str = Field(
-        SQLITE_FILE + "data/rollcall.db",
+        SQLITE_URL_PREFIX + "data/rollcall.db",
         repr=False,
         description="Where the database is: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`",
     )
@@ -268,7 +268,7 @@ class Settings(BaseSettings):
         """A storage of another name than `local` has settings of that name."""
         given = [source for source in (env_settings, dotenv_settings) if isinstance(source, EnvSettingsSource)]
         names = (source.env_vars.get("storage_locations") for source in given)
-        location = _words(next(filter(None, names), LOCAL))[:1]
+        location = _parse_list(next(filter(None, names), LOCAL_LOCATION))[:1]
         for source in given:
             source.env_vars = _alias_storage_variables(source.env_vars, *location)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
@@ -284,7 +284,7 @@ class Settings(BaseSettings):
         return HashCost(self.hash_memory_cost, self.hash_time_cost, self.hash_parallelism)
 
     @model_validator(mode="after")
-    def _leads_nowhere_else(self) -> Self:
+    def _check_root_redirect(self) -> Self:
         place = self.root_redirect or ""
         if place.startswith("http") and (
             not self.public_url or not place.startswith(f"{self.public_url.rstrip('/')}/")
@@ -293,18 +293,20 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _can_be_hashed(self) -> Self:
-        if self.hash_memory_cost < LEAST_MEMORY * self.hash_parallelism:
-            least = LEAST_MEMORY * self.hash_parallelism
+    def _check_hash_memory(self) -> Self:
+        if self.hash_memory_cost < MIN_HASH_KIB_PER_THREAD * self.hash_parallelism:
+            least = MIN_HASH_KIB_PER_THREAD * self.hash_parallelism
             raise ValueError(f"HASH_MEMORY_COST: {self.hash_parallelism} threads need {least} KiB at least")
         return self
 
 
-def _alias_storage_variables(given: Mapping[str, str | None], location: str = LOCAL) -> Mapping[str, str | None]:
+def _alias_storage_variables(
+    given: Mapping[str, str | None], location: str = LOCAL_LOCATION
+) -> Mapping[str, str | None]:
     """The same variables with those of a storage under the names that `local`'s have, whose own don't count then."""
-    if (named := location.lower()) == LOCAL:
+    if (named := location.lower()) == LOCAL_LOCATION:
         return given
-    ours, theirs = f"storage_{LOCAL}_", f"storage_{named}_"
+    ours, theirs = f"storage_{LOCAL_LOCATION}_", f"storage_{named}_"
     others = {name: value for name, value in given.items() if not name.startswith(ours)}
     return others | {ours + name.removeprefix(theirs): given[name] for name in given if name.startswith(theirs)}
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from app.core.errors import Forbidden, InvalidToken
 from app.core.tokens import decode_jwt, encode_jwt
 
-NO_PASSWORD = "null"  # noqa: S105 - what is told apart where there is none
+NO_PASSWORD_HASH = "null"  # noqa: S105 - what is told apart where there is none
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -33,7 +33,7 @@ class EmailLink:
     purpose: LinkPurpose
     email: str
     user: str | None = None
-    password: str | None = None
+    password_fingerprint: str | None = None
 
 
 def sign_link_token(secret: str, link: EmailLink, ttl: timedelta, now: datetime) -> str:
@@ -41,8 +41,8 @@ def sign_link_token(secret: str, link: EmailLink, ttl: timedelta, now: datetime)
     claims: dict[str, Any] = {"email": link.email, "scope": link.purpose.value}
     if link.user is not None:
         claims["user"] = link.user
-    if link.password is not None:
-        claims["hash"] = link.password
+    if link.password_fingerprint is not None:
+        claims["hash"] = link.password_fingerprint
     return encode_jwt(secret, claims, ttl, now)
 
 
@@ -52,7 +52,7 @@ def verify_link_token(token: str, secret: str, purpose: LinkPurpose) -> EmailLin
     Raises TokenExpired, Forbidden for a token that was made for something else, InvalidToken for everything else that
     isn't right.
     """
-    claims = decode_jwt(token, secret, foreign=InvalidToken)
+    claims = decode_jwt(token, secret, wrong_issuer=InvalidToken)
     if claims.get("scope") != purpose.value:
         raise Forbidden
     email, user, password = (claims.get(name) for name in ("email", "user", "hash"))
@@ -68,15 +68,15 @@ def password_fingerprint(password_hash: str | None) -> str:
     proves nothing on its own: the token around it is signed.
     """
     told = 0
-    for character in password_hash or NO_PASSWORD:
+    for character in password_hash or NO_PASSWORD_HASH:
         told = (told * 31 + ord(character)) & 0xFFFFFFFF
     return f"{abs(told - (1 << 32) if told >= 1 << 31 else told):x}"
 
 
 def is_allowed_url(url: str, allowed: Sequence[str]) -> bool:
     """Whether a URL is one of those allowed: the same scheme, host, port and path; its query and fragment are free."""
-    place = _place(url)
-    return place is not None and place in {_place(one) for one in allowed}
+    place = _normalized_url(url)
+    return place is not None and place in {_normalized_url(one) for one in allowed}
 
 
 def add_token(url: str, token: str) -> str:
@@ -86,7 +86,7 @@ def add_token(url: str, token: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*given, ("token", token)]), fragment=""))
 
 
-def _place(url: str) -> tuple[str, str, int | None, str] | None:
+def _normalized_url(url: str) -> tuple[str, str, int | None, str] | None:
     """Where a URL leads; None for one that names no host, or that browsers and we might read differently."""
     if "\\" in url or "@" in url or any(character <= " " or not character.isprintable() for character in url):
         return None

@@ -6,10 +6,10 @@ from struct import error, unpack_from
 ImageSize = tuple[int, int]
 """Pixels across and down."""
 
-FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """JPEG's segments that tell the size."""
-SCAN = 0xDA
-SEGMENTS = 1000
+JPEG_SCAN_MARKER = 0xDA
+MAX_JPEG_SEGMENTS = 1000
 """Segments that are looked at; no camera writes as many."""
 
 
@@ -33,14 +33,14 @@ def _gif(head: bytes) -> ImageSize:
 
 def _jpeg(head: bytes) -> ImageSize | None:
     at = 2
-    for _ in range(SEGMENTS):
+    for _ in range(MAX_JPEG_SEGMENTS):
         mark, kind, length = unpack_from(">BBH", head, at)
-        if mark != 0xFF or kind == SCAN:
+        if mark != 0xFF or kind == JPEG_SCAN_MARKER:
             return None
         if kind == 0xFF:  # padding
             at += 1
             continue
-        if kind in FRAMES:
+        if kind in JPEG_FRAME_MARKERS:
             height, width = _pair(">HH", head, at + 5)
             return width, height
         at += 2 + length

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-MAPPED_BITS = 96
-CLIENTS_BITS = 64
+MAPPED_PREFIX_BITS = 96
+CLIENT_PREFIX_BITS = 64
 ProxyTrust = bool | int | tuple[Network, ...]
 """Whose word on the client's address is taken: nobody's, everybody's, that of so many proxies, or that of networks."""
 
@@ -20,7 +20,7 @@ def parse_proxy_trust(text: str) -> ProxyTrust:
     if word.isdecimal():
         return int(word)
     try:
-        return tuple(_network(part.strip()) for part in text.split(","))
+        return tuple(_parse_network(part.strip()) for part in text.split(","))
     except ValueError:
         raise ValueError(f'"{text}" is neither true, false, a number of proxies nor a list of networks') from None
 
@@ -31,18 +31,18 @@ def client_address(peer: str | None, forwarded: str | None, trust: ProxyTrust) -
     With True the leftmost address is taken, as Directus does; with a number that many proxies are believed, with
     networks those within them. What can't be read ends the belief: the last address that could be trusted counts.
     """
-    own = _peer(peer)
+    own = _parse_peer(peer)
     if trust is False or not forwarded:
         return str(own) if own else None
-    chain = [_address(part) for part in forwarded.split(",")]
+    chain = [_parse_address(part) for part in forwarded.split(",")]
     if trust is True:
         return str(chain[0] or own)
     return _last_trusted_hop(own, chain, trust)
 
 
 @lru_cache(maxsize=1024)
-def _peer(text: str | None) -> Address | None:
-    return _address(text)  # the same few ask again and again
+def _parse_peer(text: str | None) -> Address | None:
+    return _parse_address(text)  # the same few ask again and again
 
 
 def _last_trusted_hop(
@@ -50,7 +50,7 @@ def _last_trusted_hop(
 ) -> str | None:
     last = own
     for hop, told in enumerate(reversed(chain)):
-        believed = hop < trust if isinstance(trust, int) else _within(last, trust)
+        believed = hop < trust if isinstance(trust, int) else _is_in_networks(last, trust)
         if not believed or told is None:
             break
         last = told
@@ -62,48 +62,48 @@ def ip_matches(ip: str | None, entries: Iterable[str]) -> bool:
 
     An entry that can't be read matches nothing, and so does an address that isn't known.
     """
-    address = _address(ip)
-    return address is not None and any(_matches(address, entry.strip()) for entry in entries)
+    address = _parse_address(ip)
+    return address is not None and any(_matches_rule(address, entry.strip()) for entry in entries)
 
 
 def is_ip_rule(text: str) -> bool:
     """Whether a text is an address, a network or a range, as such a list holds them."""
     first, dash, last = text.strip().partition("-")
     if dash:
-        low, high = _address(first), _address(last)
+        low, high = _parse_address(first), _parse_address(last)
         return low is not None and high is not None and low.version == high.version
     try:
-        _network(first)
+        _parse_network(first)
     except ValueError:
         return False
     return True
 
 
-def _matches(address: Address, entry: str) -> bool:
+def _matches_rule(address: Address, entry: str) -> bool:
     first, dash, last = entry.partition("-")
     if dash:
-        low, high = _address(first), _address(last)
+        low, high = _parse_address(first), _parse_address(last)
         same = low is not None and high is not None and low.version == high.version == address.version
         return same and int(low) <= int(address) <= int(high)  # type: ignore[arg-type]  # same says they are there
     try:
-        return address in _network(entry)
+        return address in _parse_network(entry)
     except ValueError:
         return False
 
 
-def _within(address: Address | None, networks: Iterable[Network]) -> bool:
+def _is_in_networks(address: Address | None, networks: Iterable[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
-def _network(text: str) -> Network:
+def _parse_network(text: str) -> Network:
     """A network, also of one address; IPv4 networks dressed as IPv6 are IPv4 networks. ValueError for anything else."""
     network = ip_network(text, strict=False)
     inner = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    dressed = inner is not None and network.prefixlen >= MAPPED_BITS
-    return IPv4Network((inner, network.prefixlen - MAPPED_BITS)) if dressed else network
+    dressed = inner is not None and network.prefixlen >= MAPPED_PREFIX_BITS
+    return IPv4Network((inner, network.prefixlen - MAPPED_PREFIX_BITS)) if dressed else network
 
 
-def _address(text: str | None) -> Address | None:
+def _parse_address(text: str | None) -> Address | None:
     """An address without its port; an IPv4 address dressed as IPv6 is an IPv4 address."""
     text = (text or "").strip()
     if text.startswith("["):
@@ -124,5 +124,5 @@ def rate_limit_network(ip: str | None) -> str | None:
     except ValueError:
         return ip
     if isinstance(address, IPv6Address):
-        return str(ip_network((address, CLIENTS_BITS), strict=False))
+        return str(ip_network((address, CLIENT_PREFIX_BITS), strict=False))
     return str(address)

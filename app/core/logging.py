@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import structlog
 
-SECRET_KEYS = ("authorization", "cookie", "password", "otp", "secret", "token")
+SECRET_KEY_PARTS = ("authorization", "cookie", "password", "otp", "secret", "token")
 REDACTED = "[redacted]"
 
-Event = MutableMapping[str, Any]
+LogEvent = MutableMapping[str, Any]
 
 
 class HasRequestId(Protocol):
@@ -26,15 +26,15 @@ current_request: ContextVar[HasRequestId | None] = ContextVar("request", default
 """The request that is being answered; everything that is logged meanwhile carries its id."""
 
 
-def redact(_: Any, __: str, event: Event) -> Event:
+def redact(_: Any, __: str, event: LogEvent) -> LogEvent:
     """Takes out of an event whatever stands under a key that names a secret."""
     for key in event:
-        if any(part in key.lower() for part in SECRET_KEYS):
+        if any(part in key.lower() for part in SECRET_KEY_PARTS):
             event[key] = REDACTED
     return event
 
 
-def add_request_id(_: Any, __: str, event: Event) -> Event:
+def add_request_id(_: Any, __: str, event: LogEvent) -> LogEvent:
     """Tells which request an event belongs to, if any."""
     if (request := current_request.get()) is not None:
         event["request_id"] = request.id

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from mimetypes import MimeTypes
 
-UNKNOWN = "application/octet-stream"
-MAGIC: tuple[tuple[int, bytes, str], ...] = (
+UNKNOWN_TYPE = "application/octet-stream"
+SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),
     (0, b"GIF87a", "image/gif"),
@@ -23,19 +23,19 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF-", "application/pdf"),
 )
 """Where in a content which bytes stand, and what it is then."""
-ALSO = {"image/webp": b"RIFF", "image/bmp": b"BM"}
+REQUIRED_PREFIXES = {"image/webp": b"RIFF", "image/bmp": b"BM"}
 """What the contents of some types begin with besides."""
 VERIFIED_PREFIXES = ("image/", "application/pdf")
 """Types that are believed only of contents that begin like them."""
-SAFE_INLINE_TYPES = {type_ for *_, type_ in MAGIC}
-HARMLESS_KINDS = ("audio/", "video/")
+SAFE_INLINE_TYPES = {type_ for *_, type_ in SIGNATURES}
+SAFE_INLINE_PREFIXES = ("audio/", "video/")
 SNIFF_BYTES = 4096
 """Bytes at the beginning in which markup is looked for."""
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", re.ASCII)
 _TAG = re.compile(rb"<(svg|!doctype\s+html|html|head|body|script|iframe)\b")
-_BLANK = b"\xef\xbb\xbf\xff\xfe \t\r\n\f"
-_ENDINGS = MimeTypes()  # the built-in ones: what a machine adds to them is no business of a stored name
+_LEADING_BLANKS = b"\xef\xbb\xbf\xff\xfe \t\r\n\f"
+_EXTENSIONS = MimeTypes()  # the built-in ones: what a machine adds to them is no business of a stored name
 
 
 def sniff_media_type(head: bytes, claimed: str) -> str:
@@ -44,13 +44,13 @@ def sniff_media_type(head: bytes, claimed: str) -> str:
     Pictures and PDF are what their bytes say, whatever is claimed, and so is markup, which a browser would run. What is
     claimed to be a picture or a PDF and doesn't begin like one is of no known type. Otherwise the claim counts.
     """
-    for at, magic, found in MAGIC:
-        if head.startswith(magic, at) and head.startswith(ALSO.get(found, b"")):
+    for at, magic, found in SIGNATURES:
+        if head.startswith(magic, at) and head.startswith(REQUIRED_PREFIXES.get(found, b"")):
             return found
-    if markup := _markup(head[:SNIFF_BYTES]):
+    if markup := _sniff_markup(head[:SNIFF_BYTES]):
         return markup
     type_ = claimed.partition(";")[0].strip().lower()
-    return type_ if is_media_type(type_) and not type_.startswith(VERIFIED_PREFIXES) else UNKNOWN
+    return type_ if is_media_type(type_) and not type_.startswith(VERIFIED_PREFIXES) else UNKNOWN_TYPE
 
 
 def is_media_type(text: str) -> bool:
@@ -60,21 +60,23 @@ def is_media_type(text: str) -> bool:
 
 def is_safe_inline(type_: str) -> bool:
     """Whether a browser may show a content of this type where it is: it runs nothing of it."""
-    return type_ in SAFE_INLINE_TYPES or type_.startswith(HARMLESS_KINDS)
+    return type_ in SAFE_INLINE_TYPES or type_.startswith(SAFE_INLINE_PREFIXES)
 
 
-def matches_media_type(type_: str, listed: Iterable[str]) -> bool:
+def matches_media_type(type_: str, patterns: Iterable[str]) -> bool:
     """Whether a type is one of those listed, such as `image/png` or `image/*`."""
-    return any(fnmatchcase(type_, pattern.lower()) for pattern in listed)
+    return any(fnmatchcase(type_, pattern.lower()) for pattern in patterns)
 
 
 def extension_for(type_: str) -> str:
     """What the names of contents of a type end with, its dot included."""
-    return _ENDINGS.guess_extension(type_) or ".bin"
+    return _EXTENSIONS.guess_extension(type_) or ".bin"
 
 
-def _markup(head: bytes) -> str | None:
-    text = head.lstrip(_BLANK).replace(b"\0", b"").lower()  # UTF-16 is the same letters with zeros between them
+def _sniff_markup(head: bytes) -> str | None:
+    text = (
+        head.lstrip(_LEADING_BLANKS).replace(b"\0", b"").lower()
+    )  # UTF-16 is the same letters with zeros between them
     if not text.startswith(b"<"):
         return None
     if tag := _TAG.search(text):

@@ -10,7 +10,7 @@ import pyotp
 
 SECRET_BYTES = 20
 """Random bytes of an authenticator's secret, 32 characters: what RFC 4226 asks for, twice what Directus makes."""
-STEP, DIGITS, ALGORITHM = 30, 6, "SHA1"
+STEP_SECONDS, DIGITS, ALGORITHM = 30, 6, "SHA1"
 RECOVERY_CODES, RECOVERY_BYTES, RECOVERY_GROUP = 10, 10, 4
 
 
@@ -28,7 +28,7 @@ def generate_totp_secret() -> str:
 
 def otpauth_url(secret: str, account: str, project: str) -> str:
     """The `otpauth:` address that an authenticator reads a secret from."""
-    told = {"secret": secret, "period": STEP, "digits": DIGITS, "algorithm": ALGORITHM, "issuer": project}
+    told = {"secret": secret, "period": STEP_SECONDS, "digits": DIGITS, "algorithm": ALGORITHM, "issuer": project}
     return f"otpauth://totp/{quote(project, safe='')}:{quote(account, safe='')}?{urlencode(told, quote_via=quote)}"
 
 
@@ -38,12 +38,12 @@ def matching_totp_step(code: str, secret: str, now: datetime) -> int | None:
         fits = code.isascii() and _TOTP(secret).verify(code, for_time=now)
     except ValueError:  # a secret that isn't base32
         return None
-    return int(now.timestamp()) // STEP if fits else None
+    return int(now.timestamp()) // STEP_SECONDS if fits else None
 
 
 def generate_recovery_codes() -> list[str]:
     """Ten new recovery codes, of 80 bits each, in groups that can be copied by hand."""
-    return [_grouped(base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode()) for _ in range(RECOVERY_CODES)]
+    return [_in_groups(base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode()) for _ in range(RECOVERY_CODES)]
 
 
 def hash_recovery_code(code: str, secret: str) -> str:
@@ -55,5 +55,5 @@ def hash_recovery_code(code: str, secret: str) -> str:
     return hashlib.sha256(f"{secret}:{plain}".encode(errors="replace")).hexdigest()
 
 
-def _grouped(text: str) -> str:
+def _in_groups(text: str) -> str:
     return "-".join(text[at : at + RECOVERY_GROUP] for at in range(0, len(text), RECOVERY_GROUP)).lower()

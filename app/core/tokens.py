@@ -14,7 +14,7 @@ from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, Tok
 
 ISSUER = "directus"
 ALGORITHM = "HS256"
-LONGEST_TOKEN = 8192
+MAX_TOKEN_LENGTH = 8192
 _THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
@@ -46,7 +46,7 @@ def sign_access_token(
     role: str | None = None,
     admin_access: bool = False,
     app_access: bool = False,
-    enrolling: bool = False,
+    tfa_setup_required: bool = False,
     session: str | None = None,
     ttl: timedelta,
     now: datetime | None = None,
@@ -56,7 +56,7 @@ def sign_access_token(
     But for `enrolling`, which takes rights away.
     """
     claims: dict[str, Any] = {"id": user, "role": role, "app_access": app_access, "admin_access": admin_access}
-    if enrolling:
+    if tfa_setup_required:
         claims["enforce_tfa"] = True
     if session is not None:
         claims["session"] = session
@@ -79,16 +79,16 @@ def verify_access_token(token: str, secret: str) -> AccessClaims:
     Raises TokenExpired, InvalidCredentials for a token that somebody else issued, InvalidToken for everything else
     that isn't right: another algorithm than HS256, no expiry, a wrong signature, a time to come, no user.
     """
-    return _claims(decode_jwt(token, secret, foreign=InvalidCredentials))
+    return _parse_claims(decode_jwt(token, secret, wrong_issuer=InvalidCredentials))
 
 
-def decode_jwt(token: str, secret: str, *, foreign: type[RollcallError]) -> dict[str, Any]:
+def decode_jwt(token: str, secret: str, *, wrong_issuer: type[RollcallError]) -> dict[str, Any]:
     """What a token claims that we, or a Directus with the same secret, have signed.
 
     Raises TokenExpired, `foreign` for one that somebody else issued, and InvalidToken as above.
     """
     # The library reads over characters that base64 doesn't know: one token would have many spellings.
-    if len(token) > LONGEST_TOKEN or not _THREE_PARTS.fullmatch(token):
+    if len(token) > MAX_TOKEN_LENGTH or not _THREE_PARTS.fullmatch(token):
         raise InvalidToken
     try:
         header = jwt.get_unverified_header(token)
@@ -98,12 +98,12 @@ def decode_jwt(token: str, secret: str, *, foreign: type[RollcallError]) -> dict
     except ExpiredSignatureError:
         raise TokenExpired from None
     except JWTClaimsError as error:
-        raise (foreign if "issuer" in str(error).lower() else InvalidToken) from None
+        raise (wrong_issuer if "issuer" in str(error).lower() else InvalidToken) from None
     except JWTError as error:
-        raise (foreign if 'missing required key "iss"' in str(error) else InvalidToken) from None
+        raise (wrong_issuer if 'missing required key "iss"' in str(error) else InvalidToken) from None
 
 
-def _claims(claims: dict[str, Any]) -> AccessClaims:
+def _parse_claims(claims: dict[str, Any]) -> AccessClaims:
     user, session = claims.get("id"), claims.get("session")
     known = {"role", "app_access", "admin_access"} <= claims.keys()
     if not known or not isinstance(user, str) or not isinstance(session, str | None):

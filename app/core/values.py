@@ -12,9 +12,9 @@ _BYTES = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s?(?:Z|[+-]\d\d(?::?\d\d)?)?)?", re.IGNORECASE | re.ASCII
 )
-_KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_ZONE_APART = re.compile(r" ([Z+-])")
-_UTC_ENDINGS = ("Z", "+00:00")
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_SPACE_BEFORE_ZONE = re.compile(r" ([Z+-])")
+_UTC_SUFFIXES = ("Z", "+00:00")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -42,13 +42,13 @@ def parse_date(text: str) -> datetime:
     """
     if _DATE.fullmatch(text):
         with suppress(ValueError, OverflowError):  # a zone may push the calendar's ends beyond it
-            return _in_utc(datetime.fromisoformat(_ZONE_APART.sub(r"\1", text.upper())))
+            return _in_utc(datetime.fromisoformat(_SPACE_BEFORE_ZONE.sub(r"\1", text.upper())))
     raise ValueError(f'"{text}" is not a date such as 2024-01-15T10:30:45Z')
 
 
 def canonical_uuid(text: str) -> str:
     """A uuid's text in lower case with hyphens; ValueError for a text that is no uuid."""
-    return text if _KEY.fullmatch(text) else str(UUID(text))
+    return text if _CANONICAL_UUID.fullmatch(text) else str(UUID(text))
 
 
 def format_timestamp(moment: str | datetime) -> str:
@@ -57,7 +57,7 @@ def format_timestamp(moment: str | datetime) -> str:
     Without a zone it is UTC, as everything is that the databases keep.
     """
     if isinstance(moment, str):
-        if moment.endswith(_UTC_ENDINGS) and len(moment) >= 20:
+        if moment.endswith(_UTC_SUFFIXES) and len(moment) >= 20:
             return f"{moment[:10]}T{moment[11:19]}.{_milliseconds(moment)}Z"
         moment = datetime.fromisoformat(moment)
     return _in_utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -76,8 +76,8 @@ def _maker(value: Any, spell: Callable[[Any], Any] | None) -> ParameterFactory:
     if isinstance(value, BoundParameter) and TRUSTED_SOURCES.issuperset(value.sources) and _as_it_is(value, spell):
         return itemgetter(*value.sources)
     if isinstance(value, BoundParameter) and value.canonical and _as_it_is(value, spell):
-        return value.make
-    make = value.make if isinstance(value, BoundParameter) else partial(bind_value, value)
+        return value.compute
+    make = value.compute if isinstance(value, BoundParameter) else partial(bind_value, value)
     return make if spell is None else lambda given: spell(make(given))
 
 

@@ -11,7 +11,7 @@ import orjson
 from app.core.bindings import slot
 from app.core.caller import SYSTEM
 from app.core.errors import UnprocessableContent
-from app.core.media_types import UNKNOWN, is_media_type
+from app.core.media_types import UNKNOWN_TYPE, is_media_type
 from app.core.values import parse_date
 from app.query.collection import FILES
 from app.query.filter import compare
@@ -72,7 +72,7 @@ class AssetService:
         return Asset(
             row[NAME.name],
             row["filename_download"],
-            row["type"] if row["type"] and is_media_type(row["type"].lower()) else UNKNOWN,
+            row["type"] if row["type"] and is_media_type(row["type"].lower()) else UNKNOWN_TYPE,
             row["charset"],
             size,
             parse_date(row[MODIFIED_ON.name]),

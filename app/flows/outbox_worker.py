@@ -13,7 +13,7 @@ import structlog
 from app.core.config import ConfigurationError, Settings, signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
 from app.flows.background_jobs import PeriodicJob
-from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, address, one_line
+from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, one_line, parse_address
 from app.mail.templating import MailContext, MailTemplates
 from app.mail.transport import Transport, create_transport
 from app.repositories.project_settings import read_project_settings
@@ -71,7 +71,7 @@ class OutboxWorker(PeriodicJob):
         super().__init__(services.mail_queued)
         settings = services.settings
         try:
-            address(settings.email_from)
+            parse_address(settings.email_from)
         except PermanentDeliveryError:
             raise ConfigurationError("EMAIL_FROM should be an address such as no-reply@example.com") from None
         self._services, self._outgoing = services, OutboxQueue(services)
@@ -138,7 +138,7 @@ class OutboxWorker(PeriodicJob):
     async def _write(self, mail: QueuedMail) -> OutgoingMail:
         kind, settings, now = MAIL_KINDS[mail.kind], self._services.settings, self._services.clock()
         project, ttl = await self._project(), kind.ttl(settings)
-        words = self._wording.of(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
+        words = self._wording.render(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
         return OutgoingMail(self._id(mail), project, settings.email_from, mail.recipient, words, now)
 
     def _link(self, mail: QueuedMail, kind: MailKind, now: datetime) -> str:

@@ -43,7 +43,11 @@ class PasswordReset:
         changing a user does.
         """
         link, account = await account_for_link(token, LinkPurpose.RESET, self._services)
-        if account is None or not account.can_use_password or link.password != password_fingerprint(account.password):
+        if (
+            account is None
+            or not account.can_use_password
+            or link.password_fingerprint != password_fingerprint(account.password)
+        ):
             raise Forbidden
         check_new_password(password)
         asking = on_behalf_of(account.id, self._directory.caller)

@@ -70,7 +70,7 @@ def _sign(
         role=access.standing.role,
         admin_access=access.admin,
         app_access=access.app,
-        enrolling=access.enforce_tfa and not second_factor,
+        tfa_setup_required=access.enforce_tfa and not second_factor,
         session=session,
         ttl=ttl,
         now=services.clock(),

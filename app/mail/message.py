@@ -9,10 +9,10 @@ from typing import Any
 
 from app.mail.templating import RenderedMail
 
-HEADER = HeaderRegistry()
-FOREIGN = NonASCIILocalPartDefect
+HEADER_REGISTRY = HeaderRegistry()
+NON_ASCII_DEFECT = NonASCIILocalPartDefect
 """What is no fault of an address any more, where the mail server knows such letters."""
-NO_ADDRESS = "The recipient is no address"
+INVALID_RECIPIENT_MESSAGE = "The recipient is no address"
 
 
 class DeliveryError(Exception):
@@ -31,36 +31,36 @@ class OutgoingMail:
     """
 
     id: str
-    name: str
+    sender_name: str
     sender: str
     recipient: str = field(repr=False)
-    words: RenderedMail
-    written: datetime
+    content: RenderedMail
+    date: datetime
 
     def message(self) -> EmailMessage:
         """The letter as mail programs read it; Refused for a recipient that is no address."""
         message = EmailMessage()
-        message["Subject"] = self.words.subject
-        writer = address(self.sender)
-        message["From"] = Address(self.name, writer.username, writer.domain)
-        message["To"] = address(self.recipient)
-        message["Date"] = self.written
+        message["Subject"] = self.content.subject
+        writer = parse_address(self.sender)
+        message["From"] = Address(self.sender_name, writer.username, writer.domain)
+        message["To"] = parse_address(self.recipient)
+        message["Date"] = self.date
         message["Message-ID"] = f"<{self.id}@{writer.domain}>"
         message["Auto-Submitted"] = "auto-generated"  # so that nobody's absence is told back
-        message.set_content(self.words.text)
-        message.add_alternative(self.words.html, subtype="html")
+        message.set_content(self.content.text)
+        message.add_alternative(self.content.html, subtype="html")
         return message
 
 
-def address(text: str) -> Address:
+def parse_address(text: str) -> Address:
     """One address, also of letters beyond ASCII; Refused for a text that is none, or several."""
     try:
-        header: Any = HEADER("To", text)
+        header: Any = HEADER_REGISTRY("To", text)
     except (ValueError, IndexError, MessageError):
-        raise PermanentDeliveryError(NO_ADDRESS) from None
-    found, faults = header.addresses, [fault for fault in header.defects if not isinstance(fault, FOREIGN)]
+        raise PermanentDeliveryError(INVALID_RECIPIENT_MESSAGE) from None
+    found, faults = header.addresses, [fault for fault in header.defects if not isinstance(fault, NON_ASCII_DEFECT)]
     if faults or [one.addr_spec for one in found] != [text] or not found[0].username or not found[0].domain:
-        raise PermanentDeliveryError(NO_ADDRESS)
+        raise PermanentDeliveryError(INVALID_RECIPIENT_MESSAGE)
     return Address(username=found[0].username, domain=found[0].domain)
 
 

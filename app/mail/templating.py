@@ -9,9 +9,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.core.config import ConfigurationError
 
-OURS = Path(__file__).parent / "templates"
-KINDS = ("invite", "reset", "verify")
-SUBJECT = "Subject: "
+DEFAULT_TEMPLATES = Path(__file__).parent / "templates"
+MAIL_KINDS = ("invite", "reset", "verify")
+SUBJECT_PREFIX = "Subject: "
 """What the first line of a text begins with."""
 
 
@@ -41,7 +41,7 @@ class MailTemplates:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        places = [OURS] if folder is None else [folder, OURS]
+        places = [DEFAULT_TEMPLATES] if folder is None else [folder, DEFAULT_TEMPLATES]
         self._templates = ImmutableSandboxedEnvironment(
             loader=ChoiceLoader([FileSystemLoader(place) for place in places]),
             autoescape=lambda name: name is None or not name.endswith(".txt"),
@@ -49,27 +49,27 @@ class MailTemplates:
             auto_reload=False,
         )
         if folder is not None:
-            self._try_out(folder)
+            self._check_templates(folder)
 
-    def of(self, kind: str, facts: MailContext) -> RenderedMail:
+    def render(self, kind: str, context: MailContext) -> RenderedMail:
         """The words of a mail of this kind.
 
         Raises ValueError for a text that doesn't begin with its subject, and whatever a template stumbles on.
         """
-        given = {"project": facts.project, "url": facts.url, "expires": facts.expires.astimezone(UTC)}
+        given = {"project": context.project, "url": context.url, "expires": context.expires.astimezone(UTC)}
         first, _, text = self._templates.get_template(f"{kind}.txt").render(given).lstrip().partition("\n")
-        subject = first.removeprefix(SUBJECT).strip()
-        if not first.startswith(SUBJECT) or not subject:
-            raise ValueError(f'{kind}.txt should begin with a line "{SUBJECT}..."')
+        subject = first.removeprefix(SUBJECT_PREFIX).strip()
+        if not first.startswith(SUBJECT_PREFIX) or not subject:
+            raise ValueError(f'{kind}.txt should begin with a line "{SUBJECT_PREFIX}..."')
         html = self._templates.get_template(f"{kind}.html").render(given)
         return RenderedMail(subject, text.strip() + "\n", html)
 
-    def _try_out(self, folder: Path) -> None:
+    def _check_templates(self, folder: Path) -> None:
         if not folder.is_dir():
             raise ConfigurationError(f"EMAIL_TEMPLATES_PATH: {folder} is not a folder")
-        for kind in KINDS:
+        for kind in MAIL_KINDS:
             try:
-                self.of(kind, MailContext("Rollcall", "https://example.com/?token=", datetime.now(UTC)))
+                self.render(kind, MailContext("Rollcall", "https://example.com/?token=", datetime.now(UTC)))
             except Exception as error:
                 raise ConfigurationError(
                     f"EMAIL_TEMPLATES_PATH: the templates of {kind} can't be used: {error}"

@@ -201,8 +201,8 @@ class PolicyResolver:
 
 def _key(text: str | BoundParameter) -> str | BoundParameter:
     if isinstance(text, BoundParameter):
-        make = text.make
-        return replace(text, name=f"key:{text.name}", make=lambda given: canonical_uuid(make(given)))
+        make = text.compute
+        return replace(text, name=f"key:{text.name}", compute=lambda given: canonical_uuid(make(given)))
     return canonical_uuid(text)
 
 

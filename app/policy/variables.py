@@ -44,7 +44,7 @@ def _values(variable: Variable, access: Access, now: datetime | BoundParameter) 
 
 def _moment(now: datetime | BoundParameter, argument: str) -> datetime | BoundParameter:
     if isinstance(now, BoundParameter):
-        at = now.make
+        at = now.compute
         return BoundParameter(
             f"{now.name}{argument}", now.sources, now.sample, lambda given: adjusted(at(given), argument)
         )

@@ -199,7 +199,7 @@ def _test(asked: Comparison, row: FromClause) -> ColumnElement[bool]:
     operator, value = OPERATORS[asked.operator], asked.value
     column = value_of(asked.operand, row)
     match value:
-        case BoundParameter(many=True):
+        case BoundParameter(is_list=True):
             return _among(asked, column, (value,), ())
         case ValueList(known, lookups):
             return _among(asked, column, known, lookups)
@@ -214,9 +214,9 @@ def _among(
 ) -> ColumnElement[bool]:
     item = column.type if not isinstance(column.type, Text) else Text()
     parts = [_looked_up_among(column, lookup) for lookup in lookups]
-    whole = [value for value in known if isinstance(value, BoundParameter) and value.many]
+    whole = [value for value in known if isinstance(value, BoundParameter) and value.is_list]
     parts += [sql.InList(column, literal(value, ListParam(item))) for value in whole]
-    single = [value for value in known if not isinstance(value, BoundParameter) or not value.many]
+    single = [value for value in known if not isinstance(value, BoundParameter) or not value.is_list]
     if single or not parts:
         parts.append(sql.InList(column, literal(single, ListParam(item))))
     found = or_(*parts)

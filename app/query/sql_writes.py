@@ -157,7 +157,7 @@ def _is(field: Field, name: str) -> ColumnElement[bool]:
 
 def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return sql.InList(
-        column, literal(BoundParameter(name, (name,), [], itemgetter(name), many=True), ListParam(_item(column)))
+        column, literal(BoundParameter(name, (name,), [], itemgetter(name), is_list=True), ListParam(_item(column)))
     )
 
 

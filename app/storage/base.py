@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 
-AWAY = "The storage is away"
+STORAGE_UNAVAILABLE_MESSAGE = "The storage is away"
 CHUNK_SIZE = 256 * 1024
 """Bytes that are read or written at once."""
 
@@ -19,7 +19,7 @@ class Storage(ABC):
         self.location = location
 
     @abstractmethod
-    async def put(self, name: str, pieces: AsyncIterator[bytes]) -> None:
+    async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         """Keeps a content under a name that is free, all of it or nothing; raises what asking for its pieces does."""
 
     @abstractmethod
@@ -42,11 +42,11 @@ def is_safe_name(name: str) -> bool:
     return bool(steps) and not odd and not any(step.startswith(".") for step in steps)
 
 
-async def rechunk(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def rechunk(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same bytes in pieces of a size that is worth the way to a disk."""
     waiting: list[bytes] = []
     size = 0
-    async for piece in pieces:
+    async for piece in chunks:
         waiting.append(piece)
         size += len(piece)
         if size >= CHUNK_SIZE:

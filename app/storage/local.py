@@ -14,11 +14,11 @@ from typing import TypeVar
 import structlog
 
 from app.core.errors import ServiceUnavailable
-from app.storage.base import AWAY, CHUNK_SIZE, Storage, is_safe_name, rechunk
+from app.storage.base import CHUNK_SIZE, STORAGE_UNAVAILABLE_MESSAGE, Storage, is_safe_name, rechunk
 
 T = TypeVar("T")
-FREE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-READING = os.O_RDONLY | os.O_NOFOLLOW
+CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW
 
 log = structlog.get_logger(__name__)
 
@@ -30,45 +30,45 @@ class LocalStorage(Storage):
         super().__init__(location)
         self._root = root
 
-    async def put(self, name: str, pieces: AsyncIterator[bytes]) -> None:
+    async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         path = self._path(name)
         draft = path.with_name(f".{path.name}.{token_hex(8)}")
-        file = await _on_disk(partial(_begun, draft))
+        file = await _run_in_thread(partial(_create_draft, draft))
         try:
-            async for piece in rechunk(pieces):
-                await _on_disk(partial(_write, file, piece))
-            await _on_disk(partial(_finish, file, draft, path))
+            async for chunk in rechunk(chunks):
+                await _run_in_thread(partial(_write, file, chunk))
+            await _run_in_thread(partial(_publish, file, draft, path))
         finally:
             file.close()
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
 
     async def size(self, name: str) -> int | None:
-        return await _on_disk(partial(_length, self._path(name))) if is_safe_name(name) else None
+        return await _run_in_thread(partial(_file_size, self._path(name))) if is_safe_name(name) else None
 
     async def iter_chunks(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
-        handle = await _on_disk(partial(os.open, self._path(name), READING))
+        handle = await _run_in_thread(partial(os.open, self._path(name), READ_FLAGS))
         try:
             while length > 0:
-                piece = await _on_disk(partial(os.pread, handle, min(CHUNK_SIZE, length), start))
-                if not piece:
-                    raise ServiceUnavailable(AWAY)
-                yield piece
-                start, length = start + len(piece), length - len(piece)
+                chunk = await _run_in_thread(partial(os.pread, handle, min(CHUNK_SIZE, length), start))
+                if not chunk:
+                    raise ServiceUnavailable(STORAGE_UNAVAILABLE_MESSAGE)
+                yield chunk
+                start, length = start + len(chunk), length - len(chunk)
         finally:
             os.close(handle)
 
     async def remove(self, name: str) -> None:
         if is_safe_name(name):
-            await _on_disk(partial(self._path(name).unlink, missing_ok=True))
+            await _run_in_thread(partial(self._path(name).unlink, missing_ok=True))
 
     def _path(self, name: str) -> Path:
         if not is_safe_name(name):
-            raise ServiceUnavailable(AWAY)
+            raise ServiceUnavailable(STORAGE_UNAVAILABLE_MESSAGE)
         return self._root / name
 
 
-def _length(path: Path) -> int | None:
+def _file_size(path: Path) -> int | None:
     try:
         told = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -76,18 +76,18 @@ def _length(path: Path) -> int | None:
     return told.st_size if S_ISREG(told.st_mode) else None
 
 
-def _begun(draft: Path) -> FileIO:
+def _create_draft(draft: Path) -> FileIO:
     draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return FileIO(os.open(draft, FREE, 0o600), "wb")
+    return FileIO(os.open(draft, CREATE_FLAGS, 0o600), "wb")
 
 
-def _write(file: FileIO, piece: bytes) -> None:
-    left = memoryview(piece)
+def _write(file: FileIO, chunk: bytes) -> None:
+    left = memoryview(chunk)
     while left:
         left = left[file.write(left) :]
 
 
-def _finish(file: FileIO, draft: Path, path: Path) -> None:
+def _publish(file: FileIO, draft: Path, path: Path) -> None:
     """From here on it is there, whatever happens to the machine."""
     os.fsync(file.fileno())
     draft.rename(path)
@@ -98,16 +98,16 @@ def _finish(file: FileIO, draft: Path, path: Path) -> None:
         os.close(folder)
 
 
-async def _on_disk(work: Callable[[], T]) -> T:
-    with _told():
+async def _run_in_thread(work: Callable[[], T]) -> T:
+    with _translated_errors():
         return await asyncio.to_thread(work)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """What a disk refuses is for whoever reads the log."""
     try:
         yield
     except OSError as error:
         log.error("storage_failed", error=error.strerror)  # noqa: TRY400  # its trace says no more
-        raise ServiceUnavailable(AWAY) from None
+        raise ServiceUnavailable(STORAGE_UNAVAILABLE_MESSAGE) from None

@@ -10,9 +10,9 @@ from obstore.store import S3Store
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.storage.base import AWAY, CHUNK_SIZE, Storage, is_safe_name
+from app.storage.base import CHUNK_SIZE, STORAGE_UNAVAILABLE_MESSAGE, Storage, is_safe_name
 
-PART = 5 * 1024**2
+PART_BYTES = 5 * 1024**2
 """Bytes of a part of an upload, the least that S3 takes; so much is held in memory of each, and of one on its way."""
 
 log = structlog.get_logger(__name__)
@@ -38,14 +38,14 @@ class S3Storage(Storage):
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
         )
 
-    async def put(self, name: str, pieces: AsyncIterator[bytes]) -> None:
-        with _told():
-            await self._store.put_async(name, pieces, chunk_size=PART, max_concurrency=1)
+    async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        with _translated_errors():
+            await self._store.put_async(name, chunks, chunk_size=PART_BYTES, max_concurrency=1)
 
     async def size(self, name: str) -> int | None:
         if not is_safe_name(name):
             return None
-        with _told():
+        with _translated_errors():
             try:
                 return (await self._store.head_async(name))["size"]
             except FileNotFoundError:
@@ -54,22 +54,22 @@ class S3Storage(Storage):
     async def iter_chunks(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
         if length == 0:
             return
-        with _told():
+        with _translated_errors():
             found = await self._store.get_async(name, options={"range": (start, start + length)})
             async for piece in found.stream(min_chunk_size=CHUNK_SIZE):
                 yield bytes(piece)
 
     async def remove(self, name: str) -> None:
         if is_safe_name(name):
-            with _told():
+            with _translated_errors():
                 await self._store.delete_async(name)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """What S3 says is for whoever reads the log, but for the address, which may be signed."""
     try:
         yield
     except (BaseError, OSError) as error:
         log.error("storage_failed", error=type(error).__name__)  # noqa: TRY400  # its trace says no more
-        raise ServiceUnavailable(AWAY) from None
+        raise ServiceUnavailable(STORAGE_UNAVAILABLE_MESSAGE) from None

@@ -46,7 +46,7 @@ def test_what_weighs_much_takes_the_place_of_others(most, steps):
         if kept.get(number, None) is None:
             weights[number] = min(heavy, most // 2)
             kept.set(number, str(number), weights[number])
-        assert sum(weights[one] for one in (*kept._lately, *kept._before)) <= most
+        assert sum(weights[one] for one in (*kept._young, *kept._old)) <= most
         assert kept.get(number, None) == str(number)
 
 

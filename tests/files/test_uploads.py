@@ -90,7 +90,7 @@ REFUSED = [  # who, what is said, and what that is answered with
 
 @pytest.mark.parametrize(("who", "said", "refused"), REFUSED)
 async def test_whoever_is_refused_has_nothing_kept_and_not_even_begun(uploaders, monkeypatch, who, said, refused):
-    monkeypatch.setattr("app.storage.local._begun", None)
+    monkeypatch.setattr("app.storage.local._create_draft", None)
     trail = await count(uploaders, Activity)
     answer = await uploaders.upload(who, png(), **said)
 

@@ -56,7 +56,7 @@ async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(writable_db
     assert (letter.message["To"], letter.message["Subject"]) == ("Ida@example.com", subject)
     assert link_in(letter).startswith(f"https://users.example.com{path}?token=")
     assert link_in(letter) in letter.html
-    assert (link.email, link.user, link.password) == ("Ida@example.com", uid("ida"), "1f")
+    assert (link.email, link.user, link.password_fingerprint) == ("Ida@example.com", uid("ida"), "1f")
 
 
 @pytest.mark.parametrize("kind", LINKS)

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from app.core.config import ConfigurationError
-from app.mail.message import OutgoingMail, PermanentDeliveryError, address, one_line
-from app.mail.templating import KINDS, OURS, MailContext, MailTemplates
+from app.mail.message import OutgoingMail, PermanentDeliveryError, one_line, parse_address
+from app.mail.templating import DEFAULT_TEMPLATES, MAIL_KINDS, MailContext, MailTemplates
 
 FACTS = MailContext("The <House>", "https://users.example.com/a?b=c&token=t", datetime(2024, 5, 6, 7, 8, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MAIL_KINDS)
 def test_every_kind_says_whose_link_it_is_and_until_when(kind):
-    words = MailTemplates().of(kind, FACTS)
+    words = MailTemplates().render(kind, FACTS)
 
     assert FACTS.url in words.text.splitlines()
     assert 'href="https://users.example.com/a?b=c&amp;token=t"' in words.html
@@ -27,16 +27,16 @@ def test_every_kind_says_whose_link_it_is_and_until_when(kind):
 def test_a_template_of_ones_own_stands_before_ours_and_the_others_stay(tmp_path):
     (tmp_path / "invite.txt").write_text("Subject: Komm zu {{ project }}\n\nHier lang: {{ url }}\n", "utf-8")
     wording = MailTemplates(tmp_path)
-    words = wording.of("invite", FACTS)
+    words = wording.render("invite", FACTS)
 
     assert (words.subject, words.text) == ("Komm zu The <House>", f"Hier lang: {FACTS.url}\n")
-    assert words.html == MailTemplates().of("invite", FACTS).html
-    assert wording.of("reset", FACTS) == MailTemplates().of("reset", FACTS)
+    assert words.html == MailTemplates().render("invite", FACTS).html
+    assert wording.render("reset", FACTS) == MailTemplates().render("reset", FACTS)
 
 
 def test_the_frame_of_all_mails_can_be_replaced_alone(tmp_path):
     (tmp_path / "mail.html").write_text("<h1>{{ project }}</h1>{% block says %}{% endblock %}", "utf-8")
-    html = MailTemplates(tmp_path).of("verify", FACTS).html
+    html = MailTemplates(tmp_path).render("verify", FACTS).html
 
     assert html.startswith("<h1>The &lt;House&gt;</h1>")
     assert "Is it yours?" in html
@@ -67,9 +67,9 @@ def test_a_folder_that_isnt_there_is_told_of(tmp_path):
 
 
 def test_our_templates_are_where_they_are_installed_from():
-    assert {file.name for file in OURS.iterdir()} == {
+    assert {file.name for file in DEFAULT_TEMPLATES.iterdir()} == {
         "mail.html",
-        *(f"{k}.{s}" for k in KINDS for s in ("txt", "html")),
+        *(f"{k}.{s}" for k in MAIL_KINDS for s in ("txt", "html")),
     }
 
 
@@ -93,12 +93,12 @@ def test_a_name_is_one_line_of_what_can_be_seen(name, shown):
 )
 def test_what_is_no_single_address_gets_no_mail(text):
     with pytest.raises(PermanentDeliveryError):
-        address(text)
+        parse_address(text)
 
 
 @pytest.mark.parametrize("text", ["a@example.com", '"a b"@example.com', "ü@example.com", "o'a+b@sub.example.com"])
 def test_what_is_one_address_is_written_to(text):
-    words = MailTemplates().of("invite", FACTS)
+    words = MailTemplates().render("invite", FACTS)
     message = OutgoingMail("1", 'A "B", C', "no-reply@example.com", text, words, FACTS.expires).message()
 
     assert [one.addr_spec for one in message["To"].addresses] == [text]

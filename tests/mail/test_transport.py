@@ -104,7 +104,7 @@ async def test_we_sign_in_where_we_have_a_name(certificate, monkeypatch, passwor
 
 
 async def test_a_server_that_says_nothing_keeps_us_waiting_only_so_long(monkeypatch):
-    monkeypatch.setattr(transport, "STEP_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "STEP_TIMEOUT_SECONDS", 0.1)
 
     async def say_nothing(reader, writer):
         await reader.read()
@@ -119,7 +119,7 @@ async def test_a_server_that_says_nothing_keeps_us_waiting_only_so_long(monkeypa
 
 
 async def test_a_server_that_never_says_farewell_has_the_letter_all_the_same(monkeypatch):
-    monkeypatch.setattr(transport, "FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "QUIT_TIMEOUT_SECONDS", 0.1)
 
     class Rude(MailServer):
         async def handle_QUIT(self, server, session, envelope):  # noqa: N802

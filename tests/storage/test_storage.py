@@ -64,7 +64,7 @@ async def pieces(content, size=70_000, error=None):
 
 async def whole(storage, name, start=0, length=None):
     length = await storage.size(name) if length is None else length
-    return b"".join([bytes(piece) async for piece in storage.pieces(name, start, length)])
+    return b"".join([bytes(piece) async for piece in storage.iter_chunks(name, start, length)])
 
 
 async def seen(server, below):

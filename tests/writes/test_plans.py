@@ -91,7 +91,7 @@ async def test_a_password_in_a_text_is_remembered_nowhere(editors):
         thing
         for cache in vars(plans).values()
         if isinstance(cache, LRUCache)
-        for thing in (cache._lately | cache._before).items()
+        for thing in (cache._young | cache._old).items()
     ]
     assert kept
     assert secret not in repr(kept)
