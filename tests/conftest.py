@@ -119,7 +119,7 @@ def both_ways(request) -> Iterator[None]:
     async def execute(self, query, variables=None, context_value=None, root=None, name=None, *rest, **more):
         name = more.pop("operation_name", name)
         more["context_value"] = directory = more.pop("context_value", context_value)
-        result = await self.execute_ordinarily(query, variables, root_value=root, operation_name=name, **more)
+        result = await self.execute_full(query, variables, root_value=root, operation_name=name, **more)
         wire = await self.plans.answer(directory, query, variables, name) if not result.errors else None
         if wire is not None:
             assert orjson.loads(wire) == {"data": orjson.loads(orjson.dumps(result.data))}, query

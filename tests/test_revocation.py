@@ -146,7 +146,7 @@ async def test_what_was_read_of_oneself_is_read_again(writable_db):
 
 async def test_rights_that_never_hold_still_are_a_503_and_not_an_answer(writable_db):
     renew = "UPDATE directus_policies SET icon = 'x'"
-    run, told = writable_db.database.reader.run, 0
+    run, told = writable_db.database.reader.fetch_one, 0
 
     async def restless(*asked):
         nonlocal told
@@ -155,7 +155,7 @@ async def test_rights_that_never_hold_still_are_a_503_and_not_an_answer(writable
         return await run(*asked)
 
     await writable_db.execute(EMAILS, caller=ED)
-    writable_db.database.reader.run = restless
+    writable_db.database.reader.fetch_one = restless
     result = await asyncio.wait_for(writable_db.execute(EMAILS, caller=ED), 10)
 
     assert isinstance(result.errors[0].original_error, ServiceUnavailable)
@@ -190,14 +190,14 @@ async def test_only_active_users_are_anybody(readonly_db, who):
 
 def between(system, statement):
     """Has `statement` written after the next plan is made, before it is run."""
-    run = system.database.reader.run
+    run = system.database.reader.fetch_one
 
     async def late(*planned):
-        system.database.reader.run = run
+        system.database.reader.fetch_one = run
         await write(system, statement)
         return await run(*planned)
 
-    system.database.reader.run = late
+    system.database.reader.fetch_one = late
 
 
 TO_ROLE = f"UPDATE directus_users SET role = '{uid('role-Editor')}' WHERE id = '{uid('nora')}'"

@@ -62,7 +62,7 @@ async def test_what_holds_doubles_goes_on_without_the_index_and_names_them(doubl
     assert made.duplicate_emails == ("ed@example.com", "vi@example.com")
     assert made.admin is None
     assert not await is_kept(doubled)
-    assert not await doubled.database.keeps_emails_apart()
+    assert not await doubled.database.has_email_index()
     rows = await doubled.directory(caller("ada"))["users"].read_by_query({"limit": -1, "fields": ["email"]})
     assert {"VI@example.com", "vi@example.com", "Vi@Example.com"} <= {row["email"] for row in rows}
 
@@ -86,12 +86,12 @@ async def test_doubles_are_named_as_long_as_there_are_some(doubled):
 
 async def test_a_server_that_is_running_learns_of_the_index(doubled):
     await migrate.migrate_up(doubled.database)
-    assert not await doubled.database.keeps_emails_apart()
+    assert not await doubled.database.has_email_index()
     await remove(doubled, "VI@example.com", "Vi@Example.com", "eD@example.com")
     async with open_system(doubled.settings) as other:
         await bootstrap(other.database, other.settings)
 
-    assert await doubled.database.keeps_emails_apart()
+    assert await doubled.database.has_email_index()
 
 
 async def test_without_the_index_whoever_writes_here_is_still_kept_apart(doubled):

@@ -26,15 +26,15 @@ async def names(system):
     async def look(writer):
         return [row[0] for row in await writer.all(writer.compile(NAMES))]
 
-    return await system.database.change(look)
+    return await system.database.run_write(look)
 
 
 async def test_what_is_said_last_finds_all_that_was_said_before_and_ends_it(writable_db):
     async def work(writer):
-        await writer.together([writer.compile(made("Made 1")), writer.compile(made("Made 2"))], {})
-        return await writer.last(writer.compile(NAMES), {}, lambda row: row[0])
+        await writer.execute_batch([writer.compile(made("Made 1")), writer.compile(made("Made 2"))], {})
+        return await writer.fetch_and_commit(writer.compile(NAMES), {}, lambda row: row[0])
 
-    assert await writable_db.database.change(work) == "Made 1"
+    assert await writable_db.database.run_write(work) == "Made 1"
     assert await names(writable_db) == ["Made 1", "Made 2"]
 
 
@@ -44,10 +44,10 @@ async def test_where_the_last_row_is_refused_nothing_is_kept(writable_db):
 
     async def work(writer):
         await writer.all(writer.compile(made("Made")))
-        await writer.last(writer.compile(NAMES), {}, refused)
+        await writer.fetch_and_commit(writer.compile(NAMES), {}, refused)
 
     with pytest.raises(Forbidden):
-        await writable_db.database.change(work)
+        await writable_db.database.run_write(work)
     assert await names(writable_db) == []
 
 
@@ -61,7 +61,7 @@ async def test_where_it_fails_after_a_statement_or_before_any_nothing_is_kept_an
 
     for work in (late, early):
         with pytest.raises(Forbidden):
-            await writable_db.database.change(work)
+            await writable_db.database.run_write(work)
         assert await names(writable_db) == []
 
 
@@ -70,7 +70,7 @@ async def test_one_who_leaves_in_the_middle_takes_nothing_along(writable_db):
         await writer.all(writer.compile(made("Made")))
         await asyncio.sleep(60)
 
-    leaving = asyncio.ensure_future(writable_db.database.change(work))
+    leaving = asyncio.ensure_future(writable_db.database.run_write(work))
     await asyncio.sleep(0.1)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -85,7 +85,7 @@ async def test_an_sqlite_file_that_another_program_holds_is_unavailable_and_then
     async def brief(writer):
         await writer._driver.execute_fetchall("PRAGMA busy_timeout=50")
 
-    await writable_db.database.change(brief)
+    await writable_db.database.run_write(brief)
     with closing(sqlite3.connect(writable_db.settings.database_url.partition(":///")[2])) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(ServiceUnavailable):
@@ -104,7 +104,7 @@ async def test_a_statement_that_stays_is_compiled_once_and_one_that_goes_is_forg
         gc.collect()
         assert left() is None
 
-    await writable_db.database.change(work)
+    await writable_db.database.run_write(work)
 
 
 async def test_the_same_statement_is_given_other_values_each_time(writable_db):
@@ -112,7 +112,7 @@ async def test_the_same_statement_is_given_other_values_each_time(writable_db):
 
     async def work(writer):
         for name in ("Made 1", "Made 2"):
-            await writer.do(adding, {"id": uid(name), "name": name})
+            await writer.execute(adding, {"id": uid(name), "name": name})
 
-    await writable_db.database.change(work)
+    await writable_db.database.run_write(work)
     assert await names(writable_db) == ["Made 1", "Made 2"]

@@ -14,7 +14,7 @@ async def test_many_changes_at_once_leave_connections_for_those_who_need_one_of_
         await together.wait()
 
     async with asyncio.timeout(20):
-        await asyncio.gather(*(writable_db.database.change(change, alone=False) for _ in range(size)))
-        await writable_db.database.change(lambda writer: writer.fetch(select(literal(1))))
+        await asyncio.gather(*(writable_db.database.run_write(change, exclusive=False) for _ in range(size)))
+        await writable_db.database.run_write(lambda writer: writer.fetch(select(literal(1))))
         async with writable_db.database.transaction() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1

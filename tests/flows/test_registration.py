@@ -228,7 +228,7 @@ async def test_of_two_who_register_one_address_one_gets_it_and_neither_is_told(o
 
 async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_registration, monkeypatch):
     waited, hashed = [], []
-    hash_one = open_registration.services.passwords.hashed
+    hash_one = open_registration.services.passwords.hash
 
     async def sleep(seconds):
         waited.append(seconds)

@@ -93,7 +93,7 @@ async def test_one_session_is_ended_by_its_id_and_its_token_at_once(place):
 
     assert await stored(place) == {HERE, OFFICE, GONE, HIS}
     with pytest.raises(InvalidCredentials):
-        await place.as_("vi", session=PHONE).access_now()
+        await place.as_("vi", session=PHONE).fresh_access()
     assert await sessions(place, session=HERE).revoke(handle(PHONE)) == 0
 
 

@@ -354,12 +354,12 @@ async def test_what_is_remembered_of_a_full_caller_is_not_believed_once_it_is_go
     """The second factor goes between two questions of one directory."""
     await place.give("ada", tfa_secret=SECRET)
     enrolling = place.as_("ada", enrolling=True)
-    assert (await enrolling.access_now()).admin
+    assert (await enrolling.fresh_access()).admin
     await place.give("ada", tfa_secret=None)
 
     with pytest.raises(Forbidden):
         await enrolling["users"].update_one(uid("vi"), {"title": "X"})
-    assert not (await enrolling.access_now()).admin
+    assert not (await enrolling.fresh_access()).admin
 
 
 async def test_signing_in_takes_no_longer_way_for_those_who_have_to_enroll(place):

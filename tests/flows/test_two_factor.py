@@ -302,8 +302,8 @@ async def test_new_recovery_codes_void_the_old(secured):
     for code in old:
         with pytest.raises(InvalidOtp):
             await secured.sign_in(otp=code)
-        await secured.system.database.change(
-            lambda writer: writer.all(writer.compile(delete(ATTEMPTS))), alone=False
+        await secured.system.database.run_write(
+            lambda writer: writer.all(writer.compile(delete(ATTEMPTS))), exclusive=False
         )  # here it is about the codes
     assert (await secured.sign_in(otp=new[0])).access
 
@@ -450,11 +450,11 @@ class Interrupted:
     def __getattr__(self, name):
         return getattr(self._database, name)
 
-    async def change(self, work, *, alone=True):
+    async def change(self, work, *, exclusive=True):
         self._left -= 1
         if self._left == 0:
             await self._meanwhile()
-        return await self._database.change(work, alone=alone)
+        return await self._database.run_write(work, exclusive=alone)
 
 
 @pytest.mark.parametrize("now", [None, OTHER_SECRET])

@@ -18,7 +18,7 @@ QUERIES = sorted(path.stem for path in HERE.glob("*.graphql"))
 
 
 def recorded(system, into):
-    run = system.database.reader.run
+    run = system.database.reader.fetch_one
 
     async def listen(statement, *given):
         into.append(statement)
@@ -33,7 +33,7 @@ async def test_the_answer_and_the_statements_are_the_golden_ones(readonly_db, na
     query = (HERE / f"{name}.graphql").read_text()
     who, count = HEADER.findall(query)[0]
     asking = caller(None if who == "public" else who)
-    await readonly_db.services.book.reload(asking)
+    await readonly_db.services.access_cache.reload(asking)
     statements: list[Any] = []
     monkeypatch.setattr(readonly_db.database.reader, "fetch_one", recorded(readonly_db, statements))
 

@@ -500,7 +500,7 @@ async def test_what_is_no_hash_or_costs_too_much_is_told_so(looking, text, hashe
 
 
 async def test_hashes_of_strangers_keep_nobody_from_signing_in(members):
-    assert members.services.strangers is not members.services.passwords
+    assert members.services.utility_hasher is not members.services.passwords
     async with served(changed(members, hash_memory_cost=65536)) as client:
         strangers = [
             asyncio.create_task(client.post(PATH, json={"query": HASH, "variables": {"s": "x"}})) for _ in range(20)

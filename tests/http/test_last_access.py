@@ -96,7 +96,7 @@ async def test_requests_write_nothing_and_one_statement_writes_for_many(writable
     statements = writable_db.database.reader.statements
 
     assert await seen(writable_db) == {}
-    await writable_db.services.presence.flush()
+    await writable_db.services.last_access.flush()
     assert set(await seen(writable_db)) == {"ada", "sam", "vi", "ed"}
     assert writable_db.database.reader.statements == statements
 
@@ -105,13 +105,13 @@ async def test_who_is_refused_was_not_here(writable_db):
     await never(writable_db)
     vi = Caller(token=static_token("vi"))
     await writable_db.execute(OWN, caller=vi)
-    await writable_db.services.presence.flush()
+    await writable_db.services.last_access.flush()
     await never(writable_db)
     async with writable_db.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(token=None))
     with pytest.raises(InvalidCredentials):
         await writable_db.directory(vi)["users"].read_by_query()
-    await writable_db.services.presence.flush()
+    await writable_db.services.last_access.flush()
 
     assert await seen(writable_db) == {}
 
@@ -120,7 +120,7 @@ async def test_neither_the_public_nor_trusted_code_is_anybody(writable_db):
     await never(writable_db)
     for somebody in (PUBLIC, SYSTEM, Caller(user=uid("ada"), system=True)):
         await writable_db.directory(somebody)["users"].count() if somebody.system else await writable_db.execute(OWN)
-    await writable_db.services.presence.flush()
+    await writable_db.services.last_access.flush()
 
     assert await seen(writable_db) == {}
 

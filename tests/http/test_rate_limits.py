@@ -114,7 +114,7 @@ async def counted(rates, *ips):
     through = 0
     for ip in ips:
         with suppress(RequestsExceeded):
-            await rates.request(ip)
+            await rates.check_request(ip)
             through += 1
     return through
 
@@ -180,15 +180,15 @@ async def test_so_does_one_in_memory(opened):
 
 async def test_what_is_left_of_a_window_is_told_in_whole_seconds_and_never_none(opened):
     rates = opened(tick := Ticking(), rate_limiter_registration_points=1)
-    await rates.registration(HERE)
+    await rates.check_registration(HERE)
     told = []
     for later in (3.8, 30, 26, 0.15):
         tick.seconds += later
-        told.append((await refused(rates.registration(HERE))).seconds)
+        told.append((await refused(rates.check_registration(HERE))).seconds)
     tick.seconds += 0.1
 
     assert told == [56, 26, 1, 1]
-    await rates.registration(HERE)
+    await rates.check_registration(HERE)
 
 
 async def test_each_address_is_counted_by_itself(opened):
@@ -221,7 +221,7 @@ async def test_all_together_are_counted_too(opened):
     rates = opened(**EVERYBODY)
 
     assert await counted(rates, HERE, THERE, "192.0.2.3", "192.0.2.4") == 3
-    assert (await refused(rates.request("192.0.2.5"))).details["limit"] == 3
+    assert (await refused(rates.check_request("192.0.2.5"))).details["limit"] == 3
 
 
 async def test_who_is_refused_uses_up_nothing_of_what_is_for_everybody(opened):
@@ -233,11 +233,11 @@ async def test_who_is_refused_uses_up_nothing_of_what_is_for_everybody(opened):
 async def test_registrations_are_counted_unless_that_is_turned_off(opened):
     rates, free = opened(), opened(rate_limiter_registration_enabled=False)
     for _ in range(5):
-        await rates.registration(HERE)
+        await rates.check_registration(HERE)
     for _ in range(6):
-        await free.registration(HERE)
+        await free.check_registration(HERE)
 
-    assert (await refused(rates.registration(HERE))).details["limit"] == 5
+    assert (await refused(rates.check_registration(HERE))).details["limit"] == 5
     assert not rates.of_requests
 
 
@@ -252,10 +252,10 @@ async def test_where_no_limit_is_set_nothing_stands_in_front_of_requests(opened)
 async def test_memory_holds_so_many_windows_and_keeps_those_that_are_asked_in(opened, monkeypatch):
     monkeypatch.setattr(memory, "MOST", 10)
     rates = opened(**CLIENT | {"rate_limiter_points": 1})
-    await rates.request(HERE)
+    await rates.check_request(HERE)
     for network in range(100):
-        await rates.request(f"2001:db8:0:{network:x}::1")
-        await refused(rates.request(HERE))
+        await rates.check_request(f"2001:db8:0:{network:x}::1")
+        await refused(rates.check_request(HERE))
 
 
 RATES = "{ server_info { rateLimit rateLimitGlobal } }"

@@ -79,7 +79,7 @@ def later(services, passed):
 
 async def post(services, kind="invite", to="ida@example.com", **data):
     said = {"user": uid("ida"), "url": None, **data}
-    await services.database.change(lambda writer: Outbox(writer, services).enqueue(kind, to, said))
+    await services.database.run_write(lambda writer: Outbox(writer, services).enqueue(kind, to, said))
 
 
 async def outbox(services):
@@ -89,7 +89,7 @@ async def outbox(services):
 
 async def rows_of(services, table, order):
     asked = select(table).order_by(order)
-    rows = await services.database.change(lambda writer: writer.rows(writer.question(asked)), alone=False)
+    rows = await services.database.run_write(lambda writer: writer.rows(writer.prepare(asked)), exclusive=False)
     return [SimpleNamespace(**dict(zip(asked.exported_columns.keys(), row, strict=True))) for row in rows]
 
 
@@ -100,7 +100,7 @@ async def do(services, *statements):
         for statement in statements:
             await writer.all(writer.compile(statement))
 
-    await services.database.change(work, alone=False)
+    await services.database.run_write(work, exclusive=False)
 
 
 async def sent(services):

@@ -117,7 +117,7 @@ async def test_cve_2025_53886_what_a_driver_says_of_a_value_is_left_out(editors,
     odd = select(cast(literal("a secret that is no number"), Integer))
     doing = {
         "read": lambda: editors.services.reader.fetch(odd),
-        "written": lambda: editors.database.change(lambda writer: writer.rows(writer.question(odd)), alone=False),
+        "written": lambda: editors.database.run_write(lambda writer: writer.rows(writer.prepare(odd)), exclusive=False),
     }[way]
     with pytest.raises((ValueError, DBAPIError)) as fault:
         await doing()

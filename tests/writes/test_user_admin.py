@@ -74,7 +74,7 @@ async def change(system, whom, **values):
 
 
 async def is_admin(system, key):
-    return bool((await system.directory(Caller(user=str(key))).access_now()).admin)
+    return bool((await system.directory(Caller(user=str(key))).fresh_access()).admin)
 
 
 async def sessions(system, *names):
