@@ -303,7 +303,7 @@ async def test_new_recovery_codes_void_the_old(secured):
         with pytest.raises(InvalidOtp):
             await secured.sign_in(otp=code)
         await secured.system.database.run_write(
-            lambda writer: writer.all(writer.compile(delete(ATTEMPTS))), exclusive=False
+            lambda writer: writer.fetch_all(writer.compile(delete(ATTEMPTS))), exclusive=False
         )  # here it is about the codes
     assert (await secured.sign_in(otp=new[0])).access
 
@@ -454,7 +454,7 @@ class Interrupted:
         self._left -= 1
         if self._left == 0:
             await self._meanwhile()
-        return await self._database.run_write(work, exclusive=alone)
+        return await self._database.run_write(work, exclusive=exclusive)
 
 
 @pytest.mark.parametrize("now", [None, OTHER_SECRET])
