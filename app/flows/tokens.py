@@ -67,7 +67,7 @@ def _sign(
     return sign_access_token(
         signing_secret(services.settings),
         begun.user,
-        role=access.standing.role,
+        role=access.state.role,
         admin_access=access.admin,
         app_access=access.app,
         tfa_setup_required=access.enforce_tfa and not second_factor,

@@ -1,14 +1,14 @@
-"""Reading a caller's access from the database, in one snapshot, and remembering it while it holds."""
+"""The cache of callers' access, which is loaded from the database in one snapshot and revalidated on each use."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Select
 
-from app.core.bindings import Bindings
+from app.core.bindings import Bindings, BoundParameter
 from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
@@ -25,203 +25,232 @@ from app.policy.access_queries import (
     with_access_state,
 )
 from app.policy.permission_summary import PermissionGrant
-from app.policy.rules import APP_PERMISSIONS, APP_RULES, READ, Access, AccessShape, AccessState, Rule, rule
+from app.policy.rules import APP_PERMISSIONS, APP_RULES, READ, Access, AccessShape, AccessState, Rule, parse_rule
 
-REMEMBERED = 4096
-"""Callers whose access is kept at once."""
-FORMS = 1024
-"""Forms of access that are told apart at once."""
+MAX_CALLERS = 4096
+"""Maximum number of callers whose access is cached."""
+MAX_SHAPES = 1024
+"""Maximum number of access shapes that are distinguished at the same time."""
+
+QueryBuilder = Callable[[Caller, BoundParameter], Select[Any]]
 
 _SYSTEM = Access(AccessState(token=""), (), (), admin=True, app=True, enforce_tfa=False, rules={})
 
 
 class StatementRunner(Protocol):
-    """Whoever runs one compiled statement and gives back its one row: the reader, or a transaction that writes."""
+    """Runs compiled statements that yield one row: the reader, or a write transaction."""
 
-    async def fetch_one(self, statement: Any, given: Bindings) -> Any:
-        """The one row of a compiled statement, for the values given."""
+    async def fetch_one(self, statement: Any, bindings: Bindings) -> Any:
+        """Return the row of a compiled statement."""
         ...
 
 
 class StatementReader(StatementRunner, Protocol):
-    """Whoever runs any statement and gives back its one row."""
+    """Compiles and runs statements that yield one row."""
 
     def compile(self, clause: Select[Any]) -> Any:
-        """A statement as the database's driver takes it."""
+        """Compile a statement for the database driver."""
         ...
 
-    async def fetch(self, clause: Select[Any], given: Bindings = ...) -> Any:
-        """The one row of a statement, for the values given."""
+    async def fetch(self, clause: Select[Any], bindings: Bindings = ...) -> Any:
+        """Return the row of a statement."""
         ...
 
 
 class UserActivityObserver(Protocol):
-    """Whoever wants to know which users ask something."""
+    """Observes which users make requests."""
 
     def record(self, user: str | None) -> None:
-        """A user asks something."""
+        """Note a request of a user."""
         ...
 
     def discard(self, user: str | None) -> None:
-        """It wasn't that user after all."""
+        """Revoke the note: the request turned out not to be authenticated as that user."""
         ...
 
 
 class AccessCache:
-    """Who may do what, remembered by caller.
+    """Caches the access of callers.
 
-    What is remembered is never believed on its own: every statement reads the standing again, and whoever sees
-    another one than he planned with calls `reload`.
+    A cached access is never trusted on its own: every statement also reads the access state, and the code that runs
+    it calls `reload` if that differs from the one it planned with.
     """
 
-    def __init__(self, reader: StatementReader, noticed: UserActivityObserver, clock: Clock = utc_now) -> None:
-        self._reader, self._noticed, self._clock = reader, noticed, clock
-        self._known: LRUCache[Caller, Access] = LRUCache(REMEMBERED)
-        self._forms: LRUCache[tuple[Any, ...], AccessShape] = LRUCache(FORMS)
+    def __init__(self, reader: StatementReader, activity: UserActivityObserver, clock: Clock = utc_now) -> None:
+        self._reader, self._activity, self._clock = reader, activity, clock
+        self._accesses: LRUCache[Caller, Access] = LRUCache(MAX_CALLERS)
+        self._shapes: LRUCache[tuple[Any, ...], AccessShape] = LRUCache(MAX_SHAPES)
         self._statements: dict[tuple[Any, ...], Any] = {}
         self._loading: dict[Caller, asyncio.Future[Access]] = {}
 
     def peek(self, caller: Caller) -> Access | None:
-        """The caller's access if it is remembered."""
-        known = self._known.get(caller, None)
-        if known is not None:
-            self._noticed.record(known.standing.user)
-        return known
+        """Return the caller's cached access; None if there is none."""
+        access = self._accesses.get(caller, None)
+        if access is not None:
+            self._activity.record(access.state.user)
+        return access
 
     def clear(self) -> None:
-        """Forgets every caller, and the forms of their rights with all that was planned for those."""
-        self._known, self._forms = LRUCache(REMEMBERED), LRUCache(FORMS)
+        """Evict every caller and every shape, so that no plan made for a shape is found again."""
+        self._accesses, self._shapes = LRUCache(MAX_CALLERS), LRUCache(MAX_SHAPES)
 
     async def access(self, caller: Caller) -> Access:
-        """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
+        """Return the caller's access, from the cache if it is there.
+
+        Raises:
+            InvalidCredentials: The credentials belong to no active user, or the session has ended.
+        """
         if caller.system:
             return _SYSTEM
         return self.peek(caller) or await self.reload(caller)
 
-    async def revalidate(self, caller: Caller, seen: Access) -> Access:
-        """`seen` itself while it still holds, else the caller's access as it is now."""
+    async def revalidate(self, caller: Caller, access: Access) -> Access:
+        """Return `access` itself if it is still current, else the caller's reloaded access.
+
+        Raises:
+            InvalidCredentials: As `access`.
+        """
         if caller.system:
             return _SYSTEM
-        row = await self._ask("standing", caller, self._reader)
-        return seen if read_access_state(row) == seen.standing else await self.reload(caller)
+        row = await self._fetch(with_access_state, caller, self._reader)
+        return access if read_access_state(row) == access.state else await self.reload(caller)
 
     async def reload(self, caller: Caller) -> Access:
-        """The caller's access as the database has it now; InvalidCredentials as above."""
+        """Load the caller's access from the database into the cache.
+
+        Raises:
+            InvalidCredentials: As `access`.
+        """
         access, _ = await self._load(caller)
         return access
 
     async def refresh(self, caller: Caller, stale: Access) -> Access:
-        """Another access than `stale`, which many may find to be stale at once: one of them loads for all.
+        """Return an access other than `stale`. Concurrent calls for one caller share a single load.
 
-        It may be stale again: only a statement says that it isn't. InvalidCredentials as above.
+        The result may be stale as well; only a statement that reads the access state can tell.
+
+        Raises:
+            InvalidCredentials: As `access`.
         """
-        known = self.peek(caller)
-        if known is not None and known is not stale:
-            return known
+        access = self.peek(caller)
+        if access is not None and access is not stale:
+            return access
         if caller not in self._loading:
             self._loading[caller] = asyncio.ensure_future(self.reload(caller))
             self._loading[caller].add_done_callback(lambda _: self._loading.pop(caller, None))
         return await asyncio.shield(self._loading[caller])
 
     async def grants(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
-        """The caller's access as the database has it now, and the permissions behind it as they are written down."""
+        """Load the caller's access from the database, with the stored permissions that it is made of.
+
+        Raises:
+            InvalidCredentials: As `access`.
+        """
         return await self._load(caller)
 
     async def is_current(self, caller: Caller, access: Access, transaction: StatementRunner) -> bool:
-        """Whether a caller's access is still so within a transaction."""
-        return caller.system or read_access_state(await self.fetch_state(caller, transaction)) == access.standing
+        """Return whether a caller's access is still current within a transaction."""
+        return caller.system or read_access_state(await self.fetch_state(caller, transaction)) == access.state
 
     async def fetch_state(self, caller: Caller, transaction: StatementRunner) -> Any:
-        """A row that holds the caller's standing within a transaction."""
-        return await self._ask("standing", caller, transaction)
+        """Return a row with the caller's access state within a transaction, for `read_access_state`."""
+        return await self._fetch(with_access_state, caller, transaction)
 
     async def _load(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
         try:
-            access, grants = await self._read(caller, self._reader)
+            access, grants = await self._query(caller)
         except InvalidCredentials:
-            if (known := self._known.get(caller, None)) is not None:
-                self._noticed.discard(known.user)
-            self._known.discard(caller)
+            if (cached := self._accesses.get(caller, None)) is not None:
+                self._activity.discard(cached.user)
+            self._accesses.discard(caller)
             raise
-        self._known.set(caller, access)
-        self._noticed.record(access.user)
+        self._accesses.set(caller, access)
+        self._activity.record(access.user)
         return access, grants
 
-    async def _read(self, caller: Caller, asked: StatementRunner) -> tuple[Access, tuple[PermissionGrant, ...]]:
+    async def _query(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
         if "\0" in (caller.token or ""):
             raise InvalidCredentials
-        row = await self._ask("behind", caller, asked)
-        now = read_access_state(row)
-        if not caller.anonymous and (now.user is None or now.status != "active" or not now.live):
+        row = await self._fetch(access_query, caller, self._reader)
+        state = read_access_state(row)
+        if not caller.anonymous and (state.user is None or state.status != "active" or not state.live):
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
-        access = self._with_shape(caller, _access(caller, now, roles, policies, permissions))
+        access = self._with_shape(caller, _access(caller, state, roles, policies, permissions))
         return access, tuple(_grants(access, permissions))
 
-    async def _ask(self, what: str, caller: Caller, asked: StatementRunner) -> Any:
-        key = (what, *caller_kind(caller))
+    async def _fetch(self, build: QueryBuilder, caller: Caller, runner: StatementRunner) -> Any:
+        key = (build, *caller_kind(caller))
         if key not in self._statements:
-            make = access_query if what == "behind" else with_access_state
-            self._statements[key] = self._reader.compile(make(parameterized_caller(caller), NOW))
-        return await asked.fetch_one(self._statements[key], {**caller_bindings(caller), "now": self._clock()})
+            self._statements[key] = self._reader.compile(build(parameterized_caller(caller), NOW))
+        return await runner.fetch_one(self._statements[key], {**caller_bindings(caller), "now": self._clock()})
 
     def _with_shape(self, caller: Caller, access: Access) -> Access:
-        """The same access, with the form it shares with others, and what is its own."""
+        """Return the access with its shape, which it shares with others, and with its own bindings."""
         rules = tuple((place, *map(id, rules)) for place, rules in sorted(access.rules.items()))
-        told = (access.admin, access.user is None, access.standing.role is None, not access.roles, not access.policies)
-        key = (*told, caller_kind(caller), rules)
-        form = self._forms.get(key, None) or self._forms.set(key, AccessShape(access.rules))
-        own = {"role": access.standing.role, "roles": list(access.roles), "policies": list(access.policies)}
-        return replace(access, form=form, bindings={**caller_bindings(caller), "me": access.user, **own})
+        flags = (access.admin, access.user is None, access.state.role is None, not access.roles, not access.policies)
+        key = (*flags, caller_kind(caller), rules)
+        shape = self._shapes.get(key, None) or self._shapes.set(key, AccessShape(access.rules))
+        bindings = {
+            **caller_bindings(caller),
+            "me": access.user,
+            "role": access.state.role,
+            "roles": list(access.roles),
+            "policies": list(access.policies),
+        }
+        return replace(access, shape=shape, bindings=bindings)
 
 
-def _access(caller: Caller, now: AccessState, roles: list[Any], policies: list[Any], permissions: list[Any]) -> Access:
-    if now.live == TFA_SETUP_REQUIRED:
-        return Access(now, (), (), admin=False, app=False, enforce_tfa=True, rules={}, tfa_setup_required=True)
+def _access(
+    caller: Caller, state: AccessState, roles: list[Any], policies: list[Any], permissions: list[Any]
+) -> Access:
+    if state.live == TFA_SETUP_REQUIRED:
+        return Access(state, (), (), admin=False, app=False, enforce_tfa=True, rules={}, tfa_setup_required=True)
     in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
-    held = {row[0] for row in in_force}
+    policy_ids = {row[0] for row in in_force}
     app = any(row[3] for row in in_force)
     return Access(
-        standing=now,
+        state=state,
         roles=tuple(row[0] for row in roles),
-        policies=tuple(sorted(held)),
+        policies=tuple(sorted(policy_ids)),
         admin=any(row[2] for row in in_force),
         app=app,
         enforce_tfa=any(row[4] for row in in_force),
-        rules=_rules((row[1:] for row in permissions if row[0] in held), app=app),
+        rules=_rules((row[1:] for row in permissions if row[0] in policy_ids), app=app),
     )
 
 
 def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[PermissionGrant]:
     for policy, *permission in permissions:
         if policy in access.policies:
-            yield grant(*permission)
-    for collection, minimum, fields in APP_PERMISSIONS if access.app else ():
-        yield PermissionGrant(collection, READ, minimum, tuple(fields.split(",")), {})
+            yield parse_grant(*permission)
+    for collection, rule, fields in APP_PERMISSIONS if access.app else ():
+        yield PermissionGrant(collection, READ, rule, tuple(fields.split(",")), {})
 
 
-def grant(
-    action: str, collection: str, rule_: str | None, fields: str | None, validation: str | None, presets: str | None
+def parse_grant(
+    action: str, collection: str, rule: str | None, fields: str | None, validation: str | None, presets: str | None
 ) -> PermissionGrant:
-    """A permission row's texts -> the permission as it is written down."""
-    named = None if fields is None else tuple(fields.split(","))
-    return PermissionGrant(collection, action, _object(rule_), named, _object(presets), _object(validation))
+    """Parse a permission row's texts without interpreting them."""
+    names = None if fields is None else tuple(fields.split(","))
+    return PermissionGrant(collection, action, _object(rule), names, _object(presets), _object(validation))
 
 
 def _object(text: str | None) -> dict[str, Any]:
-    """A JSON object out of the database; anything else there says nothing."""
+    """Return a stored JSON object; anything else counts as an empty one."""
     try:
-        found = orjson.loads(text or "{}")
+        value = orjson.loads(text or "{}")
     except orjson.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _rules(granted: Iterable[tuple[Any, ...]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
-    found: dict[tuple[str, str], dict[Rule, None]] = {}
-    for action, collection, permissions, fields, validation, presets in granted:
-        if made := rule(action, collection, permissions, fields, validation, presets):
-            found.setdefault((action, collection), {})[made] = None
-    for place, minimum in APP_RULES.items() if app else ():
-        found.setdefault(place, {})[minimum] = None
-    return {place: tuple(rules) for place, rules in found.items()}
+def _rules(permissions: Iterable[tuple[Any, ...]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
+    by_place: dict[tuple[str, str], dict[Rule, None]] = {}
+    for row in permissions:
+        if rule := parse_rule(*row):
+            action, collection = row[:2]
+            by_place.setdefault((action, collection), {})[rule] = None
+    for place, rule in APP_RULES.items() if app else ():
+        by_place.setdefault(place, {})[rule] = None
+    return {place: tuple(rules) for place, rules in by_place.items()}

@@ -1,4 +1,4 @@
-"""No one hands out more than they have: whether what somebody grants is covered by what they hold themselves."""
+"""Prevention of privilege escalation: whether granted policies are covered by the permissions of their grantor."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from app.policy.rules import DELETE, EVERY_FIELD, READ
 from app.policy.write_resolver import WILDCARD_EXCLUDED_FIELDS
 from app.query.collection import USERS
 
-RESERVED_NAMES = frozenset(field.name for field in WILDCARD_EXCLUDED_FIELDS)
+WILDCARD_EXCLUDED_NAMES = frozenset(field.name for field in WILDCARD_EXCLUDED_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
 class GrantedPolicy:
-    """A policy as it would be handed out: its flags, and what it permits."""
+    """A policy that is being granted: its flags and its permissions."""
 
     admin: bool
     app: bool
@@ -21,34 +21,35 @@ class GrantedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class GrantorRights:
-    """What the one who hands out holds: the sum of its policies, whose ids those are, and what they permit."""
+    """The rights of the grantor: the combined flags of its policies, their ids, and their permissions."""
 
     admin: bool
     app: bool
     policies: frozenset[str]
     grants: tuple[PermissionGrant, ...]
 
-    def covers(self, granted: GrantedPolicy) -> bool:
-        """Whether nothing in a policy goes beyond what is held."""
+    def covers(self, policy: GrantedPolicy) -> bool:
+        """Return whether a policy grants nothing beyond the grantor's rights."""
         if self.admin:
             return True
-        flags = not granted.admin and (self.app or not granted.app)
-        return flags and all(map(self.covers_one, granted.grants))
+        flags = not policy.admin and (self.app or not policy.app)
+        return flags and all(map(self.covers_permission, policy.grants))
 
-    def covers_one(self, granted: PermissionGrant) -> bool:
-        """Whether one permission goes no further than one that is held: on as many rows, fields and conditions."""
-        return self.admin or any(_within(granted, own) for own in self.grants)
+    def covers_permission(self, granted: PermissionGrant) -> bool:
+        """Return whether one permission of the grantor covers a granted one in rows, fields, validation and presets."""
+        return self.admin or any(_covers(own, granted) for own in self.grants)
 
 
-def _within(granted: PermissionGrant, own: PermissionGrant) -> bool:
-    same = (granted.collection, granted.action) == (own.collection, own.action)
+def _covers(own: PermissionGrant, granted: PermissionGrant) -> bool:
+    same_action = (own.collection, own.action) == (granted.collection, granted.action)
     rows = not own.rule or own.rule == granted.rule
-    judged = not own.validation or own.validation == granted.validation
-    filled = not granted.presets or granted.presets == own.presets
-    return same and rows and judged and filled and (granted.action == DELETE or _as_many_fields(granted, own))
+    validation = not own.validation or own.validation == granted.validation
+    presets = not granted.presets or granted.presets == own.presets
+    fields = granted.action == DELETE or _covers_fields(own, granted)
+    return same_action and rows and validation and presets and fields
 
 
-def _as_many_fields(granted: PermissionGrant, own: PermissionGrant) -> bool:
-    wanted, held = set(granted.fields or ()), set(own.fields or ())
-    unnamed = RESERVED_NAMES if granted.collection == USERS.name and granted.action != READ else frozenset()
-    return wanted <= held or (EVERY_FIELD in held and not wanted & unnamed)
+def _covers_fields(own: PermissionGrant, granted: PermissionGrant) -> bool:
+    granted_names, own_names = set(granted.fields or ()), set(own.fields or ())
+    excluded = WILDCARD_EXCLUDED_NAMES if granted.collection == USERS.name and granted.action != READ else frozenset()
+    return granted_names <= own_names or (EVERY_FIELD in own_names and not granted_names & excluded)

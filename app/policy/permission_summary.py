@@ -1,4 +1,4 @@
-"""What a caller's permissions add up to, told to the caller itself."""
+"""Summaries of a caller's permissions, for the caller itself (`/permissions/me`)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Summary = dict[str, dict[str, dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class PermissionGrant:
-    """One permission as it is written down, whether its collection is served here or not."""
+    """One permission as it is stored, whether or not Rollcall serves its collection."""
 
     collection: str
     action: str
@@ -24,32 +24,32 @@ class PermissionGrant:
 
 
 def summarize(grants: Iterable[PermissionGrant]) -> Summary:
-    """For each collection with a grant, what every action comes to.
+    """Return a summary per action for each collection with a grant.
 
-    `access` is "full" where some grant reaches every row, "partial" where all have a rule, "none" where there is no
-    grant; `fields` are those that some grant names, `presets` what a new row is given.
+    `access` is "full" if a grant has no rule and so matches every row, "partial" if every grant has a rule, "none" if
+    there is no grant. `fields` are those that some grant lists; `presets` are the grants' combined presets.
     """
-    held: dict[str, dict[str, list[PermissionGrant]]] = {}
+    by_collection: dict[str, dict[str, list[PermissionGrant]]] = {}
     for grant in grants:
-        held.setdefault(grant.collection, {}).setdefault(grant.action, []).append(grant)
+        by_collection.setdefault(grant.collection, {}).setdefault(grant.action, []).append(grant)
     return {
-        collection: {action: _sum(actions.get(action, [])) for action in ACTIONS}
-        for collection, actions in held.items()
+        collection: {action: _summarize_action(actions.get(action, [])) for action in ACTIONS}
+        for collection, actions in by_collection.items()
     }
 
 
 def full_summary(collections: Iterable[str]) -> Summary:
-    """The summary of one who may do everything."""
+    """Return the summary of a caller who may do everything."""
     full = {"access": "full", "fields": [EVERY_FIELD]}
     return {collection: {action: dict(full) for action in ACTIONS} for collection in collections}
 
 
-def _sum(grants: list[PermissionGrant]) -> dict[str, Any]:
+def _summarize_action(grants: list[PermissionGrant]) -> dict[str, Any]:
     if not grants:
         return {"access": "none"}
-    told: dict[str, Any] = {"access": "partial" if all(grant.rule for grant in grants) else "full"}
+    summary: dict[str, Any] = {"access": "partial" if all(grant.rule for grant in grants) else "full"}
     if any(grant.fields is not None for grant in grants):
-        named = list(dict.fromkeys(field for grant in grants for field in grant.fields or ()))
-        told["fields"] = [EVERY_FIELD] if EVERY_FIELD in named else named
+        names = list(dict.fromkeys(name for grant in grants for name in grant.fields or ()))
+        summary["fields"] = [EVERY_FIELD] if EVERY_FIELD in names else names
     presets = {name: value for grant in grants for name, value in grant.presets.items()}
-    return told | ({"presets": presets} if presets else {})
+    return summary | ({"presets": presets} if presets else {})

@@ -1,4 +1,4 @@
-"""The policy resolver: it rewrites what a caller asks into what the caller may be told."""
+"""The policy resolver, which restricts a query to the rows and fields that its caller may read."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,171 +38,183 @@ from app.query.scoped import (
 
 
 class PolicyResolver:
-    """One caller's rights at one moment, applied to questions. It never sees an answer."""
+    """Applies one caller's access at one moment to queries. It never sees a result."""
 
     def __init__(self, access: Access, now: datetime | BoundParameter) -> None:
         self._access = access
-        self._seen = CallerScope(access, now)
+        self._scope = CallerScope(access, now)
 
-    def scope(self, asked: Read | Aggregation) -> ScopedRead | ScopedAggregation:
-        """What is left of a question after the policies: the only maker of a scoped one.
+    def scope(self, query: Read | Aggregation) -> ScopedRead | ScopedAggregation:
+        """Return the query restricted by the caller's policies. Scoped queries are created nowhere else.
 
-        Raises Forbidden where the caller may read nothing of the collection, or a field on no row at all.
+        Raises:
+            Forbidden: The caller may not read the collection, or may read one of the fields on no row.
         """
-        rows = self._readable_rows(asked)
-        return self._level(asked, rows) if isinstance(asked, Read) else self._aggregation(asked, rows)
+        rows = self._readable_rows(query)
+        return self._scoped_read(query, rows) if isinstance(query, Read) else self._scoped_aggregation(query, rows)
 
-    def keys(self, asked: Read) -> ScopedRead:
-        """The keys of the rows that a question finds, whoever may see them: they are for us, to ask for those again."""
-        rows = self._level(asked, self._readable_rows(asked))
-        key = asked.collection.key
-        return replace(rows, cells=(Value(Operand(key)),), places=(OutputField(key.name, 0),), flat=True)
+    def select_keys(self, read: Read) -> ScopedRead:
+        """Return a query for the keys of the rows that `read` matches, in its order.
 
-    def scope_keys(self, asked: Read, keys: Sequence[Any]) -> ScopedRead:
-        """The same question of rows with such keys, all that it still finds of them."""
-        these = Comparison(Operand(asked.collection.key), "_in", ValueList(tuple(keys)))
-        rows = self._level(asked, self._readable_rows(asked))
-        return replace(rows, where=all_of(these, rows.where), limit=None, offset=0)
+        The keys are selected even if the caller may not see them: they only serve to read the rows later, in batches.
 
-    def _readable_rows(self, asked: Read | Aggregation) -> Predicate:
-        self._readable(asked.collection)
-        return self._seen.rows(asked.collection)
+        Raises:
+            Forbidden: As `scope`.
+        """
+        scoped = self._scoped_read(read, self._readable_rows(read))
+        key = read.collection.key
+        return replace(scoped, cells=(Value(Operand(key)),), places=(OutputField(key.name, 0),), flat=True)
 
-    def _level(self, read: Read, rows: Predicate) -> ScopedRead:
+    def scope_keys(self, read: Read, keys: Sequence[Any]) -> ScopedRead:
+        """Return the query restricted to rows with these keys, without its limit and offset.
+
+        Raises:
+            Forbidden: As `scope`.
+        """
+        has_key = Comparison(Operand(read.collection.key), "_in", ValueList(tuple(keys)))
+        scoped = self._scoped_read(read, self._readable_rows(read))
+        return replace(scoped, where=all_of(has_key, scoped.where), limit=None, offset=0)
+
+    def _readable_rows(self, query: Read | Aggregation) -> Predicate:
+        self._require_readable(query.collection)
+        return self._scope.rows(query.collection)
+
+    def _scoped_read(self, read: Read, rows: Predicate) -> ScopedRead:
         collection = read.collection
         cells: dict[Cell, int] = {}
-        places = tuple(self._place(collection, item, cells) for item in read.select)
+        fields = tuple(self._output_field(collection, item, cells) for item in read.select)
         return ScopedRead(
             collection,
             tuple(cells),
-            places,
-            all_of(rows, self._wanted(read)),
-            self._order(collection, read.sort),
+            fields,
+            all_of(rows, self._condition(read)),
+            self._sort_keys(collection, read.sort),
             read.limit,
             read.offset,
             read.flat,
         )
 
-    def _wanted(self, asked: Read | Aggregation) -> Predicate:
-        """The rows a question's filter and search leave, as the caller sees them."""
-        filtered = self._seen.condition(asked.collection, asked.filter) if asked.filter != MATCH_ALL else all_of()
-        return all_of(filtered, self._search(asked.collection, asked.search))
+    def _condition(self, query: Read | Aggregation) -> Predicate:
+        """Return the predicate of the query's filter and search, on values as the caller sees them."""
+        filtered = self._scope.condition(query.collection, query.filter) if query.filter != MATCH_ALL else all_of()
+        return all_of(filtered, self._search(query.collection, query.search))
 
-    def _aggregation(self, asked: Aggregation, rows: Predicate) -> ScopedAggregation:
-        collection = asked.collection
-        groups = dict.fromkeys(self._group(collection, group) for group in asked.groups)
-        order = [GroupOrder(self._sorted_by(collection, sort.by), sort.descending) for sort in asked.sort]
-        keys = tuple(key.cell for key in order if isinstance(key.cell, AggregateCell))
-        measured = dict.fromkeys((*self._figures(collection, asked.select), *keys))
-        shared, figures = tuple(groups), tuple(measured)
-        cells: dict[Cell, int] = {cell: at for at, cell in enumerate(shared + figures)}
+    def _scoped_aggregation(self, aggregation: Aggregation, rows: Predicate) -> ScopedAggregation:
+        collection = aggregation.collection
+        groups = tuple(dict.fromkeys(self._group_cell(collection, group) for group in aggregation.groups))
+        order = [GroupOrder(self._order_cell(collection, sort.by), sort.descending) for sort in aggregation.sort]
+        sort_cells = tuple(key.cell for key in order if isinstance(key.cell, AggregateCell))
+        aggregates = tuple(dict.fromkeys((*self._aggregate_cells(collection, aggregation.select), *sort_cells)))
+        cells: dict[Cell, int] = {cell: index for index, cell in enumerate(groups + aggregates)}
         return ScopedAggregation(
             collection,
-            shared,
-            figures,
-            tuple(self._told(collection, item, asked.groups, cells) for item in asked.select),
-            all_of(rows, self._wanted(asked)),
+            groups,
+            aggregates,
+            tuple(self._aggregate_output(collection, item, aggregation.groups, cells) for item in aggregation.select),
+            all_of(rows, self._condition(aggregation)),
             (*order, *(GroupOrder(group, descending=False) for group in groups)),
-            asked.limit,
-            asked.offset,
+            aggregation.limit,
+            aggregation.offset,
         )
 
-    def _group(self, collection: Collection, group: Group) -> GroupCell:
-        operand = self._seen.operand(collection, group.field, group.function)
+    def _group_cell(self, collection: Collection, group: Group) -> GroupCell:
+        operand = self._scope.operand(collection, group.field, group.function)
         if group.field.many and group.function is None:
             raise InvalidQuery(f'"{group.key}" holds many rows: group by "count({group.key})"')
         return GroupCell(operand)
 
-    def _figure(self, collection: Collection, measure: Measure) -> AggregateCell:
+    def _aggregate_cell(self, collection: Collection, measure: Measure) -> AggregateCell:
         field = measure.field
-        return AggregateCell(measure.function, self._seen.operand(collection, field) if field else None)
+        return AggregateCell(measure.function, self._scope.operand(collection, field) if field else None)
 
-    def _sorted_by(self, collection: Collection, by: Group | Measure) -> GroupCell | AggregateCell:
-        return self._group(collection, by) if isinstance(by, Group) else self._figure(collection, by)
+    def _order_cell(self, collection: Collection, by: Group | Measure) -> GroupCell | AggregateCell:
+        return self._group_cell(collection, by) if isinstance(by, Group) else self._aggregate_cell(collection, by)
 
-    def _figures(self, collection: Collection, items: Iterable[AggregateItem]) -> Iterator[AggregateCell]:
+    def _aggregate_cells(self, collection: Collection, items: Iterable[AggregateItem]) -> Iterator[AggregateCell]:
         for item in items:
             if isinstance(item, AggregateValue):
-                yield self._figure(collection, item.measure)
+                yield self._aggregate_cell(collection, item.measure)
             elif isinstance(item, AggregateObject):
-                yield from self._figures(collection, item.parts)
+                yield from self._aggregate_cells(collection, item.parts)
 
-    def _told(
+    def _aggregate_output(
         self, collection: Collection, item: AggregateItem, groups: Iterable[Group], cells: Mapping[Cell, int]
     ) -> OutputField:
         match item:
             case Constant(key, value):
                 return OutputField(key, constant=value)
             case AggregateValue(key, measure, text):
-                return OutputField(key, cells[self._figure(collection, measure)], text=text)
+                return OutputField(key, cells[self._aggregate_cell(collection, measure)], text=text)
             case AggregateObject(key, parts):
-                return OutputField(key, parts=tuple(self._told(collection, part, groups, cells) for part in parts))
+                return OutputField(
+                    key, parts=tuple(self._aggregate_output(collection, part, groups, cells) for part in parts)
+                )
             case GroupObject(key):
-                shared = tuple(OutputField(group.key, cells[self._group(collection, group)]) for group in groups)
-                return OutputField(key, parts=shared or None)
+                values = tuple(OutputField(group.key, cells[self._group_cell(collection, group)]) for group in groups)
+                return OutputField(key, parts=values or None)
 
-    def _readable(self, collection: Collection) -> None:
+    def _require_readable(self, collection: Collection) -> None:
         if not self._access.granted("read", collection):
             raise Forbidden
 
-    def _place(self, collection: Collection, item: Selected, cells: dict[Cell, int]) -> OutputField:
+    def _output_field(self, collection: Collection, item: Selected, cells: dict[Cell, int]) -> OutputField:
         match item:
             case Constant(key, value):
                 return OutputField(key, constant=value)
             case FunctionObject(key, parts):
-                return OutputField(key, parts=tuple(self._place(collection, part, cells) for part in parts))
+                return OutputField(key, parts=tuple(self._output_field(collection, part, cells) for part in parts))
             case FieldSelection(key, field) if field.many and item.function is None:
-                self._seen.require_visible(collection, field)
-                return OutputField(key)  # rows the caller may not see have no key to tell either
+                self._scope.require_visible(collection, field)
+                return OutputField(key)  # always null: the caller may not read those rows, and their keys neither
             case _:
                 cell = cells.setdefault(self._cell(collection, item), len(cells))
                 return OutputField(item.key, cell, text=isinstance(item, FieldSelection) and item.text)
 
     def _cell(self, collection: Collection, item: FieldSelection | RelationSelection) -> Cell:
         if isinstance(item, FieldSelection):
-            return Value(self._seen.operand(collection, item.field, item.function))
-        self._seen.require_visible(collection, item.field)
-        self._readable(collection.target_of(item.field))
-        step = self._seen.relation(collection, item.field)
-        nested = self._level(item.read, step.rows)
-        return ToManyCell(step, nested) if item.field.many else ToOneCell(step, nested)
+            return Value(self._scope.operand(collection, item.field, item.function))
+        self._scope.require_visible(collection, item.field)
+        self._require_readable(collection.target_of(item.field))
+        relation = self._scope.relation(collection, item.field)
+        nested = self._scoped_read(item.read, relation.rows)
+        return ToManyCell(relation, nested) if item.field.many else ToOneCell(relation, nested)
 
-    def _order(self, collection: Collection, sorts: Iterable[Sort]) -> tuple[SortKey, ...]:
-        """The sort keys asked for, then the row's key, so that no two answers differ in order alone."""
-        keys = [self._sort(collection, sort) for sort in sorts]
+    def _sort_keys(self, collection: Collection, sorts: Iterable[Sort]) -> tuple[SortKey, ...]:
+        """Return the query's sort keys followed by the row's key, which makes the order deterministic."""
+        keys = [self._sort_key(collection, sort) for sort in sorts]
         return (*keys, SortKey((), Operand(collection.key), descending=False))
 
-    def _sort(self, collection: Collection, sort: Sort) -> SortKey:
-        steps: list[ScopedRelation] = []
-        here = collection
+    def _sort_key(self, collection: Collection, sort: Sort) -> SortKey:
+        path: list[ScopedRelation] = []
         for field in sort.path:
-            if not self._access.granted("read", here.target_of(field)):
-                raise UnknownField(here, field.name)
-            steps.append(self._seen.relation(here, field))
-            here = here.target_of(field)
-        return SortKey(tuple(steps), self._seen.operand(here, sort.field, sort.function), sort.descending)
+            target = collection.target_of(field)
+            if not self._access.granted("read", target):
+                raise UnknownField(collection, field.name)
+            path.append(self._scope.relation(collection, field))
+            collection = target
+        return SortKey(tuple(path), self._scope.operand(collection, sort.field, sort.function), sort.descending)
 
     def _search(self, collection: Collection, text: str | BoundParameter | None) -> Predicate:
         if not text:
             return all_of()
-        shown = self._access.fields("read", collection)
-        fields = (field for field in collection.fields.values() if field in shown and not field.concealed)
-        found = (self._finds(collection, field, text) for field in fields)
-        return any_of(*(condition for condition in found if condition is not None))
+        readable = self._access.fields("read", collection)
+        fields = (field for field in collection.fields.values() if field in readable and not field.concealed)
+        predicates = (self._search_field(collection, field, text) for field in fields)
+        return any_of(*(predicate for predicate in predicates if predicate is not None))
 
-    def _finds(self, collection: Collection, field: Field, text: str | BoundParameter) -> Predicate | None:
-        operand = self._seen.operand(collection, field) if not field.many else None
+    def _search_field(self, collection: Collection, field: Field, text: str | BoundParameter) -> Predicate | None:
+        operand = self._scope.operand(collection, field) if not field.many else None
         if field.kind == "string" and operand:
             return Comparison(operand, "_icontains", text)
         if field.kind == "uuid" and operand and _is_uuid(text.sample if isinstance(text, BoundParameter) else text):
-            return Comparison(operand, "_eq", _key(text))
+            return Comparison(operand, "_eq", _canonical_uuid(text))
         return None
 
 
-def _key(text: str | BoundParameter) -> str | BoundParameter:
+def _canonical_uuid(text: str | BoundParameter) -> str | BoundParameter:
     if isinstance(text, BoundParameter):
-        make = text.compute
-        return replace(text, name=f"key:{text.name}", compute=lambda given: canonical_uuid(make(given)))
+        compute = text.compute
+        return replace(text, name=f"key:{text.name}", compute=lambda bindings: canonical_uuid(compute(bindings)))
     return canonical_uuid(text)
 
 

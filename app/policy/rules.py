@@ -1,4 +1,4 @@
-"""What a policy grants, as data: rules, and the access that a caller's policies add up to."""
+"""Permission rules as data, and the access that a caller's policies add up to."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ READ, DELETE = "read", "delete"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One permission: the rows it reaches, and the fields it shows or lets write of them.
+    """One permission: the rows it matches, and the fields of them that may be read or written.
 
-    Of those fields `named` are called by their name, not by `*`. What is written by it has to hold to `validation`,
-    and gets the `presets`, a JSON object's text, where nothing else is given.
+    `named` are the fields that it lists by name, not by `*`. Written values must satisfy `validation`. `presets`, the
+    text of a JSON object, are the values of fields that a payload doesn't contain.
     """
 
     filter: Filter
@@ -32,9 +32,10 @@ class Rule:
 
 
 class AccessState(NamedTuple):
-    """What the database says of a caller's claim at the moment of a statement.
+    """The database's view of a caller at the moment of a statement.
 
-    `token` is the version of everybody's rights; `live` whether the session behind a signed token still stands.
+    `token` is the version of all permissions; it changes with each write that affects them. `live` is whether the
+    session of a signed token is still active, or TFA_SETUP_REQUIRED.
     """
 
     token: str
@@ -45,16 +46,16 @@ class AccessState(NamedTuple):
 
 
 class AccessShape:
-    """What is alike in the rights of many callers: the same questions of theirs are the same statements.
+    """The part of an access that many callers share: the same queries of theirs are the same statements.
 
-    It holds its rules, so that none of them can be forgotten while their identities tell forms apart.
+    It keeps its rules alive, because shapes are distinguished by the identities of their rules.
     """
 
     def __init__(self, rules: Mapping[tuple[str, str], tuple[Rule, ...]]) -> None:
         self.rules = rules
 
     def fields(self, action: str, collection: Collection) -> frozenset[Field]:
-        """The fields that at least one rule shows, or lets write, on some row."""
+        """Return the fields that at least one rule grants on some row."""
         return _with_derived(action, collection, self._granted)
 
     def _granted(self, action: str, collection: Collection) -> tuple[Rule, ...]:
@@ -63,38 +64,38 @@ class AccessShape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Access:
-    """Everything a caller may do: the sum of its policies, as of one standing. It is the same only as itself.
+    """Everything a caller may do: the sum of its policies as of one access state. Compared by identity.
 
-    `roles` are its role and that role's ancestors, `policies` those in force at its address; `enforce_tfa` whether
-    one of them wants a second factor. `rules` are kept by (action, collection); an admin needs none.
+    `roles` are the caller's role and its ancestors; `policies` are those in force at the caller's IP address;
+    `enforce_tfa` is whether one of them requires TFA. `rules` are by (action, collection); an admin needs none.
     """
 
-    standing: AccessState
+    state: AccessState
     roles: tuple[str, ...]
     policies: tuple[str, ...]
     admin: bool
     app: bool
     enforce_tfa: bool
     rules: Mapping[tuple[str, str], tuple[Rule, ...]]
-    form: AccessShape = field(default_factory=lambda: AccessShape({}), compare=False)
+    shape: AccessShape = field(default_factory=lambda: AccessShape({}), compare=False)
     tfa_setup_required: bool = False
-    """Whether a second factor has to be set up before anything else may be done."""
+    """Whether TFA must be set up before anything else is allowed."""
     bindings: Bindings = field(default_factory=dict, compare=False, repr=False)
-    """What the caller's claim and its rights give to a plan."""
+    """The values that plans bind for this caller and its access."""
 
     @property
     def user(self) -> str | None:
-        """The caller's id, if it is somebody."""
-        return self.standing.user
+        """The caller's user id; None if anonymous."""
+        return self.state.user
 
     def granted(self, action: str, collection: Collection) -> tuple[Rule, ...]:
-        """The rules for an action on a collection; none means that nothing is granted."""
+        """Return the rules for an action on a collection; none means that nothing is granted."""
         if self.admin:
-            return (unrestricted(collection),)
+            return (unrestricted_rule(collection),)
         return self.rules.get((action, collection.name), ())
 
     def fields(self, action: str, collection: Collection) -> frozenset[Field]:
-        """The fields that at least one rule shows on some row."""
+        """Return the fields that at least one rule grants on some row."""
         return _with_derived(action, collection, self.granted)
 
 
@@ -105,34 +106,34 @@ def _fields(rules: Iterable[Rule]) -> frozenset[Field]:
     return frozenset[Field]().union(*(rule.fields for rule in rules))
 
 
-def _with_derived(action: str, collection: Collection, granted: RulesFor) -> frozenset[Field]:
-    """The fields that rules name, and those told from others all of which may be read where they stand."""
-    named = _fields(granted(action, collection))
-    derived = [field for field in collection.derived if action == READ and field not in named]
-    return named.union(field for field in derived if _may_be_told(collection, field, granted)) if derived else named
+def _with_derived(action: str, collection: Collection, rules_for: RulesFor) -> frozenset[Field]:
+    """Return the fields that rules grant, and the derived fields whose sources are all readable."""
+    fields = _fields(rules_for(action, collection))
+    derived = [field for field in collection.derived if action == READ and field not in fields]
+    return fields.union(field for field in derived if _can_derive(collection, field, rules_for)) if derived else fields
 
 
-def _may_be_told(collection: Collection, field: Field, granted: RulesFor) -> bool:
-    """Whether every step to what a field is told from may be asked for as well."""
-    here, how = collection, field.derivation
-    for step in how.path if how else ():
-        there = here.target_of(step)
-        back = {there.fields[str(step.link.foreign.name)]} if step.many else set()
-        if step not in _fields(granted(READ, here)) or not back <= _fields(granted(READ, there)):
+def _can_derive(collection: Collection, field: Field, rules_for: RulesFor) -> bool:
+    """Return whether a derived field's source and every relation on the path to it are readable."""
+    derivation = field.derivation
+    for relation in derivation.path if derivation else ():
+        target = collection.target_of(relation)
+        back = {target.fields[str(relation.link.foreign.name)]} if relation.many else set()
+        if relation not in _fields(rules_for(READ, collection)) or not back <= _fields(rules_for(READ, target)):
             return False
-        here = there
-    return how is not None and how.field in _fields(granted(READ, here))
+        collection = target
+    return derivation is not None and derivation.field in _fields(rules_for(READ, collection))
 
 
 @lru_cache(maxsize=64)
-def unrestricted(collection: Collection) -> Rule:
-    """Every field of every row."""
-    every = frozenset(collection.fields.values())
-    return Rule(MATCH_ALL, every, every)
+def unrestricted_rule(collection: Collection) -> Rule:
+    """Return the rule that grants every field of every row."""
+    fields = frozenset(collection.fields.values())
+    return Rule(MATCH_ALL, fields, fields)
 
 
 @lru_cache(maxsize=8192)
-def rule(
+def parse_rule(
     action: str,
     collection: str,
     permissions: str | None,
@@ -140,30 +141,36 @@ def rule(
     validation: str | None = None,
     presets: str | None = None,
 ) -> Rule | None:
-    """A permission row's JSON texts, and its `fields` divided by commas -> the rule it is.
+    """Parse a permission row: its JSON texts and its comma-separated `fields`.
 
-    A permission that can't be understood, or that names no field this collection has, grants nothing: None; but
-    deleting takes no fields. A missing or empty filter reaches every row.
+    A missing or empty filter matches every row. The result is None, so that the permission grants nothing, if the
+    collection isn't served, a text can't be read, or, except for deletes, the collection has none of the fields.
     """
-    known = COLLECTIONS.get(collection)
-    if known is None:
+    definition = COLLECTIONS.get(collection)
+    if definition is None:
         return None
-    words = set((fields or "").split(","))
-    named = frozenset(field for name, field in known.fields.items() if name in words)
-    granted = frozenset(known.fields.values()) if EVERY_FIELD in words else named
+    names = set((fields or "").split(","))
+    named = frozenset(field for name, field in definition.fields.items() if name in names)
+    granted = frozenset(definition.fields.values()) if EVERY_FIELD in names else named
     if not granted and action != DELETE:
         return None
     try:
-        reached = parse_filter(known, orjson.loads(permissions or "{}") or {})
+        filter_ = parse_filter(definition, orjson.loads(permissions or "{}") or {})
         if action == READ:
-            return Rule(reached, granted)
-        return Rule(reached, granted, named, parse_validation(known, validation), presets)
+            return Rule(filter_, granted)
+        return Rule(filter_, granted, named, parse_validation(definition, validation), presets)
     except (RollcallError, ValueError):
         return None
 
 
 def parse_validation(collection: Collection, validation: str | None) -> Filter:
-    """A permission's `validation` as a filter on payloads; raises InvalidQuery where it can't be understood."""
+    """Parse a permission's `validation`, a filter on payloads.
+
+    Raises:
+        ValueError: The text is not JSON.
+        InvalidQuery: The filter is invalid.
+        UnknownField: The collection has no such field.
+    """
     return parse_filter(collection, orjson.loads(validation or "{}") or {}, of_payload=True)
 
 
@@ -180,15 +187,15 @@ APP_PERMISSIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("directus_activity", {"user": {"_eq": "$CURRENT_USER"}}, "*"),
     ("directus_settings", {}, "*"),
 )
-"""What app access lets read, as Directus 11 answers `/permissions/me` to a user with nothing else."""
+"""The read permissions of app access, as Directus 11's `/permissions/me` reports them for a user with no others."""
 
 
-def _minimum() -> Iterator[tuple[tuple[str, str], Rule]]:
+def _app_rules() -> Iterator[tuple[tuple[str, str], Rule]]:
     for collection, permissions, fields in APP_PERMISSIONS:
-        made = rule(READ, collection, orjson.dumps(permissions).decode(), fields)
-        if made is None:
-            raise ValueError(f"the app minimum on {collection} can't be read")
-        yield ("read", collection), made
+        rule = parse_rule(READ, collection, orjson.dumps(permissions).decode(), fields)
+        if rule is None:
+            raise ValueError(f"The app permission on {collection} is invalid")
+        yield (READ, collection), rule
 
 
-APP_RULES = dict(_minimum())
+APP_RULES = dict(_app_rules())

@@ -1,4 +1,4 @@
-"""With whose eyes a row is looked at: a rule sees what is there, a caller what its rules show."""
+"""Scopes: what a permission rule can see (everything) and what a caller can see (rows and fields its rules allow)."""
 
 from datetime import datetime
 
@@ -26,34 +26,38 @@ from app.query.scoped import (
 
 
 class UnrestrictedScope:
-    """The eyes of a rule: every row, every field, every value."""
+    """The scope of a permission rule: every row, every field, every value."""
 
     def __init__(self, access: Access, now: datetime | BoundParameter) -> None:
         self.access, self.now = access, now
 
     def rows(self, collection: Collection) -> Predicate:
-        """Which rows of a collection there are to be seen."""
+        """Return the predicate of the visible rows of a collection."""
         return TRUE
 
     def visible(self, collection: Collection, field: Field) -> Predicate:
-        """On which of those rows a field is to be seen."""
+        """Return the predicate of the rows on which a field is visible."""
         return TRUE
 
     def masked(self, field: Field) -> bool:
-        """Whether of a field's value only its being there is told."""
+        """Return whether only the presence of a field's value is visible, not the value."""
         return False
 
     def can_see(self, collection: Collection, field: Field) -> bool:
-        """Whether a field is to be seen on some row."""
+        """Return whether a field is visible on some row."""
         return True
 
     def require_visible(self, collection: Collection, field: Field) -> None:
-        """Raises UnknownField for a field that is on no row to be seen."""
+        """Raise UnknownField for a field that is visible on no row."""
         if not self.can_see(collection, field):
             raise UnknownField(collection, field.name)
 
     def operand(self, collection: Collection, field: Field, function: Function | None = None) -> Operand | Count:
-        """A field, or a function of it, as these eyes see it; UnknownField where they never do."""
+        """Return a field, or a function of it, as this scope sees it.
+
+        Raises:
+            UnknownField: The field is visible on no row.
+        """
         self.require_visible(collection, field)
         if field.many:
             return Count(self.relation(collection, field))
@@ -62,57 +66,61 @@ class UnrestrictedScope:
         return Operand(field, self.visible(collection, field), self.masked(field), function)
 
     def relation(self, collection: Collection, field: Field) -> ScopedRelation:
-        """A relation as these eyes may walk it.
+        """Return a relation with the rows of it that this scope sees.
 
-        A to-many relation shows a row only where that row's own link may be seen: it tells the link otherwise.
+        A to-many relation includes a row only if that row's own link field is visible: otherwise it would reveal it.
+
+        Raises:
+            UnknownField: The field is visible on no row.
         """
         self.require_visible(collection, field)
-        there = collection.target_of(field)
-        home, link = (there, there.fields[field.link.foreign.name]) if field.many else (collection, field)
-        how = link.derivation
-        linked = self._derived(home, link, how) if how else Operand(link, self.visible(home, link))
+        target = collection.target_of(field)
+        owner, link = (target, target.fields[field.link.foreign.name]) if field.many else (collection, field)
+        derivation = link.derivation
+        linked = self._derived(owner, link, derivation) if derivation else Operand(link, self.visible(owner, link))
         visible = self.visible(collection, field) if field.many else TRUE
-        return ScopedRelation(field, linked, self.rows(there), visible)
+        return ScopedRelation(field, linked, self.rows(target), visible)
 
-    def _derived(self, collection: Collection, field: Field, how: Derivation) -> Operand:
-        steps, here = list[ScopedRelation](), collection
-        for step in how.path:
-            steps.append(self.relation(here, step))
-            here = here.target_of(step)
-        source = Operand(how.field, self.visible(here, how.field), self.masked(how.field))
-        above = (
-            self.relation(collection, how.ancestors)
-            if how.ancestors and self.can_see(collection, how.ancestors)
-            else None
-        )
-        # Where the first step isn't shown, nothing is told that is found along it.
-        return Operand(field, steps[0].visible, derived=Derived(tuple(steps), source, above))
+    def _derived(self, collection: Collection, field: Field, derivation: Derivation) -> Operand:
+        path, target = list[ScopedRelation](), collection
+        for relation in derivation.path:
+            path.append(self.relation(target, relation))
+            target = target.target_of(relation)
+        source = Operand(derivation.field, self.visible(target, derivation.field), self.masked(derivation.field))
+        ancestors = derivation.ancestors
+        above = self.relation(collection, ancestors) if ancestors and self.can_see(collection, ancestors) else None
+        # The value is null on rows where the first relation of the path is not visible.
+        return Operand(field, path[0].visible, derived=Derived(tuple(path), source, above))
 
-    def condition(self, collection: Collection, asked: Filter) -> Predicate:
-        """A filter on a collection -> the condition it is to these eyes."""
-        match asked:
+    def condition(self, collection: Collection, filter_: Filter) -> Predicate:
+        """Return the predicate of a filter, on values as this scope sees them.
+
+        Raises:
+            UnknownField: The filter compares a field that is visible on no row.
+        """
+        match filter_:
             case AndFilter(parts):
                 return all_of(*(self.condition(collection, part) for part in parts))
             case OrFilter(parts):
                 return any_of(*(self.condition(collection, part) for part in parts))
             case RelationFilter(field, quantifier, inner):
-                step = self.relation(collection, field)
-                return RelationPredicate(step, quantifier, self.condition(collection.target_of(field), inner))
+                relation = self.relation(collection, field)
+                return RelationPredicate(relation, quantifier, self.condition(collection.target_of(field), inner))
             case FieldFilter(field, function, operator, value):
                 operand = self.operand(collection, field, function)
-                return self._test(operand, "integer" if function else field.kind, operator, value)
+                return self._comparison(operand, "integer" if function else field.kind, operator, value)
 
-    def _test(self, operand: Operand | Count, kind: FieldKind, operator: str, value: object) -> Predicate:
+    def _comparison(self, operand: Operand | Count, kind: FieldKind, operator: str, value: object) -> Predicate:
         if isinstance(value, Variable):
-            found = self._values(value, kind)
-            return Comparison(operand, operator, found[0]) if len(found) == 1 else FALSE
+            values = self._values(value, kind)
+            return Comparison(operand, operator, values[0]) if len(values) == 1 else FALSE
         if not isinstance(value, tuple):
             return Comparison(operand, operator, value)
-        listed = OPERATORS[operator].arity == "many"
-        each = [self._items(item, kind, listed=listed) for item in value]
-        if operator == "_nin" and () in each:
+        in_list = OPERATORS[operator].arity == "many"
+        resolved = [self._items(item, kind, in_list=in_list) for item in value]
+        if operator == "_nin" and () in resolved:
             return FALSE  # an empty variable matches nothing, negated or not
-        items = [item for several in each for item in several]
+        items = [item for group in resolved for item in group]
         if OPERATORS[operator].arity == "pair":
             return Comparison(operand, operator, tuple(items)) if len(items) == 2 else FALSE
         lookups = tuple(item for item in items if isinstance(item, CallerLookup))
@@ -120,44 +128,49 @@ class UnrestrictedScope:
             operand, operator, ValueList(tuple(i for i in items if not isinstance(i, CallerLookup)), lookups)
         )
 
-    def _items(self, item: object, kind: FieldKind, *, listed: bool) -> tuple[object, ...]:
-        return self._values(item, kind, listed=listed) if isinstance(item, Variable) else (item,)
+    def _items(self, item: object, kind: FieldKind, *, in_list: bool) -> tuple[object, ...]:
+        return self._values(item, kind, in_list=in_list) if isinstance(item, Variable) else (item,)
 
-    def _values(self, variable: Variable, kind: FieldKind, *, listed: bool = False) -> tuple[object, ...]:
+    def _values(self, variable: Variable, kind: FieldKind, *, in_list: bool = False) -> tuple[object, ...]:
         if variable.path:
             return (self.lookup(variable),) if self.access.user else ()
-        return resolve_variable(variable, kind, self.access, self.now, listed=listed)
+        return resolve_variable(variable, kind, self.access, self.now, in_list=in_list)
 
     def lookup(self, variable: Variable) -> CallerLookup:
-        """The value at the end of a variable's path, which begins at the caller's own row."""
+        """Return the look-up of a variable with a path, which starts at the caller's own row.
+
+        Raises:
+            UnknownField: A field of the path is visible on no row.
+        """
         path = variable.path if variable.name == "CURRENT_USER" else (USERS.fields["role"], *variable.path)
-        steps, here = [], USERS
+        relations, collection = [], USERS
         for field in path[:-1]:
-            steps.append(self.relation(here, field))
-            here = here.target_of(field)
+            relations.append(self.relation(collection, field))
+            collection = collection.target_of(field)
         last = path[-1]
         if last.many:
-            steps.append(self.relation(here, last))
-            here, last = here.target_of(last), here.target_of(last).key
-        self.require_visible(here, last)
-        operand = Operand(last, self.visible(here, last), self.masked(last))
-        return CallerLookup(parameter(self.access.user), self.rows(USERS), tuple(steps), operand)
+            relations.append(self.relation(collection, last))
+            collection = collection.target_of(last)
+            last = collection.key
+        self.require_visible(collection, last)
+        operand = Operand(last, self.visible(collection, last), self.masked(last))
+        return CallerLookup(parameter(self.access.user), self.rows(USERS), tuple(relations), operand)
 
 
 class CallerScope(UnrestrictedScope):
-    """The eyes of a caller: the rows some rule of its reaches, and on each the fields those rules show."""
+    """The scope of a caller: the rows that some rule matches, and on each of them the fields that those rules list."""
 
     def __init__(self, access: Access, now: datetime | BoundParameter, action: str = "read") -> None:
         super().__init__(access, now)
         self.action = action
-        self._rules = UnrestrictedScope(access, now)
-        self._reached: dict[tuple[Collection, Field | None], Predicate] = {}
+        self._rule_scope = UnrestrictedScope(access, now)
+        self._predicates: dict[tuple[Collection, Field | None], Predicate] = {}
 
     def rows(self, collection: Collection) -> Predicate:
-        return self._where(collection, None)
+        return self._cached_predicate(collection, None)
 
     def visible(self, collection: Collection, field: Field) -> Predicate:
-        return self._where(collection, field)
+        return self._cached_predicate(collection, field)
 
     def masked(self, field: Field) -> bool:
         return field.concealed
@@ -165,15 +178,15 @@ class CallerScope(UnrestrictedScope):
     def can_see(self, collection: Collection, field: Field) -> bool:
         return field in self.access.fields(self.action, collection)
 
-    def _where(self, collection: Collection, field: Field | None) -> Predicate:
-        place = (collection, field)
-        if place not in self._reached:
-            self._reached[place] = self._condition_of(collection, field)
-        return self._reached[place]
+    def _cached_predicate(self, collection: Collection, field: Field | None) -> Predicate:
+        key = (collection, field)
+        if key not in self._predicates:
+            self._predicates[key] = self._predicate(collection, field)
+        return self._predicates[key]
 
-    def _condition_of(self, collection: Collection, field: Field | None) -> Predicate:
+    def _predicate(self, collection: Collection, field: Field | None) -> Predicate:
         rules = self.access.granted(self.action, collection)
-        showing = [rule for rule in rules if field is None or field in rule.fields]
-        if field is not None and showing and len(showing) == len(rules):
-            return TRUE  # whatever reaches the row shows the field
-        return any_of(*(self._rules.condition(collection, rule.filter) for rule in showing))
+        granting = [rule for rule in rules if field is None or field in rule.fields]
+        if field is not None and granting and len(granting) == len(rules):
+            return TRUE  # every rule that matches the row lists the field
+        return any_of(*(self._rule_scope.condition(collection, rule.filter) for rule in granting))

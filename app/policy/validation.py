@@ -1,4 +1,4 @@
-"""A permission's validation, judged on what is written and never on what is stored."""
+"""Evaluation of permissions' validations on the written values, never on stored ones."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,13 +10,13 @@ from app.query.operators import OPERATORS
 
 Values = Mapping[Field, Any]
 Resolve = Callable[[Variable, FieldKind], tuple[Any, ...]]
-"""The values that a variable has for whoever writes."""
+"""Return the values that a variable has for the caller who writes."""
 
 
 def validate(validation: Filter, values: Values, resolve: Resolve, path: Iterable[str] = ()) -> list[FailedValidation]:
-    """What is wrong with the values written to a row by a validation; nothing where they hold to it.
+    """Return the errors of the values written to a row; an empty list if they satisfy the validation.
 
-    A field that isn't written is judged by nothing but `_submitted`; what lies behind a relation isn't judged here.
+    Only `_submitted` applies to a field that isn't written. Filters on related rows are not evaluated.
     """
     match validation:
         case AndFilter(parts):
@@ -29,13 +29,13 @@ def validate(validation: Filter, values: Values, resolve: Resolve, path: Iterabl
         case FieldFilter(field, function, operator, value):
             if function is not None or (field not in values and operator != "_submitted"):
                 return []
-            wanted = _plain(value, field.kind, resolve)
-            holds = field in values and wanted is not None and OPERATORS[operator].evaluate(values[field], wanted[0])
-            return [] if holds else [FailedValidation(field.name, operator.removeprefix("_"), tuple(path))]
+            operand = _resolved(value, field.kind, resolve)
+            valid = field in values and operand is not None and OPERATORS[operator].evaluate(values[field], operand[0])
+            return [] if valid else [FailedValidation(field.name, operator.removeprefix("_"), tuple(path))]
 
 
 def variables(filter_: Filter) -> Iterable[Variable]:
-    """The variables that a filter compares with."""
+    """Yield the variables that a filter compares with."""
     match filter_:
         case AndFilter(parts) | OrFilter(parts):
             for part in parts:
@@ -49,7 +49,7 @@ def variables(filter_: Filter) -> Iterable[Variable]:
 
 
 def references(filter_: Filter, field: Field) -> bool:
-    """Whether a filter looks at a field."""
+    """Return whether a filter compares a field."""
     match filter_:
         case AndFilter(parts) | OrFilter(parts):
             return any(references(part, field) for part in parts)
@@ -59,11 +59,11 @@ def references(filter_: Filter, field: Field) -> bool:
             return compared is field
 
 
-def _plain(value: Any, kind: FieldKind, resolve: Resolve) -> tuple[Any] | None:
-    """An operator's value with its variables resolved, as the only item; None where a variable has no value."""
+def _resolved(value: Any, kind: FieldKind, resolve: Resolve) -> tuple[Any] | None:
+    """Return a tuple of one item, the operator's value with its variables resolved; None if a variable has no value."""
     if isinstance(value, Variable):
-        found = resolve(value, kind)
-        return (found[0],) if len(found) == 1 else None
+        resolved = resolve(value, kind)
+        return (resolved[0],) if len(resolved) == 1 else None
     if not isinstance(value, tuple):
         return (value,)
     items: list[Any] = []

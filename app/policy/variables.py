@@ -1,4 +1,4 @@
-"""What `$CURRENT_USER`, `$CURRENT_ROLES`, `$NOW(-1 day)` and their kin stand for."""
+"""The values of filter variables such as `$CURRENT_USER`, `$CURRENT_ROLES` and `$NOW(-1 day)`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,19 +13,19 @@ from app.query.operators import BINDABLE, coerce, coerce_list
 
 
 def resolve_variable(
-    variable: Variable, kind: FieldKind, access: Access, now: datetime | BoundParameter, *, listed: bool = False
+    variable: Variable, kind: FieldKind, access: Access, now: datetime | BoundParameter, *, in_list: bool = False
 ) -> tuple[Any, ...]:
-    """The values a variable has without asking the database, those that fit the kind of field they meet.
+    """Return a variable's values without a database query, each coerced to the kind of the field it is compared with.
 
-    In a plan a whole list is one Bound where it may stand in a list (`listed`).
+    If the operator takes a list (`in_list`), a plan binds a list as one BoundParameter, the only item.
 
-    None at all where the caller is nobody, has no role, or the value is of another kind: a rule on it then
-    matches nothing.
+    The result is empty if the caller is anonymous, has no role, or the value is of another kind: a rule that uses
+    the variable then matches nothing.
     """
     values = _values(variable, access, now)
-    if listed and isinstance(values, SlotList) and kind in BINDABLE:
+    if in_list and isinstance(values, SlotList) and kind in BINDABLE:
         return (coerce_list(kind, values),)
-    return tuple(filter(lambda value: value is not None, (_fitting(kind, value) for value in values)))
+    return tuple(filter(lambda value: value is not None, (_coerced(kind, value) for value in values)))
 
 
 def _values(variable: Variable, access: Access, now: datetime | BoundParameter) -> Sequence[Any]:
@@ -33,25 +33,25 @@ def _values(variable: Variable, access: Access, now: datetime | BoundParameter) 
         case "CURRENT_USER":
             return (access.user,)
         case "CURRENT_ROLE":
-            return (access.standing.role,)
+            return (access.state.role,)
         case "CURRENT_ROLES":
             return access.roles
         case "CURRENT_POLICIES":
             return access.policies
         case _:
-            return (_moment(now, variable.argument) if variable.argument else now,)
+            return (_adjusted_now(now, variable.argument) if variable.argument else now,)
 
 
-def _moment(now: datetime | BoundParameter, argument: str) -> datetime | BoundParameter:
+def _adjusted_now(now: datetime | BoundParameter, argument: str) -> datetime | BoundParameter:
     if isinstance(now, BoundParameter):
-        at = now.compute
+        compute = now.compute
         return BoundParameter(
-            f"{now.name}{argument}", now.sources, now.sample, lambda given: adjusted(at(given), argument)
+            f"{now.name}{argument}", now.sources, now.sample, lambda bindings: adjusted(compute(bindings), argument)
         )
     return adjusted(now, argument)
 
 
-def _fitting(kind: FieldKind, value: Any) -> Any:
+def _coerced(kind: FieldKind, value: Any) -> Any:
     try:
         return coerce(kind, value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a caller may write: which rows, which of their fields, and what is filled in where it gives nothing."""
+"""The write resolver: the rows and fields a caller may write, and the presets of its permissions."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -16,22 +16,31 @@ from app.query.scoped import CallerLookup, ScopedRows
 WILDCARD_EXCLUDED_FIELDS = frozenset(
     USERS.fields[name] for name in ("provider", "external_identifier", "tfa_secret", "token")
 )
-"""How somebody signs in: of other people `*` doesn't name these, a permission has to."""
+"""Fields that users log in with. On other users' rows `*` doesn't include them; a permission must name them."""
 
 
 class WriteResolver:
-    """One caller's rights to write at one moment. It never sees what is stored."""
+    """Applies one caller's write permissions at one moment. It never sees stored values."""
 
     def __init__(self, access: Access, now: datetime) -> None:
         self.access, self.now = access, now
-        self._eyes = UnrestrictedScope(access, now)
+        self._scope = UnrestrictedScope(access, now)
 
     def rules(self, action: str, collection: Collection) -> tuple[Rule, ...]:
-        """The rules for an action on a collection; Forbidden where there is none."""
+        """Return the rules for an action on a collection.
+
+        Raises:
+            Forbidden: There are none.
+        """
         return require_rules(self.access, action, collection)
 
     def require_fields(self, action: str, collection: Collection, fields: Iterable[Field]) -> None:
-        """Raises Forbidden where the action is granted on no row, UnknownField for a field never to be written."""
+        """Check that each field may be written on some row.
+
+        Raises:
+            Forbidden: The caller has no rule for the action.
+            UnknownField: No rule lists the field.
+        """
         rules = self.rules(action, collection)
         granted = rules[0].fields if len(rules) == 1 else frozenset[Field]().union(*(rule.fields for rule in rules))
         for field in fields:
@@ -39,44 +48,60 @@ class WriteResolver:
                 raise UnknownField(collection, field.name)
 
     def scope(self, action: str, collection: Collection) -> ScopedRows:
-        """The question which rows each rule reaches; a rule sees what is there, whatever its caller may see."""
+        """Return, per rule in the order of `rules`, the predicate of the rows it matches.
+
+        Rules see stored values, even those that the caller may not read.
+
+        Raises:
+            Forbidden: The caller has no rule for the action.
+        """
         filters = (rule.filter for rule in self.rules(action, collection))
-        return ScopedRows(collection, tuple(self._eyes.condition(collection, filter_) for filter_ in filters))
+        return ScopedRows(collection, tuple(self._scope.condition(collection, filter_) for filter_ in filters))
 
     def lookup(self, variable: Variable) -> CallerLookup | None:
-        """Where a variable's value is to be read; None for one that is known, and for what is concealed."""
+        """Return where to read a variable's value.
+
+        None if it needs no look-up, the caller is anonymous, or a field of its path is concealed.
+        """
         if not variable.path or self.access.user is None or any(field.concealed for field in variable.path):
             return None
-        return self._eyes.lookup(variable)
+        return self._scope.lookup(variable)
 
     def check(
         self,
         action: str,
         collection: Collection,
-        reached: Sequence[bool],
+        matches: Sequence[bool],
         fields: Iterable[Field],
         *,
-        own: bool = False,
+        is_self: bool = False,
     ) -> tuple[Rule, ...]:
-        """The rules that reach one row, as `reached` tells in the order of `rules`; of a row that isn't there, nothing.
+        """Return the rules that match one row.
 
-        Raises Forbidden where none does, or where those that do don't let a field be written; a row of one's `own`
-        may have even its reserved fields written by `*`.
+        `matches` has one item per rule, in the order of `rules`; it is empty if the row doesn't exist. If the row is
+        the caller's own (`is_self`), `*` includes the fields in WILDCARD_EXCLUDED_FIELDS.
+
+        Raises:
+            Forbidden: No rule matches the row, or none of those that match grants one of the fields.
         """
-        judged = zip(self.rules(action, collection), reached, strict=True) if reached else ()
-        rules = tuple(rule for rule, holds in judged if holds)
-        missing = [field.name for field in fields if not any(writable(rule, field, own=own) for rule in rules)]
-        if rules and not missing:
+        pairs = zip(self.rules(action, collection), matches, strict=True) if matches else ()
+        rules = tuple(rule for rule, is_match in pairs if is_match)
+        denied = [f.name for f in fields if not any(is_writable(rule, f, is_self=is_self) for rule in rules)]
+        if rules and not denied:
             return rules
-        named = f" for the field(s) {', '.join(map(_quoted, missing))} in" if missing else " for"
+        subject = f" for the field(s) {', '.join(map(_quoted, denied))} in" if denied else " for"
         raise Forbidden(
-            f'You don\'t have permission to perform "{action}"{named} collection "{collection.name}" '
+            f'You don\'t have permission to perform "{action}"{subject} collection "{collection.name}" '
             "or it does not exist"
         )
 
 
 def require_rules(access: Access, action: str, collection: Collection) -> tuple[Rule, ...]:
-    """The rules for an action on a collection; Forbidden where there is none."""
+    """Return the caller's rules for an action on a collection.
+
+    Raises:
+        Forbidden: There are none.
+    """
     rules = access.granted(action, collection)
     if not rules:
         raise Forbidden(
@@ -85,23 +110,23 @@ def require_rules(access: Access, action: str, collection: Collection) -> tuple[
     return rules
 
 
-def writable(rule: Rule, field: Field, *, own: bool) -> bool:
-    """Whether a rule lets a field be written of a row: of others' the reserved ones only by their names."""
-    return field in rule.fields and (own or field not in WILDCARD_EXCLUDED_FIELDS or field in rule.named)
+def is_writable(rule: Rule, field: Field, *, is_self: bool) -> bool:
+    """Return whether a rule grants writing a field of a row it matches. `is_self`: the row is the caller's own."""
+    return field in rule.fields and (is_self or field not in WILDCARD_EXCLUDED_FIELDS or field in rule.named)
 
 
-def presets(rules: Iterable[Rule]) -> dict[str, Any]:
-    """What these rules fill in, as it is written down, variables and all; where two say otherwise the later counts."""
-    found: dict[str, Any] = {}
+def merge_presets(rules: Iterable[Rule]) -> dict[str, Any]:
+    """Return the rules' presets with their variables unresolved; a later rule overrides an earlier one."""
+    merged: dict[str, Any] = {}
     for rule in rules:
         if not rule.presets:
             continue
         try:
-            given = orjson.loads(rule.presets)
+            preset = orjson.loads(rule.presets)
         except orjson.JSONDecodeError:
             continue
-        found |= given if isinstance(given, dict) else {}
-    return found
+        merged |= preset if isinstance(preset, dict) else {}
+    return merged
 
 
 def _quoted(name: str) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.import_export import Progress
-from app.policy.rules import EVERY_FIELD, rule
+from app.policy.rules import EVERY_FIELD, parse_rule
 from app.query.collection import COLLECTIONS
 from app.upgrade.app_minimum import GONE, MINIMUM, RowAccess, narrows, narrows_without, widens
 from app.upgrade.difference_kinds import Difference, DifferenceKind
@@ -124,7 +124,7 @@ def _dropped(row: Row[Any], relations: Relations) -> Iterator[Difference]:
 
 
 def _unread(row: Row[Any], relations: Relations) -> Iterator[Difference]:
-    understood = rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation)
+    understood = parse_rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation)
     if understood is None and not _named(row, relations):  # those are told of already
         yield _of(DifferenceKind.UNREAD, row)
 

@@ -524,7 +524,7 @@ async def test_only_an_admin_clears_what_is_remembered_and_then_it_is_found_anew
 
     assert (cleared.data, cleared.errors) == ({"utils_cache_clear": None}, None)
     assert after is not before
-    assert after.form is not before.form  # by which plans are found
+    assert after.shape is not before.shape  # by which plans are found
 
 
 @pytest.mark.planning

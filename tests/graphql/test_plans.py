@@ -152,7 +152,7 @@ async def test_callers_with_one_form_of_rights_share_a_plan_and_see_their_own(wr
     accesses = [await writable_db.directory(who).access() for who in both]
     answers = [(await writable_db.execute(query, caller=who)).data for who in (*both, *both)]
 
-    assert accesses[0].form is accesses[1].form
+    assert accesses[0].shape is accesses[1].shape
     assert answers == [
         {"users": [{"id": key}], "users_me": {"id": key}} for key in (uid("sam"), uid("tim"), uid("sam"), uid("tim"))
     ]

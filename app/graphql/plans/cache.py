@@ -169,7 +169,7 @@ class PlanCache:
         given: dict[Source, Any] = {**access.bindings, **seen.given}
         if variables:
             shape = (*shape, *variable_shapes(variables, prepared.once, given))
-        alike = (prepared.mark, shape, access.form)
+        alike = (prepared.mark, shape, access.shape)
         form = self._forms.get(alike, None)
         planned = form.plan if form and not form.decisive else self._decided(form, given)
         if planned is NOT_PLANNED_YET:

@@ -96,7 +96,7 @@ class MutationRequest(NamedTuple):
         return f'{{"data":{{"{self.changing.key}":{text or "null"}}}}}'.encode()
 
     async def _read_back(self, work: UnitOfWork, keys: list[Any]) -> str:
-        place = (self.changing, work.access.form)
+        place = (self.changing, work.access.shape)
         plan = self.answers.get(place, None)
         if plan is None or plan.literal_sources:
             plan = self.answers.set(place, self.changing.plan(self.directory, work.access), self.changing.weight)

@@ -60,7 +60,7 @@ class SchemaVisibility:
 
 def visibility_for(access: Access, *, former: bool = False) -> SchemaVisibility:
     """What a caller with such rights sees: the fingerprint of its schema; `former` as Limits has it."""
-    return _shown(access.form, access.admin, access.user is not None or access.admin, former)
+    return _shown(access.shape, access.admin, access.user is not None or access.admin, former)
 
 
 def _everything(registry: Mapping[str, Collection]) -> SchemaVisibility:

@@ -32,7 +32,7 @@ class KeysetReader:
 
         def keys(access: Access) -> ScopedRead:
             found.append(self._ask(access))
-            return self._reading.resolver(found[-1], access).keys(found[-1])
+            return self._reading.resolver(found[-1], access).select_keys(found[-1])
 
         self._keys = list(await self._reading.read_scoped(keys))
         return found[-1]

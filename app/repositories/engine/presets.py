@@ -8,7 +8,7 @@ from app.db.transaction import WriteTransaction
 from app.policy.rules import Rule
 from app.policy.validation import Values, validate, variables
 from app.policy.variables import resolve_variable
-from app.policy.write_resolver import WriteResolver, presets
+from app.policy.write_resolver import WriteResolver, merge_presets
 from app.query.collection import FieldKind
 from app.query.filter import MATCH_ALL, Variable, parse_variable
 from app.query.payload import Path, Payload, parse_payload
@@ -23,7 +23,7 @@ class PresetApplier:
 
     async def apply(self, rules: Sequence[Rule], payload: Payload) -> Payload:
         """The payload with what its rules fill in where it says nothing."""
-        collection, given = payload.collection, presets(rules)
+        collection, given = payload.collection, merge_presets(rules)
         if not given:
             return payload
         names = {member.name for member in payload.fields} | payload.legacy.keys()

@@ -63,7 +63,7 @@ class ReadRepository:
         for _ in range(MAX_READ_ATTEMPTS):
             scoped = await self._confirmed(scope, access)
             row = await self._beside(build_select(scoped))
-            if self._caller.system or read_access_state(row) == access.standing:
+            if self._caller.system or read_access_state(row) == access.state:
                 return row_decoder(scoped)(row[-1])
             access = await self._services.access_cache.reload(self._caller)
         raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
@@ -87,7 +87,7 @@ class ReadRepository:
                 access = fresh
                 continue
             row = await self._beside(self._reaches(access, action, key))
-            if self._caller.system or read_access_state(row) == access.standing:
+            if self._caller.system or read_access_state(row) == access.state:
                 return bool(row[-1])
             access = await self._services.access_cache.reload(self._caller)
         raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)

@@ -117,7 +117,7 @@ class UnitOfWork(NestedWriter):
         verdicts = await self._reached("update", collection, keys, stored)
         for key in keys:
             own = collection is USERS and key == self.access.user
-            rules = self.policy.check("update", collection, verdicts.get(key, ()), fields, own=own)
+            rules = self.policy.check("update", collection, verdicts.get(key, ()), fields, is_self=own)
             await self._update(rules, stored[key], payload, {**linked, **decided})
             self.pending.append(WrittenRow("update", collection, key, fields))
 
@@ -193,7 +193,7 @@ class UnitOfWork(NestedWriter):
 
         `row` begins with the caller's standing.
         """
-        now, then = read_access_state(row), self.access.standing
+        now, then = read_access_state(row), self.access.state
         if self.isolated or self.caller.system or now == then:
             return
         if now.token != then.token or not self.changed_self:
@@ -211,7 +211,7 @@ class UnitOfWork(NestedWriter):
         if self.access.admin:
             return ()
         access, grants = await self.services.access_cache.grants(self.caller)
-        if access.standing.token != self.access.standing.token:
+        if access.state.token != self.access.state.token:
             raise RetryTransaction
         return grants
 
@@ -224,7 +224,7 @@ class UnitOfWork(NestedWriter):
             for one in mine:
                 own = collection is USERS and one.key == self.access.user
                 if one.key in verdicts:  # what was written may have gone again
-                    self.policy.check(action, collection, verdicts[one.key], one.fields, own=own)
+                    self.policy.check(action, collection, verdicts[one.key], one.fields, is_self=own)
 
     async def _reached(
         self, action: str, collection: Collection, keys: Iterable[Any], there: Iterable[Any] | None = None
@@ -247,7 +247,7 @@ class UnitOfWork(NestedWriter):
             return False
         verdicts = await self._reached("read", collection, [payload.key])
         try:
-            self.policy.check("read", collection, verdicts.get(payload.key, ()), payload.fields, own=True)
+            self.policy.check("read", collection, verdicts.get(payload.key, ()), payload.fields, is_self=True)
         except Forbidden:
             return False
         return True

@@ -39,7 +39,7 @@ class QueryPlan:
 
     def result(self, row: Sequence[Any], access: Access) -> str:
         """The rows that its statement answered, as JSON; AccessChanged where the caller's rights are others by now."""
-        if row[:STANDING] != access.standing:
+        if row[:STANDING] != access.state:
             raise StalePlan
         text: str = row[-1]
         return text if self.shape is None else orjson.dumps(self.shape(text)).decode()
@@ -50,10 +50,10 @@ def parameterize_access(access: Access) -> Access:
 
     What isn't there stays as it is: an empty list decides what a rule means, and who has none has another form.
     """
-    now = access.standing
+    now = access.state
     own = now._replace(user=_slot(now.user, "me"), role=_slot(now.role, "role"))
     roles, policies = _slot(list(access.roles), "roles"), _slot(list(access.policies), "policies")
-    return replace(access, standing=own, roles=roles or (), policies=policies or ())
+    return replace(access, state=own, roles=roles or (), policies=policies or ())
 
 
 def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> QueryPlan:
@@ -87,7 +87,7 @@ def _slot(value: str | list[str] | None, source: Source) -> Any:
 
 
 def _own(access: Access) -> Iterator[tuple[Source, set[str]]]:
-    values = ([access.user], [access.standing.role], access.roles, access.policies)
+    values = ([access.user], [access.state.role], access.roles, access.policies)
     for source, some in zip(OWN, values, strict=True):
         yield source, {str(value) for value in some if value is not None}
 

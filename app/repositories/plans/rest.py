@@ -66,7 +66,7 @@ class RestPlanCache:
         parameters: Query,
         key: str | None,
     ) -> bytes | None:
-        place = (query, key is None, access.form)
+        place = (query, key is None, access.shape)
         plan = self._plans.get(place, None)
         if plan is None:
             plan = self._plan(directory, repository, access, parameters, key)

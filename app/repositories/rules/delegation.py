@@ -7,7 +7,7 @@ from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.sql.selectable import CTE
 
 from app.core.errors import Forbidden
-from app.policy.access_cache import grant
+from app.policy.access_cache import parse_grant
 from app.policy.delegation import GrantedPolicy, GrantorRights
 from app.policy.permission_summary import PermissionGrant
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
@@ -52,7 +52,7 @@ async def check_delegation(work: WriteContext) -> None:
         raise Forbidden(TOO_MUCH)
     if touched.permissions:
         rows = await _ask(work, select(*PERMISSION).where(among(_PERMISSIONS.id, touched.permissions)))
-        if not all(held.covers_one(grant(*row[1:])) for row in rows):
+        if not all(held.covers_permission(parse_grant(*row[1:])) for row in rows):
             raise Forbidden(TOO_MUCH)
 
 
@@ -84,7 +84,7 @@ async def _granted(work: WriteContext, policies: Iterable[str]) -> list[GrantedP
     )
     permissions: dict[str, list[PermissionGrant]] = {}
     for policy, *permission in await _ask(work, select(*PERMISSION).where(among(_PERMISSIONS.policy, keys))):
-        permissions.setdefault(policy, []).append(grant(*permission))
+        permissions.setdefault(policy, []).append(parse_grant(*permission))
     return [GrantedPolicy(bool(admin), bool(app), tuple(permissions.get(key, ()))) for key, admin, app in flags]
 
 
