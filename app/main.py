@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import structlog
 from starlette.routing import Router
-from starlette.types import Receive, Scope, Send
 
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
@@ -17,12 +16,14 @@ from app.flows.retention_job import RetentionJob
 from app.http.authentication import Authenticator
 from app.http.cookies import ExpiredSessionCookie
 from app.http.cors import Cors
-from app.http.endpoints.account import ROOTS, account_endpoint
+from app.http.endpoints.account import ROOTS as ACCOUNT_ROOTS
+from app.http.endpoints.account import account_endpoint
 from app.http.endpoints.assets import AssetsEndpoint
 from app.http.endpoints.auth import auth_endpoint
 from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.graphql import GraphQLEndpoint
-from app.http.endpoints.server import ServerEndpoints, not_found
+from app.http.endpoints.server import ROOTS as SERVER_ROOTS
+from app.http.endpoints.server import ServerEndpoints
 from app.http.endpoints.uploads import FileUploadEndpoint
 from app.http.middleware import (
     Endpoint,
@@ -44,26 +45,26 @@ log = structlog.get_logger(__name__)
 
 
 class RollcallApp(HTTPMiddleware):
-    """The gate with all its doors; the paths that nearly everybody asks for lead to theirs at once."""
+    """The middleware with all endpoints, configured from the settings."""
 
     def __init__(
         self,
-        doors: Mapping[str, Endpoint],
+        endpoints: Mapping[str, Endpoint],
         router: Router,
         services: Services,
-        identity: Authenticator,
+        authenticator: Authenticator,
         uploads: Mapping[str, UploadEndpoint] | None = None,
     ) -> None:
         self.router = router
         settings = services.settings
-        limiter, farewell = request_limiter(services.rates, identity), ExpiredSessionCookie(services, identity)
-        logged = settings.log_level in ("debug", "info")  # to find words for nobody would cost more than many a query
-        manners = MiddlewareOptions(limiter, Cors.from_settings(settings), farewell, hsts_headers(settings), logged)
-        super().__init__(doors, self._route, settings.max_payload_size, manners, uploads)
-
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["app"] = self  # so that the router raises what it refuses, and leaves the words to us
-        await self.router(scope, receive, send)
+        options = MiddlewareOptions(
+            limiter=request_limiter(services.rates, authenticator),
+            cors=Cors.from_settings(settings),
+            error_headers=ExpiredSessionCookie(services, authenticator),
+            default_headers=hsts_headers(settings),
+            log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
+        )
+        super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
 
 
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> RollcallApp:
@@ -81,11 +82,14 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Roll
     identity = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
     doors: dict[str, Endpoint] = {GRAPHQL: GraphQLEndpoint(services, identity)}
     doors[AUTH] = auth_endpoint(services, identity)
-    doors |= dict.fromkeys(ROOTS, account_endpoint(services, identity))  # before the collection that they lie below
+    doors |= dict.fromkeys(
+        ACCOUNT_ROOTS, account_endpoint(services, identity)
+    )  # before the collection that they lie below
     for collection in COLLECTIONS.values():
         read_only = collection not in WRITABLE_COLLECTIONS
         doors[f"/{collection.short_name}"] = CollectionEndpoint(collection, services, identity, read_only=read_only)
     doors[ASSETS] = AssetsEndpoint(services, identity)
+    doors |= dict.fromkeys(SERVER_ROOTS, ServerEndpoints(services, identity))
     uploads: dict[str, UploadEndpoint] = {FILES: FileUploadEndpoint(services, identity)}
 
     @asynccontextmanager
@@ -106,9 +110,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Roll
             await services.rates.dispose()
             await database.dispose()
 
-    routes = ServerEndpoints(services, identity).routes()
-    router = Router(routes, redirect_slashes=False, default=not_found, lifespan=lifespan)
-    return RollcallApp(doors, router, services, identity, uploads)
+    return RollcallApp(doors, Router(lifespan=lifespan), services, identity, uploads)
 
 
 def _warn(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import InvalidPayload
 from app.http.request_head import RequestHead
-from app.http.response import VARIES, Header, Response
+from app.http.response import Header, Response
 
 Body = Callable[[], Awaitable[bytes]]
 Pieces = Callable[[], AsyncIterator[bytes]]
@@ -23,14 +23,16 @@ class Exchange:
     """One request; `status` is its answer's, 0 before that begins.
 
     Of its body `most` bytes are taken. The answer to a HEAD says how long its body would be. Whatever is answered bears
-    the `further` headers.
+    the `default_headers` headers.
     """
 
-    __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "further", "head", "status")
+    __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "default_headers", "head", "status")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int, further: Sequence[Header] = ()) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, most: int, default_headers: Sequence[Header] = ()
+    ) -> None:
         self.head = RequestHead(scope)
-        self._receive, self._send, self._most, self.further = receive, send, most, further
+        self._receive, self._send, self._most, self.default_headers = receive, send, most, default_headers
         self._bodiless = scope["method"] == "HEAD"
         self._taken = self.status = 0
 
@@ -97,12 +99,6 @@ class Exchange:
             more = message.get("more_body", False)
             yield message.get("body", b"")
 
-    async def receive(self) -> Message:
-        """The next piece of the body; raises InvalidPayload where it is one too many."""
-        message = await self._receive()
-        self._counted(message)
-        return message
-
     def _counted(self, message: Message) -> bytes:
         piece: bytes = message.get("body", b"")
         self._taken += len(piece)
@@ -110,25 +106,14 @@ class Exchange:
             raise self._refusal()
         return piece
 
-    async def send(self, message: Message) -> None:
-        """Passes a piece of the answer on, its beginning with the headers that every answer has."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message["headers"] = self._with_default_headers(message.get("headers", ()))
-        await self._send(message)
-
-    def _with_default_headers(self, given: Sequence[Header]) -> list[Header]:
-        varies = b", ".join((*(value for name, value in given if name == b"vary"), VARIES))
-        return [*(header for header in given if header[0] != b"vary"), *self._safe(Response(b"", varies=varies))]
-
     def _safe(self, reply: Response) -> tuple[Header, ...]:
         if self.head.has_credentials or reply.no_store:  # what is stored nowhere needn't say what it depends on
             safe: tuple[Header, ...] = (NO_STORE, NOSNIFF, reply.policy)
         else:
             caching = (b"cache-control", b"public, max-age=%d" % reply.max_age) if reply.max_age else NO_CACHE
             safe = (caching, NOSNIFF, reply.policy, (b"vary", reply.varies))
-        if self.further:
-            safe = (*safe, *self.further)
+        if self.default_headers:
+            safe = (*safe, *self.default_headers)
         if self.head.has_request_id or self.status >= 400:  # HTTP's own: from here on something went wrong
             return (*safe, (b"x-request-id", self.head.id.encode()))
         return safe

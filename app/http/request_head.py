@@ -14,6 +14,8 @@ from app.core.caller import ClientInfo
 JOINTS = {b"authorization": b"\n", b"x-forwarded-for": b","}
 SANE_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
 
+READ_METHODS = ("GET", "HEAD")
+
 _here, _numbers = token_hex(8), count()
 
 

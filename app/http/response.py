@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import orjson
-from starlette.exceptions import HTTPException
 
 from app.core.errors import (
     MethodNotAllowed,
@@ -65,9 +64,3 @@ def error_response(error: RollcallError, media: bytes = JSON) -> Response:
     if isinstance(error, RangeNotSatisfiable):
         more.append((b"content-range", b"bytes */%d" % error.size))
     return Response(orjson.dumps({"errors": error.entries()}), error.status, media, more, error=error)
-
-
-def method_not_allowed(method: str, refusal: HTTPException) -> MethodNotAllowed:
-    """What the router says to a method that a route doesn't know, in our spelling."""
-    allowed = (refusal.headers or {}).get("Allow", "")
-    return MethodNotAllowed(method, sorted(allowed.split(", ")))

@@ -76,7 +76,7 @@ async def by_the_clock(system, clock, **values):
     """The same door, where it is as late as a clock says."""
     services = Services.from_settings(system.database, changed(system, **values), clock)
     identity = Authenticator(signing_secret(system.settings), SESSION, trust=False)
-    app = RollcallApp({GRAPHQL: GraphQLEndpoint(services, identity)}, Router([]), services, identity)
+    app = RollcallApp({GRAPHQL: GraphQLEndpoint(services, identity)}, Router(), services, identity)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rollcall") as client:
         yield client
 

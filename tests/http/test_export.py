@@ -14,11 +14,11 @@ import uvicorn
 import yaml
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import delete, insert, update
+from starlette.routing import Router
 
 from app.core.caller import SYSTEM
 from app.core.errors import Forbidden, InvalidCredentials, ServiceUnavailable
 from app.db.models import User
-from app.http.endpoints.server import not_found
 from app.http.middleware import HTTPMiddleware
 from app.http.response import Response
 from app.main import create_app
@@ -333,7 +333,7 @@ def streaming(reply):
     async def door(scope, head, body):
         return reply
 
-    return HTTPMiddleware({"/": door}, not_found, 1000)
+    return HTTPMiddleware({"/": door}, Router(), 1000)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -10,13 +10,14 @@ import pytest
 import structlog
 from _pytest.logging import LogCaptureHandler
 from httpx import ASGITransport, AsyncClient
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect
+from starlette.routing import Router
 
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.core.logging import configure_logging, redact
 from app.http.middleware import HTTPMiddleware
+from app.http.response import Response
 from app.main import create_app
 
 MOST = 1_000
@@ -37,16 +38,20 @@ def lines(monkeypatch):
     structlog.configure(**before)
 
 
-async def echo(scope, receive, send):
-    body = await Request(scope, receive).body()
-    await PlainTextResponse(f"{len(body)} bytes")(scope, receive, send)
+async def echo(scope, head, body):
+    return Response(f"{len(await body())} bytes".encode())
 
 
 def raising(error):
-    async def app(scope, receive, send):
+    async def endpoint(scope, head, body):
         raise error
 
-    return app
+    return endpoint
+
+
+def serving(endpoint, path="/", max_body_size=MOST):
+    """A middleware with one endpoint."""
+    return HTTPMiddleware({path: endpoint}, Router(), max_body_size)
 
 
 async def send(app, method="GET", path="/", **options):
@@ -55,30 +60,28 @@ async def send(app, method="GET", path="/", **options):
 
 
 async def test_a_request_keeps_the_id_it_came_with(lines):
-    answer = await send(HTTPMiddleware({}, echo, MOST), headers={"X-Request-Id": "trace-7:a.b"})
+    answer = await send(serving(echo), headers={"X-Request-Id": "trace-7:a.b"})
 
     assert answer.headers["x-request-id"] == lines()[0]["request_id"] == "trace-7:a.b"
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é".encode("latin-1"), '"};'])
 async def test_an_id_that_isnt_sane_is_replaced(lines, given):
-    answer = await send(HTTPMiddleware({}, echo, MOST), headers={"X-Request-Id": given})
+    answer = await send(serving(echo), headers={"X-Request-Id": given})
 
     assert answer.headers["x-request-id"] == lines()[0]["request_id"]
     assert len(answer.headers["x-request-id"]) == 32
 
 
 async def test_an_answer_without_fault_bears_no_id_that_nobody_asked_for(lines):
-    answer = await send(HTTPMiddleware({}, echo, MOST))
+    answer = await send(serving(echo))
 
     assert "x-request-id" not in answer.headers
     assert len(lines()[0]["request_id"]) == 32
 
 
 async def test_a_request_is_one_line_without_its_query_or_its_credentials(lines):
-    await send(
-        HTTPMiddleware({}, echo, MOST), "POST", "/a?access_token=s3cr3t", headers={"Authorization": "Bearer s3cr3t"}
-    )
+    await send(serving(echo, "/a"), "POST", "/a?access_token=s3cr3t", headers={"Authorization": "Bearer s3cr3t"})
     told = lines()
 
     assert len(told) == 1
@@ -93,7 +96,7 @@ async def test_a_request_is_one_line_without_its_query_or_its_credentials(lines)
 
 
 async def test_a_path_cant_write_a_line_of_its_own(lines):
-    await send(HTTPMiddleware({}, echo, MOST), path="/a%0A%7B%22event%22:%22forged%22%7D")
+    await send(serving(echo), path="/a%0A%7B%22event%22:%22forged%22%7D")
 
     assert [line["event"] for line in lines()] == ["request"]
 
@@ -138,7 +141,7 @@ def test_for_a_person_a_line_is_plain_text_and_less_is_not_told(lines, monkeypat
     ],
 )
 async def test_an_answer_that_belongs_to_somebody_is_kept_nowhere(request_, caching):
-    answer = await send(HTTPMiddleware({}, echo, MOST), **request_)
+    answer = await send(serving(echo), **request_)
 
     assert answer.headers["cache-control"] == caching
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -151,7 +154,7 @@ async def test_a_body_may_be_as_large_as_allowed_and_no_larger(announced):
         yield b"x" * (size - 1)
         yield b"x"
 
-    app = HTTPMiddleware({}, echo, most=10)
+    app = serving(echo, max_body_size=10)
     taken = await send(app, "POST", content=b"x" * 10 if announced else pieces(10))
     refused = await send(app, "POST", content=b"x" * 11 if announced else pieces(11))
 
@@ -171,13 +174,13 @@ async def test_a_body_that_says_it_is_too_large_isnt_even_read():
         told.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"11")]}
-    await HTTPMiddleware({}, echo, most=10)(scope, unread, take)
+    await serving(echo, max_body_size=10)(scope, unread, take)
 
     assert told[0]["status"] == 400
 
 
 async def test_our_errors_are_answered_as_they_are():
-    answer = await send(HTTPMiddleware({}, raising(Forbidden()), MOST))
+    answer = await send(serving(raising(Forbidden())))
 
     assert answer.status_code == 403
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
@@ -189,13 +192,13 @@ async def test_our_errors_are_answered_as_they_are():
 
 
 async def test_who_is_sent_away_for_now_is_told_when_to_come_back():
-    answer = await send(HTTPMiddleware({}, raising(ServiceUnavailable()), MOST))
+    answer = await send(serving(raising(ServiceUnavailable())))
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 async def test_of_an_unknown_error_the_log_knows_more_than_the_client(lines):
-    answer = await send(HTTPMiddleware({}, raising(RuntimeError("the database said s3cr3t")), MOST))
+    answer = await send(serving(raising(RuntimeError("the database said s3cr3t"))))
     failure, request = lines()
 
     assert (answer.status_code, answer.json()) == (500, UNEXPECTED)
@@ -204,16 +207,19 @@ async def test_of_an_unknown_error_the_log_knows_more_than_the_client(lines):
 
 
 async def test_an_error_after_the_answer_began_is_left_to_the_server(lines):
-    async def half(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+    async def chunks():
+        yield b"half"
         raise Forbidden
 
+    async def half(scope, head, body):
+        return Response(b"", stream=chunks())
+
     with pytest.raises(Forbidden):
-        await send(HTTPMiddleware({}, half, MOST))
+        await send(serving(half))
 
 
 async def test_a_client_that_goes_away_is_no_failure(lines):
-    app: Any = HTTPMiddleware({}, raising(ClientDisconnect()), MOST)
+    app: Any = serving(raising(ClientDisconnect()))
     await app({"type": "http", "method": "POST", "path": "/", "headers": []}, None, None)
 
     assert [(line["event"], line["status"]) for line in lines()] == [("request", 0)]

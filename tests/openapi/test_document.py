@@ -16,8 +16,9 @@ from app.http.endpoints.assets import AssetsEndpoint
 from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.export import FORMATS
 from app.http.endpoints.graphql import ALLOWED
+from app.http.endpoints.server import ServerEndpoints
 from app.http.flow_endpoint import FlowEndpoint
-from app.http.middleware import _behind
+from app.http.middleware import match_prefix
 from app.main import create_app
 from app.openapi.collection_paths import EXPORTS, FILE_MEDIA
 from app.openapi.document import DocumentOptions, render_document
@@ -27,7 +28,7 @@ from tests.conftest import make_settings
 from tests.http.test_graphql import bearer, served
 from tests.world import caller, static_token, uid
 
-HTTP = Path(__file__).parents[2] / "app/http"
+HTTP = Path(__file__).parents[2] / "app/http/endpoints"
 SPECS = "/server/specs/oas"
 SETUP = DocumentOptions("https://users.example.com/here", "directus_session_token", by_password=True)
 PEOPLE = ["ada", "wes", "rita", "vi", "ann", None]
@@ -49,7 +50,7 @@ def operations(told):
 
 # Which paths are served is asked of the doors themselves, for every word that one of them knows, wherever it may stand.
 KEY = "some-key"
-DEEP = {"users": ("mine", "safety"), "permissions": ("mine",)}
+DEEP = {"users": ("me", "account_security"), "permissions": ("me",)}
 """Where paths have three steps more, and who knows the words of those."""
 
 
@@ -60,7 +61,7 @@ def words(*modules):
 
 def candidates(roots):
     yield "/graphql/system"
-    known = words("mine", "safety", "account", "auth", "server")
+    known = words("me", "account_security", "account", "auth", "server")
     for root in roots:
         shallow = (steps for number in range(3) for steps in product(known, repeat=number))
         yield from ("/".join(("", root, *steps)) for steps in shallow)
@@ -69,10 +70,10 @@ def candidates(roots):
 
 
 def server_paths(app):
-    return {route.path for route in app.router.routes}
+    return set(app.endpoints["/server"].handlers)
 
 
-def is_served(app, door, method, path):
+def is_served(door, method, path):
     steps = tuple(path.split("/")[2:])
     if isinstance(door, FlowEndpoint):
         return (method, path) in door._for_everybody or (method, path) in door._further
@@ -80,9 +81,9 @@ def is_served(app, door, method, path):
         return door._handler(method, steps) is not None
     if isinstance(door, AssetsEndpoint):
         return method == "GET" and 1 <= len(steps) <= 2
-    if door:
-        return method in ALLOWED
-    return method == "GET" and any(route.path_regex.match(path) for route in app.router.routes)
+    if isinstance(door, ServerEndpoints):
+        return method == "GET" and door.handler(path) is not None
+    return door is not None and method in ALLOWED
 
 
 def told_at(templates, path):
@@ -98,13 +99,13 @@ def test_what_is_served_is_told_and_what_is_told_is_served(tmp_path):
     for method, path in operations(document(EVERYTHING_SHOWN)):
         steps = tuple(None if step.startswith("{") else step for step in path.split("/")[1:])
         templates.setdefault(steps, set()).add(method)
-    roots = {path.split("/")[1] for path in (*app._doors, *server_paths(app)) if not path.startswith("/graphql")}
+    roots = {path.split("/")[1] for path in (*app.endpoints, *server_paths(app)) if not path.startswith("/graphql")}
     asked, differ = {*candidates(roots), *server_paths(app)}, set()
     for path in asked:
-        door, plain = _behind(app._doors, {"path": path}), tuple(path.split("/")[1:])
+        door, plain = match_prefix(app.endpoints, {"path": path}), tuple(path.split("/")[1:])
         # A step that leads to a flow is no key; and as a key `me` leads nowhere, so that it needn't be told of.
         told = templates.get(plain, set()) if isinstance(door, FlowEndpoint) else told_at(templates, path)
-        methods = {method for method in METHODS if is_served(app, door, method, path)}
+        methods = {method for method in METHODS if is_served(door, method, path)}
         differ |= {(method, path) for method in methods ^ told if method in told or not path.endswith("/me")}
 
     assert differ == set()

@@ -11,7 +11,7 @@ from app.http.authentication import Authenticator
 from app.http.conditional import etag_of, is_not_modified, last_modified, wanted_range
 from app.http.exchange import Body
 from app.http.parsing import parse_query
-from app.http.request_head import RequestHead
+from app.http.request_head import READ_METHODS, RequestHead
 from app.http.response import Header, Response, error_response
 from app.query.collection import FILES
 from app.repositories.directory import Directory
@@ -19,7 +19,6 @@ from app.repositories.plans.rest import RestPlanCache
 from app.repositories.services import Services
 
 SANDBOXED = (b"content-security-policy", b"default-src 'none'; sandbox")
-READING = ("GET", "HEAD")
 
 
 class AssetsEndpoint:
@@ -37,8 +36,8 @@ class AssetsEndpoint:
             return error_response(error)
 
     async def _answer(self, scope: Scope, head: RequestHead) -> Response:
-        if scope["method"] not in READING:
-            raise MethodNotAllowed(scope["method"], READING)
+        if scope["method"] not in READ_METHODS:
+            raise MethodNotAllowed(scope["method"], READ_METHODS)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         steps = [step for step in path.split("/")[2:] if step]
         if not 1 <= len(steps) <= 2:  # a file's name may follow, for people to read: it is the key that counts

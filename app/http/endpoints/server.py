@@ -1,102 +1,116 @@
-"""The doors that tell about the server itself."""
+"""Endpoints about the server itself: health, project, limits and the API's descriptions."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocketClose
+from starlette.types import Scope
 
-from app.core.errors import RouteNotFound
+from app.core.errors import MethodNotAllowed, RouteNotFound
 from app.flows import server_info
 from app.graphql.schema import schema
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.graphql.visibility.coordinates import visibility_for
 from app.http.authentication import Authenticator
-from app.http.request_head import RequestHead
+from app.http.exchange import Body
+from app.http.request_head import READ_METHODS, RequestHead
+from app.http.response import Response
 from app.openapi.document import openapi
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
-JSON = "application/json; charset=utf-8"
-HEALTH = "application/health+json; charset=utf-8"
+ROOTS = ("/", "/server", "/admin/users")
+"""Path prefixes of this endpoint."""
+HEALTH_JSON = b"application/health+json; charset=utf-8"
+HTML, PLAIN_TEXT, BINARY = b"text/html; charset=utf-8", b"text/plain; charset=utf-8", b"application/octet-stream"
+SDL_FILE = (b"content-disposition", b'attachment; filename="rollcall.graphql"')
+
+Handler = Callable[[Scope, RequestHead], Awaitable[Response]]
 
 
 class ServerEndpoints:
-    """What the server is, how it is, and the schema that the caller sees."""
+    """The endpoint behind `ROOTS`; the root exists only if the settings redirect it."""
 
-    def __init__(self, services: Services, identity: Authenticator) -> None:
-        self._services, self._identity = services, identity
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services, self._authenticator = services, authenticator
+        self.handlers: Mapping[str, Handler] = {
+            "/server/ping": _ping,
+            "/server/info": self._info,
+            "/server/health": self._health,
+            "/server/specs/graphql/system": self._sdl,
+            "/server/specs/oas": self._openapi,
+            "/admin/users/{user}": _email_verified_page,
+            **({"/": self._root} if services.settings.root_redirect else {}),
+        }
 
-    def routes(self) -> list[Route]:
-        """Every path below /server, and the root where it leads anywhere."""
-        leads = [Route("/", self.root)] if self._services.settings.root_redirect else []
-        return [
-            *leads,
-            Route("/server/ping", ping),
-            Route("/admin/users/{user}", email_verified_page),
-            Route("/server/info", self.info),
-            Route("/server/health", self.health),
-            Route("/server/specs/graphql/system", self.specs),
-            Route("/server/specs/oas", self.openapi),
-        ]
+    async def __call__(self, scope: Scope, head: RequestHead, _: Body) -> Response:
+        handler = self.handler(scope["path"].removeprefix(scope.get("root_path", "")))
+        if handler is None:
+            raise RouteNotFound(scope["path"])
+        if scope["method"] not in READ_METHODS:
+            raise MethodNotAllowed(scope["method"], READ_METHODS)
+        return await handler(scope, head)
 
-    async def root(self, _: Request) -> Response:
-        """Leads on to where the settings say."""
-        place = str(self._services.settings.root_redirect)
-        return PlainTextResponse(f"Found. Redirecting to {place}", 302, {"Location": place})
+    def handler(self, path: str) -> Handler | None:
+        """Return the handler of a path; the last step of `/admin/users/{user}` may be any."""
+        return self.handlers.get(path) or self.handlers.get(f"{path.rpartition('/')[0]}/{{user}}")
 
-    async def info(self, request: Request) -> Response:
-        """The project; for those who are somebody, also the limits and the Directus whose answers these are."""
-        access = await self._directory(request).fresh_access()
-        told = {"project": await server_info.project(self._services)}
+    async def _root(self, _: Scope, __: RequestHead) -> Response:
+        """Redirect to `ROOT_REDIRECT`."""
+        target = str(self._services.settings.root_redirect)
+        location = (b"location", target.encode("latin-1"))
+        return Response(f"Found. Redirecting to {target}".encode(), 302, PLAIN_TEXT, (location,))
+
+    async def _info(self, _: Scope, head: RequestHead) -> Response:
+        """Return the project; for authenticated callers also the limits and the Directus version served."""
+        access = await self._directory(head).fresh_access()
+        info = {"project": await server_info.project(self._services)}
         if access.user is not None:
-            told |= server_info.limits(self._services) | {"version": server_info.DIRECTUS_VERSION}
-        return Response(orjson.dumps({"data": told}), media_type=JSON)
+            info |= server_info.limits(self._services) | {"version": server_info.DIRECTUS_VERSION}
+        return Response(orjson.dumps({"data": info}))
 
-    async def health(self, request: Request) -> Response:
-        """Whether the database answers: 200, or 503 where it doesn't; for admins, how long it took."""
-        found = await server_info.health(self._services)
-        include_details = found.healthy and (await self._directory(request).fresh_access()).admin
-        body = orjson.dumps(found.as_dict(include_details=include_details))
-        return Response(body, 200 if found.healthy else 503, media_type=HEALTH)
+    async def _health(self, _: Scope, head: RequestHead) -> Response:
+        """Return 200 if the database answers, else 503; admins also get the response time."""
+        health = await server_info.health(self._services)
+        include_details = health.healthy and (await self._directory(head).fresh_access()).admin
+        body = orjson.dumps(health.as_dict(include_details=include_details))
+        return Response(body, 200 if health.healthy else 503, HEALTH_JSON)
 
-    async def specs(self, request: Request) -> Response:
-        """The SDL as this caller sees it; nobody lives here while introspection is closed."""
+    async def _sdl(self, scope: Scope, head: RequestHead) -> Response:
+        """Return the SDL of the caller's schema.
+
+        Raises:
+            RouteNotFound: Introspection is disabled.
+        """
+        self._require_introspection(scope)
+        access = await self._directory(head).fresh_access()
+        visible = caller_schema_for(schema.graphql, access, self._services.limits)
+        sdl = await asyncio.to_thread(lambda: visible.sdl)
+        return Response(sdl.encode(), media=BINARY, headers=(SDL_FILE,))
+
+    async def _openapi(self, scope: Scope, head: RequestHead) -> Response:
+        """Return the caller's OpenAPI document; it reveals as much as the schema, so it is disabled with it.
+
+        Raises:
+            RouteNotFound: Introspection is disabled.
+        """
+        self._require_introspection(scope)
+        visibility = visibility_for(await self._directory(head).fresh_access())
+        return Response(await openapi(visibility, self._services.settings))
+
+    def _require_introspection(self, scope: Scope) -> None:
         if not self._services.limits.introspection:
-            raise RouteNotFound(request.scope["path"])
-        access = await self._directory(request).fresh_access()
-        seen = caller_schema_for(schema.graphql, access, self._services.limits)
-        sdl = await asyncio.to_thread(lambda: seen.sdl)
-        name = {"Content-Disposition": 'attachment; filename="rollcall.graphql"'}
-        return Response(sdl, headers=name, media_type="application/octet-stream")
+            raise RouteNotFound(scope["path"])
 
-    async def openapi(self, request: Request) -> Response:
-        """The OpenAPI document as this caller sees it; it is closed with the schema, of which it tells as much."""
-        if not self._services.limits.introspection:
-            raise RouteNotFound(request.scope["path"])
-        shown = visibility_for(await self._directory(request).fresh_access())
-        return Response(await openapi(shown, self._services.settings), media_type=JSON)
-
-    def _directory(self, request: Request) -> Directory:
-        return Directory(self._identity.authenticate(RequestHead(request.scope)), self._services)
+    def _directory(self, head: RequestHead) -> Directory:
+        return Directory(self._authenticator.authenticate(head), self._services)
 
 
-async def ping(_: Request) -> PlainTextResponse:
-    """Whether the process answers; the database isn't asked."""
-    return PlainTextResponse("pong", media_type="text/html")
+async def _ping(_: Scope, __: RequestHead) -> Response:
+    """Return "pong" if the process answers; the database is not queried."""
+    return Response(b"pong", media=HTML)
 
 
-async def email_verified_page(_: Request) -> PlainTextResponse:
-    """Where the link out of a registration's mail leads on to; in Directus' app it is the page of that user."""
-    return PlainTextResponse("Your address is confirmed. You can sign in now.")
-
-
-async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """Every path that leads nowhere; raises RouteNotFound. Nowhere is anything told over a websocket."""
-    if scope["type"] == "websocket":
-        await WebSocketClose()(scope, receive, send)
-        return
-    raise RouteNotFound(scope["path"])
+async def _email_verified_page(_: Scope, __: RequestHead) -> Response:
+    """Return the page that the link in a registration mail redirects to; in Directus' app it is the user's page."""
+    return Response(b"Your address is confirmed. You can sign in now.", media=PLAIN_TEXT)
