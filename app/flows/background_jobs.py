@@ -1,4 +1,4 @@
-"""Chores: what a process does by itself, again and again, beside answering."""
+"""Periodic jobs: work that each server process repeats in the background."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -11,20 +11,20 @@ import structlog
 from app.core.errors import ServiceUnavailable
 
 MAX_INTERVAL_SECONDS = 60.0
-"""Seconds between two rounds at most, while nothing goes well."""
+"""Longest pause between two runs while runs fail."""
 SHUTDOWN_SECONDS = 5.0
-"""Seconds that the end waits for a round under way."""
+"""How long shutdown waits for a run in progress."""
 WAKE_DELAY_SECONDS = 0.05
-"""Seconds from a call to the round: who calls is still about to commit what it is called for."""
+"""Delay between a wake-up and the run, because the transaction that sets the event commits only afterwards."""
 
 log = structlog.get_logger(__name__)
 
 
 class PeriodicJob(ABC):
-    """Rounds of something, `every` so many seconds; sooner where somebody sets `wake`.
+    """A job that runs every `interval_seconds`, or as soon as the event `wake` is set.
 
-    Nothing that goes wrong in a round is its end: the next ones come later and later, and are told of in the log less
-    and less. `over` says that no more should be begun.
+    A failed run never ends the job: the pause before the next run doubles, up to `MAX_INTERVAL_SECONDS`. While
+    `stopping` is true, a run must not start further work.
     """
 
     name: ClassVar[str]
@@ -36,21 +36,25 @@ class PeriodicJob(ABC):
 
     @abstractmethod
     async def run_once(self) -> int:
-        """Does what there is to do now; how much that was. Raises ServiceUnavailable where the database is away."""
+        """Do the work that is due now and return how many items were processed.
+
+        Raises:
+            ServiceUnavailable: The database is unavailable.
+        """
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Meanwhile it is done in the background; at the end a round under way is let come to its end, if it does."""
+        """Run the job in the background; on exit, wait up to `SHUTDOWN_SECONDS` for a run in progress, then cancel."""
         self.stopping = False
-        rounds = asyncio.create_task(self._run_forever(), name=self.name)
+        task = asyncio.create_task(self._run_forever(), name=self.name)
         try:
             yield
         finally:
             self.stopping = True
             self._wake.set()
-            await asyncio.wait([rounds], timeout=SHUTDOWN_SECONDS)
-            rounds.cancel()
-            await asyncio.gather(rounds, return_exceptions=True)
+            await asyncio.wait([task], timeout=SHUTDOWN_SECONDS)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _run_forever(self) -> None:
         pause = self.interval_seconds
@@ -58,11 +62,8 @@ class PeriodicJob(ABC):
             await self._sleep(pause)
             if self.stopping:
                 return
-            pause = (
-                self.interval_seconds
-                if await self._run_logged(said=pause > self.interval_seconds)
-                else min(2 * pause, MAX_INTERVAL_SECONDS)
-            )
+            succeeded = await self._run_logged(after_failure=pause > self.interval_seconds)
+            pause = self.interval_seconds if succeeded else min(2 * pause, MAX_INTERVAL_SECONDS)
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -74,15 +75,18 @@ class PeriodicJob(ABC):
         if not self.stopping:
             await asyncio.sleep(WAKE_DELAY_SECONDS)
 
-    async def _run_logged(self, *, said: bool) -> bool:
-        """Whether a round went well; that the database is away is only said once."""
+    async def _run_logged(self, *, after_failure: bool) -> bool:
+        """Run once, log a failure and return whether the run succeeded.
+
+        An unavailable database is logged only for the first of several failed runs.
+        """
         try:
             await self.run_once()
         except ServiceUnavailable as error:
-            if not said:
-                log.warning("chore_waits", chore=self.name, error=error.text)
+            if not after_failure:
+                log.warning("job_waiting_for_database", job=self.name, error=error.text)
             return False
-        except Exception:  # whatever it was, the next time may go well
-            log.exception("chore_failed", chore=self.name)
+        except Exception:  # any failure may be temporary: the next run may succeed
+            log.exception("job_failed", job=self.name)
             return False
         return True

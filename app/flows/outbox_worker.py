@@ -1,4 +1,4 @@
-"""The postman: mails out of the outbox are written, with links that work from now on, and sent."""
+"""The outbox worker: builds queued mails, with links valid from that moment, and sends them."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import structlog
 
@@ -21,29 +21,29 @@ from app.repositories.services import Services
 from app.repositories.stores.outbox import OutboxQueue, QueuedMail
 
 MAX_CONCURRENT_SENDS = 4
-"""Mails under way at once."""
+"""How many mails one worker sends at the same time."""
 LEASE = timedelta(seconds=60)
-"""For how long a mail that is being sent is nobody else's: twice what sending takes at most."""
+"""How long a claimed mail is reserved for one worker: twice the time limit of sending it."""
 MAX_RETRY_WAIT = timedelta(minutes=15)
 MAX_DELIVERY_ATTEMPTS = 100
-"""About a day, waiting twice as long each time and LONGEST_WAIT at most."""
+"""About a day: the wait doubles with each attempt, up to `MAX_RETRY_WAIT`."""
 RESET_TTL = timedelta(days=1)
 DEFAULT_PROJECT_NAME = "Directus"
-"""What a project is called that has no settings."""
+"""The project's name while its settings have no row."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class MailKind:
-    """What the link of a kind of mail is good for, where it leads unless the mail says, and for how long."""
+    """The link of one kind of mail: its purpose, its lifetime and, unless the mail has its own URL, its path."""
 
     purpose: LinkPurpose
     path: str
     ttl: Callable[[Settings], timedelta]
 
 
-MAIL_KINDS = {
+KIND_BY_NAME = {
     "invite": MailKind(LinkPurpose.INVITATION, "/admin/accept-invite", lambda settings: settings.user_invite_token_ttl),
     "reset": MailKind(LinkPurpose.RESET, "/admin/reset-password", lambda _: RESET_TTL),
     "verify": MailKind(
@@ -53,18 +53,19 @@ MAIL_KINDS = {
 
 
 class OutboxWorker(PeriodicJob):
-    """Sends what is due in the outbox, and tries again what didn't go; any number of processes may have one.
+    """Sends the mails that are due and retries failed ones; any number of processes may run a worker.
 
-    A mail is leased to one of them before it is sent and settled afterwards, outside of any transaction. So nobody is
-    sent one twice, unless a process dies, or the database is away for longer than the lease, between the mail server's
-    word that it has the mail and writing that down: then it goes out once more, under the same Message-ID. Nor is one
-    lost: what dies with a process is due again when its lease is over. Clocks are taken to differ by less than half a
+    A mail is leased to one worker, sent outside of any transaction, and then marked as done. So no mail is sent twice,
+    unless the process dies, or the database is unavailable for longer than the lease, between the mail server's
+    acceptance and its record: then the mail is sent again with the same Message-ID. No mail is lost either: if its
+    process dies, it is due again when the lease expires. The clocks of the processes must differ by less than half a
     lease.
 
-    Raises BadSettings where EMAIL_FROM is no address, or the templates can't be used.
+    Raises:
+        ConfigurationError: EMAIL_FROM is not an email address, or the templates can't be used.
     """
 
-    name: ClassVar[str] = "postman"
+    name: ClassVar[str] = "outbox_worker"
     interval_seconds: ClassVar[float] = 1.0
 
     def __init__(self, services: Services, transport: Transport | None = None) -> None:
@@ -73,86 +74,93 @@ class OutboxWorker(PeriodicJob):
         try:
             parse_address(settings.email_from)
         except PermanentDeliveryError:
-            raise ConfigurationError("EMAIL_FROM should be an address such as no-reply@example.com") from None
-        self._services, self._outgoing = services, OutboxQueue(services)
+            raise ConfigurationError("EMAIL_FROM must be an email address such as no-reply@example.com") from None
+        self._services, self._queue = services, OutboxQueue(services)
         self._transport = transport or create_transport(settings)
-        self._wording = MailTemplates(settings.email_templates_path)
+        self._templates = MailTemplates(settings.email_templates_path)
         self._secret = signing_secret(settings)
         self._sent_unrecorded: set[int] = set()
 
     async def run_once(self) -> int:
-        """Sends what is due; how many mails have gone.
+        """Send the mails that are due and return how many were sent.
 
-        Raises ServiceUnavailable where the database is away; what has gone until then is remembered.
+        Raises:
+            ServiceUnavailable: The database is unavailable. The worker remembers the mails it has sent, and records
+                them in its next run.
         """
         await self._record_sent()
-        hands = min(MAX_CONCURRENT_SENDS, await self._outgoing.due())
-        told = await asyncio.gather(*(self._send_due() for _ in range(hands)), return_exceptions=True)
-        for outcome in told:
+        workers = min(MAX_CONCURRENT_SENDS, await self._queue.due())
+        outcomes = await asyncio.gather(*(self._send_due() for _ in range(workers)), return_exceptions=True)
+        for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-        return sum(outcome for outcome in told if isinstance(outcome, int))
+        return sum(outcome for outcome in outcomes if isinstance(outcome, int))
 
     async def _send_due(self) -> int:
         sent = 0
-        while not self.stopping and (mail := await self._outgoing.claim(LEASE)):
+        while not self.stopping and (mail := await self._queue.claim(LEASE)):
             if mail.id not in self._sent_unrecorded:
                 sent += await self._send(mail)
             await self._record_sent()
         return sent
 
     async def _send(self, mail: QueuedMail) -> bool:
-        """Whether a mail has gone; one that hasn't is put off, or given up."""
+        """Send a mail and return whether it was sent; otherwise schedule a retry, or give it up."""
         try:
-            await self._transport.send(await self._write(mail))
-        except PermanentDeliveryError as refusal:
-            await self._give_up(mail, str(refusal))
-        except DeliveryError as problem:
-            await self._put_off(mail, str(problem))
-        except Exception as error:  # noqa: BLE001 - one mail that can't be written must not hold up the others
-            await self._put_off(mail, type(error).__name__)
+            await self._transport.send(await self._build(mail))
+        except PermanentDeliveryError as error:
+            await self._give_up(mail, str(error))
+        except DeliveryError as error:
+            await self._retry_later(mail, str(error))
+        except Exception as error:  # noqa: BLE001 - a mail that can't be built must not block the others
+            await self._retry_later(mail, type(error).__name__)
         else:
             self._sent_unrecorded.add(mail.id)
             return True
         return False
 
     async def _record_sent(self) -> None:
-        """Writes down what has gone."""
         for mail in tuple(self._sent_unrecorded):
-            await self._outgoing.mark_done(mail)
+            await self._queue.mark_done(mail)
             self._sent_unrecorded.discard(mail)
 
-    async def _put_off(self, mail: QueuedMail, why: str) -> None:
+    async def _retry_later(self, mail: QueuedMail, reason: str) -> None:
+        """Schedule the next attempt, or give the mail up after `MAX_DELIVERY_ATTEMPTS`."""
         if mail.attempts >= MAX_DELIVERY_ATTEMPTS:
-            await self._give_up(mail, why)
+            await self._give_up(mail, reason)
             return
         wait = min(timedelta(seconds=2 ** min(mail.attempts, 12)), MAX_RETRY_WAIT)
-        await self._outgoing.reschedule(mail.id, wait)
-        told = {"mail": mail.id, "kind": mail.kind, "attempts": mail.attempts, "seconds": wait.total_seconds()}
-        log.warning("mail_put_off", **told, why=why)
+        await self._queue.reschedule(mail.id, wait)
+        seconds = wait.total_seconds()
+        log.warning("mail_retry_scheduled", **_log_fields(mail), seconds=seconds, reason=reason)
 
-    async def _give_up(self, mail: QueuedMail, why: str) -> None:
-        await self._outgoing.mark_done(mail.id)
-        log.error("mail_given_up", mail=mail.id, kind=mail.kind, attempts=mail.attempts, why=why)
+    async def _give_up(self, mail: QueuedMail, reason: str) -> None:
+        await self._queue.mark_done(mail.id)
+        log.error("mail_failed", **_log_fields(mail), reason=reason)
 
-    async def _write(self, mail: QueuedMail) -> OutgoingMail:
-        kind, settings, now = MAIL_KINDS[mail.kind], self._services.settings, self._services.clock()
-        project, ttl = await self._project(), kind.ttl(settings)
-        words = self._wording.render(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
-        return OutgoingMail(self._id(mail), project, settings.email_from, mail.recipient, words, now)
+    async def _build(self, mail: QueuedMail) -> OutgoingMail:
+        kind, settings, now = KIND_BY_NAME[mail.kind], self._services.settings, self._services.clock()
+        project, ttl = await self._project_name(), kind.ttl(settings)
+        content = self._templates.render(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
+        return OutgoingMail(self._message_id(mail), project, settings.email_from, mail.recipient, content, now)
 
     def _link(self, mail: QueuedMail, kind: MailKind, now: datetime) -> str:
         settings = self._services.settings
         link = EmailLink(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
         token = sign_link_token(self._secret, link, kind.ttl(settings), now)
-        home = settings.public_url or f"http://{settings.host}:{settings.port}"
-        return add_token(mail.data.get("url") or home.rstrip("/") + kind.path, token)
+        base_url = settings.public_url or f"http://{settings.host}:{settings.port}"
+        return add_token(mail.data.get("url") or base_url.rstrip("/") + kind.path, token)
 
-    def _id(self, mail: QueuedMail) -> str:
-        """The same for each attempt, so that mail programs see that what comes twice is one."""
-        told = f"mail {mail.id} {mail.recipient}"
-        return hmac.digest(self._secret.encode(), told.encode(), hashlib.sha256).hex()[:32]
+    def _message_id(self, mail: QueuedMail) -> str:
+        """Return an id that is the same for each attempt, so that mail programs recognize a duplicate."""
+        text = f"mail {mail.id} {mail.recipient}"
+        return hmac.digest(self._secret.encode(), text.encode(), hashlib.sha256).hex()[:32]
 
-    async def _project(self) -> str:
+    async def _project_name(self) -> str:
         settings = await read_project_settings(self._services, "project_name")
         return one_line(settings.get("project_name", DEFAULT_PROJECT_NAME))
+
+
+def _log_fields(mail: QueuedMail) -> dict[str, Any]:
+    """Return the fields that identify a mail in the log; never its recipient or its data."""
+    return {"mail": mail.id, "kind": mail.kind, "attempts": mail.attempts}

@@ -1,4 +1,4 @@
-"""Housekeeping: what has had its day is taken away, by one process for all."""
+"""The retention job: deletes expired rows, from one process at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,59 +12,64 @@ from app.flows.background_jobs import PeriodicJob
 from app.repositories.services import Services
 from app.repositories.stores.retention import RetentionStore
 
-PRUNE_INTERVAL, RETENTION_INTERVAL = timedelta(minutes=5), timedelta(hours=1)
-"""How often what is small and plentiful is taken away, and what has to be searched for."""
+PRUNE_INTERVAL = timedelta(minutes=5)
+"""How often expired sessions, attempt counters and sent mails are deleted: they are small and numerous."""
+RETENTION_INTERVAL = timedelta(hours=1)
+"""How often old activity and revisions are deleted, which takes a search."""
 BATCH_PAUSE_SECONDS = 0.02
-"""Seconds between two batches, which are for everybody else who wants to write."""
+"""Pause between two batches, in which other writers get their turn."""
+PRUNE_TASK, RETENTION_TASK = "housekeeping", "retention"
+"""Names of the two tasks in `rollcall_tasks`, which processes share: they are stored, so they must not change."""
 
-Batch = Callable[[], Awaitable[int]]
+DeleteBatch = Callable[[], Awaitable[int]]
+"""Deletes one batch and returns how many rows it held."""
 
 log = structlog.get_logger(__name__)
 
 
 class RetentionJob(PeriodicJob):
-    """Takes away sessions, counters and mails that are over, and activity and revisions as old as the settings say.
+    """Deletes expired sessions, attempt counters and sent mails, and activity and revisions past their retention.
 
-    Every process looks now and then whether it is time; the first that does takes the turn.
+    Every process checks regularly whether a task is due; the first one to claim it in the database runs it.
     """
 
-    name: ClassVar[str] = "housekeeping"
+    name: ClassVar[str] = "retention_job"
     interval_seconds: ClassVar[float] = 60.0
 
     def __init__(self, services: Services) -> None:
         super().__init__()
-        self._services, self._pruning = services, RetentionStore(services)
+        self._services, self._store = services, RetentionStore(services)
 
     async def run_once(self) -> int:
-        """Takes away what there is, where it is time and nobody else does; how many rows."""
-        gone = 0
-        if await self._pruning.claim_task("housekeeping", PRUNE_INTERVAL):
-            gone += await self._each({"sessions": self._pruning.sessions, "attempts": self._pruning.attempts})
-            gone += await self._each({"mails": self._pruning.mails})
+        """Run the tasks that are due and that no other process has claimed; return how many rows were deleted."""
+        deleted = 0
+        if await self._store.claim_task(PRUNE_TASK, PRUNE_INTERVAL):
+            deleted += await self._delete_each({"sessions": self._store.sessions, "attempts": self._store.attempts})
+            deleted += await self._delete_each({"mails": self._store.mails})
         retained = dict(self._retained())
-        if retained and await self._pruning.claim_task("retention", RETENTION_INTERVAL):
-            gone += await self._each(retained)
-        return gone
+        if retained and await self._store.claim_task(RETENTION_TASK, RETENTION_INTERVAL):
+            deleted += await self._delete_each(retained)
+        return deleted
 
-    def _retained(self) -> Iterator[tuple[str, Batch]]:
-        """What is kept for a time only; revisions first, which would go with their activity."""
+    def _retained(self) -> Iterator[tuple[str, DeleteBatch]]:
+        """Yield what the settings keep for a limited time; revisions first, as deleting activity deletes its own."""
         settings, now = self._services.settings, self._services.clock()
         if settings.revisions_retention is not None:
-            yield "revisions", partial(self._pruning.revisions, now - settings.revisions_retention)
+            yield "revisions", partial(self._store.revisions, now - settings.revisions_retention)
         if settings.activity_retention is not None:
-            yield "activity", partial(self._pruning.activity, now - settings.activity_retention)
+            yield "activity", partial(self._store.activity, now - settings.activity_retention)
 
-    async def _each(self, batches: dict[str, Batch]) -> int:
-        gone = {name: await self._all(batch) for name, batch in batches.items()}
-        if any(gone.values()):
-            log.info("pruned", **gone)
-        return sum(gone.values())
+    async def _delete_each(self, batches: dict[str, DeleteBatch]) -> int:
+        deleted = {name: await self._delete_all(batch) for name, batch in batches.items()}
+        if any(deleted.values()):
+            log.info("retention_pruned", **deleted)
+        return sum(deleted.values())
 
-    async def _all(self, batch: Batch) -> int:
-        gone = 0
+    async def _delete_all(self, delete_batch: DeleteBatch) -> int:
+        deleted = 0
         while not self.stopping:
-            gone += (found := await batch())
-            if found < self._pruning.batch:
+            deleted += (count := await delete_batch())
+            if count < self._store.batch:
                 break
             await asyncio.sleep(BATCH_PAUSE_SECONDS)
-        return gone
+        return deleted

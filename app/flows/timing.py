@@ -1,4 +1,4 @@
-"""Taking as long whatever becomes of it, so that time tells nothing about accounts."""
+"""A minimum duration for operations whose timing must not reveal whether an account exists."""
 
 import asyncio
 import time
@@ -9,9 +9,9 @@ from datetime import timedelta
 
 @asynccontextmanager
 async def minimum_duration(duration: timedelta) -> AsyncIterator[None]:
-    """What is done within takes at least so long, also when it fails."""
-    begun = time.perf_counter()
+    """Delay leaving the block until `duration` has passed, also when the block raises."""
+    started = time.perf_counter()
     try:
         yield
     finally:
-        await asyncio.sleep(max(0.0, duration.total_seconds() - (time.perf_counter() - begun)))
+        await asyncio.sleep(max(0.0, duration.total_seconds() - (time.perf_counter() - started)))

@@ -139,7 +139,7 @@ class UploadService:
             if isinstance(error, RollcallError) and not isinstance(error, ServiceUnavailable):
                 await self._clear()
             else:  # nobody knows whether the rows are there, and no row may be without its content
-                log.warning("content_left", names=[upload.name for upload in self._laid])
+                log.warning("orphaned_file", names=[upload.name for upload in self._laid])
             raise
 
     async def _clear(self) -> None:

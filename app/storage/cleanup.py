@@ -16,4 +16,4 @@ async def remove_files(storage: Storage, names: Iterable[str]) -> None:
         try:
             await storage.remove(name)
         except ServiceUnavailable:
-            log.warning("content_left", names=[name])
+            log.warning("orphaned_file", names=[name])

@@ -178,7 +178,7 @@ async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_
     assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 512, longest, longest, longest], abs=1)
     assert (row.recipient, row.data) == (None, None)
     assert row.sent is not None
-    assert [line["event"] for line in lines] == ["mail_put_off"] * 12 + ["mail_given_up"]
+    assert [line["event"] for line in lines] == ["mail_retry_scheduled"] * 12 + ["mail_failed"]
     assert not any(word in str(lines) for word in ("ida@", "eyJ", uid("ida")))
 
 
@@ -194,7 +194,7 @@ async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(writable
 
     assert [letter.to for letter in server.letters] == [["ida@example.com"]]
     assert [(row.recipient, row.sent is None) for row in rows] == [(None, False)] * 2
-    assert [line["event"] for line in lines] == ["mail_given_up"]
+    assert [line["event"] for line in lines] == ["mail_failed"]
     assert to not in str(lines)
     assert "gone@" not in str(lines)
 

@@ -182,7 +182,7 @@ async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(m
             await asyncio.wait_for(chore.enough.wait(), 5)
         took = asyncio.get_running_loop().time() - started
 
-    assert [line["event"] for line in lines] == ["chore_waits"]
+    assert [line["event"] for line in lines] == ["job_waiting_for_database"]
     assert 0.01 + 0.02 + 0.04 + 4 * 0.05 <= took < 1
 
 

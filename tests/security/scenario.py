@@ -45,7 +45,7 @@ async def do_everything(seen):
     if seen.system.database.dialect == "postgresql":
         await break_rules(seen)
     async with asyncio.timeout(10):
-        while "mail_given_up" not in seen.log:  # noqa: ASYNC110 - nobody tells us
+        while "mail_failed" not in seen.log:  # noqa: ASYNC110 - nobody tells us
             await asyncio.sleep(0.05)
 
 

@@ -61,7 +61,7 @@ async def test_all_that_happened_is_in_the_log(seen):
     failures = [line for line in told if "exception" in line]
 
     assert {flow.path for flow in FLOWS.values()} | {GRAPHQL, "/users/me"} <= asked.keys()
-    assert {"Invalid HTTP request received.", "Unsupported upgrade request.", "mail_given_up"} <= {
+    assert {"Invalid HTTP request received.", "Unsupported upgrade request.", "mail_failed"} <= {
         line["event"] for line in told
     }
     for table in ("directus_settings", "directus_sessions", "rollcall_outbox", "directus_users"):
