@@ -98,7 +98,7 @@ async def do(services, *statements):
 
     async def work(writer):
         for statement in statements:
-            await writer.all(writer.compile(statement))
+            await writer.fetch_all(writer.compile(statement))
 
     await services.database.run_write(work, exclusive=False)
 
