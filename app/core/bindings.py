@@ -1,8 +1,9 @@
-"""Values that are known only when a statement runs, and what stands for them while it is planned.
+"""Bound parameters: placeholders in a plan for values that differ from request to request.
 
-A plan serves every request of one form. While it is made, each value that may differ is a Slot: the value at hand,
-which also knows where it came from. Wherever such a value only ends in a statement's parameters it becomes a Bound;
-wherever it decides anything else it is used as the plain value it is, and the plan then serves this value alone.
+A plan serves every request of one shape. While it is built, each value that may differ is a `Slot`: the value of the
+current request, which also knows its source. A value that only ends up in a statement's parameters becomes a
+`BoundParameter`. A value that decides anything else is used as the plain value it is; the plan then serves only
+requests with this value.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,35 +12,35 @@ from typing import Any
 
 Source = str
 Bindings = Mapping[Source, Any]
-"""The values of one request, by where they come from."""
+"""The values of one request by their source."""
 
 TRUSTED_SOURCES = frozenset({"user", "session", "token", "me", "role", "key", "keys"})
-"""Sources of what a verified claim or the database itself told, or was read as a key: a statement takes it as it is."""
+"""Sources whose values come from a verified claim or the database, or were parsed as keys: they need no conversion."""
 
 
 class Slot:
-    """A value that another request may give another of; `source` says where from."""
+    """A value that may differ in another request; `source` says where it comes from."""
 
     source: Source
 
 
-class SlotText(Slot, str):  # noqa: SLOT000  # slots of its own would leave no place for the source
-    """A text that may be another."""
+class SlotText(Slot, str):  # noqa: SLOT000  # __slots__ would leave no room for the source
+    """A text that may differ."""
 
 
 class SlotNumber(Slot, int):
-    """A whole number that may be another."""
+    """An integer that may differ."""
 
 
 class SlotList(Slot, list[Any]):
-    """A list that may be another, of other length too."""
+    """A list that may differ, also in length."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoundParameter:
-    """A statement's parameter: `make` gives its value for one request, `sample` is the one it was planned with.
+    """A statement's bind parameter: `compute` returns its value for one request; `sample` is the value at planning.
 
-    Two are equal whose `name`, made of the source and what is done with it, is the same.
+    Two are equal if they have the same `name`, which consists of the source and the conversion.
     """
 
     name: str
@@ -47,48 +48,56 @@ class BoundParameter:
     sample: Any = field(compare=False)
     compute: Callable[[Bindings], Any] = field(compare=False, repr=False)
     is_list: bool = False
-    """Whether it is a list, bound as one parameter."""
+    """Whether the value is a list, bound as one parameter."""
     canonical: bool = field(default=False, compare=False)
-    """Whether `make` spells whatever it gives in the one way there is: a driver takes any as it does the sample."""
+    """Whether `compute` always returns the canonical form, so that a driver accepts any value as it does the sample."""
 
 
 def slot(value: str | int | list[Any], source: Source) -> Any:
-    """The value, knowing its source."""
-    kinds: dict[type, type] = {str: SlotText, int: SlotNumber, list: SlotList}
-    made = kinds[type(value)](value)
-    made.source = source
-    return made
+    """Return the value as a `Slot` of this source."""
+    slot_types: dict[type, type] = {str: SlotText, int: SlotNumber, list: SlotList}
+    created = slot_types[type(value)](value)
+    created.source = source
+    return created
 
 
 def bind(value: Any, conversion: str, convert: Callable[[Any], Any], *, canonical: bool = False) -> BoundParameter:
-    """A Slot -> the parameter it becomes; `how` names the conversion, which raises ValueError for what doesn't fit.
+    """Return the bound parameter of a `Slot`.
 
-    It may be `canonical`, as in Bound.
+    `conversion` names what `convert` does, as part of the parameter's name. `canonical` is as in `BoundParameter`.
+
+    Raises:
+        ValueError: `convert` rejects the value.
     """
-    source, many = value.source, isinstance(value, SlotList)
+    source = value.source
     return BoundParameter(
-        f"{conversion}:{source}", (source,), convert(value), lambda given: convert(given[source]), many, canonical
+        f"{conversion}:{source}",
+        (source,),
+        convert(value),
+        lambda bindings: convert(bindings[source]),
+        isinstance(value, SlotList),
+        canonical,
     )
 
 
 def parameter(value: Any) -> Any:
-    """A Slot as the parameter it is, without any conversion; anything else as it is."""
-    return bind(value, "plain", _same) if isinstance(value, Slot) else value
+    """Return a `Slot` as a bound parameter without conversion, and any other value unchanged."""
+    return bind(value, "plain", _identity) if isinstance(value, Slot) else value
 
 
-def _same(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
 def bind_value(value: Any, bindings: Bindings) -> Any:
-    """What a planned value is for one request, also where Bounds stand in a list."""
+    """Return a planned value for one request, with bound parameters resolved, also inside lists."""
     if isinstance(value, BoundParameter):
         return value.compute(bindings)
     return [bind_value(item, bindings) for item in value] if isinstance(value, list) else value
 
 
 def sources_of(values: Iterable[Any]) -> Iterator[Source]:
-    """The sources that parameters draw from."""
+    """Yield the sources of all bound parameters in `values`, also inside lists."""
     for value in values:
         if isinstance(value, BoundParameter):
             yield from value.sources

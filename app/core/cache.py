@@ -1,4 +1,4 @@
-"""What is remembered to be quick, and forgotten in time."""
+"""A bounded cache."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -7,59 +7,60 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 D = TypeVar("D")
 
-_CHARACTERS = 2_000
+_CHARACTERS_PER_WEIGHT = 2_000
 
 
 def entry_weight(length: int) -> int:
-    """What something made of a text of so many characters counts as: 1 for each 2,000 that are begun."""
-    return 1 + length // _CHARACTERS
+    """Return the weight of an entry made from a text of `length` characters: 1, plus 1 for each full 2,000."""
+    return 1 + length // _CHARACTERS_PER_WEIGHT
 
 
 class LRUCache(Generic[K, V]):
-    """The things used last: `most` of them at most, which are 2 or more, and about half as many for certain.
+    """An approximate LRU cache with entry weights; `max_weight` is at least 2.
 
-    A thing may weigh as much as several, so that few large ones take no more memory than many small ones.
+    An entry may weigh as much as several others, so that a few large ones take no more memory than many small ones.
 
-    Those used lately lie apart from those used before; once they are too many they are those used before, and what
-    was that goes. So looking for one of them costs little more than a dictionary does, and nothing is put in order.
+    Entries live in two dictionaries. When the young one would exceed half of `max_weight` it becomes the old one, and
+    the former old one is dropped (the "hashlru" algorithm), so a hit costs little more than one dictionary look-up and
+    nothing is reordered. The most recently used entries up to half of `max_weight` are always retained.
     """
 
     def __init__(self, max_weight: int) -> None:
         self.max_weight = max_weight
         self._young: dict[K, tuple[V, int]] = {}
         self._old: dict[K, tuple[V, int]] = {}
-        self._weight = 0
+        self._young_weight = 0
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
     def get(self, key: K, default: D) -> V | D:
-        """What is kept under a key, which is thereby used; `default` where nothing is."""
-        found = self._young.get(key)
-        if found is None:
-            found = self._old.pop(key, None)
-            if found is None:
+        """Return the cached value and mark it as used, or return `default` if the key is absent."""
+        entry = self._young.get(key)
+        if entry is None:
+            entry = self._old.pop(key, None)
+            if entry is None:
                 return default
-            self.set(key, *found)
-        return found[0]
+            self.set(key, *entry)
+        return entry[0]
 
     def set(self, key: K, value: V, weight: int = 1) -> V:
-        """Keeps one more, and lets those go that weren't used for longest where there are too many; gives it back.
+        """Store a value, evicting the least recently used ones if necessary, and return it.
 
-        Its `weight` is from 1; what is heavier than all that may be kept for certain is kept until the next comes.
+        `weight` is at least 1. An entry heavier than half of `max_weight` is retained until the next one is stored.
         """
         self._old.pop(key, None)
         if key in self._young:
             self.discard(key)
-        if self._young and self._weight + weight > self.max_weight // 2:
-            self._young, self._old, self._weight = {}, self._young, 0
+        if self._young and self._young_weight + weight > self.max_weight // 2:
+            self._young, self._old, self._young_weight = {}, self._young, 0
         self._young[key] = value, weight
-        self._weight += weight
+        self._young_weight += weight
         return value
 
     def discard(self, key: K) -> None:
-        """Forgets one, if it is there."""
+        """Remove an entry if it is present."""
         self._old.pop(key, None)
-        gone = self._young.pop(key, None)
-        if gone is not None:
-            self._weight -= gone[1]
+        entry = self._young.pop(key, None)
+        if entry is not None:
+            self._young_weight -= entry[1]

@@ -1,4 +1,4 @@
-"""Who is asking, as the request claims it."""
+"""The caller of a request, as the request's credentials claim it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 
 
 class Caller(NamedTuple):
-    """A claim, never yet a right: what it is worth is read from the database with every statement.
+    """The claimed identity of a caller. It grants nothing: the caller's rights are read with every statement.
 
-    At most one of `user` (an id out of a signed token, with the `session` that token belongs to, if any) and
-    `token` (a static token) is set; with neither the caller is anonymous. `ip` is the client's address as the
-    trusted proxies tell it. `enrolling` is somebody whose token says that a second factor has to be set up first.
-    `system` marks trusted code: it sees and may do everything, and no request can set it; the `user` it acts for, if
-    any, is who the trail names.
+    At most one of `user` (an id from a signed token, with that token's `session`, if any) and `token` (a static token)
+    is set; without either the caller is anonymous. `ip` is the client's address as the trusted proxies report it.
+    `tfa_setup_required` means that the token demands setting up two-factor authentication before anything else.
+    `system` marks trusted code, which may read and write everything; no request can set it. The audit log names the
+    `user` that such code acts for, if any.
     """
 
     user: str | None = None
@@ -24,19 +24,19 @@ class Caller(NamedTuple):
     system: bool = False
 
     def __repr__(self) -> str:
-        """Everything but what somebody could sign in with."""
-        told = f"user={self.user!r}, ip={self.ip!r}, tfa_setup_required={self.tfa_setup_required}, system={self.system}"
-        return f"Caller({told})"
+        """Return all fields except those that can be used to sign in."""
+        fields = f"user={self.user!r}, ip={self.ip!r}, tfa_setup_required={self.tfa_setup_required}"
+        return f"Caller({fields}, system={self.system})"
 
     @property
     def anonymous(self) -> bool:
-        """Whether nobody in particular asks."""
+        """Whether the caller is neither a user nor trusted code."""
         return self.user is None and self.token is None and not self.system
 
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """What a request says of the program it comes from; written down with what it changes, and never believed."""
+    """What a request says about its client. It is recorded with the changes the request makes, and never trusted."""
 
     user_agent: str | None = None
     origin: str | None = None
@@ -45,9 +45,9 @@ class ClientInfo:
 
 @dataclass(frozen=True, slots=True)
 class ResponseCookie:
-    """What an answer hands to its caller beside what it tells: a session's token, or that there is none any more.
+    """A cookie that a response sets or deletes.
 
-    `kind` says in which of the two cookies; `value` is None where it is to go.
+    `kind` says which of the two cookies; a `value` of None deletes it.
     """
 
     kind: Literal["refresh", "session"]
@@ -56,11 +56,11 @@ class ResponseCookie:
 
 
 ClientInfoFactory = Callable[[], ClientInfo]
-"""Finds out, once that is wanted, where a request came from."""
+"""Returns a request's client info; called only if it is needed."""
 
 
 def no_client_info() -> ClientInfo:
-    """Where code of our own comes from."""
+    """Return the client info of code that runs without a request."""
     return ClientInfo()
 
 
@@ -69,5 +69,8 @@ SYSTEM = Caller(system=True)
 
 
 def on_behalf_of(user: str | None, caller: Caller) -> Caller:
-    """Trusted code that does for somebody what it has been proved to; the trail names that user, and where they are."""
+    """Return a system caller that acts for a user after a check of its own, such as a verified link.
+
+    The audit log names that user and the IP address of `caller`.
+    """
     return Caller(user=user, ip=caller.ip, system=True)

@@ -1,4 +1,4 @@
-"""What time it is, and what time it will have been."""
+"""The current time, and adjustments of it."""
 
 import calendar
 import re
@@ -27,28 +27,31 @@ _SECONDS = {
 
 
 def utc_now() -> datetime:
-    """The present moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def adjusted(moment: datetime, adjustment: str) -> datetime:
-    """A moment moved by `+1 day`, `-2 months`, `3h`: Directus' `$NOW(…)`.
+    """Return a time moved by `+1 day`, `-2 months` or `3h`, as Directus' `$NOW(…)` does.
 
-    Months end where the shorter month ends. Raises ValueError for what can't be read, and for a date no calendar has.
+    A day beyond the end of the resulting month becomes that month's last day.
+
+    Raises:
+        ValueError: The adjustment cannot be parsed, or the result is outside the calendar.
     """
-    found = _ADJUSTMENT.fullmatch(adjustment.lower())
-    unit = found[2] if found else ""
+    match = _ADJUSTMENT.fullmatch(adjustment.lower())
+    unit = match[2] if match else ""
     try:
-        if found and unit in _MONTHS:
-            return _months_later(moment, int(found[1]) * _MONTHS[unit])
-        if found and unit in _SECONDS:
-            return moment + timedelta(seconds=int(found[1]) * _SECONDS[unit])
+        if match and unit in _MONTHS:
+            return _add_months(moment, int(match[1]) * _MONTHS[unit])
+        if match and unit in _SECONDS:
+            return moment + timedelta(seconds=int(match[1]) * _SECONDS[unit])
     except OverflowError:
         pass
     raise ValueError(f'"{adjustment}" is not a time span such as "-1 day"')
 
 
-def _months_later(moment: datetime, months: int) -> datetime:
+def _add_months(moment: datetime, months: int) -> datetime:
     years, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
     if not 1 <= years <= 9999:
         raise OverflowError

@@ -1,4 +1,4 @@
-"""Links that go by mail: what one is good for, where it may lead, and how Directus signs it."""
+"""Links in emails: their purposes, their allowed targets, and their tokens in Directus' format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from app.core.errors import Forbidden, InvalidToken
 from app.core.tokens import decode_jwt, encode_jwt
 
-NO_PASSWORD_HASH = "null"  # noqa: S105 - what is told apart where there is none
+NO_PASSWORD_HASH = "null"  # noqa: S105  # takes the place of the hash of a user without a password
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class LinkPurpose(StrEnum):
-    """What a link is good for: the `scope` its token says."""
+    """What a link can be used for: its token's `scope`."""
 
     INVITATION = "invite"
     RESET = "password-reset"
@@ -24,10 +24,11 @@ class LinkPurpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EmailLink:
-    """What a link's token is believed: its purpose, whose address it was sent to, and what it is bound to.
+    """The verified claims of a link's token.
 
-    `user` is the row it was made for, so that it leads to no later one with the same address; a neighbouring Directus
-    doesn't say. `password` is the fingerprint of the password that it may replace.
+    `email` is the address that the link was sent to. `user` is the id of the user it was created for, so that it cannot
+    be used for a later user with the same address; a token signed by Directus lacks it. `password_fingerprint` is that
+    of the password which the link may replace.
     """
 
     purpose: LinkPurpose
@@ -37,7 +38,7 @@ class EmailLink:
 
 
 def sign_link_token(secret: str, link: EmailLink, ttl: timedelta, now: datetime) -> str:
-    """The token of a link that is good for `ttl`."""
+    """Return a signed token for a link, valid for `ttl`."""
     claims: dict[str, Any] = {"email": link.email, "scope": link.purpose.value}
     if link.user is not None:
         claims["user"] = link.user
@@ -47,10 +48,12 @@ def sign_link_token(secret: str, link: EmailLink, ttl: timedelta, now: datetime)
 
 
 def verify_link_token(token: str, secret: str, purpose: LinkPurpose) -> EmailLink:
-    """A token out of a link -> what it is believed.
+    """Return the verified claims of a link's token.
 
-    Raises TokenExpired, Forbidden for a token that was made for something else, InvalidToken for everything else that
-    isn't right.
+    Raises:
+        TokenExpired: The token is valid, but has expired.
+        Forbidden: The token is valid, but for another purpose.
+        InvalidToken: The token is invalid in any other way.
     """
     claims = decode_jwt(token, secret, wrong_issuer=InvalidToken)
     if claims.get("scope") != purpose.value:
@@ -62,32 +65,32 @@ def verify_link_token(token: str, secret: str, purpose: LinkPurpose) -> EmailLin
 
 
 def password_fingerprint(password_hash: str | None) -> str:
-    """What tells one password's hash from the next, as Directus puts it into the link that resets it.
+    """Return a checksum of a password hash, as Directus puts it into a password reset link.
 
-    The polynomial hash of 31 in 32 bits, its magnitude in hexadecimal digits; `null` stands for no password. It
-    proves nothing on its own: the token around it is signed.
+    It is the polynomial hash with base 31 in 32 bits, its absolute value in hexadecimal; None counts as the text
+    `null`. It is not a cryptographic proof: the token that contains it is signed.
     """
-    told = 0
+    checksum = 0
     for character in password_hash or NO_PASSWORD_HASH:
-        told = (told * 31 + ord(character)) & 0xFFFFFFFF
-    return f"{abs(told - (1 << 32) if told >= 1 << 31 else told):x}"
+        checksum = (checksum * 31 + ord(character)) & 0xFFFFFFFF
+    return f"{abs(checksum - (1 << 32) if checksum >= 1 << 31 else checksum):x}"
 
 
 def is_allowed_url(url: str, allowed: Sequence[str]) -> bool:
-    """Whether a URL is one of those allowed: the same scheme, host, port and path; its query and fragment are free."""
-    place = _normalized_url(url)
-    return place is not None and place in {_normalized_url(one) for one in allowed}
+    """Return whether a URL has the scheme, host, port and path of an allowed one; query and fragment are ignored."""
+    target = _normalized_url(url)
+    return target is not None and target in {_normalized_url(allowed_url) for allowed_url in allowed}
 
 
 def add_token(url: str, token: str) -> str:
-    """A URL that carries a token in its query, and no fragment."""
+    """Return the URL with `token` in its query, in place of any other, and without a fragment."""
     parts = urlsplit(url)
-    given = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "token"]
-    return urlunsplit(parts._replace(query=urlencode([*given, ("token", token)]), fragment=""))
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "token"]
+    return urlunsplit(parts._replace(query=urlencode([*query, ("token", token)]), fragment=""))
 
 
 def _normalized_url(url: str) -> tuple[str, str, int | None, str] | None:
-    """Where a URL leads; None for one that names no host, or that browsers and we might read differently."""
+    """Return scheme, host, port and path; None without a host, or if a browser might parse the URL differently."""
     if "\\" in url or "@" in url or any(character <= " " or not character.isprintable() for character in url):
         return None
     try:

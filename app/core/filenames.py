@@ -1,4 +1,4 @@
-"""Names of files as their owners give them: what of one may be told again, and the title it makes."""
+"""Names of uploaded files: sanitizing them, and deriving titles from them."""
 
 import re
 
@@ -10,11 +10,11 @@ _PATH_SEPARATOR, _WORD_SEPARATOR = re.compile(r"[/\\]"), re.compile(r"[\s_-]+")
 
 
 def sanitize_filename(filename: str) -> str:
-    """A name without the folders it may come with and without what can't be written in a line; never empty."""
+    """Return a file name without directories and control characters, truncated and never empty."""
     return _PATH_SEPARATOR.split(_UNPRINTABLE.sub("", filename))[-1].strip()[:MAX_FILENAME_LENGTH] or DEFAULT_FILENAME
 
 
 def title_from_filename(filename: str) -> str:
-    """`team-photo_2.png` as Directus titles it: `Team Photo 2`."""
+    """Return a title as Directus derives it: `Team Photo 2` for `team-photo_2.png`."""
     words = _WORD_SEPARATOR.split(filename.rpartition(".")[0] or filename)
     return " ".join(word[:1].upper() + word[1:] for word in words).strip() or filename

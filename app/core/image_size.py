@@ -1,24 +1,25 @@
-"""How large a picture is, read from its first bytes."""
+"""Reads an image's width and height from its first bytes."""
 
 from collections.abc import Callable, Mapping
 from struct import error, unpack_from
 
 ImageSize = tuple[int, int]
-"""Pixels across and down."""
+"""Width and height in pixels."""
 
 JPEG_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""JPEG's segments that tell the size."""
+"""Markers of the JPEG segments that contain the size."""
 JPEG_SCAN_MARKER = 0xDA
+"""Marker of the segment after which no size follows."""
 MAX_JPEG_SEGMENTS = 1000
-"""Segments that are looked at; no camera writes as many."""
+"""Segments that are searched; no camera writes as many."""
 
 
 def image_size(head: bytes, type_: str) -> ImageSize | None:
-    """The size of a picture of this type that begins so; None where that doesn't tell."""
-    read = READERS.get(type_)
+    """Return the size of an image of this media type from its first bytes, or None if they do not contain it."""
+    reader = READERS.get(type_)
     try:
-        size = read(head) if read else None
-    except error:  # it ends before it has told
+        size = reader(head) if reader else None
+    except error:  # the head ends before the size
         return None
     return size if size and all(size) else None
 
@@ -32,18 +33,18 @@ def _gif(head: bytes) -> ImageSize:
 
 
 def _jpeg(head: bytes) -> ImageSize | None:
-    at = 2
+    offset = 2
     for _ in range(MAX_JPEG_SEGMENTS):
-        mark, kind, length = unpack_from(">BBH", head, at)
-        if mark != 0xFF or kind == JPEG_SCAN_MARKER:
+        prefix, marker, length = unpack_from(">BBH", head, offset)
+        if prefix != 0xFF or marker == JPEG_SCAN_MARKER:
             return None
-        if kind == 0xFF:  # padding
-            at += 1
+        if marker == 0xFF:  # padding
+            offset += 1
             continue
-        if kind in JPEG_FRAME_MARKERS:
-            height, width = _pair(">HH", head, at + 5)
+        if marker in JPEG_FRAME_MARKERS:
+            height, width = _pair(">HH", head, offset + 5)
             return width, height
-        at += 2 + length
+        offset += 2 + length
     return None
 
 
@@ -56,13 +57,13 @@ def _webp(head: bytes) -> ImageSize | None:
             (bits,) = unpack_from("<I", head, 21)
             return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         case b"VP8X":
-            low, high, low_down, high_down = unpack_from("<HBHB", head, 24)
-            return low + (high << 16) + 1, low_down + (high_down << 16) + 1
+            width_low, width_high, height_low, height_high = unpack_from("<HBHB", head, 24)
+            return width_low + (width_high << 16) + 1, height_low + (height_high << 16) + 1
     return None
 
 
-def _pair(form: str, head: bytes, at: int) -> ImageSize:
-    first, second = unpack_from(form, head, at)
+def _pair(format_: str, head: bytes, offset: int) -> ImageSize:
+    first, second = unpack_from(format_, head, offset)
     return first, second
 
 

@@ -1,4 +1,4 @@
-"""Where a request comes from, and whether a policy is in force there."""
+"""IP addresses: the client's address behind proxies, and rules that match addresses."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -7,13 +7,19 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 MAPPED_PREFIX_BITS = 96
+"""Length of the IPv6 prefix of IPv4-mapped addresses."""
 CLIENT_PREFIX_BITS = 64
+"""Length of the IPv6 prefix that belongs to one client."""
 ProxyTrust = bool | int | tuple[Network, ...]
-"""Whose word on the client's address is taken: nobody's, everybody's, that of so many proxies, or that of networks."""
+"""Which proxies' X-Forwarded-For is trusted: none, all, the last n, or those within networks."""
 
 
 def parse_proxy_trust(text: str) -> ProxyTrust:
-    """`false`, `true`, a number of proxies, or networks divided by commas; ValueError says what is wrong."""
+    """Parse `false`, `true`, a number of proxies, or comma-separated networks.
+
+    Raises:
+        ValueError: The text is none of these.
+    """
     word = text.strip().lower()
     if word in ("true", "false"):
         return word == "true"
@@ -26,48 +32,49 @@ def parse_proxy_trust(text: str) -> ProxyTrust:
 
 
 def client_address(peer: str | None, forwarded: str | None, trust: ProxyTrust) -> str | None:
-    """The client's address out of the connection's `peer` and the X-Forwarded-For header.
+    """Return the client's address from the connection's `peer` and the X-Forwarded-For header.
 
-    With True the leftmost address is taken, as Directus does; with a number that many proxies are believed, with
-    networks those within them. What can't be read ends the belief: the last address that could be trusted counts.
+    If `trust` is True, the leftmost address is the client's, as in Directus. If it is a number, that many proxies are
+    trusted; if it is networks, the proxies within them. An address that cannot be parsed ends the chain of trust: the
+    last trusted address before it is the client's.
     """
-    own = _parse_peer(peer)
+    peer_address = _parse_peer(peer)
     if trust is False or not forwarded:
-        return str(own) if own else None
+        return str(peer_address) if peer_address else None
     chain = [_parse_address(part) for part in forwarded.split(",")]
     if trust is True:
-        return str(chain[0] or own)
-    return _last_trusted_hop(own, chain, trust)
+        return str(chain[0] or peer_address)
+    return _last_trusted_hop(peer_address, chain, trust)
 
 
 @lru_cache(maxsize=1024)
 def _parse_peer(text: str | None) -> Address | None:
-    return _parse_address(text)  # the same few ask again and again
+    return _parse_address(text)  # cached because few proxies send most requests
 
 
 def _last_trusted_hop(
-    own: Address | None, chain: Sequence[Address | None], trust: int | tuple[Network, ...]
+    peer: Address | None, chain: Sequence[Address | None], trust: int | tuple[Network, ...]
 ) -> str | None:
-    last = own
-    for hop, told in enumerate(reversed(chain)):
-        believed = hop < trust if isinstance(trust, int) else _is_in_networks(last, trust)
-        if not believed or told is None:
+    last = peer
+    for hop, address in enumerate(reversed(chain)):
+        is_trusted = hop < trust if isinstance(trust, int) else _is_in_networks(last, trust)
+        if not is_trusted or address is None:
             break
-        last = told
+        last = address
     return str(last) if last else None
 
 
-def ip_matches(ip: str | None, entries: Iterable[str]) -> bool:
-    """Whether an address stands in a list of addresses, networks and ranges (`10.0.0.1-10.0.0.9`).
+def ip_matches(ip: str | None, rules: Iterable[str]) -> bool:
+    """Return whether an address matches one of `rules`: addresses, networks and ranges (`10.0.0.1-10.0.0.9`).
 
-    An entry that can't be read matches nothing, and so does an address that isn't known.
+    A rule that cannot be parsed matches nothing, and an unknown address matches no rule.
     """
     address = _parse_address(ip)
-    return address is not None and any(_matches_rule(address, entry.strip()) for entry in entries)
+    return address is not None and any(_matches_rule(address, rule.strip()) for rule in rules)
 
 
 def is_ip_rule(text: str) -> bool:
-    """Whether a text is an address, a network or a range, as such a list holds them."""
+    """Return whether a text is an address, a network or a range, as `ip_matches` accepts them."""
     first, dash, last = text.strip().partition("-")
     if dash:
         low, high = _parse_address(first), _parse_address(last)
@@ -79,14 +86,14 @@ def is_ip_rule(text: str) -> bool:
     return True
 
 
-def _matches_rule(address: Address, entry: str) -> bool:
-    first, dash, last = entry.partition("-")
+def _matches_rule(address: Address, rule: str) -> bool:
+    first, dash, last = rule.partition("-")
     if dash:
         low, high = _parse_address(first), _parse_address(last)
-        same = low is not None and high is not None and low.version == high.version == address.version
-        return same and int(low) <= int(address) <= int(high)  # type: ignore[arg-type]  # same says they are there
+        comparable = low is not None and high is not None and low.version == high.version == address.version
+        return comparable and int(low) <= int(address) <= int(high)  # type: ignore[arg-type]  # neither is None
     try:
-        return address in _parse_network(entry)
+        return address in _parse_network(rule)
     except ValueError:
         return False
 
@@ -96,15 +103,19 @@ def _is_in_networks(address: Address | None, networks: Iterable[Network]) -> boo
 
 
 def _parse_network(text: str) -> Network:
-    """A network, also of one address; IPv4 networks dressed as IPv6 are IPv4 networks. ValueError for anything else."""
+    """Parse a network or a single address; an IPv4-mapped IPv6 network becomes an IPv4 network.
+
+    Raises:
+        ValueError: The text is neither.
+    """
     network = ip_network(text, strict=False)
-    inner = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    dressed = inner is not None and network.prefixlen >= MAPPED_PREFIX_BITS
-    return IPv4Network((inner, network.prefixlen - MAPPED_PREFIX_BITS)) if dressed else network
+    ipv4 = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    is_mapped = ipv4 is not None and network.prefixlen >= MAPPED_PREFIX_BITS
+    return IPv4Network((ipv4, network.prefixlen - MAPPED_PREFIX_BITS)) if is_mapped else network
 
 
 def _parse_address(text: str | None) -> Address | None:
-    """An address without its port; an IPv4 address dressed as IPv6 is an IPv4 address."""
+    """Parse an address and drop its port; an IPv4-mapped IPv6 address becomes an IPv4 address. None if invalid."""
     text = (text or "").strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -118,7 +129,7 @@ def _parse_address(text: str | None) -> Address | None:
 
 
 def rate_limit_network(ip: str | None) -> str | None:
-    """What counts as one address: itself, or of IPv6 the network of 64 bits that one client has to itself."""
+    """Return what rate limits count as one client: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         address = ip_address(ip or "")
     except ValueError:

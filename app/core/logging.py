@@ -1,4 +1,4 @@
-"""Structured logs: one JSON line for each event, or lines for a person, and no secret in either."""
+"""Structured logging as JSON or readable lines, with secrets redacted."""
 
 import logging
 from collections.abc import MutableMapping
@@ -14,20 +14,20 @@ LogEvent = MutableMapping[str, Any]
 
 
 class HasRequestId(Protocol):
-    """Something with an id, which is made up when somebody wants to know it."""
+    """A request with an id, which may be generated on first access."""
 
     @property
     def id(self) -> str:
-        """The id."""
+        """The request's id."""
         ...
 
 
 current_request: ContextVar[HasRequestId | None] = ContextVar("request", default=None)
-"""The request that is being answered; everything that is logged meanwhile carries its id."""
+"""The request being handled; its id is added to every event logged meanwhile."""
 
 
 def redact(_: Any, __: str, event: LogEvent) -> LogEvent:
-    """Takes out of an event whatever stands under a key that names a secret."""
+    """Replace the values of keys that name a secret."""
     for key in event:
         if any(part in key.lower() for part in SECRET_KEY_PARTS):
             event[key] = REDACTED
@@ -35,31 +35,41 @@ def redact(_: Any, __: str, event: LogEvent) -> LogEvent:
 
 
 def add_request_id(_: Any, __: str, event: LogEvent) -> LogEvent:
-    """Tells which request an event belongs to, if any."""
+    """Add the id of the current request, if any."""
     if (request := current_request.get()) is not None:
         event["request_id"] = request.id
     return event
 
 
 def configure_logging(level: str, style: str) -> None:
-    """From here on everything goes to standard error: `level` is debug, info, warn or error, `style` raw or pretty."""
-    shared: list[Any] = [
+    """Send all logs to standard error.
+
+    Args:
+        level: `debug`, `info`, `warn` or `error`.
+        style: `raw` for JSON, `pretty` for readable lines.
+    """
+    processors: list[Any] = [
         add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,  # without the local variables, which hold what clients sent
+        structlog.processors.format_exc_info,  # without local variables, which contain client input
         redact,
     ]
-    last: Any = structlog.processors.JSONRenderer() if style == "raw" else structlog.dev.ConsoleRenderer(colors=False)
+    is_json = style == "raw"
+    renderer: Any = structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *processors,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=last, foreign_pre_chain=shared))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=processors))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(getattr(logging, {"warn": "WARNING"}.get(level, level.upper())))
-    logging.getLogger("sqlalchemy").setLevel(logging.WARNING)  # its statements carry what clients sent
+    logging.getLogger("sqlalchemy").setLevel(logging.WARNING)  # its statements contain client input
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Types of contents: what their first bytes give away, which may be shown in a browser, and how their names end."""
+"""Media types: sniffing them from content, whether browsers may show them inline, and their file extensions."""
 
 import re
 from collections.abc import Iterable
@@ -22,61 +22,60 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\0\0\1\0", "image/vnd.microsoft.icon"),
     (0, b"%PDF-", "application/pdf"),
 )
-"""Where in a content which bytes stand, and what it is then."""
+"""Offset, bytes at that offset, and the media type they indicate."""
 REQUIRED_PREFIXES = {"image/webp": b"RIFF", "image/bmp": b"BM"}
-"""What the contents of some types begin with besides."""
+"""Bytes with which contents of some types must also begin."""
 VERIFIED_PREFIXES = ("image/", "application/pdf")
-"""Types that are believed only of contents that begin like them."""
+"""Types that are accepted only if the content has their signature."""
 SAFE_INLINE_TYPES = {type_ for *_, type_ in SIGNATURES}
 SAFE_INLINE_PREFIXES = ("audio/", "video/")
 SNIFF_BYTES = 4096
-"""Bytes at the beginning in which markup is looked for."""
+"""Number of leading bytes that are searched for markup."""
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", re.ASCII)
 _TAG = re.compile(rb"<(svg|!doctype\s+html|html|head|body|script|iframe)\b")
 _LEADING_BLANKS = b"\xef\xbb\xbf\xff\xfe \t\r\n\f"
-_EXTENSIONS = MimeTypes()  # the built-in ones: what a machine adds to them is no business of a stored name
+_EXTENSIONS = MimeTypes()  # built-in ones only: stored names must not depend on the machine
 
 
 def sniff_media_type(head: bytes, claimed: str) -> str:
-    """The type of a content that begins so, which its client claims to be another.
+    """Return the media type of a content from its first bytes and the type that the client claims.
 
-    Pictures and PDF are what their bytes say, whatever is claimed, and so is markup, which a browser would run. What is
-    claimed to be a picture or a PDF and doesn't begin like one is of no known type. Otherwise the claim counts.
+    Images, PDF and markup (which a browser would execute) are recognized from the content whatever the claim. A content
+    that is claimed to be an image or a PDF without the signature is of unknown type. Otherwise the claim counts.
     """
-    for at, magic, found in SIGNATURES:
-        if head.startswith(magic, at) and head.startswith(REQUIRED_PREFIXES.get(found, b"")):
-            return found
+    for offset, signature, type_ in SIGNATURES:
+        if head.startswith(signature, offset) and head.startswith(REQUIRED_PREFIXES.get(type_, b"")):
+            return type_
     if markup := _sniff_markup(head[:SNIFF_BYTES]):
         return markup
-    type_ = claimed.partition(";")[0].strip().lower()
-    return type_ if is_media_type(type_) and not type_.startswith(VERIFIED_PREFIXES) else UNKNOWN_TYPE
+    claim = claimed.partition(";")[0].strip().lower()
+    return claim if is_media_type(claim) and not claim.startswith(VERIFIED_PREFIXES) else UNKNOWN_TYPE
 
 
 def is_media_type(text: str) -> bool:
-    """Whether a text is the name of a type, and nothing else."""
+    """Return whether a text is a media type without parameters."""
     return _TYPE.fullmatch(text) is not None
 
 
 def is_safe_inline(type_: str) -> bool:
-    """Whether a browser may show a content of this type where it is: it runs nothing of it."""
+    """Return whether a browser may show a content of this type inline, because it executes none of it."""
     return type_ in SAFE_INLINE_TYPES or type_.startswith(SAFE_INLINE_PREFIXES)
 
 
 def matches_media_type(type_: str, patterns: Iterable[str]) -> bool:
-    """Whether a type is one of those listed, such as `image/png` or `image/*`."""
+    """Return whether a type matches one of `patterns`, such as `image/png` or `image/*`."""
     return any(fnmatchcase(type_, pattern.lower()) for pattern in patterns)
 
 
 def extension_for(type_: str) -> str:
-    """What the names of contents of a type end with, its dot included."""
+    """Return the file extension of a type, including the dot."""
     return _EXTENSIONS.guess_extension(type_) or ".bin"
 
 
 def _sniff_markup(head: bytes) -> str | None:
-    text = (
-        head.lstrip(_LEADING_BLANKS).replace(b"\0", b"").lower()
-    )  # UTF-16 is the same letters with zeros between them
+    # without zero bytes, UTF-16 markup reads like ASCII
+    text = head.lstrip(_LEADING_BLANKS).replace(b"\0", b"").lower()
     if not text.startswith(b"<"):
         return None
     if tag := _TAG.search(text):

@@ -1,4 +1,4 @@
-"""Signed tokens, in the form Directus writes and reads."""
+"""Signed tokens (JWT) in Directus' format."""
 
 import re
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ _THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a signed token is believed: whose it is, the session it belongs to, if any, and when it ends.
+    """The verified claims of an access token.
 
-    `expires` is the last second of Unix time at which it is good; `enrolling` says that it was given to somebody who
-    has to set up a second factor first.
+    `session` is the session that the token belongs to, if any. `expires` is the last second of Unix time at which it is
+    valid. `tfa_setup_required` means that its user must set up two-factor authentication first.
     """
 
     user: str
@@ -33,10 +33,10 @@ class AccessClaims:
 
 
 def encode_jwt(secret: str, claims: dict[str, Any], ttl: timedelta, now: datetime) -> str:
-    """A token of ours that makes these claims for `ttl`."""
+    """Return a signed token with these claims, valid for `ttl`."""
     issued = int(now.astimezone(UTC).timestamp())
-    told = {**claims, "iat": issued, "exp": issued + int(ttl.total_seconds()), "iss": ISSUER}
-    return str(jwt.encode(told, secret, ALGORITHM))
+    payload = {**claims, "iat": issued, "exp": issued + int(ttl.total_seconds()), "iss": ISSUER}
+    return str(jwt.encode(payload, secret, ALGORITHM))
 
 
 def sign_access_token(
@@ -51,9 +51,10 @@ def sign_access_token(
     ttl: timedelta,
     now: datetime | None = None,
 ) -> str:
-    """An access token as Directus writes it; role and flags are for clients to read, nobody believes them here.
+    """Return a signed access token in Directus' format.
 
-    But for `enrolling`, which takes rights away.
+    Role and access flags are only for clients to read; this server ignores them. It does respect `tfa_setup_required`,
+    which only restricts what the caller may do.
     """
     claims: dict[str, Any] = {"id": user, "role": role, "app_access": app_access, "admin_access": admin_access}
     if tfa_setup_required:
@@ -64,30 +65,39 @@ def sign_access_token(
 
 
 def is_directus_jwt(token: str) -> bool:
-    """Whether a token says it is a signed one of ours; as with Directus, anything else is taken for a static token."""
+    """Return whether a token is a JWT that names Directus as its issuer, without verifying it.
+
+    Anything else is a static token, as in Directus.
+    """
     if token.count(".") != 2:  # header.claims.signature
         return False
     try:
         return bool(jwt.get_unverified_claims(token).get("iss") == ISSUER)
-    except (JWTError, RecursionError):  # json nested so deeply that it can't be read
+    except (JWTError, RecursionError):  # RecursionError: JSON nested too deeply to be parsed
         return False
 
 
 def verify_access_token(token: str, secret: str) -> AccessClaims:
-    """A signed token -> what it is believed.
+    """Return the verified claims of an access token.
 
-    Raises TokenExpired, InvalidCredentials for a token that somebody else issued, InvalidToken for everything else
-    that isn't right: another algorithm than HS256, no expiry, a wrong signature, a time to come, no user.
+    Raises:
+        TokenExpired: The token has expired.
+        InvalidCredentials: The token has another issuer.
+        InvalidToken: The token is invalid in any other way: another algorithm than HS256, no expiry, a wrong signature,
+            not valid yet, no user.
     """
     return _parse_claims(decode_jwt(token, secret, wrong_issuer=InvalidCredentials))
 
 
 def decode_jwt(token: str, secret: str, *, wrong_issuer: type[RollcallError]) -> dict[str, Any]:
-    """What a token claims that we, or a Directus with the same secret, have signed.
+    """Return the claims of a token that was signed with this secret, by this server or by Directus.
 
-    Raises TokenExpired, `foreign` for one that somebody else issued, and InvalidToken as above.
+    Raises:
+        TokenExpired: The token has expired.
+        InvalidToken: The token is invalid in any other way.
+        RollcallError: `wrong_issuer`, if the token has another issuer.
     """
-    # The library reads over characters that base64 doesn't know: one token would have many spellings.
+    # the library skips characters outside the base64 alphabet, so that one token would have many spellings
     if len(token) > MAX_TOKEN_LENGTH or not _THREE_PARTS.fullmatch(token):
         raise InvalidToken
     try:
@@ -105,11 +115,11 @@ def decode_jwt(token: str, secret: str, *, wrong_issuer: type[RollcallError]) ->
 
 def _parse_claims(claims: dict[str, Any]) -> AccessClaims:
     user, session = claims.get("id"), claims.get("session")
-    known = {"role", "app_access", "admin_access"} <= claims.keys()
-    if not known or not isinstance(user, str) or not isinstance(session, str | None):
+    is_complete = {"role", "app_access", "admin_access"} <= claims.keys()
+    if not is_complete or not isinstance(user, str) or not isinstance(session, str | None):
         raise InvalidToken
     try:
-        expires, enrolling = int(claims["exp"]), claims.get("enforce_tfa") is True
-        return AccessClaims(str(UUID(user)), session, expires, enrolling)
+        expires, tfa_setup_required = int(claims["exp"]), claims.get("enforce_tfa") is True
+        return AccessClaims(str(UUID(user)), session, expires, tfa_setup_required)
     except ValueError:
         raise InvalidToken from None

@@ -1,4 +1,4 @@
-"""Directus' spellings of plain values: dates, durations, sizes."""
+"""Parses and formats durations, sizes, dates and UUIDs as Directus does."""
 
 import re
 from contextlib import suppress
@@ -18,43 +18,56 @@ _UTC_SUFFIXES = ("Z", "+00:00")
 
 
 def parse_duration(text: str) -> timedelta:
-    """`15m`, `7d`, `10s`, or milliseconds without a unit; ValueError for anything else."""
-    found = _DURATION.fullmatch(text)
-    if found:
+    """Parse `15m`, `7d`, `10s`, or milliseconds without a unit.
+
+    Raises:
+        ValueError: The text is not a duration.
+    """
+    match = _DURATION.fullmatch(text)
+    if match:
         with suppress(OverflowError):
-            return timedelta(seconds=float(found[1]) * _UNITS[(found[2] or "ms").lower()])
+            return timedelta(seconds=float(match[1]) * _UNITS[(match[2] or "ms").lower()])
     raise ValueError(f'"{text}" is not a duration such as 15m, 7d or 10s')
 
 
 def parse_size(text: str) -> int:
-    """`1mb`, `500kb`, or bytes without a unit; ValueError for anything else."""
-    found = _SIZE.fullmatch(text)
-    if found:
+    """Parse `1mb`, `500kb`, or bytes without a unit.
+
+    Raises:
+        ValueError: The text is not a size.
+    """
+    match = _SIZE.fullmatch(text)
+    if match:
         with suppress(OverflowError):
-            return int(float(found[1]) * _BYTES[(found[2] or "b").lower()])
+            return int(float(match[1]) * _BYTES[(match[2] or "b").lower()])
     raise ValueError(f'"{text}" is not a size such as 1mb or 500kb')
 
 
 def parse_date(text: str) -> datetime:
-    """An ISO date, with or without a time and a zone -> an aware moment; without a zone it is UTC.
+    """Parse an ISO date with or without time and time zone, and return it in UTC; without a zone it is taken as UTC.
 
-    ValueError for anything else, and for dates no calendar has.
+    Raises:
+        ValueError: The text is not a date, or the date is outside the calendar.
     """
     if _DATE.fullmatch(text):
-        with suppress(ValueError, OverflowError):  # a zone may push the calendar's ends beyond it
+        with suppress(ValueError, OverflowError):  # a zone may move the first and last dates out of range
             return _in_utc(datetime.fromisoformat(_SPACE_BEFORE_ZONE.sub(r"\1", text.upper())))
     raise ValueError(f'"{text}" is not a date such as 2024-01-15T10:30:45Z')
 
 
 def canonical_uuid(text: str) -> str:
-    """A uuid's text in lower case with hyphens; ValueError for a text that is no uuid."""
+    """Return a UUID in lower case with hyphens.
+
+    Raises:
+        ValueError: The text is not a UUID.
+    """
     return text if _CANONICAL_UUID.fullmatch(text) else str(UUID(text))
 
 
 def format_timestamp(moment: str | datetime) -> str:
-    """A moment, or a database's ISO spelling of one, as `2024-01-15T10:30:45.000Z`; finer than that is cut.
+    """Return a time, or ISO text from the database, as `2024-01-15T10:30:45.000Z`, truncated to milliseconds.
 
-    Without a zone it is UTC, as everything is that the databases keep.
+    Without a zone it is UTC, as is every time in the database.
     """
     if isinstance(moment, str):
         if moment.endswith(_UTC_SUFFIXES) and len(moment) >= 20:
