@@ -81,8 +81,13 @@ class Database:
 
         return await _until_done(once)
 
-    async def run_write(self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool = True) -> T:
-        """The same for `work` that changes the directory: `alone`, so that whatever it finds stays as it is."""
+    async def run_write(self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool) -> T:
+        """Return what `work` returns, run in one write transaction on the driver; retried like `run_in_transaction`.
+
+        `exclusive` keeps every other exclusive write of the directory out until the transaction ends, so that whatever
+        `work` reads of other rows stays as it is. A write whose outcome depends on the rows it locks itself needs no
+        such lock. On SQLite every write is exclusive.
+        """
         return await _until_done(lambda: self._turns.run(work, exclusive=exclusive))
 
     async def has_email_index(self) -> bool:

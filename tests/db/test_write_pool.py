@@ -1,20 +1,88 @@
-"""Whoever changes the directory keeps their connections, and keeps nobody else from getting one."""
+"""Exclusive writes exclude one another, concurrent writes wait for none of them, and no connection is missing."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
+import pytest
 from sqlalchemy import literal, select, text
 
+from app.db.models import User
+from app.repositories.rules.users import track_page
+from tests.world import uid
 
-async def test_many_changes_at_once_leave_connections_for_those_who_need_one_of_their_own(writable_db):
+ONE = select(literal(1))
+DEADLINE_SECONDS = 20
+
+
+@asynccontextmanager
+async def open_write(system, *, exclusive):
+    """A write transaction that stays open until the block ends."""
+    started, finished = asyncio.Event(), asyncio.Event()
+
+    async def work(writer):
+        await writer.fetch(ONE)
+        started.set()
+        await finished.wait()
+
+    task = asyncio.ensure_future(system.database.run_write(work, exclusive=exclusive))
+    await asyncio.wait_for(started.wait(), DEADLINE_SECONDS)
+    try:
+        yield
+    finally:
+        finished.set()
+        await task
+
+
+async def write(system, *, exclusive):
+    await system.database.run_write(lambda writer: writer.fetch(ONE), exclusive=exclusive)
+
+
+async def test_many_writes_at_once_leave_connections_for_transactions_of_another_kind(writable_db):
     size = writable_db.settings.db_pool_size
     together = asyncio.Barrier(size if writable_db.database.dialect == "postgresql" else 1)
 
-    async def change(writer):
-        await writer.fetch(select(literal(1)))
+    async def work(writer):
+        await writer.fetch(ONE)
         await together.wait()
 
-    async with asyncio.timeout(20):
-        await asyncio.gather(*(writable_db.database.run_write(change, exclusive=False) for _ in range(size)))
-        await writable_db.database.run_write(lambda writer: writer.fetch(select(literal(1))))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await asyncio.gather(*(writable_db.database.run_write(work, exclusive=False) for _ in range(size)))
+        await write(writable_db, exclusive=True)
         async with writable_db.database.transaction() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_exclusive_writes_run_one_after_the_other(writable_db):
+    async with open_write(writable_db, exclusive=True):
+        other = asyncio.ensure_future(write(writable_db, exclusive=True))
+        await asyncio.sleep(0.1)
+        assert not other.done()
+    await asyncio.wait_for(other, DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+async def test_a_concurrent_write_waits_for_no_other(writable_db, exclusive):
+    if writable_db.database.dialect == "sqlite":
+        pytest.skip("on SQLite every write is exclusive")
+    async with open_write(writable_db, exclusive=exclusive):
+        await asyncio.wait_for(write(writable_db, exclusive=False), DEADLINE_SECONDS)
+
+
+async def test_on_sqlite_every_write_is_exclusive(writable_db):
+    if writable_db.database.dialect != "sqlite":
+        pytest.skip("PostgreSQL runs several writes at once")
+    async with open_write(writable_db, exclusive=False):
+        other = asyncio.ensure_future(write(writable_db, exclusive=False))
+        await asyncio.sleep(0.1)
+        assert not other.done()
+    await asyncio.wait_for(other, DEADLINE_SECONDS)
+
+
+async def test_a_users_last_page_is_saved_while_an_exclusive_write_is_running(writable_db):
+    if writable_db.database.dialect == "sqlite":
+        pytest.skip("on SQLite every write is exclusive")
+    async with open_write(writable_db, exclusive=True):
+        await asyncio.wait_for(track_page(writable_db.services, uid("vi"), "/users"), DEADLINE_SECONDS / 10)
+
+    page = await writable_db.database.reader.fetch(select(User.last_page).where(User.id == uid("vi")))
+    assert page[0] == "/users"

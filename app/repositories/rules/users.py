@@ -96,7 +96,9 @@ async def track_page(services: Services, user: str, page: Any) -> None:
     """Keeps which page of an app somebody looked at last; nobody needs to know when, so nothing is written down."""
     field = USERS.fields["last_page"]
     value = to_column_value(USERS, field, page)
-    await services.database.run_write(lambda writer: RowStore(writer, USERS).update(user, {field: value}))
+    await services.database.run_write(
+        lambda writer: RowStore(writer, USERS).update(user, {field: value}), exclusive=False
+    )
 
 
 def check_email(address: str) -> None:
