@@ -75,10 +75,7 @@ class FlowEndpoint:
             await directory.access()
         if not everybodys:
             await directory.require_tfa_setup_done()
-        try:
-            reply = await handler(FlowRequest(directory, head, body))
-        except RollcallError as error:
-            reply = error_response(error)
+        reply = await handler(FlowRequest(directory, head, body))
         now = self._services.clock()
         cookies = [set_cookie_header(cookie, self._services.settings, now) for cookie in directory.response_cookies]
         return replace(reply, headers=[*reply.headers, *cookies])

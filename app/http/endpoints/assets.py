@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
-from app.core.errors import Forbidden, MethodNotAllowed, RollcallError, RouteNotFound
+from app.core.errors import Forbidden, MethodNotAllowed, RouteNotFound
 from app.core.media_types import is_safe_inline
 from app.flows.assets import Asset, AssetService
 from app.http.authentication import Authenticator
@@ -12,7 +12,7 @@ from app.http.conditional import etag_of, is_not_modified, last_modified, wanted
 from app.http.exchange import Body
 from app.http.parsing import parse_query
 from app.http.request_head import READ_METHODS, RequestHead
-from app.http.response import Header, Response, error_response
+from app.http.response import Header, Response
 from app.query.collection import FILES
 from app.repositories.directory import Directory
 from app.repositories.plans.rest import RestPlanCache
@@ -30,12 +30,6 @@ class AssetsEndpoint:
         self._seconds = round(services.settings.assets_cache_ttl.total_seconds())
 
     async def __call__(self, scope: Scope, head: RequestHead, _: Body) -> Response:
-        try:
-            return await self._answer(scope, head)
-        except RollcallError as error:
-            return error_response(error)
-
-    async def _answer(self, scope: Scope, head: RequestHead) -> Response:
         if scope["method"] not in READ_METHODS:
             raise MethodNotAllowed(scope["method"], READ_METHODS)
         path = scope["path"].removeprefix(scope.get("root_path", ""))

@@ -2,7 +2,7 @@
 
 from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
+from app.core.errors import InvalidPayload, RouteNotFound
 from app.flows.uploads import UploadService
 from app.http.authentication import Authenticator
 from app.http.collection_request import CollectionRequest, returning_rows, written_response
@@ -10,7 +10,7 @@ from app.http.exchange import Pieces
 from app.http.multipart import UploadForm
 from app.http.parsing import parse_query
 from app.http.request_head import RequestHead
-from app.http.response import Response, error_response
+from app.http.response import Response
 from app.query.collection import FILES
 from app.repositories.directory import Directory
 from app.repositories.services import Services
@@ -23,12 +23,6 @@ class FileUploadEndpoint:
         self._services, self._identity = services, identity
 
     async def __call__(self, scope: Scope, head: RequestHead, pieces: Pieces) -> Response:
-        try:
-            return await self._answer(scope, head, pieces)
-        except RollcallError as error:
-            return error_response(error)
-
-    async def _answer(self, scope: Scope, head: RequestHead, pieces: Pieces) -> Response:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         match scope["method"], *(step for step in path.split("/")[2:] if step):
             case ["POST"]:
