@@ -84,7 +84,7 @@ class Registration:
         """A user to be made of these values; whatever is wrong with them is found whether or not there is one."""
         check_new_password(values["password"])
         decided = {"status": UNVERIFIED if terms.verified else ACTIVE, "role": terms.role}
-        written = parse_payload(USERS, {**values, **decided}, self._services.limits.depth)
+        written = parse_payload(USERS, {**values, **decided}, self._services.limits.max_depth)
         check_email(values["email"])
         check_password(values["password"], await read_password_policy(self._services))
         if not terms.accepts(values["email"]):

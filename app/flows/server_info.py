@@ -74,7 +74,7 @@ def limits(services: Services) -> dict[str, Any]:
         "rateLimit": _told(services.rates.client),
         "rateLimitGlobal": _told(services.rates.everybody),
         "websocket": False,
-        "queryLimit": {"default": services.limits.default, "max": -1 if most is None else most},
+        "queryLimit": {"default": services.limits.default_rows, "max": -1 if most is None else most},
     }
 
 

@@ -93,7 +93,7 @@ class UploadService:
 
     async def _lay_one(self, incoming: IncomingFile) -> StoredUpload:
         """Looks at how a file begins, has its row judged by that, and lays it into the storage."""
-        said = parse_payload(FILES, incoming.values, self._services.limits.depth)
+        said = parse_payload(FILES, incoming.values, self._services.limits.max_depth)
         head, pieces = await _beginning(incoming.chunks)
         found = self._found(incoming, said, head)
         allowed = self._services.settings.files_mime_type_allow_list

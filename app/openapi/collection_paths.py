@@ -6,9 +6,9 @@ from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, as_json,
 from app.openapi.field_schemas import key_of, name_of
 from app.openapi.row_schemas import RowSchemas
 from app.openapi.shapes import ANY_OBJECT, Schema, a_list, an_object, closed, reference
-from app.query.aggregate import CALCULATING, COUNTING
+from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS
 from app.query.collection import COLLECTIONS, FILES, WRITABLE_COLLECTIONS, Collection
-from app.query.parameters import LARGEST
+from app.query.parameters import MAX_INT32
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 META = an_object({"total_count": COUNT, "filter_count": COUNT})
@@ -50,13 +50,15 @@ def told_of(rows: RowSchemas, collection: Collection) -> list[Schema]:
 def _found_by(rows: RowSchemas, collection: Collection) -> list[Schema]:
     """The parameters that say which rows are told, in which order, and what of them together."""
     names = reference(name_of(collection, "field"))
-    measures = {str(function): a_list(names) for function in ("countAll", *COUNTING, *CALCULATING)}
+    measures = {str(function): a_list(names) for function in ("countAll", *COUNT_FUNCTIONS, *NUMERIC_FUNCTIONS)}
     return [
         as_json("filter", reference(name_of(collection, "filter")), "Which rows."),
         listing("sort", {"type": "string"}, "By which fields; `-` before one is downwards."),
-        parameter("limit", {"type": "integer", "minimum": -1, "maximum": LARGEST}, "Rows at most; -1 for all."),
-        parameter("offset", {"type": "integer", "minimum": 0, "maximum": LARGEST}, "Rows to skip."),
-        parameter("page", {"type": "integer", "minimum": 0, "maximum": LARGEST}, "Which page of `limit` rows, from 1."),
+        parameter("limit", {"type": "integer", "minimum": -1, "maximum": MAX_INT32}, "Rows at most; -1 for all."),
+        parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_INT32}, "Rows to skip."),
+        parameter(
+            "page", {"type": "integer", "minimum": 0, "maximum": MAX_INT32}, "Which page of `limit` rows, from 1."
+        ),
         parameter("search", {"type": "string"}, "A text that the rows have somewhere."),
         as_json("aggregate", an_object(measures), 'What is counted, summed and so on: `{"count": ["id"]}`.'),
         listing("groupBy", names, "What rows are put together by where something is counted of them."),

@@ -7,7 +7,7 @@ from app.openapi.field_schemas import KINDS, name_of
 from app.openapi.shapes import Schema, a_list, closed, reference
 from app.query.collection import Collection, Field, FieldKind, target
 from app.query.filter import functions_of
-from app.query.operators import INTEGERS, OPERATORS, Operator
+from app.query.operators import INTEGER_BOUNDS, OPERATORS, Operator
 
 VARIABLE: Schema = {"type": "string", "pattern": r"^\$(CURRENT_|NOW)"}
 """What stands for a value that depends on who asks and when."""
@@ -63,6 +63,6 @@ def _compared(kind: FieldKind) -> Schema:
     """A value that a field of a kind is compared with; a list is compared by its text."""
     if kind in ("string", "csv"):
         return {**KINDS["string"], "minLength": 1}
-    if kind in INTEGERS:
-        return {**KINDS[kind], "minimum": 1 - INTEGERS[kind], "maximum": INTEGERS[kind] - 1}
+    if kind in INTEGER_BOUNDS:
+        return {**KINDS[kind], "minimum": 1 - INTEGER_BOUNDS[kind], "maximum": INTEGER_BOUNDS[kind] - 1}
     return KINDS[kind]

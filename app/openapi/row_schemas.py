@@ -8,7 +8,7 @@ from app.openapi.filter_schemas import filter_of, operators
 from app.openapi.shapes import Schema, a_list, an_object, closed, nullable, reference
 from app.query.collection import POLICIES, ROLES, WRITABLE_COLLECTIONS, Collection, Field, target
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
-from app.query.payload import required
+from app.query.payload import required_fields
 from app.query.sql_expressions import MASK
 
 WRITINGS: tuple[WriteAction, ...] = ("create", "update")
@@ -69,7 +69,7 @@ class RowSchemas:
         properties.setdefault(collection.key.name, key_of(collection))
         if self.sight.shown.admin:
             properties |= {name: _shorthand(name) for name in LEGACY_FIELD_NAMES.get(collection.name, ())}
-        needed = [field.name for field in required(collection) if field in fields and not field.relation]
+        needed = [field.name for field in required_fields(collection) if field in fields and not field.relation]
         return closed(properties, *(needed if action == "create" else ()))
 
     def _given(self, action: WriteAction, field: Field) -> Schema:

@@ -27,7 +27,7 @@ from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
 from app.policy.rules import AccessState
-from app.query.sql_functions import JsonArray, JsonRows
+from app.query.sql_functions import JSONArray, JSONRows
 
 TFA_SETUP_REQUIRED = 2
 """The value of `AccessState.live` for a caller who must set up TFA and has not done so yet."""
@@ -127,7 +127,7 @@ def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
 
 def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
     cells = [cast(table.c[name], Text) if name in CAST_TO_TEXT else table.c[name] for name in names]
-    rows = select(cast(JsonRows(JsonArray(*cells)), Text)).select_from(table)
+    rows = select(cast(JSONRows(JSONArray(*cells)), Text)).select_from(table)
     return (rows if where is None else rows.where(where)).scalar_subquery()
 
 

@@ -20,7 +20,7 @@ from app.query.scoped import (
     Cell,
     Comparison,
     GroupCell,
-    GroupOrder,
+    GroupSortKey,
     Operand,
     OutputField,
     Predicate,
@@ -63,7 +63,7 @@ class PolicyResolver:
         """
         scoped = self._scoped_read(read, self._readable_rows(read))
         key = read.collection.key
-        return replace(scoped, cells=(Value(Operand(key)),), places=(OutputField(key.name, 0),), flat=True)
+        return replace(scoped, cells=(Value(Operand(key)),), output_fields=(OutputField(key.name, 0),), flat=True)
 
     def scope_keys(self, read: Read, keys: Sequence[Any]) -> ScopedRead:
         """Return the query restricted to rows with these keys, without its limit and offset.
@@ -102,7 +102,7 @@ class PolicyResolver:
     def _scoped_aggregation(self, aggregation: Aggregation, rows: Predicate) -> ScopedAggregation:
         collection = aggregation.collection
         groups = tuple(dict.fromkeys(self._group_cell(collection, group) for group in aggregation.groups))
-        order = [GroupOrder(self._order_cell(collection, sort.by), sort.descending) for sort in aggregation.sort]
+        order = [GroupSortKey(self._order_cell(collection, sort.by), sort.descending) for sort in aggregation.sort]
         sort_cells = tuple(key.cell for key in order if isinstance(key.cell, AggregateCell))
         aggregates = tuple(dict.fromkeys((*self._aggregate_cells(collection, aggregation.select), *sort_cells)))
         cells: dict[Cell, int] = {cell: index for index, cell in enumerate(groups + aggregates)}
@@ -112,7 +112,7 @@ class PolicyResolver:
             aggregates,
             tuple(self._aggregate_output(collection, item, aggregation.groups, cells) for item in aggregation.select),
             all_of(rows, self._condition(aggregation)),
-            (*order, *(GroupOrder(group, descending=False) for group in groups)),
+            (*order, *(GroupSortKey(group, descending=False) for group in groups)),
             aggregation.limit,
             aggregation.offset,
         )
@@ -144,7 +144,7 @@ class PolicyResolver:
             case Constant(key, value):
                 return OutputField(key, constant=value)
             case AggregateValue(key, measure, text):
-                return OutputField(key, cells[self._aggregate_cell(collection, measure)], text=text)
+                return OutputField(key, cells[self._aggregate_cell(collection, measure)], as_text=text)
             case AggregateObject(key, parts):
                 return OutputField(
                     key, parts=tuple(self._aggregate_output(collection, part, groups, cells) for part in parts)
@@ -168,7 +168,7 @@ class PolicyResolver:
                 return OutputField(key)  # always null: the caller may not read those rows, and their keys neither
             case _:
                 cell = cells.setdefault(self._cell(collection, item), len(cells))
-                return OutputField(item.key, cell, text=isinstance(item, FieldSelection) and item.text)
+                return OutputField(item.key, cell, as_text=isinstance(item, FieldSelection) and item.as_text)
 
     def _cell(self, collection: Collection, item: FieldSelection | RelationSelection) -> Cell:
         if isinstance(item, FieldSelection):
@@ -176,7 +176,7 @@ class PolicyResolver:
         self._scope.require_visible(collection, item.field)
         self._require_readable(collection.target_of(item.field))
         relation = self._scope.relation(collection, item.field)
-        nested = self._scoped_read(item.read, relation.rows)
+        nested = self._scoped_read(item.read, relation.row_filter)
         return ToManyCell(relation, nested) if item.field.many else ToOneCell(relation, nested)
 
     def _sort_keys(self, collection: Collection, sorts: Iterable[Sort]) -> tuple[SortKey, ...]:

@@ -171,7 +171,7 @@ def parse_validation(collection: Collection, validation: str | None) -> Filter:
         InvalidQuery: The filter is invalid.
         UnknownField: The collection has no such field.
     """
-    return parse_filter(collection, orjson.loads(validation or "{}") or {}, of_payload=True)
+    return parse_filter(collection, orjson.loads(validation or "{}") or {}, allow_payload_operators=True)
 
 
 APP_PERMISSIONS: tuple[tuple[str, dict[str, Any], str], ...] = (

@@ -9,7 +9,7 @@ from app.core.clock import adjusted
 from app.policy.rules import Access
 from app.query.collection import FieldKind
 from app.query.filter import Variable
-from app.query.operators import BINDABLE, coerce, coerce_list
+from app.query.operators import BINDABLE_KINDS, coerce, coerce_list
 
 
 def resolve_variable(
@@ -23,7 +23,7 @@ def resolve_variable(
     the variable then matches nothing.
     """
     values = _values(variable, access, now)
-    if in_list and isinstance(values, SlotList) and kind in BINDABLE:
+    if in_list and isinstance(values, SlotList) and kind in BINDABLE_KINDS:
         return (coerce_list(kind, values),)
     return tuple(filter(lambda value: value is not None, (_coerced(kind, value) for value in values)))
 

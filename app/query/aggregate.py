@@ -13,8 +13,8 @@ from app.query.read import Constant
 AggregateFunction = Literal[
     "countAll", "count", "countDistinct", "avg", "sum", "avgDistinct", "sumDistinct", "min", "max"
 ]
-COUNTING: tuple[AggregateFunction, ...] = ("count", "countDistinct")
-CALCULATING: tuple[AggregateFunction, ...] = ("avg", "sum", "avgDistinct", "sumDistinct", "min", "max")
+COUNT_FUNCTIONS: tuple[AggregateFunction, ...] = ("count", "countDistinct")
+NUMERIC_FUNCTIONS: tuple[AggregateFunction, ...] = ("avg", "sum", "avgDistinct", "sumDistinct", "min", "max")
 
 _MEASURE = re.compile(r"(\w+)\.(\w+)", re.ASCII)
 
@@ -27,16 +27,16 @@ class Measure:
     field: Field | None = None
 
     @property
-    def possible(self) -> bool:
+    def is_supported(self) -> bool:
         """Whether it can be told of its field: only numbers are added up, only what has an order has a least."""
-        if self.field is None or self.calculated:
+        if self.field is None or self.is_numeric:
             return True
         return self.function in ("min", "max") and (self.field.kind == "timestamp" or self.field.concealed)
 
     @property
-    def calculated(self) -> bool:
+    def is_numeric(self) -> bool:
         """Whether it is a number."""
-        return self.field is None or self.function in COUNTING or is_number(self.field)
+        return self.field is None or self.function in COUNT_FUNCTIONS or is_number(self.field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class AggregateValue:
 
     key: str
     measure: Measure
-    text: bool = False
+    as_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +109,27 @@ def is_number(field: Field) -> bool:
     return field.kind in ("integer", "bigInteger")
 
 
-def parse_group(collection: Collection, spelled: str) -> Group:
+def parse_group(collection: Collection, text: str) -> Group:
     """`status` or `year(last_access)` -> what to group by.
 
     Raises UnknownField for what isn't there, InvalidQuery for a path through a relation.
     """
-    if "." in spelled:
+    if "." in text:
         raise InvalidQuery(
-            f'"groupBy" takes fields of {collection.name} itself and functions of them, "{spelled}" leads further'
+            f'"groupBy" takes fields of {collection.name} itself and functions of them, "{text}" leads further'
         )
-    return Group(*split_function(collection, spelled))
+    return Group(*split_function(collection, text))
 
 
-def parse_group_sort(collection: Collection, groups: tuple[Group, ...], spelled: str) -> GroupSort:
+def parse_group_sort(collection: Collection, groups: tuple[Group, ...], text: str) -> GroupSort:
     """`-count.id`, `countAll`, or one of the groups as `groupBy` spells it -> a sort key.
 
     Raises UnknownField for a measure of what isn't there, InvalidQuery for what groups can't be sorted by.
     """
-    descending, name = spelled.startswith("-"), spelled.removeprefix("-")
+    descending, name = text.startswith("-"), text.removeprefix("-")
     if name == "countAll":
         return GroupSort(Measure("countAll"), descending)
-    if (measure := _MEASURE.fullmatch(name)) and measure[1] in (*COUNTING, *CALCULATING):
+    if (measure := _MEASURE.fullmatch(name)) and measure[1] in (*COUNT_FUNCTIONS, *NUMERIC_FUNCTIONS):
         return GroupSort(parse_measure(collection, measure[1], measure[2]), descending)
     for group in groups:
         if name in (group.key, f"{group.function}({group.field.name})"):
@@ -142,6 +142,6 @@ def parse_group_sort(collection: Collection, groups: tuple[Group, ...], spelled:
 def parse_measure(collection: Collection, function: str, name: str) -> Measure:
     """A measure's function and the name of its field -> the measure; UnknownField where the two don't fit."""
     field = collection.fields.get(name)
-    if field is None or (function in CALCULATING and not is_number(field)):
+    if field is None or (function in NUMERIC_FUNCTIONS and not is_number(field)):
         raise UnknownField(collection, name)
     return Measure(function, field)  # type: ignore[arg-type]  # every caller takes it from the names above

@@ -9,7 +9,7 @@ from app.core.bindings import SlotList
 from app.core.clock import adjusted, utc_now
 from app.core.errors import Forbidden, InvalidQuery
 from app.query.collection import ROLES, USERS, Collection, Field, FieldKind, target
-from app.query.operators import OPERATORS, OPPOSITE, coerce, coerce_list
+from app.query.operators import OPERATORS, OPPOSITE_FLAGS, coerce, coerce_list
 from app.query.sql_functions import DatePart
 
 Quantifier = Literal["any", "some", "none"]
@@ -19,7 +19,7 @@ DATE_PARTS: tuple[DatePart, ...] = ("year", "month", "week", "day", "weekday", "
 RELATION_KEY = "_key"
 """Stands before the operators that a client put directly on a relation; no client can write it."""
 
-NOT_OF_KIND = '"{kind}" field type does not contain the "{operator}" filter operator'
+UNSUPPORTED_OPERATOR_MESSAGE = '"{kind}" field type does not contain the "{operator}" filter operator'
 
 _VARIABLE = re.compile(r"\$(CURRENT_USER|CURRENT_ROLES?|CURRENT_POLICIES|NOW)(?:\.([\w.]+)|\((.*)\))?", re.ASCII)
 _CALL = re.compile(r"(\w+)\((\w+)\)", re.ASCII)
@@ -86,13 +86,13 @@ class UnknownField(Forbidden):
         )
 
 
-def parse_filter(collection: Collection, raw: Any, *, of_payload: bool = False) -> Filter:
+def parse_filter(collection: Collection, raw: Any, *, allow_payload_operators: bool = False) -> Filter:
     """A filter object as Directus spells it -> its tree; `of_payload` admits what only a payload can be judged by.
 
     Raises InvalidQuery for what can't be read and UnknownField for a field that isn't there.
     """
     parsed = _parse(collection, raw)
-    if not of_payload:
+    if not allow_payload_operators:
         _check_askable(parsed)
     return parsed
 
@@ -112,7 +112,7 @@ def _check_askable(filter_: Filter) -> None:
             _check_askable(inner)
         case FieldFilter(field, _, operator):
             if OPERATORS[operator].payload_only:
-                raise InvalidQuery(NOT_OF_KIND.format(kind=field.kind, operator=operator))
+                raise InvalidQuery(UNSUPPORTED_OPERATOR_MESSAGE.format(kind=field.kind, operator=operator))
 
 
 def conjunction(parts: tuple[Filter, ...]) -> Filter:
@@ -141,13 +141,13 @@ def functions_of(field: Field) -> tuple[Function, ...]:
     return ("count",) if field.kind == "json" or field.many else ()
 
 
-def depth(filter_: Filter) -> int:
+def filter_depth(filter_: Filter) -> int:
     """The longest path a filter walks, its last field included."""
     match filter_:
         case AndFilter(parts) | OrFilter(parts):
-            return max(map(depth, parts), default=0)
+            return max(map(filter_depth, parts), default=0)
         case RelationFilter(filter=inner):
-            return 1 + depth(inner)
+            return 1 + filter_depth(inner)
         case _:
             return 1
 
@@ -200,21 +200,21 @@ def _through(field: Field, value: Mapping[str, Any], there: Collection) -> Itera
         yield RelationFilter(field, "any", _parse(there, rest))
 
 
-def compare(field: Field, function: Function | None, name: str, asked: Any) -> Filter:
+def compare(field: Field, function: Function | None, name: str, value: Any) -> Filter:
     """One operator on one field, its value checked and coerced; InvalidQuery says what doesn't fit."""
     operator = OPERATORS.get(name)
     kind: FieldKind = "integer" if function else field.kind
     if operator is None or kind not in operator.kinds:
-        raise InvalidQuery(NOT_OF_KIND.format(kind=kind, operator=name))
+        raise InvalidQuery(UNSUPPORTED_OPERATOR_MESSAGE.format(kind=kind, operator=name))
     if operator.arity == "flag":
-        return _flag(field, function, name, asked)
-    if asked is None and name in ("_eq", "_neq"):
+        return _flag(field, function, name, value)
+    if value is None and name in ("_eq", "_neq"):
         return FieldFilter(field, function, "_null" if name == "_eq" else "_nnull", None)
     if operator.arity == "one":
-        return FieldFilter(field, function, name, _value(kind, name, asked))
-    if isinstance(asked, SlotList) and operator.arity == "many":
-        return FieldFilter(field, function, name, _coerced(coerce_list, kind, asked))
-    items = _items(asked)
+        return FieldFilter(field, function, name, _value(kind, name, value))
+    if isinstance(value, SlotList) and operator.arity == "many":
+        return FieldFilter(field, function, name, _coerced(coerce_list, kind, value))
+    items = _items(value)
     if not items or (operator.arity == "pair" and len(items) != 2):
         needed = "has to be an array of values" if operator.arity == "many" else "has to be an array of two values"
         raise InvalidQuery(f'"{name}" {needed}')
@@ -225,7 +225,7 @@ def _flag(field: Field, function: Function | None, name: str, asked: Any) -> Fil
     if asked is None:
         return MATCH_ALL
     holds = asked not in (False, "false", 0, "0")
-    return FieldFilter(field, function, name if holds else OPPOSITE[name], None)
+    return FieldFilter(field, function, name if holds else OPPOSITE_FLAGS[name], None)
 
 
 def _items(asked: Any) -> list[Any]:

@@ -39,7 +39,7 @@ def _role() -> Field:
     return replace(role, relation=relation, derivation=Derivation(path, role))
 
 
-DERIVED: Mapping[str, tuple[Field, ...]] = {
+DERIVED_FIELDS: Mapping[str, tuple[Field, ...]] = {
     ROLES.name: tuple(map(_flag, ("ip_access", "enforce_tfa", "admin_access", "app_access"))),
     PERMISSIONS.name: (_role(),),
 }
@@ -49,7 +49,7 @@ DERIVED: Mapping[str, tuple[Field, ...]] = {
 def _registry(known: Iterable[Collection]) -> Mapping[str, Collection]:
     registry: dict[str, Collection] = {}
     for collection in known:
-        derived, newer = DERIVED.get(collection.name, ()), frozenset(ADDED_IN_11.get(collection.name, ()))
+        derived, newer = DERIVED_FIELDS.get(collection.name, ()), frozenset(ADDED_IN_11.get(collection.name, ()))
         fields = MappingProxyType({**collection.fields, **{field.name: field for field in derived}})
         same = replace(collection, fields=fields, registry=registry, wildcard_excluded=newer, derived=derived)
         registry[collection.name] = same
@@ -60,6 +60,6 @@ LEGACY_COLLECTIONS = _registry(COLLECTIONS.values())
 """Every collection with the fields it had in Directus 10, beside those it has."""
 
 LEGACY_FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
-    name: tuple(field.name for field in had) for name, had in DERIVED.items()
+    name: tuple(field.name for field in had) for name, had in DERIVED_FIELDS.items()
 }
 """The names of such fields, which may be written in any case."""

@@ -8,11 +8,11 @@ from app.core.bindings import Bindings, BoundParameter, Slot
 from app.core.errors import InvalidQuery
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
-from app.query.filter import depth
+from app.query.filter import filter_depth
 from app.query.legacy_fields import LEGACY_COLLECTIONS
 from app.query.read import Read, RelationSelection
 
-MOST_JOINED = 50
+MAX_JOINED_RELATIONS = 50
 """To-one relations of one list; SQLite joins 64 tables at most."""
 
 
@@ -25,12 +25,12 @@ class QueryLimits:
     whether fields that Directus 10 had may be asked for (`former`).
     """
 
-    default: int = 100
+    default_rows: int = 100
     max_rows: int | None = None
-    depth: int = 10
-    tokens: int = 5000
+    max_depth: int = 10
+    max_tokens: int = 5000
     introspection: bool = True
-    batch: int | None = None
+    max_batch_size: int | None = None
     legacy_fields: bool = False
 
     def registry_view(self, collection: Collection) -> Collection:
@@ -50,7 +50,7 @@ class QueryLimits:
         for name, value, least in (("limit", limit, -1), ("offset", offset, 0), ("page", page, 0)):
             if value is not None and value < least:
                 raise InvalidQuery(f'"{name}" must be greater than or equal to {least}')
-        rows = self.default if limit is None else limit
+        rows = self.default_rows if limit is None else limit
         if self.max_rows is not None:
             if limit is not None and limit > self.max_rows:
                 raise InvalidQuery(f'"limit" must be less than or equal to {self.max_rows}')
@@ -73,21 +73,23 @@ class QueryLimits:
         return (None if planned[0] is None else rows), (0 if asked[1:] == (None, None) else skipped)
 
 
-def check_complexity(asked: Read | Aggregation, most: int) -> None:
+def check_complexity(query: Read | Aggregation, max_depth: int) -> None:
     """Raises InvalidQuery where a selection, a filter or a sort walks further than `most` fields.
 
     So it does where one list wants more to-one relations than a statement can join.
     """
-    joined, walked = (max(_joins(asked)), _read_depth(asked)) if isinstance(asked, Read) else (0, depth(asked.filter))
-    if joined > MOST_JOINED:
-        raise InvalidQuery(f"At most {MOST_JOINED} to-one relations may be asked for in one list")
-    if walked > most:
-        raise too_deep(most)
+    joined, walked = (
+        (max(_joins(query)), _read_depth(query)) if isinstance(query, Read) else (0, filter_depth(query.filter))
+    )
+    if joined > MAX_JOINED_RELATIONS:
+        raise InvalidQuery(f"At most {MAX_JOINED_RELATIONS} to-one relations may be asked for in one list")
+    if walked > max_depth:
+        raise depth_error(max_depth)
 
 
-def too_deep(most: int) -> InvalidQuery:
+def depth_error(max_depth: int) -> InvalidQuery:
     """What is said of a question that walks further than `most` fields."""
-    return InvalidQuery(f"Max relational depth exceeded. At most {most} fields may follow one another")
+    return InvalidQuery(f"Max relational depth exceeded. At most {max_depth} fields may follow one another")
 
 
 def _joins(read: Read) -> tuple[int, int]:
@@ -104,4 +106,4 @@ def _joins(read: Read) -> tuple[int, int]:
 def _read_depth(read: Read) -> int:
     below = (1 + _read_depth(item.read) if isinstance(item, RelationSelection) else 1 for item in read.select)
     sorts = (len(sort.path) + 1 for sort in read.sort)
-    return max(depth(read.filter), *below, *sorts, 0)
+    return max(filter_depth(read.filter), *below, *sorts, 0)

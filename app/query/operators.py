@@ -16,20 +16,20 @@ from app.query import sql_functions as sql
 from app.query.bind_types import LikePattern, PrefixUpperBound
 from app.query.collection import FieldKind
 
-_UNTOLD = re.compile("[\0\ud800-\udfff]")
+UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
 _LITERAL = re.compile(r"/(.*)/([gimsuy]*)", re.DOTALL)
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "g": 0, "u": 0, "y": 0}
 
-Takes = Literal["one", "many", "pair", "flag"]
+Arity = Literal["one", "many", "pair", "flag"]
 Expression = ColumnElement[Any]
-Spelling = Callable[[Expression, Any], ColumnElement[bool]]
+ConditionBuilder = Callable[[Expression, Any], ColumnElement[bool]]
 Evaluator = Callable[[Any, Any], bool]
 
-TEXT: frozenset[FieldKind] = frozenset({"string", "csv"})
-ORDERED: frozenset[FieldKind] = frozenset({"integer", "bigInteger", "timestamp"})
-PLAIN: frozenset[FieldKind] = TEXT | ORDERED | {"uuid", "boolean"}
-LISTED: frozenset[FieldKind] = TEXT | ORDERED | {"uuid"}
-ANY: frozenset[FieldKind] = PLAIN | {"json", "hash"}
+TEXT_KINDS: frozenset[FieldKind] = frozenset({"string", "csv"})
+ORDERED_KINDS: frozenset[FieldKind] = frozenset({"integer", "bigInteger", "timestamp"})
+COMPARABLE_KINDS: frozenset[FieldKind] = TEXT_KINDS | ORDERED_KINDS | {"uuid", "boolean"}
+LIST_KINDS: frozenset[FieldKind] = TEXT_KINDS | ORDERED_KINDS | {"uuid"}
+ALL_KINDS: frozenset[FieldKind] = COMPARABLE_KINDS | {"json", "hash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Operator:
     `holds` is the same said of a payload's value, which may be None, and of plain values.
     """
 
-    arity: Takes
+    arity: Arity
     kinds: frozenset[FieldKind]
-    sql: Spelling
+    sql: ConditionBuilder
     evaluate: Evaluator
     matches_null: bool = False
     """Whether it can hold of a NULL, so also of a row that isn't there."""
@@ -62,7 +62,7 @@ def _part(
     bound: type[sql.ContainsPattern | sql.StartsWithPattern | sql.EndsWithPattern],
     *,
     folded: bool = False,
-) -> Spelling:
+) -> ConditionBuilder:
     """How a part is found: as a pattern where it is `bound`, letter for letter where the database itself tells it."""
     part = LikePattern(before=found is not sql.StartsWith, after=found is not sql.EndsWith)
 
@@ -80,7 +80,9 @@ def _starts(column: Expression, value: Expression) -> ColumnElement[bool]:
     return sql.Between(column, value, type_coerce(value, PrefixUpperBound()))
 
 
-def _text(spelling: Spelling, holds: Callable[[str, str], bool], *, folded: bool = False) -> tuple[Operator, Operator]:
+def _text(
+    spelling: ConditionBuilder, holds: Callable[[str, str], bool], *, folded: bool = False
+) -> tuple[Operator, Operator]:
     """An operator on texts, and the one that holds where it doesn't."""
 
     def judge(value: Any, wanted: Any) -> bool:
@@ -92,10 +94,10 @@ def _text(spelling: Spelling, holds: Callable[[str, str], bool], *, folded: bool
     def opposite(value: Any, wanted: Any) -> bool:
         return not judge(value, wanted)
 
-    return Operator("one", TEXT, spelling, judge), Operator("one", TEXT, _not(spelling), opposite)
+    return Operator("one", TEXT_KINDS, spelling, judge), Operator("one", TEXT_KINDS, _not(spelling), opposite)
 
 
-def _not(spelling: Spelling) -> Spelling:
+def _not(spelling: ConditionBuilder) -> ConditionBuilder:
     return lambda column, value: not_(spelling(column, value))
 
 
@@ -130,24 +132,24 @@ _ENDS, _NENDS = _text(_part(sql.EndsWith, sql.EndsWithPattern), str.endswith)
 _IENDS, _NIENDS = _text(_part(sql.EndsWith, sql.EndsWithPattern, folded=True), str.endswith, folded=True)
 
 OPERATORS: dict[str, Operator] = {
-    "_eq": Operator("one", PLAIN, lambda column, value: column == value, operator.eq),
-    "_neq": Operator("one", PLAIN, lambda column, value: column != value, operator.ne),
-    "_lt": Operator("one", ORDERED, lambda column, value: column < value, _compared(operator.lt)),
-    "_lte": Operator("one", ORDERED, lambda column, value: column <= value, _compared(operator.le)),
-    "_gt": Operator("one", ORDERED, lambda column, value: column > value, _compared(operator.gt)),
-    "_gte": Operator("one", ORDERED, lambda column, value: column >= value, _compared(operator.ge)),
-    "_in": Operator("many", LISTED, _among, lambda value, items: value in items),
-    "_nin": Operator("many", LISTED, _not(_among), lambda value, items: value not in items),
-    "_between": Operator("pair", ORDERED, _between, _compared(lambda value, pair: pair[0] <= value <= pair[1])),
+    "_eq": Operator("one", COMPARABLE_KINDS, lambda column, value: column == value, operator.eq),
+    "_neq": Operator("one", COMPARABLE_KINDS, lambda column, value: column != value, operator.ne),
+    "_lt": Operator("one", ORDERED_KINDS, lambda column, value: column < value, _compared(operator.lt)),
+    "_lte": Operator("one", ORDERED_KINDS, lambda column, value: column <= value, _compared(operator.le)),
+    "_gt": Operator("one", ORDERED_KINDS, lambda column, value: column > value, _compared(operator.gt)),
+    "_gte": Operator("one", ORDERED_KINDS, lambda column, value: column >= value, _compared(operator.ge)),
+    "_in": Operator("many", LIST_KINDS, _among, lambda value, items: value in items),
+    "_nin": Operator("many", LIST_KINDS, _not(_among), lambda value, items: value not in items),
+    "_between": Operator("pair", ORDERED_KINDS, _between, _compared(lambda value, pair: pair[0] <= value <= pair[1])),
     "_nbetween": Operator(
-        "pair", ORDERED, _not(_between), _compared(lambda value, pair: not pair[0] <= value <= pair[1])
+        "pair", ORDERED_KINDS, _not(_between), _compared(lambda value, pair: not pair[0] <= value <= pair[1])
     ),
     "_null": Operator(
-        "flag", ANY, lambda column, _: column.is_(None), lambda value, _: value is None, matches_null=True
+        "flag", ALL_KINDS, lambda column, _: column.is_(None), lambda value, _: value is None, matches_null=True
     ),
-    "_nnull": Operator("flag", ANY, lambda column, _: column.is_not(None), lambda value, _: value is not None),
-    "_empty": Operator("flag", TEXT | {"hash"}, _empty, _is_empty, matches_null=True),
-    "_nempty": Operator("flag", TEXT | {"hash"}, _filled, lambda value, _: not _is_empty(value, None)),
+    "_nnull": Operator("flag", ALL_KINDS, lambda column, _: column.is_not(None), lambda value, _: value is not None),
+    "_empty": Operator("flag", TEXT_KINDS | {"hash"}, _empty, _is_empty, matches_null=True),
+    "_nempty": Operator("flag", TEXT_KINDS | {"hash"}, _filled, lambda value, _: not _is_empty(value, None)),
     "_contains": _CONTAINS,
     "_ncontains": _NCONTAINS,
     "_icontains": _ICONTAINS,
@@ -159,10 +161,10 @@ OPERATORS: dict[str, Operator] = {
     "_nends_with": _NENDS,
     "_iends_with": _IENDS,
     "_niends_with": _NIENDS,
-    "_regex": Operator("one", TEXT, _unasked, lambda value, wanted: matches(wanted, value), payload_only=True),
-    "_submitted": Operator("flag", ANY, _unasked, lambda *_: True, payload_only=True),
+    "_regex": Operator("one", TEXT_KINDS, _unasked, lambda value, wanted: matches(wanted, value), payload_only=True),
+    "_submitted": Operator("flag", ALL_KINDS, _unasked, lambda *_: True, payload_only=True),
 }
-OPPOSITE = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
+OPPOSITE_FLAGS = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
 
 
 def matches(pattern: str, value: Any) -> bool:
@@ -171,12 +173,12 @@ def matches(pattern: str, value: Any) -> bool:
     What can't be read as one fits nothing.
     """
     try:
-        return value is not None and bool(read_pattern(pattern).search(str(value)))
+        return value is not None and bool(compile_pattern(pattern).search(str(value)))
     except ValueError:
         return False
 
 
-def read_pattern(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
     """A regular expression as JavaScript spells it, with slashes and flags or without; ValueError for any other."""
     found = _LITERAL.fullmatch(pattern)
     flags = sum({_FLAGS[letter] for letter in found[2]}) if found else 0
@@ -186,8 +188,8 @@ def read_pattern(pattern: str) -> re.Pattern[str]:
         raise ValueError("a regular expression is needed here") from None
 
 
-INTEGERS = {"integer": 2**31, "bigInteger": 2**63}
-BINDABLE = {"uuid", "timestamp", "string", "csv"}
+INTEGER_BOUNDS = {"integer": 2**31, "bigInteger": 2**63}
+BINDABLE_KINDS = {"uuid", "timestamp", "string", "csv"}
 """Kinds that take a text whatever it says; of a number's digits the type would depend on what they are."""
 
 
@@ -199,7 +201,7 @@ def _text_value(value: Any) -> str:
     if not isinstance(value, str | int | float):
         raise ValueError("a text is needed here")
     text = str(value)
-    if _UNTOLD.search(text):
+    if UNSTORABLE_CHARACTERS.search(text):
         raise ValueError("a text can't hold U+0000 or half a surrogate pair")
     return text
 
@@ -240,8 +242,8 @@ def _number(kind: FieldKind, value: Any) -> int | float:
         exact = int(value) if isinstance(value, int | str) and number.is_integer() and "." not in str(value) else number
     except (ValueError, OverflowError):
         raise ValueError("Invalid numeric value") from None
-    if not abs(number) < INTEGERS[kind]:
-        raise ValueError(f"a number between -{INTEGERS[kind]} and {INTEGERS[kind] - 1} is needed here")
+    if not abs(number) < INTEGER_BOUNDS[kind]:
+        raise ValueError(f"a number between -{INTEGER_BOUNDS[kind]} and {INTEGER_BOUNDS[kind] - 1} is needed here")
     return exact
 
 
@@ -252,7 +254,9 @@ def coerce(kind: FieldKind, value: Any) -> Any:
     """
     if value is None:
         return None
-    if (isinstance(value, SlotText) and kind in BINDABLE) or (isinstance(value, SlotNumber) and kind in INTEGERS):
+    if (isinstance(value, SlotText) and kind in BINDABLE_KINDS) or (
+        isinstance(value, SlotNumber) and kind in INTEGER_BOUNDS
+    ):
         return bind(value, kind, _converter(kind), canonical=kind == "uuid")
     if isinstance(value, BoundParameter):
         return value if kind == "timestamp" else _refuse()

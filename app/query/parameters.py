@@ -6,8 +6,8 @@ from typing import Any
 
 from app.core.errors import InvalidQuery
 from app.query.aggregate import (
-    CALCULATING,
-    COUNTING,
+    COUNT_FUNCTIONS,
+    NUMERIC_FUNCTIONS,
     AggregateItem,
     AggregateObject,
     AggregateValue,
@@ -19,15 +19,15 @@ from app.query.aggregate import (
 )
 from app.query.collection import Collection, Field
 from app.query.filter import MATCH_ALL, Filter, UnknownField, conjunction, functions_of, parse_filter, split_function
-from app.query.limits import QueryLimits, too_deep
+from app.query.limits import QueryLimits, depth_error
 from app.query.read import FieldSelection, Read, RelationSelection, Selected, parse_search, parse_sort
 
 RawParameters = Mapping[str, Any]
-Shown = Callable[[Collection], frozenset[Field]]
+ReadableFields = Callable[[Collection], frozenset[Field]]
 """The fields of a collection that `*` stands for."""
 WILDCARD = "*"
-MEASURING = (*COUNTING, *CALCULATING)
-LARGEST = 2**31 - 1
+FIELD_AGGREGATES = (*COUNT_FUNCTIONS, *NUMERIC_FUNCTIONS)
+MAX_INT32 = 2**31 - 1
 """The largest number of rows or pages, as of GraphQL's Int."""
 
 
@@ -36,16 +36,16 @@ class FieldTree:
     """The fields asked for, by the names they are asked under; what lies behind a relation is a tree of its own."""
 
     leaves: dict[str, None] = field(default_factory=dict)
-    inner: dict[str, "FieldTree"] = field(default_factory=dict)
-    every: bool = False
+    relations: dict[str, "FieldTree"] = field(default_factory=dict)
+    wildcard: bool = False
 
     def add(self, path: list[str]) -> None:
         """One more path, such as `["role", "name"]`."""
         name, rest = path[0], path[1:]
         if name == WILDCARD:
-            self.every = True
+            self.wildcard = True
         if rest:
-            self.inner.setdefault(name, FieldTree()).add(rest)
+            self.relations.setdefault(name, FieldTree()).add(rest)
         elif name != WILDCARD:
             self.leaves[name] = None
 
@@ -55,52 +55,56 @@ class QueryParser:
     """What it takes to understand parameters: the limits of a question, and what its caller may read at all."""
 
     limits: QueryLimits
-    shown: Shown
+    readable_fields: ReadableFields
 
-    def read(self, collection: Collection, given: RawParameters) -> Read:
+    def read(self, collection: Collection, parameters: RawParameters) -> Read:
         """The Read that parameters ask for: `fields filter sort limit offset page search alias deep`.
 
         Raises InvalidQuery for what makes no sense, UnknownField for what isn't there.
         """
         tree = FieldTree()
-        for name in split_names(given.get("fields")) or [WILDCARD]:
+        for name in split_names(parameters.get("fields")) or [WILDCARD]:
             tree.add(name.split("."))
-        return self._level(self.limits.registry_view(collection), tree, given, _object(given.get("deep"), "deep"))
+        return self._level(
+            self.limits.registry_view(collection), tree, parameters, _object(parameters.get("deep"), "deep")
+        )
 
-    def aggregation(self, collection: Collection, given: RawParameters) -> Aggregation:
+    def aggregation(self, collection: Collection, parameters: RawParameters) -> Aggregation:
         """The Aggregation that `aggregate` and `groupBy` ask for; raises as `read` does."""
         collection = self.limits.registry_view(collection)
-        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in split_names(given.get("groupBy"))))
-        select: list[AggregateItem] = list(self._measures(collection, _object(given.get("aggregate"), "aggregate")))
+        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in split_names(parameters.get("groupBy"))))
+        select: list[AggregateItem] = list(
+            self._measures(collection, _object(parameters.get("aggregate"), "aggregate"))
+        )
         if groups:
             select.append(GroupObject("group"))
-        rows, skipped = self._window(given)
+        rows, skipped = self._window(parameters)
         return Aggregation(
             collection,
             tuple(select),
             groups,
-            self.filter(collection, given),
-            tuple(parse_group_sort(collection, groups, key) for key in split_names(given.get("sort")) if groups),
-            parse_search(_text(given.get("search"), "search")),
+            self.filter(collection, parameters),
+            tuple(parse_group_sort(collection, groups, key) for key in split_names(parameters.get("sort")) if groups),
+            parse_search(_text(parameters.get("search"), "search")),
             rows,
             skipped,
         )
 
-    def filter(self, collection: Collection, given: RawParameters) -> Filter:
+    def filter(self, collection: Collection, parameters: RawParameters) -> Filter:
         """The rows that parameters ask for."""
-        asked = given.get("filter")
+        asked = parameters.get("filter")
         if asked is None or asked == "":
             return MATCH_ALL
         try:
             return conjunction((parse_filter(collection, _object(asked, "filter")),))
         except UnknownField:
-            if _walked(asked) > self.limits.depth:  # as of fields that are there
-                raise too_deep(self.limits.depth) from None
+            if _walked(asked) > self.limits.max_depth:  # as of fields that are there
+                raise depth_error(self.limits.max_depth) from None
             raise
 
-    def count(self, collection: Collection, given: RawParameters | None = None) -> Aggregation:
+    def count(self, collection: Collection, parameters: RawParameters | None = None) -> Aggregation:
         """The number of rows, of all or of those that parameters ask for."""
-        asked, collection = given or {}, self.limits.registry_view(collection)
+        asked, collection = parameters or {}, self.limits.registry_view(collection)
         search = parse_search(_text(asked.get("search"), "search"))
         measured = (AggregateValue("count", Measure("countAll")),)
         return Aggregation(collection, measured, filter=self.filter(collection, asked), search=search, limit=1)
@@ -123,23 +127,23 @@ class QueryParser:
     def _select(
         self, collection: Collection, tree: FieldTree, aliases: Mapping[str, str], deep: RawParameters
     ) -> Iterator[Selected]:
-        named = _bare(sorted(self._stars(collection)) if tree.every else ())
-        beyond = tree.inner.get(WILDCARD)
+        named = _bare(sorted(self._stars(collection)) if tree.wildcard else ())
+        beyond = tree.relations.get(WILDCARD)
         if beyond is not None:
             for member in collection.relations:
-                if member in self.shown(collection) and self.shown(collection.target_of(member)):
+                if member in self.readable_fields(collection) and self.readable_fields(collection.target_of(member)):
                     named[member.name] = beyond
         named |= _bare(name for name in tree.leaves if named.get(name) is None)
-        for name, inner in tree.inner.items():
+        for name, inner in tree.relations.items():
             if name != WILDCARD:
                 named[name] = _merged(named.get(name), inner)
         for key, behind in named.items():
             yield self._item(collection, key, aliases.get(key, key), behind, _object(deep.get(key), "deep"))
 
     def _stars(self, collection: Collection) -> Iterator[str]:
-        for member in self.shown(collection):
+        for member in self.readable_fields(collection):
             if member.name not in collection.wildcard_excluded and (
-                not member.many or self.shown(collection.target_of(member))
+                not member.many or self.readable_fields(collection.target_of(member))
             ):
                 yield member.name
 
@@ -163,11 +167,11 @@ class QueryParser:
     def _measures(self, collection: Collection, asked: RawParameters) -> Iterator[AggregateValue | AggregateObject]:
         for function, names in asked.items():
             if function == "countAll":
-                yield AggregateValue(function, Measure("countAll"), text=True)
-            elif function not in MEASURING:
-                raise InvalidQuery(f'"aggregate" knows {", ".join(("countAll", *MEASURING))}, not "{function}"')
+                yield AggregateValue(function, Measure("countAll"), as_text=True)
+            elif function not in FIELD_AGGREGATES:
+                raise InvalidQuery(f'"aggregate" knows {", ".join(("countAll", *FIELD_AGGREGATES))}, not "{function}"')
             elif function == "count" and WILDCARD in split_names(names):
-                yield AggregateValue(function, Measure("countAll"), text=True)
+                yield AggregateValue(function, Measure("countAll"), as_text=True)
             else:
                 yield AggregateObject(
                     function, tuple(_measured(collection, function, name) for name in split_names(names))
@@ -199,7 +203,9 @@ def _bare(names: Iterable[str]) -> dict[str, FieldTree | None]:
 def _merged(known: FieldTree | None, inner: FieldTree) -> FieldTree:
     if known is None:
         return inner
-    return FieldTree(known.leaves | inner.leaves, {**known.inner, **inner.inner}, known.every or inner.every)
+    return FieldTree(
+        known.leaves | inner.leaves, {**known.relations, **inner.relations}, known.wildcard or inner.wildcard
+    )
 
 
 def _inner(deep: RawParameters) -> RawParameters:
@@ -221,7 +227,7 @@ def _call(collection: Collection, name: str) -> tuple[Field, str]:
 
 def _measured(collection: Collection, function: str, name: str) -> AggregateValue:
     measure = _measure(collection, function, name)
-    return AggregateValue(name, measure, text=measure.calculated)
+    return AggregateValue(name, measure, as_text=measure.is_numeric)
 
 
 def _measure(collection: Collection, function: str, name: str) -> Measure:
@@ -229,7 +235,7 @@ def _measure(collection: Collection, function: str, name: str) -> Measure:
     if member is None:
         raise UnknownField(collection, name)
     measure = Measure(function, member)  # type: ignore[arg-type]  # one of MEASURING
-    if not measure.possible:
+    if not measure.is_supported:
         raise InvalidQuery(f'"{function}" can\'t be told of "{name}"')
     return measure
 
@@ -269,16 +275,16 @@ def _number(value: Any, name: str) -> int | None:
         raise InvalidQuery(f'"{name}" must be a number')
     if not number.is_integer():
         raise InvalidQuery(f'"{name}" must be an integer')
-    if abs(number) > LARGEST:
-        raise InvalidQuery(f'"{name}" must be between -{LARGEST} and {LARGEST}')
+    if abs(number) > MAX_INT32:
+        raise InvalidQuery(f'"{name}" must be between -{MAX_INT32} and {MAX_INT32}')
     return int(number)
 
 
-def expand_names(given: Iterable[str], known: Iterable[str], name: str) -> list[str]:
+def expand_names(names: Iterable[str], allowed: Iterable[str], parameter: str) -> list[str]:
     """Some words out of those that are known, `*` standing for all; InvalidQuery for any other."""
-    known = list(known)
-    found = list(given)
+    allowed = list(allowed)
+    found = list(names)
     for at, word in enumerate(found):
-        if word not in (WILDCARD, *known):
-            raise InvalidQuery(f'"{name}[{at}]" must be one of [{", ".join(known)}]')
-    return known if WILDCARD in found else found
+        if word not in (WILDCARD, *allowed):
+            raise InvalidQuery(f'"{parameter}[{at}]" must be one of [{", ".join(allowed)}]')
+    return allowed if WILDCARD in found else found

@@ -19,14 +19,14 @@ from app.core.errors import (
 from app.query.collection import Collection, Field, target
 from app.query.filter import UnknownField
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
-from app.query.operators import INTEGERS, coerce
+from app.query.operators import INTEGER_BOUNDS, coerce
 from app.query.sql_expressions import MASK
 
-DEEPEST = 100
+MAX_JSON_DEPTH = 100
 """Levels of a value that is JSON."""
 RELATED_CHANGE_KEYS = {"create", "update", "delete"}
 _UNTOLD = re.compile("[\0\ud800-\udfff]")
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Payload:
     to_one: dict[Field, "Payload"] = field(default_factory=dict)
     to_many: dict[Field, "ReplaceRelated | RelatedChanges"] = field(default_factory=dict)
     legacy: dict[str, Any] = field(default_factory=dict)
-    path: Path = ()
+    path: FieldPath = ()
 
     @property
     def key(self) -> Any:
@@ -100,7 +100,7 @@ class RelatedChanges:
         yield from self.update
 
 
-def parse_payload(collection: Collection, raw: Any, deepest: int, path: Path = ()) -> Payload:
+def parse_payload(collection: Collection, raw: Any, max_depth: int, path: FieldPath = ()) -> Payload:
     """An object as a client gives it -> what it writes, each value as its column holds it.
 
     Payloads lie within one another at most `deepest` times. Raises InvalidPayload for what can't be read, UnknownField
@@ -109,8 +109,8 @@ def parse_payload(collection: Collection, raw: Any, deepest: int, path: Path = (
     """
     if not isinstance(raw, Mapping):
         raise InvalidPayload(f"{_place(collection, path)} has to be an object")
-    if len(path) > deepest:
-        raise InvalidPayload(f"Objects may lie within one another at most {deepest} times")
+    if len(path) > max_depth:
+        raise InvalidPayload(f"Objects may lie within one another at most {max_depth} times")
     written = Payload(collection, path=path)
     for name, value in raw.items():
         member = collection.fields.get(name)
@@ -120,16 +120,16 @@ def parse_payload(collection: Collection, raw: Any, deepest: int, path: Path = (
             raise UnknownField(collection, str(name))
         elif member.many:
             if value is not None:  # a client that spells every field out means nothing by it
-                written.to_many[member] = _many(member, value, deepest, path)
+                written.to_many[member] = _many(member, value, max_depth, path)
         elif member.relation and isinstance(value, Mapping) and not _only_key(member, value):
-            written.to_one[member] = parse_payload(target(member), value, deepest, (*path, name))
+            written.to_one[member] = parse_payload(target(member), value, max_depth, (*path, name))
         elif not (member.concealed and value == MASK):
             written.values[member] = to_column_value(collection, member, _key_of(member, value), path)
     return written
 
 
 @lru_cache(maxsize=64)
-def required(collection: Collection) -> tuple[Field, ...]:
+def required_fields(collection: Collection) -> tuple[Field, ...]:
     """The fields that a new row can't do without: they can't be null, and nothing else gives them a value."""
     columns = (member for member in collection.fields.values() if member.column is not None)
     return tuple(
@@ -139,7 +139,7 @@ def required(collection: Collection) -> tuple[Field, ...]:
     )
 
 
-def to_column_value(collection: Collection, member: Field, value: Any, path: Path = ()) -> Any:
+def to_column_value(collection: Collection, member: Field, value: Any, path: FieldPath = ()) -> Any:
     """A value as the field's column holds it; raises as `parse_payload` does."""
     if value is None:
         if not member.stored.nullable:
@@ -189,7 +189,7 @@ def _whole(collection: Collection, member: Field, value: Any) -> int:
         number = None
     if number is None:
         raise ValueError("a whole number is needed here")
-    if not abs(number) < INTEGERS[member.kind]:
+    if not abs(number) < INTEGER_BOUNDS[member.kind]:
         raise ValueOutOfRange(collection.name, member.name, number)
     return number
 
@@ -203,9 +203,11 @@ def _json(value: Any) -> Any:
         read = orjson.loads(value) if isinstance(value, str) else value
         told = orjson.loads(orjson.dumps(read))
     except (orjson.JSONDecodeError, TypeError):
-        raise ValueError(f"JSON is needed here, such as a list or an object, of at most {DEEPEST} levels") from None
-    if _goes_deeper(told, DEEPEST):
-        raise ValueError(f"at most {DEEPEST} levels of JSON may lie within one another here")
+        raise ValueError(
+            f"JSON is needed here, such as a list or an object, of at most {MAX_JSON_DEPTH} levels"
+        ) from None
+    if _goes_deeper(told, MAX_JSON_DEPTH):
+        raise ValueError(f"at most {MAX_JSON_DEPTH} levels of JSON may lie within one another here")
     return told
 
 
@@ -252,7 +254,7 @@ def _key_of(member: Field, value: Any) -> Any:
     return value[target(member).key.name] if member.relation and isinstance(value, Mapping) else value
 
 
-def _many(member: Field, value: Any, deepest: int, path: Path) -> ReplaceRelated | RelatedChanges:
+def _many(member: Field, value: Any, deepest: int, path: FieldPath) -> ReplaceRelated | RelatedChanges:
     inner = (*path, member.name)
     if isinstance(value, Mapping):
         if not value.keys() <= RELATED_CHANGE_KEYS:
@@ -275,13 +277,13 @@ def _listed(member: Field, value: Any) -> Sequence[Any]:
     return value
 
 
-def _item(member: Field, item: Any, deepest: int, path: Path) -> Reference | Payload:
+def _item(member: Field, item: Any, deepest: int, path: FieldPath) -> Reference | Payload:
     if isinstance(item, Mapping) and not _only_key(member, item):
         return _pointing(member, item, deepest, path)
     return Reference(parse_key(target(member), _key_of(member, item)))
 
 
-def _pointing(member: Field, item: Any, deepest: int, path: Path) -> Payload:
+def _pointing(member: Field, item: Any, deepest: int, path: FieldPath) -> Payload:
     """A row that will point back here; what it says of that itself doesn't count: Directus' own clients write `+`."""
     back = str(member.link.foreign.name)
     if isinstance(item, Mapping) and not isinstance(item.get(back), Mapping):
@@ -289,5 +291,5 @@ def _pointing(member: Field, item: Any, deepest: int, path: Path) -> Payload:
     return parse_payload(target(member), item, deepest, path)
 
 
-def _place(collection: Collection, path: Path) -> str:
+def _place(collection: Collection, path: FieldPath) -> str:
     return f'"{".".join(path)}"' if path else f"What is written to {collection.name}"

@@ -20,7 +20,7 @@ class FieldSelection:
     key: str
     field: Field
     function: Function | None = None
-    text: bool = False
+    as_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Read:
         """Something else of the same rows."""
         return replace(self, select=select)
 
-    def none(self) -> "Read":
+    def without_rows(self) -> "Read":
         """The same of no row at all."""
         return replace(self, limit=0)
 

@@ -19,23 +19,23 @@ from app.query.scoped import (
     ToOneCell,
     Value,
 )
-from app.query.sql_functions import CHUNK, MEMBERS, NAME
+from app.query.sql_functions import GRAPHQL_NAME, MAX_FUNCTION_ARGUMENTS, MAX_OBJECT_MEMBERS
 
 Row = dict[str, Any]
-Format = Callable[[Any], Any]
+Formatter = Callable[[Any], Any]
 
 
 def is_database_json(read: ScopedRead | ScopedAggregation) -> bool:
     """Whether the database's own JSON is the answer: objects under their keys, with nothing left to be reformatted."""
-    return _is_plain(read.places) and all(
+    return _is_plain(read.output_fields) and all(
         is_database_json(cell.read) if isinstance(cell, ToOneCell | ToManyCell) else _is_told(cell)
         for cell in read.cells
     )
 
 
 def _is_plain(places: Sequence[OutputField]) -> bool:
-    named = all(NAME.fullmatch(place.key) and _is_plain(place.parts or ()) for place in places)
-    return named and len(places) <= MEMBERS
+    named = all(GRAPHQL_NAME.fullmatch(place.key) and _is_plain(place.parts or ()) for place in places)
+    return named and len(places) <= MAX_OBJECT_MEMBERS
 
 
 def _is_told(cell: Cell) -> bool:
@@ -57,12 +57,12 @@ def _rows(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], lis
 
 def _row(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], Row]:
     formats = [_format(cell) for cell in read.cells]
-    if len(read.cells) > CHUNK:
-        places = [_place(place, formats) for place in read.places]
+    if len(read.cells) > MAX_FUNCTION_ARGUMENTS:
+        places = [_place(place, formats) for place in read.output_fields]
         return lambda chunks: _told(places, [cell for chunk in chunks for cell in chunk])
-    if [place.cell for place in read.places] == list(range(len(formats))):
-        return _straight(read.places, formats)
-    places = [_place(place, formats) for place in read.places]
+    if [place.cell for place in read.output_fields] == list(range(len(formats))):
+        return _straight(read.output_fields, formats)
+    places = [_place(place, formats) for place in read.output_fields]
     return lambda cells: _told(places, cells)
 
 
@@ -70,11 +70,11 @@ def _told(places: list[tuple[str, Callable[[Sequence[Any]], Any]]], cells: Seque
     return {key: value(cells) for key, value in places}
 
 
-def _straight(places: Sequence[OutputField], formats: Sequence[Format]) -> Callable[[Sequence[Any]], Row]:
+def _straight(places: Sequence[OutputField], formats: Sequence[Formatter]) -> Callable[[Sequence[Any]], Row]:
     """Cells that stand in the answer's own order: most are told as they are, and only the others looked at."""
     keys = [place.key for place in places]
     told = [
-        (place.key, _as_text(format_) if place.text else format_)
+        (place.key, _as_text(format_) if place.as_text else format_)
         for place, format_ in zip(places, formats, strict=True)
     ]
     special = [(key, format_) for key, format_ in told if format_ is not _same]
@@ -89,37 +89,37 @@ def _straight(places: Sequence[OutputField], formats: Sequence[Format]) -> Calla
     return row
 
 
-def _place(place: OutputField, formats: list[Format]) -> tuple[str, Callable[[Sequence[Any]], Any]]:
+def _place(place: OutputField, formats: list[Formatter]) -> tuple[str, Callable[[Sequence[Any]], Any]]:
     if place.parts is not None:
         parts = [_place(part, formats) for part in place.parts]
         return place.key, lambda cells: {key: value(cells) for key, value in parts}
     if place.cell is None:
         return place.key, lambda _: place.constant
-    at, told = place.cell, _as_text(formats[place.cell]) if place.text else formats[place.cell]
+    at, told = place.cell, _as_text(formats[place.cell]) if place.as_text else formats[place.cell]
     return place.key, lambda cells: None if cells[at] is None else told(cells[at])
 
 
-def _format(cell: Cell) -> Format:
+def _format(cell: Cell) -> Formatter:
     match cell:
         case ToOneCell(_, read):
             return _row(read)
         case ToManyCell(_, read):
             return _rows(read)
-        case AggregateCell() if cell.calculated:
+        case AggregateCell() if cell.is_calculated:
             return _number
         case (
             Value(Operand(field, _, False, None))
             | GroupCell(Operand(field, _, False, None))
             | AggregateCell("min" | "max", Operand(field, _, False))
         ):
-            return FORMATS.get(field.kind, _same)
+            return FORMATTERS.get(field.kind, _same)
         case GroupCell(Operand(function=function)) if function in DATE_PARTS:
             return str  # as Directus tells a group's part of a date, and only there
         case _:
             return _same
 
 
-def _as_text(told: Format) -> Format:
+def _as_text(told: Formatter) -> Formatter:
     return lambda value: str(told(value))
 
 
@@ -137,5 +137,5 @@ def _words(value: str) -> list[str]:
     return value.split(",") if value else []
 
 
-FORMATS: dict[str, Format] = {"timestamp": format_timestamp, "boolean": bool, "csv": _words}
+FORMATTERS: dict[str, Formatter] = {"timestamp": format_timestamp, "boolean": bool, "csv": _words}
 """How the value of a kind is told where JSON's own spelling isn't it."""

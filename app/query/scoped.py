@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.bindings import BoundParameter
-from app.query.aggregate import CALCULATING, AggregateFunction, is_number
+from app.query.aggregate import NUMERIC_FUNCTIONS, AggregateFunction, is_number
 from app.query.collection import Collection, Field
 from app.query.filter import Function, Quantifier
 
@@ -44,7 +44,7 @@ class ScopedRelation:
 
     field: Field
     link: Operand
-    rows: "Predicate"
+    row_filter: "Predicate"
     visible: "Predicate" = AllOf()
 
 
@@ -57,14 +57,14 @@ class Derived:
 
     path: tuple[ScopedRelation, ...]
     operand: Operand
-    above: ScopedRelation | None = None
+    ancestors: ScopedRelation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
     """The number of rows that a to-many relation reaches."""
 
-    step: ScopedRelation
+    relation: ScopedRelation
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class CallerLookup:
     """A value read from the caller's own row while the statement runs, so that it is never a remembered one."""
 
     user: str | BoundParameter | None
-    rows: "Predicate"
+    row_filter: "Predicate"
     path: tuple[ScopedRelation, ...]
     operand: Operand
 
@@ -98,7 +98,7 @@ class Comparison:
 class RelationPredicate:
     """A condition on the rows behind a relation, quantified as in `Related`."""
 
-    step: ScopedRelation
+    relation: ScopedRelation
     quantifier: Quantifier
     condition: "Predicate"
 
@@ -127,7 +127,7 @@ class Value:
 class ToOneCell:
     """A cell that holds the row a to-one relation leads to, or null."""
 
-    step: ScopedRelation
+    relation: ScopedRelation
     read: "ScopedRead"
 
 
@@ -135,7 +135,7 @@ class ToOneCell:
 class ToManyCell:
     """A cell that holds the rows a to-many relation leads to."""
 
-    step: ScopedRelation
+    relation: ScopedRelation
     read: "ScopedRead"
 
 
@@ -154,10 +154,10 @@ class AggregateCell:
     operand: Operand | Count | None = None
 
     @property
-    def calculated(self) -> bool:
+    def is_calculated(self) -> bool:
         """Whether it is a number that is calculated, and no count, no date and no mask."""
         numeric = isinstance(self.operand, Count) or (self.operand is not None and is_number(self.operand.field))
-        return numeric and self.function in CALCULATING
+        return numeric and self.function in NUMERIC_FUNCTIONS
 
 
 Cell = Value | ToOneCell | ToManyCell | GroupCell | AggregateCell
@@ -174,7 +174,7 @@ class OutputField:
     cell: int | None = None
     parts: tuple["OutputField", ...] | None = None
     constant: Any = None
-    text: bool = False
+    as_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class ScopedRead:
 
     collection: Collection
     cells: tuple[Cell, ...]
-    places: tuple[OutputField, ...]
+    output_fields: tuple[OutputField, ...]
     where: Predicate
     order: tuple[SortKey, ...] = ()
     limit: int | BoundParameter | None = None
@@ -195,7 +195,7 @@ class ScopedRead:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupOrder:
+class GroupSortKey:
     """One scoped sort key of groups."""
 
     cell: GroupCell | AggregateCell
@@ -211,17 +211,17 @@ class ScopedAggregation:
 
     collection: Collection
     groups: tuple[GroupCell, ...]
-    figures: tuple[AggregateCell, ...]
-    places: tuple[OutputField, ...]
+    aggregates: tuple[AggregateCell, ...]
+    output_fields: tuple[OutputField, ...]
     where: Predicate
-    order: tuple[GroupOrder, ...] = ()
+    order: tuple[GroupSortKey, ...] = ()
     limit: int | BoundParameter | None = None
     offset: int | BoundParameter = 0
 
     @property
     def cells(self) -> tuple[GroupCell | AggregateCell, ...]:
         """The groups' values, then the numbers told of them."""
-        return self.groups + self.figures
+        return self.groups + self.aggregates
 
 
 @dataclass(frozen=True, slots=True)

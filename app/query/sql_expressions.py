@@ -47,7 +47,7 @@ from app.query.scoped import (
     ValueList,
     all_of,
 )
-from app.query.sql_functions import AsJson, JSONArrayContains, JsonCount
+from app.query.sql_functions import AsJSON, JSONArrayContains, JSONCount
 
 MASK = "**********"
 """What a concealed value reads as."""
@@ -81,7 +81,7 @@ def null_unless(visible: Predicate, row: FromClause, value: Expression) -> Expre
 def value_of(operand: Operand | Count, row: FromClause) -> Expression:
     """A field of a row, or a number of rows behind it, as an operand may see it."""
     if isinstance(operand, Count):
-        return _count(operand.step, row)
+        return _count(operand.relation, row)
     value = _derived(operand.derived, row) if operand.derived else _stored(operand.field, row)
     if operand.masked:
         value = case((value.is_not(None), literal(MASK, Text())))
@@ -91,29 +91,29 @@ def value_of(operand: Operand | Count, row: FromClause) -> Expression:
 
 def _stored(field: Field, row: FromClause) -> Expression:
     column = row.c[field.stored.name]
-    return AsJson(column) if field.kind == "json" else column
+    return AsJSON(column) if field.kind == "json" else column
 
 
 def _function(operand: Operand, value: Expression) -> Expression:
     if operand.masked:
         return null()
     if operand.function == "count":
-        return JsonCount(value)
+        return JSONCount(value)
     return sql.date_part(operand.function, value)  # type: ignore[arg-type]  # a function that isn't count is a part
 
 
 def _derived(how: Derived, row: FromClause) -> Expression:
     """What the rows at the end of a path come to, by the kind of what they hold."""
     here, reached = row, list[ColumnElement[bool]]()
-    if how.above:
-        here = target(how.above.field).table.alias()
-        reached.append(here.c.id == _line(how.above, row).c.id)
+    if how.ancestors:
+        here = target(how.ancestors.field).table.alias()
+        reached.append(here.c.id == _line(how.ancestors, row).c.id)
     for step in how.path:
         there = target(step.field).table.alias()
         reached += [
             condition_sql(step.visible, here),
             join_condition(step, here, there),
-            condition_sql(step.rows, there),
+            condition_sql(step.row_filter, there),
         ]
         here = there
     value = value_of(how.operand, here)
@@ -133,14 +133,14 @@ def _line(step: ScopedRelation, row: FromClause) -> CTE:
     line = select(row.c.id.label("id")).correlate(row).cte(recursive=True, nesting=True)
     here, there = (target(step.field).table.alias() for _ in range(2))
     up = select(there.c.id).where(
-        here.c.id == line.c.id, join_condition(step, here, there), condition_sql(step.rows, there)
+        here.c.id == line.c.id, join_condition(step, here, there), condition_sql(step.row_filter, there)
     )
     return line.union(up)
 
 
 def _count(step: ScopedRelation, row: FromClause) -> Expression:
     there = target(step.field).table.alias()
-    where = and_(join_condition(step, row, there), condition_sql(step.rows, there))
+    where = and_(join_condition(step, row, there), condition_sql(step.row_filter, there))
     return null_unless(
         step.visible, row, select(func.count()).select_from(there).where(where).correlate(row).scalar_subquery()
     )
@@ -154,17 +154,17 @@ def join_condition(step: ScopedRelation, here: FromClause, there: FromClause) ->
 
 
 def _reach(asked: RelationPredicate, row: FromClause) -> ColumnElement[bool]:
-    there = target(asked.step.field).table.alias()
-    reached = and_(join_condition(asked.step, row, there), condition_sql(asked.step.rows, there))
+    there = target(asked.relation.field).table.alias()
+    reached = and_(join_condition(asked.relation, row, there), condition_sql(asked.relation.row_filter, there))
     if asked.quantifier == "any" and _holds_of_nothing(asked.condition):
         one = select(literal(1).label("one")).subquery()
         outer = one.outerjoin(there, reached)
-        rows = select(1).select_from(outer).where(condition_sql(_if_there(asked.condition, asked.step), there))
+        rows = select(1).select_from(outer).where(condition_sql(_if_there(asked.condition, asked.relation), there))
     else:
         rows = select(1).select_from(there).where(reached, condition_sql(asked.condition, there))
     some = exists(rows.correlate(row))
     found = ~some if asked.quantifier == "none" else some
-    return found if asked.step.visible == TRUE else and_(condition_sql(asked.step.visible, row), found)
+    return found if asked.relation.visible == TRUE else and_(condition_sql(asked.relation.visible, row), found)
 
 
 def _holds_of_nothing(asked: Predicate) -> bool:
@@ -248,10 +248,10 @@ def _bind_type(operand: Operand) -> Any:
 def lookup_select(lookup: CallerLookup) -> Select[Any]:
     """The values at the end of a path that begins at the caller's own row."""
     me = USERS.table.alias()
-    here, joined = me, [me.c.id == literal(lookup.user, USERS.key.stored.type), condition_sql(lookup.rows, me)]
+    here, joined = me, [me.c.id == literal(lookup.user, USERS.key.stored.type), condition_sql(lookup.row_filter, me)]
     for step in lookup.path:
         there = target(step.field).table.alias()
-        joined += [join_condition(step, here, there), condition_sql(step.rows, there)]
+        joined += [join_condition(step, here, there), condition_sql(step.row_filter, there)]
         here = there
     value = value_of(lookup.operand, here)
     return select(value).where(*joined, value.is_not(None))
@@ -274,8 +274,8 @@ def collate_binary(operand: Operand | Count, value: Expression) -> Expression:
         return value
     kind = operand.field.kind
     if kind == "json" and not operand.masked:
-        return sql.code_points(cast(value, Text))
-    return sql.code_points(value) if kind in ("string", "csv", "hash") or operand.masked else value
+        return sql.by_code_point(cast(value, Text))
+    return sql.by_code_point(value) if kind in ("string", "csv", "hash") or operand.masked else value
 
 
 def _followed(
@@ -286,5 +286,5 @@ def _followed(
     rest = path[1:]
     value = _followed(rest, operand, there, descending) if rest else value_of(operand, there)
     ordered = value.desc().nulls_last() if descending else value.asc().nulls_last()
-    reached = and_(join_condition(path[0], row, there), condition_sql(path[0].rows, there))
+    reached = and_(join_condition(path[0], row, there), condition_sql(path[0].row_filter, there))
     return select(value).where(reached).order_by(ordered).limit(1).correlate(row).scalar_subquery()

@@ -12,10 +12,10 @@ from sqlalchemy.types import Boolean, Integer
 
 DatePart = Literal["year", "month", "week", "day", "weekday", "hour", "minute", "second"]
 
-CHUNK = 90
+MAX_FUNCTION_ARGUMENTS = 90
 """Arguments of one function; SQLite takes no more than 127, PostgreSQL no more than 100."""
-MEMBERS = CHUNK // 2
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+MAX_OBJECT_MEMBERS = MAX_FUNCTION_ARGUMENTS // 2
+GRAPHQL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 class _Element(FunctionElement[Any]):
@@ -87,35 +87,35 @@ class EmailEquals(_Element):
     name = "has_address"
 
 
-class JsonCount(_Element):
+class JSONCount(_Element):
     """`json` -> the number of elements of an array or of keys of an object; NULL for anything else."""
 
     type = Integer()
     name = "json_count"
 
 
-class JsonArray(_Element):
+class JSONArray(_Element):
     """`cells…` -> one JSON array."""
 
     type = Text()
     name = "json_array"
 
 
-class JsonObject(_Element):
+class JSONObject(_Element):
     """`key, value, …` -> one JSON object."""
 
     type = Text()
     name = "json_object"
 
 
-class JsonBoolean(_Element):
+class JSONBoolean(_Element):
     """`boolean` -> the same as JSON: SQLite's are numbers."""
 
     type = Text()
     name = "json_boolean"
 
 
-class JsonRows(_Element):
+class JSONRows(_Element):
     """`json` -> that of all rows as one JSON array, in the order they come in; empty where there is no row.
 
     PostgreSQL and SQLite both keep the order of a sorted subquery that the aggregate reads alone.
@@ -132,7 +132,7 @@ class NestedJSON(_Element):
     name = "embedded"
 
 
-class AsJson(_Element):
+class AsJSON(_Element):
     """`column` -> the same as JSON, also where Directus keeps JSON in a text column."""
 
     type = Text()
@@ -187,23 +187,28 @@ def fold(text: ColumnElement[Any]) -> ColumnElement[str]:
     return func.rollcall_fold(text, type_=Text())
 
 
-def code_points(text: ColumnElement[Any]) -> ColumnElement[str]:
+def by_code_point(text: ColumnElement[Any]) -> ColumnElement[str]:
     """The text as something that sorts by code point on both databases."""
     return ByCodePoint(text)
 
 
 def json_object(members: Sequence[tuple[str, ColumnElement[Any]]]) -> ColumnElement[Any]:
     """One JSON object of at most `MEMBERS` members; their keys are names, as GraphQL spells them."""
-    if not all(NAME.fullmatch(key) for key, _ in members):
+    if not all(GRAPHQL_NAME.fullmatch(key) for key, _ in members):
         raise ValueError("a key that is no name has no place in a statement")
-    return JsonObject(*(part for key, value in members for part in (literal_column(f"'{key}'"), value)))
+    return JSONObject(*(part for key, value in members for part in (literal_column(f"'{key}'"), value)))
 
 
-def array(cells: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+def json_array(cells: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
     """One JSON array of any length: beyond a constructor's arguments it is an array of arrays."""
-    if len(cells) <= CHUNK:
-        return JsonArray(*cells)
-    return JsonArray(*(JsonArray(*cells[start : start + CHUNK]) for start in range(0, len(cells), CHUNK)))
+    if len(cells) <= MAX_FUNCTION_ARGUMENTS:
+        return JSONArray(*cells)
+    return JSONArray(
+        *(
+            JSONArray(*cells[start : start + MAX_FUNCTION_ARGUMENTS])
+            for start in range(0, len(cells), MAX_FUNCTION_ARGUMENTS)
+        )
+    )
 
 
 _DATE_PARTS: dict[DatePart, tuple[str, str]] = {
@@ -239,7 +244,7 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
             " directus_users WHERE email GLOB '*[^ -~]*' AND rollcall_fold(email) = rollcall_fold({2})))"
         ),
     ),
-    JsonCount: (
+    JSONCount: (
         (
             "CASE json_typeof({0}) WHEN 'array' THEN json_array_length({0})"
             " WHEN 'object' THEN (SELECT count(*) FROM json_object_keys({0})) END"
@@ -249,10 +254,10 @@ _TEMPLATES: dict[type[_Element], tuple[str, str]] = {
             " WHEN 'object' THEN (SELECT count(*) FROM json_each({0})) END"
         ),
     ),
-    JsonRows: ("coalesce(json_agg({0}), '[]'::json)", "coalesce(json_group_array({0}), '[]')"),
-    JsonBoolean: ("{0}", "CASE {0} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END"),
+    JSONRows: ("coalesce(json_agg({0}), '[]'::json)", "coalesce(json_group_array({0}), '[]')"),
+    JSONBoolean: ("{0}", "CASE {0} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END"),
     NestedJSON: ("{0}", "json({0})"),
-    AsJson: ("({0}::json)", "{0}"),
+    AsJSON: ("({0}::json)", "{0}"),
     ByCodePoint: ('({0} COLLATE "C")', "{0}"),
     DistinctWords: (
         (
@@ -290,13 +295,13 @@ for _element, (_postgresql, _sqlite) in (
     _spell(_element, "sqlite", _sqlite)
 
 
-@compiles(JsonArray, "postgresql")
-@compiles(JsonObject, "postgresql")
-def _(element: JsonArray | JsonObject, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(JSONArray, "postgresql")
+@compiles(JSONObject, "postgresql")
+def _(element: JSONArray | JSONObject, compiler: SQLCompiler, **kw: Any) -> str:
     return f"{element.name.replace('_', '_build_')}({', '.join(_arguments(element, compiler, **kw))})"
 
 
-@compiles(JsonArray, "sqlite")
-@compiles(JsonObject, "sqlite")
-def _(element: JsonArray | JsonObject, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(JSONArray, "sqlite")
+@compiles(JSONObject, "sqlite")
+def _(element: JSONArray | JSONObject, compiler: SQLCompiler, **kw: Any) -> str:
     return f"{element.name}({', '.join(_arguments(element, compiler, **kw))})"

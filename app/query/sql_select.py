@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from app.core.bindings import BoundParameter
 from app.query import sql_functions as sql
-from app.query.aggregate import COUNTING
+from app.query.aggregate import COUNT_FUNCTIONS
 from app.query.collection import target
 from app.query.results import is_database_json
 from app.query.scoped import (
@@ -32,7 +32,7 @@ from app.query.scoped import (
     Cell,
     Count,
     GroupCell,
-    GroupOrder,
+    GroupSortKey,
     Operand,
     OutputField,
     ScopedAggregation,
@@ -52,7 +52,7 @@ from app.query.sql_expressions import (
     value_of,
     with_direction,
 )
-from app.query.sql_functions import AsJson, FullPrecision, JsonBoolean, JsonRows, NestedJSON
+from app.query.sql_functions import AsJSON, FullPrecision, JSONBoolean, JSONRows, NestedJSON
 
 Expression = ColumnElement[Any]
 RowEncoder = Callable[[ScopedRead | ScopedAggregation, Sequence[Expression]], Expression]
@@ -69,13 +69,13 @@ def build_select(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
 
 
 def _array(read: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
-    return cells[0] if _is_flat(read) else sql.array(cells)
+    return cells[0] if _is_flat(read) else sql.json_array(cells)
 
 
 def _object(read: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
     if _is_flat(read):
         return cells[0]
-    return _members(read.places, [_as_json(cell, told) for cell, told in zip(read.cells, cells, strict=True)])
+    return _members(read.output_fields, [_as_json(cell, told) for cell, told in zip(read.cells, cells, strict=True)])
 
 
 def _is_flat(read: ScopedRead | ScopedAggregation) -> bool:
@@ -91,13 +91,13 @@ def _member(place: OutputField, cells: Sequence[Expression]) -> Expression:
         return _members(place.parts, cells)
     if place.cell is None:
         return null() if place.constant is None else literal(place.constant, Text())
-    return cast(cells[place.cell], Text) if place.text else cells[place.cell]
+    return cast(cells[place.cell], Text) if place.as_text else cells[place.cell]
 
 
 def _as_json(cell: Cell, column: Expression) -> Expression:
     match cell:
         case Value(Operand(field, function=None)) | GroupCell(Operand(field, function=None)) if field.kind == "boolean":
-            return JsonBoolean(column)
+            return JSONBoolean(column)
         case _:
             return column
 
@@ -118,7 +118,7 @@ def _rows(
     # SQLite keeps the order of a subquery only while a limit stops it from being flattened.
     inner = _window(inner.order_by(*order), read)
     rows = (inner if outer is None else inner.correlate(outer)).subquery()
-    return select(JsonRows(tell(read, [cell(rows) for cell in told]))).select_from(rows).scalar_subquery()
+    return select(JSONRows(tell(read, [cell(rows) for cell in told]))).select_from(rows).scalar_subquery()
 
 
 def _window(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[Any]:
@@ -177,14 +177,14 @@ def _groups(read: ScopedAggregation, row: FromClause, tell: RowEncoder) -> Expre
     seen = select(*columns).select_from(row).where(condition_sql(read.where, row)).subquery()
     values = {operand: seen.c[label.name] for operand, label in named.items()}
     keys = [values[group.operand] for group in read.groups]
-    measured = [*keys, *(_measured(figure, values) for figure in read.figures)]
+    measured = [*keys, *(_measured(figure, values) for figure in read.aggregates)]
     labelled = [column.label(f"c{at}") for at, column in enumerate(measured)] or [func.count().label("rows")]
     groups = select(*labelled).select_from(seen).group_by(*keys).subquery()
     grouped: dict[Cell, Expression] = dict(zip(cells, groups.c, strict=False))
     order = [_group_order(key, grouped) for key in read.order]
     rows = _window(select(groups).order_by(*order), read).subquery()
     told = [_told(cell, column) for cell, column in zip(cells, rows.c, strict=False)]
-    return select(JsonRows(tell(read, told))).select_from(rows).scalar_subquery()
+    return select(JSONRows(tell(read, told))).select_from(rows).scalar_subquery()
 
 
 def _comparable(operand: Operand | Count, row: FromClause) -> Expression:
@@ -197,18 +197,18 @@ def _measured(figure: AggregateCell, values: Mapping[Operand | Count, Expression
     if figure.operand is None:
         return func.count()
     value = values[figure.operand]
-    if figure.function in COUNTING:
+    if figure.function in COUNT_FUNCTIONS:
         if isinstance(figure.operand, Count):
             return func.coalesce(func.sum(value), 0)  # rows behind a row belong to it alone: all of them differ
         return func.count(value if figure.function == "count" else distinct(value))
-    if not figure.calculated:
+    if not figure.is_calculated:
         return Function(figure.function, value, type_=value.type)
     number = cast(value, Double)
     name = figure.function.removesuffix("Distinct")
     return Function(name, number if name == figure.function else distinct(number), type_=Double())
 
 
-def _group_order(key: GroupOrder, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
+def _group_order(key: GroupSortKey, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
     value = columns[key.cell]
     if isinstance(key.cell, GroupCell):
         value = collate_binary(key.cell.operand, value)
@@ -217,9 +217,9 @@ def _group_order(key: GroupOrder, columns: Mapping[Cell, Expression]) -> ColumnE
 
 def _told(cell: Cell, column: Expression) -> Expression:
     match cell:
-        case AggregateCell() if cell.calculated:
+        case AggregateCell() if cell.is_calculated:
             return FullPrecision(column)
         case GroupCell(Operand() as operand) if is_json(operand):
-            return NestedJSON(AsJson(column))
+            return NestedJSON(AsJSON(column))
         case _:
             return column

@@ -34,37 +34,37 @@ from app.query.collection import Collection, Field
 from app.query.scoped import ScopedRows
 from app.query.sql_expressions import condition_sql
 
-ACTIVITY, REVISION = "activity", "revision"
+ACTIVITY_PREFIX, REVISION_PREFIX = "activity", "revision"
 """Which row of a statement that writes several a value is for."""
-KEY, KEYS = "key", "keys"
+KEY_PARAMETER, KEYS_PARAMETER = "key", "keys"
 """What the statements are given besides the values of fields: one key, or several."""
 
 
-def parameter_name(field: Field, of: str = "") -> str:
+def parameter_name(field: Field, prefix: str = "") -> str:
     """The name under which a statement is given a field's value; `of` tells apart the rows of one statement."""
-    return f"{of} {field.name}"
+    return f"{prefix} {field.name}"
 
 
-def insert_row(collection: Collection, fields: tuple[Field, ...], of: str = "") -> Insert:
+def insert_row(collection: Collection, fields: tuple[Field, ...], prefix: str = "") -> Insert:
     """Adds a row of these fields; answers its key."""
-    values = {field.stored.name: bind_param(parameter_name(field, of), field.stored.type) for field in fields}
+    values = {field.stored.name: bind_param(parameter_name(field, prefix), field.stored.type) for field in fields}
     return insert(collection.table).values(values).returning(collection.key.stored)
 
 
-Change = tuple[Callable[..., Insert | Update], Collection, tuple[Field, ...]]
+ChangeSpec = tuple[Callable[..., Insert | Update], Collection, tuple[Field, ...]]
 """What makes a change of one row, the collection, and which of its fields are given values."""
-Written = tuple[Collection, tuple[Field, ...]]
+InsertSpec = tuple[Collection, tuple[Field, ...]]
 """A row that is added: its collection, and the fields it gets."""
 
 
-def insert_with_audit(change: Change | None, activity: Written, revision: Written) -> Insert:
+def insert_with_audit(change: ChangeSpec | None, activity: InsertSpec, revision: InsertSpec) -> Insert:
     """A change, its activity and its revision in one statement, as only PostgreSQL can; answers the revision's key.
 
     Of the revision's fields the first is the activity it belongs to.
     """
-    told_of = insert_row(*activity, ACTIVITY).cte("told_of")
+    told_of = insert_row(*activity, ACTIVITY_PREFIX).cte("told_of")
     there, (belongs, *others) = revision[0].table, revision[1]
-    values = [bind_param(parameter_name(field, REVISION), field.stored.type) for field in others]
+    values = [bind_param(parameter_name(field, REVISION_PREFIX), field.stored.type) for field in others]
     names = [belongs.stored.name, *(field.stored.name for field in others)]
     added = insert(there).from_select(names, select(told_of.c[activity[0].key.name], *values))
     if change is not None:
@@ -73,10 +73,10 @@ def insert_with_audit(change: Change | None, activity: Written, revision: Writte
     return added.returning(revision[0].key.stored)
 
 
-def insert_child_row(collection: Collection, fields: tuple[Field, ...], of: str) -> Insert:
+def insert_child_row(collection: Collection, fields: tuple[Field, ...], prefix: str) -> Insert:
     """Adds a row of these fields on SQLite, the first of which is the key of the row that was added just before."""
     belongs, *others = fields
-    values = {field.stored.name: bind_param(parameter_name(field, of), field.stored.type) for field in others}
+    values = {field.stored.name: bind_param(parameter_name(field, prefix), field.stored.type) for field in others}
     last = {belongs.stored.name: func.last_insert_rowid()}
     return insert(collection.table).values(last | values).returning(collection.key.stored)
 
@@ -84,29 +84,29 @@ def insert_child_row(collection: Collection, fields: tuple[Field, ...], of: str)
 def update_row(collection: Collection, fields: tuple[Field, ...]) -> Update:
     """Gives these fields of one row other values."""
     values = {field.stored.name: bind_param(parameter_name(field), field.stored.type) for field in fields}
-    return update(collection.table).where(_is(collection.key, KEY)).values(values)
+    return update(collection.table).where(_is(collection.key, KEY_PARAMETER)).values(values)
 
 
 def delete_rows(collection: Collection) -> Delete:
     """Takes rows away by their keys."""
-    return delete(collection.table).where(_among(collection.key.stored, KEYS))
+    return delete(collection.table).where(_among(collection.key.stored, KEYS_PARAMETER))
 
 
-def rows(collection: Collection, held: bool) -> Select[Any]:
+def select_rows(collection: Collection, for_update: bool) -> Select[Any]:
     """Everything that is stored of some rows, in the order of the registry's columns; `held` until the end."""
     columns = [field.stored for field in columns_of(collection)]
-    found = select(*columns).where(_among(collection.key.stored, KEYS)).order_by(collection.key.stored)
-    return found.with_for_update() if held else found
+    found = select(*columns).where(_among(collection.key.stored, KEYS_PARAMETER)).order_by(collection.key.stored)
+    return found.with_for_update() if for_update else found
 
 
 def select_referencing(collection: Collection, field: Field) -> Select[Any]:
     """The keys of the rows whose `field` is one of some keys."""
-    return select(collection.key.stored).where(_among(field.stored, KEYS)).order_by(collection.key.stored)
+    return select(collection.key.stored).where(_among(field.stored, KEYS_PARAMETER)).order_by(collection.key.stored)
 
 
 def select_existing(collection: Collection) -> Select[Any]:
     """Those of some keys that there is a row of."""
-    return select(collection.key.stored).where(_among(collection.key.stored, KEYS))
+    return select(collection.key.stored).where(_among(collection.key.stored, KEYS_PARAMETER))
 
 
 def select_first_key(collection: Collection) -> Select[Any]:
@@ -125,7 +125,7 @@ def select_rule_matches(scoped: ScopedRows) -> Select[Any]:
     row = scoped.collection.table.alias()
     verdicts = [_verdict(condition_sql(asked, row)).label(f"r{at}") for at, asked in enumerate(scoped.conditions)]
     key = row.c[scoped.collection.key.name]
-    return select(key, *verdicts).select_from(row).where(_among(key, KEYS))
+    return select(key, *verdicts).select_from(row).where(_among(key, KEYS_PARAMETER))
 
 
 def rule_match(scoped: ScopedRows, key: Any) -> ColumnElement[int]:
@@ -142,7 +142,7 @@ def columns_of(collection: Collection) -> tuple[Field, ...]:
     return tuple(field for field in collection.fields.values() if field.column is not None)
 
 
-def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+def in_list(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """Whether a column holds one of some values, all of them one parameter."""
     return sql.InList(column, literal(list(values), ListParam(_item(column))))
 

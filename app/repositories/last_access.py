@@ -14,7 +14,7 @@ from app.core.errors import ServiceUnavailable
 from app.db.database import Database
 from app.db.models import User
 from app.db.transaction import WriteTransaction
-from app.query.sql_writes import among
+from app.query.sql_writes import in_list
 
 MOST = 65_536
 """Users that are remembered at once; who comes beyond that is noticed the next time."""
@@ -88,6 +88,6 @@ class LastAccessTracker:
 async def _write(writer: WriteTransaction, users: Sequence[str], now: datetime) -> None:
     """What somebody else is writing to at this moment is left out: to wait would be to stand in each other's way."""
     older = or_(_USERS.c.last_access.is_(None), _USERS.c.last_access < now)
-    wanted = select(_USERS.c.id).where(among(_USERS.c.id, users), older)
+    wanted = select(_USERS.c.id).where(in_list(_USERS.c.id, users), older)
     free = wanted.order_by(_USERS.c.id).with_for_update(key_share=True, skip_locked=True)
     await writer.execute(update(_USERS).where(_USERS.c.id.in_(free)).values(last_access=now))

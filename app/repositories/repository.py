@@ -179,7 +179,7 @@ class Repository(WriteRepository):
         return (
             read.restricted_to(compare(self.collection.key, None, "_in", list(keys)))
             if (keys := list(keys))
-            else read.none()
+            else read.without_rows()
         )
 
     def _asked(self, access: Access, query: Query) -> Read | Aggregation:
@@ -194,14 +194,14 @@ class Repository(WriteRepository):
         return read.selecting((FieldSelection(key.name, key),))
 
     def _keys(self, keys: Sequence[Any]) -> list[Any]:
-        check_count(len(keys), self._services.limits.batch)
+        check_count(len(keys), self._services.limits.max_batch_size)
         return [parse_key(self.collection, key) for key in keys]
 
     def _payload(self, values: Raw) -> Payload:
-        return parse_payload(self.collection, values, self._services.limits.depth)
+        return parse_payload(self.collection, values, self._services.limits.max_depth)
 
     def _payloads(self, values: Sequence[Raw]) -> list[Payload]:
-        check_count(len(values), self._services.limits.batch)
+        check_count(len(values), self._services.limits.max_batch_size)
         return [self._payload(one) for one in values]
 
 

@@ -53,12 +53,12 @@ class Services:
         Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for an unfit storage.
         """
         limits = QueryLimits(
-            default=settings.query_limit_default,
+            default_rows=settings.query_limit_default,
             max_rows=settings.query_limit_max,
-            depth=settings.max_relational_depth,
-            tokens=settings.graphql_query_token_limit,
+            max_depth=settings.max_relational_depth,
+            max_tokens=settings.graphql_query_token_limit,
             introspection=settings.graphql_introspection,
-            batch=settings.max_batch_mutation,
+            max_batch_size=settings.max_batch_mutation,
             legacy_fields=settings.compatibility is not None,
         )
         users = UserLimits(

@@ -121,7 +121,7 @@ class Selection:
             definition = self.schema.type_map[collection.name].fields[name]  # type: ignore[attr-defined]
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, self.variables))
             return RelationSelection(key, field, self.read(collection.target_of(field), nodes, arguments))
-        return FieldSelection(key, field, text=_is_id(collection, field))
+        return FieldSelection(key, field, as_text=_is_id(collection, field))
 
     def _asks_key(self, field: Field, nodes: list[FieldNode]) -> bool:
         keys = self.collect(nodes)

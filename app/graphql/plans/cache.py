@@ -127,7 +127,7 @@ class PlanCache:
         if len(text) > LONGEST or not directory.services.plans_enabled:
             return None
         try:
-            key = (text, name, directory.services.limits.tokens)
+            key = (text, name, directory.services.limits.max_tokens)
             seen = self._seen.get(key, None) or self._see(*key)
             if seen is None:
                 return None

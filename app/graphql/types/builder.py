@@ -13,7 +13,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from app.graphql.types import scalars
-from app.query.aggregate import CALCULATING, COUNTING, is_number
+from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS, is_number
 from app.query.collection import COLLECTIONS, WRITABLE_COLLECTIONS, Collection, Field, FieldKind
 from app.query.filter import DATE_PARTS, RELATION_KEY
 from app.query.legacy_fields import LEGACY_COLLECTIONS
@@ -249,13 +249,13 @@ def aggregated_type(collection: Collection) -> str:
 
 def measures_type(collection: Collection, function: str) -> str:
     """The name of the type that holds one function of several fields."""
-    return f"{aggregated_type(collection)}_{'count' if function in COUNTING else 'fields'}"
+    return f"{aggregated_type(collection)}_{'count' if function in COUNT_FUNCTIONS else 'fields'}"
 
 
 def _make_aggregated(collection: Collection) -> None:
     members = LEGACY_COLLECTIONS[collection.name].fields.values()
     numbers = [member for member in members if is_number(member)]
-    functions = (*COUNTING, *(CALCULATING if numbers else ()))
+    functions = (*COUNT_FUNCTIONS, *(NUMERIC_FUNCTIONS if numbers else ()))
     counts = (field(member.name, "Int", description=member.note) for member in members)
     define_type(measures_type(collection, "count"), counts)
     if numbers:

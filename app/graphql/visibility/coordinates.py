@@ -11,7 +11,7 @@ from app.graphql.documents.normalize_document import WITHOUT_READ_BACK
 from app.graphql.documents.normalize_values import TRAVERSES
 from app.graphql.types.builder import aggregated_type, functions_type, input_type, measures_type
 from app.policy.rules import Access, AccessShape
-from app.query.aggregate import CALCULATING, COUNTING, is_number
+from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS, is_number
 from app.query.collection import COLLECTIONS, USERS, WRITABLE_COLLECTIONS, Collection, Field, target
 from app.query.legacy_fields import LEGACY_COLLECTIONS
 
@@ -225,7 +225,9 @@ def _aggregated(collection: Collection, fields: frozenset[Field]) -> Iterator[st
     name = aggregated_type(collection)
     numbers = [field for field in fields if is_number(field)]
     yield name
-    yield from (f"{name}.{part}" for part in ("group", "countAll", *COUNTING, *(CALCULATING if numbers else ())))
+    yield from (
+        f"{name}.{part}" for part in ("group", "countAll", *COUNT_FUNCTIONS, *(NUMERIC_FUNCTIONS if numbers else ()))
+    )
     for function, measured in (("count", fields), ("sum", numbers)):
         of = measures_type(collection, function)
         yield from (of, *(f"{of}.{field.name}" for field in measured))

@@ -98,7 +98,7 @@ class AccountStore:
 
         Raises `otherwise` where it isn't any more what it was when it was found, and as writing a user does.
         """
-        written = parse_payload(USERS, values, self._services.limits.depth)
+        written = parse_payload(USERS, values, self._services.limits.max_depth)
         repository = Repository(USERS, asking, self._services, via)
         await repository.write(_UpdateIfUnchanged(account, written, otherwise))
 

@@ -35,7 +35,7 @@ class RegistrationPolicy:
         if self.email_filter is None:
             return True
         try:
-            wanted = parse_filter(USERS, self.email_filter, of_payload=True)
+            wanted = parse_filter(USERS, self.email_filter, allow_payload_operators=True)
         except RollcallError:
             return False
         return not validate(wanted, {EMAIL: email}, lambda *_: ())

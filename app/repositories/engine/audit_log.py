@@ -32,7 +32,7 @@ class PendingWrite:
         """What its statement is given."""
         return {
             **{sql_writes.parameter_name(field): value for field, value in self.values.items()},
-            sql_writes.KEY: self.key,
+            sql_writes.KEY_PARAMETER: self.key,
         }
 
 
@@ -90,16 +90,20 @@ class AuditLog:
     ) -> int:
         """All of it with one way to the database; the revision's key."""
         known, given = self._writer.prepare_cached, doing.given if doing else {}
-        given |= {sql_writes.parameter_name(field, sql_writes.ACTIVITY): value for field, value in activity.items()}
-        given |= {sql_writes.parameter_name(field, sql_writes.REVISION): value for field, value in revision.items()}
+        given |= {
+            sql_writes.parameter_name(field, sql_writes.ACTIVITY_PREFIX): value for field, value in activity.items()
+        }
+        given |= {
+            sql_writes.parameter_name(field, sql_writes.REVISION_PREFIX): value for field, value in revision.items()
+        }
         change = (doing.make, collection, tuple(doing.values)) if doing else None
         adding, revising = (ACTIVITY, tuple(activity)), (REVISIONS, (REVISIONS.fields["activity"], *revision))
         if self._writer.postgresql:
             asked = [known(sql_writes.insert_with_audit, change, adding, revising)]
         else:
             changing = [known(*change)] if change else []
-            told_of = known(sql_writes.insert_row, *adding, sql_writes.ACTIVITY)
-            asked = [*changing, told_of, known(sql_writes.insert_child_row, *revising, sql_writes.REVISION)]
+            told_of = known(sql_writes.insert_row, *adding, sql_writes.ACTIVITY_PREFIX)
+            asked = [*changing, told_of, known(sql_writes.insert_child_row, *revising, sql_writes.REVISION_PREFIX)]
         written: int = (await self._writer.execute_batch([one.statement for one in asked], given))[0][0]
         return written
 

@@ -169,7 +169,7 @@ async def _keys(work: UnitOfWork, keys: Keys) -> list[Any]:
     if not callable(keys):
         return list(keys)
     found = list(_first(await work.read(keys(work.access))))
-    check_count(len(found), work.services.limits.batch)
+    check_count(len(found), work.services.limits.max_batch_size)
     return found
 
 

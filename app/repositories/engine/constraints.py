@@ -6,7 +6,7 @@ from typing import Any
 from app.core.errors import FailedValidation, InvalidForeignKey, MultipleErrors, RecordNotUnique
 from app.db.transaction import WriteTransaction
 from app.query.collection import USERS, Collection, target
-from app.query.payload import Payload, required
+from app.query.payload import Payload, required_fields
 from app.repositories.engine.context import RowValues
 from app.repositories.engine.table import RowStore
 
@@ -17,7 +17,9 @@ FOLDED = frozenset({USERS.fields["email"]})
 def check_required(collection: Collection, values: RowValues, path: Sequence[str]) -> None:
     """Raises FailedValidation, or Several, for what a new row can't be without."""
     missing = [
-        FailedValidation(member.name, "required", path) for member in required(collection) if member not in values
+        FailedValidation(member.name, "required", path)
+        for member in required_fields(collection)
+        if member not in values
     ]
     if missing:
         raise missing[0] if len(missing) == 1 else MultipleErrors(missing)

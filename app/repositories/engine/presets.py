@@ -11,7 +11,7 @@ from app.policy.variables import resolve_variable
 from app.policy.write_resolver import WriteResolver, merge_presets
 from app.query.collection import FieldKind
 from app.query.filter import MATCH_ALL, Variable, parse_variable
-from app.query.payload import Path, Payload, parse_payload
+from app.query.payload import FieldPath, Payload, parse_payload
 from app.query.sql_expressions import lookup_select
 
 
@@ -58,7 +58,7 @@ class PresetApplier:
             return ()
         return tuple(row[0] for row in await self._writer.rows(self._writer.prepare(lookup_select(lookup))))
 
-    async def validate(self, rules: Sequence[Rule], values: Values, path: Path) -> None:
+    async def validate(self, rules: Sequence[Rule], values: Values, path: FieldPath) -> None:
         """Raises FailedValidation, or Several, where the validations of these rules don't hold for what is written."""
         rules = [rule for rule in rules if rule.validation != MATCH_ALL]
         known = {

@@ -70,7 +70,7 @@ class ReadRepository:
 
     def resolver(self, asked: Read | Aggregation, access: Access) -> PolicyResolver:
         """Whoever says what such rights let through of a question; InvalidQuery where that goes too far."""
-        check_complexity(asked, self._services.limits.depth)
+        check_complexity(asked, self._services.limits.max_depth)
         return PolicyResolver(access, self._services.clock())
 
     async def may(self, action: str, key: Any = None) -> bool:

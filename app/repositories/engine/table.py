@@ -20,7 +20,7 @@ class RowStore:
     async def fetch(self, keys: Iterable[Any], *, held: bool = False) -> dict[Any, dict[Field, Any]]:
         """What is stored under each of the keys that there is a row of, in their order."""
         wanted = list(keys)
-        found = await self._all(sql_writes.rows, (self._collection, held), {sql_writes.KEYS: wanted})
+        found = await self._all(sql_writes.select_rows, (self._collection, held), {sql_writes.KEYS_PARAMETER: wanted})
         rows = {
             row[self._collection.key]: row for row in (dict(zip(self._columns, told, strict=True)) for told in found)
         }
@@ -34,12 +34,16 @@ class RowStore:
         """Those of the keys that there is a row of."""
         return {
             row[0]
-            for row in await self._all(sql_writes.select_existing, (self._collection,), {sql_writes.KEYS: list(keys)})
+            for row in await self._all(
+                sql_writes.select_existing, (self._collection,), {sql_writes.KEYS_PARAMETER: list(keys)}
+            )
         }
 
     async def referencing(self, field: Field, keys: Iterable[Any]) -> list[Any]:
         """The keys of the rows whose `field` holds one of these keys."""
-        found = await self._all(sql_writes.select_referencing, (self._collection, field), {sql_writes.KEYS: list(keys)})
+        found = await self._all(
+            sql_writes.select_referencing, (self._collection, field), {sql_writes.KEYS_PARAMETER: list(keys)}
+        )
         return [row[0] for row in found]
 
     async def only(self) -> Any:
@@ -62,12 +66,12 @@ class RowStore:
     async def update(self, key: Any, values: Values) -> None:
         """Gives one row other values."""
         await self._all(
-            sql_writes.update_row, (self._collection, tuple(values)), {**_given(values), sql_writes.KEY: key}
+            sql_writes.update_row, (self._collection, tuple(values)), {**_given(values), sql_writes.KEY_PARAMETER: key}
         )
 
     async def delete(self, keys: Iterable[Any]) -> None:
         """Takes rows away."""
-        await self._all(sql_writes.delete_rows, (self._collection,), {sql_writes.KEYS: list(keys)})
+        await self._all(sql_writes.delete_rows, (self._collection,), {sql_writes.KEYS_PARAMETER: list(keys)})
 
     async def _all(self, make: Any, arguments: tuple[Any, ...], given: dict[str, Any]) -> list[list[Any]]:
         return await self._writer.rows(self._writer.prepare_cached(make, *arguments), given)

@@ -24,7 +24,7 @@ from app.query.payload import Payload
 from app.query.read import FieldSelection, Read
 from app.query.results import Row, row_decoder
 from app.query.sql_select import build_select
-from app.query.sql_writes import KEYS, select_rule_matches
+from app.query.sql_writes import KEYS_PARAMETER, select_rule_matches
 from app.repositories.engine.audit_log import AuditLog, PendingWrite
 from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.constraints import check_foreign_keys, check_required, check_unique
@@ -66,7 +66,7 @@ class UnitOfWork(NestedWriter):
         self.signed_out_self = False
         """Whether the caller took its own row away, or what it signed in with."""
         self.files = TouchedFiles()
-        self._filling = PresetApplier(self.policy, writer, services.limits.depth)
+        self._filling = PresetApplier(self.policy, writer, services.limits.max_depth)
         self._trail = AuditLog(writer, access.user or caller.user, caller, via)
 
     def rows(self, collection: Collection) -> RowStore:
@@ -173,7 +173,7 @@ class UnitOfWork(NestedWriter):
 
         And Overtaken where those aren't its rights any more.
         """
-        check_complexity(asked, self.services.limits.depth)
+        check_complexity(asked, self.services.limits.max_depth)
         scoped = PolicyResolver(self.access, self.now).scope(asked)
         row = await self.writer.fetch(with_access_state(self.caller, self.now, build_select(scoped)))
         self.check_access_current(row)
@@ -235,7 +235,7 @@ class UnitOfWork(NestedWriter):
             there = await self.rows(collection).existing(keys) if there is None else there
             return {key: (True,) * len(rules) for key in there}
         scoped = self.policy.scope(action, collection)
-        found = await self.writer.rows(self.writer.prepare(select_rule_matches(scoped)), {KEYS: list(keys)})
+        found = await self.writer.rows(self.writer.prepare(select_rule_matches(scoped)), {KEYS_PARAMETER: list(keys)})
         return {row[0]: tuple(map(bool, row[1:])) for row in found}
 
     async def readable(self, payload: Payload) -> bool:

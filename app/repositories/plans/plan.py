@@ -58,7 +58,7 @@ def parameterize_access(access: Access) -> Access:
 
 def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> QueryPlan:
     """Plans a question of a caller whose rights were put `in_form`; raises what asking it would."""
-    check_complexity(asked, services.limits.depth)
+    check_complexity(asked, services.limits.max_depth)
     scoped = PolicyResolver(access, NOW).scope(asked)
     statement = services.reader.compile(with_access_state(parameterized_caller(caller), NOW, build_select(scoped)))
     fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))

@@ -11,7 +11,7 @@ from app.policy.access_cache import parse_grant
 from app.policy.delegation import GrantedPolicy, GrantorRights
 from app.policy.permission_summary import PermissionGrant
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
-from app.query.sql_writes import among
+from app.query.sql_writes import in_list
 from app.repositories.engine.context import WriteContext
 from app.repositories.engine.table import RowStore
 
@@ -51,7 +51,7 @@ async def check_delegation(work: WriteContext) -> None:
     if not all(held.covers(policy) for policy in granted):
         raise Forbidden(TOO_MUCH)
     if touched.permissions:
-        rows = await _ask(work, select(*PERMISSION).where(among(_PERMISSIONS.id, touched.permissions)))
+        rows = await _ask(work, select(*PERMISSION).where(in_list(_PERMISSIONS.id, touched.permissions)))
         if not all(held.covers_permission(parse_grant(*row[1:])) for row in rows):
             raise Forbidden(TOO_MUCH)
 
@@ -65,12 +65,12 @@ async def _policies_of(work: WriteContext, roles: Iterable[str], users: Iterable
     if not roles and not users:
         return set()
     tree = _tree(roles)
-    come = or_(_ACCESS.role.in_(select(tree.c.id)), among(_ACCESS.user, users))
+    come = or_(_ACCESS.role.in_(select(tree.c.id)), in_list(_ACCESS.user, users))
     return {row[0] for row in await _ask(work, select(_ACCESS.policy).where(come).distinct())}
 
 
 def _tree(roles: Iterable[str]) -> CTE:
-    tree = select(_ROLES.id, _ROLES.parent).where(among(_ROLES.id, roles)).cte("tree", recursive=True)
+    tree = select(_ROLES.id, _ROLES.parent).where(in_list(_ROLES.id, roles)).cte("tree", recursive=True)
     above = ROLES.table.alias()
     return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
 
@@ -80,10 +80,10 @@ async def _granted(work: WriteContext, policies: Iterable[str]) -> list[GrantedP
     if not keys:
         return []
     flags = await _ask(
-        work, select(_POLICIES.id, _POLICIES.admin_access, _POLICIES.app_access).where(among(_POLICIES.id, keys))
+        work, select(_POLICIES.id, _POLICIES.admin_access, _POLICIES.app_access).where(in_list(_POLICIES.id, keys))
     )
     permissions: dict[str, list[PermissionGrant]] = {}
-    for policy, *permission in await _ask(work, select(*PERMISSION).where(among(_PERMISSIONS.policy, keys))):
+    for policy, *permission in await _ask(work, select(*PERMISSION).where(in_list(_PERMISSIONS.policy, keys))):
         permissions.setdefault(policy, []).append(parse_grant(*permission))
     return [GrantedPolicy(bool(admin), bool(app), tuple(permissions.get(key, ()))) for key, admin, app in flags]
 

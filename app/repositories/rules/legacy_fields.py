@@ -74,7 +74,7 @@ async def expand_permission(work: WriteContext, payload: Payload) -> Payload:
         plain.values[belongs] = await _everybodys(work)
         return plain
     named = given if isinstance(given, Mapping) else {ROLES.key.name: given}
-    told = parse_payload(ROLES, named, work.services.limits.depth, (*payload.path, "role"))
+    told = parse_payload(ROLES, named, work.services.limits.max_depth, (*payload.path, "role"))
     found = None if told.key is None else await _policy_of(work, told)
     if found is None:
         plain.to_one[belongs] = _held_by(told)

@@ -5,11 +5,11 @@ from typing import Any
 from app.core.errors import FailedValidation, InvalidPayload, ValueTooLong
 from app.core.hashing import MAX_PASSWORD_LENGTH
 from app.query.collection import SETTINGS, USERS
-from app.query.operators import read_pattern
-from app.query.payload import Path
+from app.query.operators import compile_pattern
+from app.query.payload import FieldPath
 
 
-def check_password(password: Any, policy: str | None, path: Path = ()) -> None:
+def check_password(password: Any, policy: str | None, path: FieldPath = ()) -> None:
     """Raises FailedValidation for a password that is empty or that the project's `policy` doesn't like.
 
     And ValueTooLong for one of more than 1,024 characters, InvalidPayload where the policy is no regular expression.
@@ -20,7 +20,7 @@ def check_password(password: Any, policy: str | None, path: Path = ()) -> None:
         raise ValueTooLong(USERS.name, "password")
     if policy:
         try:
-            fits = password is not None and read_pattern(policy).search(password)
+            fits = password is not None and compile_pattern(policy).search(password)
         except ValueError:
             raise InvalidPayload(f'"auth_password_policy" of {SETTINGS.name} is no regular expression') from None
         if not fits:

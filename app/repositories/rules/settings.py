@@ -2,7 +2,7 @@
 
 from app.core.errors import InvalidPayload
 from app.query.collection import SETTINGS
-from app.query.operators import read_pattern
+from app.query.operators import compile_pattern
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 
@@ -23,6 +23,6 @@ class SettingsRules(CollectionRules):
             work.affected.roles.add(values[REGISTRATION_ROLE])
         if values.get(POLICY):
             try:
-                read_pattern(values[POLICY])
+                compile_pattern(values[POLICY])
             except ValueError as problem:
                 raise InvalidPayload(f'"{POLICY.name}": {problem}, such as /^.{{8,}}$/') from None

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, String, bindparam, delete, select, text, u
 from app.db.base import Timestamp
 from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.db.transaction import WriteTransaction
-from app.query.sql_writes import among
+from app.query.sql_writes import in_list
 from app.repositories.services import Services
 from app.repositories.stores.outbox import SENT_RETENTION
 
@@ -68,8 +68,8 @@ class RetentionStore:
         async def work(writer: WriteTransaction) -> int:
             old = select(_ACTIVITY.c.id).where(_ACTIVITY.c.timestamp < before).order_by(_ACTIVITY.c.timestamp)
             keys = await _keys(writer, old.limit(self.batch))
-            await _disown(writer, select(_REVISIONS.c.id).where(among(_REVISIONS.c.activity, keys)))
-            await writer.execute(delete(_ACTIVITY).where(among(_ACTIVITY.c.id, keys)))
+            await _disown(writer, select(_REVISIONS.c.id).where(in_list(_REVISIONS.c.activity, keys)))
+            await writer.execute(delete(_ACTIVITY).where(in_list(_ACTIVITY.c.id, keys)))
             return len(keys)
 
         return await self._services.database.run_write(work, exclusive=False)
@@ -80,8 +80,8 @@ class RetentionStore:
         async def work(writer: WriteTransaction) -> int:
             old = select(_REVISIONS.c.id).join(_ACTIVITY, _ACTIVITY.c.id == _REVISIONS.c.activity)
             keys = await _keys(writer, old.where(_ACTIVITY.c.timestamp < before).limit(self.batch))
-            await _disown(writer, select(_REVISIONS.c.id).where(among(_REVISIONS.c.id, keys)))
-            await writer.execute(delete(_REVISIONS).where(among(_REVISIONS.c.id, keys)))
+            await _disown(writer, select(_REVISIONS.c.id).where(in_list(_REVISIONS.c.id, keys)))
+            await writer.execute(delete(_REVISIONS).where(in_list(_REVISIONS.c.id, keys)))
             return len(keys)
 
         return await self._services.database.run_write(work, exclusive=False)
@@ -91,7 +91,7 @@ class RetentionStore:
 
         async def work(writer: WriteTransaction) -> int:
             keys = await _keys(writer, select(key).where(over).limit(self.batch).with_for_update(skip_locked=True))
-            await writer.execute(delete(table).where(among(key, keys)))
+            await writer.execute(delete(table).where(in_list(key, keys)))
             return len(keys)
 
         return await self._services.database.run_write(work, exclusive=False)

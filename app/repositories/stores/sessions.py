@@ -13,7 +13,7 @@ from app.core.caller import Caller, ClientInfo
 from app.db.models import Session, User
 from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
-from app.query.sql_functions import JsonArray, JsonRows
+from app.query.sql_functions import JSONArray, JSONRows
 from app.repositories.services import Services
 
 TOKEN_BYTES = 48
@@ -90,7 +90,7 @@ async def list_active_sessions(services: Services, user: str, asking: str | None
     told = [_SESSIONS.c[name] for name in ("token", "next_token", "ip", "user_agent", "origin", "expires")]
     mine = (_SESSIONS.c.user == user) & (_SESSIONS.c.expires >= services.clock())
     sorted_ = select(*told).where(mine).order_by(_SESSIONS.c.expires.desc(), _SESSIONS.c.token).subquery()
-    listed = select(cast(JsonRows(JsonArray(*sorted_.c)), Text)).select_from(sorted_)
+    listed = select(cast(JSONRows(JSONArray(*sorted_.c)), Text)).select_from(sorted_)
     rows = orjson.loads((await services.reader.fetch(listed))[0])
     chain = {asking, *(after for token, after, *_ in rows if token == asking)} - {None}
     return [
