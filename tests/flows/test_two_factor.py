@@ -450,7 +450,7 @@ class Interrupted:
     def __getattr__(self, name):
         return getattr(self._database, name)
 
-    async def change(self, work, *, exclusive=True):
+    async def run_write(self, work, *, exclusive=True):
         self._left -= 1
         if self._left == 0:
             await self._meanwhile()
