@@ -37,8 +37,8 @@ from app.graphql.plans.cache import PlanCache
 from app.graphql.types import builder
 from app.graphql.types.scalars import SCALARS
 from app.graphql.visibility.caller_schema import CallerSchema, caller_schema, caller_schema_for
-from app.graphql.visibility.coordinates import EVERYTHING_SHOWN
 from app.policy.rules import Access
+from app.policy.visibility import ADMIN_VISIBILITY
 from app.query.collection import COLLECTIONS
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import MAX_READ_ATTEMPTS
@@ -267,4 +267,4 @@ schema = build_schema()
 
 def printed_schema() -> str:
     """The SDL as a caller sees it who may read everything."""
-    return caller_schema(schema.graphql, EVERYTHING_SHOWN).sdl
+    return caller_schema(schema.graphql, ADMIN_VISIBILITY).sdl

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, as_json, envelope_response, listing, parameter
-from app.openapi.field_schemas import key_of, name_of
+from app.openapi.field_schemas import ANY_OBJECT, Schema, a_list, an_object, closed, key_of, name_of, reference
 from app.openapi.row_schemas import RowSchemas
-from app.openapi.shapes import ANY_OBJECT, Schema, a_list, an_object, closed, reference
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS
 from app.query.collection import COLLECTIONS, FILES, WRITABLE_COLLECTIONS, Collection
 from app.query.parameters import MAX_INT32
@@ -19,7 +18,7 @@ FILE_MEDIA = ("text/csv", "text/xml", "text/yaml")
 def collection_endpoints(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """Those that a caller has a right to; what it may not do anywhere isn't there."""
     for collection in COLLECTIONS.values():
-        if rows.sight.readable(collection):
+        if rows.visibility.readable(collection):
             yield from _only(rows, collection) if collection.singleton else _reading(rows, collection)
         if collection in WRITABLE_COLLECTIONS:
             yield from _changing_only(rows, collection) if collection.singleton else _writing(rows, collection)
@@ -31,12 +30,12 @@ def _path(collection: Collection) -> str:
 
 def written(rows: RowSchemas, collection: Collection, data: Schema) -> dict[int, ResponseSpec]:
     """What tells of rows that were written, as far as their writer may see them."""
-    return {**(envelope_response(data, "What was written.") if rows.sight.readable(collection) else {}), **DONE}
+    return {**(envelope_response(data, "What was written.") if rows.visibility.readable(collection) else {}), **DONE}
 
 
 def told_of(rows: RowSchemas, collection: Collection) -> list[Schema]:
     """The parameters that say how rows that are known already are told."""
-    if not rows.sight.readable(collection):
+    if not rows.visibility.readable(collection):
         return []
     names = reference(name_of(collection, "field"))
     alias = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -90,7 +89,7 @@ def _only(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
 
 
 def _changing_only(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
-    if collection in rows.sight.written["update"]:
+    if collection in rows.visibility.writable_fields["update"]:
         change = reference(name_of(collection, "update"))
         answers = written(rows, collection, rows.row(collection))
         yield EndpointSpec("PATCH", _path(collection), "Changes it", answers, change, told_of(rows, collection))
@@ -101,18 +100,18 @@ def _writing(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]
     by_id = {"id": key_of(collection)}
     row = rows.row(collection)
     several, one = written(rows, collection, a_list(row)), written(rows, collection, row)
-    if collection in rows.sight.written["create"]:
+    if collection in rows.visibility.writable_fields["create"]:
         new = reference(name_of(collection, "create"))
         either = {"oneOf": [new, a_list(new)]}
         answers = written(rows, collection, {"oneOf": [row, a_list(row)]})
         form = _form(new) if collection is FILES else None
         yield EndpointSpec("POST", path, "Makes a row, or several", answers, either, telling, form=form)
-    if collection in rows.sight.written["update"]:
+    if collection in rows.visibility.writable_fields["update"]:
         change = reference(name_of(collection, "update"))
         yield EndpointSpec("PATCH", path, "Changes several rows", several, _changes(collection, change), telling)
         form = _form(change) if collection is FILES else None
         yield EndpointSpec("PATCH", f"{path}/{{id}}", "Changes a row", one, change, telling, by_id, form=form)
-    if collection in rows.sight.shown.delete:
+    if collection in rows.visibility.schema.delete:
         yield EndpointSpec("DELETE", path, "Takes rows away", DONE, _which(collection))
         yield EndpointSpec("DELETE", f"{path}/{{id}}", "Takes a row away", DONE, keys=by_id)
 

@@ -9,13 +9,12 @@ import orjson
 
 from app.core.config import Settings
 from app.flows.server_info import DIRECTUS_VERSION
-from app.graphql.visibility.coordinates import CollectionVisibility, SchemaVisibility
 from app.openapi import flow_paths
 from app.openapi.collection_paths import collection_endpoints
 from app.openapi.endpoint_spec import EndpointSpec, error_responses
-from app.openapi.field_schemas import name_of
+from app.openapi.field_schemas import Schema, name_of
 from app.openapi.row_schemas import RowSchemas
-from app.openapi.shapes import Schema
+from app.policy.visibility import CollectionVisibility, SchemaVisibility
 
 OPENAPI = "3.0.1"
 """The version that Directus' own document has."""
@@ -85,7 +84,7 @@ def _paths(found: Iterable[EndpointSpec]) -> Schema:
 
 def _tags(rows: RowSchemas, found: Iterable[EndpointSpec]) -> Iterator[Schema]:
     """What endpoints belong to; the name of a collection stands with those of its rows."""
-    collections = {name_of(collection): collection.name for collection in rows.sight.read}
+    collections = {name_of(collection): collection.name for collection in rows.visibility.readable_fields}
     for tag in dict.fromkeys(endpoint.tag for endpoint in found):
         yield {"name": tag, **({"x-collection": collections[tag]} if tag in collections else {})}
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from app.core.errors import RollcallError
-from app.openapi.shapes import Schema, a_list, an_object
+from app.openapi.field_schemas import Schema, a_list, an_object
 
 JSON, FORM = "application/json", "multipart/form-data"
 USUAL = (400, 401, 403, 429, 503)

@@ -1,9 +1,43 @@
-"""What each kind of field is in JSON Schema, and what the schemas of a collection are called."""
+"""JSON Schema as OpenAPI 3.0 uses it: its vocabulary, the schema of each kind of field, and the names of schemas."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from app.openapi.shapes import Schema, a_list
 from app.query.collection import Collection, Field, FieldKind
+
+Schema = dict[str, Any]
+ANY_OBJECT: Schema = {"type": "object"}
+
+
+def an_object(properties: Mapping[str, Schema], *required: str) -> Schema:
+    """An object with these properties, and any others."""
+    named = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": dict(properties), **named}
+
+
+def closed(properties: Mapping[str, Schema], *required: str) -> Schema:
+    """An object with these properties and no others."""
+    return {**an_object(properties, *required), "additionalProperties": False}
+
+
+def a_list(items: Schema) -> Schema:
+    """A list."""
+    return {"type": "array", "items": items}
+
+
+def nullable(schema: Schema) -> Schema:
+    """The same, or null; what has no type may be null already."""
+    if "oneOf" in schema:
+        first, *others = schema["oneOf"]
+        return {**schema, "oneOf": [nullable(first), *others]}
+    listed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, **listed, "nullable": True} if "type" in schema else schema
+
+
+def reference(name: str) -> Schema:
+    """A reference to a schema by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
 
 _TEXT: Schema = {"type": "string"}
 KINDS: Mapping[FieldKind, Schema] = {

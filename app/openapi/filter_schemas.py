@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from app.graphql.visibility.coordinates import CollectionVisibility
-from app.openapi.field_schemas import KINDS, name_of
-from app.openapi.shapes import Schema, a_list, closed, reference
+from app.openapi.field_schemas import KINDS, Schema, a_list, closed, name_of, reference
+from app.policy.visibility import CollectionVisibility
 from app.query.collection import Collection, Field, FieldKind, target
 from app.query.filter import functions_of
 from app.query.operators import INTEGER_BOUNDS, OPERATORS, Operator
@@ -20,23 +19,23 @@ def operators() -> Iterator[tuple[str, Schema]]:
         yield _operators_of(kind), closed({name: _operand(one, kind) for name, one in taken.items()})
 
 
-def filter_of(sight: CollectionVisibility, collection: Collection, seen: Sequence[Field]) -> Schema:
+def filter_of(visibility: CollectionVisibility, collection: Collection, seen: Sequence[Field]) -> Schema:
     """A filter on the fields that are seen of a collection."""
     several = a_list(reference(name_of(collection, "filter")))
     properties: dict[str, Schema] = {"_and": several, "_or": several}
     for field in seen:
-        properties[field.name] = _asked(sight, field)
+        properties[field.name] = _asked(visibility, field)
         properties |= {f"{call}({field.name})": reference(_operators_of("integer")) for call in functions_of(field)}
     return closed(properties)
 
 
-def _asked(sight: CollectionVisibility, field: Field) -> Schema:
+def _asked(visibility: CollectionVisibility, field: Field) -> Schema:
     """What is asked of a field; of a relation its key, or, where it may be walked, what lies behind it."""
     if not field.relation:
         return reference(_operators_of(field.kind))
     there = target(field)
     ways = [reference(_operators_of(there.key.kind))]
-    if sight.navigable(field):
+    if visibility.navigable(field):
         inner = reference(name_of(there, "filter"))
         ways += [inner, closed({"_some": inner, "_none": inner})] if field.many else [inner]
     return {"anyOf": ways}

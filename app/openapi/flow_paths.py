@@ -7,9 +7,8 @@ from app.flows.tools import MAX_LENGTH
 from app.openapi import request_bodies
 from app.openapi.collection_paths import told_of, written
 from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, envelope_response, parameter
-from app.openapi.field_schemas import KINDS, key_of, name_of
+from app.openapi.field_schemas import ANY_OBJECT, KINDS, Schema, a_list, an_object, key_of, name_of, nullable, reference
 from app.openapi.row_schemas import RowSchemas
-from app.openapi.shapes import ANY_OBJECT, Schema, a_list, an_object, nullable, reference
 from app.query.collection import FILES, ROLES, SETTINGS, USERS, target
 
 TEXT, FLAG, MOMENT = KINDS["string"], KINDS["boolean"], KINDS["timestamp"]
@@ -54,9 +53,9 @@ def authentication(*, by_password: bool) -> Iterator[EndpointSpec]:
 
 def accounts(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """How people come in."""
-    if USERS in rows.sight.written["create"]:
+    if USERS in rows.visibility.writable_fields["create"]:
         yield EndpointSpec("POST", "/users/invite", "Invites somebody", DONE, request_bodies.INVITATION.schema)
-    if USERS in rows.sight.shown.delete:
+    if USERS in rows.visibility.schema.delete:
         yield EndpointSpec("DELETE", "/users/invite", "Ends invitations", DONE, request_bodies.REVOKED.schema)
     yield EndpointSpec("POST", "/users/invite/accept", "Accepts an invitation", DONE, request_bodies.ACCEPTED.schema)
     yield EndpointSpec("POST", "/users/register", "Registers", DONE, request_bodies.REGISTRATION.schema)
@@ -69,11 +68,11 @@ def accounts(rows: RowSchemas) -> Iterator[EndpointSpec]:
 
 def own(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """What is one's own; admins may look after what is others' too."""
-    if not rows.sight.shown.somebody:
+    if not rows.visibility.schema.authenticated:
         return
     telling = told_of(rows, USERS)
     yield EndpointSpec("GET", "/users/me", "Oneself", envelope_response(rows.row(USERS)), parameters=telling)
-    if USERS in rows.sight.written["update"]:
+    if USERS in rows.visibility.writable_fields["update"]:
         change = reference(name_of(USERS, "update"))
         yield EndpointSpec(
             "PATCH", "/users/me", "Changes oneself", written(rows, USERS, rows.row(USERS)), change, telling
@@ -82,7 +81,7 @@ def own(rows: RowSchemas) -> Iterator[EndpointSpec]:
     yield EndpointSpec("PATCH", "/users/me/track/page", "Which page one looks at", ACCEPTED, page)
     yield from _second_factor()
     yield from _sessions("me")
-    if rows.sight.shown.admin:
+    if rows.visibility.schema.admin:
         user = {"id": key_of(USERS)}
         yield from _sessions("{id}", user)
         told_off = "Takes a second factor away"
@@ -111,7 +110,7 @@ def _sessions(whose: str, user: dict[str, Schema] | None = None) -> Iterator[End
 
 def rights(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """What one may do."""
-    if rows.sight.shown.somebody:
+    if rows.visibility.schema.authenticated:
         yield EndpointSpec(
             "GET",
             "/roles/me",
@@ -130,7 +129,7 @@ def rights(rows: RowSchemas) -> Iterator[EndpointSpec]:
 
 def assets(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """The contents of files, for those who may read their rows."""
-    if not rows.sight.readable(FILES):
+    if not rows.visibility.readable(FILES):
         return
     anything = {"type": "string", "format": "binary"}
     content = {
@@ -157,7 +156,7 @@ def tools(rows: RowSchemas) -> Iterator[EndpointSpec]:
     )
     tried = request_bodies.TEXT_AND_HASH.schema
     yield EndpointSpec("POST", "/utils/hash/verify", "Whether a hash is of a text", envelope_response(FLAG), tried)
-    if rows.sight.shown.admin:
+    if rows.visibility.schema.admin:
         forgotten = "Forgets what is remembered"
         yield EndpointSpec(
             "POST", "/utils/cache/clear", forgotten, ACCEPTED, request_bodies.EMPTY.schema, optional=True
@@ -168,7 +167,7 @@ def server(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """The server itself, and what it says of its paths and its schema."""
     yield EndpointSpec("GET", "/server/ping", "Whether it answers", {200: ResponseSpec("It does.", TEXT, "text/html")})
     project = an_object({name: _setting(name) for name in PROJECT_FIELDS})
-    info = an_object({"project": project, **(_limits() if rows.sight.shown.somebody else {})}, "project")
+    info = an_object({"project": project, **(_limits() if rows.visibility.schema.authenticated else {})}, "project")
     yield EndpointSpec("GET", "/server/info", "What it is", envelope_response(info))
     status = an_object({"status": {"type": "string", "enum": ["ok", "warn", "error"]}}, "status")
     health = {code: ResponseSpec("How it is.", status, "application/health+json") for code in (200, 503)}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.core.errors import InvalidPayload
 from app.flows.tokens import TokenMode
-from app.openapi.shapes import Schema, a_list, closed, nullable
+from app.openapi.field_schemas import Schema, a_list, closed, nullable
 
 URI = re.compile(r"[a-z][a-z\d+.-]*:[!-~]+", re.ASCII | re.IGNORECASE)
 NO_TEXT = "must be a string"

@@ -11,7 +11,7 @@ from app.core.caller import Caller
 from app.core.errors import GraphQLValidation
 from app.graphql.schema import printed_schema, schema
 from app.graphql.visibility.caller_schema import caller_schema
-from app.graphql.visibility.coordinates import visibility_for
+from app.policy.visibility import visibility_for
 from app.query.collection import COLLECTIONS
 from tests.world import caller
 

@@ -11,7 +11,6 @@ from openapi_spec_validator import validate
 from app.graphql.schema import schema
 from app.graphql.types.builder import input_type
 from app.graphql.visibility.caller_schema import caller_schema
-from app.graphql.visibility.coordinates import EVERYTHING_SHOWN, SchemaVisibility, visibility_for
 from app.http.endpoints.assets import AssetsEndpoint
 from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.export import FORMATS
@@ -23,6 +22,7 @@ from app.main import create_app
 from app.openapi.collection_paths import EXPORTS, FILE_MEDIA
 from app.openapi.document import DocumentOptions, render_document
 from app.openapi.field_schemas import name_of
+from app.policy.visibility import ADMIN_VISIBILITY, SchemaVisibility, visibility_for
 from app.query.collection import COLLECTIONS
 from tests.conftest import make_settings
 from tests.http.test_graphql import bearer, served
@@ -96,7 +96,7 @@ def told_at(templates, path):
 def test_what_is_served_is_told_and_what_is_told_is_served(tmp_path):
     app = create_app(make_settings(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}"))
     templates: dict[tuple[str | None, ...], set[str]] = {}
-    for method, path in operations(document(EVERYTHING_SHOWN)):
+    for method, path in operations(document(ADMIN_VISIBILITY)):
         steps = tuple(None if step.startswith("{") else step for step in path.split("/")[1:])
         templates.setdefault(steps, set()).add(method)
     roots = {path.split("/")[1] for path in (*app.endpoints, *server_paths(app)) if not path.startswith("/graphql")}
@@ -117,7 +117,7 @@ def test_rows_are_exported_as_the_document_says():
     assert {"application/json", *FILE_MEDIA} == {made([]).media for made in FORMATS.values()}
 
 
-@pytest.mark.parametrize("shown", [EVERYTHING_SHOWN, SchemaVisibility(frozenset(), somebody=False)])
+@pytest.mark.parametrize("shown", [ADMIN_VISIBILITY, SchemaVisibility(frozenset(), authenticated=False)])
 def test_a_document_is_valid_for_those_who_see_everything_and_for_those_who_see_nothing(shown):
     validate(document(shown))
 
@@ -223,7 +223,7 @@ async def test_closed_introspection_closes_the_document_too(readonly_db):
 
 
 def test_where_no_passwords_are_taken_nobody_is_told_to_send_one():
-    assert ("POST", "/auth/login") not in operations(document(EVERYTHING_SHOWN, SETUP._replace(by_password=False)))
+    assert ("POST", "/auth/login") not in operations(document(ADMIN_VISIBILITY, SETUP._replace(by_password=False)))
 
 
 async def test_a_row_is_as_its_schema_says(editors):

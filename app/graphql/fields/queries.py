@@ -12,8 +12,8 @@ from strawberry.types.field import StrawberryField
 from app.core.errors import Forbidden, InvalidQuery
 from app.graphql.documents.selection import Selection
 from app.graphql.types import builder
-from app.graphql.visibility.coordinates import visibility_for
 from app.policy.rules import Access
+from app.policy.visibility import visibility_for
 from app.query.aggregate import Aggregation
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.query.filter import MATCH_ALL, Filter, compare, conjunction

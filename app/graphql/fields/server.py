@@ -15,8 +15,9 @@ from app.flows import server_info
 from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types import builder
 from app.graphql.visibility.caller_schema import caller_schema_for
-from app.graphql.visibility.coordinates import NOTHING, visibility_for
+from app.graphql.visibility.coordinates import NOTHING
 from app.openapi.document import openapi
+from app.policy.visibility import visibility_for
 
 PROJECT = {
     "project_name": "String",

@@ -19,15 +19,9 @@ from graphql import (
 from graphql.type import GraphQLList, GraphQLNonNull
 
 from app.graphql.types.builder import key_type, operators_of
-from app.graphql.visibility.coordinates import (
-    SHAPES,
-    SchemaVisibility,
-    VisibleCoordinates,
-    WriteAction,
-    is_shared,
-    visibility_for,
-)
+from app.graphql.visibility.coordinates import SHAPES, VisibleCoordinates, is_shared
 from app.policy.rules import Access
+from app.policy.visibility import SchemaVisibility, WriteAction, visibility_for
 from app.query.collection import COLLECTIONS, Field
 from app.query.filter import RELATION_KEY
 from app.query.legacy_fields import LEGACY_COLLECTIONS
@@ -42,7 +36,7 @@ def caller_schema(full: GraphQLSchema, shown: SchemaVisibility, *, introspection
 
 def caller_schema_for(full: GraphQLSchema, access: Access, limits: QueryLimits) -> "CallerSchema":
     """The overlay of a caller with such rights."""
-    return caller_schema(full, visibility_for(access, former=limits.legacy_fields), introspection=limits.introspection)
+    return caller_schema(full, visibility_for(access, legacy=limits.legacy_fields), introspection=limits.introspection)
 
 
 class CallerSchema:

@@ -1,22 +1,16 @@
 """What one caller sees of the schema, as a set of coordinates: whatever a document touches has to be among them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Literal
+from collections.abc import Iterator
+from functools import cached_property
 
 from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_object_type, is_object_type
 
 from app.graphql.documents.normalize_document import WITHOUT_READ_BACK
 from app.graphql.documents.normalize_values import TRAVERSES
 from app.graphql.types.builder import aggregated_type, functions_type, input_type, measures_type
-from app.policy.rules import Access, AccessShape
+from app.policy.visibility import CollectionVisibility, SchemaVisibility
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS, is_number
-from app.query.collection import COLLECTIONS, USERS, WRITABLE_COLLECTIONS, Collection, Field, target
-from app.query.legacy_fields import LEGACY_COLLECTIONS
-
-Fields = frozenset[tuple[Collection, frozenset[Field]]]
-WriteAction = Literal["create", "update"]
+from app.query.collection import COLLECTIONS, USERS, WRITABLE_COLLECTIONS, Collection, Field
 
 NOTHING = "_empty"
 """The root field of a caller who may read nothing: GraphQL knows no empty type."""
@@ -40,79 +34,6 @@ OWN = ("Query", "Mutation", "Subscription", "server_info")
 """Types that callers see different parts of, besides those of the collections."""
 
 SHAPES = ("", "_filter", "_quantifier_filter")
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaVisibility:
-    """What a caller sees of the schema: the fields it may `read`, `create` and `update` on some row.
-
-    And the collections it may `delete` from, more of the server if it is `somebody`, and what is for admins if it is an
-    `admin`. Callers for whom these are equal see the same.
-    """
-
-    read: Fields
-    create: Fields = frozenset()
-    update: Fields = frozenset()
-    delete: frozenset[Collection] = frozenset()
-    somebody: bool = True
-    admin: bool = False
-
-
-def visibility_for(access: Access, *, former: bool = False) -> SchemaVisibility:
-    """What a caller with such rights sees: the fingerprint of its schema; `former` as Limits has it."""
-    return _shown(access.shape, access.admin, access.user is not None or access.admin, former)
-
-
-def _everything(registry: Mapping[str, Collection]) -> SchemaVisibility:
-    fields = ((collection, registry[name].fields.values()) for name, collection in COLLECTIONS.items())
-    every = frozenset((collection, frozenset(some)) for collection, some in fields)
-    return SchemaVisibility(every, every, every, frozenset(COLLECTIONS.values()), admin=True)
-
-
-EVERYTHING_SHOWN, EVERYTHING_EVER = _everything(COLLECTIONS), _everything(LEGACY_COLLECTIONS)
-
-
-@lru_cache(maxsize=1024)
-def _shown(form: AccessShape, admin: bool, somebody: bool, former: bool) -> SchemaVisibility:
-    if admin:
-        return EVERYTHING_EVER if former else EVERYTHING_SHOWN
-    registry = LEGACY_COLLECTIONS if former else COLLECTIONS
-
-    def fields(action: str) -> Fields:
-        granted = ((collection, form.fields(action, registry[name])) for name, collection in COLLECTIONS.items())
-        return frozenset((collection, some) for collection, some in granted if some)
-
-    gone = frozenset(collection for collection in COLLECTIONS.values() if form.rules.get(("delete", collection.name)))
-    return SchemaVisibility(fields("read"), fields("create"), fields("update"), gone, somebody)
-
-
-class CollectionVisibility:
-    """What callers with one fingerprint see of each collection, and how far its relations lead them."""
-
-    def __init__(self, shown: SchemaVisibility) -> None:
-        self.shown = shown
-        self.read: Mapping[Collection, frozenset[Field]] = dict(shown.read)
-        self.written: dict[WriteAction, Mapping[Collection, frozenset[Field]]] = {
-            "create": dict(shown.create),
-            "update": dict(shown.update),
-        }
-
-    def readable(self, collection: Collection) -> bool:
-        """Whether anything of a collection is seen."""
-        return collection in self.read
-
-    def navigable(self, field: Field) -> bool:
-        """Whether a relation may be walked: its target is seen, and so is one of the fields that spell it backwards.
-
-        Where no field of the target does, the target alone decides. That is how Directus cuts its schema.
-        """
-        return _leads(field, self.read)
-
-    def writable(self, action: WriteAction, field: Field) -> bool:
-        """Whether the rows behind a relation may be written along with it."""
-        return (
-            field.relation is not None and target(field) in WRITABLE_COLLECTIONS and _leads(field, self.written[action])
-        )
 
 
 class VisibleCoordinates(CollectionVisibility):
@@ -142,10 +63,10 @@ class VisibleCoordinates(CollectionVisibility):
             collection = COLLECTIONS.get(named.removesuffix("_aggregated"))
             needed = COLLECTIONS.get(NEEDED.get(name, "")) or collection
             hidden = name == NOTHING or (name in SPECS and not self.introspection)
-            hidden = hidden or (name in ADMINS and not self.shown.admin)
-            if needed in self.read or (needed is None and not hidden):
+            hidden = hidden or (name in ADMINS and not self.schema.admin)
+            if needed in self.readable_fields or (needed is None and not hidden):
                 yield f"Query.{name}"
-        if not self.read:
+        if not self.readable_fields:
             yield f"Query.{NOTHING}"
         if self.introspection:
             yield from ("Query.__schema", "Query.__type")
@@ -154,24 +75,24 @@ class VisibleCoordinates(CollectionVisibility):
         yield from ("Mutation", *(f"Mutation.{name}" for name in self._accounts()))
         for collection in WRITABLE_COLLECTIONS:
             roots: list[str] = []
-            if collection in self.written["create"] and not collection.singleton:
+            if collection in self.writable_fields["create"] and not collection.singleton:
                 roots += [f"create_{collection.short_name}_{what}" for what in ("items", "item")]
-            if collection in self.written["update"]:
+            if collection in self.writable_fields["update"]:
                 several = [f"update_{collection.short_name}_{what}" for what in ("items", "batch", "item")]
                 roots += [f"update_{collection.short_name}"] if collection.singleton else several
                 roots += ["update_users_me"] if collection is USERS else []
             yield from (f"Mutation.{name}" for name in roots)
-            if collection not in self.read:
+            if collection not in self.readable_fields:
                 yield from (f"Mutation.{name}{WITHOUT_READ_BACK}" for name in roots)
-            if collection in self.shown.delete and not collection.singleton:
+            if collection in self.schema.delete and not collection.singleton:
                 yield from (f"Mutation.delete_{collection.short_name}_{what}" for what in ("items", "item"))
 
     def _accounts(self) -> Iterator[str]:
         mutation = self._full.mutation_type
         needed = {
-            "users_invite": USERS in self.written["create"],
-            "users_invite_revoke": USERS in self.shown.delete,
-            **dict.fromkeys(ADMINS, self.shown.admin),
+            "users_invite": USERS in self.writable_fields["create"],
+            "users_invite_revoke": USERS in self.schema.delete,
+            **dict.fromkeys(ADMINS, self.schema.admin),
         }
         names = mutation.fields if mutation else ()
         yield from (name for name in names if not name.startswith(OF_ROWS) and needed.get(name, True))
@@ -179,8 +100,8 @@ class VisibleCoordinates(CollectionVisibility):
     def _members(self) -> Iterator[str]:
         yield "server_info"
         info = self._full.type_map["server_info"].fields  # type: ignore[attr-defined]  # an object type
-        yield from (f"server_info.{name}" for name in info if self.shown.somebody or name in PUBLIC_INFO)
-        for collection, fields in self.read.items():
+        yield from (f"server_info.{name}" for name in info if self.schema.authenticated or name in PUBLIC_INFO)
+        for collection, fields in self.readable_fields.items():
             for shape in SHAPES:
                 name = f"{collection.name}{shape}"
                 yield name
@@ -198,7 +119,7 @@ class VisibleCoordinates(CollectionVisibility):
             yield f"{type_}.{field.name}{TRAVERSES}"
 
     def _inputs(self) -> Iterator[str]:
-        for action, collections in self.written.items():
+        for action, collections in self.writable_fields.items():
             for collection, fields in collections.items():
                 if collection in WRITABLE_COLLECTIONS:
                     name = input_type(action, collection)
@@ -210,14 +131,6 @@ def is_shared(type_: GraphQLNamedType) -> bool:
     """Whether a type is the same for every caller."""
     ours = ("directus_", "create_directus_", "update_directus_")
     return not type_.name.startswith(ours) and type_.name not in OWN
-
-
-def _leads(field: Field, seen: Mapping[Collection, frozenset[Field]]) -> bool:
-    if field.relation is None:
-        return False
-    there = seen.get(target(field), frozenset())
-    back = field.relation.reverse
-    return bool(there) and (not back or any(other.name in back for other in there))
 
 
 def _aggregated(collection: Collection, fields: frozenset[Field]) -> Iterator[str]:

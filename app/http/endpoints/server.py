@@ -10,12 +10,12 @@ from app.core.errors import MethodNotAllowed, RouteNotFound
 from app.flows import server_info
 from app.graphql.schema import schema
 from app.graphql.visibility.caller_schema import caller_schema_for
-from app.graphql.visibility.coordinates import visibility_for
 from app.http.authentication import Authenticator
 from app.http.exchange import Body
 from app.http.request_head import READ_METHODS, RequestHead
 from app.http.response import Response
 from app.openapi.document import openapi
+from app.policy.visibility import visibility_for
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
