@@ -1,4 +1,4 @@
-"""Settings, from the environment and `.env`, under Directus' own names wherever it has one."""
+"""Settings from the environment and `.env`, under Directus' names where it has them."""
 
 import os
 import re
@@ -27,11 +27,11 @@ SQLITE_URL_PREFIX = "sqlite+aiosqlite:///"
 LOCAL_LOCATION = "local"
 SECRET_BYTES = 32
 MIN_HASH_KIB_PER_THREAD = 8
-"""KiB that a thread needs to hash with."""
+"""KiB of memory that argon2 needs per thread."""
 ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
-"""An origin as browsers spell it, or an app that is one."""
+"""An origin as browsers send it, also that of an app."""
 REDIRECT_PATTERN = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]+)", re.ASCII)
-"""A URL, or a path on this server: what begins with two slashes is another server's."""
+"""A URL, or a path on this server; two leading slashes would lead to another server."""
 
 
 def _parsed_from_str(parse: Any) -> BeforeValidator:
@@ -39,7 +39,7 @@ def _parsed_from_str(parse: Any) -> BeforeValidator:
 
 
 def _parse_list(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, (word.strip() for word in text.split(","))))
+    return tuple(filter(None, (item.strip() for item in text.split(","))))
 
 
 def _parse_origins(text: str) -> bool | tuple[str, ...]:
@@ -47,7 +47,9 @@ def _parse_origins(text: str) -> bool | tuple[str, ...]:
         return text.lower() == "true"
     for origin in (origins := _parse_list(text)):
         if not ORIGIN_PATTERN.fullmatch(origin):
-            raise ValueError("true, false, or origins such as https://app.example.com, with no path, divided by commas")
+            raise ValueError(
+                "must be true, false, or comma-separated origins without a path, such as https://app.example.com"
+            )
     return origins
 
 
@@ -55,8 +57,12 @@ def _parse_redirect(text: str) -> str | None:
     if text.lower() == "false":
         return None
     if not REDIRECT_PATTERN.fullmatch(text):
-        raise ValueError("false, a path such as ./admin, or a URL")
+        raise ValueError("must be false, a path such as ./admin, or a URL")
     return text
+
+
+def _parse_row_limit(value: Any) -> Any:
+    return None if value == "-1" else value
 
 
 Duration = Annotated[timedelta, _parsed_from_str(parse_duration)]
@@ -66,7 +72,7 @@ Origins = Annotated[bool | tuple[str, ...], NoDecode, _parsed_from_str(_parse_or
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, _parsed_from_str(_parse_list)]
 RedirectTarget = Annotated[str | None, _parsed_from_str(_parse_redirect)]
 SameSite = Literal["lax", "strict", "none"]
-RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda most: None if most == "-1" else most)]
+RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_parse_row_limit)]
 
 
 class ConfigurationError(OperatorError):
@@ -74,11 +80,11 @@ class ConfigurationError(OperatorError):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set from outside."""
+    """All settings of the server."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
-        env_ignore_empty=True,  # an empty SECRET would sign with nothing
+        env_ignore_empty=True,  # an empty SECRET would sign tokens with an empty key
         extra="ignore",
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
@@ -87,266 +93,317 @@ class Settings(BaseSettings):
     database_url: str = Field(
         SQLITE_URL_PREFIX + "data/rollcall.db",
         repr=False,
-        description="Where the database is: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`",
+        description="The database: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`",
     )
     secret: SecretStr | None = Field(
         None,
-        description="Signs access tokens; Directus' own, to share them. Unset: one is made and kept in a file "
-        "`secret`, beside SQLite's or in `data`",
+        description="The key that signs access tokens; use Directus' to accept its tokens. If unset, one is generated "
+        "and stored in a file `secret`, next to the SQLite file or in `data`",
     )
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8055, ge=0, le=65535, description="The port to listen on")
-    public_url: str | None = Field(None, description="The address that clients know; links in mails lead there")
+    public_url: str | None = Field(
+        None, description="The URL at which clients reach the server; the base of links in emails"
+    )
     root_redirect: RedirectTarget = Field(
         None,
-        description="Where `/` leads: a path, such as Directus' `./admin`, or a URL below PUBLIC_URL; `false`: nowhere",
+        description="Where `/` redirects to: a path, such as Directus' `./admin`, or a URL below PUBLIC_URL; `false` "
+        "disables it",
     )
-    cors_enabled: bool = Field(False, description="Whether pages of other origins may ask")
+    cors_enabled: bool = Field(False, description="Whether to answer cross-origin requests with CORS headers")
     cors_origin: Origins = Field(
-        False, description="Which: `false` for none, `true` for every one, or origins such as `https://app.example.com`"
+        False,
+        description="Allowed origins: `false` for none, `true` for all, or origins such as `https://app.example.com`, "
+        "comma-separated",
     )
-    cors_methods: CommaSeparated = Field(("GET", "POST", "PATCH", "DELETE", "SEARCH"), description="By which methods")
-    cors_allowed_headers: CommaSeparated = Field(("Content-Type", "Authorization"), description="With which headers")
+    cors_methods: CommaSeparated = Field(
+        ("GET", "POST", "PATCH", "DELETE", "SEARCH"), description="HTTP methods that cross-origin requests may use"
+    )
+    cors_allowed_headers: CommaSeparated = Field(
+        ("Content-Type", "Authorization"), description="Headers that cross-origin requests may send"
+    )
     cors_exposed_headers: CommaSeparated = Field(
-        ("Content-Disposition", "Retry-After", "X-Request-Id"), description="Which headers of an answer they may read"
+        ("Content-Disposition", "Retry-After", "X-Request-Id"),
+        description="Response headers that pages of other origins may read",
     )
     cors_credentials: bool = Field(
-        True, description="Whether their requests may carry cookies; not where every origin may ask"
+        True, description="Whether cross-origin requests may carry cookies; ignored if all origins are allowed"
     )
-    cors_max_age: int = Field(18000, ge=0, description="Seconds for which a browser needn't ask that again")
-    hsts_enabled: bool = Field(False, description="Whether browsers are told to come by HTTPS only")
-    hsts_max_age: int = Field(15_552_000, ge=0, description="And for how many seconds")
-    admin_email: str = Field("admin@example.com", description="The first admin's e-mail address")
+    cors_max_age: int = Field(18000, ge=0, description="Seconds for which browsers may cache a preflight response")
+    hsts_enabled: bool = Field(
+        False, description="Whether to send Strict-Transport-Security, so that browsers use HTTPS only"
+    )
+    hsts_max_age: int = Field(15_552_000, ge=0, description="Seconds for which browsers remember to use HTTPS only")
+    admin_email: str = Field("admin@example.com", description="The first admin's email address")
     admin_password: SecretStr | None = Field(
-        None, max_length=1024, description="The first admin's password; unset, one is made up and printed once"
+        None, max_length=1024, description="The first admin's password; if unset, one is generated and printed once"
     )
     admin_token: SecretStr | None = Field(
-        None, max_length=255, description="The first admin's static token, if it shall have one"
+        None, max_length=255, description="The first admin's static token; if unset, it has none"
     )
-    access_token_ttl: Duration = Field(timedelta(minutes=15), description="How long an access token is good")
-    refresh_token_ttl: Duration = Field(timedelta(days=7), description="How long a refresh token is good")
+    access_token_ttl: Duration = Field(timedelta(minutes=15), description="Lifetime of an access token")
+    refresh_token_ttl: Duration = Field(timedelta(days=7), description="Lifetime of a refresh token")
     last_access_interval: Duration = Field(
-        timedelta(minutes=1), description="How often it is written down which users asked something; 0 for never"
+        timedelta(minutes=1), description="How often users' `last_access` is saved; 0 disables it"
     )
     login_stall_time: Duration = Field(
-        timedelta(milliseconds=500), description="How long signing in takes at least, whatever becomes of it"
+        timedelta(milliseconds=500), description="Minimum duration of a login request, whether it succeeds or fails"
     )
     register_stall_time: Duration = Field(
-        timedelta(milliseconds=750), description="How long a registration takes at least, whatever becomes of it"
+        timedelta(milliseconds=750),
+        description="Minimum duration of a registration request, whether it succeeds or fails",
     )
     login_lockout_ttl: Duration = Field(
         timedelta(minutes=15),
-        description="For how long failed sign-ins count; so long an address is locked out of an account at most",
+        description="For how long failed logins count, and so the maximum time for which an IP address is locked out "
+        "of an account",
     )
-    auth_disable_default: bool = Field(False, description="Whether nobody may sign in with a password")
+    auth_disable_default: bool = Field(False, description="Whether to disable login with a password")
     refresh_token_store: Literal["plain", "hashed"] = Field(
         "plain",
-        description="How refresh tokens are stored: `plain`, as Directus does, or `hashed`, so that who reads the "
-        "database can't use them",
+        description="How refresh tokens are stored: `plain`, as in Directus, or `hashed`, so that reading the database "
+        "does not reveal them",
     )
-    refresh_token_cookie_name: str = Field("directus_refresh_token", description="The cookie of a refresh token")
-    refresh_token_cookie_secure: bool = Field(False, description="Whether that cookie is only sent over HTTPS")
-    refresh_token_cookie_same_site: SameSite = Field("lax", description="To whose pages' requests it is added")
-    refresh_token_cookie_domain: str | None = Field(None, description="The domain it is sent to")
-    session_cookie_name: str = Field("directus_session_token", description="The cookie that carries a session's token")
-    session_cookie_secure: bool = Field(False, description="Whether that cookie is only sent over HTTPS")
-    session_cookie_same_site: SameSite = Field("lax", description="To whose pages' requests it is added")
-    session_cookie_domain: str | None = Field(None, description="The domain it is sent to")
-    session_cookie_ttl: Duration = Field(timedelta(days=1), description="How long a session lasts that isn't refreshed")
+    refresh_token_cookie_name: str = Field("directus_refresh_token", description="Name of the refresh token cookie")
+    refresh_token_cookie_secure: bool = Field(
+        False, description="Whether the refresh token cookie is only sent over HTTPS"
+    )
+    refresh_token_cookie_same_site: SameSite = Field(
+        "lax", description="SameSite attribute of the refresh token cookie"
+    )
+    refresh_token_cookie_domain: str | None = Field(None, description="Domain of the refresh token cookie")
+    session_cookie_name: str = Field("directus_session_token", description="Name of the session cookie")
+    session_cookie_secure: bool = Field(False, description="Whether the session cookie is only sent over HTTPS")
+    session_cookie_same_site: SameSite = Field("lax", description="SameSite attribute of the session cookie")
+    session_cookie_domain: str | None = Field(None, description="Domain of the session cookie")
+    session_cookie_ttl: Duration = Field(timedelta(days=1), description="Lifetime of a session that is not refreshed")
     session_refresh_grace_period: Duration = Field(
-        timedelta(seconds=10), description="How long a session's old token is good after a refresh"
+        timedelta(seconds=10), description="How long a session's old token remains valid after a refresh"
     )
-    user_invite_token_ttl: Duration = Field(timedelta(days=7), description="How long an invitation is good")
+    user_invite_token_ttl: Duration = Field(timedelta(days=7), description="Lifetime of an invitation")
     user_invite_url_allow_list: CommaSeparated = Field(
-        (), description="URLs that invitations may lead to, divided by commas"
+        (), description="URLs that invitation links may lead to, comma-separated"
     )
-    password_reset_url_allow_list: CommaSeparated = Field((), description="URLs that a password's reset may lead to")
+    password_reset_url_allow_list: CommaSeparated = Field(
+        (), description="URLs that password reset links may lead to, comma-separated"
+    )
     user_register_url_allow_list: CommaSeparated = Field(
-        (), description="URLs that a registration's verification may lead to"
+        (), description="URLs that email verification links may lead to, comma-separated"
     )
     email_verification_token_ttl: Duration = Field(
-        timedelta(days=7), description="How long a registration's link is good"
+        timedelta(days=7), description="Lifetime of a registration's email verification link"
     )
-    hash_memory_cost: int = Field(65536, ge=8, description="KiB of memory that hashing a password takes")
-    hash_time_cost: int = Field(3, ge=1, description="How often it goes over them")
-    hash_parallelism: int = Field(4, ge=1, le=255, description="How many threads it takes; each needs 8 KiB at least")
+    hash_memory_cost: int = Field(65536, ge=8, description="KiB of memory used to hash a password")
+    hash_time_cost: int = Field(3, ge=1, description="Number of passes over that memory")
+    hash_parallelism: int = Field(
+        4, ge=1, le=255, description="Threads used to hash a password; each needs at least 8 KiB"
+    )
     email_transport: Literal["log", "smtp"] = Field(
-        "log", description="How mail leaves: `smtp`, or only as lines of the `log`, links and all"
+        "log", description="How emails are sent: by `smtp`, or only written to the `log`, including their links"
     )
-    email_from: str = Field("no-reply@example.com", description="Whom mail is from")
-    email_templates_path: Path | None = Field(None, description="A folder of templates that replace ours")
-    email_smtp_host: str = Field("localhost", description="The server that takes our mail")
-    email_smtp_port: int = Field(587, ge=1, le=65535, description="Its port")
-    email_smtp_user: str | None = Field(None, description="Whom we sign in there as")
-    email_smtp_password: SecretStr | None = Field(None, description="And the password")
-    email_smtp_secure: bool = Field(False, description="Whether TLS is spoken from the first byte")
-    email_smtp_ignore_tls: bool = Field(False, description="Whether TLS isn't spoken even where the server offers it")
-    email_smtp_name: str | None = Field(None, description="The name we greet the server with")
-    rate_limiter_enabled: bool = Field(False, description="Whether each address may ask only so often")
-    rate_limiter_points: int = Field(50, ge=1, description="Requests of one address")
-    rate_limiter_duration: int = Field(1, ge=1, description="In so many seconds")
-    rate_limiter_global_enabled: bool = Field(False, description="Whether all together may ask only so often")
-    rate_limiter_global_points: int = Field(1000, ge=1, description="Requests of everybody")
-    rate_limiter_global_duration: int = Field(1, ge=1, description="In so many seconds")
-    rate_limiter_registration_enabled: bool = Field(True, description="Whether an address may register only so often")
-    rate_limiter_registration_points: int = Field(5, ge=1, description="Registrations from one address")
-    rate_limiter_registration_duration: int = Field(60, ge=1, description="In so many seconds")
+    email_from: str = Field("no-reply@example.com", description="Sender address of emails")
+    email_templates_path: Path | None = Field(
+        None, description="A directory of templates that override the built-in ones"
+    )
+    email_smtp_host: str = Field("localhost", description="Host of the SMTP server")
+    email_smtp_port: int = Field(587, ge=1, le=65535, description="Port of the SMTP server")
+    email_smtp_user: str | None = Field(None, description="User name for the SMTP server")
+    email_smtp_password: SecretStr | None = Field(None, description="Password for the SMTP server")
+    email_smtp_secure: bool = Field(False, description="Whether to use TLS from the start of the connection")
+    email_smtp_ignore_tls: bool = Field(False, description="Whether to not use TLS even if the server offers STARTTLS")
+    email_smtp_name: str | None = Field(None, description="Host name to send in EHLO")
+    rate_limiter_enabled: bool = Field(False, description="Whether to limit the requests of each IP address")
+    rate_limiter_points: int = Field(50, ge=1, description="Requests allowed per IP address and RATE_LIMITER_DURATION")
+    rate_limiter_duration: int = Field(1, ge=1, description="Window of that limit in seconds")
+    rate_limiter_global_enabled: bool = Field(
+        False, description="Whether to limit the requests of all clients together"
+    )
+    rate_limiter_global_points: int = Field(1000, ge=1, description="Requests allowed per RATE_LIMITER_GLOBAL_DURATION")
+    rate_limiter_global_duration: int = Field(1, ge=1, description="Window of that limit in seconds")
+    rate_limiter_registration_enabled: bool = Field(
+        True, description="Whether to limit the registrations of each IP address"
+    )
+    rate_limiter_registration_points: int = Field(
+        5, ge=1, description="Registrations allowed per IP address and RATE_LIMITER_REGISTRATION_DURATION"
+    )
+    rate_limiter_registration_duration: int = Field(60, ge=1, description="Window of that limit in seconds")
     rate_limiter_store: Literal["memory", "redis"] = Field(
-        "memory", description="Where requests are counted: each process for itself, or all in `redis`"
+        "memory",
+        description="Where requests are counted: in the `memory` of each process, or in `redis` for all of them",
     )
-    redis: str = Field("redis://127.0.0.1:6379", repr=False, description="Where Redis is")
-    activity_retention: Duration | None = Field(None, description="How long activity is kept; unset, for ever")
-    revisions_retention: Duration | None = Field(None, description="How long revisions are kept; unset, for ever")
-    query_limit_default: int = Field(100, ge=1, description="Rows of a list that doesn't say how many")
-    query_limit_max: RowLimit = Field(None, description="Rows of a list at most; -1 for no such limit")
-    max_relational_depth: int = Field(10, ge=2, description="Fields that may follow one another in a query")
-    max_batch_mutation: RowLimit = Field(None, description="Rows that one mutation may write; -1 for no such limit")
-    users_admin_access_limit: int | None = Field(None, ge=0, description="Active admins at most")
+    redis: str = Field("redis://127.0.0.1:6379", repr=False, description="URL of the Redis server")
+    activity_retention: Duration | None = Field(None, description="How long activity is stored; for ever if unset")
+    revisions_retention: Duration | None = Field(None, description="How long revisions are stored; for ever if unset")
+    query_limit_default: int = Field(100, ge=1, description="Rows of a list whose query has no limit")
+    query_limit_max: RowLimit = Field(None, description="Maximum number of rows of a list; -1 for no limit")
+    max_relational_depth: int = Field(10, ge=2, description="Maximum number of fields in a path through relations")
+    max_batch_mutation: RowLimit = Field(
+        None, description="Maximum number of rows that a mutation writes; -1 for no limit"
+    )
+    users_admin_access_limit: int | None = Field(None, ge=0, description="Maximum number of active admins")
     users_app_access_limit: int | None = Field(
-        None, ge=0, description="Active users with app access at most, admins aside"
+        None, ge=0, description="Maximum number of active users with app access, not counting admins"
     )
-    users_api_access_limit: int | None = Field(None, ge=0, description="Active users with neither at most")
-    max_payload_size: Size = Field(1024**2, description="The largest body of a request")
-    graphql_introspection: bool = Field(True, description="Whether the schema may be asked for")
+    users_api_access_limit: int | None = Field(
+        None, ge=0, description="Maximum number of active users with neither admin nor app access"
+    )
+    max_payload_size: Size = Field(1024**2, description="Maximum size of a request body")
+    graphql_introspection: bool = Field(True, description="Whether the GraphQL schema can be introspected")
     graphql_plans: bool = Field(
-        True, description="Whether queries seen before are answered from plans; `false` only to compare"
+        True, description="Whether to answer known queries from cached plans; `false` is only for comparison"
     )
     graphql_query_token_limit: int = Field(
-        5000, ge=100, description="Tokens of a GraphQL document at most, and comments"
+        5000, ge=100, description="Maximum number of tokens in a GraphQL document, including comments"
     )
     storage_locations: Annotated[CommaSeparated, Field(min_length=1)] = Field(
-        ("local",), description="The storage's name, as the rows of files bear it; of several the first is used"
+        ("local",),
+        description="Name of the storage location, as stored in the rows of files; if there are several, the first is "
+        "used",
     )
     storage_local_driver: Literal["local", "s3"] = Field(
-        "local", description="What it is: a folder of this machine (`local`), or a bucket of `s3`"
+        "local", description="Type of the storage: a `local` directory or an `s3` bucket"
     )
-    storage_local_root: Path = Field(Path("uploads"), description="The folder; with `s3` what all names begin with")
-    storage_local_key: SecretStr | None = Field(None, description="With `s3`: the access key")
-    storage_local_secret: SecretStr | None = Field(None, description="And its secret")
-    storage_local_bucket: str | None = Field(None, description="The bucket")
-    storage_local_region: str | None = Field(None, description="The bucket's region")
-    storage_local_endpoint: str | None = Field(None, description="Where S3 is, if it isn't Amazon's")
+    storage_local_root: Path = Field(Path("uploads"), description="The directory; with `s3`, a prefix of all names")
+    storage_local_key: SecretStr | None = Field(None, description="Access key for `s3`")
+    storage_local_secret: SecretStr | None = Field(None, description="Secret access key for `s3`")
+    storage_local_bucket: str | None = Field(None, description="Name of the bucket")
+    storage_local_region: str | None = Field(None, description="Region of the bucket")
+    storage_local_endpoint: str | None = Field(
+        None, description="URL of an S3-compatible server, unless Amazon S3 is used"
+    )
     storage_local_force_path_style: bool = Field(
-        False, description="Whether the bucket stands in the path instead of the host"
+        False, description="Whether the bucket name is in the path of URLs instead of the host"
     )
-    files_max_upload_size: Size = Field(100 * 1024**2, ge=1, description="The largest file that can be uploaded")
+    files_max_upload_size: Size = Field(100 * 1024**2, ge=1, description="Maximum size of an uploaded file")
     files_mime_type_allow_list: CommaSeparated = Field(
-        ("*/*",), description="Types that may be uploaded, such as `image/*`, divided by commas"
+        ("*/*",), description="Media types that may be uploaded, such as `image/*`, comma-separated"
     )
     assets_cache_ttl: Duration = Field(
-        timedelta(0), description="How long caches may keep what the public may read without asking again; 0 for never"
+        timedelta(0), description="How long caches may serve public assets without revalidation; 0 disables it"
     )
     compatibility: Literal["10"] | None = Field(
-        None, description="`10` for clients of Directus 10: roles tell their flags, and permissions their role"
+        None, description="`10` for clients of Directus 10: roles have their access flags, and permissions their role"
     )
     ip_trust_proxy: Proxies = Field(
-        False, description="Whose X-Forwarded-For is believed: `false`, `true`, a number of proxies, or networks"
+        False, description="Proxies whose X-Forwarded-For is trusted: `false`, `true`, a number of proxies, or networks"
     )
-    log_level: Literal["debug", "info", "warn", "error"] = Field("info", description="What is worth a line in the log")
+    log_level: Literal["debug", "info", "warn", "error"] = Field("info", description="Minimum level of logged events")
     log_style: Literal["raw", "pretty"] = Field(
-        "raw", description="Log lines as JSON (`raw`) or for a person (`pretty`)"
+        "raw", description="Log lines as JSON (`raw`) or in readable form (`pretty`)"
     )
     db_pool_size: int = Field(
-        16, ge=1, description="Connections to read with at most, and three more to write with; on SQLite 4 and 2"
+        16,
+        ge=1,
+        description="Maximum number of read connections. On PostgreSQL a process opens up to twice as many plus 3, "
+        "including those for writes; on SQLite up to 2 for reads and 2 for writes",
     )
-    db_queue_size: int = Field(1000, ge=1, description="Requests that may wait for a connection")
-    db_queue_timeout: float = Field(5.0, gt=0, description="Seconds a request waits for a connection at most")
-    db_statement_timeout: float = Field(10.0, gt=0, description="Seconds a statement may take")
+    db_queue_size: int = Field(1000, ge=1, description="Maximum number of requests that wait for a read connection")
+    db_queue_timeout: float = Field(5.0, gt=0, description="Maximum seconds a request waits for a read connection")
+    db_statement_timeout: float = Field(10.0, gt=0, description="Maximum seconds a read statement may take")
     shutdown_timeout: int = Field(
-        10, ge=0, description="Seconds that requests under way are given when the server stops"
+        10, ge=0, description="Maximum seconds to wait for running requests when the server stops"
     )
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic's own signature
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic's signature
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """A storage of another name than `local` has settings of that name."""
-        given = [source for source in (env_settings, dotenv_settings) if isinstance(source, EnvSettingsSource)]
-        names = (source.env_vars.get("storage_locations") for source in given)
-        location = _parse_list(next(filter(None, names), LOCAL_LOCATION))[:1]
-        for source in given:
+        """Read a storage location of another name than `local` from the settings with that name."""
+        sources = [source for source in (env_settings, dotenv_settings) if isinstance(source, EnvSettingsSource)]
+        locations = (source.env_vars.get("storage_locations") for source in sources)
+        location = _parse_list(next(filter(None, locations), LOCAL_LOCATION))[:1]
+        for source in sources:
             source.env_vars = _alias_storage_variables(source.env_vars, *location)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @property
     def storage_location(self) -> str:
-        """The name of the storage in use."""
+        """Name of the storage location in use."""
         return self.storage_locations[0]
 
     @property
     def hash_cost(self) -> HashCost:
-        """What hashing a password costs."""
+        """The cost of hashing a password."""
         return HashCost(self.hash_memory_cost, self.hash_time_cost, self.hash_parallelism)
 
     @model_validator(mode="after")
     def _check_root_redirect(self) -> Self:
-        place = self.root_redirect or ""
-        if place.startswith("http") and (
-            not self.public_url or not place.startswith(f"{self.public_url.rstrip('/')}/")
+        target = self.root_redirect or ""
+        if target.startswith("http") and (
+            not self.public_url or not target.startswith(f"{self.public_url.rstrip('/')}/")
         ):
-            raise ValueError("ROOT_REDIRECT: a URL has to lie below PUBLIC_URL")
+            raise ValueError("ROOT_REDIRECT: a URL must be below PUBLIC_URL")
         return self
 
     @model_validator(mode="after")
     def _check_hash_memory(self) -> Self:
-        if self.hash_memory_cost < MIN_HASH_KIB_PER_THREAD * self.hash_parallelism:
-            least = MIN_HASH_KIB_PER_THREAD * self.hash_parallelism
-            raise ValueError(f"HASH_MEMORY_COST: {self.hash_parallelism} threads need {least} KiB at least")
+        min_kib = MIN_HASH_KIB_PER_THREAD * self.hash_parallelism
+        if self.hash_memory_cost < min_kib:
+            raise ValueError(f"HASH_MEMORY_COST: {self.hash_parallelism} threads need at least {min_kib} KiB")
         return self
 
 
 def _alias_storage_variables(
-    given: Mapping[str, str | None], location: str = LOCAL_LOCATION
+    variables: Mapping[str, str | None], location: str = LOCAL_LOCATION
 ) -> Mapping[str, str | None]:
-    """The same variables with those of a storage under the names that `local`'s have, whose own don't count then."""
-    if (named := location.lower()) == LOCAL_LOCATION:
-        return given
-    ours, theirs = f"storage_{LOCAL_LOCATION}_", f"storage_{named}_"
-    others = {name: value for name, value in given.items() if not name.startswith(ours)}
-    return others | {ours + name.removeprefix(theirs): given[name] for name in given if name.startswith(theirs)}
+    """Return the variables with those of `location` under the names of `local`, whose own variables are dropped."""
+    if (name := location.lower()) == LOCAL_LOCATION:
+        return variables
+    local_prefix, prefix = f"storage_{LOCAL_LOCATION}_", f"storage_{name}_"
+    others = {key: value for key, value in variables.items() if not key.startswith(local_prefix)}
+    aliases = {local_prefix + key.removeprefix(prefix): variables[key] for key in variables if key.startswith(prefix)}
+    return others | aliases
 
 
 def load_settings() -> Settings:
-    """The settings in force; BadSettings with one line for each that can't be used, and never a value."""
+    """Return the settings of the environment and `.env`.
+
+    Raises:
+        ConfigurationError: Settings are invalid; the message names each of them, and no value.
+    """
     try:
         return Settings()
     except ValidationError as error:
-        lines = (": ".join([*(str(place).upper() for place in found["loc"]), found["msg"]]) for found in error.errors())
-        raise ConfigurationError("; ".join(lines).replace("Value error, ", "")) from None
+        problems = (": ".join([*(str(part).upper() for part in item["loc"]), item["msg"]]) for item in error.errors())
+        raise ConfigurationError("; ".join(problems).replace("Value error, ", "")) from None
 
 
 def signing_secret(settings: Settings) -> str:
-    """The secret that signs tokens: SECRET, or one kept in a file, made when missing.
+    """Return the secret that signs tokens: SECRET, or the content of a secret file, which is created if missing.
 
-    The file is `secret` beside an SQLite database, else `data/secret`. Raises BadSettings where it can't be kept or
-    holds no secret.
+    The file is `secret` next to an SQLite database, otherwise `data/secret`.
+
+    Raises:
+        ConfigurationError: The file cannot be read or written, or contains no secret.
     """
     if settings.secret is not None:
         return settings.secret.get_secret_value()
-    sqlite = settings.database_url.startswith("sqlite")
-    file = (Path(settings.database_url.partition(":///")[2]).parent if sqlite else Path("data")) / "secret"
+    is_sqlite = settings.database_url.startswith("sqlite")
+    file = (Path(settings.database_url.partition(":///")[2]).parent if is_sqlite else Path("data")) / "secret"
     try:
         if not file.exists():
             _write_secret_file(file, secrets.token_urlsafe(SECRET_BYTES))
-        kept = file.read_text().strip()
+        secret = file.read_text().strip()
     except OSError as error:
-        raise ConfigurationError(f"SECRET is not set, and {file} can't be kept instead: {error.strerror}") from None
-    if len(kept) < SECRET_BYTES:
-        raise ConfigurationError(f"{file} holds no secret: remove it to have one made, or set SECRET")
-    return kept
+        raise ConfigurationError(
+            f"SECRET is not set, and its file {file} cannot be used: {error.strerror}. Set SECRET"
+        ) from None
+    if len(secret) < SECRET_BYTES:
+        raise ConfigurationError(f"{file} contains no secret: remove it to generate one, or set SECRET")
+    return secret
 
 
 def _write_secret_file(file: Path, secret: str) -> None:
-    """Writes a file for its owner's eyes only; it is there whole or not at all, and the first of several stays."""
+    """Write a file that only its owner may read, atomically; an existing file is not replaced."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
-        written.write(secret)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
+        output.write(secret)
     with suppress(FileExistsError):
         os.link(draft, file)
     draft.unlink()

@@ -1,4 +1,4 @@
-"""Settings as they are given, refused and kept to themselves."""
+"""Settings: reading them, rejecting invalid ones, and hiding secrets."""
 
 import stat
 import threading
@@ -9,7 +9,7 @@ import pytest
 from app.core.config import ConfigurationError, Settings, load_settings, signing_secret
 from app.core.hashing import HashCost
 
-GIVEN = {  # name, how it is spelled, what it means
+VALUES = {  # name: text in the environment, value
     "ACCESS_TOKEN_TTL": ("7d", timedelta(days=7)),
     "MAX_PAYLOAD_SIZE": ("500kb", 512_000),
     "QUERY_LIMIT_MAX": ("-1", None),
@@ -21,7 +21,7 @@ GIVEN = {  # name, how it is spelled, what it means
     "ASSETS_CACHE_TTL": ("30d", timedelta(days=30)),
     "ADMIN_EMAIL": ("ada@example.com", "ada@example.com"),
 }
-BAD = {
+INVALID = {
     "PORT": "many",
     "ACCESS_TOKEN_TTL": "soon",
     "MAX_PAYLOAD_SIZE": "lots",
@@ -39,30 +39,30 @@ SECRETS = ("SECRET", "ADMIN_PASSWORD", "ADMIN_TOKEN", "STORAGE_LOCAL_KEY", "STOR
 
 
 @pytest.fixture(autouse=True)
-def nothing_set(monkeypatch, tmp_path):
+def no_settings(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("name", GIVEN)
-def test_a_setting_is_read_from_the_environment_under_its_name(name, monkeypatch):
-    spelled, meant = GIVEN[name]
-    monkeypatch.setenv(name, spelled)
+@pytest.mark.parametrize("name", VALUES)
+def test_a_setting_is_read_from_the_environment(name, monkeypatch):
+    text, value = VALUES[name]
+    monkeypatch.setenv(name, text)
 
-    assert getattr(load_settings(), name.lower()) == meant
+    assert getattr(load_settings(), name.lower()) == value
 
 
-def test_a_setting_is_read_from_a_file_and_the_environment_comes_first(tmp_path, monkeypatch):
-    (tmp_path / ".env").write_text("PORT=9000\nHOST=0.0.0.0\nSOMEBODY_ELSES=1\n")
+def test_the_environment_overrides_the_env_file(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("PORT=9000\nHOST=0.0.0.0\nUNRELATED=1\n")
     monkeypatch.setenv("PORT", "9001")
 
     assert (load_settings().port, load_settings().host) == (9001, "0.0.0.0")
 
 
 @pytest.mark.parametrize("locations", ["amazon", "Amazon, local"])
-def test_a_storage_of_another_name_has_settings_of_that_name(tmp_path, monkeypatch, locations):
+def test_a_storage_location_has_settings_named_after_it(tmp_path, monkeypatch, locations):
     (tmp_path / ".env").write_text("STORAGE_AMAZON_DRIVER=s3\nSTORAGE_AMAZON_BUCKET=a\nSTORAGE_LOCAL_ROOT=./other\n")
     monkeypatch.setenv("STORAGE_LOCATIONS", locations)
     monkeypatch.setenv("STORAGE_AMAZON_BUCKET", "b")
@@ -73,7 +73,7 @@ def test_a_storage_of_another_name_has_settings_of_that_name(tmp_path, monkeypat
     assert settings.storage_local_root.name == "uploads"
 
 
-def test_an_empty_setting_is_no_setting(monkeypatch):
+def test_an_empty_variable_counts_as_unset(monkeypatch):
     for name in ("SECRET", "SESSION_COOKIE_NAME", "DATABASE_URL"):
         monkeypatch.setenv(name, "")
 
@@ -81,18 +81,18 @@ def test_an_empty_setting_is_no_setting(monkeypatch):
     assert load_settings().secret is None
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_setting_is_refused_by_name_in_one_line(name, monkeypatch):
-    monkeypatch.setenv(name, BAD[name])
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_setting_is_named_in_a_one_line_error(name, monkeypatch):
+    monkeypatch.setenv(name, INVALID[name])
 
-    with pytest.raises(ConfigurationError) as refusal:
+    with pytest.raises(ConfigurationError) as error:
         load_settings()
 
-    assert str(refusal.value).startswith(f"{name}: ")
-    assert "\n" not in str(refusal.value)
+    assert str(error.value).startswith(f"{name}: ")
+    assert "\n" not in str(error.value)
 
 
-def test_every_bad_setting_is_named_at_once(monkeypatch):
+def test_an_error_names_every_invalid_setting(monkeypatch):
     monkeypatch.setenv("PORT", "many")
     monkeypatch.setenv("LOG_LEVEL", "loud")
 
@@ -100,86 +100,86 @@ def test_every_bad_setting_is_named_at_once(monkeypatch):
         load_settings()
 
 
-def test_no_secret_is_shown(monkeypatch):
+def test_secrets_are_not_shown(monkeypatch):
     for name in SECRETS:
         monkeypatch.setenv(name, "s3cr3t")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t@127.0.0.1/rollcall")
-    shown = repr(load_settings()) + str(load_settings())
+    text = repr(load_settings()) + str(load_settings())
     monkeypatch.setenv("PORT", "many")
-    with pytest.raises(ConfigurationError) as refusal:
+    with pytest.raises(ConfigurationError) as error:
         load_settings()
 
-    assert "s3cr3t" not in shown + str(refusal.value)
+    assert "s3cr3t" not in text + str(error.value)
 
 
-def test_every_setting_says_what_it_is_for():
-    silent = [name for name, field in Settings.model_fields.items() if not field.description]
+def test_every_setting_has_a_description():
+    undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
 
-    assert silent == []
-
-
-def kept_in(folder, **changed):
-    return Settings(_env_file=None, database_url=f"sqlite+aiosqlite:///{folder}/rollcall.db", **changed)
+    assert undescribed == []
 
 
-def test_the_given_secret_signs(tmp_path):
-    assert signing_secret(kept_in(tmp_path, secret="given")) == "given"
+def settings_in(directory, **overrides):
+    return Settings(_env_file=None, database_url=f"sqlite+aiosqlite:///{directory}/rollcall.db", **overrides)
+
+
+def test_a_configured_secret_is_used(tmp_path):
+    assert signing_secret(settings_in(tmp_path, secret="configured")) == "configured"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_one_sqlite_keeps_a_secret_that_only_its_owner_reads(tmp_path):
-    made = signing_secret(kept_in(tmp_path / "data"))
+def test_without_secret_one_is_stored_next_to_the_sqlite_file_for_its_owner_only(tmp_path):
+    secret = signing_secret(settings_in(tmp_path / "data"))
 
-    assert made == signing_secret(kept_in(tmp_path / "data")) == (tmp_path / "data" / "secret").read_text()
-    assert len(made) >= 32
+    assert secret == signing_secret(settings_in(tmp_path / "data")) == (tmp_path / "data" / "secret").read_text()
+    assert len(secret) >= 32
     assert stat.S_IMODE((tmp_path / "data" / "secret").stat().st_mode) == 0o600
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["secret"]
 
 
-def test_many_who_start_at_once_keep_one_secret(tmp_path):
-    found, start = [], threading.Barrier(8)
+def test_processes_that_start_at_once_share_one_secret(tmp_path):
+    secrets, start = [], threading.Barrier(8)
 
-    def open_one():
+    def read_secret():
         start.wait()
-        found.append(signing_secret(kept_in(tmp_path)))
+        secrets.append(signing_secret(settings_in(tmp_path)))
 
-    threads = [threading.Thread(target=open_one) for _ in range(8)]
+    threads = [threading.Thread(target=read_secret) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert len(found) == 8
-    assert len(set(found)) == 1
+    assert len(secrets) == 8
+    assert len(set(secrets)) == 1
 
 
-def test_a_file_without_a_secret_in_it_is_not_signed_with(tmp_path):
+def test_an_empty_secret_file_is_rejected(tmp_path):
     (tmp_path / "secret").write_text("\n")
 
-    with pytest.raises(ConfigurationError, match="holds no secret: remove it"):
-        signing_secret(kept_in(tmp_path))
+    with pytest.raises(ConfigurationError, match="contains no secret: remove it"):
+        signing_secret(settings_in(tmp_path))
 
 
-def test_a_secret_that_cant_be_kept_is_said_so(tmp_path):
+def test_a_secret_file_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(ConfigurationError, match=r"SECRET is not set, and .* can't be kept instead"):
-        signing_secret(kept_in(tmp_path / "file"))
+    with pytest.raises(ConfigurationError, match=r"SECRET is not set, and its file .* cannot be used"):
+        signing_secret(settings_in(tmp_path / "file"))
 
 
-def test_on_postgresql_the_secret_is_kept_too_where_the_process_runs(monkeypatch, tmp_path):
+def test_on_postgresql_the_secret_is_stored_in_the_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     settings = Settings(_env_file=None, database_url="postgresql://x/y")
-    made = signing_secret(settings)
+    secret = signing_secret(settings)
 
-    assert made == signing_secret(settings) == (tmp_path / "data/secret").read_text()
+    assert secret == signing_secret(settings) == (tmp_path / "data/secret").read_text()
     assert (tmp_path / "data/secret").stat().st_mode & 0o077 == 0
 
 
-def test_passwords_cost_what_they_cost_with_directus_unless_that_is_set(monkeypatch):
+def test_the_hash_cost_is_that_of_directus_unless_configured(monkeypatch):
     assert Settings(_env_file=None).hash_cost == HashCost(memory=65536, time=3, parallelism=4)
     monkeypatch.setenv("HASH_TIME_COST", "5")
     assert Settings(_env_file=None).hash_cost == HashCost(memory=65536, time=5, parallelism=4)
     monkeypatch.setenv("HASH_MEMORY_COST", "16")
-    with pytest.raises(ConfigurationError, match=r"^HASH_MEMORY_COST: 4 threads need 32 KiB at least$"):
+    with pytest.raises(ConfigurationError, match=r"^HASH_MEMORY_COST: 4 threads need at least 32 KiB$"):
         load_settings()

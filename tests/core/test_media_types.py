@@ -1,4 +1,4 @@
-"""What the first bytes of a content tell, and what becomes of names."""
+"""Media types and image sizes from first bytes, and sanitized file names."""
 
 from struct import pack
 
@@ -11,7 +11,7 @@ from tests.files.uploaders import png
 
 EXIF = b"\xff\xe1" + pack(">H", 60_002) + b"x" * 60_000
 FRAME = b"\xff\xc2" + pack(">HBHH", 17, 8, 480, 640)
-PICTURES = {
+IMAGES = {
     "image/png": (png(640, 480), (640, 480)),
     "image/gif": (b"GIF87a" + pack("<HH", 640, 480), (640, 480)),
     "image/jpeg": (b"\xff\xd8" + EXIF + b"\xff" + EXIF + b"\xff\xc4\0\4ab" + FRAME, (640, 480)),
@@ -21,18 +21,18 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-def test_a_picture_is_known_and_its_size(kind):
-    head, size = PICTURES[kind]
+@pytest.mark.parametrize("kind", IMAGES)
+def test_an_image_is_recognized_with_its_size(kind):
+    head, size = IMAGES[kind]
     type_ = kind.split(" ", maxsplit=1)[0]
 
     assert sniff_media_type(head, "text/html") == type_
     assert image_size(head, type_) == size
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-def test_a_picture_that_breaks_off_has_no_size(kind):
-    head, size = PICTURES[kind]
+@pytest.mark.parametrize("kind", IMAGES)
+def test_a_truncated_image_has_no_size(kind):
+    head, size = IMAGES[kind]
     type_ = kind.split(" ", maxsplit=1)[0]
 
     assert {image_size(head[:length], type_) for length in range(8, min(len(head), 200))} <= {None, size}
@@ -50,7 +50,7 @@ def test_a_picture_that_breaks_off_has_no_size(kind):
         (png(), "application/pdf"),
     ],
 )
-def test_what_tells_no_size_has_none(head, type_):
+def test_a_head_without_a_size_gives_none(head, type_):
     assert image_size(head, type_) is None
 
 
@@ -74,34 +74,33 @@ def test_what_tells_no_size_has_none(head, type_):
         (b"hello", "text", "application/octet-stream"),
     ],
 )
-def test_a_content_is_what_it_begins_like_and_else_what_it_is_called(head, claimed, type_):
+def test_the_signature_decides_the_type_before_the_claim(head, claimed, type_):
     assert sniff_media_type(head, claimed) == type_
 
 
-def test_nothing_that_a_browser_would_run_is_harmless():
-    runs = ("image/svg+xml", "text/html", "application/xhtml+xml", "text/xml", "application/xml", "text/javascript")
+def test_no_type_that_a_browser_executes_is_safe_inline():
+    executable = ("image/svg+xml", "text/html", "application/xhtml+xml", "text/xml", "application/xml")
+    unsafe = (*executable, "text/javascript", "text/css", "text/plain", "application/octet-stream", "multipart/mixed")
 
-    assert not any(
-        map(is_safe_inline, (*runs, "text/css", "text/plain", "application/octet-stream", "multipart/mixed"))
-    )
+    assert not any(map(is_safe_inline, unsafe))
 
 
 @pytest.mark.parametrize(
-    ("listed", "holds"),
+    ("patterns", "expected"),
     [(("*/*",), True), (("image/*",), True), (("IMAGE/PNG",), True), (("text/*", "image/gif"), False), ((), False)],
 )
-def test_a_type_is_listed_by_its_name_or_its_kind(listed, holds):
-    assert matches_media_type("image/png", listed) == holds
+def test_a_type_matches_its_name_or_a_wildcard(patterns, expected):
+    assert matches_media_type("image/png", patterns) == expected
 
 
-def test_a_name_ends_as_its_type_does_and_as_nothing_else():
+def test_the_extension_follows_from_the_type():
     types = ("image/png", "image/jpeg", "application/pdf", "x/y", "x/../../y")
 
     assert [extension_for(type_) for type_ in types] == [".png", ".jpg", ".pdf", ".bin", ".bin"]
 
 
 @pytest.mark.parametrize(
-    ("given", "name", "title"),
+    ("filename", "sanitized", "title"),
     [
         ("team-photo_2.png", "team-photo_2.png", "Team Photo 2"),
         ("C:\\Me\\a.png", "a.png", "A"),
@@ -114,6 +113,6 @@ def test_a_name_ends_as_its_type_does_and_as_nothing_else():
         ("x" * 300, "x" * 255, "X" + "x" * 254),
     ],
 )
-def test_a_name_is_told_without_what_harms_and_makes_a_title(given, name, title):
-    assert sanitize_filename(given) == name
-    assert title_from_filename(name) == title
+def test_a_filename_is_sanitized_and_gives_a_title(filename, sanitized, title):
+    assert sanitize_filename(filename) == sanitized
+    assert title_from_filename(sanitized) == title

@@ -1,4 +1,4 @@
-"""Signed tokens as Directus signs them: believed when they are right."""
+"""Signed tokens in Directus' format."""
 
 import base64
 import hashlib
@@ -38,24 +38,24 @@ def encode(value) -> str:
 
 
 def forge(header=HEADER, secret=SECRET, without=(), **claims) -> str:
-    told = {name: value for name, value in {**CLAIMS, **claims}.items() if name not in without}
-    signed = f"{encode(header)}.{encode(told)}"
+    payload = {name: value for name, value in {**CLAIMS, **claims}.items() if name not in without}
+    signed = f"{encode(header)}.{encode(payload)}"
     digest = DIGESTS.get(header.get("alg"), hashlib.sha256)
     return f"{signed}.{encode(hmac.new(secret.encode(), signed.encode(), digest).digest())}"
 
 
-def payload(token):
+def decoded_payload(token):
     body = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
 
-REFUSED = {  # what is wrong with the token: the token, and how it is answered
-    "it has expired": (forge(exp=NOW - 1), TokenExpired),
+INVALID = {  # what is wrong with the token: the token, the error
+    "expired": (forge(exp=NOW - 1), TokenExpired),
     "another issuer": (forge(iss="other"), InvalidCredentials),
     "no issuer": (forge(without=["iss"]), InvalidCredentials),
     "another secret": (forge(secret="wrong"), InvalidToken),
     "no expiry": (forge(without=["exp"]), InvalidToken),
-    "its time is to come": (forge(nbf=NOW + 600), InvalidToken),
+    "not valid yet": (forge(nbf=NOW + 600), InvalidToken),
     "HS512": (forge({**HEADER, "alg": "HS512"}), InvalidToken),
     "HS384": (forge({**HEADER, "alg": "HS384"}), InvalidToken),
     "RS256": (forge({**HEADER, "alg": "RS256"}), InvalidToken),
@@ -68,70 +68,70 @@ REFUSED = {  # what is wrong with the token: the token, and how it is answered
     "no user": (forge(without=["id"]), InvalidToken),
     "no role": (forge(without=["role"]), InvalidToken),
     "no access flags": (forge(without=["app_access", "admin_access"]), InvalidToken),
-    "a user that is no uuid": (forge(id="1 OR 1=1"), InvalidToken),
-    "a user that is no text": (forge(id=7), InvalidToken),
-    "a session that is no text": (forge(session=["nope"]), InvalidToken),
+    "a user that is not a UUID": (forge(id="1 OR 1=1"), InvalidToken),
+    "a user that is not a text": (forge(id=7), InvalidToken),
+    "a session that is not a text": (forge(session=["nope"]), InvalidToken),
     "two parts": (forge().rpartition(".")[0], InvalidToken),
     "four parts": (forge() + ".x", InvalidToken),
     "more than 8 kB": (forge(role="r" * 8_192), InvalidToken),
-    "json too deep to read": (f"{encode(b'[' * 4_000)}.e30.x", InvalidToken),
+    "JSON nested too deeply": (f"{encode(b'[' * 4_000)}.e30.x", InvalidToken),
 }
 
 
-def test_a_token_is_what_directus_would_write():
+def test_an_access_token_has_the_claims_of_directus():
     token = sign_access_token(
         SECRET, USER, role="r", admin_access=True, session="s", ttl=timedelta(minutes=15), now=datetime.now(UTC)
     )
-    told = payload(token)
+    claims = decoded_payload(token)
 
-    assert list(told) == ["id", "role", "app_access", "admin_access", "session", "iat", "exp", "iss"]
-    assert told["exp"] - told["iat"] == 900
+    assert list(claims) == ["id", "role", "app_access", "admin_access", "session", "iat", "exp", "iss"]
+    assert claims["exp"] - claims["iat"] == 900
     assert is_directus_jwt(token)
     assert verify_access_token(token, SECRET) == AccessClaims(USER, "s")
 
 
-def test_a_token_without_a_session_says_nothing_of_one():
-    assert "session" not in payload(sign_access_token(SECRET, USER, ttl=timedelta(minutes=15)))
+def test_a_token_without_a_session_lacks_the_claim():
+    assert "session" not in decoded_payload(sign_access_token(SECRET, USER, ttl=timedelta(minutes=15)))
 
 
-def test_a_token_that_somebody_else_signed_with_our_secret_is_believed():
+def test_a_token_of_another_signer_with_the_same_secret_is_accepted():
     assert verify_access_token(forge(), SECRET) == AccessClaims(USER, None)
     assert verify_access_token(forge(id=USER.upper(), session="s", kid="x"), SECRET) == AccessClaims(USER, "s")
 
 
-def test_what_a_token_says_of_rights_is_not_even_read():
+def test_role_and_access_flags_of_a_token_are_ignored():
     assert verify_access_token(forge(admin_access=True, role="admin"), SECRET) == AccessClaims(USER, None)
 
 
-@pytest.mark.parametrize("wrong", REFUSED)
-def test_a_token_with_something_wrong_is_refused(wrong):
-    token, answer = REFUSED[wrong]
+@pytest.mark.parametrize("wrong", INVALID)
+def test_an_invalid_token_is_rejected(wrong):
+    token, expected = INVALID[wrong]
 
-    with pytest.raises(answer) as refusal:
+    with pytest.raises(expected) as error:
         verify_access_token(token, SECRET)
 
-    assert type(refusal.value) is answer
+    assert type(error.value) is expected
 
 
-@pytest.mark.parametrize("wrong", REFUSED)
-def test_a_refusal_holds_neither_the_secret_nor_the_token(wrong):
-    token, _ = REFUSED[wrong]
+@pytest.mark.parametrize("wrong", INVALID)
+def test_an_error_contains_neither_the_secret_nor_the_token(wrong):
+    token, _ = INVALID[wrong]
 
-    with pytest.raises(RollcallError) as refusal:
+    with pytest.raises(RollcallError) as error:
         verify_access_token(token, SECRET)
 
-    told = "".join(traceback.format_exception(refusal.value))
-    assert SECRET not in told
-    assert token not in told
+    text = "".join(traceback.format_exception(error.value))
+    assert SECRET not in text
+    assert token not in text
 
 
-def test_a_session_is_not_shown_where_claims_are():
+def test_representations_hide_sessions_and_tokens():
     assert "s3ss10n" not in repr(AccessClaims(USER, "s3ss10n"))
     assert "s3" not in f"{Caller(USER, 's3ss10n', 's3cret')} {Caller(token='s3cret')!r}"
 
 
 @pytest.mark.parametrize("token", [forge(), forge(exp=1), forge(secret="wrong"), forge({"alg": "none"})])
-def test_a_token_that_names_directus_is_a_signed_one_right_or_wrong(token):
+def test_a_token_issued_by_directus_is_a_jwt_even_if_invalid(token):
     assert is_directus_jwt(token)
 
 
@@ -151,12 +151,12 @@ def test_a_token_that_names_directus_is_a_signed_one_right_or_wrong(token):
         f"{encode(HEADER)}.{encode(b'[' * 100_000)}.x",
     ],
 )
-def test_any_other_token_is_a_static_one(token):
+def test_any_other_token_is_static(token):
     assert not is_directus_jwt(token)
 
 
 @given(st.text(), st.integers(0, 2))
-def test_a_token_with_anything_changed_is_refused(text, part):
+def test_a_modified_token_is_rejected(text, part):
     parts = forge().split(".")
     changed = ".".join([*parts[:part], parts[part] + text, *parts[part + 1 :]])
 
@@ -166,5 +166,5 @@ def test_a_token_with_anything_changed_is_refused(text, part):
 
 
 @given(st.text())
-def test_any_text_can_be_asked_whether_it_is_signed(text):
+def test_arbitrary_text_is_not_a_jwt(text):
     assert is_directus_jwt(text) is False

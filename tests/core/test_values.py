@@ -1,4 +1,4 @@
-"""Directus' spellings of durations, sizes and dates."""
+"""Durations, sizes and dates in Directus' formats."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -47,34 +47,34 @@ NOT_DATES = [
 
 
 @pytest.mark.parametrize("text", DURATIONS)
-def test_a_duration_is_spelled_as_directus_spells_it(text):
+def test_durations_are_parsed_as_by_directus(text):
     assert parse_duration(text) == DURATIONS[text]
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5m", "5 fortnights", "m", "1e3s", "9" * 40 + "d"])
-def test_what_is_no_duration_is_refused(text):
+def test_an_invalid_duration_is_rejected(text):
     with pytest.raises(ValueError, match="is not a duration such as 15m"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", SIZES)
-def test_a_size_is_counted_in_1024s(text):
+def test_size_units_are_powers_of_1024(text):
     assert parse_size(text) == SIZES[text]
 
 
 @pytest.mark.parametrize("text", ["", "lots", "-1mb", "1tb", "9" * 400])
-def test_what_is_no_size_is_refused(text):
+def test_an_invalid_size_is_rejected(text):
     with pytest.raises(ValueError, match="is not a size such as 1mb"):
         parse_size(text)
 
 
 @pytest.mark.parametrize("text", DATES)
-def test_a_date_without_a_zone_is_utc_and_any_other_is_moved_there(text):
+def test_dates_are_converted_to_utc_which_is_the_default_zone(text):
     assert parse_date(text) == DATES[text]
 
 
 @pytest.mark.parametrize("text", NOT_DATES)
-def test_a_date_that_no_calendar_has_is_refused(text):
+def test_an_invalid_date_is_rejected(text):
     with pytest.raises(ValueError, match="is not a date such as"):
         parse_date(text)
 
@@ -94,7 +94,7 @@ def test_any_text_is_a_date_or_a_value_error(text):
     [
         datetime(2024, 1, 15, 10, 30, 45, tzinfo=UTC),
         datetime(2024, 1, 15, 12, 30, 45, 999, tzinfo=timezone(timedelta(hours=2))),
-        datetime(2024, 1, 15, 10, 30, 45),  # noqa: DTZ001 - as a driver without zones answers
+        datetime(2024, 1, 15, 10, 30, 45),  # noqa: DTZ001 - as from a driver without time zones
         "2024-01-15T10:30:45Z",
         "2024-01-15T10:30:45+00:00",
         "2024-01-15 10:30:45.000999+00:00",
@@ -102,18 +102,18 @@ def test_any_text_is_a_date_or_a_value_error(text):
         "2024-01-15T10:30:45",
     ],
 )
-def test_on_the_wire_a_moment_is_utc_and_counts_milliseconds(stored):
+def test_timestamps_are_formatted_in_utc_with_milliseconds(stored):
     assert format_timestamp(stored) == "2024-01-15T10:30:45.000Z"
 
 
 @given(MOMENTS)
-def test_what_goes_over_the_wire_comes_back_cut_to_milliseconds(moment):
-    cut = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+def test_a_formatted_timestamp_parses_to_the_time_truncated_to_milliseconds(moment):
+    truncated = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
-    assert parse_date(format_timestamp(moment)) == cut
+    assert parse_date(format_timestamp(moment)) == truncated
     assert format_timestamp(moment.isoformat()) == format_timestamp(moment)
 
 
 @given(MOMENTS, MOMENTS)
-def test_what_was_earlier_is_not_later_on_the_wire(one, other):
+def test_formatting_preserves_the_order_of_times(one, other):
     assert (format_timestamp(one) <= format_timestamp(other)) or one > other
