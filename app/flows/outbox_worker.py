@@ -6,12 +6,14 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from traceback import format_tb
 from typing import Any, ClassVar
 
 import structlog
 
 from app.core.config import ConfigurationError, Settings, signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
+from app.core.errors import ServiceUnavailable
 from app.flows.background_jobs import PeriodicJob
 from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, one_line, parse_address
 from app.mail.templating import MailContext, MailTemplates
@@ -27,6 +29,8 @@ LEASE = timedelta(seconds=60)
 MAX_RETRY_WAIT = timedelta(minutes=15)
 MAX_DELIVERY_ATTEMPTS = 100
 """About a day: the wait doubles with each attempt, up to `MAX_RETRY_WAIT`."""
+MAX_BUILD_ATTEMPTS = 5
+"""About half a minute. A mail that can't be built needs a fix, not patience; attempts to deliver it count as well."""
 RESET_TTL = timedelta(days=1)
 DEFAULT_PROJECT_NAME = "Directus"
 """The project's name while its settings have no row."""
@@ -110,10 +114,10 @@ class OutboxWorker(PeriodicJob):
             await self._transport.send(await self._build(mail))
         except PermanentDeliveryError as error:
             await self._give_up(mail, str(error))
-        except DeliveryError as error:
+        except (DeliveryError, ServiceUnavailable) as error:
             await self._retry_later(mail, str(error))
-        except Exception as error:  # noqa: BLE001 - a mail that can't be built must not block the others
-            await self._retry_later(mail, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - one mail that can't be built must not block the others
+            await self._report_bug(mail, error)
         else:
             self._sent_unrecorded.add(mail.id)
             return True
@@ -124,9 +128,9 @@ class OutboxWorker(PeriodicJob):
             await self._queue.mark_done(mail)
             self._sent_unrecorded.discard(mail)
 
-    async def _retry_later(self, mail: QueuedMail, reason: str) -> None:
-        """Schedule the next attempt, or give the mail up after `MAX_DELIVERY_ATTEMPTS`."""
-        if mail.attempts >= MAX_DELIVERY_ATTEMPTS:
+    async def _retry_later(self, mail: QueuedMail, reason: str, max_attempts: int = MAX_DELIVERY_ATTEMPTS) -> None:
+        """Schedule the next attempt, or give the mail up after `max_attempts`."""
+        if mail.attempts >= max_attempts:
             await self._give_up(mail, reason)
             return
         wait = min(timedelta(seconds=2 ** min(mail.attempts, 12)), MAX_RETRY_WAIT)
@@ -134,11 +138,18 @@ class OutboxWorker(PeriodicJob):
         seconds = wait.total_seconds()
         log.warning("mail_retry_scheduled", **_log_fields(mail), seconds=seconds, reason=reason)
 
+    async def _report_bug(self, mail: QueuedMail, error: Exception) -> None:
+        """Log a bug in Rollcall or in a template with its traceback, and retry the mail a few times only."""
+        log.error("mail_build_failed", **_log_fields(mail), exception=_traceback_without_messages(error))
+        await self._retry_later(mail, type(error).__name__, MAX_BUILD_ATTEMPTS)
+
     async def _give_up(self, mail: QueuedMail, reason: str) -> None:
         await self._queue.mark_done(mail.id)
         log.error("mail_failed", **_log_fields(mail), reason=reason)
 
     async def _build(self, mail: QueuedMail) -> OutgoingMail:
+        if mail.kind not in KIND_BY_NAME:
+            raise DeliveryError("This version doesn't know the kind of mail")  # a newer one queued it, and can send it
         kind, settings, now = KIND_BY_NAME[mail.kind], self._services.settings, self._services.clock()
         project, ttl = await self._project_name(), kind.ttl(settings)
         content = self._templates.render(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
@@ -164,3 +175,12 @@ class OutboxWorker(PeriodicJob):
 def _log_fields(mail: QueuedMail) -> dict[str, Any]:
     """Return the fields that identify a mail in the log; never its recipient or its data."""
     return {"mail": mail.id, "kind": mail.kind, "attempts": mail.attempts}
+
+
+def _traceback_without_messages(error: BaseException | None) -> str:
+    """Format the traceback of an error and of its causes, without messages: those may quote a recipient or a link."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join("".join(format_tb(each.__traceback__)) + type(each).__name__ for each in reversed(chain))

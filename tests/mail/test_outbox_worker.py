@@ -10,9 +10,11 @@ from sqlalchemy import delete, insert, text, update
 from app.core.clock import utc_now
 from app.core.config import ConfigurationError
 from app.core.email_links import LinkPurpose, verify_link_token
+from app.core.errors import ServiceUnavailable
 from app.db.models import OUTBOX
 from app.db.models import Settings as ProjectSettings
-from app.flows.outbox_worker import LEASE, MAX_DELIVERY_ATTEMPTS, MAX_RETRY_WAIT, OutboxWorker
+from app.flows import outbox_worker
+from app.flows.outbox_worker import LEASE, MAX_BUILD_ATTEMPTS, MAX_DELIVERY_ATTEMPTS, MAX_RETRY_WAIT, OutboxWorker
 from app.repositories.stores.outbox import OutboxQueue
 from app.testing import open_system
 from tests.mail.server import MailServer, do, later, outbox, post, send, sending, sent, told
@@ -209,13 +211,71 @@ async def test_a_recipient_that_is_refused_for_now_is_tried_again(writable_db, s
     assert await send(later(services, timedelta(seconds=3))) == 1
 
 
-async def test_a_mail_of_a_kind_nobody_knows_holds_up_no_other(writable_db, server):
+async def test_a_mail_of_an_unknown_kind_waits_for_a_version_that_knows_it_and_blocks_no_other(writable_db, server):
     services = sending(writable_db.services, server)
     await post(services, "of tomorrow")
     await post(services)
+    await do(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
+    with told() as lines:
+        assert await send(services) == 1
+
+    assert [row.sent is None for row in await outbox(services)] == [True, False]
+    assert [line["event"] for line in lines] == ["mail_retry_scheduled"]
+
+
+async def test_a_mail_waits_for_a_database_that_fails_while_it_is_built(writable_db, server, monkeypatch):
+    async def unavailable(*_):
+        raise ServiceUnavailable
+
+    services = sending(writable_db.services, server)
+    await post(services)
+    await do(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
+    with monkeypatch.context() as patch, told() as lines:
+        patch.setattr(outbox_worker, "read_project_settings", unavailable)
+        assert await send(services) == 0
+
+    assert [line["event"] for line in lines] == ["mail_retry_scheduled"]
+    assert await send(later(services, timedelta(minutes=2))) == 1
+
+
+@pytest.mark.parametrize("bug", ["template", "link"])
+async def test_a_mail_that_cannot_be_built_is_logged_with_its_traceback_and_soon_given_up(
+    writable_db, server, tmp_path, bug
+):
+    """The messages of both errors quote what must not be logged: the link with its token, and the queued URL."""
+    failing = "{% if project != 'Rollcall' %}{{ {}[url] }}{% endif %}"  # passes the check at the start
+    (tmp_path / "reset.txt").write_text(f"Subject: Hello\n{failing if bug == 'template' else '{{ url }}'}")
+    services = sending(writable_db.services, server, email_templates_path=tmp_path)
+    url = "https://ida@example.com\u2100/" if bug == "link" else None
+    await post(services, "reset", password="fingerprint", url=url)
+    with told() as lines:
+        for attempt in range(MAX_BUILD_ATTEMPTS + 2):
+            assert await send(later(services, timedelta(minutes=attempt))) == 0
+    [row] = await outbox(services)
+    failures = [line for line in lines if line["event"] == "mail_build_failed"]
+    function, error = {"template": ("render", "UndefinedError"), "link": ("add_token", "ValueError")}[bug]
+
+    assert (row.attempts, row.recipient, row.data) == (MAX_BUILD_ATTEMPTS, None, None)
+    assert row.sent is not None
+    assert [line["attempts"] for line in failures] == list(range(1, MAX_BUILD_ATTEMPTS + 1))
+    for line in failures:
+        assert (line["log_level"], line["kind"]) == ("error", "reset")
+        assert f"in {function}\n" in line["exception"]
+        assert line["exception"].endswith(error)
+    assert [line["event"] for line in lines if line not in failures] == [
+        *["mail_retry_scheduled"] * (MAX_BUILD_ATTEMPTS - 1),
+        "mail_failed",
+    ]
+    assert not any(word in str(lines) for word in ("ida@", "eyJ", "fingerprint", uid("ida")))
+
+
+async def test_a_mail_that_cannot_be_built_blocks_no_other(writable_db, server):
+    services = sending(writable_db.services, server)
+    await post(services, url="https://[not an IP address]")
+    await post(services, to="vi@example.com")
 
     assert await send(services) == 1
-    assert [row.sent is None for row in await outbox(services)] == [True, False]
+    assert [letter.to for letter in server.letters] == [["vi@example.com"]]
 
 
 async def test_two_postmen_send_each_mail_once(writable_db, server):
