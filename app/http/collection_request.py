@@ -6,13 +6,12 @@ from typing import Any
 
 import orjson
 
-from app.http.exchange import Body
-from app.http.parsing import QueryParameters, parse_json
+from app.http.endpoint_request import EndpointRequest
+from app.http.parsing import QueryParameters
 from app.http.response import Response
 from app.policy.rules import Access
 from app.query.read import Read
 from app.query.results import Row
-from app.repositories.directory import Directory
 from app.repositories.engine.commands import WriteCommand
 from app.repositories.engine.writing import ResultReader, WriteResult
 from app.repositories.plans.rest import RestPlanCache
@@ -23,30 +22,17 @@ OF_ROWS = ("fields", "deep", "alias", "sort", "limit")
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionRequest:
-    """One request to a collection: who asks, with which parameters, and what it sent."""
+class CollectionRequest(EndpointRequest):
+    """A request to a collection, with its parsed query string."""
 
-    directory: Directory
     repository: Repository
     parameters: QueryParameters
     reads: RestPlanCache
-    query: bytes
-    content_type: bytes
-    body: Body
 
     async def from_plan(self, parameters: QueryParameters, key: str | None = None) -> Response | None:
         """The answer of the plan of these parameters, if there is one."""
-        told = await self.reads.answer(self.directory, self.repository, self.query, parameters, key)
+        told = await self.reads.answer(self.directory, self.repository, self.head.query, parameters, key)
         return None if told is None else Response(told)
-
-    async def json(self) -> Any:
-        """What the body says; raises InvalidPayload where it isn't JSON."""
-        return parse_json(await self.body(), self.content_type)
-
-    async def json_if_any(self) -> Any:
-        """The same, and an empty object where there is no body."""
-        raw = await self.body()
-        return parse_json(raw, self.content_type) if raw else {}
 
 
 Handler = Callable[[CollectionRequest], Awaitable[Response]]

@@ -3,34 +3,24 @@
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
 
 from starlette.types import Scope
 
 from app.core.errors import RollcallError, RouteNotFound
 from app.http.authentication import Authenticator
-from app.http.bodies import parse_json_body
 from app.http.cookies import set_cookie_header
+from app.http.endpoint_request import EndpointRequest
 from app.http.exchange import Body
 from app.http.parsing import QueryParameters, parse_query
 from app.http.request_head import RequestHead
 from app.http.response import Response, error_response
-from app.openapi.request_bodies import RequestBody
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
 
 @dataclass(frozen=True, slots=True)
-class FlowRequest:
-    """One request for a flow: who asks, and what was sent."""
-
-    directory: Directory
-    head: RequestHead
-    body: Body
-
-    async def read(self, form: RequestBody) -> dict[str, Any]:
-        """What the body says; InvalidPayload where it isn't such a form."""
-        return form.read(parse_json_body(await self.body(), self.head.content_type, self.directory))
+class FlowRequest(EndpointRequest):
+    """A request to a flow."""
 
     @property
     def parameters(self) -> QueryParameters:

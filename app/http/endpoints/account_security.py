@@ -7,7 +7,6 @@ from typing import Any
 from app.core.errors import Forbidden, InvalidCredentials
 from app.flows.session_list import SessionListService
 from app.flows.two_factor import TwoFactorService
-from app.http.bodies import parse_json_body
 from app.http.collection_request import NO_CONTENT, CollectionRequest, Handler, data_response
 from app.http.response import Response
 from app.openapi.request_bodies import CODE, EMPTY, NEW_FACTOR, PROOF, RequestBody
@@ -84,4 +83,4 @@ async def _read(call: CollectionRequest, form: RequestBody) -> dict[str, Any]:
     """What the body says; whoever is nobody in particular is told so first."""
     if call.directory.caller.anonymous:
         raise InvalidCredentials
-    return form.read(parse_json_body(await call.body(), call.content_type, call.directory))
+    return await call.read(form)

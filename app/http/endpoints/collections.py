@@ -65,10 +65,7 @@ class CollectionEndpoint:
         if (method, "/".join((self._collection.short_name, *steps))) not in PATHS_BEFORE_TFA:
             await directory.require_tfa_setup_done()
         repository = directory[self._collection.name]
-        call = CollectionRequest(
-            directory, repository, parse_query(head.query), self._reads, head.query, head.content_type, body
-        )
-        return await handler(call)
+        return await handler(CollectionRequest(directory, head, body, repository, parse_query(head.query), self._reads))
 
     def _handler(self, method: str, steps: tuple[str, ...]) -> Handler | None:
         if self._read_only and method not in READING:

@@ -1,0 +1,50 @@
+"""The request that an endpoint passes to its handlers, with the three ways to read a JSON body."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.http.exchange import Body
+from app.http.parsing import parse_json
+from app.http.request_head import RequestHead
+from app.openapi.request_bodies import RequestBody
+from app.repositories.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRequest:
+    """A request with its caller's directory."""
+
+    directory: Directory
+    head: RequestHead
+    body: Body
+
+    async def json(self) -> Any:
+        """Return the JSON body.
+
+        Raises:
+            InvalidPayload: The body is empty, not JSON, or its Content-Type isn't JSON.
+        """
+        return parse_json(await self.body(), self.head.content_type)
+
+    async def json_if_any(self) -> Any:
+        """Return the JSON body, or an empty object if there is no body."""
+        raw = await self.body()
+        return parse_json(raw, self.head.content_type) if raw else {}
+
+    async def read(self, expected: RequestBody) -> dict[str, Any]:
+        """Return the values of the JSON object in the body, checked against `expected`.
+
+        No body counts as an empty object. It needs the JSON Content-Type too if it comes with one of our cookies: a
+        page of another origin can make a browser send that cookie, but can't set this header without CORS permission.
+
+        Raises:
+            InvalidPayload: The body isn't JSON, its Content-Type isn't JSON, or its values aren't as expected.
+        """
+        raw, content_type = await self.body(), self.head.content_type
+        if raw or content_type or self._has_our_cookie():
+            return expected.read(parse_json(raw or b"{}", content_type))
+        return expected.read({})
+
+    def _has_our_cookie(self) -> bool:
+        settings, cookies = self.directory.services.settings, self.directory.client_info().cookies
+        return settings.session_cookie_name in cookies or settings.refresh_token_cookie_name in cookies
