@@ -1,7 +1,8 @@
-"""Signing in: an address and a password, and a code where there is a second factor, in exchange for tokens.
+"""Login: exchanges an email, a password and, with two-factor authentication, a one-time password for tokens.
 
-Whatever becomes of it is told in the same words and takes the same time. Too many failures lock one address out of one
-account for a while; over all addresses they only slow an account's sign-ins down, so that nobody can lock another out.
+Every failure gets the same response after the same time. Too many failures lock the client's IP (for IPv6 its /64
+network) out of that account for a while. Failures from all IPs together only delay the account's logins, so that no
+client can lock another one out.
 """
 
 import asyncio
@@ -23,12 +24,12 @@ from app.repositories.stores.sessions import SessionGrant, SessionStore
 
 MAX_DELAY = timedelta(seconds=5)
 DELAY_PER_FAILURE = timedelta(milliseconds=250)
-"""By how much each failure too many slows the next attempt down."""
+"""Delay of an attempt for each failure beyond the allowed number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What somebody shows of himself."""
+    """What a client presents to log in."""
 
     email: str
     password: str = field(repr=False)
@@ -36,92 +37,102 @@ class Credentials:
 
 
 class LoginService:
-    """Takes credentials for tokens, for whoever stands at the door."""
+    """Logs users in with their password."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
         self._accounts = AccountStore(directory.services)
-        self._passwords = AttemptCounter(self._services, "login", self._services.settings.login_lockout_ttl)
+        self._password_attempts = AttemptCounter(self._services, "login", self._services.settings.login_lockout_ttl)
 
-    async def login(self, shown: Credentials, mode: TokenMode = TokenMode.JSON) -> Tokens:
-        """Tokens for an active user with a password here.
+    async def login(self, credentials: Credentials, mode: TokenMode = TokenMode.JSON) -> Tokens:
+        """Return tokens for an active user whose password Rollcall verifies.
 
-        Raises InvalidCredentials for everybody else, whatever the reason, for a wrong password, and where the request
-        claims falsely to come from somebody; InvalidOtp where the password is right and the code of the second factor
-        isn't, ServiceUnavailable while the database is away.
+        Raises:
+            InvalidCredentials: The user is unknown, inactive, locked out or uses another provider, the password is
+                wrong, or the request itself carries invalid credentials.
+            InvalidOtp: The password is right, but the one-time password is wrong or missing.
+            ServiceUnavailable: The database is unavailable.
         """
         async with minimum_duration(self._services.settings.login_stall_time):
             await self._directory.access()
-            account = await self.authenticate(shown)
-            begun = await self._services.database.run_write(
-                lambda writer: self._begin(writer, account, shown.email, mode), exclusive=False
+            account = await self.authenticate(credentials)
+            grant = await self._services.database.run_write(
+                lambda writer: self._begin_session(writer, account, credentials.email, mode), exclusive=False
             )
-            second = account.tfa_secret is not None
-            return await issue_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
+            has_tfa = account.tfa_secret is not None
+            return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
 
-    async def authenticate(self, shown: Credentials) -> Account:
-        """Whose credentials these are."""
-        account = await self.check_password(shown.email, shown.password)
+    async def authenticate(self, credentials: Credentials) -> Account:
+        """Return the account that the credentials belong to; raises as `login` does."""
+        account = await self.check_password(credentials.email, credentials.password)
         if account.tfa_secret is not None:
-            codes = OTPVerifier(self._services, account)
-            if not await codes.verify(shown.otp, "login", recovery=True):
+            verifier = OTPVerifier(self._services, account)
+            if not await verifier.verify(credentials.otp, "login", recovery=True):
                 raise InvalidOtp
         return account
 
     async def check_password(self, email: str, password: str) -> Account:
-        """Whose address and password these are, counted; the same work is done for an address that nobody has.
+        """Return the account with this email and password.
 
-        Raises InvalidCredentials as above.
+        The attempt is counted, and a hash is verified for unknown emails too, so that timing reveals nothing.
+
+        Raises:
+            InvalidCredentials: As in `login`.
         """
-        locked, account = await self._counted(email), await self._accounts.by_email(email)
+        locked_out, account = await self._count_attempt(email), await self._accounts.by_email(email)
         hashed = account.password if account else None
-        right = not locked and await self._services.passwords.verify(password, hashed)
-        if not right or account is None or not account.can_use_password:
+        verified = not locked_out and await self._services.passwords.verify(password, hashed)
+        if not verified or account is None or not account.can_use_password:
             raise InvalidCredentials
         return account
 
     async def reset_attempts(self, writer: WriteTransaction, email: str) -> None:
-        """Forgets the failures with an address."""
+        """Reset the failure counts of an email, those of the client's IP and of all IPs."""
         ip = self._directory.caller.ip
-        await self._passwords.reset(writer, account_and_network_key(email, ip), account_key(email))
+        await self._password_attempts.reset(writer, account_and_network_key(email, ip), account_key(email))
 
-    async def _counted(self, email: str) -> bool:
-        """Counts an attempt; whether its address is locked out of the account. Of an account with many, it waits."""
+    async def _count_attempt(self, email: str) -> bool:
+        """Count an attempt, delay it if the account has many, and return whether the client's IP is locked out."""
         ip, allowed = self._directory.caller.ip, await self._accounts.attempts_allowed()
-        here, anywhere = await self._passwords.count(account_and_network_key(email, ip), account_key(email))
+        from_network, total = await self._password_attempts.count(
+            account_and_network_key(email, ip), account_key(email)
+        )
         if allowed is None:
             return False
-        if here == allowed + 1:
-            await self._tell_of_lockout(email)
-        late = min(DELAY_PER_FAILURE * max(0, anywhere - allowed), MAX_DELAY)
-        await asyncio.sleep(late.total_seconds())
-        return here > allowed
+        if from_network == allowed + 1:
+            await self._record_lockout(email)
+        delay = min(DELAY_PER_FAILURE * max(0, total - allowed), MAX_DELAY)
+        await asyncio.sleep(delay.total_seconds())
+        return from_network > allowed
 
-    async def _begin(self, writer: WriteTransaction, account: Account, email: str, mode: TokenMode) -> SessionGrant:
-        """A session, and what is told of it; the failures before it are forgotten.
+    async def _begin_session(
+        self, writer: WriteTransaction, account: Account, email: str, mode: TokenMode
+    ) -> SessionGrant:
+        """Create a session, record the login and reset the failure counts.
 
-        Raises InvalidCredentials where the account isn't any more what was judged: its password is another one, say,
-        and all sessions of the old one were just ended.
+        Raises:
+            InvalidCredentials: The account changed after its credentials were checked; for example, its password was
+                replaced, which ended all its sessions.
         """
-        caller, via = self._directory.caller, self._directory.client_info()
+        caller, client_info = self._directory.caller, self._directory.client_info()
         if not await is_unchanged(writer, account):
             raise InvalidCredentials
-        begun = await SessionStore(writer, self._services).begin(
-            account.id, session_ttl(self._services, mode), caller, via
+        grant = await SessionStore(writer, self._services).begin(
+            account.id, session_ttl(self._services, mode), caller, client_info
         )
         await self.reset_attempts(writer, email)
         await OTPVerifier(self._services, account).reset(writer)
-        await AuditLog(writer, account.id, caller, via).record("login", USERS, account.id)
-        return begun
+        await AuditLog(writer, account.id, caller, client_info).record("login", USERS, account.id)
+        return grant
 
-    async def _tell_of_lockout(self, email: str) -> None:
-        """Writes down that an address is locked out of an account, where there is one."""
+    async def _record_lockout(self, email: str) -> None:
+        """Record in the audit log that an IP is locked out of an account, if the account exists."""
         account = await self._accounts.by_email(email)
         if account is None:
             return
-        caller, via = on_behalf_of(account.id, self._directory.caller), self._directory.client_info()
+        caller, client_info = on_behalf_of(account.id, self._directory.caller), self._directory.client_info()
 
-        async def tell(writer: WriteTransaction) -> None:
-            await AuditLog(writer, account.id, caller, via).record("lockout", USERS, account.id)
+        async def record(writer: WriteTransaction) -> None:
+            await AuditLog(writer, account.id, caller, client_info).record("lockout", USERS, account.id)
 
-        await self._services.database.run_write(tell, exclusive=False)
+        await self._services.database.run_write(record, exclusive=False)

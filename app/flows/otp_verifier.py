@@ -1,4 +1,4 @@
-"""A code of somebody's second factor, tried: only so many wrong ones are borne."""
+"""Verification of one-time passwords, with a limit on wrong ones."""
 
 from app.db.transaction import WriteTransaction
 from app.repositories.commands.accounts import Account
@@ -7,11 +7,11 @@ from app.repositories.stores.login_attempts import AttemptCounter
 from app.repositories.stores.otp_codes import OTPStore
 
 MAX_WRONG_CODES = 10
-"""Wrong codes of a second factor that an account bears while failures count, wherever they are tried."""
+"""Wrong one-time passwords allowed per account within `LOGIN_LOCKOUT_TTL`, whichever operation they are used for."""
 
 
 class OTPVerifier:
-    """The codes of one account that has a second factor, as somebody tries them."""
+    """Verifies one-time passwords of an account that uses two-factor authentication."""
 
     def __init__(self, services: Services, account: Account) -> None:
         self._account, self._secret = account, account.tfa_secret or ""
@@ -19,9 +19,9 @@ class OTPVerifier:
         self._attempts = AttemptCounter(services, "otp", services.settings.login_lockout_ttl)
 
     async def verify(self, code: str | None, purpose: str, *, recovery: bool) -> bool:
-        """Whether a code is right, and wasn't used for this purpose before; it is counted before it is judged.
+        """Return whether a code is right and not yet used for this purpose; with `recovery`, accept recovery codes too.
 
-        With `recovery` it may also be one for the day when the authenticator is lost.
+        The attempt is counted before the code is checked.
         """
         if not code:
             return False
@@ -32,5 +32,5 @@ class OTPVerifier:
         return recovery and await self._codes.consume_recovery_code(code, self._secret)
 
     async def reset(self, writer: WriteTransaction) -> None:
-        """Forgets the wrong ones."""
+        """Reset the account's count of wrong codes."""
         await self._attempts.reset(writer, (self._account.id,))

@@ -1,4 +1,4 @@
-"""Staying signed in, and signing out."""
+"""Refresh and logout of sessions."""
 
 from app.core.caller import ResponseCookie
 from app.core.config import signing_secret
@@ -12,72 +12,76 @@ from app.repositories.stores.sessions import SessionGrant, SessionStore
 
 
 class SessionService:
-    """A session's refreshes and its end, for whoever stands at the door with its token.
+    """Refreshes and ends sessions.
 
-    In session mode that is the signed token of the session cookie, otherwise a refresh token: given, or in cookie mode
-    that of its cookie.
+    A session is identified by its token: in session mode the signed token of the session cookie, in cookie mode the
+    refresh token passed or that of its cookie, in JSON mode the refresh token passed.
     """
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
 
-    async def refresh(self, given: str | None, mode: TokenMode) -> Tokens:
-        """New tokens for old ones.
+    async def refresh(self, refresh_token: str | None, mode: TokenMode) -> Tokens:
+        """Replace a session's token and return new tokens.
 
-        Raises InvalidPayload where no token is shown, InvalidCredentials where it is that of no session, or its user
-        isn't active any more, and in session mode what reading a signed token raises.
+        Raises:
+            InvalidPayload: There is no token.
+            InvalidCredentials: No session has this token, or its user is no longer active.
+            InvalidToken, TokenExpired: In session mode, the signed token is invalid or expired.
         """
-        begun = await self._begun(given, mode)
-        account = await AccountStore(self._services).by_id(begun.user)
+        grant = await self._rotate(refresh_token, mode)
+        account = await AccountStore(self._services).by_id(grant.user)
         if account is None or not account.can_use_password:
             raise InvalidCredentials
-        second = account.tfa_secret is not None
-        return await issue_tokens(self._services, begun, mode, self._directory.caller.ip, second_factor=second)
+        has_tfa = account.tfa_secret is not None
+        return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
 
-    async def logout(self, given: str | None, mode: TokenMode) -> ResponseCookie:
-        """Signs out; nothing is said of a token that was none. What is given back takes the cookie away.
+    async def logout(self, refresh_token: str | None, mode: TokenMode) -> ResponseCookie:
+        """End a session, if the token has one, and return the cookie that clears the client's.
 
-        Raises InvalidPayload where no token is shown, and as reading a signed token does.
+        Raises:
+            InvalidPayload: There is no token.
+            InvalidCredentials, InvalidToken, TokenExpired: In session mode, the signed token is invalid or expired.
         """
-        shown = self._shown(given, mode)
-        stored = self._session(shown) if mode is TokenMode.SESSION else None
+        token = self._token(refresh_token, mode)
+        stored = self._stored_session(token) if mode is TokenMode.SESSION else None
 
-        async def work(writer: WriteTransaction) -> None:
+        async def end(writer: WriteTransaction) -> None:
             sessions = SessionStore(writer, self._services)
-            await sessions.end(stored or sessions.stored(shown))
+            await sessions.end(stored or sessions.stored(token))
 
-        await self._services.database.run_write(work, exclusive=False)
+        await self._services.database.run_write(end, exclusive=False)
         return ResponseCookie("session" if mode is TokenMode.SESSION else "refresh")
 
-    async def _begun(self, given: str | None, mode: TokenMode) -> SessionGrant:
-        shown, ttl = self._shown(given, mode), session_ttl(self._services, mode)
-        stored = self._session(shown) if mode is TokenMode.SESSION else None
+    async def _rotate(self, refresh_token: str | None, mode: TokenMode) -> SessionGrant:
+        token, ttl = self._token(refresh_token, mode), session_ttl(self._services, mode)
+        stored = self._stored_session(token) if mode is TokenMode.SESSION else None
 
-        async def work(writer: WriteTransaction) -> SessionGrant | None:
+        async def rotate(writer: WriteTransaction) -> SessionGrant | None:
             sessions = SessionStore(writer, self._services)
             if stored is None:
-                return await sessions.rotate(shown, ttl)
+                return await sessions.rotate(token, ttl)
             return await sessions.rotate_with_grace(stored, ttl, self._directory.caller, self._directory.client_info())
 
-        begun = await self._services.database.run_write(work, exclusive=False)
-        if begun is None:
+        grant = await self._services.database.run_write(rotate, exclusive=False)
+        if grant is None:
             raise InvalidCredentials
-        return begun
+        return grant
 
-    def _shown(self, given: str | None, mode: TokenMode) -> str:
+    def _token(self, refresh_token: str | None, mode: TokenMode) -> str:
         settings, cookies = self._services.settings, self._directory.client_info().cookies
         if mode is TokenMode.SESSION:
-            shown = cookies.get(settings.session_cookie_name)
+            token = cookies.get(settings.session_cookie_name)
         elif mode is TokenMode.COOKIE:
-            shown = given or cookies.get(settings.refresh_token_cookie_name)
-        else:  # what a cookie hides from scripts isn't told to them for having it refreshed
-            shown = given
-        if not shown:
+            token = refresh_token or cookies.get(settings.refresh_token_cookie_name)
+        else:  # never the cookie's: JSON mode would return its successor, which the cookie hides from scripts
+            token = refresh_token
+        if not token:
             raise InvalidPayload("The refresh token is required in either the payload or cookie")
-        return shown
+        return token
 
-    def _session(self, signed: str) -> str:
-        """The session that a signed token belongs to."""
+    def _stored_session(self, signed: str) -> str:
+        """Return the stored form of the session that a signed token belongs to."""
         session = verify_access_token(signed, signing_secret(self._services.settings)).session
         if session is None:
             raise InvalidCredentials

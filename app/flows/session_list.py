@@ -1,4 +1,4 @@
-"""Where one is signed in, and signing out there from here; an admin does so for anybody."""
+"""Lists a user's active sessions and ends them."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -15,10 +15,10 @@ from app.repositories.stores.sessions import SessionStore, list_active_sessions
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session as it is told of: from where it was begun, and until when it is good.
+    """A session as clients see it: where it began, and when it expires.
 
-    `id` is made of its token, but doesn't give it away. `current` says that the caller asks from this one, which only
-    the signed token of a session cookie shows: who shows another token asks from none.
+    `id` is derived from the session's token without revealing it. `current` is true for the session the request was
+    sent from; only the signed token of a session cookie identifies it, so it is false with any other token.
     """
 
     id: str
@@ -29,47 +29,49 @@ class SessionView:
     current: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, its moment spelled as the wire has it."""
+        """Return the fields as in a response, with `expires` as a timestamp string."""
         return asdict(self) | {"expires": format_timestamp(self.expires)}
 
 
 class SessionListService:
-    """The caller's sessions.
+    """The caller's sessions, or those of another `user`, which requires an admin.
 
-    With `user` given they are that user's; unless that is the caller itself, it takes an admin. Everything raises
-    InvalidCredentials where nobody asks, Forbidden where it takes an admin.
+    Every method raises InvalidCredentials for anonymous callers and Forbidden if an admin is required.
     """
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
 
     async def all(self, user: str | None = None) -> list[SessionView]:
-        """The sessions that go on, the one that lasts longest first."""
-        whose = await self._whose(user)
+        """Return the active sessions, the one that expires last first."""
+        owner = await self._owner(user)
         return [
-            SessionView(one.handle, one.ip, one.user_agent, one.origin, one.expires, one.current)
-            for one in await list_active_sessions(self._services, whose, self._directory.caller.session)
+            SessionView(
+                session.handle, session.ip, session.user_agent, session.origin, session.expires, session.current
+            )
+            for session in await list_active_sessions(self._services, owner, self._directory.caller.session)
         ]
 
     async def revoke(self, session: str | None = None, user: str | None = None) -> int:
-        """Ends the session with this id, or all but the one that the caller asks from; how many that were."""
-        whose = await self._whose(user)
+        """End the session with this id, or all except the current one; return how many ended."""
+        owner = await self._owner(user)
 
-        async def work(writer: WriteTransaction) -> int:
+        async def end(writer: WriteTransaction) -> int:
             sessions = SessionStore(writer, self._services)
             if session is not None:
-                return await sessions.end_one(whose, session)
-            return await sessions.end_others(whose, self._directory.caller.session)
+                return await sessions.end_one(owner, session)
+            return await sessions.end_others(owner, self._directory.caller.session)
 
-        return await self._services.database.run_write(work, exclusive=False)
+        return await self._services.database.run_write(end, exclusive=False)
 
-    async def _whose(self, user: str | None) -> str:
+    async def _owner(self, user: str | None) -> str:
+        """Return the id of the user whose sessions are requested, after checking that the caller may access them."""
         access = await self._directory.fresh_access()
         if access.user is None:
             raise InvalidCredentials
         if access.tfa_setup_required:
             raise TwoFactorSetupRequired
-        wanted = access.user if user is None else str(parse_key(USERS, user))
-        if wanted != access.user and not access.admin:
+        owner = access.user if user is None else str(parse_key(USERS, user))
+        if owner != access.user and not access.admin:
             raise Forbidden
-        return wanted
+        return owner

@@ -1,4 +1,4 @@
-"""The tokens that somebody is given who has signed in, in the three ways that clients carry them."""
+"""Issues the tokens of a session, in the three modes in which clients store them."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,9 +14,10 @@ from app.repositories.stores.sessions import SessionGrant
 
 
 class TokenMode(StrEnum):
-    """How a client carries its tokens.
+    """How a client stores its tokens.
 
-    JSON: both are told. COOKIE: the refresh token is a cookie. SESSION: one signed token, a cookie, is all there is.
+    JSON: the response body has both tokens. COOKIE: the refresh token is a cookie. SESSION: a single signed token,
+    which is a cookie.
     """
 
     JSON = "json"
@@ -26,7 +27,7 @@ class TokenMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What is told, and what is handed over as cookies; `expires` is how long what gives access is good."""
+    """The tokens of a response body and its cookies; `expires` is the lifetime of the token that gives access."""
 
     expires: timedelta
     access: str | None = field(default=None, repr=False)
@@ -35,42 +36,45 @@ class Tokens:
 
 
 def session_ttl(services: Services, mode: TokenMode) -> timedelta:
-    """How long a session lasts that isn't refreshed."""
+    """Return how long a session lasts without a refresh."""
     settings = services.settings
     return settings.session_cookie_ttl if mode is TokenMode.SESSION else settings.refresh_token_ttl
 
 
 async def issue_tokens(
-    services: Services, begun: SessionGrant, mode: TokenMode, ip: str | None, *, second_factor: bool
+    services: Services, grant: SessionGrant, mode: TokenMode, ip: str | None, *, has_tfa: bool
 ) -> Tokens:
-    """The tokens of a session; raises InvalidCredentials where its user isn't active any more.
+    """Return the tokens of a session.
 
-    They say what the user may do from `ip`, for clients to read, and that a second factor has to be set up where one
-    is wanted and there isn't one.
+    Their claims tell clients what the user may do from `ip`, and whether the user must set up two-factor
+    authentication, which is so if a policy enforces it and the account has none.
+
+    Raises:
+        InvalidCredentials: The session's user is no longer active.
     """
-    access = await Directory(Caller(user=begun.user, ip=ip), services).fresh_access()
+    access = await Directory(Caller(user=grant.user, ip=ip), services).fresh_access()
     settings, now = services.settings, services.clock()
     if mode is TokenMode.SESSION:
-        left = begun.expires - now
-        signed = _sign(services, begun, access, left, session=begun.stored, second_factor=second_factor)
-        return Tokens(settings.session_cookie_ttl, cookies=(ResponseCookie("session", signed, left),))
+        remaining = grant.expires - now
+        signed = _sign(services, grant, access, remaining, session=grant.stored, has_tfa=has_tfa)
+        return Tokens(settings.session_cookie_ttl, cookies=(ResponseCookie("session", signed, remaining),))
     ttl = settings.access_token_ttl
-    signed = _sign(services, begun, access, ttl, session=None, second_factor=second_factor)
+    signed = _sign(services, grant, access, ttl, session=None, has_tfa=has_tfa)
     if mode is TokenMode.COOKIE:
-        return Tokens(ttl, signed, cookies=(ResponseCookie("refresh", begun.token, settings.refresh_token_ttl),))
-    return Tokens(ttl, signed, begun.token)
+        return Tokens(ttl, signed, cookies=(ResponseCookie("refresh", grant.token, settings.refresh_token_ttl),))
+    return Tokens(ttl, signed, grant.token)
 
 
 def _sign(
-    services: Services, begun: SessionGrant, access: Access, ttl: timedelta, *, session: str | None, second_factor: bool
+    services: Services, grant: SessionGrant, access: Access, ttl: timedelta, *, session: str | None, has_tfa: bool
 ) -> str:
     return sign_access_token(
         signing_secret(services.settings),
-        begun.user,
+        grant.user,
         role=access.state.role,
         admin_access=access.admin,
         app_access=access.app,
-        tfa_setup_required=access.enforce_tfa and not second_factor,
+        tfa_setup_required=access.enforce_tfa and not has_tfa,
         session=session,
         ttl=ttl,
         now=services.clock(),

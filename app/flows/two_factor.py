@@ -1,6 +1,6 @@
-"""One's second factor: an authenticator is set up, and taken away again; and what helps where it is lost.
+"""Two-factor authentication (TFA): setting it up, removing it, and recovery codes.
 
-None of it takes a right to change users: it is about oneself, and proved by a password or a code.
+Users need no permission to change users for this: it concerns their own account, and a password or code proves it.
 """
 
 import base64
@@ -20,66 +20,73 @@ from app.repositories.stores.otp_codes import OTPStore
 
 BASE32 = re.compile(r"[A-Z2-7]{16,128}", re.ASCII)
 DEFAULT_ISSUER = "Directus"
-"""Who an authenticator says its codes are for where the project has no name."""
+"""The issuer that authenticators display if the project has no name."""
 ALREADY_SET_MESSAGE = "TFA Secret is already set for this user"
 WRONG_CODE_MESSAGE = '"otp" is invalid'
-INVALID_SECRET_MESSAGE = '"secret" has to be base32 of 16 to 128 characters, as it was generated'  # noqa: S105 - says what one is
-OWN_TFA_NEEDS_CODE_MESSAGE = "One's own second factor is taken away with a code of it"
+INVALID_SECRET_MESSAGE = '"secret" must be base32 of 16 to 128 characters, as generated'  # noqa: S105 - a message
+OWN_TFA_NEEDS_CODE_MESSAGE = "Your own two-factor authentication can only be disabled with a code"
 
 
 @dataclass(frozen=True, slots=True)
 class TotpSecret:
-    """A secret for an authenticator, and the `otpauth:` address by which one reads it; nothing is set up by it yet."""
+    """A generated secret, and its `otpauth:` URL for authenticators; it is not stored yet."""
 
     secret: str = field(repr=False)
     address: str = field(repr=False)
 
 
 class TwoFactorService:
-    """The caller's second factor; everything raises InvalidCredentials where nobody asks."""
+    """Manages the caller's two-factor authentication; every method raises InvalidCredentials for anonymous callers."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
         self._accounts = AccountStore(directory.services)
 
     async def generate(self, password: str) -> TotpSecret:
-        """A new secret for whoever knows his own password, which is counted as signing in with it is.
+        """Return a new secret, if the password is the caller's own; the attempt is counted like a login.
 
-        Raises InvalidCredentials for a wrong one, InvalidPayload where there is a second factor already.
+        Raises:
+            InvalidCredentials: The password is wrong.
+            InvalidPayload: The caller has two-factor authentication already.
         """
         account = await self._account()
-        sign_in, email = LoginService(self._directory), account.email
-        if email is None or (await sign_in.check_password(email, password)).id != account.id:
+        login, email = LoginService(self._directory), account.email
+        if email is None or (await login.check_password(email, password)).id != account.id:
             raise InvalidCredentials
-        await self._services.database.run_write(lambda writer: sign_in.reset_attempts(writer, email), exclusive=False)
-        _check_unset(account)
+        await self._services.database.run_write(lambda writer: login.reset_attempts(writer, email), exclusive=False)
+        _check_disabled(account)
         secret, project = generate_totp_secret(), (await server_info.project(self._services))["project_name"]
         return TotpSecret(secret, otpauth_url(secret, email, project or DEFAULT_ISSUER))
 
     async def enable(self, otp: str, secret: str) -> None:
-        """From here on signing in takes a code of this secret; `otp` shows that there is something that makes them.
+        """Store the secret, so that logins require its codes; `otp` proves that an authenticator has it.
 
-        Raises InvalidPayload where there is a second factor already, where this is no secret, and for a wrong code.
+        Raises:
+            InvalidPayload: The caller has two-factor authentication already, the secret is malformed, or the code is
+                wrong.
         """
         account = await self._account()
-        _check_unset(account)
-        wanted = _read_secret(secret)
-        if not await OTPStore(self._services, account.id).consume(otp, wanted, "enable"):
+        _check_disabled(account)
+        normalized = _normalize_secret(secret)
+        if not await OTPStore(self._services, account.id).consume(otp, normalized, "enable"):
             raise InvalidPayload(WRONG_CODE_MESSAGE)
-        await self._change(account, wanted)
+        await self._set_secret(account, normalized)
 
     async def disable(self, otp: str) -> None:
-        """Takes it away, with a code of it or a recovery code.
+        """Disable two-factor authentication with a one-time password or a recovery code.
 
-        Raises InvalidPayload where there is none, and for a wrong code.
+        Raises:
+            InvalidPayload: It is not enabled, or the code is wrong.
         """
-        account = await self._proved(otp, "disable", recovery=True)
-        await self._change(account, None)
+        account = await self._verified_account(otp, "disable", recovery=True)
+        await self._set_secret(account, None)
 
     async def disable_for(self, user: str) -> None:
-        """Takes somebody else's away, as only admins may.
+        """Disable another user's two-factor authentication, as an admin.
 
-        Raises Forbidden for others and where there is no such user, InvalidPayload for the admin's own.
+        Raises:
+            Forbidden: The caller is no admin, or there is no such user.
+            InvalidPayload: The user is the admin itself.
         """
         access = await self._directory.fresh_access()
         if access.user is None:
@@ -91,19 +98,21 @@ class TwoFactorService:
         await self._directory["users"].update_one(user, {"tfa_secret": None})
 
     async def recovery_codes(self, otp: str) -> list[str]:
-        """Ten new recovery codes, which nobody is ever told again; those before them are good no more.
+        """Return ten new recovery codes, which replace the previous ones; only their hashes are stored.
 
-        Raises InvalidPayload where there is no second factor, and for a wrong code; a recovery code is wrong here.
+        Raises:
+            InvalidPayload: Two-factor authentication is not enabled, or the code is wrong; a recovery code is not
+                accepted here.
         """
-        account, codes = await self._proved(otp, "recovery", recovery=False), generate_recovery_codes()
+        account, codes = await self._verified_account(otp, "recovery", recovery=False), generate_recovery_codes()
 
-        async def work(writer: WriteTransaction) -> None:
+        async def replace(writer: WriteTransaction) -> None:
             if not await is_unchanged(writer, account):
                 raise InvalidCredentials
             await OTPStore(self._services, account.id).replace_recovery(writer, codes, account.tfa_secret or "")
             await OTPVerifier(self._services, account).reset(writer)
 
-        await self._services.database.run_write(work, exclusive=False)
+        await self._services.database.run_write(replace, exclusive=False)
         return codes
 
     async def _account(self) -> Account:
@@ -113,46 +122,50 @@ class TwoFactorService:
             raise InvalidCredentials
         return account
 
-    async def _proved(self, otp: str, purpose: str, *, recovery: bool) -> Account:
-        """The caller's account, once a code of its second factor was shown."""
+    async def _verified_account(self, otp: str, purpose: str, *, recovery: bool) -> Account:
+        """Return the caller's account after verifying a one-time password for it."""
         account = await self._account()
-        _check_set(account)
+        _check_enabled(account)
         if not await OTPVerifier(self._services, account).verify(otp, purpose, recovery=recovery):
             raise InvalidPayload(WRONG_CODE_MESSAGE)
         return account
 
-    async def _change(self, account: Account, secret: str | None) -> None:
-        """Gives an account another secret, or none; what was done meanwhile is told as if it had been first."""
-        asking = on_behalf_of(account.id, self._directory.caller)
+    async def _set_secret(self, account: Account, secret: str | None) -> None:
+        """Store a secret, or remove it; after a concurrent change, raise the error that a later call would get."""
+        caller = on_behalf_of(account.id, self._directory.caller)
         values = {"tfa_secret": secret}
         try:
             await self._accounts.change(
-                account, values, asking, self._directory.client_info, otherwise=InvalidCredentials
+                account, values, caller, self._directory.client_info, otherwise=InvalidCredentials
             )
         except InvalidCredentials:
-            check = _check_set if secret is None else _check_unset
+            check = _check_enabled if secret is None else _check_disabled
             check(await self._account())
             raise
         await self._services.database.run_write(OTPVerifier(self._services, account).reset, exclusive=False)
 
 
-def _check_unset(account: Account) -> None:
+def _check_disabled(account: Account) -> None:
     if account.tfa_secret is not None:
         raise InvalidPayload(ALREADY_SET_MESSAGE)
 
 
-def _check_set(account: Account) -> None:
+def _check_enabled(account: Account) -> None:
     if account.tfa_secret is None:
         raise InvalidPayload(f'User "{account.id}" doesn\'t have TFA enabled')
 
 
-def _read_secret(secret: str) -> str:
-    """A secret as it is stored: in capitals, without spaces and padding; raises InvalidPayload for what is none."""
-    plain = secret.replace(" ", "").rstrip("=").upper()
+def _normalize_secret(secret: str) -> str:
+    """Return a secret as it is stored: upper case, without spaces and padding.
+
+    Raises:
+        InvalidPayload: The secret is malformed.
+    """
+    normalized = secret.replace(" ", "").rstrip("=").upper()
     try:
-        if BASE32.fullmatch(plain):
-            base64.b32decode(plain + "=" * (-len(plain) % 8))
-            return plain
+        if BASE32.fullmatch(normalized):
+            base64.b32decode(normalized + "=" * (-len(normalized) % 8))
+            return normalized
     except ValueError:
         pass
     raise InvalidPayload(INVALID_SECRET_MESSAGE)

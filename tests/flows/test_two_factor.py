@@ -154,7 +154,7 @@ async def test_what_is_no_secret_is_refused_with_what_would_be_one(place):
         "ĴBSWY3DPEHPK3PXP",
         SECRET + "\0",
     ):
-        with pytest.raises(InvalidPayload, match='"secret" has to be base32 of 16 to 128 characters'):
+        with pytest.raises(InvalidPayload, match='"secret" must be base32 of 16 to 128 characters'):
             await factor(place).enable("000000", secret)
 
 
