@@ -1,56 +1,56 @@
-"""Whether a question may be asked at all, and in which order its answer stands, by the reference."""
+"""The reference's view of queries: whether a caller may send one, and the order of its rows."""
 
 from typing import Any
 
 
-def admits(reference, collection, filter_):
-    """Whether everything a filter touches is in the caller's schema."""
-    for key, asked in filter_.items():
+def is_visible(reference, collection, filter_):
+    """Return whether every field that a filter uses is in the caller's schema."""
+    for key, value in filter_.items():
         if key in ("_and", "_or"):
-            if not all(admits(reference, collection, part) for part in asked):
+            if not all(is_visible(reference, collection, part) for part in value):
                 return False
-        elif not _admits_entry(reference, collection, key, asked):
+        elif not _is_entry_visible(reference, collection, key, value):
             return False
     return True
 
 
-def _admits_entry(reference, collection, key, asked):
+def _is_entry_visible(reference, collection, key, value):
     if not reference.allowed(collection, key.removesuffix("_func")):
         return False
     if key.endswith("_func"):
         return True
-    inner = asked.get("_some", asked.get("_none", asked))
-    through = key == "users" or (
-        key == "role" and not all(op.startswith("_") and op not in ("_and", "_or") for op in asked)
+    inner = value.get("_some", value.get("_none", value))
+    is_relation = key == "users" or (
+        key == "role" and not all(op.startswith("_") and op not in ("_and", "_or") for op in value)
     )
-    if through:
-        there, back = ("users", "role") if key == "users" else ("roles", "users")
-        if asked and not reference.allowed(there, back):
+    if is_relation:
+        target, back = ("users", "role") if key == "users" else ("roles", "users")
+        if value and not reference.allowed(target, back):
             return False
-        if not admits(reference, there, inner):
+        if not is_visible(reference, target, inner):
             return False
-    return _variables_known(reference, asked)
+    return _are_variables_visible(reference, value)
 
 
-def _variables_known(reference, asked):
-    values = [v for value in asked.values() for v in (value if isinstance(value, list) else [value])]
+def _are_variables_visible(reference, operators):
+    values = [v for value in operators.values() for v in (value if isinstance(value, list) else [value])]
     fields = [v.split(".")[1] for v in values if isinstance(v, str) and v.startswith("$CURRENT_USER.")]
     return reference.user is None or all(reference.allowed("users", field) for field in fields)
 
 
 def sorts(reference, collection):
-    """Every way to sort by what the caller may see: fields, functions of them, and a field behind a relation."""
+    """Return every sort by what the caller may see: fields, functions of them, and a field of a related row."""
     keys = {"users": ["id", "first_name", "title", "year(last_access)", "count(tags)"], "roles": ["id", "name"]}
-    shown = [key for key in keys[collection] if reference.allowed(collection, key.split("(")[-1].rstrip(")"))]
+    visible = [key for key in keys[collection] if reference.allowed(collection, key.split("(")[-1].rstrip(")"))]
     if collection == "users" and reference.allowed("users", "role") and reference.allowed("roles", "name"):
-        shown.append("role.name")
+        visible.append("role.name")
     if collection == "roles" and reference.allowed("roles", "users"):
-        shown.append("count(users)")
-    return [[key] for name in shown for key in (name, f"-{name}")] or [[]]
+        visible.append("count(users)")
+    return [[key] for name in visible for key in (name, f"-{name}")] or [[]]
 
 
 def ordered(rows, keys, value_of):
-    """Rows by these sort keys, then by their own id; nulls last, and first when descending."""
+    """Return rows sorted by these keys, then by id; nulls come last, or first when descending."""
     rows = sorted(rows, key=lambda row: row["id"])
     for key in reversed(keys):
         name, down = key.removeprefix("-"), key.startswith("-")
@@ -59,7 +59,7 @@ def ordered(rows, keys, value_of):
             (row for row in rows if values[row["id"]] is not None), key=lambda row: values[row["id"]], reverse=down
         )
         if down:
-            # A stable order among equals, also when reversed.
+            # reverse=True also reverses equal rows; those must stay in the order of their ids
             present = _stable(present, values)
         absent = [row for row in rows if values[row["id"]] is None]
         rows = [*absent, *present] if down else [*present, *absent]
@@ -70,4 +70,4 @@ def _stable(rows, values):
     groups: dict[Any, list[Any]] = {}
     for row in rows:
         groups.setdefault(values[row["id"]], []).append(row)
-    return [row for same in groups.values() for row in sorted(same, key=lambda row: row["id"])]
+    return [row for equals in groups.values() for row in sorted(equals, key=lambda row: row["id"])]

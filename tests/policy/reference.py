@@ -1,6 +1,6 @@
-"""What a caller may be told, said a second time in plain Python over rows in memory.
+"""A second implementation of the permission rules, in plain Python over rows in memory.
 
-It shares no code with the policy resolver or the planner: the property test asks both and compares.
+It shares no code with the policy resolver or the planner; the property tests compare its results with theirs.
 """
 
 import re
@@ -10,34 +10,34 @@ LINKS = {("users", "role"): ("roles", "id", "role"), ("roles", "parent"): ("role
 BACK = {("roles", "users"): ("users", "role"), ("roles", "children"): ("roles", "parent")}
 MASK = "**********"
 SEARCHED = {"users": ["first_name", "title", "id", "role"], "roles": ["name", "id", "parent"]}
-UNSAID = {"users": ["active", "default"], "roles": ["supervised_user_circle"]}
-"""What the tables say by themselves in fields that no rule of such a world names, but every admin may search."""
+DEFAULTED = {"users": ["active", "default"], "roles": ["supervised_user_circle"]}
+"""Column defaults in fields that no generated rule lists but that an admin's search includes."""
 KEYS = {"id", "role", "parent"}
 CALL = re.compile(r"(\w+)\((\w+)\)")
 
 
 class Reference:
-    """One caller's view of a handful of tables: `{name: [row, …]}` without the prefix of their names."""
+    """One caller's view of some tables, `{name: [row, …]}`, named without the prefix `directus_`."""
 
     def __init__(self, tables, user, ip):
         self.tables, self.user = tables, user
         self.roles = list(self._ancestors(user and user["role"]))
-        nobody = user is None or user["role"] is None
-        held = {
+        has_no_role = user is None or user["role"] is None
+        attached = {
             row["policy"]
             for row in tables["access"]
             if (user and row["user"] == user["id"])
             or row["role"] in self.roles
-            or (nobody and row["role"] is None and row["user"] is None)
+            or (has_no_role and row["role"] is None and row["user"] is None)
         }
-        self.policies = [p for p in tables["policies"] if p["id"] in held and self._in_force(p, ip)]
+        self.policies = [p for p in tables["policies"] if p["id"] in attached and self._in_force(p, ip)]
         self.admin = any(p["admin_access"] for p in self.policies)
 
-    def _ancestors(self, role, seen=()):
-        if role is not None and role not in seen:
+    def _ancestors(self, role, visited=()):
+        if role is not None and role not in visited:
             yield role
             parent = next(r["parent"] for r in self.tables["roles"] if r["id"] == role)
-            yield from self._ancestors(parent, (*seen, role))
+            yield from self._ancestors(parent, (*visited, role))
 
     @staticmethod
     def _in_force(policy, ip):
@@ -48,132 +48,132 @@ class Reference:
         if self.admin:
             return [("*", {})]
         ids = {p["id"] for p in self.policies}
-        granted = [
+        permissions = [
             p for p in self.tables["permissions"] if p["policy"] in ids and p["collection"] == f"directus_{name}"
         ]
-        return [(p["fields"].split(","), p["permissions"] or {}) for p in granted]
+        return [(p["fields"].split(","), p["permissions"] or {}) for p in permissions]
 
     def allowed(self, name, field):
         return any(fields == "*" or field in fields for fields, _ in self.rules(name))
 
     def rows(self, name):
-        return [row for row in self.tables[name] if self.may(name, row)]
+        return [row for row in self.tables[name] if self.may_see(name, row)]
 
-    def may(self, name, row, field=None):
+    def may_see(self, name, row, field=None):
         return any(
-            self.holds(name, row, rule, real=True)
+            self.matches(name, row, rule, real=True)
             for fields, rule in self.rules(name)
             if field is None or fields == "*" or field in fields
         )
 
-    def seen(self, name, row, field, *, real=False):
+    def value(self, name, row, field, *, real=False):
         if call := CALL.fullmatch(field):
             return self.function(name, row, call[2], call[1], real=real)
         if "." in field:
             first, rest = field.split(".")
-            there, other = self.one(name, row, first, real=real)
-            return self.seen(there, other, rest, real=real)
-        value = None if row is None or not (real or self.may(name, row, field)) else row[field]
+            target, related = self.related_row(name, row, first, real=real)
+            return self.value(target, related, rest, real=real)
+        value = None if row is None or not (real or self.may_see(name, row, field)) else row[field]
         return MASK if field == "token" and value is not None and not real else value
 
     def function(self, name, row, field, function, *, real=False):
         if (name, field) in BACK:
-            # Behind a row that isn't there are no rows: none is a number, where the field would be shown at all.
+            # The count of a missing row is 0 if every rule lists the field, else null.
             everywhere = row is None and all(fields == "*" or field in fields for fields, _ in self.rules(name))
-            shown = real or everywhere or self.may(name, row, field)
-            return len(self.many(name, row, field, real=real)[1]) if shown else None
-        value = self.seen(name, row, field, real=real)
+            visible = real or everywhere or self.may_see(name, row, field)
+            return len(self.related_rows(name, row, field, real=real)[1]) if visible else None
+        value = self.value(name, row, field, real=real)
         return None if value is None else len(value) if function == "count" else getattr(value, function)
 
-    def finds(self, name, row, text):
-        """Whether a search finds a row: in the texts and keys of it that are shown there."""
-        if self.admin and any(text.lower() in word for word in UNSAID[name]):
+    def search_matches(self, name, row, text):
+        """Return whether a search matches a row, by its visible texts and keys."""
+        if self.admin and any(text.lower() in word for word in DEFAULTED[name]):
             return True
-        shown = [field for field in SEARCHED[name] if self.allowed(name, field)]
-        values = [(field, self.seen(name, row, field)) for field in shown]
+        fields = [field for field in SEARCHED[name] if self.allowed(name, field)]
+        values = [(field, self.value(name, row, field)) for field in fields]
         return any(
             value == text.lower() if field in KEYS else text.lower() in value.lower()
             for field, value in values
             if value is not None
         )
 
-    def one(self, name, row, field, *, real=False):
-        there, key, column = LINKS[name, field]
-        wanted = self.seen(name, row, column, real=real)
-        pool = self.tables[there] if real else self.rows(there)
-        return there, next((other for other in pool if wanted is not None and other[key] == wanted), None)
+    def related_row(self, name, row, field, *, real=False):
+        target, key, column = LINKS[name, field]
+        link = self.value(name, row, column, real=real)
+        candidates = self.tables[target] if real else self.rows(target)
+        return target, next((other for other in candidates if link is not None and other[key] == link), None)
 
-    def many(self, name, row, field, *, real=False):
-        there, column = BACK[name, field]
-        if row is None or not (real or self.may(name, row, field)):
-            return there, []
-        pool = self.tables[there] if real else self.rows(there)
-        return there, [other for other in pool if self.seen(there, other, column, real=real) == row["id"]]
+    def related_rows(self, name, row, field, *, real=False):
+        target, column = BACK[name, field]
+        if row is None or not (real or self.may_see(name, row, field)):
+            return target, []
+        candidates = self.tables[target] if real else self.rows(target)
+        return target, [other for other in candidates if self.value(target, other, column, real=real) == row["id"]]
 
-    def holds(self, name, row, filter_, *, real=False):
-        return all(self._entry(name, row, key, asked, real) for key, asked in filter_.items())
+    def matches(self, name, row, filter_, *, real=False):
+        return all(self._entry(name, row, key, value, real) for key, value in filter_.items())
 
-    def _entry(self, name, row, key, asked, real):
+    def _entry(self, name, row, key, condition, real):
         if key in ("_and", "_or"):
-            found = [self.holds(name, row, part, real=real) for part in asked]
-            return all(found) if key == "_and" or not found else any(found)
+            results = [self.matches(name, row, part, real=real) for part in condition]
+            return all(results) if key == "_and" or not results else any(results)
         if key.endswith("_func"):
             base = key.removesuffix("_func")
             return all(
-                OPERATORS[op](self.function(name, row, base, function, real=real), wanted)
-                for function, operators in asked.items()
-                for op, wanted in operators.items()
+                OPERATORS[op](self.function(name, row, base, function, real=real), operand)
+                for function, operators in condition.items()
+                for op, operand in operators.items()
             )
-        if (name, key) in BACK and not asked:
-            return True  # nothing is asked of the rows behind, so nothing is said of whether they are to be seen
+        if (name, key) in BACK and not condition:
+            return True  # an empty condition matches whether or not the related rows are visible
         if (name, key) in BACK:
-            return self._quantified(name, row, key, asked, real)
-        if (name, key) in LINKS and not all(op in OPERATORS for op in asked):
-            there, other = self.one(name, row, key, real=real)
-            return self.holds(there, other, asked, real=real)
-        value = self.seen(name, row, key, real=real)
-        return all(OPERATORS[op](value, self._value(wanted, real)) for op, wanted in asked.items())
+            return self._quantified(name, row, key, condition, real)
+        if (name, key) in LINKS and not all(op in OPERATORS for op in condition):
+            target, related = self.related_row(name, row, key, real=real)
+            return self.matches(target, related, condition, real=real)
+        value = self.value(name, row, key, real=real)
+        return all(OPERATORS[op](value, self._operand(operand, real)) for op, operand in condition.items())
 
-    def _quantified(self, name, row, key, asked, real):
-        there, others = self.many(name, row, key, real=real)
-        visible = row is not None and (real or self.may(name, row, key))
-        if "_some" in asked:
-            return any(self.holds(there, other, asked["_some"], real=real) for other in others)
-        if "_none" in asked:
-            return visible and not any(self.holds(there, other, asked["_none"], real=real) for other in others)
-        return visible and any(self.holds(there, other, asked, real=real) for other in others or [None])
+    def _quantified(self, name, row, key, condition, real):
+        target, others = self.related_rows(name, row, key, real=real)
+        visible = row is not None and (real or self.may_see(name, row, key))
+        if "_some" in condition:
+            return any(self.matches(target, other, condition["_some"], real=real) for other in others)
+        if "_none" in condition:
+            return visible and not any(self.matches(target, other, condition["_none"], real=real) for other in others)
+        return visible and any(self.matches(target, other, condition, real=real) for other in others or [None])
 
-    def _value(self, wanted, real):
-        if isinstance(wanted, list):
-            found = [self._value(item, real) for item in wanted]
-            return [v for item in found for v in (item if isinstance(item, list) else [item])]
-        if wanted == "$CURRENT_ROLES":
-            return self.roles or [NOTHING]
-        if isinstance(wanted, str) and wanted.startswith("$"):
-            me = self.user if real or (self.user and self.may("users", self.user)) else None
-            field = {"$CURRENT_USER": "id", "$CURRENT_ROLE": "role"}.get(wanted) or wanted.split(".")[1]
-            if wanted in ("$CURRENT_USER", "$CURRENT_ROLE"):
-                return (self.user or {}).get(field, NOTHING) or NOTHING
-            value = self.seen("users", me, field, real=real)
-            return NOTHING if value is None else value
-        return wanted
-
-
-NOTHING = object()
+    def _operand(self, operand, real):
+        if isinstance(operand, list):
+            resolved = [self._operand(item, real) for item in operand]
+            return [v for item in resolved for v in (item if isinstance(item, list) else [item])]
+        if operand == "$CURRENT_ROLES":
+            return self.roles or [NO_VALUE]
+        if isinstance(operand, str) and operand.startswith("$"):
+            me = self.user if real or (self.user and self.may_see("users", self.user)) else None
+            field = {"$CURRENT_USER": "id", "$CURRENT_ROLE": "role"}.get(operand) or operand.split(".")[1]
+            if operand in ("$CURRENT_USER", "$CURRENT_ROLE"):
+                return (self.user or {}).get(field, NO_VALUE) or NO_VALUE
+            value = self.value("users", me, field, real=real)
+            return NO_VALUE if value is None else value
+        return operand
 
 
-def _known(compare):
-    return lambda value, wanted: value is not None and wanted is not NOTHING and compare(value, wanted)
+NO_VALUE = object()
+
+
+def _not_null(compare):
+    return lambda value, operand: value is not None and operand is not NO_VALUE and compare(value, operand)
 
 
 OPERATORS = {
-    "_eq": _known(lambda value, wanted: value == wanted),
-    "_neq": _known(lambda value, wanted: value != wanted),
-    "_in": _known(lambda value, wanted: value in wanted),
-    "_nin": _known(lambda value, wanted: value not in wanted and NOTHING not in wanted),
-    "_gt": _known(lambda value, wanted: value > wanted),
-    "_contains": _known(lambda value, wanted: wanted in value),
-    "_istarts_with": _known(lambda value, wanted: value.lower().startswith(wanted.lower())),
-    "_null": lambda value, wanted: (value is None) is wanted,
-    "_empty": lambda value, wanted: (value in (None, "")) is wanted,
+    "_eq": _not_null(lambda value, operand: value == operand),
+    "_neq": _not_null(lambda value, operand: value != operand),
+    "_in": _not_null(lambda value, operand: value in operand),
+    "_nin": _not_null(lambda value, operand: value not in operand and NO_VALUE not in operand),
+    "_gt": _not_null(lambda value, operand: value > operand),
+    "_contains": _not_null(lambda value, operand: operand in value),
+    "_istarts_with": _not_null(lambda value, operand: value.lower().startswith(operand.lower())),
+    "_null": lambda value, operand: (value is None) is operand,
+    "_empty": lambda value, operand: (value in (None, "")) is operand,
 }

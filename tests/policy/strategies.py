@@ -1,4 +1,4 @@
-"""Random worlds, people and filters, as strategies of Hypothesis."""
+"""Hypothesis strategies for random directories, users and filters."""
 
 from datetime import UTC, datetime
 
@@ -65,7 +65,7 @@ YEAR, COUNT = pair("year", number(2023, 2024)), pair("count", number(0, 1))
 
 
 def filters(collection, depth):
-    """A filter on users or roles, at most `depth` relations deep."""
+    """Return a strategy of filters on users or roles, at most `depth` relations deep."""
     if collection == "users":
         leaves = [pair("first_name", TEXT), pair("title", TEXT), pair("role", KEY), pair("id", ME)]
         leaves += [pair("last_access_func", YEAR), pair("tags_func", COUNT)]
@@ -78,15 +78,15 @@ def filters(collection, depth):
         else:
             leaves += [pair("users", inner), pair("users", pair("_some", inner)), pair("users", pair("_none", inner))]
     leaf = st.one_of(leaves)
-    several = st.lists(leaf, max_size=2)
-    return st.one_of(leaf, leaf, pair("_and", several), pair("_or", several), st.just({}))
+    parts = st.lists(leaf, max_size=2)
+    return st.one_of(leaf, leaf, pair("_and", parts), pair("_or", parts), st.just({}))
 
 
 @st.composite
-def worlds(draw):
-    """Tables of roles several deep, people, policies with rules, who holds which; and the one who asks, or None.
+def directories(draw):
+    """Draw tables of nested roles, users, policies, access rows and permissions, and the calling user or None.
 
-    The asker holds two policies, so that most questions are answered; the rest is left to chance.
+    The caller has two policies, so that most queries are answered; the rest is random.
     """
     optional = st.sampled_from([None, *ROLES, *ROLES])
     roles = [{"id": key, "name": draw(TEXTS) or "", "parent": draw(optional)} for key in ROLES]
@@ -102,20 +102,20 @@ def worlds(draw):
         }
         for key in USERS
     ]
-    asker = draw(st.sampled_from([None, *users]))
+    user = draw(st.sampled_from([None, *users]))
     policies = [
         {"id": key, "name": "p", "ip_access": draw(NETWORKS), "admin_access": draw(st.integers(0, 50)) == 50}
         for key in POLICIES
     ]
-    holders = [draw(holding(asker)), draw(holding(asker)), *draw(st.lists(HOLDER, max_size=3))]
+    holders = [draw(holder_of(user)), draw(holder_of(user)), *draw(st.lists(HOLDER, max_size=3))]
     access = [
         {"id": uid(f"a{n}"), "policy": POLICIES[n] if n < 2 else draw(st.sampled_from(POLICIES)), **row}
         for n, row in enumerate(holders)
     ]
-    granted = [("users", 0), ("users", 1), ("roles", 0), ("roles", 1), *draw(st.lists(GRANT, max_size=3))]
-    permissions = [draw(permission(n, *grant)) for n, grant in enumerate(granted, 1)]
+    grants = [("users", 0), ("users", 1), ("roles", 0), ("roles", 1), *draw(st.lists(GRANT, max_size=3))]
+    permissions = [draw(permission(n, *grant)) for n, grant in enumerate(grants, 1)]
     tables = {"roles": roles, "users": users, "policies": policies, "access": access, "permissions": permissions}
-    return tables, asker
+    return tables, user
 
 
 NETWORKS = st.sampled_from([None, None, None, None, "10.0.0.0/8", "192.0.2.1,10.1.0.0/16"])
@@ -127,37 +127,35 @@ HOLDER = st.one_of(
 GRANT = st.tuples(st.sampled_from(["users", "roles"]), st.integers(0, 2))
 
 
-def holding(asker):
-    """A row of access that is the asker's: as the public, by name, or by role."""
-    if asker is None:
+def holder_of(user):
+    """Return a strategy of access rows that apply to a user: by id or role, or to the public if it is None."""
+    if user is None:
         return st.just({"role": None, "user": None})
-    by_name = {"role": None, "user": asker["id"]}
-    return st.sampled_from([by_name, {"role": asker["role"], "user": None} if asker["role"] else by_name])
+    by_id = {"role": None, "user": user["id"]}
+    return st.sampled_from([by_id, {"role": user["role"], "user": None} if user["role"] else by_id])
 
 
 @st.composite
 def permission(draw, number, name, policy):
-    """The first policy reaches most rows and shows little of them, the second the other way round: much is hidden."""
-    known = USER_FIELDS if name == "users" else ROLE_FIELDS
+    """Draw a read permission: the first policy covers many rows and few fields, the second few rows and most fields."""
+    fields = USER_FIELDS if name == "users" else ROLE_FIELDS
     some = st.lists(st.sampled_from(USERS if name == "users" else ROLES), min_size=1, max_size=2)
     narrow = st.one_of(pair("id", pair("_in", some)), pair("id", pair("_in", some)), filters(name, 1))
     rule = draw(st.one_of(st.just({}), st.just({}), narrow) if policy == 0 else narrow)
-    hidden = (
-        st.sets(st.sampled_from(known[1:]), min_size=2) if policy == 0 else st.sets(st.sampled_from(known), max_size=1)
-    )
-    missing = draw(hidden)
+    many, few = st.sets(st.sampled_from(fields[1:]), min_size=2), st.sets(st.sampled_from(fields), max_size=1)
+    omitted = draw(many if policy == 0 else few)
     return {
         "id": number,
         "policy": POLICIES[policy],
         "collection": f"directus_{name}",
         "action": "read",
-        "fields": ",".join(field for field in known if field not in missing),
+        "fields": ",".join(field for field in fields if field not in omitted),
         "permissions": rule,
     }
 
 
 async def replace(system, tables):
-    """Makes these the only rows there are."""
+    """Replace all rows of these tables."""
     async with system.database.transaction() as connection:
         for name in ("permissions", "access", "policies", "users", "roles"):
             await connection.execute(delete(TABLES[f"directus_{name}"]))

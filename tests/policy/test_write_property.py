@@ -1,4 +1,4 @@
-"""Writes against a reference that shares nothing with them: what is allowed, and what the tables hold afterwards."""
+"""Writes compared with a reference that shares no code with them: which are allowed, and the rows they result in."""
 
 from copy import deepcopy
 
@@ -11,7 +11,7 @@ from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.db.models import User
 from tests.policy.reference import OPERATORS, Reference
-from tests.policy.strategies import IPS, USERS, filters, replace, worlds
+from tests.policy.strategies import IPS, USERS, directories, filters, replace
 from tests.world import static_token, uid
 
 WRITTEN = ["first_name", "title"]
@@ -22,12 +22,12 @@ PRESETS = st.sampled_from([None, None, {"title": "p"}])
 KEYS = st.lists(st.sampled_from([*USERS, uid("nobody")]), min_size=1, max_size=2, unique=True)
 NEW = uid("new")
 CHIEF, ADMINS = uid("chief"), uid("admins")
-"""Somebody has to be an admin, or nobody could be deleted."""
+"""An extra admin: without one, deleting users would fail because the last admin can't be deleted."""
 
 
 @st.composite
 def permission(draw, number, action):
-    """A permission to write users; most people of a world hold the policies it may be of."""
+    """Draw a permission to write users, of one of the policies that most users have."""
     return {
         "id": number,
         "policy": draw(st.sampled_from(["p0", "p0", "p1"]).map(uid)),
@@ -40,36 +40,43 @@ def permission(draw, number, action):
     }
 
 
-class Writing:
+class WriteReference:
     """What a caller may write, in plain Python over rows in memory."""
 
-    def __init__(self, tables, who, ip, action):
-        self.tables, self.who, self.ip = tables, who, ip
-        self.admin = Reference(tables, who, ip).admin
-        held = {policy["id"] for policy in Reference(tables, who, ip).policies}
-        self.granted = [row for row in tables["permissions"] if row["action"] == action and row["policy"] in held]
+    def __init__(self, tables, user, ip, action):
+        self.tables, self.user, self.ip = tables, user, ip
+        reference = Reference(tables, user, ip)
+        self.admin = reference.admin
+        policies = {policy["id"] for policy in reference.policies}
+        self.permissions = [
+            row for row in tables["permissions"] if row["action"] == action and row["policy"] in policies
+        ]
 
-    def reaching(self, tables, row):
-        """The permissions whose rule holds for a row of these tables."""
-        me = next((user for user in tables["users"] if self.who and user["id"] == self.who["id"]), None)
-        eyes = Reference(tables, me, self.ip)
-        return [one for one in self.granted if eyes.holds("users", row, one["permissions"], real=True)]
+    def matching(self, tables, row):
+        """Return the permissions whose rule matches a row of these tables."""
+        me = next((user for user in tables["users"] if self.user and user["id"] == self.user["id"]), None)
+        reference = Reference(tables, me, self.ip)
+        return [
+            permission
+            for permission in self.permissions
+            if reference.matches("users", row, permission["permissions"], real=True)
+        ]
 
     def allows(self, tables, row, fields):
-        """Whether one of them reaches the row, and each field is given by some that do."""
-        found = self.reaching(tables, row)
-        given = {field for one in found for field in one["fields"].split(",")}
-        return self.admin or (bool(found) and set(fields) <= given)
+        """Return whether a permission matches the row, and each field is listed by one that does."""
+        permissions = self.matching(tables, row)
+        allowed = {field for permission in permissions for field in permission["fields"].split(",")}
+        return self.admin or (bool(permissions) and set(fields) <= allowed)
 
 
-def filled(permissions, payload):
-    """A payload with what these permissions fill in; None where one of them finds it invalid."""
-    for one in permissions:
-        payload = {**(one["presets"] or {}), **payload}
-    for one in permissions:
-        for field, asked in (one["validation"] or {}).items():
-            for operator, wanted in asked.items():
-                if field in payload and not OPERATORS[operator](payload[field], wanted):
+def apply_permissions(permissions, payload):
+    """Return the payload with the permissions' presets; None if it fails one of their validations."""
+    for permission in permissions:
+        payload = {**(permission["presets"] or {}), **payload}
+    for permission in permissions:
+        for field, operators in (permission["validation"] or {}).items():
+            for operator, operand in operators.items():
+                if field in payload and not OPERATORS[operator](payload[field], operand):
                     return None
     return payload
 
@@ -78,56 +85,57 @@ def row_of(tables, key):
     return next((row for row in tables["users"] if row["id"] == key), None)
 
 
-def updated(writing, keys, payload):
-    """The tables after an update; None where it may not be."""
-    tables = deepcopy(writing.tables)
+def updated(reference, keys, payload):
+    """Return the tables after an update; None if it is not allowed."""
+    tables = deepcopy(reference.tables)
     for key in keys:
-        row = row_of(writing.tables, key)
-        if row is None or not writing.allows(writing.tables, row, payload):
+        row = row_of(reference.tables, key)
+        if row is None or not reference.allows(reference.tables, row, payload):
             return None
-        values = filled([] if writing.admin else writing.reaching(writing.tables, row), payload)
+        permissions = [] if reference.admin else reference.matching(reference.tables, row)
+        values = apply_permissions(permissions, payload)
         if values is None:
             return None
         row_of(tables, key).update(values)
-    return tables if all(writing.allows(tables, row_of(tables, key), payload) for key in keys) else None
+    return tables if all(reference.allows(tables, row_of(tables, key), payload) for key in keys) else None
 
 
-def created(writing, payload):
-    values = filled([] if writing.admin else writing.granted, payload)
+def created(reference, payload):
+    values = apply_permissions([] if reference.admin else reference.permissions, payload)
     if values is None:
         return None
-    tables = deepcopy(writing.tables)
-    nothing = dict.fromkeys(("first_name", "title", "role", "last_access", "tags"))
-    tables["users"].append({**nothing, "id": NEW, **values})
-    return tables if writing.allows(tables, tables["users"][-1], payload) else None
+    tables = deepcopy(reference.tables)
+    nulls = dict.fromkeys(("first_name", "title", "role", "last_access", "tags"))
+    tables["users"].append({**nulls, "id": NEW, **values})
+    return tables if reference.allows(tables, tables["users"][-1], payload) else None
 
 
-def deleted(writing, keys):
+def deleted(reference, keys):
     for key in keys:
-        row = row_of(writing.tables, key)
-        if not writing.admin and (row is None or not writing.reaching(writing.tables, row)):
+        row = row_of(reference.tables, key)
+        if not reference.admin and (row is None or not reference.matching(reference.tables, row)):
             return None
-    tables = deepcopy(writing.tables)
+    tables = deepcopy(reference.tables)
     tables["users"] = [row for row in tables["users"] if row["id"] not in keys]
     tables["access"] = [row for row in tables["access"] if row["user"] not in keys]
     return tables
 
 
-async def stored(system):
+async def stored_users(system):
     async with system.database.transaction() as connection:
         rows = await connection.execute(select(User.first_name, User.title, User.role_id).order_by(User.first_name))
         return sorted(map(str, rows.all()))
 
 
-def told(tables):
+def expected_users(tables):
     return sorted(str((row["first_name"], row["title"], row["role"])) for row in tables["users"])
 
 
 @pytest.mark.parametrize("action", ["create", "update", "delete"])
-@settings(max_examples=settings().max_examples // 4)  # each makes a world of its own
+@settings(max_examples=settings().max_examples // 4)  # each example replaces all rows
 @given(data=st.data())
-async def test_what_is_written_is_what_the_reference_says(scratch, action, data):
-    tables, who = data.draw(worlds())
+async def test_a_write_has_the_result_that_the_reference_predicts(scratch, action, data):
+    tables, user = data.draw(directories())
     tables["users"].append({**dict.fromkeys(tables["users"][0]), "id": CHIEF, "token": static_token(CHIEF)})
     tables["policies"].append({"id": ADMINS, "name": "p", "ip_access": None, "admin_access": True})
     tables["access"].append({"id": uid("a9"), "policy": ADMINS, "role": None, "user": CHIEF})
@@ -135,24 +143,23 @@ async def test_what_is_written_is_what_the_reference_says(scratch, action, data)
         row |= {"validation": None, "presets": None}
     tables["permissions"] += [data.draw(permission(number, action)) for number in (50, 51, 52)]
     ip, payload, keys = data.draw(IPS), data.draw(PAYLOADS), data.draw(KEYS)
-    writing = Writing(tables, who, ip, action)
+    reference = WriteReference(tables, user, ip, action)
     await replace(scratch, tables)
-    users = scratch.directory(Caller(ip=ip) if who is None else Caller(token=who["token"], ip=ip))["users"]
+    users = scratch.directory(Caller(ip=ip) if user is None else Caller(token=user["token"], ip=ip))["users"]
 
     if action == "create":
-        expected, doing = created(writing, payload), users.create_one(payload)
+        expected, write = created(reference, payload), users.create_one(payload)
     elif action == "update":
-        expected, doing = updated(writing, keys, payload), users.update_many(keys, payload)
+        expected, write = updated(reference, keys, payload), users.update_many(keys, payload)
     else:
-        expected, doing = deleted(writing, keys), users.delete_many(keys)
+        expected, write = deleted(reference, keys), users.delete_many(keys)
     try:
-        await doing
-        refusal = None
+        await write
+        code = None
     except RollcallError as error:
-        refusal = error.code
+        code = error.code
 
-    event(f"{action}: {refusal}")
-    assert refusal in {None, "FORBIDDEN", "FAILED_VALIDATION"}
-    found, right = await stored(scratch), told(expected or tables)
-    assert (refusal is None) is (expected is not None)
-    assert found == right
+    event(f"{action}: {code}")
+    assert code in {None, "FORBIDDEN", "FAILED_VALIDATION"}
+    assert (code is None) is (expected is not None)
+    assert await stored_users(scratch) == expected_users(expected or tables)
