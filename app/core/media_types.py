@@ -1,4 +1,4 @@
-"""Media types: sniffing them from content, whether browsers may show them inline, and their file extensions."""
+"""Media types: detecting them from first bytes, whether browsers may show them inline, and their file extensions."""
 
 import re
 from collections.abc import Iterable
@@ -24,9 +24,9 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 )
 """Offset, bytes at that offset, and the media type they indicate."""
 REQUIRED_PREFIXES = {"image/webp": b"RIFF", "image/bmp": b"BM"}
-"""Bytes with which contents of some types must also begin."""
+"""Bytes with which files of some types must also begin."""
 VERIFIED_PREFIXES = ("image/", "application/pdf")
-"""Types that are accepted only if the content has their signature."""
+"""Types that are accepted only if the file has their signature."""
 SAFE_INLINE_TYPES = {type_ for *_, type_ in SIGNATURES}
 SAFE_INLINE_PREFIXES = ("audio/", "video/")
 SNIFF_BYTES = 4096
@@ -39,10 +39,10 @@ _EXTENSIONS = MimeTypes()  # built-in ones only: stored names must not depend on
 
 
 def sniff_media_type(head: bytes, claimed: str) -> str:
-    """Return the media type of a content from its first bytes and the type that the client claims.
+    """Return the media type of a file from its first bytes and the type that the client claims.
 
-    Images, PDF and markup (which a browser would execute) are recognized from the content whatever the claim. A content
-    that is claimed to be an image or a PDF without the signature is of unknown type. Otherwise the claim counts.
+    Images, PDF and markup (which a browser would execute) are recognized by their first bytes, whatever the claim. A
+    file that is claimed to be an image or a PDF, but lacks the signature, is of unknown type. Any other claim counts.
     """
     for offset, signature, type_ in SIGNATURES:
         if head.startswith(signature, offset) and head.startswith(REQUIRED_PREFIXES.get(type_, b"")):
@@ -59,7 +59,7 @@ def is_media_type(text: str) -> bool:
 
 
 def is_safe_inline(type_: str) -> bool:
-    """Return whether a browser may show a content of this type inline, because it executes none of it."""
+    """Return whether a browser may show a file of this type inline, because it executes none of it."""
     return type_ in SAFE_INLINE_TYPES or type_.startswith(SAFE_INLINE_PREFIXES)
 
 

@@ -1,4 +1,4 @@
-"""A letter: one mail to one recipient, ready to go."""
+"""An outgoing email and its conversion to a MIME message."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,23 +11,24 @@ from app.mail.templating import RenderedMail
 
 HEADER_REGISTRY = HeaderRegistry()
 NON_ASCII_DEFECT = NonASCIILocalPartDefect
-"""What is no fault of an address any more, where the mail server knows such letters."""
-INVALID_RECIPIENT_MESSAGE = "The recipient is no address"
+"""A defect that SMTPUTF8 servers accept, so an address with it is valid."""
+INVALID_RECIPIENT_MESSAGE = "The recipient is not a valid email address"
 
 
 class DeliveryError(Exception):
-    """A mail that didn't go. Its words say why, and never to whom, or what was in it."""
+    """An email was not sent. The message says why, and never contains the recipient or the content."""
 
 
 class PermanentDeliveryError(DeliveryError):
-    """A mail that won't go however often it is tried."""
+    """An email cannot be sent, however often it is tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMail:
-    """Who writes to whom, when, and what.
+    """An email to one recipient.
 
-    `name` is the writer's, in one line; `id` is the same whenever the same letter is sent.
+    `id` becomes the Message-ID; it must be the same whenever the same email is sent again. `sender_name` must be a
+    single line.
     """
 
     id: str
@@ -38,32 +39,42 @@ class OutgoingMail:
     date: datetime
 
     def message(self) -> EmailMessage:
-        """The letter as mail programs read it; Refused for a recipient that is no address."""
+        """Return the email as a MIME message.
+
+        Raises:
+            PermanentDeliveryError: The recipient is not a valid address.
+        """
         message = EmailMessage()
         message["Subject"] = self.content.subject
-        writer = parse_address(self.sender)
-        message["From"] = Address(self.sender_name, writer.username, writer.domain)
+        sender = parse_address(self.sender)
+        message["From"] = Address(self.sender_name, sender.username, sender.domain)
         message["To"] = parse_address(self.recipient)
         message["Date"] = self.date
-        message["Message-ID"] = f"<{self.id}@{writer.domain}>"
-        message["Auto-Submitted"] = "auto-generated"  # so that nobody's absence is told back
+        message["Message-ID"] = f"<{self.id}@{sender.domain}>"
+        message["Auto-Submitted"] = "auto-generated"  # prevents out-of-office replies
         message.set_content(self.content.text)
         message.add_alternative(self.content.html, subtype="html")
         return message
 
 
 def parse_address(text: str) -> Address:
-    """One address, also of letters beyond ASCII; Refused for a text that is none, or several."""
+    """Return the single address in a text; non-ASCII addresses are allowed.
+
+    Raises:
+        PermanentDeliveryError: The text is not exactly one address.
+    """
     try:
         header: Any = HEADER_REGISTRY("To", text)
     except (ValueError, IndexError, MessageError):
         raise PermanentDeliveryError(INVALID_RECIPIENT_MESSAGE) from None
-    found, faults = header.addresses, [fault for fault in header.defects if not isinstance(fault, NON_ASCII_DEFECT)]
-    if faults or [one.addr_spec for one in found] != [text] or not found[0].username or not found[0].domain:
+    addresses = header.addresses
+    defects = [defect for defect in header.defects if not isinstance(defect, NON_ASCII_DEFECT)]
+    is_single = [address.addr_spec for address in addresses] == [text]
+    if defects or not is_single or not addresses[0].username or not addresses[0].domain:
         raise PermanentDeliveryError(INVALID_RECIPIENT_MESSAGE)
-    return Address(username=found[0].username, domain=found[0].domain)
+    return Address(username=addresses[0].username, domain=addresses[0].domain)
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks, or anything else that can't be seen but may be obeyed."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    """Return a text as one line: control and other non-printable characters become spaces, spaces are collapsed."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -1,4 +1,4 @@
-"""What a mail says: templates for each kind, in HTML and in plain text, of ours or of whoever runs the server."""
+"""Renders emails from templates in plain text and HTML, built-in or of the operator."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,12 +12,12 @@ from app.core.config import ConfigurationError
 DEFAULT_TEMPLATES = Path(__file__).parent / "templates"
 MAIL_KINDS = ("invite", "reset", "verify")
 SUBJECT_PREFIX = "Subject: "
-"""What the first line of a text begins with."""
+"""Prefix of the first line of each text template."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailContext:
-    """What a template is given: the project's name, a link that works, and until when it does."""
+    """The variables of a template: the project's name, a link, and the time until which the link is valid."""
 
     project: str
     url: str = field(repr=False)
@@ -26,7 +26,7 @@ class MailContext:
 
 @dataclass(frozen=True, slots=True)
 class RenderedMail:
-    """What a mail says: its subject, and the same in plain text and in HTML."""
+    """The content of an email: its subject, and its body in plain text and in HTML."""
 
     subject: str
     text: str = field(repr=False)
@@ -34,43 +34,48 @@ class RenderedMail:
 
 
 class MailTemplates:
-    """The templates `KIND.txt` and `KIND.html`; those of the same name in `folder` stand before ours.
+    """The templates `KIND.txt` and `KIND.html`; those in `directory` override the built-in ones of the same name.
 
-    They are shown nothing but the facts, which are escaped in HTML. Raises BadSettings for a folder that isn't there,
-    and for a template in it that can't be used.
+    Templates are sandboxed and see only the variables of `MailContext`, which are escaped in HTML.
+
+    Raises:
+        ConfigurationError: The directory does not exist, or a template in it fails.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        places = [DEFAULT_TEMPLATES] if folder is None else [folder, DEFAULT_TEMPLATES]
-        self._templates = ImmutableSandboxedEnvironment(
-            loader=ChoiceLoader([FileSystemLoader(place) for place in places]),
+    def __init__(self, directory: Path | None = None) -> None:
+        directories = [DEFAULT_TEMPLATES] if directory is None else [directory, DEFAULT_TEMPLATES]
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=ChoiceLoader([FileSystemLoader(path) for path in directories]),
             autoescape=lambda name: name is None or not name.endswith(".txt"),
             undefined=StrictUndefined,
             auto_reload=False,
         )
-        if folder is not None:
-            self._check_templates(folder)
+        if directory is not None:
+            self._check_templates(directory)
 
     def render(self, kind: str, context: MailContext) -> RenderedMail:
-        """The words of a mail of this kind.
+        """Return the content of an email of this kind.
 
-        Raises ValueError for a text that doesn't begin with its subject, and whatever a template stumbles on.
+        Raises:
+            ValueError: The text template does not begin with the subject.
+            Exception: Any error of a template.
         """
-        given = {"project": context.project, "url": context.url, "expires": context.expires.astimezone(UTC)}
-        first, _, text = self._templates.get_template(f"{kind}.txt").render(given).lstrip().partition("\n")
-        subject = first.removeprefix(SUBJECT_PREFIX).strip()
-        if not first.startswith(SUBJECT_PREFIX) or not subject:
-            raise ValueError(f'{kind}.txt should begin with a line "{SUBJECT_PREFIX}..."')
-        html = self._templates.get_template(f"{kind}.html").render(given)
+        variables = {"project": context.project, "url": context.url, "expires": context.expires.astimezone(UTC)}
+        rendered = self._environment.get_template(f"{kind}.txt").render(variables)
+        first_line, _, text = rendered.lstrip().partition("\n")
+        subject = first_line.removeprefix(SUBJECT_PREFIX).strip()
+        if not first_line.startswith(SUBJECT_PREFIX) or not subject:
+            raise ValueError(f'{kind}.txt must begin with a line "{SUBJECT_PREFIX}..."')
+        html = self._environment.get_template(f"{kind}.html").render(variables)
         return RenderedMail(subject, text.strip() + "\n", html)
 
-    def _check_templates(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise ConfigurationError(f"EMAIL_TEMPLATES_PATH: {folder} is not a folder")
+    def _check_templates(self, directory: Path) -> None:
+        if not directory.is_dir():
+            raise ConfigurationError(f"EMAIL_TEMPLATES_PATH: {directory} is not a directory")
         for kind in MAIL_KINDS:
             try:
                 self.render(kind, MailContext("Rollcall", "https://example.com/?token=", datetime.now(UTC)))
             except Exception as error:
                 raise ConfigurationError(
-                    f"EMAIL_TEMPLATES_PATH: the templates of {kind} can't be used: {error}"
+                    f"EMAIL_TEMPLATES_PATH: the templates of {kind} cannot be rendered: {error}"
                 ) from error

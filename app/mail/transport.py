@@ -1,4 +1,4 @@
-"""How letters leave: through an SMTP server, or only as lines of the log."""
+"""Mail transports: SMTP, or the log only."""
 
 import asyncio
 import socket
@@ -12,58 +12,63 @@ from app.core.config import Settings
 from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError
 
 STEP_TIMEOUT_SECONDS, SEND_TIMEOUT_SECONDS = 10.0, 30.0
-"""How long the server may take for each thing that it is told, and for all of them."""
+"""Timeout of each SMTP command, and of sending an email as a whole."""
 QUIT_TIMEOUT_SECONDS = 1.0
 PERMANENT_ERROR_CODE = 500
-"""Codes from here on mean that trying again is useless."""
+"""SMTP replies with this code or a higher one are permanent failures."""
 DEFAULT_HELO_NAME = "[127.0.0.1]"
-"""What a machine greets with that has no full name, as Directus does."""
+"""Name for EHLO of a machine without a fully qualified name, as in Directus."""
 
 log = structlog.get_logger(__name__)
 
 
 class Transport(Protocol):
-    """Where letters are taken to."""
+    """Sends emails."""
 
     async def send(self, mail: OutgoingMail) -> None:
-        """Hands a letter over; raises Undelivered where that fails, Refused where it always will."""
+        """Send an email.
+
+        Raises:
+            DeliveryError: Sending failed, but may succeed later.
+            PermanentDeliveryError: Sending will always fail.
+        """
         ...
 
 
 class LogTransport:
-    """Letters are lines of the log, links and all, for trying things out without a mail server."""
+    """Writes emails, including their links, to the log, for use without a mail server."""
 
     async def send(self, mail: OutgoingMail) -> None:
         log.info("mail", to=mail.recipient, subject=mail.content.subject, text=mail.content.text)
 
 
 class SmtpTransport:
-    """Letters go to the server that the settings name, each over a connection of its own.
+    """Sends emails to the configured SMTP server, each over a new connection.
 
-    TLS is spoken from the first byte (EMAIL_SMTP_SECURE), else as soon as the server offers it, unless it shall be
-    ignored; its certificate has to be one that this machine trusts.
+    TLS is used from the start of the connection (EMAIL_SMTP_SECURE), or by STARTTLS if the server offers it, unless
+    EMAIL_SMTP_IGNORE_TLS is set. This machine must trust the server's certificate.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     async def send(self, mail: OutgoingMail) -> None:
-        message, server = mail.message(), self._create_client()
+        message, client = mail.message(), self._create_client()
         try:
             async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
-                await server.connect()
-                await server.send_message(message, sender=mail.sender, recipients=[mail.recipient])
-        except aiosmtplib.SMTPRecipientsRefused as refusal:
-            code = refusal.recipients[0].code
+                await client.connect()
+                await client.send_message(message, sender=mail.sender, recipients=[mail.recipient])
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            code = error.recipients[0].code
             raise (PermanentDeliveryError if code >= PERMANENT_ERROR_CODE else DeliveryError)(
-                f"The recipient was refused: {code}"
+                f"The server rejected the recipient: {code}"
             ) from None
-        except aiosmtplib.SMTPResponseException as refusal:
-            raise DeliveryError(f"{type(refusal).__name__}: {refusal.code}") from None
+        except aiosmtplib.SMTPResponseException as error:
+            raise DeliveryError(f"{type(error).__name__}: {error.code}") from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise DeliveryError(type(error).__name__) from None
         finally:
-            await _quit(server)
+            await _quit(client)
 
     def _create_client(self) -> aiosmtplib.SMTP:
         settings, password = self._settings, self._settings.email_smtp_password
@@ -80,20 +85,20 @@ class SmtpTransport:
 
 
 def create_transport(settings: Settings) -> Transport:
-    """The transport that the settings ask for."""
+    """Return the transport selected by EMAIL_TRANSPORT."""
     return SmtpTransport(settings) if settings.email_transport == "smtp" else LogTransport()
 
 
-async def _quit(server: aiosmtplib.SMTP) -> None:
-    """Ends a connection. A letter that was taken has gone, however the farewell turns out."""
-    if server.is_connected:
+async def _quit(client: aiosmtplib.SMTP) -> None:
+    """Close a connection, ignoring errors: an accepted email is sent even if QUIT fails."""
+    if client.is_connected:
         with suppress(aiosmtplib.SMTPException, OSError):
             async with asyncio.timeout(QUIT_TIMEOUT_SECONDS):
-                await server.quit()
-    server.close()
+                await client.quit()
+    client.close()
 
 
 def _local_hostname() -> str:
-    """This machine's name, without asking anybody for it."""
+    """Return this machine's name without a DNS query."""
     name = socket.gethostname()
     return name if "." in name else DEFAULT_HELO_NAME

@@ -1,1 +1,1 @@
-"""Where the contents of files lie; which of them belongs to whom is a repository's."""
+"""Storage of file contents; the rows that refer to them belong to the repositories."""

@@ -1,18 +1,21 @@
-"""What every storage can do, wherever it is."""
+"""The storage interface and what its implementations share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 
-STORAGE_UNAVAILABLE_MESSAGE = "The storage is away"
+STORAGE_UNAVAILABLE_MESSAGE = "The file storage is unavailable; try again later"
 CHUNK_SIZE = 256 * 1024
-"""Bytes that are read or written at once."""
+"""Bytes that are read or written at a time."""
 
 
 class Storage(ABC):
-    """Contents by their names, at one `location`, as the rows of files call it.
+    """Stores files by name. `location` is the name that the rows of files use for the storage.
 
-    A content never changes: another one has another name. All raise ServiceUnavailable where the storage doesn't work.
+    A stored file never changes: new content gets a new name.
+
+    Raises:
+        ServiceUnavailable: By every method, if the storage fails.
     """
 
     def __init__(self, location: str) -> None:
@@ -20,37 +23,37 @@ class Storage(ABC):
 
     @abstractmethod
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
-        """Keeps a content under a name that is free, all of it or nothing; raises what asking for its pieces does."""
+        """Store a file under an unused name, completely or not at all; errors of `chunks` propagate."""
 
     @abstractmethod
     async def size(self, name: str) -> int | None:
-        """How many bytes a content has; None where there is none of that name."""
+        """Return the size of a file in bytes, or None if it does not exist."""
 
     @abstractmethod
     def iter_chunks(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
-        """So many bytes of a content, from one of them on."""
+        """Yield `length` bytes of a file, beginning at the offset `start`."""
 
     @abstractmethod
     async def remove(self, name: str) -> None:
-        """Takes a content away; it may be gone already."""
+        """Remove a file if it exists."""
 
 
 def is_safe_name(name: str) -> bool:
-    """Whether a name stays within the storage, and below what it names it for: others write rows too."""
-    steps = PurePosixPath(name).parts
-    odd = "\\" in name or "\0" in name or name.startswith("/")
-    return bool(steps) and not odd and not any(step.startswith(".") for step in steps)
+    """Return whether a name is a path within the storage without hidden parts; other programs write names as well."""
+    parts = PurePosixPath(name).parts
+    is_unsafe = "\\" in name or "\0" in name or name.startswith("/")
+    return bool(parts) and not is_unsafe and not any(part.startswith(".") for part in parts)
 
 
 async def rechunk(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of a size that is worth the way to a disk."""
-    waiting: list[bytes] = []
+    """Yield the same bytes in chunks of at least `CHUNK_SIZE`, except the last, so that each is worth a disk write."""
+    pending: list[bytes] = []
     size = 0
-    async for piece in chunks:
-        waiting.append(piece)
-        size += len(piece)
+    async for chunk in chunks:
+        pending.append(chunk)
+        size += len(chunk)
         if size >= CHUNK_SIZE:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
+            yield b"".join(pending)
+            pending, size = [], 0
+    if pending:
+        yield b"".join(pending)

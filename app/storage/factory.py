@@ -1,4 +1,4 @@
-"""Which storage is in use, as the settings say."""
+"""Creates the configured storage."""
 
 from app.core.config import ConfigurationError, Settings
 from app.storage.base import Storage
@@ -6,17 +6,20 @@ from app.storage.local import LocalStorage
 
 
 def open_storage(settings: Settings) -> Storage:
-    """The storage of these settings, not yet connected to; BadSettings where that can't be.
+    """Return the storage of the first location, to which Directus' app uploads, without connecting to it.
 
-    Of several locations it is the first, where Directus' app uploads to.
+    Raises:
+        ConfigurationError: The S3 driver is not installed, or the bucket is not set.
     """
     location = settings.storage_location
     if settings.storage_local_driver == "local":
         return LocalStorage(location, settings.storage_local_root)
     try:
-        from app.storage.s3 import S3Storage  # noqa: PLC0415  # most can do without
+        from app.storage.s3 import S3Storage  # noqa: PLC0415  # an optional dependency
     except ImportError:
-        raise ConfigurationError(f"STORAGE_{location.upper()}_DRIVER: s3 needs rollcall[s3] to be installed") from None
+        raise ConfigurationError(
+            f"STORAGE_{location.upper()}_DRIVER: s3 requires rollcall[s3] to be installed"
+        ) from None
     if not settings.storage_local_bucket:
-        raise ConfigurationError(f"STORAGE_{location.upper()}_BUCKET: s3 needs a bucket")
+        raise ConfigurationError(f"STORAGE_{location.upper()}_BUCKET: s3 needs the name of a bucket")
     return S3Storage(location, settings)

@@ -1,4 +1,4 @@
-"""Contents in a folder of this machine."""
+"""Storage in a local directory."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class LocalStorage(Storage):
-    """A folder, made when it is first written to; what is in it is for its owner's eyes only."""
+    """A directory, created at the first write; only its owner can read it."""
 
     def __init__(self, location: str, root: Path) -> None:
         super().__init__(location)
@@ -47,16 +47,16 @@ class LocalStorage(Storage):
         return await _run_in_thread(partial(_file_size, self._path(name))) if is_safe_name(name) else None
 
     async def iter_chunks(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
-        handle = await _run_in_thread(partial(os.open, self._path(name), READ_FLAGS))
+        fd = await _run_in_thread(partial(os.open, self._path(name), READ_FLAGS))
         try:
             while length > 0:
-                chunk = await _run_in_thread(partial(os.pread, handle, min(CHUNK_SIZE, length), start))
+                chunk = await _run_in_thread(partial(os.pread, fd, min(CHUNK_SIZE, length), start))
                 if not chunk:
                     raise ServiceUnavailable(STORAGE_UNAVAILABLE_MESSAGE)
                 yield chunk
                 start, length = start + len(chunk), length - len(chunk)
         finally:
-            os.close(handle)
+            os.close(fd)
 
     async def remove(self, name: str) -> None:
         if is_safe_name(name):
@@ -70,10 +70,10 @@ class LocalStorage(Storage):
 
 def _file_size(path: Path) -> int | None:
     try:
-        told = path.lstat()
+        status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return told.st_size if S_ISREG(told.st_mode) else None
+    return status.st_size if S_ISREG(status.st_mode) else None
 
 
 def _create_draft(draft: Path) -> FileIO:
@@ -82,20 +82,20 @@ def _create_draft(draft: Path) -> FileIO:
 
 
 def _write(file: FileIO, chunk: bytes) -> None:
-    left = memoryview(chunk)
-    while left:
-        left = left[file.write(left) :]
+    remaining = memoryview(chunk)
+    while remaining:
+        remaining = remaining[file.write(remaining) :]
 
 
 def _publish(file: FileIO, draft: Path, path: Path) -> None:
-    """From here on it is there, whatever happens to the machine."""
+    """Move the draft to its final path; afterwards it survives a crash of the machine."""
     os.fsync(file.fileno())
     draft.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    directory_fd = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(directory_fd)
     finally:
-        os.close(folder)
+        os.close(directory_fd)
 
 
 async def _run_in_thread(work: Callable[[], T]) -> T:
@@ -105,9 +105,9 @@ async def _run_in_thread(work: Callable[[], T]) -> T:
 
 @contextmanager
 def _translated_errors() -> Iterator[None]:
-    """What a disk refuses is for whoever reads the log."""
+    """Log errors of the disk and raise ServiceUnavailable without their text."""
     try:
         yield
     except OSError as error:
-        log.error("storage_failed", error=error.strerror)  # noqa: TRY400  # its trace says no more
+        log.error("storage_failed", error=error.strerror)  # noqa: TRY400  # a traceback would add nothing
         raise ServiceUnavailable(STORAGE_UNAVAILABLE_MESSAGE) from None

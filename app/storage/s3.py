@@ -1,4 +1,4 @@
-"""Contents in a bucket of S3, or of what speaks like it."""
+"""Storage in a bucket of Amazon S3 or a compatible server."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ from app.core.errors import ServiceUnavailable
 from app.storage.base import CHUNK_SIZE, STORAGE_UNAVAILABLE_MESSAGE, Storage, is_safe_name
 
 PART_BYTES = 5 * 1024**2
-"""Bytes of a part of an upload, the least that S3 takes; so much is held in memory of each, and of one on its way."""
+"""Size of an upload's parts, the minimum of S3; each upload holds one part in memory, plus the one being sent."""
 
 log = structlog.get_logger(__name__)
 
 
 class S3Storage(Storage):
-    """A bucket; a content whose upload is broken off is none, and its parts are thrown away."""
+    """A bucket. An aborted upload stores nothing, and its parts are removed."""
 
     def __init__(self, location: str, settings: Settings) -> None:
         super().__init__(location)
@@ -34,7 +34,7 @@ class S3Storage(Storage):
             access_key_id=key.get_secret_value() if key else None,
             secret_access_key=secret.get_secret_value() if secret else None,
             virtual_hosted_style_request=not settings.storage_local_force_path_style,
-            client_options={"allow_http": True},  # where the endpoint says so
+            client_options={"allow_http": True},  # if the endpoint is an http URL
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
         )
 
@@ -55,9 +55,9 @@ class S3Storage(Storage):
         if length == 0:
             return
         with _translated_errors():
-            found = await self._store.get_async(name, options={"range": (start, start + length)})
-            async for piece in found.stream(min_chunk_size=CHUNK_SIZE):
-                yield bytes(piece)
+            result = await self._store.get_async(name, options={"range": (start, start + length)})
+            async for chunk in result.stream(min_chunk_size=CHUNK_SIZE):
+                yield bytes(chunk)
 
     async def remove(self, name: str) -> None:
         if is_safe_name(name):
@@ -67,9 +67,9 @@ class S3Storage(Storage):
 
 @contextmanager
 def _translated_errors() -> Iterator[None]:
-    """What S3 says is for whoever reads the log, but for the address, which may be signed."""
+    """Log the type of S3 errors, without their URL, which may be signed, and raise ServiceUnavailable."""
     try:
         yield
     except (BaseError, OSError) as error:
-        log.error("storage_failed", error=type(error).__name__)  # noqa: TRY400  # its trace says no more
+        log.error("storage_failed", error=type(error).__name__)  # noqa: TRY400  # a traceback would add nothing
         raise ServiceUnavailable(STORAGE_UNAVAILABLE_MESSAGE) from None

@@ -1,4 +1,4 @@
-"""What mails say can be said otherwise, in a folder of one's own."""
+"""Email templates, built-in and custom, and valid recipients."""
 
 from datetime import UTC, datetime
 
@@ -8,44 +8,44 @@ from app.core.config import ConfigurationError
 from app.mail.message import OutgoingMail, PermanentDeliveryError, one_line, parse_address
 from app.mail.templating import DEFAULT_TEMPLATES, MAIL_KINDS, MailContext, MailTemplates
 
-FACTS = MailContext("The <House>", "https://users.example.com/a?b=c&token=t", datetime(2024, 5, 6, 7, 8, tzinfo=UTC))
+CONTEXT = MailContext("The <App>", "https://users.example.com/a?b=c&token=t", datetime(2024, 5, 6, 7, 8, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("kind", MAIL_KINDS)
-def test_every_kind_says_whose_link_it_is_and_until_when(kind):
-    words = MailTemplates().render(kind, FACTS)
+def test_every_kind_contains_project_link_and_expiry(kind):
+    mail = MailTemplates().render(kind, CONTEXT)
 
-    assert FACTS.url in words.text.splitlines()
-    assert 'href="https://users.example.com/a?b=c&amp;token=t"' in words.html
-    assert all("2024-05-06 07:08 UTC" in said for said in (words.text, words.html))
-    assert "The <House>" in words.text
-    assert "The &lt;House&gt;" in words.html
-    assert "<House>" not in words.html
-    assert "{" not in words.text + words.html.replace("{{", "")
+    assert CONTEXT.url in mail.text.splitlines()
+    assert 'href="https://users.example.com/a?b=c&amp;token=t"' in mail.html
+    assert all("2024-05-06 07:08 UTC" in body for body in (mail.text, mail.html))
+    assert "The <App>" in mail.text
+    assert "The &lt;App&gt;" in mail.html
+    assert "<App>" not in mail.html
+    assert "{" not in mail.text + mail.html.replace("{{", "")
 
 
-def test_a_template_of_ones_own_stands_before_ours_and_the_others_stay(tmp_path):
+def test_a_custom_template_overrides_only_the_one_of_its_name(tmp_path):
     (tmp_path / "invite.txt").write_text("Subject: Komm zu {{ project }}\n\nHier lang: {{ url }}\n", "utf-8")
-    wording = MailTemplates(tmp_path)
-    words = wording.render("invite", FACTS)
+    templates = MailTemplates(tmp_path)
+    mail = templates.render("invite", CONTEXT)
 
-    assert (words.subject, words.text) == ("Komm zu The <House>", f"Hier lang: {FACTS.url}\n")
-    assert words.html == MailTemplates().render("invite", FACTS).html
-    assert wording.render("reset", FACTS) == MailTemplates().render("reset", FACTS)
+    assert (mail.subject, mail.text) == ("Komm zu The <App>", f"Hier lang: {CONTEXT.url}\n")
+    assert mail.html == MailTemplates().render("invite", CONTEXT).html
+    assert templates.render("reset", CONTEXT) == MailTemplates().render("reset", CONTEXT)
 
 
-def test_the_frame_of_all_mails_can_be_replaced_alone(tmp_path):
-    (tmp_path / "mail.html").write_text("<h1>{{ project }}</h1>{% block says %}{% endblock %}", "utf-8")
-    html = MailTemplates(tmp_path).render("verify", FACTS).html
+def test_the_base_template_can_be_overridden_alone(tmp_path):
+    (tmp_path / "mail.html").write_text("<h1>{{ project }}</h1>{% block message %}{% endblock %}", "utf-8")
+    html = MailTemplates(tmp_path).render("verify", CONTEXT).html
 
-    assert html.startswith("<h1>The &lt;House&gt;</h1>")
-    assert "Is it yours?" in html
+    assert html.startswith("<h1>The &lt;App&gt;</h1>")
+    assert "Verify that it is yours." in html
 
 
 @pytest.mark.parametrize(
     "template",
     [
-        "Subject: Hello\n\n{{ nobody }}",
+        "Subject: Hello\n\n{{ unknown }}",
         "Subject: Hello\n\n{% if %}",
         "Subject: Hello\n\n{{ url.__class__.__mro__ }}",
         "Subject: Hello\n\n{% include '../secret' %}",
@@ -54,27 +54,27 @@ def test_the_frame_of_all_mails_can_be_replaced_alone(tmp_path):
         "",
     ],
 )
-def test_a_template_that_cant_be_used_is_told_of_when_we_start(tmp_path, template):
+def test_an_invalid_template_is_an_error_at_the_start(tmp_path, template):
     (tmp_path.parent / "secret").write_text("a secret", "utf-8")
     (tmp_path / "reset.txt").write_text(template, "utf-8")
-    with pytest.raises(ConfigurationError, match=r"EMAIL_TEMPLATES_PATH: the templates of reset can't be used"):
+    with pytest.raises(ConfigurationError, match=r"EMAIL_TEMPLATES_PATH: the templates of reset cannot be rendered"):
         MailTemplates(tmp_path)
 
 
-def test_a_folder_that_isnt_there_is_told_of(tmp_path):
-    with pytest.raises(ConfigurationError, match="is not a folder"):
-        MailTemplates(tmp_path / "nowhere")
+def test_a_missing_directory_is_an_error(tmp_path):
+    with pytest.raises(ConfigurationError, match="is not a directory"):
+        MailTemplates(tmp_path / "missing")
 
 
-def test_our_templates_are_where_they_are_installed_from():
+def test_the_built_in_templates_are_complete():
     assert {file.name for file in DEFAULT_TEMPLATES.iterdir()} == {
         "mail.html",
-        *(f"{k}.{s}" for k in MAIL_KINDS for s in ("txt", "html")),
+        *(f"{kind}.{extension}" for kind in MAIL_KINDS for extension in ("txt", "html")),
     }
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("text", "expected"),
     [
         (" a \r\n b\t", "a b"),
         ("a\u2028b\x00c", "a b c"),
@@ -84,23 +84,23 @@ def test_our_templates_are_where_they_are_installed_from():
         ("", ""),
     ],
 )
-def test_a_name_is_one_line_of_what_can_be_seen(name, shown):
-    assert one_line(name) == shown
+def test_one_line_drops_line_breaks_and_non_printable_characters(text, expected):
+    assert one_line(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "a", "a@", "a@b, c@d", "A <a@b.example>", "a@b\r\nBcc: c@d", "a b@c", "a@b c", "\x00"]
 )
-def test_what_is_no_single_address_gets_no_mail(text):
+def test_a_text_that_is_not_one_address_is_rejected(text):
     with pytest.raises(PermanentDeliveryError):
         parse_address(text)
 
 
 @pytest.mark.parametrize("text", ["a@example.com", '"a b"@example.com', "ü@example.com", "o'a+b@sub.example.com"])
-def test_what_is_one_address_is_written_to(text):
-    words = MailTemplates().render("invite", FACTS)
-    message = OutgoingMail("1", 'A "B", C', "no-reply@example.com", text, words, FACTS.expires).message()
+def test_a_single_address_is_accepted(text):
+    content = MailTemplates().render("invite", CONTEXT)
+    message = OutgoingMail("1", 'A "B", C', "no-reply@example.com", text, content, CONTEXT.expires).message()
 
-    assert [one.addr_spec for one in message["To"].addresses] == [text]
+    assert [address.addr_spec for address in message["To"].addresses] == [text]
     assert message["From"].addresses[0].display_name == 'A "B", C'
-    assert message["Date"].datetime == FACTS.expires
+    assert message["Date"].datetime == CONTEXT.expires
