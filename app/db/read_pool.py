@@ -15,7 +15,7 @@ from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, terminate
-from app.db.engine import CONNECT_SECONDS, STALE_SQLSTATES, UNREACHABLE, create_read_engine, redact_driver_error
+from app.db.engine import CONNECT_TIMEOUT_SECONDS, STALE_SQLSTATES, UNREACHABLE, create_read_engine, redact_driver_error
 from app.db.pool import ResourcePool
 from app.db.statement import CompiledStatement, compile_statement
 from app.db.watchdog import Watchdog
@@ -51,7 +51,7 @@ class ReadPool:
         queue: int,
         patience: float,
         seconds: float,
-        grace: float = CONNECT_SECONDS,
+        grace: float = CONNECT_TIMEOUT_SECONDS,
     ) -> None:
         self._engine = engine
         self._leaving: set[asyncio.Task[Any]] = set()

@@ -13,7 +13,7 @@ from app.core.cache import LRUCache
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, terminate
-from app.db.engine import BUSY_MS, UNREACHABLE
+from app.db.engine import BUSY_TIMEOUT_MS, UNREACHABLE
 from app.db.read_pool import DATABASE_UNAVAILABLE
 from app.db.transaction import Questions, WriteTransaction
 from app.db.watchdog import Watchdog
@@ -23,7 +23,7 @@ T = TypeVar("T")
 WRITERS_BUSY = "Others are writing to the database; try again in a moment"
 BEGIN = {POSTGRESQL: ("BEGIN ISOLATION LEVEL READ COMMITTED",), "sqlite": ("BEGIN IMMEDIATE",)}
 BEGIN_EXCLUSIVE = (*BEGIN[POSTGRESQL], "SELECT id FROM rollcall_lock FOR UPDATE")
-PATIENCE = 2 * BUSY_MS / 1000
+PATIENCE = 2 * BUSY_TIMEOUT_MS / 1000
 """Seconds that somebody waits for his turn at most."""
 LONGEST = 60.0
 """Seconds that a transaction may take before its connection is given up."""
