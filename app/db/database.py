@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
 from app.db.email_index import has_email_index
-from app.db.engine import UNREACHABLE, create_write_engine, parse_url, sqlstate
+from app.db.engine import UNREACHABLE, concurrent_writes, create_write_engine, parse_url, sqlstate
 from app.db.read_pool import DATABASE_UNAVAILABLE, ReadPool
 from app.db.transaction import WriteTransaction
 from app.db.write_pool import WRITERS_BUSY, WritePool
@@ -45,8 +45,8 @@ class Database:
 
         Raises Refusal for an address that isn't supported, or an SQLite file that can't be made.
         """
-        url = parse_url(settings.database_url)
-        return cls(create_write_engine(url, settings.db_pool_size), ReadPool.open(url, settings), settings.db_pool_size)
+        url, size = parse_url(settings.database_url), settings.db_pool_size
+        return cls(create_write_engine(url, size), ReadPool.open(url, settings), concurrent_writes(size))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

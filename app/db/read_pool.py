@@ -13,9 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.bindings import Bindings
 from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
-from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, terminate
-from app.db.engine import CONNECT_TIMEOUT_SECONDS, STALE_SQLSTATES, UNREACHABLE, create_read_engine, redact_driver_error
+from app.db.engine import (
+    CONNECT_TIMEOUT_SECONDS,
+    STALE_SQLSTATES,
+    UNREACHABLE,
+    create_read_engine,
+    read_connections,
+    redact_driver_error,
+)
 from app.db.pool import ResourcePool
 from app.db.statement import CompiledStatement, compile_statement
 from app.db.watchdog import Watchdog
@@ -23,8 +29,6 @@ from app.db.watchdog import Watchdog
 DATABASE_UNAVAILABLE = "The database can't be reached right now; try again soon"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 NOTHING: Bindings = {}
-SQLITE_READERS = 2
-"""Connections to an SQLite file. Each is a thread, and small questions wait longer for one another than for SQLite."""
 TRIES = 2
 """How often a statement is asked whose connection turns out to be dead."""
 SQLITE_TOO_DEEP = "parser stack overflow"
@@ -66,8 +70,7 @@ class ReadPool:
     @classmethod
     def open(cls, url: URL, settings: Settings) -> Self:
         """A reader of the database at `url`, not yet connected to."""
-        native = url.get_backend_name() == POSTGRESQL
-        slots = settings.db_pool_size if native else min(settings.db_pool_size, SQLITE_READERS)
+        slots = read_connections(url, settings.db_pool_size)
         return cls(
             create_read_engine(url, slots, settings.db_statement_timeout),
             slots=slots,
