@@ -26,7 +26,7 @@ async def names(system):
     async def look(writer):
         return [row[0] for row in await writer.all(writer.compile(NAMES))]
 
-    return await system.database.run_write(look)
+    return await system.database.run_write(look, exclusive=True)
 
 
 async def test_what_is_said_last_finds_all_that_was_said_before_and_ends_it(writable_db):
@@ -34,7 +34,7 @@ async def test_what_is_said_last_finds_all_that_was_said_before_and_ends_it(writ
         await writer.execute_batch([writer.compile(made("Made 1")), writer.compile(made("Made 2"))], {})
         return await writer.fetch_and_commit(writer.compile(NAMES), {}, lambda row: row[0])
 
-    assert await writable_db.database.run_write(work) == "Made 1"
+    assert await writable_db.database.run_write(work, exclusive=True) == "Made 1"
     assert await names(writable_db) == ["Made 1", "Made 2"]
 
 
@@ -47,7 +47,7 @@ async def test_where_the_last_row_is_refused_nothing_is_kept(writable_db):
         await writer.fetch_and_commit(writer.compile(NAMES), {}, refused)
 
     with pytest.raises(Forbidden):
-        await writable_db.database.run_write(work)
+        await writable_db.database.run_write(work, exclusive=True)
     assert await names(writable_db) == []
 
 
@@ -61,7 +61,7 @@ async def test_where_it_fails_after_a_statement_or_before_any_nothing_is_kept_an
 
     for work in (late, early):
         with pytest.raises(Forbidden):
-            await writable_db.database.run_write(work)
+            await writable_db.database.run_write(work, exclusive=True)
         assert await names(writable_db) == []
 
 
@@ -70,7 +70,7 @@ async def test_one_who_leaves_in_the_middle_takes_nothing_along(writable_db):
         await writer.all(writer.compile(made("Made")))
         await asyncio.sleep(60)
 
-    leaving = asyncio.ensure_future(writable_db.database.run_write(work))
+    leaving = asyncio.ensure_future(writable_db.database.run_write(work, exclusive=True))
     await asyncio.sleep(0.1)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -85,7 +85,7 @@ async def test_an_sqlite_file_that_another_program_holds_is_unavailable_and_then
     async def brief(writer):
         await writer._driver.execute_fetchall("PRAGMA busy_timeout=50")
 
-    await writable_db.database.run_write(brief)
+    await writable_db.database.run_write(brief, exclusive=True)
     with closing(sqlite3.connect(writable_db.settings.database_url.partition(":///")[2])) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(ServiceUnavailable):
@@ -104,7 +104,7 @@ async def test_a_statement_that_stays_is_compiled_once_and_one_that_goes_is_forg
         gc.collect()
         assert left() is None
 
-    await writable_db.database.run_write(work)
+    await writable_db.database.run_write(work, exclusive=True)
 
 
 async def test_the_same_statement_is_given_other_values_each_time(writable_db):
@@ -114,5 +114,5 @@ async def test_the_same_statement_is_given_other_values_each_time(writable_db):
         for name in ("Made 1", "Made 2"):
             await writer.execute(adding, {"id": uid(name), "name": name})
 
-    await writable_db.database.run_write(work)
+    await writable_db.database.run_write(work, exclusive=True)
     assert await names(writable_db) == ["Made 1", "Made 2"]
