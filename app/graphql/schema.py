@@ -90,7 +90,7 @@ class VisibilityExtension(SchemaExtension):
         """Text -> document, within the limits of one query."""
         context = self.execution_context
         schema: Any = context.schema
-        document = parse_document(context.query or "", context.context.services.limits.tokens)
+        document = parse_document(context.query or "", context.context.services.limits.max_tokens)
         self._document = document
         self._operation = compile_operation(schema.graphql, document, context.operation_name)
         if self._operation.definition is None:
