@@ -1,12 +1,14 @@
-"""The door of the flows: a method and a path begin one, a form in JSON says with what."""
+"""The endpoint of the account flows: a method and a path select one, a JSON body holds its input."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from starlette.types import Scope
 
 from app.core.errors import RollcallError, RouteNotFound
+from app.flows.tfa_policy import ANONYMOUS_FLOWS, OPERATIONS_BEFORE_TFA, FlowOperation
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import EndpointRequest
@@ -24,57 +26,62 @@ class FlowRequest(EndpointRequest):
 
     @property
     def parameters(self) -> QueryParameters:
-        """What the query string says; InvalidQuery where it can't be read."""
+        """The parsed query string.
+
+        Raises:
+            InvalidQuery: It can't be parsed.
+        """
         return parse_query(self.head.query)
 
 
-Handler = Callable[[FlowRequest], Awaitable[Response]]
-Handlers = Mapping[tuple[str, str], Handler]
-"""Who sees to a request, by its method and path."""
+class FlowRoute(NamedTuple):
+    """What a method and a path lead to."""
+
+    operation: FlowOperation
+    handler: Callable[[FlowRequest], Awaitable[Response]]
+
+
+FlowRoutes = Mapping[tuple[str, str], FlowRoute]
+"""Routes by method and path."""
 
 
 class FlowEndpoint:
-    """The door behind the paths of some flows; nothing that it answers is kept anywhere.
+    """Runs flows; none of its responses may be stored.
 
-    Those `for_everybody` take no notice of a session's cookie: what they are shown besides is what counts, and a
-    session that is over must keep nobody from beginning another. A token that is shown otherwise has to be good. The
-    `further` ones are closed to whoever has to set up a second factor first.
+    Anonymous flows ignore the session cookie: an expired session must not prevent anyone from starting another one. A
+    token sent in any other way must be valid.
     """
 
-    def __init__(
-        self, services: Services, identity: Authenticator, for_everybody: Handlers, further: Handlers | None = None
-    ) -> None:
-        self._services, self._identity = services, identity
-        self._for_everybody, self._further = for_everybody, further or {}
+    def __init__(self, services: Services, authenticator: Authenticator, routes: FlowRoutes) -> None:
+        self._services, self._authenticator, self.routes = services, authenticator, routes
 
     async def __call__(self, scope: Scope, head: RequestHead, body: Body) -> Response:
         try:
-            reply = await self._answer(scope, head, body)
+            response = await self._respond(scope, head, body)
         except RollcallError as error:
-            reply = error_response(error)
-        return replace(reply, no_store=True)
+            response = error_response(error)
+        return replace(response, no_store=True)
 
-    async def _answer(self, scope: Scope, head: RequestHead, body: Body) -> Response:
-        everybodys = _found(self._for_everybody, scope)
-        handler = everybodys or _found(self._further, scope)
-        if handler is None:
-            raise RouteNotFound(scope["path"])
-        caller = self._identity.authenticate(_without_cookie(head) if everybodys else head)
+    async def _respond(self, scope: Scope, head: RequestHead, body: Body) -> Response:
+        operation, handler = self._route(scope)
+        caller = self._authenticator.authenticate(_without_cookie(head) if operation in ANONYMOUS_FLOWS else head)
         directory = Directory(caller, self._services, head.client_info)
         if not caller.anonymous:
             await directory.access()
-        if not everybodys:
+        if operation not in OPERATIONS_BEFORE_TFA:
             await directory.require_tfa_setup_done()
-        reply = await handler(FlowRequest(directory, head, body))
+        response = await handler(FlowRequest(directory, head, body))
         now = self._services.clock()
         cookies = [set_cookie_header(cookie, self._services.settings, now) for cookie in directory.response_cookies]
-        return replace(reply, headers=[*reply.headers, *cookies])
+        return replace(response, headers=[*response.headers, *cookies])
 
-
-def _found(handlers: Handlers, scope: Scope) -> Handler | None:
-    """Who sees to a request; whoever is asked by GET is by HEAD too, where nobody else is."""
-    method, path = scope["method"], scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
-    return handlers.get((method, path)) or (handlers.get(("GET", path)) if method == "HEAD" else None)
+    def _route(self, scope: Scope) -> FlowRoute:
+        """Return the route of a request; HEAD uses GET's unless it has its own."""
+        method, path = scope["method"], scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
+        route = self.routes.get((method, path)) or (self.routes.get(("GET", path)) if method == "HEAD" else None)
+        if route is None:
+            raise RouteNotFound(scope["path"])
+        return route
 
 
 def _without_cookie(head: RequestHead) -> RequestHead:

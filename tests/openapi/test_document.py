@@ -76,7 +76,7 @@ def server_paths(app):
 def is_served(door, method, path):
     steps = tuple(path.split("/")[2:])
     if isinstance(door, FlowEndpoint):
-        return (method, path) in door._for_everybody or (method, path) in door._further
+        return (method, path) in door.routes
     if isinstance(door, CollectionEndpoint):
         return door._handler(method, steps) is not None
     if isinstance(door, AssetsEndpoint):

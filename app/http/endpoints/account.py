@@ -1,16 +1,16 @@
 """The doors of those who are invited or register, and of small tools for clients."""
 
 import re
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from app.core.errors import InvalidQuery
 from app.flows import tools
 from app.flows.invitations import Invitations
 from app.flows.registration import Registration
+from app.flows.tfa_policy import FlowOperation
 from app.http.authentication import Authenticator
 from app.http.collection_request import DONE, NO_CONTENT, data_response
-from app.http.flow_endpoint import FlowEndpoint, FlowRequest, Handler
+from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import Response
 from app.openapi.request_bodies import ACCEPTED, EMPTY, INVITATION, PROVED, REGISTRATION, REVOKED, TEXT, TEXT_AND_HASH
 from app.repositories.services import Services
@@ -23,7 +23,7 @@ NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 def account_endpoint(services: Services, identity: Authenticator) -> FlowEndpoint:
     """The door behind each of `ROOTS`."""
-    return FlowEndpoint(services, identity, for_everybody=FOR_EVERYBODY, further=AFTER_TFA)
+    return FlowEndpoint(services, identity, ROUTES)
 
 
 async def _invite(asked: FlowRequest) -> Response:
@@ -90,19 +90,17 @@ async def _clear_cache(asked: FlowRequest) -> Response:
     return DONE
 
 
-FOR_EVERYBODY: Mapping[tuple[str, str], Handler] = {
-    ("POST", "/users/invite/accept"): _accept,
-    ("POST", "/users/register"): _register,
-    ("GET", "/users/register/verify-email"): _verify,
-    ("HEAD", "/users/register/verify-email"): _look,
-    ("GET", "/utils/random/string"): _random,
-    ("POST", "/utils/hash/generate"): _hash,
-    ("POST", "/utils/hash/verify"): _verify_hash,
-}
-AFTER_TFA: Mapping[tuple[str, str], Handler] = {
-    ("POST", "/users/invite"): _invite,
-    ("DELETE", "/users/invite"): _revoke,
-    ("POST", "/utils/cache/clear"): _clear_cache,
+ROUTES: FlowRoutes = {
+    ("POST", "/users/invite"): FlowRoute(FlowOperation.INVITE, _invite),
+    ("DELETE", "/users/invite"): FlowRoute(FlowOperation.REVOKE_INVITATION, _revoke),
+    ("POST", "/users/invite/accept"): FlowRoute(FlowOperation.ACCEPT_INVITATION, _accept),
+    ("POST", "/users/register"): FlowRoute(FlowOperation.REGISTER, _register),
+    ("GET", "/users/register/verify-email"): FlowRoute(FlowOperation.VERIFY_REGISTRATION, _verify),
+    ("HEAD", "/users/register/verify-email"): FlowRoute(FlowOperation.VERIFY_REGISTRATION, _look),
+    ("GET", "/utils/random/string"): FlowRoute(FlowOperation.RANDOM_STRING, _random),
+    ("POST", "/utils/hash/generate"): FlowRoute(FlowOperation.GENERATE_HASH, _hash),
+    ("POST", "/utils/hash/verify"): FlowRoute(FlowOperation.VERIFY_HASH, _verify_hash),
+    ("POST", "/utils/cache/clear"): FlowRoute(FlowOperation.CLEAR_CACHE, _clear_cache),
 }
 
 

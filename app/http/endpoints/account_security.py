@@ -1,11 +1,13 @@
 """What keeps an account safe, below its user's path: where it is signed in, and its second factor."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from app.core.errors import Forbidden, InvalidCredentials
 from app.flows.session_list import SessionListService
+from app.flows.tfa_policy import OPERATIONS_BEFORE_TFA, FlowOperation
 from app.flows.two_factor import TwoFactorService
 from app.http.collection_request import NO_CONTENT, CollectionRequest, Handler, data_response
 from app.http.response import Response
@@ -24,7 +26,8 @@ def account_security_handler(method: str, steps: tuple[str, ...]) -> Handler | N
             return partial(_end, user=user, session=next(iter(which), None))
         case ("POST", "tfa", "disable") if user is not None:
             return partial(_disable_of, user=user)
-    return OWN.get((method, "/".join(steps[1:]))) if user is None else None
+    _, handler = TFA_ROUTES.get((method, "/".join(steps[1:])), (None, None))
+    return handler if user is None else None
 
 
 async def _sessions(call: CollectionRequest, *, user: str | None) -> Response:
@@ -71,12 +74,19 @@ async def _disable_of(call: CollectionRequest, *, user: str) -> Response:
     return replace(NO_CONTENT, no_store=True)
 
 
-OWN = {
-    ("POST", "tfa/generate"): _generate,
-    ("POST", "tfa/enable"): _enable,
-    ("POST", "tfa/disable"): _disable,
-    ("POST", "tfa/recovery-codes"): _recovery_codes,
+TFA_ROUTES: Mapping[tuple[str, str], tuple[FlowOperation, Handler]] = {
+    ("POST", "tfa/generate"): (FlowOperation.GENERATE_TFA_SECRET, _generate),
+    ("POST", "tfa/enable"): (FlowOperation.ENABLE_TFA, _enable),
+    ("POST", "tfa/disable"): (FlowOperation.DISABLE_TFA, _disable),
+    ("POST", "tfa/recovery-codes"): (FlowOperation.CREATE_RECOVERY_CODES, _recovery_codes),
 }
+"""The operation and the handler of each method and path below `/users/me`."""
+PATHS_BEFORE_TFA = frozenset(
+    (method, f"users/me/{path}")
+    for (method, path), (operation, _) in TFA_ROUTES.items()
+    if operation in OPERATIONS_BEFORE_TFA
+)
+"""Methods and paths of collections that are available before two-factor authentication is set up."""
 
 
 async def _read(call: CollectionRequest, form: RequestBody) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import orjson
 from app.flows.login import Credentials, LoginService
 from app.flows.password_reset import PasswordReset
 from app.flows.session import SessionService
+from app.flows.tfa_policy import FlowOperation
 from app.flows.tokens import TokenMode, Tokens
 from app.http.authentication import Authenticator
 from app.http.collection_request import NO_CONTENT, data_response
-from app.http.flow_endpoint import FlowEndpoint, FlowRequest, Handler
+from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import Response
 from app.openapi.request_bodies import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
 from app.repositories.directory import Directory
@@ -20,8 +21,8 @@ from app.repositories.services import Services
 
 def auth_endpoint(services: Services, identity: Authenticator) -> FlowEndpoint:
     """The door behind `/auth`."""
-    by_password = {} if services.settings.auth_disable_default else {("POST", "/auth/login"): _login}
-    return FlowEndpoint(services, identity, for_everybody={**HANDLERS, **by_password})
+    login = {} if services.settings.auth_disable_default else LOGIN_ROUTE
+    return FlowEndpoint(services, identity, {**ROUTES, **login})
 
 
 async def _providers(asked: FlowRequest) -> Response:
@@ -69,12 +70,13 @@ async def _reset(asked: FlowRequest) -> Response:
     return NO_CONTENT
 
 
-HANDLERS: Mapping[tuple[str, str], Handler] = {
-    ("GET", "/auth"): _providers,
-    ("POST", "/auth/refresh"): _refresh,
-    ("POST", "/auth/logout"): _logout,
-    ("POST", "/auth/password/request"): _request_reset,
-    ("POST", "/auth/password/reset"): _reset,
+LOGIN_ROUTE: FlowRoutes = {("POST", "/auth/login"): FlowRoute(FlowOperation.LOGIN, _login)}
+ROUTES: FlowRoutes = {
+    ("GET", "/auth"): FlowRoute(FlowOperation.LIST_AUTH_PROVIDERS, _providers),
+    ("POST", "/auth/refresh"): FlowRoute(FlowOperation.REFRESH, _refresh),
+    ("POST", "/auth/logout"): FlowRoute(FlowOperation.LOGOUT, _logout),
+    ("POST", "/auth/password/request"): FlowRoute(FlowOperation.REQUEST_PASSWORD_RESET, _request_reset),
+    ("POST", "/auth/password/reset"): FlowRoute(FlowOperation.RESET_PASSWORD, _reset),
 }
 
 

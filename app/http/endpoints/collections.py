@@ -17,9 +17,9 @@ from app.http.collection_request import (
     row_parameters,
     write,
 )
-from app.http.endpoints.account_security import account_security_handler
+from app.http.endpoints.account_security import PATHS_BEFORE_TFA, account_security_handler
 from app.http.endpoints.export import export_response, flatten_groups
-from app.http.endpoints.me import PATHS_BEFORE_TFA, me_handler
+from app.http.endpoints.me import me_handler
 from app.http.endpoints.uploads import refuse_import
 from app.http.exchange import Body
 from app.http.parsing import QueryParameters, parse_query

@@ -12,8 +12,6 @@ from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.repositories.rules.users import track_page
 
 ITEM_ACTIONS = ("update", "delete", "share")
-PATHS_BEFORE_TFA = frozenset({("POST", "users/me/tfa/enable"), ("POST", "users/me/tfa/generate")})
-"""Paths below collections that are open to whoever has to set up a second factor first."""
 
 
 def me_handler(collection: Collection, method: str, steps: tuple[str, ...]) -> Handler | None:
