@@ -1,4 +1,4 @@
-"""Aggregation: what a caller wants counted, summed and grouped of one collection."""
+"""The Aggregation: a query for counts, sums and groups of the rows of one collection."""
 
 import re
 from dataclasses import dataclass
@@ -21,40 +21,40 @@ _MEASURE = re.compile(r"(\w+)\.(\w+)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number told of a group of rows: how many there are (no field), or something about a field of theirs."""
+    """An aggregate of a group of rows: their count if there is no field, else an aggregate of the field."""
 
     function: AggregateFunction
     field: Field | None = None
 
     @property
     def is_supported(self) -> bool:
-        """Whether it can be told of its field: only numbers are added up, only what has an order has a least."""
+        """Whether the field supports the function: sums need numbers, minimum and maximum need an order."""
         if self.field is None or self.is_numeric:
             return True
         return self.function in ("min", "max") and (self.field.kind == "timestamp" or self.field.concealed)
 
     @property
     def is_numeric(self) -> bool:
-        """Whether it is a number."""
+        """Whether the result is a number."""
         return self.field is None or self.function in COUNT_FUNCTIONS or is_number(self.field)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What rows are put together by: a field, or a function of one."""
+    """A grouping key: a field, or a function of a field."""
 
     field: Field
     function: Function | None = None
 
     @property
     def key(self) -> str:
-        """The name under which the group's value is told, such as `last_access_year`."""
+        """The key of the group's value in the response, such as `last_access_year`."""
         return f"{self.field.name}_{self.function}" if self.function else self.field.name
 
 
 @dataclass(frozen=True, slots=True)
 class AggregateValue:
-    """A measure under the key the answer shall carry; `text` where a number shall be told as a text."""
+    """A measure under its response key; `as_text` returns a number as a string."""
 
     key: str
     measure: Measure
@@ -71,7 +71,7 @@ class AggregateObject:
 
 @dataclass(frozen=True, slots=True)
 class GroupObject:
-    """The values that a group's rows share, as an object; null where nothing is grouped."""
+    """The grouping values of a group as an object; null in a query without groups."""
 
     key: str
 
@@ -81,7 +81,7 @@ AggregateItem = AggregateValue | AggregateObject | GroupObject | Constant
 
 @dataclass(frozen=True, slots=True)
 class GroupSort:
-    """One sort key of groups: a value they share, or a number told of them."""
+    """A sort key of groups: one of the grouping values, or an aggregate."""
 
     by: Group | Measure
     descending: bool
@@ -89,7 +89,7 @@ class GroupSort:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """What a caller wants told of the rows of a collection: of all of them together, or of each group.
+    """A query for aggregates of the rows of a collection: of all rows together, or of each group.
 
     `limit` and `offset` count groups, as those of a Read count rows.
     """
@@ -105,26 +105,30 @@ class Aggregation:
 
 
 def is_number(field: Field) -> bool:
-    """Whether a field can be calculated with; Directus counts numbers that are keys too."""
+    """Return whether a field can be summed; as in Directus, this includes numeric keys."""
     return field.kind in ("integer", "bigInteger")
 
 
 def parse_group(collection: Collection, text: str) -> Group:
-    """`status` or `year(last_access)` -> what to group by.
+    """Parse a grouping key such as `status` or `year(last_access)`.
 
-    Raises UnknownField for what isn't there, InvalidQuery for a path through a relation.
+    Raises:
+        UnknownField: The field does not exist, or does not support the function.
+        InvalidQuery: The key is a path through a relation.
     """
     if "." in text:
         raise InvalidQuery(
-            f'"groupBy" takes fields of {collection.name} itself and functions of them, "{text}" leads further'
+            f'"groupBy" accepts only fields of {collection.name} and functions of them, not the path "{text}"'
         )
     return Group(*split_function(collection, text))
 
 
 def parse_group_sort(collection: Collection, groups: tuple[Group, ...], text: str) -> GroupSort:
-    """`-count.id`, `countAll`, or one of the groups as `groupBy` spells it -> a sort key.
+    """Parse a sort key of groups: `-count.id`, `countAll`, or one of the groups as written in `groupBy`.
 
-    Raises UnknownField for a measure of what isn't there, InvalidQuery for what groups can't be sorted by.
+    Raises:
+        UnknownField: The field of an aggregate does not exist, or does not support the function.
+        InvalidQuery: The key is neither a group nor an aggregate.
     """
     descending, name = text.startswith("-"), text.removeprefix("-")
     if name == "countAll":
@@ -135,13 +139,17 @@ def parse_group_sort(collection: Collection, groups: tuple[Group, ...], text: st
         if name in (group.key, f"{group.function}({group.field.name})"):
             return GroupSort(group, descending)
     raise InvalidQuery(
-        f'Groups can be sorted by what they are grouped by, or by an aggregate such as "count.id", not by "{name}"'
+        f'Groups can be sorted by the fields in "groupBy" or by an aggregate such as "count.id", not by "{name}"'
     )
 
 
 def parse_measure(collection: Collection, function: str, name: str) -> Measure:
-    """A measure's function and the name of its field -> the measure; UnknownField where the two don't fit."""
+    """Return the measure for a function and a field's name.
+
+    Raises:
+        UnknownField: The field does not exist, or does not support the function.
+    """
     field = collection.fields.get(name)
     if field is None or (function in NUMERIC_FUNCTIONS and not is_number(field)):
         raise UnknownField(collection, name)
-    return Measure(function, field)  # type: ignore[arg-type]  # every caller takes it from the names above
+    return Measure(function, field)  # type: ignore[arg-type]  # every caller passes one of the names above

@@ -1,4 +1,4 @@
-"""How values are bound that the two databases take differently: lists, and parts of texts."""
+"""Bind types for values that the two databases take differently: lists, and parts of texts."""
 
 import re
 import sys
@@ -10,10 +10,10 @@ from sqlalchemy import Dialect, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-_MEANING, _ESCAPED = re.compile(r"([\\%_])"), r"\\\1"
-_GREATEST = chr(sys.maxunicode)
+_LIKE_SPECIAL, _LIKE_ESCAPED = re.compile(r"([\\%_])"), r"\\\1"
+_MAX_CODE_POINT = chr(sys.maxunicode)
 _SURROGATES = range(0xD800, 0xE000)
-"""Code points that no text holds."""
+"""Code points that do not occur in valid text."""
 
 
 class ListParam(TypeDecorator[Sequence[Any]]):
@@ -32,15 +32,16 @@ class ListParam(TypeDecorator[Sequence[Any]]):
     def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
         if value is None or dialect.name == "postgresql":
             return value
-        spell = self.item.dialect_impl(dialect).bind_processor(dialect)
-        return orjson.dumps([spell(item) if spell else item for item in value]).decode()
+        process = self.item.dialect_impl(dialect).bind_processor(dialect)
+        return orjson.dumps([process(item) if process else item for item in value]).decode()
 
 
 class PrefixUpperBound(TypeDecorator[str]):
-    """What a text begins with, bound as the first text by code point that comes after all that begin so.
+    """A prefix bound as its exclusive upper bound: the first text by code point after all texts with that prefix.
 
-    So an index finds them whatever the text is, by one and the same plan. After the greatest code points there comes
-    only a row of more of them, which no text begins with.
+    With it a prefix search becomes a range, so that an index serves every prefix with the same query plan. A prefix of
+    nothing but the greatest code point has no such bound; a long run of that code point serves instead, because no real
+    text reaches it.
     """
 
     impl = Text
@@ -49,17 +50,18 @@ class PrefixUpperBound(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        kept = value.rstrip(_GREATEST)
-        if not kept:
-            return value + _GREATEST * 100
-        following = ord(kept[-1]) + 1
-        return kept[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)
+        stem = value.rstrip(_MAX_CODE_POINT)
+        if not stem:
+            return value + _MAX_CODE_POINT * 100
+        successor = ord(stem[-1]) + 1
+        return stem[:-1] + chr(_SURROGATES.stop if successor in _SURROGATES else successor)
 
 
 class LikePattern(TypeDecorator[str]):
-    """A part that texts are looked through for: a pattern of LIKE on PostgreSQL, which finds it soonest.
+    """A text to search for, bound as a LIKE pattern on PostgreSQL, which is the fastest search there.
 
-    Anything may stand `before` and `after` it. SQLite's LIKE doesn't tell capitals from small letters: there it stays.
+    The pattern allows any text `before` and `after` it. On SQLite the text is bound unchanged, because LIKE is
+    case-insensitive there.
     """
 
     impl = Text
@@ -72,5 +74,5 @@ class LikePattern(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None or dialect.name != "postgresql":
             return value
-        literally = _MEANING.sub(_ESCAPED, value) if any(mark in value for mark in "%_\\") else value
-        return f"{'%' * self.before}{literally}{'%' * self.after}"
+        escaped = _LIKE_SPECIAL.sub(_LIKE_ESCAPED, value) if any(mark in value for mark in "%_\\") else value
+        return f"{'%' * self.before}{escaped}{'%' * self.after}"

@@ -1,4 +1,4 @@
-"""The registry: what a collection is and which fields it has, derived from the models."""
+"""The registry of collections and their fields, derived from the models."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ PREFIX = "directus_"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relation:
-    """A way from one collection to another.
+    """A relation from one collection to another.
 
-    `foreign` is the column that holds the other side's key: a column of this collection for a to-one relation,
-    of the target for a to-many. `reverse` names the fields of the target that spell the same way backwards.
+    `foreign` is the foreign key column: a column of this collection for a to-one relation, of the target for a to-many
+    one. `reverse` names the target's fields that describe the same relation from the other side.
     """
 
     target: str
@@ -32,10 +32,10 @@ class Relation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Derivation:
-    """How a field is told that is stored nowhere: from what a field holds of the rows at the end of a path.
+    """How the value of a field without a column is computed: from `field` of the rows at the end of `path`.
 
-    Of flags, whether one of them is set; of lists, whatever stands in one of them; of keys, the only one there is.
-    With `above` the path begins at the row, and at all rows that this relation leads to, one after another.
+    Flags are combined by OR, lists by union. A key is used only if all the rows agree on it; otherwise it is null.
+    With `ancestors`, the path starts at the row and at every row reached by following this relation repeatedly.
     """
 
     path: tuple["Field", ...]
@@ -45,7 +45,7 @@ class Derivation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """One field of a collection; compared by identity, for there is one of each."""
+    """A field of a collection. Compared by identity, because there is only one instance of each."""
 
     name: str
     kind: FieldKind
@@ -55,23 +55,31 @@ class Field:
     concealed: bool = False
     note: str | None = None
     derivation: Derivation | None = None
-    """Where it isn't stored, but told from other rows; its `column` is then that of the field it is told from."""
+    """Set if the value is derived from other rows; `column` is then the column of the field it is derived from."""
 
     @property
     def stored(self) -> Column[Any]:
-        """The column that holds this field's own value; a to-many relation has none (TypeError)."""
+        """The column that stores this field's value.
+
+        Raises:
+            TypeError: The field is a to-many relation, which has no column.
+        """
         if self.column is None:
             raise TypeError(f"{self.name} is a to-many relation and has no column")
         return self.column
 
     @property
     def many(self) -> bool:
-        """Whether this field is a to-many relation, which has no column of its own."""
+        """Whether this field is a to-many relation, which has no column."""
         return self.relation is not None and self.relation.many
 
     @property
     def link(self) -> Relation:
-        """The relation this field is; TypeError where it is none."""
+        """The relation of this field.
+
+        Raises:
+            TypeError: The field is not a relation.
+        """
         if self.relation is None:
             raise TypeError(f"{self.name} is not a relation")
         return self.relation
@@ -79,23 +87,23 @@ class Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collection:
-    """A table as clients know it: `name` on the wire (`directus_users`), `short` in root fields (`users`)."""
+    """A table as clients see it: `name` in requests (`directus_users`), `short_name` in root fields (`users`)."""
 
     name: str
     table: Table
     fields: Mapping[str, Field]
     registry: Mapping[str, "Collection"] = field(repr=False)
-    """The registry it stands in."""
+    """The registry that contains this collection."""
     singleton: bool = False
-    """Whether it holds one row, which is asked for without a key."""
+    """Whether it has a single row, which is read without a key."""
     wildcard_excluded: frozenset[str] = frozenset()
-    """The names of fields that `*` doesn't stand for: they are told where they are named."""
+    """Names of fields that `*` does not include; they are returned only if they are selected by name."""
     derived: tuple[Field, ...] = ()
-    """Those of its fields that are told from other rows."""
+    """The fields whose values are derived from other rows."""
 
     @property
     def short_name(self) -> str:
-        """The name without its prefix, as root fields spell it."""
+        """The name without its prefix, as in root fields."""
         return self.name.removeprefix(PREFIX)
 
     @property
@@ -105,15 +113,15 @@ class Collection:
 
     @property
     def relations(self) -> Iterable[Field]:
-        """The fields that lead to other collections."""
+        """The fields that are relations to other collections."""
         return (field for field in self.fields.values() if field.relation)
 
     def target_of(self, relation: Field) -> "Collection":
-        """The collection that a relation leads to, in the registry that this one stands in."""
+        """Return the target collection of a relation, from this collection's registry."""
         return self.registry[relation.link.target]
 
 
-def _kind(column: Column[Any]) -> FieldKind:
+def _field_kind(column: Column[Any]) -> FieldKind:
     if column.info.get("hash"):
         return "hash"
     kinds: tuple[tuple[type, FieldKind], ...] = (
@@ -128,46 +136,46 @@ def _kind(column: Column[Any]) -> FieldKind:
     return next((kind for type_, kind in kinds if isinstance(column.type, type_)), "string")
 
 
-def _required(column: Column[Any]) -> bool:
-    """Whether the SDL prints `!`: not nullable, and no default but a falsy one, which doesn't count."""
+def _is_required(column: Column[Any]) -> bool:
+    """Return whether the SDL prints `!`: the column is not nullable and has no default, or only a falsy one."""
     default = getattr(column.server_default, "arg", None)
     return not column.nullable and str(default).strip("'").lower() in {"none", "false", "0", ""}
 
 
-def _foreign(prop: RelationshipProperty[Any]) -> Column[Any]:
+def _foreign_column(prop: RelationshipProperty[Any]) -> Column[Any]:
     column = next(iter(prop.remote_side if prop.uselist else prop.local_columns))
     if not isinstance(column, Column):
         raise TypeError(f"{prop} is not joined by a column")
     return column
 
 
-def _reverse(prop: RelationshipProperty[Any], column: Column[Any]) -> tuple[str, ...]:
+def _reverse_fields(prop: RelationshipProperty[Any], column: Column[Any]) -> tuple[str, ...]:
     if prop.uselist:
         return (column.name,)
-    back = prop.mapper.relationships
-    return tuple(other.key for other in back if other.uselist and _foreign(other) is column)
+    others = prop.mapper.relationships
+    return tuple(other.key for other in others if other.uselist and _foreign_column(other) is column)
 
 
-def _relation(prop: RelationshipProperty[Any]) -> Relation:
-    column = _foreign(prop)
-    target = prop.mapper.local_table.name  # type: ignore[attr-defined]  # our models are mapped to plain tables
-    return Relation(target, bool(prop.uselist), column, _reverse(prop, column))
+def _create_relation(prop: RelationshipProperty[Any]) -> Relation:
+    column = _foreign_column(prop)
+    target = prop.mapper.local_table.name  # type: ignore[attr-defined]  # the models are mapped to plain tables
+    return Relation(target, bool(prop.uselist), column, _reverse_fields(prop, column))
 
 
-def _collection(model: type[Base], registry: Mapping[str, Collection], known: frozenset[str]) -> Collection:
+def _create_collection(model: type[Base], registry: Mapping[str, Collection], names: frozenset[str]) -> Collection:
     mapper: Mapper[Any] = inspect(model)
     table = mapper.local_table
     if not isinstance(table, Table):
         raise TypeError(f"{model.__name__} is not mapped to a table")
-    relations = {prop.key: _relation(prop) for prop in mapper.relationships}
-    reachable = {name: relation for name, relation in relations.items() if relation.target in known}
+    relations = {prop.key: _create_relation(prop) for prop in mapper.relationships}
+    reachable = {name: relation for name, relation in relations.items() if relation.target in names}
     fields = {
         str(column.name): Field(
-            str(column.name),  # SQLAlchemy's own kind of text can't be a key of an answer
-            _kind(column),
+            str(column.name),  # orjson does not accept SQLAlchemy's `quoted_name` as a key
+            _field_kind(column),
             column,
             reachable.get(column.name),
-            _required(column) and not column.foreign_keys,
+            _is_required(column) and not column.foreign_keys,
             bool(column.info.get("concealed")),
             column.info.get("note"),
         )
@@ -177,15 +185,15 @@ def _collection(model: type[Base], registry: Mapping[str, Collection], known: fr
     return Collection(table.name, table, MappingProxyType(fields | aliases), registry, singleton=model is Settings)
 
 
-def _registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:
+def _create_registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:
     models = tuple(models)
-    known = frozenset(model.__tablename__ for model in models)
+    names = frozenset(model.__tablename__ for model in models)
     registry: dict[str, Collection] = {}
-    registry |= {model.__tablename__: _collection(model, registry, known) for model in models}
+    registry |= {model.__tablename__: _create_collection(model, registry, names) for model in models}
     return MappingProxyType(registry)
 
 
-COLLECTIONS = _registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access, Settings))
+COLLECTIONS = _create_registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access, Settings))
 ACCESS, ACTIVITY, FILES, FOLDERS, PERMISSIONS, POLICIES, REVISIONS, ROLES, SETTINGS, USERS = (
     COLLECTIONS[model.__tablename__]
     for model in (Access, Activity, File, Folder, Permission, Policy, Revision, Role, Settings, User)
@@ -195,5 +203,5 @@ WRITABLE_COLLECTIONS = (PERMISSIONS, FILES, FOLDERS, USERS, ROLES, POLICIES, ACC
 
 
 def target(field: Field) -> Collection:
-    """The collection that a relation leads to."""
+    """Return the target collection of a relation, from the default registry."""
     return COLLECTIONS[field.link.target]

@@ -1,4 +1,4 @@
-"""A filter as a tree: what a client asks, and what a rule says, before anybody's rights come in."""
+"""The filter tree of a query or a permission rule, before permissions are applied, and its parser."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ Function = Literal["count", "year", "month", "week", "day", "weekday", "hour", "
 
 DATE_PARTS: tuple[DatePart, ...] = ("year", "month", "week", "day", "weekday", "hour", "minute", "second")
 RELATION_KEY = "_key"
-"""Stands before the operators that a client put directly on a relation; no client can write it."""
+"""The key under which a normalized filter holds operators that apply to a relation itself; clients cannot use it."""
 
 UNSUPPORTED_OPERATOR_MESSAGE = '"{kind}" field type does not contain the "{operator}" filter operator'
 
@@ -27,7 +27,7 @@ _CALL = re.compile(r"(\w+)\((\w+)\)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A value that depends on who asks and when: `$CURRENT_USER.title`, `$NOW(-1 day)`."""
+    """A value that depends on the caller or the time: `$CURRENT_USER.title`, `$NOW(-1 day)`."""
 
     name: str
     path: tuple[Field, ...] = ()
@@ -36,7 +36,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class FieldFilter:
-    """`field operator value`, or a function of the field; `value` is already of the field's kind."""
+    """The filter `field operator value`, or on a function of the field; `value` is converted to the field's kind."""
 
     field: Field
     function: Function | None
@@ -46,10 +46,10 @@ class FieldFilter:
 
 @dataclass(frozen=True, slots=True)
 class RelationFilter:
-    """A filter on the rows that a relation leads to.
+    """A filter on the rows behind a relation.
 
-    `some`: at least one of them holds; `none`: not one does; `any`: as after a LEFT JOIN, so that where there
-    are no rows the filter is asked of a row of nulls.
+    `some` is true if at least one row matches, `none` if no row does. `any` behaves like a LEFT JOIN: without rows the
+    filter is evaluated on a row of nulls.
     """
 
     field: Field
@@ -59,14 +59,14 @@ class RelationFilter:
 
 @dataclass(frozen=True, slots=True)
 class AndFilter:
-    """Every part holds; with no parts, everything does."""
+    """True if every part is true; always true without parts."""
 
     parts: tuple["Filter", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OrFilter:
-    """At least one part holds; with no parts, nothing does."""
+    """True if at least one part is true; never true without parts."""
 
     parts: tuple["Filter", ...] = ()
 
@@ -76,55 +76,58 @@ MATCH_ALL = AndFilter()
 
 
 class UnknownField(Forbidden):
-    """A field that isn't there, or that this caller may not see: the two answer alike."""
+    """The field does not exist or the caller may not read it; both cases have the same response."""
 
     def __init__(self, collection: Collection, name: str, path: str = "root") -> None:
-        where = path if path == "root" else f'"{path}"'
+        location = path if path == "root" else f'"{path}"'
         super().__init__(
             f'You don\'t have permission to access field "{name}" in collection "{collection.name}" '
-            f"or it does not exist. Queried in {where}"
+            f"or it does not exist. Queried in {location}"
         )
 
 
 def parse_filter(collection: Collection, raw: Any, *, allow_payload_operators: bool = False) -> Filter:
-    """A filter object as Directus spells it -> its tree; `of_payload` admits what only a payload can be judged by.
+    """Parse a filter object in Directus' format. `allow_payload_operators` admits operators for payloads only.
 
-    Raises InvalidQuery for what can't be read and UnknownField for a field that isn't there.
+    Raises:
+        InvalidQuery: The filter is malformed.
+        UnknownField: A field does not exist.
     """
-    parsed = _parse(collection, raw)
+    parsed = _parse_object(collection, raw)
     if not allow_payload_operators:
-        _check_askable(parsed)
+        _reject_payload_operators(parsed)
     return parsed
 
 
-def _parse(collection: Collection, raw: Any) -> Filter:
+def _parse_object(collection: Collection, raw: Any) -> Filter:
     if not isinstance(raw, Mapping):
         raise InvalidQuery("Invalid filter object")
-    return conjunction(tuple(_entry(collection, name, value) for name, value in raw.items()))
+    return conjunction(tuple(_parse_entry(collection, name, value) for name, value in raw.items()))
 
 
-def _check_askable(filter_: Filter) -> None:
+def _reject_payload_operators(filter_: Filter) -> None:
     match filter_:
         case AndFilter(parts) | OrFilter(parts):
             for part in parts:
-                _check_askable(part)
+                _reject_payload_operators(part)
         case RelationFilter(filter=inner):
-            _check_askable(inner)
+            _reject_payload_operators(inner)
         case FieldFilter(field, _, operator):
             if OPERATORS[operator].payload_only:
                 raise InvalidQuery(UNSUPPORTED_OPERATOR_MESSAGE.format(kind=field.kind, operator=operator))
 
 
 def conjunction(parts: tuple[Filter, ...]) -> Filter:
-    """All of the parts at once, without an empty shell around one of them."""
+    """Return a filter that requires all parts, simplified if there is only one."""
     parts = tuple(part for part in parts if part != MATCH_ALL)
     return parts[0] if len(parts) == 1 else AndFilter(parts)
 
 
 def split_function(collection: Collection, name: str) -> tuple[Field, Function | None]:
-    """`email`, `year(last_access)` or `count(tags)` -> the field and the function asked of it.
+    """Return the field and the function that `email`, `year(last_access)` or `count(tags)` names.
 
-    Raises UnknownField where there is no such field, or the function doesn't fit it.
+    Raises:
+        UnknownField: The field does not exist, or does not support the function.
     """
     call = _CALL.fullmatch(name)
     base, function = (call[2], call[1]) if call else (name, None)
@@ -135,14 +138,14 @@ def split_function(collection: Collection, name: str) -> tuple[Field, Function |
 
 
 def functions_of(field: Field) -> tuple[Function, ...]:
-    """The functions a field takes: date parts of a timestamp, the count of a list."""
+    """Return the functions that a field supports: date parts of a timestamp, the count of a list."""
     if field.kind == "timestamp":
         return DATE_PARTS
     return ("count",) if field.kind == "json" or field.many else ()
 
 
 def filter_depth(filter_: Filter) -> int:
-    """The longest path a filter walks, its last field included."""
+    """Return the number of fields in the longest path of a filter."""
     match filter_:
         case AndFilter(parts) | OrFilter(parts):
             return max(map(filter_depth, parts), default=0)
@@ -152,123 +155,131 @@ def filter_depth(filter_: Filter) -> int:
             return 1
 
 
-def _entry(collection: Collection, name: str, value: Any) -> Filter:
+def _parse_entry(collection: Collection, name: str, value: Any) -> Filter:
     if name in ("_and", "_or"):
         if not isinstance(value, list | tuple):
             raise InvalidQuery("Invalid filter object")
-        parts = tuple(_parse(collection, part) for part in value)
+        parts = tuple(_parse_object(collection, part) for part in value)
         return conjunction(parts) if name == "_and" or not parts else OrFilter(parts)
     if name.endswith("_func") and name.removesuffix("_func") in collection.fields:
-        return _functions(collection.fields[name.removesuffix("_func")], value)
+        return _parse_functions(collection.fields[name.removesuffix("_func")], value)
     field, function = split_function(collection, name)
     if value is None:
         raise InvalidQuery("Invalid filter object")
     if not isinstance(value, Mapping):
         value = {"_eq": value}
     if field.relation and function is None:
-        return conjunction(tuple(_through(field, value, collection.target_of(field))))
-    return conjunction(tuple(compare(field, function, name, asked) for name, asked in value.items()))
+        return conjunction(tuple(_parse_relation(field, value, collection.target_of(field))))
+    return conjunction(tuple(compare(field, function, name, operand) for name, operand in value.items()))
 
 
-def _functions(field: Field, value: Any) -> Filter:
-    if not isinstance(value, Mapping) or any(not isinstance(asked, Mapping) for asked in value.values()):
+def _parse_functions(field: Field, value: Any) -> Filter:
+    if not isinstance(value, Mapping) or any(not isinstance(operators, Mapping) for operators in value.values()):
         raise InvalidQuery("Invalid filter object")
     return conjunction(
         tuple(
-            compare(field, function, operator, asked)
+            compare(field, function, operator, operand)
             for function, operators in value.items()
-            for operator, asked in operators.items()
+            for operator, operand in operators.items()
         )
     )
 
 
-def _through(field: Field, value: Mapping[str, Any], there: Collection) -> Iterator[Filter]:
-    operators = {**value.get(RELATION_KEY, {}), **{name: asked for name, asked in value.items() if name in OPERATORS}}
-    quantified: dict[str, Quantifier] = {"_some": "some", "_none": "none"}
-    rest = {name: asked for name, asked in value.items() if name not in (*operators, *quantified, RELATION_KEY)}
-    for name, asked in operators.items():
+def _parse_relation(field: Field, value: Mapping[str, Any], related: Collection) -> Iterator[Filter]:
+    operators = {**value.get(RELATION_KEY, {}), **{name: part for name, part in value.items() if name in OPERATORS}}
+    quantifiers: dict[str, Quantifier] = {"_some": "some", "_none": "none"}
+    nested = {name: part for name, part in value.items() if name not in (*operators, *quantifiers, RELATION_KEY)}
+    for name, operand in operators.items():
         if field.many:
-            yield RelationFilter(field, "any", compare(there.key, None, name, asked))
+            yield RelationFilter(field, "any", compare(related.key, None, name, operand))
         else:
-            yield compare(field, None, name, asked)
-    for name, quantifier in quantified.items():
+            yield compare(field, None, name, operand)
+    for name, quantifier in quantifiers.items():
         if name in value:
             if not field.many:
-                raise InvalidQuery(f'"{name}" can only be used with a to-many relation, "{field.name}" is none')
-            yield RelationFilter(field, quantifier, _parse(there, value[name]))
-    if rest:
-        yield RelationFilter(field, "any", _parse(there, rest))
+                raise InvalidQuery(f'"{name}" can only be used with a to-many relation, which "{field.name}" is not')
+            yield RelationFilter(field, quantifier, _parse_object(related, value[name]))
+    if nested:
+        yield RelationFilter(field, "any", _parse_object(related, nested))
 
 
 def compare(field: Field, function: Function | None, name: str, value: Any) -> Filter:
-    """One operator on one field, its value checked and coerced; InvalidQuery says what doesn't fit."""
+    """Return a filter by one operator on one field, with the value converted to the field's kind.
+
+    Raises:
+        InvalidQuery: The field does not support the operator, or the value does not fit it.
+    """
     operator = OPERATORS.get(name)
     kind: FieldKind = "integer" if function else field.kind
     if operator is None or kind not in operator.kinds:
         raise InvalidQuery(UNSUPPORTED_OPERATOR_MESSAGE.format(kind=kind, operator=name))
     if operator.arity == "flag":
-        return _flag(field, function, name, value)
+        return _flag_filter(field, function, name, value)
     if value is None and name in ("_eq", "_neq"):
         return FieldFilter(field, function, "_null" if name == "_eq" else "_nnull", None)
     if operator.arity == "one":
-        return FieldFilter(field, function, name, _value(kind, name, value))
+        return FieldFilter(field, function, name, _parse_value(kind, name, value))
     if isinstance(value, SlotList) and operator.arity == "many":
-        return FieldFilter(field, function, name, _coerced(coerce_list, kind, value))
-    items = _items(value)
+        return FieldFilter(field, function, name, _coerce_with(coerce_list, kind, value))
+    items = _split_items(value)
     if not items or (operator.arity == "pair" and len(items) != 2):
-        needed = "has to be an array of values" if operator.arity == "many" else "has to be an array of two values"
-        raise InvalidQuery(f'"{name}" {needed}')
-    return FieldFilter(field, function, name, tuple(_value(kind, name, item) for item in items))
+        expected = "an array of values" if operator.arity == "many" else "an array of two values"
+        raise InvalidQuery(f'"{name}" has to be {expected}')
+    return FieldFilter(field, function, name, tuple(_parse_value(kind, name, item) for item in items))
 
 
-def _flag(field: Field, function: Function | None, name: str, asked: Any) -> Filter:
-    if asked is None:
+def _flag_filter(field: Field, function: Function | None, name: str, value: Any) -> Filter:
+    if value is None:
         return MATCH_ALL
-    holds = asked not in (False, "false", 0, "0")
-    return FieldFilter(field, function, name if holds else OPPOSITE_FLAGS[name], None)
+    is_set = value not in (False, "false", 0, "0")
+    return FieldFilter(field, function, name if is_set else OPPOSITE_FLAGS[name], None)
 
 
-def _items(asked: Any) -> list[Any]:
-    if isinstance(asked, str):
-        return [asked] if _VARIABLE.fullmatch(asked) else asked.split(",")
-    return list(asked) if isinstance(asked, list | tuple) else [asked]
+def _split_items(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [value] if _VARIABLE.fullmatch(value) else value.split(",")
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _value(kind: FieldKind, name: str, asked: Any) -> Any:
-    if asked == "":
+def _parse_value(kind: FieldKind, name: str, value: Any) -> Any:
+    if value == "":
         raise InvalidQuery(f'You can\'t filter for an empty string in "{name}". Use "_empty" or "_nempty" instead')
-    if isinstance(asked, str) and (variable := _VARIABLE.fullmatch(asked)):
-        return _variable(variable[1], variable[2], variable[3])
-    return _coerced(coerce, kind, asked)
+    if isinstance(value, str) and (variable := _VARIABLE.fullmatch(value)):
+        return _create_variable(variable[1], variable[2], variable[3])
+    return _coerce_with(coerce, kind, value)
 
 
-def _coerced(how: Callable[[FieldKind, Any], Any], kind: FieldKind, asked: Any) -> Any:
+def _coerce_with(convert: Callable[[FieldKind, Any], Any], kind: FieldKind, value: Any) -> Any:
     try:
-        return how(kind, asked)
-    except ValueError as problem:
-        raise InvalidQuery(str(problem)) from None
+        return convert(kind, value)
+    except ValueError as error:
+        raise InvalidQuery(str(error)) from None
 
 
 def parse_variable(text: str) -> Variable | None:
-    """`$CURRENT_USER` and its kin; None for any other text. Raises InvalidQuery for one that leads nowhere."""
-    found = _VARIABLE.fullmatch(text)
-    return _variable(found[1], found[2], found[3]) if found else None
+    """Parse a variable such as `$CURRENT_USER`. Return None for any other text.
+
+    Raises:
+        InvalidQuery: The variable's path or argument is invalid.
+    """
+    match = _VARIABLE.fullmatch(text)
+    return _create_variable(match[1], match[2], match[3]) if match else None
 
 
-def _variable(name: str, path: str | None, argument: str | None) -> Variable:
+def _create_variable(name: str, path: str | None, argument: str | None) -> Variable:
     if argument is not None:
         try:
             adjusted(utc_now(), argument)
-        except ValueError as problem:
-            raise InvalidQuery(f"{problem}") from None
-    return Variable(name, tuple(_walk(name, path)) if path else (), argument)
+        except ValueError as error:
+            raise InvalidQuery(str(error)) from None
+    return Variable(name, tuple(_variable_path(name, path)) if path else (), argument)
 
 
-def _walk(name: str, path: str) -> Iterator[Field]:
-    here = {"CURRENT_USER": USERS, "CURRENT_ROLE": ROLES}.get(name)
-    for step in path.split("."):
-        if here is None or step not in here.fields:
-            raise InvalidQuery(f'"${name}.{path}" leads to no field')
-        field = here.fields[step]
+def _variable_path(name: str, path: str) -> Iterator[Field]:
+    collection = {"CURRENT_USER": USERS, "CURRENT_ROLE": ROLES}.get(name)
+    for field_name in path.split("."):
+        if collection is None or field_name not in collection.fields:
+            raise InvalidQuery(f'"${name}.{path}" does not name a field')
+        field = collection.fields[field_name]
         yield field
-        here = target(field) if field.relation else None
+        collection = target(field) if field.relation else None

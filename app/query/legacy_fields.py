@@ -1,4 +1,4 @@
-"""The registry as clients of Directus 10 know it: roles with flags of their own, and permissions of roles."""
+"""The registry with the fields of Directus 10: flags on roles, and the role of a permission."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -10,6 +10,7 @@ from app.query.collection import (
     PERMISSIONS,
     POLICIES,
     ROLES,
+    USERS,
     Collection,
     Derivation,
     Field,
@@ -17,22 +18,22 @@ from app.query.collection import (
 )
 
 ADDED_IN_11: Mapping[str, tuple[str, ...]] = {
-    "directus_users": ("policies", "text_direction"),
-    "directus_roles": ("parent", "children", "policies"),
-    "directus_permissions": ("policy",),
+    USERS.name: ("policies", "text_direction"),
+    ROLES.name: ("parent", "children", "policies"),
+    PERMISSIONS.name: ("policy",),
 }
-"""Fields that Directus 10 didn't have."""
+"""The fields of each collection that Directus 10 did not have."""
 
 
-def _flag(name: str) -> Field:
-    """A flag of a role: what the policies come to that are attached to it and to its ancestors."""
+def _role_flag(name: str) -> Field:
+    """Return a flag of a role, derived from the policies attached to it and to its ancestors."""
     flag = POLICIES.fields[name]
     path = (ROLES.fields["policies"], ACCESS.fields["policy"])
     return replace(flag, required=False, note=None, derivation=Derivation(path, flag, ROLES.fields["parent"]))
 
 
-def _role() -> Field:
-    """The role of a permission: the one that its policy is attached to, where there is just one."""
+def _permission_role() -> Field:
+    """Return the role of a permission: the role that its policy is attached to, if there is exactly one."""
     role = ACCESS.fields["role"]
     path = (PERMISSIONS.fields["policy"], POLICIES.fields["roles"])
     relation = Relation(ROLES.name, many=False, foreign=role.stored, reverse=())
@@ -40,26 +41,30 @@ def _role() -> Field:
 
 
 DERIVED_FIELDS: Mapping[str, tuple[Field, ...]] = {
-    ROLES.name: tuple(map(_flag, ("ip_access", "enforce_tfa", "admin_access", "app_access"))),
-    PERMISSIONS.name: (_role(),),
+    ROLES.name: tuple(map(_role_flag, ("ip_access", "enforce_tfa", "admin_access", "app_access"))),
+    PERMISSIONS.name: (_permission_role(),),
 }
-"""Fields that Directus 10 had, and that are told from others now."""
+"""The fields of each collection that Directus 10 stored and that are now derived from other rows."""
 
 
-def _registry(known: Iterable[Collection]) -> Mapping[str, Collection]:
+def _create_registry(collections: Iterable[Collection]) -> Mapping[str, Collection]:
     registry: dict[str, Collection] = {}
-    for collection in known:
-        derived, newer = DERIVED_FIELDS.get(collection.name, ()), frozenset(ADDED_IN_11.get(collection.name, ()))
-        fields = MappingProxyType({**collection.fields, **{field.name: field for field in derived}})
-        same = replace(collection, fields=fields, registry=registry, wildcard_excluded=newer, derived=derived)
-        registry[collection.name] = same
+    for collection in collections:
+        derived = DERIVED_FIELDS.get(collection.name, ())
+        registry[collection.name] = replace(
+            collection,
+            fields=MappingProxyType({**collection.fields, **{field.name: field for field in derived}}),
+            registry=registry,
+            wildcard_excluded=frozenset(ADDED_IN_11.get(collection.name, ())),
+            derived=derived,
+        )
     return MappingProxyType(registry)
 
 
-LEGACY_COLLECTIONS = _registry(COLLECTIONS.values())
-"""Every collection with the fields it had in Directus 10, beside those it has."""
+LEGACY_COLLECTIONS = _create_registry(COLLECTIONS.values())
+"""Every collection with its fields of Directus 10 in addition to the current ones."""
 
 LEGACY_FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
-    name: tuple(field.name for field in had) for name, had in DERIVED_FIELDS.items()
+    name: tuple(field.name for field in fields) for name, fields in DERIVED_FIELDS.items()
 }
-"""The names of such fields, which may be written in any case."""
+"""The names of the fields in `DERIVED_FIELDS`, which clients may write whether or not they may read them."""

@@ -1,4 +1,4 @@
-"""The operators of a filter: which kinds of field take them, what value they take, and what they say in SQL."""
+"""The filter operators: the field kinds and values they accept, their SQL, and their evaluation on payloads."""
 
 import operator
 import re
@@ -17,13 +17,14 @@ from app.query.bind_types import LikePattern, PrefixUpperBound
 from app.query.collection import FieldKind
 
 UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
-_LITERAL = re.compile(r"/(.*)/([gimsuy]*)", re.DOTALL)
-_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "g": 0, "u": 0, "y": 0}
+_REGEX_LITERAL = re.compile(r"/(.*)/([gimsuy]*)", re.DOTALL)
+_REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "g": 0, "u": 0, "y": 0}
 
 Arity = Literal["one", "many", "pair", "flag"]
 Expression = ColumnElement[Any]
 ConditionBuilder = Callable[[Expression, Any], ColumnElement[bool]]
 Evaluator = Callable[[Any, Any], bool]
+TextEvaluator = Callable[[str, str], bool]
 
 TEXT_KINDS: frozenset[FieldKind] = frozenset({"string", "csv"})
 ORDERED_KINDS: frozenset[FieldKind] = frozenset({"integer", "bigInteger", "timestamp"})
@@ -34,9 +35,10 @@ ALL_KINDS: frozenset[FieldKind] = COMPARABLE_KINDS | {"json", "hash"}
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator: `sql` is given the field and its value (one, a list, a pair, or nothing for a flag).
+    """A filter operator.
 
-    `holds` is the same said of a payload's value, which may be None, and of plain values.
+    `sql` builds the condition from the column and the operator's value: a single value, a list, a pair, or None for a
+    flag. `evaluate` decides the same in Python for a payload's value, which may be None, and plain operator values.
     """
 
     arity: Arity
@@ -44,112 +46,122 @@ class Operator:
     sql: ConditionBuilder
     evaluate: Evaluator
     matches_null: bool = False
-    """Whether it can hold of a NULL, so also of a row that isn't there."""
+    """Whether it can be true of NULL, and therefore of a row that does not exist."""
     payload_only: bool = False
-    """Whether only a payload can be judged by it."""
+    """Whether it can only be evaluated on payloads, not in queries."""
 
 
 def _empty(column: Expression, _: Any) -> ColumnElement[bool]:
     return or_(column.is_(None), column == "")
 
 
-def _filled(column: Expression, _: Any) -> ColumnElement[bool]:
+def _not_empty(column: Expression, _: Any) -> ColumnElement[bool]:
     return and_(column.is_not(None), column != "")
 
 
-def _part(
-    found: type[sql.Contains | sql.StartsWith | sql.EndsWith],
-    bound: type[sql.ContainsPattern | sql.StartsWithPattern | sql.EndsWithPattern],
+def _pattern(
+    literal: type[sql.Contains | sql.StartsWith | sql.EndsWith],
+    pattern: type[sql.ContainsPattern | sql.StartsWithPattern | sql.EndsWithPattern],
     *,
-    folded: bool = False,
+    ignore_case: bool = False,
 ) -> ConditionBuilder:
-    """How a part is found: as a pattern where it is `bound`, letter for letter where the database itself tells it."""
-    part = LikePattern(before=found is not sql.StartsWith, after=found is not sql.EndsWith)
+    """Return a builder for a search: by `pattern` for a bound value, by `literal` for a value from the database."""
+    pattern_type = LikePattern(before=literal is not sql.StartsWith, after=literal is not sql.EndsWith)
 
-    def spell(column: Expression, value: Expression) -> ColumnElement[bool]:
+    def build(column: Expression, value: Expression) -> ColumnElement[bool]:
         is_bound = isinstance(value, BindParameter)
-        spelled, looked_for = (bound, type_coerce(value, part)) if is_bound else (found, value)
-        return spelled(sql.fold(column), sql.fold(looked_for)) if folded else spelled(column, looked_for)
+        function, operand = (pattern, type_coerce(value, pattern_type)) if is_bound else (literal, value)
+        return function(sql.fold(column), sql.fold(operand)) if ignore_case else function(column, operand)
 
-    return spell
+    return build
 
 
-def _starts(column: Expression, value: Expression) -> ColumnElement[bool]:
+def _starts_with(column: Expression, value: Expression) -> ColumnElement[bool]:
     if not isinstance(value, BindParameter):
         return sql.StartsWith(column, value)
     return sql.Between(column, value, type_coerce(value, PrefixUpperBound()))
 
 
-def _text(
-    spelling: ConditionBuilder, holds: Callable[[str, str], bool], *, folded: bool = False
+def _text_operators(
+    build: ConditionBuilder, evaluate: TextEvaluator, *, ignore_case: bool = False
 ) -> tuple[Operator, Operator]:
-    """An operator on texts, and the one that holds where it doesn't."""
+    """Return an operator on texts and its negation."""
 
-    def judge(value: Any, wanted: Any) -> bool:
+    def matches(value: Any, operand: Any) -> bool:
         if value is None:
             return False
         text = ",".join(value) if isinstance(value, list) else str(value)
-        return holds(text.lower(), wanted.lower()) if folded else holds(text, wanted)
+        return evaluate(text.lower(), operand.lower()) if ignore_case else evaluate(text, operand)
 
-    def opposite(value: Any, wanted: Any) -> bool:
-        return not judge(value, wanted)
+    def differs(value: Any, operand: Any) -> bool:
+        return not matches(value, operand)
 
-    return Operator("one", TEXT_KINDS, spelling, judge), Operator("one", TEXT_KINDS, _not(spelling), opposite)
+    return Operator("one", TEXT_KINDS, build, matches), Operator("one", TEXT_KINDS, _not(build), differs)
 
 
-def _not(spelling: ConditionBuilder) -> ConditionBuilder:
-    return lambda column, value: not_(spelling(column, value))
+def _not(build: ConditionBuilder) -> ConditionBuilder:
+    return lambda column, value: not_(build(column, value))
 
 
 def _between(column: Expression, pair: tuple[Expression, Expression]) -> ColumnElement[bool]:
     return and_(column >= pair[0], column <= pair[1])
 
 
-def _among(column: Expression, listed: Expression) -> ColumnElement[bool]:
-    return sql.InList(column, listed)
+def _in_list(column: Expression, values: Expression) -> ColumnElement[bool]:
+    return sql.InList(column, values)
 
 
-def _unasked(_: Expression, __: Any) -> ColumnElement[bool]:
-    raise TypeError("only a payload can be judged by this operator")
+def _payload_only(_: Expression, __: Any) -> ColumnElement[bool]:
+    raise TypeError("this operator can only be evaluated on payloads")
 
 
-def _compared(holds: Evaluator) -> Evaluator:
-    """An order that nothing stands in where there is no value."""
-    return lambda value, wanted: value is not None and holds(value, wanted)
+def _unless_none(evaluate: Evaluator) -> Evaluator:
+    """Return an evaluator of an order that is false without a value."""
+    return lambda value, operand: value is not None and evaluate(value, operand)
 
 
 def _is_empty(value: Any, _: Any) -> bool:
     return value is None or value in ("", [])
 
 
-_CONTAINS, _NCONTAINS = _text(_part(sql.Contains, sql.ContainsPattern), lambda text, part: part in text)
-_ICONTAINS, _ = _text(
-    _part(sql.Contains, sql.ContainsPattern, folded=True), lambda text, part: part in text, folded=True
+def _contains(text: str, part: str) -> bool:
+    return part in text
+
+
+_CONTAINS, _NCONTAINS = _text_operators(_pattern(sql.Contains, sql.ContainsPattern), _contains)
+_ICONTAINS, _ = _text_operators(
+    _pattern(sql.Contains, sql.ContainsPattern, ignore_case=True), _contains, ignore_case=True
 )
-_STARTS, _NSTARTS = _text(_starts, str.startswith)
-_ISTARTS, _NISTARTS = _text(_part(sql.StartsWith, sql.StartsWithPattern, folded=True), str.startswith, folded=True)
-_ENDS, _NENDS = _text(_part(sql.EndsWith, sql.EndsWithPattern), str.endswith)
-_IENDS, _NIENDS = _text(_part(sql.EndsWith, sql.EndsWithPattern, folded=True), str.endswith, folded=True)
+_STARTS, _NSTARTS = _text_operators(_starts_with, str.startswith)
+_ISTARTS, _NISTARTS = _text_operators(
+    _pattern(sql.StartsWith, sql.StartsWithPattern, ignore_case=True), str.startswith, ignore_case=True
+)
+_ENDS, _NENDS = _text_operators(_pattern(sql.EndsWith, sql.EndsWithPattern), str.endswith)
+_IENDS, _NIENDS = _text_operators(
+    _pattern(sql.EndsWith, sql.EndsWithPattern, ignore_case=True), str.endswith, ignore_case=True
+)
 
 OPERATORS: dict[str, Operator] = {
     "_eq": Operator("one", COMPARABLE_KINDS, lambda column, value: column == value, operator.eq),
     "_neq": Operator("one", COMPARABLE_KINDS, lambda column, value: column != value, operator.ne),
-    "_lt": Operator("one", ORDERED_KINDS, lambda column, value: column < value, _compared(operator.lt)),
-    "_lte": Operator("one", ORDERED_KINDS, lambda column, value: column <= value, _compared(operator.le)),
-    "_gt": Operator("one", ORDERED_KINDS, lambda column, value: column > value, _compared(operator.gt)),
-    "_gte": Operator("one", ORDERED_KINDS, lambda column, value: column >= value, _compared(operator.ge)),
-    "_in": Operator("many", LIST_KINDS, _among, lambda value, items: value in items),
-    "_nin": Operator("many", LIST_KINDS, _not(_among), lambda value, items: value not in items),
-    "_between": Operator("pair", ORDERED_KINDS, _between, _compared(lambda value, pair: pair[0] <= value <= pair[1])),
+    "_lt": Operator("one", ORDERED_KINDS, lambda column, value: column < value, _unless_none(operator.lt)),
+    "_lte": Operator("one", ORDERED_KINDS, lambda column, value: column <= value, _unless_none(operator.le)),
+    "_gt": Operator("one", ORDERED_KINDS, lambda column, value: column > value, _unless_none(operator.gt)),
+    "_gte": Operator("one", ORDERED_KINDS, lambda column, value: column >= value, _unless_none(operator.ge)),
+    "_in": Operator("many", LIST_KINDS, _in_list, lambda value, items: value in items),
+    "_nin": Operator("many", LIST_KINDS, _not(_in_list), lambda value, items: value not in items),
+    "_between": Operator(
+        "pair", ORDERED_KINDS, _between, _unless_none(lambda value, pair: pair[0] <= value <= pair[1])
+    ),
     "_nbetween": Operator(
-        "pair", ORDERED_KINDS, _not(_between), _compared(lambda value, pair: not pair[0] <= value <= pair[1])
+        "pair", ORDERED_KINDS, _not(_between), _unless_none(lambda value, pair: not pair[0] <= value <= pair[1])
     ),
     "_null": Operator(
         "flag", ALL_KINDS, lambda column, _: column.is_(None), lambda value, _: value is None, matches_null=True
     ),
     "_nnull": Operator("flag", ALL_KINDS, lambda column, _: column.is_not(None), lambda value, _: value is not None),
     "_empty": Operator("flag", TEXT_KINDS | {"hash"}, _empty, _is_empty, matches_null=True),
-    "_nempty": Operator("flag", TEXT_KINDS | {"hash"}, _filled, lambda value, _: not _is_empty(value, None)),
+    "_nempty": Operator("flag", TEXT_KINDS | {"hash"}, _not_empty, lambda value, _: not _is_empty(value, None)),
     "_contains": _CONTAINS,
     "_ncontains": _NCONTAINS,
     "_icontains": _ICONTAINS,
@@ -161,16 +173,18 @@ OPERATORS: dict[str, Operator] = {
     "_nends_with": _NENDS,
     "_iends_with": _IENDS,
     "_niends_with": _NIENDS,
-    "_regex": Operator("one", TEXT_KINDS, _unasked, lambda value, wanted: matches(wanted, value), payload_only=True),
-    "_submitted": Operator("flag", ALL_KINDS, _unasked, lambda *_: True, payload_only=True),
+    "_regex": Operator(
+        "one", TEXT_KINDS, _payload_only, lambda value, pattern: matches_pattern(pattern, value), payload_only=True
+    ),
+    "_submitted": Operator("flag", ALL_KINDS, _payload_only, lambda *_: True, payload_only=True),
 }
 OPPOSITE_FLAGS = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
 
 
-def matches(pattern: str, value: Any) -> bool:
-    """Whether a text fits a regular expression, which may stand between slashes as in JavaScript.
+def matches_pattern(pattern: str, value: Any) -> bool:
+    """Return whether a text matches a regular expression, which may be a literal between slashes as in JavaScript.
 
-    What can't be read as one fits nothing.
+    An invalid regular expression matches nothing.
     """
     try:
         return value is not None and bool(compile_pattern(pattern).search(str(value)))
@@ -179,50 +193,55 @@ def matches(pattern: str, value: Any) -> bool:
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """A regular expression as JavaScript spells it, with slashes and flags or without; ValueError for any other."""
-    found = _LITERAL.fullmatch(pattern)
-    flags = sum({_FLAGS[letter] for letter in found[2]}) if found else 0
+    """Compile a regular expression as JavaScript writes it, with or without slashes and flags.
+
+    Raises:
+        ValueError: The pattern is not a valid regular expression.
+    """
+    literal = _REGEX_LITERAL.fullmatch(pattern)
+    flags = sum({_REGEX_FLAGS[letter] for letter in literal[2]}) if literal else 0
     try:
-        return re.compile(found[1] if found else pattern, flags)
+        return re.compile(literal[1] if literal else pattern, flags)
     except (re.error, RecursionError, OverflowError):
-        raise ValueError("a regular expression is needed here") from None
+        raise ValueError("Expected a regular expression") from None
 
 
 INTEGER_BOUNDS = {"integer": 2**31, "bigInteger": 2**63}
+"""The exclusive upper bound of the absolute value of each integer kind."""
 BINDABLE_KINDS = {"uuid", "timestamp", "string", "csv"}
-"""Kinds that take a text whatever it says; of a number's digits the type would depend on what they are."""
+"""Kinds for which any text can be bound. The type of a number would depend on its digits."""
 
 
 def _text_value(value: Any) -> str:
-    if type(value) is str and value.isascii() and "\0" not in value:  # as nearly all are
+    if type(value) is str and value.isascii() and "\0" not in value:  # fast path for nearly all values
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
-        raise ValueError("a text is needed here")
+        raise ValueError("Expected a string")
     text = str(value)
     if UNSTORABLE_CHARACTERS.search(text):
-        raise ValueError("a text can't hold U+0000 or half a surrogate pair")
+        raise ValueError("A string must not contain U+0000 or an unpaired surrogate")
     return text
 
 
 def _boolean_value(value: Any) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
-    word = str(value).lower()
-    if not isinstance(value, bool | int | str) or word not in known:
-        raise ValueError("true or false is needed here")
-    return known[word]
+    booleans = {"true": True, "1": True, "false": False, "0": False}
+    text = str(value).lower()
+    if not isinstance(value, bool | int | str) or text not in booleans:
+        raise ValueError("Expected true or false")
+    return booleans[text]
 
 
 def _uuid_value(value: Any) -> str:
     try:
-        return canonical_uuid(value) if len(value) == 36 else _refuse()
+        return canonical_uuid(value) if len(value) == 36 else _reject_uuid()
     except (ValueError, TypeError, AttributeError):
-        return _refuse()
+        return _reject_uuid()
 
 
-def _refuse() -> str:
-    raise ValueError("a uuid is needed here, such as 5a225ad4-1acf-4943-8fd4-5f9257dd1def")
+def _reject_uuid() -> str:
+    raise ValueError("Expected a UUID, such as 5a225ad4-1acf-4943-8fd4-5f9257dd1def")
 
 
 def _date_value(value: Any) -> datetime:
@@ -231,10 +250,10 @@ def _date_value(value: Any) -> datetime:
     try:
         return parse_date(value)
     except (ValueError, TypeError):
-        raise ValueError("a date is needed here, such as 2024-01-15T10:30:45Z") from None
+        raise ValueError("Expected a date, such as 2024-01-15T10:30:45Z") from None
 
 
-def _number(kind: FieldKind, value: Any) -> int | float:
+def _number_value(kind: FieldKind, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("Invalid numeric value")
     try:
@@ -243,14 +262,17 @@ def _number(kind: FieldKind, value: Any) -> int | float:
     except (ValueError, OverflowError):
         raise ValueError("Invalid numeric value") from None
     if not abs(number) < INTEGER_BOUNDS[kind]:
-        raise ValueError(f"a number between -{INTEGER_BOUNDS[kind]} and {INTEGER_BOUNDS[kind] - 1} is needed here")
+        raise ValueError(f"Expected a number between -{INTEGER_BOUNDS[kind]} and {INTEGER_BOUNDS[kind] - 1}")
     return exact
 
 
 def coerce(kind: FieldKind, value: Any) -> Any:
-    """A value of a filter as the kind of field it is compared with; ValueError says what is needed instead.
+    """Return a filter's value converted to the kind of the field it is compared with.
 
-    A Slot that any value of its type could stand in for becomes a Bound.
+    A Slot becomes a BoundParameter if the plan is the same for every value of its type.
+
+    Raises:
+        ValueError: The value cannot be converted; the message says what is expected.
     """
     if value is None:
         return None
@@ -259,15 +281,15 @@ def coerce(kind: FieldKind, value: Any) -> Any:
     ):
         return bind(value, kind, _converter(kind), canonical=kind == "uuid")
     if isinstance(value, BoundParameter):
-        return value if kind == "timestamp" else _refuse()
+        return value if kind == "timestamp" else _reject_uuid()
     return _converter(kind)(value)
 
 
 def coerce_list(kind: FieldKind, items: list[Any]) -> Any:
-    """Every item coerced: a tuple, or of a SlotList one Bound."""
+    """Return the items converted as by `coerce`: a tuple, or one BoundParameter for a SlotList."""
     if isinstance(items, SlotList):
         convert = _converter(kind)
-        return bind(items, f"{kind}s", lambda given: [convert(item) for item in given])
+        return bind(items, f"{kind}s", lambda values: [convert(item) for item in values])
     return tuple(coerce(kind, item) for item in items)
 
 
@@ -275,8 +297,8 @@ _CONVERTERS: dict[FieldKind, Callable[[Any], Any]] = {
     "uuid": _uuid_value,
     "boolean": _boolean_value,
     "timestamp": _date_value,
-    "integer": partial(_number, "integer"),
-    "bigInteger": partial(_number, "bigInteger"),
+    "integer": partial(_number_value, "integer"),
+    "bigInteger": partial(_number_value, "bigInteger"),
 }
 
 

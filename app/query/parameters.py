@@ -1,4 +1,4 @@
-"""Directus' global query parameters, as REST and Python spell them -> a Read or an Aggregation."""
+"""The parser of Directus' global query parameters: from REST or Python to a Read or an Aggregation."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from app.query.read import FieldSelection, Read, RelationSelection, Selected, pa
 
 RawParameters = Mapping[str, Any]
 ReadableFields = Callable[[Collection], frozenset[Field]]
-"""The fields of a collection that `*` stands for."""
+"""Returns the fields of a collection that the caller may read, which `*` expands to."""
 WILDCARD = "*"
 FIELD_AGGREGATES = (*COUNT_FUNCTIONS, *NUMERIC_FUNCTIONS)
 MAX_INT32 = 2**31 - 1
@@ -33,14 +33,14 @@ MAX_INT32 = 2**31 - 1
 
 @dataclass(slots=True)
 class FieldTree:
-    """The fields asked for, by the names they are asked under; what lies behind a relation is a tree of its own."""
+    """The selected fields of a row by their response keys, with a nested tree for each relation."""
 
     leaves: dict[str, None] = field(default_factory=dict)
     relations: dict[str, "FieldTree"] = field(default_factory=dict)
     wildcard: bool = False
 
     def add(self, path: list[str]) -> None:
-        """One more path, such as `["role", "name"]`."""
+        """Add a path such as `["role", "name"]`."""
         name, rest = path[0], path[1:]
         if name == WILDCARD:
             self.wildcard = True
@@ -52,95 +52,106 @@ class FieldTree:
 
 @dataclass(frozen=True, slots=True)
 class QueryParser:
-    """What it takes to understand parameters: the limits of a question, and what its caller may read at all."""
+    """Parses query parameters, given the limits of a query and the fields that the caller may read."""
 
     limits: QueryLimits
     readable_fields: ReadableFields
 
     def read(self, collection: Collection, parameters: RawParameters) -> Read:
-        """The Read that parameters ask for: `fields filter sort limit offset page search alias deep`.
+        """Parse `fields`, `filter`, `sort`, `limit`, `offset`, `page`, `search`, `alias` and `deep`.
 
-        Raises InvalidQuery for what makes no sense, UnknownField for what isn't there.
+        Raises:
+            InvalidQuery: A parameter is malformed.
+            UnknownField: A field does not exist.
         """
         tree = FieldTree()
         for name in split_names(parameters.get("fields")) or [WILDCARD]:
             tree.add(name.split("."))
-        return self._level(
-            self.limits.registry_view(collection), tree, parameters, _object(parameters.get("deep"), "deep")
-        )
+        deep = _require_object(parameters.get("deep"), "deep")
+        return self._read(self.limits.registry_view(collection), tree, parameters, deep)
 
     def aggregation(self, collection: Collection, parameters: RawParameters) -> Aggregation:
-        """The Aggregation that `aggregate` and `groupBy` ask for; raises as `read` does."""
+        """Parse `aggregate` and `groupBy` in addition to the parameters that select rows.
+
+        Raises:
+            InvalidQuery: A parameter is malformed.
+            UnknownField: A field does not exist, or does not support the function.
+        """
         collection = self.limits.registry_view(collection)
         groups = tuple(dict.fromkeys(parse_group(collection, name) for name in split_names(parameters.get("groupBy"))))
-        select: list[AggregateItem] = list(
-            self._measures(collection, _object(parameters.get("aggregate"), "aggregate"))
-        )
+        aggregates = _require_object(parameters.get("aggregate"), "aggregate")
+        select: list[AggregateItem] = list(_parse_aggregates(collection, aggregates))
         if groups:
             select.append(GroupObject("group"))
-        rows, skipped = self._window(parameters)
+        limit, offset = self._window(parameters)
         return Aggregation(
             collection,
             tuple(select),
             groups,
             self.filter(collection, parameters),
             tuple(parse_group_sort(collection, groups, key) for key in split_names(parameters.get("sort")) if groups),
-            parse_search(_text(parameters.get("search"), "search")),
-            rows,
-            skipped,
+            parse_search(_parse_text(parameters.get("search"), "search")),
+            limit,
+            offset,
         )
 
     def filter(self, collection: Collection, parameters: RawParameters) -> Filter:
-        """The rows that parameters ask for."""
-        asked = parameters.get("filter")
-        if asked is None or asked == "":
+        """Parse the `filter` parameter.
+
+        Raises:
+            InvalidQuery: The filter is malformed, or a path in it is longer than the limit.
+            UnknownField: A field does not exist.
+        """
+        raw = parameters.get("filter")
+        if raw is None or raw == "":
             return MATCH_ALL
         try:
-            return conjunction((parse_filter(collection, _object(asked, "filter")),))
+            return conjunction((parse_filter(collection, _require_object(raw, "filter")),))
         except UnknownField:
-            if _walked(asked) > self.limits.max_depth:  # as of fields that are there
+            if _name_depth(raw) > self.limits.max_depth:  # the same error as for fields that exist
                 raise depth_error(self.limits.max_depth) from None
             raise
 
     def count(self, collection: Collection, parameters: RawParameters | None = None) -> Aggregation:
-        """The number of rows, of all or of those that parameters ask for."""
-        asked, collection = parameters or {}, self.limits.registry_view(collection)
-        search = parse_search(_text(asked.get("search"), "search"))
-        measured = (AggregateValue("count", Measure("countAll")),)
-        return Aggregation(collection, measured, filter=self.filter(collection, asked), search=search, limit=1)
+        """Return a query for the number of rows, of all or of those that the parameters match."""
+        parameters, collection = parameters or {}, self.limits.registry_view(collection)
+        search = parse_search(_parse_text(parameters.get("search"), "search"))
+        count = (AggregateValue("count", Measure("countAll")),)
+        return Aggregation(collection, count, filter=self.filter(collection, parameters), search=search, limit=1)
 
-    def _level(self, collection: Collection, tree: FieldTree, given: RawParameters, deep: RawParameters) -> Read:
-        rows, skipped = self._window(given)
+    def _read(self, collection: Collection, tree: FieldTree, parameters: RawParameters, deep: RawParameters) -> Read:
+        limit, offset = self._window(parameters)
         return Read(
             collection,
-            tuple(self._select(collection, tree, _aliases(given.get("alias")), deep)),
-            self.filter(collection, given),
-            tuple(parse_sort(collection, key) for key in split_names(given.get("sort"))),
-            parse_search(_text(given.get("search"), "search")),
-            rows,
-            skipped,
+            tuple(self._select(collection, tree, _parse_aliases(parameters.get("alias")), deep)),
+            self.filter(collection, parameters),
+            tuple(parse_sort(collection, key) for key in split_names(parameters.get("sort"))),
+            parse_search(_parse_text(parameters.get("search"), "search")),
+            limit,
+            offset,
         )
 
-    def _window(self, given: RawParameters) -> tuple[Any, Any]:
-        return self.limits.window(*(_number(given.get(name), name) for name in ("limit", "offset", "page")))
+    def _window(self, parameters: RawParameters) -> tuple[Any, Any]:
+        return self.limits.window(*(_parse_integer(parameters.get(name), name) for name in ("limit", "offset", "page")))
 
     def _select(
         self, collection: Collection, tree: FieldTree, aliases: Mapping[str, str], deep: RawParameters
     ) -> Iterator[Selected]:
-        named = _bare(sorted(self._stars(collection)) if tree.wildcard else ())
-        beyond = tree.relations.get(WILDCARD)
-        if beyond is not None:
-            for member in collection.relations:
-                if member in self.readable_fields(collection) and self.readable_fields(collection.target_of(member)):
-                    named[member.name] = beyond
-        named |= _bare(name for name in tree.leaves if named.get(name) is None)
-        for name, inner in tree.relations.items():
+        trees = _without_trees(sorted(self._wildcard_names(collection)) if tree.wildcard else ())
+        wildcard_tree = tree.relations.get(WILDCARD)
+        if wildcard_tree is not None:
+            readable = self.readable_fields(collection)
+            for relation in collection.relations:
+                if relation in readable and self.readable_fields(collection.target_of(relation)):
+                    trees[relation.name] = wildcard_tree
+        trees |= _without_trees(name for name in tree.leaves if trees.get(name) is None)
+        for name, nested in tree.relations.items():
             if name != WILDCARD:
-                named[name] = _merged(named.get(name), inner)
-        for key, behind in named.items():
-            yield self._item(collection, key, aliases.get(key, key), behind, _object(deep.get(key), "deep"))
+                trees[name] = _merge_trees(trees.get(name), nested)
+        for key, key_tree in trees.items():
+            yield self._item(collection, key, aliases.get(key, key), key_tree, _require_object(deep.get(key), "deep"))
 
-    def _stars(self, collection: Collection) -> Iterator[str]:
+    def _wildcard_names(self, collection: Collection) -> Iterator[str]:
         for member in self.readable_fields(collection):
             if member.name not in collection.wildcard_excluded and (
                 not member.many or self.readable_fields(collection.target_of(member))
@@ -148,130 +159,129 @@ class QueryParser:
                 yield member.name
 
     def _item(
-        self, collection: Collection, key: str, name: str, inner: FieldTree | None, deep: RawParameters
+        self, collection: Collection, key: str, name: str, tree: FieldTree | None, deep: RawParameters
     ) -> Selected:
         if "(" in name:
-            member, function = _call(collection, name)
+            member, function = _parse_call(collection, name)
             return FieldSelection(f"{member.name}_{function}" if key == name else key, member, function)  # type: ignore[arg-type]
-        found = collection.fields.get(name)
-        if found is None or (inner is not None and not found.relation):
+        selected = collection.fields.get(name)
+        if selected is None or (tree is not None and not selected.relation):
             raise UnknownField(collection, name)
-        if inner is None and not found.many:
-            return FieldSelection(key, found)
-        there, given = collection.target_of(found), _inner(deep)
-        if inner is not None:
-            return RelationSelection(key, found, self._level(there, inner, given, deep))
-        rows = self._level(there, FieldTree({there.key.name: None}), given, deep)
-        return RelationSelection(key, found, replace(rows, flat=True))
-
-    def _measures(self, collection: Collection, asked: RawParameters) -> Iterator[AggregateValue | AggregateObject]:
-        for function, names in asked.items():
-            if function == "countAll":
-                yield AggregateValue(function, Measure("countAll"), as_text=True)
-            elif function not in FIELD_AGGREGATES:
-                raise InvalidQuery(f'"aggregate" knows {", ".join(("countAll", *FIELD_AGGREGATES))}, not "{function}"')
-            elif function == "count" and WILDCARD in split_names(names):
-                yield AggregateValue(function, Measure("countAll"), as_text=True)
-            else:
-                yield AggregateObject(
-                    function, tuple(_measured(collection, function, name) for name in split_names(names))
-                )
+        if tree is None and not selected.many:
+            return FieldSelection(key, selected)
+        related, parameters = collection.target_of(selected), _nested_parameters(deep)
+        if tree is not None:
+            return RelationSelection(key, selected, self._read(related, tree, parameters, deep))
+        keys = self._read(related, FieldTree({related.key.name: None}), parameters, deep)
+        return RelationSelection(key, selected, replace(keys, flat=True))
 
 
-def _walked(asked: Any) -> int:
-    """How many names of fields follow one another in a filter, whether there are such fields or not."""
-    if isinstance(asked, Mapping):
-        return max((_walked(value) + (not name.startswith("_")) for name, value in asked.items()), default=0)
-    return max(map(_walked, asked), default=0) if isinstance(asked, list | tuple) else 0
+def _parse_aggregates(collection: Collection, aggregates: RawParameters) -> Iterator[AggregateValue | AggregateObject]:
+    for function, names in aggregates.items():
+        if function == "countAll":
+            yield AggregateValue(function, Measure("countAll"), as_text=True)
+        elif function not in FIELD_AGGREGATES:
+            supported = ", ".join(("countAll", *FIELD_AGGREGATES))
+            raise InvalidQuery(f'"aggregate" supports {supported}, not "{function}"')
+        elif function == "count" and WILDCARD in split_names(names):
+            yield AggregateValue(function, Measure("countAll"), as_text=True)
+        else:
+            values = tuple(_parse_aggregate(collection, function, name) for name in split_names(names))
+            yield AggregateObject(function, values)
+
+
+def _parse_aggregate(collection: Collection, function: str, name: str) -> AggregateValue:
+    member = collection.fields.get(name)
+    if member is None:
+        raise UnknownField(collection, name)
+    measure = Measure(function, member)  # type: ignore[arg-type]  # one of FIELD_AGGREGATES
+    if not measure.is_supported:
+        raise InvalidQuery(f'"{function}" is not supported for "{name}"')
+    return AggregateValue(name, measure, as_text=measure.is_numeric)
+
+
+def _name_depth(raw: Any) -> int:
+    """Return the number of names in the longest path of an unparsed filter, whether the fields exist or not."""
+    if isinstance(raw, Mapping):
+        return max((_name_depth(value) + (not name.startswith("_")) for name, value in raw.items()), default=0)
+    return max(map(_name_depth, raw), default=0) if isinstance(raw, list | tuple) else 0
 
 
 def split_names(value: Any) -> list[str]:
-    """A list of names, however it is spelled: a list, texts divided by commas, or both."""
+    """Return the names in a list, in a comma-separated text, or in a list of such texts.
+
+    Raises:
+        InvalidQuery: The value is neither a text nor a list of texts.
+    """
     if value is None:
         return []
     items = value if isinstance(value, list | tuple) else [value]
     if not all(isinstance(item, str | int | float) for item in items):
-        raise InvalidQuery("Names have to be texts, or lists of texts")
-    return [word.strip() for item in items for word in str(item).split(",") if word.strip()]
+        raise InvalidQuery("Names must be strings or lists of strings")
+    return [name.strip() for item in items for name in str(item).split(",") if name.strip()]
 
 
-def _bare(names: Iterable[str]) -> dict[str, FieldTree | None]:
-    """Fields asked for as they are, with nothing behind them."""
-    return {name: None for name in names}  # noqa: C420  # a dict of None alone would be of another type
+def _without_trees(names: Iterable[str]) -> dict[str, FieldTree | None]:
+    return {name: None for name in names}  # noqa: C420  # the type of `dict.fromkeys` would be dict[str, None]
 
 
-def _merged(known: FieldTree | None, inner: FieldTree) -> FieldTree:
-    if known is None:
-        return inner
+def _merge_trees(first: FieldTree | None, second: FieldTree) -> FieldTree:
+    if first is None:
+        return second
     return FieldTree(
-        known.leaves | inner.leaves, {**known.relations, **inner.relations}, known.wildcard or inner.wildcard
+        first.leaves | second.leaves, {**first.relations, **second.relations}, first.wildcard or second.wildcard
     )
 
 
-def _inner(deep: RawParameters) -> RawParameters:
-    """What `deep` asks of the rows behind a relation, without the underscore that tells it from their relations."""
+def _nested_parameters(deep: RawParameters) -> RawParameters:
+    """Return the parameters in `deep` for the related rows; an underscore distinguishes them from field names."""
     return {name.removeprefix("_"): value for name, value in deep.items() if name.startswith("_")}
 
 
-def _call(collection: Collection, name: str) -> tuple[Field, str]:
+def _parse_call(collection: Collection, name: str) -> tuple[Field, str]:
     function = name.partition("(")[0]
     try:
-        member, known = split_function(collection, name)
+        member, parsed = split_function(collection, name)
     except UnknownField:
-        base = collection.fields.get(name.partition("(")[2].removesuffix(")"))
-        if base is not None and function not in functions_of(base):
+        argument = collection.fields.get(name.partition("(")[2].removesuffix(")"))
+        if argument is not None and function not in functions_of(argument):
             raise InvalidQuery(f'Invalid function specified "{function}"') from None
         raise
-    return member, str(known)
+    return member, str(parsed)
 
 
-def _measured(collection: Collection, function: str, name: str) -> AggregateValue:
-    measure = _measure(collection, function, name)
-    return AggregateValue(name, measure, as_text=measure.is_numeric)
-
-
-def _measure(collection: Collection, function: str, name: str) -> Measure:
-    member = collection.fields.get(name)
-    if member is None:
-        raise UnknownField(collection, name)
-    measure = Measure(function, member)  # type: ignore[arg-type]  # one of MEASURING
-    if not measure.is_supported:
-        raise InvalidQuery(f'"{function}" can\'t be told of "{name}"')
-    return measure
-
-
-def _aliases(value: Any) -> dict[str, str]:
-    given = _object(value, "alias")
-    for key, name in given.items():
+def _parse_aliases(value: Any) -> dict[str, str]:
+    aliases = _require_object(value, "alias")
+    for key, name in aliases.items():
         if "." in key or not isinstance(name, str) or "." in name:
             raise InvalidQuery('"alias" key/value can\'t contain a period character `.`')
-    return dict(given)
+    return dict(aliases)
 
 
-def _object(value: Any, name: str) -> RawParameters:
+def _require_object(value: Any, name: str) -> RawParameters:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidQuery(f'"{name}" has to be an object')
+        raise InvalidQuery(f'"{name}" must be an object')
     return value
 
 
-def _text(value: Any, name: str) -> str | None:
+def _parse_text(value: Any, name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise InvalidQuery(f'"{name}" has to be a text')
+    raise InvalidQuery(f'"{name}" must be a string')
 
 
-def _number(value: Any, name: str) -> int | None:
+def _parse_integer(value: Any, name: str) -> int | None:
     if value is None or value == "":
         return None
     try:
         number = float(value) if not isinstance(value, bool) else None
     except (TypeError, ValueError):
         number = None
-    if number is None or number != number or abs(number) == float("inf"):  # noqa: PLR0124  # NaN alone isn't itself
+    if number is None or number != number or abs(number) == float("inf"):  # noqa: PLR0124  # only NaN differs from itself
         raise InvalidQuery(f'"{name}" must be a number')
     if not number.is_integer():
         raise InvalidQuery(f'"{name}" must be an integer')
@@ -281,10 +291,13 @@ def _number(value: Any, name: str) -> int | None:
 
 
 def expand_names(names: Iterable[str], allowed: Iterable[str], parameter: str) -> list[str]:
-    """Some words out of those that are known, `*` standing for all; InvalidQuery for any other."""
-    allowed = list(allowed)
-    found = list(names)
-    for at, word in enumerate(found):
-        if word not in (WILDCARD, *allowed):
-            raise InvalidQuery(f'"{parameter}[{at}]" must be one of [{", ".join(allowed)}]')
-    return allowed if WILDCARD in found else found
+    """Return the names, or all allowed names if `*` is among them.
+
+    Raises:
+        InvalidQuery: A name is not allowed.
+    """
+    allowed, names = list(allowed), list(names)
+    for index, name in enumerate(names):
+        if name not in (WILDCARD, *allowed):
+            raise InvalidQuery(f'"{parameter}[{index}]" must be one of [{", ".join(allowed)}]')
+    return allowed if WILDCARD in names else names

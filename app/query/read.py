@@ -1,5 +1,6 @@
-"""Read: what a caller asks of one collection, whichever door it came through."""
+"""The Read: a query for rows of one collection, independent of the API that it came through."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +13,9 @@ from app.query.operators import coerce
 
 @dataclass(frozen=True, slots=True)
 class FieldSelection:
-    """One value of a row, or a function of it, under the key the answer shall carry.
+    """A value of a row, or a function of it, under its response key.
 
-    `text` where a number shall be told as a text, as GraphQL tells every ID.
+    `as_text` returns a number as a string, as GraphQL does for every ID.
     """
 
     key: str
@@ -25,7 +26,7 @@ class FieldSelection:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value known without asking, such as `__typename`."""
+    """A value that is known without a query, such as `__typename`."""
 
     key: str
     value: Any
@@ -33,7 +34,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class FunctionObject:
-    """Several functions of one field, as an object: `last_access_func { year month }`."""
+    """Several functions of one field as an object: `last_access_func { year month }`."""
 
     key: str
     parts: tuple["FieldSelection | Constant", ...]
@@ -41,7 +42,7 @@ class FunctionObject:
 
 @dataclass(frozen=True, slots=True)
 class RelationSelection:
-    """The row, or the rows, that a relation leads to."""
+    """The row or rows on the other side of a relation."""
 
     key: str
     field: Field
@@ -53,7 +54,7 @@ Selected = FieldSelection | Constant | FunctionObject | RelationSelection
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One sort key: a path of relations to a field or a function of it."""
+    """A sort key: a path of relations to a field or a function of it."""
 
     path: tuple[Field, ...]
     field: Field
@@ -63,10 +64,10 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a caller asks of one collection; each door builds one.
+    """A query for rows of one collection, before any permissions are applied.
 
-    `limit` is a number of rows from 0, or None for all; `offset` counts rows from 0. Two equal Reads of one caller
-    have one answer.
+    `limit` is the maximum number of rows, or None for all of them; `offset` is the number of rows to skip. Two equal
+    Reads of the same caller have the same result.
     """
 
     collection: Collection
@@ -77,42 +78,53 @@ class Read:
     limit: int | BoundParameter | None = None
     offset: int | BoundParameter = 0
     flat: bool = False
-    """Whether each row is told as its only value, as REST tells the keys behind a relation."""
+    """Whether each row is returned as its only value, as REST returns the keys of related rows."""
 
-    def restricted_to(self, rows: Filter) -> "Read":
-        """The same of such rows only."""
-        return replace(self, filter=conjunction((rows, self.filter)))
+    def restricted_to(self, filter_: Filter) -> "Read":
+        """Return this query restricted to the rows that match another filter."""
+        return replace(self, filter=conjunction((filter_, self.filter)))
 
     def selecting(self, select: tuple[Selected, ...]) -> "Read":
-        """Something else of the same rows."""
+        """Return a query for other values of the same rows."""
         return replace(self, select=select)
 
     def without_rows(self) -> "Read":
-        """The same of no row at all."""
+        """Return this query with a limit of 0, which yields no rows."""
         return replace(self, limit=0)
 
 
-def parse_sort(collection: Collection, spelled: str) -> Sort:
-    """`-role.name` or `year(last_access)` -> a sort key; raises UnknownField where a step isn't there."""
-    descending, names = spelled.startswith("-"), spelled.removeprefix("-").split(".")
+def parse_sort(collection: Collection, text: str) -> Sort:
+    """Parse a sort key such as `-role.name` or `year(last_access)`.
+
+    Raises:
+        UnknownField: A field of the path does not exist.
+    """
+    descending, names = text.startswith("-"), text.removeprefix("-").split(".")
     path: list[Field] = []
-    here = collection
     for name in names[:-1]:
-        step = here.fields.get(name)
+        step = collection.fields.get(name)
         if step is None or step.relation is None:
-            raise UnknownField(here, name, ".".join(step.name for step in path) or "root")
+            raise UnknownField(collection, name, _path_name(path))
         path.append(step)
-        here = here.target_of(step)
+        collection = collection.target_of(step)
     try:
-        field_, function = split_function(here, names[-1])
+        field, function = split_function(collection, names[-1])
     except UnknownField:
-        raise UnknownField(here, names[-1], ".".join(step.name for step in path) or "root") from None
-    return Sort(tuple(path), field_, function, descending)
+        raise UnknownField(collection, names[-1], _path_name(path)) from None
+    return Sort(tuple(path), field, function, descending)
+
+
+def _path_name(path: Iterable[Field]) -> str:
+    return ".".join(field.name for field in path) or "root"
 
 
 def parse_search(text: str | None) -> str | BoundParameter | None:
-    """What to search for, None for nothing; InvalidQuery for characters that no text can hold."""
+    """Return the text to search for, or None if it is empty.
+
+    Raises:
+        InvalidQuery: The text contains characters that the database cannot store.
+    """
     try:
         return coerce("string", text) or None
-    except ValueError as problem:
-        raise InvalidQuery(str(problem)) from None
+    except ValueError as error:
+        raise InvalidQuery(str(error)) from None
