@@ -1,4 +1,4 @@
-"""Assets: the contents of files, and what is told of them."""
+"""Assets: stored files and their metadata, for download."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -24,12 +24,13 @@ from app.repositories.services import Services
 from app.storage.base import Storage
 
 KEY_SLOT = "key"
+"""Name of the bind parameter for a file's key."""
 ASSET_FIELDS = (STORAGE, NAME, MODIFIED_ON, *(FILES.fields[name] for name in ("filename_download", "type", "charset")))
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A content, and what is told of it: `tag` is another for any other content, `modified` when its row was."""
+    """A stored file: `tag` identifies its content, `modified` is when its row last changed."""
 
     name: str
     filename: str
@@ -41,29 +42,34 @@ class Asset:
     storage: Storage
 
     def iter_chunks(self, start: int, length: int) -> AsyncIterator[bytes]:
-        """So many of its bytes, from one of them on; raises ServiceUnavailable where the storage doesn't work."""
+        """Yield `length` bytes from `start` on.
+
+        Raises:
+            ServiceUnavailable: The storage is unavailable.
+        """
         return self.storage.iter_chunks(self.name, start, length)
 
 
 class AssetService:
-    """The contents of files, whoever asks; what is stored of one is asked for in the same words each time."""
+    """Finds stored files, regardless of the caller's permissions, with one query plan for all of them."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._plan: QueryPlan | None = None
 
     async def find(self, key: Any) -> Asset | None:
-        """The content of the file with a key, whose reader has been judged; None where that has none.
+        """Return the stored file of a row that the caller may read; None if the row has none, or it is missing.
 
-        Raises UnprocessableContent where its content lies in another storage than ours, ServiceUnavailable where ours,
-        or the database, doesn't work.
+        Raises:
+            UnprocessableContent: The file is in another storage than the configured one.
+            ServiceUnavailable: The storage or the database is unavailable.
         """
         row, storage = await self._row(parse_key(FILES, key)), self._services.storage
         if row is None or row[NAME.name] is None:
             return None
         if row[STORAGE.name] != storage.location:
             raise UnprocessableContent(
-                f'The file lies in the storage "{row[STORAGE.name]}", and only "{storage.location}" is set up here'
+                f'The file is in the storage "{row[STORAGE.name]}", but only "{storage.location}" is configured'
             )
         size = await storage.size(row[NAME.name])
         if size is None:
@@ -81,15 +87,13 @@ class AssetService:
         )
 
     async def _row(self, key: str) -> Row | None:
-        """What is stored of a file."""
         services = self._services
         if self._plan is None:
-            wanted = compare(FILES.key, None, "_in", slot([key], KEY_SLOT))
-            asked = Read(FILES, tuple(FieldSelection(field.name, field) for field in ASSET_FIELDS)).restricted_to(
-                wanted
-            )
-            self._plan = make_plan(asked, SYSTEM, await services.access_cache.access(SYSTEM), services)
-        given = {KEY_SLOT: [key], "now": services.clock()}
-        text = (await services.reader.fetch_one(self._plan.statement, given))[-1]
+            has_key = compare(FILES.key, None, "_in", slot([key], KEY_SLOT))
+            selections = tuple(FieldSelection(field.name, field) for field in ASSET_FIELDS)
+            read = Read(FILES, selections).restricted_to(has_key)
+            self._plan = make_plan(read, SYSTEM, await services.access_cache.access(SYSTEM), services)
+        bindings = {KEY_SLOT: [key], "now": services.clock()}
+        text = (await services.reader.fetch_one(self._plan.statement, bindings))[-1]
         rows = (self._plan.shape or orjson.loads)(text)
         return rows[0] if rows else None

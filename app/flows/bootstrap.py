@@ -1,4 +1,4 @@
-"""From nothing, or from Directus' tables, to a directory that somebody can sign in to."""
+"""Bootstrap: migrates the database and creates the first admin, the public policy and the settings if missing."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -39,10 +39,10 @@ ACTIVE_ADMINS = text(
 
 @dataclass(frozen=True, slots=True)
 class BootstrapResult:
-    """What bootstrap did: the first admin's address if it made one, and the password if it made that up.
+    """What bootstrap did: the email of the admin it created, if any, and the password if it was generated.
 
-    `doubles` are e-mail addresses that several users have, whatever their case: as long as they do, nothing but what
-    writes here keeps others apart.
+    `duplicate_emails` are emails that several users share, ignoring case. While there are any, the database cannot
+    enforce unique emails; only Rollcall's own writes check them.
     """
 
     admin: str | None = None
@@ -51,48 +51,50 @@ class BootstrapResult:
 
 
 async def bootstrap(database: Database, settings: Settings) -> BootstrapResult:
-    """Migrates, and where there is no active admin makes one, with the public policy and settings if they are missing.
+    """Migrate the database and, unless it has an active admin, create one with the public policy and settings.
 
-    Where there is one no row is touched, so that doing it again changes nothing. Raises Refusal as migrating does, and
-    where ADMIN_EMAIL belongs to somebody who is no active admin.
+    If there is an active admin, no row is changed, so bootstrap can be repeated.
+
+    Raises:
+        OperatorError: The migration failed, or ADMIN_EMAIL belongs to a user who is no active admin.
     """
-    given = settings.admin_password.get_secret_value() if settings.admin_password else None
-    password = given or secrets.token_urlsafe(12)
+    configured_password = settings.admin_password.get_secret_value() if settings.admin_password else None
+    password = configured_password or secrets.token_urlsafe(12)
 
     async def work(connection: AsyncConnection) -> BootstrapResult:
         await migrate_up_in_transaction(connection)
-        doubles = tuple(await connection.run_sync(ensure_email_index))
+        duplicate_emails = tuple(await connection.run_sync(ensure_email_index))
         if await active_admin(connection):
-            return BootstrapResult(duplicate_emails=doubles)  # whoever runs it may have taken something away on purpose
-        await _public(connection)
+            return BootstrapResult(duplicate_emails=duplicate_emails)  # what is missing may be deleted on purpose
+        await _create_public_policy(connection)
         if not await _count(connection, SettingsRow.__table__):
             await _insert(connection, SettingsRow, project_id=str(uuid4()), **seeds.SETTINGS)
-        await _first_admin(connection, settings, password)
-        return BootstrapResult(settings.admin_email, None if given else password, doubles)
+        await _create_admin(connection, settings, password)
+        return BootstrapResult(settings.admin_email, None if configured_password else password, duplicate_emails)
 
     return await database.run_in_transaction(work)
 
 
 async def active_admin(connection: AsyncConnection) -> tuple[str, str | None] | None:
-    """The id and the e-mail of an active admin, if there is one."""
-    found = (await connection.execute(ACTIVE_ADMINS)).first()
-    return (str(found[0]), found[1]) if found else None
+    """Return the id and the email of an active admin, or None."""
+    row = (await connection.execute(ACTIVE_ADMINS)).first()
+    return (str(row[0]), row[1]) if row else None
 
 
-async def _public(connection: AsyncConnection) -> None:
-    held = select(func.count()).where(Access.role_id.is_(None), Access.user_id.is_(None))
-    if await connection.scalar(held):
+async def _create_public_policy(connection: AsyncConnection) -> None:
+    public_access = select(func.count()).where(Access.role_id.is_(None), Access.user_id.is_(None))
+    if await connection.scalar(public_access):
         return
     if not await connection.scalar(select(func.count()).where(Policy.id == seeds.PUBLIC_POLICY["id"])):
         await _insert(connection, Policy, **seeds.PUBLIC_POLICY)
     await _insert(connection, Access, id=str(uuid4()), policy=seeds.PUBLIC_POLICY["id"], sort=1)
 
 
-async def _first_admin(connection: AsyncConnection, settings: Settings, password: str) -> None:
-    taken = select(func.count()).where(func.lower(User.email) == settings.admin_email.lower())
-    if await connection.scalar(taken):
+async def _create_admin(connection: AsyncConnection, settings: Settings, password: str) -> None:
+    same_email = select(func.count()).where(func.lower(User.email) == settings.admin_email.lower())
+    if await connection.scalar(same_email):
         raise OperatorError(
-            "There is no active admin, and ADMIN_EMAIL belongs to somebody else: set it to an address that is free."
+            "There is no active admin, and ADMIN_EMAIL belongs to another user. Set it to an unused email address."
         )
     role, policy = str(uuid4()), str(uuid4())
     await _insert(connection, Policy, id=policy, **seeds.ADMIN_POLICY)
@@ -100,8 +102,8 @@ async def _first_admin(connection: AsyncConnection, settings: Settings, password
     await _insert(connection, Access, id=str(uuid4()), role=role, policy=policy)
     token = settings.admin_token.get_secret_value() if settings.admin_token else None
     hashed = hash_password(password, settings.hash_cost)
-    person = {**seeds.ADMIN_USER, "email": settings.admin_email, "token": token, "role": role}
-    await _insert(connection, User, id=str(uuid4()), password=hashed, **person)
+    user = {**seeds.ADMIN_USER, "email": settings.admin_email, "token": token, "role": role}
+    await _insert(connection, User, id=str(uuid4()), password=hashed, **user)
 
 
 async def _insert(connection: AsyncConnection, model: Any, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Moving a world between databases: rows in a JSON file, `{table: [row, …]}`."""
+"""Import and export of all Directus tables as a JSON file, `{table: [row, …]}`."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -21,12 +21,12 @@ from app.db.seeds import is_pristine
 from app.db.table_check import extra_columns
 from app.flows.bootstrap import active_admin
 
-Row = dict[str, Any]
+FileRow = dict[str, Any]
 Progress = Callable[[str, int, int], None]
-"""Told the table, or the step, that is under way, how much of it is done, and of how much."""
+"""Called with the current table or step, how many of its items are done, and how many it has."""
 
 TABLES: Mapping[str, Table] = {table.name: table for table in DIRECTUS_TABLES}
-SECRETS = {
+SECRET_COLUMNS = {
     "directus_users": {"password", "token", "tfa_secret", "auth_data"},
     "directus_settings": {
         column.name for column in TABLES["directus_settings"].columns if column.name.endswith("_api_key")
@@ -36,19 +36,22 @@ SECRET_TABLES = {"directus_sessions"}
 
 
 async def import_file(database: Database, file: Path, progress: Progress | None = None) -> dict[str, int]:
-    """Loads a file in one transaction; returns how many rows each table was given.
+    """Import a file in one transaction and return the number of rows per table.
 
-    Rows whose key is known are updated, others added; where only bootstrap's rows are, the file's replace them.
-    Raises Refusal, with nothing changed, for what isn't understood, and names table, row and column.
+    Rows with an existing key are updated, others added. If the database holds only what bootstrap created, the file
+    replaces it.
+
+    Raises:
+        OperatorError: The file is invalid; the message names table, row and column. Nothing is changed.
     """
     return await import_rows(database, _read(file), progress)
 
 
 async def import_rows(
-    database: Database, given: Mapping[str, Any], progress: Progress | None = None, *, replace: bool = True
+    database: Database, tables: Mapping[str, Any], progress: Progress | None = None, *, replace: bool = True
 ) -> dict[str, int]:
-    """The same for rows at hand, spelled as in a file; without `replace` bootstrap's own rows stay in any case."""
-    rows = _checked(given)
+    """Import rows as `import_file` does, in the format of a file; without `replace`, bootstrap's rows always stay."""
+    rows_by_table = _parse(tables)
 
     async def work(connection: AsyncConnection) -> dict[str, int]:
         replaced = replace and await connection.run_sync(is_pristine)
@@ -56,10 +59,12 @@ async def import_rows(
             for table in reversed(DIRECTUS_TABLES):
                 await connection.execute(delete(table))
         for table in DIRECTUS_TABLES:
-            await _load(connection, table, rows.get(table.name, []), progress)
+            await _write_rows(connection, table, rows_by_table.get(table.name, []), progress)
         if replaced and not await active_admin(connection):
-            raise OperatorError("The rows would replace bootstrap's, and hold no active admin: nobody could get in.")
-        return {name: len(given) for name, given in rows.items()}
+            raise OperatorError(
+                "The rows would replace bootstrap's, but hold no active admin. Add a user with admin access to them."
+            )
+        return {name: len(rows) for name, rows in rows_by_table.items()}
 
     return await database.run_in_transaction(work)
 
@@ -67,73 +72,75 @@ async def import_rows(
 async def export_file(
     database: Database, file: Path, *, redact: bool = False, progress: Progress | None = None
 ) -> list[str]:
-    """Writes every row that a Directus table holds, for nobody else to read (mode 0600).
+    """Write all rows of the Directus tables to a file that only its owner can read (mode 0600).
 
-    With `redact` secrets stay out: passwords, tokens, sessions, api keys. What a project added to these tables stays
-    out in any case; returns the columns that do, as `table.column`.
+    With `redact`, passwords, tokens, sessions and API keys are left out. Columns that a project added to these tables
+    are always left out; they are returned as `table.column`.
     """
-    draft = file.with_name(f".{file.name}.{uuid4().hex}")  # so that what stood there stays until all is written
+    draft = file.with_name(f".{file.name}.{uuid4().hex}")  # an existing file stays until the new one is complete
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out:
         async with database.transaction() as connection:
-            left_out = await connection.run_sync(extra_columns)
+            omitted = await connection.run_sync(extra_columns)
             tables = [table for table in DIRECTUS_TABLES if not (redact and table.name in SECRET_TABLES)]
             for number, table in enumerate(tables):
                 out.write(b"{\n" if number == 0 else b",\n")
-                hidden = SECRETS.get(table.name, set()) if redact else set()
-                rows = [_plain(table, row, hidden) for row in await _rows(connection, table)]
+                hidden = SECRET_COLUMNS.get(table.name, set()) if redact else set()
+                rows = [_to_file_row(table, row, hidden) for row in await _fetch_rows(connection, table)]
                 lines = b",\n".join(map(orjson.dumps, rows))
                 out.write(orjson.dumps(table.name) + b": [\n" + lines + b"\n]")
                 if progress:
                     progress(table.name, len(rows), len(rows))
             out.write(b"\n}\n")
     draft.replace(file)
-    return left_out
+    return omitted
 
 
 def _read(file: Path) -> Mapping[str, Any]:
     try:
-        given = orjson.loads(file.read_bytes())
+        tables = orjson.loads(file.read_bytes())
     except OSError as error:
         raise OperatorError(f"{file} can't be read: {error.strerror}.") from None
     except orjson.JSONDecodeError as error:
         raise OperatorError(f"{file} is not JSON: {error}.") from None
-    if not isinstance(given, dict) or not all(isinstance(rows, list) for rows in given.values()):
-        raise OperatorError(f"{file} should hold one object, with a list of rows for each table.")
-    return given
+    if not isinstance(tables, dict) or not all(isinstance(rows, list) for rows in tables.values()):
+        raise OperatorError(f"{file} must hold one object with a list of rows for each table.")
+    return tables
 
 
-def _checked(given: Mapping[str, Any]) -> dict[str, list[Row]]:
-    for name in given:
+def _parse(tables: Mapping[str, Any]) -> dict[str, list[FileRow]]:
+    for name in tables:
         if name not in TABLES:
-            raise OperatorError(
-                f"{name} is no table that can be imported; those known are {', '.join(sorted(TABLES))}."
-            )
-    return {name: _unique(TABLES[name], [_row(TABLES[name], row) for row in rows]) for name, rows in given.items()}
+            raise OperatorError(f"{name} can't be imported. The tables that can are {', '.join(sorted(TABLES))}.")
+    return {
+        name: _check_unique(TABLES[name], [_parse_row(TABLES[name], row) for row in rows])
+        for name, rows in tables.items()
+    }
 
 
-def _row(table: Table, row: Any) -> Row:
+def _parse_row(table: Table, row: Any) -> FileRow:
     key = _key(table).name
     if not isinstance(row, dict) or row.get(key) is None:
-        raise OperatorError(f"{table.name}: every row should be an object with its {key}.")
-    where = f"{table.name}, row {row[key]}"
+        raise OperatorError(f"{table.name}: every row must be an object with its {key}.")
+    location = f"{table.name}, row {row[key]}"
     for name in row:
         if name not in table.c:
-            raise OperatorError(f"{where}: there is no column {name}.")
-    return {name: _value(table.c[name], value, f"{where}, {name}") for name, value in row.items()}
+            raise OperatorError(f"{location}: there is no column {name}.")
+    return {name: _parse_value(table.c[name], value, f"{location}, {name}") for name, value in row.items()}
 
 
-def _value(column: Column[Any], value: Any, where: str) -> Any:
+def _parse_value(column: Column[Any], value: Any, location: str) -> Any:
     if value is None or isinstance(column.type, JsonText):
         return value
     try:
-        return _converted(column, value)
+        return _convert(column, value)
     except (ValueError, TypeError, AttributeError):
-        raise OperatorError(f"{where}: {_shown(value)} is not what the column holds ({_kind(column)}).") from None
+        type_name = type(value).__name__  # never the value itself: it may be a secret
+        raise OperatorError(f"{location}: the value is {type_name}, the column holds {_describe(column)}.") from None
 
 
-def _converted(column: Column[Any], value: Any) -> Any:
-    kinds: tuple[tuple[type, type | tuple[type, ...], Callable[[Any], Any]], ...] = (
+def _convert(column: Column[Any], value: Any) -> Any:
+    converters: tuple[tuple[type, type | tuple[type, ...], Callable[[Any], Any]], ...] = (
         (UUIDText, str, lambda text: str(UUID(text))),
         (Timestamp, str, parse_date),
         (Csv, (str, list), lambda words: words if isinstance(words, str) else ",".join(words)),
@@ -141,75 +148,81 @@ def _converted(column: Column[Any], value: Any) -> Any:
         (Integer, int, int),
         (String, str, str),
     )
-    of, take = next((of, take) for kind, of, take in kinds if isinstance(column.type, kind))
-    if not isinstance(value, of) or (of is int and isinstance(value, bool)):
+    accepted, convert = next(
+        (accepted, convert) for type_, accepted, convert in converters if isinstance(column.type, type_)
+    )
+    if not isinstance(value, accepted) or (accepted is int and isinstance(value, bool)):
         raise ValueError
-    longest = getattr(column.type, "length", None)
-    if isinstance(value, str) and longest and len(value) > longest and not isinstance(column.type, UUIDText):
+    max_length = getattr(column.type, "length", None)
+    if isinstance(value, str) and max_length and len(value) > max_length and not isinstance(column.type, UUIDText):
         raise ValueError
-    return take(value)
+    return convert(value)
 
 
-def _kind(column: Column[Any]) -> str:
-    names = {UUIDText: "a uuid", Timestamp: "a date", Csv: "words", Boolean: "true or false", Integer: "a whole number"}
-    found = next((name for kind, name in names.items() if isinstance(column.type, kind)), None)
-    longest = getattr(column.type, "length", None)
-    return found or (f"a text of up to {longest} characters" if longest else "a text")
+def _describe(column: Column[Any]) -> str:
+    names = {
+        UUIDText: "a UUID",
+        Timestamp: "a date",
+        Csv: "a comma-separated list",
+        Boolean: "true or false",
+        Integer: "an integer",
+    }
+    name = next((name for type_, name in names.items() if isinstance(column.type, type_)), None)
+    max_length = getattr(column.type, "length", None)
+    return name or (f"a text of up to {max_length} characters" if max_length else "a text")
 
 
-def _shown(value: Any) -> str:
-    return f"a {type(value).__name__}"  # never the value itself: it may be a secret
-
-
-def _unique(table: Table, rows: list[Row]) -> list[Row]:
+def _check_unique(table: Table, rows: list[FileRow]) -> list[FileRow]:
     key, seen = _key(table).name, set()
     for row in rows:
         if row[key] in seen:
-            raise OperatorError(f"{table.name}: {key} {row[key]} stands there twice.")
+            raise OperatorError(f"{table.name}: {key} {row[key]} occurs twice.")
         seen.add(row[key])
     return rows
 
 
-async def _load(connection: AsyncConnection, table: Table, rows: list[Row], progress: Progress | None) -> None:
-    """Rows first, what they say of each other afterwards: a row may point at one that comes later."""
-    inward = {c.name for c in table.c if any(key.column.table is table for key in c.foreign_keys)}
+async def _write_rows(
+    connection: AsyncConnection, table: Table, rows: list[FileRow], progress: Progress | None
+) -> None:
+    """Write rows first without their references to the same table, then these: a row may refer to a later one."""
+    self_references = {c.name for c in table.c if any(key.column.table is table for key in c.foreign_keys)}
     key = _key(table)
-    known = set((await connection.execute(select(key))).scalars()) if rows else set()
+    existing = set((await connection.execute(select(key))).scalars()) if rows else set()
     for number, row in enumerate(rows, 1):
-        values = {name: value for name, value in row.items() if name not in inward}
-        change = update(table).where(key == row[key.name]) if row[key.name] in known else insert(table)
-        await _run(connection, table, row, change.values(values))
+        values = {name: value for name, value in row.items() if name not in self_references}
+        statement = update(table).where(key == row[key.name]) if row[key.name] in existing else insert(table)
+        await _execute(connection, table, row, statement.values(values))
         if progress:
             progress(table.name, number, len(rows))
     for row in rows:
-        links = {name: row[name] for name in inward & row.keys()}
-        if links:
-            await _run(connection, table, row, update(table).where(key == row[key.name]).values(links))
+        references = {name: row[name] for name in self_references & row.keys()}
+        if references:
+            await _execute(connection, table, row, update(table).where(key == row[key.name]).values(references))
     if connection.dialect.name == POSTGRESQL and rows and isinstance(key.type, Integer):
         sequence = f"pg_get_serial_sequence('{table.name}', '{key.name}')"
         last = f"GREATEST((SELECT max({key.name}) FROM {table.name}), pg_sequence_last_value({sequence}::regclass))"
         await connection.execute(text(f"SELECT setval({sequence}, {last})"))
 
 
-async def _run(connection: AsyncConnection, table: Table, row: Row, statement: Any) -> None:
+async def _execute(connection: AsyncConnection, table: Table, row: FileRow, statement: Any) -> None:
     try:
         await connection.execute(statement)
     except (IntegrityError, DataError):
         raise OperatorError(
-            f"{table.name}, row {row[_key(table).name]}: it can't be stored. A value that has to be unique is taken, "
-            "one that has to be there is missing, or it points at a row that isn't there."
+            f"{table.name}, row {row[_key(table).name]}: it can't be stored. A unique value is taken, "
+            "a required one is missing, or it refers to a row that doesn't exist."
         ) from None
 
 
-async def _rows(connection: AsyncConnection, table: Table) -> Iterable[Mapping[Any, Any]]:
+async def _fetch_rows(connection: AsyncConnection, table: Table) -> Iterable[Mapping[Any, Any]]:
     return (await connection.execute(select(table).order_by(_key(table)))).mappings().all()
 
 
-def _plain(table: Table, row: Mapping[Any, Any], hidden: set[str]) -> Row:
-    return {f"{column.name}": _told(column, row[column]) for column in table.c if column.name not in hidden}
+def _to_file_row(table: Table, row: Mapping[Any, Any], hidden: set[str]) -> FileRow:
+    return {f"{column.name}": _to_file_value(column, row[column]) for column in table.c if column.name not in hidden}
 
 
-def _told(column: Column[Any], value: Any) -> Any:
+def _to_file_value(column: Column[Any], value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return ",".join(value) if isinstance(column.type, Csv) and value is not None else value

@@ -61,7 +61,7 @@ async def test_an_address_that_is_somebody_elses_is_not_made_an_admin(writable_d
     settings = writable_db.settings.model_copy(update={"admin_email": "VI@example.com"})
     await writable_db.load({"directus_users": [{"id": uid("ada"), "status": "suspended"}]})
 
-    with pytest.raises(OperatorError, match="ADMIN_EMAIL belongs to somebody else"):
+    with pytest.raises(OperatorError, match="ADMIN_EMAIL belongs to another user"):
         await bootstrap(writable_db.database, settings)
 
 
@@ -138,13 +138,13 @@ async def test_a_redacted_export_holds_no_secret(readonly_db, tmp_path):
 
 
 BAD: dict[str, Rows] = {
-    "directus_shoes is no table": {"directus_shoes": []},
+    "directus_shoes can't be imported": {"directus_shoes": []},
     "there is no column shoe": {"directus_roles": [{"id": uid("x"), "shoe": 1}]},
     "row not-a-uuid, id": {"directus_roles": [{"id": "not-a-uuid", "name": "x"}]},
-    "stands there twice": {"directus_roles": [{"id": uid("x"), "name": "x"}, {"id": uid("x"), "name": "y"}]},
-    "name: a int is not what the column holds": {"directus_roles": [{"id": uid("x"), "name": 5}]},
-    "points at a row that isn't there": {"directus_users": [{"id": uid("x"), "role": uid("nowhere")}]},
-    "last_access: a str is not": {"directus_users": [{"id": uid("x"), "last_access": "yesterday"}]},
+    "occurs twice": {"directus_roles": [{"id": uid("x"), "name": "x"}, {"id": uid("x"), "name": "y"}]},
+    "name: the value is int, the column holds": {"directus_roles": [{"id": uid("x"), "name": 5}]},
+    "refers to a row that doesn't exist": {"directus_users": [{"id": uid("x"), "role": uid("nowhere")}]},
+    "last_access: the value is str": {"directus_users": [{"id": uid("x"), "last_access": "yesterday"}]},
     "a text of up to 50 characters": {"directus_users": [{"id": uid("x"), "first_name": "x" * 51}]},
 }
 
