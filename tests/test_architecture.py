@@ -1,9 +1,10 @@
-"""What keeps the house in order: rules that no tool knows."""
+"""Rules of the code base that no linter knows."""
 
 import ast
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -13,39 +14,142 @@ from app.core.config import Settings
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 
+COMMITTING_NAMES = {"commit", "fetch_and_commit"}
+COMMITTING_MODULES = {
+    "app/db/database.py": "SQLAlchemy's transactions",
+    "app/db/transaction.py": "how a write transaction commits on either driver",
+    "app/db/write_pool.py": "write transactions on the driver",
+    "app/graphql/plans/mutations.py": "on SQLite a planned mutation commits together with its last statement",
+}
 
-def calls(module: Path) -> set[str]:
+LAYERS = "one per layer, each about the same subject"
+SAME_CLASS_NAMES = {
+    "Access": "Directus' table `directus_access`, and everything that a caller may do",
+    "Role": "Directus' table `directus_roles`, and a role as either preview of an upgrade reports it",
+    "Settings": "Directus' table `directus_settings`, and the server's own settings",
+}
+SAME_MODULE_NAMES = {
+    "account": LAYERS,
+    "assets": LAYERS,
+    "base": "what the other modules of a package build on",
+    "cache": "the LRU cache itself, and the cache of query plans",
+    "delegation": "what a grantor's rights cover, and the business rule that checks it",
+    "invitations": LAYERS,
+    "legacy_fields": "how Directus 10's fields are read, and how they are written",
+    "mutations": "root fields, and their plans",
+    "queries": "root fields, and their plans",
+    "server": "the `serve` command, root fields, and endpoints",
+    "tokens": "the format of tokens, and the flow that issues them",
+    "upgrade": "the `upgrade` command, and the upgrade",
+    "uploads": LAYERS,
+    "users": "the `users` command, and the business rules of users",
+}
+
+
+def name_of(module: Path) -> str:
+    return module.relative_to(ROOT).as_posix()
+
+
+def docstrings(tree: ast.AST) -> set[ast.AST]:
+    """The string constants that are statements of their own."""
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+
+
+def calls(source: str) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             function = node.func
             names.add(function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", ""))
     return names
 
 
-@pytest.mark.parametrize(("call", "home"), [("commit", "app/db/database.py"), ("ScopedRead", "app/policy/resolver.py")])
-def test_there_is_one_place_that_does_it(call, home):
-    assert [str(module.relative_to(ROOT)) for module in MODULES if call in calls(module)] == [home]
+def commits(source: str) -> bool:
+    """Whether code commits: by a method, also one that is only passed on, by SQL, or at the end of a `with` block."""
+    tree = ast.parse(source)
+    prose = docstrings(tree)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                if name in COMMITTING_NAMES:
+                    return True
+            case ast.Constant(value=str(text)) if node not in prose:
+                if re.search(r"(?<!ON )\bCOMMIT\b", text):
+                    return True
+            case ast.withitem(context_expr=ast.Call(func=ast.Attribute(attr="begin"))):
+                return True
+    return False
 
 
-def test_no_module_is_a_drawer():
+@pytest.mark.parametrize(
+    "source",
+    [
+        "connection.commit()",
+        "run(writer.commit)",
+        "await writer.fetch_and_commit(statement, {}, read)",
+        "async def commit(self): pass",
+        "driver.execute('COMMIT')",
+        "COMMANDS = ('BEGIN', 'COMMIT; BEGIN')",
+        "with engine.begin() as connection: pass",
+        "async def work():\n    async with engine.begin(): pass",
+    ],
+)
+def test_code_that_commits_is_recognized(source):
+    assert commits(source)
+
+
+@pytest.mark.parametrize("source", ["'''Run COMMIT.'''", "writer.begin('BEGIN')", "x = 'ON COMMIT DROP'", "commit = 1"])
+def test_code_that_commits_nothing_is_not(source):
+    assert not commits(source)
+
+
+def test_few_modules_commit():
+    assert {name_of(module) for module in MODULES if commits(module.read_text())} == set(COMMITTING_MODULES)
+
+
+def test_one_module_decides_which_rows_and_fields_a_read_covers():
+    modules = [name_of(module) for module in MODULES if "ScopedRead" in calls(module.read_text())]
+
+    assert modules == ["app/policy/resolver.py"]
+
+
+def test_no_module_is_a_catch_all():
     assert not {"utils", "helpers", "common", "manager"} & {module.stem for module in MODULES}
 
 
-def test_serving_loads_nothing_that_only_migrating_needs():
+def test_modules_of_one_name_have_a_reason():
+    by_name = defaultdict(list)
+    for module in MODULES:
+        if module.name != "__init__.py":
+            by_name[module.stem].append(name_of(module))
+
+    assert {name: found for name, found in by_name.items() if len(found) > 1}.keys() == SAME_MODULE_NAMES.keys()
+
+
+def test_classes_of_one_name_have_a_reason():
+    by_name = defaultdict(list)
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.ClassDef):
+                by_name[node.name].append(name_of(module))
+
+    assert {name: found for name, found in by_name.items() if len(found) > 1}.keys() == SAME_CLASS_NAMES.keys()
+
+
+def test_serving_loads_nothing_that_only_migrations_need():
     loaded = "import sys, app.cli, app.main; print({'alembic', 'mako'} & set(sys.modules))"
 
     assert subprocess.check_output([sys.executable, "-c", loaded], text=True, cwd=ROOT).strip() == "set()"
 
 
-def test_every_module_says_who_lives_there():
-    silent = [
+def test_every_module_has_a_docstring():
+    undocumented = [
         module
         for module in MODULES
         if module.name != "__init__.py" and not ast.get_docstring(ast.parse(module.read_text()))
     ]
 
-    assert silent == []
+    assert undocumented == []
 
 
 def test_readme_documents_every_setting_and_no_other():
@@ -67,9 +171,7 @@ def test_nothing_names_a_machine_or_a_registry():
     hosts = re.compile(
         r"files\.pythonhosted|pypi\.org/|registry\.npmjs|deb\.debian\.org|(?<![.\w])/(?:work|root|home)/"
     )
-    names = [name for name in listed.stdout.splitlines() if name != "tests/test_architecture.py"]
-    found = [
-        name for name in names if (ROOT / name).exists() and hosts.search((ROOT / name).read_text(errors="replace"))
-    ]
+    files = [ROOT / name for name in listed.stdout.splitlines() if name != "tests/test_architecture.py"]
+    offenders = [name_of(file) for file in files if file.exists() and hosts.search(file.read_text(errors="replace"))]
 
-    assert found == []
+    assert offenders == []
