@@ -1,4 +1,4 @@
-"""A mail server that is up."""
+"""Fixture for a running SMTP server."""
 
 import pytest_asyncio
 

@@ -1,4 +1,4 @@
-"""A real mail server, which keeps what it is given; and mails to be sent there."""
+"""A real SMTP server for tests, and helpers around the outbox."""
 
 import asyncio
 import socket
@@ -21,22 +21,22 @@ from tests.world import uid
 
 
 class MailServer:
-    """Takes whatever comes, but for `refusing`: an address -> what is said to it."""
+    """Accepts all emails, except for the addresses in `refusing`, which maps them to the SMTP reply."""
 
     def __init__(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
         self.letters = []
         self.refusing = {}
         self.meanwhile = None
 
     @asynccontextmanager
     async def up(self, ssl=None, **options):
-        def greet():
+        def create_session():
             return SMTP(self, hostname="mail.example.com", enable_SMTPUTF8=True, **options)
 
-        server = await asyncio.get_running_loop().create_server(greet, "127.0.0.1", self.port, ssl=ssl)
+        server = await asyncio.get_running_loop().create_server(create_session, "127.0.0.1", self.port, ssl=ssl)
         try:
             yield self
         finally:
@@ -53,48 +53,49 @@ class MailServer:
             await self.meanwhile()
         message = message_from_bytes(envelope.content, policy=policy.default)
         encrypted = session.ssl is not None
-        given = SimpleNamespace(sender=envelope.mail_from, to=envelope.rcpt_tos, message=message, encrypted=encrypted)
-        given.plain, given.html = (_part(message, kind) for kind in ("plain", "html"))
-        self.letters.append(given)
+        mail = SimpleNamespace(sender=envelope.mail_from, to=envelope.rcpt_tos, message=message, encrypted=encrypted)
+        mail.plain, mail.html = (_part(message, subtype) for subtype in ("plain", "html"))
+        self.letters.append(mail)
         return "250 OK"
 
 
-def _part(message, kind):
-    part = message.get_body([kind])
+def _part(message, subtype):
+    part = message.get_body([subtype])
     assert part is not None
     return part.get_content()
 
 
-def sending(services, server, **changed):
-    """The services of somebody whose mail goes to this server."""
+def with_smtp(services, server, **overrides):
+    """Return the services with settings that send mail to this server."""
     smtp = {"email_transport": "smtp", "email_smtp_host": "127.0.0.1", "email_smtp_port": server.port}
-    home = {"public_url": "https://users.example.com/"}
-    return replace(services, settings=services.settings.model_copy(update={**smtp, **home, **changed}))
+    public_url = {"public_url": "https://users.example.com/"}
+    return replace(services, settings=services.settings.model_copy(update={**smtp, **public_url, **overrides}))
 
 
-def later(services, passed):
-    """The services of somebody on whose clock so much more time has passed."""
-    return replace(services, clock=lambda: services.clock() + passed)
+def with_clock_ahead(services, duration):
+    """Return the services with a clock that is ahead by this duration."""
+    return replace(services, clock=lambda: services.clock() + duration)
 
 
-async def post(services, kind="invite", to="ida@example.com", **data):
-    said = {"user": uid("ida"), "url": None, **data}
-    await services.database.run_write(lambda writer: Outbox(writer, services).enqueue(kind, to, said), exclusive=False)
+async def enqueue(services, kind="invite", to="ida@example.com", **data):
+    """Enqueue an email to a recipient, with the data of its link."""
+    link = {"user": uid("ida"), "url": None, **data}
+    await services.database.run_write(lambda writer: Outbox(writer, services).enqueue(kind, to, link), exclusive=False)
 
 
-async def outbox(services):
-    """The rows of the outbox, in the order they were posted."""
-    return await rows_of(services, OUTBOX, OUTBOX.c.id)
+async def outbox_rows(services):
+    """Return the rows of the outbox in the order in which they were enqueued."""
+    return await table_rows(services, OUTBOX, OUTBOX.c.id)
 
 
-async def rows_of(services, table, order):
-    asked = select(table).order_by(order)
-    rows = await services.database.run_write(lambda writer: writer.rows(writer.prepare(asked)), exclusive=False)
-    return [SimpleNamespace(**dict(zip(asked.exported_columns.keys(), row, strict=True))) for row in rows]
+async def table_rows(services, table, order):
+    query = select(table).order_by(order)
+    rows = await services.database.run_write(lambda writer: writer.rows(writer.prepare(query)), exclusive=False)
+    return [SimpleNamespace(**dict(zip(query.exported_columns.keys(), row, strict=True))) for row in rows]
 
 
-async def do(services, *statements):
-    """Statements on the database itself, past everything that is tested."""
+async def execute(services, *statements):
+    """Execute statements directly on the database, bypassing the repositories."""
 
     async def work(writer):
         for statement in statements:
@@ -103,21 +104,21 @@ async def do(services, *statements):
     await services.database.run_write(work, exclusive=False)
 
 
-async def sent(services):
-    """Waits until the first mail of the outbox has been dealt with."""
-    while (await outbox(services))[0].sent is None:  # noqa: ASYNC110 - nobody tells us
+async def wait_until_sent(services):
+    """Wait until the first mail of the outbox is sent or has failed for good."""
+    while (await outbox_rows(services))[0].sent is None:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.02)
 
 
-async def send(services):
+async def run_worker(services):
     return await OutboxWorker(services).run_once()
 
 
 @contextmanager
-def told():
-    """What is logged of mails and chores meanwhile, whatever the log was set up for before."""
+def captured_logs():
+    """Capture the log events of mails and background jobs, however logging is configured."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (background_jobs, outbox_worker, transport):
             patch.setattr(module, "log", structlog.get_logger())
-        with structlog.testing.capture_logs() as lines:
-            yield lines
+        with structlog.testing.capture_logs() as events:
+            yield events

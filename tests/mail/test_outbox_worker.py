@@ -17,7 +17,17 @@ from app.flows import outbox_worker
 from app.flows.outbox_worker import LEASE, MAX_BUILD_ATTEMPTS, MAX_DELIVERY_ATTEMPTS, MAX_RETRY_WAIT, OutboxWorker
 from app.repositories.stores.outbox import OutboxQueue
 from app.testing import open_system
-from tests.mail.server import MailServer, do, later, outbox, post, send, sending, sent, told
+from tests.mail.server import (
+    MailServer,
+    captured_logs,
+    enqueue,
+    execute,
+    outbox_rows,
+    run_worker,
+    wait_until_sent,
+    with_clock_ahead,
+    with_smtp,
+)
 from tests.world import uid
 
 LINKS = {
@@ -40,14 +50,14 @@ def secret_of(services):
 
 
 async def rename(services, name):
-    await do(services, delete(ProjectSettings), insert(ProjectSettings).values(id=1, project_name=name))
+    await execute(services, delete(ProjectSettings), insert(ProjectSettings).values(id=1, project_name=name))
 
 
 @pytest.mark.parametrize("kind", LINKS)
 async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(writable_db, server, kind):
-    services = sending(writable_db.services, server)
-    await post(services, kind, "Ida@example.com", password="1f")
-    assert await send(services) == 1
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services, kind, "Ida@example.com", password="1f")
+    assert await run_worker(services) == 1
     [letter] = server.letters
     subject, path, purpose, _ = LINKS[kind]
     link = verify_link_token(token_in(letter), secret_of(services), purpose)
@@ -63,10 +73,10 @@ async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(writable_db
 
 @pytest.mark.parametrize("kind", LINKS)
 async def test_a_link_is_good_for_as_long_as_it_says(writable_db, server, kind):
-    services = sending(writable_db.services, server)
+    services = with_smtp(writable_db.services, server)
     written = utc_now().replace(microsecond=0)
-    await post(services, kind)
-    await send(services)
+    await enqueue(services, kind)
+    await run_worker(services)
     [letter] = server.letters
     days = timedelta(days=LINKS[kind][3])
 
@@ -75,9 +85,9 @@ async def test_a_link_is_good_for_as_long_as_it_says(writable_db, server, kind):
 
 
 async def test_a_link_leads_where_the_mail_says(writable_db, server):
-    services = sending(writable_db.services, server)
-    await post(services, url="https://app.example.com/join?a=b&token=stale#part")
-    await send(services)
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services, url="https://app.example.com/join?a=b&token=stale#part")
+    await run_worker(services)
     [letter] = server.letters
 
     assert link_in(letter).startswith("https://app.example.com/join?a=b&token=ey")
@@ -86,18 +96,18 @@ async def test_a_link_leads_where_the_mail_says(writable_db, server):
 
 @pytest.mark.parametrize("url", [None, ""])
 async def test_without_a_public_address_links_lead_to_where_we_listen(writable_db, server, url):
-    services = sending(writable_db.services, server, public_url=None, host="192.0.2.9", port=8055)
-    await post(services, url=url)
-    await send(services)
+    services = with_smtp(writable_db.services, server, public_url=None, host="192.0.2.9", port=8055)
+    await enqueue(services, url=url)
+    await run_worker(services)
 
     assert link_in(server.letters[0]).startswith("http://192.0.2.9:8055/admin/accept-invite?token=")
 
 
 async def test_a_projects_name_is_only_a_name(writable_db, server):
-    services = sending(writable_db.services, server)
+    services = with_smtp(writable_db.services, server)
     await rename(services, '<b onclick="x">Evil & "Co"</b>\r\nBcc: eve@example.com\u2028{{ url }}')
-    await post(services)
-    await send(services)
+    await enqueue(services)
+    await run_worker(services)
     [letter] = server.letters
     shown = '<b onclick="x">Evil & "Co"</b> Bcc: eve@example.com {{ url }}'
 
@@ -111,37 +121,37 @@ async def test_a_projects_name_is_only_a_name(writable_db, server):
 
 
 async def test_a_name_beyond_ascii_arrives_as_it_is(writable_db, server):
-    services = sending(writable_db.services, server)
+    services = with_smtp(writable_db.services, server)
     await rename(services, "Größe „Ü“ 目录 — " + "long " * 12)
-    await post(services)
-    await send(services)
+    await enqueue(services)
+    await run_worker(services)
 
     assert server.letters[0].message["From"].addresses[0].display_name.startswith("Größe „Ü“ 目录 — long long")
     assert "Größe „Ü“ 目录" in server.letters[0].plain
 
 
 async def test_a_row_says_nothing_any_more_once_its_mail_has_gone(writable_db, server):
-    services = sending(writable_db.services, server)
-    await post(services)
-    await send(services)
-    [row] = await outbox(services)
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services)
+    await run_worker(services)
+    [row] = await outbox_rows(services)
 
     assert (row.recipient, row.data, row.kind) == (None, None, "invite")
     assert abs(row.sent - utc_now()) < timedelta(seconds=10)
-    assert await send(services) == 0
+    assert await run_worker(services) == 0
     assert len(server.letters) == 1
 
 
 async def test_no_live_link_ever_stands_in_the_database(writable_db, server):
-    services, seen = sending(writable_db.services, server), []
+    services, seen = with_smtp(writable_db.services, server), []
 
     async def look():
-        seen.append(str(await outbox(services)))
+        seen.append(str(await outbox_rows(services)))
 
     server.meanwhile = look
-    await post(services, "reset", password="1f")
+    await enqueue(services, "reset", password="1f")
     await look()
-    await send(services)
+    await run_worker(services)
     await look()
 
     assert len(seen) == 3
@@ -150,31 +160,31 @@ async def test_no_live_link_ever_stands_in_the_database(writable_db, server):
 
 async def test_a_mail_waits_for_a_server_that_is_down(writable_db):
     server = MailServer()
-    services = sending(writable_db.services, server)
-    await post(services)
-    assert await send(services) == 0
-    [row] = await outbox(services)
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services)
+    assert await run_worker(services) == 0
+    [row] = await outbox_rows(services)
     async with server.up():
-        assert await send(services) == 0
-        assert await send(later(services, timedelta(seconds=3))) == 1
+        assert await run_worker(services) == 0
+        assert await run_worker(with_clock_ahead(services, timedelta(seconds=3))) == 1
 
     assert (row.attempts, row.recipient, row.sent) == (1, "ida@example.com", None)
     assert len(server.letters) == 1
 
 
 async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_up(writable_db):
-    services = sending(writable_db.services, MailServer())
-    await post(services, "reset", "ida@example.com", password="1f")
+    services = with_smtp(writable_db.services, MailServer())
+    await enqueue(services, "reset", "ida@example.com", password="1f")
     passed, waits = timedelta(0), []
-    with told() as lines:
+    with captured_logs() as lines:
         for _ in range(12):
-            await send(later(services, passed))
-            [row] = await outbox(services)
+            await run_worker(with_clock_ahead(services, passed))
+            [row] = await outbox_rows(services)
             waits.append(round((row.due - utc_now() - passed).total_seconds()))
             passed += timedelta(seconds=waits[-1] + 2)
-        await do(services, update(OUTBOX).values(attempts=MAX_DELIVERY_ATTEMPTS - 1))
-        await send(later(services, passed))
-    [row] = await outbox(services)
+        await execute(services, update(OUTBOX).values(attempts=MAX_DELIVERY_ATTEMPTS - 1))
+        await run_worker(with_clock_ahead(services, passed))
+    [row] = await outbox_rows(services)
     longest = MAX_RETRY_WAIT.total_seconds()
 
     assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 512, longest, longest, longest], abs=1)
@@ -187,12 +197,12 @@ async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_
 @pytest.mark.parametrize("to", ["gone@example.com", "not an address", "two@example.com, three@example.com", "a@b\r\nc"])
 async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(writable_db, server, to):
     server.refusing["gone@example.com"] = "550 5.1.1 gone@example.com is unknown here"
-    services = sending(writable_db.services, server)
-    await post(services, to=to)
-    await post(services)
-    with told() as lines:
-        assert await send(services) == 1
-    rows = await outbox(services)
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services, to=to)
+    await enqueue(services)
+    with captured_logs() as lines:
+        assert await run_worker(services) == 1
+    rows = await outbox_rows(services)
 
     assert [letter.to for letter in server.letters] == [["ida@example.com"]]
     assert [(row.recipient, row.sent is None) for row in rows] == [(None, False)] * 2
@@ -203,23 +213,23 @@ async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(writable
 
 async def test_a_recipient_that_is_refused_for_now_is_tried_again(writable_db, server):
     server.refusing["ida@example.com"] = "451 4.7.1 greylisted, come back"
-    services = sending(writable_db.services, server)
-    await post(services)
-    assert await send(services) == 0
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services)
+    assert await run_worker(services) == 0
     server.refusing.clear()
 
-    assert await send(later(services, timedelta(seconds=3))) == 1
+    assert await run_worker(with_clock_ahead(services, timedelta(seconds=3))) == 1
 
 
 async def test_a_mail_of_an_unknown_kind_waits_for_a_version_that_knows_it_and_blocks_no_other(writable_db, server):
-    services = sending(writable_db.services, server)
-    await post(services, "of tomorrow")
-    await post(services)
-    await do(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
-    with told() as lines:
-        assert await send(services) == 1
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services, "of tomorrow")
+    await enqueue(services)
+    await execute(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
+    with captured_logs() as lines:
+        assert await run_worker(services) == 1
 
-    assert [row.sent is None for row in await outbox(services)] == [True, False]
+    assert [row.sent is None for row in await outbox_rows(services)] == [True, False]
     assert [line["event"] for line in lines] == ["mail_retry_scheduled"]
 
 
@@ -227,15 +237,15 @@ async def test_a_mail_waits_for_a_database_that_fails_while_it_is_built(writable
     async def unavailable(*_):
         raise ServiceUnavailable
 
-    services = sending(writable_db.services, server)
-    await post(services)
-    await do(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
-    with monkeypatch.context() as patch, told() as lines:
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services)
+    await execute(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
+    with monkeypatch.context() as patch, captured_logs() as lines:
         patch.setattr(outbox_worker, "read_project_settings", unavailable)
-        assert await send(services) == 0
+        assert await run_worker(services) == 0
 
     assert [line["event"] for line in lines] == ["mail_retry_scheduled"]
-    assert await send(later(services, timedelta(minutes=2))) == 1
+    assert await run_worker(with_clock_ahead(services, timedelta(minutes=2))) == 1
 
 
 @pytest.mark.parametrize("bug", ["template", "link"])
@@ -245,13 +255,13 @@ async def test_a_mail_that_cannot_be_built_is_logged_with_its_traceback_and_soon
     """The messages of both errors quote what must not be logged: the link with its token, and the queued URL."""
     failing = "{% if project != 'Rollcall' %}{{ {}[url] }}{% endif %}"  # passes the check at the start
     (tmp_path / "reset.txt").write_text(f"Subject: Hello\n{failing if bug == 'template' else '{{ url }}'}")
-    services = sending(writable_db.services, server, email_templates_path=tmp_path)
+    services = with_smtp(writable_db.services, server, email_templates_path=tmp_path)
     url = "https://ida@example.com\u2100/" if bug == "link" else None
-    await post(services, "reset", password="fingerprint", url=url)
-    with told() as lines:
+    await enqueue(services, "reset", password="fingerprint", url=url)
+    with captured_logs() as lines:
         for attempt in range(MAX_BUILD_ATTEMPTS + 2):
-            assert await send(later(services, timedelta(minutes=attempt))) == 0
-    [row] = await outbox(services)
+            assert await run_worker(with_clock_ahead(services, timedelta(minutes=attempt))) == 0
+    [row] = await outbox_rows(services)
     failures = [line for line in lines if line["event"] == "mail_build_failed"]
     function, error = {"template": ("render", "UndefinedError"), "link": ("add_token", "ValueError")}[bug]
 
@@ -270,75 +280,77 @@ async def test_a_mail_that_cannot_be_built_is_logged_with_its_traceback_and_soon
 
 
 async def test_a_mail_that_cannot_be_built_blocks_no_other(writable_db, server):
-    services = sending(writable_db.services, server)
-    await post(services, url="https://[not an IP address]")
-    await post(services, to="vi@example.com")
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services, url="https://[not an IP address]")
+    await enqueue(services, to="vi@example.com")
 
-    assert await send(services) == 1
+    assert await run_worker(services) == 1
     assert [letter.to for letter in server.letters] == [["vi@example.com"]]
 
 
 async def test_two_postmen_send_each_mail_once(writable_db, server):
     async with open_system(writable_db.settings) as other:
-        both = [OutboxWorker(sending(system.services, server)) for system in (writable_db, other)]
+        both = [OutboxWorker(with_smtp(system.services, server)) for system in (writable_db, other)]
         for number in range(30):
-            await post(writable_db.services, to=f"guest{number}@example.com")
+            await enqueue(writable_db.services, to=f"guest{number}@example.com")
         gone = await asyncio.gather(*(postman.run_once() for postman in both))
 
     assert sum(gone) == 30
     assert sorted(letter.to[0] for letter in server.letters) == sorted(f"guest{n}@example.com" for n in range(30))
-    assert all(row.sent and row.recipient is None and row.attempts == 1 for row in await outbox(writable_db.services))
+    assert all(
+        row.sent and row.recipient is None and row.attempts == 1 for row in await outbox_rows(writable_db.services)
+    )
 
 
 async def test_a_mail_whose_process_died_goes_out_after_its_lease(writable_db, server):
-    services = sending(writable_db.services, server)
-    await post(services)
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services)
     claimed = await OutboxQueue(services).claim(LEASE)
     assert claimed is not None
     assert claimed.attempts == 1
-    assert await send(services) == 0
-    assert await send(later(services, LEASE - timedelta(seconds=5))) == 0
-    assert await send(later(services, LEASE + timedelta(seconds=1))) == 1
+    assert await run_worker(services) == 0
+    assert await run_worker(with_clock_ahead(services, LEASE - timedelta(seconds=5))) == 0
+    assert await run_worker(with_clock_ahead(services, LEASE + timedelta(seconds=1))) == 1
 
 
 async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(writable_db, server):
-    services = sending(writable_db.services, server)
+    services = with_smtp(writable_db.services, server)
     postman = OutboxWorker(services)
 
     async def rename_outbox(before, after):
-        await do(services, text(f"ALTER TABLE {before} RENAME TO {after}"))
+        await execute(services, text(f"ALTER TABLE {before} RENAME TO {after}"))
 
     server.meanwhile = lambda: rename_outbox("rollcall_outbox", "elsewhere")
-    await post(services)
+    await enqueue(services)
     with pytest.raises(Exception, match="rollcall_outbox"):
         await postman.run_once()
     await rename_outbox("elsewhere", "rollcall_outbox")
     await postman.run_once()
-    [row] = await outbox(services)
+    [row] = await outbox_rows(services)
 
     assert len(server.letters) == 1
     assert row.sent is not None
 
 
 async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_that_was_written_down(writable_db, server):
-    services = sending(writable_db.services, server)
+    services = with_smtp(writable_db.services, server)
     postman = OutboxWorker(services)
-    await post(services)
+    await enqueue(services)
     postman._sent_unrecorded.add(1)
 
     assert await postman._send_due() == 0
     assert server.letters == []
-    assert (await outbox(services))[0].sent is not None
+    assert (await outbox_rows(services))[0].sent is not None
 
 
 async def test_what_is_sent_twice_after_all_can_be_told_for_one(writable_db, server):
-    services = sending(writable_db.services, server)
-    await post(services)
-    await post(services)
-    await send(services)
+    services = with_smtp(writable_db.services, server)
+    await enqueue(services)
+    await enqueue(services)
+    await run_worker(services)
     again = {"sent": None, "recipient": "ida@example.com", "data": {"user": uid("ida")}, "due": utc_now()}
-    await do(services, update(OUTBOX).where(OUTBOX.c.id == 1).values(again))
-    await send(services)
+    await execute(services, update(OUTBOX).where(OUTBOX.c.id == 1).values(again))
+    await run_worker(services)
     first, second, again = (letter.message["Message-ID"] for letter in server.letters)
 
     assert first != second
@@ -347,46 +359,46 @@ async def test_what_is_sent_twice_after_all_can_be_told_for_one(writable_db, ser
 
 async def test_a_mail_leaves_at_once_while_the_postman_is_about(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "interval_seconds", 30.0)
-    services = sending(writable_db.services, server)
+    services = with_smtp(writable_db.services, server)
     async with OutboxWorker(services).running(), asyncio.timeout(5):
         await asyncio.sleep(0.1)
-        await post(services)
-        await sent(services)
+        await enqueue(services)
+        await wait_until_sent(services)
 
     assert len(server.letters) == 1
 
 
 async def test_a_mail_of_another_process_is_found_soon(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.1)
-    services = sending(writable_db.services, server)
+    services = with_smtp(writable_db.services, server)
     async with open_system(writable_db.settings) as other, OutboxWorker(services).running(), asyncio.timeout(5):
-        await post(other.services)
-        await sent(services)
+        await enqueue(other.services)
+        await wait_until_sent(services)
 
     assert len(server.letters) == 1
 
 
 async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.01)
-    services, begun = sending(writable_db.services, server), asyncio.Event()
+    services, begun = with_smtp(writable_db.services, server), asyncio.Event()
 
     async def dawdle():
         begun.set()
         await asyncio.sleep(0.3)
 
     server.meanwhile = dawdle
-    await post(services)
+    await enqueue(services)
     async with OutboxWorker(services).running():
         await asyncio.wait_for(begun.wait(), 5)
-    [row] = await outbox(services)
+    [row] = await outbox_rows(services)
 
     assert row.sent is not None
 
 
 async def test_by_default_a_mail_is_a_line_of_the_log(writable_db):
-    await post(writable_db.services)
-    with told() as lines:
-        assert await send(writable_db.services) == 1
+    await enqueue(writable_db.services)
+    with captured_logs() as lines:
+        assert await run_worker(writable_db.services) == 1
     [line] = lines
 
     assert (line["event"], line["log_level"]) == ("mail", "info")
@@ -396,4 +408,4 @@ async def test_by_default_a_mail_is_a_line_of_the_log(writable_db):
 
 async def test_whom_mail_is_from_has_to_be_an_address(readonly_db):
     with pytest.raises(ConfigurationError, match="EMAIL_FROM"):
-        OutboxWorker(sending(readonly_db.services, MailServer(), email_from="Rollcall"))
+        OutboxWorker(with_smtp(readonly_db.services, MailServer(), email_from="Rollcall"))

@@ -15,7 +15,15 @@ from app.flows.background_jobs import PeriodicJob
 from app.flows.retention_job import PRUNE_INTERVAL, RetentionJob
 from app.repositories.stores.retention import BATCH, RetentionStore
 from app.testing import open_system
-from tests.mail.server import do, later, outbox, post, rows_of, sent, told
+from tests.mail.server import (
+    captured_logs,
+    enqueue,
+    execute,
+    outbox_rows,
+    table_rows,
+    wait_until_sent,
+    with_clock_ahead,
+)
 from tests.world import uid
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -30,45 +38,47 @@ def keeping(services, **retention):
 
 async def add_attempts(services, *ages):
     rows = [{"subject": f"attempt {n}", "count": 1, "expires": utc_now() - age} for n, age in enumerate(ages)]
-    await do(services, *(insert(ATTEMPTS).values(row) for row in rows))
+    await execute(services, *(insert(ATTEMPTS).values(row) for row in rows))
 
 
 async def add_activity(services, number, age, *, parent=None):
     """Something done so long ago, and a revision of it, both with this number."""
     done = {"id": number, "action": "update", "collection": "directus_users", "item": "x", "timestamp": utc_now() - age}
     revision = {"id": number, "activity": number, "collection": "directus_users", "item": "x", "parent": parent}
-    await do(services, insert(ACTIVITY).values(done), insert(REVISIONS).values(revision))
+    await execute(services, insert(ACTIVITY).values(done), insert(REVISIONS).values(revision))
 
 
 async def numbers(services, table):
-    return {row.id for row in await rows_of(services, table, table.c.id)}
+    return {row.id for row in await table_rows(services, table, table.c.id)}
 
 
 async def test_sessions_that_are_over_go_and_the_others_stay(writable_db):
     lasting = {"over": -MINUTE, "long over": -DAY, "alive": MINUTE}
     rows = [{"token": name, "user": uid("ada"), "expires": utc_now() + left} for name, left in lasting.items()]
-    await do(writable_db.services, *(insert(SESSIONS).values(row) for row in rows))
+    await execute(writable_db.services, *(insert(SESSIONS).values(row) for row in rows))
 
     assert await RetentionJob(writable_db.services).run_once() == 2
-    assert [row.token for row in await rows_of(writable_db.services, SESSIONS, SESSIONS.c.token)] == ["alive"]
+    assert [row.token for row in await table_rows(writable_db.services, SESSIONS, SESSIONS.c.token)] == ["alive"]
 
 
 async def test_counts_whose_time_is_over_go(writable_db):
     await add_attempts(writable_db.services, MINUTE, -MINUTE)
 
     assert await RetentionJob(writable_db.services).run_once() == 1
-    assert [row.subject for row in await rows_of(writable_db.services, ATTEMPTS, ATTEMPTS.c.subject)] == ["attempt 1"]
+    assert [row.subject for row in await table_rows(writable_db.services, ATTEMPTS, ATTEMPTS.c.subject)] == [
+        "attempt 1"
+    ]
 
 
 async def test_mails_that_went_yesterday_go_and_those_that_havent_gone_never_do(writable_db):
     for _ in range(3):
-        await post(writable_db.services)
+        await enqueue(writable_db.services)
     for number, age in ((1, 25 * HOUR), (2, 23 * HOUR)):
-        await do(writable_db.services, update(OUTBOX).where(OUTBOX.c.id == number).values(sent=utc_now() - age))
-    await do(writable_db.services, update(OUTBOX).values(due=utc_now() - 30 * DAY))
+        await execute(writable_db.services, update(OUTBOX).where(OUTBOX.c.id == number).values(sent=utc_now() - age))
+    await execute(writable_db.services, update(OUTBOX).values(due=utc_now() - 30 * DAY))
 
     assert await RetentionJob(writable_db.services).run_once() == 1
-    assert [row.id for row in await outbox(writable_db.services)] == [2, 3]
+    assert [row.id for row in await outbox_rows(writable_db.services)] == [2, 3]
 
 
 async def test_more_than_a_batch_goes_in_one_round(writable_db):
@@ -78,7 +88,7 @@ async def test_more_than_a_batch_goes_in_one_round(writable_db):
     assert await pruning.attempts() == BATCH
     assert await RetentionJob(writable_db.services).run_once() == 20
     await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
-    assert await RetentionJob(later(writable_db.services, PRUNE_INTERVAL + MINUTE)).run_once() == BATCH + 20
+    assert await RetentionJob(with_clock_ahead(writable_db.services, PRUNE_INTERVAL + MINUTE)).run_once() == BATCH + 20
 
 
 async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(writable_db):
@@ -87,8 +97,10 @@ async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(wr
         both = (writable_db.services, other.services)
         gone = await asyncio.gather(*(RetentionJob(services).run_once() for services in both * 3))
         await add_attempts(writable_db.services, MINUTE)
-        soon = [await RetentionJob(later(services, PRUNE_INTERVAL - MINUTE)).run_once() for services in both]
-        after = [await RetentionJob(later(services, PRUNE_INTERVAL + MINUTE)).run_once() for services in both]
+        soon = [await RetentionJob(with_clock_ahead(services, PRUNE_INTERVAL - MINUTE)).run_once() for services in both]
+        after = [
+            await RetentionJob(with_clock_ahead(services, PRUNE_INTERVAL + MINUTE)).run_once() for services in both
+        ]
 
     assert sorted(gone) == [0, 0, 0, 0, 0, 20]
     assert (soon, after) == ([0, 0], [1, 0])
@@ -116,7 +128,7 @@ async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_st
 
     assert await housekeeping.run_once() == 2
     assert {9001, 9002, 9003, 9004} & await numbers(writable_db.services, ACTIVITY) == {9003, 9004}
-    left = {row.id: row.parent for row in await rows_of(writable_db.services, REVISIONS, REVISIONS.c.id)}
+    left = {row.id: row.parent for row in await table_rows(writable_db.services, REVISIONS, REVISIONS.c.id)}
     assert {number: left.get(number, "gone") for number in range(9001, 9005)} == {
         9001: "gone",
         9002: "gone",
@@ -176,7 +188,7 @@ async def test_nothing_that_goes_wrong_ends_a_chore():
 async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(monkeypatch):
     monkeypatch.setattr(background_jobs, "MAX_INTERVAL_SECONDS", 0.05)
     chore = Restless(*[ServiceUnavailable("away")] * 6)
-    with told() as lines:
+    with captured_logs() as lines:
         started = asyncio.get_running_loop().time()
         async with chore.running():
             await asyncio.wait_for(chore.enough.wait(), 5)
@@ -206,9 +218,9 @@ async def test_the_server_keeps_house_and_sends_mail_while_it_serves(writable_db
     monkeypatch.setattr(RetentionJob, "interval_seconds", 0.05)
     monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.05)
     await add_attempts(writable_db.services, MINUTE)
-    await post(writable_db.services)
+    await enqueue(writable_db.services)
     count = select(func.count()).select_from(ATTEMPTS)
     async with asyncio.timeout(10), create_app(writable_db.settings).router.lifespan_context(None):
-        await sent(writable_db.services)
+        await wait_until_sent(writable_db.services)
         while (await writable_db.services.reader.fetch(count))[0]:  # noqa: ASYNC110 - nobody tells us
             await asyncio.sleep(0.02)

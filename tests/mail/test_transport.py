@@ -1,4 +1,4 @@
-"""How a letter gets to the mail server: in the clear, over TLS, with a password, or not at all."""
+"""The SMTP transport: TLS, authentication, timeouts and errors."""
 
 import asyncio
 import ssl
@@ -20,7 +20,7 @@ from app.mail.templating import RenderedMail
 from app.mail.transport import SmtpTransport
 from tests.mail.server import MailServer
 
-LETTER = OutgoingMail(
+MAIL = OutgoingMail(
     "1",
     "Rollcall",
     "no-reply@example.com",
@@ -33,36 +33,37 @@ PASSWORD = "only the mail server knows"
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A certificate of 127.0.0.1 that nobody trusts yet, and a server's context with it."""
+    """A self-signed certificate for 127.0.0.1 that is not trusted yet, and a server context with it."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
     now = datetime.now(UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
-    alone = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    signed = made.add_extension(alone, critical=False).sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1)
+    )
+    subject = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    signed = builder.add_extension(subject, critical=False).sign(key, hashes.SHA256())
     file, pem = tmp_path / "certificate.pem", serialization.Encoding.PEM
-    plain = serialization.NoEncryption()
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
-    file.write_bytes(signed.public_bytes(pem) + secret)
+    private_key = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(signed.public_bytes(pem) + private_key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return file, context
 
 
 async def send_to(server, **settings):
-    given = {"email_smtp_host": "127.0.0.1", "email_smtp_port": server.port, **settings}
-    await SmtpTransport(Settings(_env_file=None, **given)).send(LETTER)
+    smtp = {"email_smtp_host": "127.0.0.1", "email_smtp_port": server.port, **settings}
+    await SmtpTransport(Settings(_env_file=None, **smtp)).send(MAIL)
 
 
-async def test_tls_is_spoken_where_the_server_offers_it(certificate, monkeypatch):
+async def test_starttls_is_used_if_the_server_offers_it(certificate, monkeypatch):
     file, context = certificate
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     async with MailServer().up(tls_context=context) as server:
         await send_to(server)
 
-    assert [letter.encrypted for letter in server.letters] == [True]
+    assert [mail.encrypted for mail in server.letters] == [True]
 
 
-async def test_a_certificate_that_nobody_trusts_is_given_nothing(certificate):
+async def test_nothing_is_sent_to_a_server_with_an_untrusted_certificate(certificate):
     async with MailServer().up(tls_context=certificate[1]) as server:
         with pytest.raises(DeliveryError):
             await send_to(server)
@@ -70,78 +71,80 @@ async def test_a_certificate_that_nobody_trusts_is_given_nothing(certificate):
     assert server.letters == []
 
 
-async def test_tls_is_left_alone_where_it_shall_be_ignored(certificate):
+async def test_starttls_is_not_used_with_ignore_tls(certificate):
     async with MailServer().up(tls_context=certificate[1]) as server:
         await send_to(server, email_smtp_ignore_tls=True)
 
-    assert [letter.encrypted for letter in server.letters] == [False]
+    assert [mail.encrypted for mail in server.letters] == [False]
 
 
-async def test_tls_is_spoken_from_the_first_byte_where_that_is_asked_for(certificate, monkeypatch):
+async def test_tls_is_used_from_the_start_if_configured(certificate, monkeypatch):
     file, context = certificate
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     async with MailServer().up(ssl=context) as server:
         await send_to(server, email_smtp_secure=True)
 
-    assert [letter.message["To"] for letter in server.letters] == ["ida@example.com"]
+    assert [mail.message["To"] for mail in server.letters] == ["ida@example.com"]
 
 
-@pytest.mark.parametrize(("password", "taken"), [(PASSWORD, 1), ("another", 0)])
-async def test_we_sign_in_where_we_have_a_name(certificate, monkeypatch, password, taken):
+@pytest.mark.parametrize(("password", "received"), [(PASSWORD, 1), ("another", 0)])
+async def test_the_client_authenticates_if_a_user_is_configured(certificate, monkeypatch, password, received):
     file, context = certificate
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
 
-    def known(server, session, envelope, mechanism, given):
-        return AuthResult(success=(given.login, given.password) == (b"rollcall", PASSWORD.encode()), handled=False)
+    def authenticate(server, session, envelope, mechanism, credentials):
+        return AuthResult(
+            success=(credentials.login, credentials.password) == (b"rollcall", PASSWORD.encode()), handled=False
+        )
 
-    async with MailServer().up(tls_context=context, authenticator=known) as server:
+    async with MailServer().up(tls_context=context, authenticator=authenticate) as server:
         try:
             await send_to(server, email_smtp_user="rollcall", email_smtp_password=SecretStr(password))
-        except DeliveryError as problem:
-            assert str(problem) == "SMTPAuthenticationError: 535"  # noqa: PT017 - a refusal that is expected once
+        except DeliveryError as error:
+            assert str(error) == "SMTPAuthenticationError: 535"  # noqa: PT017 - expected in one of the two cases
 
-    assert len(server.letters) == taken
+    assert len(server.letters) == received
 
 
-async def test_a_server_that_says_nothing_keeps_us_waiting_only_so_long(monkeypatch):
+async def test_an_unresponsive_server_causes_a_timeout(monkeypatch):
     monkeypatch.setattr(transport, "STEP_TIMEOUT_SECONDS", 0.1)
 
-    async def say_nothing(reader, writer):
+    async def ignore(reader, writer):
         await reader.read()
         writer.close()
 
-    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    silent = await asyncio.start_server(ignore, "127.0.0.1", 0)
     host, port = silent.sockets[0].getsockname()
-    sending = SmtpTransport(Settings(_env_file=None, email_smtp_host=host, email_smtp_port=port)).send(LETTER)
+    sending = SmtpTransport(Settings(_env_file=None, email_smtp_host=host, email_smtp_port=port)).send(MAIL)
     with pytest.raises(DeliveryError, match="Timeout"):
         await asyncio.wait_for(sending, 5)
     silent.close()
 
 
-async def test_a_server_that_never_says_farewell_has_the_letter_all_the_same(monkeypatch):
+async def test_a_mail_is_sent_even_if_quit_times_out(monkeypatch):
     monkeypatch.setattr(transport, "QUIT_TIMEOUT_SECONDS", 0.1)
 
-    class Rude(MailServer):
+    class SlowQuit(MailServer):
         async def handle_QUIT(self, server, session, envelope):  # noqa: N802
             await asyncio.sleep(1)
             return "221 Bye"
 
-    async with Rude().up() as server:
+    async with SlowQuit().up() as server:
         await asyncio.wait_for(send_to(server), 0.9)
 
     assert len(server.letters) == 1
 
 
-async def test_the_server_is_greeted_with_the_name_we_were_given():
-    greeted = []
+async def test_the_configured_name_is_sent_in_ehlo():
+    names = []
 
-    class Attentive(MailServer):
+    class RecordingEhlo(MailServer):
         async def handle_EHLO(self, server, session, envelope, hostname, responses):  # noqa: N802
             session.host_name = hostname
-            greeted.append(hostname)
+            names.append(hostname)
             return responses
 
-    async with Attentive().up() as server:
+    async with RecordingEhlo().up() as server:
         await send_to(server, email_smtp_name="users.example.com")
 
-    assert greeted == ["users.example.com"]
+    assert names == ["users.example.com"]
