@@ -1,4 +1,4 @@
-"""Inviting people: users who wait for their password, mails that lead them to it, and ways to think better of it."""
+"""Invitations: users who are created without a password and receive a link by mail to set one."""
 
 from collections.abc import Sequence
 
@@ -15,35 +15,39 @@ from app.repositories.rules.users import EMAIL
 
 
 class Invitations:
-    """Invitations as one caller makes, accepts and revokes them."""
+    """Sends, accepts and revokes invitations on behalf of one caller."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
 
     async def invite(self, emails: Sequence[str], role: str | None, url: str | None = None) -> None:
-        """Makes an invited user of each address that nobody has, with this role if one is given, and sends a mail.
+        """Create an invited user for each unused email, with this role if there is one, and send a mail.
 
-        To somebody who is invited already there goes another mail, to the address as it is stored, and the role is
-        changed to the one given; the links of all their mails are good until one is used. An address of anybody else
-        is passed over. It is all done or nothing is.
+        A user who is already invited gets another mail, at the email as stored, and the new role if there is one; all
+        links sent to the user stay valid until one is used. Emails of other users are skipped. Either all of it is
+        done or nothing.
 
-        Raises InvalidPayload for a URL that mails may not lead to, before anything else; Forbidden for a caller who may
-        not create users or hand the role out; and for what can't be such a user as making one does.
+        Raises:
+            InvalidPayload: The URL is not on the allow list; this is checked first.
+            Forbidden: The caller may not create users, or may not assign the role.
+            RollcallError: The user can't be created, as for any other user.
         """
         url = allowed_link_url(url, self._services.settings.user_invite_url_allow_list, "invite users")
         users = self._directory["users"]
-        given = {} if role is None else {"role": role}
-        change = InviteUsers(users.create_command([{"email": email, **given} for email in emails]).written, url)
+        values = {} if role is None else {"role": role}
+        command = InviteUsers(users.create_command([{"email": email, **values} for email in emails]).written, url)
         try:
-            await users.write(change)
-        except RecordNotUnique:  # somebody else has taken an address meanwhile: now it can be seen who
-            await users.write(change)
+            await users.write(command)
+        except RecordNotUnique:  # an email was taken concurrently: now its user is visible and can be skipped
+            await users.write(command)
 
     async def accept(self, token: str, password: str) -> None:
-        """Gives an invited user a password, with which they can sign in from now on; a link is good for that once.
+        """Set the password of an invited user and activate the user; each invitation can be accepted once.
 
-        Raises as reading a link does, InvalidInvite for one whose user isn't invited any more or is gone, and what is
-        wrong with the password as changing a user does.
+        Raises:
+            InvalidInvite: The user is no longer invited, or no longer exists.
+            RollcallError: The link is invalid, as `verify_link_token` raises, or the password is, as a user update
+                raises.
         """
         _, account = await account_for_link(token, LinkPurpose.INVITATION, self._services)
         if account is None or account.status != INVITED:
@@ -58,16 +62,18 @@ class Invitations:
         )
 
     async def revoke(self, email: str) -> bool:
-        """Deletes the invited user with an address, so that every link they were sent leads nowhere.
+        """Delete the invited user with this email, which invalidates every link sent to the user.
 
-        True where there was one; False where there is no invitation that this caller could revoke, whatever the reason.
-        Raises Forbidden for a caller who may not delete users at all.
+        Return whether a user was deleted; False if there is no invitation that this caller may revoke.
 
-        Our links name their user's id: they stay void, also when the address is invited again. Those that a
-        neighbouring Directus has sent name an address alone: they are void until that address is invited again.
+        Rollcall's links contain the user's id and stay invalid even if the email is invited again. Links that Directus
+        sent on the same database contain only the email: they are valid again once that email is invited again.
+
+        Raises:
+            Forbidden: The caller may not delete users at all.
         """
         try:
-            wanted = to_column_value(USERS, EMAIL, email)
-        except (InvalidPayload, ValueTooLong):  # what no row can hold is nobody's address
-            wanted = ""
-        return bool((await self._directory["users"].write(RevokeInvitation(wanted))).keys)
+            stored_email = to_column_value(USERS, EMAIL, email)
+        except (InvalidPayload, ValueTooLong):  # no row can hold this value
+            stored_email = ""
+        return bool((await self._directory["users"].write(RevokeInvitation(stored_email))).keys)

@@ -1,4 +1,4 @@
-"""What the account flows are given, and believe only so far: URLs, new passwords, and links out of mails."""
+"""Checks of untrusted input to the account flows: URLs for mailed links, new passwords, and link tokens."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,16 @@ from app.repositories.commands.accounts import Account, AccountStore
 from app.repositories.services import Services
 
 MAX_URL_LENGTH = 2048
-"""Characters of a URL: it is kept until its mail has left."""
+"""In characters; the URL is stored until its mail has been sent."""
 
 
 def allowed_link_url(url: str | None, allowed: Sequence[str], purpose: str) -> str | None:
-    """Where a mail's link shall lead; None, also for an empty one, for where it leads by itself.
+    """Return the URL that a mailed link points to; None, also for an empty one, for the default.
 
-    Raises InvalidPayload for one that isn't among those `allowed`; `purpose` says what it can't be used to do.
+    `purpose` completes the error message.
+
+    Raises:
+        InvalidPayload: The URL is not among those `allowed`.
     """
     if not url:
         return None
@@ -26,20 +29,22 @@ def allowed_link_url(url: str | None, allowed: Sequence[str], purpose: str) -> s
 
 
 def check_new_password(password: str) -> None:
-    """Raises FailedValidation for an empty password, InvalidPayload for one that only stands for another.
+    """Check a password for what the write itself does not check.
 
-    Everything else is judged where it is written.
+    Raises:
+        FailedValidation: The password is empty.
+        InvalidPayload: The password is the mask that responses show in place of one.
     """
     if not password:
         raise FailedValidation("password", "nempty")
     if password == MASK:
-        raise InvalidPayload("\"password\" can't be what is shown in a password's stead; choose another")
+        raise InvalidPayload('"password" can\'t be the mask that is shown in place of a password; choose another')
 
 
 async def account_for_link(token: str, purpose: LinkPurpose, services: Services) -> tuple[EmailLink, Account | None]:
-    """A link's token -> the link, and the account it leads to, where there is one; raises as `read_link`.
+    """Return a link's content and the account it belongs to, if any; raises as `verify_link_token`.
 
-    A link that names a user's id leads to nobody else, whoever has its address meanwhile.
+    A link that contains a user's id belongs to no other account, even if another user has its email now.
     """
     link = verify_link_token(token, signing_secret(services.settings), purpose)
     account = await AccountStore(services).by_email(link.email)

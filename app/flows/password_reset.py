@@ -1,4 +1,4 @@
-"""A forgotten password: a mail to the address that is known, and a link in it that is good for another one, once."""
+"""Password reset: sends a link by mail that can set a new password once."""
 
 from datetime import timedelta
 
@@ -14,33 +14,38 @@ from app.repositories.directory import Directory
 from app.repositories.stores.outbox import Outbox
 
 MIN_REQUEST_DURATION = timedelta(milliseconds=500)
-"""How long asking for a mail takes at least, whoever there is."""
+"""Minimum duration of a reset request, so that timing doesn't reveal whether the account exists."""
 
 
 class PasswordReset:
-    """The way back in, for whoever stands at the door."""
+    """Requests and performs password resets."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
         self._accounts = AccountStore(directory.services)
 
     async def request(self, email: str, url: str | None = None) -> None:
-        """Sends a mail to the active user with a password here, or none yet, who has an address; to nobody else.
+        """Send a reset mail if an active user with this email logs in with a password, or has none yet.
 
-        It goes to the address as it is stored. Whether there is somebody isn't told, and takes no other time. Raises
-        InvalidPayload for a URL that mails may not lead to, before anybody is looked for.
+        The mail goes to the email as stored. Neither the result nor the timing reveals whether there is such a user.
+
+        Raises:
+            InvalidPayload: The URL is not on the allow list; this is checked first.
         """
         url = allowed_link_url(url, self._services.settings.password_reset_url_allow_list, "reset passwords")
         async with minimum_duration(MIN_REQUEST_DURATION):
             account = await self._accounts.by_email(email)
-            await self._services.database.run_write(lambda writer: self._post(writer, account, url), exclusive=False)
+            await self._services.database.run_write(lambda writer: self._enqueue(writer, account, url), exclusive=False)
 
     async def reset(self, token: str, password: str) -> None:
-        """Gives a user another password; whoever is signed in as them is no longer, and failed sign-ins are forgotten.
+        """Set a new password, end all sessions of the user and reset the failed logins.
 
-        A link is good as long as its user is active and has the password that was forgotten: so once. Raises as
-        reading a link does, Forbidden for one that isn't good any more, and what is wrong with the password as
-        changing a user does.
+        A link is valid while its user is active and still has the password that was forgotten, so it works once.
+
+        Raises:
+            Forbidden: The link is no longer valid.
+            RollcallError: The link is invalid, as `verify_link_token` raises, or the password is, as a user update
+                raises.
         """
         link, account = await account_for_link(token, LinkPurpose.RESET, self._services)
         if (
@@ -50,18 +55,18 @@ class PasswordReset:
         ):
             raise Forbidden
         check_new_password(password)
-        asking = on_behalf_of(account.id, self._directory.caller)
+        caller = on_behalf_of(account.id, self._directory.caller)
         await self._accounts.change(
-            account, {"password": password}, asking, self._directory.client_info, otherwise=Forbidden
+            account, {"password": password}, caller, self._directory.client_info, otherwise=Forbidden
         )
         email = account.email or link.email
         await self._services.database.run_write(
             lambda writer: LoginService(self._directory).reset_attempts(writer, email), exclusive=False
         )
 
-    async def _post(self, writer: WriteTransaction, account: Account | None, url: str | None) -> None:
-        """Posts the mail, in a transaction that there is for nobody too."""
+    async def _enqueue(self, writer: WriteTransaction, account: Account | None, url: str | None) -> None:
+        """Queue the mail; without a recipient there is a transaction too, so that timing reveals nothing."""
         if account is None or account.email is None or not account.can_use_password:
             return
-        said = {"user": account.id, "url": url, "password": password_fingerprint(account.password)}
-        await Outbox(writer, self._services).enqueue("reset", account.email, said)
+        data = {"user": account.id, "url": url, "password": password_fingerprint(account.password)}
+        await Outbox(writer, self._services).enqueue("reset", account.email, data)

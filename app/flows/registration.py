@@ -1,4 +1,4 @@
-"""Registering: strangers make themselves users, where the project lets them, and prove that an address is theirs."""
+"""Registration: visitors create their own user, if the project allows it, and verify their email."""
 
 from contextlib import suppress
 from typing import Any
@@ -19,14 +19,14 @@ from app.repositories.rules.users import check_email
 
 
 class InvalidVerification(InvalidPayload):
-    """A link whose user has been verified already, or is gone."""
+    """The link's user is already verified, or no longer exists."""
 
     def __init__(self) -> None:
         super().__init__("Invalid verification code")
 
 
 class Registration:
-    """Registrations, for whoever stands at the door."""
+    """Registers users and verifies their emails."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
@@ -39,14 +39,16 @@ class Registration:
         first_name: str | None = None,
         last_name: str | None = None,
     ) -> None:
-        """Makes a user of an address that nobody has; it is never told whether somebody has it.
+        """Create a user, unless the email is in use; neither the result nor the timing reveals whether it is.
 
-        Where addresses are verified a mail goes there, and goes again whenever somebody registers who hasn't used it
-        yet. An address of anybody else stays as it is. All of it takes as long, by the setting for that at least.
+        If the project verifies emails, a mail with a link is sent, and sent again when an unverified user registers
+        again. Other existing users are not changed. The call takes at least `REGISTER_STALL_TIME`.
 
-        Raises RequestsExceeded for too many from one place; Forbidden where strangers may not register, or not with
-        such an address; InvalidPayload for a URL that mails may not lead to, and what is wrong with the values as
-        making a user does.
+        Raises:
+            RequestsExceeded: Too many registrations from the client's IP.
+            Forbidden: The project does not allow registration, or not with this email.
+            InvalidPayload: The URL is not on the allow list.
+            RollcallError: A value is invalid, as for any other new user.
         """
         await self._services.rates.check_registration(self._directory.caller.ip)
         async with minimum_duration(self._services.settings.register_stall_time):
@@ -56,17 +58,18 @@ class Registration:
             allowed = self._services.settings.user_register_url_allow_list
             url = allowed_link_url(url, allowed, "verify registered users")
             names = {"first_name": first_name, "last_name": last_name}
-            written = await self._judged(terms, {"email": email, "password": password, **names})
-            users = Directory(on_behalf_of(None, self._directory.caller), self._services, self._directory.client_info)[
-                "users"
-            ]
-            with suppress(RecordNotUnique):  # somebody else has taken the address meanwhile
-                await users.write(RegisterUser(written, url))
+            payload = await self._parse(terms, {"email": email, "password": password, **names})
+            caller = on_behalf_of(None, self._directory.caller)
+            users = Directory(caller, self._services, self._directory.client_info)["users"]
+            with suppress(RecordNotUnique):  # the email was taken concurrently
+                await users.write(RegisterUser(payload, url))
 
     async def verify(self, token: str) -> str:
-        """Makes a user active whose address the link was sent to; a link is good for that once. Answers their id.
+        """Activate the user that the link was sent to and return the user's id; a link works once.
 
-        Raises as reading a link does, and InvalidVerification.
+        Raises:
+            InvalidVerification: The user is already verified, or no longer exists.
+            RollcallError: The link is invalid, as `verify_link_token` raises.
         """
         _, account = await account_for_link(token, LinkPurpose.REGISTRATION, self._services)
         if account is None or account.status != UNVERIFIED:
@@ -80,13 +83,13 @@ class Registration:
         )
         return account.id
 
-    async def _judged(self, terms: RegistrationPolicy, values: dict[str, Any]) -> Payload:
-        """A user to be made of these values; whatever is wrong with them is found whether or not there is one."""
+    async def _parse(self, terms: RegistrationPolicy, values: dict[str, Any]) -> Payload:
+        """Return the user to create; invalid values are rejected whether or not the email is in use."""
         check_new_password(values["password"])
-        decided = {"status": UNVERIFIED if terms.verified else ACTIVE, "role": terms.role}
-        written = parse_payload(USERS, {**values, **decided}, self._services.limits.max_depth)
+        assigned = {"status": UNVERIFIED if terms.verified else ACTIVE, "role": terms.role}
+        payload = parse_payload(USERS, {**values, **assigned}, self._services.limits.max_depth)
         check_email(values["email"])
         check_password(values["password"], await read_password_policy(self._services))
         if not terms.accepts(values["email"]):
             raise Forbidden
-        return written
+        return payload

@@ -1,4 +1,4 @@
-"""What the server tells about itself: its project, its limits, and whether it is well."""
+"""Information about the server: its project, its limits and its health."""
 
 import time
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from app.repositories.project_settings import read_project_settings
 from app.repositories.services import Services
 
 DIRECTUS_VERSION = "11.17.4"
-"""The release of Directus whose answers these are: what clients that ask for a version want to know."""
+"""The Directus release that the API is compatible with, for clients that check a version."""
 
 SLOW_MILLISECONDS = 150
-"""Milliseconds from which on the database's answer is a warning; Directus' own default."""
+"""Response time from which the database's health is a warning; Directus' default."""
 
 PROJECT_FIELDS = (
     "project_name",
@@ -37,66 +37,64 @@ PROJECT_FIELDS = (
 )
 
 PROJECT_DEFAULTS = {"project_name": "Directus", "public_registration": False}
+UNSUPPORTED_FEATURES = {"mcp_enabled": False, "ai_enabled": False}
+"""Directus features that clients look for and Rollcall doesn't have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether the server is well, and `details` for those who run it."""
+    """The server's health, with `details` for administrators."""
 
     status: str
     details: dict[str, Any]
 
     @property
     def healthy(self) -> bool:
-        """Whether the database answers, however slowly."""
+        """Whether the database responds, however slowly."""
         return self.status != "error"
 
     def as_dict(self, *, include_details: bool) -> dict[str, Any]:
-        """The status, and the details where the one who asks may know them."""
+        """Return the status, and the details if the client may see them."""
         return {"status": self.status, **(self.details if include_details else {})}
 
 
-UNSUPPORTED_FEATURES = {"mcp_enabled": False, "ai_enabled": False}
-"""What clients of Directus look for, and don't find here."""
-
-
 async def project(services: Services) -> dict[str, Any]:
-    """What anybody may know of the project, as its settings have it."""
+    """Return the project's public settings."""
     return await read_project_settings(services, *PROJECT_FIELDS) or dict.fromkeys(PROJECT_FIELDS) | PROJECT_DEFAULTS
 
 
 def limits(services: Services) -> dict[str, Any]:
-    """What those who are somebody may know besides."""
-    most = services.limits.max_rows
+    """Return what only authenticated callers may see: rate limits, query limits and supported features."""
+    max_rows = services.limits.max_rows
     return {
-        "setupCompleted": True,  # nobody serves before there is a first admin
+        "setupCompleted": True,  # the server only starts if there is an admin
         **UNSUPPORTED_FEATURES,
-        "rateLimit": _told(services.rates.client),
-        "rateLimitGlobal": _told(services.rates.everybody),
+        "rateLimit": _rate_fields(services.rates.client),
+        "rateLimitGlobal": _rate_fields(services.rates.everybody),
         "websocket": False,
-        "queryLimit": {"default": services.limits.default_rows, "max": -1 if most is None else most},
+        "queryLimit": {"default": services.limits.default_rows, "max": -1 if max_rows is None else max_rows},
     }
 
 
-def _told(rate: Rate | None) -> dict[str, int] | Literal[False]:
+def _rate_fields(rate: Rate | None) -> dict[str, int] | Literal[False]:
     return {"points": rate.amount, "duration": rate.get_expiry()} if rate else False
 
 
 async def health(services: Services) -> Health:
-    """Asks the database, and says how long it took to answer; never raises."""
+    """Query the database and report how long it took; never raises."""
     started, status = time.perf_counter(), ""
     try:
         await read_project_settings(services, "id")
     except ServiceUnavailable:
         status = "error"
-    spent = round((time.perf_counter() - started) * 1000, 3)
-    status = status or ("ok" if spent < SLOW_MILLISECONDS else "warn")
-    answered = {
+    milliseconds = round((time.perf_counter() - started) * 1000, 3)
+    status = status or ("ok" if milliseconds < SLOW_MILLISECONDS else "warn")
+    check = {
         "status": status,
         "componentType": "datastore",
         "observedUnit": "ms",
-        "observedValue": spent,
+        "observedValue": milliseconds,
         "threshold": SLOW_MILLISECONDS,
     }
-    about = {"releaseId": version("rollcall"), "serviceId": services.settings.public_url}
-    return Health(status, {**about, "checks": {f"{services.dialect}:responseTime": [answered]}})
+    release = {"releaseId": version("rollcall"), "serviceId": services.settings.public_url}
+    return Health(status, {**release, "checks": {f"{services.dialect}:responseTime": [check]}})

@@ -1,4 +1,4 @@
-"""For the night when nobody can sign in: what whoever holds the server may do to users, without any door."""
+"""User administration for operators, with system permissions: for the command line, not for any endpoint."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -16,18 +16,18 @@ PAGE_SIZE = 500
 
 
 def generate_password() -> str:
-    """A password that nobody has had yet."""
+    """Return a random password."""
     return secrets.token_urlsafe(12)
 
 
 class UserAdmin:
-    """The users, in the hands of whoever holds the server. Everything raises as the repositories do."""
+    """Administers users with system permissions. Every method raises as the repositories do."""
 
     def __init__(self, services: Services) -> None:
         self._services, self._directory = services, Directory(SYSTEM, services)
 
     async def create(self, email: str, password: str, role: str | None = None, *, admin: bool = False) -> None:
-        """Makes an active user, with the role of that name, or as an admin."""
+        """Create an active user with the role of this name, or with admin access."""
         values: dict[str, Any] = {"email": email, "password": password, "status": "active"}
         if role is not None:
             values["role"] = await self._role(role)
@@ -36,29 +36,29 @@ class UserAdmin:
         await self._users.create_one(values)
 
     async def set_password(self, email: str, password: str) -> None:
-        """Gives a user another password, and ends its sessions."""
+        """Set a user's password and end the user's sessions."""
         await self._users.update_one(await self._user(email), {"password": password})
 
     async def disable_tfa(self, email: str) -> None:
-        """Takes a user's second factor away."""
+        """Disable a user's two-factor authentication."""
         await self._users.update_one(await self._user(email), {"tfa_secret": None})
 
     async def unlock(self) -> None:
-        """Lets everybody try to sign in again who failed too often; which address failed where is kept as hashes."""
+        """End all lockouts: the attempt counters store only hashes, so a single user's can't be selected."""
         await reset_all(self._services)
 
     async def make_admin(self, email: str) -> None:
-        """Makes a user an active admin, by a policy of its own."""
+        """Activate a user and grant admin access with a policy attached to the user."""
         user = await self._user(email)
         attached = {"create": [{"policy": await self._admin_policy()}]}
         await self._users.update_one(user, {"status": "active", "policies": attached})
 
     async def suspend(self, email: str) -> None:
-        """Suspends a user, and ends its sessions."""
+        """Suspend a user and end the user's sessions."""
         await self._users.update_one(await self._user(email), {"status": "suspended"})
 
     async def all(self) -> AsyncIterator[Row]:
-        """Every user, in the order of their addresses: `email`, `status` and the `role` by its name."""
+        """Yield every user, ordered by email, as `email`, `status` and the name of the `role`."""
         size = min(PAGE_SIZE, self._directory.services.limits.max_rows or PAGE_SIZE)
         query = {"fields": ["email", "status", "role.name"], "sort": ["email", "id"], "limit": size}
         page = 1
@@ -72,21 +72,21 @@ class UserAdmin:
         return self._directory["users"]
 
     async def _user(self, email: str) -> str:
-        found = await self._users.get_user_by_email(email)
-        if found is None:
-            raise InvalidPayload(f"There is no user with the address {email}")
-        return str(found["id"])
+        user = await self._users.get_user_by_email(email)
+        if user is None:
+            raise InvalidPayload(f"There is no user with the email {email}")
+        return str(user["id"])
 
     async def _role(self, name: str) -> str:
-        found = await self._directory["roles"].get_keys_by_query({"filter": {"name": {"_eq": name}}})
-        if len(found) != 1:
-            raise InvalidPayload(f"There {'is no role' if not found else 'are several roles'} named {name}")
-        return str(found[0])
+        keys = await self._directory["roles"].get_keys_by_query({"filter": {"name": {"_eq": name}}})
+        if len(keys) != 1:
+            raise InvalidPayload(f"There {'is no role' if not keys else 'are several roles'} named {name}")
+        return str(keys[0])
 
     async def _admin_policy(self) -> Any:
-        """A policy that makes an admin anywhere; one is made where there is none."""
-        everywhere = {"admin_access": {"_eq": True}, "ip_access": {"_empty": True}, "enforce_tfa": {"_eq": False}}
-        found = await self._directory["policies"].get_keys_by_query({"filter": everywhere, "sort": ["name"]})
-        if found:
-            return {"id": found[0]}
+        """Return a policy with unconditional admin access, by its id, or as a new one if there is none."""
+        unconditional = {"admin_access": {"_eq": True}, "ip_access": {"_empty": True}, "enforce_tfa": {"_eq": False}}
+        keys = await self._directory["policies"].get_keys_by_query({"filter": unconditional, "sort": ["name"]})
+        if keys:
+            return {"id": keys[0]}
         return {"name": "Administrator", "admin_access": True, "app_access": True}

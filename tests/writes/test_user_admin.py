@@ -258,8 +258,8 @@ async def test_a_long_list_shows_everybody_once(editors, users, monkeypatch):
 
 BAD = [
     # what is asked for,                                             what is typed,  and what is told
-    (("set-password", "nobody@example.com"), GIVEN, "There is no user with the address nobody@example.com"),
-    (("suspend", "i@example.com"), GIVEN, "There is no user with the address i@example.com"),  # vi's holds it
+    (("set-password", "nobody@example.com"), GIVEN, "There is no user with the email nobody@example.com"),
+    (("suspend", "i@example.com"), GIVEN, "There is no user with the email i@example.com"),  # vi's holds it
     (("create", "new@example.com", "--role", "Nobodies"), GIVEN, "There is no role named Nobodies"),
     (("create", "new@example.com", "--role", ""), GIVEN, ""),
     (("suspend", ""), GIVEN, ""),
