@@ -232,8 +232,8 @@ class Settings(BaseSettings):
         description="Where requests are counted: in the `memory` of each process, or in `redis` for all of them",
     )
     redis: str = Field("redis://127.0.0.1:6379", repr=False, description="URL of the Redis server")
-    activity_retention: Duration | None = Field(None, description="How long activity is stored; for ever if unset")
-    revisions_retention: Duration | None = Field(None, description="How long revisions are stored; for ever if unset")
+    activity_retention: Duration | None = Field(None, description="How long activity is stored; unlimited if unset")
+    revisions_retention: Duration | None = Field(None, description="How long revisions are stored; unlimited if unset")
     query_limit_default: int = Field(100, ge=1, description="Rows of a list whose query has no limit")
     query_limit_max: RowLimit = Field(None, description="Maximum number of rows of a list; -1 for no limit")
     max_relational_depth: int = Field(10, ge=2, description="Maximum number of fields in a path through relations")

@@ -27,8 +27,8 @@ class EmailLink:
     """The verified claims of a link's token.
 
     `email` is the address that the link was sent to. `user` is the id of the user it was created for, so that it cannot
-    be used for a later user with the same address; a token signed by Directus lacks it. `password_fingerprint` is that
-    of the password which the link may replace.
+    be used for a later user with the same address; a token signed by Directus lacks it. `password_fingerprint`
+    identifies the password that the link may replace.
     """
 
     purpose: LinkPurpose
@@ -58,10 +58,10 @@ def verify_link_token(token: str, secret: str, purpose: LinkPurpose) -> EmailLin
     claims = decode_jwt(token, secret, wrong_issuer=InvalidToken)
     if claims.get("scope") != purpose.value:
         raise Forbidden
-    email, user, password = (claims.get(name) for name in ("email", "user", "hash"))
-    if not isinstance(email, str) or not isinstance(user, str | None) or not isinstance(password, str | None):
+    email, user, fingerprint = (claims.get(name) for name in ("email", "user", "hash"))
+    if not isinstance(email, str) or not isinstance(user, str | None) or not isinstance(fingerprint, str | None):
         raise InvalidToken
-    return EmailLink(purpose, email, user, password)
+    return EmailLink(purpose, email, user, fingerprint)
 
 
 def password_fingerprint(password_hash: str | None) -> str:
@@ -78,8 +78,8 @@ def password_fingerprint(password_hash: str | None) -> str:
 
 def is_allowed_url(url: str, allowed: Sequence[str]) -> bool:
     """Return whether a URL has the scheme, host, port and path of an allowed one; query and fragment are ignored."""
-    target = _normalized_url(url)
-    return target is not None and target in {_normalized_url(allowed_url) for allowed_url in allowed}
+    target = _url_target(url)
+    return target is not None and target in {_url_target(allowed_url) for allowed_url in allowed}
 
 
 def add_token(url: str, token: str) -> str:
@@ -89,7 +89,7 @@ def add_token(url: str, token: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*query, ("token", token)]), fragment=""))
 
 
-def _normalized_url(url: str) -> tuple[str, str, int | None, str] | None:
+def _url_target(url: str) -> tuple[str, str, int | None, str] | None:
     """Return scheme, host, port and path; None without a host, or if a browser might parse the URL differently."""
     if "\\" in url or "@" in url or any(character <= " " or not character.isprintable() for character in url):
         return None

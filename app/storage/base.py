@@ -39,7 +39,10 @@ class Storage(ABC):
 
 
 def is_safe_name(name: str) -> bool:
-    """Return whether a name is a path within the storage without hidden parts; other programs write names as well."""
+    """Return whether a name stays within the storage and has no hidden parts.
+
+    Names are read from rows, which other programs write as well.
+    """
     parts = PurePosixPath(name).parts
     is_unsafe = "\\" in name or "\0" in name or name.startswith("/")
     return bool(parts) and not is_unsafe and not any(part.startswith(".") for part in parts)
