@@ -1,9 +1,9 @@
 """The cache of callers' access, which is loaded from the database in one snapshot and revalidated on each use."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import orjson
 from sqlalchemy import Select
@@ -34,7 +34,13 @@ MAX_SHAPES = 1024
 
 QueryBuilder = Callable[[Caller, BoundParameter], Select[Any]]
 
+T = TypeVar("T")
+
 _SYSTEM = Access(AccessState(token=""), (), (), admin=True, app=True, enforce_tfa=False, rules={})
+
+
+class StalePlan(Exception):
+    """The access that a statement was planned with is no longer the caller's."""
 
 
 class StatementRunner(Protocol):
@@ -139,6 +145,22 @@ class AccessCache:
             self._loading[caller] = asyncio.ensure_future(self.reload(caller))
             self._loading[caller].add_done_callback(lambda _: self._loading.pop(caller, None))
         return await asyncio.shield(self._loading[caller])
+
+    async def run_while_current(
+        self, caller: Caller, access: Access, attempt: Callable[[Access], Awaitable[T]], max_attempts: int
+    ) -> T:
+        """Return what `attempt` returns for the caller's access, which is refreshed each time it raises StalePlan.
+
+        Raises:
+            StalePlan: The access was stale in each of `max_attempts` attempts.
+            InvalidCredentials: As `access`.
+        """
+        for _ in range(max_attempts - 1):
+            try:
+                return await attempt(access)
+            except StalePlan:
+                access = await self.refresh(caller, access)
+        return await attempt(access)
 
     async def grants(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
         """Load the caller's access from the database, with the stored permissions that it is made of.

@@ -1,6 +1,7 @@
 """The directory: every collection, as one caller sees it."""
 
-from typing import Literal, overload
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar, overload
 
 from app.core.caller import Caller, ClientInfoFactory, ResponseCookie, no_client_info
 from app.core.errors import TwoFactorSetupRequired
@@ -10,6 +11,8 @@ from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, PREFIX, USERS
 from app.repositories.repository import Repository, UserRepository
 from app.repositories.services import Services
+
+T = TypeVar("T")
 
 
 class Directory:
@@ -55,9 +58,11 @@ class Directory:
         if self.caller.tfa_setup_required and (await self.fresh_access()).tfa_setup_required:
             raise TwoFactorSetupRequired
 
-    async def renew(self, stale: Access) -> Access:
-        """Another access than the one that a statement found to be stale; InvalidCredentials as above."""
-        return await self._book.refresh(self.caller, stale)
+    def run_while_current(
+        self, access: Access, attempt: Callable[[Access], Awaitable[T]], max_attempts: int
+    ) -> Awaitable[T]:
+        """Return what `attempt` returns for the caller's current access; see `AccessCache.run_while_current`."""
+        return self._book.run_while_current(self.caller, access, attempt, max_attempts)
 
     async def confirm(self, seen: Access) -> Access:
         """`seen` while it still holds, else the caller's access as the database has it now."""

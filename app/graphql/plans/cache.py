@@ -26,7 +26,7 @@ from app.graphql.plans.shapes import VALUE, coercion_shape, literal_shapes, vari
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.plans.plan import QueryPlan, make_plan, parameterize_access
+from app.repositories.plans.plan import QueryPlan, log_planning_failure, make_plan, parameterize_access
 
 TEXTS, PLANS = 200, 400
 """Texts and plans that are kept at once, fewer of long ones; of forms of requests as many as of plans."""
@@ -134,7 +134,8 @@ class PlanCache:
             if seen.prepared.changing is None:
                 return self._find(seen, directory, access, variables)
             return self._change(seen, directory, access, variables or {}) if changing else None
-        except RecursionError:
+        except RecursionError as error:
+            log_planning_failure("graphql", error)
             return None
 
     def _change(
@@ -225,7 +226,10 @@ class PlanCache:
             return None
         try:
             return self._roots(operation, variables.coerced, directory, parameterize_access(access))
-        except (RollcallError, ValueError, RecursionError):
+        except RollcallError:
+            return None
+        except (ValueError, RecursionError) as error:
+            log_planning_failure("graphql", error)
             return None
 
     def _roots(

@@ -10,12 +10,13 @@ import orjson
 from app.core.bindings import Bindings
 from app.core.errors import RollcallError, ServiceUnavailable
 from app.graphql.fields.queries import FieldQuery
+from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
 from app.repositories.directory import Directory
-from app.repositories.plans.plan import QueryPlan, StalePlan, execute_plan
+from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure
 from app.repositories.services import Services
 
-TRIES = 2
+MAX_ATTEMPTS = 2
 """How often a plan is asked where rights change under it."""
 
 
@@ -75,7 +76,10 @@ class BoundQuery:
             return planned.told(found)
         except ServiceUnavailable:
             raise
-        except (RollcallError, ValueError):
+        except RollcallError:
+            return None
+        except ValueError as error:
+            log_planning_failure("graphql", error)
             return None
 
 
@@ -98,13 +102,15 @@ async def answer_from_plan(directory: Directory, find: Callable[[Access], BoundR
     None where there is no such plan, or none that answers. Raises InvalidCredentials where nobody active stands behind
     the caller any more, ServiceUnavailable as the repositories do.
     """
-    for _ in range(TRIES):
-        access = directory.cached_access
-        ready = find(access) if access else None
-        if access is None or ready is None:
-            return None
-        try:
-            return await ready.answer(directory.services)
-        except StalePlan:
-            await directory.renew(access)
-    return None
+    access = directory.cached_access
+    if access is None:
+        return None
+
+    async def attempt(access: Access) -> bytes | None:
+        request = find(access)
+        return None if request is None else await request.answer(directory.services)
+
+    try:
+        return await directory.run_while_current(access, attempt, MAX_ATTEMPTS)
+    except StalePlan:
+        return None

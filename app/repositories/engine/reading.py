@@ -1,12 +1,13 @@
-"""A repository: one collection, seen through one caller's policies."""
+"""ReadRepository: reads one collection through the policies of one caller."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, literal
 
 from app.core.caller import Caller
 from app.core.errors import Forbidden, ServiceUnavailable
+from app.policy.access_cache import StalePlan
 from app.policy.access_queries import read_access_state, with_access_state
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access
@@ -22,95 +23,103 @@ from app.query.sql_select import build_select
 from app.query.sql_writes import rule_match
 from app.repositories.services import Services
 
-Ask = Callable[[Access], Read | Aggregation]
-"""What somebody asks, with such rights."""
-Scoping = Callable[[Access], ScopedRead | ScopedAggregation]
-"""What such rights let through of it."""
+T = TypeVar("T")
+QueryBuilder = Callable[[Access], Read | Aggregation]
+"""Builds the query for an access."""
+ScopedQueryBuilder = Callable[[Access], ScopedRead | ScopedAggregation]
+"""Builds the query for an access, already restricted to what the access allows."""
 
-ACCESS_CHANGED_TOO_OFTEN = "Rights are changing too fast to answer, try again"
+ACCESS_CHANGED_TOO_OFTEN = "Permissions changed while the query ran; try again"
 MAX_READ_ATTEMPTS = 5
-"""How often a read is planned anew because somebody's rights changed under it."""
+"""How often a read is planned while the caller's access keeps changing."""
 
 
 class ReadRepository:
-    """The rows of a collection, as far as one caller may see them."""
+    """The rows of a collection that one caller can see."""
 
     def __init__(self, collection: Collection, caller: Caller, services: Services) -> None:
         self.collection = collection
         self._caller, self._services = caller, services
 
-    async def read(self, asked: Read | Aggregation) -> list[Row]:
-        """The rows asked for, already under their response keys.
+    async def read(self, query: Read | Aggregation) -> list[Row]:
+        """Return the rows of a query under their response keys.
 
-        Raises Forbidden for what the caller may not read or what isn't there, InvalidQuery for what can't be asked,
-        InvalidCredentials where nobody active stands behind the caller, ServiceUnavailable where the database is
-        away or rights change faster than they can be read.
+        Raises:
+            Forbidden: The caller may not read a collection or field, or it does not exist.
+            InvalidQuery: The query is invalid or exceeds a limit.
+            InvalidCredentials: The credentials belong to no active user, or the session has ended.
+            ServiceUnavailable: The database cannot be reached, or the caller's access keeps changing.
         """
-        return await self.read_as(lambda _: asked)
+        return await self.read_as(lambda _: query)
 
-    async def read_as(self, ask: Ask) -> list[Row]:
-        """The same for a question that depends on what the caller may read; it is asked anew where that has changed."""
+    async def read_as(self, build: QueryBuilder) -> list[Row]:
+        """Return the rows of a query that depends on the caller's access; raises as `read` does."""
 
         def scope(access: Access) -> ScopedRead | ScopedAggregation:
-            asked = ask(access)
-            return self.resolver(asked, access).scope(asked)
+            query = build(access)
+            return self.resolver(query, access).scope(query)
 
         return await self.read_scoped(scope)
 
-    async def read_scoped(self, scope: Scoping) -> list[Row]:
-        """The same for a question whose scope is the asker's own business."""
-        access = await self._services.access_cache.access(self._caller)
-        for _ in range(MAX_READ_ATTEMPTS):
-            scoped = await self._confirmed(scope, access)
-            row = await self._beside(build_select(scoped))
-            if self._caller.system or read_access_state(row) == access.state:
-                return row_decoder(scoped)(row[-1])
-            access = await self._services.access_cache.reload(self._caller)
-        raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
+    async def read_scoped(self, build: ScopedQueryBuilder) -> list[Row]:
+        """Return the rows of a query that the caller of this method scopes itself; raises as `read` does."""
 
-    def resolver(self, asked: Read | Aggregation, access: Access) -> PolicyResolver:
-        """Whoever says what such rights let through of a question; InvalidQuery where that goes too far."""
-        check_complexity(asked, self._services.limits.max_depth)
+        async def attempt(access: Access) -> list[Row]:
+            scoped = await self._scope(build, access)
+            return row_decoder(scoped)(await self._fetch(build_select(scoped), access))
+
+        return await self._with_current_access(attempt)
+
+    def resolver(self, query: Read | Aggregation, access: Access) -> PolicyResolver:
+        """Return the policy resolver for an access; raise InvalidQuery if the query exceeds a limit."""
+        check_complexity(query, self._services.limits.max_depth)
         return PolicyResolver(access, self._services.clock())
 
     async def may(self, action: str, key: Any = None) -> bool:
-        """Whether the caller may do something to the row with a key, or, without one, to any row at all.
+        """Return whether the caller may perform an action on the row with a key or, without one, on any row at all.
 
-        A row that isn't there may be neither changed nor taken away. Raises as `read` does, but for what isn't there.
+        False for a row that does not exist. Raises as `read` does, except Forbidden.
         """
-        access = await self._services.access_cache.access(self._caller)
-        for _ in range(MAX_READ_ATTEMPTS):
-            if not access.granted(action, self.collection):
-                fresh = await self._services.access_cache.revalidate(self._caller, access)
-                if fresh is access:
-                    return False
-                access = fresh
-                continue
-            row = await self._beside(self._reaches(access, action, key))
-            if self._caller.system or read_access_state(row) == access.state:
-                return bool(row[-1])
-            access = await self._services.access_cache.reload(self._caller)
-        raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
 
-    def _reaches(self, access: Access, action: str, key: Any) -> ColumnElement[Any]:
+        async def attempt(access: Access) -> bool:
+            if access.granted(action, self.collection):
+                return bool(await self._fetch(self._rule_match(access, action, key), access))
+            if await self._services.access_cache.revalidate(self._caller, access) is access:
+                return False
+            raise StalePlan
+
+        return await self._with_current_access(attempt)
+
+    async def _with_current_access(self, attempt: Callable[[Access], Awaitable[T]]) -> T:
+        cache = self._services.access_cache
+        access = await cache.access(self._caller)
+        try:
+            return await cache.run_while_current(self._caller, access, attempt, MAX_READ_ATTEMPTS)
+        except StalePlan:
+            raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN) from None
+
+    async def _fetch(self, column: ColumnElement[Any], access: Access) -> Any:
+        """Return the value of one column; raise StalePlan if `access` is no longer the caller's."""
+        row = await self._services.reader.fetch(with_access_state(self._caller, self._services.clock(), column))
+        if not self._caller.system and read_access_state(row) != access.state:
+            raise StalePlan
+        return row[-1]
+
+    async def _scope(self, build: ScopedQueryBuilder, access: Access) -> ScopedRead | ScopedAggregation:
+        """Return the scoped query; before it is denied, reload the access: a new permission counts at once."""
+        try:
+            return build(access)
+        except Forbidden:
+            current = await self._services.access_cache.revalidate(self._caller, access)
+            if current is access:
+                raise
+            return build(current)
+
+    def _rule_match(self, access: Access, action: str, key: Any) -> ColumnElement[Any]:
         if key is None:
             return literal(1)
         try:
-            wanted = parse_key(self.collection, key)
+            key = parse_key(self.collection, key)
         except Forbidden:
             return literal(0)
-        return rule_match(WriteResolver(access, self._services.clock()).scope(action, self.collection), wanted)
-
-    async def _beside(self, asked: ColumnElement[Any]) -> Any:
-        """The caller's standing, and what is asked."""
-        return await self._services.reader.fetch(with_access_state(self._caller, self._services.clock(), asked))
-
-    async def _confirmed(self, scope: Scoping, access: Access) -> ScopedRead | ScopedAggregation:
-        """What the policies let through; before it is refused, the rights are asked for once more."""
-        try:
-            return scope(access)
-        except Forbidden:
-            fresh = await self._services.access_cache.revalidate(self._caller, access)
-            if fresh is access:
-                raise
-            return scope(fresh)
+        return rule_match(WriteResolver(access, self._services.clock()).scope(action, self.collection), key)

@@ -1,13 +1,18 @@
 """A plan: one question of all callers whose rights have one form, planned once and asked whenever it comes."""
 
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
 from app.core.bindings import Bindings, Slot, Source, slot, sources_of
 from app.core.caller import Caller
+from app.policy.access_cache import StalePlan
 from app.policy.access_queries import NOW, parameterized_caller, with_access_state
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, AccessState
@@ -17,6 +22,11 @@ from app.query.read import Read
 from app.query.results import Row, is_database_json, row_decoder
 from app.query.sql_select import build_select
 from app.repositories.services import Services
+
+log = structlog.get_logger(__name__)
+
+planning_failures = Counter[str]()
+"""How many requests of this process could not be planned because of a ValueError or RecursionError, by API."""
 
 STANDING = len(AccessState._fields)
 """Columns that every statement begins with."""
@@ -70,16 +80,28 @@ def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, service
     )
 
 
-class StalePlan(Exception):
-    """The caller's rights are no longer those that were planned with."""
-
-
 async def execute_plan(plan: QueryPlan, access: Access, given: Bindings, services: Services) -> str:
     """The rows a plan finds, as JSON.
 
     Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
     """
     return plan.result(await services.reader.fetch_one(plan.statement, given), access)
+
+
+def log_planning_failure(api: str, error: ValueError | RecursionError) -> None:
+    """Count and log that a request could not be planned, which is then executed in full.
+
+    The message of the error is left out, as it may quote a value.
+    """
+    planning_failures[api] += 1
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    log.debug(
+        "planning_failed",
+        api=api,
+        error=type(error).__name__,
+        location=f"{Path(frame.filename).name}:{frame.lineno}",
+        count=planning_failures[api],
+    )
 
 
 def _slot(value: str | list[str] | None, source: Source) -> Any:

@@ -8,17 +8,18 @@ from typing import Any
 
 from app.core.bindings import slot
 from app.core.cache import LRUCache, entry_weight
-from app.core.errors import InvalidCredentials, RollcallError, ServiceUnavailable
+from app.core.errors import RollcallError, ServiceUnavailable
+from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.payload import parse_key
 from app.repositories.directory import Directory
-from app.repositories.plans.plan import QueryPlan, StalePlan, execute_plan, make_plan, parameterize_access
+from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure, make_plan, parameterize_access
 from app.repositories.repository import Query, Repository
 
 PLANS, LONGEST = 400, 2_000
 """Plans that are kept at once, and bytes of the longest query string of one."""
-TRIES = 2
+MAX_ATTEMPTS = 2
 KEY = "key"
 """The source of the key of a single row."""
 NOT_PLANNED = {"aggregate", "meta", "export"}
@@ -42,22 +43,24 @@ class RestPlanCache:
         """The rows that parameters find, or the one with a key, in REST's envelope; None where no plan will do."""
         if len(query) > LONGEST or parameters.keys() & NOT_PLANNED or not directory.services.plans_enabled:
             return None
+        access = directory.cached_access
+        if access is None:
+            return None
+
+        async def attempt(access: Access) -> bytes | None:
+            return await self._answer(directory, repository, access, query, parameters, key)
+
         try:
-            for _ in range(TRIES):
-                access = directory.cached_access
-                if access is None:
-                    return None
-                try:
-                    return await self._told(directory, repository, access, query, parameters, key)
-                except StalePlan:
-                    await directory.renew(access)
+            return await directory.run_while_current(access, attempt, MAX_ATTEMPTS)
         except ServiceUnavailable:
             raise
-        except (InvalidCredentials, RollcallError, ValueError, RecursionError):
-            pass
-        return None
+        except (StalePlan, RollcallError):
+            return None
+        except (ValueError, RecursionError) as error:
+            log_planning_failure("rest", error)
+            return None
 
-    async def _told(
+    async def _answer(
         self,
         directory: Directory,
         repository: Repository,
