@@ -31,7 +31,7 @@ test: install ## Run the suite: on SQLite, and on PostgreSQL where one answers
 	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal
 
 test-both: install ## Compare every answer of the suite with the one from its plan, then do without plans
-	$(BIN)/pytest --both-ways
+	$(BIN)/pytest --compare-plans
 	GRAPHQL_PLANS=false $(BIN)/pytest
 
 test-nightly: install ## Run everything, the long properties too

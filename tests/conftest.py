@@ -1,4 +1,4 @@
-"""Both databases, really connected: the named world to look at, and fresh copies of it to change."""
+"""Fixtures shared by all tests: databases of both kinds filled with the rows of `tests/world.py`, and test settings."""
 
 import asyncio
 import os
@@ -26,26 +26,26 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
 from app.graphql.schema import RollcallSchema
 from app.testing import TestSystem, open_system
-from tests.world import CHEAP, WORLD
+from tests.world import BASE_ROWS, CHEAP_HASH_COST
 
-SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-SHARED = Path(__file__).parents[2] / "shared"
+SERVER_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+RECORDINGS = Path(__file__).parents[2] / "shared"
 
-# Making a counterexample small takes minutes here: it is done by hand, by adding the phase.
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-quiet: dict[str, Any] = {
+# shrinking a counterexample takes minutes here; add the phase by hand when it is needed
+PHASES_WITHOUT_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)
+HYPOTHESIS_OPTIONS: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": list(HealthCheck),
     "database": None,
-    "phases": PHASES,
+    "phases": PHASES_WITHOUT_SHRINK,
 }
-hypothesis_settings.register_profile("default", max_examples=80, derandomize=True, **quiet)
-hypothesis_settings.register_profile("nightly", max_examples=5_000, derandomize=False, **quiet)
+hypothesis_settings.register_profile("default", max_examples=80, derandomize=True, **HYPOTHESIS_OPTIONS)
+hypothesis_settings.register_profile("nightly", max_examples=5_000, derandomize=False, **HYPOTHESIS_OPTIONS)
 hypothesis_settings.load_profile("default")
 
 
 def admin_url(database: str) -> str:
-    return urlsplit(SERVER)._replace(path=f"/{database}", scheme="postgresql").geturl()
+    return urlsplit(SERVER_URL)._replace(path=f"/{database}", scheme="postgresql").geturl()
 
 
 async def run_on_server(*statements: str) -> None:
@@ -57,7 +57,7 @@ async def run_on_server(*statements: str) -> None:
         await connection.close()
 
 
-def answers() -> bool:
+def is_postgresql_available() -> bool:
     try:
         asyncio.run(run_on_server("SELECT 1"))
     except (OSError, asyncpg.PostgresError):
@@ -65,14 +65,14 @@ def answers() -> bool:
     return True
 
 
-POSTGRESQL = answers()
-S3 = all(map(find_spec, ("obstore", "moto", "flask", "flask_cors")))
-BACKENDS = ["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"]
+HAS_POSTGRESQL = is_postgresql_available()
+HAS_S3 = all(map(find_spec, ("obstore", "moto", "flask", "flask_cors")))
+BACKENDS = ["sqlite", "postgresql"] if HAS_POSTGRESQL else ["sqlite"]
 
 
 def pytest_addoption(parser) -> None:
-    parser.addoption("--write-golden", action="store_true", help="write the golden files anew")
-    parser.addoption("--both-ways", action="store_true", help="compare every answer with the one from a plan")
+    parser.addoption("--write-golden", action="store_true", help="rewrite the golden files")
+    parser.addoption("--compare-plans", action="store_true", help="compare every response with the one of its plan")
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -83,47 +83,49 @@ def pytest_collection_modifyitems(items) -> None:
 
 
 def pytest_report_header() -> str:
-    return "databases: SQLite and PostgreSQL" if POSTGRESQL else "databases: SQLite only"
+    return "databases: SQLite and PostgreSQL" if HAS_POSTGRESQL else "databases: SQLite only"
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    if COMPARED:
-        told = f"{COMPARED['compared']} answers were the same both ways, {COMPARED['not planned']} have no plan"
-        terminalreporter.write_line(told)
+    if COMPARISONS:
+        line = (
+            f"{COMPARISONS['compared']} responses equal those of their plans, {COMPARISONS['not planned']} have no plan"
+        )
+        terminalreporter.write_line(line)
     if not shutil.which("redis-server"):
-        terminalreporter.section("Redis was LEFT OUT", sep="!", red=True)
-        terminalreporter.line("There is no redis-server here: what is counted by several processes was not looked at.")
-    if not S3:
-        terminalreporter.section("S3 was LEFT OUT", sep="!", red=True)
-        terminalreporter.line("moto with flask and flask-cors, or obstore, is not installed: no bucket was looked at.")
-    if not POSTGRESQL:
-        terminalreporter.section("PostgreSQL was LEFT OUT", sep="!", red=True)
+        terminalreporter.section("Redis tests did not run", sep="!", red=True)
+        terminalreporter.line("redis-server is not installed; it is needed for rate limits shared between processes.")
+    if not HAS_S3:
+        terminalreporter.section("S3 tests did not run", sep="!", red=True)
+        terminalreporter.line("obstore, moto, flask and flask-cors must all be installed.")
+    if not HAS_POSTGRESQL:
+        terminalreporter.section("PostgreSQL tests did not run", sep="!", red=True)
         terminalreporter.line(
-            "No server answered on TEST_DATABASE_URL or 127.0.0.1:5432: half of the suite did not run."
+            "No server accepts connections at TEST_DATABASE_URL or 127.0.0.1:5432, so half of the suite is missing."
         )
 
 
-COMPARED = Counter[str]()
+COMPARISONS = Counter[str]()
 
 
 @pytest.fixture(autouse=True)
-def both_ways(request) -> Iterator[None]:
-    """With `--both-ways` whatever is asked is answered in the ordinary way, and compared with what its plan answers.
+def compare_with_plan(request) -> Iterator[None]:
+    """With `--compare-plans`, execute every query in full and compare the result with that of its plan.
 
-    Tests that count statements are left as they are.
+    Tests that count statements are left alone.
     """
-    if not request.config.getoption("--both-ways") or request.node.get_closest_marker("counting"):
+    if not request.config.getoption("--compare-plans") or request.node.get_closest_marker("counting"):
         yield
         return
 
-    async def execute(self, query, variables=None, context_value=None, root=None, name=None, *rest, **more):
-        name = more.pop("operation_name", name)
-        more["context_value"] = directory = more.pop("context_value", context_value)
-        result = await self.execute_full(query, variables, root_value=root, operation_name=name, **more)
-        wire = await self.plans.answer(directory, query, variables, name) if not result.errors else None
-        if wire is not None:
-            assert orjson.loads(wire) == {"data": orjson.loads(orjson.dumps(result.data))}, query
-        COMPARED["compared" if wire else "not planned"] += 1
+    async def execute(self, query, variables=None, context_value=None, root=None, name=None, *arguments, **options):
+        name = options.pop("operation_name", name)
+        options["context_value"] = directory = options.pop("context_value", context_value)
+        result = await self.execute_full(query, variables, root_value=root, operation_name=name, **options)
+        planned = await self.plans.answer(directory, query, variables, name) if not result.errors else None
+        if planned is not None:
+            assert orjson.loads(planned) == {"data": orjson.loads(orjson.dumps(result.data))}, query
+        COMPARISONS["compared" if planned else "not planned"] += 1
         return result
 
     with pytest.MonkeyPatch.context() as patch:
@@ -131,67 +133,67 @@ def both_ways(request) -> Iterator[None]:
         yield
 
 
-def make_settings(url: str, **changed) -> Settings:
-    given = {
+def make_settings(url: str, **overrides) -> Settings:
+    values = {
         "database_url": url,
         "secret": SecretStr("a secret only tests know"),
         "admin_password": SecretStr("a password only tests know"),
         "db_pool_size": 2,  # several processes share one server's connections
-        "hash_memory_cost": CHEAP.memory,
-        "hash_time_cost": CHEAP.time,
-        "hash_parallelism": CHEAP.parallelism,
-        "last_access_interval": timedelta(0),  # the world is only looked at
-        **changed,
+        "hash_memory_cost": CHEAP_HASH_COST.memory,
+        "hash_time_cost": CHEAP_HASH_COST.time,
+        "hash_parallelism": CHEAP_HASH_COST.parallelism,
+        "last_access_interval": timedelta(0),  # the shared databases are read-only
+        **overrides,
     }
-    return Settings(_env_file=None, **given)
+    return Settings(_env_file=None, **values)
 
 
 async def create_database(name: str, template: str = "template0") -> None:
-    # A directory sorts and folds the same whatever the collation; the one of the recordings is used throughout.
+    # results do not depend on the collation; all databases use the one of the recordings
     collation = " LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'" if template == "template0" else ""
     await run_on_server(f"CREATE DATABASE {name} TEMPLATE {template}{collation}")
 
 
 @pytest_asyncio.fixture(scope="session")
 async def templates(tmp_path_factory) -> AsyncIterator[dict[str, str]]:
-    """A bootstrapped database of each kind with the world in it: the file or the name to copy."""
+    """A bootstrapped database of each kind with `BASE_ROWS` in it: the file, or the database name, to copy."""
     file, name = tmp_path_factory.mktemp("template") / "world.db", f"rollcall_test_{uuid4().hex[:12]}"
-    made = {"sqlite": f"sqlite+aiosqlite:///{file}"}
-    if POSTGRESQL:
+    urls = {"sqlite": f"sqlite+aiosqlite:///{file}"}
+    if HAS_POSTGRESQL:
         await create_database(name)
-        made["postgresql"] = admin_url(name)
-    for url in made.values():
+        urls["postgresql"] = admin_url(name)
+    for url in urls.values():
         settings = make_settings(url)
         async with open_system(settings) as system:
             await bootstrap(system.database, settings)
-            await import_rows(system.database, WORLD)
+            await import_rows(system.database, BASE_ROWS)
     yield {"sqlite": str(file), "postgresql": name}
-    if POSTGRESQL:
+    if HAS_POSTGRESQL:
         await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
 async def readonly_db(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
-    """The named world, for tests that only look."""
+    """A database with `BASE_ROWS`, for tests that only read."""
     async with AsyncExitStack() as stack:
-        yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("world"))
+        yield await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("world"))
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
-async def scratch(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
-    """A database whose rows one test replaces again and again; nobody else looks at it."""
+async def scratch_db(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
+    """A database whose rows a property test replaces for each example."""
     async with AsyncExitStack() as stack:
-        yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("scratch"))
+        yield await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("scratch_db"))
 
 
 @pytest_asyncio.fixture(params=BACKENDS)
 async def writable_db(request, templates, tmp_path) -> AsyncIterator[TestSystem]:
-    """A copy of the named world of one's own, for tests that change it."""
+    """A copy of the database with `BASE_ROWS` for one test, which may write to it."""
     async with AsyncExitStack() as stack:
-        yield await copied(stack, request.param, templates, tmp_path)
+        yield await open_copy(stack, request.param, templates, tmp_path)
 
 
-async def copied(stack: AsyncExitStack, backend: str, templates: dict[str, str], folder: Path) -> TestSystem:
+async def open_copy(stack: AsyncExitStack, backend: str, templates: dict[str, str], folder: Path) -> TestSystem:
     if backend == "sqlite":
         shutil.copy(templates["sqlite"], folder / "rollcall.db")
         url = f"sqlite+aiosqlite:///{folder / 'rollcall.db'}"
@@ -204,8 +206,8 @@ async def copied(stack: AsyncExitStack, backend: str, templates: dict[str, str],
 
 
 @pytest_asyncio.fixture(params=BACKENDS)
-async def blank_url(request, tmp_path) -> AsyncIterator[str]:
-    """The address of a database with nothing in it."""
+async def empty_database_url(request, tmp_path) -> AsyncIterator[str]:
+    """The URL of an empty database."""
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'blank.db'}"
         return
@@ -216,8 +218,8 @@ async def blank_url(request, tmp_path) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def shared() -> Path:
-    """The recordings of a real Directus; skips, saying so, where they are missing."""
-    if not SHARED.exists():
-        pytest.skip("the recordings of a real Directus are not beside this checkout")
-    return SHARED
+def recordings() -> Path:
+    """The directory with the recordings of a real Directus; skips the test if it is missing."""
+    if not RECORDINGS.exists():
+        pytest.skip("the recordings of a real Directus are missing")
+    return RECORDINGS

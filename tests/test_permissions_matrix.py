@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.world import OFFICE, caller, uid
+from tests.world import OFFICE_IP, caller, uid
 
 SEEN, HIDDEN, UNKNOWN = "seen", "hidden", "unknown"
 
@@ -51,9 +51,9 @@ async def test_everybody_sees_what_the_policies_say_and_nothing_else(readonly_db
 
 async def test_a_policy_bound_to_a_network_is_in_force_there_and_nowhere_else(readonly_db):
     query = "{ users(limit: -1) { email } }"
-    inside = await readonly_db.execute(query, caller=caller("kit", OFFICE))
+    inside = await readonly_db.execute(query, caller=caller("kit", OFFICE_IP))
     outside = await readonly_db.execute(query, caller=caller("kit"))
-    again = await readonly_db.execute(query, caller=caller("kit", OFFICE))
+    again = await readonly_db.execute(query, caller=caller("kit", OFFICE_IP))
 
     assert len(inside.data["users"]) == len(again.data["users"]) == 9
     assert outside.data is None

@@ -20,7 +20,7 @@ from app.db.database import Database
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES
 from app.testing import TestSystem, open_system
-from tests.conftest import POSTGRESQL, admin_url, create_database, make_settings, run_on_server
+from tests.conftest import HAS_POSTGRESQL, admin_url, create_database, make_settings, run_on_server
 from tests.world import Rows, static_token, uid
 
 ROLES, POLICIES_EACH, PERMISSIONS_EACH, PEOPLE = 1_000, 2, 25, 100
@@ -104,7 +104,7 @@ async def main() -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         for roles in (10, ROLES):
             urls = {"SQLite": f"sqlite:///{folder}/{roles}.db"}
-            if POSTGRESQL:
+            if HAS_POSTGRESQL:
                 name = f"rollcall_bench_{uuid4().hex[:8]}"
                 await create_database(name)
                 stack.push_async_callback(run_on_server, f"DROP DATABASE {name} WITH (FORCE)")

@@ -22,7 +22,7 @@ import uvloop
 from tests.bench.directory import SECRET, fill, token
 from tests.bench.load import Measured, Request, Server, get, measure, post, wait_for
 from tests.bench.queries import QUESTIONS, Question
-from tests.conftest import POSTGRESQL, admin_url, create_database, make_settings, run_on_server
+from tests.conftest import HAS_POSTGRESQL, admin_url, create_database, make_settings, run_on_server
 
 SERVE = ["-c", "from app.cli import main; main()", "serve", "--port", "{port}"]
 QUIET = ["--log-level", "warning", "--no-access-log", "--lifespan", "on"]
@@ -116,7 +116,7 @@ async def databases(wanted: list[str]) -> AsyncIterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         made = {"SQLite": f"sqlite:///{folder}/bench.db"}
         name = f"rollcall_bench_{uuid4().hex[:8]}"
-        if POSTGRESQL and "PostgreSQL" in wanted:
+        if HAS_POSTGRESQL and "PostgreSQL" in wanted:
             await create_database(name)
             made["PostgreSQL"] = admin_url(name)
         try:
@@ -138,7 +138,7 @@ async def main() -> None:
             )
             print("|---|---|---|---|---|---|---|---|---|", flush=True)
             await compare(url, options)
-    if not POSTGRESQL:
+    if not HAS_POSTGRESQL:
         print("PostgreSQL was left out: none answers")
 
 

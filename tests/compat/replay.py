@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from tests.conftest import SHARED, admin_url, create_database, run_on_server
+from tests.conftest import RECORDINGS, admin_url, create_database, run_on_server
 
 HERE = Path(__file__).parent
 FLOOR = json.loads((HERE / "floor.json").read_text())
@@ -97,9 +97,16 @@ def replay(
     mail = free_port()
     with a_server(environment(url, free_port(), mail) | more, folder) as address:
         out = Path(folder, "verdicts.jsonl")
-        command = [sys.executable, str(SHARED / "oracle/replay.py"), "--base-url", address, "--smtp-port", str(mail)]
+        command = [
+            sys.executable,
+            str(RECORDINGS / "oracle/replay.py"),
+            "--base-url",
+            address,
+            "--smtp-port",
+            str(mail),
+        ]
         command += ["--only", groups, "--deviations", str(HERE / f"deviations{deviations}.json")]
-        command += ["--show", str(show), "--json", str(out), str(SHARED / f"{cases}.jsonl")]
+        command += ["--show", str(show), "--json", str(out), str(RECORDINGS / f"{cases}.jsonl")]
         subprocess.run(command, check=False)
     verdicts = [json.loads(line) for line in out.read_text().splitlines()]
     return Counter(verdict["case"].partition("/")[0] for verdict in verdicts if verdict["verdict"] in GOOD)
@@ -107,7 +114,7 @@ def replay(
 
 def replay_former(url: str, folder: str, groups: str, show: int) -> Counter[str]:
     """The same for what a Directus 10 answered, on an empty PostgreSQL database."""
-    restore(url, SHARED / "migration/v11_migrated.sql")
+    restore(url, RECORDINGS / "migration/v11_migrated.sql")
     more = {"cases": "migration/v10-cases", "deviations": "-10", "COMPATIBILITY": "10"}
     return replay(url, folder, groups, show, **more)
 
@@ -136,7 +143,7 @@ def main() -> None:
     ask.add_argument("--show", type=int, default=60, help="differences to print for each group")
     asked = ask.parse_args()
     groups = asked.only or ",".join(FLOOR[FORMER] if asked.database == FORMER else FLOOR["groups"])
-    if not SHARED.exists():
+    if not RECORDINGS.exists():
         sys.exit("The recordings of a real Directus are not beside this checkout: nothing was replayed.")
     print(f"Replay on {asked.database}", flush=True)
     with tempfile.TemporaryDirectory() as folder, a_database(asked.database, folder) as url:

@@ -11,9 +11,9 @@ import sys
 import tempfile
 
 from tests.compat.replay import HERE, a_database, a_server, environment, free_port
-from tests.conftest import SHARED
+from tests.conftest import RECORDINGS
 
-STEPS = SHARED / "oracle/sdk"
+STEPS = RECORDINGS / "oracle/sdk"
 README = HERE.parents[1] / "README.md"
 
 

@@ -13,10 +13,10 @@ from app.flows.import_export import import_rows
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.services import Services
-from tests.conftest import BACKENDS, copied
+from tests.conftest import BACKENDS, open_copy
 from tests.http.test_graphql import bearer, served
 from tests.world import caller, static_token, uid
-from tests.writes.editors import DESK, checksum
+from tests.writes.editors import EDITOR_ROWS, checksum
 
 DEVIATIONS, FORMER = (json.loads((Path(__file__).parent / f"deviations{of}.json").read_text()) for of in ("", "-10"))
 ADA = caller("ada")
@@ -149,8 +149,8 @@ WORDS = re.compile(r"insert|select |sqlite|asyncpg|constraint|cannot read|undefi
 async def office(request, templates, tmp_path_factory):
     """A copy of the desk's people of this file's own, whose rows it may change."""
     async with AsyncExitStack() as stack:
-        system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("office"))
-        await import_rows(system.database, DESK, replace=False)
+        system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("office"))
+        await import_rows(system.database, EDITOR_ROWS, replace=False)
         yield system
 
 

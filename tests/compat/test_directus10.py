@@ -12,10 +12,10 @@ import pytest_asyncio
 from app.core.errors import Forbidden, RollcallError
 from app.testing import TestSystem
 from tests.compat.replay import FORMER
-from tests.conftest import BACKENDS, POSTGRESQL, copied
+from tests.conftest import BACKENDS, HAS_POSTGRESQL, open_copy
 from tests.http.test_graphql import bearer, served
 from tests.world import caller, static_token, uid
-from tests.writes.conftest import KEEP, RESTORE, run
+from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
 from tests.writes.editors import checksum
 
 ADA, VI = caller("ada"), caller("vi")
@@ -44,9 +44,9 @@ def former(system):
 async def kept_ten(request, templates, tmp_path_factory):
     """The named world and more roles, with a copy of every row in it."""
     async with AsyncExitStack() as stack:
-        system = former(await copied(stack, request.param, templates, tmp_path_factory.mktemp("ten")))
+        system = former(await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("ten")))
         await system.load(MORE)
-        await run(system.settings.database_url, KEEP)
+        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
         yield system
 
 
@@ -54,7 +54,7 @@ async def kept_ten(request, templates, tmp_path_factory):
 async def ten(kept_ten):
     """The same, to change at will."""
     yield kept_ten
-    await run(kept_ten.settings.database_url, RESTORE)
+    await run_sql(kept_ten.settings.database_url, RESTORE_ROWS_SQL)
 
 
 def grant(number, collection, fields, rule=None, action="read"):
@@ -310,9 +310,9 @@ async def test_the_schema_tells_of_it_with_the_setting_only(readonly_db):
 
 
 @pytest.mark.nightly
-@pytest.mark.skipif(not POSTGRESQL, reason="the recorded database is PostgreSQL's")
-def test_what_a_directus_10_answered_is_answered(shared):
-    if not (shared / "migration").exists():
+@pytest.mark.skipif(not HAS_POSTGRESQL, reason="the recorded database is PostgreSQL's")
+def test_what_a_directus_10_answered_is_answered(recordings):
+    if not (recordings / "migration").exists():
         pytest.skip("what a Directus 10 answered is not beside this checkout")
     command = [sys.executable, "-m", "tests.compat.replay", FORMER]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)

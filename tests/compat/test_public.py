@@ -12,9 +12,9 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
 from app.http.endpoints.graphql import encode_result
 from app.testing import open_system
-from tests.conftest import SHARED, make_settings
+from tests.conftest import RECORDINGS, make_settings
 
-RECORDED = SHARED / "oracle/cases.jsonl"
+RECORDED = RECORDINGS / "oracle/cases.jsonl"
 CASES = [
     case
     for case in map(json.loads, RECORDED.read_text().splitlines() if RECORDED.exists() else [])
@@ -31,17 +31,17 @@ GRANT = {
 
 
 @pytest.fixture
-async def granted(shared, blank_url):
-    settings = make_settings(blank_url)
+async def granted(recordings, empty_database_url):
+    settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        await import_rows(system.database, orjson.loads((shared / "oracle/fixture.json").read_bytes()))
+        await import_rows(system.database, orjson.loads((recordings / "oracle/fixture.json").read_bytes()))
         await system.load({"directus_permissions": [GRANT]})
         yield system
 
 
-async def test_what_the_public_is_granted_it_sees_and_so_do_those_without_a_role(granted, shared):
-    spec = importlib.util.spec_from_file_location("replay", shared / "oracle/replay.py")
+async def test_what_the_public_is_granted_it_sees_and_so_do_those_without_a_role(granted, recordings):
+    spec = importlib.util.spec_from_file_location("replay", recordings / "oracle/replay.py")
     assert spec is not None
     assert spec.loader is not None
     replay = importlib.util.module_from_spec(spec)

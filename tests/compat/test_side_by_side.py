@@ -28,16 +28,16 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_file
 from app.testing import open_system
 from tests.compat.replay import ROLLCALL, restore
-from tests.conftest import POSTGRESQL, SHARED, admin_url, create_database, make_settings, run_on_server
+from tests.conftest import HAS_POSTGRESQL, RECORDINGS, admin_url, create_database, make_settings, run_on_server
 from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.clients import the_cookie
 from tests.http.test_graphql import bearer, served
 from tests.mail.server import MailServer
 from tests.mail.test_outbox_worker import token_in
 
-RECORDED = SHARED / "oracle/cases.jsonl"
+RECORDED = RECORDINGS / "oracle/cases.jsonl"
 pytestmark = [
-    pytest.mark.skipif(not POSTGRESQL, reason="it is PostgreSQL that we share with a Directus, and none answers"),
+    pytest.mark.skipif(not HAS_POSTGRESQL, reason="it is PostgreSQL that we share with a Directus, and none answers"),
     pytest.mark.skipif(not RECORDED.exists(), reason="the recordings of a real Directus are not beside this checkout"),
 ]
 SECRET = "a secret only tests know"
@@ -191,7 +191,7 @@ async def beside():
     """A Directus' tables, and a project's additions, which we adopted."""
     name = f"rollcall_test_{uuid4().hex[:12]}"
     await create_database(name)
-    restore(admin_url(name), SHARED / "oracle/directus-tables.sql")
+    restore(admin_url(name), RECORDINGS / "oracle/directus-tables.sql")
     neighbour = await asyncpg.connect(admin_url(name))
     await neighbour.execute(f"SET search_path TO public; {ADDED}")
     mail = MailServer()

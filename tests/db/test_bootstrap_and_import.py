@@ -15,7 +15,7 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES, export_file, import_file
 from app.testing import open_system
 from tests.conftest import make_settings
-from tests.world import WORLD, Rows, uid
+from tests.world import BASE_ROWS, Rows, uid
 
 
 async def exported(system, file, **options):
@@ -23,8 +23,8 @@ async def exported(system, file, **options):
     return json.loads(file.read_text())
 
 
-async def test_bootstrapping_again_changes_nothing(blank_url, tmp_path):
-    settings = make_settings(blank_url)
+async def test_bootstrapping_again_changes_nothing(empty_database_url, tmp_path):
+    settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         first = await bootstrap(system.database, settings)
         before = await exported(system, tmp_path / "before.json")
@@ -36,8 +36,8 @@ async def test_bootstrapping_again_changes_nothing(blank_url, tmp_path):
     assert [len(before[f"directus_{name}"]) for name in ("users", "roles", "policies", "access")] == [1, 1, 2, 2]
 
 
-async def test_two_who_bootstrap_at_once_make_one_admin(blank_url, tmp_path):
-    settings = make_settings(blank_url)
+async def test_two_who_bootstrap_at_once_make_one_admin(empty_database_url, tmp_path):
+    settings = make_settings(empty_database_url)
     async with open_system(settings) as one, open_system(settings) as other:
         await asyncio.gather(bootstrap(one.database, settings), bootstrap(other.database, settings))
         rows = await exported(one, tmp_path / "rows.json")
@@ -45,8 +45,8 @@ async def test_two_who_bootstrap_at_once_make_one_admin(blank_url, tmp_path):
     assert len(rows["directus_users"]) == 1
 
 
-async def test_a_password_nobody_gave_is_made_up_and_told_once(blank_url, tmp_path):
-    settings = make_settings(blank_url, admin_password=None, admin_token=SecretStr("a static token"))
+async def test_a_password_nobody_gave_is_made_up_and_told_once(empty_database_url, tmp_path):
+    settings = make_settings(empty_database_url, admin_password=None, admin_token=SecretStr("a static token"))
     async with open_system(settings) as system:
         made = await bootstrap(system.database, settings)
         admin = (await exported(system, tmp_path / "rows.json"))["directus_users"][0]
@@ -68,14 +68,14 @@ async def test_an_address_that_is_somebody_elses_is_not_made_an_admin(writable_d
 async def test_a_world_replaces_what_bootstrap_made(readonly_db, tmp_path):
     rows = await exported(readonly_db, tmp_path / "rows.json")
 
-    for table, given in WORLD.items():
+    for table, given in BASE_ROWS.items():
         assert {row["id"] for row in rows[table]} == {row["id"] for row in given}
 
 
-async def test_a_world_comes_back_as_it_went_whichever_database_it_goes_to(readonly_db, blank_url, tmp_path):
+async def test_a_world_comes_back_as_it_went_whichever_database_it_goes_to(readonly_db, empty_database_url, tmp_path):
     there, back = tmp_path / "there.json", tmp_path / "back.json"
     before = await exported(readonly_db, there)
-    settings = make_settings(blank_url)
+    settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
         await import_file(system.database, there)
@@ -99,8 +99,8 @@ async def test_bootstrapping_gives_nothing_back_that_was_taken_away(writable_db)
     assert [str(row[0]) for row in left] == [uid("again")]
 
 
-async def test_a_file_that_would_lock_everybody_out_is_refused(blank_url, tmp_path):
-    settings = make_settings(blank_url)
+async def test_a_file_that_would_lock_everybody_out_is_refused(empty_database_url, tmp_path):
+    settings = make_settings(empty_database_url)
     file = tmp_path / "one.json"
     file.write_text(json.dumps({"directus_users": [{"id": uid("x"), "email": "x@example.com"}]}))
     async with open_system(settings) as system:
@@ -163,7 +163,7 @@ async def test_a_file_that_can_not_be_right_changes_nothing_and_is_told_why(writ
 
 async def test_known_rows_are_updated_and_new_numbers_go_on_after_the_last(writable_db, tmp_path):
     await writable_db.load(
-        {"directus_permissions": [{"id": 3, "fields": "id"}, {**WORLD["directus_permissions"][0], "id": 77}]}
+        {"directus_permissions": [{"id": 3, "fields": "id"}, {**BASE_ROWS["directus_permissions"][0], "id": 77}]}
     )
     rows = (await exported(writable_db, tmp_path / "rows.json"))["directus_permissions"]
 
@@ -184,8 +184,8 @@ async def rollcall(*arguments, **env):
     return done.returncode, out.decode(), err.decode()
 
 
-async def test_the_command_line_goes_from_nothing_to_a_query_that_can_be_pasted(blank_url, tmp_path):
-    env = {"DATABASE_URL": blank_url, "SECRET": "only for a test", "PYTHONPATH": "."}
+async def test_the_command_line_goes_from_nothing_to_a_query_that_can_be_pasted(empty_database_url, tmp_path):
+    env = {"DATABASE_URL": empty_database_url, "SECRET": "only for a test", "PYTHONPATH": "."}
     code, out, _ = await rollcall("bootstrap", **env)
     again = await rollcall("bootstrap", **env)
     hello = await rollcall("hello", **env)

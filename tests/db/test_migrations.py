@@ -14,11 +14,11 @@ from app.db import migrate
 from app.db.models import DIRECTUS_TABLES
 from app.flows.bootstrap import bootstrap
 from app.testing import open_system
-from tests.conftest import POSTGRESQL, make_settings
-from tests.world import WORLD
+from tests.conftest import HAS_POSTGRESQL, make_settings
+from tests.world import BASE_ROWS
 
 needs_postgresql = pytest.mark.skipif(
-    not POSTGRESQL, reason="Directus databases are PostgreSQL's here, and none answers"
+    not HAS_POSTGRESQL, reason="Directus databases are PostgreSQL's here, and none answers"
 )
 OURS = {table.name for table in DIRECTUS_TABLES}
 
@@ -28,8 +28,8 @@ async def tables(system):
         return set(await connection.run_sync(lambda plain: inspect(plain).get_table_names()))
 
 
-async def test_up_makes_every_table_and_down_takes_them_all_away(blank_url):
-    async with open_system(make_settings(blank_url)) as system:
+async def test_up_makes_every_table_and_down_takes_them_all_away(empty_database_url):
+    async with open_system(make_settings(empty_database_url)) as system:
         await migrate.migrate_up(system.database)
         up = await tables(system)
         await migrate.migrate_up(system.database)
@@ -40,11 +40,11 @@ async def test_up_makes_every_table_and_down_takes_them_all_away(blank_url):
     assert {name for name in down if not name.startswith("sqlite_")} == set()
 
 
-async def test_down_refuses_while_there_are_rows_to_lose_unless_forced(blank_url):
-    settings = make_settings(blank_url)
+async def test_down_refuses_while_there_are_rows_to_lose_unless_forced(empty_database_url):
+    settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        await system.load(WORLD)
+        await system.load(BASE_ROWS)
         with pytest.raises(OperatorError, match="would delete users"):
             await migrate.migrate_down(system.database)
         kept = await tables(system)
@@ -55,8 +55,8 @@ async def test_down_refuses_while_there_are_rows_to_lose_unless_forced(blank_url
     assert not gone & OURS
 
 
-async def test_down_to_a_revision_that_there_is_none_of_says_so(blank_url):
-    settings = make_settings(blank_url)
+async def test_down_to_a_revision_that_there_is_none_of_says_so(empty_database_url):
+    settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await migrate.migrate_up(system.database)
         with pytest.raises(OperatorError, match=r"no such revision; `rollcall migrate down base`"):
@@ -65,8 +65,8 @@ async def test_down_to_a_revision_that_there_is_none_of_says_so(blank_url):
         assert await tables(system) >= OURS
 
 
-async def test_up_on_a_database_of_a_newer_rollcall_says_so_and_changes_nothing(blank_url):
-    settings = make_settings(blank_url)
+async def test_up_on_a_database_of_a_newer_rollcall_says_so_and_changes_nothing(empty_database_url):
+    settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await migrate.migrate_up(system.database)
         await system.database.run_in_transaction(
@@ -78,8 +78,8 @@ async def test_up_on_a_database_of_a_newer_rollcall_says_so_and_changes_nothing(
         assert await tables(system) >= OURS
 
 
-async def test_what_bootstrap_alone_made_may_go_without_force(blank_url):
-    settings = make_settings(blank_url)
+async def test_what_bootstrap_alone_made_may_go_without_force(empty_database_url):
+    settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
         await migrate.migrate_down(system.database)
@@ -94,26 +94,26 @@ def pg(tool, url, *arguments, stdin=None):
 
 
 @pytest.fixture
-async def directus(blank_url, shared):
+async def directus(empty_database_url, recordings):
     """A database as a real Directus left it, with a project's own column and table in it."""
-    if blank_url.startswith("sqlite"):
+    if empty_database_url.startswith("sqlite"):
         pytest.skip("Directus databases are PostgreSQL's here")
     pg(
         "psql",
-        blank_url,
+        empty_database_url,
         "-q",
         "-v",
         "ON_ERROR_STOP=1",
         "-o",
         "/dev/null",
-        stdin=(shared / "migration/v11_migrated.sql").read_text(),
+        stdin=(recordings / "migration/v11_migrated.sql").read_text(),
     )
-    connection = await asyncpg.connect(blank_url)
+    connection = await asyncpg.connect(empty_database_url)
     await connection.execute("ALTER TABLE public.directus_users ADD COLUMN shoe_size integer DEFAULT 42")
     await connection.execute("CREATE TABLE public.our_own (id serial PRIMARY KEY, word text)")
     await connection.execute("INSERT INTO public.our_own (word) VALUES ('stays')")
     await connection.close()
-    return blank_url
+    return empty_database_url
 
 
 def rows(url):
@@ -135,9 +135,9 @@ async def test_an_adopted_database_is_afterwards_what_it_was_before(directus):
 
 
 @needs_postgresql
-async def test_an_adopted_directory_answers_its_own_users(directus, shared):
+async def test_an_adopted_directory_answers_its_own_users(directus, recordings):
     settings = make_settings(directus)
-    people = json.loads((shared / "migration/v11_migrated/directus_users.json").read_text())
+    people = json.loads((recordings / "migration/v11_migrated/directus_users.json").read_text())
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
         admin = await system.as_user(next(row["email"] for row in people if (row["email"] or "").startswith("admin")))
@@ -162,19 +162,19 @@ async def test_a_missing_column_is_refused_by_its_name_and_nothing_is_changed(di
 
 
 @needs_postgresql
-async def test_our_tables_are_directus_own_column_for_column(blank_url, shared):
-    if blank_url.startswith("sqlite"):
+async def test_our_tables_are_directus_own_column_for_column(empty_database_url, recordings):
+    if empty_database_url.startswith("sqlite"):
         pytest.skip("compared on PostgreSQL, where Directus' layout is recorded")
-    server = urlsplit(blank_url)
+    server = urlsplit(empty_database_url)
     recorded = server._replace(path=server.path + "_recorded").geturl()
-    connection = await asyncpg.connect(blank_url)
+    connection = await asyncpg.connect(empty_database_url)
     await connection.execute(f"CREATE DATABASE {server.path[1:]}_recorded TEMPLATE template0")
     try:
-        dump = (shared / "oracle/directus-tables.sql").read_text()
+        dump = (recordings / "oracle/directus-tables.sql").read_text()
         pg("psql", recorded, "-q", "-o", "/dev/null", stdin=dump)
-        async with open_system(make_settings(blank_url)) as system:
+        async with open_system(make_settings(empty_database_url)) as system:
             await migrate.migrate_up(system.database)
-        assert await columns(blank_url) == await columns(recorded)
+        assert await columns(empty_database_url) == await columns(recorded)
     finally:
         await connection.execute(f"DROP DATABASE {server.path[1:]}_recorded WITH (FORCE)")
         await connection.close()

@@ -20,8 +20,10 @@ COUNT_FOREVER = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
 
 
 @pytest.fixture
-async def database(blank_url):
-    settings = make_settings(blank_url, db_pool_size=2, db_queue_size=2, db_queue_timeout=0.2, db_statement_timeout=0.6)
+async def database(empty_database_url):
+    settings = make_settings(
+        empty_database_url, db_pool_size=2, db_queue_size=2, db_queue_timeout=0.2, db_statement_timeout=0.6
+    )
     opened = Database.open(settings)
     yield opened
     await opened.dispose()
@@ -79,35 +81,37 @@ async def test_a_fault_of_the_statement_itself_is_raised_as_it_comes(database):
         await database.reader.fetch(select(literal_column("no_such_column")))
 
 
-async def test_connections_that_died_are_replaced_without_anybody_noticing(database, blank_url):
+async def test_connections_that_died_are_replaced_without_anybody_noticing(database, empty_database_url):
     if database.dialect == "sqlite":
         pytest.skip("SQLite has no server that could break a connection")
     await asyncio.gather(*(database.reader.fetch(ONE) for _ in range(4)))
-    await end_connections(blank_url)
+    await end_connections(empty_database_url)
 
     assert [row[0] for row in await asyncio.gather(*(database.reader.fetch(ONE) for _ in range(4)))] == [1] * 4
 
 
-async def test_a_database_that_is_away_is_a_503_in_our_words_and_comes_back_by_itself(database, blank_url):
+async def test_a_database_that_is_away_is_a_503_in_our_words_and_comes_back_by_itself(database, empty_database_url):
     if database.dialect == "sqlite":
         pytest.skip("SQLite has no server that could be away")
-    name = blank_url.rsplit("/", 1)[1]
+    name = empty_database_url.rsplit("/", 1)[1]
     await database.reader.fetch(ONE)
-    await on_server(blank_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    await end_connections(blank_url)
+    await on_server(empty_database_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await end_connections(empty_database_url)
     with pytest.raises(ServiceUnavailable) as refused:
         await database.reader.fetch(ONE)
-    await on_server(blank_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    await on_server(empty_database_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     assert "can't be reached" in str(refused.value)
     assert name not in str(refused.value)
     assert (await database.reader.fetch(ONE))[0] == 1
 
 
-async def test_a_server_that_says_nothing_more_is_given_up_and_the_next_statement_has_a_new_connection(blank_url):
-    if blank_url.startswith("sqlite"):
+async def test_a_server_that_says_nothing_more_is_given_up_and_the_next_statement_has_a_new_connection(
+    empty_database_url,
+):
+    if empty_database_url.startswith("sqlite"):
         pytest.skip("SQLite has no server that could hang")
-    async with silenceable(blank_url) as (url, silence):
+    async with silenceable(empty_database_url) as (url, silence):
         engine = create_read_engine(parse_url(url), 1, 60)
         reader = ReadPool(engine, slots=1, queue=1, patience=1, seconds=0.1, grace=0.1)
         await reader.fetch(ONE)

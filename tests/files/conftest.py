@@ -1,4 +1,4 @@
-"""The named world with people in it who upload: one database and one folder of each kind, put back after each test."""
+"""A server with `UPLOADER_ROWS` and a storage folder, on a database of each kind; restored after each test."""
 
 import shutil
 from contextlib import AsyncExitStack
@@ -9,15 +9,15 @@ import pytest_asyncio
 
 from app.flows.import_export import import_rows
 from app.testing import TestSystem
-from tests.conftest import BACKENDS, copied
-from tests.files.uploaders import FILING
+from tests.conftest import BACKENDS, open_copy
+from tests.files.uploaders import UPLOADER_ROWS
 from tests.http.test_graphql import bearer, served
 from tests.world import static_token
-from tests.writes.conftest import KEEP, RESTORE, run
+from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
 
 
-class Filing(NamedTuple):
-    """A server, the folder it keeps contents in, and its system."""
+class FileServer(NamedTuple):
+    """An HTTP client of a server, and the system behind it."""
 
     client: httpx.AsyncClient
     system: TestSystem
@@ -28,35 +28,37 @@ class Filing(NamedTuple):
 
     @property
     def stored(self):
-        """What lies in the folder, drafts included."""
+        """The names of all files in the storage folder, drafts included."""
         return sorted(path.name for path in self.folder.rglob("*")) if self.folder.exists() else []
 
-    async def ask(self, who, method, path, **options):
-        """An answer for somebody of this world; None is nobody."""
-        headers = {**(bearer(static_token(who)) if who else {}), **options.pop("headers", {})}
+    async def request(self, user, method, path, **options):
+        """Send a request as a user, or anonymously for None."""
+        headers = {**(bearer(static_token(user)) if user else {}), **options.pop("headers", {})}
         return await self.client.request(method, path, headers=headers, **options)
 
-    async def upload(self, who, content, name="a.png", type_="image/png", path="/files", method="POST", **said):
-        """An upload of one file, after what is said of it."""
-        form = [(key, (None, value)) for key, value in said.items()]
-        return await self.ask(who, method, path, files=[*form, ("file", (name, content, type_))])
+    async def upload(
+        self, user, content, filename="a.png", media_type="image/png", path="/files", method="POST", **fields
+    ):
+        """Upload one file in a multipart form, preceded by the given form fields."""
+        form = [(key, (None, value)) for key, value in fields.items()]
+        return await self.request(user, method, path, files=[*form, ("file", (filename, content, media_type))])
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
 async def uploaders_db(request, templates, tmp_path_factory):
     async with AsyncExitStack() as stack:
-        folder = tmp_path_factory.mktemp("filing")
-        system = await copied(stack, request.param, templates, folder)
-        await import_rows(system.database, FILING, replace=False)
-        await run(system.settings.database_url, KEEP)
+        folder = tmp_path_factory.mktemp("uploaders")
+        system = await open_copy(stack, request.param, templates, folder)
+        await import_rows(system.database, UPLOADER_ROWS, replace=False)
+        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
         settings = system.settings.model_copy(update={"storage_local_root": folder / "uploads"})
         client = await stack.enter_async_context(served(settings))
-        yield Filing(client, TestSystem(system.database, settings))
+        yield FileServer(client, TestSystem(system.database, settings))
 
 
 @pytest_asyncio.fixture
 async def uploaders(uploaders_db):
-    """These people as they were in the beginning, and no file."""
+    """The server with no files; restored after the test."""
     yield uploaders_db
     shutil.rmtree(uploaders_db.folder, ignore_errors=True)
-    await run(uploaders_db.system.settings.database_url, RESTORE)
+    await run_sql(uploaders_db.system.settings.database_url, RESTORE_ROWS_SQL)

@@ -6,14 +6,14 @@ from email.utils import format_datetime, parsedate_to_datetime
 import pytest
 import pytest_asyncio
 
-from tests.files.uploaders import HIDDEN, HTML, PICTURES, SHOWN, SVG, png
+from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, PUBLIC_FOLDER, SVG, png
 from tests.http.clients import BAD, FORBIDDEN, NOBODY, NOWHERE, refusal, told
 from tests.http.test_graphql import served
 from tests.world import uid
-from tests.writes.conftest import RESTORE, run
+from tests.writes.conftest import RESTORE_ROWS_SQL, run_sql
 
 PICTURE = png(20, 10)
-PLACES = {"loose": None, "pictures": PICTURES, "shown": SHOWN, "hidden": HIDDEN}
+PLACES = {"loose": None, "pictures": PICTURES_FOLDER, "shown": PUBLIC_FOLDER, "hidden": HIDDEN_FOLDER}
 CSP = "default-src 'none'; sandbox"
 
 
@@ -25,7 +25,7 @@ async def gallery(uploaders_db):
         said = {"folder": folder} if folder else {}
         rows[place] = told(await uploaders_db.upload("ada" if folder else "uma", PICTURE, "ä b.png", **said))
     yield {place: f"/assets/{row['id']}" for place, row in rows.items()}
-    await run(uploaders_db.system.settings.database_url, RESTORE)
+    await run_sql(uploaders_db.system.settings.database_url, RESTORE_ROWS_SQL)
 
 
 SEEN = {
@@ -40,7 +40,7 @@ SEEN = {
 
 @pytest.mark.parametrize("who", SEEN)
 async def test_a_content_is_read_exactly_where_its_row_may_be(uploaders_db, gallery, who):
-    answers = {place: await uploaders_db.ask(who, "GET", path) for place, path in gallery.items()}
+    answers = {place: await uploaders_db.request(who, "GET", path) for place, path in gallery.items()}
 
     assert {place for place, answer in answers.items() if answer.content == PICTURE} == SEEN[who]
     assert {refusal(answer) for place, answer in answers.items() if place not in SEEN[who]} <= {FORBIDDEN}
@@ -48,7 +48,7 @@ async def test_a_content_is_read_exactly_where_its_row_may_be(uploaders_db, gall
 
 async def test_what_is_not_there_answers_as_what_is_forbidden(uploaders_db, gallery):
     answers = [
-        await uploaders_db.ask("rex", "GET", path)
+        await uploaders_db.request("rex", "GET", path)
         for path in (
             gallery["hidden"],
             f"/assets/{uid('nothing')}",
@@ -62,22 +62,22 @@ async def test_what_is_not_there_answers_as_what_is_forbidden(uploaders_db, gall
 
 
 async def test_a_token_has_to_be_good(uploaders_db, gallery):
-    assert refusal(await uploaders_db.ask(None, "GET", f"{gallery['shown']}?access_token=nobodys")) == NOBODY
+    assert refusal(await uploaders_db.request(None, "GET", f"{gallery['shown']}?access_token=nobodys")) == NOBODY
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/assets"), ("GET", "/assets/a/b/c")])
 async def test_an_asset_has_a_key_and_perhaps_a_name(uploaders_db, gallery, method, path):
-    assert refusal(await uploaders_db.ask("ada", method, path)) == NOWHERE
+    assert refusal(await uploaders_db.request("ada", method, path)) == NOWHERE
 
 
 async def test_assets_are_only_read(uploaders_db, gallery):
     for method in ("POST", "PATCH", "DELETE", "PUT"):
-        assert (await uploaders_db.ask("ada", method, gallery["shown"])).status_code == 405
+        assert (await uploaders_db.request("ada", method, gallery["shown"])).status_code == 405
 
 
 @pytest.mark.parametrize("query", ["", "/any-name.exe", "?width=10&height=10&fit=cover", "?key=system-small-cover"])
 async def test_an_answer_says_what_it_is_and_that_nothing_of_it_runs(uploaders_db, gallery, query):
-    answer = await uploaders_db.ask(None, "GET", gallery["shown"] + query)
+    answer = await uploaders_db.request(None, "GET", gallery["shown"] + query)
 
     assert answer.content == PICTURE
     assert {name: answer.headers.get(name) for name in TOLD} == TOLD
@@ -98,7 +98,7 @@ TOLD = {
 
 
 async def test_a_head_has_everything_but_the_body(uploaders_db, gallery):
-    whole, head = [await uploaders_db.ask(None, method, gallery["shown"]) for method in ("GET", "HEAD")]
+    whole, head = [await uploaders_db.request(None, method, gallery["shown"]) for method in ("GET", "HEAD")]
 
     assert head.content == b""
     assert head.headers == whole.headers
@@ -114,7 +114,7 @@ async def test_a_head_has_everything_but_the_body(uploaders_db, gallery):
     ],
 )
 async def test_a_download_is_saved_under_the_files_own_name(uploaders_db, gallery, query, kind):
-    answer = await uploaders_db.ask(None, "GET", f"{gallery['shown']}/evil.bat{query}")
+    answer = await uploaders_db.request(None, "GET", f"{gallery['shown']}/evil.bat{query}")
 
     assert answer.headers["content-disposition"].startswith(f'{kind}; filename="_ b.png"; ')
 
@@ -140,7 +140,7 @@ RANGES = {  # what is asked for, and which bytes that is; None for all of them
 
 @pytest.mark.parametrize("asked", RANGES, ids=range(len(RANGES)))
 async def test_a_part_is_had_by_its_range(uploaders_db, gallery, asked):
-    answer = await uploaders_db.ask(None, "GET", gallery["shown"], headers={"Range": asked})
+    answer = await uploaders_db.request(None, "GET", gallery["shown"], headers={"Range": asked})
     first, last = RANGES[asked] or (0, SIZE - 1)
 
     assert answer.status_code == (206 if RANGES[asked] else 200)
@@ -151,14 +151,14 @@ async def test_a_part_is_had_by_its_range(uploaders_db, gallery, asked):
 
 @pytest.mark.parametrize("asked", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
 async def test_a_part_that_is_not_there_is_a_416(uploaders_db, gallery, asked):
-    answer = await uploaders_db.ask(None, "GET", gallery["shown"], headers={"Range": asked})
+    answer = await uploaders_db.request(None, "GET", gallery["shown"], headers={"Range": asked})
 
     assert refusal(answer) == (416, "RANGE_NOT_SATISFIABLE")
     assert answer.headers["content-range"] == f"bytes */{SIZE}"
 
 
 async def test_who_has_it_already_is_told_so(uploaders_db, gallery):
-    first = await uploaders_db.ask(None, "GET", gallery["shown"])
+    first = await uploaders_db.request(None, "GET", gallery["shown"])
     etag, date = first.headers["etag"], first.headers["last-modified"]
     earlier = format_datetime(parsedate_to_datetime(date) - timedelta(seconds=1), usegmt=True)
     asked = {
@@ -171,23 +171,26 @@ async def test_who_has_it_already_is_told_so(uploaders_db, gallery):
         ("If-Modified-Since", "no date"): 200,
         ("If-Modified-Since", "Thu, 32 Jan 99999 00:00:00 GMT"): 200,
     }
-    answers = {pair: await uploaders_db.ask(None, "GET", gallery["shown"], headers=dict([pair])) for pair in asked}
+    answers = {pair: await uploaders_db.request(None, "GET", gallery["shown"], headers=dict([pair])) for pair in asked}
     known = answers["If-None-Match", etag]
     both = {"If-None-Match": '"other"', "If-Modified-Since": date}
 
     assert {pair: answer.status_code for pair, answer in answers.items()} == asked
     assert (known.content, known.headers["etag"], known.headers["cache-control"]) == (b"", etag, "no-cache")
     assert not {"content-length", "content-type"} & known.headers.keys()
-    assert (await uploaders_db.ask(None, "GET", gallery["shown"], headers=both)).status_code == 200
-    assert refusal(await uploaders_db.ask("rex", "GET", gallery["hidden"], headers={"If-None-Match": "*"})) == FORBIDDEN
+    assert (await uploaders_db.request(None, "GET", gallery["shown"], headers=both)).status_code == 200
+    assert (
+        refusal(await uploaders_db.request("rex", "GET", gallery["hidden"], headers={"If-None-Match": "*"}))
+        == FORBIDDEN
+    )
 
 
 async def test_a_part_is_told_only_of_the_content_that_it_is_meant_of(uploaders_db, gallery):
-    first = await uploaders_db.ask(None, "GET", gallery["shown"])
+    first = await uploaders_db.request(None, "GET", gallery["shown"])
     statuses = []
     for condition in (first.headers["etag"], first.headers["last-modified"], '"other"', f"W/{first.headers['etag']}"):
         headers = {"Range": "bytes=0-0", "If-Range": condition}
-        statuses.append((await uploaders_db.ask(None, "GET", gallery["shown"], headers=headers)).status_code)
+        statuses.append((await uploaders_db.request(None, "GET", gallery["shown"], headers=headers)).status_code)
 
     assert statuses == [206, 206, 200, 200]
 
@@ -196,12 +199,12 @@ async def test_caches_keep_what_the_public_may_read_for_as_long_as_is_set_and_no
     settings = uploaders_db.system.settings.model_copy(update={"assets_cache_ttl": timedelta(days=1)})
     async with served(settings) as client:
         other = uploaders_db._replace(client=client)
-        public = await other.ask(None, "GET", gallery["shown"])
+        public = await other.request(None, "GET", gallery["shown"])
         somebodys = [
-            await other.ask("ada", "GET", gallery["shown"]),
-            await other.ask(None, "GET", gallery["shown"], headers={"Cookie": "a=b"}),
+            await other.request("ada", "GET", gallery["shown"]),
+            await other.request(None, "GET", gallery["shown"], headers={"Cookie": "a=b"}),
         ]
-        refused = await other.ask(None, "GET", gallery["hidden"])
+        refused = await other.request(None, "GET", gallery["hidden"])
 
     assert (public.headers["cache-control"], public.headers["vary"]) == (
         "public, max-age=86400",
@@ -232,9 +235,9 @@ TYPES = [  # what is uploaded, what it is called, what it is then, and how it is
 
 async def test_what_a_browser_could_run_is_never_shown_in_it(uploaders):
     form = [("file", ("a.x", content, claimed)) for content, claimed, *_ in TYPES]
-    rows = told(await uploaders.ask("uma", "POST", "/files", files=form))
+    rows = told(await uploaders.request("uma", "POST", "/files", files=form))
     for row, (content, _, type_, kind) in zip(rows, TYPES, strict=True):
-        answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
+        answer = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
         assert answer.content == content
         assert answer.headers["content-type"] == type_
         assert answer.headers["content-disposition"].startswith(kind)
@@ -250,8 +253,8 @@ async def test_a_type_that_is_written_later_runs_nothing_either(uploaders):
         ("ä/ö", "application/octet-stream", "attachment"),
         (None, "application/octet-stream", "attachment"),
     ):
-        await uploaders.ask("ada", "PATCH", f"/files/{row['id']}", json={"type": type_, "charset": "a\r\nb: c"})
-        answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
+        await uploaders.request("ada", "PATCH", f"/files/{row['id']}", json={"type": type_, "charset": "a\r\nb: c"})
+        answer = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
         assert answer.headers["content-type"] == told_type
         assert answer.headers["content-disposition"].startswith(kind)
 
@@ -264,8 +267,8 @@ async def test_a_type_that_is_said_in_the_form_is_a_claim_as_well(uploaders):
 
 async def test_a_name_can_not_write_a_header(uploaders):
     row = told(await uploaders.upload("ada", PICTURE))
-    await uploaders.ask("ada", "PATCH", f"/files/{row['id']}", json={"filename_download": 'a"\r\nX: y; \\%ü.png'})
-    answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
+    await uploaders.request("ada", "PATCH", f"/files/{row['id']}", json={"filename_download": 'a"\r\nX: y; \\%ü.png'})
+    answer = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
 
     assert answer.headers["content-disposition"] == (
         "inline; filename=\"a___X: y; ___.png\"; filename*=UTF-8''a%22%0D%0AX%3A%20y%3B%20%5C%25%C3%BC.png"
@@ -275,9 +278,9 @@ async def test_a_name_can_not_write_a_header(uploaders):
 async def test_another_content_is_another_to_caches_too(uploaders):
     row = told(await uploaders.upload("ada", PICTURE))
     path = f"/assets/{row['id']}"
-    etag = (await uploaders.ask("ada", "GET", path)).headers["etag"]
+    etag = (await uploaders.request("ada", "GET", path)).headers["etag"]
     await uploaders.upload("ada", png(10, 20), path=f"/files/{row['id']}", method="PATCH")
-    answer = await uploaders.ask("ada", "GET", path, headers={"If-None-Match": etag})
+    answer = await uploaders.request("ada", "GET", path, headers={"If-None-Match": etag})
 
     assert (answer.status_code, answer.content) == (200, png(10, 20))
 
@@ -305,12 +308,12 @@ async def test_what_directus_stored_in_its_folder_is_there(uploaders):
     elsewhere = {**rows[0], "id": uid("elsewhere"), "storage": "amazon"}
     await uploaders.system.load({"directus_files": [*rows, elsewhere]})
     for row in rows:
-        answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
+        answer = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
         expected = lies[row["filename_disk"]]
         assert (answer.status_code, None if answer.is_success else refusal(answer)[1]) == expected, row["filename_disk"]
-        await uploaders.ask("ada", "DELETE", f"/files/{row['id']}")
-    refused = await uploaders.ask("ada", "GET", f"/assets/{elsewhere['id']}")
-    await uploaders.ask("ada", "DELETE", f"/files/{elsewhere['id']}")
+        await uploaders.request("ada", "DELETE", f"/files/{row['id']}")
+    refused = await uploaders.request("ada", "GET", f"/assets/{elsewhere['id']}")
+    await uploaders.request("ada", "DELETE", f"/files/{elsewhere['id']}")
 
     assert refusal(refused) == (422, "UNPROCESSABLE_CONTENT")
     assert '"amazon"' in refused.json()["errors"][0]["message"]
@@ -319,7 +322,7 @@ async def test_what_directus_stored_in_its_folder_is_there(uploaders):
 
 
 async def test_nothing_is_fetched_from_elsewhere(uploaders):
-    answer = await uploaders.ask("ada", "POST", "/files/import", json={"url": "http://127.0.0.1/a.png", "data": {}})
+    answer = await uploaders.request("ada", "POST", "/files/import", json={"url": "http://127.0.0.1/a.png", "data": {}})
 
     assert refusal(answer) == BAD
     assert "multipart/form-data" in answer.json()["errors"][0]["message"]

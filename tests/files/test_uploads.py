@@ -11,7 +11,7 @@ from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
 from app.db.models import Activity, File
 from app.db.transaction import WriteTransaction
-from tests.files.uploaders import HIDDEN, HTML, PICTURES, SVG, png
+from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, SVG, png
 from tests.http.clients import BAD, FORBIDDEN, refusal, told
 from tests.http.test_graphql import served
 from tests.world import uid
@@ -25,7 +25,7 @@ async def count(filing, what=File):
 
 
 async def test_a_file_is_a_row_and_a_content_under_a_name_of_ours(uploaders):
-    given = {"title": "Me", "folder": PICTURES, "tags": '["a"]'}
+    given = {"title": "Me", "folder": PICTURES_FOLDER, "tags": '["a"]'}
     row = told(await uploaders.upload("uma", png(4, 5), "my-face_2.PNG", **given))
 
     assert row | given | {"tags": ["a"]} == row
@@ -51,22 +51,22 @@ async def test_several_files_are_several_rows_each_with_what_was_said_before_it(
         ("file", ("1.png", png(), "image/png")),
         ("file", ("2.txt", "zwei", "text/plain; charset=UTF-8")),
         ("title", (None, "Three")),
-        ("folder", (None, PICTURES)),
+        ("folder", (None, PICTURES_FOLDER)),
         ("file", ("3.png", png(9, 9), "image/png")),
     ]
-    answer = await uploaders.ask("uma", "POST", "/files?fields=title,folder,type,width,charset", files=form)
+    answer = await uploaders.request("uma", "POST", "/files?fields=title,folder,type,width,charset", files=form)
 
     assert told(answer) == [
         {"title": "One", "folder": None, "type": "image/png", "width": 2, "charset": None},
         {"title": "2", "folder": None, "type": "text/plain", "width": None, "charset": "utf-8"},
-        {"title": "Three", "folder": PICTURES, "type": "image/png", "width": 9, "charset": None},
+        {"title": "Three", "folder": PICTURES_FOLDER, "type": "image/png", "width": 9, "charset": None},
     ]
     assert len(uploaders.stored) == await count(uploaders) == 3
 
 
 async def test_of_several_files_all_are_kept_or_none(uploaders):
     form = [("file", ("1.png", png(), "image/png")), ("title", (None, "Forbidden")), ("file", ("2.png", png(), "x/y"))]
-    answer = await uploaders.ask("uma", "POST", "/files", files=form)
+    answer = await uploaders.request("uma", "POST", "/files", files=form)
 
     assert refusal(answer) == (400, "FAILED_VALIDATION")
     assert uploaders.stored == []
@@ -78,7 +78,7 @@ REFUSED = [  # who, what is said, and what that is answered with
     (None, {}, FORBIDDEN),
     ("tess", {}, FORBIDDEN),
     ("uma", {"title": "Forbidden"}, (400, "FAILED_VALIDATION")),
-    ("uma", {"folder": HIDDEN}, FORBIDDEN),
+    ("uma", {"folder": HIDDEN_FOLDER}, FORBIDDEN),
     ("uma", {"folder": uid("nowhere")}, (400, "INVALID_FOREIGN_KEY")),
     ("uma", {"location": "x"}, FORBIDDEN),
     ("uma", {"no_such_field": "x"}, FORBIDDEN),
@@ -106,7 +106,7 @@ async def test_whoever_may_not_upload_at_all_is_told_before_a_byte_is_read(uploa
 
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     for who in (None, "vi"):
-        assert refusal(await uploaders.ask(who, "POST", "/files", content=unread(), headers=headers)) == FORBIDDEN
+        assert refusal(await uploaders.request(who, "POST", "/files", content=unread(), headers=headers)) == FORBIDDEN
 
 
 @pytest.mark.parametrize(("who", "content", "kept"), [("lou", 999, True), ("lou", 1000, False), ("max", 10, False)])
@@ -168,7 +168,7 @@ BODIES = [
 async def test_a_form_that_is_none_is_a_400_and_leaves_nothing(uploaders, body):
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
 
-    assert refusal(await uploaders.ask("uma", "POST", "/files", content=body, headers=headers)) == BAD
+    assert refusal(await uploaders.request("uma", "POST", "/files", content=body, headers=headers)) == BAD
     assert uploaders.stored == []
 
 
@@ -176,7 +176,9 @@ async def test_a_form_that_is_none_is_a_400_and_leaves_nothing(uploaders, body):
     "type_", ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'x' * 300}"]
 )
 async def test_a_form_needs_a_boundary(uploaders, type_):
-    assert refusal(await uploaders.ask("uma", "POST", "/files", content=b"--", headers={"Content-Type": type_})) == BAD
+    assert (
+        refusal(await uploaders.request("uma", "POST", "/files", content=b"--", headers={"Content-Type": type_})) == BAD
+    )
 
 
 async def test_a_form_may_come_in_any_pieces(uploaders):
@@ -188,7 +190,7 @@ async def test_a_form_may_come_in_any_pieces(uploaders):
             yield body[at : at + 1]
 
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    row = told(await uploaders.ask("uma", "POST", "/files", content=single(), headers=headers))
+    row = told(await uploaders.request("uma", "POST", "/files", content=single(), headers=headers))
 
     assert (row["title"], row["filename_download"], row["width"]) == ("One", "é.png", 2)
     assert (uploaders.folder / row["filename_disk"]).read_bytes() == png()
@@ -224,7 +226,7 @@ async def test_another_content_takes_the_place_of_one(uploaders):
         ("vi", {}, FORBIDDEN),
         (None, {}, FORBIDDEN),
         ("tess", {}, FORBIDDEN),
-        ("uma", {"folder": HIDDEN}, FORBIDDEN),
+        ("uma", {"folder": HIDDEN_FOLDER}, FORBIDDEN),
         ("uma", {"id": uid("other")}, BAD),
     ],
 )
@@ -234,22 +236,22 @@ async def test_whoever_may_not_change_a_file_loses_nothing_of_it(uploaders, who,
 
     assert refusal(answer) == refused
     assert uploaders.stored == [row["filename_disk"]]
-    assert told(await uploaders.ask("ada", "GET", f"/files/{row['id']}")) == row
-    assert (await uploaders.ask("uma", "GET", f"/assets/{row['id']}")).content == png()
+    assert told(await uploaders.request("ada", "GET", f"/files/{row['id']}")) == row
+    assert (await uploaders.request("uma", "GET", f"/assets/{row['id']}")).content == png()
 
 
 async def test_a_form_without_a_file_changes_what_is_said_of_one(uploaders):
     row = told(await uploaders.upload("uma", png()))
-    changed = await uploaders.ask("tess", "PATCH", f"/files/{row['id']}", files={"title": (None, "New")})
+    changed = await uploaders.request("tess", "PATCH", f"/files/{row['id']}", files={"title": (None, "New")})
     several = [("file", ("a", b"a", "x/y")), ("file", ("b", b"b", "x/y"))]
 
     assert told(changed)["title"] == "New"
-    assert refusal(await uploaders.ask("uma", "PATCH", f"/files/{row['id']}", files=several)) == BAD
+    assert refusal(await uploaders.request("uma", "PATCH", f"/files/{row['id']}", files=several)) == BAD
     assert uploaders.stored == [row["filename_disk"]]
 
 
 async def by_graphql(filing, query):
-    answer = await filing.ask("ada", "POST", "/graphql/system", json={"query": query})
+    answer = await filing.request("ada", "POST", "/graphql/system", json={"query": query})
     assert "errors" not in answer.json(), answer.text
 
 
@@ -258,9 +260,11 @@ async def by_python(filing, keys):
 
 
 TAKEN_AWAY = {
-    "one": lambda filing, keys: asyncio.gather(*(filing.ask("uma", "DELETE", f"/files/{key}") for key in keys)),
-    "batch": lambda filing, keys: filing.ask("uma", "DELETE", "/files", json=keys),
-    "query": lambda filing, keys: filing.ask("ada", "DELETE", "/files", json={"query": {"filter": {}, "limit": -1}}),
+    "one": lambda filing, keys: asyncio.gather(*(filing.request("uma", "DELETE", f"/files/{key}") for key in keys)),
+    "batch": lambda filing, keys: filing.request("uma", "DELETE", "/files", json=keys),
+    "query": lambda filing, keys: filing.request(
+        "ada", "DELETE", "/files", json={"query": {"filter": {}, "limit": -1}}
+    ),
     "graphql": lambda filing, keys: by_graphql(
         filing, f'mutation {{ delete_files_items(ids: ["{keys[0]}", "{keys[1]}"]) {{ ids }} }}'
     ),
@@ -279,7 +283,7 @@ async def test_a_content_goes_with_its_row(uploaders, way):
 
 async def test_a_content_stays_where_its_row_does(uploaders):
     rows = [told(await uploaders.upload(who, png())) for who in ("uma", "ugo")]
-    answer = await uploaders.ask("uma", "DELETE", "/files", json=[row["id"] for row in rows])
+    answer = await uploaders.request("uma", "DELETE", "/files", json=[row["id"] for row in rows])
 
     assert refusal(answer) == FORBIDDEN
     assert uploaders.stored == sorted(row["filename_disk"] for row in rows)
@@ -293,7 +297,7 @@ async def test_a_row_goes_though_its_content_can_not(uploaders, monkeypatch):
 
     monkeypatch.setattr("app.storage.local.LocalStorage.remove", away)
 
-    assert (await uploaders.ask("uma", "DELETE", f"/files/{row['id']}")).status_code == 204
+    assert (await uploaders.request("uma", "DELETE", f"/files/{row['id']}")).status_code == 204
     assert await count(uploaders) == 0
     assert uploaders.stored == [row["filename_disk"]]
 
@@ -310,7 +314,7 @@ async def test_no_row_is_ever_without_its_content_not_even_where_nobody_knows_wh
     monkeypatch.setattr(WriteTransaction, "commit", keep_and_lose)
     answer = await uploaders.upload("uma", png())
     monkeypatch.undo()
-    (row,) = told(await uploaders.ask("ada", "GET", "/files"))
+    (row,) = told(await uploaders.request("ada", "GET", "/files"))
 
     assert refusal(answer) == (503, "SERVICE_UNAVAILABLE")
     assert uploaders.stored == [row["filename_disk"]]
@@ -332,24 +336,26 @@ async def test_nobody_says_where_a_content_lies(uploaders):
     lies = {"filename_disk": hers["filename_disk"]}
     new = {"storage": "local", "filename_download": "a", **lies}
     refused = [
-        await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json=lies),
-        await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json={"storage": "other"}),
-        await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json={"filename_disk": "../../etc/passwd"}),
-        await uploaders.ask("ada", "POST", "/files", json=new),
+        await uploaders.request("ugo", "PATCH", f"/files/{his['id']}", json=lies),
+        await uploaders.request("ugo", "PATCH", f"/files/{his['id']}", json={"storage": "other"}),
+        await uploaders.request("ugo", "PATCH", f"/files/{his['id']}", json={"filename_disk": "../../etc/passwd"}),
+        await uploaders.request("ada", "POST", "/files", json=new),
     ]
 
     assert [refusal(answer) for answer in refused] == [BAD] * 4
-    assert told(await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json=his | {"title": "T"}))["title"] == "T"
-    assert (await uploaders.ask("ugo", "GET", f"/assets/{his['id']}")).content == png()
+    assert (
+        told(await uploaders.request("ugo", "PATCH", f"/files/{his['id']}", json=his | {"title": "T"}))["title"] == "T"
+    )
+    assert (await uploaders.request("ugo", "GET", f"/assets/{his['id']}")).content == png()
 
 
 async def test_a_policy_can_not_fill_in_where_a_content_lies(uploaders):
     hers = told(await uploaders.upload("uma", png()))
     presets = {"presets": {"filename_disk": hers["filename_disk"], "storage": "local"}}
-    await uploaders.ask("ada", "PATCH", "/permissions/302", json=presets)
+    await uploaders.request("ada", "PATCH", "/permissions/302", json=presets)
     his = told(await uploaders.upload("ugo", b"mine", "a.txt", "text/plain"))
 
-    assert refusal(await uploaders.ask("ugo", "PATCH", f"/files/{his['id']}", json={"title": "x"})) == BAD
+    assert refusal(await uploaders.request("ugo", "PATCH", f"/files/{his['id']}", json={"title": "x"})) == BAD
 
 
 async def test_a_key_of_ones_own_is_taken_and_one_that_is_taken_already_harms_nobody(uploaders):
@@ -359,17 +365,19 @@ async def test_a_key_of_ones_own_is_taken_and_one_that_is_taken_already_harms_no
 
     assert row["id"] == key
     assert refusal(again) == (400, "RECORD_NOT_UNIQUE")
-    assert (await uploaders.ask("ada", "GET", f"/assets/{key}")).content == png()
+    assert (await uploaders.request("ada", "GET", f"/assets/{key}")).content == png()
     assert uploaders.stored == [row["filename_disk"]]
 
 
 async def test_a_body_in_json_is_still_a_row_without_a_content(uploaders):
-    row = told(await uploaders.ask("ada", "POST", "/files", json={"storage": "local", "filename_download": "a.txt"}))
+    row = told(
+        await uploaders.request("ada", "POST", "/files", json={"storage": "local", "filename_download": "a.txt"})
+    )
 
     assert row["filename_disk"] is None
-    assert refusal(await uploaders.ask("ada", "GET", f"/assets/{row['id']}")) == (404, "ROUTE_NOT_FOUND")
+    assert refusal(await uploaders.request("ada", "GET", f"/assets/{row['id']}")) == (404, "ROUTE_NOT_FOUND")
     assert told(await uploaders.upload("ada", png(), path=f"/files/{row['id']}", method="PATCH"))["width"] == 2
-    assert (await uploaders.ask("ada", "GET", f"/assets/{row['id']}")).content == png()
+    assert (await uploaders.request("ada", "GET", f"/assets/{row['id']}")).content == png()
 
 
 @pytest.mark.parametrize(

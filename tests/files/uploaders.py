@@ -1,59 +1,66 @@
-"""People who upload, beside the named world, what they may see of each other's files, and the files themselves.
+"""Users with file permissions, in addition to the base data, and sample file contents.
 
-Uma and Ugo upload into no folder or into Pictures, and see, change and take away what is theirs. Rex sees what lies in
-Pictures, everybody what lies in Shown. Lou uploads small files only, Max pictures only. Tess may change titles.
+Uma and Ugo upload into no folder or into Pictures, and may read, change and delete their own files. Rex reads the files
+in Pictures, the public those in Shown. Lou may upload small files only, Max images only. Tess may change titles.
 """
 
 import zlib
 from struct import pack
 
-from tests.world import SELF, uid
-from tests.world import _access as access
-from tests.world import _person as person
-from tests.world import _policy as policy
-from tests.world import _role as role
-from tests.writes.editors import may
+from tests.world import IS_SELF, make_access, make_policy, make_role, make_user, uid
+from tests.writes.editors import make_permission
 
-OWN = {"uploaded_by": {"_eq": "$CURRENT_USER"}}
-PICTURES, SHOWN, HIDDEN = (uid(f"folder-{name}") for name in ("pictures", "shown", "hidden"))
+IS_OWN_FILE = {"uploaded_by": {"_eq": "$CURRENT_USER"}}
+PICTURES_FOLDER, PUBLIC_FOLDER, HIDDEN_FOLDER = (uid(f"folder-{name}") for name in ("pictures", "shown", "hidden"))
 
 
-def _in(*folders):
-    return {"_or": [{"folder": {"_null": True}}, *({"folder": {"_eq": folder}} for folder in folders)]}
+def in_folders(*folder_ids):
+    return {"_or": [{"folder": {"_null": True}}, *({"folder": {"_eq": folder}} for folder in folder_ids)]}
 
 
-PEOPLE = {"Uploader": ("uma", "ugo"), "Gazer": ("rex",), "Small": ("lou",), "Painter": ("max",), "Titler": ("tess",)}
+USERS_BY_ROLE = {
+    "Uploader": ("uma", "ugo"),
+    "Gazer": ("rex",),
+    "Small": ("lou",),
+    "Painter": ("max",),
+    "Titler": ("tess",),
+}
 
-FILING = {
+UPLOADER_ROWS = {
     "directus_folders": [
-        {"id": folder, "name": name} for folder, name in ((PICTURES, "Pictures"), (SHOWN, "Shown"), (HIDDEN, "Hidden"))
+        {"id": folder, "name": name}
+        for folder, name in ((PICTURES_FOLDER, "Pictures"), (PUBLIC_FOLDER, "Shown"), (HIDDEN_FOLDER, "Hidden"))
     ],
-    "directus_roles": [role(name) for name in PEOPLE],
-    "directus_users": [person(who, name) for name, people in PEOPLE.items() for who in people],
-    "directus_policies": [policy(name) for name in PEOPLE],
-    "directus_access": [access(name, role=name) for name in PEOPLE],
+    "directus_roles": [make_role(name) for name in USERS_BY_ROLE],
+    "directus_users": [make_user(user, name) for name, users in USERS_BY_ROLE.items() for user in users],
+    "directus_policies": [make_policy(name) for name in USERS_BY_ROLE],
+    "directus_access": [make_access(name, role=name) for name in USERS_BY_ROLE],
     "directus_permissions": [
-        may(300, "Uploader", "create", "files", "title,description,folder,tags", permissions=_in(PICTURES))
+        make_permission(
+            300, "Uploader", "create", "files", "title,description,folder,tags", permissions=in_folders(PICTURES_FOLDER)
+        )
         | {"validation": {"title": {"_neq": "Forbidden"}}, "presets": {"description": "Uploaded"}},
-        may(301, "Uploader", "read", "files", "*", permissions=OWN),
-        may(302, "Uploader", "update", "files", "*", permissions={"_and": [OWN, _in(PICTURES)]}),
-        may(303, "Uploader", "delete", "files", None, permissions=OWN),
-        may(304, "Uploader", "update", "users", "avatar", permissions=SELF),
-        may(305, "Uploader", "read", "users", "id,avatar", permissions=SELF),
-        may(306, "Gazer", "read", "files", "id,title", permissions={"folder": {"_eq": PICTURES}}),
-        may(307, "Public", "read", "files", "id", permissions={"folder": {"_eq": SHOWN}}),
-        may(308, "Small", "create", "files", "title", permissions={"filesize": {"_lt": 1000}}),
-        may(309, "Small", "read", "files", "*"),
-        may(310, "Painter", "create", "files", "title", validation={"type": {"_starts_with": "image/"}}),
-        may(311, "Painter", "read", "files", "*"),
-        may(312, "Titler", "update", "files", "title"),
-        may(313, "Titler", "read", "files", "*"),
+        make_permission(301, "Uploader", "read", "files", "*", permissions=IS_OWN_FILE),
+        make_permission(
+            302, "Uploader", "update", "files", "*", permissions={"_and": [IS_OWN_FILE, in_folders(PICTURES_FOLDER)]}
+        ),
+        make_permission(303, "Uploader", "delete", "files", None, permissions=IS_OWN_FILE),
+        make_permission(304, "Uploader", "update", "users", "avatar", permissions=IS_SELF),
+        make_permission(305, "Uploader", "read", "users", "id,avatar", permissions=IS_SELF),
+        make_permission(306, "Gazer", "read", "files", "id,title", permissions={"folder": {"_eq": PICTURES_FOLDER}}),
+        make_permission(307, "Public", "read", "files", "id", permissions={"folder": {"_eq": PUBLIC_FOLDER}}),
+        make_permission(308, "Small", "create", "files", "title", permissions={"filesize": {"_lt": 1000}}),
+        make_permission(309, "Small", "read", "files", "*"),
+        make_permission(310, "Painter", "create", "files", "title", validation={"type": {"_starts_with": "image/"}}),
+        make_permission(311, "Painter", "read", "files", "*"),
+        make_permission(312, "Titler", "update", "files", "title"),
+        make_permission(313, "Titler", "read", "files", "*"),
     ],
 }
 
 
 def png(width=2, height=3):
-    """A picture of one colour."""
+    """Return a PNG image of one color."""
 
     def chunk(kind, data):
         return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))

@@ -12,10 +12,10 @@ from app.db.models import User
 from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
 from app.testing import TestSystem
-from tests.world import hashed, uid
+from tests.world import cheap_hash, uid
 
 PASSWORD = "correct, but only here"
-HASHED = hashed(PASSWORD)
+HASHED = cheap_hash(PASSWORD)
 SECRET = "JBSWY3DPEHPK3PXP"  # as long as Directus makes them
 OTHER_SECRET = "KRSXG5CTMVRXEZLU"
 TOTP_PERIOD = timedelta(seconds=30)

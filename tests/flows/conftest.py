@@ -8,20 +8,20 @@ import pytest_asyncio
 from app.db.database import Database
 from app.flows.import_export import import_rows
 from app.testing import TestSystem
-from tests.conftest import BACKENDS, copied
+from tests.conftest import BACKENDS, open_copy
 from tests.flows.inviters import INVITER_ROWS, SETTINGS_OVERRIDES
-from tests.writes.conftest import KEEP, RESTORE, run
-from tests.writes.editors import DESK
+from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
+from tests.writes.editors import EDITOR_ROWS
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
 async def inviters_db(request, templates, tmp_path_factory):
     """The house's database, with a copy of every row in it."""
     async with AsyncExitStack() as stack:
-        system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("house"))
-        for rows in (DESK, INVITER_ROWS):
+        system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("house"))
+        for rows in (EDITOR_ROWS, INVITER_ROWS):
             await import_rows(system.database, rows, replace=False)
-        await run(system.settings.database_url, KEEP)
+        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
         yield TestSystem(system.database, system.settings.model_copy(update=SETTINGS_OVERRIDES))
 
 
@@ -30,7 +30,7 @@ async def inviters(inviters_db, monkeypatch):
     """The house as it was in the beginning, to change at will; nobody waits in it."""
     monkeypatch.setattr("app.flows.password_reset.MIN_REQUEST_DURATION", timedelta(0))
     yield inviters_db
-    await run(inviters_db.settings.database_url, RESTORE)
+    await run_sql(inviters_db.settings.database_url, RESTORE_ROWS_SQL)
 
 
 @pytest_asyncio.fixture

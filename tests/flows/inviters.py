@@ -16,12 +16,8 @@ from app.core.config import signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, sign_link_token
 from app.db.models import ATTEMPTS, OUTBOX, User
 from app.testing import TestSystem
-from tests.world import Rows, uid
-from tests.world import _access as access
-from tests.world import _person as person
-from tests.world import _policy as policy
-from tests.world import _role as role
-from tests.writes.editors import checksum, may
+from tests.world import Rows, make_access, make_policy, make_role, make_user, uid
+from tests.writes.editors import checksum, make_permission
 
 SETTINGS_OVERRIDES = {
     "user_invite_url_allow_list": ("http://127.0.0.1:3000/accept", "https://app.example.com/accept"),
@@ -33,20 +29,20 @@ SETTINGS_OVERRIDES = {
 }
 
 INVITER_ROWS: Rows = {
-    "directus_roles": [role("Host"), role("Greeter")],
+    "directus_roles": [make_role("Host"), make_role("Greeter")],
     "directus_users": [
-        person("hal", "Host"),
-        person("gil", "Greeter"),
-        person("una", None, status="unverified"),
-        person("pip", None, status="suspended"),
+        make_user("hal", "Host"),
+        make_user("gil", "Greeter"),
+        make_user("una", None, status="unverified"),
+        make_user("pip", None, status="suspended"),
     ],
-    "directus_policies": [policy("Hosts"), policy("Greeters")],
-    "directus_access": [access("Hosts", role="Host"), access("Greeters", role="Greeter")],
+    "directus_policies": [make_policy("Hosts"), make_policy("Greeters")],
+    "directus_access": [make_access("Hosts", role="Host"), make_access("Greeters", role="Greeter")],
     "directus_permissions": [
-        may(400, "Hosts", "create", "users", "email,role")
+        make_permission(400, "Hosts", "create", "users", "email,role")
         | {"presets": {"status": "draft", "language": "de-DE", "role": "$CURRENT_ROLE"}},
-        may(401, "Greeters", "create", "users", "email"),
-        may(402, "Greeters", "delete", "users", None, permissions={"role": {"_null": True}}),
+        make_permission(401, "Greeters", "create", "users", "email"),
+        make_permission(402, "Greeters", "delete", "users", None, permissions={"role": {"_null": True}}),
     ],
 }
 

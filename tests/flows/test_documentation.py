@@ -15,11 +15,11 @@ from app.core.caller import SYSTEM
 from app.core.clock import utc_now
 from app.core.email_links import EmailLink, LinkPurpose, sign_link_token
 from app.db.models import User
-from tests.conftest import SHARED
+from tests.conftest import RECORDINGS
 from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.test_graphql import ADA, bearer, served
-from tests.world import hashed, static_token, uid
-from tests.writes.test_documentation import PAGES, ROLE, Example, balanced, documents
+from tests.world import cheap_hash, static_token, uid
+from tests.writes.test_documentation import PAGES, ROLE_ID, Example, balanced_prefix, graphql_examples
 
 ANOTHER, PASSWORD, SECRET = "another@example.com", "d1r3ctu5", "3CTIUTSNBMY3SZHE"
 TOKEN = re.compile(r"eyJh\.\.\.KmUk")
@@ -31,7 +31,7 @@ REQUEST = re.compile(r"^(?://\s*)?(GET|POST) (/users/(?:invite|register|me/tfa)\
 def requests(page, text):
     for found in REQUEST.finditer(text):
         after = text[found.end() :].lstrip()
-        body = balanced(after) if found[1] == "POST" and after[:1] == "{" else ""
+        body = balanced_prefix(after) if found[1] == "POST" and after[:1] == "{" else ""
         try:
             orjson.loads(body or "{}")
         except orjson.JSONDecodeError:
@@ -42,10 +42,10 @@ def requests(page, text):
 
 def examples():
     for page in PAGES:
-        file = SHARED / "reference" / page
+        file = RECORDINGS / "reference" / page
         if file.exists():
             text = file.read_text()
-            yield from documents(page, text, flows=True)
+            yield from graphql_examples(page, text, flows=True)
             yield from requests(page, text)
 
 
@@ -73,11 +73,11 @@ async def staged(system, example):
     if "verif" in asked:
         return await somebody(system, "unverified")
     tfa = SECRET if "disable" in asked else None
-    mine = {"password": hashed(PASSWORD), "tfa_secret": tfa}
+    mine = {"password": cheap_hash(PASSWORD), "tfa_secret": tfa}
     async with system.database.transaction() as connection:
         await connection.execute(update(User).where(User.id == uid("vi")).values(**mine))
     await system.directory(SYSTEM)["settings"].upsert_singleton({"public_registration": True})
-    await system.directory(SYSTEM)["roles"].create_one({"id": ROLE, "name": "Public"})
+    await system.directory(SYSTEM)["roles"].create_one({"id": ROLE_ID, "name": "Public"})
     return ""
 
 
@@ -87,7 +87,7 @@ def clock_of(example):
     return utc_now if moment is None else lambda: datetime.fromtimestamp(moment, UTC)
 
 
-def test_the_documentation_is_read(shared):
+def test_the_documentation_is_read(recordings):
     told = {page: sorted({one.path for one in EXAMPLES if one.page == page}) for page in PAGES}
     theirs = ["/users/invite", "/users/invite/accept"]
     factors = [f"/users/me/tfa/{what}" for what in ("disable", "enable", "generate")]

@@ -24,8 +24,8 @@ from app.passwords import worker, worker_client
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import InProcessHasher, SubprocessHasher, create_hasher
 from tests.compat.replay import ROLLCALL, free_port
-from tests.conftest import copied
-from tests.world import CHEAP, hashed, uid
+from tests.conftest import open_copy
+from tests.world import CHEAP_HASH_COST, cheap_hash, uid
 
 PASSWORD = "correct, but only here"
 SLOW = HashCost(memory=65536, time=2, parallelism=1)
@@ -82,13 +82,13 @@ async def begun(hasher):
 
 
 async def test_it_hashes_as_is_done_elsewhere(apart):
-    passwords, here = PasswordService(CHEAP, apart), PasswordService(CHEAP)
+    passwords, here = PasswordService(CHEAP_HASH_COST, apart), PasswordService(CHEAP_HASH_COST)
     for one in ODD[:-2]:
         made = await passwords.hash(one)
         assert made.startswith("$argon2id$v=19$m=8,t=1,p=1$")
         assert verify_password(one, made)
     for one in ODD:
-        for given in (hashed("x"), hashed("ü" * 1_024), hashed("a"), "**********", None):
+        for given in (cheap_hash("x"), cheap_hash("ü" * 1_024), cheap_hash("a"), "**********", None):
             assert await passwords.verify(one, given) == await here.verify(one, given)
     for one in ("", "x" * 1_025, "\ud800"):
         for each in (passwords, here):
@@ -98,7 +98,7 @@ async def test_it_hashes_as_is_done_elsewhere(apart):
 
 def test_only_what_takes_its_time_is_worth_a_process():
     assert isinstance(create_hasher(DEFAULT_HASH_COST), SubprocessHasher)
-    assert isinstance(create_hasher(CHEAP), InProcessHasher)
+    assert isinstance(create_hasher(CHEAP_HASH_COST), InProcessHasher)
 
 
 async def test_it_lets_everybody_else_go_first_and_shows_nothing_of_passwords(apart, monkeypatch):
@@ -159,14 +159,14 @@ async def test_one_that_answers_nothing_is_ended(apart, monkeypatch):
     stopped = pid_of(apart)
     os.kill(stopped, signal.SIGSTOP)
 
-    assert await PasswordService(CHEAP, apart).verify("x", hashed("x"))
+    assert await PasswordService(CHEAP_HASH_COST, apart).verify("x", cheap_hash("x"))
     await gone(stopped)
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", shutil.which("false")])
 async def test_where_there_can_be_none_threads_hash_until_there_can(monkeypatch, python):
     hasher = SubprocessHasher()
-    passwords, ordinary = PasswordService(CHEAP, hasher), sys.executable
+    passwords, ordinary = PasswordService(CHEAP_HASH_COST, hasher), sys.executable
     monkeypatch.setattr(sys, "executable", python)
     with capture_logs() as lines:
         async with hasher.running():
@@ -269,7 +269,7 @@ def hashing_below(pid):
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.nightly)])
 async def test_those_who_serve_have_one_each_and_take_it_with_them(templates, tmp_path, workers):
     async with AsyncExitStack() as stack:
-        system = await copied(stack, "sqlite", templates, tmp_path)
+        system = await open_copy(stack, "sqlite", templates, tmp_path)
         async with system.database.transaction() as connection:
             await connection.execute(update(User).where(User.id == uid("vi")).values(password=HASHED, tfa_secret=None))
         process, client = await stack.enter_async_context(serving(system.settings.database_url, workers))

@@ -36,7 +36,7 @@ from tests.flows.inviters import (
     user_row,
 )
 from tests.world import caller, uid
-from tests.writes.test_concurrency import both
+from tests.writes.test_concurrency import error_codes_of
 
 NEW = "new@example.com"
 EDITOR, VIEWER, WRITER = (uid(f"role-{name}") for name in ("Editor", "Viewer", "Writer"))
@@ -214,7 +214,7 @@ async def test_an_invitation_is_judged_by_its_makers_validations(inviters):
 async def test_of_two_who_invite_one_address_both_do(inviters, other):
     for number in range(5):
         email = f"{number}{NEW}"
-        told = await both(*(invitations(one).invite([email], VIEWER) for one in (inviters, other)))
+        told = await error_codes_of(*(invitations(one).invite([email], VIEWER) for one in (inviters, other)))
         assert told == [None, None]
         mails = [said["user"] for _, recipient, said in await queued_mails(inviters) if recipient == email]
         assert mails == [(await user_row(inviters, email))["id"]] * 2
@@ -237,7 +237,7 @@ async def test_a_link_of_a_neighbour_names_an_address_alone(inviters):
 
 
 async def test_of_two_who_accept_at_once_one_comes_too_late(inviters, other):
-    told = await both(
+    told = await error_codes_of(
         *(
             invitations(one, None).accept(invited(inviters), f"{PASSWORD} {at}")
             for at, one in enumerate((inviters, other))
@@ -349,7 +349,7 @@ async def test_who_may_not_delete_users_revokes_nothing(inviters):
 
 async def test_of_one_who_accepts_and_one_who_revokes_one_comes_too_late(inviters, other):
     accepted, revoked = await asyncio.gather(
-        both(invitations(inviters, None).accept(invited(inviters), PASSWORD)),
+        error_codes_of(invitations(inviters, None).accept(invited(inviters), PASSWORD)),
         invitations(other).revoke("ida@example.com"),
     )
     row: Any = await user_row(inviters, "ida@example.com")

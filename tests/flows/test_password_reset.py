@@ -27,10 +27,10 @@ from tests.flows.inviters import (
     update_user,
     user_row,
 )
-from tests.world import caller, hashed, uid
-from tests.writes.test_concurrency import both
+from tests.world import caller, cheap_hash, uid
+from tests.writes.test_concurrency import error_codes_of
 
-HASHED = hashed(PASSWORD)
+HASHED = cheap_hash(PASSWORD)
 VI = "vi@example.com"
 ANOTHER = "another one, only here"
 
@@ -136,7 +136,9 @@ async def test_a_link_is_good_for_another_password_once(members, name):
 
 async def test_of_two_who_use_a_link_at_once_one_comes_too_late(members, other):
     token = reset_link(members)
-    told = await both(*(way_back(one).reset(token, f"{ANOTHER} {at}") for at, one in enumerate((members, other))))
+    told = await error_codes_of(
+        *(way_back(one).reset(token, f"{ANOTHER} {at}") for at, one in enumerate((members, other)))
+    )
 
     assert sorted(told, key=str) == ["FORBIDDEN", None]
     assert (await sign_in(members, f"{ANOTHER} {told.index(None)}")).access

@@ -32,7 +32,7 @@ from tests.flows.inviters import (
     user_row,
 )
 from tests.world import caller, uid
-from tests.writes.test_concurrency import both
+from tests.writes.test_concurrency import error_codes_of
 
 NEW = "new@example.com"
 
@@ -211,7 +211,7 @@ async def test_of_two_who_register_one_address_one_gets_it_and_neither_is_told(o
     for number in range(3):
         email = f"{number}{NEW}"
         spelled = (email, email.upper())
-        told = await both(
+        told = await error_codes_of(
             *(
                 registration(one).register(as_spelled, PASSWORD)
                 for one, as_spelled in zip((open_registration, other), spelled, strict=True)

@@ -15,7 +15,7 @@ from app.flows.two_factor import TwoFactorService
 from app.repositories.directory import Directory
 from tests.flows.clock import HASHED, PASSWORD, SECRET, AccountHarness, FrozenClock
 from tests.http.test_graphql import PATH, bearer, served
-from tests.world import OFFICE, caller, static_token, uid
+from tests.world import OFFICE_IP, caller, static_token, uid
 
 REASON = (
     "Two-factor authentication has to be set up before anything else: begin with users_me_tfa_generate, or "
@@ -100,7 +100,7 @@ async def test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy(inviters,
 async def test_a_policy_that_is_bound_to_a_network_wants_it_of_those_who_are_there(place):
     await enforce(place, "Office")
 
-    assert claims(await place.sign_in("kit", ip=OFFICE))["enforce_tfa"] is True
+    assert claims(await place.sign_in("kit", ip=OFFICE_IP))["enforce_tfa"] is True
     assert "enforce_tfa" not in claims(await place.sign_in("kit", ip="192.0.2.1"))
 
 
@@ -277,15 +277,15 @@ async def test_the_same_token_may_everything_from_the_moment_on_when_it_is_there
 
 async def test_an_enrolling_caller_is_not_served_from_the_plans_of_those_with_its_rights(place):
     """Before the policy wanted it, the same user's questions were planned; and again with a second factor."""
-    free = bearer((await place.sign_in("kit", ip=OFFICE)).access)
-    office = {"x-forwarded-for": OFFICE}
+    free = bearer((await place.sign_in("kit", ip=OFFICE_IP)).access)
+    office = {"x-forwarded-for": OFFICE_IP}
     async with served(place.system.settings.model_copy(update={"ip_trust_proxy": True})) as client:
         for _ in range(3):
             answer = await client.post(PATH, json=EVERYBODY, headers=free | office)
             assert len(answer.json()["data"]["users"]) == 18
             assert len((await client.get("/users?fields=id", headers=free | office)).json()["data"]) == 18
         await enforce(place, "Office")
-        bound = bearer((await place.sign_in("kit", ip=OFFICE)).access)
+        bound = bearer((await place.sign_in("kit", ip=OFFICE_IP)).access)
         for _ in range(3):
             assert await told(await client.post(PATH, json=EVERYBODY, headers=bound | office)) == (403, REFUSAL)
             assert await told(await client.get("/users?fields=id", headers=bound | office)) == (403, REFUSAL)

@@ -13,16 +13,16 @@ from sqlalchemy import update
 from app.core.caller import SYSTEM
 from app.db.models import User
 from tests.compat.replay import ROLLCALL, free_port
-from tests.conftest import POSTGRESQL, copied
+from tests.conftest import HAS_POSTGRESQL, open_copy
 from tests.http.test_graphql import ADA, bearer
 from tests.http.test_rate_limits import Redis, needs_redis
 from tests.mail.server import MailServer
-from tests.world import hashed, static_token, uid
+from tests.world import cheap_hash, static_token, uid
 
 PASSWORD = "correct, but only here"
 PEOPLE = [f"guest{number}@example.com" for number in range(12)]
 GRACE = 2
-pytestmark = [needs_redis, pytest.mark.skipif(not POSTGRESQL, reason="no PostgreSQL answers")]
+pytestmark = [needs_redis, pytest.mark.skipif(not HAS_POSTGRESQL, reason="no PostgreSQL answers")]
 
 
 def settings_of(system, mail, redis):
@@ -83,7 +83,7 @@ async def two(templates, tmp_path):
     """Two processes, somebody with a password, and the mail server of both."""
     redis = Redis(tmp_path)
     async with AsyncExitStack() as stack:
-        system = await copied(stack, "postgresql", templates, tmp_path)
+        system = await open_copy(stack, "postgresql", templates, tmp_path)
         mail = await stack.enter_async_context(MailServer().up())
         redis.begin()
         stack.callback(redis.end)
@@ -91,7 +91,7 @@ async def two(templates, tmp_path):
         told = {"auth_login_attempts": 4, "public_registration": True, "public_registration_verify_email": False}
         await system.directory(SYSTEM)["settings"].upsert_singleton(told)
         async with system.database.transaction() as connection:
-            secret = {"password": hashed(PASSWORD), "tfa_secret": None}
+            secret = {"password": cheap_hash(PASSWORD), "tfa_secret": None}
             await connection.execute(update(User).where(User.id == uid("vi")).values(**secret))
         clients = await asyncio.gather(*(stack.enter_async_context(serving(env)) for _ in range(2)))
         yield mail, *clients

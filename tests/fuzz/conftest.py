@@ -1,4 +1,4 @@
-"""The house really served, in a thread of its own, for those who ask it thousands of things."""
+"""A server in a thread of its own, for tests that send thousands of requests."""
 
 import asyncio
 import threading
@@ -20,15 +20,15 @@ __all__ = ["inviters", "inviters_db"]
 
 @pytest_asyncio.fixture
 async def open_registration(inviters, monkeypatch):
-    """The house with its door open to strangers, and nobody slowed down who fails often."""
+    """The database with public registration enabled and without delays after failed logins."""
     monkeypatch.setattr("app.flows.login.MAX_DELAY", timedelta(0))
     await update_settings(inviters, public_registration=True)
     return inviters
 
 
 @pytest.fixture
-def address(open_registration):
-    """Where the house is served."""
+def base_url(open_registration):
+    """The URL of the running server."""
     app = create_app(open_registration.settings.model_copy(update={"log_level": "error"}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
@@ -42,15 +42,15 @@ def address(open_registration):
 
 
 @pytest.fixture
-def signed(inviters):
-    """A token for a person of the house.
+def auth_headers(inviters):
+    """Return a function that makes the headers of a user.
 
-    It belongs to no session and names nobody but its user: whatever is written meanwhile, it is good while they are.
+    The token belongs to no session and names nothing but its user, so it stays valid whatever the requests write.
     """
 
-    def sign(name):
+    def headers_for(name):
         secret = inviters.settings.secret.get_secret_value()
         token = sign_access_token(secret, uid(name), ttl=timedelta(hours=1))
         return {"Authorization": f"Bearer {token}"}
 
-    return sign
+    return headers_for

@@ -1,4 +1,4 @@
-"""What no answer may be, whatever was asked: a fault of ours, in words that nobody but us should read, or late."""
+"""What no response may be: an internal error, a response that discloses internals, or a slow one."""
 
 import re
 import sys
@@ -8,52 +8,54 @@ from collections.abc import Callable
 import pytest
 from schemathesis.core.transport import Response
 
-WORDS = re.compile(
+LEAK_PATTERN = re.compile(
     rb"Traceback|File \"|INTERNAL_SERVER_ERROR|(?i:sqlite3?\.|sqlalchemy|asyncpg|psycopg|graphql\.error|orjson)"
     rb"|syntax error at|constraint failed|violates|UndefinedColumn|OperationalError|DatatypeMismatch"
 )
-"""A stack trace's words, and the drivers'."""
-LATE, AGAIN = 1.0, 5
-"""Seconds after which an answer is late, and how often it is asked for again before that is believed."""
-PATIENCE = 60
-"""Seconds after which an answer isn't waited for any more."""
-TOO_LONG = b"Invalid HTTP request received."
-"""What uvicorn itself says to an address of 64 KiB and more, before anybody here is asked."""
+"""Words of stack traces, of database drivers and of libraries."""
+MAX_RESPONSE_SECONDS, RETRIES = 1.0, 5
+"""The duration above which a response is slow, and how many repetitions must all be slow to confirm it."""
+REQUEST_TIMEOUT_SECONDS = 60
+"""The timeout of a request."""
+UVICORN_BAD_REQUEST = b"Invalid HTTP request received."
+"""uvicorn's own response to a URL of 64 KiB or more, which never reaches the application."""
 
 
-class Faults:
-    """Looks at answers, and keeps what was wrong with each kind of request, once; `statuses` counts them all."""
+class ResponseChecker:
+    """Checks responses and records each kind of failure once per operation; `statuses` counts all of them."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.failures: dict[str, str] = {}
         self.statuses = Counter[int]()
 
-    def look(self, asked: str, ask: Callable[[], Response]) -> Response:
-        """Asks, and takes note of the answer.
+    def check(self, operation: str, send: Callable[[], Response]) -> Response:
+        """Send a request and check its response.
 
-        What is late is asked again: it may have been the machine that was busy, and then it isn't late each time.
+        A slow request is repeated, because the machine may have been busy.
         """
-        response = ask()
-        if response.content == TOO_LONG:
+        response = send()
+        if response.content == UVICORN_BAD_REQUEST:
             return response
-        if response.elapsed > LATE and all(ask().elapsed > LATE for _ in range(AGAIN)):
-            self.add(asked, f"took {response.elapsed:.1f} seconds")
+        if response.elapsed > MAX_RESPONSE_SECONDS and all(
+            send().elapsed > MAX_RESPONSE_SECONDS for _ in range(RETRIES)
+        ):
+            self.add_failure(operation, f"took {response.elapsed:.1f} seconds")
         self.statuses[response.status_code] += 1
         if response.status_code >= 500:
-            self.add(asked, f"status {response.status_code}: {response.content[:500]!r}")
-        if words := WORDS.search(response.content):
-            self.add(asked, f"tells of {words[0]!r}: {response.content[:500]!r}")
+            self.add_failure(operation, f"status {response.status_code}: {response.content[:500]!r}")
+        if match := LEAK_PATTERN.search(response.content):
+            self.add_failure(operation, f"discloses {match[0]!r}: {response.content[:500]!r}")
         return response
 
-    def add(self, asked: str, wrong: str) -> None:
-        """One more thing that is wrong."""
-        self.found.setdefault(f"{asked}: {wrong[:40]}", wrong)
+    def add_failure(self, operation: str, failure: str) -> None:
+        """Record a failure, unless the operation already has one of its kind."""
+        self.failures.setdefault(f"{operation}: {failure[:40]}", failure)
 
-    def told(self) -> str:
-        """All of it, to be read; empty where there is nothing."""
-        return "\n\n".join(f"{asked}\n{wrong}" for asked, wrong in self.found.items())
+    def report(self) -> str:
+        """Return all failures as text; empty if there are none."""
+        return "\n\n".join(f"{operation}\n{failure}" for operation, failure in self.failures.items())
 
-    def say(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """Prints how often each status was the answer, whether it went well or not."""
+    def print_statuses(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Print how often each status was returned."""
         with capsys.disabled():
-            sys.stdout.write(f"\n{sum(self.statuses.values())} answers: {dict(sorted(self.statuses.items()))}\n")
+            sys.stdout.write(f"\n{sum(self.statuses.values())} responses: {dict(sorted(self.statuses.items()))}\n")

@@ -28,10 +28,10 @@ from app.main import GRAPHQL, RollcallApp
 from app.repositories.services import Services
 from tests.flows.clock import UnpaddedTOTP
 from tests.http.test_graphql import PATH, bearer, served
-from tests.world import caller, hashed, static_token, uid
+from tests.world import caller, cheap_hash, static_token, uid
 
 PASSWORD = "correct, but only here"
-HASHED = hashed(PASSWORD)
+HASHED = cheap_hash(PASSWORD)
 TOKENS = "{ access_token refresh_token expires }"
 LOGIN = (
     "mutation($e: String!, $p: String!, $m: auth_mode, $o: String) "

@@ -14,10 +14,10 @@ from app.graphql.plans.literals import MOST, NUMBER_GAP, TEXT_GAP, extract_liter
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.services import Services
-from tests.world import OFFICE, caller, uid
+from tests.world import OFFICE_IP, caller, uid
 
 ADA, ED, VI, SAM, ANN = (caller(name) for name in ("ada", "ed", "vi", "sam", "ann"))
-EVERYBODY = [ADA, ED, VI, SAM, ANN, caller("nora"), caller("kit", OFFICE), Caller()]
+EVERYBODY = [ADA, ED, VI, SAM, ANN, caller("nora"), caller("kit", OFFICE_IP), Caller()]
 
 FILTER = "query($f: directus_users_filter) { users(filter: $f) { id first_name } }"
 BY_ID = "query($id: ID!) { users_by_id(id: $id) { id first_name role { name } } }"

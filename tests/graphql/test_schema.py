@@ -44,10 +44,10 @@ def members(sdl: GraphQLSchema, name: str) -> dict[str, str]:
     return {field: str(of.type) for field, of in type_.fields.items()}
 
 
-def test_every_type_is_printed_as_a_real_directus_prints_it(shared):
+def test_every_type_is_printed_as_a_real_directus_prints_it(recordings):
     ours, theirs = (
         build_schema(printed_schema()),
-        build_schema((shared / "oracle/sdl/system.admin.graphql").read_text()),
+        build_schema((recordings / "oracle/sdl/system.admin.graphql").read_text()),
     )
     types = [name for name, of in ours.type_map.items() if hasattr(of, "fields") and not name.startswith("__")]
     # directus_versions isn't served, so that a revision's version is its key.
@@ -76,8 +76,8 @@ ACTORS = ["editor", "limited", "own", "multi", "rules", "roleadmin", "app", "nor
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-async def test_each_caller_sees_what_a_real_directus_shows_it(fixture_world, shared, actor):
-    theirs = build_schema((shared / f"oracle/sdl/system.{actor}.graphql").read_text())
+async def test_each_caller_sees_what_a_real_directus_shows_it(fixture_world, recordings, actor):
+    theirs = build_schema((recordings / f"oracle/sdl/system.{actor}.graphql").read_text())
     who = Caller(ip="127.0.0.1") if actor == "public" else Caller(token=f"token-{actor}-aaaaaaaaaaaaaaaaaaaa")
     access = await fixture_world.directory(who).access()
     ours = caller_schema(schema.graphql, visibility_for(access)).introspection_schema
@@ -95,8 +95,8 @@ async def test_each_caller_sees_what_a_real_directus_shows_it(fixture_world, sha
     assert list(account_mutations(ours).items()) == list(account_mutations(theirs).items())
 
 
-def test_the_mutations_of_accounts_are_printed_as_recorded_and_in_that_order(shared):
-    theirs = build_schema((shared / "oracle/sdl/system.admin.graphql").read_text())
+def test_the_mutations_of_accounts_are_printed_as_recorded_and_in_that_order(recordings):
+    theirs = build_schema((recordings / "oracle/sdl/system.admin.graphql").read_text())
 
     assert list(account_mutations(build_schema(printed_schema())).items()) == list(account_mutations(theirs).items())
     assert "users_invite" in account_mutations(theirs)
@@ -122,7 +122,7 @@ async def test_what_only_some_may_do_only_they_see(readonly_db, who, shown):
 
 
 @pytest.fixture
-async def fixture_world(shared, tmp_path):
+async def fixture_world(recordings, tmp_path):
     import json
 
     from app.flows.bootstrap import bootstrap
@@ -133,7 +133,7 @@ async def fixture_world(shared, tmp_path):
     settings = make_settings(f"sqlite:///{tmp_path / 'fixture.db'}")
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        await import_rows(system.database, json.loads((shared / "oracle/fixture.json").read_text()))
+        await import_rows(system.database, json.loads((recordings / "oracle/fixture.json").read_text()))
         yield system
 
 

@@ -3,10 +3,10 @@
 from sqlalchemy import func, select
 
 from tests.flows.clock import FrozenClock
-from tests.world import hashed
+from tests.world import cheap_hash
 
 PASSWORD = "correct, but only here"
-HASHED = hashed(PASSWORD)
+HASHED = cheap_hash(PASSWORD)
 SECRET = "JBSWY3DPEHPK3PXP"  # as long as Directus makes them
 SESSION, TO_REFRESH = "directus_session_token", "directus_refresh_token"
 BAD = 400, "INVALID_PAYLOAD"

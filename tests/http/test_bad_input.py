@@ -8,7 +8,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from tests.conftest import BACKENDS, copied
+from tests.conftest import BACKENDS, open_copy
 from tests.http.test_export import listening
 from tests.http.test_graphql import ADA, PATH, bearer, served
 from tests.http.test_parsing import WORDS
@@ -26,7 +26,7 @@ CREATED = {"status": "active", "email": "x@example.com"}
 async def readonly_db(request, templates, tmp_path_factory):
     """A world of one's own: what goes wrong here shall go wrong nowhere else."""
     async with AsyncExitStack() as stack:
-        yield await copied(stack, request.param, templates, tmp_path_factory.mktemp("bad"))
+        yield await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("bad"))
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from app.query.collection import USERS
 from tests.http.test_graphql import ADA, bearer, served
-from tests.world import OFFICE, static_token, uid
+from tests.world import OFFICE_IP, static_token, uid
 
 EMAILS = ["ada", "ann", "ed", "ida", "kit", "nora", "sam", "sue", "vi"]
 VI, SAM, NOBODY, EDITOR = uid("vi"), uid("sam"), uid("nobody"), uid("role-Editor")
@@ -538,7 +538,7 @@ async def test_everybody_may_ask_what_they_may_do_to_a_row(ask, item, who, may):
 
 async def test_rights_that_depend_on_the_network_are_asked_of_the_address(client, readonly_db):
     proxied = readonly_db.settings.model_copy(update={"ip_trust_proxy": True})
-    inside = bearer(static_token("kit")) | {"X-Forwarded-For": OFFICE}
+    inside = bearer(static_token("kit")) | {"X-Forwarded-For": OFFICE_IP}
     async with served(proxied) as trusting:
         near = [await trusting.get("/users?fields=email&limit=1", headers=inside) for _ in range(2)]
         far = await trusting.get("/users?fields=email&limit=1", headers=bearer(static_token("kit")))

@@ -27,7 +27,7 @@ AT_LEAST = st.sampled_from([0, 1, 1, 1])
 
 @settings(max_examples=settings().max_examples // 2)
 @given(data=st.data())
-async def test_an_aggregation_counts_what_the_reference_counts(scratch, data):
+async def test_an_aggregation_counts_what_the_reference_counts(scratch_db, data):
     name = data.draw(st.sampled_from(["users", "roles"]))
     tables, user = data.draw(directories())
     reference, caller = reference_and_caller(tables, user, data.draw(IPS))
@@ -41,10 +41,10 @@ async def test_an_aggregation_counts_what_the_reference_counts(scratch, data):
         "l": data.draw(st.sampled_from([-1, -1, 1, 2])),
     }
     counted = [field for field in COUNTED[name] if reference.allowed(name, field)]
-    await replace(scratch, tables)
+    await replace(scratch_db, tables)
 
     query = QUERY % {"name": name, "fields": " ".join(counted or ["id"])}
-    result = await execute_twice(scratch, query, variables, caller)
+    result = await execute_twice(scratch_db, query, variables, caller)
 
     if not is_allowed(reference, name, counted, variables):
         event("refused")

@@ -93,9 +93,9 @@ async def read_fields(system, name, *fields):
 
 @settings(max_examples=settings().max_examples // 8)
 @given(tables=directories(), flag=st.sampled_from([*FLAGS, "ip_access"]))
-async def test_a_flag_of_a_role_combines_the_policies_that_its_reader_may_read(scratch, tables, flag):
-    await replace(scratch, tables)
-    system = TestSystem(scratch.database, scratch.settings.model_copy(update={"compatibility": "10"}))
+async def test_a_flag_of_a_role_combines_the_policies_that_its_reader_may_read(scratch_db, tables, flag):
+    await replace(scratch_db, tables)
+    system = TestSystem(scratch_db.database, scratch_db.settings.model_copy(update={"compatibility": "10"}))
     rows = await read_fields(system, "roles", "policies.role", f"policies.policy.{flag}")
     parent_rows = await read_fields(system, "roles", "parent.id") or {}
     data = await execute_twice(system, f"{{ roles(limit: -1) {{ id {flag} }} }}")
@@ -145,9 +145,9 @@ async def check_filters_sorts_and_groups(system, flag, expected):
 
 @settings(max_examples=settings().max_examples // 8)
 @given(tables=directories())
-async def test_a_permissions_role_is_the_only_readable_role_of_its_policy(scratch, tables):
-    await replace(scratch, tables)
-    system = TestSystem(scratch.database, scratch.settings.model_copy(update={"compatibility": "10"}))
+async def test_a_permissions_role_is_the_only_readable_role_of_its_policy(scratch_db, tables):
+    await replace(scratch_db, tables)
+    system = TestSystem(scratch_db.database, scratch_db.settings.model_copy(update={"compatibility": "10"}))
     # The roles of a policy come from its access rows: a caller who may not read their link sees no role.
     rows = await read_fields(system, "permissions", "policy.roles.role", "policy.roles.policy")
     data = await execute_twice(system, "{ permissions(limit: -1) { id role } }")

@@ -40,7 +40,7 @@ async def execute_twice(system, query, variables, caller):
 
 
 @given(data=st.data())
-async def test_a_query_returns_the_rows_and_fields_that_the_reference_allows(scratch, data):
+async def test_a_query_returns_the_rows_and_fields_that_the_reference_allows(scratch_db, data):
     name = data.draw(st.sampled_from(["users", "roles"]))
     tables, user = data.draw(directories())
     reference, caller = reference_and_caller(tables, user, data.draw(IPS))
@@ -57,10 +57,10 @@ async def test_a_query_returns_the_rows_and_fields_that_the_reference_allows(scr
     visible = [field for field in PLAIN[name] if reference.allowed(name, field)]
     functions = [text for text in FUNCTIONS[name] if reference.allowed(name, text.split("_func")[0])]
     fields = [*(visible or PLAIN[name][:1]), *functions, *([NESTED[name]] if nested else [])]
-    await replace(scratch, tables)
+    await replace(scratch_db, tables)
 
     query = QUERY % {"name": name, "more": MORE[name] if nested else "", "fields": " ".join(fields)}
-    result = await execute_twice(scratch, query, variables, caller)
+    result = await execute_twice(scratch_db, query, variables, caller)
 
     if not is_allowed(reference, name, visible, variables, nested=nested):
         event("refused")

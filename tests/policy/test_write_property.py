@@ -134,7 +134,7 @@ def expected_users(tables):
 @pytest.mark.parametrize("action", ["create", "update", "delete"])
 @settings(max_examples=settings().max_examples // 4)  # each example replaces all rows
 @given(data=st.data())
-async def test_a_write_has_the_result_that_the_reference_predicts(scratch, action, data):
+async def test_a_write_has_the_result_that_the_reference_predicts(scratch_db, action, data):
     tables, user = data.draw(directories())
     tables["users"].append({**dict.fromkeys(tables["users"][0]), "id": CHIEF, "token": static_token(CHIEF)})
     tables["policies"].append({"id": ADMINS, "name": "p", "ip_access": None, "admin_access": True})
@@ -144,8 +144,8 @@ async def test_a_write_has_the_result_that_the_reference_predicts(scratch, actio
     tables["permissions"] += [data.draw(permission(number, action)) for number in (50, 51, 52)]
     ip, payload, keys = data.draw(IPS), data.draw(PAYLOADS), data.draw(KEYS)
     reference = WriteReference(tables, user, ip, action)
-    await replace(scratch, tables)
-    users = scratch.directory(Caller(ip=ip) if user is None else Caller(token=user["token"], ip=ip))["users"]
+    await replace(scratch_db, tables)
+    users = scratch_db.directory(Caller(ip=ip) if user is None else Caller(token=user["token"], ip=ip))["users"]
 
     if action == "create":
         expected, write = created(reference, payload), users.create_one(payload)
@@ -162,4 +162,4 @@ async def test_a_write_has_the_result_that_the_reference_predicts(scratch, actio
     event(f"{action}: {code}")
     assert code in {None, "FORBIDDEN", "FAILED_VALIDATION"}
     assert (code is None) is (expected is not None)
-    assert await stored_users(scratch) == expected_users(expected or tables)
+    assert await stored_users(scratch_db) == expected_users(expected or tables)

@@ -12,7 +12,7 @@ from app.core.config import load_settings
 from app.db.database import Database
 from app.mail.transport import SmtpTransport, create_transport
 from tests.compat.replay import a_database, free_port, wait_for
-from tests.conftest import POSTGRESQL
+from tests.conftest import HAS_POSTGRESQL
 from tests.readme.readme_sections import checkout, page, paste, running, snippets
 
 THEIRS = "postgresql://rollcall@127.0.0.1/rollcall"
@@ -20,7 +20,7 @@ ADMIN = {"email": "you@example.com", "password": "only for as long as this takes
 NAMED = {"ADMIN_EMAIL": ADMIN["email"], "ADMIN_PASSWORD": ADMIN["password"]}
 PATIENCE = 60
 ELSEWHERE = "203.0.113.9"
-needs_postgresql = pytest.mark.skipif(not POSTGRESQL, reason="no PostgreSQL answers")
+needs_postgresql = pytest.mark.skipif(not HAS_POSTGRESQL, reason="no PostgreSQL answers")
 needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="there is no nginx here: the proxy is LEFT OUT")
 
 

@@ -1,4 +1,4 @@
-"""The people who may write, for the holes that writing would open; and the house, for those of accounts."""
+"""Fixtures for the tests of known vulnerabilities: users who may write, and users with passwords."""
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -8,57 +8,57 @@ import pytest_asyncio
 
 from app.flows.import_export import import_rows
 from app.testing import TestSystem
-from tests.conftest import BACKENDS, copied
+from tests.conftest import BACKENDS, open_copy
 from tests.flows.inviters import INVITER_ROWS, SETTINGS_OVERRIDES, update_settings, update_user
 from tests.http.test_graphql import served
-from tests.security.entry_points import DOORS, HASHED, SECRET
-from tests.writes.conftest import KEEP, RESTORE, editors, editors_db, run
-from tests.writes.editors import DESK
+from tests.security.entry_points import ENTRY_POINTS, PASSWORD_HASH, TFA_SECRET
+from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, editors, editors_db, run_sql
+from tests.writes.editors import EDITOR_ROWS
 
 __all__ = ["editors", "editors_db"]
 
-KNOWN: dict[str, dict[str, str | None]] = {
+LOGIN_VALUES: dict[str, dict[str, str | None]] = {
     "ada": {"tfa_secret": None},
     "vi": {"tfa_secret": None},
-    "ed": {"tfa_secret": SECRET},
+    "ed": {"tfa_secret": TFA_SECRET},
     "sue": {},
     "ida": {},
     "una": {},
     "wanda": {},
     "sam": {"provider": "github"},
 }
-"""Ada, Vi and Ed can sign in, Ed with a second factor; the others have the same password, and may not."""
+"""Ada, Vi and Ed can log in, Ed with a second factor. The others have the same password but may not log in."""
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
 async def members_db(request, templates, tmp_path_factory):
-    """The house with doors for strangers, and with people in it whose password is known; and a copy of every row."""
+    """A database with editors, inviters, known passwords and open registration, and a copy of every table."""
     async with AsyncExitStack() as stack:
-        system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("people"))
-        for rows in (DESK, INVITER_ROWS):
+        system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("members"))
+        for rows in (EDITOR_ROWS, INVITER_ROWS):
             await import_rows(system.database, rows, replace=False)
-        for name, values in KNOWN.items():
-            await update_user(system, name, password=HASHED, **values)
+        for name, values in LOGIN_VALUES.items():
+            await update_user(system, name, password=PASSWORD_HASH, **values)
         await update_settings(system, public_registration=True)
-        await run(system.settings.database_url, KEEP)
+        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
         yield TestSystem(system.database, system.settings.model_copy(update=SETTINGS_OVERRIDES))
 
 
 @pytest_asyncio.fixture
 async def members(members_db, monkeypatch):
-    """These people as they were in the beginning; nobody waits."""
+    """The database as it was created; password reset requests are not delayed."""
     monkeypatch.setattr("app.flows.password_reset.MIN_REQUEST_DURATION", timedelta(0))
     yield members_db
-    await run(members_db.settings.database_url, RESTORE)
+    await run_sql(members_db.settings.database_url, RESTORE_ROWS_SQL)
 
 
 @pytest_asyncio.fixture(scope="module")
 async def client(members_db):
-    """A client of theirs, who comes from wherever he says; its mails are lines of the log."""
+    """A client of a server that trusts `X-Forwarded-For`. Mails go to the log."""
     async with served(members_db.settings.model_copy(update={"ip_trust_proxy": True})) as client:
         yield client
 
 
-@pytest.fixture(params=DOORS)
+@pytest.fixture(params=ENTRY_POINTS)
 def entry_point(request):
     return request.param

@@ -1,4 +1,4 @@
-"""The two doors that lead to the flows of accounts, and one way to ask at either."""
+"""The account flows over REST and GraphQL, behind one function that calls either."""
 
 import json
 from collections.abc import Mapping
@@ -6,29 +6,29 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from tests.http.clients import send
-from tests.world import hashed
+from tests.world import cheap_hash
 
-DOORS = ("rest", "graphql")
-GRAPHQL = "/graphql/system"
+ENTRY_POINTS = ("rest", "graphql")
+GRAPHQL_PATH = "/graphql/system"
 PASSWORD = "correct, but only here"
-TOKENS = "{ access_token refresh_token expires }"
-SECRET = "JBSWY3DPEHPK3PXP"
+TOKEN_FIELDS = "{ access_token refresh_token expires }"
+TFA_SECRET = "JBSWY3DPEHPK3PXP"
 
-HASHED = hashed(PASSWORD)
+PASSWORD_HASH = cheap_hash(PASSWORD)
 
 
 class Flow(NamedTuple):
-    """Where one flow begins: its path, its mutation, what may be left out, and what is asked of its answer."""
+    """The path and mutation of a flow, its optional arguments with their types, and the selection of its result."""
 
     path: str
     field: str
     optional: Mapping[str, str] = {}
-    told: str = ""
+    selection: str = ""
 
 
 FLOWS = {
-    "login": Flow("/auth/login", "auth_login", {"otp": "String", "mode": "auth_mode"}, TOKENS),
-    "refresh": Flow("/auth/refresh", "auth_refresh", {"refresh_token": "String", "mode": "auth_mode"}, TOKENS),
+    "login": Flow("/auth/login", "auth_login", {"otp": "String", "mode": "auth_mode"}, TOKEN_FIELDS),
+    "refresh": Flow("/auth/refresh", "auth_refresh", {"refresh_token": "String", "mode": "auth_mode"}, TOKEN_FIELDS),
     "logout": Flow("/auth/logout", "auth_logout", {"refresh_token": "String", "mode": "auth_mode"}),
     "request": Flow("/auth/password/request", "auth_password_request", {"reset_url": "String"}),
     "reset": Flow("/auth/password/reset", "auth_password_reset"),
@@ -45,54 +45,55 @@ FLOWS = {
 }
 
 
-async def ask(client, door, flow, *, cookies=None, headers=None, literally=False, **given):
-    """The answer of a flow; in GraphQL what is given goes as variables, or stands in the text itself."""
+async def call_flow(client, entry_point, flow, *, cookies=None, headers=None, inline=False, **arguments):
+    """Call a flow over REST or GraphQL; `inline` writes the GraphQL arguments as literals instead of variables."""
     path, _, optional, _ = FLOWS[flow]
-    if door == "rest" and flow == "verify":
-        return await send(client, "GET", f"{path}?token={quote(given['token'])}", None, cookies, headers)
-    if door == "rest":
-        return await send(client, "POST", path, given, cookies, headers)
-    if literally:
-        shown = {name: value if name == "mode" else json.dumps(value) for name, value in given.items()}
-        return await query(client, f"mutation {{ {called(flow, shown)} }}", cookies, headers)
-    types = ", ".join(f"${name}: {optional.get(name, 'String!')}" for name in given)
-    text = f"mutation{f'({types})' if types else ''} {{ {called(flow, {name: f'${name}' for name in given})} }}"
-    return await query(client, text, cookies, headers, variables=given)
+    if entry_point == "rest" and flow == "verify":
+        return await send(client, "GET", f"{path}?token={quote(arguments['token'])}", None, cookies, headers)
+    if entry_point == "rest":
+        return await send(client, "POST", path, arguments, cookies, headers)
+    if inline:
+        literals = {name: value if name == "mode" else json.dumps(value) for name, value in arguments.items()}
+        return await post_graphql(client, f"mutation {{ {mutation_field(flow, literals)} }}", cookies, headers)
+    types = ", ".join(f"${name}: {optional.get(name, 'String!')}" for name in arguments)
+    field = mutation_field(flow, {name: f"${name}" for name in arguments})
+    text = f"mutation{f'({types})' if types else ''} {{ {field} }}"
+    return await post_graphql(client, text, cookies, headers, variables=arguments)
 
 
-def called(flow, shown):
-    """One mutation with these arguments."""
-    _, field, _, told = FLOWS[flow]
-    arguments = ", ".join(f"{name}: {value}" for name, value in shown.items())
-    return f"{field}{f'({arguments})' if arguments else ''} {told}"
+def mutation_field(flow, arguments):
+    """Return the mutation's field with these arguments and its selection."""
+    _, field, _, selection = FLOWS[flow]
+    argument_list = ", ".join(f"{name}: {value}" for name, value in arguments.items())
+    return f"{field}{f'({argument_list})' if argument_list else ''} {selection}"
 
 
-async def query(client, text, cookies=None, headers=None, **more):
-    return await send(client, "POST", GRAPHQL, {"query": text, **more}, cookies, headers)
+async def post_graphql(client, text, cookies=None, headers=None, **options):
+    return await send(client, "POST", GRAPHQL_PATH, {"query": text, **options}, cookies, headers)
 
 
-async def me(client, door, cookies=None, headers=None):
-    """Who one is."""
-    if door == "rest":
+async def get_me(client, entry_point, cookies=None, headers=None):
+    """Read the id of the calling user."""
+    if entry_point == "rest":
         return await send(client, "GET", "/users/me?fields=id", None, cookies, headers)
-    return await query(client, "{ users_me { id } }", cookies, headers)
+    return await post_graphql(client, "{ users_me { id } }", cookies, headers)
 
 
-def code(answer):
-    """What an answer was refused with; None where it wasn't."""
-    errors = answer.json().get("errors", []) if answer.content and answer.status_code != 302 else []
+def error_code(response):
+    """Return the code of a response's first error, or None."""
+    errors = response.json().get("errors", []) if response.content and response.status_code != 302 else []
     return errors[0]["extensions"]["code"] if errors else None
 
 
-def told(answer):
-    """What an answer tells, whichever door it came through; there was no error."""
-    assert code(answer) is None, answer.text
-    if not answer.content or answer.status_code == 302:
+def response_data(response):
+    """Return the data of a response without errors, from either entry point."""
+    assert error_code(response) is None, response.text
+    if not response.content or response.status_code == 302:
         return None
-    data = answer.json()["data"]
-    return next(iter(data.values())) if answer.request.url.path == GRAPHQL else data
+    data = response.json()["data"]
+    return next(iter(data.values())) if response.request.url.path == GRAPHQL_PATH else data
 
 
-def whole(answer):
-    """Everything that can be seen of an answer."""
-    return answer.status_code, sorted(answer.headers.multi_items()), answer.content
+def comparable_response(response):
+    """Return everything a client can observe of a response."""
+    return response.status_code, sorted(response.headers.multi_items()), response.content

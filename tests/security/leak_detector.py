@@ -1,6 +1,6 @@
-"""A server of its own process that is watched while everything is done at its doors that has to do with secrets.
+"""A server in a process of its own whose log is collected while the scenario exercises everything that handles secrets.
 
-It logs all it can, sends real mail, and has its tables taken away under it.
+It logs at debug level, sends real mail, and has tables renamed under it.
 """
 
 import asyncio
@@ -16,101 +16,101 @@ from tests.compat.replay import ROLLCALL, free_port
 from tests.flows.inviters import update_settings, update_user
 from tests.http.clients import handed, send
 from tests.mail.server import MailServer
-from tests.security.entry_points import HASHED, PASSWORD, SECRET, ask, query
-from tests.security.secret_registry import Secrets
-from tests.world import CHEAP, static_token
+from tests.security.entry_points import PASSWORD, PASSWORD_HASH, TFA_SECRET, call_flow, post_graphql
+from tests.security.secret_registry import SecretRegistry
+from tests.world import CHEAP_HASH_COST, static_token
 
-HOME = "https://users.example.com"
-EVERYTHING = 64 * 1024
-"""Bytes of a request at most."""
-AT_ONCE = httpx.Limits(max_connections=8)
-MOST_TRIES = 8
-"""Failed sign-ins that an address bears."""
+PUBLIC_URL = "https://users.example.com"
+MAX_PAYLOAD_BYTES = 64 * 1024
+"""The limit on request bodies."""
+CONNECTION_LIMITS = httpx.Limits(max_connections=8)
+MAX_LOGIN_ATTEMPTS = 8
+"""Failed logins before an address is locked out."""
 
 
-class Watched:
-    """The server while it runs: how to ask it, what its people know, and in the end all that it wrote."""
+class MonitoredServer:
+    """A running server: its client, the secrets it was sent or returned, its mail, and its log."""
 
     def __init__(self, system, client, mail):
-        self.system, self.client, self.mail, self.secrets = system, client, mail, Secrets()
+        self.system, self.client, self.mail, self.secrets = system, client, mail, SecretRegistry()
         self.log = ""
-        self._within = cycle((True, False))
+        self._inline = cycle((True, False))
 
-    async def ask(self, door, flow, **given):
-        """In GraphQL what is given stands within the text every other time, else beside it."""
-        answer = await ask(self.client, door, flow, literally=next(self._within), **given)
-        self._notice(answer)
-        return answer
+    async def call(self, entry_point, flow, **arguments):
+        """Call a flow; every other GraphQL call has its arguments inline instead of in variables."""
+        response = await call_flow(self.client, entry_point, flow, inline=next(self._inline), **arguments)
+        self._register_secrets(response)
+        return response
 
-    def _notice(self, answer):
-        for name, (value, _) in handed(answer).items():
+    def _register_secrets(self, response):
+        for name, (value, _) in handed(response).items():
             if value:
-                self.secrets.keep(f"the cookie {name}", value)
-        with suppress(ValueError, AttributeError):  # nothing, a page, a list
-            self._keep_told(answer.json().get("data"))
+                self.secrets.register(f"the cookie {name}", value)
+        with suppress(ValueError, AttributeError):  # empty, an HTML page, or a list
+            self._register_data(response.json().get("data"))
 
-    def _keep_told(self, data):
+    def _register_data(self, data):
         for name, value in (data or {}).items():
             if isinstance(value, dict):
-                self._keep_told(value)
+                self._register_data(value)
             elif name in {"access_token", "refresh_token", "secret", "otpauth_url"} and value:
-                self.secrets.keep(f"{name} that was told", value)
+                self.secrets.register(f"{name} in a response", value)
 
-    async def link(self, to):
-        """The token of the next mail to an address."""
+    async def link_token(self, recipient):
+        """Wait for the next mail to a recipient and return the token of its link."""
         async with asyncio.timeout(10):
-            while not (mine := [letter for letter in self.mail.letters if letter.to == [to]]):  # noqa: ASYNC110
+            while not (mails := [mail for mail in self.mail.letters if mail.to == [recipient]]):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        self.mail.letters.remove(mine[0])
-        (found,) = {word for word in mine[0].plain.split() if word.startswith(HOME)}
-        return self.secrets.keep("the token of a link", parse_qs(urlsplit(found).query)["token"][0])
+        self.mail.letters.remove(mails[0])
+        (link,) = {word for word in mails[0].plain.split() if word.startswith(PUBLIC_URL)}
+        return self.secrets.register("the token of a link", parse_qs(urlsplit(link).query)["token"][0])
 
-    async def change(self, headers, key="me", **values):
+    async def update_user(self, headers, key="me", **values):
         await send(self.client, "PATCH", f"/users/{key}", values, headers=headers)
         mutation = "mutation($d: update_directus_users_input!) { update_users_me(data: $d) { id } }"
-        await query(self.client, mutation, headers=headers, variables={"d": values})
+        await post_graphql(self.client, mutation, headers=headers, variables={"d": values})
 
-    async def on_database(self, statement):
+    async def run_sql(self, statement):
         async with self.system.database.transaction() as connection:
             await connection.execute(text(statement))
 
 
 @asynccontextmanager
-async def watched(system):
-    """A server on a database, watched from its start; its `log` is whole at the end."""
-    await update_settings(system, auth_login_attempts=MOST_TRIES, public_registration=True)
-    for name, secret in {"ada": None, "vi": None, "wes": None, "ed": SECRET}.items():
-        await update_user(system, name, password=HASHED, tfa_secret=secret)
+async def monitored_server(system):
+    """Run a server on a database from start to end; its `log` is complete after the block."""
+    await update_settings(system, auth_login_attempts=MAX_LOGIN_ATTEMPTS, public_registration=True)
+    for name, secret in {"ada": None, "vi": None, "wes": None, "ed": TFA_SECRET}.items():
+        await update_user(system, name, password=PASSWORD_HASH, tfa_secret=secret)
     port = free_port()
     async with MailServer().up() as mail:
-        env = environment(system, mail, port)
+        env = server_environment(system, mail, port)
         process = await asyncio.create_subprocess_exec(
             *ROLLCALL, "serve", env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=AT_ONCE) as client:
-            seen = Watched(system, client, mail)
-            seen.secrets.keep("SECRET", env["SECRET"])
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=CONNECTION_LIMITS) as client:
+            server = MonitoredServer(system, client, mail)
+            server.secrets.register("SECRET", env["SECRET"])
             for name in ("ada", "vi", "ed"):
-                seen.secrets.keep("a static token", static_token(name))
-                seen.secrets.keep("an address", f"{name}@example.com")
-            seen.secrets.keep("a password", PASSWORD)
-            seen.secrets.keep("its hash", HASHED)
-            reading = asyncio.create_task(_read(process, seen))
+                server.secrets.register("a static token", static_token(name))
+                server.secrets.register("an email address", f"{name}@example.com")
+            server.secrets.register("a password", PASSWORD)
+            server.secrets.register("its hash", PASSWORD_HASH)
+            log_task = asyncio.create_task(_collect_log(process, server))
             try:
-                await _answering(client)
-                yield seen
+                await _wait_until_ready(client)
+                yield server
             finally:
                 process.terminate()
                 await asyncio.wait_for(process.wait(), 20)
-                await reading
+                await log_task
 
 
-async def _read(process, seen):
+async def _collect_log(process, server):
     while line := await process.stdout.readline():
-        seen.log += line.decode(errors="replace")
+        server.log += line.decode(errors="replace")
 
 
-async def _answering(client):
+async def _wait_until_ready(client):
     for _ in range(400):
         with suppress(httpx.TransportError):
             await client.get("/server/ping")
@@ -118,27 +118,28 @@ async def _answering(client):
         await asyncio.sleep(0.05)
 
 
-def environment(system, mail, port):
-    """What the server is told: to say all it can."""
-    lists = dict.fromkeys(
-        ("USER_INVITE_URL_ALLOW_LIST", "PASSWORD_RESET_URL_ALLOW_LIST", "USER_REGISTER_URL_ALLOW_LIST"), f"{HOME}/reset"
+def server_environment(system, mail, port):
+    """Return the environment of the server, with as much logging as possible."""
+    allow_lists = dict.fromkeys(
+        ("USER_INVITE_URL_ALLOW_LIST", "PASSWORD_RESET_URL_ALLOW_LIST", "USER_REGISTER_URL_ALLOW_LIST"),
+        f"{PUBLIC_URL}/reset",
     )
     return {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": system.settings.database_url,
         "SECRET": system.settings.secret.get_secret_value(),
         "PORT": str(port),
-        "PUBLIC_URL": HOME,
+        "PUBLIC_URL": PUBLIC_URL,
         "LOG_LEVEL": "debug",
-        "HASH_MEMORY_COST": str(CHEAP.memory),
-        "HASH_TIME_COST": str(CHEAP.time),
-        "HASH_PARALLELISM": str(CHEAP.parallelism),
+        "HASH_MEMORY_COST": str(CHEAP_HASH_COST.memory),
+        "HASH_TIME_COST": str(CHEAP_HASH_COST.time),
+        "HASH_PARALLELISM": str(CHEAP_HASH_COST.parallelism),
         "LOGIN_STALL_TIME": "0",
         "REGISTER_STALL_TIME": "0",
         "RATE_LIMITER_REGISTRATION_POINTS": "1000",
-        "MAX_PAYLOAD_SIZE": str(EVERYTHING),
+        "MAX_PAYLOAD_SIZE": str(MAX_PAYLOAD_BYTES),
         "EMAIL_TRANSPORT": "smtp",
         "EMAIL_SMTP_HOST": "127.0.0.1",
         "EMAIL_SMTP_PORT": str(mail.port),
-        **lists,
+        **allow_lists,
     }

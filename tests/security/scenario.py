@@ -1,4 +1,4 @@
-"""Everything that is done at the doors of a server that is watched: what goes well, what doesn't, and what can't."""
+"""Everything that handles secrets, done to a monitored server: successful flows, failing ones, and malformed input."""
 
 import asyncio
 import time
@@ -11,14 +11,26 @@ import pyotp
 from tests.flows.clock import UnpaddedTOTP
 from tests.http.clients import SESSION, TO_REFRESH, handed, send
 from tests.http.test_graphql import bearer
-from tests.security.entry_points import DOORS, GRAPHQL, HASHED, PASSWORD, code, me, told
-from tests.security.leak_detector import EVERYTHING, HOME, MOST_TRIES
+from tests.security.entry_points import (
+    ENTRY_POINTS,
+    GRAPHQL_PATH,
+    PASSWORD,
+    PASSWORD_HASH,
+    error_code,
+    get_me,
+    response_data,
+)
+from tests.security.leak_detector import MAX_LOGIN_ATTEMPTS, MAX_PAYLOAD_BYTES, PUBLIC_URL
 from tests.world import static_token, uid
 
 ADA, VI, ED = (bearer(static_token(name)) for name in ("ada", "vi", "ed"))
-JSON, PLAIN = {"content-type": "application/json"}, {"content-type": "text/plain"}
-TAKEN_AWAY = (("directus_settings",), ("directus_sessions", "rollcall_outbox"), ("directus_users", "rollcall_attempts"))
-MALFORMED = (
+JSON, PLAIN_TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}
+MISSING_TABLES = (
+    ("directus_settings",),
+    ("directus_sessions", "rollcall_outbox"),
+    ("directus_users", "rollcall_attempts"),
+)
+MALFORMED_BODIES = (
     lambda secret: f'{{"password": "{secret}"',
     lambda secret: f'{{"password": "{secret}\\ud800"}}',
     lambda secret: f'{{"email": {{"x": "{secret}"}}, "password": ["{secret}"], "{secret}": 1}}',
@@ -32,189 +44,238 @@ MALFORMED = (
         f'{{"p": "{secret}"}}}}'
     ),
     lambda secret: f'{{"query": "{{ users_by_id(id: \\"{secret}\\") {{ id }} }}", "operationName": "{secret}"}}',
-    lambda secret: f'{{"password": "{secret}", "more": "{"x" * EVERYTHING}"}}',
+    lambda secret: f'{{"password": "{secret}", "more": "{"x" * MAX_PAYLOAD_BYTES}"}}',
 )
 
 
-async def do_everything(seen):
-    """Whatever can be done."""
-    await asyncio.gather(*(do(seen, door) for do in (live, mistake) for door in DOORS), say_nonsense(seen))
-    await speak_no_http(seen)
-    for tables in TAKEN_AWAY:
-        await go_without(seen, *tables)
-    if seen.system.database.dialect == "postgresql":
-        await break_rules(seen)
+async def run_scenario(server):
+    """Run all steps, and wait until the log says that a mail failed."""
+    steps = [step(server, each) for step in (run_account_lifecycle, send_failing_requests) for each in ENTRY_POINTS]
+    await asyncio.gather(*steps, send_malformed_requests(server))
+    await send_invalid_http(server)
+    for tables in MISSING_TABLES:
+        await run_without_tables(server, *tables)
+    if server.system.database.dialect == "postgresql":
+        await violate_check_constraints(server)
     async with asyncio.timeout(10):
-        while "mail_failed" not in seen.log:  # noqa: ASYNC110 - nobody tells us
+        while "mail_failed" not in server.log:  # noqa: ASYNC110 - the log cannot be awaited
             await asyncio.sleep(0.05)
 
 
-async def code_of(seen, secret):
-    """The code of this moment, with some of its time left."""
-    left = 30 - time.time() % 30
-    await asyncio.sleep(left if left < 2 else 0)
-    return seen.secrets.code(UnpaddedTOTP(secret).now())
+async def current_otp(server, secret):
+    """Return the current one-time password, with at least two seconds left before it expires."""
+    seconds_left = 30 - time.time() % 30
+    await asyncio.sleep(seconds_left if seconds_left < 2 else 0)
+    return server.secrets.register_code(UnpaddedTOTP(secret).now())
 
 
-async def live(seen, door):
-    """A life, from the invitation to the end of a session; and another's, who registers."""
-    new, ask = seen.secrets, seen.ask
-    email, password, role = new.address("an invited address"), new.new("a first password"), uid("role-Writer")
-    assert code(await ask(door, "invite", email=email, role=role, headers=ADA)) is None
-    token = await seen.link(email)
-    assert code(await ask(door, "accept", token=token, password=password)) is None
-    shown = {"email": email, "password": password}
-    mine = bearer(told(await ask(door, "login", **shown))["access_token"])
-    secret = told(await ask(door, "generate", password=password, headers=mine))["secret"]
-    otp = await code_of(seen, secret)
-    assert code(await ask(door, "enable", otp=otp, secret=secret, headers=mine)) is None
-    recovery = told(await ask(door, "recovery", otp=otp, headers=mine))
-    for one in recovery:
-        new.keep("a recovery code", one)
-    await ask(door, "login", **shown, otp=otp)
-    await ask(door, "login", **shown, otp=otp)  # used already
+async def run_account_lifecycle(server, entry_point):
+    """Use an account from its invitation to the end of its sessions, and register another."""
+    secrets, call = server.secrets, server.call
+    email, password, role = (
+        secrets.new_email("an invited address"),
+        secrets.new_secret("a first password"),
+        uid("role-Writer"),
+    )
+    assert error_code(await call(entry_point, "invite", email=email, role=role, headers=ADA)) is None
+    token = await server.link_token(email)
+    assert error_code(await call(entry_point, "accept", token=token, password=password)) is None
+    credentials = {"email": email, "password": password}
+    headers = bearer(response_data(await call(entry_point, "login", **credentials))["access_token"])
+    secret = response_data(await call(entry_point, "generate", password=password, headers=headers))["secret"]
+    otp = await current_otp(server, secret)
+    assert error_code(await call(entry_point, "enable", otp=otp, secret=secret, headers=headers)) is None
+    recovery_codes = response_data(await call(entry_point, "recovery", otp=otp, headers=headers))
+    for recovery_code in recovery_codes:
+        secrets.register("a recovery code", recovery_code)
+    await call(entry_point, "login", **credentials, otp=otp)
+    await call(entry_point, "login", **credentials, otp=otp)  # replayed
     for mode, name in (("cookie", TO_REFRESH), ("session", SESSION)):
-        answer = await ask(door, "login", **shown, mode=mode, otp=recovery.pop())
-        cookie = {name: handed(answer)[name][0]}
-        await me(seen.client, door, cookies=cookie)
-        answer = await ask(door, "refresh", mode=mode, cookies=cookie)
-        await ask(door, "logout", mode=mode, cookies={name: handed(answer)[name][0]})
-    answer = await ask(door, "login", **shown, otp=recovery.pop())
-    answer = await ask(door, "refresh", refresh_token=told(answer)["refresh_token"], mode="json")
-    mine = bearer(told(answer)["access_token"])
-    await ask(door, "disable", otp=recovery.pop(), headers=mine)
-    await send(seen.client, "GET", f"/users/me?access_token={told(answer)['access_token']}")
-    await seen.change(mine, password=new.new("a second password"))
-    await ask(door, "request", email=email, reset_url=f"{HOME}/reset")
-    assert code(await ask(door, "reset", token=await seen.link(email), password=new.new("a third"))) is None
-    await ask(door, "logout", refresh_token=told(answer)["refresh_token"])
-    key = (await send(seen.client, "GET", f"/users?filter[email][_eq]={email}", headers=ADA)).json()["data"][0]["id"]
-    await seen.change(ADA, key, token=new.token("a static token"))
+        response = await call(entry_point, "login", **credentials, mode=mode, otp=recovery_codes.pop())
+        cookie = {name: handed(response)[name][0]}
+        await get_me(server.client, entry_point, cookies=cookie)
+        response = await call(entry_point, "refresh", mode=mode, cookies=cookie)
+        await call(entry_point, "logout", mode=mode, cookies={name: handed(response)[name][0]})
+    response = await call(entry_point, "login", **credentials, otp=recovery_codes.pop())
+    response = await call(entry_point, "refresh", refresh_token=response_data(response)["refresh_token"], mode="json")
+    headers = bearer(response_data(response)["access_token"])
+    await call(entry_point, "disable", otp=recovery_codes.pop(), headers=headers)
+    await send(server.client, "GET", f"/users/me?access_token={response_data(response)['access_token']}")
+    await server.update_user(headers, password=secrets.new_secret("a second password"))
+    await call(entry_point, "request", email=email, reset_url=f"{PUBLIC_URL}/reset")
+    assert (
+        error_code(
+            await call(
+                entry_point, "reset", token=await server.link_token(email), password=secrets.new_secret("a third")
+            )
+        )
+        is None
+    )
+    await call(entry_point, "logout", refresh_token=response_data(response)["refresh_token"])
+    users = await send(server.client, "GET", f"/users?filter[email][_eq]={email}", headers=ADA)
+    user_id = users.json()["data"][0]["id"]
+    await server.update_user(ADA, user_id, token=secrets.new_token("a static token"))
 
-    email, password = new.address("a registered address"), new.new("a registered password")
-    await ask(door, "register", email=email, password=password, first_name="New")
-    await ask(door, "verify", token=await seen.link(email))
-    await ask(door, "hash", string=new.new("a text to be hashed"))
-    await ask(door, "match", string=new.new("a text to be compared"), hash=HASHED)
+    email, password = secrets.new_email("a registered address"), secrets.new_secret("a registered password")
+    await call(entry_point, "register", email=email, password=password, first_name="New")
+    await call(entry_point, "verify", token=await server.link_token(email))
+    await call(entry_point, "hash", string=secrets.new_secret("a text to be hashed"))
+    await call(entry_point, "match", string=secrets.new_secret("a text to be compared"), hash=PASSWORD_HASH)
 
 
-async def mistake(seen, door):
-    """What strangers try, and people who mistake themselves."""
-    new = seen.secrets
-    gone = new.address("an address nobody takes")
-    seen.mail.refusing[gone] = f"550 5.1.1 {gone} is unknown here"
-    await seen.ask(door, "invite", email=gone, role=uid("role-Writer"), headers=ADA)
-    for email in (new.address("a stranger"), "ed@example.com"):
-        await seen.ask(door, "login", email=email, password=new.new("a wrong password"), otp=new.code("918273"))
-    locked_out = {"email": "wes@example.com", "password": new.new("a password that is wrong again and again")}
-    await asyncio.gather(*(seen.ask("rest", "login", **locked_out) for _ in range(MOST_TRIES // 2 + 1)))
+async def send_failing_requests(server, entry_point):
+    """Send requests that fail: wrong passwords, rejected addresses and URLs, forged and made-up tokens."""
+    secrets = server.secrets
+    unknown_email = secrets.new_email("an address that is rejected")
+    server.mail.refusing[unknown_email] = f"550 5.1.1 {unknown_email} is unknown"
+    await server.call(entry_point, "invite", email=unknown_email, role=uid("role-Writer"), headers=ADA)
+    for email in (secrets.new_email("a stranger"), "ed@example.com"):
+        await server.call(
+            entry_point,
+            "login",
+            email=email,
+            password=secrets.new_secret("a wrong password"),
+            otp=secrets.register_code("918273"),
+        )
+    wrong_credentials = {
+        "email": "wes@example.com",
+        "password": secrets.new_secret("a password that is wrong again and again"),
+    }
+    await asyncio.gather(
+        *(server.call("rest", "login", **wrong_credentials) for _ in range(MAX_LOGIN_ATTEMPTS // 2 + 1))
+    )
     for flow in ("request", "register"):
         url = {"request": "reset_url", "register": "verification_url"}[flow]
-        more = {} if flow == "request" else {"password": new.new("a refused password")}
-        bad = f"https://{new.token('host')}.example.net/"
-        await seen.ask(door, flow, email=new.address(f"{flow} of a stranger"), **{url: bad}, **more)
-    await seen.ask(door, "register", email=f"{new.token('half')}@", password=new.new("a password of nobody"))
-    for flow in ("accept", "reset", "verify"):
-        for token in (new.jwt(f"a forged link of {flow}"), new.token(f"a made up link of {flow}")):
-            more = {} if flow == "verify" else {"password": new.new(f"a password with {flow}")}
-            await seen.ask(door, flow, token=token, **more)
-    for flow in ("refresh", "logout"):
-        await seen.ask(door, flow, refresh_token=new.token("a made up refresh token"))
-        for name, mode in ((SESSION, "session"), (TO_REFRESH, "cookie")):
-            for token in (new.jwt("a forged cookie"), new.token("a made up cookie")):
-                await seen.ask(door, flow, mode=mode, cookies={name: token})
-    await seen.ask(door, "generate", password=new.new("not the password"), headers=VI)
-    await seen.ask(door, "enable", otp=new.code("564738"), secret=new.new("no secret"), headers=VI)
-    await seen.ask(
-        door, "enable", otp=new.code("465738"), secret=new.keep("a secret", pyotp.random_base32()), headers=VI
+        arguments = {} if flow == "request" else {"password": secrets.new_secret("a rejected password")}
+        bad_url = f"https://{secrets.new_token('host')}.example.net/"
+        await server.call(
+            entry_point, flow, email=secrets.new_email(f"{flow} of a stranger"), **{url: bad_url}, **arguments
+        )
+    await server.call(
+        entry_point,
+        "register",
+        email=f"{secrets.new_token('half')}@",
+        password=secrets.new_secret("a password of an invalid registration"),
     )
-    await seen.ask(door, "match", string=new.new("a text"), hash=new.new("no hash"))
-    for token in (new.jwt("a forged token"), new.token("a made up token")):
-        await me(seen.client, door, headers=bearer(token))
-        await me(seen.client, door, cookies={SESSION: token})
-        await me(seen.client, door, headers={"authorization": f"Basic {token}"})
-        for path in ("/users/me", "/server/info", "/nowhere", GRAPHQL) if door == "rest" else ():
-            await send(seen.client, "GET", f"{path}?access_token={token}", headers=VI)
-            await send(seen.client, "GET", f"{path}?access_token={token}")
+    for flow in ("accept", "reset", "verify"):
+        for token in (secrets.new_jwt(f"a forged link of {flow}"), secrets.new_token(f"a made-up link of {flow}")):
+            arguments = {} if flow == "verify" else {"password": secrets.new_secret(f"a password with {flow}")}
+            await server.call(entry_point, flow, token=token, **arguments)
+    for flow in ("refresh", "logout"):
+        await server.call(entry_point, flow, refresh_token=secrets.new_token("a made-up refresh token"))
+        for name, mode in ((SESSION, "session"), (TO_REFRESH, "cookie")):
+            for token in (secrets.new_jwt("a forged cookie"), secrets.new_token("a made-up cookie")):
+                await server.call(entry_point, flow, mode=mode, cookies={name: token})
+    await server.call(entry_point, "generate", password=secrets.new_secret("not the password"), headers=VI)
+    await server.call(
+        entry_point, "enable", otp=secrets.register_code("564738"), secret=secrets.new_secret("no secret"), headers=VI
+    )
+    await server.call(
+        entry_point,
+        "enable",
+        otp=secrets.register_code("465738"),
+        secret=secrets.register("a secret", pyotp.random_base32()),
+        headers=VI,
+    )
+    await server.call(entry_point, "match", string=secrets.new_secret("a text"), hash=secrets.new_secret("no hash"))
+    for token in (secrets.new_jwt("a forged token"), secrets.new_token("a made-up token")):
+        await get_me(server.client, entry_point, headers=bearer(token))
+        await get_me(server.client, entry_point, cookies={SESSION: token})
+        await get_me(server.client, entry_point, headers={"authorization": f"Basic {token}"})
+        for path in ("/users/me", "/server/info", "/nowhere", GRAPHQL_PATH) if entry_point == "rest" else ():
+            await send(server.client, "GET", f"{path}?access_token={token}", headers=VI)
+            await send(server.client, "GET", f"{path}?access_token={token}")
 
 
-async def say_nonsense(seen):
-    """What can't even be read."""
-    new = seen.secrets
+async def send_malformed_requests(server):
+    """Send bodies and parameters that cannot be parsed."""
+    secrets = server.secrets
     paths = cycle(("/auth/login", "/auth/password/reset", "/users/register", "/users/me/tfa/generate", "/users"))
-    kinds = cycle((JSON, PLAIN, {**JSON, **VI}))
-    for make in MALFORMED:
-        for path in (GRAPHQL, next(paths), next(paths)):
-            body = make(new.new("a password in a malformed body")).encode()
-            await seen.client.request("POST", path, content=body, headers=next(kinds))
-    asked = f'mutation {{ auth_login(email: "a@b.c", password: "{new.new("a password by GET")}") {{ expires }} }}'
-    await seen.client.get(GRAPHQL, params={"query": asked, "variables": new.new("variables that are no JSON")})
-    await seen.client.get("/users/register/verify-email", params={"token": [new.jwt("two links"), new.token("two")]})
-    await seen.client.get(f"/users?filter={quote(new.new('a filter that is no JSON'))}")
-    await seen.client.get(f"/users?limit={quote(new.new('a limit'))}&sort={new.token('a sort')}", headers=ADA)
+    headers = cycle((JSON, PLAIN_TEXT, {**JSON, **VI}))
+    for make_body in MALFORMED_BODIES:
+        for path in (GRAPHQL_PATH, next(paths), next(paths)):
+            body = make_body(secrets.new_secret("a password in a malformed body")).encode()
+            await server.client.request("POST", path, content=body, headers=next(headers))
+    password = secrets.new_secret("a password by GET")
+    mutation = f'mutation {{ auth_login(email: "a@b.c", password: "{password}") {{ expires }} }}'
+    await server.client.get(
+        GRAPHQL_PATH, params={"query": mutation, "variables": secrets.new_secret("variables that are not JSON")}
+    )
+    await server.client.get(
+        "/users/register/verify-email", params={"token": [secrets.new_jwt("two links"), secrets.new_token("two")]}
+    )
+    await server.client.get(f"/users?filter={quote(secrets.new_secret('a filter that is not JSON'))}")
+    await server.client.get(
+        f"/users?limit={quote(secrets.new_secret('a limit'))}&sort={secrets.new_token('a sort')}", headers=ADA
+    )
 
 
-async def speak_no_http(seen):
-    """What no client of HTTP would send: a WebSocket, a line that is none, a header that never ends."""
-    new, port = seen.secrets, seen.client.base_url.port
+async def send_invalid_http(server):
+    """Send what no HTTP client sends: a WebSocket handshake, an invalid request line, an endless header."""
+    secrets, port = server.secrets, server.client.base_url.port
+    host = "HTTP/1.1\r\nHost: x\r\n"
     upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
-    begun = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
-    beside = f"Authorization: Bearer {new.token('a token beside it')}\r\n"
-    for lines in (
-        f"GET {GRAPHQL}?access_token={new.token('a token of a WebSocket')} HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n",
-        f"GET /users?access_token={new.token('a token of another')} HTTP/1.1\r\nHost: x\r\n{beside}{upgrade}\r\n",
-        f"GET /?access_token={new.token('a token of HTTP/9')} HTTP/9.9\r\n\r\n",
-        f"{new.token('a method')} / HTTP/1.1\r\nHost: x\r\n\r\n",
-        f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization Bearer {new.token('a token without a colon')}\r\n\r\n",
-        f"GET / HTTP/1.1\r\nHost: x\r\nCookie: {new.token('a cookie')}={'x' * 200_000}\r\n\r\n",
-        f'{begun}{{"password": "{new.token("a password of half a body")}',
-        f"\x16\x03\x01{new.token('a greeting of TLS')}\r\n\r\n",
+    incomplete_request = "POST /auth/login HTTP/1.1\r\nHost: x\r\n"
+    incomplete_request += "Content-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+    token_header = f"Authorization: Bearer {secrets.new_token('a token beside it')}\r\n"
+    for request in (
+        f"GET {GRAPHQL_PATH}?access_token={secrets.new_token('a token of a WebSocket')} {host}{upgrade}\r\n",
+        f"GET /users?access_token={secrets.new_token('a token of another')} {host}{token_header}{upgrade}\r\n",
+        f"GET /?access_token={secrets.new_token('a token of HTTP/9')} HTTP/9.9\r\n\r\n",
+        f"{secrets.new_token('a method')} / HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization Bearer {secrets.new_token('a token without a colon')}\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: x\r\nCookie: {secrets.new_token('a cookie')}={'x' * 200_000}\r\n\r\n",
+        f'{incomplete_request}{{"password": "{secrets.new_token("a password of half a body")}',
+        f"\x16\x03\x01{secrets.new_token('a greeting of TLS')}\r\n\r\n",
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(lines.encode("latin-1"))
+        writer.write(request.encode("latin-1"))
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(0.1):
                 await reader.read(100)
         writer.close()
 
 
-async def go_without(seen, *tables):
-    """Both doors with tables taken away, and put back."""
+async def run_without_tables(server, *tables):
+    """Call both entry points while tables are renamed, and restore the tables."""
     for table in tables:
-        await seen.on_database(f"ALTER TABLE {table} RENAME TO elsewhere_{table}")
-    new = seen.secrets
-    secret, email = new.new(f"a secret without {tables}"), new.address(f"an address without {tables}")
-    tried = {
+        await server.run_sql(f"ALTER TABLE {table} RENAME TO elsewhere_{table}")
+    secrets = server.secrets
+    secret, email = secrets.new_secret(f"a secret without {tables}"), secrets.new_email(f"an address without {tables}")
+    arguments_by_flow = {
         "login": {"email": "vi@example.com", "password": PASSWORD},
         "request": {"email": "vi@example.com"},
         "register": {"email": email, "password": secret},
         "invite": {"email": email, "role": uid("role-Writer"), "headers": ADA},
         "generate": {"password": secret, "headers": VI},
-        "refresh": {"refresh_token": new.token("a refresh token")},
-        "accept": {"token": new.jwt("a link"), "password": secret},
-        "disable": {"otp": new.code("102938"), "headers": ED},
+        "refresh": {"refresh_token": secrets.new_token("a refresh token")},
+        "accept": {"token": secrets.new_jwt("a link"), "password": secret},
+        "disable": {"otp": secrets.register_code("102938"), "headers": ED},
     }
-    await asyncio.gather(*(seen.ask(door, flow, **given) for door in DOORS for flow, given in tried.items()))
-    await asyncio.gather(*(me(seen.client, door, headers=bearer(new.token("a token"))) for door in DOORS))
-    await seen.change(ADA, password=new.new("a password"))
+    calls = ((each, flow, arguments) for each in ENTRY_POINTS for flow, arguments in arguments_by_flow.items())
+    await asyncio.gather(*(server.call(each, flow, **arguments) for each, flow, arguments in calls))
+    await asyncio.gather(
+        *(get_me(server.client, each, headers=bearer(secrets.new_token("a token"))) for each in ENTRY_POINTS)
+    )
+    await server.update_user(ADA, password=secrets.new_secret("a password"))
     for table in tables:
-        await seen.on_database(f"ALTER TABLE elsewhere_{table} RENAME TO {table}")
+        await server.run_sql(f"ALTER TABLE elsewhere_{table} RENAME TO {table}")
 
 
-async def break_rules(seen):
-    """What a neighbour lets nobody write: PostgreSQL tells the whole row that it refuses."""
-    rules = {
+async def violate_check_constraints(server):
+    """Violate check constraints of another application: PostgreSQL's error contains the whole row."""
+    constraints = {
         "directus_sessions": "user_agent IS DISTINCT FROM 'odd'",
         "directus_users": "first_name IS DISTINCT FROM 'Odd'",
         "rollcall_outbox": "kind <> 'reset'",
     }
-    for table, rule in rules.items():
-        await seen.on_database(f"ALTER TABLE {table} ADD CONSTRAINT odd_{table} CHECK ({rule}) NOT VALID")
-    new = seen.secrets
-    for door in DOORS:
-        shown = {"email": "ada@example.com", "password": PASSWORD}
-        await seen.ask(door, "login", **shown, headers={"user-agent": "odd"})
-        await seen.ask(door, "request", email="vi@example.com")
-        email, password = new.address("an odd address"), new.new("an odd password")
-        await seen.ask(door, "register", email=email, password=password, first_name="Odd")
-    await seen.change(ADA, first_name="Odd", token=new.token("an odd token"))
+    for table, condition in constraints.items():
+        await server.run_sql(f"ALTER TABLE {table} ADD CONSTRAINT odd_{table} CHECK ({condition}) NOT VALID")
+    secrets = server.secrets
+    for entry_point in ENTRY_POINTS:
+        credentials = {"email": "ada@example.com", "password": PASSWORD}
+        await server.call(entry_point, "login", **credentials, headers={"user-agent": "odd"})
+        await server.call(entry_point, "request", email="vi@example.com")
+        email, password = secrets.new_email("an odd address"), secrets.new_secret("an odd password")
+        await server.call(entry_point, "register", email=email, password=password, first_name="Odd")
+    await server.update_user(ADA, first_name="Odd", token=secrets.new_token("an odd token"))

@@ -1,4 +1,4 @@
-"""Secrets that are made up for one use each, so that whatever is found somewhere tells where it came from."""
+"""Unique secrets, so that a leak names the place where the secret was used."""
 
 import base64
 import json
@@ -8,49 +8,51 @@ from uuid import uuid4
 from tests.world import uid
 
 
-class Secrets:
-    """What must be written down nowhere: made up here, or noticed where it is handed out; by what it is."""
+class SecretRegistry:
+    """The secrets that must not be written anywhere, generated here or registered from responses, each with a label."""
 
     def __init__(self):
-        self.kept, self.codes = {}, set()
+        self.labels, self.codes = {}, set()
 
-    def new(self, what):
-        """A secret that contains no other, and whatever has to be spelled otherwise in some places."""
-        value = f"{what.split()[0]}-{uuid4().hex} &%/+é"
-        return self.keep(what, value)
+    def new_secret(self, label):
+        """Return a secret with characters that some encodings escape; no secret contains another."""
+        value = f"{label.split()[0]}-{uuid4().hex} &%/+é"
+        return self.register(label, value)
 
-    def address(self, what):
-        return self.keep(what, f"{what.split()[0]}-{uuid4().hex}@example.net")
+    def new_email(self, label):
+        return self.register(label, f"{label.split()[0]}-{uuid4().hex}@example.net")
 
-    def token(self, what):
-        return self.keep(what, f"{what.split()[0]}-{uuid4().hex}")
+    def new_token(self, label):
+        return self.register(label, f"{label.split()[0]}-{uuid4().hex}")
 
-    def jwt(self, what):
-        """What looks like a signed token of ours."""
+    def new_jwt(self, label):
+        """Return a token that looks like one signed by Rollcall."""
         claims = {"iss": "directus", "id": uid("ada"), "email": f"{uuid4().hex}@example.net"}
         parts = [json.dumps({"alg": "HS256"}), json.dumps(claims), uuid4().hex]
         signed = ".".join(base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts)
-        return self.keep(what, signed)
+        return self.register(label, signed)
 
-    def keep(self, what, value):
-        self.kept[value] = what
+    def register(self, label, value):
+        self.labels[value] = label
         return value
 
-    def code(self, value):
+    def register_code(self, value):
         self.codes.add(value)
         return value
 
-    def found_in(self, written):
-        """What of it stands in a text, in whichever spelling."""
-        return sorted({what for value, what in self.kept.items() for form in forms(value) if form in written})
+    def leaks_in(self, text):
+        """Return the labels of the secrets that a text contains in any encoding."""
+        return sorted(
+            {label for value, label in self.labels.items() for encoding in encodings_of(value) if encoding in text}
+        )
 
 
-def forms(value):
-    """The ways in which a secret may be written: as it is, escaped, in a URL, in base64 within something else; in part.
+def encodings_of(value):
+    """Return the forms a secret may be written in: plain, escaped, URL-encoded, base64 inside other text, or in part.
 
-    Of a signed token each part counts, but for the first, which all have.
+    Of a JWT each part counts except the header, which all of them share.
     """
-    spelled = {
+    forms = {
         value,
         quote(value),
         quote(value, safe=""),
@@ -58,17 +60,17 @@ def forms(value):
         json.dumps(value)[1:-1],
         repr(value)[1:-1],
     }
-    spelled |= {value.encode().hex(), value.encode("latin-1", "replace").decode("latin-1"), *_parts(value)}
-    for at in range(3):
-        encoded = base64.b64encode(b"x" * at + value.encode())
-        inner = encoded[4 if at else 0 : -4].decode()
-        spelled |= {inner, inner.replace("+", "-").replace("/", "_")}
-    return spelled
+    forms |= {value.encode().hex(), value.encode("latin-1", "replace").decode("latin-1"), *_parts(value)}
+    for padding in range(3):
+        encoded = base64.b64encode(b"x" * padding + value.encode())
+        inner = encoded[4 if padding else 0 : -4].decode()
+        forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return forms
 
 
 def _parts(value):
-    """What of a secret gives it away on its own."""
+    """Return the parts of a secret that identify it on their own."""
     if value.startswith("eyJ"):
         return {part for part in value.split(".")[1:] if len(part) > 20}
-    cores = {part for part in value.replace("-", " ").replace("@", " ").split() if len(part) == 32}
-    return cores | {core.upper() for core in cores}
+    unique_parts = {part for part in value.replace("-", " ").replace("@", " ").split() if len(part) == 32}
+    return unique_parts | {part.upper() for part in unique_parts}

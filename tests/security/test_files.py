@@ -1,4 +1,4 @@
-"""Published holes that files open: what is fetched, run, read beside them, or changed by whoever may not."""
+"""Known vulnerabilities through files: fetched URLs, active content, path traversal, and writes without permission."""
 
 import asyncio
 import socket
@@ -19,41 +19,50 @@ BOUNDARY = {"Content-Type": "multipart/form-data; boundary=x"}
 FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\nx\r\n--x--\r\n'
 
 
-def state_of(filing):
-    return {path.name: path.read_bytes() for path in filing.folder.parent.rglob("*.png")}
+def stored_contents(server):
+    return {path.name: path.read_bytes() for path in server.folder.parent.rglob("*.png")}
 
 
-async def test_ssrf_no_file_is_fetched_from_anywhere(uploaders, monkeypatch):
+async def test_ssrf_uploads_fetch_no_url(uploaders, monkeypatch):
     """CVE-2023-26492, CVE-2024-39699, CVE-2024-46990, CVE-2026-35409 and CVE-2026-61835."""
-    asked: list[Any] = []
-    names: list[Any] = []
-    look_up = socket.getaddrinfo
-    server = await asyncio.start_server(lambda *_: asked.append("somebody"), "127.0.0.1", 0)
+    connections: list[Any] = []
+    resolved: list[Any] = []
+    getaddrinfo = socket.getaddrinfo
+    server = await asyncio.start_server(lambda *_: connections.append("a connection"), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
 
-    def looked_up(host, *more, **how):
-        names.append(host)
-        return look_up(host, *more, **how)
+    def record_lookup(host, *args, **kwargs):
+        resolved.append(host)
+        return getaddrinfo(host, *args, **kwargs)
 
-    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    monkeypatch.setattr(socket, "getaddrinfo", record_lookup)
     for host in ("127.0.0.1", "0.0.0.0", "localhost", "[::ffff:127.0.0.1]", "2130706433"):
         url = f"http://{host}:{port}/a.png"
-        refused = [
-            await uploaders.ask("ada", "POST", "/files/import", json={"url": url}),
+        rejected = [
+            await uploaders.request("ada", "POST", "/files/import", json={"url": url}),
             await uploaders.upload("ada", png(), path="/files/import", url=url),
             await uploaders.upload("ada", png(), url=url),
         ]
-        assert [answer.status_code for answer in refused] == [400, 404, 403]
-        told(await uploaders.upload("ada", png(), name=url, location=url, embed=url))
+        assert [response.status_code for response in rejected] == [400, 404, 403]
+        told(await uploaders.upload("ada", png(), filename=url, location=url, embed=url))
     server.close()
 
-    assert (asked, names) == ([], [])
+    assert (connections, resolved) == ([], [])
 
 
 XHTML = b'<html xmlns="http://www.w3.org/1999/xhtml"><script>alert(1)</script></html>'
 XSLT = b'<?xml version="1.0"?><?xml-stylesheet type="text/xsl" href="#x"?><a/>'
-RUNS = (SVG, HTML, XHTML, XSLT, b"GIF89a/*" + HTML, png() + HTML, b"%PDF-1.7 /JS (app.alert(1))", b"alert(1)")
-CALLED = (
+ACTIVE_CONTENTS = (
+    SVG,
+    HTML,
+    XHTML,
+    XSLT,
+    b"GIF89a/*" + HTML,
+    png() + HTML,
+    b"%PDF-1.7 /JS (app.alert(1))",
+    b"alert(1)",
+)
+CLAIMED_TYPES = (
     "image/png",
     "image/svg+xml",
     "text/html",
@@ -64,23 +73,23 @@ CALLED = (
 )
 
 
-async def test_xss_nothing_that_somebody_uploads_runs_in_anybodys_browser(uploaders):
-    """An SVG or an HTML page as an avatar, whatever it is called; a picture that is a page as well."""
-    shown = set()
-    form = [("file", ("a.html", content, called)) for content in RUNS for called in CALLED]
-    rows = told(await uploaders.ask("uma", "POST", "/files", files=form))
+async def test_xss_no_uploaded_content_runs_in_a_browser(uploaders):
+    """SVG or HTML as an avatar, whatever its claimed type, and images that are also HTML pages."""
+    inline_types = set()
+    form = [("file", ("a.html", content, claimed)) for content in ACTIVE_CONTENTS for claimed in CLAIMED_TYPES]
+    rows = told(await uploaders.request("uma", "POST", "/files", files=form))
     for row, (_, (_, content, _)) in zip(rows, form, strict=True):
-        answer = await uploaders.ask("ada", "GET", f"/assets/{row['id']}/a.html", headers={"Accept": "text/html"})
-        assert answer.content == content
-        assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        if not answer.headers["content-disposition"].startswith("attachment; "):
-            shown.add(answer.headers["content-type"])
+        response = await uploaders.request("ada", "GET", f"/assets/{row['id']}/a.html", headers={"Accept": "text/html"})
+        assert response.content == content
+        assert response.headers["content-security-policy"] == "default-src 'none'; sandbox"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        if not response.headers["content-disposition"].startswith("attachment; "):
+            inline_types.add(response.headers["content-type"])
 
-    assert shown == {"image/gif", "image/png", "application/pdf"}
+    assert inline_types == {"image/gif", "image/png", "application/pdf"}
 
 
-ELSEWHERE = (
+TRAVERSAL_NAMES = (
     "../../out.png",
     "..\\..\\out.png",
     "/tmp/rollcall-out.png",
@@ -90,49 +99,50 @@ ELSEWHERE = (
 )
 
 
-@pytest.mark.parametrize("name", ELSEWHERE, ids=range(len(ELSEWHERE)))
-async def test_path_traversal_no_name_leads_out_of_the_folder(uploaders, name):
+@pytest.mark.parametrize("name", TRAVERSAL_NAMES, ids=range(len(TRAVERSAL_NAMES)))
+async def test_path_traversal_no_filename_leaves_the_storage_folder(uploaders, name):
     (uploaders.folder.parent / "out.png").write_bytes(b"untouched")
     row = told(await uploaders.upload("ada", png(), name, filename_download=name.replace("\0", "")))
-    refused = [
-        await uploaders.ask("ada", "PATCH", f"/files/{row['id']}", json={"filename_disk": name}),
-        await uploaders.ask(
+    rejected = [
+        await uploaders.request("ada", "PATCH", f"/files/{row['id']}", json={"filename_disk": name}),
+        await uploaders.request(
             "ada", "POST", "/files", json={"storage": "x", "filename_download": "x", "filename_disk": name}
         ),
         await uploaders.upload("ada", png(), id=name),
     ]
     await uploaders.system.load({"directus_files": [{"id": row["id"], "filename_disk": name.replace("\0", "")}]})
-    read = await uploaders.ask("ada", "GET", f"/assets/{row['id']}")
-    gone = await uploaders.ask("ada", "DELETE", f"/files/{row['id']}")
+    read = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
+    deleted = await uploaders.request("ada", "DELETE", f"/files/{row['id']}")
 
-    assert [answer.status_code for answer in refused] == [400, 400, 403]
-    assert (read.status_code, gone.status_code) == (404, 204)
-    assert state_of(uploaders)["out.png"] == b"untouched"
+    assert [response.status_code for response in rejected] == [400, 400, 403]
+    assert (read.status_code, deleted.status_code) == (404, 204)
+    assert stored_contents(uploaders)["out.png"] == b"untouched"
     assert uploaders.stored == [row["filename_disk"]]
 
 
-async def test_cve_2025_55746_whoever_may_not_changes_no_file_and_adds_none(uploaders):
-    """Contents of files that are there, or new ones beside them, by anybody, without a trace in their rows."""
+async def test_cve_2025_55746_users_without_permission_neither_change_nor_add_files(uploaders):
+    """Contents were replaced or added by anyone, without a change of their rows."""
     row = told(await uploaders.upload("uma", png()))
-    before, rows = state_of(uploaders), await checksum(uploaders.system)
-    for who in (None, "vi", "ugo", "rex"):
+    before, rows = stored_contents(uploaders), await checksum(uploaders.system)
+    for user in (None, "vi", "ugo", "rex"):
         for path, method in ((f"/files/{row['id']}", "PATCH"), (f"/files/{uid('new')}", "PATCH"), ("/files", "POST")):
-            if (who, method) == ("ugo", "POST"):
-                continue  # he may
-            for said in ({}, {"filename_disk": row["filename_disk"]}, {"id": row["id"], "storage": "local"}):
+            if (user, method) == ("ugo", "POST"):
+                continue  # Ugo may upload
+            for fields in ({}, {"filename_disk": row["filename_disk"]}, {"id": row["id"], "storage": "local"}):
                 assert (
-                    refusal(await uploaders.upload(who, HTML, "a.html", path=path, method=method, **said)) == FORBIDDEN
+                    refusal(await uploaders.upload(user, HTML, "a.html", path=path, method=method, **fields))
+                    == FORBIDDEN
                 )
 
-    assert state_of(uploaders) == before
+    assert stored_contents(uploaders) == before
     assert await checksum(uploaders.system) == rows
     assert uploaders.stored == [row["filename_disk"]]
 
 
-LONG_FORMS = {  # which forms kept others busy: CVE-2024-24762, CVE-2024-53981, CVE-2024-47874, CVE-2025-54121
-    "what follows the end": FILE + b"\r\n" * 500_000,
-    "what comes before the beginning": b"\r\n" * 100_000 + FILE,
-    "nearly boundaries": FILE.replace(b"\r\nx\r\n", b"\r\n" + b"\r\n--y" * 200_000 + b"\r\n"),
+SLOW_FORMS = {  # CVE-2024-24762, CVE-2024-53981, CVE-2024-47874, CVE-2025-54121
+    "data after the end": FILE + b"\r\n" * 500_000,
+    "data before the beginning": b"\r\n" * 100_000 + FILE,
+    "near boundaries": FILE.replace(b"\r\nx\r\n", b"\r\n" + b"\r\n--y" * 200_000 + b"\r\n"),
     "many headers": FILE.replace(b"\r\n\r\n", b"\r\n" + b"a: b\r\n" * 50_000 + b"\r\n"),
     "a long header": FILE.replace(b"a.png", b"a" * 500_000),
     "many fields": b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\nx\r\n' * 20_000 + FILE,
@@ -140,24 +150,24 @@ LONG_FORMS = {  # which forms kept others busy: CVE-2024-24762, CVE-2024-53981, 
 }
 
 
-@pytest.mark.parametrize("form", LONG_FORMS)
-async def test_no_form_keeps_us_busy(uploaders, form):
-    begun = time.process_time()
-    answer = await uploaders.ask("ada", "POST", "/files", content=LONG_FORMS[form], headers=BOUNDARY)
+@pytest.mark.parametrize("form", SLOW_FORMS)
+async def test_no_multipart_form_takes_long_to_parse(uploaders, form):
+    started = time.process_time()
+    response = await uploaders.request("ada", "POST", "/files", content=SLOW_FORMS[form], headers=BOUNDARY)
 
-    assert answer.status_code in (200, 400)
-    assert time.process_time() - begun < 2
-    assert len(uploaders.stored) == (answer.status_code == 200)
+    assert response.status_code in (200, 400)
+    assert time.process_time() - started < 2
+    assert len(uploaders.stored) == (response.status_code == 200)
 
 
-async def test_no_header_keeps_us_busy(uploaders):
+async def test_no_header_takes_long_to_parse(uploaders):
     row = told(await uploaders.upload("ada", png()))
-    begun = time.process_time()
-    odd = "multipart/form-data; " + 'a="\\' * 5_000 + "; boundary=x"
-    answer = await uploaders.ask("ada", "POST", "/files", content=FILE, headers={"Content-Type": odd})
-    asked = {"Range": "bytes=" + "0-," * 5_000, "If-None-Match": '"a",' * 5_000, "If-Range": "x" * 10_000}
-    whole = await uploaders.ask("ada", "GET", f"/assets/{row['id']}", headers=asked)
+    started = time.process_time()
+    content_type = "multipart/form-data; " + 'a="\\' * 5_000 + "; boundary=x"
+    upload = await uploaders.request("ada", "POST", "/files", content=FILE, headers={"Content-Type": content_type})
+    headers = {"Range": "bytes=" + "0-," * 5_000, "If-None-Match": '"a",' * 5_000, "If-Range": "x" * 10_000}
+    download = await uploaders.request("ada", "GET", f"/assets/{row['id']}", headers=headers)
 
-    assert answer.status_code in (200, 400)
-    assert whole.content == png()
-    assert time.process_time() - begun < 1
+    assert upload.status_code in (200, 400)
+    assert download.content == png()
+    assert time.process_time() - started < 1

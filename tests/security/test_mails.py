@@ -1,4 +1,4 @@
-"""Published holes of mails: to whom they go, where links lead, what can be written into them, and what is fetched."""
+"""Known vulnerabilities through mails: the recipient, where links lead, injected HTML, and fetched URLs."""
 
 import ast
 import asyncio
@@ -14,13 +14,13 @@ import pytest_asyncio
 from tests.flows.inviters import queued_mails
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
-from tests.security.entry_points import DOORS, ask, code
+from tests.security.entry_points import ENTRY_POINTS, call_flow, error_code
 from tests.world import uid
 
 APP = Path(__file__).parents[2] / "app"
-HOME, APPS = "https://users.example.com", "https://app.example.com/accept"
+PUBLIC_URL, APP_URL = "https://users.example.com", "https://app.example.com/accept"
 EVIL = "evil.example.net"
-ELSEWHERE = {
+SPOOFED_HEADERS = {
     "host": EVIL,
     "x-forwarded-host": EVIL,
     "x-forwarded-server": EVIL,
@@ -35,23 +35,25 @@ ELSEWHERE = {
     "origin": f"http://{EVIL}",
     "referer": f"http://{EVIL}/admin",
 }
-WRITING = {  # what makes each kind of mail go
+FLOW_ARGUMENTS = {  # each sends one kind of mail
     "request": {"email": "vi@example.com"},
     "register": {"email": "una@example.com", "password": "a good password"},
     "invite": {"email": "ida@example.com", "role": uid("role-Editor")},
 }
-URL_OF = {"request": "reset_url", "register": "verification_url", "invite": "invite_url"}
+URL_ARGUMENTS = {"request": "reset_url", "register": "verification_url", "invite": "invite_url"}
 
 
-URLS = [f"http://{host}:{{port}}/here" for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::1]", "intra.example.net")]
-"""Where a mail may lead here too: to a server of somebody's."""
+INTERNAL_URLS = [
+    f"http://{host}:{{port}}/here" for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::1]", "intra.example.net")
+]
+"""URLs of an internal server, allowed as targets of links."""
 
 
 class Listener:
-    """Somebody's server, which should never be asked for anything."""
+    """An internal server that must not receive any request."""
 
     def __init__(self):
-        self.asked = []
+        self.requests = []
 
     @asynccontextmanager
     async def up(self):
@@ -60,7 +62,7 @@ class Listener:
             yield self
 
     async def _answer(self, reader, writer):
-        self.asked.append(await reader.read(100))
+        self.requests.append(await reader.read(100))
         writer.close()
 
 
@@ -71,91 +73,91 @@ async def listener():
 
 
 @pytest_asyncio.fixture(scope="module")
-async def kept_post(members_db, listener):
-    """A client of a server that sends mail, and the mail server that takes it."""
+async def mail_server(members_db, listener):
+    """A client of a server that sends mail, and the mail server that receives it."""
     listed = (
         *members_db.settings.password_reset_url_allow_list,
-        *(url.format(port=listener.port) for url in URLS),
+        *(url.format(port=listener.port) for url in INTERNAL_URLS),
     )
     kinds = ("user_invite", "user_register", "password_reset")
     async with MailServer().up() as mail:
         smtp = {"email_transport": "smtp", "email_smtp_host": "127.0.0.1", "email_smtp_port": mail.port}
-        settings = {**smtp, "public_url": HOME, **{f"{kind}_url_allow_list": listed for kind in kinds}}
+        settings = {**smtp, "public_url": PUBLIC_URL, **{f"{kind}_url_allow_list": listed for kind in kinds}}
         async with served(members_db.settings.model_copy(update=settings)) as client:
             yield client, mail
 
 
 @pytest.fixture
-def post(members, kept_post):
-    """The same, with people to write to, and no letter yet."""
-    kept_post[1].letters.clear()
-    return kept_post
+def mails(members, mail_server):
+    """The client and the mail server, with no mail received yet."""
+    mail_server[1].letters.clear()
+    return mail_server
 
 
-async def letters(mail, wanted):
-    """So many letters, as soon as they are there."""
+async def wait_for_mails(mail, count):
+    """Return the received mails once there are this many; fail after ten seconds, or if there are more."""
     async with asyncio.timeout(10):
-        while len(mail.letters) < wanted:  # noqa: ASYNC110 - the server knows nothing of who waits
+        while len(mail.letters) < count:  # noqa: ASYNC110 - the mail server has no event to wait for
             await asyncio.sleep(0.01)
-    assert len(mail.letters) == wanted
+    assert len(mail.letters) == count
     return mail.letters
 
 
-async def have_written(client, door, flow, **more):
-    headers = {**(ADA if flow == "invite" else {}), **more.pop("headers", {})}
-    return await ask(client, door, flow, headers=headers, **{**WRITING[flow], **more})
+async def send_mail(client, entry_point, flow, **arguments):
+    headers = {**(ADA if flow == "invite" else {}), **arguments.pop("headers", {})}
+    return await call_flow(client, entry_point, flow, headers=headers, **{**FLOW_ARGUMENTS[flow], **arguments})
 
 
-async def test_ghsa_3529_5m8x_rpv3_and_cve_2023_49097_a_link_leads_home_whatever_a_request_says(post):
-    """Links made from the Host or X-Forwarded-Host of whoever asked."""
-    client, mail = post
-    for door in DOORS:
-        for flow in WRITING:
-            assert code(await have_written(client, door, flow, headers=ELSEWHERE)) is None
+async def test_ghsa_3529_5m8x_rpv3_and_cve_2023_49097_links_ignore_the_requests_host(mails):
+    """Links were built from the `Host` or `X-Forwarded-Host` header."""
+    client, mail = mails
+    for entry_point in ENTRY_POINTS:
+        for flow in FLOW_ARGUMENTS:
+            assert error_code(await send_mail(client, entry_point, flow, headers=SPOOFED_HEADERS)) is None
 
-    for letter in await letters(mail, 2 * len(WRITING)):
-        assert EVIL not in str(letter.message)
-        assert f"{HOME}/" in letter.plain
-        assert {urlsplit(href).netloc for href in hrefs(letter.html)} == {"users.example.com"}
+    for received in await wait_for_mails(mail, 2 * len(FLOW_ARGUMENTS)):
+        assert EVIL not in str(received.message)
+        assert f"{PUBLIC_URL}/" in received.plain
+        assert {urlsplit(href).netloc for href in hrefs(received.html)} == {"users.example.com"}
 
 
-async def test_cve_2024_27295_and_pr_28144_a_mail_goes_to_the_address_that_is_stored(post):
-    """A reset or a verification that was sent to the look-alike address that somebody submitted."""
-    client, mail = post
-    alike = {
+async def test_cve_2024_27295_and_pr_28144_mails_go_to_the_stored_address(mails):
+    """Mails were sent to the submitted look-alike address."""
+    client, mail = mails
+    look_alikes = {
         "request": ("VI@Example.COM", "\u212ait@example.com", "ví@example.com", "vı@example.com", "vі@example.com"),  # noqa: RUF001
         "register": ("UNA@example.COM",),
         "invite": ("IDA@EXAMPLE.com",),
     }
-    for door in DOORS:
-        for flow, emails in alike.items():
+    for entry_point in ENTRY_POINTS:
+        for flow, emails in look_alikes.items():
             for email in emails:
-                assert code(await have_written(client, door, flow, email=email)) is None
+                assert error_code(await send_mail(client, entry_point, flow, email=email)) is None
 
-    sent = [(letter.to, str(letter.message["to"])) for letter in await letters(mail, 8)]
+    recipients = [(received.to, str(received.message["to"])) for received in await wait_for_mails(mail, 8)]
     stored = ["vi@example.com", "kit@example.com", "una@example.com", "ida@example.com"]
-    assert sorted(sent) == sorted([([email], email) for email in stored] * 2)
+    assert sorted(recipients) == sorted([([email], email) for email in stored] * 2)
 
 
 class Tags(HTMLParser):
-    """The tags of a page, with their attributes."""
+    """The tags of an HTML page with their attributes."""
 
     def __init__(self, text):
         super().__init__()
-        self.seen = []
+        self.tags = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        self.seen.append((tag, dict(attrs)))
+        self.tags.append((tag, dict(attrs)))
 
 
 def hrefs(html):
-    return [attributes["href"] for _, attributes in Tags(html).seen if "href" in attributes]
+    return [attributes["href"] for _, attributes in Tags(html).tags if "href" in attributes]
 
 
-def shape(html):
-    """What a page is made of, whatever it says and wherever it leads."""
-    return [(tag, sorted(attributes)) for tag, attributes in Tags(html).seen]
+def tag_structure(html):
+    """Return the tags and attribute names of a page, without texts and values."""
+    return [(tag, sorted(attributes)) for tag, attributes in Tags(html).tags]
 
 
 INJECTED = [
@@ -168,31 +170,31 @@ INJECTED = [
 ]
 
 
-async def test_cve_2023_27474_nothing_is_written_into_a_mail_by_its_url(post, members):
-    """HTML through the query of a reset's URL; also of an invitation's, and of a verification's."""
-    client, mail = post
-    for flow in WRITING:
-        assert code(await have_written(client, "rest", flow)) is None
-    plain = {letter.to[0]: shape(letter.html) for letter in await letters(mail, 3)}
+async def test_cve_2023_27474_urls_inject_no_html_into_mails(mails, members):
+    """The query string of a reset, invitation or verification URL could inject HTML."""
+    client, mail = mails
+    for flow in FLOW_ARGUMENTS:
+        assert error_code(await send_mail(client, "rest", flow)) is None
+    expected = {received.to[0]: tag_structure(received.html) for received in await wait_for_mails(mail, 3)}
     mail.letters.clear()
-    for at, more in enumerate(INJECTED):
-        for flow, url in URL_OF.items():
-            written = await have_written(client, DOORS[at % 2], flow, **{url: APPS + more})
-            assert code(written) is None or flow == "invite"
+    for i, query in enumerate(INJECTED):
+        for flow, url in URL_ARGUMENTS.items():
+            response = await send_mail(client, ENTRY_POINTS[i % 2], flow, **{url: APP_URL + query})
+            assert error_code(response) is None or flow == "invite"
 
     async with asyncio.timeout(10):
-        while any(recipient for _, recipient, _ in await queued_mails(members)):  # noqa: ASYNC110 - as above
+        while any(recipient for _, recipient, _ in await queued_mails(members)):  # noqa: ASYNC110 - see `wait_for_mails`
             await asyncio.sleep(0.02)
     assert len(mail.letters) >= 2 * len(INJECTED)
-    for letter in mail.letters:
-        assert shape(letter.html) == plain[letter.to[0]]
-        assert not any(sign in letter.html.lower() for sign in ("<script", "<img", "evil.example.net>"))
-        for href in hrefs(letter.html):
-            assert href.startswith(f"{APPS}?")
-            assert {letter.plain.count(href), len(parse_qs(urlsplit(href).query)["token"])} == {1}
+    for received in mail.letters:
+        assert tag_structure(received.html) == expected[received.to[0]]
+        assert not any(sign in received.html.lower() for sign in ("<script", "<img", "evil.example.net>"))
+        for href in hrefs(received.html):
+            assert href.startswith(f"{APP_URL}?")
+            assert {received.plain.count(href), len(parse_qs(urlsplit(href).query)["token"])} == {1}
 
 
-LEADING_AWAY = (
+REJECTED_URLS = (
     f"https://app.example.com.{EVIL}/accept",
     f"https://app.example.com@{EVIL}/accept",
     f"https://{EVIL}/accept#https://app.example.com/accept",
@@ -210,51 +212,55 @@ LEADING_AWAY = (
 )
 
 
-async def test_cve_2026_22032_and_cve_2026_35411_no_mail_leads_to_where_the_list_does_not(post, members):
-    """Open redirects, also CVE-2024-28239: through the links of mails, which is all that leads anywhere."""
-    client, _ = post
-    for at, url in enumerate(LEADING_AWAY):
-        for flow, name in URL_OF.items():
-            assert code(await have_written(client, DOORS[at % 2], flow, **{name: url})) == "INVALID_PAYLOAD", flow
+async def test_cve_2026_22032_and_cve_2026_35411_urls_not_allowed_are_rejected(mails, members):
+    """Open redirects, also CVE-2024-28239, through the links of mails."""
+    client, _ = mails
+    for i, url in enumerate(REJECTED_URLS):
+        for flow, name in URL_ARGUMENTS.items():
+            assert error_code(await send_mail(client, ENTRY_POINTS[i % 2], flow, **{name: url})) == "INVALID_PAYLOAD", (
+                flow
+            )
     assert await queued_mails(members) == []
 
 
-def test_cve_2024_28239_there_are_two_redirects():
-    """One leads to a page of our own: see the test of it that test_rows.py names. One to where a setting says."""
+def test_cve_2024_28239_only_two_modules_redirect():
+    """One redirects to a page of Rollcall (its test is listed in test_rows.py), the other to the URL of a setting."""
     redirecting = set()
-    for module in (APP / "http").glob("*.py"):
+    for module in (APP / "http").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text())):
-            said = node.value if isinstance(node, ast.Constant) else getattr(node, "id", "")
-            if said in (b"location", "location", "Location", b"refresh", "RedirectResponse"):
+            value = node.value if isinstance(node, ast.Constant) else getattr(node, "id", "")
+            if value in (b"location", "location", "Location", b"refresh", "RedirectResponse"):
                 redirecting.add(module.name)
 
     assert redirecting == {"account.py", "server.py"}
 
 
 @pytest.mark.parametrize("path", [f"//{EVIL}", f"//{EVIL}/%2e%2e", f"/\\{EVIL}", "/users/", "/auth/login/", "/admin"])
-async def test_cve_2024_28239_no_path_leads_away(kept_post, path):
-    client, _ = kept_post
+async def test_cve_2024_28239_no_path_redirects(mail_server, path):
+    client, _ = mail_server
     for method in ("GET", "HEAD", "POST"):
-        answer = await client.request(method, f"http://rollcall{path}?redirect=http://{EVIL}&continue=//{EVIL}")
-        assert "location" not in answer.headers
-        assert answer.status_code // 100 != 3
+        response = await client.request(method, f"http://rollcall{path}?redirect=http://{EVIL}&continue=//{EVIL}")
+        assert "location" not in response.headers
+        assert response.status_code // 100 != 3
 
 
-async def test_ssrf_no_url_that_somebody_gives_is_ever_fetched(post, listener, monkeypatch):
+async def test_ssrf_no_submitted_url_is_fetched(mails, listener, monkeypatch):
     """CVE-2023-26492, CVE-2024-39699, CVE-2024-46990, CVE-2026-35409 and CVE-2026-61835."""
-    client, mail = post
-    names, look_up = [], socket.getaddrinfo
+    client, mail = mails
+    resolved, getaddrinfo = [], socket.getaddrinfo
 
-    def looked_up(host, *more, **how):
-        names.append(host)
-        return look_up(host, *more, **how)
+    def record_lookup(host, *args, **kwargs):
+        resolved.append(host)
+        return getaddrinfo(host, *args, **kwargs)
 
-    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
-    urls = [url.format(port=listener.port) for url in URLS]
-    for at, url in enumerate(urls):
-        for flow, name in URL_OF.items():
-            assert code(await have_written(client, DOORS[at % 2], flow, **{name: url})) is None
-    assert all("/here?token=" in letter.plain for letter in await letters(mail, len(urls) * len(URL_OF)))
+    monkeypatch.setattr(socket, "getaddrinfo", record_lookup)
+    urls = [url.format(port=listener.port) for url in INTERNAL_URLS]
+    for i, url in enumerate(urls):
+        for flow, name in URL_ARGUMENTS.items():
+            assert error_code(await send_mail(client, ENTRY_POINTS[i % 2], flow, **{name: url})) is None
+    assert all(
+        "/here?token=" in received.plain for received in await wait_for_mails(mail, len(urls) * len(URL_ARGUMENTS))
+    )
     for value in (urls[0], "new@intra.example.net"):
         for name in ("avatar", "title", "description", "location", "theme_light"):
             await client.patch("/users/me", json={name: value}, headers=ADA)
@@ -265,12 +271,12 @@ async def test_ssrf_no_url_that_somebody_gives_is_ever_fetched(post, listener, m
         await client.post("/users/register", json={"email": value, "password": "a good one"})
         await client.post("/auth/login", json={"email": value, "password": "x"}, headers={"origin": urls[0]})
 
-    assert listener.asked == []
-    assert [name for name in names if name not in ("127.0.0.1", b"127.0.0.1")] == []
-    _, writer = await asyncio.open_connection("127.0.0.1", listener.port)  # somebody is listening
+    assert listener.requests == []
+    assert [name for name in resolved if name not in ("127.0.0.1", b"127.0.0.1")] == []
+    _, writer = await asyncio.open_connection("127.0.0.1", listener.port)  # proves that the listener listens
     writer.write(b"x")
     async with asyncio.timeout(5):
-        while not listener.asked:  # noqa: ASYNC110 - nobody tells us
+        while not listener.requests:  # noqa: ASYNC110 - the listener has no event to wait for
             await asyncio.sleep(0.01)
     writer.close()
-    listener.asked.clear()
+    listener.requests.clear()

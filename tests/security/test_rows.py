@@ -1,4 +1,4 @@
-"""Published holes that are shown where what they are about is tested anyway: of each row, its tests are there."""
+"""The advisories that tests outside this package cover, and a check that those tests exist."""
 
 import ast
 from functools import cache
@@ -7,134 +7,134 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-ELSEWHERE = {
-    "CVE-2025-30351: a session of somebody suspended": [
+COVERED_ELSEWHERE = {
+    "CVE-2025-30351: sessions of suspended users": [
         "test_revocation.py::test_somebody_who_is_shut_out_is_shut_out_at_once",
         "test_revocation.py::test_a_session_that_ended_takes_its_token_with_it",
         "http/test_graphql.py::test_suspending_somebody_is_a_401_at_the_next_request",
         "http/test_auth.py::test_an_account_that_is_suspended_meanwhile_is_not_carried_on",
-        "schema/test_account.py::test_whoever_is_suspended_is_not_refreshed",
+        "graphql/test_account.py::test_whoever_is_suspended_is_not_refreshed",
     ],
-    "CVE-2024-34709: signing out leaves a session": [
+    "CVE-2024-34709: logging out leaves a session": [
         "http/test_auth.py::test_signing_out_takes_the_cookie_away",
         "http/test_auth.py::test_signing_out_ends_a_session_at_once",
-        "schema/test_account.py::test_signing_out_of_a_session_ends_it_at_once_with_what_was_before_and_after_it",
-        "flows/test_own_sessions.py::test_one_session_is_ended_by_its_id_and_its_token_at_once",
+        "graphql/test_account.py::test_signing_out_of_a_session_ends_it_at_once_with_what_was_before_and_after_it",
+        "flows/test_session_list.py::test_one_session_is_ended_by_its_id_and_its_token_at_once",
     ],
-    "CVE-2024-45596: a sign-in's answer is kept": [
+    "CVE-2024-45596: cached login responses": [
         "http/test_auth.py::test_nothing_under_auth_is_kept_anywhere",
-        "http/test_gate.py::test_an_answer_that_belongs_to_somebody_is_kept_nowhere",
+        "http/test_middleware.py::test_an_answer_that_belongs_to_somebody_is_kept_nowhere",
     ],
-    "CVE-2024-28238, CVE-2024-47822: tokens in addresses and logs": [
-        "http/test_gate.py::test_a_request_is_one_line_without_its_query_or_its_credentials",
-        "http/test_gate.py::test_what_stands_under_a_secrets_name_is_taken_out",
+    "CVE-2024-28238, CVE-2024-47822: tokens in URLs and logs": [
+        "http/test_middleware.py::test_a_request_is_one_line_without_its_query_or_its_credentials",
+        "http/test_middleware.py::test_what_stands_under_a_secrets_name_is_taken_out",
         "http/test_account.py::test_a_link_leads_to_a_page_of_our_own_and_takes_no_token_there",
-        "schema/test_account.py::test_no_text_of_a_mutation_is_remembered_with_a_password_in_it",
-        "mail/test_postman.py::test_no_live_link_ever_stands_in_the_database",
-        "mail/test_postman.py::test_a_recipient_that_is_refused_for_good_is_given_up_at_once",
+        "graphql/test_account.py::test_no_text_of_a_mutation_is_remembered_with_a_password_in_it",
+        "mail/test_outbox_worker.py::test_no_live_link_ever_stands_in_the_database",
+        "mail/test_outbox_worker.py::test_a_recipient_that_is_refused_for_good_is_given_up_at_once",
     ],
-    "CVE-2026-26185, CVE-2024-39896: time tells who there is": [
-        "flows/test_password.py::test_asking_takes_as_long_whoever_there_is",
-        "flows/test_register.py::test_whoever_registers_hashes_a_password_and_waits_as_long",
+    "CVE-2026-26185, CVE-2024-39896: user enumeration by timing": [
+        "flows/test_password_reset.py::test_asking_takes_as_long_whoever_there_is",
+        "flows/test_registration.py::test_whoever_registers_hashes_a_password_and_waits_as_long",
         "writes/test_login.py::test_every_answer_takes_as_long",
-        "security/test_timing.py::test_whoever_is_refused_waits_as_long",
+        "security/test_timing.py::test_all_failed_logins_take_equally_long",
     ],
-    "CVE-2024-27295, PR#28144: a mail to a look-alike": [
-        "flows/test_password.py::test_nobody_else_is_sent_a_mail_and_nobody_is_told",
-        "flows/test_password.py::test_a_letter_that_folds_to_another_gets_no_mail_of_its_own",
-        "flows/test_register.py::test_who_was_not_verified_yet_gets_another_mail_where_their_address_is_stored",
-        "flows/test_register.py::test_a_look_alike_is_somebody_else",
-        "flows/test_invite.py::test_whoever_is_invited_gets_another_mail_where_their_address_is_stored",
-        "flows/test_invite.py::test_a_link_for_a_look_alike_leads_to_nobody",
-        "mail/test_wording.py::test_what_is_no_single_address_gets_no_mail",
+    "CVE-2024-27295, PR#28144: mails to look-alike addresses": [
+        "flows/test_password_reset.py::test_nobody_else_is_sent_a_mail_and_nobody_is_told",
+        "flows/test_password_reset.py::test_a_letter_that_folds_to_another_gets_no_mail_of_its_own",
+        "flows/test_registration.py::test_who_was_not_verified_yet_gets_another_mail_where_their_address_is_stored",
+        "flows/test_registration.py::test_a_look_alike_is_somebody_else",
+        "flows/test_invitations.py::test_whoever_is_invited_gets_another_mail_where_their_address_is_stored",
+        "flows/test_invitations.py::test_a_link_for_a_look_alike_leads_to_nobody",
+        "mail/test_templating.py::test_what_is_no_single_address_gets_no_mail",
     ],
-    "CVE-2023-27474, CVE-2024-28239: URLs that lead elsewhere, and HTML in mails": [
-        "flows/test_password.py::test_a_mail_leads_nowhere_else",
-        "flows/test_register.py::test_a_mail_leads_nowhere_else",
-        "flows/test_invite.py::test_a_mail_leads_nowhere_else",
-        "mail/test_postman.py::test_a_projects_name_is_only_a_name",
+    "CVE-2023-27474, CVE-2024-28239: open redirects and HTML in mails": [
+        "flows/test_password_reset.py::test_a_mail_leads_nowhere_else",
+        "flows/test_registration.py::test_a_mail_leads_nowhere_else",
+        "flows/test_invitations.py::test_a_mail_leads_nowhere_else",
+        "mail/test_outbox_worker.py::test_a_projects_name_is_only_a_name",
     ],
     "GRAPHQL_SINGLE_USE_MUTATIONS": [
-        "schema/test_account.py::test_one_request_has_one_sensitive_mutation_and_nothing_is_done_of_two",
-        "schema/test_account.py::test_what_is_hidden_from_somebody_is_not_told_by_having_it_twice",
+        "graphql/test_account.py::test_one_request_has_one_sensitive_mutation_and_nothing_is_done_of_two",
+        "graphql/test_account.py::test_what_is_hidden_from_somebody_is_not_told_by_having_it_twice",
     ],
-    "CVE-2024-54151, CVE-2026-126539: no caller is no admin": [
-        "security/test_changes.py::test_cve_2024_54151_nobody_is_never_somebody_with_every_right",
-        "security/test_questions.py::test_cve_2024_54151_nobody_is_never_an_admin",
+    "CVE-2024-54151, CVE-2026-126539: a missing caller is no administrator": [
+        "security/test_writes.py::test_cve_2024_54151_the_public_is_never_the_system_caller",
+        "security/test_queries.py::test_cve_2024_54151_anonymous_callers_are_never_administrators",
         "http/test_server.py::test_a_bad_token_is_refused_at_these_doors_too",
         "http/test_account.py::test_a_token_that_is_shown_has_to_be_good",
     ],
-    "CVE-2024-36128: a random text of any length": [
+    "CVE-2024-36128: random strings of any length": [
         "http/test_account.py::test_a_length_that_can_not_be_is_told",
-        "schema/test_account.py::test_a_random_string_is_as_long_as_one_wants_it",
+        "graphql/test_account.py::test_a_random_string_is_as_long_as_one_wants_it",
     ],
-    "PR#28176: a second factor that a parent's policy wants, or one bound to a network": [
-        "flows/test_enrolling.py::test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy",
-        "flows/test_enrolling.py::test_a_policy_that_is_bound_to_a_network_wants_it_of_those_who_are_there",
+    "PR#28176: two-factor enforcement by a parent role's policy, or by one with `ip_access`": [
+        "flows/test_tfa_setup.py::test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy",
+        "flows/test_tfa_setup.py::test_a_policy_that_is_bound_to_a_network_wants_it_of_those_who_are_there",
     ],
     "CVE-2024-33663, CVE-2024-33664, CVE-2026-32597, CVE-2022-29217: forged tokens": [
-        "core/test_security.py::test_a_token_with_something_wrong_is_refused",
-        "core/test_security.py::test_a_token_with_anything_changed_is_refused",
+        "core/test_tokens.py::test_a_token_with_something_wrong_is_refused",
+        "core/test_tokens.py::test_a_token_with_anything_changed_is_refused",
     ],
-    "passlib: what a hash may cost": [
+    "passlib: the cost of hashes": [
         "core/test_hashing.py::test_a_password_of_1024_characters_is_the_longest",
-        "schema/test_account.py::test_what_is_no_hash_or_costs_too_much_is_told_so",
-        "schema/test_account.py::test_hashes_of_strangers_keep_nobody_from_signing_in",
-        "flows/test_password.py::test_a_password_that_can_not_be_leaves_the_link_good",
+        "graphql/test_account.py::test_what_is_no_hash_or_costs_too_much_is_told_so",
+        "graphql/test_account.py::test_hashes_of_strangers_keep_nobody_from_signing_in",
+        "flows/test_password_reset.py::test_a_password_that_can_not_be_leaves_the_link_good",
     ],
-    "CVE-2026-18963, CVE-2026-4325, CVE-2026-37982, CVE-2025-14559: links used twice, or of somebody shut out": [
-        "flows/test_password.py::test_a_link_is_good_for_another_password_once",
-        "flows/test_password.py::test_of_two_who_use_a_link_at_once_one_comes_too_late",
-        "flows/test_password.py::test_a_link_that_is_bound_to_another_password_or_none_is_good_for_nothing",
-        "flows/test_password.py::test_a_link_of_somebody_who_can_not_sign_in_with_a_password_is_good_for_nothing",
-        "flows/test_password.py::test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_moved",
-        "flows/test_invite.py::test_both_links_are_good_until_one_is_used",
-        "flows/test_invite.py::test_only_who_is_invited_can_accept",
-        "flows/test_register.py::test_an_address_is_verified_once",
-        "flows/test_register.py::test_only_who_was_not_verified_yet_can_be",
+    "CVE-2026-18963, CVE-2026-4325, CVE-2026-37982, CVE-2025-14559: reused links, and links of blocked users": [
+        "flows/test_password_reset.py::test_a_link_is_good_for_another_password_once",
+        "flows/test_password_reset.py::test_of_two_who_use_a_link_at_once_one_comes_too_late",
+        "flows/test_password_reset.py::test_a_link_that_is_bound_to_another_password_or_none_is_good_for_nothing",
+        "flows/test_password_reset.py::test_a_link_of_somebody_who_can_not_sign_in_with_a_password_is_good_for_nothing",
+        "flows/test_password_reset.py::test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_moved",
+        "flows/test_invitations.py::test_both_links_are_good_until_one_is_used",
+        "flows/test_invitations.py::test_only_who_is_invited_can_accept",
+        "flows/test_registration.py::test_an_address_is_verified_once",
+        "flows/test_registration.py::test_only_who_was_not_verified_yet_can_be",
     ],
-    "GHSA-3529-5m8x-rpv3, CVE-2023-49097: links made from the Host": [
-        "mail/test_postman.py::test_without_a_public_address_links_lead_to_where_we_listen",
+    "GHSA-3529-5m8x-rpv3, CVE-2023-49097: links built from the Host header": [
+        "mail/test_outbox_worker.py::test_without_a_public_address_links_lead_to_where_we_listen",
     ],
-    "CVE-2025-53942, CVE-2025-64708: an invitation that is over": [
-        "flows/test_invite.py::test_a_link_that_is_not_right_is_good_for_nothing",
-        "flows/test_register.py::test_a_link_that_is_not_right_is_good_for_nothing",
-        "flows/test_invite.py::test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever",
-        "mail/test_postman.py::test_a_link_is_good_for_as_long_as_it_says",
+    "CVE-2025-53942, CVE-2025-64708: expired and revoked invitations": [
+        "flows/test_invitations.py::test_a_link_that_is_not_right_is_good_for_nothing",
+        "flows/test_registration.py::test_a_link_that_is_not_right_is_good_for_nothing",
+        "flows/test_invitations.py::test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever",
+        "mail/test_outbox_worker.py::test_a_link_is_good_for_as_long_as_it_says",
     ],
-    "CVE-2024-45042: what a session has shown is not worth more later": [
-        "flows/test_enrolling.py::test_a_refresh_says_what_holds_then",
-        "flows/test_enrolling.py::test_a_session_cookies_refresh_says_what_holds_then",
-        "flows/test_password.py::test_a_second_factor_stays",
+    "CVE-2024-45042: sessions gain no permissions later": [
+        "flows/test_tfa_setup.py::test_a_refresh_says_what_holds_then",
+        "flows/test_tfa_setup.py::test_a_session_cookies_refresh_says_what_holds_then",
+        "flows/test_password_reset.py::test_a_second_factor_stays",
     ],
-    "CVE-2026-105638: codes without a limit": [
-        "flows/test_tfa.py::test_so_many_wrong_codes_and_no_more_are_borne_wherever_they_are_tried",
-        "flows/test_tfa.py::test_wrong_codes_that_come_all_at_once_are_counted_one_by_one",
-        "flows/test_tfa.py::test_a_code_that_many_show_at_once_lets_one_of_them_in",
+    "CVE-2026-105638: unlimited OTP attempts": [
+        "flows/test_two_factor.py::test_so_many_wrong_codes_and_no_more_are_borne_wherever_they_are_tried",
+        "flows/test_two_factor.py::test_wrong_codes_that_come_all_at_once_are_counted_one_by_one",
+        "flows/test_two_factor.py::test_a_code_that_many_show_at_once_lets_one_of_them_in",
         "flows/test_two_processes.py::test_two_processes_are_one_directory",
     ],
-    "CVE-2026-39943: secrets in the trail": [
-        "security/test_changes.py::test_cve_2026_39943_no_secret_is_written_down",
-        "flows/test_tfa.py::test_what_was_done_is_on_record_and_no_secret_is",
+    "CVE-2026-39943: secrets in the audit log": [
+        "security/test_writes.py::test_cve_2026_39943_the_audit_log_contains_no_secret",
+        "flows/test_two_factor.py::test_what_was_done_is_on_record_and_no_secret_is",
     ],
     "CVE-2023-26492, CVE-2024-39699, CVE-2024-46990, CVE-2026-35409, CVE-2026-61835: SSRF": [
-        "security/test_mails.py::test_ssrf_no_url_that_somebody_gives_is_ever_fetched",
-        "security/test_files.py::test_ssrf_no_file_is_fetched_from_anywhere",
+        "security/test_mails.py::test_ssrf_no_submitted_url_is_fetched",
+        "security/test_files.py::test_ssrf_uploads_fetch_no_url",
         "files/test_assets.py::test_nothing_is_fetched_from_elsewhere",
     ],
-    "CVE-2024-47874, CVE-2025-54121: forms without a limit": [
-        "security/test_files.py::test_no_form_keeps_us_busy",
+    "CVE-2024-47874, CVE-2025-54121: unlimited multipart forms": [
+        "security/test_files.py::test_no_multipart_form_takes_long_to_parse",
         "files/test_uploads.py::test_a_form_that_is_none_is_a_400_and_leaves_nothing",
         "files/test_uploads.py::test_a_file_is_as_large_as_allowed_and_no_larger",
     ],
-    "contents that run in a browser": [
-        "security/test_files.py::test_xss_nothing_that_somebody_uploads_runs_in_anybodys_browser",
+    "active content in browsers": [
+        "security/test_files.py::test_xss_no_uploaded_content_runs_in_a_browser",
         "files/test_assets.py::test_what_a_browser_could_run_is_never_shown_in_it",
         "files/test_assets.py::test_a_type_that_is_written_later_runs_nothing_either",
         "files/test_assets.py::test_a_name_can_not_write_a_header",
     ],
-    "names that lead out of a folder, or to what is somebody else's": [
-        "security/test_files.py::test_path_traversal_no_name_leads_out_of_the_folder",
+    "path traversal, and paths of other users' files": [
+        "security/test_files.py::test_path_traversal_no_filename_leaves_the_storage_folder",
         "files/test_uploads.py::test_nobody_says_where_a_content_lies",
         "files/test_uploads.py::test_a_policy_can_not_fill_in_where_a_content_lies",
         "storage/test_storage.py::test_no_name_leads_out_of_a_storage",
@@ -145,13 +145,15 @@ ELSEWHERE = {
 
 @cache
 def names_in(module):
-    """The names of a module's tests."""
+    """Return the names of a module's tests."""
     nodes = ast.parse((TESTS / module).read_text()).body
     return {node.name for node in nodes if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)}
 
 
-@pytest.mark.parametrize("row", ELSEWHERE)
-def test_what_shows_a_row_is_there(row):
-    missing = [shown for shown in ELSEWHERE[row] if shown.partition("::")[2] not in names_in(shown.partition("::")[0])]
+@pytest.mark.parametrize("advisory", COVERED_ELSEWHERE)
+def test_the_tests_of_an_advisory_exist(advisory):
+    missing = [
+        test for test in COVERED_ELSEWHERE[advisory] if test.partition("::")[2] not in names_in(test.partition("::")[0])
+    ]
 
     assert missing == []

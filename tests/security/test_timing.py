@@ -1,4 +1,4 @@
-"""That time tells nothing of accounts: measured, so only at night."""
+"""Response times do not disclose which accounts exist. Statistical, so it runs only nightly."""
 
 import asyncio
 import math
@@ -12,45 +12,46 @@ from app.db.models import Settings, User
 from tests.http.test_graphql import served
 from tests.world import uid
 
-EACH = 200
-AT_ONCE = 4
-ONE_PERCENT = 1.63
+SAMPLES = 200
+CONCURRENT_PAIRS = 4
+KS_COEFFICIENT = 1.63
 """The Kolmogorov-Smirnov statistic's coefficient at 1 %."""
-USUAL = {
+DEFAULT_HASH_SETTINGS = {
     "hash_memory_cost": DEFAULT_HASH_COST.memory,
     "hash_time_cost": DEFAULT_HASH_COST.time,
     "hash_parallelism": DEFAULT_HASH_COST.parallelism,
 }
-"""So that a process of its own hashes, as it does for those who serve."""
+"""The default hash cost, so that a separate process hashes, as in production."""
 PASSWORD = "correct, but only here"
 
 
-def told_apart(some: list[float], others: list[float]) -> bool:
+def are_different(first: list[float], second: list[float]) -> bool:
     """Whether two samples come from different distributions, by a two-sample Kolmogorov-Smirnov test at 1 %."""
-    n, m = len(some), len(others)
-    furthest = max(
-        abs(sum(one <= at for one in some) / n - sum(one <= at for one in others) / m) for at in (*some, *others)
+    n, m = len(first), len(second)
+    max_distance = max(
+        abs(sum(sample <= value for sample in first) / n - sum(sample <= value for sample in second) / m)
+        for value in (*first, *second)
     )
-    return furthest > ONE_PERCENT * math.sqrt((n + m) / (n * m))
+    return max_distance > KS_COEFFICIENT * math.sqrt((n + m) / (n * m))
 
 
-def test_samples_that_differ_are_told_apart():
-    even = [number / EACH for number in range(EACH)]
+def test_the_statistic_detects_different_distributions():
+    uniform = [number / SAMPLES for number in range(SAMPLES)]
 
-    assert not told_apart(even, [one + 0.01 for one in even])
-    assert told_apart(even, [one + 0.25 for one in even])
+    assert not are_different(uniform, [value + 0.01 for value in uniform])
+    assert are_different(uniform, [value + 0.25 for value in uniform])
 
 
 async def timed(client, email, password) -> float:
-    begun = time.perf_counter()
-    answer = await client.post("/auth/login", json={"email": email, "password": password})
-    assert answer.status_code == 401
-    return time.perf_counter() - begun
+    started = time.perf_counter()
+    response = await client.post("/auth/login", json={"email": email, "password": password})
+    assert response.status_code == 401
+    return time.perf_counter() - started
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first_login", "second_login"),
     [
         (("vi@example.com", "wrong"), ("nobody@example.com", "wrong")),
         (("sue@example.com", PASSWORD), ("vi@example.com", "wrong")),
@@ -58,18 +59,18 @@ async def timed(client, email, password) -> float:
     ],
     ids=["existing or missing", "suspended or wrong", "invited or missing"],
 )
-async def test_whoever_is_refused_waits_as_long(writable_db, one, other):
+async def test_all_failed_logins_take_equally_long(writable_db, first_login, second_login):
     async with writable_db.database.transaction() as connection:
         for name in ("vi", "sue", "ida"):
             await connection.execute(update(User).where(User.id == uid(name)).values(password=hash_password(PASSWORD)))
         await connection.execute(update(Settings).values(auth_login_attempts=None))
-    async with served(writable_db.settings.model_copy(update=USUAL)) as client:
-        found: tuple[list[float], list[float]] = ([], [])
-        for number in range(EACH // AT_ONCE):
-            first = number % 2  # of those who come at once, each kind is ahead of the other as often as behind
-            pair = (one, other)[:: -1 if first else 1]
-            waits = await asyncio.gather(*(timed(client, *shown) for shown in pair * AT_ONCE))
-            found[first].extend(waits[::2])
-            found[1 - first].extend(waits[1::2])
+    async with served(writable_db.settings.model_copy(update=DEFAULT_HASH_SETTINGS)) as client:
+        durations: tuple[list[float], list[float]] = ([], [])
+        for number in range(SAMPLES // CONCURRENT_PAIRS):
+            offset = number % 2  # among concurrent requests, each kind is sent first equally often
+            pair = (first_login, second_login)[:: -1 if offset else 1]
+            seconds = await asyncio.gather(*(timed(client, *credentials) for credentials in pair * CONCURRENT_PAIRS))
+            durations[offset].extend(seconds[::2])
+            durations[1 - offset].extend(seconds[1::2])
 
-    assert not told_apart(*found)
+    assert not are_different(*durations)

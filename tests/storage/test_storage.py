@@ -12,7 +12,7 @@ from app.core.errors import ServiceUnavailable
 from app.storage.base import CHUNK_SIZE
 from app.storage.factory import open_storage
 from app.storage.local import LocalStorage
-from tests.conftest import S3
+from tests.conftest import HAS_S3
 
 LARGE = bytes(range(256)) * 4 * 1024 * 6
 """6 MiB: more than one part of an S3 upload."""
@@ -21,7 +21,7 @@ LARGE = bytes(range(256)) * 4 * 1024 * 6
 @pytest.fixture(scope="module")
 def server():
     """The URL of an S3 server with a bucket."""
-    if not S3:
+    if not HAS_S3:
         pytest.skip("moto, flask, flask-cors or obstore is not installed: S3 is not tested")
     from moto.server import ThreadedMotoServer
 
@@ -169,7 +169,7 @@ async def test_a_directory_that_cannot_be_created_is_a_503(tmp_path):
         await LocalStorage("local", tmp_path / "file").put("a.bin", chunks(b"x"))
 
 
-@pytest.mark.skipif(not S3, reason="obstore is not installed")
+@pytest.mark.skipif(not HAS_S3, reason="obstore is not installed")
 def test_s3_needs_the_name_of_a_bucket():
     with pytest.raises(ConfigurationError, match="STORAGE_AMAZON_BUCKET"):
         open_storage(s3_settings("http://127.0.0.1:9", storage_local_bucket=None))

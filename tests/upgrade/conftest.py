@@ -6,14 +6,14 @@ import pytest
 import pytest_asyncio
 
 from app.upgrade.upgrade import upgrade
-from tests.conftest import POSTGRESQL, admin_url
+from tests.conftest import HAS_POSTGRESQL, admin_url
 from tests.upgrade.databases import DOUBLES, NOT_MIGRATED, RECORDED, address, copied, dump, opened, restored
 
 
 @pytest.fixture(scope="session")
 def recordings():
     """Skips, saying so, where there is nothing to upgrade, or nothing to upgrade it on."""
-    if not POSTGRESQL:
+    if not HAS_POSTGRESQL:
         pytest.skip("upgrades are done on PostgreSQL, and none answers")
     if not RECORDED.exists():
         pytest.skip("the recordings of a real Directus are not beside this checkout")

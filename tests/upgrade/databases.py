@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 
 from app.testing import open_system
-from tests.conftest import SHARED, admin_url, create_database, make_settings, run_on_server
+from tests.conftest import RECORDINGS, admin_url, create_database, make_settings, run_on_server
 
-RECORDED = SHARED / "migration"
+RECORDED = RECORDINGS / "migration"
 STEPS = [pytest.param(9, id="every ninth"), pytest.param(1, id="every one", marks=pytest.mark.nightly)]
 """How far apart the statements are at which processes are killed."""
 HALFWAY = (

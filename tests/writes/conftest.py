@@ -1,4 +1,4 @@
-"""The named world with people in it who may write: one database of each kind, put back as it was after each test."""
+"""Databases with `EDITOR_ROWS`: one of each kind, restored after each test."""
 
 import asyncio
 import sqlite3
@@ -9,53 +9,53 @@ import pytest_asyncio
 
 from app.db.models import DIRECTUS_TABLES
 from app.flows.import_export import import_rows
-from tests.conftest import BACKENDS, copied
-from tests.writes.editors import DESK
+from tests.conftest import BACKENDS, open_copy
+from tests.writes.editors import EDITOR_ROWS
 
-NAMES = [table.name for table in DIRECTUS_TABLES]
-NUMBERED = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")
-KEEP = "".join(f"CREATE TABLE pristine_{name} AS SELECT * FROM {name};" for name in NAMES)
-OURS = ("rollcall_outbox", "rollcall_attempts", "rollcall_used_codes", "rollcall_recovery_codes")
-RESTORE = "".join(
-    [f"DELETE FROM {name};" for name in (*OURS, *reversed(NAMES))]
-    + [f"INSERT INTO {name} SELECT * FROM pristine_{name};" for name in NAMES]
+TABLE_NAMES = [table.name for table in DIRECTUS_TABLES]
+TABLES_WITH_SEQUENCES = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")
+SAVE_ROWS_SQL = "".join(f"CREATE TABLE pristine_{name} AS SELECT * FROM {name};" for name in TABLE_NAMES)
+ROLLCALL_TABLES = ("rollcall_outbox", "rollcall_attempts", "rollcall_used_codes", "rollcall_recovery_codes")
+RESTORE_ROWS_SQL = "".join(
+    [f"DELETE FROM {name};" for name in (*ROLLCALL_TABLES, *reversed(TABLE_NAMES))]
+    + [f"INSERT INTO {name} SELECT * FROM pristine_{name};" for name in TABLE_NAMES]
 )
-COUNT = "".join(
+RESET_SEQUENCES_SQL = "".join(
     f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT coalesce(max(id), 1) FROM {name}));"
-    for name in NUMBERED
+    for name in TABLES_WITH_SEQUENCES
 )
 
 
-async def run(url, script):
-    """Statements on the database itself, past everything that is tested."""
+async def run_sql(url, sql):
+    """Run statements directly on the database, bypassing Rollcall."""
     if url.startswith("sqlite"):
-        # Whoever holds the file's lock meanwhile, as the postman of a server may, goes on in this loop.
-        await asyncio.to_thread(run_on_file, url.partition(":///")[2], script)
+        # a thread, because a background job of a server in this event loop may hold the file's lock
+        await asyncio.to_thread(run_on_sqlite_file, url.partition(":///")[2], sql)
         return
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(script + COUNT)
+        await connection.execute(sql + RESET_SEQUENCES_SQL)
     finally:
         await connection.close()
 
 
-def run_on_file(path, script):
+def run_on_sqlite_file(path, sql):
     with closing(sqlite3.connect(path)) as file:
-        file.executescript(f"BEGIN;{script}COMMIT;")
+        file.executescript(f"BEGIN;{sql}COMMIT;")
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
 async def editors_db(request, templates, tmp_path_factory):
-    """The desk's database, with a copy of every row in it."""
+    """A database with `EDITOR_ROWS` and a copy of every table."""
     async with AsyncExitStack() as stack:
-        system = await copied(stack, request.param, templates, tmp_path_factory.mktemp("desk"))
-        await import_rows(system.database, DESK, replace=False)
-        await run(system.settings.database_url, KEEP)
+        system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("editors"))
+        await import_rows(system.database, EDITOR_ROWS, replace=False)
+        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
         yield system
 
 
 @pytest_asyncio.fixture
 async def editors(editors_db):
-    """The desk as it was in the beginning, to change at will."""
+    """The database with `EDITOR_ROWS`; it may be changed and is restored after the test."""
     yield editors_db
-    await run(editors_db.settings.database_url, RESTORE)
+    await run_sql(editors_db.settings.database_url, RESTORE_ROWS_SQL)

@@ -39,7 +39,7 @@ def die_at(number):
 
         return run
 
-    for name in ("all", "together", "begin", "keep"):
+    for name in ("fetch_all", "execute_batch", "begin", "commit"):
         setattr(WriteTransaction, name, counted(getattr(WriteTransaction, name)))
 
 

@@ -23,7 +23,7 @@ async def other(editors):
         yield system
 
 
-async def both(*doings):
+async def error_codes_of(*doings):
     """What becomes of each: None, or the code of its refusal."""
     found = await asyncio.gather(*doings, return_exceptions=True)
     for one in found:
@@ -41,7 +41,7 @@ async def scalar(system, statement):
 async def test_of_two_who_take_one_address_one_gets_it(editors, other, addresses):
     for number in range(TIMES):
         one, two = (f"{number}{address}" for address in addresses)
-        told = await both(
+        told = await error_codes_of(
             editors.directory(ADA)["users"].create_one({"email": one}),
             other.directory(ADA)["users"].create_one({"email": two}),
         )
@@ -53,7 +53,7 @@ async def test_of_two_who_take_one_address_one_gets_it(editors, other, addresses
 async def test_of_two_who_change_their_address_to_one_one_gets_it(editors, other):
     for number in range(TIMES):
         change = {"email": f"same{number}@example.com"}
-        told = await both(
+        told = await error_codes_of(
             editors.directory(ADA)["users"].update_one(uid("ed"), change),
             other.directory(ADA)["users"].update_one(uid("vi"), change),
         )
@@ -74,7 +74,7 @@ async def test_two_admins_who_remove_each_other_leave_one(editors, other, way):
     admin = {"role": role, "status": "active"}
     await users.delete_by_query({"filter": {"email": {"_eq": "admin@example.com"}}})
     await users.create_one({"id": uid("zoe"), "email": "zoe@example.com", **admin})
-    told = await both(removing(editors, ADA, "zoe", way), removing(other, ZOE, "ada", way))
+    told = await error_codes_of(removing(editors, ADA, "zoe", way), removing(other, ZOE, "ada", way))
 
     assert told.count(None) == 1, told
     assert set(told) <= {None, "UNPROCESSABLE_CONTENT", "INVALID_CREDENTIALS", "FORBIDDEN"}
@@ -86,7 +86,7 @@ async def test_no_cycle_comes_to_be_from_both_its_ends(editors, other):
     roles = editors.directory(ADA)["roles"]
     for number in range(TIMES):
         a, b = await roles.create_many([{"name": f"A{number}"}, {"name": f"B{number}"}])
-        told = await both(
+        told = await error_codes_of(
             roles.update_one(a, {"parent": b}), other.directory(ADA)["roles"].update_one(b, {"parent": a})
         )
         assert told.count(None) == 1, told
@@ -97,7 +97,7 @@ async def test_who_is_deleted_while_being_changed_is_gone(editors, other):
     users = editors.directory(ADA)["users"]
     for number in range(TIMES):
         key = await users.create_one({"email": f"short{number}@example.com"})
-        changed, removed = await both(
+        changed, removed = await error_codes_of(
             other.directory(ADA)["users"].update_one(key, {"title": "still here"}), users.delete_one(key)
         )
         assert removed is None
@@ -109,7 +109,7 @@ async def test_who_is_deleted_while_being_changed_is_gone(editors, other):
 
 async def test_of_two_who_give_one_role_policies_neither_is_lost(editors, other):
     role, given = uid("role-Writer"), [uid("policy-Tokens"), uid("policy-Rights")]
-    told = await both(
+    told = await error_codes_of(
         *(
             system.directory(ADA)["roles"].update_one(role, {"policies": {"create": [{"policy": policy}]}})
             for system, policy in zip((editors, other), given, strict=True)

@@ -10,18 +10,18 @@ from sqlalchemy import select, update
 
 from app.core.caller import SYSTEM
 from app.db.models import Role, User
-from tests.conftest import SHARED
+from tests.conftest import RECORDINGS
 from tests.http.test_graphql import ADA, served
 
 PAGES = ("users-api-v10.md", "users-api-v11.txt")
-FLOWS = re.compile(r"users_(invite|register|me_tfa)|/users/(invi|register|me/tfa)")
-REQUEST = re.compile(r"(?://\s*)?(GET|SEARCH|POST|PATCH|DELETE) (/users\S*)\n|// Request\n()()", re.MULTILINE)
-ROLE = "c86c2761-65d3-43c3-897f-6f74ad6a5bd7"
-PEOPLE = [
+FLOW_PATTERN = re.compile(r"users_(invite|register|me_tfa)|/users/(invi|register|me/tfa)")
+REQUEST_PATTERN = re.compile(r"(?://\s*)?(GET|SEARCH|POST|PATCH|DELETE) (/users\S*)\n|// Request\n()()", re.MULTILINE)
+ROLE_ID = "c86c2761-65d3-43c3-897f-6f74ad6a5bd7"
+USER_IDS = [
     "72a1ce24-4748-47de-a05f-ce9af3033727",
     "9c3d75a8-7a5f-41a4-be0a-1488fd974511",
     "653925a9-970e-487a-bfc0-ab6c96affcdc",
-    ROLE,
+    ROLE_ID,
 ]
 
 
@@ -34,7 +34,7 @@ class Example(NamedTuple):
     body: str
 
 
-def balanced(text):
+def balanced_prefix(text):
     """The beginning of a text up to where its brackets close."""
     depth = 0
     for at, sign in enumerate(text):
@@ -44,34 +44,34 @@ def balanced(text):
     return ""
 
 
-def documents(page, text, *, flows=False):
+def graphql_examples(page, text, *, flows=False):
     for found in re.finditer(r"^(query|mutation) \{", text, re.MULTILINE):
-        document = balanced(text[found.start() :])
-        if bool(FLOWS.search(document)) is flows:
+        document = balanced_prefix(text[found.start() :])
+        if bool(FLOW_PATTERN.search(document)) is flows:
             yield Example(page, "POST", "/graphql/system", document)
 
 
-def requests(page, text):
-    for found in REQUEST.finditer(text):
+def rest_examples(page, text):
+    for found in REQUEST_PATTERN.finditer(text):
         method, path = (found[1], found[2]) if found[1] else ("DELETE", "/users")
         after = text[found.end() :].lstrip()
-        body = balanced(after) if after[:1] in "{[" else ""
+        body = balanced_prefix(after) if after[:1] in "{[" else ""
         told = method in ("GET", "SEARCH") or body or re.search(r"/[0-9a-f-]{36}$", path)
-        if told and ":id" not in path and "_id" not in body and not FLOWS.match(path):
+        if told and ":id" not in path and "_id" not in body and not FLOW_PATTERN.match(path):
             yield Example(page, method, path, body)
 
 
 def examples():
     for page in PAGES:
-        file = SHARED / "reference" / page
+        file = RECORDINGS / "reference" / page
         if file.exists():
-            yield from (*documents(page, file.read_text()), *requests(page, file.read_text()))
+            yield from (*graphql_examples(page, file.read_text()), *rest_examples(page, file.read_text()))
 
 
 EXAMPLES = list(dict.fromkeys(examples()))
 
 
-def name(example):
+def example_id(example):
     return f"{example.page[10:13]}-{example.method}-{example.path[:12]}-{' '.join(example.body.split())[:60]}"
 
 
@@ -89,20 +89,20 @@ async def members(editors):
             update(User).where(User.email == "admin@example.com").values(email="first@example.com")
         )
     roles = editors.directory(SYSTEM)["roles"]
-    await roles.create_one({"id": ROLE, "name": "Public"})
+    await roles.create_one({"id": ROLE_ID, "name": "Public"})
     await editors.directory(SYSTEM)["users"].create_many(
-        [{"id": key, "email": f"x{at}@example.com", "first_name": "X"} for at, key in enumerate(PEOPLE)]
+        [{"id": key, "email": f"x{at}@example.com", "first_name": "X"} for at, key in enumerate(USER_IDS)]
     )
     return editors
 
 
-def test_the_documentation_is_read(shared):
+def test_the_documentation_is_read(recordings):
     for page in PAGES:
         told = [example.path for example in EXAMPLES if example.page == page]
         assert (told.count("/graphql/system"), len(told)) == (10, 21)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+@pytest.mark.parametrize("example", EXAMPLES, ids=example_id)
 async def test_an_example_is_answered(client, members, example):
     body = example.body
     if example.path == "/graphql/system":
@@ -113,6 +113,6 @@ async def test_an_example_is_answered(client, members, example):
     assert answer.status_code in (200, 204), answer.text
     assert "errors" not in answer.text
     if "role" in example.body and answer.status_code == 200:
-        assert ROLE in answer.text
+        assert ROLE_ID in answer.text
     async with members.database.transaction() as connection:
-        assert (await connection.execute(select(Role.name).where(Role.id == ROLE))).scalar() == "Public"
+        assert (await connection.execute(select(Role.name).where(Role.id == ROLE_ID))).scalar() == "Public"

@@ -12,7 +12,7 @@ from app.core.hashing import verify_password
 from app.db.models import Activity, Revision, Session, User
 from app.repositories.directory import Directory
 from app.repositories.services import Services
-from tests.world import OFFICE, caller, uid
+from tests.world import OFFICE_IP, caller, uid
 from tests.writes.editors import checksum
 
 ADA = caller("ada")
@@ -180,10 +180,10 @@ async def test_one_of_two_admins_may_go(editors, collection, action, what, value
 
 
 async def test_an_admin_may_bind_admins_to_where_one_is(editors):
-    inside = editors.directory(caller("ada", OFFICE))
+    inside = editors.directory(caller("ada", OFFICE_IP))
     await inside["policies"].update_one(uid("policy-Administrators"), {"ip_access": ["10.1.0.0/16"]})
 
-    assert await editors.directory(caller("ada", OFFICE))["users"].may("delete")
+    assert await editors.directory(caller("ada", OFFICE_IP))["users"].may("delete")
     assert not await editors.directory(ADA)["users"].may("delete")
 
 

@@ -13,7 +13,7 @@ from app.core.otp import matching_totp_step
 from app.db.models import User
 from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
-from tests.world import hashed, uid
+from tests.world import cheap_hash, uid
 
 PASSWORD = "correct, but only here"
 
@@ -36,7 +36,7 @@ async def test_every_answer_takes_as_long(editors, monkeypatch):
 
     async with editors.database.transaction() as connection:
         for name in ("vi", "sue"):
-            given = {"password": hashed(PASSWORD), "tfa_secret": None}
+            given = {"password": cheap_hash(PASSWORD), "tfa_secret": None}
             await connection.execute(update(User).where(User.id == uid(name)).values(**given))
     monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
     settings = editors.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})

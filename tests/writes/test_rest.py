@@ -12,8 +12,8 @@ from app.db.models import File, Folder, User
 from tests.http.test_graphql import ADA, bearer, served
 from tests.world import static_token, uid
 from tests.writes.editors import checksum
-from tests.writes.test_delegation import HANDED
-from tests.writes.test_write_permissions_matrix import FINE, ONES
+from tests.writes.test_delegation import DELEGATION_CASES
+from tests.writes.test_write_permissions_matrix import ALLOWED, WRITE_CASES
 
 VI, ED, SAM, KIT, NOBODY = (uid(name) for name in ("vi", "ed", "sam", "kit", "nobody"))
 TOLD = "fields=email,title"
@@ -343,8 +343,8 @@ async def over_rest(client, who, collection, action, key, values):
 
 async def test_everybody_is_refused_over_rest_what_they_are_from_python(client, editors_db):
     before = await checksum(editors_db)
-    for who, action, whom, values, verdict in ONES:
-        if verdict is not FINE:
+    for who, action, whom, values, verdict in WRITE_CASES:
+        if verdict is not ALLOWED:
             answer = await over_rest(client, who, "users", action, whom and uid(whom), values)
             assert codes(answer) == {verdict}, (who, action, whom, values)
     assert await checksum(editors_db) == before
@@ -352,8 +352,8 @@ async def test_everybody_is_refused_over_rest_what_they_are_from_python(client, 
 
 async def test_nobody_hands_out_more_over_rest_than_from_python(client, editors_db):
     before = await checksum(editors_db)
-    for collection, (action, *key, values), verdict in HANDED:
-        if verdict is not FINE:
+    for collection, (action, *key, values), verdict in DELEGATION_CASES:
+        if verdict is not ALLOWED:
             named = uid(key[0]) if key and isinstance(key[0], str) else key and key[0]
             answer = await over_rest(client, "rita", collection, action, named, values)
             assert codes(answer) == {verdict}, (collection, action, key, values)

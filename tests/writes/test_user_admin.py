@@ -315,8 +315,8 @@ async def test_the_command_as_it_is_installed_is_the_same_and_shows_no_traceback
 
 
 @pytest.mark.parametrize("command", [("list",), ("create", "new@example.com")])
-async def test_where_nothing_was_set_up_that_is_told(blank_url, command):
-    done = await rollcall(blank_url, "users", *command, typed=GIVEN)
+async def test_where_nothing_was_set_up_that_is_told(empty_database_url, command):
+    done = await rollcall(empty_database_url, "users", *command, typed=GIVEN)
 
     assert (done.code, done.out) == (1, "")
     assert done.err == "rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.\n"
