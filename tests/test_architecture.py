@@ -4,10 +4,12 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from app.core.config import Settings
 
@@ -21,6 +23,13 @@ COMMITTING_MODULES = {
     "app/db/write_pool.py": "write transactions on the driver",
     "app/graphql/plans/mutations.py": "on SQLite a planned mutation commits together with its last statement",
 }
+
+PRIVATE_NAMES = {
+    "app/db/transaction.py": {"aiosqlite"},
+    "app/graphql/fields/mutations.py": {"strawberry-graphql"},
+    "app/graphql/fields/queries.py": {"strawberry-graphql"},
+}
+"""The modules that use private names of other distributions, and which."""
 
 LAYERS = "one per layer, each about the same subject"
 SAME_CLASS_NAMES = {
@@ -134,6 +143,25 @@ def test_classes_of_one_name_have_a_reason():
                 by_name[node.name].append(name_of(module))
 
     assert {name: found for name, found in by_name.items() if len(found) > 1}.keys() == SAME_CLASS_NAMES.keys()
+
+
+def requirements() -> dict[str, Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {each.name: each for each in map(Requirement, project["dependencies"])}
+
+
+def test_distributions_whose_private_names_are_used_have_an_upper_bound():
+    known = requirements()
+    capped = {name for name, each in known.items() if any(part.operator == "<" for part in each.specifier)}
+
+    assert {name_of(module) for module in MODULES if "SLF001" in module.read_text()} == set(PRIVATE_NAMES)
+    assert set().union(*PRIVATE_NAMES.values()) <= capped
+
+
+def test_the_locked_versions_are_among_those_required():
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+
+    assert [each for name, each in requirements().items() if locked[name] not in each.specifier] == []
 
 
 def test_serving_loads_nothing_that_only_migrations_need():
