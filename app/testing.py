@@ -1,6 +1,6 @@
-"""For people who test resolvers: a bootstrapped system of their own, and a way to speak as any user.
+"""The pytest plugin: a bootstrapped directory for tests, queried as any user.
 
-Put `pytest_plugins = ["app.testing"]` into a conftest.py, and ask for the fixture `rollcall`.
+Put `pytest_plugins = ["app.testing"]` into a conftest.py and use the fixture `rollcall`.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +26,7 @@ from app.repositories.services import Services
 
 
 class TestSystem:
-    """A running directory without HTTP: open it, load rows, and query it as any user."""
+    """A directory without HTTP: tests load rows into it and query it as any user."""
 
     __test__ = False  # pytest collects classes whose names begin with "Test"
 
@@ -35,31 +35,35 @@ class TestSystem:
         self.services = Services.from_settings(database, settings, clock)
 
     async def load(self, rows: Mapping[str, Any]) -> None:
-        """Adds rows, `{table: [row, …]}`; those whose key is known are updated."""
+        """Import rows, `{table: [row, …]}`; those with an existing key are updated."""
         await import_rows(self.database, rows, replace=False)
 
     async def as_user(self, email: str) -> Directory:
-        """The directory as the user with this address sees it; LookupError where there is none."""
+        """Return the directory for the user with this email.
+
+        Raises:
+            LookupError: There is no such user.
+        """
         async with self.database.transaction() as connection:
             user = await connection.scalar(select(User.id).where(func.lower(User.email) == email.lower()))
         if user is None:
-            raise LookupError(f"there is no user with the address {email}")
+            raise LookupError(f"There is no user with the email {email}")
         return self.directory(Caller(user=str(user)))
 
     def directory(self, caller: Caller = PUBLIC) -> Directory:
-        """The directory as a caller sees it; the public's when nobody is named."""
+        """Return the directory for a caller; by default for an anonymous one."""
         return Directory(caller, self.services)
 
     async def execute(
         self, query: str, variables: dict[str, Any] | None = None, caller: Caller = PUBLIC
     ) -> ExecutionResult:
-        """A GraphQL query as a caller: plain Python data, and errors that carry their original."""
+        """Execute a GraphQL query as a caller; data are plain Python values, errors have their `original_error`."""
         return await schema.execute(query, variables, context_value=self.directory(caller))
 
 
 @asynccontextmanager
 async def open_system(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[TestSystem]:
-    """The system on an existing database, closed at the end."""
+    """Open a directory on an existing database and close it at the end."""
     database = Database.open(settings)
     try:
         yield TestSystem(database, settings, clock)
@@ -69,7 +73,7 @@ async def open_system(settings: Settings, clock: Clock = utc_now) -> AsyncIterat
 
 @pytest_asyncio.fixture
 async def rollcall(tmp_path: Path) -> AsyncIterator[TestSystem]:
-    """A bootstrapped system on an SQLite file that is gone after the test; its admin is admin@example.com."""
+    """Yield a bootstrapped directory on a temporary SQLite file; its admin is admin@example.com."""
     settings = Settings(
         _env_file=None,
         database_url=f"sqlite+aiosqlite:///{tmp_path / 'rollcall.db'}",

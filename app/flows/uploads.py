@@ -1,4 +1,4 @@
-"""An upload: judged, laid into the storage while it comes in, and written down; of what goes wrong nothing is left."""
+"""Uploads: check permissions, store files while they are received, write their rows, and clean up after failures."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from app.storage.cleanup import remove_files
 
 T = TypeVar("T")
 HEAD_BYTES = 256 * 1024
-"""Bytes at the beginning that tell what a content is; a camera may put a lot before a picture's size."""
+"""Size of the head from which type and image size are detected; cameras put much metadata before the image size."""
 KEY, TITLE, DOWNLOAD, UPLOADED = (FILES.fields[name] for name in ("id", "title", "filename_download", "uploaded_on"))
 TYPE, CHARSET, SIZE, WIDTH, HEIGHT = (FILES.fields[name] for name in ("type", "charset", "filesize", "width", "height"))
 
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IncomingFile:
-    """A file as it comes in: its name and type, and what else its client says of it; its bytes are to be had once."""
+    """A file being received, with the values its client sends for its row; `chunks` can be iterated once."""
 
     filename: str
     type: str
@@ -42,138 +42,147 @@ class IncomingFile:
 
 
 class UploadSource(Protocol):
-    """What a client sends: files, each after what is said of it."""
+    """A request with files, each preceded by the values for its row."""
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """What has been said since the last file."""
+        """The values received since the last file."""
         ...
 
     def files(self) -> AsyncIterator[IncomingFile]:
-        """The files, one after the other; the next comes when the bytes of one have been taken."""
+        """Yield the files; each must be consumed before the next one is requested."""
         ...
 
 
 class UploadService:
-    """One upload of one caller's: new files, or another content for a file where its `key` is given.
+    """Receives one upload: new files or, with a `key`, a new content for that file.
 
-    It raises what writing such rows does; InvalidPayload for a type that isn't allowed, ContentTooLarge for too many
-    bytes, ServiceUnavailable where the storage doesn't work, and what asking for the bytes does.
+    Its methods raise what writing the rows raises, and what iterating over the received bytes raises.
+
+    Raises:
+        InvalidPayload: A file's type is not allowed.
+        ContentTooLarge: A file is too large.
+        ServiceUnavailable: The storage is unavailable.
     """
 
     def __init__(self, directory: Directory, key: Any = None) -> None:
         self._directory, self._services = directory, directory.services
         self._files = directory[FILES.name]
         self._key = None if key is None else parse_key(FILES, key)
-        self._laid: list[StoredUpload] = []
+        self._stored: list[StoredUpload] = []
 
-    async def receive(self, form: UploadSource, answer: ResultReader[T]) -> WriteResult[T]:
-        """Takes a form in, all of it or nothing; one without a file says something else of the file with the key."""
+    async def receive(self, source: UploadSource, read_result: ResultReader[T]) -> WriteResult[T]:
+        """Receive all files or none; without a file, update the row of `key` with the values."""
         if not await self._files.may("create" if self._key is None else "update", self._key):
-            raise Forbidden  # before a byte of it was read
+            raise Forbidden  # before any byte is read
         try:
-            await self._lay(form)
+            await self._store_all(source)
         except BaseException:
-            await self._clear()
+            await self._remove_stored()
             raise
-        if self._laid:
-            return await self._write(answer)
+        if self._stored:
+            return await self._write(read_result)
         if self._key is None:
-            raise InvalidPayload("The form holds no file")
-        return await self._files.write(self._files.update_command([self._key], form.values), answer)
+            raise InvalidPayload("The form contains no file")
+        return await self._files.write(self._files.update_command([self._key], source.values), read_result)
 
-    async def _lay(self, form: UploadSource) -> None:
-        """Has every file of a form lie in the storage."""
-        async for incoming in form.files():
-            if self._laid and self._key is not None:
-                raise InvalidPayload("A file has one content, and the form holds several")
-            self._laid.append(await self._lay_one(incoming))
-        if self._laid and form.values:
-            raise InvalidPayload(f'"{next(iter(form.values))}" comes after the file that it is said of: put it before')
+    async def _store_all(self, source: UploadSource) -> None:
+        async for incoming in source.files():
+            if self._stored and self._key is not None:
+                raise InvalidPayload("The form contains several files, but replaces a single one")
+            self._stored.append(await self._store(incoming))
+        if self._stored and source.values:
+            raise InvalidPayload(
+                f'"{next(iter(source.values))}" follows the file it belongs to; send it before the file'
+            )
 
-    async def _lay_one(self, incoming: IncomingFile) -> StoredUpload:
-        """Looks at how a file begins, has its row judged by that, and lays it into the storage."""
-        said = parse_payload(FILES, incoming.values, self._services.limits.max_depth)
-        head, pieces = await _beginning(incoming.chunks)
-        found = self._found(incoming, said, head)
+    async def _store(self, incoming: IncomingFile) -> StoredUpload:
+        """Detect a file's type, check that its row may be written, and store its content."""
+        payload = parse_payload(FILES, incoming.values, self._services.limits.max_depth)
+        head, chunks = await _read_head(incoming.chunks)
+        detected = self._detect(incoming, payload, head)
         allowed = self._services.settings.files_mime_type_allow_list
-        if not matches_media_type(found[TYPE], allowed):
-            raise InvalidPayload(f"Files of the type {found[TYPE]} can't be uploaded here, only {', '.join(allowed)}")
-        await self._rehearse(self._change(StoredUpload(said, found)))
-        counted = SizeLimitedStream(pieces, self._services.settings.files_max_upload_size)
-        await self._services.storage.put(found[NAME], counted.pieces())
-        return StoredUpload(said, {**found, SIZE: counted.size})
+        if not matches_media_type(detected[TYPE], allowed):
+            raise InvalidPayload(f"Files of type {detected[TYPE]} can't be uploaded, only {', '.join(allowed)}")
+        await self._dry_run(self._command(StoredUpload(payload, detected)))
+        stream = SizeLimitedStream(chunks, self._services.settings.files_max_upload_size)
+        await self._services.storage.put(detected[NAME], stream.chunks())
+        return StoredUpload(payload, {**detected, SIZE: stream.size})
 
-    def _found(self, incoming: IncomingFile, said: Payload, head: bytes) -> dict[Field, Any]:
-        """What is found out about a file by how it begins, and what nobody has to say of it."""
-        type_ = sniff_media_type(head, said.values.get(TYPE) or incoming.type)
+    def _detect(self, incoming: IncomingFile, payload: Payload, head: bytes) -> dict[Field, Any]:
+        """Return the column values that follow from the file itself, and defaults for those the client omitted."""
+        type_ = sniff_media_type(head, payload.values.get(TYPE) or incoming.type)
         width, height = image_size(head, type_) or (None, None)
         filename, key = sanitize_filename(incoming.filename), str(uuid4())
-        found = {
+        detected = {
             STORAGE: self._services.storage.location,
-            NAME: f"{key}{extension_for(type_)}",  # a new name each time: the old content may still be needed
+            NAME: f"{key}{extension_for(type_)}",  # always a new name: the old content may still be needed
             TYPE: type_,
             CHARSET: incoming.charset if type_.startswith("text/") else None,
             WIDTH: width,
             HEIGHT: height,
             UPLOADED: self._services.clock(),
         }
-        unless_said = {DOWNLOAD: filename}
+        defaults = {DOWNLOAD: filename}
         if self._key is None:
-            unless_said |= {KEY: key, TITLE: title_from_filename(filename)}
-        return {**{member: value for member, value in unless_said.items() if member not in said.values}, **found}
+            defaults |= {KEY: key, TITLE: title_from_filename(filename)}
+        return {**{field: value for field, value in defaults.items() if field not in payload.values}, **detected}
 
-    def _change(self, *uploads: StoredUpload) -> WriteCommand:
+    def _command(self, *uploads: StoredUpload) -> WriteCommand:
         return CreateFiles(uploads) if self._key is None else ReplaceFile(self._key, *uploads)
 
-    async def _rehearse(self, change: WriteCommand) -> None:
-        """Raises what writing a row would, unless that depends on how many bytes there are to come."""
+    async def _dry_run(self, command: WriteCommand) -> None:
+        """Raise what writing the row would raise, unless that depends on the file's size, which is not known yet."""
         access = await self._directory.access()
-        if not any(references(rule.filter, SIZE) for rule in access.granted(change.action, FILES)):
-            await self._files.dry_run(change)
+        if not any(references(rule.filter, SIZE) for rule in access.granted(command.action, FILES)):
+            await self._files.dry_run(command)
 
-    async def _write(self, answer: ResultReader[T]) -> WriteResult[T]:
+    async def _write(self, read_result: ResultReader[T]) -> WriteResult[T]:
         try:
-            return await self._files.write(self._change(*self._laid), answer)
+            return await self._files.write(self._command(*self._stored), read_result)
         except BaseException as error:
             if isinstance(error, RollcallError) and not isinstance(error, ServiceUnavailable):
-                await self._clear()
-            else:  # nobody knows whether the rows are there, and no row may be without its content
-                log.warning("orphaned_file", names=[upload.name for upload in self._laid])
+                await self._remove_stored()
+            else:  # the rows may exist, and no row may lose its content
+                log.warning("orphaned_file", names=[upload.name for upload in self._stored])
             raise
 
-    async def _clear(self) -> None:
-        await remove_files(self._services.storage, [upload.name for upload in self._laid])
+    async def _remove_stored(self) -> None:
+        await remove_files(self._services.storage, [upload.name for upload in self._stored])
 
 
 class SizeLimitedStream:
-    """Bytes that are counted as they are taken; ContentTooLarge where there are more than `most`."""
+    """A byte stream with a maximum size; `size` is the number of bytes consumed so far."""
 
-    def __init__(self, pieces: AsyncIterator[bytes], most: int) -> None:
-        self._pieces, self._most, self.size = pieces, most, 0
+    def __init__(self, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
+        self._chunks, self._max_bytes, self.size = chunks, max_bytes, 0
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The same bytes."""
-        async for piece in self._pieces:
-            self.size += len(piece)
-            if self.size > self._most:
-                raise ContentTooLarge(f"A file may have {self._most} bytes")
-            yield piece
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the chunks of the stream.
+
+        Raises:
+            ContentTooLarge: The stream exceeds its maximum size.
+        """
+        async for chunk in self._chunks:
+            self.size += len(chunk)
+            if self.size > self._max_bytes:
+                raise ContentTooLarge(f"A file may have at most {self._max_bytes} bytes")
+            yield chunk
 
 
-async def _beginning(pieces: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
-    """How some bytes begin, and all of them."""
-    head = bytearray()
-    async for piece in pieces:
-        head += piece
-        if len(head) >= HEAD_BYTES:
+async def _read_head(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """Return the first bytes of a stream, at least `HEAD_BYTES` if it has as many, and the whole stream."""
+    buffer = bytearray()
+    async for chunk in chunks:
+        buffer += chunk
+        if len(buffer) >= HEAD_BYTES:
             break
-    begun = bytes(head)
+    head = bytes(buffer)
 
-    async def all_of_them() -> AsyncIterator[bytes]:
-        if begun:
-            yield begun
-        async for piece in pieces:
-            yield piece
+    async def whole() -> AsyncIterator[bytes]:
+        if head:
+            yield head
+        async for chunk in chunks:
+            yield chunk
 
-    return begun, all_of_them()
+    return head, whole()
