@@ -32,7 +32,7 @@ class TotpSecret:
     """A generated secret, and its `otpauth:` URL for authenticators; it is not stored yet."""
 
     secret: str = field(repr=False)
-    address: str = field(repr=False)
+    url: str = field(repr=False)
 
 
 class TwoFactorService:

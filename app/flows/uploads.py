@@ -92,9 +92,8 @@ class UploadService:
                 raise InvalidPayload("The form contains several files, but replaces a single one")
             self._stored.append(await self._store(incoming))
         if self._stored and source.values:
-            raise InvalidPayload(
-                f'"{next(iter(source.values))}" follows the file it belongs to; send it before the file'
-            )
+            name = next(iter(source.values))
+            raise InvalidPayload(f'"{name}" follows the file it belongs to; send it before the file')
 
     async def _store(self, incoming: IncomingFile) -> StoredUpload:
         """Detect a file's type, check that its row may be written, and store its content."""

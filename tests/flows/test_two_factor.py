@@ -64,7 +64,7 @@ async def outcomes(*attempts):
 async def test_whoever_knows_the_password_is_told_a_new_secret_and_nothing_is_set_up_by_it(place):
     made, other = await factor(place).generate(PASSWORD), await factor(place).generate(PASSWORD)
 
-    assert made.address == (
+    assert made.url == (
         f"otpauth://totp/Directus:vi%40example.com?secret={made.secret}&period=30&digits=6&algorithm=SHA1&issuer=Directus"
     )
     assert len(made.secret) == 32
@@ -78,8 +78,8 @@ async def test_an_authenticator_is_told_the_name_of_the_project(place):
     await place.system.load({"directus_settings": [{"id": 1, "project_name": "Our House & Co"}]})
     made = await factor(place).generate(PASSWORD)
 
-    assert made.address.startswith("otpauth://totp/Our%20House%20%26%20Co:vi%40example.com?secret=")
-    assert made.address.endswith("&issuer=Our%20House%20%26%20Co")
+    assert made.url.startswith("otpauth://totp/Our%20House%20%26%20Co:vi%40example.com?secret=")
+    assert made.url.endswith("&issuer=Our%20House%20%26%20Co")
 
 
 async def test_nobody_in_particular_has_no_second_factor(place):

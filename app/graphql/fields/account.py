@@ -168,7 +168,7 @@ async def _reset(directory: Directory, *, token: str, password: str) -> bool:
 
 async def _generate(directory: Directory, *, password: str) -> SimpleNamespace:
     made = await TwoFactorService(directory).generate(password)
-    return SimpleNamespace(secret=made.secret, otpauth_url=made.address)
+    return SimpleNamespace(secret=made.secret, otpauth_url=made.url)
 
 
 async def _enable(directory: Directory, *, otp: str, secret: str) -> bool:

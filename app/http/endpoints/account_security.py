@@ -48,7 +48,7 @@ async def _end(call: CollectionRequest, *, user: str | None, session: str | None
 async def _generate(call: CollectionRequest) -> Response:
     """A secret for an authenticator, and the address by which one reads it."""
     made = await TwoFactorService(call.directory).generate((await _read(call, PROOF))["password"])
-    return replace(data_response({"secret": made.secret, "otpauth_url": made.address}), no_store=True)
+    return replace(data_response({"secret": made.secret, "otpauth_url": made.url}), no_store=True)
 
 
 async def _enable(call: CollectionRequest) -> Response:
