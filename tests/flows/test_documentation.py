@@ -87,7 +87,7 @@ def clock_of(example):
     return utc_now if moment is None else lambda: datetime.fromtimestamp(moment, UTC)
 
 
-def test_the_documentation_is_read(recordings):
+def test_the_examples_are_extracted_from_the_documentation(recordings):
     told = {page: sorted({one.path for one in EXAMPLES if one.page == page}) for page in PAGES}
     theirs = ["/users/invite", "/users/invite/accept"]
     factors = [f"/users/me/tfa/{what}" for what in ("disable", "enable", "generate")]
@@ -98,7 +98,7 @@ def test_the_documentation_is_read(recordings):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
-async def test_an_example_is_answered(inviters, example):
+async def test_an_example_succeeds(inviters, example):
     token = await staged(inviters, example)
     path, body = (TOKEN.sub(token, text) for text in (example.path, example.body))
     if path == "/graphql/system":

@@ -55,7 +55,7 @@ async def sign_in(system, email, password=PASSWORD):
     return await LoginService(Directory(PUBLIC, system.services)).login(Credentials(email, password))
 
 
-async def test_an_address_that_nobody_has_gets_an_invited_user_and_a_mail(inviters):
+async def test_an_unused_email_gets_an_invited_user_and_a_mail(inviters):
     await invitations(inviters).invite([NEW], VIEWER)
 
     row = await user_row(inviters, NEW)
@@ -63,14 +63,14 @@ async def test_an_address_that_nobody_has_gets_an_invited_user_and_a_mail(invite
     assert await queued_mails(inviters) == [("invite", NEW, {"user": row["id"], "url": None})]
 
 
-async def test_a_mail_leads_where_the_list_lets_it(inviters):
+async def test_a_mail_links_to_urls_on_the_allow_list(inviters):
     for url in (*ALLOWED_URLS, "", None):
         await invitations(inviters).invite([NEW], VIEWER, url)
 
     assert [said["url"] for _, _, said in await queued_mails(inviters)] == [*ALLOWED_URLS, None, None]
 
 
-async def test_a_mail_leads_nowhere_else(inviters):
+async def test_a_mail_links_to_no_other_url(inviters):
     before = await snapshot(inviters)
     for url, who in product(REJECTED_URLS, ("ada", None)):  # before anything else
         with pytest.raises(InvalidPayload, match="can't be used to invite users"):
@@ -78,7 +78,7 @@ async def test_a_mail_leads_nowhere_else(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_who_may_not_create_users_invites_nobody(inviters):
+async def test_a_caller_who_may_not_create_users_cannot_invite(inviters):
     before = await snapshot(inviters)
     asked: list[list[str]] = [[NEW], ["ida@example.com"], ["vi@example.com"], []]
     for who, emails in product((None, "sam", "nora", "ann", "pat"), asked):
@@ -87,7 +87,7 @@ async def test_who_may_not_create_users_invites_nobody(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_a_role_has_to_be_there(inviters):
+async def test_the_role_must_exist(inviters):
     before = await snapshot(inviters)
     for role, email in product(("99999999-0000-4000-8000-000000000000", "nope", ""), (NEW, "ida@example.com")):
         with pytest.raises(InvalidForeignKey) as caught:
@@ -96,7 +96,7 @@ async def test_a_role_has_to_be_there(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_what_is_no_address_is_not_invited_and_nobody_else_is(inviters):
+async def test_one_invalid_email_prevents_all_invitations_of_a_call(inviters):
     before = await snapshot(inviters)
     for email, code in {
         "nope": "FAILED_VALIDATION",
@@ -114,14 +114,14 @@ async def test_what_is_no_address_is_not_invited_and_nobody_else_is(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_whoever_is_not_invited_is_left_alone(inviters):
+async def test_existing_users_are_not_changed(inviters):
     before = await snapshot(inviters)
     for who in ("vi", "sue", "una", "wanda", "ada"):
         await invitations(inviters).invite([f"{who}@example.com", f"{who.upper()}@Example.COM"], VIEWER)
     assert await snapshot(inviters) == before
 
 
-async def test_whoever_is_invited_gets_another_mail_where_their_address_is_stored(inviters):
+async def test_an_invited_user_gets_another_mail_at_the_stored_email(inviters):
     before = await snapshot(inviters)
     await invitations(inviters).invite(["IDA@Example.com"], EDITOR)
 
@@ -130,7 +130,7 @@ async def test_whoever_is_invited_gets_another_mail_where_their_address_is_store
     assert await queued_mails(inviters) == [("invite", "ida@example.com", {"user": uid("ida"), "url": None})]
 
 
-async def test_whoever_is_invited_gets_the_role_that_is_given(inviters):
+async def test_an_invited_user_gets_the_role_of_the_new_invitation(inviters):
     await invitations(inviters).invite(["IDA@example.com"], VIEWER)
     assert (await user_row(inviters, "ida@example.com"))["role"] == VIEWER
 
@@ -138,7 +138,7 @@ async def test_whoever_is_invited_gets_the_role_that_is_given(inviters):
     assert (await user_row(inviters, "ida@example.com"))["role"] == VIEWER
 
 
-async def test_both_links_are_good_until_one_is_used(inviters):
+async def test_both_links_are_valid_until_one_is_used(inviters):
     first, second = invited(inviters), invited(inviters, "IDA@example.com")
     await invitations(inviters, None).accept(second, PASSWORD)
     with pytest.raises(InvalidInvite):
@@ -146,7 +146,7 @@ async def test_both_links_are_good_until_one_is_used(inviters):
     assert (await sign_in(inviters, "ida@example.com")).access
 
 
-async def test_many_are_invited_at_once_and_each_once(inviters):
+async def test_one_call_invites_many_emails_and_each_once(inviters):
     emails = [NEW, "ida@example.com", "vi@example.com", "NEW@example.com", "Ida@example.com", "ñew@example.com", NEW]
     await invitations(inviters).invite([*emails, "ÑEW@example.com"], EDITOR)
 
@@ -157,21 +157,21 @@ async def test_many_are_invited_at_once_and_each_once(inviters):
     ]
 
 
-async def test_a_look_alike_is_somebody_else(inviters):
+async def test_a_homoglyph_email_is_another_user(inviters):
     await invitations(inviters).invite(["ídа@example.com"], EDITOR)  # noqa: RUF001 - a Cyrillic letter
 
     assert [recipient for _, recipient, _ in await queued_mails(inviters)] == ["ídа@example.com"]  # noqa: RUF001
     assert (await queued_mails(inviters))[0][2]["user"] != uid("ida")
 
 
-async def test_that_somebody_is_invited_takes_no_right_to_their_status(inviters):
+async def test_inviting_requires_no_permission_on_the_status(inviters):
     await invitations(inviters, "hal").invite([NEW], None)
 
     row = await user_row(inviters, NEW)
     assert (row["status"], row["language"], row["role"]) == ("invited", "de-DE", uid("role-Host"))
 
 
-async def test_a_role_takes_the_right_to_that_field(inviters):
+async def test_assigning_a_role_requires_permission_on_that_field(inviters):
     before = await snapshot(inviters)
     for role in (uid("role-Greeter"), uid("role-Self")):
         with pytest.raises(Forbidden):
@@ -182,7 +182,7 @@ async def test_a_role_takes_the_right_to_that_field(inviters):
     assert (await user_row(inviters, NEW))["role"] is None
 
 
-async def test_nobody_hands_out_a_role_with_more_rights_than_their_own(inviters):
+async def test_an_inviter_cannot_assign_a_role_with_more_access_than_their_own(inviters):
     before = await snapshot(inviters)
     much = {"wes": ("Administrator", "Rights"), "hal": ("Administrator", "Writer"), "rita": ("Administrator",)}
     for who, role in ((who, role) for who, roles in much.items() for role in roles):
@@ -192,7 +192,7 @@ async def test_nobody_hands_out_a_role_with_more_rights_than_their_own(inviters)
     assert await snapshot(inviters) == before
 
 
-async def test_the_role_of_somebody_invited_takes_the_right_to_change_it(inviters):
+async def test_changing_the_role_of_an_invited_user_requires_update_permission(inviters):
     await update_user(inviters, "ida", role=uid("role-Host"))
     before = await snapshot(inviters)
     with pytest.raises(Forbidden):
@@ -203,7 +203,7 @@ async def test_the_role_of_somebody_invited_takes_the_right_to_change_it(inviter
     assert [recipient for _, recipient, _ in await queued_mails(inviters)] == ["ida@example.com"]
 
 
-async def test_an_invitation_is_judged_by_its_makers_validations(inviters):
+async def test_the_validation_rules_of_the_inviter_apply(inviters):
     before = await snapshot(inviters)
     with pytest.raises(FailedValidation) as caught:
         await invitations(inviters, "wes").invite([NEW, "new@elsewhere.example"], WRITER)
@@ -211,7 +211,7 @@ async def test_an_invitation_is_judged_by_its_makers_validations(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_of_two_who_invite_one_address_both_do(inviters, other):
+async def test_two_concurrent_invitations_of_one_email_both_succeed(inviters, other):
     for number in range(5):
         email = f"{number}{NEW}"
         told = await error_codes_of(*(invitations(one).invite([email], VIEWER) for one in (inviters, other)))
@@ -220,7 +220,7 @@ async def test_of_two_who_invite_one_address_both_do(inviters, other):
         assert mails == [(await user_row(inviters, email))["id"]] * 2
 
 
-async def test_whoever_accepts_can_sign_in(inviters):
+async def test_a_user_who_accepted_can_log_in(inviters):
     via = Invitations(inviters.directory(caller("sam")))  # whoever is signed in already
     await via.accept(invited(inviters), PASSWORD)
 
@@ -231,12 +231,12 @@ async def test_whoever_accepts_can_sign_in(inviters):
     assert told == uid("ida")
 
 
-async def test_a_link_of_a_neighbour_names_an_address_alone(inviters):
+async def test_a_directus_link_with_only_an_email_is_accepted(inviters):
     await invitations(inviters, None).accept(invited(inviters, "IDA@example.com", None), "  ")
     assert (await sign_in(inviters, "ida@example.com", "  ")).access
 
 
-async def test_of_two_who_accept_at_once_one_comes_too_late(inviters, other):
+async def test_one_of_two_concurrent_acceptances_succeeds(inviters, other):
     told = await error_codes_of(
         *(
             invitations(one, None).accept(invited(inviters), f"{PASSWORD} {at}")
@@ -247,7 +247,7 @@ async def test_of_two_who_accept_at_once_one_comes_too_late(inviters, other):
     assert (await sign_in(inviters, "ida@example.com", f"{PASSWORD} {told.index(None)}")).access
 
 
-async def test_a_link_that_is_not_right_is_good_for_nothing(inviters):
+async def test_an_invalid_link_is_rejected(inviters):
     before = await snapshot(inviters)
     for token, code in bad_links(inviters, LinkPurpose.INVITATION, "ida@example.com", user=uid("ida")):
         with pytest.raises(RollcallError) as caught:
@@ -256,7 +256,7 @@ async def test_a_link_that_is_not_right_is_good_for_nothing(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_only_who_is_invited_can_accept(inviters):
+async def test_only_an_invited_user_can_accept(inviters):
     before = await snapshot(inviters)
     names = ("vi", "sue", "una", "wanda", "nobody")
     for name, bound in (*zip(names, names, strict=True), *((name, None) for name in names)):
@@ -265,7 +265,7 @@ async def test_only_who_is_invited_can_accept(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_a_link_for_a_look_alike_leads_to_nobody(inviters):
+async def test_a_link_for_a_homoglyph_email_matches_no_user(inviters):
     await update_user(inviters, "vi", status="invited")
     before = await snapshot(inviters)
     for email in LOOK_ALIKES:
@@ -274,7 +274,7 @@ async def test_a_link_for_a_look_alike_leads_to_nobody(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(inviters):
+async def test_a_link_is_bound_to_its_user(inviters):
     before = await snapshot(inviters)
     with pytest.raises(InvalidInvite):
         await invitations(inviters, None).accept(invited(inviters, "ida@example.com", "vi"), PASSWORD)
@@ -291,7 +291,7 @@ async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(inviters):
         ("x" * 1024**2, "VALUE_TOO_LONG"),
     ],
 )
-async def test_a_password_that_can_not_be_leaves_the_invitation_good(inviters, password, code):
+async def test_an_invalid_password_leaves_the_invitation_valid(inviters, password, code):
     await update_settings(inviters, auth_password_policy="/^.{8,}$/")
     before = await snapshot(inviters)
     with pytest.raises(RollcallError) as caught:
@@ -303,7 +303,7 @@ async def test_a_password_that_can_not_be_leaves_the_invitation_good(inviters, p
     await invitations(inviters, None).accept(invited(inviters), PASSWORD)
 
 
-async def test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever(inviters):
+async def test_revoking_deletes_the_user_and_invalidates_the_links_forever(inviters):
     await invitations(inviters).invite([NEW], VIEWER)
     first = link_token(inviters, LinkPurpose.INVITATION, NEW, (await user_row(inviters, NEW))["id"])
     neighbours = link_token(inviters, LinkPurpose.INVITATION, NEW)
@@ -320,14 +320,14 @@ async def test_whoever_is_revoked_is_gone_and_their_links_are_void_for_ever(invi
     await invitations(inviters, None).accept(neighbours, PASSWORD)
 
 
-async def test_where_there_is_no_invitation_there_is_nothing_to_revoke(inviters):
+async def test_without_an_invitation_nothing_is_revoked(inviters):
     before = await snapshot(inviters)
     for email in (*LOOK_ALIKES, "vi@example.com", "una@example.com", "sue@example.com", "ADA@example.com"):
         assert await invitations(inviters).revoke(email) is False
     assert await snapshot(inviters) == before
 
 
-async def test_an_invitation_out_of_reach_is_told_from_none_by_nobody(inviters):
+async def test_an_inaccessible_invitation_looks_like_none(inviters):
     before = await snapshot(inviters)
     for who in ("wes", "gil"):
         for email in ("ida@example.com", "nobody@example.com", "vi@example.com"):
@@ -338,7 +338,7 @@ async def test_an_invitation_out_of_reach_is_told_from_none_by_nobody(inviters):
     assert await invitations(inviters, "gil").revoke("ida@example.com") is True
 
 
-async def test_who_may_not_delete_users_revokes_nothing(inviters):
+async def test_a_caller_who_may_not_delete_users_cannot_revoke(inviters):
     before = await snapshot(inviters)
     emails = ("ida@example.com", "nobody@example.com", "vi@example.com", "nope\0")
     for who, email in product((None, "hal", "sam", "nora"), emails):
@@ -347,7 +347,7 @@ async def test_who_may_not_delete_users_revokes_nothing(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_of_one_who_accepts_and_one_who_revokes_one_comes_too_late(inviters, other):
+async def test_a_concurrent_acceptance_or_revocation_wins_but_not_both(inviters, other):
     accepted, revoked = await asyncio.gather(
         error_codes_of(invitations(inviters, None).accept(invited(inviters), PASSWORD)),
         invitations(other).revoke("ida@example.com"),
@@ -359,7 +359,7 @@ async def test_of_one_who_accepts_and_one_who_revokes_one_comes_too_late(inviter
     ]
 
 
-async def test_somebody_whose_claim_is_false_invites_nobody(inviters):
+async def test_a_caller_with_invalid_credentials_cannot_invite(inviters):
     before = await snapshot(inviters)
     with pytest.raises(RollcallError) as caught:
         await Invitations(inviters.directory(Caller(user=uid("sue")))).invite([NEW], None)

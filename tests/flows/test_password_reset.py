@@ -63,7 +63,7 @@ async def refused(doing) -> str:
     return caught.value.code
 
 
-async def test_a_mail_goes_where_an_address_is_stored_and_leads_where_the_list_lets_it(members):
+async def test_a_mail_goes_to_the_stored_email_and_links_to_urls_on_the_allow_list(members):
     for url in (*ALLOWED_URLS, "", None):
         await way_back(members).request("VI@Example.com", url)
 
@@ -71,7 +71,7 @@ async def test_a_mail_goes_where_an_address_is_stored_and_leads_where_the_list_l
     assert await queued_mails(members) == [("reset", VI, {**said, "url": url}) for url in (*ALLOWED_URLS, None, None)]
 
 
-async def test_a_mail_leads_nowhere_else(members):
+async def test_a_mail_links_to_no_other_url(members):
     before = await snapshot(members)
     for url, email in product(REJECTED_URLS, (VI, "nobody@example.com")):
         with pytest.raises(InvalidPayload, match="can't be used to reset passwords"):
@@ -79,7 +79,7 @@ async def test_a_mail_leads_nowhere_else(members):
     assert await snapshot(members) == before
 
 
-async def test_who_has_no_password_yet_can_ask_for_one(members):
+async def test_a_user_without_a_password_can_request_one(members):
     await way_back(members).request("ed@example.com")
     [(kind, recipient, said)] = await queued_mails(members)
     assert (kind, recipient, said["password"]) == ("reset", "ed@example.com", password_fingerprint(None))
@@ -91,7 +91,7 @@ async def test_who_has_no_password_yet_can_ask_for_one(members):
         await way_back(members).reset(token, PASSWORD)
 
 
-async def test_nobody_else_is_sent_a_mail_and_nobody_is_told(members):
+async def test_no_other_email_gets_a_mail_and_the_response_does_not_reveal_it(members):
     before = await snapshot(members)
     names = ("nobody", "sue", "ida", "una", "wanda", "sam")
     for email in (*LOOK_ALIKES, *(f"{name}@example.com" for name in names)):
@@ -99,12 +99,12 @@ async def test_nobody_else_is_sent_a_mail_and_nobody_is_told(members):
     assert await snapshot(members) == before
 
 
-async def test_a_letter_that_folds_to_another_gets_no_mail_of_its_own(members):
+async def test_an_email_that_case_folds_to_a_stored_one_gets_no_mail_itself(members):
     await way_back(members).request("\u212ait@example.com")  # the sign for kelvin is a k in lower case
     assert [recipient for _, recipient, _ in await queued_mails(members)] == ["kit@example.com"]
 
 
-async def test_asking_takes_as_long_whoever_there_is(members, monkeypatch):
+async def test_a_request_takes_equally_long_for_every_email(members, monkeypatch):
     waited = []
 
     async def sleep(seconds):
@@ -120,7 +120,7 @@ async def test_asking_takes_as_long_whoever_there_is(members, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["vi", None])
-async def test_a_link_is_good_for_another_password_once(members, name):
+async def test_a_link_sets_a_new_password_once(members, name):
     token = reset_link(members, "VI@example.com", name=name)
     await way_back(members, "sam").reset(token, ANOTHER)
 
@@ -134,7 +134,7 @@ async def test_a_link_is_good_for_another_password_once(members, name):
     assert await snapshot(members) == before
 
 
-async def test_of_two_who_use_a_link_at_once_one_comes_too_late(members, other):
+async def test_one_of_two_concurrent_uses_of_a_link_succeeds(members, other):
     token = reset_link(members)
     told = await error_codes_of(
         *(way_back(one).reset(token, f"{ANOTHER} {at}") for at, one in enumerate((members, other)))
@@ -144,7 +144,7 @@ async def test_of_two_who_use_a_link_at_once_one_comes_too_late(members, other):
     assert (await sign_in(members, f"{ANOTHER} {told.index(None)}")).access
 
 
-async def test_whoever_is_signed_in_is_no_longer(members):
+async def test_a_reset_ends_all_sessions(members):
     await sign_in(members, PASSWORD)
     await way_back(members).reset(reset_link(members), ANOTHER)
 
@@ -152,7 +152,7 @@ async def test_whoever_is_signed_in_is_no_longer(members):
         assert await connection.scalar(select(func.count()).select_from(Session)) == 0
 
 
-async def test_failed_sign_ins_are_forgotten(members):
+async def test_a_reset_ends_the_lockout(members):
     await update_settings(members, auth_login_attempts=2)
     for _ in range(3):
         await asyncio.gather(sign_in(members, "wrong"), return_exceptions=True)
@@ -163,20 +163,20 @@ async def test_failed_sign_ins_are_forgotten(members):
     assert (await sign_in(members, ANOTHER)).access
 
 
-async def test_a_second_factor_stays(members):
+async def test_two_factor_authentication_stays_enabled(members):
     await update_user(members, "vi", tfa_secret="JBSWY3DPEHPK3PXP")
     await way_back(members).reset(reset_link(members), ANOTHER)
     assert await refused(sign_in(members, ANOTHER)) == "INVALID_OTP"
 
 
-async def test_a_link_that_is_not_right_is_good_for_nothing(members):
+async def test_an_invalid_link_is_rejected(members):
     before = await snapshot(members)
     for token, code in bad_links(members, LinkPurpose.RESET, VI, user=uid("vi"), password=password_fingerprint(HASHED)):
         assert await refused(way_back(members, "ada").reset(token, ANOTHER)) == code, token
     assert await snapshot(members) == before
 
 
-async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_nothing(members):
+async def test_a_link_bound_to_another_password_or_none_is_rejected(members):
     before = await snapshot(members)
     bound = [
         None,
@@ -194,7 +194,7 @@ async def test_a_link_that_is_bound_to_another_password_or_none_is_good_for_noth
     assert await snapshot(members) == before
 
 
-async def test_a_link_of_somebody_who_can_not_sign_in_with_a_password_is_good_for_nothing(members):
+async def test_a_link_of_a_user_who_cannot_use_a_password_is_rejected(members):
     before = await snapshot(members)
     for name in ("sue", "ida", "una", "wanda", "sam", "nobody"):
         with pytest.raises(Forbidden):
@@ -202,7 +202,7 @@ async def test_a_link_of_somebody_who_can_not_sign_in_with_a_password_is_good_fo
     assert await snapshot(members) == before
 
 
-async def test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_moved(members):
+async def test_a_link_is_invalid_while_its_user_is_suspended_or_has_another_email(members):
     for change in ({"status": "suspended"}, {"provider": "github"}, {"email": "moved@example.com"}):
         await update_user(members, "vi", **change)
         before = await snapshot(members)
@@ -222,7 +222,7 @@ async def test_a_link_is_void_while_its_user_is_suspended_and_once_they_have_mov
         ("x" * 1024**2, "VALUE_TOO_LONG"),
     ],
 )
-async def test_a_password_that_can_not_be_leaves_the_link_good(members, password, code):
+async def test_an_invalid_password_leaves_the_link_valid(members, password, code):
     await update_settings(members, auth_password_policy="/^.{8,}$/")
     before = await snapshot(members)
     assert await refused(way_back(members).reset(reset_link(members), password)) == code
@@ -232,7 +232,7 @@ async def test_a_password_that_can_not_be_leaves_the_link_good(members, password
     assert (await sign_in(members, " " * 8)).access
 
 
-async def test_a_mail_says_what_its_link_is_bound_to(members):
+async def test_a_queued_mail_holds_what_its_link_is_bound_to(members):
     await way_back(members).request(VI)
     [(_, recipient, said)] = await queued_mails(members)
     token = link_token(members, LinkPurpose.RESET, recipient, said["user"], said["password"])

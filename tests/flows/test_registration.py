@@ -63,7 +63,7 @@ async def refused(doing) -> str:
     return caught.value.code
 
 
-async def test_a_stranger_becomes_a_user_who_is_to_be_verified(open_registration):
+async def test_a_visitor_becomes_an_unverified_user_and_is_verified_by_mail(open_registration):
     await registration(open_registration).register(NEW, PASSWORD, None, "New", "Comer")
 
     row = await user_row(open_registration, NEW)
@@ -77,7 +77,7 @@ async def test_a_stranger_becomes_a_user_who_is_to_be_verified(open_registration
     assert (await sign_in(open_registration, NEW)).access
 
 
-async def test_where_nobody_is_verified_a_stranger_can_sign_in_at_once(open_registration):
+async def test_without_verification_a_registered_user_can_log_in_at_once(open_registration):
     await update_settings(open_registration, public_registration_verify_email=False, public_registration_role=None)
     await registration(open_registration, "ada").register(NEW, PASSWORD)  # whoever is signed in may too
 
@@ -87,7 +87,7 @@ async def test_where_nobody_is_verified_a_stranger_can_sign_in_at_once(open_regi
     assert (await sign_in(open_registration, NEW)).access
 
 
-async def test_where_strangers_may_not_register_nobody_does(inviters):
+async def test_registration_is_rejected_unless_the_project_allows_it(inviters):
     for settled in (False, True):  # without settings there are no strangers either
         if settled:
             await update_settings(inviters, public_registration=False)
@@ -98,13 +98,13 @@ async def test_where_strangers_may_not_register_nobody_does(inviters):
         assert await snapshot(inviters) == before
 
 
-async def test_a_mail_leads_where_the_list_lets_it(open_registration):
+async def test_a_mail_links_to_urls_on_the_allow_list(open_registration):
     for url in (*ALLOWED_URLS, "", None):
         await registration(open_registration).register("una@example.com", PASSWORD, url)
     assert [said["url"] for _, _, said in await queued_mails(open_registration)] == [*ALLOWED_URLS, None, None]
 
 
-async def test_a_mail_leads_nowhere_else(open_registration):
+async def test_a_mail_links_to_no_other_url(open_registration):
     before = await snapshot(open_registration)
     for url, email in product(REJECTED_URLS, (NEW, "vi@example.com", "una@example.com", "nope")):
         with pytest.raises(InvalidPayload, match="can't be used to verify registered users"):
@@ -128,7 +128,7 @@ async def test_a_mail_leads_nowhere_else(open_registration):
         (None, "x" * 1024**2, "VALUE_TOO_LONG"),
     ],
 )
-async def test_what_can_not_be_is_refused_whoever_there_is(open_registration, email, password, code):
+async def test_invalid_values_get_the_same_error_for_every_email(open_registration, email, password, code):
     await update_settings(open_registration, auth_password_policy="/^.{8,}$/")
     before = await snapshot(open_registration)
     told = []
@@ -141,7 +141,7 @@ async def test_what_can_not_be_is_refused_whoever_there_is(open_registration, em
     assert await snapshot(open_registration) == before
 
 
-async def test_a_name_that_is_too_long_is_refused_whoever_there_is(open_registration):
+async def test_a_name_that_is_too_long_gets_the_same_error_for_every_email(open_registration):
     before = await snapshot(open_registration)
     for email in (NEW, "vi@example.com"):
         assert (
@@ -166,7 +166,7 @@ async def test_a_name_that_is_too_long_is_refused_whoever_there_is(open_registra
         ({}, [NEW, "new@elsewhere.example"], []),
     ],
 )
-async def test_an_address_has_to_pass_the_projects_filter(open_registration, wanted, welcome, unwelcome):
+async def test_an_email_must_match_the_filter_of_the_project(open_registration, wanted, welcome, unwelcome):
     await update_settings(open_registration, public_registration_email_filter=wanted)
     before = await snapshot(open_registration)
     for email in unwelcome:
@@ -178,7 +178,7 @@ async def test_an_address_has_to_pass_the_projects_filter(open_registration, wan
         assert await user_row(open_registration, email)
 
 
-async def test_an_address_of_somebody_stays_as_it_is(open_registration):
+async def test_existing_users_are_not_changed(open_registration):
     for verified in (True, False):
         await update_settings(open_registration, public_registration_verify_email=verified)
         before = await snapshot(open_registration)
@@ -187,7 +187,7 @@ async def test_an_address_of_somebody_stays_as_it_is(open_registration):
         assert await snapshot(open_registration) == before
 
 
-async def test_who_was_not_verified_yet_gets_another_mail_where_their_address_is_stored(open_registration):
+async def test_an_unverified_user_gets_another_mail_at_the_stored_email(open_registration):
     rows, _, _ = await snapshot(open_registration)
     await registration(open_registration).register("UNA@Example.com", PASSWORD, ALLOWED_URLS[0], "Another", "Name")
 
@@ -197,7 +197,7 @@ async def test_who_was_not_verified_yet_gets_another_mail_where_their_address_is
     ]
 
 
-async def test_a_look_alike_is_somebody_else(open_registration):
+async def test_a_homoglyph_email_is_another_user(open_registration):
     await update_user(open_registration, "vi", status="unverified")
     for email in LOOK_ALIKES:
         with suppress(RollcallError):
@@ -207,7 +207,7 @@ async def test_a_look_alike_is_somebody_else(open_registration):
     assert not [mail for mail in mails if mail[1] == "vi@example.com" or mail[2]["user"] == uid("vi")]
 
 
-async def test_of_two_who_register_one_address_one_gets_it_and_neither_is_told(open_registration, other):
+async def test_two_concurrent_registrations_of_one_email_create_one_user_and_look_alike(open_registration, other):
     for number in range(3):
         email = f"{number}{NEW}"
         spelled = (email, email.upper())
@@ -226,7 +226,7 @@ async def test_of_two_who_register_one_address_one_gets_it_and_neither_is_told(o
         }
 
 
-async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_registration, monkeypatch):
+async def test_every_registration_hashes_a_password_and_takes_equally_long(open_registration, monkeypatch):
     waited, hashed = [], []
     hash_one = open_registration.services.passwords.hash
 
@@ -252,7 +252,7 @@ async def test_whoever_registers_hashes_a_password_and_waits_as_long(open_regist
     assert all(50 < seconds <= 60 for seconds in waited)
 
 
-async def test_one_place_registers_only_so_often(open_registration):
+async def test_registrations_are_rate_limited_per_ip(open_registration):
     settings = open_registration.settings.model_copy(update={"rate_limiter_registration_enabled": True})
     services = replace(open_registration.services, settings=settings, rates=RateLimiter.from_settings(settings))
     flow = Registration(Directory(caller(None), services))
@@ -267,7 +267,7 @@ async def test_one_place_registers_only_so_often(open_registration):
     assert await user_row(open_registration, NEW)
 
 
-async def test_an_address_is_verified_once(inviters):
+async def test_an_email_is_verified_once(inviters):
     assert await registration(inviters).verify(verification(inviters)) == uid("una")
     assert (await user_row(inviters, "una@example.com"))["status"] == "active"
 
@@ -277,11 +277,11 @@ async def test_an_address_is_verified_once(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_a_link_of_a_neighbour_names_an_address_alone(inviters):
+async def test_a_directus_link_with_only_an_email_is_accepted(inviters):
     assert await registration(inviters).verify(verification(inviters, "UNA@example.com", None)) == uid("una")
 
 
-async def test_of_two_who_verify_at_once_one_comes_too_late(inviters, other):
+async def test_one_of_two_concurrent_verifications_succeeds(inviters, other):
     told = await asyncio.gather(
         *(registration(one).verify(verification(inviters)) for one in (inviters, other)), return_exceptions=True
     )
@@ -290,14 +290,14 @@ async def test_of_two_who_verify_at_once_one_comes_too_late(inviters, other):
     assert uid("una") in told
 
 
-async def test_a_link_that_is_not_right_is_good_for_nothing(inviters):
+async def test_an_invalid_link_is_rejected(inviters):
     before = await snapshot(inviters)
     for token, code in bad_links(inviters, LinkPurpose.REGISTRATION, "una@example.com", user=uid("una")):
         assert await refused(registration(inviters, "ada").verify(token)) == code, token
     assert await snapshot(inviters) == before
 
 
-async def test_only_who_was_not_verified_yet_can_be(inviters):
+async def test_only_an_unverified_user_can_be_verified(inviters):
     before = await snapshot(inviters)
     names = ("vi", "ida", "sue", "wanda", "nobody")
     for name, bound in (*zip(names, names, strict=True), *((name, None) for name in names)):
@@ -306,7 +306,7 @@ async def test_only_who_was_not_verified_yet_can_be(inviters):
     assert await snapshot(inviters) == before
 
 
-async def test_a_link_leads_to_nobody_but_the_user_it_was_made_for(inviters):
+async def test_a_link_is_bound_to_its_user(inviters):
     before = await snapshot(inviters)
     assert await refused(registration(inviters).verify(verification(inviters, name="vi"))) == "INVALID_PAYLOAD"
     assert await snapshot(inviters) == before

@@ -54,7 +54,7 @@ def handle(token):
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
-async def test_one_is_told_where_one_is_signed_in(place):
+async def test_a_user_sees_all_active_sessions(place):
     phone, here, work = await sessions(place, session=HERE).all()
 
     assert (here.id, here.ip, here.user_agent) == (handle(HERE), "192.0.2.1", "a browser")
@@ -67,19 +67,19 @@ async def test_one_is_told_where_one_is_signed_in(place):
     assert (work.ip, work.user_agent, work.origin) == (None, None, None)
 
 
-async def test_a_sessions_token_is_never_told(place):
+async def test_the_list_reveals_no_session_token(place):
     told = repr(await sessions(place, session=HERE).all())
 
     assert not any(token in told for token in await stored(place))
 
 
-async def test_only_the_token_of_a_session_cookie_shows_which_one_it_is(place):
+async def test_only_a_session_cookie_identifies_the_current_session(place):
     by_token = SessionListService(Directory(Caller(token=static_token("vi")), place.services))
     for asking in (sessions(place), by_token):
         assert [one.current for one in await asking.all()] == [False] * 3
 
 
-async def test_nobody_in_particular_is_signed_in_nowhere(place):
+async def test_anonymous_callers_have_no_sessions(place):
     for doing in (
         SessionListService(Directory(PUBLIC, place.services)).all(),
         SessionListService(place.as_()).revoke(handle(HERE)),
@@ -88,7 +88,7 @@ async def test_nobody_in_particular_is_signed_in_nowhere(place):
             await doing
 
 
-async def test_one_session_is_ended_by_its_id_and_its_token_at_once(place):
+async def test_a_session_is_ended_by_its_id_and_its_token_is_rejected_at_once(place):
     assert await sessions(place, session=HERE).revoke(handle(PHONE)) == 1
 
     assert await stored(place) == {HERE, OFFICE, GONE, HIS}
@@ -97,27 +97,27 @@ async def test_one_session_is_ended_by_its_id_and_its_token_at_once(place):
     assert await sessions(place, session=HERE).revoke(handle(PHONE)) == 0
 
 
-async def test_what_is_no_id_of_a_session_of_ones_own_ends_nothing(place):
+async def test_an_id_of_no_own_active_session_ends_nothing(place):
     for wrong in (handle(HIS), handle(GONE), HERE, "", "x" * 10_000, "\0"):
         assert await sessions(place, session=HERE).revoke(wrong) == 0
 
     assert await stored(place) == {HERE, PHONE, OFFICE, GONE, HIS}
 
 
-async def test_all_but_ones_own_are_ended_at_once(place):
+async def test_all_sessions_except_the_current_one_are_ended(place):
     assert await sessions(place, session=HERE).revoke() == 2
 
     assert await stored(place) == {HERE, HIS}
     assert [one.current for one in await sessions(place, session=HERE).all()] == [True]
 
 
-async def test_whoever_asks_from_no_session_ends_all_of_them(place):
+async def test_a_caller_without_a_session_ends_all_sessions(place):
     assert await sessions(place).revoke() == 3
 
     assert await stored(place) == {HIS}
 
 
-async def test_an_admin_sees_to_anybodys(place):
+async def test_an_admin_lists_and_ends_the_sessions_of_any_user(place):
     ada = sessions(place, "ada")
     assert {one.id for one in await ada.all(uid("vi"))} == {handle(HERE), handle(PHONE), handle(OFFICE)}
     assert await ada.revoke(handle(HIS), uid("vi")) == 0
@@ -128,7 +128,7 @@ async def test_an_admin_sees_to_anybodys(place):
     assert await ada.all(uid("nobody at all")) == []
 
 
-async def test_others_see_to_their_own_only(place):
+async def test_other_callers_access_only_their_own_sessions(place):
     sam = sessions(place, "sam")
     for user in (uid("vi"), uid("nobody at all"), "vi", ""):
         for doing in (sam.all(user), sam.revoke(handle(HERE), user), sam.revoke(user=user)):
@@ -148,7 +148,7 @@ async def refreshed(place):
     return (await stored(place) - {HERE, PHONE, OFFICE, GONE, HIS}).pop()
 
 
-async def test_a_session_that_was_refreshed_is_one_and_not_two(place):
+async def test_a_refreshed_session_is_listed_once(place):
     after = await refreshed(place)
 
     for asking in (HERE, after):
@@ -160,7 +160,7 @@ async def test_a_session_that_was_refreshed_is_one_and_not_two(place):
         }
 
 
-async def test_a_refreshed_session_is_kept_whichever_of_its_tokens_asks(place):
+async def test_a_refreshed_session_is_the_current_one_with_either_of_its_tokens(place):
     after = await refreshed(place)
     assert await sessions(place, session=HERE).revoke() == 2
     assert await stored(place) == {HERE, after, HIS}
@@ -168,7 +168,7 @@ async def test_a_refreshed_session_is_kept_whichever_of_its_tokens_asks(place):
     assert await stored(place) == {HERE, after, HIS}
 
 
-async def test_a_refreshed_session_is_ended_with_the_token_before(place):
+async def test_ending_a_refreshed_session_ends_its_previous_token(place):
     after = await refreshed(place)
     assert await sessions(place).revoke(handle(after)) == 1
 

@@ -58,7 +58,7 @@ RESET = "mutation($t: String!, $p: String!) { auth_password_reset(token: $t, pas
 ME = "{ users_me { id } }"
 
 
-async def test_invited_signed_in_with_two_factors_and_back_after_a_lost_password(inviters):
+async def test_a_user_is_invited_logs_in_with_two_factors_and_resets_the_password(inviters):
     mail = MailServer()
     changed = {
         **SETTINGS_OVERRIDES,

@@ -59,7 +59,7 @@ async def told(answer):
     return answer.status_code, answer.json()
 
 
-async def test_a_token_says_so_where_one_of_the_policies_in_force_wants_it(place):
+async def test_a_token_requires_tfa_setup_if_an_effective_policy_enforces_it(place):
     assert claims(await place.sign_in("ed"))["enforce_tfa"] is True
     assert "enforce_tfa" not in claims(await place.sign_in("kit"))
 
@@ -68,7 +68,7 @@ async def test_a_token_says_so_where_one_of_the_policies_in_force_wants_it(place
 
 
 @pytest.mark.parametrize("holder", ["her role", "its parent", "the parent of that", "herself", "everybody"])
-async def test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy(inviters, holder):
+async def test_a_policy_enforces_tfa_wherever_in_the_role_tree_it_is_attached(inviters, holder):
     """Directus asks only the role itself."""
     place = AccountHarness(inviters, FrozenClock())
     await place.give("ed", password=HASHED, tfa_secret=None)
@@ -97,7 +97,7 @@ async def test_it_counts_whoever_in_the_tree_of_roles_holds_the_policy(inviters,
     assert claims(await place.sign_in("ed"))["enforce_tfa"] is True
 
 
-async def test_a_policy_that_is_bound_to_a_network_wants_it_of_those_who_are_there(place):
+async def test_a_policy_limited_to_a_network_enforces_tfa_only_there(place):
     await enforce(place, "Office")
 
     assert claims(await place.sign_in("kit", ip=OFFICE_IP))["enforce_tfa"] is True
@@ -131,7 +131,7 @@ LITTLE = [
 
 
 @pytest.mark.parametrize("name", ["ed", "ada"])
-async def test_whatever_else_is_asked_in_graphql_is_refused_as_a_whole(place, client, name):
+async def test_any_other_graphql_request_is_rejected_as_a_whole(place, client, name):
     mine = bearer(await token_of(place, name))
     for query in MORE:
         asked = {"query": query, "operationName": "A" if "query A" in query else None}
@@ -141,14 +141,14 @@ async def test_whatever_else_is_asked_in_graphql_is_refused_as_a_whole(place, cl
             assert await told(await client.get(PATH, params=by_get, headers=mine)) == (403, REFUSAL), query
 
 
-async def test_what_anybody_may_can_be_asked(place, client):
+async def test_graphql_fields_for_anonymous_callers_are_available(place, client):
     mine = bearer(await token_of(place))
     for query in LITTLE:
         status, answer = await told(await client.post(PATH, json={"query": query}, headers=mine))
         assert (status, "errors" in answer) == (200, False), query
 
 
-async def test_of_the_schema_they_see_what_little_they_may(place, client):
+async def test_introspection_shows_only_the_available_fields(place, client):
     mine = bearer(await token_of(place, "ada"))
     asked = {"query": "{ __schema { queryType { fields { name } } types { name } } }"}
     seen = str((await client.post(PATH, json=asked, headers=mine)).json())
@@ -158,7 +158,7 @@ async def test_of_the_schema_they_see_what_little_they_may(place, client):
     assert "users_by_id" not in seen
 
 
-async def test_a_mistake_in_setting_it_up_is_told_as_such(place, client):
+async def test_an_invalid_setup_request_gets_its_own_error(place, client):
     mine = bearer(await token_of(place))
     wrong = {"query": 'mutation { users_me_tfa_enable(secret: "x") }'}
     status, answer = await told(await client.post(PATH, json=wrong, headers=mine))
@@ -196,7 +196,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("name", ["ed", "ada"])
-async def test_every_path_of_a_collection_is_refused(place, client, name):
+async def test_every_collection_path_is_rejected(place, client, name):
     mine = bearer(await token_of(place, name))
     for method, path in PATHS:
         answer = await client.request(method, path, headers=mine)
@@ -204,7 +204,7 @@ async def test_every_path_of_a_collection_is_refused(place, client, name):
         assert method == "HEAD" or answer.json() == REFUSAL, path
 
 
-async def test_an_upload_is_refused_too(place, client):
+async def test_an_upload_is_rejected(place, client):
     form = {"file": ("a.png", b"x", "image/png")}
 
     assert await told(await client.post("/files", files=form, headers=bearer(await token_of(place, "ada")))) == (
@@ -213,11 +213,11 @@ async def test_an_upload_is_refused_too(place, client):
     )
 
 
-async def test_the_server_itself_answers(place, client):
+async def test_server_paths_are_available(place, client):
     assert (await client.get("/server/ping", headers=bearer(await token_of(place)))).text == "pong"
 
 
-async def test_a_session_cookie_is_refused_too(place, client):
+async def test_a_session_cookie_is_rejected_until_tfa_is_set_up(place, client):
     cookie = (await place.sign_in("ed", mode=TokenMode.SESSION)).cookies[0].value
     header = {"cookie": f"{place.system.settings.session_cookie_name}={cookie}"}
 
@@ -228,7 +228,7 @@ async def test_a_session_cookie_is_refused_too(place, client):
     assert (await client.get("/users/me?fields=id", headers=header)).json() == {"data": {"id": uid("ed")}}
 
 
-async def test_a_session_that_ended_is_none_also_for_setting_it_up(place):
+async def test_an_ended_session_cannot_set_up_tfa(place):
     cookie = (await place.sign_in("ed", mode=TokenMode.SESSION)).cookies[0].value
     session = jwt.get_unverified_claims(cookie)["session"]
     enrolling = place.as_("ed", session=session, enrolling=True)
@@ -239,7 +239,7 @@ async def test_a_session_that_ended_is_none_also_for_setting_it_up(place):
         await TwoFactorService(enrolling).generate(PASSWORD)
 
 
-async def test_static_tokens_are_left_alone(place, client):
+async def test_static_tokens_are_exempt(place, client):
     for name in ("ed", "ada"):
         answer = await client.post(PATH, json=ME, headers=bearer(static_token(name)))
         assert answer.json() == {"data": {"users_me": {"id": uid(name)}}}
@@ -247,7 +247,7 @@ async def test_static_tokens_are_left_alone(place, client):
 
 
 @pytest.mark.parametrize("name", ["ed", "ada"])
-async def test_the_same_token_may_everything_from_the_moment_on_when_it_is_there(place, client, name):
+async def test_the_same_token_has_full_access_once_tfa_is_set_up(place, client, name):
     """Asked often enough that plans are made of it, before and after, and after an admin took it away again."""
     mine = bearer(await token_of(place, name))
 
@@ -275,7 +275,7 @@ async def test_the_same_token_may_everything_from_the_moment_on_when_it_is_there
     assert await everywhere() == {403}
 
 
-async def test_an_enrolling_caller_is_not_served_from_the_plans_of_those_with_its_rights(place):
+async def test_a_caller_who_must_set_up_tfa_gets_no_response_from_cached_plans(place):
     """Before the policy wanted it, the same user's questions were planned; and again with a second factor."""
     free = bearer((await place.sign_in("kit", ip=OFFICE_IP)).access)
     office = {"x-forwarded-for": OFFICE_IP}
@@ -295,7 +295,7 @@ async def test_an_enrolling_caller_is_not_served_from_the_plans_of_those_with_it
             assert len((await client.get("/users?fields=id", headers=bound | office)).json()["data"]) == 18
 
 
-async def test_it_is_set_up_with_the_token_that_can_do_nothing_else(place, client):
+async def test_the_restricted_token_can_set_up_tfa(place, client):
     """In REST and in GraphQL, as somebody goes who was told to."""
     mine = bearer(await token_of(place))
     by_rest = await client.post("/users/me/tfa/generate", json={"password": PASSWORD}, headers=mine)
@@ -313,7 +313,7 @@ async def test_it_is_set_up_with_the_token_that_can_do_nothing_else(place, clien
     assert (await client.post(PATH, json=ME, headers=mine)).json() == {"data": {"users_me": {"id": uid("ed")}}}
 
 
-async def test_a_refresh_says_what_holds_then(place):
+async def test_a_refresh_updates_whether_tfa_setup_is_required(place):
     tokens = await place.sign_in("ed")
     staying = SessionService(Directory(PUBLIC, place.services))
 
@@ -326,7 +326,7 @@ async def test_a_refresh_says_what_holds_then(place):
     assert claims(await staying.refresh(tokens.refresh, TokenMode.JSON))["enforce_tfa"] is True
 
 
-async def test_a_session_cookies_refresh_says_what_holds_then(place):
+async def test_a_session_cookie_refresh_updates_whether_tfa_setup_is_required(place):
     cookie = (await place.sign_in("ed", mode=TokenMode.SESSION)).cookies[0].value
     via = ClientInfo(cookies={place.system.settings.session_cookie_name: cookie})
     await place.give("ed", tfa_secret=SECRET)
@@ -336,7 +336,7 @@ async def test_a_session_cookies_refresh_says_what_holds_then(place):
     assert "enforce_tfa" not in jwt.get_unverified_claims(str(after.cookies[0].value))
 
 
-async def test_flows_and_repositories_hold_to_it_whichever_door_leads_to_them(place):
+async def test_flows_and_repositories_require_tfa_setup_themselves(place):
     enrolling = place.as_("ada", enrolling=True)
     with pytest.raises(TwoFactorSetupRequired):
         await SessionListService(enrolling).all()
@@ -350,7 +350,7 @@ async def test_flows_and_repositories_hold_to_it_whichever_door_leads_to_them(pl
         await enrolling["users"].update_one(uid("vi"), {"title": "X"})
 
 
-async def test_what_is_remembered_of_a_full_caller_is_not_believed_once_it_is_gone(place):
+async def test_cached_access_is_not_used_once_tfa_is_removed(place):
     """The second factor goes between two questions of one directory."""
     await place.give("ada", tfa_secret=SECRET)
     enrolling = place.as_("ada", enrolling=True)
@@ -362,7 +362,7 @@ async def test_what_is_remembered_of_a_full_caller_is_not_believed_once_it_is_go
     assert not (await enrolling.fresh_access()).admin
 
 
-async def test_signing_in_takes_no_longer_way_for_those_who_have_to_enroll(place):
+async def test_a_token_that_requires_tfa_setup_is_valid_as_long_as_any_other(place):
     """Their first token is like any other, and good as long."""
     ed, kit = claims(await place.sign_in("ed")), claims(await place.sign_in("kit"))
 

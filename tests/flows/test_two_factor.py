@@ -61,7 +61,7 @@ async def outcomes(*attempts):
     return [type(one) if isinstance(one, Exception) else None for one in told]
 
 
-async def test_whoever_knows_the_password_is_told_a_new_secret_and_nothing_is_set_up_by_it(place):
+async def test_the_password_yields_a_new_secret_that_is_not_stored(place):
     made, other = await factor(place).generate(PASSWORD), await factor(place).generate(PASSWORD)
 
     assert made.url == (
@@ -74,7 +74,7 @@ async def test_whoever_knows_the_password_is_told_a_new_secret_and_nothing_is_se
     assert await secret_of(place) is None
 
 
-async def test_an_authenticator_is_told_the_name_of_the_project(place):
+async def test_the_issuer_is_the_name_of_the_project(place):
     await place.system.load({"directus_settings": [{"id": 1, "project_name": "Our House & Co"}]})
     made = await factor(place).generate(PASSWORD)
 
@@ -82,7 +82,7 @@ async def test_an_authenticator_is_told_the_name_of_the_project(place):
     assert made.url.endswith("&issuer=Our%20House%20%26%20Co")
 
 
-async def test_nobody_in_particular_has_no_second_factor(place):
+async def test_anonymous_callers_have_no_two_factor_authentication(place):
     nobody = TwoFactorService(Directory(PUBLIC, place.services))
     for doing in (
         nobody.generate(PASSWORD),
@@ -95,7 +95,7 @@ async def test_nobody_in_particular_has_no_second_factor(place):
             await doing
 
 
-async def test_a_stolen_token_is_no_way_to_guess_the_password(place):
+async def test_a_stolen_token_does_not_allow_guessing_the_password(place):
     """Wrong ones are counted together with those at the sign-in, from that address."""
     await place.system.load({"directus_settings": [{"id": 1, "auth_login_attempts": 3}]})
     thief = Caller(token=static_token("vi"), ip="192.0.2.66")
@@ -110,7 +110,7 @@ async def test_a_stolen_token_is_no_way_to_guess_the_password(place):
     assert (await place.sign_in(ip="192.0.2.1")).access
 
 
-async def test_asking_for_secrets_with_the_right_password_locks_nobody_out(place):
+async def test_generating_secrets_with_the_right_password_causes_no_lockout(place):
     await place.system.load({"directus_settings": [{"id": 1, "auth_login_attempts": 3}]})
     for _ in range(5):
         await factor(place).generate(PASSWORD)
@@ -118,13 +118,13 @@ async def test_asking_for_secrets_with_the_right_password_locks_nobody_out(place
     assert (await place.sign_in()).access
 
 
-async def test_somebody_whose_password_is_judged_elsewhere_is_told_no_secret(place):
+async def test_a_user_of_another_provider_gets_no_secret(place):
     await place.give("sam", provider="github")
     with pytest.raises(InvalidCredentials):
         await factor(place, "sam").generate(PASSWORD)
 
 
-async def test_a_second_factor_is_set_up_once(secured):
+async def test_two_factor_authentication_is_enabled_once(secured):
     code = secured.clock.code(OTHER_SECRET)
     for doing in (factor(secured).generate(PASSWORD), factor(secured).enable(code, OTHER_SECRET)):
         with pytest.raises(InvalidPayload, match=ALREADY):
@@ -135,7 +135,7 @@ async def test_a_second_factor_is_set_up_once(secured):
     assert await secret_of(secured) == SECRET
 
 
-async def test_it_takes_a_code_to_show_that_something_makes_them(place):
+async def test_enabling_requires_a_right_code(place):
     for code in ("000000", "", "abc", "1" * 10_000, "١٢٣٤٥٦", place.clock.code(OTHER_SECRET)):
         with pytest.raises(InvalidPayload, match=WRONG):
             await factor(place).enable(code, SECRET)
@@ -143,7 +143,7 @@ async def test_it_takes_a_code_to_show_that_something_makes_them(place):
     assert await secret_of(place) is None
 
 
-async def test_what_is_no_secret_is_refused_with_what_would_be_one(place):
+async def test_a_malformed_secret_is_rejected_with_the_expected_format(place):
     for secret in (
         "",
         "x",
@@ -158,13 +158,13 @@ async def test_what_is_no_secret_is_refused_with_what_would_be_one(place):
             await factor(place).enable("000000", secret)
 
 
-async def test_a_secret_may_be_spelled_as_people_copy_it(place):
+async def test_a_secret_may_have_spaces_and_lower_case_letters(place):
     await factor(place).enable(place.clock.code(), "jbsw y3dp ehpk 3pxp")
 
     assert await secret_of(place) == SECRET
 
 
-async def test_from_then_on_signing_in_takes_a_code_and_each_code_is_good_once(place):
+async def test_once_enabled_every_login_requires_a_new_code(place):
     await factor(place).enable(place.clock.code(), SECRET)
     for otp in (None, "", "000000"):
         with pytest.raises(InvalidOtp):
@@ -177,13 +177,13 @@ async def test_from_then_on_signing_in_takes_a_code_and_each_code_is_good_once(p
     assert (await place.sign_in(otp=place.clock.code())).access
 
 
-async def test_a_code_that_many_show_at_once_lets_one_of_them_in(secured):
+async def test_one_of_many_concurrent_logins_with_one_code_succeeds(secured):
     told = await outcomes(*(secured.sign_in(otp=secured.clock.code()) for _ in range(5)))
 
     assert sorted(told, key=str) == [InvalidOtp] * 4 + [None]
 
 
-async def test_of_two_who_set_one_up_at_once_one_does(place):
+async def test_one_of_two_concurrent_setups_succeeds(place):
     codes = [(place.clock.code(secret), secret) for secret in (SECRET, OTHER_SECRET)]
     told = await outcomes(*(factor(place).enable(*code) for code in codes))
 
@@ -191,7 +191,7 @@ async def test_of_two_who_set_one_up_at_once_one_does(place):
     assert await secret_of(place) == codes[told.index(None)][1]
 
 
-async def test_what_was_done_is_on_record_and_no_secret_is(place):
+async def test_the_audit_log_records_the_changes_without_secrets(place):
     await factor(place).enable(place.clock.code(), SECRET)
     place.clock.move()
     recovery = await factor(place).recovery_codes(place.clock.code())
@@ -209,7 +209,7 @@ async def test_what_was_done_is_on_record_and_no_secret_is(place):
     assert not any(word in told for word in (SECRET, SECRET.lower(), *recovery))
 
 
-async def test_it_is_taken_away_with_a_code_of_it(secured):
+async def test_a_code_disables_two_factor_authentication(secured):
     with pytest.raises(InvalidPayload, match=WRONG):
         await factor(secured).disable("000000")
     assert await secret_of(secured) == SECRET
@@ -222,7 +222,7 @@ async def test_it_is_taken_away_with_a_code_of_it(secured):
             await doing
 
 
-async def test_it_can_be_set_up_anew_within_the_same_half_minute(secured):
+async def test_it_can_be_enabled_again_within_the_same_totp_period(secured):
     code = secured.clock.code(OTHER_SECRET)
     await factor(secured).disable(secured.clock.code())
     await factor(secured).enable(code, OTHER_SECRET)
@@ -230,7 +230,7 @@ async def test_it_can_be_set_up_anew_within_the_same_half_minute(secured):
     assert (await secured.sign_in(otp=code)).access
 
 
-async def test_so_many_wrong_codes_and_no_more_are_borne_wherever_they_are_tried(secured):
+async def test_wrong_codes_of_all_operations_count_towards_one_limit(secured):
     for at in range(MAX_WRONG_CODES):
         refusal = (
             (InvalidPayload, factor(secured).disable("000000")) if at % 2 else (InvalidOtp, secured.sign_in(otp="1"))
@@ -249,13 +249,13 @@ async def test_so_many_wrong_codes_and_no_more_are_borne_wherever_they_are_tried
     assert (await secured.sign_in(otp=secured.clock.code())).access
 
 
-async def test_wrong_codes_that_come_all_at_once_are_counted_one_by_one(secured):
+async def test_concurrent_wrong_codes_are_counted_individually(secured):
     await outcomes(*(factor(secured).disable("000000") for _ in range(MAX_WRONG_CODES)))
     with pytest.raises(InvalidPayload, match=WRONG):
         await factor(secured).disable(secured.clock.code())
 
 
-async def test_wrong_codes_are_forgotten_once_a_right_one_was_shown(secured):
+async def test_a_right_code_resets_the_count_of_wrong_ones(secured):
     for _ in range(3):
         with pytest.raises(InvalidOtp):
             await secured.sign_in(otp="000000")
@@ -268,7 +268,7 @@ async def test_wrong_codes_are_forgotten_once_a_right_one_was_shown(secured):
     assert (await secured.sign_in(otp=secured.clock.code())).access
 
 
-async def test_ten_recovery_codes_are_told_once_and_only_their_hashes_are_stored(secured):
+async def test_ten_recovery_codes_are_returned_once_and_stored_as_hashes(secured):
     codes = await factor(secured).recovery_codes(secured.clock.code())
 
     async with secured.system.database.transaction() as connection:
@@ -278,7 +278,7 @@ async def test_ten_recovery_codes_are_told_once_and_only_their_hashes_are_stored
     assert not any(code in repr(rows) or code.replace("-", "").upper() in repr(rows) for code in codes)
 
 
-async def test_each_recovery_code_is_good_once_however_it_is_copied(secured):
+async def test_each_recovery_code_works_once_in_any_spelling(secured):
     first, second, third, fourth, *_ = await factor(secured).recovery_codes(secured.clock.code())
 
     for code in (first, second.upper(), third.replace("-", ""), f" {fourth.replace('-', ' ').upper()} "):
@@ -287,14 +287,14 @@ async def test_each_recovery_code_is_good_once_however_it_is_copied(secured):
             await secured.sign_in(otp=code)
 
 
-async def test_a_recovery_code_that_many_show_at_once_lets_one_of_them_in(secured):
+async def test_one_of_many_concurrent_logins_with_one_recovery_code_succeeds(secured):
     code = (await factor(secured).recovery_codes(secured.clock.code()))[0]
     told = await outcomes(*(secured.sign_in(otp=code) for _ in range(5)))
 
     assert sorted(told, key=str) == [InvalidOtp] * 4 + [None]
 
 
-async def test_new_recovery_codes_void_the_old(secured):
+async def test_new_recovery_codes_invalidate_the_old_ones(secured):
     old = await factor(secured).recovery_codes(secured.clock.code())
     secured.clock.move()
     new = await factor(secured).recovery_codes(secured.clock.code())
@@ -308,7 +308,7 @@ async def test_new_recovery_codes_void_the_old(secured):
     assert (await secured.sign_in(otp=new[0])).access
 
 
-async def test_another_users_recovery_codes_are_good_for_nothing(secured):
+async def test_the_recovery_codes_of_another_user_are_rejected(secured):
     """Even where two have one secret."""
     await secured.give("sam", tfa_secret=SECRET)
     codes = await factor(secured, "sam").recovery_codes(secured.clock.code())
@@ -320,7 +320,7 @@ async def test_another_users_recovery_codes_are_good_for_nothing(secured):
     assert (await secured.sign_in("sam", otp=codes[0])).access
 
 
-async def test_recovery_codes_are_made_with_a_code_of_the_authenticator_and_each_makes_one_set(secured):
+async def test_creating_recovery_codes_requires_an_unused_authenticator_code(secured):
     code = secured.clock.code()
     codes = await factor(secured).recovery_codes(code)
     for wrong in (code, codes[0], "000000", ""):
@@ -330,7 +330,7 @@ async def test_recovery_codes_are_made_with_a_code_of_the_authenticator_and_each
     assert (await secured.sign_in(otp=codes[0])).access
 
 
-async def test_the_second_factor_is_taken_away_with_a_recovery_code_and_the_others_die_with_it(secured):
+async def test_disabling_with_a_recovery_code_deletes_the_others(secured):
     codes = await factor(secured).recovery_codes(secured.clock.code())
     await factor(secured).disable(codes[0])
 
@@ -370,7 +370,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_recovery_codes_die_with_the_second_factor_however_that_goes(secured, way):
+async def test_recovery_codes_become_invalid_however_tfa_is_disabled(secured, way):
     codes = await factor(secured).recovery_codes(secured.clock.code())
     await way(secured)
     assert await secret_of(secured) is None
@@ -381,7 +381,7 @@ async def test_recovery_codes_die_with_the_second_factor_however_that_goes(secur
         await secured.sign_in(otp=codes[0])
 
 
-async def test_only_admins_take_anothers_away(secured):
+async def test_only_admins_disable_tfa_for_others(secured):
     for name in ("sam", "ed", "vi"):
         with pytest.raises(Forbidden):
             await factor(secured, name).disable_for(uid("vi"))
@@ -389,13 +389,13 @@ async def test_only_admins_take_anothers_away(secured):
     assert await secret_of(secured) == SECRET
 
 
-async def test_of_somebody_who_is_not_there_nothing_can_be_taken(secured):
+async def test_disabling_tfa_for_an_unknown_user_is_forbidden(secured):
     for user in (uid("nobody at all"), "vi", "", "\0"):
         with pytest.raises(Forbidden):
             await factor(secured, "ada").disable_for(user)
 
 
-async def test_an_admin_takes_his_own_away_with_a_code(place):
+async def test_an_admin_needs_a_code_to_disable_their_own_tfa(place):
     await place.give("ada", tfa_secret=SECRET)
     for own in (uid("ada"), uid("ada").upper()):
         with pytest.raises(InvalidPayload, match="with a code"):
@@ -405,7 +405,7 @@ async def test_an_admin_takes_his_own_away_with_a_code(place):
     assert await secret_of(place, "ada") is None
 
 
-async def test_of_an_empty_secret_nobody_has_the_codes(place):
+async def test_an_empty_secret_has_no_valid_codes(place):
     """An empty key makes codes too, which everybody could."""
     await place.give("vi", tfa_secret="")
     with pytest.raises(InvalidOtp):
@@ -428,7 +428,7 @@ class Meddled(PasswordService):
 @pytest.mark.parametrize(
     "changes", [{"tfa_secret": SECRET}, {"status": "suspended"}, {"password": "$argon2id$another"}]
 )
-async def test_nobody_gets_in_by_what_he_no_longer_is(place, changes):
+async def test_a_login_fails_if_the_account_changes_while_it_is_checked(place, changes):
     """A password is changed, and its sessions ended, while somebody signs in with the old one."""
 
     async def meanwhile():
@@ -458,7 +458,7 @@ class Interrupted:
 
 
 @pytest.mark.parametrize("now", [None, OTHER_SECRET])
-async def test_recovery_codes_are_not_made_for_a_second_factor_that_just_went(secured, now):
+async def test_no_recovery_codes_are_stored_if_the_secret_changes_meanwhile(secured, now):
     """The code is counted, it is used, and then the codes would be stored."""
 
     async def meanwhile():
@@ -471,7 +471,7 @@ async def test_recovery_codes_are_not_made_for_a_second_factor_that_just_went(se
     assert await scalar(secured, select(func.count()).select_from(RECOVERY_CODES)) == 0
 
 
-async def test_failures_that_are_over_count_no_more(secured):
+async def test_expired_failures_do_not_count(secured):
     ttl = secured.services.settings.login_lockout_ttl
     for _ in range(MAX_WRONG_CODES):
         with pytest.raises(InvalidPayload):

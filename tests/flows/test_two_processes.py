@@ -176,7 +176,7 @@ async def revocations_hold(one, other):
         assert (await client.get("/users/me?fields=id", headers=sue | at(uuid4().hex))).status_code == 401
 
 
-async def test_two_processes_are_one_directory(two):
+async def test_two_processes_share_limits_lockouts_sessions_mails_and_revocations(two):
     mail, one, other = two
 
     await limits_hold(one, other)

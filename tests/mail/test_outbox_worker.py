@@ -54,7 +54,7 @@ async def rename(services, name):
 
 
 @pytest.mark.parametrize("kind", LINKS)
-async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(writable_db, server, kind):
+async def test_a_mail_arrives_as_text_and_html_with_a_valid_link(writable_db, server, kind):
     services = with_smtp(writable_db.services, server)
     await enqueue(services, kind, "Ida@example.com", password="1f")
     assert await run_worker(services) == 1
@@ -72,7 +72,7 @@ async def test_a_mail_arrives_in_both_forms_with_a_link_that_is_good(writable_db
 
 
 @pytest.mark.parametrize("kind", LINKS)
-async def test_a_link_is_good_for_as_long_as_it_says(writable_db, server, kind):
+async def test_a_link_is_valid_as_long_as_its_mail_says(writable_db, server, kind):
     services = with_smtp(writable_db.services, server)
     written = utc_now().replace(microsecond=0)
     await enqueue(services, kind)
@@ -84,7 +84,7 @@ async def test_a_link_is_good_for_as_long_as_it_says(writable_db, server, kind):
     assert "UTC" in letter.html
 
 
-async def test_a_link_leads_where_the_mail_says(writable_db, server):
+async def test_a_link_points_to_the_url_of_its_mail(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await enqueue(services, url="https://app.example.com/join?a=b&token=stale#part")
     await run_worker(services)
@@ -95,7 +95,7 @@ async def test_a_link_leads_where_the_mail_says(writable_db, server):
 
 
 @pytest.mark.parametrize("url", [None, ""])
-async def test_without_a_public_address_links_lead_to_where_we_listen(writable_db, server, url):
+async def test_without_public_url_links_point_to_host_and_port(writable_db, server, url):
     services = with_smtp(writable_db.services, server, public_url=None, host="192.0.2.9", port=8055)
     await enqueue(services, url=url)
     await run_worker(services)
@@ -103,7 +103,7 @@ async def test_without_a_public_address_links_lead_to_where_we_listen(writable_d
     assert link_in(server.letters[0]).startswith("http://192.0.2.9:8055/admin/accept-invite?token=")
 
 
-async def test_a_projects_name_is_only_a_name(writable_db, server):
+async def test_a_project_name_cannot_inject_headers_or_html(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await rename(services, '<b onclick="x">Evil & "Co"</b>\r\nBcc: eve@example.com\u2028{{ url }}')
     await enqueue(services)
@@ -120,7 +120,7 @@ async def test_a_projects_name_is_only_a_name(writable_db, server):
     assert "&lt;b onclick=&#34;x&#34;&gt;Evil &amp; &#34;Co&#34;&lt;/b&gt; Bcc" in letter.html
 
 
-async def test_a_name_beyond_ascii_arrives_as_it_is(writable_db, server):
+async def test_a_non_ascii_project_name_arrives_unchanged(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await rename(services, "Größe „Ü“ 目录 — " + "long " * 12)
     await enqueue(services)
@@ -130,7 +130,7 @@ async def test_a_name_beyond_ascii_arrives_as_it_is(writable_db, server):
     assert "Größe „Ü“ 目录" in server.letters[0].plain
 
 
-async def test_a_row_says_nothing_any_more_once_its_mail_has_gone(writable_db, server):
+async def test_a_row_has_no_recipient_and_data_once_its_mail_is_sent(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
     await run_worker(services)
@@ -142,7 +142,7 @@ async def test_a_row_says_nothing_any_more_once_its_mail_has_gone(writable_db, s
     assert len(server.letters) == 1
 
 
-async def test_no_live_link_ever_stands_in_the_database(writable_db, server):
+async def test_the_database_never_holds_a_valid_link(writable_db, server):
     services, seen = with_smtp(writable_db.services, server), []
 
     async def look():
@@ -158,7 +158,7 @@ async def test_no_live_link_ever_stands_in_the_database(writable_db, server):
     assert not any("eyJ" in rows or token_in(server.letters[0]) in rows for rows in seen)
 
 
-async def test_a_mail_waits_for_a_server_that_is_down(writable_db):
+async def test_a_mail_waits_for_an_unavailable_mail_server(writable_db):
     server = MailServer()
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
@@ -172,7 +172,7 @@ async def test_a_mail_waits_for_a_server_that_is_down(writable_db):
     assert len(server.letters) == 1
 
 
-async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_up(writable_db):
+async def test_retries_of_a_mail_back_off_until_it_is_given_up(writable_db):
     services = with_smtp(writable_db.services, MailServer())
     await enqueue(services, "reset", "ida@example.com", password="1f")
     passed, waits = timedelta(0), []
@@ -195,7 +195,7 @@ async def test_the_longer_nobody_takes_it_the_longer_it_waits_until_it_is_given_
 
 
 @pytest.mark.parametrize("to", ["gone@example.com", "not an address", "two@example.com, three@example.com", "a@b\r\nc"])
-async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(writable_db, server, to):
+async def test_a_permanently_rejected_recipient_is_given_up_at_once(writable_db, server, to):
     server.refusing["gone@example.com"] = "550 5.1.1 gone@example.com is unknown here"
     services = with_smtp(writable_db.services, server)
     await enqueue(services, to=to)
@@ -211,7 +211,7 @@ async def test_a_recipient_that_is_refused_for_good_is_given_up_at_once(writable
     assert "gone@" not in str(lines)
 
 
-async def test_a_recipient_that_is_refused_for_now_is_tried_again(writable_db, server):
+async def test_a_temporarily_rejected_recipient_is_retried(writable_db, server):
     server.refusing["ida@example.com"] = "451 4.7.1 greylisted, come back"
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
@@ -288,7 +288,7 @@ async def test_a_mail_that_cannot_be_built_blocks_no_other(writable_db, server):
     assert [letter.to for letter in server.letters] == [["vi@example.com"]]
 
 
-async def test_two_postmen_send_each_mail_once(writable_db, server):
+async def test_two_workers_send_each_mail_once(writable_db, server):
     async with open_system(writable_db.settings) as other:
         both = [OutboxWorker(with_smtp(system.services, server)) for system in (writable_db, other)]
         for number in range(30):
@@ -302,7 +302,7 @@ async def test_two_postmen_send_each_mail_once(writable_db, server):
     )
 
 
-async def test_a_mail_whose_process_died_goes_out_after_its_lease(writable_db, server):
+async def test_a_mail_whose_process_died_is_sent_after_its_lease(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
     claimed = await OutboxQueue(services).claim(LEASE)
@@ -313,7 +313,7 @@ async def test_a_mail_whose_process_died_goes_out_after_its_lease(writable_db, s
     assert await run_worker(with_clock_ahead(services, LEASE + timedelta(seconds=1))) == 1
 
 
-async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(writable_db, server):
+async def test_a_sent_mail_is_not_sent_again_if_recording_it_failed(writable_db, server):
     services = with_smtp(writable_db.services, server)
     postman = OutboxWorker(services)
 
@@ -332,7 +332,7 @@ async def test_what_has_gone_isnt_sent_again_where_that_couldnt_be_written_down(
     assert row.sent is not None
 
 
-async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_that_was_written_down(writable_db, server):
+async def test_a_sent_mail_is_not_sent_again_if_its_lease_expired_before_it_was_recorded(writable_db, server):
     services = with_smtp(writable_db.services, server)
     postman = OutboxWorker(services)
     await enqueue(services)
@@ -343,7 +343,7 @@ async def test_what_has_gone_isnt_sent_again_where_its_lease_was_over_before_tha
     assert (await outbox_rows(services))[0].sent is not None
 
 
-async def test_what_is_sent_twice_after_all_can_be_told_for_one(writable_db, server):
+async def test_a_mail_sent_twice_has_one_message_id(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
     await enqueue(services)
@@ -357,7 +357,7 @@ async def test_what_is_sent_twice_after_all_can_be_told_for_one(writable_db, ser
     assert again in {first, second}
 
 
-async def test_a_mail_leaves_at_once_while_the_postman_is_about(writable_db, server, monkeypatch):
+async def test_a_running_worker_sends_a_mail_at_once(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "interval_seconds", 30.0)
     services = with_smtp(writable_db.services, server)
     async with OutboxWorker(services).running(), asyncio.timeout(5):
@@ -368,7 +368,7 @@ async def test_a_mail_leaves_at_once_while_the_postman_is_about(writable_db, ser
     assert len(server.letters) == 1
 
 
-async def test_a_mail_of_another_process_is_found_soon(writable_db, server, monkeypatch):
+async def test_a_running_worker_soon_finds_a_mail_of_another_process(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.1)
     services = with_smtp(writable_db.services, server)
     async with open_system(writable_db.settings) as other, OutboxWorker(services).running(), asyncio.timeout(5):
@@ -378,7 +378,7 @@ async def test_a_mail_of_another_process_is_found_soon(writable_db, server, monk
     assert len(server.letters) == 1
 
 
-async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(writable_db, server, monkeypatch):
+async def test_a_mail_being_sent_is_still_recorded_at_shutdown(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.01)
     services, begun = with_smtp(writable_db.services, server), asyncio.Event()
 
@@ -395,7 +395,7 @@ async def test_a_mail_under_way_is_still_written_down_when_the_server_stops(writ
     assert row.sent is not None
 
 
-async def test_by_default_a_mail_is_a_line_of_the_log(writable_db):
+async def test_by_default_a_mail_is_a_line_in_the_log(writable_db):
     await enqueue(writable_db.services)
     with captured_logs() as lines:
         assert await run_worker(writable_db.services) == 1
@@ -406,6 +406,6 @@ async def test_by_default_a_mail_is_a_line_of_the_log(writable_db):
     assert "http://127.0.0.1:8055/admin/accept-invite?token=ey" in line["text"]
 
 
-async def test_whom_mail_is_from_has_to_be_an_address(readonly_db):
+async def test_email_from_must_be_an_email_address(readonly_db):
     with pytest.raises(ConfigurationError, match="EMAIL_FROM"):
         OutboxWorker(with_smtp(readonly_db.services, MailServer(), email_from="Rollcall"))

@@ -52,7 +52,7 @@ async def numbers(services, table):
     return {row.id for row in await table_rows(services, table, table.c.id)}
 
 
-async def test_sessions_that_are_over_go_and_the_others_stay(writable_db):
+async def test_expired_sessions_are_deleted_and_active_ones_stay(writable_db):
     lasting = {"over": -MINUTE, "long over": -DAY, "alive": MINUTE}
     rows = [{"token": name, "user": uid("ada"), "expires": utc_now() + left} for name, left in lasting.items()]
     await execute(writable_db.services, *(insert(SESSIONS).values(row) for row in rows))
@@ -61,7 +61,7 @@ async def test_sessions_that_are_over_go_and_the_others_stay(writable_db):
     assert [row.token for row in await table_rows(writable_db.services, SESSIONS, SESSIONS.c.token)] == ["alive"]
 
 
-async def test_counts_whose_time_is_over_go(writable_db):
+async def test_expired_attempt_counters_are_deleted(writable_db):
     await add_attempts(writable_db.services, MINUTE, -MINUTE)
 
     assert await RetentionJob(writable_db.services).run_once() == 1
@@ -70,7 +70,7 @@ async def test_counts_whose_time_is_over_go(writable_db):
     ]
 
 
-async def test_mails_that_went_yesterday_go_and_those_that_havent_gone_never_do(writable_db):
+async def test_mails_sent_a_day_ago_are_deleted_and_unsent_ones_never(writable_db):
     for _ in range(3):
         await enqueue(writable_db.services)
     for number, age in ((1, 25 * HOUR), (2, 23 * HOUR)):
@@ -81,7 +81,7 @@ async def test_mails_that_went_yesterday_go_and_those_that_havent_gone_never_do(
     assert [row.id for row in await outbox_rows(writable_db.services)] == [2, 3]
 
 
-async def test_more_than_a_batch_goes_in_one_round(writable_db):
+async def test_one_run_deletes_more_than_a_batch(writable_db):
     await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
     pruning = RetentionStore(writable_db.services)
 
@@ -91,7 +91,7 @@ async def test_more_than_a_batch_goes_in_one_round(writable_db):
     assert await RetentionJob(with_clock_ahead(writable_db.services, PRUNE_INTERVAL + MINUTE)).run_once() == BATCH + 20
 
 
-async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(writable_db):
+async def test_one_of_several_processes_runs_a_task_once_per_interval(writable_db):
     await add_attempts(writable_db.services, *[MINUTE] * 20)
     async with open_system(writable_db.settings) as other:
         both = (writable_db.services, other.services)
@@ -106,20 +106,20 @@ async def test_of_several_processes_one_takes_the_turn_until_it_is_time_again(wr
     assert (soon, after) == ([0, 0], [1, 0])
 
 
-async def test_a_turn_is_taken_by_one_of_many_who_come_at_once(writable_db):
+async def test_one_of_many_concurrent_claims_of_a_task_succeeds(writable_db):
     turns = await asyncio.gather(*(RetentionStore(writable_db.services).claim_task("a task", HOUR) for _ in range(8)))
 
     assert sorted(turns) == [False] * 7 + [True]
 
 
-async def test_activity_stays_for_ever_where_nobody_says_otherwise(writable_db):
+async def test_activity_is_never_deleted_by_default(writable_db):
     await add_activity(writable_db.services, 9001, 4000 * DAY)
     await RetentionJob(writable_db.services).run_once()
 
     assert 9001 in await numbers(writable_db.services, ACTIVITY)
 
 
-async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_stays(writable_db):
+async def test_old_activity_is_deleted_with_its_revisions_but_not_with_later_child_revisions(writable_db):
     await add_activity(writable_db.services, 9001, 40 * DAY)
     await add_activity(writable_db.services, 9002, 40 * DAY, parent=9001)
     await add_activity(writable_db.services, 9003, 20 * DAY, parent=9002)
@@ -137,7 +137,7 @@ async def test_old_activity_goes_with_its_revisions_and_what_came_along_later_st
     }
 
 
-async def test_old_revisions_go_and_their_activity_stays(writable_db):
+async def test_old_revisions_are_deleted_and_their_activity_stays(writable_db):
     await add_activity(writable_db.services, 9001, 40 * DAY)
     await add_activity(writable_db.services, 9002, 20 * DAY, parent=9001)
     housekeeping = RetentionJob(
@@ -149,7 +149,7 @@ async def test_old_revisions_go_and_their_activity_stays(writable_db):
     assert {9001, 9002} & await numbers(writable_db.services, REVISIONS) == {9002}
 
 
-async def test_a_family_of_revisions_may_go_in_several_batches(writable_db):
+async def test_parent_and_child_revisions_are_deleted_in_separate_batches(writable_db):
     for number in range(9001, 9008):
         await add_activity(writable_db.services, number, 40 * DAY, parent=number - 1 if number > 9001 else None)
     for take in ("revisions", "activity"):
@@ -177,7 +177,7 @@ class Restless(PeriodicJob):
         return 0
 
 
-async def test_nothing_that_goes_wrong_ends_a_chore():
+async def test_no_failure_ends_a_job():
     chore = Restless(ServiceUnavailable("away"), RuntimeError("broken"), ServiceUnavailable("away"), OSError())
     async with chore.running():
         await asyncio.wait_for(chore.enough.wait(), 5)
@@ -185,7 +185,7 @@ async def test_nothing_that_goes_wrong_ends_a_chore():
     assert chore.rounds == 5
 
 
-async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(monkeypatch):
+async def test_an_unavailable_database_is_logged_once_and_retried_less_and_less_often(monkeypatch):
     monkeypatch.setattr(background_jobs, "MAX_INTERVAL_SECONDS", 0.05)
     chore = Restless(*[ServiceUnavailable("away")] * 6)
     with captured_logs() as lines:
@@ -198,7 +198,7 @@ async def test_a_database_that_is_away_is_told_of_once_and_asked_less_and_less(m
     assert 0.01 + 0.02 + 0.04 + 4 * 0.05 <= took < 1
 
 
-async def test_a_chore_that_hangs_keeps_the_server_from_ending_only_so_long(monkeypatch):
+async def test_a_hanging_job_delays_shutdown_only_for_a_limited_time(monkeypatch):
     monkeypatch.setattr(background_jobs, "SHUTDOWN_SECONDS", 0.1)
 
     class Hanging(Restless):
@@ -211,7 +211,7 @@ async def test_a_chore_that_hangs_keeps_the_server_from_ending_only_so_long(monk
         await chore.enough.wait()
 
 
-async def test_the_server_keeps_house_and_sends_mail_while_it_serves(writable_db, monkeypatch):
+async def test_the_running_server_deletes_expired_rows_and_sends_mail(writable_db, monkeypatch):
     from app.flows.outbox_worker import OutboxWorker
     from app.main import create_app
 
