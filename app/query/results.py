@@ -1,4 +1,4 @@
-"""From the rows of a statement to an answer, already under its response keys."""
+"""Decoders that turn the JSON of a statement into rows under their response keys."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,89 +22,92 @@ from app.query.scoped import (
 from app.query.sql_functions import GRAPHQL_NAME, MAX_FUNCTION_ARGUMENTS, MAX_OBJECT_MEMBERS
 
 Row = dict[str, Any]
+Cells = Sequence[Any]
+"""The values of a row in the order of its cells."""
 Formatter = Callable[[Any], Any]
+Getter = Callable[[Cells], Any]
 
 
 def is_database_json(read: ScopedRead | ScopedAggregation) -> bool:
-    """Whether the database's own JSON is the answer: objects under their keys, with nothing left to be reformatted."""
-    return _is_plain(read.output_fields) and all(
-        is_database_json(cell.read) if isinstance(cell, ToOneCell | ToManyCell) else _is_told(cell)
+    """Return whether the database can build the response's objects itself, with nothing left to format."""
+    return _has_plain_keys(read.output_fields) and all(
+        is_database_json(cell.read) if isinstance(cell, ToOneCell | ToManyCell) else _is_plain_json(cell)
         for cell in read.cells
     )
 
 
-def _is_plain(places: Sequence[OutputField]) -> bool:
-    named = all(GRAPHQL_NAME.fullmatch(place.key) and _is_plain(place.parts or ()) for place in places)
-    return named and len(places) <= MAX_OBJECT_MEMBERS
+def _has_plain_keys(fields: Sequence[OutputField]) -> bool:
+    plain = all(GRAPHQL_NAME.fullmatch(field.key) and _has_plain_keys(field.parts or ()) for field in fields)
+    return plain and len(fields) <= MAX_OBJECT_MEMBERS
 
 
-def _is_told(cell: Cell) -> bool:
-    return _format(cell) in (_same, bool)
+def _is_plain_json(cell: Cell) -> bool:
+    return _formatter(cell) in (_unchanged, bool)
 
 
 def row_decoder(read: ScopedRead | ScopedAggregation) -> Callable[[str | bytes], list[Row]]:
-    """What turns the JSON text that a read's statement gives into its rows as objects."""
+    """Return a function that decodes the JSON text of a read's statement into rows."""
     if is_database_json(read):
         return orjson.loads
-    rows = _rows(read)
-    return lambda text: rows(orjson.loads(text))
+    decode = _rows_decoder(read)
+    return lambda text: decode(orjson.loads(text))
 
 
-def _rows(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], list[Any]]:
-    one = _format(read.cells[0]) if isinstance(read, ScopedRead) and read.flat else _row(read)
-    return lambda rows: [one(row) for row in rows]
+def _rows_decoder(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], list[Any]]:
+    decode = _formatter(read.cells[0]) if isinstance(read, ScopedRead) and read.flat else _object_decoder(read)
+    return lambda rows: [decode(row) for row in rows]
 
 
-def _row(read: ScopedRead | ScopedAggregation) -> Callable[[Sequence[Any]], Row]:
-    formats = [_format(cell) for cell in read.cells]
+def _object_decoder(read: ScopedRead | ScopedAggregation) -> Callable[[Cells], Row]:
+    formatters = [_formatter(cell) for cell in read.cells]
     if len(read.cells) > MAX_FUNCTION_ARGUMENTS:
-        places = [_place(place, formats) for place in read.output_fields]
-        return lambda chunks: _told(places, [cell for chunk in chunks for cell in chunk])
-    if [place.cell for place in read.output_fields] == list(range(len(formats))):
-        return _straight(read.output_fields, formats)
-    places = [_place(place, formats) for place in read.output_fields]
-    return lambda cells: _told(places, cells)
+        getters = [_getter(field, formatters) for field in read.output_fields]
+        return lambda chunks: _build_object(getters, [cell for chunk in chunks for cell in chunk])
+    if [field.cell for field in read.output_fields] == list(range(len(formatters))):
+        return _ordered_decoder(read.output_fields, formatters)
+    getters = [_getter(field, formatters) for field in read.output_fields]
+    return lambda cells: _build_object(getters, cells)
 
 
-def _told(places: list[tuple[str, Callable[[Sequence[Any]], Any]]], cells: Sequence[Any]) -> Row:
-    return {key: value(cells) for key, value in places}
+def _build_object(getters: list[tuple[str, Getter]], cells: Cells) -> Row:
+    return {key: get(cells) for key, get in getters}
 
 
-def _straight(places: Sequence[OutputField], formats: Sequence[Formatter]) -> Callable[[Sequence[Any]], Row]:
-    """Cells that stand in the answer's own order: most are told as they are, and only the others looked at."""
-    keys = [place.key for place in places]
-    told = [
-        (place.key, _as_text(format_) if place.as_text else format_)
-        for place, format_ in zip(places, formats, strict=True)
+def _ordered_decoder(fields: Sequence[OutputField], formatters: Sequence[Formatter]) -> Callable[[Cells], Row]:
+    """Return a decoder for cells in the response's order. It only visits the few cells that need formatting."""
+    keys = [field.key for field in fields]
+    all_formatters = [
+        (field.key, _as_text(formatter) if field.as_text else formatter)
+        for field, formatter in zip(fields, formatters, strict=True)
     ]
-    special = [(key, format_) for key, format_ in told if format_ is not _same]
+    needed = [(key, formatter) for key, formatter in all_formatters if formatter is not _unchanged]
 
-    def row(cells: Sequence[Any]) -> Row:
-        made = dict(zip(keys, cells, strict=True))
-        for key, format_ in special:
-            if (value := made[key]) is not None:
-                made[key] = format_(value)
-        return made
+    def decode(cells: Cells) -> Row:
+        row = dict(zip(keys, cells, strict=True))
+        for key, formatter in needed:
+            if (value := row[key]) is not None:
+                row[key] = formatter(value)
+        return row
 
-    return row
-
-
-def _place(place: OutputField, formats: list[Formatter]) -> tuple[str, Callable[[Sequence[Any]], Any]]:
-    if place.parts is not None:
-        parts = [_place(part, formats) for part in place.parts]
-        return place.key, lambda cells: {key: value(cells) for key, value in parts}
-    if place.cell is None:
-        return place.key, lambda _: place.constant
-    at, told = place.cell, _as_text(formats[place.cell]) if place.as_text else formats[place.cell]
-    return place.key, lambda cells: None if cells[at] is None else told(cells[at])
+    return decode
 
 
-def _format(cell: Cell) -> Formatter:
+def _getter(field: OutputField, formatters: list[Formatter]) -> tuple[str, Getter]:
+    if field.parts is not None:
+        parts = [_getter(part, formatters) for part in field.parts]
+        return field.key, lambda cells: {key: get(cells) for key, get in parts}
+    if field.cell is None:
+        return field.key, lambda _: field.constant
+    index, formatter = field.cell, _as_text(formatters[field.cell]) if field.as_text else formatters[field.cell]
+    return field.key, lambda cells: None if cells[index] is None else formatter(cells[index])
+
+
+def _formatter(cell: Cell) -> Formatter:
     match cell:
         case ToOneCell(_, read):
-            return _row(read)
+            return _object_decoder(read)
         case ToManyCell(_, read):
-            return _rows(read)
+            return _rows_decoder(read)
         case AggregateCell() if cell.is_calculated:
             return _number
         case (
@@ -112,30 +115,30 @@ def _format(cell: Cell) -> Formatter:
             | GroupCell(Operand(field, _, False, None))
             | AggregateCell("min" | "max", Operand(field, _, False))
         ):
-            return FORMATTERS.get(field.kind, _same)
+            return _FORMATTERS.get(field.kind, _unchanged)
         case GroupCell(Operand(function=function)) if function in DATE_PARTS:
-            return str  # as Directus tells a group's part of a date, and only there
+            return str  # Directus returns the date parts of groups as strings, and only those
         case _:
-            return _same
+            return _unchanged
 
 
-def _as_text(told: Formatter) -> Formatter:
-    return lambda value: str(told(value))
+def _as_text(formatter: Formatter) -> Formatter:
+    return lambda value: str(formatter(value))
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
 def _number(value: str | float) -> float:
-    """A calculated number as JSON spells it in JavaScript: whole where it is whole."""
+    """Return a calculated number as JavaScript prints it: without a fraction if it is whole."""
     number = float(value)
     return int(number) if number.is_integer() else number
 
 
-def _words(value: str) -> list[str]:
+def _split_csv(value: str) -> list[str]:
     return value.split(",") if value else []
 
 
-FORMATTERS: dict[str, Formatter] = {"timestamp": format_timestamp, "boolean": bool, "csv": _words}
-"""How the value of a kind is told where JSON's own spelling isn't it."""
+_FORMATTERS: dict[str, Formatter] = {"timestamp": format_timestamp, "boolean": bool, "csv": _split_csv}
+"""The formatters of the field kinds whose values differ from the database's JSON."""

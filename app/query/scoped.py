@@ -1,4 +1,4 @@
-"""ScopedRead: a question after the policies rewrote it, with every right of the caller's inside it."""
+"""The scoped query: a query that contains the caller's permissions as predicates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,23 +11,23 @@ from app.query.filter import Function, Quantifier
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Every part holds; with no parts, everything does."""
+    """True if every part is true; always true without parts."""
 
     parts: tuple["Predicate", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """At least one part holds; with no parts, nothing does."""
+    """True if at least one part is true; never true without parts."""
 
     parts: tuple["Predicate", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A field of a row as somebody may see it.
+    """A field of a row as one scope sees it.
 
-    Where `visible` doesn't hold of the row it is null; `masked`, it is only told whether it is there.
+    The value is null on rows where `visible` is false. If it is `masked`, only its presence can be seen.
     """
 
     field: Field
@@ -35,12 +35,12 @@ class Operand:
     masked: bool = False
     function: Function | None = None
     derived: "Derived | None" = None
-    """Where its value is told from other rows."""
+    """Set if the value is derived from other rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScopedRelation:
-    """A relation as somebody may walk it: the column that links, and the rows that may be reached."""
+    """A relation as one scope sees it: the foreign key, and the predicate of the rows that can be reached."""
 
     field: Field
     link: Operand
@@ -50,9 +50,9 @@ class ScopedRelation:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A value told from what `operand` is of the rows at the end of a path, as somebody may walk it.
+    """A value derived from `operand` of the rows at the end of `path`, as one scope sees them.
 
-    With `above` the path begins also at each row that this step leads to, one after another.
+    With `ancestors`, the path also starts at every row reached by following that relation repeatedly.
     """
 
     path: tuple[ScopedRelation, ...]
@@ -62,14 +62,14 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """The number of rows that a to-many relation reaches."""
+    """The number of rows behind a to-many relation."""
 
     relation: ScopedRelation
 
 
 @dataclass(frozen=True, slots=True)
 class CallerLookup:
-    """A value read from the caller's own row while the statement runs, so that it is never a remembered one."""
+    """A value read from the caller's own row by the statement itself, so that it is never a cached one."""
 
     user: str | BoundParameter | None
     row_filter: "Predicate"
@@ -79,7 +79,7 @@ class CallerLookup:
 
 @dataclass(frozen=True, slots=True)
 class ValueList:
-    """The values of `_in`: those known already, and those to be looked up."""
+    """The values of `_in`: those known when the statement is built, and those it looks up."""
 
     known: tuple[Any, ...]
     lookups: tuple[CallerLookup, ...] = ()
@@ -87,7 +87,7 @@ class ValueList:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`operand operator value`; `value` is plain, a Lookup, Items, or a pair."""
+    """The predicate `operand operator value`; `value` is plain, a CallerLookup, a ValueList, or a pair."""
 
     operand: Operand | Count
     operator: str
@@ -96,7 +96,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class RelationPredicate:
-    """A condition on the rows behind a relation, quantified as in `Related`."""
+    """A predicate on the rows behind a relation, quantified as in `RelationFilter`."""
 
     relation: ScopedRelation
     quantifier: Quantifier
@@ -109,7 +109,7 @@ TRUE, FALSE = AllOf(), AnyOf()
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """One scoped sort key."""
+    """A sort key of a scoped read."""
 
     path: tuple[ScopedRelation, ...]
     operand: Operand | Count
@@ -118,14 +118,14 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A cell that holds one value."""
+    """A cell with a single value."""
 
     operand: Operand | Count
 
 
 @dataclass(frozen=True, slots=True)
 class ToOneCell:
-    """A cell that holds the row a to-one relation leads to, or null."""
+    """A cell with the row behind a to-one relation, or null."""
 
     relation: ScopedRelation
     read: "ScopedRead"
@@ -133,7 +133,7 @@ class ToOneCell:
 
 @dataclass(frozen=True, slots=True)
 class ToManyCell:
-    """A cell that holds the rows a to-many relation leads to."""
+    """A cell with the rows behind a to-many relation."""
 
     relation: ScopedRelation
     read: "ScopedRead"
@@ -141,21 +141,21 @@ class ToManyCell:
 
 @dataclass(frozen=True, slots=True)
 class GroupCell:
-    """A cell that holds a value which the rows of a group share."""
+    """A cell with a grouping value."""
 
     operand: Operand | Count
 
 
 @dataclass(frozen=True, slots=True)
 class AggregateCell:
-    """A cell that holds a number told of a group's rows; without an operand, how many there are."""
+    """A cell with an aggregate of a group's rows; without an operand, their number."""
 
     function: AggregateFunction
     operand: Operand | Count | None = None
 
     @property
     def is_calculated(self) -> bool:
-        """Whether it is a number that is calculated, and no count, no date and no mask."""
+        """Whether the value is a calculated number, as opposed to a count, a date or a mask."""
         numeric = isinstance(self.operand, Count) or (self.operand is not None and is_number(self.operand.field))
         return numeric and self.function in NUMERIC_FUNCTIONS
 
@@ -165,9 +165,9 @@ Cell = Value | ToOneCell | ToManyCell | GroupCell | AggregateCell
 
 @dataclass(frozen=True, slots=True)
 class OutputField:
-    """Where an answer's key finds its value: a cell's position, an object of places, or a constant.
+    """The source of a response key's value: the index of a cell, an object of output fields, or a constant.
 
-    `text` where the cell's number shall be told as a text.
+    `as_text` returns a number as a string.
     """
 
     key: str
@@ -179,9 +179,9 @@ class OutputField:
 
 @dataclass(frozen=True, slots=True)
 class ScopedRead:
-    """What the policies let through; only PolicyResolver makes one.
+    """A Read restricted by the caller's policies; only PolicyResolver creates one.
 
-    `cells` are the distinct values to fetch for a row, `places` where each of them stands in the answer.
+    `cells` are the distinct values to fetch for a row, `output_fields` where each of them appears in the response.
     """
 
     collection: Collection
@@ -196,7 +196,7 @@ class ScopedRead:
 
 @dataclass(frozen=True, slots=True)
 class GroupSortKey:
-    """One scoped sort key of groups."""
+    """A sort key of a scoped aggregation."""
 
     cell: GroupCell | AggregateCell
     descending: bool
@@ -204,9 +204,9 @@ class GroupSortKey:
 
 @dataclass(frozen=True, slots=True)
 class ScopedAggregation:
-    """What the policies let through of an Aggregation; only PolicyResolver makes one.
+    """An Aggregation restricted by the caller's policies; only PolicyResolver creates one.
 
-    With no `groups` there is one answer for all rows together. `cells` and `places` as in a ScopedRead.
+    Without `groups` all rows are aggregated together. `cells` and `output_fields` are as in a ScopedRead.
     """
 
     collection: Collection
@@ -220,29 +220,29 @@ class ScopedAggregation:
 
     @property
     def cells(self) -> tuple[GroupCell | AggregateCell, ...]:
-        """The groups' values, then the numbers told of them."""
+        """The grouping values, then the aggregates."""
         return self.groups + self.aggregates
 
 
 @dataclass(frozen=True, slots=True)
 class ScopedRows:
-    """Which rows of a collection each of some rules reaches; only the policies' resolvers make one."""
+    """Permission rules as predicates on the rows of a collection; only the policy resolvers create one."""
 
     collection: Collection
     conditions: tuple["Predicate", ...]
 
 
-def all_of(*conditions: Predicate) -> Predicate:
-    """All of the conditions, without an empty shell around one of them."""
-    parts = tuple(part for part in conditions if part != TRUE)
+def all_of(*predicates: Predicate) -> Predicate:
+    """Return a predicate that requires all of the predicates, simplified if possible."""
+    parts = tuple(part for part in predicates if part != TRUE)
     if FALSE in parts:
         return FALSE
     return parts[0] if len(parts) == 1 else AllOf(parts)
 
 
-def any_of(*conditions: Predicate) -> Predicate:
-    """At least one of the conditions, without an empty shell around one of them."""
-    parts = tuple(dict.fromkeys(part for part in conditions if part != FALSE))
+def any_of(*predicates: Predicate) -> Predicate:
+    """Return a predicate that requires at least one of the predicates, simplified if possible."""
+    parts = tuple(dict.fromkeys(part for part in predicates if part != FALSE))
     if TRUE in parts:
         return TRUE
     return parts[0] if len(parts) == 1 else AnyOf(parts)

@@ -1,4 +1,4 @@
-"""Conditions and values of a row, as SQL expressions."""
+"""SQL expressions for the predicates, operands and sort keys of scoped queries."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,46 +50,46 @@ from app.query.scoped import (
 from app.query.sql_functions import AsJSON, JSONArrayContains, JSONCount
 
 MASK = "**********"
-"""What a concealed value reads as."""
+"""The value that clients see instead of a concealed one."""
 
 Expression = ColumnElement[Any]
 
 
-def condition_sql(asked: Predicate, row: FromClause) -> ColumnElement[bool]:
-    """A condition on a row, as SQL."""
-    match asked:
+def condition_sql(predicate: Predicate, row: FromClause) -> ColumnElement[bool]:
+    """Return a predicate on a row as SQL."""
+    match predicate:
         case AllOf(parts):
             return and_(true(), *(condition_sql(part, row) for part in parts))
         case AnyOf(parts):
             return or_(false(), *(condition_sql(part, row) for part in parts))
         case Comparison():
-            return _test(asked, row)
+            return _comparison_sql(predicate, row)
         case RelationPredicate():
-            return _reach(asked, row)
+            return _relation_sql(predicate, row)
 
 
 def is_json(operand: Operand) -> bool:
-    """Whether a value is JSON, which SQLite has to be told again at every subquery's edge."""
+    """Return whether a value is JSON, which SQLite must be told again outside each subquery."""
     return operand.field.kind == "json" and operand.function is None and not operand.masked
 
 
 def null_unless(visible: Predicate, row: FromClause, value: Expression) -> Expression:
-    """A value on the rows where it may be seen, null on the others."""
+    """Return the value on rows where `visible` is true, null on the others."""
     return value if visible == TRUE else case((condition_sql(visible, row), value))
 
 
 def value_of(operand: Operand | Count, row: FromClause) -> Expression:
-    """A field of a row, or a number of rows behind it, as an operand may see it."""
+    """Return the value of an operand on a row, null or masked where the operand says so."""
     if isinstance(operand, Count):
         return _count(operand.relation, row)
-    value = _derived(operand.derived, row) if operand.derived else _stored(operand.field, row)
+    value = _derived(operand.derived, row) if operand.derived else _column(operand.field, row)
     if operand.masked:
         value = case((value.is_not(None), literal(MASK, Text())))
     value = null_unless(operand.visible, row, value)
     return value if operand.function is None else _function(operand, value)
 
 
-def _stored(field: Field, row: FromClause) -> Expression:
+def _column(field: Field, row: FromClause) -> Expression:
     column = row.c[field.stored.name]
     return AsJSON(column) if field.kind == "json" else column
 
@@ -99,139 +99,140 @@ def _function(operand: Operand, value: Expression) -> Expression:
         return null()
     if operand.function == "count":
         return JSONCount(value)
-    return sql.date_part(operand.function, value)  # type: ignore[arg-type]  # a function that isn't count is a part
+    return sql.date_part(operand.function, value)  # type: ignore[arg-type]  # every function but count is a date part
 
 
-def _derived(how: Derived, row: FromClause) -> Expression:
-    """What the rows at the end of a path come to, by the kind of what they hold."""
-    here, reached = row, list[ColumnElement[bool]]()
-    if how.ancestors:
-        here = target(how.ancestors.field).table.alias()
-        reached.append(here.c.id == _line(how.ancestors, row).c.id)
-    for step in how.path:
-        there = target(step.field).table.alias()
-        reached += [
-            condition_sql(step.visible, here),
-            join_condition(step, here, there),
-            condition_sql(step.row_filter, there),
+def _derived(derived: Derived, row: FromClause) -> Expression:
+    """Return the combined value of the rows at the end of a path, combined as the kind of the value requires."""
+    source, conditions = row, list[ColumnElement[bool]]()
+    if derived.ancestors:
+        source = target(derived.ancestors.field).table.alias()
+        conditions.append(source.c.id == _ancestor_keys(derived.ancestors, row).c.id)
+    for relation in derived.path:
+        related = target(relation.field).table.alias()
+        conditions += [
+            condition_sql(relation.visible, source),
+            join_condition(relation, source, related),
+            condition_sql(relation.row_filter, related),
         ]
-        here = there
-    value = value_of(how.operand, here)
-    match how.operand.field.kind:
+        source = related
+    value = value_of(derived.operand, source)
+    match derived.operand.field.kind:
         case "boolean":
-            return exists(select(1).where(*reached, value.is_(true())).correlate(row))
+            return exists(select(1).where(*conditions, value.is_(true())).correlate(row))
         case "csv":
-            told: Expression = sql.DistinctWords(value)
+            combined: Expression = sql.DistinctWords(value)
         case _:
-            only = cast(func.min(cast(value, Text)), value.type)
-            told = case((func.count(distinct(value)) == 1, only))
-    return select(told).where(*reached).correlate(row).scalar_subquery()
+            only_value = cast(func.min(cast(value, Text)), value.type)
+            combined = case((func.count(distinct(value)) == 1, only_value))
+    return select(combined).where(*conditions).correlate(row).scalar_subquery()
 
 
-def _line(step: ScopedRelation, row: FromClause) -> CTE:
-    """The keys of a row and of all rows that a step leads to, one after another; a loop ends where it closes."""
-    line = select(row.c.id.label("id")).correlate(row).cte(recursive=True, nesting=True)
-    here, there = (target(step.field).table.alias() for _ in range(2))
-    up = select(there.c.id).where(
-        here.c.id == line.c.id, join_condition(step, here, there), condition_sql(step.row_filter, there)
+def _ancestor_keys(relation: ScopedRelation, row: FromClause) -> CTE:
+    """Return the keys of a row and of all rows reached by following a relation repeatedly. Cycles end the recursion."""
+    keys = select(row.c.id.label("id")).correlate(row).cte(recursive=True, nesting=True)
+    child, parent = (target(relation.field).table.alias() for _ in range(2))
+    parents = select(parent.c.id).where(
+        child.c.id == keys.c.id, join_condition(relation, child, parent), condition_sql(relation.row_filter, parent)
     )
-    return line.union(up)
+    return keys.union(parents)
 
 
-def _count(step: ScopedRelation, row: FromClause) -> Expression:
-    there = target(step.field).table.alias()
-    where = and_(join_condition(step, row, there), condition_sql(step.row_filter, there))
-    return null_unless(
-        step.visible, row, select(func.count()).select_from(there).where(where).correlate(row).scalar_subquery()
-    )
+def _count(relation: ScopedRelation, row: FromClause) -> Expression:
+    related = target(relation.field).table.alias()
+    where = and_(join_condition(relation, row, related), condition_sql(relation.row_filter, related))
+    count = select(func.count()).select_from(related).where(where).correlate(row).scalar_subquery()
+    return null_unless(relation.visible, row, count)
 
 
-def join_condition(step: ScopedRelation, here: FromClause, there: FromClause) -> ColumnElement[bool]:
-    """What links a row to those a step reaches, seen with the caller's eyes."""
-    if step.field.many:
-        return value_of(step.link, there) == here.c.id
-    return there.c.id == value_of(step.link, here)
+def join_condition(relation: ScopedRelation, row: FromClause, related: FromClause) -> ColumnElement[bool]:
+    """Return the condition that links a row to its related rows, on the foreign key as the scope sees it."""
+    if relation.field.many:
+        return value_of(relation.link, related) == row.c.id
+    return related.c.id == value_of(relation.link, row)
 
 
-def _reach(asked: RelationPredicate, row: FromClause) -> ColumnElement[bool]:
-    there = target(asked.relation.field).table.alias()
-    reached = and_(join_condition(asked.relation, row, there), condition_sql(asked.relation.row_filter, there))
-    if asked.quantifier == "any" and _holds_of_nothing(asked.condition):
+def _relation_sql(predicate: RelationPredicate, row: FromClause) -> ColumnElement[bool]:
+    relation, condition = predicate.relation, predicate.condition
+    related = target(relation.field).table.alias()
+    joined = and_(join_condition(relation, row, related), condition_sql(relation.row_filter, related))
+    if predicate.quantifier == "any" and _matches_null_row(condition):
         one = select(literal(1).label("one")).subquery()
-        outer = one.outerjoin(there, reached)
-        rows = select(1).select_from(outer).where(condition_sql(_if_there(asked.condition, asked.relation), there))
+        outer = one.outerjoin(related, joined)
+        rows = select(1).select_from(outer).where(condition_sql(_on_null_row(condition, relation), related))
     else:
-        rows = select(1).select_from(there).where(reached, condition_sql(asked.condition, there))
+        rows = select(1).select_from(related).where(joined, condition_sql(condition, related))
     some = exists(rows.correlate(row))
-    found = ~some if asked.quantifier == "none" else some
-    return found if asked.relation.visible == TRUE else and_(condition_sql(asked.relation.visible, row), found)
+    result = ~some if predicate.quantifier == "none" else some
+    return result if relation.visible == TRUE else and_(condition_sql(relation.visible, row), result)
 
 
-def _holds_of_nothing(asked: Predicate) -> bool:
-    """Whether the condition may hold of a row of nulls, as a LEFT JOIN gives one where nothing is reached."""
-    match asked:
+def _matches_null_row(predicate: Predicate) -> bool:
+    """Return whether a predicate can be true of a row of nulls, which a LEFT JOIN yields without related rows."""
+    match predicate:
         case AllOf(parts):
-            return all(_holds_of_nothing(part) for part in parts)
+            return all(_matches_null_row(part) for part in parts)
         case AnyOf(parts):
-            return any(_holds_of_nothing(part) for part in parts)
+            return any(_matches_null_row(part) for part in parts)
         case Comparison(operand, operator):
             return OPERATORS[operator].matches_null or isinstance(operand, Count)
-        case RelationPredicate(step, _, inner):
-            return not step.field.many and _holds_of_nothing(inner)
+        case RelationPredicate(relation, _, inner):
+            return not relation.field.many and _matches_null_row(inner)
 
 
-def _if_there(asked: Predicate, step: ScopedRelation) -> Predicate:
-    """The same condition where a step may have led to a row of nulls: no rows behind that are as somebody wants them.
+def _on_null_row(predicate: Predicate, relation: ScopedRelation) -> Predicate:
+    """Return a predicate adapted to a row that may be a row of nulls, which `relation` led to.
 
-    By itself it would be the contrary for `_none`: there is none.
+    On such a row no predicate on a to-many relation is true. Otherwise `_none` would be, as there are no related rows.
     """
-    match asked:
+    match predicate:
         case AllOf(parts) | AnyOf(parts):
-            return replace(asked, parts=tuple(_if_there(part, step) for part in parts))
-        case Comparison(Count(behind)):
-            return replace(asked, operand=Count(replace(behind, visible=_if_there(behind.visible, step))))
-        case RelationPredicate(behind) if behind.field.many:
-            return all_of(Comparison(Operand(target(step.field).key), "_nnull"), asked)
-    return asked
+            return replace(predicate, parts=tuple(_on_null_row(part, relation) for part in parts))
+        case Comparison(Count(counted)):
+            visible = _on_null_row(counted.visible, relation)
+            return replace(predicate, operand=Count(replace(counted, visible=visible)))
+        case RelationPredicate(inner) if inner.field.many:
+            return all_of(Comparison(Operand(target(relation.field).key), "_nnull"), predicate)
+    return predicate
 
 
-def _test(asked: Comparison, row: FromClause) -> ColumnElement[bool]:
-    operator, value = OPERATORS[asked.operator], asked.value
-    column = value_of(asked.operand, row)
+def _comparison_sql(comparison: Comparison, row: FromClause) -> ColumnElement[bool]:
+    operator, operand, value = OPERATORS[comparison.operator], comparison.operand, comparison.value
+    column = value_of(operand, row)
     match value:
         case BoundParameter(is_list=True):
-            return _among(asked, column, (value,), ())
+            return _in_list(comparison, column, (value,), ())
         case ValueList(known, lookups):
-            return _among(asked, column, known, lookups)
+            return _in_list(comparison, column, known, lookups)
         case tuple():
-            return operator.sql(column, tuple(_bound(asked.operand, item) for item in value))
+            return operator.sql(column, tuple(_bind(operand, item) for item in value))
         case _:
-            return operator.sql(column, _bound(asked.operand, value))
+            return operator.sql(column, _bind(operand, value))
 
 
-def _among(
-    asked: Comparison, column: Expression, known: Sequence[Any], lookups: Sequence[CallerLookup]
+def _in_list(
+    comparison: Comparison, column: Expression, known: Sequence[Any], lookups: Sequence[CallerLookup]
 ) -> ColumnElement[bool]:
-    item = column.type if not isinstance(column.type, Text) else Text()
-    parts = [_looked_up_among(column, lookup) for lookup in lookups]
-    whole = [value for value in known if isinstance(value, BoundParameter) and value.is_list]
-    parts += [sql.InList(column, literal(value, ListParam(item))) for value in whole]
-    single = [value for value in known if not isinstance(value, BoundParameter) or not value.is_list]
-    if single or not parts:
-        parts.append(sql.InList(column, literal(single, ListParam(item))))
-    found = or_(*parts)
-    if asked.operator == "_in":
-        return found
-    return and_(column.is_not(None), *(exists(lookup_select(lookup)) for lookup in lookups), ~found)
+    item_type = column.type if not isinstance(column.type, Text) else Text()
+    parts = [_in_lookup(column, lookup) for lookup in lookups]
+    lists = [value for value in known if isinstance(value, BoundParameter) and value.is_list]
+    parts += [sql.InList(column, literal(value, ListParam(item_type))) for value in lists]
+    items = [value for value in known if not isinstance(value, BoundParameter) or not value.is_list]
+    if items or not parts:
+        parts.append(sql.InList(column, literal(items, ListParam(item_type))))
+    matches = or_(*parts)
+    if comparison.operator == "_in":
+        return matches
+    return and_(column.is_not(None), *(exists(lookup_select(lookup)) for lookup in lookups), ~matches)
 
 
-def _looked_up_among(column: Expression, lookup: CallerLookup) -> ColumnElement[bool]:
+def _in_lookup(column: Expression, lookup: CallerLookup) -> ColumnElement[bool]:
     if is_json(lookup.operand):
         return JSONArrayContains(cast(column, Text), lookup_select(lookup).limit(1).scalar_subquery())
     return column.in_(lookup_select(lookup))
 
 
-def _bound(operand: Operand | Count, value: Any) -> Any:
+def _bind(operand: Operand | Count, value: Any) -> Any:
     if isinstance(value, CallerLookup):
         return lookup_select(value).limit(1).scalar_subquery()
     if value is None or isinstance(value, float):
@@ -246,30 +247,31 @@ def _bind_type(operand: Operand) -> Any:
 
 
 def lookup_select(lookup: CallerLookup) -> Select[Any]:
-    """The values at the end of a path that begins at the caller's own row."""
-    me = USERS.table.alias()
-    here, joined = me, [me.c.id == literal(lookup.user, USERS.key.stored.type), condition_sql(lookup.row_filter, me)]
-    for step in lookup.path:
-        there = target(step.field).table.alias()
-        joined += [join_condition(step, here, there), condition_sql(step.row_filter, there)]
-        here = there
-    value = value_of(lookup.operand, here)
-    return select(value).where(*joined, value.is_not(None))
+    """Return a SELECT of the values at the end of a path that starts at the caller's own row."""
+    user = USERS.table.alias()
+    conditions = [user.c.id == literal(lookup.user, USERS.key.stored.type), condition_sql(lookup.row_filter, user)]
+    source = user
+    for relation in lookup.path:
+        related = target(relation.field).table.alias()
+        conditions += [join_condition(relation, source, related), condition_sql(relation.row_filter, related)]
+        source = related
+    value = value_of(lookup.operand, source)
+    return select(value).where(*conditions, value.is_not(None))
 
 
 def sort_key(key: SortKey, row: FromClause) -> ColumnElement[Any]:
-    """What the rows of a list are sorted by."""
-    value = _followed(key.path, key.operand, row, key.descending) if key.path else value_of(key.operand, row)
+    """Return the ORDER BY expression of a sort key."""
+    value = _value_at_path(key.path, key.operand, row, key.descending) if key.path else value_of(key.operand, row)
     return with_direction(collate_binary(key.operand, value), descending=key.descending)
 
 
 def with_direction(value: Expression, *, descending: bool) -> ColumnElement[Any]:
-    """A sort key's direction: nulls stand last, and first when descending."""
+    """Return a sort expression with its direction: nulls come last, or first if descending."""
     return value.desc().nulls_first() if descending else value.asc().nulls_last()
 
 
 def collate_binary(operand: Operand | Count, value: Expression) -> Expression:
-    """A value as something to sort by: text by code point, JSON by its text."""
+    """Return a value in a sortable form: text by code point, JSON by its text."""
     if isinstance(operand, Count) or operand.function:
         return value
     kind = operand.field.kind
@@ -278,13 +280,13 @@ def collate_binary(operand: Operand | Count, value: Expression) -> Expression:
     return sql.by_code_point(value) if kind in ("string", "csv", "hash") or operand.masked else value
 
 
-def _followed(
+def _value_at_path(
     path: Sequence[ScopedRelation], operand: Operand | Count, row: FromClause, descending: bool
 ) -> Expression:
-    """The value at the end of a path; of several rows the one that comes first in this order."""
-    there = target(path[0].field).table.alias()
-    rest = path[1:]
-    value = _followed(rest, operand, there, descending) if rest else value_of(operand, there)
+    """Return the value at the end of a path; of several rows, the value that sorts first in this direction."""
+    relation, rest = path[0], path[1:]
+    related = target(relation.field).table.alias()
+    value = _value_at_path(rest, operand, related, descending) if rest else value_of(operand, related)
     ordered = value.desc().nulls_last() if descending else value.asc().nulls_last()
-    reached = and_(join_condition(path[0], row, there), condition_sql(path[0].row_filter, there))
-    return select(value).where(reached).order_by(ordered).limit(1).correlate(row).scalar_subquery()
+    joined = and_(join_condition(relation, row, related), condition_sql(relation.row_filter, related))
+    return select(value).where(joined).order_by(ordered).limit(1).correlate(row).scalar_subquery()

@@ -1,4 +1,4 @@
-"""SQL that the two databases spell differently, as expressions that know both spellings."""
+"""SQL expressions whose text differs between PostgreSQL and SQLite."""
 
 import re
 from collections.abc import Sequence
@@ -13,45 +13,46 @@ from sqlalchemy.types import Boolean, Integer
 DatePart = Literal["year", "month", "week", "day", "weekday", "hour", "minute", "second"]
 
 MAX_FUNCTION_ARGUMENTS = 90
-"""Arguments of one function; SQLite takes no more than 127, PostgreSQL no more than 100."""
+"""Arguments passed to one function; SQLite accepts at most 127, PostgreSQL at most 100."""
 MAX_OBJECT_MEMBERS = MAX_FUNCTION_ARGUMENTS // 2
+"""Members of one JSON object, each of which takes two arguments."""
 GRAPHQL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-class _Element(FunctionElement[Any]):
-    """One function with a spelling of its own on each database."""
+class _DialectFunction(FunctionElement[Any]):
+    """A function with its own SQL text on each database."""
 
     def __init_subclass__(cls) -> None:
-        cls.inherit_cache = True  # SQLAlchemy asks each class by itself whether its SQL may be cached
+        cls.inherit_cache = True  # SQLAlchemy requires it on every class whose SQL may be cached
         super().__init_subclass__()
 
     def self_group(self, against: Any = None) -> Any:
-        """A condition as it stands: SQLAlchemy would compare it with 1 on SQLite, which then uses no index for it."""
+        """Return a condition unchanged: SQLAlchemy would append `= 1` on SQLite, which then could not use an index."""
         return self if isinstance(self.type, Boolean) else super().self_group(against)
 
 
-class InList(_Element):
-    """`value, list` -> whether the value stands in the list; NULL never does."""
+class InList(_DialectFunction):
+    """`value, list` -> whether the list contains the value; never true for NULL."""
 
     type = Boolean()
     name = "among"
 
 
-class Contains(_Element):
-    """`text, part` -> whether the text contains the part, letter for letter."""
+class Contains(_DialectFunction):
+    """`text, part` -> whether the text contains the part literally."""
 
     type = Boolean()
     name = "contains"
 
 
-class StartsWith(_Element):
-    """`text, part` -> whether the text begins with the part."""
+class StartsWith(_DialectFunction):
+    """`text, part` -> whether the text starts with the part."""
 
     type = Boolean()
     name = "starts_with"
 
 
-class EndsWith(_Element):
+class EndsWith(_DialectFunction):
     """`text, part` -> whether the text ends with the part."""
 
     type = Boolean()
@@ -59,148 +60,152 @@ class EndsWith(_Element):
 
 
 class ContainsPattern(Contains):
-    """The same of a part that is bound as a Part."""
+    """As `Contains`, for a part bound as a `LikePattern`."""
 
 
 class StartsWithPattern(StartsWith):
-    """The same of a part that is bound as a Part."""
+    """As `StartsWith`, for a part bound as a `LikePattern`."""
 
 
 class EndsWithPattern(EndsWith):
-    """The same of a part that is bound as a Part."""
+    """As `EndsWith`, for a part bound as a `LikePattern`."""
 
 
-class Between(_Element):
-    """`text, first, beyond` -> whether the text comes by code point from the first on, and before what is beyond."""
+class Between(_DialectFunction):
+    """`text, first, bound` -> whether the text is at least `first` and less than `bound` by code point."""
 
     type = Boolean()
     name = "between"
 
 
-class EmailEquals(_Element):
-    """`key, email, address` of a user -> whether the e-mail is that address, whatever the case of either.
+class EmailEquals(_DialectFunction):
+    """`key, email, address` of a user -> whether the email is that address, ignoring case.
 
-    SQLite has an index on what it folds itself, which is ASCII, and one on the few addresses with other letters.
+    SQLite has an index on `lower(email)`, which only folds ASCII, and one on the few emails with other characters.
     """
 
     type = Boolean()
     name = "has_address"
 
 
-class JSONCount(_Element):
-    """`json` -> the number of elements of an array or of keys of an object; NULL for anything else."""
+class JSONCount(_DialectFunction):
+    """`json` -> the number of elements of an array or keys of an object; NULL for any other value."""
 
     type = Integer()
     name = "json_count"
 
 
-class JSONArray(_Element):
+class JSONArray(_DialectFunction):
     """`cells…` -> one JSON array."""
 
     type = Text()
     name = "json_array"
 
 
-class JSONObject(_Element):
+class JSONObject(_DialectFunction):
     """`key, value, …` -> one JSON object."""
 
     type = Text()
     name = "json_object"
 
 
-class JSONBoolean(_Element):
-    """`boolean` -> the same as JSON: SQLite's are numbers."""
+class JSONBoolean(_DialectFunction):
+    """`boolean` -> the value as JSON; SQLite stores booleans as numbers."""
 
     type = Text()
     name = "json_boolean"
 
 
-class JSONRows(_Element):
-    """`json` -> that of all rows as one JSON array, in the order they come in; empty where there is no row.
+class JSONRows(_DialectFunction):
+    """`json` -> the values of all rows as one JSON array, in the order of the rows; empty without rows.
 
-    PostgreSQL and SQLite both keep the order of a sorted subquery that the aggregate reads alone.
+    PostgreSQL and SQLite both preserve the order of a sorted subquery if the aggregate reads nothing else.
     """
 
     type = Text()
     name = "json_rows"
 
 
-class NestedJSON(_Element):
-    """`json` -> the same, still JSON: SQLite forgets what is JSON at every subquery's edge."""
+class NestedJSON(_DialectFunction):
+    """`json` -> the value as JSON again: on SQLite a value loses its JSON type outside a subquery."""
 
     type = Text()
     name = "embedded"
 
 
-class AsJSON(_Element):
-    """`column` -> the same as JSON, also where Directus keeps JSON in a text column."""
+class AsJSON(_DialectFunction):
+    """`column` -> the value as JSON, also if Directus stores it in a text column."""
 
     type = Text()
     name = "as_json"
 
 
-class ByCodePoint(_Element):
-    """`text` -> the same, compared by code point whatever the database's collation."""
+class ByCodePoint(_DialectFunction):
+    """`text` -> the text, compared by code point regardless of the database's collation."""
 
     type = Text()
     name = "by_code_point"
 
 
-class DistinctWords(_Element):
-    """`text` -> the words of all rows' texts, divided by commas, each once; NULL where there is no text.
+class DistinctWords(_DialectFunction):
+    """`text` -> the distinct words of all rows' comma-separated texts; NULL without texts.
 
-    The texts come by code point, and an empty one counts only where it is alone.
+    The texts are read in code point order. Empty texts are ignored unless there are no others.
     """
 
     type = Text()
     name = "each_word_once"
 
 
-class FullPrecision(_Element):
-    """`number` -> the same with all the digits a double has: SQLite's JSON cuts them at fifteen."""
+class FullPrecision(_DialectFunction):
+    """`number` -> the number with all the digits of a double; SQLite's JSON has only fifteen."""
 
     type = Text()
     name = "every_digit"
 
 
-class NoLimit(_Element):
-    """All rows, where a limit has to stand."""
+class NoLimit(_DialectFunction):
+    """A LIMIT that includes all rows."""
 
     type = Integer()
     name = "no_limit"
 
 
-class JSONArrayContains(_Element):
-    """`json` -> whether `value` stands among the texts of a JSON array: `value, json`."""
+class JSONArrayContains(_DialectFunction):
+    """`value, json` -> whether a JSON array contains the text."""
 
     type = Boolean()
     name = "unnested"
 
 
-def date_part(part: DatePart, moment: ColumnElement[Any]) -> ColumnElement[int]:
-    """One part of a moment in UTC as a whole number; weeks are ISO weeks, weekday 0 is Sunday."""
-    return _PARTS[part](moment)
+def date_part(part: DatePart, timestamp: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return a part of a timestamp in UTC as an integer; weeks are ISO weeks, weekday 0 is Sunday."""
+    return _DATE_PART_TYPES[part](timestamp)
 
 
 def fold(text: ColumnElement[Any]) -> ColumnElement[str]:
-    """The text in lower case, by Unicode's rules on both databases."""
+    """Return the text in lower case by Unicode's rules, on both databases."""
     return func.rollcall_fold(text, type_=Text())
 
 
 def by_code_point(text: ColumnElement[Any]) -> ColumnElement[str]:
-    """The text as something that sorts by code point on both databases."""
+    """Return the text as an expression that sorts by code point on both databases."""
     return ByCodePoint(text)
 
 
 def json_object(members: Sequence[tuple[str, ColumnElement[Any]]]) -> ColumnElement[Any]:
-    """One JSON object of at most `MEMBERS` members; their keys are names, as GraphQL spells them."""
+    """Return one JSON object of at most `MAX_OBJECT_MEMBERS` members, whose keys must be GraphQL names.
+
+    Raises:
+        ValueError: A key is not a GraphQL name.
+    """
     if not all(GRAPHQL_NAME.fullmatch(key) for key, _ in members):
-        raise ValueError("a key that is no name has no place in a statement")
+        raise ValueError("only GraphQL names can be keys in a statement")
     return JSONObject(*(part for key, value in members for part in (literal_column(f"'{key}'"), value)))
 
 
 def json_array(cells: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
-    """One JSON array of any length: beyond a constructor's arguments it is an array of arrays."""
+    """Return one JSON array of any length; an array of arrays if the cells exceed one function's arguments."""
     if len(cells) <= MAX_FUNCTION_ARGUMENTS:
         return JSONArray(*cells)
     return JSONArray(
@@ -211,7 +216,7 @@ def json_array(cells: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
     )
 
 
-_DATE_PARTS: dict[DatePart, tuple[str, str]] = {
+_DATE_PART_TEMPLATES: dict[DatePart, tuple[str, str]] = {
     "year": ("(extract(year FROM {0})::int)", "CAST(strftime('%Y', {0}) AS INTEGER)"),
     "month": ("(extract(month FROM {0})::int)", "CAST(strftime('%m', {0}) AS INTEGER)"),
     "week": ("(extract(week FROM {0})::int)", "((strftime('%j', date({0}, '-3 days', 'weekday 4')) - 1) / 7 + 1)"),
@@ -221,13 +226,14 @@ _DATE_PARTS: dict[DatePart, tuple[str, str]] = {
     "minute": ("(extract(minute FROM {0})::int)", "CAST(strftime('%M', {0}) AS INTEGER)"),
     "second": ("(floor(extract(second FROM {0}))::int)", "CAST(strftime('%S', {0}) AS INTEGER)"),
 }
-_PARTS: dict[DatePart, type[_Element]] = {
-    part: type(f"{part.title()}Of", (_Element,), {"type": Integer(), "name": part}) for part in _DATE_PARTS
+_DATE_PART_TYPES: dict[DatePart, type[_DialectFunction]] = {
+    part: type(f"{part.title()}Of", (_DialectFunction,), {"type": Integer(), "name": part})
+    for part in _DATE_PART_TEMPLATES
 }
 
 _CONTAINS, _STARTS = "(instr({0}, {1}) > 0)", "(substr({0}, 1, length({1})) = {1})"
 _ENDS = "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) + 1) = {1})"
-_TEMPLATES: dict[type[_Element], tuple[str, str]] = {
+_TEMPLATES: dict[type[_DialectFunction], tuple[str, str]] = {
     #             PostgreSQL                                        SQLite
     InList: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
     Contains: ("(strpos({0}, {1}) > 0)", _CONTAINS),
@@ -281,7 +287,7 @@ def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) 
     return [compiler.process(clause, **kw) for clause in element.clauses]
 
 
-def _spell(element: type[_Element], dialect: str, template: str) -> None:
+def _register(element: type[_DialectFunction], dialect: str, template: str) -> None:
     @compiles(element, dialect)
     def _(self: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> str:
         return template.format(*_arguments(self, compiler, **kw))
@@ -289,10 +295,10 @@ def _spell(element: type[_Element], dialect: str, template: str) -> None:
 
 for _element, (_postgresql, _sqlite) in (
     *_TEMPLATES.items(),
-    *((_PARTS[part], spellings) for part, spellings in _DATE_PARTS.items()),
+    *((_DATE_PART_TYPES[part], templates) for part, templates in _DATE_PART_TEMPLATES.items()),
 ):
-    _spell(_element, "postgresql", _postgresql)
-    _spell(_element, "sqlite", _sqlite)
+    _register(_element, "postgresql", _postgresql)
+    _register(_element, "sqlite", _sqlite)
 
 
 @compiles(JSONArray, "postgresql")

@@ -1,4 +1,4 @@
-"""From a ScopedRead to one SQL statement, whatever is nested in it."""
+"""Builds the one SQL expression that reads a scoped query with everything nested in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -56,170 +56,177 @@ from app.query.sql_functions import AsJSON, FullPrecision, JSONBoolean, JSONRows
 
 Expression = ColumnElement[Any]
 RowEncoder = Callable[[ScopedRead | ScopedAggregation, Sequence[Expression]], Expression]
-"""How the cells of a row become its JSON."""
+"""Builds the JSON of a row from the values of its cells."""
+CellReader = Callable[[Subquery], Expression]
+"""Returns a cell's value from the subquery that contains its columns."""
 
 
 def build_select(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
-    """The rows of a read as one JSON text, `[]` where there are none.
+    """Return an expression for the rows of a read as one JSON text, `[]` without rows.
 
-    They are the objects of the answer where the database can tell them (`is_finished`), else positional arrays.
+    The rows are the response's objects if the database can build them (`is_database_json`), otherwise arrays of cells.
     """
-    row, tell = read.collection.table.alias(), _object if is_database_json(read) else _array
-    return cast(_rows(read, row, tell) if isinstance(read, ScopedRead) else _groups(read, row, tell), Text)
+    row, encode_row = read.collection.table.alias(), _encode_object if is_database_json(read) else _encode_array
+    rows = (
+        _select_rows(read, row, encode_row) if isinstance(read, ScopedRead) else _select_groups(read, row, encode_row)
+    )
+    return cast(rows, Text)
 
 
-def _array(read: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
-    return cells[0] if _is_flat(read) else sql.json_array(cells)
+def _encode_array(read: ScopedRead | ScopedAggregation, values: Sequence[Expression]) -> Expression:
+    return values[0] if _is_flat(read) else sql.json_array(values)
 
 
-def _object(read: ScopedRead | ScopedAggregation, cells: Sequence[Expression]) -> Expression:
+def _encode_object(read: ScopedRead | ScopedAggregation, values: Sequence[Expression]) -> Expression:
     if _is_flat(read):
-        return cells[0]
-    return _members(read.output_fields, [_as_json(cell, told) for cell, told in zip(read.cells, cells, strict=True)])
+        return values[0]
+    return _json_object(
+        read.output_fields, [_as_json(cell, value) for cell, value in zip(read.cells, values, strict=True)]
+    )
 
 
 def _is_flat(read: ScopedRead | ScopedAggregation) -> bool:
     return isinstance(read, ScopedRead) and read.flat
 
 
-def _members(places: Sequence[OutputField], cells: Sequence[Expression]) -> Expression:
-    return sql.json_object([(place.key, _member(place, cells)) for place in places])
+def _json_object(fields: Sequence[OutputField], values: Sequence[Expression]) -> Expression:
+    return sql.json_object([(field.key, _json_value(field, values)) for field in fields])
 
 
-def _member(place: OutputField, cells: Sequence[Expression]) -> Expression:
-    if place.parts is not None:
-        return _members(place.parts, cells)
-    if place.cell is None:
-        return null() if place.constant is None else literal(place.constant, Text())
-    return cast(cells[place.cell], Text) if place.as_text else cells[place.cell]
+def _json_value(field: OutputField, values: Sequence[Expression]) -> Expression:
+    if field.parts is not None:
+        return _json_object(field.parts, values)
+    if field.cell is None:
+        return null() if field.constant is None else literal(field.constant, Text())
+    return cast(values[field.cell], Text) if field.as_text else values[field.cell]
 
 
-def _as_json(cell: Cell, column: Expression) -> Expression:
+def _as_json(cell: Cell, value: Expression) -> Expression:
     match cell:
         case Value(Operand(field, function=None)) | GroupCell(Operand(field, function=None)) if field.kind == "boolean":
-            return JSONBoolean(column)
+            return JSONBoolean(value)
         case _:
-            return column
+            return value
 
 
-def _rows(
+def _select_rows(
     read: ScopedRead,
     row: FromClause,
-    tell: RowEncoder,
+    encode_row: RowEncoder,
     outer: FromClause | None = None,
-    step: ScopedRelation | None = None,
+    relation: ScopedRelation | None = None,
 ) -> Expression:
-    """The aggregate behind the root and behind every to-many relation, which `step` links to its `outer` row."""
-    page = _Page(row, tell)
-    told = page.place(read.cells, row)
+    """Return the aggregated rows of the root or of a to-many relation, which `relation` links to its `outer` row."""
+    columns = _ColumnList(row, encode_row)
+    readers = columns.add_cells(read.cells, row)
     order = [sort_key(key, row) for key in read.order]
-    where = [join_condition(step, outer, row)] if step and outer is not None else []
-    inner = select(*page.columns).select_from(page.source).where(*where, condition_sql(read.where, row))
-    # SQLite keeps the order of a subquery only while a limit stops it from being flattened.
-    inner = _window(inner.order_by(*order), read)
-    rows = (inner if outer is None else inner.correlate(outer)).subquery()
-    return select(JSONRows(tell(read, [cell(rows) for cell in told]))).select_from(rows).scalar_subquery()
+    where = [join_condition(relation, outer, row)] if relation and outer is not None else []
+    page = select(*columns.columns).select_from(columns.source).where(*where, condition_sql(read.where, row))
+    # SQLite preserves the order of a subquery only if a limit prevents it from being flattened.
+    page = _limit(page.order_by(*order), read)
+    rows = (page if outer is None else page.correlate(outer)).subquery()
+    return select(JSONRows(encode_row(read, [value(rows) for value in readers]))).select_from(rows).scalar_subquery()
 
 
-def _window(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[Any]:
+def _limit(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[Any]:
     limit = sql.NoLimit() if read.limit is None else literal(read.limit, BigInteger())
-    skipped = read.offset if isinstance(read.offset, BoundParameter) else read.offset or None
-    return rows.limit(limit).offset(None if skipped is None else literal(skipped, BigInteger()))
+    offset = read.offset if isinstance(read.offset, BoundParameter) else read.offset or None
+    return rows.limit(limit).offset(None if offset is None else literal(offset, BigInteger()))
 
 
-class _Page:
-    """The columns of one list, and the to-one relations joined for them."""
+class _ColumnList:
+    """The columns of one list's subquery, and its source with the to-one relations joined for them."""
 
-    def __init__(self, row: FromClause, tell: RowEncoder) -> None:
+    def __init__(self, row: FromClause, encode_row: RowEncoder) -> None:
         self.source: FromClause = row
-        self._tell = tell
+        self._encode_row = encode_row
         self.columns: list[Expression] = []
 
-    def place(self, cells: Sequence[Cell], row: FromClause) -> list[Callable[[Subquery], Expression]]:
-        """Adds what the cells of a row need; gives how each is told once the columns are a subquery's."""
-        return [self._cell(cell, row) for cell in cells]
+    def add_cells(self, cells: Sequence[Cell], row: FromClause) -> list[CellReader]:
+        """Add the columns that the cells of a row need, and return a reader for each cell."""
+        return [self._add_cell(cell, row) for cell in cells]
 
-    def _cell(self, cell: Cell, row: FromClause) -> Callable[[Subquery], Expression]:
+    def _add_cell(self, cell: Cell, row: FromClause) -> CellReader:
         match cell:
             case Value(operand):
-                column = self._add(value_of(operand, row))
-                embedded = isinstance(operand, Operand) and is_json(operand)
-                return lambda rows: NestedJSON(rows.c[column]) if embedded else rows.c[column]
-            case ToManyCell(step, read):
-                there = target(step.field).table.alias()
-                column = self._add(null_unless(step.visible, row, _rows(read, there, self._tell, row, step)))
-                return lambda rows: NestedJSON(rows.c[column])
-            case ToOneCell(step, read):
-                return self._one(step, read, row)
+                name = self._add_column(value_of(operand, row))
+                is_nested = isinstance(operand, Operand) and is_json(operand)
+                return lambda rows: NestedJSON(rows.c[name]) if is_nested else rows.c[name]
+            case ToManyCell(relation, read):
+                related = target(relation.field).table.alias()
+                nested = _select_rows(read, related, self._encode_row, row, relation)
+                name = self._add_column(null_unless(relation.visible, row, nested))
+                return lambda rows: NestedJSON(rows.c[name])
+            case ToOneCell(relation, read):
+                return self._add_to_one(relation, read, row)
             case GroupCell() | AggregateCell():
-                raise TypeError("rows that aren't grouped have no such cells")
+                raise TypeError("only grouped rows have such cells")
 
-    def _one(self, step: ScopedRelation, read: ScopedRead, row: FromClause) -> Callable[[Subquery], Expression]:
-        there = target(step.field).table.alias()
-        self.source = self.source.outerjoin(
-            there, and_(join_condition(step, row, there), condition_sql(read.where, there))
-        )
-        found, told = self._add(there.c.id), self.place(read.cells, there)
-        return lambda rows: case((rows.c[found].is_not(None), self._tell(read, [cell(rows) for cell in told])))
+    def _add_to_one(self, relation: ScopedRelation, read: ScopedRead, row: FromClause) -> CellReader:
+        related = target(relation.field).table.alias()
+        on = and_(join_condition(relation, row, related), condition_sql(read.where, related))
+        self.source = self.source.outerjoin(related, on)
+        key, readers = self._add_column(related.c.id), self.add_cells(read.cells, related)
+        return lambda rows: case((rows.c[key].is_not(None), self._encode_row(read, [value(rows) for value in readers])))
 
-    def _add(self, column: Expression) -> str:
+    def _add_column(self, column: Expression) -> str:
         name = f"c{len(self.columns)}"
         self.columns.append(column.label(name))
         return name
 
 
-def _groups(read: ScopedAggregation, row: FromClause, tell: RowEncoder) -> Expression:
-    """Values as the caller sees them, grouped and measured, then sorted: a level for each of the three."""
+def _select_groups(read: ScopedAggregation, row: FromClause, encode_row: RowEncoder) -> Expression:
+    """Return the aggregated groups in three nested subqueries: visible values, groups with aggregates, sorted page."""
     cells = read.cells
     operands = dict.fromkeys(cell.operand for cell in cells if cell.operand is not None)
-    named = {operand: _comparable(operand, row).label(f"v{at}") for at, operand in enumerate(operands)}
-    columns = list(named.values()) or [literal(1).label("one")]
-    seen = select(*columns).select_from(row).where(condition_sql(read.where, row)).subquery()
-    values = {operand: seen.c[label.name] for operand, label in named.items()}
+    labels = {operand: _groupable(operand, row).label(f"v{index}") for index, operand in enumerate(operands)}
+    columns = list(labels.values()) or [literal(1).label("one")]
+    visible = select(*columns).select_from(row).where(condition_sql(read.where, row)).subquery()
+    values = {operand: visible.c[label.name] for operand, label in labels.items()}
     keys = [values[group.operand] for group in read.groups]
-    measured = [*keys, *(_measured(figure, values) for figure in read.aggregates)]
-    labelled = [column.label(f"c{at}") for at, column in enumerate(measured)] or [func.count().label("rows")]
-    groups = select(*labelled).select_from(seen).group_by(*keys).subquery()
-    grouped: dict[Cell, Expression] = dict(zip(cells, groups.c, strict=False))
-    order = [_group_order(key, grouped) for key in read.order]
-    rows = _window(select(groups).order_by(*order), read).subquery()
-    told = [_told(cell, column) for cell, column in zip(cells, rows.c, strict=False)]
-    return select(JSONRows(tell(read, told))).select_from(rows).scalar_subquery()
+    results = [*keys, *(_aggregate(cell, values) for cell in read.aggregates)]
+    named = [result.label(f"c{index}") for index, result in enumerate(results)] or [func.count().label("rows")]
+    groups = select(*named).select_from(visible).group_by(*keys).subquery()
+    group_columns: dict[Cell, Expression] = dict(zip(cells, groups.c, strict=False))
+    order = [_group_sort_key(key, group_columns) for key in read.order]
+    page = _limit(select(groups).order_by(*order), read).subquery()
+    encoded = [_encode_cell(cell, column) for cell, column in zip(cells, page.c, strict=False)]
+    return select(JSONRows(encode_row(read, encoded))).select_from(page).scalar_subquery()
 
 
-def _comparable(operand: Operand | Count, row: FromClause) -> Expression:
-    """A value that can be grouped and told apart: PostgreSQL doesn't compare JSON."""
+def _groupable(operand: Operand | Count, row: FromClause) -> Expression:
+    """Return a value in a form that can be grouped and compared, which PostgreSQL's JSON cannot."""
     value = value_of(operand, row)
     return cast(value, Text) if isinstance(operand, Operand) and is_json(operand) else value
 
 
-def _measured(figure: AggregateCell, values: Mapping[Operand | Count, Expression]) -> Expression:
-    if figure.operand is None:
+def _aggregate(cell: AggregateCell, values: Mapping[Operand | Count, Expression]) -> Expression:
+    if cell.operand is None:
         return func.count()
-    value = values[figure.operand]
-    if figure.function in COUNT_FUNCTIONS:
-        if isinstance(figure.operand, Count):
-            return func.coalesce(func.sum(value), 0)  # rows behind a row belong to it alone: all of them differ
-        return func.count(value if figure.function == "count" else distinct(value))
-    if not figure.is_calculated:
-        return Function(figure.function, value, type_=value.type)
+    value = values[cell.operand]
+    if cell.function in COUNT_FUNCTIONS:
+        if isinstance(cell.operand, Count):
+            return func.coalesce(func.sum(value), 0)  # related rows belong to one row only, so all are distinct
+        return func.count(value if cell.function == "count" else distinct(value))
+    if not cell.is_calculated:
+        return Function(cell.function, value, type_=value.type)
     number = cast(value, Double)
-    name = figure.function.removesuffix("Distinct")
-    return Function(name, number if name == figure.function else distinct(number), type_=Double())
+    name = cell.function.removesuffix("Distinct")
+    return Function(name, number if name == cell.function else distinct(number), type_=Double())
 
 
-def _group_order(key: GroupSortKey, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
+def _group_sort_key(key: GroupSortKey, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
     value = columns[key.cell]
     if isinstance(key.cell, GroupCell):
         value = collate_binary(key.cell.operand, value)
     return with_direction(value, descending=key.descending)
 
 
-def _told(cell: Cell, column: Expression) -> Expression:
+def _encode_cell(cell: Cell, value: Expression) -> Expression:
     match cell:
         case AggregateCell() if cell.is_calculated:
-            return FullPrecision(column)
+            return FullPrecision(value)
         case GroupCell(Operand() as operand) if is_json(operand):
-            return NestedJSON(AsJSON(column))
+            return NestedJSON(AsJSON(value))
         case _:
-            return column
+            return value

@@ -1,4 +1,4 @@
-"""The statements that write rows, and those that look at rows before and after."""
+"""The statements that write rows, and those that read rows before and after a write."""
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Delete,
     Insert,
@@ -35,132 +36,132 @@ from app.query.scoped import ScopedRows
 from app.query.sql_expressions import condition_sql
 
 ACTIVITY_PREFIX, REVISION_PREFIX = "activity", "revision"
-"""Which row of a statement that writes several a value is for."""
+"""Prefixes of the parameter names in a statement that writes several rows."""
 KEY_PARAMETER, KEYS_PARAMETER = "key", "keys"
-"""What the statements are given besides the values of fields: one key, or several."""
+"""The parameters for one key or several keys, in addition to those for the values of fields."""
+
+ChangeSpec = tuple[Callable[..., Insert | Update], Collection, tuple[Field, ...]]
+"""A change of one row: the function that builds the statement, the collection, and the fields with new values."""
+InsertSpec = tuple[Collection, tuple[Field, ...]]
+"""A row to insert: its collection and its fields."""
 
 
 def parameter_name(field: Field, prefix: str = "") -> str:
-    """The name under which a statement is given a field's value; `of` tells apart the rows of one statement."""
+    """Return the name of the parameter for a field's value; `prefix` distinguishes the rows of one statement."""
     return f"{prefix} {field.name}"
 
 
 def insert_row(collection: Collection, fields: tuple[Field, ...], prefix: str = "") -> Insert:
-    """Adds a row of these fields; answers its key."""
-    values = {field.stored.name: bind_param(parameter_name(field, prefix), field.stored.type) for field in fields}
-    return insert(collection.table).values(values).returning(collection.key.stored)
-
-
-ChangeSpec = tuple[Callable[..., Insert | Update], Collection, tuple[Field, ...]]
-"""What makes a change of one row, the collection, and which of its fields are given values."""
-InsertSpec = tuple[Collection, tuple[Field, ...]]
-"""A row that is added: its collection, and the fields it gets."""
+    """Return a statement that inserts a row with these fields and returns its key."""
+    return insert(collection.table).values(_parameters(fields, prefix)).returning(collection.key.stored)
 
 
 def insert_with_audit(change: ChangeSpec | None, activity: InsertSpec, revision: InsertSpec) -> Insert:
-    """A change, its activity and its revision in one statement, as only PostgreSQL can; answers the revision's key.
+    """Return one statement for a change, its activity and its revision, which returns the revision's key.
 
-    Of the revision's fields the first is the activity it belongs to.
+    Only PostgreSQL supports it. The first of the revision's fields is the foreign key of its activity.
     """
-    told_of = insert_row(*activity, ACTIVITY_PREFIX).cte("told_of")
-    there, (belongs, *others) = revision[0].table, revision[1]
-    values = [bind_param(parameter_name(field, REVISION_PREFIX), field.stored.type) for field in others]
-    names = [belongs.stored.name, *(field.stored.name for field in others)]
-    added = insert(there).from_select(names, select(told_of.c[activity[0].key.name], *values))
+    activity_row = insert_row(*activity, ACTIVITY_PREFIX).cte("told_of")
+    table, (foreign_key, *fields) = revision[0].table, revision[1]
+    values = [bind_param(parameter_name(field, REVISION_PREFIX), field.stored.type) for field in fields]
+    names = [foreign_key.stored.name, *(field.stored.name for field in fields)]
+    statement = insert(table).from_select(names, select(activity_row.c[activity[0].key.name], *values))
     if change is not None:
-        make, collection, fields = change
-        added = added.add_cte(make(collection, fields).cte("changed"))
-    return added.returning(revision[0].key.stored)
+        build, collection, changed_fields = change
+        statement = statement.add_cte(build(collection, changed_fields).cte("changed"))
+    return statement.returning(revision[0].key.stored)
 
 
 def insert_child_row(collection: Collection, fields: tuple[Field, ...], prefix: str) -> Insert:
-    """Adds a row of these fields on SQLite, the first of which is the key of the row that was added just before."""
-    belongs, *others = fields
-    values = {field.stored.name: bind_param(parameter_name(field, prefix), field.stored.type) for field in others}
-    last = {belongs.stored.name: func.last_insert_rowid()}
-    return insert(collection.table).values(last | values).returning(collection.key.stored)
+    """Return a statement for SQLite that inserts a row with these fields and returns its key.
+
+    The first field is a foreign key and gets the key of the row that was inserted just before.
+    """
+    foreign_key, *others = fields
+    values = {foreign_key.stored.name: func.last_insert_rowid(), **_parameters(others, prefix)}
+    return insert(collection.table).values(values).returning(collection.key.stored)
 
 
 def update_row(collection: Collection, fields: tuple[Field, ...]) -> Update:
-    """Gives these fields of one row other values."""
-    values = {field.stored.name: bind_param(parameter_name(field), field.stored.type) for field in fields}
-    return update(collection.table).where(_is(collection.key, KEY_PARAMETER)).values(values)
+    """Return a statement that updates these fields of one row."""
+    key = collection.key.stored
+    has_key = key == bind_param(KEY_PARAMETER, key.type)
+    return update(collection.table).where(has_key).values(_parameters(fields))
 
 
 def delete_rows(collection: Collection) -> Delete:
-    """Takes rows away by their keys."""
-    return delete(collection.table).where(_among(collection.key.stored, KEYS_PARAMETER))
+    """Return a statement that deletes rows by their keys."""
+    return delete(collection.table).where(_in_keys(collection.key.stored))
 
 
 def select_rows(collection: Collection, for_update: bool) -> Select[Any]:
-    """Everything that is stored of some rows, in the order of the registry's columns; `held` until the end."""
+    """Return a statement that reads all columns of rows, in the order of `columns_of`; `for_update` locks the rows."""
     columns = [field.stored for field in columns_of(collection)]
-    found = select(*columns).where(_among(collection.key.stored, KEYS_PARAMETER)).order_by(collection.key.stored)
-    return found.with_for_update() if for_update else found
+    rows = select(*columns).where(_in_keys(collection.key.stored)).order_by(collection.key.stored)
+    return rows.with_for_update() if for_update else rows
 
 
 def select_referencing(collection: Collection, field: Field) -> Select[Any]:
-    """The keys of the rows whose `field` is one of some keys."""
-    return select(collection.key.stored).where(_among(field.stored, KEYS_PARAMETER)).order_by(collection.key.stored)
+    """Return a statement for the keys of the rows whose `field` is one of the given keys."""
+    return select(collection.key.stored).where(_in_keys(field.stored)).order_by(collection.key.stored)
 
 
 def select_existing(collection: Collection) -> Select[Any]:
-    """Those of some keys that there is a row of."""
-    return select(collection.key.stored).where(_among(collection.key.stored, KEYS_PARAMETER))
+    """Return a statement for those of the given keys that exist."""
+    return select(collection.key.stored).where(_in_keys(collection.key.stored))
 
 
 def select_first_key(collection: Collection) -> Select[Any]:
-    """The first key there is."""
+    """Return a statement for the lowest key of a collection."""
     return select(collection.key.stored).order_by(collection.key.stored).limit(1)
 
 
 def select_by_email(collection: Collection, field: Field) -> Select[Any]:
-    """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
+    """Return a statement for the keys of the users whose `field` is an email address, ignoring case."""
     key = collection.key.stored
     return select(key).where(sql.EmailEquals(key, field.stored, bind_param(parameter_name(field), Text())))
 
 
 def select_rule_matches(scoped: ScopedRows) -> Select[Any]:
-    """The keys of some rows, each with whether the rules reach it."""
+    """Return a statement for the given keys that exist, each with 1 or 0 for every rule."""
     row = scoped.collection.table.alias()
-    verdicts = [_verdict(condition_sql(asked, row)).label(f"r{at}") for at, asked in enumerate(scoped.conditions)]
+    matches = [_as_flag(condition_sql(rule, row)).label(f"r{index}") for index, rule in enumerate(scoped.conditions)]
     key = row.c[scoped.collection.key.name]
-    return select(key, *verdicts).select_from(row).where(_among(key, KEYS_PARAMETER))
+    return select(key, *matches).select_from(row).where(_in_keys(key))
 
 
 def rule_match(scoped: ScopedRows, key: Any) -> ColumnElement[int]:
-    """Whether at least one of the rules reaches the row with a key."""
+    """Return an expression that is 1 if at least one rule matches the row with this key, else 0."""
     row = scoped.collection.table.alias()
-    wanted = row.c[scoped.collection.key.name] == literal(key, scoped.collection.key.stored.type)
-    reached_by = or_(false(), *(condition_sql(asked, row) for asked in scoped.conditions))
-    return _verdict(exists(select(1).select_from(row).where(wanted, reached_by)))
+    has_key = row.c[scoped.collection.key.name] == literal(key, scoped.collection.key.stored.type)
+    matches = or_(false(), *(condition_sql(rule, row) for rule in scoped.conditions))
+    return _as_flag(exists(select(1).select_from(row).where(has_key, matches)))
 
 
 @lru_cache(maxsize=64)
 def columns_of(collection: Collection) -> tuple[Field, ...]:
-    """The fields that are columns, in the order of `rows`."""
+    """Return the fields that have a column, in the order of `select_rows`."""
     return tuple(field for field in collection.fields.values() if field.column is not None)
 
 
 def in_list(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """Whether a column holds one of some values, all of them one parameter."""
-    return sql.InList(column, literal(list(values), ListParam(_item(column))))
+    """Return a condition that a column has one of the values, all bound as one parameter."""
+    return sql.InList(column, literal(list(values), ListParam(_item_type(column))))
 
 
-def _item(column: ColumnElement[Any]) -> TypeEngine[Any]:
+def _parameters(fields: Iterable[Field], prefix: str = "") -> dict[str, BindParameter[Any]]:
+    return {field.stored.name: bind_param(parameter_name(field, prefix), field.stored.type) for field in fields}
+
+
+def _item_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
     return Text() if isinstance(column.type, Text) else column.type
 
 
-def _is(field: Field, name: str) -> ColumnElement[bool]:
-    return field.stored == bind_param(name, field.stored.type)
+def _in_keys(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    keys = BoundParameter(KEYS_PARAMETER, (KEYS_PARAMETER,), [], itemgetter(KEYS_PARAMETER), is_list=True)
+    return sql.InList(column, literal(keys, ListParam(_item_type(column))))
 
 
-def _among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    return sql.InList(
-        column, literal(BoundParameter(name, (name,), [], itemgetter(name), is_list=True), ListParam(_item(column)))
-    )
-
-
-def _verdict(holds: ColumnElement[bool]) -> ColumnElement[int]:
-    """A condition as a plain answer: what can't be known doesn't hold."""
-    return case((holds, literal_column("1")), else_=literal_column("0"))
+def _as_flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return a condition as 1 or 0, which is 0 if the condition is NULL."""
+    return case((condition, literal_column("1")), else_=literal_column("0"))
