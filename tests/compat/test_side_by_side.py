@@ -178,9 +178,9 @@ class Beside:
     async def mailed(self, to):
         """The token in the next mail to somebody."""
         for _ in range(300):
-            found = [letter for letter in self.mail.letters if letter.to == [to]]
+            found = [letter for letter in self.mail.mails if letter.to == [to]]
             if found:
-                self.mail.letters.clear()
+                self.mail.mails.clear()
                 return token_in(found[0])
             await asyncio.sleep(0.02)
         raise AssertionError(f"no mail to {to}")

@@ -39,9 +39,9 @@ class Browser:
 async def mailed(server, subject):
     """The token of the link in the next mail, which has this subject."""
     async with asyncio.timeout(10):
-        while not server.letters:  # noqa: ASYNC110 - the server knows nothing of who waits
+        while not server.mails:  # noqa: ASYNC110 - the server knows nothing of who waits
             await asyncio.sleep(0.05)
-    letter = server.letters.pop()
+    letter = server.mails.pop()
     assert (letter.to, letter.message["subject"]) == ([ROOM], subject)
     (link,) = set(LINK.findall(letter.plain))
     assert link in letter.html.replace("&amp;", "&")

@@ -159,10 +159,10 @@ async def mails_go_once(mail, one, other):
     ]
     assert {answer.status_code for answer in await asyncio.gather(*invitations)} == {204}
     async with asyncio.timeout(20):
-        while len(mail.letters) < len(PEOPLE):  # noqa: ASYNC110 - the server knows nothing of who waits
+        while len(mail.mails) < len(PEOPLE):  # noqa: ASYNC110 - the server knows nothing of who waits
             await asyncio.sleep(0.05)
     await asyncio.sleep(1.5)  # in which a second of one would come
-    assert Counter(letter.to[0] for letter in mail.letters) == dict.fromkeys(PEOPLE, 1)
+    assert Counter(letter.to[0] for letter in mail.mails) == dict.fromkeys(PEOPLE, 1)
 
 
 async def revocations_hold(one, other):

@@ -21,15 +21,15 @@ from tests.world import uid
 
 
 class MailServer:
-    """Accepts all emails, except for the addresses in `refusing`, which maps them to the SMTP reply."""
+    """Accepts all emails, except for the addresses in `rejections`, which maps them to the SMTP reply."""
 
     def __init__(self):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.letters = []
-        self.refusing = {}
-        self.meanwhile = None
+        self.mails = []
+        self.rejections = {}
+        self.on_data = None
 
     @asynccontextmanager
     async def up(self, ssl=None, **options):
@@ -43,19 +43,19 @@ class MailServer:
             server.close()
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
-        if address in self.refusing:
-            return self.refusing[address]
+        if address in self.rejections:
+            return self.rejections[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
-        if self.meanwhile is not None:
-            await self.meanwhile()
+        if self.on_data is not None:
+            await self.on_data()
         message = message_from_bytes(envelope.content, policy=policy.default)
         encrypted = session.ssl is not None
         mail = SimpleNamespace(sender=envelope.mail_from, to=envelope.rcpt_tos, message=message, encrypted=encrypted)
         mail.plain, mail.html = (_part(message, subtype) for subtype in ("plain", "html"))
-        self.letters.append(mail)
+        self.mails.append(mail)
         return "250 OK"
 
 

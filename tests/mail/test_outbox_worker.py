@@ -1,4 +1,4 @@
-"""Mails leave the outbox: once, with a link that works, and also when something went wrong before."""
+"""The outbox worker sends each mail once and with a valid link, also after failures."""
 
 import asyncio
 from datetime import timedelta
@@ -37,19 +37,19 @@ LINKS = {
 }
 
 
-def link_in(letter):
-    return next(word for word in letter.plain.split() if word.startswith("http"))
+def link_in(mail):
+    return next(word for word in mail.plain.split() if word.startswith("http"))
 
 
-def token_in(letter):
-    return parse_qs(urlsplit(link_in(letter)).query)["token"][0]
+def token_in(mail):
+    return parse_qs(urlsplit(link_in(mail)).query)["token"][0]
 
 
 def secret_of(services):
     return services.settings.secret.get_secret_value()
 
 
-async def rename(services, name):
+async def set_project_name(services, name):
     await execute(services, delete(ProjectSettings), insert(ProjectSettings).values(id=1, project_name=name))
 
 
@@ -58,40 +58,40 @@ async def test_a_mail_arrives_as_text_and_html_with_a_valid_link(writable_db, se
     services = with_smtp(writable_db.services, server)
     await enqueue(services, kind, "Ida@example.com", password="1f")
     assert await run_worker(services) == 1
-    [letter] = server.letters
+    [mail] = server.mails
     subject, path, purpose, _ = LINKS[kind]
-    link = verify_link_token(token_in(letter), secret_of(services), purpose)
+    link = verify_link_token(token_in(mail), secret_of(services), purpose)
 
-    assert letter.to == ["Ida@example.com"]
-    assert letter.sender == "no-reply@example.com"
-    assert letter.message["From"] == "Directus <no-reply@example.com>"
-    assert (letter.message["To"], letter.message["Subject"]) == ("Ida@example.com", subject)
-    assert link_in(letter).startswith(f"https://users.example.com{path}?token=")
-    assert link_in(letter) in letter.html
+    assert mail.to == ["Ida@example.com"]
+    assert mail.sender == "no-reply@example.com"
+    assert mail.message["From"] == "Directus <no-reply@example.com>"
+    assert (mail.message["To"], mail.message["Subject"]) == ("Ida@example.com", subject)
+    assert link_in(mail).startswith(f"https://users.example.com{path}?token=")
+    assert link_in(mail) in mail.html
     assert (link.email, link.user, link.password_fingerprint) == ("Ida@example.com", uid("ida"), "1f")
 
 
 @pytest.mark.parametrize("kind", LINKS)
 async def test_a_link_is_valid_as_long_as_its_mail_says(writable_db, server, kind):
     services = with_smtp(writable_db.services, server)
-    written = utc_now().replace(microsecond=0)
+    created = utc_now().replace(microsecond=0)
     await enqueue(services, kind)
     await run_worker(services)
-    [letter] = server.letters
+    [mail] = server.mails
     days = timedelta(days=LINKS[kind][3])
 
-    assert any(f"{written + days + timedelta(seconds=s):%Y-%m-%d %H:%M} UTC" in letter.plain for s in (0, 5))
-    assert "UTC" in letter.html
+    assert any(f"{created + days + timedelta(seconds=s):%Y-%m-%d %H:%M} UTC" in mail.plain for s in (0, 5))
+    assert "UTC" in mail.html
 
 
 async def test_a_link_points_to_the_url_of_its_mail(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await enqueue(services, url="https://app.example.com/join?a=b&token=stale#part")
     await run_worker(services)
-    [letter] = server.letters
+    [mail] = server.mails
 
-    assert link_in(letter).startswith("https://app.example.com/join?a=b&token=ey")
-    assert f'href="{link_in(letter).replace("&", "&amp;")}"' in letter.html
+    assert link_in(mail).startswith("https://app.example.com/join?a=b&token=ey")
+    assert f'href="{link_in(mail).replace("&", "&amp;")}"' in mail.html
 
 
 @pytest.mark.parametrize("url", [None, ""])
@@ -100,34 +100,34 @@ async def test_without_public_url_links_point_to_host_and_port(writable_db, serv
     await enqueue(services, url=url)
     await run_worker(services)
 
-    assert link_in(server.letters[0]).startswith("http://192.0.2.9:8055/admin/accept-invite?token=")
+    assert link_in(server.mails[0]).startswith("http://192.0.2.9:8055/admin/accept-invite?token=")
 
 
 async def test_a_project_name_cannot_inject_headers_or_html(writable_db, server):
     services = with_smtp(writable_db.services, server)
-    await rename(services, '<b onclick="x">Evil & "Co"</b>\r\nBcc: eve@example.com\u2028{{ url }}')
+    await set_project_name(services, '<b onclick="x">Evil & "Co"</b>\r\nBcc: eve@example.com\u2028{{ url }}')
     await enqueue(services)
     await run_worker(services)
-    [letter] = server.letters
-    shown = '<b onclick="x">Evil & "Co"</b> Bcc: eve@example.com {{ url }}'
+    [mail] = server.mails
+    name = '<b onclick="x">Evil & "Co"</b> Bcc: eve@example.com {{ url }}'
 
-    assert letter.to == ["ida@example.com"]
-    assert letter.message["Bcc"] is None
-    assert letter.message["From"].addresses[0].display_name == shown
-    assert letter.message["From"].addresses[0].addr_spec == "no-reply@example.com"
-    assert shown in letter.plain
-    assert "<b " not in letter.html
-    assert "&lt;b onclick=&#34;x&#34;&gt;Evil &amp; &#34;Co&#34;&lt;/b&gt; Bcc" in letter.html
+    assert mail.to == ["ida@example.com"]
+    assert mail.message["Bcc"] is None
+    assert mail.message["From"].addresses[0].display_name == name
+    assert mail.message["From"].addresses[0].addr_spec == "no-reply@example.com"
+    assert name in mail.plain
+    assert "<b " not in mail.html
+    assert "&lt;b onclick=&#34;x&#34;&gt;Evil &amp; &#34;Co&#34;&lt;/b&gt; Bcc" in mail.html
 
 
 async def test_a_non_ascii_project_name_arrives_unchanged(writable_db, server):
     services = with_smtp(writable_db.services, server)
-    await rename(services, "Größe „Ü“ 目录 — " + "long " * 12)
+    await set_project_name(services, "Größe „Ü“ 目录 — " + "long " * 12)
     await enqueue(services)
     await run_worker(services)
 
-    assert server.letters[0].message["From"].addresses[0].display_name.startswith("Größe „Ü“ 目录 — long long")
-    assert "Größe „Ü“ 目录" in server.letters[0].plain
+    assert server.mails[0].message["From"].addresses[0].display_name.startswith("Größe „Ü“ 目录 — long long")
+    assert "Größe „Ü“ 目录" in server.mails[0].plain
 
 
 async def test_a_row_has_no_recipient_and_data_once_its_mail_is_sent(writable_db, server):
@@ -139,23 +139,23 @@ async def test_a_row_has_no_recipient_and_data_once_its_mail_is_sent(writable_db
     assert (row.recipient, row.data, row.kind) == (None, None, "invite")
     assert abs(row.sent - utc_now()) < timedelta(seconds=10)
     assert await run_worker(services) == 0
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
 
 
 async def test_the_database_never_holds_a_valid_link(writable_db, server):
-    services, seen = with_smtp(writable_db.services, server), []
+    services, snapshots = with_smtp(writable_db.services, server), []
 
-    async def look():
-        seen.append(str(await outbox_rows(services)))
+    async def take_snapshot():
+        snapshots.append(str(await outbox_rows(services)))
 
-    server.meanwhile = look
+    server.on_data = take_snapshot
     await enqueue(services, "reset", password="1f")
-    await look()
+    await take_snapshot()
     await run_worker(services)
-    await look()
+    await take_snapshot()
 
-    assert len(seen) == 3
-    assert not any("eyJ" in rows or token_in(server.letters[0]) in rows for rows in seen)
+    assert len(snapshots) == 3
+    assert not any("eyJ" in rows or token_in(server.mails[0]) in rows for rows in snapshots)
 
 
 async def test_a_mail_waits_for_an_unavailable_mail_server(writable_db):
@@ -169,54 +169,54 @@ async def test_a_mail_waits_for_an_unavailable_mail_server(writable_db):
         assert await run_worker(with_clock_ahead(services, timedelta(seconds=3))) == 1
 
     assert (row.attempts, row.recipient, row.sent) == (1, "ida@example.com", None)
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
 
 
 async def test_retries_of_a_mail_back_off_until_it_is_given_up(writable_db):
     services = with_smtp(writable_db.services, MailServer())
     await enqueue(services, "reset", "ida@example.com", password="1f")
-    passed, waits = timedelta(0), []
-    with captured_logs() as lines:
+    elapsed, waits = timedelta(0), []
+    with captured_logs() as events:
         for _ in range(12):
-            await run_worker(with_clock_ahead(services, passed))
+            await run_worker(with_clock_ahead(services, elapsed))
             [row] = await outbox_rows(services)
-            waits.append(round((row.due - utc_now() - passed).total_seconds()))
-            passed += timedelta(seconds=waits[-1] + 2)
+            waits.append(round((row.due - utc_now() - elapsed).total_seconds()))
+            elapsed += timedelta(seconds=waits[-1] + 2)
         await execute(services, update(OUTBOX).values(attempts=MAX_DELIVERY_ATTEMPTS - 1))
-        await run_worker(with_clock_ahead(services, passed))
+        await run_worker(with_clock_ahead(services, elapsed))
     [row] = await outbox_rows(services)
-    longest = MAX_RETRY_WAIT.total_seconds()
+    max_wait = MAX_RETRY_WAIT.total_seconds()
 
-    assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 512, longest, longest, longest], abs=1)
+    assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 512, max_wait, max_wait, max_wait], abs=1)
     assert (row.recipient, row.data) == (None, None)
     assert row.sent is not None
-    assert [line["event"] for line in lines] == ["mail_retry_scheduled"] * 12 + ["mail_failed"]
-    assert not any(word in str(lines) for word in ("ida@", "eyJ", uid("ida")))
+    assert [event["event"] for event in events] == ["mail_retry_scheduled"] * 12 + ["mail_failed"]
+    assert not any(word in str(events) for word in ("ida@", "eyJ", uid("ida")))
 
 
 @pytest.mark.parametrize("to", ["gone@example.com", "not an address", "two@example.com, three@example.com", "a@b\r\nc"])
 async def test_a_permanently_rejected_recipient_is_given_up_at_once(writable_db, server, to):
-    server.refusing["gone@example.com"] = "550 5.1.1 gone@example.com is unknown here"
+    server.rejections["gone@example.com"] = "550 5.1.1 gone@example.com is unknown here"
     services = with_smtp(writable_db.services, server)
     await enqueue(services, to=to)
     await enqueue(services)
-    with captured_logs() as lines:
+    with captured_logs() as events:
         assert await run_worker(services) == 1
     rows = await outbox_rows(services)
 
-    assert [letter.to for letter in server.letters] == [["ida@example.com"]]
+    assert [mail.to for mail in server.mails] == [["ida@example.com"]]
     assert [(row.recipient, row.sent is None) for row in rows] == [(None, False)] * 2
-    assert [line["event"] for line in lines] == ["mail_failed"]
-    assert to not in str(lines)
-    assert "gone@" not in str(lines)
+    assert [event["event"] for event in events] == ["mail_failed"]
+    assert to not in str(events)
+    assert "gone@" not in str(events)
 
 
 async def test_a_temporarily_rejected_recipient_is_retried(writable_db, server):
-    server.refusing["ida@example.com"] = "451 4.7.1 greylisted, come back"
+    server.rejections["ida@example.com"] = "451 4.7.1 greylisted, come back"
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
     assert await run_worker(services) == 0
-    server.refusing.clear()
+    server.rejections.clear()
 
     assert await run_worker(with_clock_ahead(services, timedelta(seconds=3))) == 1
 
@@ -226,11 +226,11 @@ async def test_a_mail_of_an_unknown_kind_waits_for_a_version_that_knows_it_and_b
     await enqueue(services, "of tomorrow")
     await enqueue(services)
     await execute(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
-    with captured_logs() as lines:
+    with captured_logs() as events:
         assert await run_worker(services) == 1
 
     assert [row.sent is None for row in await outbox_rows(services)] == [True, False]
-    assert [line["event"] for line in lines] == ["mail_retry_scheduled"]
+    assert [event["event"] for event in events] == ["mail_retry_scheduled"]
 
 
 async def test_a_mail_waits_for_a_database_that_fails_while_it_is_built(writable_db, server, monkeypatch):
@@ -240,11 +240,11 @@ async def test_a_mail_waits_for_a_database_that_fails_while_it_is_built(writable
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
     await execute(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
-    with monkeypatch.context() as patch, captured_logs() as lines:
+    with monkeypatch.context() as patch, captured_logs() as events:
         patch.setattr(outbox_worker, "read_project_settings", unavailable)
         assert await run_worker(services) == 0
 
-    assert [line["event"] for line in lines] == ["mail_retry_scheduled"]
+    assert [event["event"] for event in events] == ["mail_retry_scheduled"]
     assert await run_worker(with_clock_ahead(services, timedelta(minutes=2))) == 1
 
 
@@ -253,30 +253,30 @@ async def test_a_mail_that_cannot_be_built_is_logged_with_its_traceback_and_soon
     writable_db, server, tmp_path, bug
 ):
     """The messages of both errors quote what must not be logged: the link with its token, and the queued URL."""
-    failing = "{% if project != 'Rollcall' %}{{ {}[url] }}{% endif %}"  # passes the check at the start
+    failing = "{% if project != 'Rollcall' %}{{ {}[url] }}{% endif %}"  # works in the check at startup
     (tmp_path / "reset.txt").write_text(f"Subject: Hello\n{failing if bug == 'template' else '{{ url }}'}")
     services = with_smtp(writable_db.services, server, email_templates_path=tmp_path)
     url = "https://ida@example.com\u2100/" if bug == "link" else None
     await enqueue(services, "reset", password="fingerprint", url=url)
-    with captured_logs() as lines:
+    with captured_logs() as events:
         for attempt in range(MAX_BUILD_ATTEMPTS + 2):
             assert await run_worker(with_clock_ahead(services, timedelta(minutes=attempt))) == 0
     [row] = await outbox_rows(services)
-    failures = [line for line in lines if line["event"] == "mail_build_failed"]
+    failures = [event for event in events if event["event"] == "mail_build_failed"]
     function, error = {"template": ("render", "UndefinedError"), "link": ("add_token", "ValueError")}[bug]
 
     assert (row.attempts, row.recipient, row.data) == (MAX_BUILD_ATTEMPTS, None, None)
     assert row.sent is not None
-    assert [line["attempts"] for line in failures] == list(range(1, MAX_BUILD_ATTEMPTS + 1))
-    for line in failures:
-        assert (line["log_level"], line["kind"]) == ("error", "reset")
-        assert f"in {function}\n" in line["exception"]
-        assert line["exception"].endswith(error)
-    assert [line["event"] for line in lines if line not in failures] == [
+    assert [event["attempts"] for event in failures] == list(range(1, MAX_BUILD_ATTEMPTS + 1))
+    for event in failures:
+        assert (event["log_level"], event["kind"]) == ("error", "reset")
+        assert f"in {function}\n" in event["exception"]
+        assert event["exception"].endswith(error)
+    assert [event["event"] for event in events if event not in failures] == [
         *["mail_retry_scheduled"] * (MAX_BUILD_ATTEMPTS - 1),
         "mail_failed",
     ]
-    assert not any(word in str(lines) for word in ("ida@", "eyJ", "fingerprint", uid("ida")))
+    assert not any(word in str(events) for word in ("ida@", "eyJ", "fingerprint", uid("ida")))
 
 
 async def test_a_mail_that_cannot_be_built_blocks_no_other(writable_db, server):
@@ -285,18 +285,18 @@ async def test_a_mail_that_cannot_be_built_blocks_no_other(writable_db, server):
     await enqueue(services, to="vi@example.com")
 
     assert await run_worker(services) == 1
-    assert [letter.to for letter in server.letters] == [["vi@example.com"]]
+    assert [mail.to for mail in server.mails] == [["vi@example.com"]]
 
 
 async def test_two_workers_send_each_mail_once(writable_db, server):
     async with open_system(writable_db.settings) as other:
-        both = [OutboxWorker(with_smtp(system.services, server)) for system in (writable_db, other)]
+        workers = [OutboxWorker(with_smtp(system.services, server)) for system in (writable_db, other)]
         for number in range(30):
             await enqueue(writable_db.services, to=f"guest{number}@example.com")
-        gone = await asyncio.gather(*(postman.run_once() for postman in both))
+        sent = await asyncio.gather(*(worker.run_once() for worker in workers))
 
-    assert sum(gone) == 30
-    assert sorted(letter.to[0] for letter in server.letters) == sorted(f"guest{n}@example.com" for n in range(30))
+    assert sum(sent) == 30
+    assert sorted(mail.to[0] for mail in server.mails) == sorted(f"guest{n}@example.com" for n in range(30))
     assert all(
         row.sent and row.recipient is None and row.attempts == 1 for row in await outbox_rows(writable_db.services)
     )
@@ -315,31 +315,31 @@ async def test_a_mail_whose_process_died_is_sent_after_its_lease(writable_db, se
 
 async def test_a_sent_mail_is_not_sent_again_if_recording_it_failed(writable_db, server):
     services = with_smtp(writable_db.services, server)
-    postman = OutboxWorker(services)
+    worker = OutboxWorker(services)
 
     async def rename_outbox(before, after):
         await execute(services, text(f"ALTER TABLE {before} RENAME TO {after}"))
 
-    server.meanwhile = lambda: rename_outbox("rollcall_outbox", "elsewhere")
+    server.on_data = lambda: rename_outbox("rollcall_outbox", "elsewhere")
     await enqueue(services)
     with pytest.raises(Exception, match="rollcall_outbox"):
-        await postman.run_once()
+        await worker.run_once()
     await rename_outbox("elsewhere", "rollcall_outbox")
-    await postman.run_once()
+    await worker.run_once()
     [row] = await outbox_rows(services)
 
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
     assert row.sent is not None
 
 
 async def test_a_sent_mail_is_not_sent_again_if_its_lease_expired_before_it_was_recorded(writable_db, server):
     services = with_smtp(writable_db.services, server)
-    postman = OutboxWorker(services)
+    worker = OutboxWorker(services)
     await enqueue(services)
-    postman._sent_unrecorded.add(1)
+    worker._sent_unrecorded.add(1)
 
-    assert await postman._send_due() == 0
-    assert server.letters == []
+    assert await worker._send_due() == 0
+    assert server.mails == []
     assert (await outbox_rows(services))[0].sent is not None
 
 
@@ -348,13 +348,13 @@ async def test_a_mail_sent_twice_has_one_message_id(writable_db, server):
     await enqueue(services)
     await enqueue(services)
     await run_worker(services)
-    again = {"sent": None, "recipient": "ida@example.com", "data": {"user": uid("ida")}, "due": utc_now()}
-    await execute(services, update(OUTBOX).where(OUTBOX.c.id == 1).values(again))
+    due_again = {"sent": None, "recipient": "ida@example.com", "data": {"user": uid("ida")}, "due": utc_now()}
+    await execute(services, update(OUTBOX).where(OUTBOX.c.id == 1).values(due_again))
     await run_worker(services)
-    first, second, again = (letter.message["Message-ID"] for letter in server.letters)
+    first, second, repeated = (mail.message["Message-ID"] for mail in server.mails)
 
     assert first != second
-    assert again in {first, second}
+    assert repeated in {first, second}
 
 
 async def test_a_running_worker_sends_a_mail_at_once(writable_db, server, monkeypatch):
@@ -365,7 +365,7 @@ async def test_a_running_worker_sends_a_mail_at_once(writable_db, server, monkey
         await enqueue(services)
         await wait_until_sent(services)
 
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
 
 
 async def test_a_running_worker_soon_finds_a_mail_of_another_process(writable_db, server, monkeypatch):
@@ -375,21 +375,21 @@ async def test_a_running_worker_soon_finds_a_mail_of_another_process(writable_db
         await enqueue(other.services)
         await wait_until_sent(services)
 
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
 
 
 async def test_a_mail_being_sent_is_still_recorded_at_shutdown(writable_db, server, monkeypatch):
     monkeypatch.setattr(OutboxWorker, "interval_seconds", 0.01)
-    services, begun = with_smtp(writable_db.services, server), asyncio.Event()
+    services, started = with_smtp(writable_db.services, server), asyncio.Event()
 
-    async def dawdle():
-        begun.set()
+    async def delay():
+        started.set()
         await asyncio.sleep(0.3)
 
-    server.meanwhile = dawdle
+    server.on_data = delay
     await enqueue(services)
     async with OutboxWorker(services).running():
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(started.wait(), 5)
     [row] = await outbox_rows(services)
 
     assert row.sent is not None
@@ -397,13 +397,13 @@ async def test_a_mail_being_sent_is_still_recorded_at_shutdown(writable_db, serv
 
 async def test_by_default_a_mail_is_a_line_in_the_log(writable_db):
     await enqueue(writable_db.services)
-    with captured_logs() as lines:
+    with captured_logs() as events:
         assert await run_worker(writable_db.services) == 1
-    [line] = lines
+    [event] = events
 
-    assert (line["event"], line["log_level"]) == ("mail", "info")
-    assert (line["to"], line["subject"]) == ("ida@example.com", "You've been invited")
-    assert "http://127.0.0.1:8055/admin/accept-invite?token=ey" in line["text"]
+    assert (event["event"], event["log_level"]) == ("mail", "info")
+    assert (event["to"], event["subject"]) == ("ida@example.com", "You've been invited")
+    assert "http://127.0.0.1:8055/admin/accept-invite?token=ey" in event["text"]
 
 
 async def test_email_from_must_be_an_email_address(readonly_db):

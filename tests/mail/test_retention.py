@@ -1,4 +1,4 @@
-"""What has had its day is taken away, by one process for all; what hasn't stays."""
+"""The retention job deletes expired rows only, in one process at a time; background jobs survive failures."""
 
 import asyncio
 from dataclasses import replace
@@ -32,7 +32,7 @@ ACTIVITY: Any = Activity.__table__
 REVISIONS: Any = Revision.__table__
 
 
-def keeping(services, **retention):
+def with_retention(services, **retention):
     return replace(services, settings=services.settings.model_copy(update=retention))
 
 
@@ -42,23 +42,24 @@ async def add_attempts(services, *ages):
 
 
 async def add_activity(services, number, age, *, parent=None):
-    """Something done so long ago, and a revision of it, both with this number."""
-    done = {"id": number, "action": "update", "collection": "directus_users", "item": "x", "timestamp": utc_now() - age}
-    revision = {"id": number, "activity": number, "collection": "directus_users", "item": "x", "parent": parent}
-    await execute(services, insert(ACTIVITY).values(done), insert(REVISIONS).values(revision))
+    """Add an activity row of this age and a revision of it, both with this id."""
+    target = {"collection": "directus_users", "item": "x"}
+    activity = {"id": number, "action": "update", "timestamp": utc_now() - age, **target}
+    revision = {"id": number, "activity": number, "parent": parent, **target}
+    await execute(services, insert(ACTIVITY).values(activity), insert(REVISIONS).values(revision))
 
 
-async def numbers(services, table):
+async def ids_in(services, table):
     return {row.id for row in await table_rows(services, table, table.c.id)}
 
 
 async def test_expired_sessions_are_deleted_and_active_ones_stay(writable_db):
-    lasting = {"over": -MINUTE, "long over": -DAY, "alive": MINUTE}
-    rows = [{"token": name, "user": uid("ada"), "expires": utc_now() + left} for name, left in lasting.items()]
+    lifetimes = {"expired": -MINUTE, "long expired": -DAY, "active": MINUTE}
+    rows = [{"token": name, "user": uid("ada"), "expires": utc_now() + left} for name, left in lifetimes.items()]
     await execute(writable_db.services, *(insert(SESSIONS).values(row) for row in rows))
 
     assert await RetentionJob(writable_db.services).run_once() == 2
-    assert [row.token for row in await table_rows(writable_db.services, SESSIONS, SESSIONS.c.token)] == ["alive"]
+    assert [row.token for row in await table_rows(writable_db.services, SESSIONS, SESSIONS.c.token)] == ["active"]
 
 
 async def test_expired_attempt_counters_are_deleted(writable_db):
@@ -83,40 +84,42 @@ async def test_mails_sent_a_day_ago_are_deleted_and_unsent_ones_never(writable_d
 
 async def test_one_run_deletes_more_than_a_batch(writable_db):
     await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
-    pruning = RetentionStore(writable_db.services)
+    store = RetentionStore(writable_db.services)
 
-    assert await pruning.attempts() == BATCH
+    assert await store.attempts() == BATCH
     assert await RetentionJob(writable_db.services).run_once() == 20
     await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
     assert await RetentionJob(with_clock_ahead(writable_db.services, PRUNE_INTERVAL + MINUTE)).run_once() == BATCH + 20
 
 
 async def test_one_of_several_processes_runs_a_task_once_per_interval(writable_db):
+    async def run_all(elapsed, times=1):
+        jobs = [RetentionJob(with_clock_ahead(services, elapsed)) for services in processes * times]
+        return await asyncio.gather(*(job.run_once() for job in jobs))
+
     await add_attempts(writable_db.services, *[MINUTE] * 20)
     async with open_system(writable_db.settings) as other:
-        both = (writable_db.services, other.services)
-        gone = await asyncio.gather(*(RetentionJob(services).run_once() for services in both * 3))
+        processes = [writable_db.services, other.services]
+        deleted = await run_all(timedelta(0), times=3)
         await add_attempts(writable_db.services, MINUTE)
-        soon = [await RetentionJob(with_clock_ahead(services, PRUNE_INTERVAL - MINUTE)).run_once() for services in both]
-        after = [
-            await RetentionJob(with_clock_ahead(services, PRUNE_INTERVAL + MINUTE)).run_once() for services in both
-        ]
+        too_soon = await run_all(PRUNE_INTERVAL - MINUTE)
+        when_due = await run_all(PRUNE_INTERVAL + MINUTE)
 
-    assert sorted(gone) == [0, 0, 0, 0, 0, 20]
-    assert (soon, after) == ([0, 0], [1, 0])
+    assert sorted(deleted) == [0, 0, 0, 0, 0, 20]
+    assert (sorted(too_soon), sorted(when_due)) == ([0, 0], [0, 1])
 
 
 async def test_one_of_many_concurrent_claims_of_a_task_succeeds(writable_db):
-    turns = await asyncio.gather(*(RetentionStore(writable_db.services).claim_task("a task", HOUR) for _ in range(8)))
+    claims = await asyncio.gather(*(RetentionStore(writable_db.services).claim_task("a task", HOUR) for _ in range(8)))
 
-    assert sorted(turns) == [False] * 7 + [True]
+    assert sorted(claims) == [False] * 7 + [True]
 
 
 async def test_activity_is_never_deleted_by_default(writable_db):
     await add_activity(writable_db.services, 9001, 4000 * DAY)
     await RetentionJob(writable_db.services).run_once()
 
-    assert 9001 in await numbers(writable_db.services, ACTIVITY)
+    assert 9001 in await ids_in(writable_db.services, ACTIVITY)
 
 
 async def test_old_activity_is_deleted_with_its_revisions_but_not_with_later_child_revisions(writable_db):
@@ -124,14 +127,14 @@ async def test_old_activity_is_deleted_with_its_revisions_but_not_with_later_chi
     await add_activity(writable_db.services, 9002, 40 * DAY, parent=9001)
     await add_activity(writable_db.services, 9003, 20 * DAY, parent=9002)
     await add_activity(writable_db.services, 9004, 20 * DAY, parent=9003)
-    housekeeping = RetentionJob(keeping(writable_db.services, activity_retention=30 * DAY))
+    job = RetentionJob(with_retention(writable_db.services, activity_retention=30 * DAY))
 
-    assert await housekeeping.run_once() == 2
-    assert {9001, 9002, 9003, 9004} & await numbers(writable_db.services, ACTIVITY) == {9003, 9004}
-    left = {row.id: row.parent for row in await table_rows(writable_db.services, REVISIONS, REVISIONS.c.id)}
-    assert {number: left.get(number, "gone") for number in range(9001, 9005)} == {
-        9001: "gone",
-        9002: "gone",
+    assert await job.run_once() == 2
+    assert {9001, 9002, 9003, 9004} & await ids_in(writable_db.services, ACTIVITY) == {9003, 9004}
+    parents = {row.id: row.parent for row in await table_rows(writable_db.services, REVISIONS, REVISIONS.c.id)}
+    assert {number: parents.get(number, "deleted") for number in range(9001, 9005)} == {
+        9001: "deleted",
+        9002: "deleted",
         9003: None,
         9004: 9003,
     }
@@ -140,75 +143,79 @@ async def test_old_activity_is_deleted_with_its_revisions_but_not_with_later_chi
 async def test_old_revisions_are_deleted_and_their_activity_stays(writable_db):
     await add_activity(writable_db.services, 9001, 40 * DAY)
     await add_activity(writable_db.services, 9002, 20 * DAY, parent=9001)
-    housekeeping = RetentionJob(
-        keeping(writable_db.services, revisions_retention=30 * DAY, activity_retention=50 * DAY)
-    )
+    job = RetentionJob(with_retention(writable_db.services, revisions_retention=30 * DAY, activity_retention=50 * DAY))
 
-    assert await housekeeping.run_once() == 1
-    assert {9001, 9002} <= await numbers(writable_db.services, ACTIVITY)
-    assert {9001, 9002} & await numbers(writable_db.services, REVISIONS) == {9002}
+    assert await job.run_once() == 1
+    assert {9001, 9002} <= await ids_in(writable_db.services, ACTIVITY)
+    assert {9001, 9002} & await ids_in(writable_db.services, REVISIONS) == {9002}
 
 
 async def test_parent_and_child_revisions_are_deleted_in_separate_batches(writable_db):
     for number in range(9001, 9008):
         await add_activity(writable_db.services, number, 40 * DAY, parent=number - 1 if number > 9001 else None)
-    for take in ("revisions", "activity"):
-        pruning = RetentionStore(writable_db.services, batch=3)
-        gone = [await getattr(pruning, take)(utc_now() - 30 * DAY) for _ in range(4)]
-        assert gone == [3, 3, 1, 0]
+    for method in ("revisions", "activity"):
+        store = RetentionStore(writable_db.services, batch=3)
+        deleted = [await getattr(store, method)(utc_now() - 30 * DAY) for _ in range(4)]
+        assert deleted == [3, 3, 1, 0]
 
-    assert not set(range(9001, 9008)) & await numbers(writable_db.services, ACTIVITY)
+    assert not set(range(9001, 9008)) & await ids_in(writable_db.services, ACTIVITY)
 
 
-class Restless(PeriodicJob):
-    """Rounds that end as they are told to, one after another."""
+class FailingJob(PeriodicJob):
+    """A job whose runs raise these errors, one after another, and then succeed."""
 
-    name, interval_seconds = "restless", 0.01
+    name, interval_seconds = "failing_job", 0.01
 
-    def __init__(self, *endings):
+    def __init__(self, *errors):
         super().__init__()
-        self.endings, self.rounds, self.enough = list(endings), 0, asyncio.Event()
+        self.errors, self.runs, self.succeeded = list(errors), 0, asyncio.Event()
 
     async def run_once(self):
-        self.rounds += 1
-        if self.endings:
-            raise self.endings.pop(0)
-        self.enough.set()
+        self.runs += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        self.succeeded.set()
         return 0
 
 
 async def test_no_failure_ends_a_job():
-    chore = Restless(ServiceUnavailable("away"), RuntimeError("broken"), ServiceUnavailable("away"), OSError())
-    async with chore.running():
-        await asyncio.wait_for(chore.enough.wait(), 5)
+    job = FailingJob(ServiceUnavailable("away"), RuntimeError("broken"), ServiceUnavailable("away"), OSError())
+    with captured_logs() as events:
+        async with job.running():
+            await asyncio.wait_for(job.succeeded.wait(), 5)
 
-    assert chore.rounds == 5
+    assert job.runs == 5
+    assert [(event["event"], event["job"]) for event in events] == [
+        ("job_waiting_for_database", "failing_job"),
+        ("job_failed", "failing_job"),
+        ("job_failed", "failing_job"),
+    ]
 
 
 async def test_an_unavailable_database_is_logged_once_and_retried_less_and_less_often(monkeypatch):
     monkeypatch.setattr(background_jobs, "MAX_INTERVAL_SECONDS", 0.05)
-    chore = Restless(*[ServiceUnavailable("away")] * 6)
-    with captured_logs() as lines:
+    job = FailingJob(*[ServiceUnavailable("away")] * 6)
+    with captured_logs() as events:
         started = asyncio.get_running_loop().time()
-        async with chore.running():
-            await asyncio.wait_for(chore.enough.wait(), 5)
-        took = asyncio.get_running_loop().time() - started
+        async with job.running():
+            await asyncio.wait_for(job.succeeded.wait(), 5)
+        elapsed = asyncio.get_running_loop().time() - started
 
-    assert [line["event"] for line in lines] == ["job_waiting_for_database"]
-    assert 0.01 + 0.02 + 0.04 + 4 * 0.05 <= took < 1
+    assert [event["event"] for event in events] == ["job_waiting_for_database"]
+    assert 0.01 + 0.02 + 0.04 + 4 * 0.05 <= elapsed < 1
 
 
 async def test_a_hanging_job_delays_shutdown_only_for_a_limited_time(monkeypatch):
     monkeypatch.setattr(background_jobs, "SHUTDOWN_SECONDS", 0.1)
 
-    class Hanging(Restless):
-        async def round(self):
-            self.enough.set()
+    class HangingJob(FailingJob):
+        async def run_once(self):
+            self.succeeded.set()
             await asyncio.sleep(30)
 
-    chore = Hanging()
-    async with asyncio.timeout(5), chore.running():
-        await chore.enough.wait()
+    job = HangingJob()
+    async with asyncio.timeout(5), job.running():
+        await job.succeeded.wait()
 
 
 async def test_the_running_server_deletes_expired_rows_and_sends_mail(writable_db, monkeypatch):
@@ -222,5 +229,5 @@ async def test_the_running_server_deletes_expired_rows_and_sends_mail(writable_d
     count = select(func.count()).select_from(ATTEMPTS)
     async with asyncio.timeout(10), create_app(writable_db.settings).router.lifespan_context(None):
         await wait_until_sent(writable_db.services)
-        while (await writable_db.services.reader.fetch(count))[0]:  # noqa: ASYNC110 - nobody tells us
+        while (await writable_db.services.reader.fetch(count))[0]:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.02)

@@ -60,7 +60,7 @@ async def test_starttls_is_used_if_the_server_offers_it(certificate, monkeypatch
     async with MailServer().up(tls_context=context) as server:
         await send_to(server)
 
-    assert [mail.encrypted for mail in server.letters] == [True]
+    assert [mail.encrypted for mail in server.mails] == [True]
 
 
 async def test_nothing_is_sent_to_a_server_with_an_untrusted_certificate(certificate):
@@ -68,14 +68,14 @@ async def test_nothing_is_sent_to_a_server_with_an_untrusted_certificate(certifi
         with pytest.raises(DeliveryError):
             await send_to(server)
 
-    assert server.letters == []
+    assert server.mails == []
 
 
 async def test_starttls_is_not_used_with_ignore_tls(certificate):
     async with MailServer().up(tls_context=certificate[1]) as server:
         await send_to(server, email_smtp_ignore_tls=True)
 
-    assert [mail.encrypted for mail in server.letters] == [False]
+    assert [mail.encrypted for mail in server.mails] == [False]
 
 
 async def test_tls_is_used_from_the_start_if_configured(certificate, monkeypatch):
@@ -84,7 +84,7 @@ async def test_tls_is_used_from_the_start_if_configured(certificate, monkeypatch
     async with MailServer().up(ssl=context) as server:
         await send_to(server, email_smtp_secure=True)
 
-    assert [mail.message["To"] for mail in server.letters] == ["ida@example.com"]
+    assert [mail.message["To"] for mail in server.mails] == ["ida@example.com"]
 
 
 @pytest.mark.parametrize(("password", "received"), [(PASSWORD, 1), ("another", 0)])
@@ -103,7 +103,7 @@ async def test_the_client_authenticates_if_a_user_is_configured(certificate, mon
         except DeliveryError as error:
             assert str(error) == "SMTPAuthenticationError: 535"  # noqa: PT017 - expected in one of the two cases
 
-    assert len(server.letters) == received
+    assert len(server.mails) == received
 
 
 async def test_an_unresponsive_server_causes_a_timeout(monkeypatch):
@@ -132,7 +132,7 @@ async def test_a_mail_is_sent_even_if_quit_times_out(monkeypatch):
     async with SlowQuit().up() as server:
         await asyncio.wait_for(send_to(server), 0.9)
 
-    assert len(server.letters) == 1
+    assert len(server.mails) == 1
 
 
 async def test_the_configured_name_is_sent_in_ehlo():

@@ -59,9 +59,9 @@ class MonitoredServer:
     async def link_token(self, recipient):
         """Wait for the next mail to a recipient and return the token of its link."""
         async with asyncio.timeout(10):
-            while not (mails := [mail for mail in self.mail.letters if mail.to == [recipient]]):  # noqa: ASYNC110
+            while not (mails := [mail for mail in self.mail.mails if mail.to == [recipient]]):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        self.mail.letters.remove(mails[0])
+        self.mail.mails.remove(mails[0])
         (link,) = {word for word in mails[0].plain.split() if word.startswith(PUBLIC_URL)}
         return self.secrets.register("the token of a link", parse_qs(urlsplit(link).query)["token"][0])
 

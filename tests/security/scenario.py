@@ -127,7 +127,7 @@ async def send_failing_requests(server, entry_point):
     """Send requests that fail: wrong passwords, rejected addresses and URLs, forged and made-up tokens."""
     secrets = server.secrets
     unknown_email = secrets.new_email("an address that is rejected")
-    server.mail.refusing[unknown_email] = f"550 5.1.1 {unknown_email} is unknown"
+    server.mail.rejections[unknown_email] = f"550 5.1.1 {unknown_email} is unknown"
     await server.call(entry_point, "invite", email=unknown_email, role=uid("role-Writer"), headers=ADA)
     for email in (secrets.new_email("a stranger"), "ed@example.com"):
         await server.call(

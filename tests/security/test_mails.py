@@ -90,17 +90,17 @@ async def mail_server(members_db, listener):
 @pytest.fixture
 def mails(members, mail_server):
     """The client and the mail server, with no mail received yet."""
-    mail_server[1].letters.clear()
+    mail_server[1].mails.clear()
     return mail_server
 
 
 async def wait_for_mails(mail, count):
     """Return the received mails once there are this many; fail after ten seconds, or if there are more."""
     async with asyncio.timeout(10):
-        while len(mail.letters) < count:  # noqa: ASYNC110 - the mail server has no event to wait for
+        while len(mail.mails) < count:  # noqa: ASYNC110 - the mail server has no event to wait for
             await asyncio.sleep(0.01)
-    assert len(mail.letters) == count
-    return mail.letters
+    assert len(mail.mails) == count
+    return mail.mails
 
 
 async def send_mail(client, entry_point, flow, **arguments):
@@ -176,7 +176,7 @@ async def test_cve_2023_27474_urls_inject_no_html_into_mails(mails, members):
     for flow in FLOW_ARGUMENTS:
         assert error_code(await send_mail(client, "rest", flow)) is None
     expected = {received.to[0]: tag_structure(received.html) for received in await wait_for_mails(mail, 3)}
-    mail.letters.clear()
+    mail.mails.clear()
     for i, query in enumerate(INJECTED):
         for flow, url in URL_ARGUMENTS.items():
             response = await send_mail(client, ENTRY_POINTS[i % 2], flow, **{url: APP_URL + query})
@@ -185,8 +185,8 @@ async def test_cve_2023_27474_urls_inject_no_html_into_mails(mails, members):
     async with asyncio.timeout(10):
         while any(recipient for _, recipient, _ in await queued_mails(members)):  # noqa: ASYNC110 - see `wait_for_mails`
             await asyncio.sleep(0.02)
-    assert len(mail.letters) >= 2 * len(INJECTED)
-    for received in mail.letters:
+    assert len(mail.mails) >= 2 * len(INJECTED)
+    for received in mail.mails:
         assert tag_structure(received.html) == expected[received.to[0]]
         assert not any(sign in received.html.lower() for sign in ("<script", "<img", "evil.example.net>"))
         for href in hrefs(received.html):
