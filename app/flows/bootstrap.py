@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.config import Settings
@@ -17,24 +17,7 @@ from app.db.email_index import ensure_email_index
 from app.db.migrate import migrate_up_in_transaction
 from app.db.models import Access, Policy, Role, User
 from app.db.models import Settings as SettingsRow
-
-ACTIVE_ADMINS = text(
-    """
-    WITH RECURSIVE admins(id) AS (
-        SELECT a.role FROM directus_access a JOIN directus_policies p ON p.id = a.policy
-        WHERE p.admin_access AND a.role IS NOT NULL
-        UNION
-        SELECT r.id FROM directus_roles r JOIN admins ON r.parent = admins.id
-    )
-    SELECT u.id, u.email FROM directus_users u WHERE u.status = 'active' AND (
-        u.role IN (SELECT id FROM admins)
-        OR u.id IN (
-            SELECT a."user" FROM directus_access a JOIN directus_policies p ON p.id = a.policy
-            WHERE p.admin_access AND a."user" IS NOT NULL
-        )
-    ) ORDER BY u.id LIMIT 1
-    """
-)
+from app.policy.role_tree import select_active_admins
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +60,7 @@ async def bootstrap(database: Database, settings: Settings) -> BootstrapResult:
 
 async def active_admin(connection: AsyncConnection) -> tuple[str, str | None] | None:
     """Return the id and the email of an active admin, or None."""
-    row = (await connection.execute(ACTIVE_ADMINS)).first()
+    row = (await connection.execute(select_active_admins().limit(1))).first()
     return (str(row[0]), row[1]) if row else None
 
 

@@ -26,6 +26,7 @@ from app.core.clock import utc_now
 from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
+from app.policy.role_tree import with_ancestors
 from app.policy.rules import AccessState
 from app.query.sql_functions import JSONArray, JSONRows
 
@@ -132,12 +133,10 @@ def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> 
 
 
 def _role_tree(caller: Caller) -> CTE:
-    """Return the caller's role and its ancestors. UNION discards duplicates, so that a cycle of roles terminates."""
+    """Return the caller's role and its ancestors."""
     me = _USERS.alias()
     own = select(_ROLES.c.id, _ROLES.c.parent).join(me, me.c.role == _ROLES.c.id).where(_matches_caller(caller, me))
-    tree = own.cte("tree", recursive=True)
-    above = _ROLES.alias()
-    return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
+    return with_ancestors(own)
 
 
 def _attached_policies(caller: Caller, tree: CTE) -> CTE:

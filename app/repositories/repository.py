@@ -1,11 +1,14 @@
 """A repository that writes too: the rows of a collection, in the hands of one caller."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+import orjson
+from sqlalchemy import Text, cast, select
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.errors import Forbidden
+from app.db.statement import bind_param
 from app.policy.rules import Access
 from app.query.aggregate import Aggregation
 from app.query.collection import USERS, Collection
@@ -14,6 +17,7 @@ from app.query.parameters import QueryParser
 from app.query.payload import Payload, parse_key, parse_payload
 from app.query.read import FieldSelection, Read
 from app.query.results import Row
+from app.query.sql_functions import EmailEquals, JSONRows
 from app.repositories.engine.commands import (
     Create,
     Delete,
@@ -205,17 +209,27 @@ class Repository(WriteRepository):
         return [self._payload(one) for one in values]
 
 
+_KEYS_BY_EMAIL = select(cast(JSONRows(cast(USERS.table.c.id, Text)), Text)).where(
+    EmailEquals(USERS.table.c.id, USERS.table.c.email, bind_param("email", Text()))
+)
+"""The keys of the users with an email address, whatever its case, as one JSON text; it uses the index on emails."""
+
+
 class UserRepository(Repository):
-    """The users."""
+    """The users that one caller can see and change."""
 
     async def get_user_by_email(self, email: str) -> Row | None:
-        """The user with an address, whatever its case, as far as the caller may see them; None where there is none."""
-        if not email:
+        """Return the user with an email address, whatever its case; None if there is none that the caller can see.
+
+        A user whose email is hidden from the caller is not found. Raises as `read` does.
+        """
+        if not email or "\0" in email:
             return None
-        wanted = compare(USERS.fields["email"], None, "_icontains", email)
+        keys = orjson.loads((await self._services.reader.fetch(_KEYS_BY_EMAIL, {"email": email}))[0])
+        has_email = compare(USERS.fields["email"], None, "_icontains", email)  # judged by what the caller can see
 
-        def ask(access: Access) -> Read:
-            return replace(self.parameters(access).read(self.collection, {}).restricted_to(wanted), limit=None)
+        def build(access: Access) -> Read:
+            return self.restricted_to(self.parameters(access).read(self.collection, {}).restricted_to(has_email), keys)
 
-        rows = await self.read_as(ask)
-        return next((row for row in rows if str(row.get("email", "")).lower() == email.lower()), None)
+        rows = await self.read_as(build)
+        return rows[0] if rows else None

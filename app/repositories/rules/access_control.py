@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from sqlalchemy import select
+
 from app.core.errors import InvalidPayload
 from app.core.ip_addresses import is_ip_rule
+from app.policy.role_tree import with_ancestors
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.payload import Payload
 from app.repositories.engine.collection_rules import CollectionRules
@@ -105,14 +108,11 @@ def _check_parent(key: Any, parent: Any) -> None:
 
 
 async def _check_ancestors(work: WriteContext, key: Any, parent: Any) -> None:
-    """Raises InvalidPayload where a role would become an ancestor of its own."""
-    seen, above = set[Any](), parent
-    while above is not None and above not in seen:
-        seen.add(above)
-        row = (await work.rows(ROLES).fetch([above])).get(above)
-        above = row[PARENT] if row else None
-        if above == key:
-            raise InvalidPayload("A role cannot have a parent that is already a descendant of itself")
+    """Raise InvalidPayload if a role would become an ancestor of itself."""
+    roles = ROLES.table.c
+    ancestors = with_ancestors(select(roles.id, roles.parent).where(roles.id == parent))
+    if await work.writer.rows(work.writer.prepare(select(ancestors.c.id).where(ancestors.c.id == key))):
+        raise InvalidPayload("A role cannot have a parent that is already a descendant of itself")
 
 
 def _check_addresses(values: RowValues) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Text, cast, or_, select
-from sqlalchemy.sql.selectable import CTE
 
 from app.core.errors import Forbidden
 from app.policy.access_cache import parse_grant
 from app.policy.delegation import GrantedPolicy, GrantorRights
 from app.policy.permission_summary import PermissionGrant
+from app.policy.role_tree import with_ancestors
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.sql_writes import in_list
 from app.repositories.engine.context import WriteContext
@@ -64,15 +64,9 @@ async def _policies_of(work: WriteContext, roles: Iterable[str], users: Iterable
         roles |= {row[USERS.fields["role"]] for row in stored.values() if row[USERS.fields["role"]]}
     if not roles and not users:
         return set()
-    tree = _tree(roles)
+    tree = with_ancestors(select(_ROLES.id, _ROLES.parent).where(in_list(_ROLES.id, roles)))
     come = or_(_ACCESS.role.in_(select(tree.c.id)), in_list(_ACCESS.user, users))
     return {row[0] for row in await _ask(work, select(_ACCESS.policy).where(come).distinct())}
-
-
-def _tree(roles: Iterable[str]) -> CTE:
-    tree = select(_ROLES.id, _ROLES.parent).where(in_list(_ROLES.id, roles)).cte("tree", recursive=True)
-    above = ROLES.table.alias()
-    return tree.union(select(above.c.id, above.c.parent).join(tree, tree.c.parent == above.c.id))
 
 
 async def _granted(work: WriteContext, policies: Iterable[str]) -> list[GrantedPolicy]:
