@@ -90,6 +90,6 @@ class Registration:
         payload = parse_payload(USERS, {**values, **assigned}, self._services.limits.max_depth)
         check_email(values["email"])
         check_password(values["password"], await read_password_policy(self._services))
-        if not terms.accepts(values["email"]):
+        if not terms.accepts(values["email"], self._services.unreadable_rules):
             raise Forbidden
         return payload

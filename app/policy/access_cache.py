@@ -26,6 +26,7 @@ from app.policy.access_queries import (
 )
 from app.policy.permission_summary import PermissionGrant
 from app.policy.rules import APP_PERMISSIONS, APP_RULES, READ, Access, AccessShape, AccessState, Rule, parse_rule
+from app.policy.unreadable_rules import UnreadableRuleLog
 
 MAX_CALLERS = 4096
 """Maximum number of callers whose access is cached."""
@@ -82,8 +83,15 @@ class AccessCache:
     it calls `reload` if that differs from the one it planned with.
     """
 
-    def __init__(self, reader: StatementReader, activity: UserActivityObserver, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        reader: StatementReader,
+        activity: UserActivityObserver,
+        unreadable_rules: UnreadableRuleLog,
+        clock: Clock = utc_now,
+    ) -> None:
         self._reader, self._activity, self._clock = reader, activity, clock
+        self._unreadable_rules = unreadable_rules
         self._accesses: LRUCache[Caller, Access] = LRUCache(MAX_CALLERS)
         self._shapes: LRUCache[tuple[Any, ...], AccessShape] = LRUCache(MAX_SHAPES)
         self._statements: dict[tuple[Any, ...], Any] = {}
@@ -198,7 +206,7 @@ class AccessCache:
         if not caller.anonymous and (state.user is None or state.status != "active" or not state.live):
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
-        access = self._with_shape(caller, _access(caller, state, roles, policies, permissions))
+        access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
         return access, tuple(_grants(access, permissions))
 
     async def _fetch(self, build: QueryBuilder, caller: Caller, runner: StatementRunner) -> Any:
@@ -206,6 +214,36 @@ class AccessCache:
         if key not in self._statements:
             self._statements[key] = self._reader.compile(build(parameterized_caller(caller), NOW))
         return await runner.fetch_one(self._statements[key], {**caller_bindings(caller), "now": self._clock()})
+
+    def _access(
+        self, caller: Caller, state: AccessState, roles: list[Any], policies: list[Any], permissions: list[Any]
+    ) -> Access:
+        if state.live == TFA_SETUP_REQUIRED:
+            return Access(state, (), (), admin=False, app=False, enforce_tfa=True, rules={}, tfa_setup_required=True)
+        in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
+        policy_ids = {row[0] for row in in_force}
+        app = any(row[3] for row in in_force)
+        return Access(
+            state=state,
+            roles=tuple(row[0] for row in roles),
+            policies=tuple(sorted(policy_ids)),
+            admin=any(row[2] for row in in_force),
+            app=app,
+            enforce_tfa=any(row[4] for row in in_force),
+            rules=self._rules((row[1:] for row in permissions if row[0] in policy_ids), app=app),
+        )
+
+    def _rules(self, permissions: Iterable[list[Any]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
+        by_place: dict[tuple[str, str], dict[Rule, None]] = {}
+        for action, collection, *texts, key in permissions:
+            rule, problem = parse_rule(action, collection, *texts)
+            if problem is not None:
+                self._unreadable_rules.report(key, collection, action, problem)
+            if rule is not None:
+                by_place.setdefault((action, collection), {})[rule] = None
+        for place, rule in APP_RULES.items() if app else ():
+            by_place.setdefault(place, {})[rule] = None
+        return {place: tuple(rules) for place, rules in by_place.items()}
 
     def _with_shape(self, caller: Caller, access: Access) -> Access:
         """Return the access with its shape, which it shares with others, and with its own bindings."""
@@ -223,27 +261,8 @@ class AccessCache:
         return replace(access, shape=shape, bindings=bindings)
 
 
-def _access(
-    caller: Caller, state: AccessState, roles: list[Any], policies: list[Any], permissions: list[Any]
-) -> Access:
-    if state.live == TFA_SETUP_REQUIRED:
-        return Access(state, (), (), admin=False, app=False, enforce_tfa=True, rules={}, tfa_setup_required=True)
-    in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
-    policy_ids = {row[0] for row in in_force}
-    app = any(row[3] for row in in_force)
-    return Access(
-        state=state,
-        roles=tuple(row[0] for row in roles),
-        policies=tuple(sorted(policy_ids)),
-        admin=any(row[2] for row in in_force),
-        app=app,
-        enforce_tfa=any(row[4] for row in in_force),
-        rules=_rules((row[1:] for row in permissions if row[0] in policy_ids), app=app),
-    )
-
-
 def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[PermissionGrant]:
-    for policy, *permission in permissions:
+    for policy, *permission, _ in permissions:
         if policy in access.policies:
             yield parse_grant(*permission)
     for collection, rule, fields in APP_PERMISSIONS if access.app else ():
@@ -265,14 +284,3 @@ def _object(text: str | None) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _rules(permissions: Iterable[tuple[Any, ...]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
-    by_place: dict[tuple[str, str], dict[Rule, None]] = {}
-    for row in permissions:
-        if rule := parse_rule(*row):
-            action, collection = row[:2]
-            by_place.setdefault((action, collection), {})[rule] = None
-    for place, rule in APP_RULES.items() if app else ():
-        by_place.setdefault(place, {})[rule] = None
-    return {place: tuple(rules) for place, rules in by_place.items()}

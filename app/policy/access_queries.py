@@ -121,6 +121,7 @@ def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
             "fields",
             "validation",
             "presets",
+            "id",
             where=_PERMISSIONS.c.policy.in_(policy_ids),
         ),
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.core.bindings import Bindings
-from app.core.errors import RollcallError
+from app.policy.unreadable_rules import UNREADABLE, unreadable_reason
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.filter import MATCH_ALL, Filter, parse_filter
 
@@ -29,6 +29,13 @@ class Rule:
     named: frozenset[Field] = frozenset()
     validation: Filter = MATCH_ALL
     presets: str | None = None
+
+
+class ParsedRule(NamedTuple):
+    """The rule of a permission row, None if it grants nothing, and the part of the row that can't be read, if any."""
+
+    rule: Rule | None
+    problem: str | None = None
 
 
 class AccessState(NamedTuple):
@@ -140,38 +147,39 @@ def parse_rule(
     fields: str | None,
     validation: str | None = None,
     presets: str | None = None,
-) -> Rule | None:
+) -> ParsedRule:
     """Parse a permission row: its JSON texts and its comma-separated `fields`.
 
-    A missing or empty filter matches every row. The result is None, so that the permission grants nothing, if the
-    collection isn't served, a text can't be read, or, except for deletes, the collection has none of the fields.
+    A missing or empty filter matches every row. There is no rule, so that the permission grants nothing, if the
+    collection isn't served, a filter can't be read, or, except for deletes, the collection has none of the fields.
+    Presets that can't be read are left out of the rule.
     """
     definition = COLLECTIONS.get(collection)
     if definition is None:
-        return None
+        return ParsedRule(None)
     names = set((fields or "").split(","))
     named = frozenset(field for name, field in definition.fields.items() if name in names)
     granted = frozenset(definition.fields.values()) if EVERY_FIELD in names else named
     if not granted and action != DELETE:
-        return None
+        return ParsedRule(None)
+    column = "permissions"
     try:
         filter_ = parse_filter(definition, orjson.loads(permissions or "{}") or {})
         if action == READ:
-            return Rule(filter_, granted)
-        return Rule(filter_, granted, named, parse_validation(definition, validation), presets)
-    except (RollcallError, ValueError):
-        return None
+            return ParsedRule(Rule(filter_, granted))
+        column = "validation"
+        checks = parse_filter(definition, orjson.loads(validation or "{}") or {}, allow_payload_operators=True)
+    except UNREADABLE as error:
+        return ParsedRule(None, f"{column}: {unreadable_reason(error)}")
+    problem = _presets_problem(presets)
+    return ParsedRule(Rule(filter_, granted, named, checks, None if problem else presets), problem)
 
 
-def parse_validation(collection: Collection, validation: str | None) -> Filter:
-    """Parse a permission's `validation`, a filter on payloads.
-
-    Raises:
-        ValueError: The text is not JSON.
-        InvalidQuery: The filter is invalid.
-        UnknownField: The collection has no such field.
-    """
-    return parse_filter(collection, orjson.loads(validation or "{}") or {}, allow_payload_operators=True)
+def _presets_problem(presets: str | None) -> str | None:
+    try:
+        return None if isinstance(orjson.loads(presets or "{}") or {}, dict) else "presets: not an object"
+    except orjson.JSONDecodeError as error:
+        return f"presets: {unreadable_reason(error)}"
 
 
 APP_PERMISSIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -192,7 +200,7 @@ APP_PERMISSIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 
 def _app_rules() -> Iterator[tuple[tuple[str, str], Rule]]:
     for collection, permissions, fields in APP_PERMISSIONS:
-        rule = parse_rule(READ, collection, orjson.dumps(permissions).decode(), fields)
+        rule = parse_rule(READ, collection, orjson.dumps(permissions).decode(), fields).rule
         if rule is None:
             raise ValueError(f"The app permission on {collection} is invalid")
         yield (READ, collection), rule

@@ -119,13 +119,8 @@ def merge_presets(rules: Iterable[Rule]) -> dict[str, Any]:
     """Return the rules' presets with their variables unresolved; a later rule overrides an earlier one."""
     merged: dict[str, Any] = {}
     for rule in rules:
-        if not rule.presets:
-            continue
-        try:
-            preset = orjson.loads(rule.presets)
-        except orjson.JSONDecodeError:
-            continue
-        merged |= preset if isinstance(preset, dict) else {}
+        if rule.presets:
+            merged |= orjson.loads(rule.presets) or {}
     return merged
 
 

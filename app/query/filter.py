@@ -79,6 +79,7 @@ class UnknownField(Forbidden):
     """The field does not exist or the caller may not read it; both cases have the same response."""
 
     def __init__(self, collection: Collection, name: str, path: str = "root") -> None:
+        self.collection, self.name = collection, name
         location = path if path == "root" else f'"{path}"'
         super().__init__(
             f'You don\'t have permission to access field "{name}" in collection "{collection.name}" '

@@ -9,6 +9,7 @@ from app.db.database import Database
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import PasswordHasher
 from app.policy.access_cache import AccessCache, StatementReader
+from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.limits import QueryLimits
 from app.ratelimit.limiter import RateLimiter
 from app.repositories.last_access import LastAccessTracker
@@ -41,6 +42,7 @@ class Services:
     passwords: PasswordService = field(default_factory=PasswordService)
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(lanes=1))
     """For texts of anybody's: whoever signs in doesn't wait for them."""
+    unreadable_rules: UnreadableRuleLog = field(default_factory=UnreadableRuleLog)
     mail_queued: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where a mail was posted, for whoever sends them."""
 
@@ -65,11 +67,14 @@ class Services:
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
         presence = LastAccessTracker(database, clock)
-        book = AccessCache(database.reader, presence, clock)
+        unreadable = UnreadableRuleLog()
+        book = AccessCache(database.reader, presence, unreadable, clock)
         rates, passwords = RateLimiter.from_settings(settings, clock), PasswordService(settings.hash_cost, hasher)
         strangers = PasswordService(settings.hash_cost, hasher, lanes=1)
         storage = open_storage(settings)
-        return cls(database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers)
+        return cls(
+            database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers, unreadable
+        )
 
     @property
     def plans_enabled(self) -> bool:

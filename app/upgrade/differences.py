@@ -124,7 +124,7 @@ def _dropped(row: Row[Any], relations: Relations) -> Iterator[Difference]:
 
 
 def _unread(row: Row[Any], relations: Relations) -> Iterator[Difference]:
-    understood = parse_rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation)
+    understood = parse_rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation).rule
     if understood is None and not _named(row, relations):  # those are told of already
         yield _of(DifferenceKind.UNREAD, row)
 

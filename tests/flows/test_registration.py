@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 import pytest_asyncio
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from app.core.caller import PUBLIC
 from app.core.email_links import LinkPurpose
@@ -176,6 +177,38 @@ async def test_an_email_must_match_the_filter_of_the_project(open_registration, 
     for email in welcome:
         await registration(open_registration).register(email, PASSWORD)
         assert await user_row(open_registration, email)
+
+
+@pytest.mark.parametrize(
+    ("email_filter", "reason"),
+    [
+        ({"no_such_field": {"_eq": 1}}, '"directus_users" has no field "no_such_field"'),
+        (
+            {"email": {"_no_such_operator": NEW}},
+            '"string" field type does not contain the "_no_such_operator" filter operator',
+        ),
+        (f'"{NEW}"', "Invalid filter object"),
+    ],
+)
+async def test_a_registration_filter_that_is_unreadable_accepts_no_email_and_is_logged_once(
+    open_registration, email_filter, reason
+):
+    await update_settings(open_registration, public_registration_email_filter=email_filter)
+    with capture_logs() as logs:
+        for email in (NEW, "other@example.com"):
+            with pytest.raises(Forbidden):
+                await registration(open_registration).register(email, PASSWORD)
+
+    assert [entry for entry in logs if entry["event"] == "permission_rule_unreadable"] == [
+        {
+            "event": "permission_rule_unreadable",
+            "log_level": "warning",
+            "permission": "registration filter",
+            "collection": "directus_users",
+            "action": "create",
+            "reason": reason,
+        }
+    ]
 
 
 async def test_existing_users_are_not_changed(open_registration):

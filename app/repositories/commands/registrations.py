@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.errors import RollcallError
+from app.policy.unreadable_rules import UNREADABLE, UnreadableRuleLog, unreadable_reason
 from app.policy.validation import validate
 from app.query.collection import USERS
 from app.query.filter import parse_filter
@@ -30,15 +30,16 @@ class RegistrationPolicy:
     role: str | None = None
     email_filter: Any = None
 
-    def accepts(self, email: str) -> bool:
-        """Whether an address passes the project's filter; nobody's passes one that can't be understood."""
+    def accepts(self, email: str, unreadable_rules: UnreadableRuleLog) -> bool:
+        """Return whether an email address matches the project's filter. None does if the filter can't be read."""
         if self.email_filter is None:
             return True
         try:
-            wanted = parse_filter(USERS, self.email_filter, allow_payload_operators=True)
-        except RollcallError:
+            filter_ = parse_filter(USERS, self.email_filter, allow_payload_operators=True)
+        except UNREADABLE as error:
+            unreadable_rules.report("registration filter", USERS.name, "create", unreadable_reason(error))
             return False
-        return not validate(wanted, {EMAIL: email}, lambda *_: ())
+        return not validate(filter_, {EMAIL: email}, lambda *_: ())
 
 
 async def registration_terms(services: Services) -> RegistrationPolicy:
