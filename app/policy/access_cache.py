@@ -24,7 +24,7 @@ from app.policy.access_queries import (
     read_access_state,
     with_access_state,
 )
-from app.policy.permission_summary import PermissionGrant
+from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.rules import APP_PERMISSIONS, APP_RULES, READ, Access, AccessShape, AccessState, Rule, parse_rule
 from app.policy.unreadable_rules import UnreadableRuleLog
 
@@ -176,7 +176,8 @@ class AccessCache:
         Raises:
             InvalidCredentials: As `access`.
         """
-        return await self._load(caller)
+        access, permissions = await self._load(caller)
+        return access, tuple(_grants(access, permissions))
 
     async def is_current(self, caller: Caller, access: Access, transaction: StatementRunner) -> bool:
         """Return whether a caller's access is still current within a transaction."""
@@ -186,9 +187,9 @@ class AccessCache:
         """Return a row with the caller's access state within a transaction, for `read_access_state`."""
         return await self._fetch(with_access_state, caller, transaction)
 
-    async def _load(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
+    async def _load(self, caller: Caller) -> tuple[Access, list[Any]]:
         try:
-            access, grants = await self._query(caller)
+            access, permissions = await self._query(caller)
         except InvalidCredentials:
             if (cached := self._accesses.get(caller, None)) is not None:
                 self._activity.discard(cached.user)
@@ -196,9 +197,9 @@ class AccessCache:
             raise
         self._accesses.set(caller, access)
         self._activity.record(access.user)
-        return access, grants
+        return access, permissions
 
-    async def _query(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
+    async def _query(self, caller: Caller) -> tuple[Access, list[Any]]:
         if "\0" in (caller.token or ""):
             raise InvalidCredentials
         row = await self._fetch(access_query, caller, self._reader)
@@ -207,7 +208,7 @@ class AccessCache:
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
         access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
-        return access, tuple(_grants(access, permissions))
+        return access, permissions
 
     async def _fetch(self, build: QueryBuilder, caller: Caller, runner: StatementRunner) -> Any:
         key = (build, *caller_kind(caller))
@@ -262,25 +263,8 @@ class AccessCache:
 
 
 def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[PermissionGrant]:
-    for policy, *permission, _ in permissions:
-        if policy in access.policies:
-            yield parse_grant(*permission)
+    for policy, action, collection, rule, fields, validation, presets, _ in permissions:
+        if policy in access.policies and may_grant(action, rule, validation):
+            yield parse_grant(action, collection, rule, fields, validation, presets)
     for collection, rule, fields in APP_PERMISSIONS if access.app else ():
         yield PermissionGrant(collection, READ, rule, tuple(fields.split(",")), {})
-
-
-def parse_grant(
-    action: str, collection: str, rule: str | None, fields: str | None, validation: str | None, presets: str | None
-) -> PermissionGrant:
-    """Parse a permission row's texts without interpreting them."""
-    names = None if fields is None else tuple(fields.split(","))
-    return PermissionGrant(collection, action, _object(rule), names, _object(presets), _object(validation))
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    """Return a stored JSON object; anything else counts as an empty one."""
-    try:
-        value = orjson.loads(text or "{}")
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.policy.rules import EVERY_FIELD
+import orjson
+
+from app.policy.rules import EVERY_FIELD, READ
 
 ACTIONS = ("create", "read", "update", "delete", "share")
 
@@ -53,3 +55,29 @@ def _summarize_action(grants: list[PermissionGrant]) -> dict[str, Any]:
         summary["fields"] = [EVERY_FIELD] if EVERY_FIELD in names else names
     presets = {name: value for grant in grants for name, value in grant.presets.items()}
     return summary | ({"presets": presets} if presets else {})
+
+
+def parse_grant(
+    action: str, collection: str, rule: str | None, fields: str | None, validation: str | None, presets: str | None
+) -> PermissionGrant:
+    """Parse a permission row's texts without interpreting them. A text that isn't a JSON object counts as an empty one.
+
+    So a permission that is being granted with an unreadable rule counts as one without a rule, the widest.
+    """
+    names = None if fields is None else tuple(fields.split(","))
+    rule_, presets_, validation_ = (_object(text) or {} for text in (rule, presets, validation))
+    return PermissionGrant(collection, action, rule_, names, presets_, validation_)
+
+
+def may_grant(action: str, rule: str | None, validation: str | None) -> bool:
+    """Return whether a permission row's filters are objects: it grants nothing otherwise."""
+    return _object(rule) is not None and (action == READ or _object(validation) is not None)
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    """Return a stored JSON object, empty if the text is; None for anything else."""
+    try:
+        value = orjson.loads(text or "{}") or {}
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -129,6 +129,27 @@ async def test_a_policy_that_is_not_in_force_where_its_holder_is_can_not_be_hand
     assert refusal.value.code == FORBIDDEN
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"action": "read", "permissions": "no object"},
+        {"action": "read", "permissions": ["no object"]},
+        {"action": "update", "validation": "no object"},
+    ],
+)
+async def test_an_unreadable_permission_can_not_be_granted_to_others(editors, columns):
+    permission = {"policy": RIGHTS, "collection": "directus_settings", "fields": "project_name"}
+    await editors.load({"directus_permissions": [{"id": 900, **permission, **columns}]})
+    rita = editors.directory(caller("rita"))
+
+    with pytest.raises(RollcallError) as refusal:
+        await rita["permissions"].create_one(
+            {**permission, "fields": ["project_name"], "action": columns["action"], "permissions": {}}
+        )
+    assert refusal.value.code == FORBIDDEN
+    assert "directus_settings" not in await rita.permissions()
+
+
 async def test_a_right_that_was_just_handed_to_oneself_can_not_be_handed_on(editors):
     """What counts is what one had before anything of the same change was written."""
     given = {

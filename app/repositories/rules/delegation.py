@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import Text, cast, or_, select
 
 from app.core.errors import Forbidden
-from app.policy.access_cache import parse_grant
 from app.policy.delegation import GrantedPolicy, GrantorRights
-from app.policy.permission_summary import PermissionGrant
+from app.policy.permission_summary import PermissionGrant, parse_grant
 from app.policy.role_tree import with_ancestors
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.sql_writes import in_list
