@@ -1,4 +1,4 @@
-"""Builds the ASGI application: the doors behind the gate, their lifespan; all the wiring."""
+"""Creates the ASGI application: wires services, endpoints and the lifespan together."""
 
 import gc
 from collections.abc import AsyncIterator, Mapping
@@ -39,7 +39,7 @@ from app.repositories.services import Services
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 GC_GENERATION0_THRESHOLD = 5_000
-"""Objects made before cycles among them are looked for: a query seen before leaves none, and most were."""
+"""Allocations between collections of the youngest generation: a planned query, the usual case, leaves no cycles."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,55 +68,69 @@ class RollcallApp(HTTPMiddleware):
 
 
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> RollcallApp:
-    """The application for these settings, or for those of the environment, by this clock.
+    """Return the application for these settings, by default those of the environment.
 
-    Nothing is connected to before it is served. Raises BadSettings for settings that can't be used, Refusal for
-    a database that can't be.
+    It connects to nothing before its lifespan starts.
+
+    Raises:
+        ConfigurationError: The settings are invalid.
+        OperatorError: The database can't be used.
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, settings.log_style)
     database = Database.open(settings)
     hasher = create_hasher(settings.hash_cost)
     services = Services.from_settings(database, settings, clock, hasher)
-    postman, housekeeping = OutboxWorker(services), RetentionJob(services)
-    identity = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
-    doors: dict[str, Endpoint] = {GRAPHQL: GraphQLEndpoint(services, identity)}
-    doors[AUTH] = auth_endpoint(services, identity)
-    doors |= dict.fromkeys(
-        ACCOUNT_ROOTS, account_endpoint(services, identity)
-    )  # before the collection that they lie below
-    for collection in COLLECTIONS.values():
-        read_only = collection not in WRITABLE_COLLECTIONS
-        doors[f"/{collection.short_name}"] = CollectionEndpoint(collection, services, identity, read_only=read_only)
-    doors[ASSETS] = AssetsEndpoint(services, identity)
-    doors |= dict.fromkeys(SERVER_ROOTS, ServerEndpoints(services, identity))
-    uploads: dict[str, UploadEndpoint] = {FILES: FileUploadEndpoint(services, identity)}
+    outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
+    authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        _warn(settings)
+        _log_warnings(settings)
         gc.collect()
-        gc.freeze()  # what is there now stays: to look through it again and again would cost the slowest requests most
+        gc.freeze()  # what exists now stays alive: scanning it again and again would slow down the slowest requests
         gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
         try:
             async with (
                 hasher.running(),
                 services.last_access.running(settings.last_access_interval),
-                postman.running(),
-                housekeeping.running(),
+                outbox_worker.running(),
+                retention_job.running(),
             ):
                 yield
         finally:
             await services.rates.dispose()
             await database.dispose()
 
-    return RollcallApp(doors, Router(lifespan=lifespan), services, identity, uploads)
+    uploads: dict[str, UploadEndpoint] = {FILES: FileUploadEndpoint(services, authenticator)}
+    endpoints = _create_endpoints(services, authenticator)
+    return RollcallApp(endpoints, Router(lifespan=lifespan), services, authenticator, uploads)
 
 
-def _warn(settings: Settings) -> None:
+def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[str, Endpoint]:
+    """Return the endpoints by path prefix, the more specific ones first."""
+    endpoints: dict[str, Endpoint] = {
+        GRAPHQL: GraphQLEndpoint(services, authenticator),
+        AUTH: auth_endpoint(services, authenticator),
+        **dict.fromkeys(ACCOUNT_ROOTS, account_endpoint(services, authenticator)),
+    }
+    for collection in COLLECTIONS.values():
+        endpoint = CollectionEndpoint(
+            collection, services, authenticator, read_only=collection not in WRITABLE_COLLECTIONS
+        )
+        endpoints[f"/{collection.short_name}"] = endpoint
+    endpoints[ASSETS] = AssetsEndpoint(services, authenticator)
+    endpoints |= dict.fromkeys(SERVER_ROOTS, ServerEndpoints(services, authenticator))
+    return endpoints
+
+
+def _log_warnings(settings: Settings) -> None:
     if settings.secret is None and not settings.database_url.startswith("sqlite"):
-        log.warning("no_secret", hint="SECRET is not set, data/secret is used: other nodes need the same")
+        hint = "SECRET is not set, so data/secret is used. Set it to the same value on all nodes."
+        log.warning("secret_not_configured", hint=hint)
     if settings.cors_enabled and settings.cors_origin is True and settings.cors_credentials:
-        log.warning("cors_without_cookies", hint="CORS_ORIGIN is true: list origins to let their pages send cookies")
+        hint = "CORS_ORIGIN is true, so pages of other origins can't send cookies. List the origins that may."
+        log.warning("cors_credentials_disabled", hint=hint)
     if settings.email_transport == "log" and not settings.database_url.startswith("sqlite"):
-        log.warning("mail_in_log", hint="EMAIL_TRANSPORT is log: nobody is sent mail, its links stand in the log")
+        hint = "EMAIL_TRANSPORT is log: mail is not sent, its links are written to the log."
+        log.warning("mail_transport_is_log", hint=hint)

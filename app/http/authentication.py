@@ -1,4 +1,4 @@
-"""Who a request claims to come from."""
+"""Finds out which caller a request claims to come from."""
 
 import time
 from collections.abc import Callable
@@ -14,49 +14,52 @@ from app.core.ip_addresses import ProxyTrust, client_address
 from app.core.tokens import is_directus_jwt, verify_access_token
 from app.http.request_head import RequestHead
 
-BEARER = "bearer "
-CLAIMS = 4096
-"""Claims that are remembered at once."""
-LONGEST = 4096
-"""Bytes of a claim that is remembered; longer ones are read each time."""
+BEARER_PREFIX = "bearer "
+MAX_CACHED_CALLERS = 4096
+MAX_CACHED_BYTES = 4096
+"""Size of the headers and query string up to which a caller is cached."""
 
 
 class CachedCaller(NamedTuple):
-    """Whom a request claims to come from, and the last moment, in Unix time, at which it may."""
+    """A caller, and the Unix time from which on its token is no longer valid."""
 
     caller: Caller
     expires: float
 
 
 class Authenticator:
-    """Tells who a request claims to come from: by the server's secret, its session cookie, and whom it trusts.
+    """Reads the caller and the client IP from a request's head.
 
-    A claim is remembered until it expires, as reading a signed token costs more than answering many a query. What is
-    remembered is what the request says; whether that user and session still are is asked with every statement.
+    Callers are cached until their token expires, as verifying a signed token costs more than answering many a query.
+    Only what the request says is cached: every statement checks anew whether the user and the session still exist.
     """
 
     def __init__(self, secret: str, cookie: str, trust: ProxyTrust, now: Callable[[], float] = time.time) -> None:
         self._secret, self._cookie, self._trust, self._now = secret, cookie, trust, now
-        self._kept: LRUCache[tuple[bytes | str | None, ...], CachedCaller] = LRUCache(CLAIMS)
+        self._callers: LRUCache[tuple[bytes | str | None, ...], CachedCaller] = LRUCache(MAX_CACHED_CALLERS)
 
     def authenticate(self, head: RequestHead) -> Caller:
-        """The claim of a request: `Authorization: Bearer`, `?access_token=`, or the session cookie, in this order.
+        """Return the caller by `Authorization: Bearer`, `?access_token=`, or the session cookie, in this order.
 
-        Raises InvalidPayload where more than one token is carried by headers and query (RFC 6750), InvalidCredentials
-        for one that no database can hold, and what `read_access_token` raises. Other schemes than Bearer, and empty
-        tokens, claim nothing, as with Directus.
+        Other schemes than Bearer and empty tokens are ignored, as in Directus.
+
+        Raises:
+            InvalidPayload: Headers and query string contain more than one token (RFC 6750).
+            InvalidCredentials: The token contains a character that no database stores, or has another issuer.
+            TokenExpired: The token has expired.
+            InvalidToken: The token is invalid in any other way.
         """
-        made_of = (head.authorization, head.cookie, head.forwarded_for, head.query, head.peer)
-        known = self._kept.get(made_of, None)
-        if known is not None and self._now() < known.expires:
-            return known.caller
-        claim = self._read(head)
-        if sum(len(part or "") for part in made_of) <= LONGEST:
-            self._kept.set(made_of, claim)
-        return claim.caller
+        key = (head.authorization, head.cookie, head.forwarded_for, head.query, head.peer)
+        cached = self._callers.get(key, None)
+        if cached is not None and self._now() < cached.expires:
+            return cached.caller
+        read = self._read(head)
+        if sum(len(part or "") for part in key) <= MAX_CACHED_BYTES:
+            self._callers.set(key, read)
+        return read.caller
 
     def client_ip(self, head: RequestHead) -> str | None:
-        """Where a request comes from, as far as those are believed that passed it on."""
+        """Return the client's IP address, taking trusted proxies into account."""
         return client_address(head.peer, head.forwarded_for.decode("latin-1"), self._trust)
 
     def _read(self, head: RequestHead) -> CachedCaller:
@@ -74,9 +77,10 @@ class Authenticator:
 
     def _token(self, head: RequestHead) -> str | None:
         lines = head.authorization.decode("latin-1").split("\n")
-        given = [line[len(BEARER) :].strip() for line in lines if line[: len(BEARER)].lower() == BEARER]
-        given += parse_qs(head.query.decode("latin-1")).get("access_token", [])
-        tokens = list(filter(None, given))
+        length = len(BEARER_PREFIX)
+        found = [line[length:].strip() for line in lines if line[:length].lower() == BEARER_PREFIX]
+        found += parse_qs(head.query.decode("latin-1")).get("access_token", [])
+        tokens = list(filter(None, found))
         if len(tokens) > 1:
             raise InvalidPayload("The request uses more than one method for including an access token")
         return tokens[0] if tokens else cookie_parser(head.cookie.decode("latin-1")).get(self._cookie)

@@ -1,4 +1,4 @@
-"""The cookies that carry a session: their names and flags are the settings', their spelling is Directus'."""
+"""The session and refresh-token cookies: named and restricted by the settings, formatted as by Directus."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,11 +15,11 @@ from app.repositories.directory import Directory
 from app.repositories.services import Services
 
 SESSION_ERRORS = (InvalidCredentials, InvalidToken, TokenExpired)
-"""What a request is refused with whose session isn't any more."""
+"""The errors of a request whose session is no longer valid."""
 
 
 class CookieAttributes(NamedTuple):
-    """How one of the two is called, and where it goes."""
+    """A cookie's name, and where browsers send it."""
 
     name: str
     domain: str | None
@@ -28,35 +28,35 @@ class CookieAttributes(NamedTuple):
 
 
 def set_cookie_header(cookie: ResponseCookie, settings: Settings, now: datetime) -> Header:
-    """The header that sets a cookie, or takes it away."""
-    flags = _flags(cookie, settings)
-    seconds = round(cookie.ttl.total_seconds()) if cookie.value is not None else 0
-    parts = [f"{flags.name}={cookie.value or ''}", f"Max-Age={seconds}"]
-    parts += [f"Domain={flags.domain}"] if flags.domain else []
+    """Return the header that sets a cookie, or deletes it if it has no value."""
+    attributes = _attributes(cookie, settings)
+    max_age = round(cookie.ttl.total_seconds()) if cookie.value is not None else 0
+    parts = [f"{attributes.name}={cookie.value or ''}", f"Max-Age={max_age}"]
+    parts += [f"Domain={attributes.domain}"] if attributes.domain else []
     parts += ["Path=/", f"Expires={format_datetime(now + cookie.ttl, usegmt=True)}", "HttpOnly"]
-    parts += ["Secure"] if flags.secure else []
-    return b"set-cookie", "; ".join([*parts, f"SameSite={flags.same_site.capitalize()}"]).encode("latin-1")
+    parts += ["Secure"] if attributes.secure else []
+    return b"set-cookie", "; ".join([*parts, f"SameSite={attributes.same_site.capitalize()}"]).encode("latin-1")
 
 
 class ExpiredSessionCookie:
-    """Takes away the cookie of a session that is over: a browser would send it for ever."""
+    """Deletes the cookie of an invalid session, which a browser would otherwise send forever."""
 
-    def __init__(self, services: Services, identity: Authenticator) -> None:
-        self._services, self._identity = services, identity
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services, self._authenticator = services, authenticator
 
-    async def __call__(self, refusal: RollcallError, head: RequestHead) -> Sequence[Header]:
-        """What is said beside a refusal to whoever showed such a cookie, and nothing else."""
+    async def __call__(self, error: RollcallError, head: RequestHead) -> Sequence[Header]:
+        """Return the header that deletes the session cookie, if the request had no other token and it is invalid."""
         settings = self._services.settings
-        shown_besides = head.authorization or b"access_token" in head.query
+        has_other_token = head.authorization or b"access_token" in head.query
         if (
-            not isinstance(refusal, SESSION_ERRORS)
-            or shown_besides
+            not isinstance(error, SESSION_ERRORS)
+            or has_other_token
             or settings.session_cookie_name not in head.client_info().cookies
         ):
             return ()
         try:
-            # A wrong password is refused in the same words, and says nothing of the session.
-            await Directory(self._identity.authenticate(head), self._services).fresh_access()
+            # The error alone doesn't tell: a wrong password raises the same one.
+            await Directory(self._authenticator.authenticate(head), self._services).fresh_access()
         except SESSION_ERRORS:
             return (set_cookie_header(ResponseCookie("session"), settings, self._services.clock()),)
         except RollcallError:
@@ -64,7 +64,7 @@ class ExpiredSessionCookie:
         return ()
 
 
-def _flags(cookie: ResponseCookie, settings: Settings) -> CookieAttributes:
+def _attributes(cookie: ResponseCookie, settings: Settings) -> CookieAttributes:
     if cookie.kind == "session":
         return CookieAttributes(
             settings.session_cookie_name,

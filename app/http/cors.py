@@ -1,4 +1,4 @@
-"""Which pages of other origins a browser lets read our answers, in tables made once."""
+"""CORS response headers, computed once from the settings."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -9,52 +9,54 @@ from app.core.config import Settings
 from app.http.request_head import RequestHead
 from app.http.response import Header, Response
 
-ANY = b"*"
-VARY = (b"vary", b"Origin")
+ANY_ORIGIN = b"*"
+VARY_BY_ORIGIN = (b"vary", b"Origin")
 
 
 class Cors:
-    """What is said to a page of another origin: to the listed ones, or, with cookies left out, to every one.
+    """The headers for requests from other origins: the listed ones, or, without credentials, any.
 
-    Whoever isn't listed is answered as ever, and its browser keeps the answer from it.
+    A request from an origin that isn't allowed is answered as usual, and the browser withholds the response from the
+    page. Unlike Starlette's `CORSMiddleware`, "any origin" never becomes "any origin with cookies".
     """
 
     def __init__(self, settings: Settings) -> None:
-        origins = [ANY] if settings.cors_origin is True else [origin.encode() for origin in settings.cors_origin or ()]
+        listed = settings.cors_origin or ()
+        origins = [ANY_ORIGIN] if listed is True else [origin.encode() for origin in listed]
         credentials: list[Header] = []
         if settings.cors_credentials and settings.cors_origin is not True:
             credentials = [(b"access-control-allow-credentials", b"true")]
-        exposed: list[Header] = _list(b"access-control-expose-headers", settings.cors_exposed_headers)
+        exposed = _list_header(b"access-control-expose-headers", settings.cors_exposed_headers)
         permitted = [
-            *_list(b"access-control-allow-methods", settings.cors_methods),
-            *_list(b"access-control-allow-headers", settings.cors_allowed_headers),
+            *_list_header(b"access-control-allow-methods", settings.cors_methods),
+            *_list_header(b"access-control-allow-headers", settings.cors_allowed_headers),
             (b"access-control-max-age", b"%d" % settings.cors_max_age),
         ]
         allowed: dict[bytes, list[Header]] = {
-            origin: [VARY, (b"access-control-allow-origin", origin), *credentials] for origin in origins
+            origin: [VARY_BY_ORIGIN, (b"access-control-allow-origin", origin), *credentials] for origin in origins
         }
-        self._told = {origin: (*headers, *exposed) for origin, headers in allowed.items()}
-        self._before = {origin: (*headers, *permitted) for origin, headers in allowed.items()}
+        self._response_headers = {origin: (*headers, *exposed) for origin, headers in allowed.items()}
+        self._preflight_headers = {origin: (*headers, *permitted) for origin, headers in allowed.items()}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """What the settings allow; None where that is nothing."""
+        """Return what the settings allow, None if they allow no origin."""
         return cls(settings) if settings.cors_enabled and settings.cors_origin else None
 
     def response_headers(self, head: RequestHead) -> tuple[Header, ...]:
-        """What an answer says to the page that asked."""
-        return _of(self._told, head)
+        """Return the headers of the response to any request but a preflight."""
+        return _headers_for(self._response_headers, head)
 
     def preflight_response(self, scope: Scope, head: RequestHead) -> Response | None:
-        """The answer to a browser that asks beforehand what a page may ask; None for any other request."""
+        """Return the response to a preflight request, None for any other request."""
         if scope["method"] != "OPTIONS" or head.origin is None or not head.is_preflight:
             return None
-        return Response(b"", 204, headers=_of(self._before, head))
+        return Response(b"", 204, headers=_headers_for(self._preflight_headers, head))
 
 
-def _of(table: Mapping[bytes, tuple[Header, ...]], head: RequestHead) -> tuple[Header, ...]:
-    return table.get(head.origin or b"") or table.get(ANY) or (VARY,)
+def _headers_for(by_origin: Mapping[bytes, tuple[Header, ...]], head: RequestHead) -> tuple[Header, ...]:
+    return by_origin.get(head.origin or b"") or by_origin.get(ANY_ORIGIN) or (VARY_BY_ORIGIN,)
 
 
-def _list(name: bytes, values: tuple[str, ...]) -> list[Header]:
+def _list_header(name: bytes, values: tuple[str, ...]) -> list[Header]:
     return [(name, ", ".join(values).encode())] if values else []

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.http.exchange import Body
+from app.http.exchange import BodyReader
 from app.http.parsing import parse_json
 from app.http.request_head import RequestHead
 from app.openapi.request_bodies import RequestBody
@@ -16,7 +16,7 @@ class EndpointRequest:
 
     directory: Directory
     head: RequestHead
-    body: Body
+    body: BodyReader
 
     async def json(self) -> Any:
         """Return the JSON body.

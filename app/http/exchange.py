@@ -1,4 +1,4 @@
-"""A request on its way through the gate: its body as it comes in, its answer with the headers that all have."""
+"""One HTTP request and its response on ASGI: reads the body within a limit, sends the response with common headers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -11,86 +11,77 @@ from app.core.errors import InvalidPayload
 from app.http.request_head import RequestHead
 from app.http.response import Header, Response
 
-Body = Callable[[], Awaitable[bytes]]
-Pieces = Callable[[], AsyncIterator[bytes]]
+BodyReader = Callable[[], Awaitable[bytes]]
+"""Reads the whole body, once."""
+ChunkReader = Callable[[], AsyncIterator[bytes]]
+"""Reads the body chunk by chunk, once."""
 
-BODILESS = (204, 304)
+STATUS_WITHOUT_BODY = (204, 304)
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE, NO_STORE = (b"cache-control", b"no-cache"), (b"cache-control", b"no-store")
 
 
 class Exchange:
-    """One request; `status` is its answer's, 0 before that begins.
+    """One request and its response.
 
-    Of its body `most` bytes are taken. The answer to a HEAD says how long its body would be. Whatever is answered bears
-    the `default_headers` headers.
+    `status` is 0 until the response has started. `extra_headers` are added to the response. The response to a HEAD
+    request has the headers of a GET and no body.
     """
 
-    __slots__ = ("_bodiless", "_most", "_receive", "_send", "_taken", "default_headers", "head", "status")
+    __slots__ = ("_bytes_read", "_is_head", "_max_body_size", "_receive", "_send", "extra_headers", "head", "status")
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, most: int, default_headers: Sequence[Header] = ()
+        self, scope: Scope, receive: Receive, send: Send, max_body_size: int, extra_headers: Sequence[Header] = ()
     ) -> None:
         self.head = RequestHead(scope)
-        self._receive, self._send, self._most, self.default_headers = receive, send, most, default_headers
-        self._bodiless = scope["method"] == "HEAD"
-        self._taken = self.status = 0
+        self._receive, self._send, self._max_body_size = receive, send, max_body_size
+        self.extra_headers = extra_headers
+        self._is_head = scope["method"] == "HEAD"
+        self._bytes_read = self.status = 0
 
-    def check_content_length(self) -> None:
-        """Raises InvalidPayload for a body that says it is too large."""
-        if self.head.length > self._most:
-            raise self._refusal()
+    async def respond(self, response: Response) -> None:
+        """Send a response.
 
-    async def respond(self, reply: Response) -> None:
-        """Sends an answer; raises ClientDisconnect where nobody waits for the rest of a stream any more."""
-        self.status = status = reply.status
-        body, headers = reply.body, [*reply.headers, *self._safe(reply)]
-        if status not in BODILESS:
-            if reply.media:  # some clients read JSON wherever that is announced
-                headers.append((b"content-type", reply.media))
-            if reply.stream is None:
+        Raises:
+            ClientDisconnect: The client left before the end of a stream.
+        """
+        self.status = status = response.status
+        body, headers = response.body, [*response.headers, *self._common_headers(response)]
+        if status not in STATUS_WITHOUT_BODY:
+            if response.media:  # some clients parse any body that is announced as JSON
+                headers.append((b"content-type", response.media))
+            if response.stream is None:
                 headers.append((b"content-length", b"%d" % len(body)))
         start = {"type": "http.response.start", "status": status, "headers": headers}
-        if reply.stream is not None:
-            await self._tell_on(start, reply.stream)
+        if response.stream is not None:
+            await self._send_stream(start, response.stream)
             return
         await self._send(start)
-        await self._send({"type": "http.response.body", "body": b"" if self._bodiless else body})
-
-    async def _tell_on(self, start: Message, stream: AsyncIterator[bytes]) -> None:
-        """Sends a stream piece by piece; where that raises, the body has no end, so that a part never looks whole."""
-        gone = asyncio.ensure_future(self._left())
-        try:
-            async with aclosing(stream):  # type: ignore[type-var]  # whoever streams gives a generator
-                await self._send(start)
-                async for piece in stream:
-                    if self._bodiless:  # not before: a generator that was never begun isn't closed
-                        break
-                    if gone.done():
-                        raise ClientDisconnect
-                    await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-                await self._send({"type": "http.response.body", "body": b""})
-        finally:
-            gone.cancel()
-
-    async def _left(self) -> None:
-        """Ends once the client has gone; a server takes what is sent to nobody without a word."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await self._send({"type": "http.response.body", "body": b"" if self._is_head else body})
 
     async def body(self) -> bytes:
-        """The whole body; raises ClientDisconnect where the client leaves before its end, and as `check` does."""
-        self.check_content_length()
-        pieces: list[bytes] = []
+        """Return the whole body.
+
+        Raises:
+            InvalidPayload: The body is too large.
+            ClientDisconnect: The client left before the end of the body.
+        """
+        if self.head.length > self._max_body_size:
+            raise self._too_large()
+        chunks: list[bytes] = []
         while (message := await self._receive())["type"] != "http.disconnect":
-            piece = self._counted(message)
+            chunk = self._checked_chunk(message)
             if not message.get("more_body"):
-                return b"".join((*pieces, piece)) if pieces else piece
-            pieces.append(piece)
+                return b"".join((*chunks, chunk)) if chunks else chunk
+            chunks.append(chunk)
         raise ClientDisconnect
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body piece by piece, of any length; raises ClientDisconnect where the client leaves before its end."""
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body, of any size, as it arrives.
+
+        Raises:
+            ClientDisconnect: The client left before the end of the body.
+        """
         more = True
         while more:
             message = await self._receive()
@@ -99,24 +90,46 @@ class Exchange:
             more = message.get("more_body", False)
             yield message.get("body", b"")
 
-    def _counted(self, message: Message) -> bytes:
-        piece: bytes = message.get("body", b"")
-        self._taken += len(piece)
-        if self._taken > self._most:
-            raise self._refusal()
-        return piece
+    async def _send_stream(self, start: Message, stream: AsyncIterator[bytes]) -> None:
+        """Send a stream; if it raises, the body gets no end, so that a part is never mistaken for the whole."""
+        disconnect = asyncio.ensure_future(self._wait_for_disconnect())
+        try:
+            async with aclosing(stream):  # type: ignore[type-var]  # Response.stream is always a generator
+                await self._send(start)
+                async for chunk in stream:
+                    if self._is_head:  # not earlier: a generator that was never started isn't closed
+                        break
+                    if disconnect.done():
+                        raise ClientDisconnect
+                    await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await self._send({"type": "http.response.body", "body": b""})
+        finally:
+            disconnect.cancel()
 
-    def _safe(self, reply: Response) -> tuple[Header, ...]:
-        if self.head.has_credentials or reply.no_store:  # what is stored nowhere needn't say what it depends on
-            safe: tuple[Header, ...] = (NO_STORE, NOSNIFF, reply.policy)
+    async def _wait_for_disconnect(self) -> None:
+        """Return once the client has left; the server silently discards what is sent after that."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def _checked_chunk(self, message: Message) -> bytes:
+        chunk: bytes = message.get("body", b"")
+        self._bytes_read += len(chunk)
+        if self._bytes_read > self._max_body_size:
+            raise self._too_large()
+        return chunk
+
+    def _common_headers(self, response: Response) -> tuple[Header, ...]:
+        """Return the headers for caching and browser security, the extra headers, and maybe the request id."""
+        if self.head.has_credentials or response.no_store:  # no-store responses need no Vary header
+            headers: tuple[Header, ...] = (NO_STORE, NOSNIFF, response.policy)
         else:
-            caching = (b"cache-control", b"public, max-age=%d" % reply.max_age) if reply.max_age else NO_CACHE
-            safe = (caching, NOSNIFF, reply.policy, (b"vary", reply.varies))
-        if self.default_headers:
-            safe = (*safe, *self.default_headers)
-        if self.head.has_request_id or self.status >= 400:  # HTTP's own: from here on something went wrong
-            return (*safe, (b"x-request-id", self.head.id.encode()))
-        return safe
+            caching = (b"cache-control", b"public, max-age=%d" % response.max_age) if response.max_age else NO_CACHE
+            headers = (caching, NOSNIFF, response.policy, (b"vary", response.varies))
+        if self.extra_headers:
+            headers = (*headers, *self.extra_headers)
+        if self.head.has_request_id or self.status >= 400:
+            return (*headers, (b"x-request-id", self.head.id.encode()))
+        return headers
 
-    def _refusal(self) -> InvalidPayload:
-        return InvalidPayload(f"The request's body is larger than the {self._most} bytes allowed")
+    def _too_large(self) -> InvalidPayload:
+        return InvalidPayload(f"The request's body is larger than the {self._max_body_size} bytes allowed")

@@ -12,7 +12,7 @@ from app.flows.tfa_policy import ANONYMOUS_FLOWS, OPERATIONS_BEFORE_TFA, FlowOpe
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import EndpointRequest
-from app.http.exchange import Body
+from app.http.exchange import BodyReader
 from app.http.parsing import QueryParameters, parse_query
 from app.http.request_head import RequestHead
 from app.http.response import Response, error_response
@@ -55,14 +55,14 @@ class FlowEndpoint:
     def __init__(self, services: Services, authenticator: Authenticator, routes: FlowRoutes) -> None:
         self._services, self._authenticator, self.routes = services, authenticator, routes
 
-    async def __call__(self, scope: Scope, head: RequestHead, body: Body) -> Response:
+    async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         try:
             response = await self._respond(scope, head, body)
         except RollcallError as error:
             response = error_response(error)
         return replace(response, no_store=True)
 
-    async def _respond(self, scope: Scope, head: RequestHead, body: Body) -> Response:
+    async def _respond(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         operation, handler = self._route(scope)
         caller = self._authenticator.authenticate(_without_cookie(head) if operation in ANONYMOUS_FLOWS else head)
         directory = Directory(caller, self._services, head.client_info)

@@ -14,14 +14,14 @@ from app.core.errors import RollcallError, RouteNotFound
 from app.core.logging import current_request
 from app.http.authentication import Authenticator
 from app.http.cors import Cors
-from app.http.exchange import Body, Exchange, Pieces
+from app.http.exchange import BodyReader, ChunkReader, Exchange
 from app.http.request_head import RequestHead
 from app.http.response import Header, Response, error_response
 from app.ratelimit.limiter import RateLimiter
 
-Endpoint = Callable[[Scope, RequestHead, Body], Awaitable[Response]]
+Endpoint = Callable[[Scope, RequestHead, BodyReader], Awaitable[Response]]
 """Answers a request; reads its body only when it needs it."""
-UploadEndpoint = Callable[[Scope, RequestHead, Pieces], Awaitable[Response]]
+UploadEndpoint = Callable[[Scope, RequestHead, ChunkReader], Awaitable[Response]]
 """Answers a request with a body of any length: reads it chunk by chunk and enforces its own limit."""
 RequestLimiter = Callable[[RequestHead], Awaitable[None]]
 """Counts a request; raises RequestsExceeded when it is over the limit."""
@@ -117,12 +117,12 @@ class HTTPMiddleware:
         if self._cors is not None:
             if preflight := self._cors.preflight_response(scope, head):
                 return preflight
-            exchange.default_headers = (*self._default_headers, *self._cors.response_headers(head))
+            exchange.extra_headers = (*self._default_headers, *self._cors.response_headers(head))
         if self._limiter is not None:
             await self._limiter(head)
         normalized = normalize_path(scope)
         if head.multipart and scope["method"] in UPLOAD_METHODS and (upload := match_prefix(self._uploads, normalized)):
-            return await upload(normalized, head, exchange.pieces)
+            return await upload(normalized, head, exchange.chunks)
         if endpoint := match_prefix(self.endpoints, normalized):
             return await endpoint(normalized, head, exchange.body)
         raise RouteNotFound(scope["path"])
@@ -142,7 +142,7 @@ class HTTPMiddleware:
             log.error("request_failed", exc_info=error)
             public = RollcallError()
         if exchange.status:
-            log.error("answer_cut", code=public.code)
+            log.error("response_aborted", code=public.code)
             raise error
         await self._respond_with_error(exchange, error_response(public), public)
 

@@ -1,4 +1,4 @@
-"""A form with files in it, `multipart/form-data`, read while it comes in."""
+"""Parses a `multipart/form-data` body with files while it is received."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -11,13 +11,14 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from app.core.errors import InvalidPayload
 from app.flows.uploads import IncomingFile
 
-MOST_PARTS = 1000
-BROKEN = "The form can't be read: it has to be multipart/form-data, with a boundary, up to its end"
+MAX_PARTS = 1000
+MAX_CHARSET_LENGTH = 50
+MALFORMED_MESSAGE = "The form can't be read: it has to be multipart/form-data, with a boundary, up to its end"
 
 
 @dataclass(slots=True)
 class Part:
-    """One part of a form: what its headers say of it. `filename` is None where it is no file."""
+    """The headers of one part of a form. `filename` is None if it is no file."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
     name: str = ""
@@ -26,132 +27,138 @@ class Part:
     charset: str | None = None
 
     def parse_headers(self) -> None:
-        """Reads the headers."""
-        _, about = parse_options_header(self.headers.get(b"content-disposition"))
-        self.name = about.get(b"name", b"").decode(errors="replace")
-        if (filename := about.get(b"filename")) is not None:
+        """Set the other attributes from the headers."""
+        _, disposition = parse_options_header(self.headers.get(b"content-disposition"))
+        self.name = disposition.get(b"name", b"").decode(errors="replace")
+        if (filename := disposition.get(b"filename")) is not None:
             self.filename = filename.decode(errors="replace")
         type_, parameters = parse_options_header(self.headers.get(b"content-type"))
         self.type, charset = type_.decode("latin-1"), parameters.get(b"charset", b"").decode("latin-1").lower()
-        self.charset = charset if charset.replace("-", "").isalnum() and len(charset) <= 50 else None
+        is_valid = charset.replace("-", "").isalnum() and len(charset) <= MAX_CHARSET_LENGTH
+        self.charset = charset if is_valid else None
 
 
-END = None
+PART_END = None
 Event = Part | bytes | None
-"""A part begins, goes on, or ends."""
+"""The start of a part, a chunk of its content, or its end."""
 
 
 class MultipartEvents:
-    """What the parser says, in its order."""
+    """The parser's events in the order of the form."""
 
     def __init__(self, boundary: bytes) -> None:
-        self.waiting: deque[Event] = deque()
-        self.over, self._parts = False, 0
+        self.queue: deque[Event] = deque()
+        self.finished, self._part_count = False, 0
         self._header = b"", b""
         self._part = Part()
         self._parser = MultipartParser(
             boundary,
             {
-                "on_part_begin": self._begins,
-                "on_header_field": self._header_named,
-                "on_header_value": self._header_valued,
-                "on_header_end": self._header_ends,
-                "on_headers_finished": self._headers_end,
-                "on_part_data": lambda data, start, end: self.waiting.append(bytes(data[start:end])),
-                "on_part_end": lambda: self.waiting.append(END),
-                "on_end": self._ends,
+                "on_part_begin": self._on_part_begin,
+                "on_header_field": self._on_header_field,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers_finished,
+                "on_part_data": lambda data, start, end: self.queue.append(bytes(data[start:end])),
+                "on_part_end": lambda: self.queue.append(PART_END),
+                "on_end": self._on_end,
             },
         )
 
-    def read(self, piece: bytes) -> None:
-        """Reads on; raises InvalidPayload for what is no such form."""
-        with _understood():
-            self._parser.write(piece)
+    def feed(self, chunk: bytes) -> None:
+        """Parse a chunk of the body.
 
-    def _begins(self) -> None:
-        self._part, self._parts = Part(), self._parts + 1
-        if self._parts > MOST_PARTS:
-            raise InvalidPayload(f"A form may have {MOST_PARTS} parts")
+        Raises:
+            InvalidPayload: The form is malformed, or has too many parts.
+        """
+        with _malformed_as_invalid_payload():
+            self._parser.write(chunk)
 
-    def _header_named(self, data: bytes, start: int, end: int) -> None:
+    def _on_part_begin(self) -> None:
+        self._part, self._part_count = Part(), self._part_count + 1
+        if self._part_count > MAX_PARTS:
+            raise InvalidPayload(f"The form has more than {MAX_PARTS} parts")
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header = self._header[0] + data[start:end], b""
 
-    def _header_valued(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._header = self._header[0], self._header[1] + data[start:end]
 
-    def _header_ends(self) -> None:
+    def _on_header_end(self) -> None:
         name, value = self._header
         self._part.headers[name.lower()] = value
         self._header = b"", b""
 
-    def _headers_end(self) -> None:
+    def _on_headers_finished(self) -> None:
         self._part.parse_headers()
-        self.waiting.append(self._part)
+        self.queue.append(self._part)
 
-    def _ends(self) -> None:
-        self.over = True
+    def _on_end(self) -> None:
+        self.finished = True
 
 
 class UploadForm:
-    """A form of files and of what is said of them; of texts it takes `most` bytes.
+    """A form of files and of text fields that describe them; the text fields have at most `max_text_size` bytes.
 
-    Raises InvalidPayload for what is no such form.
+    Raises:
+        InvalidPayload: The form is malformed or too large.
     """
 
-    def __init__(self, content_type: bytes, pieces: AsyncIterator[bytes], most: int) -> None:
+    def __init__(self, content_type: bytes, chunks: AsyncIterator[bytes], max_text_size: int) -> None:
         self.values: dict[str, str] = {}
-        self._pieces, self._left = pieces, most
+        self._chunks, self._text_bytes_left = chunks, max_text_size
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
-            raise InvalidPayload(BROKEN)
-        with _understood():
+            raise InvalidPayload(MALFORMED_MESSAGE)
+        with _malformed_as_invalid_payload():
             self._events = MultipartEvents(boundary)
 
     async def files(self) -> AsyncIterator[IncomingFile]:
-        """The files, each with what was said since the one before; a field of a page that is left empty is none."""
-        while isinstance(part := await self._next(), Part):
+        """Yield the files, each with the text fields since the previous one; empty file inputs are skipped."""
+        while isinstance(part := await self._next_event(), Part):
             if part.filename is None:
-                self.values[part.name] = await self._text()
+                self.values[part.name] = await self._read_text()
                 continue
             content = self._content()
             if part.filename:
-                said, self.values = self.values, {}
-                yield IncomingFile(part.filename, part.type, part.charset, said, content)
+                values, self.values = self.values, {}
+                yield IncomingFile(part.filename, part.type, part.charset, values, content)
             async for _ in content:
                 pass
 
     async def _content(self) -> AsyncIterator[bytes]:
-        while isinstance(piece := await self._next(), bytes):
-            yield piece
+        while isinstance(chunk := await self._next_event(), bytes):
+            yield chunk
 
-    async def _text(self) -> str:
+    async def _read_text(self) -> str:
         text = bytearray()
-        async for piece in self._content():
-            text += piece
-            self._left -= len(piece)
-            if self._left < 0:
-                raise InvalidPayload("What is said beside the files of a form is larger than allowed")
+        async for chunk in self._content():
+            text += chunk
+            self._text_bytes_left -= len(chunk)
+            if self._text_bytes_left < 0:
+                raise InvalidPayload("The text fields of the form are larger than allowed")
         try:
             return text.decode()
         except UnicodeDecodeError:
-            raise InvalidPayload("What is said beside the files of a form has to be UTF-8") from None
+            raise InvalidPayload("The text fields of the form have to be UTF-8") from None
 
-    async def _next(self) -> Event:
-        """The next event; END at the end of the form too."""
-        while not self._events.waiting:
-            piece = await anext(self._pieces, None)
-            if piece is not None:
-                self._events.read(piece)
-            elif self._events.over:
-                return END
+    async def _next_event(self) -> Event:
+        """Return the next event; PART_END also at the end of the form."""
+        while not self._events.queue:
+            chunk = await anext(self._chunks, None)
+            if chunk is not None:
+                self._events.feed(chunk)
+            elif self._events.finished:
+                return PART_END
             else:
-                raise InvalidPayload(BROKEN)
-        return self._events.waiting.popleft()
+                raise InvalidPayload(MALFORMED_MESSAGE)
+        return self._events.queue.popleft()
 
 
 @contextmanager
-def _understood() -> Iterator[None]:
+def _malformed_as_invalid_payload() -> Iterator[None]:
     try:
         yield
     except FormParserError:
-        raise InvalidPayload(BROKEN) from None
+        raise InvalidPayload(MALFORMED_MESSAGE) from None

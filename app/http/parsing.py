@@ -1,4 +1,4 @@
-"""A query string as Directus reads it: brackets make objects and lists, and some parameters are JSON."""
+"""Parses query strings as Directus does (brackets make objects and lists, some parameters are JSON) and JSON bodies."""
 
 import re
 from typing import Any
@@ -9,11 +9,10 @@ import orjson
 from app.core.errors import InvalidPayload, InvalidQuery
 
 MAX_BRACKET_DEPTH = 32
-"""Brackets in one name at most: no filter goes deeper than that makes sense."""
+"""Bracket pairs in one parameter name; no sensible filter is nested deeper."""
 MAX_PARAMETERS = 1000
-"""QueryParameters of one query string at most."""
-JSON = {"filter", "deep", "aggregate", "alias"}
-"""QueryParameters that are objects, and may come as JSON."""
+JSON_PARAMETERS = {"filter", "deep", "aggregate", "alias"}
+"""Parameters that hold an object, and may be sent as JSON."""
 _NAME = re.compile(r"([^\[\]]*)((?:\[[^\[\]]*\])*)")
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 
@@ -21,31 +20,36 @@ QueryParameters = dict[str, Any]
 
 
 def parse_query(text: bytes) -> QueryParameters:
-    """A query string -> its parameters, without the access token; names and lists are left as they are spelled.
+    """Return the parameters of a query string, without the access token; names and lists are not interpreted.
 
-    Raises InvalidQuery for what can't be read.
+    Raises:
+        InvalidQuery: It can't be parsed, or is too large.
     """
     try:
         pairs = parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError:
         raise InvalidQuery("The query string is not valid UTF-8") from None
     except ValueError:
-        raise InvalidQuery(f"The query string holds more than {MAX_PARAMETERS} parameters") from None
-    found: QueryParameters = {}
+        raise InvalidQuery(f"The query string has more than {MAX_PARAMETERS} parameters") from None
+    parameters: QueryParameters = {}
     for name, value in pairs:
-        named = _NAME.fullmatch(name)
-        if named is None:
-            raise InvalidQuery("A parameter's brackets don't match")
-        steps = _BRACKET.findall(named[2])
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise InvalidQuery("A parameter name has unbalanced brackets")
+        steps = _BRACKET.findall(match[2])
         if len(steps) > MAX_BRACKET_DEPTH:
-            raise InvalidQuery(f"A parameter goes deeper than {MAX_BRACKET_DEPTH} brackets")
-        if named[1] != "access_token":
-            _put(found, [named[1], *steps], value)
-    return {name: _read(name, _listed(value)) for name, value in found.items()}
+            raise InvalidQuery(f"A parameter name has more than {MAX_BRACKET_DEPTH} brackets")
+        if match[1] != "access_token":
+            _insert(parameters, [match[1], *steps], value)
+    return {name: _decoded(name, _with_lists(value)) for name, value in parameters.items()}
 
 
 def parse_json(body: bytes, content_type: bytes) -> Any:
-    """A request's body -> what it says in JSON; InvalidPayload where it isn't JSON, or doesn't say that it is."""
+    """Return the value of a JSON body.
+
+    Raises:
+        InvalidPayload: The body isn't JSON, or its Content-Type isn't application/json.
+    """
     if content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise InvalidPayload('The body has to be JSON, with the Content-Type "application/json"')
     try:
@@ -54,34 +58,36 @@ def parse_json(body: bytes, content_type: bytes) -> Any:
         raise InvalidPayload(f"The body is not valid JSON: {error}") from None
 
 
-def _put(into: QueryParameters, steps: list[str], value: str) -> None:
-    """`a[b][c]=v`; an empty bracket adds to a list, and so does a name that comes again."""
-    here: Any = into
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        key = step or str(len(here))
-        if following is None:
-            here[key] = [*_several(here[key]), value] if key in here and not isinstance(here[key], dict) else value
+def _insert(target: QueryParameters, steps: list[str], value: str) -> None:
+    """Insert the value of `a[b][c]=v`; an empty bracket appends to a list, and so does a repeated name."""
+    node: Any = target
+    for step, next_step in zip(steps, [*steps[1:], None], strict=True):
+        key = step or str(len(node))
+        if next_step is None:
+            node[key] = [*_as_list(node[key]), value] if key in node and not isinstance(node[key], dict) else value
         else:
-            inner = here.get(key)
-            if not isinstance(inner, dict):
-                inner = here[key] = {} if inner is None else {str(at): one for at, one in enumerate(_several(inner))}
-            here = inner
+            child = node.get(key)
+            if not isinstance(child, dict):
+                items = [] if child is None else _as_list(child)
+                child = node[key] = {str(index): item for index, item in enumerate(items)}
+            node = child
 
 
-def _several(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _listed(value: Any) -> Any:
-    """An object whose names count from 0 is a list."""
+def _with_lists(value: Any) -> Any:
+    """Turn objects whose names count from 0 into lists, at every level."""
     if not isinstance(value, dict):
         return value
-    inner = {name: _listed(one) for name, one in value.items()}
-    return list(inner.values()) if list(inner) == [str(at) for at in range(len(inner))] else inner
+    members = {name: _with_lists(member) for name, member in value.items()}
+    is_list = list(members) == [str(index) for index in range(len(members))]
+    return list(members.values()) if is_list else members
 
 
-def _read(name: str, value: Any) -> Any:
-    if name not in JSON or not isinstance(value, str):
+def _decoded(name: str, value: Any) -> Any:
+    if name not in JSON_PARAMETERS or not isinstance(value, str):
         return value
     if value == "":
         return None

@@ -1,4 +1,4 @@
-"""What the head of a request says, read once for all who need to know."""
+"""The parts of a request's head that the server uses, read once."""
 
 import re
 from collections.abc import Iterable
@@ -11,19 +11,21 @@ from starlette.types import Scope
 
 from app.core.caller import ClientInfo
 
-JOINTS = {b"authorization": b"\n", b"x-forwarded-for": b","}
-SANE_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
-
 READ_METHODS = ("GET", "HEAD")
+SEPARATORS = {b"authorization": b"\n", b"x-forwarded-for": b","}
+"""What joins the values of a header that occurs more than once; "; " if not listed."""
+VALID_REQUEST_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
+MAX_LENGTH_DIGITS = 20
 
-_here, _numbers = token_hex(8), count()
+_process_id, _request_numbers = token_hex(8), count()
 
 
 class RequestHead:
-    """The headers that mean something here, as they came; `authorization` has a line for each time it came.
+    """The headers of a request that have a meaning here, unparsed.
 
-    `personal` says whether an answer may be somebody's own, `named` whether the request came with an id; `length` is -1
-    where the body doesn't say how long it is.
+    `authorization` has one line per occurrence of the header. `has_credentials` says whether the response may be
+    specific to a caller, `has_request_id` whether the client sent an id. `length` is the declared length of the body,
+    -1 if unknown.
     """
 
     __slots__ = (
@@ -43,18 +45,18 @@ class RequestHead:
 
     def __init__(self, scope: Scope) -> None:
         self._headers = headers = scope["headers"]
-        told = dict(headers)
-        if len(told) < len(headers):
-            told = _merged(headers)
-        self.authorization: bytes = told.get(b"authorization", b"")
-        self.content_type: bytes = told.get(b"content-type", b"")
-        self.accept: bytes = told.get(b"accept", b"")
-        self.cookie: bytes = told.get(b"cookie", b"")
-        self.forwarded_for: bytes = told.get(b"x-forwarded-for", b"")
-        length, given = told.get(b"content-length", b""), told.get(b"x-request-id")
-        self.length = _number(length[:20]) if length else -1  # more digits than that say no more
-        self.has_request_id = given is not None
-        self._id = given.decode() if given and SANE_ID.fullmatch(given) else ""
+        values = dict(headers)
+        if len(values) < len(headers):
+            values = _merged(headers)
+        self.authorization: bytes = values.get(b"authorization", b"")
+        self.content_type: bytes = values.get(b"content-type", b"")
+        self.accept: bytes = values.get(b"accept", b"")
+        self.cookie: bytes = values.get(b"cookie", b"")
+        self.forwarded_for: bytes = values.get(b"x-forwarded-for", b"")
+        length, request_id = values.get(b"content-length", b""), values.get(b"x-request-id")
+        self.length = _parse_length(length[:MAX_LENGTH_DIGITS]) if length else -1
+        self.has_request_id = request_id is not None
+        self._id = request_id.decode() if request_id and VALID_REQUEST_ID.fullmatch(request_id) else ""
         self.query: bytes = scope.get("query_string", b"")
         client = scope.get("client")
         self.peer: str | None = client[0] if client else None
@@ -62,50 +64,53 @@ class RequestHead:
 
     @property
     def origin(self) -> bytes | None:
-        """The origin of the page that asks, if a browser names one."""
+        """The Origin header, if any."""
         return next((value for name, value in self._headers if name == b"origin"), None)
 
     @property
     def is_preflight(self) -> bool:
-        """Whether a browser only asks what a page may ask."""
+        """Whether this is a CORS preflight, if the method is OPTIONS."""
         return any(name == b"access-control-request-method" for name, _ in self._headers)
 
     @property
     def id(self) -> str:
-        """The request's own id where it is sane, else one that no other request has."""
-        self._id = self._id or f"{_here}{next(_numbers):016x}"
+        """The client's request id if it is valid, else a new unique one."""
+        self._id = self._id or f"{_process_id}{next(_request_numbers):016x}"
         return self._id
 
     @property
     def multipart(self) -> bool:
-        """Whether the body is a form that may hold files."""
-        kind = self.content_type
-        return kind[:5].lower() == b"multi" and kind.partition(b";")[0].strip().lower() == b"multipart/form-data"
+        """Whether the body is multipart/form-data."""
+        content_type = self.content_type
+        return (
+            content_type[:5].lower() == b"multi"
+            and content_type.partition(b";")[0].strip().lower() == b"multipart/form-data"
+        )
 
     def header(self, name: bytes) -> bytes:
-        """What a header says that few ask for; nothing where it isn't there. Of several it is the last."""
-        told: dict[bytes, bytes] = dict(self._headers)
-        return told.get(name, b"")
+        """Return the last value of a rarely used header, empty if it is missing."""
+        values: dict[bytes, bytes] = dict(self._headers)
+        return values.get(name, b"")
 
     def client_info(self) -> ClientInfo:
-        """The program that a request says it comes from; looked for only where something is written down of it."""
-        told = dict(self._headers)
-        agent, origin = (told.get(name, b"").decode("latin-1") or None for name in (b"user-agent", b"origin"))
+        """Return the client's user agent, origin and cookies; parsed only when something is written with them."""
+        values = dict(self._headers)
+        agent, origin = (values.get(name, b"").decode("latin-1") or None for name in (b"user-agent", b"origin"))
         return ClientInfo(agent, origin, cookie_parser(self.cookie.decode("latin-1")) if self.cookie else {})
 
 
 @lru_cache(maxsize=1024)
-def _number(text: bytes) -> int:
-    """The number that a text is, -1 for one that is none; most requests of a client are about as long as the last."""
+def _parse_length(text: bytes) -> int:
+    """Return a Content-Length, -1 if it isn't a number; cached, as a client's requests are often of equal length."""
     return int(text) if text.isdigit() else -1
 
 
 def _merged(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers of which some came more than once.
+    """Return the values of headers of which some occur more than once, joined in order.
 
-    Some proxies add a header of their own to a client's: all of them are one list, of which the last is the nearest.
+    Some proxies append a header of their own to the client's; together they are one list, ending with the nearest hop.
     """
-    told: dict[bytes, bytes] = {}
+    values: dict[bytes, bytes] = {}
     for name, value in headers:
-        told[name] = told[name] + JOINTS.get(name, b"; ") + value if name in told else value
-    return told
+        values[name] = values[name] + SEPARATORS.get(name, b"; ") + value if name in values else value
+    return values

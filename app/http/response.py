@@ -1,7 +1,8 @@
-"""What a door answers with, and how an error is spelled over HTTP."""
+"""What an endpoint returns, and how errors become one."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -13,54 +14,63 @@ from app.core.errors import (
     ServiceUnavailable,
 )
 
-JSON = b"application/json; charset=utf-8"
-RETRY_AFTER = b"1"
+JSON, PLAIN_TEXT, HTML = (
+    b"application/json; charset=utf-8",
+    b"text/plain; charset=utf-8",
+    b"text/html; charset=utf-8",
+)
+UNAVAILABLE_RETRY_SECONDS = b"1"
 VARIES = b"Authorization, Cookie"
-"""What an answer depends on, besides the path."""
+"""What responses depend on besides the path."""
 
 Header = tuple[bytes, bytes]
 
 DEFAULT_CSP: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""There are no pages here: whatever a browser takes for one runs nothing, loads nothing, and stands in no frame."""
+"""There are no pages here: what a browser takes for one can run and load nothing, and can't be framed."""
 
 
 @dataclass(slots=True, eq=False)
 class Response:
-    """An answer: its body, and what is said of it; the gate adds the headers that every answer has."""
+    """A body and its metadata; the exchange adds the headers common to all responses."""
 
     body: bytes
     status: int = 200
     media: bytes = JSON
-    """The body's type; empty where there is nothing that could have one."""
+    """The Content-Type; empty for none."""
     headers: Sequence[Header] = ()
     varies: bytes = VARIES
     no_store: bool = False
-    """Whether it is for one pair of eyes, whoever asked: such as a token."""
+    """Whether no cache may store it, even if the request had no credentials; for example a token."""
     stream: AsyncIterator[bytes] | None = None
-    """The body piece by piece, in the stead of `body`: an async generator, which is closed whatever happens.
+    """The body in chunks, instead of `body`: an async generator, closed in any case.
 
-    How long it is stands among `more`, where that is known.
+    Its length, if known, is among the `headers`.
     """
     max_age: int = 0
-    """Seconds for which anybody may keep it who asked as nobody in particular."""
+    """Seconds for which shared caches may store it, unless the request had credentials."""
     policy: Header = DEFAULT_CSP
     """What a browser may do with it."""
     error: RollcallError | None = None
-    """The error that it tells, if it tells one."""
+    """The error that it reports, if any."""
+
+
+NO_CONTENT, EMPTY_OK = Response(b"", 204), Response(b"", media=b"")
+
+
+def data_response(data: Mapping[str, Any] | Sequence[Any] | bool) -> Response:
+    """Return data in REST's envelope."""
+    return Response(orjson.dumps({"data": data}))
 
 
 def error_response(error: RollcallError, media: bytes = JSON) -> Response:
-    """An error as Directus' REST doors spell it.
-
-    A 405 names what is allowed, a 416 how much there is, a 429 and a 503 when to come back.
-    """
-    more: list[Header] = []
+    """Return an error in Directus' REST format, with `Allow`, `Retry-After` or `Content-Range` if it has them."""
+    headers: list[Header] = []
     if isinstance(error, MethodNotAllowed):
-        more.append((b"allow", ", ".join(error.details["allowed"]).encode()))
+        headers.append((b"allow", ", ".join(error.details["allowed"]).encode()))
     if isinstance(error, ServiceUnavailable):
-        more.append((b"retry-after", RETRY_AFTER))
+        headers.append((b"retry-after", UNAVAILABLE_RETRY_SECONDS))
     if isinstance(error, RequestsExceeded):
-        more.append((b"retry-after", b"%d" % error.seconds))
+        headers.append((b"retry-after", b"%d" % error.seconds))
     if isinstance(error, RangeNotSatisfiable):
-        more.append((b"content-range", b"bytes */%d" % error.size))
-    return Response(orjson.dumps({"errors": error.entries()}), error.status, media, more, error=error)
+        headers.append((b"content-range", b"bytes */%d" % error.size))
+    return Response(orjson.dumps({"errors": error.entries()}), error.status, media, headers, error=error)

@@ -376,7 +376,7 @@ async def test_a_stream_that_fails_has_no_end(caplog):
     assert [message.get("more_body") for message in sent[1:]] == [True, True]
     assert isinstance(error, Forbidden)
     assert log == ["closed"]
-    assert "answer_cut" in caplog.text
+    assert "response_aborted" in caplog.text
 
 
 async def test_nobody_reads_on_for_a_client_that_left():

@@ -14,7 +14,7 @@ from app.graphql.visibility.caller_schema import caller_schema
 from app.http.endpoints.assets import AssetsEndpoint
 from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.export import FORMATS
-from app.http.endpoints.graphql import ALLOWED
+from app.http.endpoints.graphql import ALLOWED_METHODS
 from app.http.endpoints.server import ServerEndpoints
 from app.http.flow_endpoint import FlowEndpoint
 from app.http.middleware import match_prefix
@@ -83,7 +83,7 @@ def is_served(door, method, path):
         return method == "GET" and 1 <= len(steps) <= 2
     if isinstance(door, ServerEndpoints):
         return method == "GET" and door.handler(path) is not None
-    return door is not None and method in ALLOWED
+    return door is not None and method in ALLOWED_METHODS
 
 
 def told_at(templates, path):

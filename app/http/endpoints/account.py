@@ -1,4 +1,4 @@
-"""The doors of those who are invited or register, and of small tools for clients."""
+"""Endpoints for invitations and registration, and utilities for clients."""
 
 import re
 from urllib.parse import quote
@@ -9,109 +9,111 @@ from app.flows.invitations import Invitations
 from app.flows.registration import Registration
 from app.flows.tfa_policy import FlowOperation
 from app.http.authentication import Authenticator
-from app.http.collection_request import DONE, NO_CONTENT, data_response
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
-from app.http.response import Response
+from app.http.response import EMPTY_OK, NO_CONTENT, PLAIN_TEXT, Response, data_response
 from app.openapi.request_bodies import ACCEPTED, EMPTY, INVITATION, PROVED, REGISTRATION, REVOKED, TEXT, TEXT_AND_HASH
 from app.repositories.services import Services
 
 ROOTS = ("/users/invite", "/users/register", "/utils")
-"""The paths that these doors lie below."""
-PLAIN = b"text/plain; charset=utf-8"
+"""Path prefixes of this endpoint."""
 NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
-def account_endpoint(services: Services, identity: Authenticator) -> FlowEndpoint:
-    """The door behind each of `ROOTS`."""
-    return FlowEndpoint(services, identity, ROUTES)
+def account_endpoint(services: Services, authenticator: Authenticator) -> FlowEndpoint:
+    """Return the endpoint behind each of `ROOTS`."""
+    return FlowEndpoint(services, authenticator, ROUTES)
 
 
-async def _invite(asked: FlowRequest) -> Response:
-    """A mail to one address or many, whoever of them is an active user already left out."""
-    given = await asked.read(INVITATION)
-    whom = given["email"] if isinstance(given["email"], list) else [given["email"]]
-    await Invitations(asked.directory).invite(whom, given["role"], given.get("invite_url"))
+async def _invite(request: FlowRequest) -> Response:
+    """Mail an invitation to one address or several; active users among them are skipped."""
+    values = await request.read(INVITATION)
+    emails = values["email"] if isinstance(values["email"], list) else [values["email"]]
+    await Invitations(request.directory).invite(emails, values["role"], values.get("invite_url"))
     return NO_CONTENT
 
 
-async def _revoke(asked: FlowRequest) -> Response:
-    """The end of every invitation of an address, whether it has any or not."""
-    await Invitations(asked.directory).revoke((await asked.read(REVOKED))["email"])
+async def _revoke_invitation(request: FlowRequest) -> Response:
+    """Revoke all invitations of an address, if it has any."""
+    await Invitations(request.directory).revoke((await request.read(REVOKED))["email"])
     return NO_CONTENT
 
 
-async def _accept(asked: FlowRequest) -> Response:
-    """A first password, for whoever has a token out of an invitation."""
-    given = await asked.read(ACCEPTED)
-    await Invitations(asked.directory).accept(given["token"], given["password"])
+async def _accept_invitation(request: FlowRequest) -> Response:
+    """Set the first password of an invited user, proven by the token of an invitation."""
+    values = await request.read(ACCEPTED)
+    await Invitations(request.directory).accept(values["token"], values["password"])
     return NO_CONTENT
 
 
-async def _register(asked: FlowRequest) -> Response:
-    """An account for oneself; nothing is told of whether there is one already."""
-    given = await asked.read(REGISTRATION)
-    url = given.pop("verification_url", None)
-    await Registration(asked.directory).register(url=url, **given)
+async def _register(request: FlowRequest) -> Response:
+    """Register the caller; the response doesn't reveal whether the account already exists."""
+    values = await request.read(REGISTRATION)
+    url = values.pop("verification_url", None)
+    await Registration(request.directory).register(url=url, **values)
     return NO_CONTENT
 
 
-async def _verify(asked: FlowRequest) -> Response:
-    """Follows the link out of a registration's mail, to the page of whoever it made a user."""
-    token = PROVED.read({name: value for name, value in asked.parameters.items() if name == "token"})["token"]
-    page = f"/admin/users/{quote(await Registration(asked.directory).verify(token), safe='')}"
-    # The page that is asked for next, and whatever it loads, needn't know the token.
-    more = ((b"location", page.encode()), (b"referrer-policy", b"no-referrer"))
-    return Response(f"Found. Redirecting to {page}".encode(), 302, PLAIN, more)
+async def _verify_registration(request: FlowRequest) -> Response:
+    """Activate the user of a registration link, and redirect to the user's page."""
+    token = PROVED.read({name: value for name, value in request.parameters.items() if name == "token"})["token"]
+    page = f"/admin/users/{quote(await Registration(request.directory).verify(token), safe='')}"
+    # no-referrer: that page, and what it loads, must not learn the token
+    headers = ((b"location", page.encode()), (b"referrer-policy", b"no-referrer"))
+    return Response(f"Found. Redirecting to {page}".encode(), 302, PLAIN_TEXT, headers)
 
 
-async def _look(_: FlowRequest) -> Response:
-    """Whoever only looks whether the link leads anywhere, as programs do that read mail, verifies nothing."""
+async def _preview_verification(_: FlowRequest) -> Response:
+    """Verify nothing: programs that scan mail send HEAD requests to the links in it."""
     return NO_CONTENT
 
 
-async def _random(asked: FlowRequest) -> Response:
-    """A text that nobody can guess."""
-    given = asked.parameters.get("length")
-    return data_response(tools.random_string(None if given is None else _length(given)))
+async def _random_string(request: FlowRequest) -> Response:
+    length = request.parameters.get("length")
+    return data_response(tools.random_string(None if length is None else _parse_length(length)))
 
 
-async def _hash(asked: FlowRequest) -> Response:
-    return data_response(await tools.hash_text(asked.directory.services, (await asked.read(TEXT))["string"]))
+async def _generate_hash(request: FlowRequest) -> Response:
+    values = await request.read(TEXT)
+    return data_response(await tools.hash_text(request.directory.services, values["string"]))
 
 
-async def _verify_hash(asked: FlowRequest) -> Response:
-    given = await asked.read(TEXT_AND_HASH)
-    return data_response(await tools.verify_hash(asked.directory.services, given["string"], given["hash"]))
+async def _verify_hash(request: FlowRequest) -> Response:
+    values = await request.read(TEXT_AND_HASH)
+    return data_response(await tools.verify_hash(request.directory.services, values["string"], values["hash"]))
 
 
-async def _clear_cache(asked: FlowRequest) -> Response:
-    await asked.read(EMPTY)
-    await tools.clear_cache(asked.directory)
-    return DONE
+async def _clear_cache(request: FlowRequest) -> Response:
+    await request.read(EMPTY)
+    await tools.clear_cache(request.directory)
+    return EMPTY_OK
 
 
 ROUTES: FlowRoutes = {
     ("POST", "/users/invite"): FlowRoute(FlowOperation.INVITE, _invite),
-    ("DELETE", "/users/invite"): FlowRoute(FlowOperation.REVOKE_INVITATION, _revoke),
-    ("POST", "/users/invite/accept"): FlowRoute(FlowOperation.ACCEPT_INVITATION, _accept),
+    ("DELETE", "/users/invite"): FlowRoute(FlowOperation.REVOKE_INVITATION, _revoke_invitation),
+    ("POST", "/users/invite/accept"): FlowRoute(FlowOperation.ACCEPT_INVITATION, _accept_invitation),
     ("POST", "/users/register"): FlowRoute(FlowOperation.REGISTER, _register),
-    ("GET", "/users/register/verify-email"): FlowRoute(FlowOperation.VERIFY_REGISTRATION, _verify),
-    ("HEAD", "/users/register/verify-email"): FlowRoute(FlowOperation.VERIFY_REGISTRATION, _look),
-    ("GET", "/utils/random/string"): FlowRoute(FlowOperation.RANDOM_STRING, _random),
-    ("POST", "/utils/hash/generate"): FlowRoute(FlowOperation.GENERATE_HASH, _hash),
+    ("GET", "/users/register/verify-email"): FlowRoute(FlowOperation.VERIFY_REGISTRATION, _verify_registration),
+    ("HEAD", "/users/register/verify-email"): FlowRoute(FlowOperation.VERIFY_REGISTRATION, _preview_verification),
+    ("GET", "/utils/random/string"): FlowRoute(FlowOperation.RANDOM_STRING, _random_string),
+    ("POST", "/utils/hash/generate"): FlowRoute(FlowOperation.GENERATE_HASH, _generate_hash),
     ("POST", "/utils/hash/verify"): FlowRoute(FlowOperation.VERIFY_HASH, _verify_hash),
     ("POST", "/utils/cache/clear"): FlowRoute(FlowOperation.CLEAR_CACHE, _clear_cache),
 }
 
 
-def _length(given: object) -> int:
-    """A length as a query string spells it; raises InvalidQuery for what is none, or more than there is."""
-    if not isinstance(given, str) or not NUMBER.fullmatch(given):
+def _parse_length(text: object) -> int:
+    """Return the length that a query parameter says.
+
+    Raises:
+        InvalidQuery: It isn't an integer, or is out of range.
+    """
+    if not isinstance(text, str) or not NUMBER.fullmatch(text):
         raise InvalidQuery('"length" must be a number')
-    if "." in given:
+    if "." in text:
         raise InvalidQuery('"length" must be an integer')
-    if int(given) < 1:
+    if int(text) < 1:
         raise InvalidQuery('"length" must be greater than or equal to 1')
-    if int(given) > tools.MAX_LENGTH:
+    if int(text) > tools.MAX_LENGTH:
         raise InvalidQuery(f'"length" must be less than or equal to {tools.MAX_LENGTH}')
-    return int(given)
+    return int(text)

@@ -1,4 +1,4 @@
-"""What keeps an account safe, below its user's path: where it is signed in, and its second factor."""
+"""Endpoints below a user's path: the sessions, and two-factor authentication."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,76 +9,82 @@ from app.core.errors import Forbidden, InvalidCredentials
 from app.flows.session_list import SessionListService
 from app.flows.tfa_policy import OPERATIONS_BEFORE_TFA, FlowOperation
 from app.flows.two_factor import TwoFactorService
-from app.http.collection_request import NO_CONTENT, CollectionRequest, Handler, data_response
-from app.http.response import Response
+from app.http.collection_request import CollectionRequest, Handler
+from app.http.response import NO_CONTENT, Response, data_response
 from app.openapi.request_bodies import CODE, EMPTY, NEW_FACTOR, PROOF, RequestBody
 
 
 def account_security_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
-    """Who answers what lies below `/users/me` and `/users/<key>` about that, if anybody does."""
+    """Return the handler of a path below `/users/me` or `/users/<key>`, None if it isn't one of these."""
     if len(steps) < 2:
         return None
     user = None if steps[0] == "me" else steps[0]
     match (method, *steps[1:]):
         case ("GET", "sessions"):
-            return partial(_sessions, user=user)
-        case ("DELETE", "sessions", *which) if len(which) <= 1:
-            return partial(_end, user=user, session=next(iter(which), None))
+            return partial(_list_sessions, user=user)
+        case ("DELETE", "sessions", *keys) if len(keys) <= 1:
+            return partial(_revoke_sessions, user=user, session=next(iter(keys), None))
         case ("POST", "tfa", "disable") if user is not None:
-            return partial(_disable_of, user=user)
+            return partial(_disable_tfa_for, user=user)
     _, handler = TFA_ROUTES.get((method, "/".join(steps[1:])), (None, None))
     return handler if user is None else None
 
 
-async def _sessions(call: CollectionRequest, *, user: str | None) -> Response:
-    """The sessions that go on, the caller's own or, for admins, somebody else's."""
-    return replace(
-        data_response([one.as_dict() for one in await SessionListService(call.directory).all(user)]), no_store=True
-    )
+async def _list_sessions(request: CollectionRequest, *, user: str | None) -> Response:
+    """List the active sessions: the caller's own or, for admins, another user's."""
+    sessions = await SessionListService(request.directory).all(user)
+    return replace(data_response([session.as_dict() for session in sessions]), no_store=True)
 
 
-async def _end(call: CollectionRequest, *, user: str | None, session: str | None) -> Response:
-    """The end of a session, or of all but the one that is asked from; Forbidden for one that there isn't."""
-    ended = await SessionListService(call.directory).revoke(session, user)
-    if session is not None and not ended:
+async def _revoke_sessions(request: CollectionRequest, *, user: str | None, session: str | None) -> Response:
+    """End a session, or all but the current one.
+
+    Raises:
+        Forbidden: There is no such session.
+    """
+    revoked = await SessionListService(request.directory).revoke(session, user)
+    if session is not None and not revoked:
         raise Forbidden
     return NO_CONTENT
 
 
-async def _generate(call: CollectionRequest) -> Response:
-    """A secret for an authenticator, and the address by which one reads it."""
-    made = await TwoFactorService(call.directory).generate((await _read(call, PROOF))["password"])
-    return replace(data_response({"secret": made.secret, "otpauth_url": made.url}), no_store=True)
+async def _generate_tfa_secret(request: CollectionRequest) -> Response:
+    """Return a new TOTP secret, also as a URL for authenticator apps."""
+    values = await _read(request, PROOF)
+    totp = await TwoFactorService(request.directory).generate(values["password"])
+    return replace(data_response({"secret": totp.secret, "otpauth_url": totp.url}), no_store=True)
 
 
-async def _enable(call: CollectionRequest) -> Response:
-    given = await _read(call, NEW_FACTOR)
-    await TwoFactorService(call.directory).enable(given["otp"], given["secret"])
+async def _enable_tfa(request: CollectionRequest) -> Response:
+    values = await _read(request, NEW_FACTOR)
+    await TwoFactorService(request.directory).enable(values["otp"], values["secret"])
     return replace(NO_CONTENT, no_store=True)
 
 
-async def _disable(call: CollectionRequest) -> Response:
-    await TwoFactorService(call.directory).disable((await _read(call, CODE))["otp"])
+async def _disable_tfa(request: CollectionRequest) -> Response:
+    values = await _read(request, CODE)
+    await TwoFactorService(request.directory).disable(values["otp"])
     return replace(NO_CONTENT, no_store=True)
 
 
-async def _recovery_codes(call: CollectionRequest) -> Response:
-    """New recovery codes, which are told this once."""
-    codes = await TwoFactorService(call.directory).recovery_codes((await _read(call, CODE))["otp"])
+async def _create_recovery_codes(request: CollectionRequest) -> Response:
+    """Return new recovery codes; they can't be read again."""
+    values = await _read(request, CODE)
+    codes = await TwoFactorService(request.directory).recovery_codes(values["otp"])
     return replace(data_response(codes), no_store=True)
 
 
-async def _disable_of(call: CollectionRequest, *, user: str) -> Response:
-    await _read(call, EMPTY)
-    await TwoFactorService(call.directory).disable_for(user)
+async def _disable_tfa_for(request: CollectionRequest, *, user: str) -> Response:
+    await _read(request, EMPTY)
+    await TwoFactorService(request.directory).disable_for(user)
     return replace(NO_CONTENT, no_store=True)
 
 
 TFA_ROUTES: Mapping[tuple[str, str], tuple[FlowOperation, Handler]] = {
-    ("POST", "tfa/generate"): (FlowOperation.GENERATE_TFA_SECRET, _generate),
-    ("POST", "tfa/enable"): (FlowOperation.ENABLE_TFA, _enable),
-    ("POST", "tfa/disable"): (FlowOperation.DISABLE_TFA, _disable),
-    ("POST", "tfa/recovery-codes"): (FlowOperation.CREATE_RECOVERY_CODES, _recovery_codes),
+    ("POST", "tfa/generate"): (FlowOperation.GENERATE_TFA_SECRET, _generate_tfa_secret),
+    ("POST", "tfa/enable"): (FlowOperation.ENABLE_TFA, _enable_tfa),
+    ("POST", "tfa/disable"): (FlowOperation.DISABLE_TFA, _disable_tfa),
+    ("POST", "tfa/recovery-codes"): (FlowOperation.CREATE_RECOVERY_CODES, _create_recovery_codes),
 }
 """The operation and the handler of each method and path below `/users/me`."""
 PATHS_BEFORE_TFA = frozenset(
@@ -89,8 +95,8 @@ PATHS_BEFORE_TFA = frozenset(
 """Methods and paths of collections that are available before two-factor authentication is set up."""
 
 
-async def _read(call: CollectionRequest, form: RequestBody) -> dict[str, Any]:
-    """What the body says; whoever is nobody in particular is told so first."""
-    if call.directory.caller.anonymous:
+async def _read(request: CollectionRequest, expected: RequestBody) -> dict[str, Any]:
+    """Return the checked body; anonymous callers are rejected before it is read."""
+    if request.directory.caller.anonymous:
         raise InvalidCredentials
-    return await call.read(form)
+    return await request.read(expected)

@@ -1,4 +1,4 @@
-"""Rows as a file to be kept: streamed, however many they are."""
+"""Exports: rows as a file, streamed in batches."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -6,7 +6,15 @@ from datetime import datetime
 
 from app.core.errors import InvalidQuery
 from app.http.collection_request import CollectionRequest
-from app.http.export_formats import ExportFormat, Path, csv_format, flat_names, json_format, xml_format, yaml_format
+from app.http.export_formats import (
+    ColumnPath,
+    ExportFormat,
+    csv_format,
+    flat_columns,
+    json_format,
+    xml_format,
+    yaml_format,
+)
 from app.http.parsing import QueryParameters
 from app.http.response import Header, Response
 from app.policy.rules import Access
@@ -15,95 +23,102 @@ from app.query.read import Read, RelationSelection
 from app.query.results import Row
 from app.repositories.engine.batches import KeysetReader
 
-Rows = AsyncGenerator[list[Row], None]
-Pieces = AsyncGenerator[bytes, None]
+RowBatches = AsyncGenerator[list[Row], None]
+Chunks = AsyncGenerator[bytes, None]
 
-BOM = "\ufeff"
-FORMATS: Mapping[str, Callable[[Sequence[Path]], ExportFormat]] = {
+BYTE_ORDER_MARK = "\ufeff"
+FORMATS: Mapping[str, Callable[[Sequence[ColumnPath]], ExportFormat]] = {
     "csv": csv_format,
-    "csv_utf8": lambda columns: csv_format(columns, BOM),
+    "csv_utf8": lambda columns: csv_format(columns, BYTE_ORDER_MARK),
     "json": lambda _: json_format(),
     "xml": lambda _: xml_format(),
     "yaml": lambda _: yaml_format(),
 }
-"""What `export` may ask for, by the columns that a file has."""
+"""The values of `export`: each creates a format from the columns of the file."""
 
 
 async def export_response(
-    call: CollectionRequest, query: QueryParameters, keys: Sequence[object] | None = None
+    request: CollectionRequest, query: QueryParameters, keys: Sequence[object] | None = None
 ) -> Response:
-    """The rows that a query finds, or those with such keys, as the file that its `export` asks for.
+    """Return the rows that a query selects, or those of `keys`, as a file in the format of its `export`.
 
-    The first of them are read before anything is answered: what is refused is an error like any other. Where it is
-    refused later, the stream raises, so that a part never looks like the whole.
+    The first batch is read before the response starts, so that an error is an ordinary error response. If a later batch
+    fails, the stream raises, so that a part is never mistaken for the whole.
+
+    Raises:
+        InvalidQuery: There is no such format.
+        RollcallError: What reading the rows raises.
     """
-    wanted = query["export"]
-    if not isinstance(wanted, str) or wanted not in FORMATS:
+    name = query["export"]
+    if not isinstance(name, str) or name not in FORMATS:
         raise InvalidQuery(f'"export" must be one of [{", ".join(FORMATS)}]')
-    kind = FORMATS[wanted]
+    create_format = FORMATS[name]
     if query.get("aggregate"):
-        rows = flatten_groups(await call.repository.read_by_query(query))
-        told = kind(list(flat_names(rows[0])) if rows else [])
-        pieces = _pieces(told, _all_at_once(rows))
+        rows = flatten_groups(await request.repository.read_by_query(query))
+        format_ = create_format(list(flat_columns(rows[0])) if rows else [])
+        chunks = _encode(format_, _single_batch(rows))
     else:
-        batches = KeysetReader(call.repository, _question(call, query, keys))
-        asked = await batches.begin()
-        told = kind(list(columns(asked)))
-        pieces = _pieces(told, batches.rows(asked))
-    stream = _begun(await anext(pieces), pieces)
-    media = f"{told.media}; charset=utf-8".encode()
-    named = _named(call.repository.collection.name, call.directory.services.clock(), told.ending)
-    return Response(b"", media=media, headers=(named,), stream=stream)
+        reader = KeysetReader(request.repository, _read_factory(request, query, keys))
+        read = await reader.begin()
+        format_ = create_format(list(columns(read)))
+        chunks = _encode(format_, reader.rows(read))
+    stream = _prepend(await anext(chunks), chunks)
+    media = f"{format_.media}; charset=utf-8".encode()
+    now = request.directory.services.clock()
+    disposition = _content_disposition(request.repository.collection.name, now, format_.extension)
+    return Response(b"", media=media, headers=(disposition,), stream=stream)
 
 
 def flatten_groups(rows: list[Row]) -> list[Row]:
-    """Groups as REST tells them: what they have in common stands beside what was counted."""
+    """Return groups in REST's form: the grouping fields beside the aggregates."""
     return [{**(row.pop("group", None) or {}), **row} for row in rows]
 
 
-def columns(asked: Read, before: Path = ()) -> Iterator[Path]:
-    """The columns of a question's rows, with those of the row that a relation leads to in its stead."""
-    for item in asked.select:
-        here = (*before, item.key)
-        if isinstance(item, RelationSelection) and not item.field.many:
-            yield from columns(item.read, here)
+def columns(read: Read, parents: ColumnPath = ()) -> Iterator[ColumnPath]:
+    """Yield the columns of a query's rows; a to-one relation is replaced by the columns of the related row."""
+    for selection in read.select:
+        path = (*parents, selection.key)
+        if isinstance(selection, RelationSelection) and not selection.field.many:
+            yield from columns(selection.read, path)
         else:
-            yield here
+            yield path
 
 
-def _question(
-    call: CollectionRequest, query: QueryParameters, keys: Sequence[object] | None
+def _read_factory(
+    request: CollectionRequest, query: QueryParameters, keys: Sequence[object] | None
 ) -> Callable[[Access], Read]:
-    repository = call.repository
+    repository = request.repository
     collection = repository.collection
     if keys is None:
         return lambda access: repository.parameters(access).read(collection, query)
-    wanted = [parse_key(collection, key) for key in keys]
-    given = {"limit": -1, **query}
-    return lambda access: repository.restricted_to(repository.parameters(access).read(collection, given), wanted)
+    parsed_keys = [parse_key(collection, key) for key in keys]
+    unlimited = {"limit": -1, **query}
+    return lambda access: repository.restricted_to(
+        repository.parameters(access).read(collection, unlimited), parsed_keys
+    )
 
 
-async def _all_at_once(rows: list[Row]) -> Rows:
+async def _single_batch(rows: list[Row]) -> RowBatches:
     yield rows
 
 
-async def _pieces(told: ExportFormat, batches: Rows) -> Pieces:
-    begun = False
+async def _encode(format_: ExportFormat, batches: RowBatches) -> Chunks:
+    started = False
     async with aclosing(batches):
         async for rows in batches:
             if rows:
-                yield told.told(rows, first=not begun)
-                begun = True
-    yield (told.tail if begun else told.nothing).encode()
+                yield format_.encode(rows, first=not started)
+                started = True
+    yield (format_.footer if started else format_.empty).encode()
 
 
-async def _begun(first: bytes, others: Pieces) -> Pieces:
+async def _prepend(first: bytes, others: Chunks) -> Chunks:
     async with aclosing(others):
         yield first
-        async for piece in others:
-            yield piece
+        async for chunk in others:
+            yield chunk
 
 
-def _named(collection: str, now: datetime, ending: str) -> Header:
-    name = f"{collection} {now:%Y%m%d-%H%M%S}.{ending}"
-    return b"content-disposition", f'attachment; filename="{name}"'.encode()
+def _content_disposition(collection: str, now: datetime, extension: str) -> Header:
+    filename = f"{collection} {now:%Y%m%d-%H%M%S}.{extension}"
+    return b"content-disposition", f'attachment; filename="{filename}"'.encode()

@@ -1,4 +1,4 @@
-"""What one asks of oneself in REST: who one is, which roles one has, and what one may do."""
+"""Endpoints about the caller: the user, its roles, and its permissions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import orjson
 
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
-from app.http.collection_request import DONE, CollectionRequest, Handler, change_one, data_response, row_parameters
-from app.http.response import Response
+from app.http.collection_request import CollectionRequest, Handler, row_parameters, update_one
+from app.http.response import EMPTY_OK, Response, data_response
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.repositories.rules.users import track_page
 
@@ -15,81 +15,85 @@ ITEM_ACTIONS = ("update", "delete", "share")
 
 
 def me_handler(collection: Collection, method: str, steps: tuple[str, ...]) -> Handler | None:
-    """Who answers what lies below a collection's `me`, if anybody does."""
+    """Return the handler of the path `steps` below a collection's `me`, None if there is none."""
     if (collection.short_name, method) == ("permissions", "GET") and 1 <= len(steps) <= 2:
-        return _OnItem(*steps)
-    return OWN.get(collection.short_name, {}).get((method, "/".join(steps)))
+        return _ItemPermissions(*steps)
+    return HANDLERS.get(collection.short_name, {}).get((method, "/".join(steps)))
 
 
-async def _me(call: CollectionRequest) -> Response:
-    """Oneself; who may read nothing of that is told who it is all the same."""
-    user = await _myself(call)
-    asked = row_parameters(call.parameters)
+async def _read_me(request: CollectionRequest) -> Response:
+    """Return the caller's user; only its key if the caller may read nothing of it."""
+    user = await _require_user(request)
+    parameters = row_parameters(request.parameters)
     try:
-        return await call.from_plan(asked, user) or data_response(await call.repository.read_one(user, asked))
+        planned = await request.from_plan(parameters, user)
+        return planned or data_response(await request.repository.read_one(user, parameters))
     except Forbidden:
         return data_response({USERS.key.name: user})
 
 
-async def _change_me(call: CollectionRequest) -> Response:
-    return await change_one(call, await _myself(call))
+async def _update_me(request: CollectionRequest) -> Response:
+    return await update_one(request, await _require_user(request))
 
 
-async def _track(call: CollectionRequest) -> Response:
-    """Which page of an app somebody looked at last; everybody may say so of themselves."""
-    user, given = await _myself(call), await call.json()
-    if not isinstance(given, dict) or "last_page" not in given:
+async def _track_page(request: CollectionRequest) -> Response:
+    """Save the last page that the caller visited in an app; this needs no permission."""
+    user, body = await _require_user(request), await request.json()
+    if not isinstance(body, dict) or "last_page" not in body:
         raise InvalidPayload('"last_page" key is required')
-    await track_page(call.directory.services, user, given["last_page"])
-    return DONE
+    await track_page(request.directory.services, user, body["last_page"])
+    return EMPTY_OK
 
 
-async def _roles(call: CollectionRequest) -> Response:
-    """The caller's role and its ancestors: their keys at least."""
-    roles = list((await call.directory.fresh_access()).roles)
+async def _read_roles(request: CollectionRequest) -> Response:
+    """Return the caller's role and its ancestors; only their keys if the caller may read nothing of them."""
+    roles = list((await request.directory.fresh_access()).roles)
+    parameters = row_parameters(request.parameters)
     try:
-        return data_response(await call.repository.read_many(roles, row_parameters(call.parameters)) if roles else [])
+        return data_response(await request.repository.read_many(roles, parameters) if roles else [])
     except Forbidden:
         return data_response([{ROLES.key.name: role} for role in sorted(roles)])
 
 
-async def _globals(call: CollectionRequest) -> Response:
-    """The flags that the caller's policies add up to; strangers are told the one that they may ask about."""
-    access = await call.directory.fresh_access()
-    told = {"app_access": access.app}
+async def _read_globals(request: CollectionRequest) -> Response:
+    """Return the combined flags of the caller's policies; anonymous callers get only the first."""
+    access = await request.directory.fresh_access()
+    flags = {"app_access": access.app}
     if access.user is not None:
-        told |= {"admin_access": access.admin, "enforce_tfa": access.enforce_tfa}
-    return data_response(told)
+        flags |= {"admin_access": access.admin, "enforce_tfa": access.enforce_tfa}
+    return data_response(flags)
 
 
-async def _permissions(call: CollectionRequest) -> Response:
-    return Response(orjson.dumps({"data": await call.directory.permissions()}))
+async def _read_permissions(request: CollectionRequest) -> Response:
+    return Response(orjson.dumps({"data": await request.directory.permissions()}))
 
 
 @dataclass(frozen=True, slots=True)
-class _OnItem:
-    """What the caller may do to one row of a collection, or to the only one it has."""
+class _ItemPermissions:
+    """Returns what the caller may do with one row of a collection, or with a singleton."""
 
     collection: str
     key: str | None = None
 
-    async def __call__(self, call: CollectionRequest) -> Response:
+    async def __call__(self, request: CollectionRequest) -> Response:
         if self.collection not in COLLECTIONS:
             return data_response({action: {"access": False} for action in ITEM_ACTIONS})
-        repository = call.directory[self.collection]
+        repository = request.directory[self.collection]
         return data_response({action: {"access": await repository.may(action, self.key)} for action in ITEM_ACTIONS})
 
 
-async def _myself(call: CollectionRequest) -> str:
-    user = (await call.directory.access()).user
+async def _require_user(request: CollectionRequest) -> str:
+    """Return the caller's user key; raise InvalidCredentials for anonymous callers."""
+    user = (await request.directory.access()).user
     if user is None:
         raise InvalidCredentials
     return user
 
 
-OWN: Mapping[str, Mapping[tuple[str, str], Handler]] = {
-    "users": {("GET", ""): _me, ("PATCH", ""): _change_me, ("PATCH", "track/page"): _track},
-    "roles": {("GET", ""): _roles},
-    "policies": {("GET", "globals"): _globals},
-    "permissions": {("GET", ""): _permissions},
+HANDLERS: Mapping[str, Mapping[tuple[str, str], Handler]] = {
+    "users": {("GET", ""): _read_me, ("PATCH", ""): _update_me, ("PATCH", "track/page"): _track_page},
+    "roles": {("GET", ""): _read_roles},
+    "policies": {("GET", "globals"): _read_globals},
+    "permissions": {("GET", ""): _read_permissions},
 }
+"""Handlers by collection, then by method and path below `me`."""

@@ -11,9 +11,9 @@ from app.flows import server_info
 from app.graphql.schema import schema
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.http.authentication import Authenticator
-from app.http.exchange import Body
+from app.http.exchange import BodyReader
 from app.http.request_head import READ_METHODS, RequestHead
-from app.http.response import Response
+from app.http.response import HTML, PLAIN_TEXT, Response
 from app.openapi.document import openapi
 from app.policy.visibility import visibility_for
 from app.repositories.directory import Directory
@@ -22,7 +22,7 @@ from app.repositories.services import Services
 ROOTS = ("/", "/server", "/admin/users")
 """Path prefixes of this endpoint."""
 HEALTH_JSON = b"application/health+json; charset=utf-8"
-HTML, PLAIN_TEXT, BINARY = b"text/html; charset=utf-8", b"text/plain; charset=utf-8", b"application/octet-stream"
+BINARY = b"application/octet-stream"
 SDL_FILE = (b"content-disposition", b'attachment; filename="rollcall.graphql"')
 
 Handler = Callable[[Scope, RequestHead], Awaitable[Response]]
@@ -43,7 +43,7 @@ class ServerEndpoints:
             **({"/": self._root} if services.settings.root_redirect else {}),
         }
 
-    async def __call__(self, scope: Scope, head: RequestHead, _: Body) -> Response:
+    async def __call__(self, scope: Scope, head: RequestHead, _: BodyReader) -> Response:
         handler = self.handler(scope["path"].removeprefix(scope.get("root_path", "")))
         if handler is None:
             raise RouteNotFound(scope["path"])

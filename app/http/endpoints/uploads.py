@@ -1,4 +1,4 @@
-"""The door of uploads: a form sent to `/files` makes rows with contents, one sent to a file gives it another."""
+"""The endpoint for multipart uploads: a POST to `/files` creates files, a PATCH to one replaces its content."""
 
 from starlette.types import Scope
 
@@ -6,7 +6,7 @@ from app.core.errors import InvalidPayload, RouteNotFound
 from app.flows.uploads import UploadService
 from app.http.authentication import Authenticator
 from app.http.collection_request import CollectionRequest, returning_rows, written_response
-from app.http.exchange import Pieces
+from app.http.exchange import ChunkReader
 from app.http.multipart import UploadForm
 from app.http.parsing import parse_query
 from app.http.request_head import RequestHead
@@ -17,12 +17,12 @@ from app.repositories.services import Services
 
 
 class FileUploadEndpoint:
-    """The door behind `/files` for those who send a form."""
+    """The endpoint behind `/files` for multipart requests."""
 
-    def __init__(self, services: Services, identity: Authenticator) -> None:
-        self._services, self._identity = services, identity
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services, self._authenticator = services, authenticator
 
-    async def __call__(self, scope: Scope, head: RequestHead, pieces: Pieces) -> Response:
+    async def __call__(self, scope: Scope, head: RequestHead, chunks: ChunkReader) -> Response:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         match scope["method"], *(step for step in path.split("/")[2:] if step):
             case ["POST"]:
@@ -31,14 +31,14 @@ class FileUploadEndpoint:
                 pass
             case _:
                 raise RouteNotFound(scope["path"])
-        directory = Directory(self._identity.authenticate(head), self._services, head.client_info)
+        directory = Directory(self._authenticator.authenticate(head), self._services, head.client_info)
         await directory.require_tfa_setup_done()
-        form = UploadForm(head.content_type, pieces(), self._services.settings.max_payload_size)
-        answer = returning_rows(directory[FILES.name], parse_query(head.query))
-        written = await UploadService(directory, key).receive(form, answer)
+        form = UploadForm(head.content_type, chunks(), self._services.settings.max_payload_size)
+        reader = returning_rows(directory[FILES.name], parse_query(head.query))
+        written = await UploadService(directory, key).receive(form, reader)
         return written_response(written, several=len(written.keys) > 1)
 
 
-async def refuse_import(_: CollectionRequest) -> Response:
-    """Nothing is fetched from anywhere for anybody: whoever could say from where would reach what only we can."""
-    raise InvalidPayload("Files aren't fetched from elsewhere: send the file itself to /files, as multipart/form-data")
+async def reject_import(_: CollectionRequest) -> Response:
+    """Reject an import by URL: it would let clients reach what only this server can (SSRF)."""
+    raise InvalidPayload("Files can't be imported from a URL: send the file itself to /files, as multipart/form-data")
