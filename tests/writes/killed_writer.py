@@ -1,6 +1,6 @@
-"""A process that is killed at each statement of a nested create in turn: `python -m tests.writes.killed_writer URL`.
+"""Kills a process at each statement of a nested create in turn: `python -m tests.writes.killed_writer URL`.
 
-Prints a line for each time: how it ended, and how many rows there are then in each table that is written to.
+Prints one line per run: the exit code and the number of rows in each table that the create writes to.
 """
 
 import asyncio
@@ -18,73 +18,73 @@ from app.db.transaction import WriteTransaction
 from app.testing import open_system
 from tests.conftest import make_settings
 
-GRANT = {"collection": "directus_users", "action": "read", "fields": ["id"]}
-POLICY = {"name": "P", "permissions": [GRANT]}
-NEW = {"email": "nested@example.com", "role": {"name": "Nested", "policies": [{"policy": POLICY}]}}
+PERMISSION = {"collection": "directus_users", "action": "read", "fields": ["id"]}
+POLICY = {"name": "P", "permissions": [PERMISSION]}
+NEW_USER = {"email": "nested@example.com", "role": {"name": "Nested", "policies": [{"policy": POLICY}]}}
 TABLES = ("users", "roles", "policies", "access", "permissions", "activity", "revisions")
-COUNTS = "SELECT " + ", ".join(f"(SELECT count(*) FROM directus_{name})" for name in TABLES)
+COUNT_SQL = "SELECT " + ", ".join(f"(SELECT count(*) FROM directus_{name})" for name in TABLES)
 
 
-def die_at(number):
-    """Kills this process right before the statement with that number."""
-    left = number
+def kill_before_statement(number):
+    """Kill this process right before the statement with this number."""
+    statements_left = number
 
-    def counted(ordinary):
+    def count_call(method):
         async def run(self, *arguments):
-            nonlocal left
-            left -= 1
-            if left == 0:
+            nonlocal statements_left
+            statements_left -= 1
+            if statements_left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return await ordinary(self, *arguments)
+            return await method(self, *arguments)
 
         return run
 
     for name in ("fetch_all", "execute_batch", "begin", "commit"):
-        setattr(WriteTransaction, name, counted(getattr(WriteTransaction, name)))
+        setattr(WriteTransaction, name, count_call(getattr(WriteTransaction, name)))
 
 
 async def create(url):
     async with open_system(make_settings(url)) as system:
-        await system.directory(SYSTEM)["users"].create_one(NEW)
+        await system.directory(SYSTEM)["users"].create_one(NEW_USER)
 
 
-async def counted_there(url):
+async def count_rows_on_postgresql(url):
     connection = await asyncpg.connect(url)
     try:
-        return list((await connection.fetch(COUNTS))[0])
+        return list((await connection.fetch(COUNT_SQL))[0])
     finally:
         await connection.close()
 
 
-def counts(url):
+def count_rows(url):
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.partition(":///")[2])) as connection:
-            return list(connection.execute(COUNTS).fetchone())
-    return asyncio.run(counted_there(url))
+            return list(connection.execute(COUNT_SQL).fetchone())
+    return asyncio.run(count_rows_on_postgresql(url))
 
 
-def killed_at(url, number):
-    """How such a process ends: 0, or the number of the signal that ended it, negative."""
+def exit_code_when_killed_at(url, number):
+    """Run the create in a forked process and return its exit code, negative if a signal ended it."""
     child = os.fork()
     if child == 0:
-        die_at(number)
+        kill_before_statement(number)
         asyncio.run(create(url))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def tell(ended, url):
-    sys.stdout.write(json.dumps([ended, counts(url)]) + "\n")
+def print_run(exit_code, url):
+    sys.stdout.write(json.dumps([exit_code, count_rows(url)]) + "\n")
     sys.stdout.flush()
 
 
 def main(url):
-    tell(None, url)
-    ended, number = -signal.SIGKILL, 0
-    while ended == -signal.SIGKILL:
+    print_run(None, url)
+    exit_code, number = -signal.SIGKILL, 0
+    while exit_code == -signal.SIGKILL:
         number += 1
-        ended = killed_at(url, number)
-        tell(ended, url)
+        exit_code = exit_code_when_killed_at(url, number)
+        print_run(exit_code, url)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two who write at once, each with connections of his own: nothing is lost, and one is told that he came too late."""
+"""Concurrent writes over separate connections: no write is lost, and one of two conflicting writes fails."""
 
 import asyncio
 
@@ -13,23 +13,23 @@ from app.testing import open_system
 from tests.world import caller, uid
 
 ADA, ZOE = caller("ada"), Caller(user=uid("zoe"))
-TIMES = 5
+REPETITIONS = 5
 
 
 @pytest_asyncio.fixture
 async def other(editors):
-    """The same database from a second process' point of view."""
+    """The same database, opened as by a second process."""
     async with open_system(editors.settings) as system:
         yield system
 
 
-async def error_codes_of(*doings):
-    """What becomes of each: None, or the code of its refusal."""
-    found = await asyncio.gather(*doings, return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException) and not isinstance(one, RollcallError):
-            raise one
-    return [one.code if isinstance(one, RollcallError) else None for one in found]
+async def error_codes_of(*writes):
+    """Run writes concurrently; return the error code of each, or None for a success."""
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, RollcallError):
+            raise result
+    return [result.code if isinstance(result, RollcallError) else None for result in results]
 
 
 async def scalar(system, statement):
@@ -37,84 +37,84 @@ async def scalar(system, statement):
         return await connection.scalar(statement)
 
 
-@pytest.mark.parametrize("addresses", [("new@example.com", "new@example.com"), ("new@example.com", "NEW@Example.com")])
-async def test_of_two_who_take_one_address_one_gets_it(editors, other, addresses):
-    for number in range(TIMES):
-        one, two = (f"{number}{address}" for address in addresses)
-        told = await error_codes_of(
-            editors.directory(ADA)["users"].create_one({"email": one}),
-            other.directory(ADA)["users"].create_one({"email": two}),
+@pytest.mark.parametrize("emails", [("new@example.com", "new@example.com"), ("new@example.com", "NEW@Example.com")])
+async def test_one_of_two_concurrent_creates_with_the_same_email_fails(editors, other, emails):
+    for number in range(REPETITIONS):
+        first, second = (f"{number}{email}" for email in emails)
+        codes = await error_codes_of(
+            editors.directory(ADA)["users"].create_one({"email": first}),
+            other.directory(ADA)["users"].create_one({"email": second}),
         )
-        assert sorted(told, key=str) == [None, "RECORD_NOT_UNIQUE"]
-        count = select(func.count()).where(func.lower(User.email) == one.lower()).select_from(User)
+        assert sorted(codes, key=str) == [None, "RECORD_NOT_UNIQUE"]
+        count = select(func.count()).where(func.lower(User.email) == first.lower()).select_from(User)
         assert await scalar(editors, count) == 1
 
 
-async def test_of_two_who_change_their_address_to_one_one_gets_it(editors, other):
-    for number in range(TIMES):
-        change = {"email": f"same{number}@example.com"}
-        told = await error_codes_of(
-            editors.directory(ADA)["users"].update_one(uid("ed"), change),
-            other.directory(ADA)["users"].update_one(uid("vi"), change),
+async def test_one_of_two_concurrent_updates_to_the_same_email_fails(editors, other):
+    for number in range(REPETITIONS):
+        values = {"email": f"same{number}@example.com"}
+        codes = await error_codes_of(
+            editors.directory(ADA)["users"].update_one(uid("ed"), values),
+            other.directory(ADA)["users"].update_one(uid("vi"), values),
         )
-        assert sorted(told, key=str) == [None, "RECORD_NOT_UNIQUE"]
+        assert sorted(codes, key=str) == [None, "RECORD_NOT_UNIQUE"]
 
 
-def removing(system, who, whom, way):
-    users = system.directory(who)["users"]
-    if way == "deleted":
-        return users.delete_one(uid(whom))
-    return users.update_one(uid(whom), {"status": "suspended"} if way == "suspended" else {"role": None})
+def remove(system, caller_, user, removal):
+    users = system.directory(caller_)["users"]
+    if removal == "deleted":
+        return users.delete_one(uid(user))
+    return users.update_one(uid(user), {"status": "suspended"} if removal == "suspended" else {"role": None})
 
 
-@pytest.mark.parametrize("way", ["deleted", "suspended", "stripped"])
-async def test_two_admins_who_remove_each_other_leave_one(editors, other, way):
+@pytest.mark.parametrize("removal", ["deleted", "suspended", "stripped"])
+async def test_two_administrators_removing_each_other_leave_one(editors, other, removal):
     users = editors.directory(ADA)["users"]
     role = (await users.read_one(uid("ada")))["role"]
     admin = {"role": role, "status": "active"}
     await users.delete_by_query({"filter": {"email": {"_eq": "admin@example.com"}}})
     await users.create_one({"id": uid("zoe"), "email": "zoe@example.com", **admin})
-    told = await error_codes_of(removing(editors, ADA, "zoe", way), removing(other, ZOE, "ada", way))
+    codes = await error_codes_of(remove(editors, ADA, "zoe", removal), remove(other, ZOE, "ada", removal))
 
-    assert told.count(None) == 1, told
-    assert set(told) <= {None, "UNPROCESSABLE_CONTENT", "INVALID_CREDENTIALS", "FORBIDDEN"}
+    assert codes.count(None) == 1, codes
+    assert set(codes) <= {None, "UNPROCESSABLE_CONTENT", "INVALID_CREDENTIALS", "FORBIDDEN"}
     active = select(func.count()).select_from(User).where(User.role_id == role, User.status == "active")
     assert await scalar(editors, active) == 1
 
 
-async def test_no_cycle_comes_to_be_from_both_its_ends(editors, other):
+async def test_concurrent_updates_create_no_cycle_of_roles(editors, other):
     roles = editors.directory(ADA)["roles"]
-    for number in range(TIMES):
+    for number in range(REPETITIONS):
         a, b = await roles.create_many([{"name": f"A{number}"}, {"name": f"B{number}"}])
-        told = await error_codes_of(
+        codes = await error_codes_of(
             roles.update_one(a, {"parent": b}), other.directory(ADA)["roles"].update_one(b, {"parent": a})
         )
-        assert told.count(None) == 1, told
+        assert codes.count(None) == 1, codes
         assert await scalar(editors, select(func.count()).where(Role.id.in_([a, b]), Role.parent_id.is_not(None))) == 1
 
 
-async def test_who_is_deleted_while_being_changed_is_gone(editors, other):
+async def test_a_user_deleted_during_an_update_stays_deleted(editors, other):
     users = editors.directory(ADA)["users"]
-    for number in range(TIMES):
+    for number in range(REPETITIONS):
         key = await users.create_one({"email": f"short{number}@example.com"})
-        changed, removed = await error_codes_of(
+        update, deletion = await error_codes_of(
             other.directory(ADA)["users"].update_one(key, {"title": "still here"}), users.delete_one(key)
         )
-        assert removed is None
-        assert changed in (None, "FORBIDDEN")
+        assert deletion is None
+        assert update in (None, "FORBIDDEN")
         assert await scalar(editors, select(func.count()).where(User.id == key)) == 0
-        told = select(func.count()).where(Activity.item == key, Activity.action == "delete")
-        assert await scalar(editors, told) == 1
+        deletions = select(func.count()).where(Activity.item == key, Activity.action == "delete")
+        assert await scalar(editors, deletions) == 1
 
 
-async def test_of_two_who_give_one_role_policies_neither_is_lost(editors, other):
-    role, given = uid("role-Writer"), [uid("policy-Tokens"), uid("policy-Rights")]
-    told = await error_codes_of(
+async def test_concurrent_assignments_of_policies_to_one_role_are_all_stored(editors, other):
+    role, policies = uid("role-Writer"), [uid("policy-Tokens"), uid("policy-Rights")]
+    codes = await error_codes_of(
         *(
             system.directory(ADA)["roles"].update_one(role, {"policies": {"create": [{"policy": policy}]}})
-            for system, policy in zip((editors, other), given, strict=True)
+            for system, policy in zip((editors, other), policies, strict=True)
         )
     )
-    assert told == [None, None]
-    held = select(func.count()).where(Access.role_id == role, Access.policy_id.in_(given))
-    assert await scalar(editors, held) == 2
+    assert codes == [None, None]
+    stored = select(func.count()).where(Access.role_id == role, Access.policy_id.in_(policies))
+    assert await scalar(editors, stored) == 2

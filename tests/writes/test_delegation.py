@@ -1,4 +1,4 @@
-"""No one hands out more than they have: by no role, policy, access row or permission, not nested, not to oneself."""
+"""Delegation: no caller assigns more permissions than they have, by roles, policies, access rows or nested writes."""
 
 import pytest
 
@@ -11,7 +11,7 @@ READ = {"collection": "directus_users", "action": "read"}
 FORBIDDEN, ALLOWED = "FORBIDDEN", None
 
 DELEGATION_CASES = [
-    # a collection, what is done,  with what,                                                   and what comes of it
+    # collection, write, expected error code
     ("users", ("create", {"email": "x@example.com", "role": uid("role-Administrator")}), FORBIDDEN),
     ("users", ("create", {"email": "x@example.com", "role": uid("role-Rights")}), ALLOWED),
     ("users", ("create", {"email": "x@example.com", "role": uid("role-Viewer")}), ALLOWED),
@@ -88,45 +88,45 @@ DELEGATION_CASES = [
 ]
 
 
-async def act(repository, action, *given):
+async def write(repository, action, *arguments):
     if action == "create":
-        return await repository.create_one(given[0])
-    key, values = given
+        return await repository.create_one(arguments[0])
+    key, values = arguments
     return await repository.update_one(uid(key) if isinstance(key, str) else key, values)
 
 
-@pytest.mark.parametrize(("collection", "doing", "verdict"), DELEGATION_CASES)
-async def test_nobody_hands_out_more_than_they_have(editors, collection, doing, verdict):
+@pytest.mark.parametrize(("collection", "arguments", "expected"), DELEGATION_CASES)
+async def test_callers_assign_only_permissions_they_have(editors, collection, arguments, expected):
     before = await checksum(editors)
     try:
-        await act(editors.directory(caller("rita"))[collection], *doing)
-        told = None
+        await write(editors.directory(caller("rita"))[collection], *arguments)
+        code = None
     except RollcallError as error:
-        told = error.code
+        code = error.code
 
-    assert told == verdict
-    assert (await checksum(editors) == before) is (verdict is not ALLOWED)
-
-
-@pytest.mark.parametrize(("collection", "doing", "verdict"), DELEGATION_CASES)
-async def test_an_admin_may_hand_out_anything(editors, collection, doing, verdict):
-    assert await act(editors.directory(caller("ada"))[collection], *doing) is not None
+    assert code == expected
+    assert (await checksum(editors) == before) is (expected is not ALLOWED)
 
 
-async def test_a_policy_that_is_not_in_force_where_its_holder_is_can_not_be_handed_on(editors):
-    """Kit has the rights of the office only there."""
+@pytest.mark.parametrize(("collection", "arguments", "expected"), DELEGATION_CASES)
+async def test_administrators_assign_any_permission(editors, collection, arguments, expected):
+    assert await write(editors.directory(caller("ada"))[collection], *arguments) is not None
+
+
+async def test_a_policy_inactive_at_the_callers_ip_cannot_be_assigned(editors):
+    """Kit has the permissions of the Office policy only from the office's network."""
     ada, kit = editors.directory(caller("ada")), caller("kit", OFFICE_IP)
     office = uid("policy-Office")
     for fields, collection in (("*", "directus_access"), ("*", "directus_users")):
         await ada["permissions"].create_one(
             {"policy": office, "collection": collection, "action": "create", "fields": fields}
         )
-    given = {"user": uid("nora"), "policy": office}
-    assert await editors.directory(kit)["access"].create_one(given)
+    access = {"user": uid("nora"), "policy": office}
+    assert await editors.directory(kit)["access"].create_one(access)
 
-    with pytest.raises(RollcallError) as refusal:
-        await editors.directory(caller("kit"))["access"].create_one({**given, "user": uid("sam")})
-    assert refusal.value.code == FORBIDDEN
+    with pytest.raises(RollcallError) as error:
+        await editors.directory(caller("kit"))["access"].create_one({**access, "user": uid("sam")})
+    assert error.value.code == FORBIDDEN
 
 
 @pytest.mark.parametrize(
@@ -137,42 +137,42 @@ async def test_a_policy_that_is_not_in_force_where_its_holder_is_can_not_be_hand
         {"action": "update", "validation": "no object"},
     ],
 )
-async def test_an_unreadable_permission_can_not_be_granted_to_others(editors, columns):
+async def test_an_unreadable_permission_cannot_be_assigned(editors, columns):
     permission = {"policy": RIGHTS, "collection": "directus_settings", "fields": "project_name"}
     await editors.load({"directus_permissions": [{"id": 900, **permission, **columns}]})
     rita = editors.directory(caller("rita"))
 
-    with pytest.raises(RollcallError) as refusal:
+    with pytest.raises(RollcallError) as error:
         await rita["permissions"].create_one(
             {**permission, "fields": ["project_name"], "action": columns["action"], "permissions": {}}
         )
-    assert refusal.value.code == FORBIDDEN
+    assert error.value.code == FORBIDDEN
     assert "directus_settings" not in await rita.permissions()
 
 
-async def test_a_right_that_was_just_handed_to_oneself_can_not_be_handed_on(editors):
-    """What counts is what one had before anything of the same change was written."""
-    given = {
+async def test_permissions_gained_by_the_same_write_cannot_be_assigned(editors):
+    """What counts are the caller's permissions before the write."""
+    policy = {
         "name": "Mine",
         "permissions": [{"collection": "directus_files", "action": "read", "fields": ["*"]}],
         "users": [{"user": uid("rita")}],
     }
     before = await checksum(editors)
     with pytest.raises(RollcallError):
-        await editors.directory(caller("rita"))["policies"].create_one(given)
+        await editors.directory(caller("rita"))["policies"].create_one(policy)
 
     assert await checksum(editors) == before
 
 
-async def test_strangers_are_not_registered_with_more_rights_than_whoever_says_so_has(editors):
+async def test_the_registration_role_is_limited_to_the_callers_permissions(editors):
     ada = editors.directory(caller("ada"))
     for number, action in enumerate(("read", "update")):
         permission = {"id": 900 + number, "collection": "directus_settings", "action": action, "fields": ["*"]}
         await ada["permissions"].create_one({**permission, "policy": uid("policy-Rights")})
     await ada["settings"].upsert_singleton({"project_name": "House"})
     settings = editors.directory(caller("rita"))["settings"]
-    with pytest.raises(RollcallError) as refusal:
+    with pytest.raises(RollcallError) as error:
         await settings.upsert_singleton({"public_registration_role": uid("role-Administrator")})
 
-    assert refusal.value.code == FORBIDDEN
+    assert error.value.code == FORBIDDEN
     await settings.upsert_singleton({"public_registration_role": uid("role-Rights")})

@@ -1,4 +1,4 @@
-"""Every example of the users API's documentation that reads or writes items is answered, pasted as it stands."""
+"""Every example of the documented users API that reads or writes items succeeds as printed."""
 
 import re
 from typing import NamedTuple
@@ -26,7 +26,7 @@ USER_IDS = [
 
 
 class Example(NamedTuple):
-    """One request of the documentation's."""
+    """One request of the documentation."""
 
     page: str
     method: str
@@ -35,29 +35,29 @@ class Example(NamedTuple):
 
 
 def balanced_prefix(text):
-    """The beginning of a text up to where its brackets close."""
+    """Return the text up to the end of its first balanced pair of brackets."""
     depth = 0
-    for at, sign in enumerate(text):
-        depth += (sign in "{[") - (sign in "}]")
-        if not depth and sign in "}]":
-            return text[: at + 1]
+    for i, character in enumerate(text):
+        depth += (character in "{[") - (character in "}]")
+        if not depth and character in "}]":
+            return text[: i + 1]
     return ""
 
 
 def graphql_examples(page, text, *, flows=False):
-    for found in re.finditer(r"^(query|mutation) \{", text, re.MULTILINE):
-        document = balanced_prefix(text[found.start() :])
+    for match in re.finditer(r"^(query|mutation) \{", text, re.MULTILINE):
+        document = balanced_prefix(text[match.start() :])
         if bool(FLOW_PATTERN.search(document)) is flows:
             yield Example(page, "POST", "/graphql/system", document)
 
 
 def rest_examples(page, text):
-    for found in REQUEST_PATTERN.finditer(text):
-        method, path = (found[1], found[2]) if found[1] else ("DELETE", "/users")
-        after = text[found.end() :].lstrip()
-        body = balanced_prefix(after) if after[:1] in "{[" else ""
-        told = method in ("GET", "SEARCH") or body or re.search(r"/[0-9a-f-]{36}$", path)
-        if told and ":id" not in path and "_id" not in body and not FLOW_PATTERN.match(path):
+    for match in REQUEST_PATTERN.finditer(text):
+        method, path = (match[1], match[2]) if match[1] else ("DELETE", "/users")
+        rest = text[match.end() :].lstrip()
+        body = balanced_prefix(rest) if rest[:1] in "{[" else ""
+        is_complete = method in ("GET", "SEARCH") or body or re.search(r"/[0-9a-f-]{36}$", path)
+        if is_complete and ":id" not in path and "_id" not in body and not FLOW_PATTERN.match(path):
             yield Example(page, method, path, body)
 
 
@@ -83,7 +83,7 @@ async def client(editors_db):
 
 @pytest_asyncio.fixture
 async def members(editors):
-    """The people and the role that the documentation speaks of; nobody else has their addresses."""
+    """The users and the role that the documentation refers to."""
     async with editors.database.transaction() as connection:
         await connection.execute(
             update(User).where(User.email == "admin@example.com").values(email="first@example.com")
@@ -91,28 +91,28 @@ async def members(editors):
     roles = editors.directory(SYSTEM)["roles"]
     await roles.create_one({"id": ROLE_ID, "name": "Public"})
     await editors.directory(SYSTEM)["users"].create_many(
-        [{"id": key, "email": f"x{at}@example.com", "first_name": "X"} for at, key in enumerate(USER_IDS)]
+        [{"id": key, "email": f"x{i}@example.com", "first_name": "X"} for i, key in enumerate(USER_IDS)]
     )
     return editors
 
 
-def test_the_documentation_is_read(recordings):
+def test_the_documentation_contains_the_expected_examples(recordings):
     for page in PAGES:
-        told = [example.path for example in EXAMPLES if example.page == page]
-        assert (told.count("/graphql/system"), len(told)) == (10, 21)
+        paths = [example.path for example in EXAMPLES if example.page == page]
+        assert (paths.count("/graphql/system"), len(paths)) == (10, 21)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=example_id)
-async def test_an_example_is_answered(client, members, example):
+async def test_an_example_succeeds(client, members, example):
     body = example.body
     if example.path == "/graphql/system":
         body = orjson.dumps({"query": body}).decode()
     headers = ADA | {"content-type": "application/json"}
-    answer = await client.request(example.method, example.path, content=body, headers=headers)
+    response = await client.request(example.method, example.path, content=body, headers=headers)
 
-    assert answer.status_code in (200, 204), answer.text
-    assert "errors" not in answer.text
-    if "role" in example.body and answer.status_code == 200:
-        assert ROLE_ID in answer.text
+    assert response.status_code in (200, 204), response.text
+    assert "errors" not in response.text
+    if "role" in example.body and response.status_code == 200:
+        assert ROLE_ID in response.text
     async with members.database.transaction() as connection:
         assert (await connection.execute(select(Role.name).where(Role.id == ROLE_ID))).scalar() == "Public"

@@ -1,4 +1,4 @@
-"""What the directory guarantees, whoever writes: addresses, passwords, sessions, admins, roles, and what is told."""
+"""Rules that every write obeys: emails, passwords, sessions, administrators, roles, and the audit log."""
 
 import re
 from typing import Any
@@ -18,15 +18,15 @@ from tests.writes.editors import checksum
 ADA = caller("ada")
 
 
-async def column(system, what, whom):
+async def read_column(system, column, user):
     async with system.database.transaction() as connection:
-        return await connection.scalar(select(what).where(User.id == uid(whom)))
+        return await connection.scalar(select(column).where(User.id == uid(user)))
 
 
-async def refused(doing):
-    with pytest.raises(RollcallError) as refusal:
-        await doing
-    return refusal.value
+async def error_of(call):
+    with pytest.raises(RollcallError) as error:
+        await call
+    return error.value
 
 
 @pytest.fixture
@@ -35,93 +35,93 @@ def users(editors):
 
 
 @pytest.mark.parametrize(
-    "address",
+    "email",
     ["", "x", "x@", "@x.org", "x@localhost", "x@corp.test", " x@example.com", "x@example.com ", "x y@example.com",
      "x@exa mple.com", "a@b@example.com", "x@-example.com", "x" * 65 + "@example.com", "\u212ait@example.com"],
 )  # fmt: skip
-async def test_an_address_is_one(users, address):
-    assert (await refused(users.create_one({"email": address}))).code == "FAILED_VALIDATION"
-    assert (await refused(users.update_one(uid("vi"), {"email": address}))).code == "FAILED_VALIDATION"
+async def test_an_invalid_email_is_rejected(users, email):
+    assert (await error_of(users.create_one({"email": email}))).code == "FAILED_VALIDATION"
+    assert (await error_of(users.update_one(uid("vi"), {"email": email}))).code == "FAILED_VALIDATION"
+
+
+@pytest.mark.parametrize("email", ["x@example.com", "a+b@example.com", "x.y_z-1@sub.example.co", "jürgen@example.com"])
+async def test_a_valid_email_is_accepted(users, email):
+    key = await users.create_one({"email": email})
+
+    assert (await users.read_one(key))["email"] == email
 
 
 @pytest.mark.parametrize(
-    "address", ["x@example.com", "a+b@example.com", "x.y_z-1@sub.example.co", "jürgen@example.com"]
+    ("existing", "new"), [("ed@example.com", "ED@Example.com"), ("čapek@example.com", "ČAPEK@example.com")]
 )
-async def test_an_address_may_look_like_this(users, address):
-    key = await users.create_one({"email": address})
-
-    assert (await users.read_one(key))["email"] == address
-
-
-@pytest.mark.parametrize(
-    ("there", "new"), [("ed@example.com", "ED@Example.com"), ("čapek@example.com", "ČAPEK@example.com")]
-)
-async def test_an_address_is_taken_whatever_its_case(editors, users, there, new):
-    if there != "ed@example.com":
-        await users.create_one({"email": there})
+async def test_emails_are_unique_regardless_of_case(editors, users, existing, new):
+    if existing != "ed@example.com":
+        await users.create_one({"email": existing})
     before = await checksum(editors)
-    for doing in (users.create_one({"email": new}), users.update_one(uid("vi"), {"email": new})):
-        refusal = await refused(doing)
-        assert refusal.code == "RECORD_NOT_UNIQUE"
-        assert refusal.details["field"] == "email"
+    for call in (users.create_one({"email": new}), users.update_one(uid("vi"), {"email": new})):
+        error = await error_of(call)
+        assert error.code == "RECORD_NOT_UNIQUE"
+        assert error.details["field"] == "email"
     assert await checksum(editors) == before
-    if there == "ed@example.com":
-        assert await users.update_one(uid("ed"), {"email": new}) == uid("ed")  # his own, spelled otherwise
+    if existing == "ed@example.com":
+        assert await users.update_one(uid("ed"), {"email": new}) == uid("ed")  # the user's own email in another case
 
 
 @pytest.mark.parametrize("field", ["token", "external_identifier", "id"])
-async def test_what_has_to_be_unique_is_told_without_a_secret(users, field):
+async def test_a_uniqueness_error_names_the_field_but_not_the_value(users, field):
     value = uid("vi") if field == "id" else "static-of-vi" if field == "token" else "x"
     await users.update_one(uid("vi"), {"external_identifier": "x"})
-    refusal = await refused(users.create_one({field: value}))
+    error = await error_of(users.create_one({field: value}))
 
-    assert (refusal.code, refusal.details["field"]) == ("RECORD_NOT_UNIQUE", field)
-    assert ("static-of-vi" in str(refusal.extensions) + str(refusal)) is False
+    assert (error.code, error.details["field"]) == ("RECORD_NOT_UNIQUE", field)
+    assert ("static-of-vi" in str(error.extensions) + str(error)) is False
 
 
-async def test_a_password_is_hashed_and_asterisks_leave_it_alone(editors, users):
+async def test_a_password_is_hashed_and_its_mask_does_not_overwrite_it(editors, users):
     await users.update_one(uid("vi"), {"password": "correct horse"})
-    hashed = await column(editors, User.password, "vi")
+    hashed = await read_column(editors, User.password, "vi")
     await users.update_one(uid("vi"), {"password": "**********", "token": "**********", "title": "Seer"})
 
     assert hashed.startswith("$argon2id$v=19$m=8,t=1,p=1$")
     assert verify_password("correct horse", hashed)
-    assert await column(editors, User.password, "vi") == hashed
-    assert await column(editors, User.token, "vi") == "static-of-vi"
+    assert await read_column(editors, User.password, "vi") == hashed
+    assert await read_column(editors, User.token, "vi") == "static-of-vi"
 
 
 @pytest.mark.parametrize(("password", "code"), [("", "FAILED_VALIDATION"), ("x" * 1025, "VALUE_TOO_LONG")])
-async def test_no_password_is_empty_or_endless(users, password, code):
-    assert (await refused(users.create_one({"password": password}))).code == code
-    assert (await refused(users.update_one(uid("vi"), {"password": password}))).code == code
+async def test_an_empty_or_too_long_password_is_rejected(users, password, code):
+    assert (await error_of(users.create_one({"password": password}))).code == code
+    assert (await error_of(users.update_one(uid("vi"), {"password": password}))).code == code
     nested = {"name": "Role", "users": [{"password": password}]}
-    assert (await refused(users._services and Directory(ADA, users._services)["roles"].create_one(nested))).code == code
+    assert (
+        await error_of(users._services and Directory(ADA, users._services)["roles"].create_one(nested))
+    ).code == code
 
 
-async def test_the_projects_password_policy_judges_passwords(editors, users):
+async def test_passwords_must_match_the_projects_password_policy(editors, users):
     await editors.directory(ADA)["settings"].upsert_singleton({"auth_password_policy": "/^(?=.*\\d).{8,}$/i"})
     for password in ("short1", "without a digit", None):
-        assert (await refused(users.create_one({"password": password}))).code == "FAILED_VALIDATION"
+        assert (await error_of(users.create_one({"password": password}))).code == "FAILED_VALIDATION"
     assert await users.create_one({"password": "long enough 1"})
     assert await users.create_one({"email": "nopassword@example.com"})
 
 
-async def test_a_password_policy_that_can_not_be_read_is_refused(editors):
-    refusal = await refused(editors.directory(ADA)["settings"].upsert_singleton({"auth_password_policy": "/(/"}))
+async def test_an_invalid_password_policy_is_rejected(editors):
+    error = await error_of(editors.directory(ADA)["settings"].upsert_singleton({"auth_password_policy": "/(/"}))
 
-    assert refusal.code == "INVALID_PAYLOAD"
+    assert error.code == "INVALID_PAYLOAD"
 
 
-async def test_a_second_factor_is_set_up_by_its_flow_alone_but_an_admin_may_take_anothers_away(editors, users):
-    assert (await refused(users.update_one(uid("vi"), {"tfa_secret": "ABC"}))).code == "INVALID_PAYLOAD"
-    assert (await refused(users.update_one(uid("ada"), {"tfa_secret": None}))).code == "INVALID_PAYLOAD"
+async def test_tfa_is_set_up_only_by_its_flow_but_administrators_may_disable_it_for_others(editors, users):
+    assert (await error_of(users.update_one(uid("vi"), {"tfa_secret": "ABC"}))).code == "INVALID_PAYLOAD"
+    assert (await error_of(users.update_one(uid("ada"), {"tfa_secret": None}))).code == "INVALID_PAYLOAD"
     await users.update_one(uid("vi"), {"tfa_secret": None})
 
-    assert await column(editors, User.tfa_secret, "vi") is None
+    assert await read_column(editors, User.tfa_secret, "vi") is None
 
 
 @pytest.mark.parametrize("change", [{"password": "another one"}, {"status": "suspended"}])
-async def test_a_new_password_and_a_suspension_end_sessions(editors, users, change):
+async def test_a_password_change_or_a_suspension_ends_sessions(editors, users, change):
     async with editors.database.transaction() as connection:
         for name in ("vi", "ed"):
             values = {
@@ -136,10 +136,10 @@ async def test_a_new_password_and_a_suspension_end_sessions(editors, users, chan
 
     async with editors.database.transaction() as connection:
         assert (await connection.execute(select(Session.token))).scalars().all() == ["session-of-ed"]
-    assert (await refused(editors.directory(vi)["users"].read_by_query())).code == "INVALID_CREDENTIALS"
+    assert (await error_of(editors.directory(vi)["users"].read_by_query())).code == "INVALID_CREDENTIALS"
 
 
-LAST: list[tuple[str, str, str, dict[str, Any] | None]] = [
+LAST_ADMIN_CASES: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("users", "delete", "ada", None),
     ("users", "update", "ada", {"status": "suspended"}),
     ("users", "update", "ada", {"status": "draft"}),
@@ -159,36 +159,36 @@ LAST: list[tuple[str, str, str, dict[str, Any] | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("collection", "action", "what", "values"), LAST)
-async def test_the_last_admin_stays_one_and_can_get_in(editors, collection, action, what, values):
+@pytest.mark.parametrize(("collection", "action", "name", "values"), LAST_ADMIN_CASES)
+async def test_the_last_administrator_cannot_be_removed_or_locked_out(editors, collection, action, name, values):
     before, repository = await checksum(editors), editors.directory(ADA)[collection]
-    doing = repository.delete_one(uid(what)) if action == "delete" else repository.update_one(uid(what), values)
-    refusal = await refused(doing)
+    call = repository.delete_one(uid(name)) if action == "delete" else repository.update_one(uid(name), values)
+    error = await error_of(call)
 
-    assert (refusal.code, refusal.status) == ("UNPROCESSABLE_CONTENT", 422)
+    assert (error.code, error.status) == ("UNPROCESSABLE_CONTENT", 422)
     assert await checksum(editors) == before
 
 
-@pytest.mark.parametrize(("collection", "action", "what", "values"), LAST)
-async def test_one_of_two_admins_may_go(editors, collection, action, what, values):
+@pytest.mark.parametrize(("collection", "action", "name", "values"), LAST_ADMIN_CASES)
+async def test_one_of_two_administrators_may_be_removed(editors, collection, action, name, values):
     ada = editors.directory(ADA)
     await ada["users"].update_one(uid("vi"), {"policies": [{"policy": {"name": "Spare", "admin_access": True}}]})
     repository = ada[collection]
-    doing = repository.delete_one(uid(what)) if action == "delete" else repository.update_one(uid(what), values)
+    call = repository.delete_one(uid(name)) if action == "delete" else repository.update_one(uid(name), values)
 
-    assert await doing
+    assert await call
 
 
-async def test_an_admin_may_bind_admins_to_where_one_is(editors):
-    inside = editors.directory(caller("ada", OFFICE_IP))
-    await inside["policies"].update_one(uid("policy-Administrators"), {"ip_access": ["10.1.0.0/16"]})
+async def test_an_administrator_may_restrict_administrators_to_the_current_network(editors):
+    admin = editors.directory(caller("ada", OFFICE_IP))
+    await admin["policies"].update_one(uid("policy-Administrators"), {"ip_access": ["10.1.0.0/16"]})
 
     assert await editors.directory(caller("ada", OFFICE_IP))["users"].may("delete")
     assert not await editors.directory(ADA)["users"].may("delete")
 
 
 @pytest.mark.parametrize(
-    ("what", "values"),
+    ("name", "values"),
     [
         ("role-Staff", {"parent": uid("role-Staff")}),
         ("role-Staff", {"parent": uid("role-Editor")}),
@@ -196,62 +196,62 @@ async def test_an_admin_may_bind_admins_to_where_one_is(editors):
         ("role-Staff", {"parent": {"id": uid("role-Editor"), "name": "Editor"}}),
     ],
 )
-async def test_no_role_is_its_own_ancestor(editors, what, values):
+async def test_a_role_cannot_be_its_own_ancestor(editors, name, values):
     before = await checksum(editors)
-    assert (await refused(editors.directory(ADA)["roles"].update_one(uid(what), values))).code == "INVALID_PAYLOAD"
+    assert (await error_of(editors.directory(ADA)["roles"].update_one(uid(name), values))).code == "INVALID_PAYLOAD"
     assert await checksum(editors) == before
     itself = {"id": uid("new"), "name": "New", "parent": uid("new")}
-    assert (await refused(editors.directory(ADA)["roles"].create_one(itself))).code == "INVALID_PAYLOAD"
+    assert (await error_of(editors.directory(ADA)["roles"].create_one(itself))).code == "INVALID_PAYLOAD"
 
 
-async def test_who_had_a_role_that_is_gone_is_suspended_and_that_is_told(editors):
+async def test_deleting_a_role_suspends_its_users_and_is_logged(editors):
     ada = editors.directory(ADA)
     await ada["roles"].delete_one(uid("role-Staff"))
     sue = await ada["users"].read_one(uid("sue"), {"fields": ["status", "role"]})
     editor = await ada["roles"].read_one(uid("role-Editor"), {"fields": ["parent", "policies"]})
-    told = await ada["activity"].read_by_query({"fields": ["action", "collection", "item"], "sort": ["id"]})
+    activity = await ada["activity"].read_by_query({"fields": ["action", "collection", "item"], "sort": ["id"]})
 
     assert sue == {"status": "suspended", "role": None}
     assert editor["parent"] is None
-    assert {"action": "delete", "collection": "directus_roles", "item": uid("role-Staff")} in told
-    assert {"action": "update", "collection": "directus_users", "item": uid("sue")} in told
-    assert {"action": "update", "collection": "directus_roles", "item": uid("role-Editor")} in told
+    assert {"action": "delete", "collection": "directus_roles", "item": uid("role-Staff")} in activity
+    assert {"action": "update", "collection": "directus_users", "item": uid("sue")} in activity
+    assert {"action": "update", "collection": "directus_roles", "item": uid("role-Editor")} in activity
 
 
-async def test_rows_that_are_still_pointed_at_stay(editors):
+async def test_a_referenced_row_cannot_be_deleted(editors):
     ada = editors.directory(ADA)
     await ada["files"].create_one({"storage": "local", "filename_download": "a.png", "uploaded_by": uid("vi")})
     before = await checksum(editors)
-    refusal = await refused(ada["users"].delete_one(uid("vi")))
+    error = await error_of(ada["users"].delete_one(uid("vi")))
 
-    assert refusal.code == "INVALID_FOREIGN_KEY"
-    assert "constraint" not in str(refusal).lower()
+    assert error.code == "INVALID_FOREIGN_KEY"
+    assert "constraint" not in str(error).lower()
     assert await checksum(editors) == before
 
 
 @pytest.mark.parametrize(
-    ("limit", "kind", "values"),
+    ("setting", "kind", "values"),
     [
         ("users_admin_access_limit", "Admin", {"role": uid("role-Administrator")}),
         ("users_app_access_limit", "App", {"role": uid("role-App")}),
         ("users_api_access_limit", "API", {"role": uid("role-Viewer")}),
     ],
 )
-async def test_there_are_no_more_users_of_a_kind_than_the_settings_allow(editors, limit, kind, values):
-    for most, fine in ((0, False), (100, True)):
-        settings = editors.settings.model_copy(update={limit: most})
+async def test_the_number_of_users_of_a_kind_is_limited_by_settings(editors, setting, kind, values):
+    for limit, is_allowed in ((0, False), (100, True)):
+        settings = editors.settings.model_copy(update={setting: limit})
         users = Directory(ADA, Services.from_settings(editors.database, settings))["users"]
-        if fine:
+        if is_allowed:
             assert await users.create_one(values)
         else:
-            refusal = await refused(users.create_one(values))
-            assert (refusal.code, kind in str(refusal)) == ("LIMIT_EXCEEDED", True)
+            error = await error_of(users.create_one(values))
+            assert (error.code, kind in str(error)) == ("LIMIT_EXCEEDED", True)
 
 
 SECRETS = {"password": "a secret password", "token": "a-secret-token", "tfa_secret": "SECRETSECRET"}
 
 
-async def test_what_was_done_is_told_and_no_secret_in_it(editors):
+async def test_the_audit_log_records_every_write_without_secrets(editors):
     ada = Directory(ADA, editors.services)
     key = await ada["users"].create_one({"email": "new@example.com", "auth_data": {"a": "secret-data"}, **SECRETS})
     await ada["users"].update_one(key, {"password": "another secret", "token": "another-secret", "title": "Seer"})
@@ -273,14 +273,14 @@ async def test_what_was_done_is_told_and_no_secret_in_it(editors):
     assert not re.search(r"secret(?!\")", repr(revisions).replace("tfa_secret", ""), re.IGNORECASE)
 
 
-async def test_a_change_that_changes_nothing_is_not_told(editors, users):
+async def test_an_update_without_changes_is_not_logged(editors, users):
     before = await checksum(editors)
     await users.update_one(uid("vi"), {"title": "Viewer"})
 
     assert await checksum(editors) == before
 
 
-async def test_what_was_written_along_is_told_below_what_it_was_written_with(editors):
+async def test_revisions_of_nested_writes_have_the_outer_revision_as_parent(editors):
     ada = editors.directory(ADA)
     key = await ada["users"].create_one({"email": "new@example.com", "role": {"name": "New"}})
     revisions = await ada["revisions"].read_by_query({"fields": ["collection", "item", "parent.item"], "sort": ["id"]})
@@ -291,7 +291,7 @@ async def test_what_was_written_along_is_told_below_what_it_was_written_with(edi
     ]
 
 
-async def test_where_a_change_came_from_is_told(editors):
+async def test_the_audit_log_records_the_client(editors):
     from app.core.caller import ClientInfo
 
     directory = Directory(ADA, editors.services, lambda: ClientInfo("curl/8", "https://app.example.com"))
@@ -303,14 +303,14 @@ async def test_where_a_change_came_from_is_told(editors):
     ]
 
 
-async def test_trusted_code_may_write_anything_and_the_trail_says_nobody_did(editors):
+async def test_the_system_caller_may_write_anything_and_is_logged_without_a_user(editors):
     system = editors.directory(SYSTEM)
     await system["users"].update_one(uid("vi"), {"title": "Seer"})
     async with editors.database.transaction() as connection:
         assert await connection.scalar(select(func.count()).where(Activity.user_id.is_(None))) == 1
 
 
-BAD: list[tuple[str, Any, str | None]] = [
+INVALID_WRITES: list[tuple[str, Any, str | None]] = [
     ("users", {"first_name": "x" * 51}, "VALUE_TOO_LONG"),
     ("users", {"status": None}, "FAILED_VALIDATION"),
     ("users", {"role": uid("nobody")}, "INVALID_FOREIGN_KEY"),
@@ -344,32 +344,32 @@ BAD: list[tuple[str, Any, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("collection", "values", "code"), BAD)
-async def test_what_can_not_be_written_is_told_and_nothing_is_written(editors, collection, values, code):
+@pytest.mark.parametrize(("collection", "values", "code"), INVALID_WRITES)
+async def test_an_invalid_write_is_rejected_without_effect(editors, collection, values, code):
     before = await checksum(editors)
     if code is None:
         await editors.directory(ADA)[collection].create_one(values)
         return
-    refusal = await refused(editors.directory(ADA)[collection].create_one(values))
+    error = await error_of(editors.directory(ADA)[collection].create_one(values))
 
-    assert refusal.code == code
-    assert not re.search(r"insert|select|sqlite|asyncpg|constraint", str(refusal), re.IGNORECASE)
+    assert error.code == code
+    assert not re.search(r"insert|select|sqlite|asyncpg|constraint", str(error), re.IGNORECASE)
     assert await checksum(editors) == before
 
 
-async def test_payloads_lie_within_one_another_only_so_deep(editors):
+async def test_the_depth_of_nested_payloads_is_limited(editors):
     role: dict[str, Any] = {"name": "R"}
     for _ in range(40):
         role = {"name": "R", "parent": role}
 
-    assert (await refused(editors.directory(ADA)["roles"].create_one(role))).code == "INVALID_PAYLOAD"
+    assert (await error_of(editors.directory(ADA)["roles"].create_one(role))).code == "INVALID_PAYLOAD"
 
 
-async def test_no_more_rows_are_written_at_once_than_allowed(editors):
+async def test_the_number_of_rows_of_one_write_is_limited(editors):
     settings = editors.settings.model_copy(update={"max_batch_mutation": 2})
     users = Directory(ADA, Services.from_settings(editors.database, settings))["users"]
-    three = [{"email": f"x{number}@example.com"} for number in range(3)]
-    for doing in (users.create_many(three), users.delete_by_query({}), users.update_by_query({}, {"title": "x"})):
-        assert (await refused(doing)).code == "INVALID_PAYLOAD"
+    rows = [{"email": f"x{number}@example.com"} for number in range(3)]
+    for call in (users.create_many(rows), users.delete_by_query({}), users.update_by_query({}, {"title": "x"})):
+        assert (await error_of(call)).code == "INVALID_PAYLOAD"
 
-    assert len(await users.create_many(three[:2])) == 2
+    assert len(await users.create_many(rows[:2])) == 2

@@ -1,4 +1,4 @@
-"""A process that is killed in the middle of a nested create leaves all of it, or nothing."""
+"""A process killed during a nested create leaves all of its rows or none."""
 
 import asyncio
 import json
@@ -7,10 +7,10 @@ import sys
 
 from tests.writes.killed_writer import TABLES
 
-MADE = {"users": 1, "roles": 1, "policies": 1, "access": 1, "permissions": 1}
+CREATED_ROWS = {"users": 1, "roles": 1, "policies": 1, "access": 1, "permissions": 1}
 
 
-async def test_killed_at_any_statement_it_has_written_nothing(writable_db):
+async def test_a_create_killed_at_any_statement_has_written_nothing(writable_db):
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -18,13 +18,13 @@ async def test_killed_at_any_statement_it_has_written_nothing(writable_db):
         writable_db.settings.database_url,
         stdout=asyncio.subprocess.PIPE,
     )
-    out, _ = await process.communicate()
+    output, _ = await process.communicate()
     assert process.returncode == 0
-    (_, before), *killed, (ended, after) = map(json.loads, out.splitlines())
+    (_, before), *killed, (final_exit_code, after) = map(json.loads, output.splitlines())
 
     assert len(killed) > 10
-    assert {how for how, _ in killed} == {-signal.SIGKILL}
-    assert all(there == before for _, there in killed)
-    assert ended == 0
-    made = {name: new - old for name, old, new in zip(TABLES, before, after, strict=True)}
-    assert made == {**MADE, "activity": 5, "revisions": 5}
+    assert {exit_code for exit_code, _ in killed} == {-signal.SIGKILL}
+    assert all(counts == before for _, counts in killed)
+    assert final_exit_code == 0
+    created = {name: new - old for name, old, new in zip(TABLES, before, after, strict=True)}
+    assert created == {**CREATED_ROWS, "activity": 5, "revisions": 5}

@@ -1,4 +1,4 @@
-"""Signing in, seen from inside: what a code is good for, and how long it all takes."""
+"""Unit tests of the login: the validity of one-time passwords, and the constant duration."""
 
 import base64
 from contextlib import suppress
@@ -18,8 +18,8 @@ from tests.world import cheap_hash, uid
 PASSWORD = "correct, but only here"
 
 
-def test_a_code_is_good_for_its_half_minute_and_its_secret():
-    """Codes of the test vectors of RFC 6238, whose secret is 160 bits long."""
+def test_a_totp_code_is_valid_for_its_period_and_secret():
+    """The test vectors of RFC 6238, whose secret has 160 bits."""
     secret = base64.b32encode(b"12345678901234567890").decode()
 
     assert matching_totp_step("287082", secret, datetime.fromtimestamp(59, UTC)) == 1
@@ -28,23 +28,23 @@ def test_a_code_is_good_for_its_half_minute_and_its_secret():
     assert not matching_totp_step("287082", "not base32!", datetime.fromtimestamp(59, UTC))
 
 
-async def test_every_answer_takes_as_long(editors, monkeypatch):
-    waited = []
+async def test_every_login_takes_equally_long(editors, monkeypatch):
+    delays = []
 
     async def sleep(seconds):
-        waited.append(seconds)
+        delays.append(seconds)
 
     async with editors.database.transaction() as connection:
         for name in ("vi", "sue"):
-            given = {"password": cheap_hash(PASSWORD), "tfa_secret": None}
-            await connection.execute(update(User).where(User.id == uid(name)).values(**given))
+            values = {"password": cheap_hash(PASSWORD), "tfa_secret": None}
+            await connection.execute(update(User).where(User.id == uid(name)).values(**values))
     monkeypatch.setattr("app.flows.timing.asyncio.sleep", sleep)
     settings = editors.settings.model_copy(update={"login_stall_time": timedelta(seconds=60)})
-    flow = LoginService(Directory(PUBLIC, replace(editors.services, settings=settings)))
+    service = LoginService(Directory(PUBLIC, replace(editors.services, settings=settings)))
     for email in ("vi@example.com", "nobody@example.com", "sue@example.com"):
         with suppress(InvalidCredentials):
-            await flow.login(Credentials(email, PASSWORD if email[0] == "v" else "x"))
+            await service.login(Credentials(email, PASSWORD if email[0] == "v" else "x"))
 
-    waited = [seconds for seconds in waited if seconds]
-    assert len(waited) == 3
-    assert all(50 < seconds <= 60 for seconds in waited)
+    delays = [seconds for seconds in delays if seconds]
+    assert len(delays) == 3
+    assert all(50 < seconds <= 60 for seconds in delays)

@@ -1,4 +1,4 @@
-"""Rows written along with others: linked, made, changed and let go, each by the rights on its own collection."""
+"""Nested writes: related rows are linked, created, updated and unlinked by the permissions on their own collection."""
 
 import pytest
 
@@ -11,12 +11,8 @@ STAFF, SELF = uid("role-Staff"), uid("role-Self")
 CREATE = "mutation($d: create_directus_users_input!) { create_users_item(data: $d) { role { id name icon } } }"
 
 
-async def role_of(system, whom):
-    return await system.directory(ADA)["users"].read_one(uid(whom), {"fields": ["role.id", "role.name", "role.icon"]})
-
-
 LINKS = [
-    '"%s"' % STAFF,  # noqa: UP031  # braces mean something here
+    '"%s"' % STAFF,  # noqa: UP031 - the text contains braces
     '{ id: "%s" }' % STAFF,  # noqa: UP031
     '{ id: "%s", name: "Staff" }' % STAFF,  # noqa: UP031
     '{ id: "%s", name: "Staff", admin_access: false, enforce_tfa: false }' % STAFF,  # noqa: UP031
@@ -25,73 +21,73 @@ LINKS = [
     "{ id: $id }",
     "{ id: $id, admin_access: false }",
     "{ id: $id, name: $name }",
-    "$given",
+    "$role",
 ]
 
 
 @pytest.mark.parametrize("link", LINKS)
-async def test_a_role_is_linked_however_that_is_spelled_and_stays_as_it_is(editors, link):
+async def test_every_notation_links_a_role_without_changing_it(editors, link):
     before = await editors.directory(ADA)["roles"].read_one(STAFF, {"fields": ["name", "icon", "policies"]})
-    types = {"$id": "ID", "$name": "String!", "$given": "create_directus_roles_input"}
-    used = {name: of for name, of in types.items() if name in link}
-    named = f"({', '.join(f'{name}: {of}' for name, of in used.items())})" if used else ""
-    mutation = f"""mutation{named} {{
+    types = {"$id": "ID", "$name": "String!", "$role": "create_directus_roles_input"}
+    used_types = {name: type_ for name, type_ in types.items() if name in link}
+    declarations = f"({', '.join(f'{name}: {type_}' for name, type_ in used_types.items())})" if used_types else ""
+    mutation = f"""mutation{declarations} {{
         create_users_item(data: {{ email: "n@example.com", role: {link} }}) {{ role {{ id name }} }} }}"""
-    given = {"id": STAFF, "name": "Staff", "given": {"id": STAFF, "name": "Staff"}}
-    values = {name: given[name] for name in given if f"${name}" in used}
-    told = await editors.execute(mutation, values, ADA)
+    values_by_name = {"id": STAFF, "name": "Staff", "role": {"id": STAFF, "name": "Staff"}}
+    variables = {name: values_by_name[name] for name in values_by_name if f"${name}" in used_types}
+    result = await editors.execute(mutation, variables, ADA)
 
-    assert told.errors is None
-    assert told.data == {"create_users_item": {"role": {"id": STAFF, "name": "Staff"}}}
+    assert result.errors is None
+    assert result.data == {"create_users_item": {"role": {"id": STAFF, "name": "Staff"}}}
     assert await editors.directory(ADA)["roles"].read_one(STAFF, {"fields": ["name", "icon", "policies"]}) == before
 
 
-@pytest.mark.parametrize("given", [STAFF, {"id": STAFF}, {"id": STAFF, "app_access": False}])
-async def test_a_link_may_stand_in_a_variable_of_the_whole(editors, given):
-    told = await editors.execute(CREATE, {"d": {"email": "n@example.com", "role": given}}, ADA)
+@pytest.mark.parametrize("role", [STAFF, {"id": STAFF}, {"id": STAFF, "app_access": False}])
+async def test_a_link_may_be_part_of_a_variable(editors, role):
+    result = await editors.execute(CREATE, {"d": {"email": "n@example.com", "role": role}}, ADA)
 
-    assert told.data["create_users_item"]["role"]["name"] == "Staff"
+    assert result.data["create_users_item"]["role"]["name"] == "Staff"
 
 
-async def test_a_link_by_whom_roles_are_no_object_to(editors):
-    """Wes' schema prints `role: ID`."""
+async def test_a_role_is_linked_by_callers_whose_schema_has_roles_as_ids(editors):
+    """In Wes' schema the field is `role: ID`."""
     for link in ('"%s"', '{ id: "%s" }'):
         mutation = 'mutation { create_users_item(data: { email: "%s@example.com", role: %s }) { role { name } } }'
-        told = await editors.execute(mutation % (f"x{len(link)}", link % uid("role-Writer")), caller=caller("wes"))
-        assert told.data == {"create_users_item": {"role": {"name": "Writer"}}}
+        result = await editors.execute(mutation % (f"x{len(link)}", link % uid("role-Writer")), caller=caller("wes"))
+        assert result.data == {"create_users_item": {"role": {"name": "Writer"}}}
 
-    more = f'{{ id: "{uid("role-Writer")}", name: "Mine" }}'
-    refused = await editors.execute(mutation % ("y", more), caller=caller("wes"))
-    assert refused.data is None
-    assert "directus_roles" not in str(refused.errors[0])
+    role = f'{{ id: "{uid("role-Writer")}", name: "Mine" }}'
+    rejected = await editors.execute(mutation % ("y", role), caller=caller("wes"))
+    assert rejected.data is None
+    assert "directus_roles" not in str(rejected.errors[0])
 
 
-async def test_more_than_a_link_is_the_documented_upsert(editors):
-    there = {"id": STAFF, "name": "Staff", "icon": "star"}
-    told = await editors.execute(CREATE, {"d": {"email": "a@example.com", "role": there}}, ADA)
-    assert told.data["create_users_item"]["role"] == {"id": STAFF, "name": "Staff", "icon": "star"}
+async def test_an_object_with_more_fields_is_upserted_as_documented(editors):
+    existing = {"id": STAFF, "name": "Staff", "icon": "star"}
+    result = await editors.execute(CREATE, {"d": {"email": "a@example.com", "role": existing}}, ADA)
+    assert result.data["create_users_item"]["role"] == {"id": STAFF, "name": "Staff", "icon": "star"}
 
     new = {"id": uid("made"), "name": "Made"}
-    told = await editors.execute(CREATE, {"d": {"email": "b@example.com", "role": new}}, ADA)
-    assert told.data["create_users_item"]["role"]["id"] == uid("made")
+    result = await editors.execute(CREATE, {"d": {"email": "b@example.com", "role": new}}, ADA)
+    assert result.data["create_users_item"]["role"]["id"] == uid("made")
 
-    told = await editors.execute(CREATE, {"d": {"email": "c@example.com", "role": {"name": "Fresh"}}}, ADA)
-    assert told.data["create_users_item"]["role"]["name"] == "Fresh"
+    result = await editors.execute(CREATE, {"d": {"email": "c@example.com", "role": {"name": "Fresh"}}}, ADA)
+    assert result.data["create_users_item"]["role"]["name"] == "Fresh"
 
 
-async def test_what_only_repeats_what_is_stored_needs_no_right_to_write_but_to_read_it(editors):
+async def test_repeating_stored_values_needs_only_permission_to_read_them(editors):
     wes = editors.directory(caller("wes"))["users"]
-    same = {"id": uid("role-Writer"), "name": "Writer"}
-    assert await wes.create_one({"email": "a@example.com", "role": same})
+    unchanged = {"id": uid("role-Writer"), "name": "Writer"}
+    assert await wes.create_one({"email": "a@example.com", "role": unchanged})
 
-    for other in ({**same, "name": "Other"}, {**same, "icon": "supervised_user_circle"}, {"name": "New"}):
-        with pytest.raises(RollcallError) as refusal:
+    for other in ({**unchanged, "name": "Other"}, {**unchanged, "icon": "supervised_user_circle"}, {"name": "New"}):
+        with pytest.raises(RollcallError) as error:
             await wes.create_one({"email": "b@example.com", "role": other})
-        assert refusal.value.code == "FORBIDDEN"
+        assert error.value.code == "FORBIDDEN"
 
 
-MANY = [
-    # what is written to Staff's users,                    and who is one of them then
+USER_LIST_CASES = [
+    # written to the users of Staff, and the names of its users afterwards
     ([], []),
     ([uid("sue")], ["sue"]),
     ([uid("sue"), uid("vi")], ["sue", "vi"]),
@@ -107,29 +103,29 @@ MANY = [
 ]
 
 
-@pytest.mark.parametrize(("written", "there"), MANY)
-async def test_rows_that_point_here_are_replaced_or_told_one_by_one(editors, written, there):
+@pytest.mark.parametrize(("value", "names"), USER_LIST_CASES)
+async def test_a_to_many_field_is_replaced_by_a_list_or_changed_by_an_object(editors, value, names):
     ada = editors.directory(ADA)
-    await ada["roles"].update_one(STAFF, {"users": written})
+    await ada["roles"].update_one(STAFF, {"users": value})
     users = await ada["users"].read_by_query({"filter": {"role": {"_eq": STAFF}}, "fields": ["email"]})
 
-    assert sorted(row["email"].partition("@")[0] for row in users) == there
+    assert sorted(row["email"].partition("@")[0] for row in users) == names
 
 
-@pytest.mark.parametrize("written", ["[{id: $v}]", "{create: [{email: $e}], update: [{id: $v, title: $e}]}", "[$v]"])
-async def test_the_same_through_graphql(editors, written):
-    more = ", $e: String" if "$e" in written else ""
-    mutation = f"""mutation($v: ID!{more}) {{
-        update_roles_item(id: "{STAFF}", data: {{ users: {written} }}) {{ users {{ email }} }} }}"""
-    used = {"v": uid("vi"), **({"e": "new@example.com"} if "$e" in written else {})}
-    told = await editors.execute(mutation, used, ADA)
+@pytest.mark.parametrize("value", ["[{id: $v}]", "{create: [{email: $e}], update: [{id: $v, title: $e}]}", "[$v]"])
+async def test_a_to_many_field_is_written_through_graphql(editors, value):
+    type_of_email = ", $e: String" if "$e" in value else ""
+    mutation = f"""mutation($v: ID!{type_of_email}) {{
+        update_roles_item(id: "{STAFF}", data: {{ users: {value} }}) {{ users {{ email }} }} }}"""
+    variables = {"v": uid("vi"), **({"e": "new@example.com"} if "$e" in value else {})}
+    result = await editors.execute(mutation, variables, ADA)
 
-    assert told.errors is None
-    assert {"email": "vi@example.com"} in told.data["update_roles_item"]["users"]
+    assert result.errors is None
+    assert {"email": "vi@example.com"} in result.data["update_roles_item"]["users"]
 
 
-async def test_access_that_is_let_go_is_gone_and_never_everybodys(editors):
-    """An access row without a role or a user would give its policy to the public."""
+async def test_unlinked_access_rows_are_deleted_instead_of_becoming_public(editors):
+    """An access row without a role and a user assigns its policy to the public."""
     ada = editors.directory(ADA)
     await ada["roles"].update_one(uid("role-Viewer"), {"policies": []})
     await ada["policies"].update_one(uid("policy-Staff"), {"roles": {"delete": [uid("access-Staff-Staff-None")]}})
@@ -139,7 +135,7 @@ async def test_access_that_is_let_go_is_gone_and_never_everybodys(editors):
     assert not {uid("policy-Viewers"), uid("policy-Staff")} & {row["policy"] for row in rows}
 
 
-async def test_a_policys_users_and_its_roles_are_let_go_apart(editors):
+async def test_a_policys_users_and_roles_are_unlinked_separately(editors):
     ada = editors.directory(ADA)
     await ada["policies"].update_one(uid("policy-Staff"), {"users": {"create": [{"user": uid("vi")}]}})
     await ada["policies"].update_one(uid("policy-Staff"), {"users": []})
@@ -148,30 +144,30 @@ async def test_a_policys_users_and_its_roles_are_let_go_apart(editors):
     assert rows == [{"role": STAFF}]
 
 
-async def test_nobody_lets_rows_go_that_belong_to_others(editors):
+async def test_rows_of_another_parent_cannot_be_unlinked(editors):
     before = await checksum(editors)
-    with pytest.raises(RollcallError) as refusal:
+    with pytest.raises(RollcallError) as error:
         await editors.directory(ADA)["roles"].update_one(STAFF, {"users": {"delete": [uid("vi")]}})
 
-    assert refusal.value.code == "FORBIDDEN"
+    assert error.value.code == "FORBIDDEN"
     assert await checksum(editors) == before
 
 
-async def test_what_is_wrong_deep_inside_undoes_everything_around_it(editors):
+async def test_an_error_in_a_nested_row_rolls_back_the_whole_write(editors):
     before = await checksum(editors)
     deep = {
         "name": "R",
         "users": [{"email": "a@example.com", "policies": [{"policy": {"name": "P", "ip_access": ["x"]}}]}],
     }
-    for given in (deep, {"name": "R", "users": [{"email": "a@example.com"}, {"email": "A@example.com"}]}):
+    for role in (deep, {"name": "R", "users": [{"email": "a@example.com"}, {"email": "A@example.com"}]}):
         with pytest.raises(RollcallError):
-            await editors.directory(ADA)["roles"].create_one(given)
+            await editors.directory(ADA)["roles"].create_one(role)
 
     assert await checksum(editors) == before
 
 
 FLAGS = [
-    # what a role has,          what is written,                              and what it has then
+    # flags of the new role, flags written by an update, its policies afterwards
     ({}, {"admin_access": False, "app_access": False}, []),
     ({}, {"app_access": True}, [("New", False, True)]),
     ({}, {"app_access": True, "admin_access": False, "enforce_tfa": True}, [("New", False, True)]),
@@ -181,35 +177,35 @@ FLAGS = [
 ]
 
 
-@pytest.mark.parametrize(("first", "then", "policies"), FLAGS)
-async def test_a_roles_flags_of_directus_10_are_a_policy_of_its_name(editors, first, then, policies):
+@pytest.mark.parametrize(("flags", "update", "policies"), FLAGS)
+async def test_directus_10_flags_of_a_role_are_stored_in_a_policy_of_its_name(editors, flags, update, policies):
     roles = editors.directory(ADA)["roles"]
-    key = await roles.create_one({"name": "New", **first})
-    await roles.update_one(key, then)
+    key = await roles.create_one({"name": "New", **flags})
+    await roles.update_one(key, update)
     fields = ["name", "policies.policy.name", "policies.policy.admin_access", "policies.policy.app_access"]
     role = await roles.read_one(key, {"fields": fields})
-    held = [(p["policy"]["name"], p["policy"]["admin_access"], p["policy"]["app_access"]) for p in role["policies"]]
+    stored = [(p["policy"]["name"], p["policy"]["admin_access"], p["policy"]["app_access"]) for p in role["policies"]]
 
-    assert sorted(held, reverse=True) == sorted(policies, reverse=True)
+    assert sorted(stored, reverse=True) == sorted(policies, reverse=True)
 
 
-async def test_a_flag_that_another_policy_sets_is_not_unset_silently(editors):
+async def test_unsetting_a_flag_that_another_policy_sets_is_an_error(editors):
     roles = editors.directory(ADA)["roles"]
-    with pytest.raises(RollcallError) as refusal:
+    with pytest.raises(RollcallError) as error:
         await roles.update_one(uid("role-Administrator"), {"app_access": False})
 
-    assert refusal.value.code == "INVALID_PAYLOAD"
-    assert "app_access" in str(refusal.value)
+    assert error.value.code == "INVALID_PAYLOAD"
+    assert "app_access" in str(error.value)
 
 
-@pytest.mark.parametrize("spelled", ["key", "object", "nobody"])
-async def test_a_permission_of_directus_10_belongs_to_its_roles_policy(editors, spelled):
+@pytest.mark.parametrize("notation", ["key", "object", "null"])
+async def test_a_directus_10_permission_is_stored_in_the_policy_of_its_role(editors, notation):
     ada = editors.directory(ADA)
-    given = {"key": STAFF, "object": {"id": STAFF}, "nobody": None}[spelled]
-    permission = {"collection": "pages", "action": "read", "fields": ["id", "title"], "role": given}
+    role = {"key": STAFF, "object": {"id": STAFF}, "null": None}[notation]
+    permission = {"collection": "pages", "action": "read", "fields": ["id", "title"], "role": role}
     keys = await ada["permissions"].create_many([permission, permission])
     rows = await ada["permissions"].read_many(keys, {"fields": ["policy.name", "policy.roles.role"]})
 
-    name = "Public" if given is None else "Staff"
+    name = "Public" if role is None else "Staff"
     assert {row["policy"]["name"] for row in rows} == {name}
-    assert all({"role": None if given is None else STAFF} in row["policy"]["roles"] for row in rows)
+    assert all({"role": None if role is None else STAFF} in row["policy"]["roles"] for row in rows)

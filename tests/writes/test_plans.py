@@ -1,4 +1,4 @@
-"""Mutations seen before go another way than new ones: they are told the same, and leave no secret behind."""
+"""Mutations executed from a plan return the same as in full execution, and their plans contain no secret."""
 
 import orjson
 import pytest
@@ -29,35 +29,35 @@ MUTATIONS = [
 ]
 
 
-def filled(value, word):
+def fill_in(value, text):
     if isinstance(value, dict):
-        return {name: filled(inner, word) for name, inner in value.items()}
+        return {name: fill_in(inner, text) for name, inner in value.items()}
     if isinstance(value, list):
-        return [filled(inner, word) for inner in value]
-    return value.format(word) if isinstance(value, str) else value
+        return [fill_in(inner, text) for inner in value]
+    return value.format(text) if isinstance(value, str) else value
 
 
 @pytest.mark.planning
-@pytest.mark.parametrize(("mutation", "variables", "who"), MUTATIONS)
-async def test_a_mutation_is_told_the_same_either_way(editors, mutation, variables, who):
-    directory = editors.directory(caller(who))
+@pytest.mark.parametrize(("mutation", "variables", "user"), MUTATIONS)
+async def test_a_planned_mutation_returns_the_same_as_a_full_execution(editors, mutation, variables, user):
+    directory = editors.directory(caller(user))
     await directory.access()
-    ordinary = await schema.execute_full(mutation, filled(variables, "one"), context_value=directory)
-    assert ordinary.errors is None
-    for word in ("two", "three"):
+    full = await schema.execute_full(mutation, fill_in(variables, "one"), context_value=directory)
+    assert full.errors is None
+    for text in ("two", "three"):
         await directory.access()
-        wire = await schema.execute_planned(directory, mutation, filled(variables, word), None, changing=True)
-        again = await schema.execute_full(mutation, filled(variables, word + "x"), context_value=directory)
-        assert wire is not None
-        assert wire.decode().replace(word, "one").replace(" ", "") == _spelled(ordinary.data)
-        assert _spelled(again.data).replace(word + "x", "one") == _spelled(ordinary.data)
+        planned = await schema.execute_planned(directory, mutation, fill_in(variables, text), None, changing=True)
+        second = await schema.execute_full(mutation, fill_in(variables, text + "x"), context_value=directory)
+        assert planned is not None
+        assert planned.decode().replace(text, "one").replace(" ", "") == _compact_json(full.data)
+        assert _compact_json(second.data).replace(text + "x", "one") == _compact_json(full.data)
 
 
-def _spelled(data):
+def _compact_json(data):
     return orjson.dumps({"data": data}).decode().replace(" ", "")
 
 
-REFUSED = [
+FAILING_MUTATIONS = [
     (CREATE, {"d": {"email": "bad"}}, "ada", "FAILED_VALIDATION"),
     (CREATE, {"d": {"email": "ed@example.com"}}, "ada", "RECORD_NOT_UNIQUE"),
     (CREATE, {"d": {"email": "ED@example.com"}}, "ada", "RECORD_NOT_UNIQUE"),
@@ -67,49 +67,53 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("mutation", "variables", "who", "code"), REFUSED)
-async def test_a_refusal_has_the_same_words_however_often_it_is_met(editors, mutation, variables, who, code):
-    told = [await editors.execute(mutation, variables, caller(who)) for _ in range(3)]
+@pytest.mark.parametrize(("mutation", "variables", "user", "code"), FAILING_MUTATIONS)
+async def test_a_failing_mutation_returns_the_same_error_every_time(editors, mutation, variables, user, code):
+    results = [await editors.execute(mutation, variables, caller(user)) for _ in range(3)]
 
-    assert [one.errors[0].original_error.code for one in told] == [code] * 3
-    assert len({str(one.errors[0]) for one in told}) == 1
+    assert [result.errors[0].original_error.code for result in results] == [code] * 3
+    assert len({str(result.errors[0]) for result in results}) == 1
 
 
 @pytest.mark.planning
-async def test_a_password_in_a_text_is_remembered_nowhere(editors):
+async def test_plans_contain_no_password_literal(editors):
     plans = PlanCache(schema.graphql)
-    secret = "a secret that stands literally in a text"
+    secret = "a secret written as a literal"
     directory = editors.directory(ADA)
     await directory.access()
     mutation = 'mutation {{ create_users_item(data: {{ email: "{}@example.com", password: "{}" }}) {{ email }} }}'
     for name in ("one", "two"):
         assert await plans.answer(directory, mutation.format(name, secret), None, None, changing=True)
-    other = 'mutation($e: String) {{ create_users_item(data: {{ email: $e, password: "{}" }}) {{ email }} }}'
-    await plans.answer(directory, other.format(secret), {"e": "three@example.com"}, None, changing=True)
+    mutation_with_variable = (
+        'mutation($e: String) {{ create_users_item(data: {{ email: $e, password: "{}" }}) {{ email }} }}'
+    )
+    await plans.answer(
+        directory, mutation_with_variable.format(secret), {"e": "three@example.com"}, None, changing=True
+    )
 
-    kept = [
-        thing
+    entries = [
+        entry
         for cache in vars(plans).values()
         if isinstance(cache, LRUCache)
-        for thing in (cache._young | cache._old).items()
+        for entry in (cache._young | cache._old).items()
     ]
-    assert kept
-    assert secret not in repr(kept)
+    assert entries
+    assert secret not in repr(entries)
 
 
-async def test_a_mutation_is_not_answered_where_nothing_may_change(editors):
+async def test_a_mutation_is_not_planned_for_a_request_that_must_not_write(editors):
     directory = editors.directory(ADA)
     await directory.access()
     for _ in range(2):
         assert await schema.execute_planned(directory, ME, {"d": {"title": "Sly"}}, None) is None
 
 
-async def test_several_root_fields_are_done_in_their_order_and_each_by_itself(editors):
+async def test_root_fields_of_a_mutation_run_in_order_and_fail_independently(editors):
     mutation = """mutation {
         a: create_users_item(data: { email: "one@example.com" }) { email }
         b: create_users_item(data: { email: "ONE@example.com" }) { email }
         c: create_users_item(data: { email: "two@example.com" }) { email } }"""
-    told = await editors.execute(mutation, caller=ADA)
+    result = await editors.execute(mutation, caller=ADA)
 
-    assert told.data == {"a": {"email": "one@example.com"}, "b": None, "c": {"email": "two@example.com"}}
-    assert [error.path for error in told.errors] == [["b"]]
+    assert result.data == {"a": {"email": "one@example.com"}, "b": None, "c": {"email": "two@example.com"}}
+    assert [error.path for error in result.errors] == [["b"]]

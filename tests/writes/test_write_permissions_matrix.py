@@ -1,4 +1,4 @@
-"""Who may write what: one table, asked of both databases; what is refused leaves every table as it was."""
+"""The matrix of write permissions; a rejected write leaves every table unchanged."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.writes.editors import checksum
 FORBIDDEN, INVALID_PAYLOAD, ALLOWED = "FORBIDDEN", "INVALID_PAYLOAD", None
 
 WRITE_CASES = [
-    # who,    does what,  to whom, with,                                           and is told
+    # user, action, target, values, expected error code
     ("ada", "update", "vi", {"title": "Seer"}, ALLOWED),
     ("ada", "update", "nobody", {"title": "Seer"}, FORBIDDEN),
     ("ada", "update", "vi", {"no_such_field": 1}, FORBIDDEN),
@@ -27,7 +27,13 @@ WRITE_CASES = [
     ("wes", "update", "nobody", {"title": "Clerk"}, FORBIDDEN),
     ("wes", "update", "will", {"title": ""}, "FAILED_VALIDATION"),
     ("wes", "update", "will", {"first_name": "Bill"}, ALLOWED),
-    ("wes", "update", "will", {"status": "archived"}, FORBIDDEN),  # he would be out of reach afterwards
+    (
+        "wes",
+        "update",
+        "will",
+        {"status": "archived"},
+        FORBIDDEN,
+    ),  # the row would be outside Wes' permissions afterwards
     ("wes", "update", "will", {"role": uid("role-Administrator")}, FORBIDDEN),
     ("wes", "update", "wes", {"token": "of my own"}, FORBIDDEN),
     ("wes", "delete", "will", None, ALLOWED),
@@ -59,29 +65,29 @@ WRITE_CASES = [
 ]
 
 
-async def act(system, who, action, whom, values):
-    users = system.directory(caller(who))["users"]
+async def write(system, user, action, target, values):
+    users = system.directory(caller(user))["users"]
     if action == "create":
         return await users.create_one(values)
     if action == "update":
-        return await users.update_one(uid(whom), values)
-    return await users.delete_one(uid(whom))
+        return await users.update_one(uid(target), values)
+    return await users.delete_one(uid(target))
 
 
-@pytest.mark.parametrize(("who", "action", "whom", "values", "verdict"), WRITE_CASES)
-async def test_everybody_writes_what_the_policies_say_and_nothing_else(editors, who, action, whom, values, verdict):
+@pytest.mark.parametrize(("user", "action", "target", "values", "expected"), WRITE_CASES)
+async def test_users_write_exactly_what_their_policies_allow(editors, user, action, target, values, expected):
     before = await checksum(editors)
     try:
-        await act(editors, who, action, whom, values)
-        told = None
+        await write(editors, user, action, target, values)
+        code = None
     except RollcallError as error:
-        told = error.code
+        code = error.code
 
-    assert told == verdict
-    assert (await checksum(editors) == before) is (verdict is not ALLOWED)
+    assert code == expected
+    assert (await checksum(editors) == before) is (expected is not ALLOWED)
 
 
-async def test_presets_fill_in_what_is_not_said_and_give_way_to_what_is(editors):
+async def test_presets_of_a_create_fill_in_missing_fields_only(editors):
     users = editors.directory(caller("wes"))["users"]
     key = await users.create_one({"email": "new@example.com", "title": "Own"})
     row = await users.read_one(key)
@@ -91,18 +97,18 @@ async def test_presets_fill_in_what_is_not_said_and_give_way_to_what_is(editors)
     assert row["description"] == uid("wes")
 
 
-async def test_presets_of_a_change_fill_in_too(editors):
+async def test_presets_of_an_update_fill_in_missing_fields(editors):
     await editors.directory(caller("wes"))["users"].update_one(uid("will"), {"title": "Clerk"})
 
     assert (await editors.directory(caller("ada"))["users"].read_one(uid("will")))["description"] == "touched"
 
 
-async def test_of_many_rows_all_are_changed_or_none(editors):
+async def test_a_write_of_several_rows_is_all_or_nothing(editors):
     users, before = editors.directory(caller("wes"))["users"], await checksum(editors)
     for keys in ([uid("will"), uid("ada")], [uid("will"), uid("nobody")]):
-        with pytest.raises(RollcallError) as refusal:
+        with pytest.raises(RollcallError) as error:
             await users.update_many(keys, {"title": "Clerk"})
-        assert refusal.value.code == FORBIDDEN
+        assert error.value.code == FORBIDDEN
         with pytest.raises(RollcallError):
             await users.delete_many(keys)
     with pytest.raises(RollcallError):
@@ -113,32 +119,32 @@ async def test_of_many_rows_all_are_changed_or_none(editors):
     assert await checksum(editors) == before
 
 
-async def test_what_was_written_is_told_as_its_writer_may_see_it(editors):
+async def test_a_mutation_returns_only_what_its_caller_may_read(editors):
     mutation = """mutation($d: create_directus_users_input!) {
         create_users_item(data: $d) { email title role { name } } }"""
-    told = await editors.execute(mutation, {"d": {"email": "new@example.com"}}, caller("wes"))
-    assert told.data == {
+    result = await editors.execute(mutation, {"d": {"email": "new@example.com"}}, caller("wes"))
+    assert result.data == {
         "create_users_item": {"email": "new@example.com", "title": "New here", "role": {"name": "Writer"}}
     }
 
     mutation = 'mutation($i: ID!) { update_users_item(id: $i, data: { token: "x" }) { id token } }'
-    hidden = await editors.execute(mutation, {"i": uid("vi")}, caller("pat"))
-    assert hidden.data == {"update_users_item": {"id": uid("vi"), "token": "**********"}}
+    masked = await editors.execute(mutation, {"i": uid("vi")}, caller("pat"))
+    assert masked.data == {"update_users_item": {"id": uid("vi"), "token": "**********"}}
 
 
-async def test_a_right_that_is_gone_lets_nothing_be_written_any_more(editors):
+async def test_a_deleted_permission_allows_no_further_write(editors):
     wes, ada = editors.directory(caller("wes"))["users"], editors.directory(caller("ada"))
     await wes.update_one(uid("will"), {"title": "One"})
     await ada["permissions"].delete_many([102])
     before = await checksum(editors)
-    with pytest.raises(RollcallError) as refusal:
+    with pytest.raises(RollcallError) as error:
         await wes.update_one(uid("will"), {"title": "Two"})
 
-    assert refusal.value.code == FORBIDDEN
+    assert error.value.code == FORBIDDEN
     assert await checksum(editors) == before
 
 
-async def test_a_right_that_is_new_counts_at_once(editors):
+async def test_a_new_permission_applies_immediately(editors):
     wes, ada = editors.directory(caller("wes"))["users"], editors.directory(caller("ada"))
     with pytest.raises(RollcallError):
         await wes.update_one(uid("will"), {"location": "here"})
@@ -147,11 +153,11 @@ async def test_a_right_that_is_new_counts_at_once(editors):
     assert await wes.update_one(uid("will"), {"location": "here"}) == uid("will")
 
 
-async def test_two_policies_do_not_add_up_to_a_field_on_a_row_that_neither_gives_it_on(editors):
-    """CVE-2025-27089: the union of all fields on any row."""
+async def test_fields_of_two_policies_are_not_combined_across_different_rows(editors):
+    """CVE-2025-27089: the union of all fields applied to every row."""
     wes = editors.directory(caller("wes"))["users"]
-    with pytest.raises(RollcallError) as refusal:
+    with pytest.raises(RollcallError) as error:
         await wes.update_one(uid("will"), {"email": "will@example.org"})
 
-    assert refusal.value.code == FORBIDDEN
+    assert error.value.code == FORBIDDEN
     assert await wes.update_one(uid("wes"), {"email": "wes@example.org"}) == uid("wes")
