@@ -1,4 +1,4 @@
-"""What is counted, summed and grouped: as the caller sees it, on both databases alike."""
+"""Counts, sums and groups of the values that the caller sees, with the same results on both databases."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from tests.world import caller, uid
 ADA, ED, VI = caller("ada"), caller("ed"), caller("vi")
 
 
-async def told(system, query, who=ADA):
-    result = await system.execute(query, caller=who)
+async def aggregate(system, query, as_caller=ADA):
+    result = await system.execute(query, caller=as_caller)
     assert result.errors is None, result.errors
     return result.data["users_aggregated"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "answer"),
+    ("query", "rows"),
     [
         ("{ countAll }", [{"countAll": 9}]),
         ("(limit: 5) { countAll }", [{"countAll": 9}]),
@@ -36,8 +36,8 @@ async def told(system, query, who=ADA):
         ]),
     ],
 )  # fmt: skip
-async def test_all_rows_together_are_one_answer(readonly_db, asked, answer):
-    assert await told(readonly_db, f"{{ users_aggregated{asked} }}") == answer
+async def test_all_rows_together_are_one_row(readonly_db, query, rows):
+    assert await aggregate(readonly_db, f"{{ users_aggregated{query} }}") == rows
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ async def test_all_rows_together_are_one_answer(readonly_db, asked, answer):
         ('groupBy: ["role"], sort: ["-countAll"], limit: 1', [{"role": uid("role-Editor")}]),
     ],
 )  # fmt: skip
-async def test_a_group_tells_what_its_rows_share(readonly_db, arguments, groups):
-    answer = await told(readonly_db, f"{{ users_aggregated({arguments}) {{ group }} }}")
+async def test_a_group_contains_its_grouping_values(readonly_db, arguments, groups):
+    rows = await aggregate(readonly_db, f"{{ users_aggregated({arguments}) {{ group }} }}")
 
-    assert [row["group"] for row in answer] == groups
+    assert [row["group"] for row in rows] == groups
 
 
-async def test_numbers_are_calculated_to_the_last_digit_and_whole_where_they_are_whole(writable_db):
+async def test_numbers_are_exact_and_integral_where_possible(writable_db):
     sizes = [2**53 - 63, 1, 20, 21, 21]
     files = [{"id": uid(f"file-{n}"), "storage": "local", "filename_download": "a", "filesize": size, "width": n}
              for n, size in enumerate(sizes)]  # fmt: skip
@@ -100,18 +100,20 @@ async def test_numbers_are_calculated_to_the_last_digit_and_whole_where_they_are
     assert none.data["files_aggregated"] == [{"sum": {"width": None}, "min": {"width": None}}]
 
 
-async def test_what_is_hidden_on_a_row_is_counted_nowhere_and_makes_no_group(readonly_db):
-    """Ed sees a status only on active people; of the others he knows that they are there."""
-    answer = await told(readonly_db, '{ users_aggregated(groupBy: ["status"]) { group countAll count { email } } }', ED)
+async def test_hidden_values_are_neither_counted_nor_grouped_by(readonly_db):
+    """Ed may read the status of active users only; of the others he may see that they exist."""
+    rows = await aggregate(
+        readonly_db, '{ users_aggregated(groupBy: ["status"]) { group countAll count { email } } }', ED
+    )
 
-    assert answer == [
+    assert rows == [
         {"group": {"status": "active"}, "countAll": 7, "count": {"email": 7}},
         {"group": {"status": None}, "countAll": 2, "count": {"email": 0}},
     ]
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("query", "code"),
     [
         ('(groupBy: ["status"]) { countAll }', "FORBIDDEN"),
         ('(groupBy: ["no_such_field"]) { countAll }', "FORBIDDEN"),
@@ -126,21 +128,21 @@ async def test_what_is_hidden_on_a_row_is_counted_nowhere_and_makes_no_group(rea
         ("(limit: -2) { countAll }", "INVALID_QUERY"),
     ],
 )
-async def test_what_can_not_be_grouped_or_sorted_by_is_refused_with_a_reason(readonly_db, asked, code):
-    result = await readonly_db.execute(f"{{ users_aggregated{asked} }}", caller=VI)
+async def test_invalid_groups_and_sort_keys_are_rejected_with_a_reason(readonly_db, query, code):
+    result = await readonly_db.execute(f"{{ users_aggregated{query} }}", caller=VI)
 
     assert result.data is None
     assert result.errors[0].original_error.code == code
     assert result.errors[0].original_error.reason
 
 
-async def test_many_rows_are_grouped_by_their_number(readonly_db):
+async def test_a_to_many_relation_can_only_be_grouped_by_its_count(readonly_db):
     result = await readonly_db.execute('{ users_aggregated(groupBy: ["policies"]) { countAll } }', caller=ADA)
 
     assert 'group by "count(policies)"' in result.errors[0].original_error.text
 
 
-async def test_the_rows_behind_a_relation_are_counted_together(readonly_db):
+async def test_related_rows_are_counted_for_the_whole_group(readonly_db):
     result = await readonly_db.execute(
         '{ roles_aggregated(groupBy: ["count(users)"], sort: ["-count(users)"]) { group count { users } } }', caller=ADA
     )

@@ -1,4 +1,4 @@
-"""What filters find in texts, and behind relations, on both databases alike."""
+"""Filters on texts and on relations, with the same results on both databases."""
 
 import pytest
 from hypothesis import example, given
@@ -10,7 +10,7 @@ from tests.world import caller, uid
 
 ADA = caller("ada")
 TITLES = ["100%", "1000", "a_b", "aXb", "back\\slash", "Back", "two\nlines", "ÄRGER"]
-FOUND = {
+MATCHES = {
     ("_contains", "%"): {"100%"},
     ("_contains", "_"): {"a_b"},
     ("_contains", "\\"): {"back\\slash"},
@@ -36,31 +36,35 @@ FOUND = {
 
 
 @pytest.fixture
-async def titled(writable_db):
-    people = [{"id": f"00000000-0000-4000-8000-{n:012}", "title": title} for n, title in enumerate(TITLES)]
-    await writable_db.load({"directus_users": [{**one, "email": f"{n}@example.com"} for n, one in enumerate(people)]})
+async def titles_db(writable_db):
+    """The writable database with one more user for each title."""
+    users = [
+        {"id": f"00000000-0000-4000-8000-{n:012}", "title": title, "email": f"{n}@example.com"}
+        for n, title in enumerate(TITLES)
+    ]
+    await writable_db.load({"directus_users": users})
     return writable_db
 
 
-async def assert_found(titled, operator, value, titles):
-    ours = "{ id: { _in: %s } }"
+async def assert_matches(titles_db, operator, value, titles):
+    has_id = "{ id: { _in: %s } }"
     ids = str([f"00000000-0000-4000-8000-{n:012}" for n in range(len(TITLES))]).replace("'", '"')
-    query = "query($t: directus_users_filter) { users(filter: { _and: [$t, " + ours % ids + "] }) { title } }"
-    for _ in range(2):  # in the ordinary way, and from a plan
-        found = await titled.execute(query, {"t": {"title": {operator: value}}}, ADA)
-        assert found.errors is None
-        assert {row["title"] for row in found.data["users"]} == titles, (operator, value)
+    query = "query($t: directus_users_filter) { users(filter: { _and: [$t, " + has_id % ids + "] }) { title } }"
+    for _ in range(2):  # by full execution, then from a plan
+        result = await titles_db.execute(query, {"t": {"title": {operator: value}}}, ADA)
+        assert result.errors is None
+        assert {row["title"] for row in result.data["users"]} == titles, (operator, value)
 
 
-async def test_texts_are_found_letter_for_letter_whatever_the_letters_mean_elsewhere(titled):
-    for (operator, part), titles in FOUND.items():
-        await assert_found(titled, operator, part, titles)
+async def test_special_characters_of_like_match_literally(titles_db):
+    for (operator, part), titles in MATCHES.items():
+        await assert_matches(titles_db, operator, part, titles)
 
 
-async def test_a_part_that_stands_in_ones_own_row_is_no_pattern_either(titled):
-    for (operator, part), titles in FOUND.items():
-        await titled.load({"directus_users": [{"id": uid("ada"), "first_name": part}]})
-        await assert_found(titled, operator, "$CURRENT_USER.first_name", titles)
+async def test_a_value_from_the_callers_own_row_matches_literally_too(titles_db):
+    for (operator, part), titles in MATCHES.items():
+        await titles_db.load({"directus_users": [{"id": uid("ada"), "first_name": part}]})
+        await assert_matches(titles_db, operator, "$CURRENT_USER.first_name", titles)
 
 
 NONE_IS_ED = {"users": {"_none": {"first_name": {"_eq": "Ed"}}}}
@@ -74,20 +78,20 @@ NONE_IS_ED = {"users": {"_none": {"first_name": {"_eq": "Ed"}}}}
         {"_and": [{"users_func": {"count": {"_gte": 0}}}, NONE_IS_ED]},
     ],
 )
-async def test_behind_a_role_that_somebody_has_not_nobody_is_as_wanted(readonly_db, role):
+async def test_none_is_not_true_of_the_users_of_a_missing_role(readonly_db, role):
     query = "query($f: directus_users_filter) { users(filter: $f) { first_name } }"
-    some = {"first_name": {"_in": ["Ed", "Vi", "Nora"]}, "role": role}
+    filter_ = {"first_name": {"_in": ["Ed", "Vi", "Nora"]}, "role": role}
 
-    assert (await readonly_db.execute(query, {"f": some}, ADA)).data == {"users": [{"first_name": "Vi"}]}
+    assert (await readonly_db.execute(query, {"f": filter_}, ADA)).data == {"users": [{"first_name": "Vi"}]}
 
 
 @given(st.text(), st.text(), st.booleans())
 @example("\ud7ff", "\ud7ffx", False)
 @example("a\U0010ffff", "b", False)
 @example("\U0010ffff", "\U0010ffffa", False)
-def test_a_text_begins_with_another_if_it_stands_between_that_and_what_is_beyond(beginning, text, begins):
-    text = beginning + text if begins else text
-    beyond = PrefixUpperBound().process_bind_param(beginning, postgresql.dialect()) or ""
+def test_a_text_starts_with_a_prefix_if_it_is_between_the_prefix_and_its_upper_bound(prefix, text, starts):
+    text = prefix + text if starts else text
+    upper_bound = PrefixUpperBound().process_bind_param(prefix, postgresql.dialect()) or ""
 
-    assert (beginning <= text < beyond) == text.startswith(beginning)
-    assert beyond.encode() > beginning.encode()
+    assert (prefix <= text < upper_bound) == text.startswith(prefix)
+    assert upper_bound.encode() > prefix.encode()

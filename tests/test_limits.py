@@ -1,4 +1,4 @@
-"""How much may be asked for at once; each breach names its limit and its value."""
+"""The limits of a query; each error names the limit and its value."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ LIMITS = {
 
 
 @pytest.fixture
-def narrow(readonly_db):
-    """The world as it answers under narrow limits."""
+def execute(readonly_db):
+    """Executes a query under low limits."""
     settings = readonly_db.settings.model_copy(update=LIMITS)
 
-    async def ask(query):
+    async def execute(query):
         directory = Directory(caller("ada"), Services.from_settings(readonly_db.database, settings))
         return await schema.execute(query, context_value=directory)
 
-    return ask
+    return execute
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def narrow(readonly_db):
         ('users_aggregated(groupBy: ["email"], limit: -1) { group }', 4),
     ],
 )
-async def test_a_list_has_the_rows_that_the_limits_allow(narrow, query, rows):
-    result = await narrow(f"{{ all: {query} }}")
+async def test_a_list_has_the_rows_that_the_limits_allow(execute, query, rows):
+    result = await execute(f"{{ all: {query} }}")
 
     assert len(result.data["all"]) == rows
 
 
-async def test_a_list_inside_a_list_keeps_to_the_same(readonly_db):
+async def test_the_limits_apply_to_nested_lists(readonly_db):
     settings = readonly_db.settings.model_copy(update={"query_limit_default": 1})
     directory = Directory(caller("ada"), Services.from_settings(readonly_db.database, settings))
     result = await schema.execute(
@@ -60,7 +60,7 @@ async def test_a_list_inside_a_list_keeps_to_the_same(readonly_db):
     assert [(len(role["few"]), len(role["all"])) for role in result.data["roles"]] == [(1, 2)]
 
 
-async def test_a_default_over_the_most_is_the_most(readonly_db):
+async def test_the_maximum_also_limits_the_default(readonly_db):
     settings = readonly_db.settings.model_copy(update={"query_limit_default": 100, "query_limit_max": 3})
     directory = Directory(caller("ada"), Services.from_settings(readonly_db.database, settings))
     result = await schema.execute("{ users { id } }", context_value=directory)
@@ -70,7 +70,7 @@ async def test_a_default_over_the_most_is_the_most(readonly_db):
 
 
 @pytest.mark.parametrize(
-    ("query", "words"),
+    ("query", "message"),
     [
         ("users(limit: 5) { id }", '"limit" must be less than or equal to 4'),
         ("roles { users(limit: 5) { id } }", '"limit" must be less than or equal to 4'),
@@ -86,27 +86,27 @@ async def test_a_default_over_the_most_is_the_most(readonly_db):
         ('users(sort: ["role.users.role.name"]) { id }', "At most 3 fields"),
     ],
 )
-async def test_a_breach_says_which_limit_and_its_value(narrow, query, words):
-    result = await narrow(f"{{ {query} }}")
+async def test_an_error_names_the_limit_and_its_value(execute, query, message):
+    result = await execute(f"{{ {query} }}")
     error = result.errors[0].original_error
 
     assert error.code == "INVALID_QUERY"
-    assert words in error.text
+    assert message in error.text
 
 
-async def test_a_filter_that_is_nested_deeper_than_sqlite_reads_is_told_so(readonly_db):
-    asked: dict[str, Any] = {"title": {"_null": True}}
+async def test_a_filter_nested_too_deeply_for_sqlite_is_an_invalid_query(readonly_db):
+    filter_: dict[str, Any] = {"title": {"_null": True}}
     for _ in range(40):
-        asked = {"_or": [{"title": {"_eq": "b"}}, {"_and": [asked, {"title": {"_eq": "c"}}]}]}
+        filter_ = {"_or": [{"title": {"_eq": "b"}}, {"_and": [filter_, {"title": {"_eq": "c"}}]}]}
     for _ in range(2):
         result = await readonly_db.execute(
-            "query($f: directus_users_filter) { users(filter: $f) { id } }", {"f": asked}, caller("ada")
+            "query($f: directus_users_filter) { users(filter: $f) { id } }", {"f": filter_}, caller("ada")
         )
-        refused = result.errors[0].original_error if result.errors else None
-        assert (refused and refused.code) == (None if readonly_db.database.dialect == "postgresql" else "INVALID_QUERY")
+        error = result.errors[0].original_error if result.errors else None
+        assert (error and error.code) == (None if readonly_db.database.dialect == "postgresql" else "INVALID_QUERY")
 
 
-async def test_a_document_of_too_many_tokens_is_told_how_many_there_may_be(narrow):
-    result = await narrow("{ " + " ".join(f"a{n}: server_ping" for n in range(40)) + " }")
+async def test_the_error_for_too_many_tokens_names_the_limit(execute):
+    result = await execute("{ " + " ".join(f"a{n}: server_ping" for n in range(40)) + " }")
 
     assert "100 tokens" in str(result.errors[0].original_error.details)

@@ -1,4 +1,4 @@
-"""What callers are told of their own rights, and of the project's settings."""
+"""The permissions that callers can query of themselves, and the project's settings."""
 
 import pytest
 
@@ -10,16 +10,16 @@ ADA, ANN, SAM, VI = (caller(name) for name in ("ada", "ann", "sam", "vi"))
 
 
 async def test_an_admin_may_do_everything(readonly_db):
-    told = (await readonly_db.execute("{ permissions_me }", caller=ADA)).data["permissions_me"]
+    permissions = (await readonly_db.execute("{ permissions_me }", caller=ADA)).data["permissions_me"]
 
-    assert set(told) == set(COLLECTIONS)
+    assert set(permissions) == set(COLLECTIONS)
     assert all(
-        told["directus_users"][action] == {"access": "full", "fields": ["*"]}
+        permissions["directus_users"][action] == {"access": "full", "fields": ["*"]}
         for action in ("create", "read", "update", "delete", "share")
     )
 
 
-async def test_others_are_told_what_their_policies_add_up_to(readonly_db):
+async def test_other_callers_get_the_sum_of_their_policies(readonly_db):
     assert await readonly_db.directory(VI).permissions() == {
         "directus_users": {
             "create": {"access": "none"},
@@ -49,7 +49,7 @@ async def test_others_are_told_what_their_policies_add_up_to(readonly_db):
 
 
 @pytest.mark.parametrize(
-    ("grants", "told"),
+    ("grants", "summary"),
     [
         ([("read", {"id": 1}, ("a",)), ("read", {}, ("b",))], {"access": "full", "fields": ["a", "b"]}),
         ([("read", {"id": 1}, ("a",)), ("read", {"id": 2}, ("*",))], {"access": "partial", "fields": ["*"]}),
@@ -58,33 +58,34 @@ async def test_others_are_told_what_their_policies_add_up_to(readonly_db):
         ([("create", {}, ("a",))], {"access": "none"}),
     ],
 )
-def test_several_grants_add_up(grants, told):
-    made = [
-        PermissionGrant("articles", action, rule, fields, *(more or [{}])) for action, rule, fields, *more in grants
+def test_several_grants_add_up(grants, summary):
+    permissions = [
+        PermissionGrant("articles", action, rule, fields, *(presets or [{}]))
+        for action, rule, fields, *presets in grants
     ]
 
-    assert summarize(made)["articles"]["read"] == told
+    assert summarize(permissions)["articles"]["read"] == summary
 
 
 @pytest.mark.parametrize("query", ["{ permissions_me }", "{ policies_me_globals { app_access } }"])
-async def test_only_those_who_may_read_permissions_and_policies_are_told_here(readonly_db, query):
-    """So Directus cuts its schema; by REST everybody is told."""
+async def test_only_callers_who_may_read_permissions_and_policies_have_these_fields(readonly_db, query):
+    """Directus reduces its schema the same way; over REST every caller has access."""
     assert "Cannot query field" in (await readonly_db.execute(query, caller=VI)).errors[0].message
     assert (await readonly_db.execute(query, caller=ADA)).errors is None
 
 
-async def test_a_policys_flags_are_told(writable_db):
+async def test_a_policys_flags_are_returned(writable_db):
     await writable_db.load({"directus_policies": [{"id": uid("policy-Administrators"), "enforce_tfa": True}]})
     result = await writable_db.execute("{ policies_me_globals { enforce_tfa app_access admin_access } }", caller=ADA)
 
     assert result.data["policies_me_globals"] == {"enforce_tfa": True, "app_access": True, "admin_access": True}
 
 
-async def test_own_rights_are_one_statement_and_as_they_are_now(writable_db):
+async def test_own_permissions_take_one_statement_and_are_current(writable_db):
     await writable_db.directory(ADA).access()
-    asked = writable_db.database.reader.statements
+    statements = writable_db.database.reader.statements
     await writable_db.execute("{ permissions_me }", caller=ADA)
-    assert writable_db.database.reader.statements - asked == 1
+    assert writable_db.database.reader.statements - statements == 1
 
     assert "update" in (await writable_db.directory(VI).permissions())["directus_users"]
     grant = {"id": 61, "policy": uid("policy-Viewers"), "collection": "directus_users", "action": "update"}
@@ -92,8 +93,8 @@ async def test_own_rights_are_one_statement_and_as_they_are_now(writable_db):
     assert (await writable_db.directory(VI).permissions())["directus_users"]["update"]["access"] == "full"
 
 
-async def test_settings_are_one_row_for_those_who_may_read_it(writable_db):
-    """App access brings them along; keys to other services stay concealed."""
+async def test_settings_are_one_row_for_callers_who_may_read_them(writable_db):
+    """App access includes them; API keys of other services stay concealed."""
     await writable_db.load(
         {"directus_settings": [{"id": 1, "project_name": "House", "ai_openai_api_key": "not-for-you"}]}
     )
@@ -106,7 +107,7 @@ async def test_settings_are_one_row_for_those_who_may_read_it(writable_db):
     assert "Cannot query field 'settings'" in vi.errors[0].message
 
 
-async def test_settings_that_are_not_there_are_null(readonly_db):
+async def test_missing_settings_are_null(readonly_db):
     result = await readonly_db.execute('{ settings(version: "main") { id } }', caller=ADA)
     other = await readonly_db.execute('{ settings(version: "draft") { id } }', caller=ADA)
 
@@ -114,7 +115,7 @@ async def test_settings_that_are_not_there_are_null(readonly_db):
     assert other.errors[0].original_error.code == "FORBIDDEN"
 
 
-async def test_keys_that_are_numbers_are_texts_in_graphql(readonly_db):
+async def test_numeric_keys_are_strings_in_graphql(readonly_db):
     query = "{ permissions(limit: 1) { id policy } permissions_by_id(id: 1) { id } }"
     result = await readonly_db.execute(query, caller=ADA)
 

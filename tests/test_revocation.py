@@ -1,4 +1,4 @@
-"""A right that is gone is gone at the next statement, and one that is new is there: whoever wrote it, and however."""
+"""A change of permissions applies from the next statement on, whichever process wrote it and however."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from tests.world import caller, static_token, uid
 EMAILS = "{ users(limit: -1) { email } }"
 ED, VI = caller("ed"), caller("vi")
 
-WAYS_TO_LOSE = {
+REVOCATIONS = {
     "the permission is deleted": "DELETE FROM directus_permissions WHERE id = 3",
     "the permission loses the field": "UPDATE directus_permissions SET fields = 'id' WHERE id = 3",
     "the access row is deleted": f"DELETE FROM directus_access WHERE policy = '{uid('policy-Editors')}'",
@@ -25,7 +25,7 @@ WAYS_TO_LOSE = {
         f"UPDATE directus_policies SET ip_access = '10.0.0.0/8' WHERE id = '{uid('policy-Editors')}'"
     ),
 }
-WAYS_TO_GO = {
+INVALIDATIONS = {
     "the user is suspended": f"UPDATE directus_users SET status = 'suspended' WHERE id = '{uid('ed')}'",
     "the static token is changed": f"UPDATE directus_users SET token = 'another' WHERE id = '{uid('ed')}'",
     "the user is deleted": f"DELETE FROM directus_users WHERE id = '{uid('ed')}'",
@@ -43,10 +43,10 @@ async def write_and_fail(system, statement):
         raise LookupError
 
 
-@pytest.mark.parametrize("way", WAYS_TO_LOSE)
-async def test_a_right_that_is_taken_away_is_gone_at_the_next_question(writable_db, way):
+@pytest.mark.parametrize("change", REVOCATIONS)
+async def test_a_revoked_permission_is_gone_for_the_next_query(writable_db, change):
     before = await writable_db.execute(EMAILS, caller=ED)
-    await write(writable_db, WAYS_TO_LOSE[way])
+    await write(writable_db, REVOCATIONS[change])
     after = await writable_db.execute(EMAILS, caller=ED)
 
     assert before.errors is None
@@ -54,37 +54,37 @@ async def test_a_right_that_is_taken_away_is_gone_at_the_next_question(writable_
     assert "Cannot query field" in after.errors[0].message
 
 
-@pytest.mark.parametrize("way", WAYS_TO_GO)
-async def test_somebody_who_is_shut_out_is_shut_out_at_once(writable_db, way):
+@pytest.mark.parametrize("change", INVALIDATIONS)
+async def test_an_invalidated_caller_is_rejected_at_once(writable_db, change):
     await writable_db.execute(EMAILS, caller=ED)
-    await write(writable_db, WAYS_TO_GO[way])
+    await write(writable_db, INVALIDATIONS[change])
     after = await writable_db.execute(EMAILS, caller=ED)
 
     assert after.data is None
     assert isinstance(after.errors[0].original_error, InvalidCredentials)
 
 
-@pytest.mark.parametrize("way", WAYS_TO_LOSE)
-async def test_a_right_taken_away_between_planning_and_execution_is_not_used(writable_db, way):
+@pytest.mark.parametrize("change", REVOCATIONS)
+async def test_a_permission_revoked_between_planning_and_execution_is_not_used(writable_db, change):
     await writable_db.execute(EMAILS, caller=ED)
-    between(writable_db, WAYS_TO_LOSE[way])
+    write_before_next_statement(writable_db, REVOCATIONS[change])
     after = await writable_db.execute(EMAILS, caller=ED)
 
     assert after.data is None
     assert "Cannot query field" in after.errors[0].message
 
 
-async def test_a_right_just_granted_is_never_refused_from_memory(writable_db):
-    refused = await writable_db.execute(EMAILS, caller=VI)
+async def test_a_new_permission_is_never_denied_by_the_cache(writable_db):
+    before = await writable_db.execute(EMAILS, caller=VI)
     await write(writable_db, "UPDATE directus_permissions SET fields = 'id,email' WHERE id = 4")
-    granted = await writable_db.execute(EMAILS, caller=VI)
+    after = await writable_db.execute(EMAILS, caller=VI)
 
-    assert refused.data is None
-    assert granted.errors is None
-    assert {"email": "ada@example.com"} in granted.data["users"]
+    assert before.data is None
+    assert after.errors is None
+    assert {"email": "ada@example.com"} in after.data["users"]
 
 
-async def test_another_process_counts_as_much_as_our_own(writable_db):
+async def test_a_change_by_another_process_applies_too(writable_db):
     async with open_system(writable_db.settings) as other:
         before = await writable_db.execute(EMAILS, caller=ED)
         await other.load({"directus_permissions": [{"id": 3, "fields": "id", "policy": uid("policy-Editors")}]})
@@ -94,7 +94,7 @@ async def test_another_process_counts_as_much_as_our_own(writable_db):
     assert after.data is None
 
 
-async def test_truncating_the_permissions_counts_too(writable_db):
+async def test_truncating_the_permissions_applies_too(writable_db):
     if writable_db.database.dialect == "sqlite":
         pytest.skip("SQLite has no TRUNCATE")
     await writable_db.execute(EMAILS, caller=ED)
@@ -107,31 +107,31 @@ async def test_truncating_the_permissions_counts_too(writable_db):
 
 
 @pytest.mark.counting
-async def test_a_write_that_is_rolled_back_changes_nobodys_rights(writable_db):
+async def test_a_write_that_is_rolled_back_changes_no_permissions(writable_db):
     await writable_db.execute(EMAILS, caller=ED)
     with pytest.raises(LookupError):
         await write_and_fail(writable_db, "DELETE FROM directus_permissions")
-    asked = writable_db.database.reader.statements
+    statements = writable_db.database.reader.statements
     after = await writable_db.execute(EMAILS, caller=ED)
 
     assert after.errors is None
-    assert writable_db.database.reader.statements == asked + 1
+    assert writable_db.database.reader.statements == statements + 1
 
 
-async def test_two_who_swap_their_roles_swap_what_they_see(writable_db):
+async def test_two_users_who_swap_roles_swap_permissions(writable_db):
     swap = f"""UPDATE directus_users SET role = CASE id WHEN '{uid("ed")}' THEN '{uid("role-Viewer")}'
                ELSE '{uid("role-Editor")}' END WHERE id IN ('{uid("ed")}', '{uid("vi")}')"""
     if writable_db.database.dialect == "postgresql":
         swap = swap.replace("THEN '", "THEN uuid '").replace("ELSE '", "ELSE uuid '").replace("WHEN '", "WHEN uuid '")
-    before = [(await writable_db.execute(EMAILS, caller=who)).data is not None for who in (ED, VI)]
+    before = [(await writable_db.execute(EMAILS, caller=user)).data is not None for user in (ED, VI)]
     await write(writable_db, swap)
-    after = [(await writable_db.execute(EMAILS, caller=who)).data is not None for who in (ED, VI)]
+    after = [(await writable_db.execute(EMAILS, caller=user)).data is not None for user in (ED, VI)]
 
     assert (before, after) == ([True, False], [False, True])
 
 
-async def test_what_was_read_of_oneself_is_read_again(writable_db):
-    """A rule on $CURRENT_USER.title follows the title, without any right having changed."""
+async def test_a_change_of_the_callers_own_row_applies_too(writable_db):
+    """A rule on $CURRENT_USER.title follows the title, although no permission changes."""
     await write(
         writable_db,
         """UPDATE directus_permissions SET permissions = '{"title":{"_eq":"$CURRENT_USER.title"}}' WHERE id = 4""",
@@ -144,25 +144,25 @@ async def test_what_was_read_of_oneself_is_read_again(writable_db):
     assert after.data["users"] == [{"title": "Director"}, {"title": "Director"}]
 
 
-async def test_rights_that_never_hold_still_are_a_503_and_not_an_answer(writable_db):
-    renew = "UPDATE directus_policies SET icon = 'x'"
-    run, told = writable_db.database.reader.fetch_one, 0
+async def test_permissions_that_change_before_every_statement_are_a_503(writable_db):
+    change = "UPDATE directus_policies SET icon = 'x'"
+    fetch_one, statements = writable_db.database.reader.fetch_one, 0
 
-    async def restless(*asked):
-        nonlocal told
-        told += 1
-        await write(writable_db, renew)
-        return await run(*asked)
+    async def change_and_fetch(*arguments):
+        nonlocal statements
+        statements += 1
+        await write(writable_db, change)
+        return await fetch_one(*arguments)
 
     await writable_db.execute(EMAILS, caller=ED)
-    writable_db.database.reader.fetch_one = restless
+    writable_db.database.reader.fetch_one = change_and_fetch
     result = await asyncio.wait_for(writable_db.execute(EMAILS, caller=ED), 10)
 
     assert isinstance(result.errors[0].original_error, ServiceUnavailable)
-    assert told <= 2 * (MAX_ATTEMPTS + MAX_READ_ATTEMPTS) + 1
+    assert statements <= 2 * (MAX_ATTEMPTS + MAX_READ_ATTEMPTS) + 1
 
 
-async def test_a_session_that_ended_takes_its_token_with_it(writable_db):
+async def test_the_token_of_an_ended_session_is_invalid(writable_db):
     session = {
         "token": "a-session-of-eds",
         "user": uid("ed"),
@@ -178,57 +178,55 @@ async def test_a_session_that_ended_takes_its_token_with_it(writable_db):
     assert isinstance(after.errors[0].original_error, InvalidCredentials)
 
 
-@pytest.mark.parametrize("who", ["ida", "sue"])
-async def test_only_active_users_are_anybody(readonly_db, who):
-    by_token = await readonly_db.execute(EMAILS, caller=caller(who))
-    by_claim = await readonly_db.execute(EMAILS, caller=Caller(user=uid(who)))
-    by_guess = await readonly_db.execute(EMAILS, caller=Caller(token=static_token(who).upper()))
+@pytest.mark.parametrize("user", ["ida", "sue"])
+async def test_only_active_users_are_authenticated(readonly_db, user):
+    by_token = await readonly_db.execute(EMAILS, caller=caller(user))
+    by_id = await readonly_db.execute(EMAILS, caller=Caller(user=uid(user)))
+    by_wrong_token = await readonly_db.execute(EMAILS, caller=Caller(token=static_token(user).upper()))
 
-    for result in (by_token, by_claim, by_guess):
+    for result in (by_token, by_id, by_wrong_token):
         assert isinstance(result.errors[0].original_error, InvalidCredentials)
 
 
-def between(system, statement):
-    """Has `statement` written after the next plan is made, before it is run."""
-    run = system.database.reader.fetch_one
+def write_before_next_statement(system, statement):
+    """Write `statement` after the next query is planned and before it runs."""
+    fetch_one = system.database.reader.fetch_one
 
-    async def late(*planned):
-        system.database.reader.fetch_one = run
+    async def write_and_fetch(*arguments):
+        system.database.reader.fetch_one = fetch_one
         await write(system, statement)
-        return await run(*planned)
+        return await fetch_one(*arguments)
 
-    system.database.reader.fetch_one = late
+    system.database.reader.fetch_one = write_and_fetch
 
 
-TO_ROLE = f"UPDATE directus_users SET role = '{uid('role-Editor')}' WHERE id = '{uid('nora')}'"
+NEW_ROLE = f"UPDATE directus_users SET role = '{uid('role-Editor')}' WHERE id = '{uid('nora')}'"
 SUSPENDED = f"UPDATE directus_users SET status = 'suspended' WHERE id = '{uid('nora')}'"
 NO_ADMIN = f"UPDATE directus_users SET role = NULL WHERE id = '{uid('ada')}'"
-SHOWN = f"""INSERT INTO directus_permissions (id, policy, collection, action, fields, permissions)
+PUBLIC_USERS = f"""INSERT INTO directus_permissions (id, policy, collection, action, fields, permissions)
     VALUES (90, '{uid("policy-Public")}', 'directus_users', 'read', 'id', '{{}}')"""
-NO_LONGER = "DELETE FROM directus_permissions WHERE id = 90"
+NO_PUBLIC_USERS = "DELETE FROM directus_permissions WHERE id = 90"
 
 
 @pytest.mark.parametrize(
-    ("who", "asked", "change", "before", "after"),
+    ("user", "query", "change", "before", "after"),
     [
-        ("nora", "{ roles_me { name } }", TO_ROLE, "[]", "Editor"),
+        ("nora", "{ roles_me { name } }", NEW_ROLE, "[]", "Editor"),
         ("nora", "{ roles_me { name } }", SUSPENDED, "[]", "Invalid user credentials"),
         ("ada", "{ policies_me_globals { admin_access } }", NO_ADMIN, "True", "Cannot query field"),
         ("ada", "{ server_health }", NO_ADMIN, "responseTime", "ok"),
-        ("ed", "{ server_specs_oas }", WAYS_TO_LOSE["the permission is deleted"], "email", "first_name"),
-        ("ed", "{ server_specs_graphql }", WAYS_TO_LOSE["the permission is deleted"], "email", "first_name"),
-        (None, "{ users_me { id } }", NO_LONGER, "None", "Cannot query field"),
+        ("ed", "{ server_specs_oas }", REVOCATIONS["the permission is deleted"], "email", "first_name"),
+        ("ed", "{ server_specs_graphql }", REVOCATIONS["the permission is deleted"], "email", "first_name"),
+        (None, "{ users_me { id } }", NO_PUBLIC_USERS, "None", "Cannot query field"),
     ],
 )
-async def test_what_is_read_from_no_row_is_judged_by_the_rights_of_the_moment(
-    writable_db, who, asked, change, before, after
-):
-    await write(writable_db, SHOWN)
+async def test_fields_that_read_no_row_use_the_current_permissions(writable_db, user, query, change, before, after):
+    await write(writable_db, PUBLIC_USERS)
     for _ in range(3):
-        told = await writable_db.execute(asked, caller=caller(who))
-        assert before in str(told.errors or told.data)
+        result = await writable_db.execute(query, caller=caller(user))
+        assert before in str(result.errors or result.data)
     await write(writable_db, change)
 
-    told = await writable_db.execute(asked, caller=caller(who))
-    assert after in str(told.errors or told.data)
-    assert str(told.errors or told.data) != before
+    result = await writable_db.execute(query, caller=caller(user))
+    assert after in str(result.errors or result.data)
+    assert str(result.errors or result.data) != before

@@ -69,7 +69,7 @@ def condition_sql(predicate: Predicate, row: FromClause) -> ColumnElement[bool]:
 
 
 def is_json(operand: Operand) -> bool:
-    """Return whether a value is JSON, which SQLite must be told again outside each subquery."""
+    """Return whether a value is JSON, which SQLite no longer recognizes as such outside a subquery."""
     return operand.field.kind == "json" and operand.function is None and not operand.masked
 
 
