@@ -25,7 +25,7 @@ from app.main import create_app
 from app.repositories.engine.batches import SIZE, KeysetReader
 from tests.http.test_graphql import ADA, bearer, served
 from tests.http.test_parsing import json
-from tests.test_revocation import WAYS_TO_GO, WAYS_TO_LOSE, write
+from tests.test_revocation import INVALIDATIONS, REVOCATIONS, write
 from tests.world import caller, static_token, uid
 
 PEOPLE = "/users?sort=email&limit=3&fields=email,title,tags,role.name,role.parent.name"
@@ -289,12 +289,12 @@ async def test_what_is_told_of_a_row_is_what_may_be_seen_when_it_is_read(writabl
     assert "sam@example.com" not in [row["email"] for row in rest]
 
 
-@pytest.mark.parametrize("way", [*WAYS_TO_LOSE, *WAYS_TO_GO])
+@pytest.mark.parametrize("way", [*REVOCATIONS, *INVALIDATIONS])
 async def test_a_right_that_goes_in_the_middle_ends_the_file(writable_db, batches, way):
     many = batches("ed")
     rows = many.rows(await many.begin())
     await anext(rows)
-    await write(writable_db, {**WAYS_TO_LOSE, **WAYS_TO_GO}[way])
+    await write(writable_db, {**REVOCATIONS, **INVALIDATIONS}[way])
 
     with pytest.raises((Forbidden, InvalidCredentials)):
         await anext(rows)
