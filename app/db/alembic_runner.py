@@ -1,4 +1,4 @@
-"""Runs revisions with Alembic, which only migrating needs: it takes ten MB of memory that serving goes without."""
+"""Runs Alembic's revisions. Only migrations import this module: Alembic takes 10 MB that serving does not need."""
 
 from pathlib import Path
 
@@ -13,7 +13,11 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
 def upgrade(connection: Connection) -> None:
-    """Run all revisions that were not run yet. Raises Refusal for a database of a newer Rollcall."""
+    """Run every revision that has not been run.
+
+    Raises:
+        OperatorError: A newer Rollcall has migrated the database.
+    """
     try:
         command.upgrade(_config(connection), "head")
     except CommandError as error:
@@ -23,11 +27,15 @@ def upgrade(connection: Connection) -> None:
 
 
 def downgrade(connection: Connection, to: str, *, force: bool) -> None:
-    """Take back the revisions after `to`; `force` also where rows are lost. Raises Refusal where there is none such."""
+    """Revert the revisions after `to`; with `force` also if rows are lost.
+
+    Raises:
+        OperatorError: There is no such revision.
+    """
     try:
         command.downgrade(_config(connection, force=force), to)
     except CommandError as error:
-        raise OperatorError("There is no such revision; `rollcall migrate down base` takes everything away.") from error
+        raise OperatorError("There is no such revision; `rollcall migrate down base` removes everything.") from error
 
 
 def _config(connection: Connection, *, force: bool = False) -> Config:

@@ -1,4 +1,4 @@
-"""The declarative base, and the column types that mean the same on PostgreSQL and on SQLite."""
+"""The declarative base, and column types that behave alike on PostgreSQL and SQLite."""
 
 import json
 from datetime import UTC, datetime
@@ -18,8 +18,8 @@ from app.core.values import canonical_uuid
 
 POSTGRESQL = "postgresql"
 
-# The spelling Directus' own tables carry, so that an adopted database and one of ours look alike.
-NAMES = {
+# The names in Directus' own tables, so that an adopted database and a new one look alike.
+NAMING_CONVENTION = {
     "pk": "%(table_name)s_pkey",
     "uq": "%(table_name)s_%(column_0_name)s_unique",
     "fk": "%(table_name)s_%(column_0_name)s_foreign",
@@ -28,15 +28,16 @@ NAMES = {
 
 
 class Base(DeclarativeBase):
-    """What every table's class inherits from."""
+    """The base class of every model."""
 
-    metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMES)
+    metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class UUIDText(TypeDecorator[str]):
-    """A uuid, in Python always its text: lower case, with hyphens.
+    """A UUID, in Python always its canonical text: lower case, with hyphens.
 
-    Raises ValueError for a text that is no uuid.
+    Raises:
+        ValueError: A text that is written is not a UUID.
     """
 
     impl = CHAR(36)
@@ -53,9 +54,12 @@ class UUIDText(TypeDecorator[str]):
 
 
 class Timestamp(TypeDecorator[datetime]):
-    """A moment, in Python an aware datetime; a naive one is refused with a ValueError.
+    """A point in time, in Python an aware datetime.
 
-    SQLite holds it as UTC text of one length, so that comparing texts compares times.
+    SQLite stores it as UTC text of a fixed length, so that comparing texts compares times.
+
+    Raises:
+        ValueError: A datetime that is written has no time zone.
     """
 
     impl = postgresql.TIMESTAMP(timezone=True)
@@ -79,7 +83,7 @@ class Timestamp(TypeDecorator[datetime]):
 
 
 class Now(FunctionElement[datetime]):
-    """The database's clock, spelled as `Timestamp` holds it."""
+    """The current time of the database, in the form in which `Timestamp` stores it."""
 
     type = Timestamp()
     inherit_cache = True
@@ -96,7 +100,7 @@ def _now_as_text(element: Now, compiler: SQLCompiler, **options: Any) -> str:
 
 
 class JsonText(TypeDecorator[Any]):
-    """JSON in a text column on both databases; None is SQL's NULL."""
+    """JSON in a text column on both databases; None is SQL NULL."""
 
     impl = Text()
     cache_ok = True
@@ -109,9 +113,9 @@ class JsonText(TypeDecorator[Any]):
 
 
 class Json(JsonText):
-    """JSON in PostgreSQL's `json` and in SQLite's text; None is SQL's NULL.
+    """JSON in PostgreSQL's `json` and in SQLite's text; None is SQL NULL.
 
-    The engines of `session` and `reader` are set up to leave json as text, so that both databases answer alike.
+    The engines are configured to return JSON as text, so that both databases behave alike.
     """
 
     cache_ok = True
@@ -121,7 +125,7 @@ class Json(JsonText):
 
 
 class Csv(TypeDecorator[list[str]]):
-    """A list of words, held as `a,b,c`; the empty list is the empty text."""
+    """A list of words, stored as `a,b,c`; the empty list is the empty text."""
 
     impl = Text()
     cache_ok = True
@@ -134,15 +138,15 @@ class Csv(TypeDecorator[list[str]]):
 
 
 def dump_json(value: Any) -> str:
-    """A value as compact JSON text, the same on both databases."""
+    """Return a value as compact JSON text, the same on both databases."""
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # a number beyond 64 bits, or a key that is no text
+    except TypeError:  # a number beyond 64 bits, or a key that is not a string
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class _JsonColumn(postgresql.JSON):
-    """PostgreSQL's json, taking and giving the text as it stands."""
+    """PostgreSQL's `json`, written and read as text."""
 
     def bind_processor(self, dialect: Dialect) -> None:
         return None

@@ -1,5 +1,6 @@
-"""A driver connection on loan from SQLAlchemy's pool, as both pools use it."""
+"""A driver connection borrowed from SQLAlchemy's pool, as the read pool and the write pool use it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -8,28 +9,33 @@ from sqlalchemy.util import greenlet_spawn
 
 from app.core.cache import LRUCache
 
-PREPARED = 128
-"""Statements that a connection to PostgreSQL keeps prepared."""
+Row = Sequence[Any]
+"""A row as the driver returns it."""
 
-
-async def terminate(lent: "PooledConnection") -> None:
-    """Ends a lent connection, whatever runs on it."""
-    if isinstance(lent.driver, asyncpg.Connection):
-        lent.driver.terminate()
-    else:
-        await lent.driver.interrupt()
-    await greenlet_spawn(lent.connection.invalidate)
+MAX_PREPARED_STATEMENTS = 128
+"""Prepared statements that a connection to PostgreSQL caches."""
+DATABASE_UNAVAILABLE = "The database is unavailable; try again later"
 
 
 class PooledConnection:
-    """A connection that SQLAlchemy lent, with the driver's own in it; `hung` where it was given up while it ran.
+    """A driver connection, and the SQLAlchemy connection that owns it.
 
-    What it `prepared` is asked in fewer steps than what the driver would remember by itself.
+    `abandoned` says that it was closed while a statement was running on it. `prepared` caches PostgreSQL's prepared
+    statements: running one from here takes fewer steps than from asyncpg's own cache.
     """
 
-    __slots__ = ("abandoned", "connection", "driver", "prepared")
+    __slots__ = ("abandoned", "driver", "owner", "prepared")
 
-    def __init__(self, connection: PoolProxiedConnection) -> None:
-        self.connection, self.abandoned = connection, False
-        self.driver: Any = connection.driver_connection
-        self.prepared: LRUCache[str, Any] = LRUCache(PREPARED)
+    def __init__(self, owner: PoolProxiedConnection) -> None:
+        self.owner, self.abandoned = owner, False
+        self.driver: Any = owner.driver_connection
+        self.prepared: LRUCache[str, Any] = LRUCache(MAX_PREPARED_STATEMENTS)
+
+
+async def terminate(connection: PooledConnection) -> None:
+    """Close a connection at once, even if a statement is running on it."""
+    if isinstance(connection.driver, asyncpg.Connection):
+        connection.driver.terminate()
+    else:
+        await connection.driver.interrupt()
+    await greenlet_spawn(connection.owner.invalidate)

@@ -1,4 +1,4 @@
-"""The unit of work: one transaction, committed when it is done, and done again where another got in its way."""
+"""The database of a process: its read pool, its write pool, and transactions that are retried after a conflict."""
 
 import asyncio
 import random
@@ -12,47 +12,50 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
+from app.db.connection import DATABASE_UNAVAILABLE
 from app.db.email_index import has_email_index
 from app.db.engine import UNREACHABLE, concurrent_writes, create_write_engine, parse_url, sqlstate
-from app.db.read_pool import DATABASE_UNAVAILABLE, ReadPool
+from app.db.read_pool import ReadPool
 from app.db.transaction import WriteTransaction
 from app.db.write_pool import WRITERS_BUSY, WritePool
 
 T = TypeVar("T")
 
-CONFLICTS = {"40001", "40P01"}
-LOCKED = "55P03"
+CONFLICT_SQLSTATES = {"40001", "40P01"}
+LOCK_NOT_AVAILABLE = "55P03"
 MAX_TRANSACTION_ATTEMPTS = 6
 
 
 class RetryTransaction(Exception):
-    """What a transaction was planned with is no longer so: it has to be done again."""
+    """What a transaction was planned with has changed: run it again."""
 
 
 class Database:
-    """One database: transactions to write in, and a `reader` beside them."""
+    """One database: `reader` runs queries, `run_write` and `run_in_transaction` run transactions."""
 
-    def __init__(self, engine: AsyncEngine, reader: ReadPool, slots: int) -> None:
+    def __init__(self, engine: AsyncEngine, reader: ReadPool, concurrent: int) -> None:
         self._engine = engine
         self.reader = reader
         self.dialect: str = engine.dialect.name
-        self._turns = WritePool(engine, slots)
-        self._apart = False
+        self._write_pool = WritePool(engine, concurrent)
+        self._has_email_index = False
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """The database that `settings` name, not yet connected to.
+        """Create the database that the settings name, not yet connected.
 
-        Raises Refusal for an address that isn't supported, or an SQLite file that can't be made.
+        Raises:
+            OperatorError: The URL is not supported, or the SQLite file cannot be created.
         """
         url, size = parse_url(settings.database_url), settings.db_pool_size
         return cls(create_write_engine(url, size), ReadPool.open(url, settings), concurrent_writes(size))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed when the block ends, rolled back when it raises.
+        """Open a SQLAlchemy transaction: committed when the block ends, rolled back if it raises.
 
-        Raises ServiceUnavailable when the database is away, goes away meanwhile, or stays locked.
+        Raises:
+            ServiceUnavailable: The database is unreachable, becomes so, or stays locked.
         """
         async with AsyncExitStack() as stack:
             try:
@@ -65,62 +68,67 @@ class Database:
                 yield connection
                 await connection.commit()
             except DBAPIError as error:
-                if reason := _reason(error):
-                    raise ServiceUnavailable(reason) from error
+                if message := _unavailable_message(error):
+                    raise ServiceUnavailable(message) from error
                 raise
 
     async def run_in_transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """What `work` returns, run in one transaction of its own; run again when another's write got in its way.
+        """Run `work` in a SQLAlchemy transaction and return its result; run it again after a conflict.
 
-        `work` may therefore run several times. Raises ServiceUnavailable when that doesn't help.
+        Raises:
+            ServiceUnavailable: As `transaction`, or every attempt ended in a conflict.
         """
 
-        async def once() -> T:
+        async def attempt() -> T:
             async with self.transaction() as connection:
                 return await work(connection)
 
-        return await _until_done(once)
+        return await _retry_conflicts(attempt)
 
     async def run_write(self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool) -> T:
-        """Return what `work` returns, run in one write transaction on the driver; retried like `run_in_transaction`.
+        """Run `work` in a write transaction on the driver and return its result; run it again after a conflict.
 
-        `exclusive` keeps every other exclusive write of the directory out until the transaction ends, so that whatever
+        `exclusive` excludes every other exclusive write of the directory until the transaction ends, so that whatever
         `work` reads of other rows stays as it is. A write whose outcome depends on the rows it locks itself needs no
         such lock. On SQLite every write is exclusive.
+
+        Raises:
+            ServiceUnavailable: The database is unreachable or busy, or every attempt ended in a conflict.
         """
-        return await _until_done(lambda: self._turns.run(work, exclusive=exclusive))
+        return await _retry_conflicts(lambda: self._write_pool.run(work, exclusive=exclusive))
 
     async def has_email_index(self) -> bool:
-        """Whether the database itself sees to it that no two users have one address."""
-        if not self._apart:
+        """Return whether the database itself keeps emails unique. Once it does, it is not asked again."""
+        if not self._has_email_index:
             async with self.transaction() as connection:
-                self._apart = await connection.run_sync(has_email_index)
-        return self._apart
+                self._has_email_index = await connection.run_sync(has_email_index)
+        return self._has_email_index
 
     async def dispose(self) -> None:
-        """Close every connection: of SQLite's last those that write, which put into the file what stood beside it."""
+        """Close every connection. SQLite's write connections come last: closing them merges the WAL into the file."""
         await self.reader.dispose()
-        await self._turns.dispose()
+        await self._write_pool.dispose()
         await self._engine.dispose()
 
 
-async def _until_done(once: Callable[[], Awaitable[T]]) -> T:
-    """What a transaction returns that is tried again where another's write got in its way."""
-    for attempt in range(MAX_TRANSACTION_ATTEMPTS):
+async def _retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:
+    for number in range(MAX_TRANSACTION_ATTEMPTS):
         try:
-            return await once()
+            return await attempt()
         except RetryTransaction:
             pass
         except DBAPIError as error:
-            if reason := _reason(error):
-                raise ServiceUnavailable(reason) from error
-            if sqlstate(error) not in CONFLICTS:
+            if message := _unavailable_message(error):
+                raise ServiceUnavailable(message) from error
+            if sqlstate(error) not in CONFLICT_SQLSTATES:
                 raise
-        await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the retries, keeps no secret
+        await asyncio.sleep(random.uniform(0, 0.01 * 2**number))  # noqa: S311 - spreads the retries, is no secret
     raise ServiceUnavailable(WRITERS_BUSY)
 
 
-def _reason(error: DBAPIError) -> str | None:
+def _unavailable_message(error: DBAPIError) -> str | None:
+    """Return the message for the client if the database is unreachable or locked, else None."""
     if error.connection_invalidated:
         return DATABASE_UNAVAILABLE
-    return WRITERS_BUSY if sqlstate(error) == LOCKED or str(error.orig) == "database is locked" else None
+    is_locked = sqlstate(error) == LOCK_NOT_AVAILABLE or str(error.orig) == "database is locked"
+    return WRITERS_BUSY if is_locked else None

@@ -1,33 +1,32 @@
-"""The index that keeps e-mail addresses apart whatever their case, also from a writer who doesn't look.
+"""The unique index on the emails of users, whatever their case. It also binds writers other than Rollcall.
 
-SQLite folds ASCII only in an index; what writes here looks for itself, and folds as Unicode does.
+In an index SQLite folds ASCII only; Rollcall's own writes check uniqueness themselves and fold as Unicode does.
 """
 
 from sqlalchemy import Connection, text
 
 from app.db.base import POSTGRESQL
-from app.db.integrity import EMAILS
+from app.db.integrity import EMAIL_INDEX
 
-THERE = {
+INDEX_EXISTS = {
     POSTGRESQL: "SELECT to_regclass(:name) IS NOT NULL",
     "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = :name",
 }
-
-FOLDED = {POSTGRESQL: "rollcall_fold(email)", "sqlite": "lower(email)"}
-DOUBLES = "SELECT {folded} FROM directus_users GROUP BY {folded} HAVING count(email) > 1 ORDER BY 1"
+FOLDED_EMAIL = {POSTGRESQL: "rollcall_fold(email)", "sqlite": "lower(email)"}
+DUPLICATE_EMAILS = "SELECT {folded} FROM directus_users GROUP BY {folded} HAVING count(email) > 1 ORDER BY 1"
 
 
 def has_email_index(connection: Connection) -> bool:
-    """Whether the index is there."""
-    return bool(connection.scalar(text(THERE[connection.dialect.name]), {"name": EMAILS}))
+    """Return whether the index exists."""
+    return bool(connection.scalar(text(INDEX_EXISTS[connection.dialect.name]), {"name": EMAIL_INDEX}))
 
 
 def ensure_email_index(connection: Connection) -> list[str]:
-    """Makes the index where it isn't there; the addresses that stand in its way, in lower case, where some do."""
+    """Create the index unless it exists; return the duplicate emails that prevent it, in lower case."""
     if has_email_index(connection):
         return []
-    folded = FOLDED[connection.dialect.name]
-    doubles = [str(row[0]) for row in connection.execute(text(DOUBLES.format(folded=folded)))]
-    if not doubles:
-        connection.execute(text(f"CREATE UNIQUE INDEX {EMAILS} ON directus_users ({folded})"))
-    return doubles
+    folded = FOLDED_EMAIL[connection.dialect.name]
+    duplicates = [str(row[0]) for row in connection.execute(text(DUPLICATE_EMAILS.format(folded=folded)))]
+    if not duplicates:
+        connection.execute(text(f"CREATE UNIQUE INDEX {EMAIL_INDEX} ON directus_users ({folded})"))
+    return duplicates

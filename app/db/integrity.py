@@ -1,4 +1,4 @@
-"""What a write broke, read from the database's refusal without its words."""
+"""Which constraint a write violated: read from the driver's error, without quoting its text."""
 
 import re
 from dataclasses import dataclass
@@ -9,57 +9,60 @@ from sqlalchemy.exc import IntegrityError
 from app.db.base import Base
 from app.db.engine import sqlstate
 
-Kind = Literal["unique", "foreign", "pointed", "null", "other"]
-"""`pointed` where a table of a project's own, whose name is nobody's to know here, points at what was to go."""
+ViolationKind = Literal["unique", "foreign", "referenced", "null", "other"]
+"""`referenced`: a table that a project added, and whose name clients must not learn, references the row to delete."""
 
-_KINDS: dict[str, Kind] = {"23505": "unique", "23503": "foreign", "23502": "null"}
-_SQLITE = re.compile(r"(UNIQUE|NOT NULL|FOREIGN KEY) constraint failed(?:: (?:index '(\w+)'|(\w+)\.(\w+)))?")
-_SQLITE_KINDS: dict[str, Kind] = {"UNIQUE": "unique", "NOT NULL": "null", "FOREIGN KEY": "foreign"}
-EMAILS = "rollcall_users_email_folded"
-"""The index that keeps e-mail addresses apart whatever their case."""
+_SQLSTATE_KINDS: dict[str, ViolationKind] = {"23505": "unique", "23503": "foreign", "23502": "null"}
+_SQLITE_ERROR = re.compile(r"(UNIQUE|NOT NULL|FOREIGN KEY) constraint failed(?:: (?:index '(\w+)'|(\w+)\.(\w+)))?")
+_SQLITE_KINDS: dict[str, ViolationKind] = {"UNIQUE": "unique", "NOT NULL": "null", "FOREIGN KEY": "foreign"}
+EMAIL_INDEX = "rollcall_users_email_folded"
+"""The index that keeps emails unique whatever their case."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConstraintViolation:
-    """Which rule of the tables a write broke, and where, as far as the database says."""
+    """The kind of a violated constraint, with its table and column as far as the database names them."""
 
-    kind: Kind
+    kind: ViolationKind
     table: str = ""
     column: str = ""
 
 
 def parse_integrity_error(error: IntegrityError) -> ConstraintViolation:
-    """What the database refused."""
-    told = error.orig
-    if sqlstate(error):
-        kind = _KINDS.get(sqlstate(error), "other")
-        table = str(getattr(told, "table_name", None) or "")
-        if kind == "foreign" and table not in Base.metadata.tables:
-            return ConstraintViolation("pointed")
-        column = getattr(told, "column_name", None)
-        return ConstraintViolation(
-            kind, table, str(column or _column(str(getattr(told, "constraint_name", "")), table))
-        )
-    found = _SQLITE.search(str(told))
-    if found is None:
+    """Return which constraint a write violated."""
+    return _parse_postgresql(error) if sqlstate(error) else _parse_sqlite(str(error.orig))
+
+
+def _parse_postgresql(error: IntegrityError) -> ConstraintViolation:
+    kind = _SQLSTATE_KINDS.get(sqlstate(error), "other")
+    table = str(getattr(error.orig, "table_name", None) or "")
+    if kind == "foreign" and table not in Base.metadata.tables:
+        return ConstraintViolation("referenced")
+    column = getattr(error.orig, "column_name", None)
+    constraint = str(getattr(error.orig, "constraint_name", ""))
+    return ConstraintViolation(kind, table, str(column or _column_of(constraint, table)))
+
+
+def _parse_sqlite(message: str) -> ConstraintViolation:
+    match = _SQLITE_ERROR.search(message)
+    if match is None:
         return ConstraintViolation("other")
-    if found[2]:
-        return (
-            ConstraintViolation("unique", "directus_users", "email")
-            if found[2] == EMAILS
-            else ConstraintViolation("unique")
-        )
-    return ConstraintViolation(_SQLITE_KINDS[found[1]], found[3] or "", found[4] or "")
+    constraint, index, table, column = match.groups()
+    if index == EMAIL_INDEX:
+        return ConstraintViolation("unique", "directus_users", "email")
+    if index:
+        return ConstraintViolation("unique")
+    return ConstraintViolation(_SQLITE_KINDS[constraint], table or "", column or "")
 
 
-def _column(constraint: str, table: str) -> str:
-    """The column that a constraint's name speaks of, as Directus names them."""
-    if constraint == EMAILS:
+def _column_of(constraint: str, table_name: str) -> str:
+    """Return the column that a constraint's name contains, by Directus' naming convention; empty if unknown."""
+    if constraint == EMAIL_INDEX:
         return "email"
-    known = Base.metadata.tables.get(table)
-    if known is None:
+    table = Base.metadata.tables.get(table_name)
+    if table is None:
         return ""
-    if constraint == f"{table}_pkey":
+    if constraint == f"{table_name}_pkey":
         return "id"
-    names = (column.name for column in known.columns)
-    return next((name for name in names if constraint.startswith(f"{table}_{name}_")), "")
+    names = (column.name for column in table.columns)
+    return next((name for name in names if constraint.startswith(f"{table_name}_{name}_")), "")

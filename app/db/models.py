@@ -1,8 +1,8 @@
-"""Every table side by side, as Directus 11 lays them out: the single source for SQL and for GraphQL types.
+"""The models: every table as Directus 11 defines it, and the single source of SQL and GraphQL types.
 
-A column that points at another row is the attribute `<field>_id`; the relation itself carries Directus' field name.
-`info` tells what a type alone can't: `hash` and `concealed` fields, and the `note` printed above a field.
-Relations are only ever joined on, never loaded, so all of them are `viewonly`.
+A foreign key is the attribute `<field>_id`; the relation itself has the name of Directus' field. `info` holds what a
+type cannot: whether a field is `hash` or `concealed`, and the `note` printed above it. Relations are only joined on,
+never loaded, so all of them are `viewonly`.
 """
 
 from datetime import datetime
@@ -28,28 +28,28 @@ from app.db.base import Base, Csv, Json, JsonText, Now, Timestamp, UUIDText
 
 SECRET = {"hash": True, "concealed": True}
 CONCEALED = {"concealed": True}
-# SQLite would hand out a deleted row's number again; PostgreSQL's sequences don't.
-NUMBERED = {"sqlite_autoincrement": True}
+# Without it SQLite would reuse the number of a deleted row, which PostgreSQL's sequences don't.
+AUTOINCREMENT = {"sqlite_autoincrement": True}
 
 
 def note(key: str) -> dict[str, str]:
-    """The translation key that is printed above a field."""
+    """Return the `info` of a field with a note, which is a translation key."""
     return {"note": f"$t:{key}"}
 
 
 def foreign_key(name: str, target: str, ondelete: str | None = None, **options: Any) -> Any:
-    """The column `name`, a foreign key to the table `target`."""
-    kind = Integer if target in ("activity", "revisions") else UUIDText
-    return mapped_column(name, kind, ForeignKey(f"directus_{target}.id", ondelete=ondelete), **options)
+    """Return the column `name`, a foreign key to `directus_<target>`."""
+    type_ = Integer if target in ("activity", "revisions") else UUIDText
+    return mapped_column(name, type_, ForeignKey(f"directus_{target}.id", ondelete=ondelete), **options)
 
 
 def relation(column: str, **options: Any) -> Relationship[Any]:
-    """The relation that the foreign key `Class.column` makes, seen from either end."""
+    """Return the relation of the foreign key `Class.column`, for either of its ends."""
     return relationship(viewonly=True, foreign_keys=column, **options)
 
 
 class User(Base):
-    """A person, or a machine, with an account."""
+    """A user account, of a person or a machine."""
 
     __tablename__ = "directus_users"
 
@@ -81,14 +81,14 @@ class User(Base):
     theme_dark_overrides: Mapped[Any | None] = mapped_column(Json)
     text_direction: Mapped[str] = mapped_column(String(255), server_default="auto")
 
-    # Directus holds no foreign key here, so that a file can go while it is somebody's picture.
+    # Directus has no foreign key here, so that a file can be deleted while it is a user's avatar.
     avatar: Mapped["File | None"] = relation("User.avatar_id", primaryjoin="User.avatar_id == File.id")
     role: Mapped["Role | None"] = relation("User.role_id")
     policies: Mapped[list["Access"]] = relation("Access.user_id")
 
 
 class Role(Base):
-    """A group of users; a role's rights come from its own policies and its ancestors'."""
+    """A group of users, with the permissions of its own policies and those of its ancestors."""
 
     __tablename__ = "directus_roles"
 
@@ -105,7 +105,7 @@ class Role(Base):
 
 
 class Policy(Base):
-    """A named bundle of rights."""
+    """A named set of permissions."""
 
     __tablename__ = "directus_policies"
 
@@ -121,13 +121,13 @@ class Policy(Base):
     app_access: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
     permissions: Mapped[list["Permission"]] = relation("Permission.policy_id")
-    # Both list the same access rows: which of them name a user or a role is for the reader to see.
+    # Both list the same access rows: clients tell from the row whether it names a user or a role.
     users: Mapped[list["Access"]] = relation("Access.policy_id")
     roles: Mapped[list["Access"]] = relation("Access.policy_id")
 
 
 class Access(Base):
-    """Gives one policy to a role, to a user or, with neither, to everyone."""
+    """Attaches one policy to a role, to a user or, with neither, to everyone."""
 
     __tablename__ = "directus_access"
 
@@ -146,7 +146,7 @@ class Permission(Base):
     """What a policy allows: one action on one collection."""
 
     __tablename__ = "directus_permissions"
-    __table_args__ = NUMBERED
+    __table_args__ = AUTOINCREMENT
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     collection: Mapped[str] = mapped_column(String(64))
@@ -161,10 +161,10 @@ class Permission(Base):
 
 
 class Settings(Base):
-    """The project's settings: one row."""
+    """The project's settings, a single row."""
 
     __tablename__ = "directus_settings"
-    __table_args__ = NUMBERED
+    __table_args__ = AUTOINCREMENT
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     project_name: Mapped[str] = mapped_column(String(100), server_default="Directus")
@@ -256,7 +256,7 @@ class Settings(Base):
 
 
 class Session(Base):
-    """A refresh token in use."""
+    """A session, under its current refresh token."""
 
     __tablename__ = "directus_sessions"
 
@@ -265,7 +265,7 @@ class Session(Base):
     expires: Mapped[datetime] = mapped_column(Timestamp)
     ip: Mapped[str | None] = mapped_column(String(255))
     user_agent: Mapped[str | None] = mapped_column(Text)
-    # Directus' own foreign key to directus_shares stands where it made the table; that table isn't ours.
+    # Directus also has a foreign key to directus_shares here, a table that Rollcall does not have.
     share: Mapped[str | None] = mapped_column(UUIDText)
     origin: Mapped[str | None] = mapped_column(String(255))
     next_token: Mapped[str | None] = mapped_column(String(64))
@@ -274,7 +274,7 @@ class Session(Base):
 
 
 class File(Base):
-    """What is known of an uploaded file."""
+    """The metadata of an uploaded file."""
 
     __tablename__ = "directus_files"
 
@@ -298,7 +298,7 @@ class File(Base):
     description: Mapped[str | None] = mapped_column(Text)
     location: Mapped[str | None] = mapped_column(Text)
     tags: Mapped[Any | None] = mapped_column(JsonText)
-    # SQLAlchemy keeps the attribute `metadata` for itself.
+    # SQLAlchemy reserves the attribute `metadata`.
     metadata_: Mapped[Any | None] = mapped_column("metadata", Json)
     focal_point_x: Mapped[int | None] = mapped_column(Integer)
     focal_point_y: Mapped[int | None] = mapped_column(Integer)
@@ -324,14 +324,14 @@ class Folder(Base):
 
 
 class Activity(Base):
-    """Who did what, and when."""
+    """An entry of the audit log: who did what, and when."""
 
     __tablename__ = "directus_activity"
-    __table_args__ = NUMBERED
+    __table_args__ = AUTOINCREMENT
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     action: Mapped[str] = mapped_column(String(45))
-    # No foreign key: what somebody did stays on record when the account is gone.
+    # No foreign key, so that the audit log outlives the account.
     user_id: Mapped[str | None] = mapped_column("user", UUIDText)
     timestamp: Mapped[datetime] = mapped_column(Timestamp, server_default=Now(), index=True)
     ip: Mapped[str | None] = mapped_column(String(50))
@@ -348,7 +348,7 @@ class Revision(Base):
     """A row's values after a change."""
 
     __tablename__ = "directus_revisions"
-    __table_args__ = NUMBERED
+    __table_args__ = AUTOINCREMENT
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     activity_id: Mapped[int] = foreign_key("activity", "activity", "CASCADE", nullable=False, index=True)
@@ -357,27 +357,27 @@ class Revision(Base):
     data: Mapped[Any | None] = mapped_column(Json)
     delta: Mapped[Any | None] = mapped_column(Json)
     parent_id: Mapped[int | None] = foreign_key("parent", "revisions", index=True)
-    # Directus' own foreign key to directus_versions stands where it made the table; that table isn't ours.
+    # Directus also has a foreign key to directus_versions here, a table that Rollcall does not have.
     version: Mapped[str | None] = mapped_column(UUIDText)
 
     activity: Mapped["Activity"] = relation("Revision.activity_id")
     parent: Mapped["Revision | None"] = relation("Revision.parent_id", remote_side="Revision.id")
 
 
-# One row, whose token changes with every write to the four tables that say who may do what.
+# One row, whose token changes with every write to the four tables that define permissions.
 VERSION = Table(
     "rollcall_version",
     Base.metadata,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
     Column("token", UUIDText, nullable=False),
 )
-# One row, held FOR UPDATE by whoever writes; never the version row, which would deadlock with a neighbour's writes.
+# One row, locked FOR UPDATE by exclusive writes; locking the version row instead would deadlock with Directus' writes.
 LOCK = Table(
     "rollcall_lock",
     Base.metadata,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
 )
-# Mails that are to go, with what they say; a row that has gone says nothing any more.
+# Queued mails with their content; the content of a sent mail is erased.
 OUTBOX = Table(
     "rollcall_outbox",
     Base.metadata,
@@ -390,7 +390,7 @@ OUTBOX = Table(
     Column("sent", Timestamp),
     sqlite_autoincrement=True,
 )
-# How often something was tried that may be tried only so often, until when it counts; `subject` is a hash.
+# Counts of rate-limited attempts, and when each expires; `subject` is a hash.
 ATTEMPTS = Table(
     "rollcall_attempts",
     Base.metadata,
@@ -398,7 +398,7 @@ ATTEMPTS = Table(
     Column("count", Integer, nullable=False),
     Column("expires", Timestamp, nullable=False, index=True),
 )
-# The last step of time whose code somebody has used for a purpose: a code is good once.
+# The last time step whose OTP a user has used for a purpose, because a code is valid once.
 USED_CODES = Table(
     "rollcall_used_codes",
     Base.metadata,
@@ -406,14 +406,14 @@ USED_CODES = Table(
     Column("purpose", String(16), primary_key=True),
     Column("step", BigInteger, nullable=False),
 )
-# Hashes of the recovery codes that are still good.
+# Hashes of unused recovery codes.
 RECOVERY_CODES = Table(
     "rollcall_recovery_codes",
     Base.metadata,
     Column("hash", String(64), primary_key=True),
     Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False, index=True),
 )
-# When a task that only one process does is to be done next.
+# When a task that a single process runs is due next.
 TASKS = Table(
     "rollcall_tasks",
     Base.metadata,
@@ -421,5 +421,5 @@ TASKS = Table(
     Column("due", Timestamp, nullable=False),
 )
 
-# The tables Directus made first, each after those it points at.
+# Directus' tables, each after those it references.
 DIRECTUS_TABLES = [table for table in Base.metadata.sorted_tables if table.name.startswith("directus_")]

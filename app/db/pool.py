@@ -1,4 +1,4 @@
-"""So many at once, and the others in a queue: what a semaphore does, without its coroutine where there is no need."""
+"""A bounded pool of resources: does what a semaphore does, without its coroutine while a resource is free."""
 
 import asyncio
 from collections import deque
@@ -8,46 +8,50 @@ from typing import Generic, TypeVar
 
 from app.core.errors import ServiceUnavailable
 
-POOL_EXHAUSTED = "Too many requests are waiting for the database; try again in a moment"
+POOL_EXHAUSTED = "Too many requests are waiting for the database; try again later"
 
 T = TypeVar("T")
 
 
 class ResourcePool(Generic[T]):
-    """Places that are `free` at first, and a queue for at most `queue` who wait for one, each `patience` seconds."""
+    """A pool of resources with a FIFO queue of at most `max_waiting` waiters, each for at most `timeout` seconds."""
 
-    def __init__(self, free: Iterable[T], *, queue: int, patience: float) -> None:
-        self.free = list(free)
-        self._most, self._patience = queue, patience
-        self._queue: deque[asyncio.Future[T]] = deque()
+    def __init__(self, resources: Iterable[T], *, max_waiting: int, timeout: float) -> None:
+        self.free = list(resources)
+        self._max_waiting, self._timeout = max_waiting, timeout
+        self._waiters: deque[asyncio.Future[T]] = deque()
 
     def acquire_nowait(self) -> T | None:
-        """A place, which is taken now, if there is one; nobody waits as long as there is."""
+        """Return a free resource, or None if all are in use. While one is free, the queue is empty."""
         return self.free.pop() if self.free else None
 
     async def acquire(self) -> T:
-        """Takes a place once it is one's turn; raises ServiceUnavailable where too many wait, or it takes too long."""
-        if len(self._queue) >= self._most:
+        """Wait in the queue for a resource.
+
+        Raises:
+            ServiceUnavailable: The queue is full, or the wait took too long.
+        """
+        if len(self._waiters) >= self._max_waiting:
             raise ServiceUnavailable(POOL_EXHAUSTED)
-        turn: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            async with asyncio.timeout(self._patience):
-                return await turn
+            async with asyncio.timeout(self._timeout):
+                return await waiter
         except BaseException as error:
             with suppress(ValueError):
-                self._queue.remove(turn)
-            if turn.done() and not turn.cancelled():  # it came, and too late
-                self.release(turn.result())
+                self._waiters.remove(waiter)
+            if waiter.done() and not waiter.cancelled():  # the resource arrived too late
+                self.release(waiter.result())
             if isinstance(error, TimeoutError):
                 raise ServiceUnavailable(POOL_EXHAUSTED) from None
             raise
 
-    def release(self, place: T) -> None:
-        """Gives a place back: to whoever waits for longest, if anybody does."""
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(place)
+    def release(self, resource: T) -> None:
+        """Hand a resource to the longest waiter, or put it back if there is none."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(resource)
                 return
-        self.free.append(place)
+        self.free.append(resource)

@@ -1,7 +1,7 @@
-"""One statement in, its row out: read-only, bounded in time and in number, and healing by itself."""
+"""The read pool: runs a statement on a read-only connection and returns its one row."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 import asyncpg
@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.bindings import Bindings
 from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
-from app.db.connection import PooledConnection, terminate
+from app.db.base import POSTGRESQL
+from app.db.connection import DATABASE_UNAVAILABLE, PooledConnection, Row, terminate
 from app.db.engine import (
     CONNECT_TIMEOUT_SECONDS,
     STALE_SQLSTATES,
@@ -23,181 +24,181 @@ from app.db.engine import (
     redact_driver_error,
 )
 from app.db.pool import ResourcePool
-from app.db.statement import CompiledStatement, compile_statement
+from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 from app.db.watchdog import Watchdog
 
-DATABASE_UNAVAILABLE = "The database can't be reached right now; try again soon"
-BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-NOTHING: Bindings = {}
-TRIES = 2
-"""How often a statement is asked whose connection turns out to be dead."""
+CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+MAX_ATTEMPTS = 2
+"""How often a statement is run if its connection turns out to be dead."""
 SQLITE_TOO_DEEP = "parser stack overflow"
-
-Row = Sequence[Any]
 
 log = structlog.get_logger(__name__)
 
 
 class ReadPool:
-    """Asks the database, with at most `slots` statements at once and a bounded queue behind them.
+    """Runs at most `size` statements at once, with a bounded queue of `max_waiting` behind them.
 
-    SQLAlchemy makes and owns the connections; they are lent out once and kept, so that asking costs no more than the
-    driver itself. A statement waits for its turn `patience` seconds and runs `seconds`; where the server doesn't end
-    it within a `grace` of so many more, it is given up, and so is its connection. `statements` counts what was asked
-    since it was opened.
+    SQLAlchemy creates and owns the connections. The pool borrows each one once and keeps it, so that running a
+    statement costs no more than the driver itself. A statement waits for a connection for at most `queue_timeout`
+    seconds and runs for at most `statement_timeout`; if the server has not stopped it `grace` seconds after that, the
+    connection is closed. `statements` counts the statements run so far.
     """
 
     def __init__(
         self,
         engine: AsyncEngine,
         *,
-        slots: int,
-        queue: int,
-        patience: float,
-        seconds: float,
+        size: int,
+        max_waiting: int,
+        queue_timeout: float,
+        statement_timeout: float,
         grace: float = CONNECT_TIMEOUT_SECONDS,
     ) -> None:
         self._engine = engine
-        self._leaving: set[asyncio.Task[Any]] = set()
-        self._seats = ResourcePool((PoolSlot() for _ in range(slots)), queue=queue, patience=patience)
-        self._seconds = seconds
-        self._watch: Watchdog[PooledConnection] = Watchdog(seconds + grace, self._over)
-        self._ask: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
-            self._ask_postgresql if engine.dialect.name == "postgresql" else self._ask_sqlite
+        self._closing: set[asyncio.Task[Any]] = set()
+        self._slots = ResourcePool((PoolSlot() for _ in range(size)), max_waiting=max_waiting, timeout=queue_timeout)
+        self._statement_timeout = statement_timeout
+        self._watchdog: Watchdog[PooledConnection] = Watchdog(statement_timeout + grace, self._abandon)
+        self._run: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
+            self._run_postgresql if engine.dialect.name == POSTGRESQL else self._run_sqlite
         )
         self.statements = 0
 
     @classmethod
     def open(cls, url: URL, settings: Settings) -> Self:
-        """A reader of the database at `url`, not yet connected to."""
-        slots = read_connections(url, settings.db_pool_size)
+        """Create the pool for a database URL, not yet connected."""
+        size = read_connections(url, settings.db_pool_size)
         return cls(
-            create_read_engine(url, slots, settings.db_statement_timeout),
-            slots=slots,
-            queue=settings.db_queue_size,
-            patience=settings.db_queue_timeout,
-            seconds=settings.db_statement_timeout,
+            create_read_engine(url, size, settings.db_statement_timeout),
+            size=size,
+            max_waiting=settings.db_queue_size,
+            queue_timeout=settings.db_queue_timeout,
+            statement_timeout=settings.db_statement_timeout,
         )
 
     def compile(self, clause: ClauseElement) -> CompiledStatement:
-        """A statement as this database's driver takes it."""
+        """Compile a SQLAlchemy statement for this database."""
         return compile_statement(clause, self._engine.dialect)
 
-    async def fetch(self, clause: ClauseElement, given: Bindings = NOTHING) -> Row:
-        """The one row that a statement of SQLAlchemy's answers; raises as `run` does."""
-        return await self.fetch_one(self.compile(clause), given)
+    async def fetch(self, clause: ClauseElement, bindings: Bindings = EMPTY_BINDINGS) -> Row:
+        """Run a SQLAlchemy statement and return its one row; raises as `fetch_one` does."""
+        return await self.fetch_one(self.compile(clause), bindings)
 
-    async def fetch_one(self, statement: CompiledStatement, given: Bindings = NOTHING) -> Row:
-        """The one row that `statement` answers to the values `given`, as the driver tells it; json is text.
+    async def fetch_one(self, statement: CompiledStatement, bindings: Bindings = EMPTY_BINDINGS) -> Row:
+        """Run a statement and return its one row as the driver does: JSON is text.
 
-        Raises ServiceUnavailable when the database is away, too many are waiting, or the statement takes longer
-        than allowed, InvalidQuery where it is nested deeper than SQLite reads, ValueError for a value that doesn't
-        fit. Anything else the database objects to is raised as it comes.
+        Any error of the database that is not listed is raised as it is.
+
+        Raises:
+            ServiceUnavailable: The database is unreachable, too many statements are waiting, or this one ran too long.
+            InvalidQuery: The statement is nested deeper than SQLite can parse.
+            ValueError: A bound value doesn't fit its type.
         """
-        values = statement.bind(given)
-        seat = self._seats.acquire_nowait() or await self._seats.acquire()
+        values = statement.bind(bindings)
+        slot = self._slots.acquire_nowait() or await self._slots.acquire()
         self.statements += 1
-        tries = TRIES
+        attempts = MAX_ATTEMPTS
         try:
             while True:
-                lent = seat.lent or await self._connect(seat)
-                self._watch.track(lent)
+                connection = slot.connection or await self._connect(slot)
+                self._watchdog.track(connection)
                 try:
-                    return await self._ask(lent, statement.text, values)
+                    return await self._run(connection, statement.text, values)
                 except BaseException as error:
-                    refused, tries = self._refused(error, seat), tries - 1
-                    if not tries or not isinstance(refused, _StaleConnection):
-                        raise refused from error
+                    failure, attempts = self._handle_error(error, slot), attempts - 1
+                    if not attempts or not isinstance(failure, _StaleConnection):
+                        raise failure from error
                 finally:
-                    self._watch.untrack(lent)
+                    self._watchdog.untrack(connection)
         finally:
-            self._seats.release(seat)
+            self._slots.release(slot)
 
     async def dispose(self) -> None:
-        """Close every connection that isn't in use; the next statement opens new ones."""
-        self._watch.stop()
+        """Close every connection that is not in use. The next statement opens a new one."""
+        self._watchdog.stop()
         self._close_idle()
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await asyncio.gather(*self._closing, return_exceptions=True)
         await self._engine.dispose()
 
-    async def _connect(self, seat: "PoolSlot") -> "PooledConnection":
+    async def _connect(self, slot: "PoolSlot") -> PooledConnection:
         try:
-            connection = await self._engine.raw_connection()
+            owner = await self._engine.raw_connection()
         except (*UNREACHABLE, DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
-            log.warning("database away", error=type(error).__name__)
+            log.warning("database_unavailable", error=type(error).__name__)
             raise ServiceUnavailable(DATABASE_UNAVAILABLE) from error
-        seat.lent = PooledConnection(connection)
-        return seat.lent
+        slot.connection = PooledConnection(owner)
+        return slot.connection
 
-    def _ask_postgresql(self, lent: "PooledConnection", text: str, values: list[Any]) -> Awaitable[Row]:
-        prepared = lent.prepared.get(text, None)
-        row: Awaitable[Row] = prepared.fetchrow(*values) if prepared else self._prepare(lent, text, values)
+    def _run_postgresql(self, connection: PooledConnection, text: str, values: list[Any]) -> Awaitable[Row]:
+        prepared = connection.prepared.get(text, None)
+        row: Awaitable[Row] = prepared.fetchrow(*values) if prepared else self._prepare(connection, text, values)
         return row
 
-    async def _prepare(self, lent: "PooledConnection", text: str, values: list[Any]) -> Row:
-        row: Row = await lent.prepared.set(text, await lent.driver.prepare(text)).fetchrow(*values)
+    async def _prepare(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
+        row: Row = await connection.prepared.set(text, await connection.driver.prepare(text)).fetchrow(*values)
         return row
 
-    async def _ask_sqlite(self, lent: "PooledConnection", text: str, values: list[Any]) -> Row:
-        lent.connection.info["deadline"].start(self._seconds)
-        rows: list[Row] = await lent.driver.execute_fetchall(text, values)
+    async def _run_sqlite(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
+        connection.owner.info["deadline"].start(self._statement_timeout)
+        rows: list[Row] = await connection.driver.execute_fetchall(text, values)
         return rows[0]
 
-    def _over(self, lent: "PooledConnection") -> None:
-        lent.abandoned = True
-        self._close_in_background(lent)
+    def _abandon(self, connection: PooledConnection) -> None:
+        connection.abandoned = True
+        self._close_in_background(connection)
 
-    def _refused(self, error: BaseException, seat: "PoolSlot") -> BaseException:
-        """What a statement's failure is to whoever asked; a connection that is no good after it leaves its seat."""
+    def _handle_error(self, error: BaseException, slot: "PoolSlot") -> BaseException:
+        """Return what to raise for a statement's error; a connection that is unusable afterwards leaves its slot."""
         redact_driver_error(error)
-        if seat.lent is None or seat.lent.abandoned:
-            seat.lent = None
+        if slot.connection is None or slot.connection.abandoned:
+            slot.connection = None
             return ServiceUnavailable(DATABASE_UNAVAILABLE)
-        refused = self._translate_error(error)
-        if isinstance(refused, _StaleConnection) or not isinstance(error, Exception):
-            self._close_in_background(seat.lent)
-            seat.lent = None
-        return refused
+        failure = self._translate_error(error)
+        if isinstance(failure, _StaleConnection) or not isinstance(error, Exception):
+            self._close_in_background(slot.connection)
+            slot.connection = None
+        return failure
 
     def _translate_error(self, error: BaseException) -> BaseException:
-        """That the time is over, the connection's end, or the failure itself."""
+        """Return the error to raise for a driver's error; it may be the same."""
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) or str(error) == "interrupted":
-            return _StatementTimeout(f"The answer took longer than the {self._seconds:g} s allowed; ask for less")
+            seconds = self._statement_timeout
+            return _StatementTimeout(f"The query took longer than the {seconds:g} s allowed; request less data")
         if str(error) == SQLITE_TOO_DEEP:
-            return InvalidQuery("The question is nested too deeply")
+            return InvalidQuery("The query is nested too deeply")
         code = getattr(error, "sqlstate", None) or ""
-        if isinstance(error, BROKEN) or code.startswith(STALE_SQLSTATES):
-            self._close_idle()  # the others are as old as this one, and so as dead
+        if isinstance(error, CONNECTION_ERRORS) or code.startswith(STALE_SQLSTATES):
+            self._close_idle()  # the other connections are as old as this one, and so they are dead too
             return _StaleConnection(DATABASE_UNAVAILABLE)
         if isinstance(error, asyncpg.DataError):
             return ValueError(str(error))
         return error
 
     def _close_idle(self) -> None:
-        for seat in self._seats.free:
-            if seat.lent is not None:
-                self._close_in_background(seat.lent)
-                seat.lent = None
+        for slot in self._slots.free:
+            if slot.connection is not None:
+                self._close_in_background(slot.connection)
+                slot.connection = None
 
-    def _close_in_background(self, lent: "PooledConnection") -> None:
-        """Ends a connection in the background: one that hangs should keep nobody waiting."""
-        task = asyncio.ensure_future(terminate(lent))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    def _close_in_background(self, connection: PooledConnection) -> None:
+        """Close a connection without waiting for it, because it may hang."""
+        task = asyncio.ensure_future(terminate(connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
 class PoolSlot:
-    """One of the places at the database, with the connection that is kept there, if there is one."""
+    """A permit to run one statement, with the connection kept for it, if it has been opened."""
 
-    __slots__ = ("lent",)
+    __slots__ = ("connection",)
 
     def __init__(self) -> None:
-        self.lent: PooledConnection | None = None
+        self.connection: PooledConnection | None = None
 
 
 class _StaleConnection(ServiceUnavailable):
-    """The connection was dead, or had outlived a change of the tables; a new one may serve."""
+    """The connection was dead, or older than a change of the tables; a new one may work."""
 
 
 class _StatementTimeout(ServiceUnavailable):
-    """The statement was stopped; its connection is as good as before."""
+    """The statement was stopped; its connection is still usable."""

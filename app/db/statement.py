@@ -1,4 +1,4 @@
-"""A statement as its driver takes it: its text, and how each parameter is spelled."""
+"""Compiled statements: SQL text with its parameters, in the form the driver takes them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,26 +13,34 @@ from sqlalchemy.types import TypeEngine
 from app.core.bindings import TRUSTED_SOURCES, Bindings, BoundParameter, bind_value, sources_of
 
 ParameterFactory = Callable[[Bindings], Any]
+Encoder = Callable[[Any], Any]
+"""SQLAlchemy's bind processor: a Python value -> what the driver takes."""
+
+EMPTY_BINDINGS: Bindings = {}
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledStatement:
-    """SQL text for one kind of database, with a value or the making of one for each parameter, in their order.
+    """SQL text for one dialect, and how to produce its parameters.
 
-    `parameters` are those as they were planned: plain values, and Bounds. `plain` has the plain ones as the driver
-    takes them, `makers` says at which place the others are made, and how.
+    `parameters` are the planned ones in their order: constants, and bound parameters. `constants` holds the constants
+    in the driver's form, and `factories` the index of every other parameter with the function that makes it.
     """
 
     text: str
     parameters: tuple[Any, ...]
-    plain: tuple[Any, ...]
-    makers: tuple[tuple[int, ParameterFactory], ...]
+    constants: tuple[Any, ...]
+    factories: tuple[tuple[int, ParameterFactory], ...]
 
-    def bind(self, given: Bindings) -> list[Any]:
-        """The parameters of one request; ValueError where a value of it doesn't fit."""
-        values = list(self.plain)
-        for place, make in self.makers:
-            values[place] = make(given)
+    def bind(self, bindings: Bindings) -> list[Any]:
+        """Return the parameters for one request.
+
+        Raises:
+            ValueError: A bound value doesn't fit its type.
+        """
+        values = list(self.constants)
+        for index, create in self.factories:
+            values[index] = create(bindings)
         return values
 
 
@@ -40,47 +48,46 @@ _COMPILED: "WeakKeyDictionary[ClauseElement, dict[str, CompiledStatement]]" = We
 
 
 def bind_param(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
-    """What stands in a statement for a value that it is given under this name whenever it runs."""
+    """Return a placeholder for a value that is bound by this name each time the statement runs."""
     return bindparam(name, BoundParameter(name, (name,), None, itemgetter(name)), type_, unique=True)
 
 
 def compile_statement(clause: ClauseElement, dialect: Dialect) -> CompiledStatement:
-    """A statement of SQLAlchemy's -> its text and parameters; compiled once, so that those are quick that stay."""
-    compiled = _COMPILED.setdefault(clause, {})
-    known = compiled.get(dialect.name)
-    if known is None:
-        known = compiled[dialect.name] = _compile(clause, dialect)
-    return known
+    """Compile a SQLAlchemy statement, once per dialect as long as the statement exists."""
+    by_dialect = _COMPILED.setdefault(clause, {})
+    statement = by_dialect.get(dialect.name)
+    if statement is None:
+        statement = by_dialect[dialect.name] = _compile(clause, dialect)
+    return statement
 
 
 def _compile(clause: ClauseElement, dialect: Dialect) -> CompiledStatement:
     compiled: Any = clause.compile(dialect=dialect)
     names = compiled.positiontup or ()
     planned = compiled.construct_params()
-    spelled = [compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+    encoders = [compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     parameters = tuple(planned[name] for name in names)
-    makers = [
-        (place, _maker(value, spell))
-        for place, (value, spell) in enumerate(zip(parameters, spelled, strict=True))
+    factories = {
+        index: _parameter_factory(value, encode)
+        for index, (value, encode) in enumerate(zip(parameters, encoders, strict=True))
         if any(True for _ in sources_of([value]))
-    ]
-    made = {place for place, _ in makers}
-    plain = (
-        None if place in made else value if spell is None else spell(value)
-        for place, (value, spell) in enumerate(zip(parameters, spelled, strict=True))
+    }
+    constants = (
+        None if index in factories else value if encode is None else encode(value)
+        for index, (value, encode) in enumerate(zip(parameters, encoders, strict=True))
     )
-    return CompiledStatement(compiled.string, parameters, tuple(plain), tuple(makers))
+    return CompiledStatement(compiled.string, parameters, tuple(constants), tuple(factories.items()))
 
 
-def _maker(value: Any, spell: Callable[[Any], Any] | None) -> ParameterFactory:
-    if isinstance(value, BoundParameter) and TRUSTED_SOURCES.issuperset(value.sources) and _as_it_is(value, spell):
+def _parameter_factory(value: Any, encode: Encoder | None) -> ParameterFactory:
+    if isinstance(value, BoundParameter) and TRUSTED_SOURCES.issuperset(value.sources) and _is_identity(encode, value):
         return itemgetter(*value.sources)
-    if isinstance(value, BoundParameter) and value.canonical and _as_it_is(value, spell):
+    if isinstance(value, BoundParameter) and value.canonical and _is_identity(encode, value):
         return value.compute
-    make = value.compute if isinstance(value, BoundParameter) else partial(bind_value, value)
-    return make if spell is None else lambda given: spell(make(given))
+    compute = value.compute if isinstance(value, BoundParameter) else partial(bind_value, value)
+    return compute if encode is None else lambda bindings: encode(compute(bindings))
 
 
-def _as_it_is(value: BoundParameter, spell: Callable[[Any], Any] | None) -> bool:
-    """Whether the driver's spelling leaves a value alone, unlike a pattern that is made of it."""
-    return spell is None or spell(value.sample) == value.sample
+def _is_identity(encode: Encoder | None, value: BoundParameter) -> bool:
+    """Return whether the encoder leaves a value unchanged; one that makes a pattern of it does not."""
+    return encode is None or encode(value.sample) == value.sample

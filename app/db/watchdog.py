@@ -1,4 +1,4 @@
-"""A look now and then at what is running, for a server that hangs so badly that it doesn't stop a statement itself."""
+"""A watchdog for statements, in case the server hangs so badly that its own statement timeout has no effect."""
 
 import asyncio
 import time
@@ -7,39 +7,39 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-EVERY_SECONDS = 1.0
+POLL_INTERVAL_SECONDS = 1.0
 
 
 class Watchdog(Generic[T]):
-    """Calls `over` for whatever was begun more than `seconds` ago and isn't done yet.
+    """Calls `on_timeout` with every tracked item that has been running for more than `seconds`.
 
-    One look a second at everything costs less than a timer for each statement, of which nearly none is ever needed.
+    One check per second of all items is cheaper than a timer per statement, as almost none ever fires.
     """
 
-    def __init__(self, seconds: float, over: Callable[[T], None]) -> None:
-        self._seconds, self._over = seconds, over
-        self._begun: dict[T, float] = {}
-        self._next: asyncio.TimerHandle | None = None
+    def __init__(self, seconds: float, on_timeout: Callable[[T], None]) -> None:
+        self._seconds, self._on_timeout = seconds, on_timeout
+        self._started: dict[T, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
-    def track(self, thing: T) -> None:
-        """Something starts to run."""
-        self._begun[thing] = time.monotonic()
-        if self._next is None:
+    def track(self, item: T) -> None:
+        """Start to watch an item."""
+        self._started[item] = time.monotonic()
+        if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._next = loop.call_later(EVERY_SECONDS, self._look, loop)
+            self._timer = loop.call_later(POLL_INTERVAL_SECONDS, self._check, loop)
 
-    def untrack(self, thing: T) -> None:
-        """It ended, one way or another."""
-        del self._begun[thing]
+    def untrack(self, item: T) -> None:
+        """Stop watching an item, whether or not it timed out."""
+        del self._started[item]
 
     def stop(self) -> None:
-        """No more looks."""
-        if self._next is not None:
-            self._next.cancel()
-        self._next = None
+        """Stop checking until the next item is tracked."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        late = time.monotonic() - self._seconds
-        for thing in [thing for thing, begun in self._begun.items() if begun < late]:
-            self._over(thing)
-        self._next = loop.call_later(EVERY_SECONDS, self._look, loop) if self._begun else None
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        latest_start = time.monotonic() - self._seconds
+        for item in [item for item, started in self._started.items() if started < latest_start]:
+            self._on_timeout(item)
+        self._timer = loop.call_later(POLL_INTERVAL_SECONDS, self._check, loop) if self._started else None

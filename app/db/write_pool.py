@@ -1,4 +1,4 @@
-"""Who changes the directory, one at a time: a transaction of its own for each, on a connection that is kept."""
+"""The write pool: runs each write in a transaction of its own, on a connection that is kept open."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,85 +12,86 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.cache import LRUCache
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
-from app.db.connection import PooledConnection, terminate
+from app.db.connection import DATABASE_UNAVAILABLE, PooledConnection, terminate
 from app.db.engine import BUSY_TIMEOUT_MS, UNREACHABLE
-from app.db.read_pool import DATABASE_UNAVAILABLE
-from app.db.transaction import Questions, WriteTransaction
+from app.db.transaction import PreparedQueries, WriteTransaction
 from app.db.watchdog import Watchdog
 
 T = TypeVar("T")
 
-WRITERS_BUSY = "Others are writing to the database; try again in a moment"
+WRITERS_BUSY = "The database is busy; try again"
 BEGIN = {POSTGRESQL: ("BEGIN ISOLATION LEVEL READ COMMITTED",), "sqlite": ("BEGIN IMMEDIATE",)}
 BEGIN_EXCLUSIVE = (*BEGIN[POSTGRESQL], "SELECT id FROM rollcall_lock FOR UPDATE")
-PATIENCE = 2 * BUSY_TIMEOUT_MS / 1000
-"""Seconds that somebody waits for his turn at most."""
-LONGEST = 60.0
-"""Seconds that a transaction may take before its connection is given up."""
-QUESTIONS = 500
-"""Statements of writes that are kept at once."""
+QUEUE_TIMEOUT_SECONDS = 2 * BUSY_TIMEOUT_MS / 1000
+"""How long a write waits at most until it may begin."""
+MAX_TRANSACTION_SECONDS = 60.0
+"""How long a transaction may take before its connection is closed."""
+MAX_PREPARED_QUERIES = 500
+"""Prepared queries cached for all write transactions."""
 
 
 class WritePool:
-    """The transactions of those who change the directory.
+    """Runs write transactions on pooled connections.
 
-    `alone`, nobody else's is under way: between processes the database's own lock sees to that, within one they wait
-    here. What can't get in another's way needs no such turn, and goes aside; on SQLite there is no aside.
+    Exclusive ones hold a row lock (`rollcall_lock`) across processes and an `asyncio.Lock` within one; on PostgreSQL up
+    to `concurrent` others run at the same time, also beside an exclusive one. On SQLite every write is exclusive.
     """
 
-    def __init__(self, engine: AsyncEngine, slots: int) -> None:
+    def __init__(self, engine: AsyncEngine, concurrent: int) -> None:
         self._engine = engine
-        self._turn, self._slots = asyncio.Lock(), asyncio.Semaphore(slots)
+        self._exclusive, self._concurrent = asyncio.Lock(), asyncio.Semaphore(concurrent)
         self._idle: list[PooledConnection] = []
-        self._known: Questions = LRUCache(QUESTIONS)
-        self._watch: Watchdog[PooledConnection] = Watchdog(LONGEST, self._over)
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._aside = engine.dialect.name == POSTGRESQL
+        self._prepared: PreparedQueries = LRUCache(MAX_PREPARED_QUERIES)
+        self._watchdog: Watchdog[PooledConnection] = Watchdog(MAX_TRANSACTION_SECONDS, self._abandon)
+        self._closing: set[asyncio.Task[None]] = set()
+        self._postgresql = engine.dialect.name == POSTGRESQL
 
     async def run(self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool) -> T:
-        """What `work` returns of one transaction, which is committed then, and rolled back where it raises.
+        """Run `work` in a transaction and return its result; commit afterwards, roll back if it raises.
 
-        Raises ServiceUnavailable when the database is away, or others write for too long.
+        Raises:
+            ServiceUnavailable: The database is unreachable, or other writes take too long.
         """
-        exclusive = exclusive or not self._aside
-        gate = self._turn if exclusive else self._slots
-        await _enter(gate)
+        exclusive = exclusive or not self._postgresql
+        permit = self._exclusive if exclusive else self._concurrent
+        await _acquire(permit)
         try:
-            lent, writer = await self._begin(alone=exclusive)
-            self._watch.track(lent)
+            connection, writer = await self._begin(exclusive=exclusive)
+            self._watchdog.track(connection)
             try:
-                done = await work(writer)
+                result = await work(writer)
                 await writer.commit()
             except BaseException as error:
-                await self._undo(lent, writer, error)
+                await self._roll_back(connection, writer, error)
                 raise
             finally:
-                self._watch.untrack(lent)
-            self._idle.append(lent)
-            return done
+                self._watchdog.untrack(connection)
+            self._idle.append(connection)
+            return result
         finally:
-            gate.release()
+            permit.release()
 
     async def dispose(self) -> None:
-        """Close the connection; the next turn opens a new one."""
-        self._watch.stop()
+        """Close every idle connection. The next write opens a new one."""
+        self._watchdog.stop()
         while self._idle:
-            self._leave(self._idle.pop())
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+            self._close_in_background(self._idle.pop())
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
-    async def _begin(self, *, alone: bool) -> tuple[PooledConnection, WriteTransaction]:
-        """A connection with a transaction begun on it; one that has died since it was used last is replaced."""
-        fresh = not self._idle
-        lent = PooledConnection(await self._connect()) if fresh else self._idle.pop()
-        writer = WriteTransaction(lent.driver, self._engine.dialect, self._known)
+    async def _begin(self, *, exclusive: bool) -> tuple[PooledConnection, WriteTransaction]:
+        """Begin a transaction; replace a connection that has died since its last use."""
+        is_new = not self._idle
+        connection = PooledConnection(await self._connect()) if is_new else self._idle.pop()
+        writer = WriteTransaction(connection.driver, self._engine.dialect, self._prepared)
+        commands = BEGIN_EXCLUSIVE if exclusive and self._postgresql else BEGIN[self._engine.dialect.name]
         try:
-            await writer.begin(*(BEGIN_EXCLUSIVE if alone and self._aside else BEGIN[self._engine.dialect.name]))
+            await writer.begin(*commands)
         except BaseException as error:
-            await self._undo(lent, writer, error)
-            if not fresh and isinstance(error, DBAPIError) and error.connection_invalidated:
-                return await self._begin(alone=alone)
+            await self._roll_back(connection, writer, error)
+            if not is_new and isinstance(error, DBAPIError) and error.connection_invalidated:
+                return await self._begin(exclusive=exclusive)
             raise
-        return lent, writer
+        return connection, writer
 
     async def _connect(self) -> PoolProxiedConnection:
         try:
@@ -100,34 +101,35 @@ class WritePool:
         except (*UNREACHABLE, DBAPIError):
             raise ServiceUnavailable(DATABASE_UNAVAILABLE) from None
 
-    async def _undo(self, lent: PooledConnection, writer: WriteTransaction, error: BaseException) -> None:
-        """Rolls back; a connection on which that can't be done is given up, and so takes back what it did."""
-        if lent.abandoned or (isinstance(error, DBAPIError) and error.connection_invalidated):
-            self._leave(lent)
+    async def _roll_back(self, connection: PooledConnection, writer: WriteTransaction, error: BaseException) -> None:
+        """Roll back; close a connection on which that fails, which rolls back as well."""
+        if connection.abandoned or (isinstance(error, DBAPIError) and error.connection_invalidated):
+            self._close_in_background(connection)
             return
         try:
             await writer.rollback()
         except BaseException:
-            self._leave(lent)
+            self._close_in_background(connection)
             raise
-        self._idle.append(lent)
+        self._idle.append(connection)
 
-    def _over(self, lent: PooledConnection) -> None:
-        lent.abandoned = True
-        self._leave(lent)
+    def _abandon(self, connection: PooledConnection) -> None:
+        connection.abandoned = True
+        self._close_in_background(connection)
 
-    def _leave(self, lent: PooledConnection) -> None:
-        task = asyncio.ensure_future(terminate(lent))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    def _close_in_background(self, connection: PooledConnection) -> None:
+        """Close a connection without waiting for it, because it may hang."""
+        task = asyncio.ensure_future(terminate(connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
-async def _enter(gate: asyncio.Lock | asyncio.Semaphore) -> None:
-    if not gate.locked():
-        await gate.acquire()
+async def _acquire(permit: asyncio.Lock | asyncio.Semaphore) -> None:
+    if not permit.locked():
+        await permit.acquire()
         return
     try:
-        async with asyncio.timeout(PATIENCE):
-            await gate.acquire()
+        async with asyncio.timeout(QUEUE_TIMEOUT_SECONDS):
+            await permit.acquire()
     except TimeoutError:
         raise ServiceUnavailable(WRITERS_BUSY) from None

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import OperatorError
-from app.db.database import CONFLICTS, LOCKED
+from app.db.database import CONFLICT_SQLSTATES, LOCK_NOT_AVAILABLE
 from app.db.engine import sqlstate
-from app.db.migrate import NOT_ALLOWED
+from app.db.migrate import INSUFFICIENT_PRIVILEGE
 from app.upgrade.inspection import FLAGS
 
 DEPENDED_ON = "2BP01"
@@ -31,13 +31,13 @@ def translate_db_errors(needed: str = TO_OWN) -> Iterator[None]:
         yield
     except DBAPIError as error:
         code = sqlstate(error)
-        if error.connection_invalidated or code == LOCKED or code in CONFLICTS:
+        if error.connection_invalidated or code == LOCK_NOT_AVAILABLE or code in CONFLICT_SQLSTATES:
             raise
         raise OperatorError(_sentence(code, needed)) from error
 
 
 def _sentence(code: str, needed: str) -> str:
-    if code == NOT_ALLOWED:
+    if code == INSUFFICIENT_PRIVILEGE:
         return needed
     if code == DEPENDED_ON:
         return (

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import OperatorError
-from app.db.database import LOCKED
+from app.db.database import LOCK_NOT_AVAILABLE
 from app.db.engine import sqlstate
 
 WAIT = "10s"
@@ -32,7 +32,7 @@ async def take_locks(connection: AsyncConnection, *, alone: Sequence[str], reada
             await connection.execute(text(f"LOCK TABLE {', '.join(alone)} IN ACCESS EXCLUSIVE MODE"))
             await connection.execute(text(f"LOCK TABLE {', '.join(readable)} IN SHARE ROW EXCLUSIVE MODE"))
     except DBAPIError as error:
-        if sqlstate(error) != LOCKED:
+        if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
     else:
         return

@@ -7,14 +7,14 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from app.core.errors import OperatorError
-from app.db.base import NAMES, Json, Now, Timestamp, UUIDText
+from app.db.base import NAMING_CONVENTION, Json, Now, Timestamp, UUIDText
 from app.db.seeds import is_pristine
 from app.db.table_check import has_directus_tables
 
 revision = "0001"
 down_revision = None
 
-TABLES = sa.MetaData(naming_convention=NAMES)
+TABLES = sa.MetaData(naming_convention=NAMING_CONVENTION)
 ORIGIN = sa.Table("rollcall_origin", sa.MetaData(), sa.Column("adopted", sa.Boolean, nullable=False))
 
 

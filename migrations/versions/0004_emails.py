@@ -7,7 +7,7 @@ once they are gone.
 from alembic import op
 
 from app.db.email_index import ensure_email_index
-from app.db.integrity import EMAILS
+from app.db.integrity import EMAIL_INDEX
 
 revision = "0004"
 down_revision = "0003"
@@ -18,4 +18,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(f"DROP INDEX IF EXISTS {EMAILS}")
+    op.execute(f"DROP INDEX IF EXISTS {EMAIL_INDEX}")

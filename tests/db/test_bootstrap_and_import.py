@@ -209,7 +209,7 @@ async def test_the_command_line_goes_from_nothing_to_a_query_that_can_be_pasted(
         (["export", "/no/such/folder/x.json"], {}, "No such file"),
         (["serve"], {"DATABASE_URL": "oracle://x/y"}, "is not supported"),
         (["import", "no-such-file.json"], {}, "can't be read"),
-        (["bootstrap"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "can't be reached"),
+        (["bootstrap"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "is unavailable"),
     ],
 )
 async def test_what_can_not_be_done_is_one_line_and_no_traceback(arguments, env, words, tmp_path):

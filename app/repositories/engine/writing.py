@@ -164,7 +164,7 @@ def _refusal(error: IntegrityError, change: WriteCommand) -> RollcallError:
             return FailedValidation(broken.column, "required")
         case "foreign":
             return InvalidForeignKey(broken.table, broken.column)
-        case "pointed":
+        case "referenced":
             return UnprocessableContent("Rows that aren't served here still point at it")
         case _:
             return UnprocessableContent("It contradicts what is stored")
