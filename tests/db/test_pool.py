@@ -1,4 +1,4 @@
-"""So many at once and never more, in the order they came, whoever gives up meanwhile."""
+"""A pool never lends more resources than it has, serves waiters in order, and loses nothing when one gives up."""
 
 import asyncio
 
@@ -9,110 +9,110 @@ from hypothesis import strategies as st
 from app.core.errors import ServiceUnavailable
 from app.db.pool import ResourcePool
 
-LONG = 60.0
+LONG_SECONDS = 60.0
 
 
-def places(free=1, queue=10, patience=LONG):
-    return ResourcePool(range(1, free + 1), queue=queue, patience=patience)
+def create_pool(size=1, max_waiting=10, timeout=LONG_SECONDS):
+    return ResourcePool(range(1, size + 1), max_waiting=max_waiting, timeout=timeout)
 
 
-async def waiting(here):
-    task = asyncio.ensure_future(here.wait())
+async def start_waiting(pool):
+    task = asyncio.ensure_future(pool.acquire())
     await asyncio.sleep(0)
     return task
 
 
-async def test_whoever_waits_for_longest_is_next_and_nobody_passes_him():
-    here = places()
-    place = here.acquire_nowait()
-    first, second = await waiting(here), await waiting(here)
-    here.release(place)
-    assert here.acquire_nowait() is None
+async def test_the_longest_waiter_is_next_and_nobody_overtakes_it():
+    pool = create_pool()
+    resource = pool.acquire_nowait()
+    first, second = await start_waiting(pool), await start_waiting(pool)
+    pool.release(resource)
+    assert pool.acquire_nowait() is None
 
-    assert await first is place
+    assert await first is resource
     assert not second.done()
-    here.release(place)
-    assert await second is place
-    here.release(place)
-    assert here.acquire_nowait() is place
+    pool.release(resource)
+    assert await second is resource
+    pool.release(resource)
+    assert pool.acquire_nowait() is resource
 
 
-async def test_one_too_many_is_refused_at_once():
-    here = places(queue=1)
-    place = here.acquire_nowait()
-    task = await waiting(here)
+async def test_a_full_queue_rejects_at_once():
+    pool = create_pool(max_waiting=1)
+    resource = pool.acquire_nowait()
+    task = await start_waiting(pool)
     with pytest.raises(ServiceUnavailable):
-        await here.acquire()
-    here.release(place)
+        await pool.acquire()
+    pool.release(resource)
     await task
 
 
-async def test_who_waits_too_long_is_refused_and_makes_room_in_the_queue():
-    here = places(queue=1, patience=0.01)
-    place = here.acquire_nowait()
+async def test_a_waiter_that_times_out_makes_room_in_the_queue():
+    pool = create_pool(max_waiting=1, timeout=0.01)
+    resource = pool.acquire_nowait()
     for _ in range(3):
         with pytest.raises(ServiceUnavailable):
-            await here.acquire()
-    here.release(place)
+            await pool.acquire()
+    pool.release(resource)
 
-    assert here.acquire_nowait() is place
-
-
-async def test_a_place_given_to_one_who_leaves_at_that_moment_is_the_next_ones():
-    here = places()
-    place = here.acquire_nowait()
-    leaving, staying = await waiting(here), await waiting(here)
-    here.release(place)
-    leaving.cancel()
-
-    assert await staying is place
-    assert leaving.cancelled()
-    assert here.acquire_nowait() is None
+    assert pool.acquire_nowait() is resource
 
 
-class Room:
-    """Somewhere with so many places, that notices who is in."""
+async def test_a_resource_handed_to_a_waiter_cancelled_at_that_moment_goes_to_the_next():
+    pool = create_pool()
+    resource = pool.acquire_nowait()
+    cancelled, waiting = await start_waiting(pool), await start_waiting(pool)
+    pool.release(resource)
+    cancelled.cancel()
 
-    def __init__(self, free):
-        self.free, self.places, self.inside = free, places(free, queue=100), []
-
-    async def come(self):
-        self.inside.append(self.places.acquire_nowait() or await self.places.acquire())
-        assert len(set(self.inside)) == len(self.inside) <= self.free
-
-    def go(self):
-        if self.inside:
-            self.places.release(self.inside.pop())
+    assert await waiting is resource
+    assert cancelled.cancelled()
+    assert pool.acquire_nowait() is None
 
 
-async def lived(room, steps):
+class Borrowers:
+    """Borrows from a pool, and checks after each loan that no more is lent than there is."""
+
+    def __init__(self, size):
+        self.size, self.pool, self.borrowed = size, create_pool(size, max_waiting=100), []
+
+    async def borrow(self):
+        self.borrowed.append(self.pool.acquire_nowait() or await self.pool.acquire())
+        assert len(set(self.borrowed)) == len(self.borrowed) <= self.size
+
+    def give_back(self):
+        if self.borrowed:
+            self.pool.release(self.borrowed.pop())
+
+
+async def run_steps(borrowers, steps):
     tasks = []
-    for step, at in steps:
-        if step == "come":
-            tasks.append(asyncio.ensure_future(room.come()))
-        elif step == "give up" and tasks:
-            tasks[at % len(tasks)].cancel()
-        elif step == "go":
-            room.go()
+    for step, index in steps:
+        if step == "borrow":
+            tasks.append(asyncio.ensure_future(borrowers.borrow()))
+        elif step == "cancel" and tasks:
+            tasks[index % len(tasks)].cancel()
+        elif step == "give back":
+            borrowers.give_back()
         else:
             await asyncio.sleep(0)
     for _ in range(3 * len(tasks) + 3):
         await asyncio.sleep(0)
-        room.go()
+        borrowers.give_back()
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-STEPS = st.tuples(st.sampled_from(("come", "go", "give up", "let")), st.integers(0, 9))
+STEPS = st.tuples(st.sampled_from(("borrow", "give back", "cancel", "run the loop")), st.integers(0, 9))
 
 
 @given(st.integers(1, 3), st.lists(STEPS))
-def test_never_more_are_in_than_there_are_places_and_none_is_lost(free, steps):
+def test_never_more_is_lent_than_there_is_and_nothing_is_lost(size, steps):
     async def story():
-        room = Room(free)
-        told = await lived(room, steps)
+        borrowers = Borrowers(size)
+        results = await run_steps(borrowers, steps)
 
-        assert all(one is None or isinstance(one, asyncio.CancelledError) for one in told)
-        assert {room.places.acquire_nowait() for _ in range(free)} == {*range(1, free + 1)}
-        assert room.places.acquire_nowait() is None
+        assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
+        assert {borrowers.pool.acquire_nowait() for _ in range(size)} == {*range(1, size + 1)}
+        assert borrowers.pool.acquire_nowait() is None
 
     asyncio.run(story())

@@ -1,4 +1,4 @@
-"""A transaction's statements: in their order, and all of them or none, whatever goes along with what."""
+"""The statements of a write transaction run in order, and either all of them take effect or none."""
 
 import asyncio
 import gc
@@ -15,77 +15,81 @@ from app.query.collection import ROLES
 from tests.world import uid
 
 TABLE = ROLES.table
-NAMES = select(TABLE.c.name).where(TABLE.c.name.like("Made%")).order_by(TABLE.c.name)
+NAMES = select(TABLE.c.name).where(TABLE.c.name.like("New%")).order_by(TABLE.c.name)
 
 
-def made(name):
+def insert_role(name):
     return insert(TABLE).values(id=uid(name), name=name)
 
 
+async def run(system, work):
+    return await system.database.run_write(work, exclusive=True)
+
+
 async def names(system):
-    async def look(writer):
-        return [row[0] for row in await writer.all(writer.compile(NAMES))]
-
-    return await system.database.run_write(look, exclusive=True)
-
-
-async def test_what_is_said_last_finds_all_that_was_said_before_and_ends_it(writable_db):
     async def work(writer):
-        await writer.execute_batch([writer.compile(made("Made 1")), writer.compile(made("Made 2"))], {})
+        return [row[0] for row in await writer.fetch_all(writer.compile(NAMES))]
+
+    return await run(system, work)
+
+
+async def test_the_last_statement_sees_all_before_it_and_commits(writable_db):
+    async def work(writer):
+        await writer.execute_batch([writer.compile(insert_role("New 1")), writer.compile(insert_role("New 2"))], {})
         return await writer.fetch_and_commit(writer.compile(NAMES), {}, lambda row: row[0])
 
-    assert await writable_db.database.run_write(work, exclusive=True) == "Made 1"
-    assert await names(writable_db) == ["Made 1", "Made 2"]
+    assert await run(writable_db, work) == "New 1"
+    assert await names(writable_db) == ["New 1", "New 2"]
 
 
-async def test_where_the_last_row_is_refused_nothing_is_kept(writable_db):
-    def refused(_):
+async def test_if_decoding_the_last_row_fails_nothing_is_committed(writable_db):
+    def decode(_):
         raise Forbidden
 
     async def work(writer):
-        await writer.all(writer.compile(made("Made")))
-        await writer.fetch_and_commit(writer.compile(NAMES), {}, refused)
+        await writer.fetch_all(writer.compile(insert_role("New")))
+        await writer.fetch_and_commit(writer.compile(NAMES), {}, decode)
 
     with pytest.raises(Forbidden):
-        await writable_db.database.run_write(work, exclusive=True)
+        await run(writable_db, work)
     assert await names(writable_db) == []
 
 
-async def test_where_it_fails_after_a_statement_or_before_any_nothing_is_kept_and_the_next_finds_its_way(writable_db):
-    async def late(writer):
-        await writer.all(writer.compile(made("Made")))
+async def test_a_failure_after_a_statement_or_before_any_rolls_back_and_the_next_write_works(writable_db):
+    async def fail_late(writer):
+        await writer.fetch_all(writer.compile(insert_role("New")))
         raise Forbidden
 
-    async def early(_):
+    async def fail_early(_):
         raise Forbidden
 
-    for work in (late, early):
+    for work in (fail_late, fail_early):
         with pytest.raises(Forbidden):
-            await writable_db.database.run_write(work, exclusive=True)
+            await run(writable_db, work)
         assert await names(writable_db) == []
 
 
-async def test_one_who_leaves_in_the_middle_takes_nothing_along(writable_db):
+async def test_a_cancelled_transaction_is_rolled_back(writable_db):
     async def work(writer):
-        await writer.all(writer.compile(made("Made")))
+        await writer.fetch_all(writer.compile(insert_role("New")))
         await asyncio.sleep(60)
 
-    leaving = asyncio.ensure_future(writable_db.database.run_write(work, exclusive=True))
+    task = asyncio.ensure_future(run(writable_db, work))
     await asyncio.sleep(0.1)
-    leaving.cancel()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await leaving
+        await task
     assert await names(writable_db) == []
 
 
-async def test_an_sqlite_file_that_another_program_holds_is_unavailable_and_then_there_again(writable_db):
+async def test_an_sqlite_file_locked_by_another_program_is_unavailable_until_it_is_unlocked(writable_db):
     if writable_db.services.dialect != "sqlite":
-        pytest.skip("PostgreSQL's lock is held by its own time-out")
+        pytest.skip("PostgreSQL's lock has its own timeout")
 
-    async def brief(writer):
+    async def shorten_timeout(writer):
         await writer._driver.execute_fetchall("PRAGMA busy_timeout=50")
 
-    await writable_db.database.run_write(brief, exclusive=True)
+    await run(writable_db, shorten_timeout)
     with closing(sqlite3.connect(writable_db.settings.database_url.partition(":///")[2])) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(ServiceUnavailable):
@@ -94,25 +98,25 @@ async def test_an_sqlite_file_that_another_program_holds_is_unavailable_and_then
     assert await names(writable_db) == []
 
 
-async def test_a_statement_that_stays_is_compiled_once_and_one_that_goes_is_forgotten(writable_db):
+async def test_a_statement_is_compiled_once_and_forgotten_when_it_is_garbage(writable_db):
     async def work(writer):
         assert writer.compile(NAMES) is writer.compile(NAMES)
-        passing = made("Made 1")
-        writer.compile(passing)
-        left = weakref.ref(passing)
-        del passing
+        temporary = insert_role("New 1")
+        writer.compile(temporary)
+        reference = weakref.ref(temporary)
+        del temporary
         gc.collect()
-        assert left() is None
+        assert reference() is None
 
-    await writable_db.database.run_write(work, exclusive=True)
+    await run(writable_db, work)
 
 
-async def test_the_same_statement_is_given_other_values_each_time(writable_db):
-    adding = insert(TABLE).values(id=bind_param("id", TABLE.c.id.type), name=bind_param("name", TABLE.c.name.type))
+async def test_one_statement_is_bound_to_other_values_each_time(writable_db):
+    statement = insert(TABLE).values(id=bind_param("id", TABLE.c.id.type), name=bind_param("name", TABLE.c.name.type))
 
     async def work(writer):
-        for name in ("Made 1", "Made 2"):
-            await writer.execute(adding, {"id": uid(name), "name": name})
+        for name in ("New 1", "New 2"):
+            await writer.execute(statement, {"id": uid(name), "name": name})
 
-    await writable_db.database.run_write(work, exclusive=True)
-    assert await names(writable_db) == ["Made 1", "Made 2"]
+    await run(writable_db, work)
+    assert await names(writable_db) == ["New 1", "New 2"]
