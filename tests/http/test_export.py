@@ -24,7 +24,7 @@ from app.http.response import Response
 from app.main import create_app
 from app.repositories.engine.batches import SIZE, KeysetReader
 from tests.http.test_graphql import ADA, bearer, served
-from tests.http.test_parsing import json
+from tests.http.test_parsing import encode_json
 from tests.test_revocation import INVALIDATIONS, REVOCATIONS, write
 from tests.world import caller, static_token, uid
 
@@ -244,7 +244,7 @@ async def test_a_spreadsheet_finds_no_formula_in_somebodys_name(writable_db, nam
 
 async def test_an_alias_can_break_no_file(client):
     alias = '=1+1"<a b>&: #'
-    path = f"/users?fields={quote(alias)}&alias={json({alias: 'email'})}&sort=email&limit=1&export="
+    path = f"/users?fields={quote(alias)}&alias={encode_json({alias: 'email'})}&sort=email&limit=1&export="
     told = {kind: (await exported(client, path + kind)).content for kind in ("csv", "xml", "yaml", "json")}
 
     assert told["csv"] == b'"\'=1+1""<a b>&: #"\n"ada@example.com"'

@@ -1,7 +1,7 @@
-"""Reading over REST: every spelling of the query parameters asks the same, and what makes no sense is told so.
+"""Reading over REST: equivalent query parameters return the same rows, and invalid ones an error.
 
-Whatever is asked is asked three times: of a server that knows no plans, and twice of one that does. The three answers
-are one.
+Each request is sent three times: once to a server without query plans, and twice to one with them. All three responses
+must be equal.
 """
 
 import re
@@ -16,8 +16,8 @@ from tests.http.test_graphql import ADA, bearer, served
 from tests.world import OFFICE_IP, static_token, uid
 
 EMAILS = ["ada", "ann", "ed", "ida", "kit", "nora", "sam", "sue", "vi"]
-VI, SAM, NOBODY, EDITOR = uid("vi"), uid("sam"), uid("nobody"), uid("role-Editor")
-WORDS = re.compile(r"Traceback|File \"|\b(SELECT|FROM|WHERE|ORDER BY)\b|sqlite|asyncpg|sqlalchemy|recursion")
+VI, SAM, MISSING, EDITOR = uid("vi"), uid("sam"), uid("missing"), uid("role-Editor")
+INTERNALS = re.compile(r"Traceback|File \"|\b(SELECT|FROM|WHERE|ORDER BY)\b|sqlite|asyncpg|sqlalchemy|recursion")
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -27,41 +27,42 @@ async def client(readonly_db):
 
 
 @pytest_asyncio.fixture(scope="session")
-async def plain(readonly_db):
+async def client_without_plans(readonly_db):
     async with served(readonly_db.settings.model_copy(update={"graphql_plans": False, "log_level": "error"})) as client:
         yield client
 
 
 @pytest.fixture
-def ask(client, plain):
-    """Asks without plans, and twice with them; the one answer."""
+def send(client, client_without_plans):
+    """Sends a request without plans and twice with them, and returns the response."""
 
-    async def asked(path, who="ada", method="GET", **more):
-        headers = bearer(static_token(who)) if who else {}
-        first, *others = [await one.request(method, path, headers=headers, **more) for one in (plain, client, client)]
+    async def send(path, user="ada", method="GET", **more):
+        headers = bearer(static_token(user)) if user else {}
+        clients = (client_without_plans, client, client)
+        first, *others = [await each.request(method, path, headers=headers, **more) for each in clients]
         for other in others:
-            assert (other.status_code, said(other)) == (first.status_code, said(first))
+            assert (other.status_code, content(other)) == (first.status_code, content(first))
         return first
 
-    return asked
+    return send
 
 
-def said(answer):
-    """What an answer says; a plan may space its text otherwise."""
-    return answer.json() if answer.content[:1] == b"{" else answer.content
+def content(response):
+    """Return the parsed body of a response, because a plan's JSON may have other whitespace."""
+    return response.json() if response.content[:1] == b"{" else response.content
 
 
-def json(value):
+def encode_json(value):
     return quote(orjson.dumps(value))
 
 
-def data(answer):
-    assert answer.status_code == 200, answer.text
-    return answer.json()["data"]
+def data(response):
+    assert response.status_code == 200, response.text
+    return response.json()["data"]
 
 
-def code(answer):
-    return answer.status_code, answer.json()["errors"][0]["extensions"]["code"]
+def error(response):
+    return response.status_code, response.json()["errors"][0]["extensions"]["code"]
 
 
 def names(rows):
@@ -69,7 +70,7 @@ def names(rows):
 
 
 LISTS = [
-    # what is asked,                                                       who is found
+    # query, first names of the rows
     ("sort=email", EMAILS),
     ("sort=-email", EMAILS[::-1]),
     ("sort=email&limit=-1", EMAILS),
@@ -106,13 +107,13 @@ LISTS = [
 ]
 
 
-@pytest.mark.parametrize(("query", "found"), LISTS)
-async def test_a_list_holds_who_is_asked_for(ask, query, found):
-    assert names(data(await ask(f"/users?fields=email&{query}"))) == found
+@pytest.mark.parametrize(("query", "expected"), LISTS)
+async def test_a_list_contains_the_matching_rows(send, query, expected):
+    assert names(data(await send(f"/users?fields=email&{query}"))) == expected
 
 
 SHAPES = [
-    # of one user,                                                      is told
+    # query, row
     ("fields=email", {"email": "vi@example.com"}),
     ("fields=email,title", {"email": "vi@example.com", "title": "Viewer"}),
     ("fields=role", {"role": uid("role-Viewer")}),
@@ -130,22 +131,22 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize(("query", "told"), SHAPES)
-async def test_fields_say_what_is_told(ask, query, told):
-    assert data(await ask(f"/users/{VI}?{query}")) == told
-    assert data(await ask(f"/users?{query}&filter[id][_eq]={VI}")) == [told]
+@pytest.mark.parametrize(("query", "row"), SHAPES)
+async def test_fields_determine_the_shape_of_a_row(send, query, row):
+    assert data(await send(f"/users/{VI}?{query}")) == row
+    assert data(await send(f"/users?{query}&filter[id][_eq]={VI}")) == [row]
 
 
-async def test_an_asterisk_stands_for_every_field_one_level_deep(ask):
-    flat, role = data(await ask(f"/users/{VI}?fields=*")), data(await ask(f"/users/{VI}?fields=role.*"))["role"]
-    deep = data(await ask(f"/users/{VI}?fields=*.*"))
+async def test_a_wildcard_includes_every_field_of_one_level(send):
+    flat, role = data(await send(f"/users/{VI}?fields=*")), data(await send(f"/users/{VI}?fields=role.*"))["role"]
+    deep = data(await send(f"/users/{VI}?fields=*.*"))
 
     assert set(flat) == set(deep) == set(USERS.fields)
     assert flat["role"] == uid("role-Viewer")
     assert role["name"] == "Viewer"
     assert role["users"] == [VI]
     assert deep == flat | {"role": role}
-    assert data(await ask(f"/users/{VI}?fields=*,role.name")) == flat | {"role": {"name": "Viewer"}}
+    assert data(await send(f"/users/{VI}?fields=*,role.name")) == flat | {"role": {"name": "Viewer"}}
 
 
 DEEP = [
@@ -159,19 +160,19 @@ DEEP = [
 ]
 
 
-@pytest.mark.parametrize(("key", "query", "found"), DEEP)
-async def test_deep_asks_of_the_rows_behind_a_relation(ask, key, query, found):
-    answer = data(await ask(f"/roles/{EDITOR}?fields={key}.email&{query}"))
+@pytest.mark.parametrize(("key", "query", "expected"), DEEP)
+async def test_deep_parameters_apply_to_related_rows(send, key, query, expected):
+    row = data(await send(f"/roles/{EDITOR}?fields={key}.email&{query}"))
 
-    assert names(answer[key]) == found
+    assert names(row[key]) == expected
 
 
-async def test_deep_goes_as_deep_as_the_fields(ask):
-    asked = "fields=children.users.email&deep[children][users][_sort]=-email&deep[children][users][_limit]=1"
-    told = data(await ask(f"/roles/{uid('role-Staff')}?{asked}"))
+async def test_deep_parameters_can_be_nested_like_the_fields(send):
+    query = "fields=children.users.email&deep[children][users][_sort]=-email&deep[children][users][_limit]=1"
+    row = data(await send(f"/roles/{uid('role-Staff')}?{query}"))
 
-    assert told == {"children": [{"users": [{"email": "ida@example.com"}]}]}
-    assert data(await ask(f"/roles/{EDITOR}?fields=policies&deep[policies][_limit]=0")) == {"policies": []}
+    assert row == {"children": [{"users": [{"email": "ida@example.com"}]}]}
+    assert data(await send(f"/roles/{EDITOR}?fields=policies&deep[policies][_limit]=0")) == {"policies": []}
 
 
 AGGREGATES = [
@@ -197,9 +198,9 @@ AGGREGATES = [
 ]
 
 
-@pytest.mark.parametrize(("query", "told"), AGGREGATES)
-async def test_an_aggregate_is_told_beside_its_group(ask, query, told):
-    assert data(await ask(f"/users?{query}")) == told
+@pytest.mark.parametrize(("query", "rows"), AGGREGATES)
+async def test_a_row_contains_the_group_and_its_aggregates(send, query, rows):
+    assert data(await send(f"/users?{query}")) == rows
 
 
 METAS = [
@@ -211,25 +212,25 @@ METAS = [
 ]
 
 
-@pytest.mark.parametrize(("query", "told"), METAS)
-async def test_meta_counts_whatever_the_limit_is(ask, query, told):
-    answer = await ask(f"/users?fields=email&limit=0&filter[status][_eq]=invited&{query}")
+@pytest.mark.parametrize(("query", "meta"), METAS)
+async def test_meta_counts_regardless_of_the_limit(send, query, meta):
+    response = await send(f"/users?fields=email&limit=0&filter[status][_eq]=invited&{query}")
 
-    assert answer.json() == {"data": [], "meta": told}
-
-
-async def test_meta_counts_what_its_caller_may_see(ask):
-    assert (await ask("/users?fields=id&meta=*", "sam")).json()["meta"] == {"total_count": 1, "filter_count": 1}
+    assert response.json() == {"data": [], "meta": meta}
 
 
-SAME = [
+async def test_meta_counts_the_rows_that_the_caller_may_see(send):
+    assert (await send("/users?fields=id&meta=*", "sam")).json()["meta"] == {"total_count": 1, "filter_count": 1}
+
+
+EQUIVALENT = [
     ("fields=id,email", "fields[]=id&fields[]=email", "fields[0]=id&fields[1]=email", "fields=id&fields=email"),
     ("fields=id,email", "fields=id,%20email,", "fields[]=id,email", "fields%5B%5D=id&fields%5B%5D=email"),
     ("", "fields=*", "fields=", "fields[]=*", "unheard_of=1"),
     ("fields=*,role.*", "fields[]=*&fields[]=role.*"),
     (
         "filter[email][_eq]=vi@example.com",
-        f"filter={json({'email': {'_eq': 'vi@example.com'}})}",
+        f"filter={encode_json({'email': {'_eq': 'vi@example.com'}})}",
         "filter[email]=vi@example.com",
         "filter[_and][0][email][_eq]=vi@example.com",
         "filter[_and][][email][_eq]=vi@example.com",
@@ -239,43 +240,43 @@ SAME = [
         "filter[status][_in]=active,invited",
         "filter[status][_in][]=active&filter[status][_in][]=invited",
         "filter[status][_in][0]=active&filter[status][_in][1]=invited",
-        f"filter={json({'status': {'_in': ['active', 'invited']}})}",
+        f"filter={encode_json({'status': {'_in': ['active', 'invited']}})}",
     ),
     (
         "filter[title][_nnull]=true&filter[status][_eq]=active",
-        f"filter={json({'_and': [{'title': {'_nnull': True}}, {'status': {'_eq': 'active'}}]})}",
+        f"filter={encode_json({'_and': [{'title': {'_nnull': True}}, {'status': {'_eq': 'active'}}]})}",
     ),
     ("sort=-status,email", "sort[]=-status&sort[]=email", "sort[0]=-status&sort[1]=email", "sort=-status&sort=email"),
     ("limit=3&page=2&sort=email", "limit=3&offset=3&sort=email", "limit=3.0&offset=3&sort[]=email"),
     ("limit=-1", "limit=100", ""),
     ("search=ed", "search=ED"),
-    ("aggregate[count]=*", f"aggregate={json({'count': '*'})}", f"aggregate={json({'count': ['*']})}"),
+    ("aggregate[count]=*", f"aggregate={encode_json({'count': '*'})}", f"aggregate={encode_json({'count': ['*']})}"),
     ("aggregate[count]=id,title", "aggregate[count][]=id&aggregate[count][]=title"),
     (
         "aggregate[count]=*&groupBy=role,status",
         "aggregate[count]=*&groupBy[]=role&groupBy[]=status",
         "aggregate[count]=*&groupBy[0]=role&groupBy[1]=status",
     ),
-    ("fields=x.name&alias[x]=role", f"fields=x.name&alias={json({'x': 'role'})}"),
+    ("fields=x.name&alias[x]=role", f"fields=x.name&alias={encode_json({'x': 'role'})}"),
     (
         "fields=role.users.id&deep[role][users][_limit]=1&deep[role][users][_sort]=email",
-        f"fields=role.users.id&deep={json({'role': {'users': {'_limit': 1, '_sort': ['email']}}})}",
+        f"fields=role.users.id&deep={encode_json({'role': {'users': {'_limit': 1, '_sort': ['email']}}})}",
     ),
     ("meta=*", "meta=total_count,filter_count", "meta[]=*"),
 ]
 
 
-@pytest.mark.parametrize("spellings", SAME)
-async def test_different_spellings_ask_the_same(ask, spellings):
-    fields = "" if re.search("fields|aggregate", "".join(spellings)) else "fields=email&"
-    answers = [await ask(f"/users?{fields}{spelled}") for spelled in spellings]
+@pytest.mark.parametrize("queries", EQUIVALENT)
+async def test_equivalent_queries_have_the_same_response(send, queries):
+    fields = "" if re.search("fields|aggregate", "".join(queries)) else "fields=email&"
+    responses = [await send(f"/users?{fields}{query}") for query in queries]
 
-    assert [answer.status_code for answer in answers] == [200] * len(answers)
-    assert [answer.json() for answer in answers] == [answers[0].json()] * len(answers)
+    assert [response.status_code for response in responses] == [200] * len(responses)
+    assert [response.json() for response in responses] == [responses[0].json()] * len(responses)
 
 
 @pytest.mark.parametrize(
-    ("query", "asked"),
+    ("query", "body"),
     [
         ("fields=email&sort=-email&limit=2", {"fields": ["email"], "sort": ["-email"], "limit": 2}),
         ("fields=email&sort=-email&limit=2", {"fields": "email", "sort": "-email", "limit": "2"}),
@@ -286,19 +287,19 @@ async def test_different_spellings_ask_the_same(ask, spellings):
         ("", None),
     ],
 )
-async def test_search_asks_by_its_body_what_get_asks_by_its_url(ask, query, asked):
-    by_url = await ask(f"/users?{query}")
-    by_body = await ask("/users", method="SEARCH", json={"query": asked})
+async def test_search_accepts_in_its_body_what_get_accepts_in_its_url(send, query, body):
+    by_url = await send(f"/users?{query}")
+    by_body = await send("/users", method="SEARCH", json={"query": body})
 
     assert (by_body.status_code, by_body.json()) == (200, by_url.json())
 
 
-async def test_search_finds_by_keys_those_that_are_there(ask):
-    asked = {"keys": [SAM, VI, NOBODY], "query": {"fields": ["email"], "sort": ["email"]}}
+async def test_search_by_keys_returns_the_rows_that_exist(send):
+    body = {"keys": [SAM, VI, MISSING], "query": {"fields": ["email"], "sort": ["email"]}}
 
-    assert names(data(await ask("/users", method="SEARCH", json=asked))) == ["sam", "vi"]
-    assert data(await ask("/users", method="SEARCH", json={"keys": []})) == []
-    assert len(data(await ask("/users", method="SEARCH"))) == len(EMAILS)
+    assert names(data(await send("/users", method="SEARCH", json=body))) == ["sam", "vi"]
+    assert data(await send("/users", method="SEARCH", json={"keys": []})) == []
+    assert len(data(await send("/users", method="SEARCH"))) == len(EMAILS)
 
 
 SEARCHES = [
@@ -317,24 +318,24 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize(("body", "told"), SEARCHES)
-async def test_a_search_that_makes_no_sense_is_told_so(ask, body, told):
-    answer = await ask("/users", method="SEARCH", json=body)
+@pytest.mark.parametrize(("body", "code"), SEARCHES)
+async def test_an_invalid_search_is_an_error(send, body, code):
+    response = await send("/users", method="SEARCH", json=body)
 
-    assert code(answer) == (400, told)
-    assert not WORDS.search(answer.text)
+    assert error(response) == (400, code)
+    assert not INTERNALS.search(response.text)
 
 
 @pytest.mark.parametrize(
     "body", [{"query": "x"}, {"query": 1}, {"keys": [VI], "query": "x"}, {"keys": [VI], "query": 5}]
 )
-async def test_a_search_whose_query_is_no_object_is_told_so(ask, body):
-    assert code(await ask("/users", method="SEARCH", json=body)) == (400, "INVALID_PAYLOAD")
+async def test_a_search_query_must_be_an_object(send, body):
+    assert error(await send("/users", method="SEARCH", json=body)) == (400, "INVALID_PAYLOAD")
 
 
 QUERY, FORBIDDEN = (400, "INVALID_QUERY"), (403, "FORBIDDEN")
 
-WRONG = [
+INVALID = [
     ("filter={", QUERY),
     ("filter=x", QUERY),
     ("filter=[]", QUERY),
@@ -350,7 +351,7 @@ WRONG = [
     ("a[=1", QUERY),
     ("a]=1", QUERY),
     ("[a]b[=1", QUERY),
-    ("&".join(f"x{at}=1" for at in range(1001)), QUERY),
+    ("&".join(f"x{index}=1" for index in range(1001)), QUERY),
     ("fields=%FF", QUERY),
     ("fields=%C3", QUERY),
     ("fields=no_such_field", FORBIDDEN),
@@ -394,28 +395,28 @@ WRONG = [
 ]
 
 
-async def test_what_makes_no_sense_is_told_without_a_trace(client):
-    for query, told in WRONG:
-        answer = await client.get(f"/users?{query}", headers=ADA)
-        assert code(answer) == told, query[:60]
-        assert not WORDS.search(answer.text)
+async def test_an_invalid_query_is_an_error_without_internals(client):
+    for query, expected in INVALID:
+        response = await client.get(f"/users?{query}", headers=ADA)
+        assert error(response) == expected, query[:60]
+        assert not INTERNALS.search(response.text)
 
 
-async def test_a_filter_nested_too_deeply_is_told_so(ask):
+async def test_a_filter_nested_too_deeply_is_an_invalid_query(send):
     filter_ = "%7B%22_and%22:%5B" * 400 + "%5D%7D" * 400
 
-    assert code(await ask(f"/users?fields=id&filter={filter_}")) == QUERY
+    assert error(await send(f"/users?fields=id&filter={filter_}")) == QUERY
 
 
 @pytest.mark.parametrize("query", ["limit=1e30", "offset=1e30", "page=1e30"])
-async def test_a_window_that_no_database_can_hold_is_told_so(ask, query):
-    assert code(await ask(f"/users?fields=id&{query}")) == QUERY
+async def test_a_number_too_large_for_the_database_is_an_invalid_query(send, query):
+    assert error(await send(f"/users?fields=id&{query}")) == QUERY
 
 
 @pytest.mark.parametrize(
-    ("path", "who", "told"),
+    ("path", "user", "expected"),
     [
-        (f"/users/{NOBODY}", "ada", FORBIDDEN),
+        (f"/users/{MISSING}", "ada", FORBIDDEN),
         ("/users/x", "ada", FORBIDDEN),
         ("/permissions/x", "ada", FORBIDDEN),
         ("/permissions/99999999999999999999", "ada", FORBIDDEN),
@@ -432,7 +433,7 @@ async def test_a_window_that_no_database_can_hold_is_told_so(ask, query):
         ("/users?aggregate[count]=email", "vi", FORBIDDEN),
         ("/users?fields=x&alias[x]=email", "vi", FORBIDDEN),
         ("/settings", None, FORBIDDEN),
-        ("/users", "nobody", (401, "INVALID_CREDENTIALS")),
+        ("/users", "missing", (401, "INVALID_CREDENTIALS")),
         ("/users/me", None, (401, "INVALID_CREDENTIALS")),
         ("/settings/1", "ada", (404, "ROUTE_NOT_FOUND")),
         (f"/users/{VI}/x", "ada", (404, "ROUTE_NOT_FOUND")),
@@ -440,50 +441,50 @@ async def test_a_window_that_no_database_can_hold_is_told_so(ask, query):
         ("/nothing", "ada", (404, "ROUTE_NOT_FOUND")),
     ],
 )
-async def test_what_is_out_of_reach_is_told_so(ask, path, who, told):
-    answer = await ask(path, who)
+async def test_an_inaccessible_path_is_an_error(send, path, user, expected):
+    response = await send(path, user)
 
-    assert code(answer) == told
-    assert not WORDS.search(answer.text)
+    assert error(response) == expected
+    assert not INTERNALS.search(response.text)
 
 
-async def test_a_row_is_told_by_its_key(ask):
-    assert data(await ask(f"/users/{VI}"))["email"] == "vi@example.com"
-    assert data(await ask("/permissions/8?fields=collection,action")) == {
+async def test_a_row_can_be_read_by_its_key(send):
+    assert data(await send(f"/users/{VI}"))["email"] == "vi@example.com"
+    assert data(await send("/permissions/8?fields=collection,action")) == {
         "collection": "directus_roles",
         "action": "read",
     }
 
 
-SEEN = {"first_name", "id", "password", "title", "token"}
+VISIBLE_FIELDS = {"first_name", "id", "password", "title", "token"}
 
 
-async def test_who_may_read_some_fields_is_told_these(ask):
-    rows = data(await ask("/users?sort=title", "vi"))
+async def test_a_caller_gets_the_fields_it_may_read(send):
+    rows = data(await send("/users?sort=title", "vi"))
 
-    assert {frozenset(row) for row in rows} == {frozenset(SEEN)}
+    assert {frozenset(row) for row in rows} == {frozenset(VISIBLE_FIELDS)}
     assert [row["title"] for row in rows] == ["Director", "Editor", "Editor", "Staff", "Viewer"]
     assert {row["token"] for row in rows} == {"**********"}
-    assert set(data(await ask(f"/users/{VI}", "vi"))) == SEEN
-    assert data(await ask("/users?fields=*.*&sort=title", "vi")) == rows
+    assert set(data(await send(f"/users/{VI}", "vi"))) == VISIBLE_FIELDS
+    assert data(await send("/users?fields=*.*&sort=title", "vi")) == rows
 
 
-async def test_who_may_read_one_row_is_told_this_one(ask):
-    assert names(data(await ask("/users?limit=-1", "sam"))) == ["sam"]
-    assert data(await ask(f"/users/{SAM}?fields=last_name", "sam")) == {"last_name": "Čapek"}
-    assert data(await ask("/users?aggregate[count]=*", "sam")) == [{"count": "1"}]
-    assert data(await ask("/users?fields=email&search=ada", "sam")) == []
+async def test_a_caller_gets_the_rows_it_may_read(send):
+    assert names(data(await send("/users?limit=-1", "sam"))) == ["sam"]
+    assert data(await send(f"/users/{SAM}?fields=last_name", "sam")) == {"last_name": "Čapek"}
+    assert data(await send("/users?aggregate[count]=*", "sam")) == [{"count": "1"}]
+    assert data(await send("/users?fields=email&search=ada", "sam")) == []
 
 
-async def test_of_a_row_that_a_rule_leaves_out_a_field_is_null(ask):
-    told = {row["first_name"]: row["email"] for row in data(await ask("/users?fields=first_name,email", "ed"))}
+async def test_a_field_is_null_on_rows_where_its_rule_does_not_apply(send):
+    emails = {row["first_name"]: row["email"] for row in data(await send("/users?fields=first_name,email", "ed"))}
 
-    assert (told["Ida"], told["Sue"]) == (None, None)
-    assert told["Vi"] == "vi@example.com"
+    assert (emails["Ida"], emails["Sue"]) == (None, None)
+    assert emails["Vi"] == "vi@example.com"
 
 
 @pytest.mark.parametrize(
-    ("path", "who", "told"),
+    ("path", "user", "expected"),
     [
         ("/users/me?fields=email", "ada", {"email": "ada@example.com"}),
         ("/users/me?fields=title", "vi", {"title": "Viewer"}),
@@ -502,26 +503,26 @@ async def test_of_a_row_that_a_rule_leaves_out_a_field_is_null(ask):
         ("/revisions", "ada", []),
     ],
 )
-async def test_everybody_may_ask_about_themselves(ask, path, who, told):
-    assert data(await ask(path, who)) == told
+async def test_every_caller_can_read_its_own_data(send, path, user, expected):
+    assert data(await send(path, user)) == expected
 
 
-async def test_everybody_may_ask_what_they_may_do(ask):
-    nobodys, sams = data(await ask("/permissions/me", None)), data(await ask("/permissions/me", "sam"))
-    adas = data(await ask("/permissions/me"))
+async def test_every_caller_can_read_its_own_permissions(send):
+    public, sam = data(await send("/permissions/me", None)), data(await send("/permissions/me", "sam"))
+    ada = data(await send("/permissions/me"))
 
-    assert set(nobodys) == {"directus_roles"}
-    assert nobodys["directus_roles"]["read"] == {"access": "partial", "fields": ["id", "name"]}
-    assert nobodys["directus_roles"]["update"] == {"access": "none"}
-    assert sams["directus_users"]["read"] == {"access": "partial", "fields": ["*"]}
-    assert adas["directus_users"]["delete"] == {"access": "full", "fields": ["*"]}
+    assert set(public) == {"directus_roles"}
+    assert public["directus_roles"]["read"] == {"access": "partial", "fields": ["id", "name"]}
+    assert public["directus_roles"]["update"] == {"access": "none"}
+    assert sam["directus_users"]["read"] == {"access": "partial", "fields": ["*"]}
+    assert ada["directus_users"]["delete"] == {"access": "full", "fields": ["*"]}
 
 
 @pytest.mark.parametrize(
-    ("item", "who", "may"),
+    ("item", "user", "access"),
     [
         (f"directus_users/{VI}", "ada", True),
-        (f"directus_users/{NOBODY}", "ada", False),
+        (f"directus_users/{MISSING}", "ada", False),
         ("directus_users/x", "ada", False),
         (f"directus_users/{VI}", "sam", False),
         (f"directus_users/{VI}", None, False),
@@ -530,48 +531,48 @@ async def test_everybody_may_ask_what_they_may_do(ask):
         ("no_such_collection/1", "sam", False),
     ],
 )
-async def test_everybody_may_ask_what_they_may_do_to_a_row(ask, item, who, may):
-    told = data(await ask(f"/permissions/me/{item}", who))
+async def test_every_caller_can_read_its_own_permissions_for_a_row(send, item, user, access):
+    permissions = data(await send(f"/permissions/me/{item}", user))
 
-    assert told["update"] == told["delete"] == {"access": may}
+    assert permissions["update"] == permissions["delete"] == {"access": access}
 
 
-async def test_rights_that_depend_on_the_network_are_asked_of_the_address(client, readonly_db):
+async def test_permissions_bound_to_a_network_depend_on_the_client_ip(client, readonly_db):
     proxied = readonly_db.settings.model_copy(update={"ip_trust_proxy": True})
     inside = bearer(static_token("kit")) | {"X-Forwarded-For": OFFICE_IP}
-    async with served(proxied) as trusting:
-        near = [await trusting.get("/users?fields=email&limit=1", headers=inside) for _ in range(2)]
-        far = await trusting.get("/users?fields=email&limit=1", headers=bearer(static_token("kit")))
+    async with served(proxied) as proxied_client:
+        from_inside = [await proxied_client.get("/users?fields=email&limit=1", headers=inside) for _ in range(2)]
+        from_outside = await proxied_client.get("/users?fields=email&limit=1", headers=bearer(static_token("kit")))
 
-    assert [answer.status_code for answer in near] == [200, 200]
-    assert far.status_code == 403
+    assert [response.status_code for response in from_inside] == [200, 200]
+    assert from_outside.status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/users", f"/users/{VI}", "/users/me", "/users?meta=*", "/settings"])
-async def test_an_answer_to_head_has_no_body(ask, path):
-    answer = await ask(path, method="HEAD")
+async def test_a_response_to_head_has_no_body(send, path):
+    response = await send(path, method="HEAD")
 
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", ["/users", f"/users/{VI}", "/users/me"])
-async def test_options_say_what_is_allowed(ask, path):
-    answer = await ask(path, None, "OPTIONS")
+async def test_options_lists_the_allowed_methods(send, path):
+    response = await send(path, None, "OPTIONS")
 
-    assert answer.status_code == 200
-    assert {"GET", "SEARCH", "PATCH"} <= set(answer.headers["allow"].split(","))
+    assert response.status_code == 200
+    assert {"GET", "SEARCH", "PATCH"} <= set(response.headers["allow"].split(","))
 
 
 @pytest.mark.parametrize("method", ["PUT", "TRACE", "NOTHING"])
-async def test_other_methods_lead_nowhere(ask, method):
+async def test_other_methods_have_no_route(send, method):
     for path in ("/users", f"/users/{VI}", "/users/me"):
-        assert code(await ask(path, method=method)) == (404, "ROUTE_NOT_FOUND")
+        assert error(await send(path, method=method)) == (404, "ROUTE_NOT_FOUND")
 
 
 @pytest.mark.parametrize("path", ["/users?fields=id,first_name&sort=id", "/users/me?fields=id", "/roles?fields=name"])
-async def test_an_answer_is_its_callers_whoever_asked_before(ask, path):
-    for who in ("ada", "ed", "vi", "sam", "ann", "nora", None):
-        answer = await ask(path, who)
-        assert answer.status_code in (200, 401, 403)
-        assert not WORDS.search(answer.text)
+async def test_a_response_does_not_depend_on_previous_callers(send, path):
+    for user in ("ada", "ed", "vi", "sam", "ann", "nora", None):
+        response = await send(path, user)
+        assert response.status_code in (200, 401, 403)
+        assert not INTERNALS.search(response.text)
