@@ -1,4 +1,4 @@
-"""One picture, from its upload to its end, at either door."""
+"""The life of one image, from its upload to its deletion, over REST and over GraphQL."""
 
 import pytest
 
@@ -6,43 +6,43 @@ from tests.files.uploaders import PICTURES_FOLDER, png
 from tests.http.clients import FORBIDDEN, refusal, told
 
 
-async def over_rest(filing, who, picture):
-    return told(await filing.request(who, "PATCH", "/users/me?fields=avatar.id", json={"avatar": picture}))["avatar"][
+async def set_avatar_by_rest(server, user, file_id):
+    return told(await server.request(user, "PATCH", "/users/me?fields=avatar.id", json={"avatar": file_id}))["avatar"][
         "id"
     ]
 
 
-async def over_graphql(filing, who, picture):
-    query = f'mutation {{ update_users_me(data: {{ avatar: "{picture}" }}) {{ avatar {{ id }} }} }}'
-    answer = await filing.request(who, "POST", "/graphql/system", json={"query": query})
-    return answer.json()["data"]["update_users_me"]["avatar"]["id"]
+async def set_avatar_by_graphql(server, user, file_id):
+    query = f'mutation {{ update_users_me(data: {{ avatar: "{file_id}" }}) {{ avatar {{ id }} }} }}'
+    response = await server.request(user, "POST", "/graphql/system", json={"query": query})
+    return response.json()["data"]["update_users_me"]["avatar"]["id"]
 
 
-async def gone_over_rest(filing, who, picture):
-    assert (await filing.request(who, "DELETE", f"/files/{picture}")).status_code == 204
+async def delete_by_rest(server, user, file_id):
+    assert (await server.request(user, "DELETE", f"/files/{file_id}")).status_code == 204
 
 
-async def gone_over_graphql(filing, who, picture):
-    query = f'mutation {{ delete_files_item(id: "{picture}") {{ id }} }}'
-    answer = await filing.request(who, "POST", "/graphql/system", json={"query": query})
-    assert answer.json()["data"] == {"delete_files_item": {"id": picture}}
+async def delete_by_graphql(server, user, file_id):
+    query = f'mutation {{ delete_files_item(id: "{file_id}") {{ id }} }}'
+    response = await server.request(user, "POST", "/graphql/system", json={"query": query})
+    assert response.json()["data"] == {"delete_files_item": {"id": file_id}}
 
 
-DOORS = {"rest": (over_rest, gone_over_rest), "graphql": (over_graphql, gone_over_graphql)}
+OPERATIONS = {"rest": (set_avatar_by_rest, delete_by_rest), "graphql": (set_avatar_by_graphql, delete_by_graphql)}
 
 
-@pytest.mark.parametrize("door", DOORS)
-async def test_an_avatar_is_uploaded_shown_to_whom_a_policy_shows_it_and_taken_away(uploaders, door):
-    put_on, take_away = DOORS[door]
-    picture = told(await uploaders.upload("uma", png(64, 64), "me.png", folder=PICTURES_FOLDER))["id"]
+@pytest.mark.parametrize("entry_point", OPERATIONS)
+async def test_an_avatar_is_uploaded_read_by_permitted_users_and_deleted(uploaders, entry_point):
+    set_avatar, delete_file = OPERATIONS[entry_point]
+    file_id = told(await uploaders.upload("uma", png(64, 64), "me.png", folder=PICTURES_FOLDER))["id"]
 
-    assert await put_on(uploaders, "uma", picture) == picture
-    assert (await uploaders.request("rex", "GET", f"/assets/{picture}")).content == png(64, 64)
-    assert refusal(await uploaders.request("vi", "GET", f"/assets/{picture}")) == FORBIDDEN
-    assert refusal(await uploaders.request(None, "GET", f"/assets/{picture}")) == FORBIDDEN
+    assert await set_avatar(uploaders, "uma", file_id) == file_id
+    assert (await uploaders.request("rex", "GET", f"/assets/{file_id}")).content == png(64, 64)
+    assert refusal(await uploaders.request("vi", "GET", f"/assets/{file_id}")) == FORBIDDEN
+    assert refusal(await uploaders.request(None, "GET", f"/assets/{file_id}")) == FORBIDDEN
 
-    await take_away(uploaders, "uma", picture)
+    await delete_file(uploaders, "uma", file_id)
 
     assert uploaders.stored == []
-    assert refusal(await uploaders.request("rex", "GET", f"/assets/{picture}")) == FORBIDDEN
-    assert refusal(await uploaders.request("uma", "GET", f"/assets/{picture}")) == FORBIDDEN
+    assert refusal(await uploaders.request("rex", "GET", f"/assets/{file_id}")) == FORBIDDEN
+    assert refusal(await uploaders.request("uma", "GET", f"/assets/{file_id}")) == FORBIDDEN
