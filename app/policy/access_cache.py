@@ -235,22 +235,22 @@ class AccessCache:
         )
 
     def _rules(self, permissions: Iterable[list[Any]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
-        by_place: dict[tuple[str, str], dict[Rule, None]] = {}
-        for action, collection, *texts, key in permissions:
+        by_key: dict[tuple[str, str], dict[Rule, None]] = {}
+        for action, collection, *texts, permission_id in permissions:
             rule, problem = parse_rule(action, collection, *texts)
             if problem is not None:
-                self._unreadable_rules.report(key, collection, action, problem)
+                self._unreadable_rules.report(permission_id, collection, action, problem)
             if rule is not None:
-                by_place.setdefault((action, collection), {})[rule] = None
-        for place, rule in APP_RULES.items() if app else ():
-            by_place.setdefault(place, {})[rule] = None
-        return {place: tuple(rules) for place, rules in by_place.items()}
+                by_key.setdefault((action, collection), {})[rule] = None
+        for key, rule in APP_RULES.items() if app else ():
+            by_key.setdefault(key, {})[rule] = None
+        return {key: tuple(rules) for key, rules in by_key.items()}
 
     def _with_shape(self, caller: Caller, access: Access) -> Access:
         """Return the access with its shape, which it shares with others, and with its own bindings."""
-        rules = tuple((place, *map(id, rules)) for place, rules in sorted(access.rules.items()))
+        rule_ids = tuple((key, *map(id, rules)) for key, rules in sorted(access.rules.items()))
         flags = (access.admin, access.user is None, access.state.role is None, not access.roles, not access.policies)
-        key = (*flags, caller_kind(caller), rules)
+        key = (*flags, caller_kind(caller), rule_ids)
         shape = self._shapes.get(key, None) or self._shapes.set(key, AccessShape(access.rules))
         bindings = {
             **caller_bindings(caller),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.core.bindings import Bindings
-from app.policy.unreadable_rules import UNREADABLE, unreadable_reason
+from app.policy.unreadable_rules import PARSE_ERRORS, unreadable_reason
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.filter import MATCH_ALL, Filter, parse_filter
 
@@ -169,7 +169,7 @@ def parse_rule(
             return ParsedRule(Rule(filter_, granted))
         column = "validation"
         checks = parse_filter(definition, orjson.loads(validation or "{}") or {}, allow_payload_operators=True)
-    except UNREADABLE as error:
+    except PARSE_ERRORS as error:
         return ParsedRule(None, f"{column}: {unreadable_reason(error)}")
     problem = _presets_problem(presets)
     return ParsedRule(Rule(filter_, granted, named, checks, None if problem else presets), problem)

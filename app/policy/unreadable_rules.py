@@ -7,9 +7,10 @@ from app.core.cache import LRUCache
 from app.core.errors import RollcallError
 from app.query.filter import UnknownField
 
-UNREADABLE = (RollcallError, ValueError, TypeError, RecursionError)
+PARSE_ERRORS = (RollcallError, ValueError, TypeError, RecursionError)
 """The exceptions that parsing a stored rule raises if it is malformed."""
 MAX_LOGGED_IDS = 4096
+"""Maximum number of rules that are remembered as logged."""
 MAX_REASON_LENGTH = 300
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ class UnreadableRuleLog:
 
 
 def unreadable_reason(error: Exception) -> str:
-    """Return why a rule can't be read: names of fields and operators, but none of the values they are compared with."""
+    """Return why a rule can't be read. The text names fields, operators and variables, but contains no values."""
     match error:
         case UnknownField():
             reason = f'"{error.collection.name}" has no field "{error.name}"'

@@ -10,7 +10,7 @@ from app.query.operators import OPERATORS
 
 Values = Mapping[Field, Any]
 Resolve = Callable[[Variable, FieldKind], tuple[Any, ...]]
-"""Return the values that a variable has for the caller who writes."""
+"""A function that returns a variable's values for the caller who writes."""
 
 
 def validate(validation: Filter, values: Values, resolve: Resolve, path: Iterable[str] = ()) -> list[FailedValidation]:

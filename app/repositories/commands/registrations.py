@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.policy.unreadable_rules import UNREADABLE, UnreadableRuleLog, unreadable_reason
+from app.policy.unreadable_rules import PARSE_ERRORS, UnreadableRuleLog, unreadable_reason
 from app.policy.validation import validate
 from app.query.collection import USERS
 from app.query.filter import parse_filter
@@ -36,7 +36,7 @@ class RegistrationPolicy:
             return True
         try:
             filter_ = parse_filter(USERS, self.email_filter, allow_payload_operators=True)
-        except UNREADABLE as error:
+        except PARSE_ERRORS as error:
             unreadable_rules.report("registration filter", USERS.name, "create", unreadable_reason(error))
             return False
         return not validate(filter_, {EMAIL: email}, lambda *_: ())
