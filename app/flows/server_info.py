@@ -69,8 +69,8 @@ def limits(services: Services) -> dict[str, Any]:
     return {
         "setupCompleted": True,  # the server only starts if there is an admin
         **UNSUPPORTED_FEATURES,
-        "rateLimit": _rate_fields(services.rates.client),
-        "rateLimitGlobal": _rate_fields(services.rates.everybody),
+        "rateLimit": _rate_fields(services.rates.client_rate),
+        "rateLimitGlobal": _rate_fields(services.rates.global_rate),
         "websocket": False,
         "queryLimit": {"default": services.limits.default_rows, "max": -1 if max_rows is None else max_rows},
     }

@@ -43,7 +43,7 @@ def hsts_headers(settings: Settings) -> tuple[Header, ...]:
 
 def request_limiter(rates: RateLimiter, authenticator: Authenticator) -> RequestLimiter | None:
     """Return a limiter that counts requests by client IP, or None if requests are not limited."""
-    return (lambda head: rates.check_request(authenticator.client_ip(head))) if rates.of_requests else None
+    return (lambda head: rates.check_request(authenticator.client_ip(head))) if rates.limits_requests else None
 
 
 class MiddlewareOptions(NamedTuple):

@@ -6,18 +6,18 @@ from typing import Protocol
 from limits import RateLimitItem
 
 Rate = RateLimitItem
-"""So many in so many seconds."""
+"""A number of requests within a number of seconds."""
 MonotonicClock = Callable[[], float]
-"""Tells seconds, from whenever."""
+"""Returns seconds since an arbitrary point in time."""
 
 
 class CounterBackend(Protocol):
-    """Whoever counts."""
+    """Counts hits in fixed windows."""
 
-    async def hit(self, rate: Rate, *who: str) -> float | None:
-        """Counts one more; seconds until it may be tried again where that is one too many, else None."""
+    async def hit(self, rate: Rate, *subject: str) -> float | None:
+        """Count a hit of a subject; return None, or the seconds until the window ends if the hit exceeds the rate."""
         ...
 
     async def dispose(self) -> None:
-        """Lets go of what was opened."""
+        """Close the connections to the backend's server, if it has one."""
         ...

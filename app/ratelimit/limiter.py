@@ -14,65 +14,80 @@ from app.ratelimit.base import CounterBackend, MonotonicClock, Rate
 from app.ratelimit.memory import MemoryBackend
 from app.ratelimit.redis import RedisBackend
 
-NOWHERE = "nowhere"
-"""Stands for those whose address isn't known; they count as one."""
+UNKNOWN_CLIENT = "unknown"
+"""The subject of all clients whose IP address is unknown."""
 
 
 class RateLimiter:
-    """How often requests may come, each rate counted by itself; where none is set, nothing is.
+    """Limits the rates of requests and registrations. Each rate is counted separately, and only if it is set.
 
-    A window begins with the first that is counted in it. What is one too many is refused until its end, and doesn't
-    put that off. Addresses of IPv6 count by the network that one client has to itself.
+    A window begins with its first hit. A rejected hit does not prolong it. IPv6 addresses count by the network that a
+    single client has to itself.
     """
 
-    def __init__(self, counts: CounterBackend, rates: dict[str, Rate], clock: Clock = utc_now) -> None:
-        self._counts, self._clock = counts, clock
-        self.client, self.everybody, self._registrations = map(rates.get, ("client", "everybody", "registrations"))
+    def __init__(self, backend: CounterBackend, rates: dict[str, Rate], clock: Clock = utc_now) -> None:
+        self._backend, self._clock = backend, clock
+        self.client_rate, self.global_rate = rates.get("client"), rates.get("global")
+        self._registration_rate = rates.get("registrations")
 
     @classmethod
-    def from_settings(cls, settings: Settings, clock: Clock = utc_now, tick: MonotonicClock = time.monotonic) -> Self:
-        """Those that the settings give, not yet connected; BadSettings for an address where no Redis can be."""
-        on = configured_rates(settings)
-        counts: CounterBackend = MemoryBackend(tick)
-        if on and settings.rate_limiter_store == "redis":
-            counts = RedisBackend(settings.redis, counts)
-        return cls(counts, on, clock)
+    def from_settings(
+        cls, settings: Settings, clock: Clock = utc_now, monotonic: MonotonicClock = time.monotonic
+    ) -> Self:
+        """Create the limiter that the settings describe, not yet connected.
+
+        Raises:
+            ConfigurationError: The URL is not one of Redis.
+        """
+        rates = configured_rates(settings)
+        backend: CounterBackend = MemoryBackend(monotonic)
+        if rates and settings.rate_limiter_store == "redis":
+            backend = RedisBackend(settings.redis, backend)
+        return cls(backend, rates, clock)
 
     @property
-    def of_requests(self) -> bool:
+    def limits_requests(self) -> bool:
         """Whether requests are counted at all."""
-        return self.client is not None or self.everybody is not None
+        return self.client_rate is not None or self.global_rate is not None
 
     async def check_request(self, ip: str | None) -> None:
-        """Counts a request from an address; raises RequestsExceeded.
+        """Count a request of an IP address.
 
-        What an address has too many of isn't counted for all together, so that one can't use up what is for everybody.
+        A request that exceeds the client's rate is not counted for the global one, so that one client cannot use that
+        up.
+
+        Raises:
+            RequestsExceeded: The request exceeds the client's or the global rate.
         """
-        if self.client is not None:
-            await self._count(self.client, rate_limit_network(ip) or NOWHERE)
-        if self.everybody is not None:
-            await self._count(self.everybody)
+        if self.client_rate is not None:
+            await self._hit(self.client_rate, rate_limit_network(ip) or UNKNOWN_CLIENT)
+        if self.global_rate is not None:
+            await self._hit(self.global_rate)
 
     async def check_registration(self, ip: str | None) -> None:
-        """Counts a registration from an address; raises RequestsExceeded."""
-        if self._registrations is not None:
-            await self._count(self._registrations, rate_limit_network(ip) or NOWHERE)
+        """Count a registration of an IP address.
+
+        Raises:
+            RequestsExceeded: It exceeds the client's rate of registrations.
+        """
+        if self._registration_rate is not None:
+            await self._hit(self._registration_rate, rate_limit_network(ip) or UNKNOWN_CLIENT)
 
     async def dispose(self) -> None:
-        """Closes the connections to Redis; the next request opens new ones."""
-        await self._counts.dispose()
+        """Close the connections to Redis. The next request opens new ones."""
+        await self._backend.dispose()
 
-    async def _count(self, rate: Rate, *who: str) -> None:
-        left = await self._counts.hit(rate, *who)
-        if left is not None:
-            raise RequestsExceeded(rate.amount, self._clock() + timedelta(seconds=left), max(round(left), 1))
+    async def _hit(self, rate: Rate, *subject: str) -> None:
+        seconds = await self._backend.hit(rate, *subject)
+        if seconds is not None:
+            raise RequestsExceeded(rate.amount, self._clock() + timedelta(seconds=seconds), max(round(seconds), 1))
 
 
 def configured_rates(settings: Settings) -> dict[str, Rate]:
-    """The rates that are on, by what they count."""
-    told = {
+    """Return the enabled rates by what they limit: `client`, `global` and `registrations`."""
+    rates = {
         "client": (settings.rate_limiter_enabled, settings.rate_limiter_points, settings.rate_limiter_duration),
-        "everybody": (
+        "global": (
             settings.rate_limiter_global_enabled,
             settings.rate_limiter_global_points,
             settings.rate_limiter_global_duration,
@@ -83,9 +98,13 @@ def configured_rates(settings: Settings) -> dict[str, Rate]:
             settings.rate_limiter_registration_duration,
         ),
     }
-    return {name: RateLimitItemPerSecond(points, seconds, name) for name, (on, points, seconds) in told.items() if on}
+    return {
+        name: RateLimitItemPerSecond(points, seconds, name)
+        for name, (enabled, points, seconds) in rates.items()
+        if enabled
+    }
 
 
 def is_per_process(settings: Settings) -> bool:
-    """Whether several processes would each allow as much as one."""
+    """Return whether rates are counted in each process, so that N processes allow N times as much."""
     return settings.rate_limiter_store == "memory" and bool(configured_rates(settings))

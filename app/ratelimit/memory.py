@@ -8,36 +8,36 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from app.core.cache import LRUCache
 from app.ratelimit.base import MonotonicClock, Rate
 
-MOST = 65_536
-"""Windows that are kept in memory at once; beyond that those are forgotten that nobody asked in for longest."""
-NOTHING = (0, 0.0)
+MAX_WINDOWS = 65_536
+"""Windows stored at once; beyond that, those that have not been counted in for longest are dropped."""
+EMPTY_WINDOW = (0, 0.0)
 
 
 class MemoryBackend:
     """Counts in this process."""
 
-    def __init__(self, tick: MonotonicClock = time.monotonic) -> None:
-        self._tick, self._memory = tick, BoundedMemoryStorage(tick)
-        self._limiter = FixedWindowRateLimiter(self._memory)
+    def __init__(self, monotonic: MonotonicClock = time.monotonic) -> None:
+        self._monotonic, self._storage = monotonic, BoundedMemoryStorage(monotonic)
+        self._limiter = FixedWindowRateLimiter(self._storage)
 
-    async def hit(self, rate: Rate, *who: str) -> float | None:
-        if await self._limiter.hit(rate, *who):
+    async def hit(self, rate: Rate, *subject: str) -> float | None:
+        if await self._limiter.hit(rate, *subject):
             return None
-        return await self._memory.get_expiry(rate.key_for(*who)) - self._tick()
+        return await self._storage.get_expiry(rate.key_for(*subject)) - self._monotonic()
 
     async def dispose(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: memory has no connections."""
 
 
 class BoundedMemoryStorage(Storage):
-    """Windows in memory, so many at most; the library's own keeps as many as there are addresses, and sweeps often."""
+    """Windows in memory, at most `MAX_WINDOWS`. `limits`' own storage is unbounded and sweeps often."""
 
     STORAGE_SCHEME = None
 
-    def __init__(self, tick: MonotonicClock) -> None:
+    def __init__(self, monotonic: MonotonicClock) -> None:
         super().__init__()
-        self._tick = tick
-        self._windows: LRUCache[str, tuple[int, float]] = LRUCache(MOST)
+        self._monotonic = monotonic
+        self._windows: LRUCache[str, tuple[int, float]] = LRUCache(MAX_WINDOWS)
 
     @property
     def base_exceptions(self) -> tuple[type[Exception], ...]:
@@ -45,26 +45,26 @@ class BoundedMemoryStorage(Storage):
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         count, ends = self._window(key)
-        window = (count + amount, ends if count else self._tick() + expiry)
+        window = (count + amount, ends if count else self._monotonic() + expiry)
         return self._windows.set(key, window)[0]
 
     async def get(self, key: str) -> int:
         return self._window(key)[0]
 
     async def get_expiry(self, key: str) -> float:
-        return self._window(key)[1] or self._tick()
+        return self._window(key)[1] or self._monotonic()
 
     async def check(self) -> bool:
         return True
 
     async def reset(self) -> int:
-        count, self._windows = len(self._windows), LRUCache(MOST)
+        count, self._windows = len(self._windows), LRUCache(MAX_WINDOWS)
         return count
 
     async def clear(self, key: str) -> None:
         self._windows.discard(key)
 
     def _window(self, key: str) -> tuple[int, float]:
-        """How many there are in a window that isn't over, and when it will be."""
-        window = self._windows.get(key, NOTHING)
-        return window if window[1] > self._tick() else NOTHING
+        """Return a window's count and when it ends; `EMPTY_WINDOW` if it has ended."""
+        window = self._windows.get(key, EMPTY_WINDOW)
+        return window if window[1] > self._monotonic() else EMPTY_WINDOW

@@ -10,80 +10,85 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from app.core.config import ConfigurationError
 from app.ratelimit.base import CounterBackend, Rate
 
-PATIENCE = 0.5
-"""Seconds that Redis may take to answer."""
-PAUSE = 0.5
-"""Seconds after which is looked again whether Redis is back."""
-CONNECTIONS = 32
+TIMEOUT_SECONDS = 0.5
+"""How long Redis may take to answer."""
+RETRY_INTERVAL_SECONDS = 0.5
+"""How often an unavailable Redis is tried again."""
+MAX_CONNECTIONS = 32
 
 log = structlog.get_logger(__name__)
 
 
 class RedisBackend:
-    """Counts in Redis, for all processes that do; in memory while that is away, or too slow, and by itself back."""
+    """Counts in Redis. While Redis is unavailable or too slow, a fallback backend counts, until Redis has recovered.
 
-    def __init__(self, address: str, meanwhile: CounterBackend) -> None:
-        # It takes a tenth of a second to import, which those who don't use it needn't wait for.
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  # as said
-        from redis.asyncio.retry import Retry  # noqa: PLC0415  # as said
-        from redis.backoff import NoBackoff  # noqa: PLC0415  # as said
-        from redis.exceptions import RedisError  # noqa: PLC0415  # as said
+    Raises:
+        ConfigurationError: The URL is not one of Redis. The message does not quote it, as it may hold a password.
+    """
+
+    def __init__(self, url: str, fallback: CounterBackend) -> None:
+        # Importing redis takes a tenth of a second, which is spent only if it is used.
+        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  # see above
+        from redis.asyncio.retry import Retry  # noqa: PLC0415  # see above
+        from redis.backoff import NoBackoff  # noqa: PLC0415  # see above
+        from redis.exceptions import RedisError  # noqa: PLC0415  # see above
 
         try:
             pool = BlockingConnectionPool.from_url(
-                address, max_connections=CONNECTIONS, timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
+                url, max_connections=MAX_CONNECTIONS, timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
             )
         except ValueError:
             raise ConfigurationError("REDIS: should be like redis://127.0.0.1:6379") from None
-        told: dict[str, Any] = {"implementation": "redispy", "key_prefix": "rollcall", "connection_pool": pool}
-        self._storage = RedisStorage("redis://", **told)
-        self._limiter, self._meanwhile = FixedWindowRateLimiter(self._storage), meanwhile
+        options: dict[str, Any] = {"implementation": "redispy", "key_prefix": "rollcall", "connection_pool": pool}
+        self._storage = RedisStorage("redis://", **options)
+        self._limiter, self._fallback = FixedWindowRateLimiter(self._storage), fallback
         self._redis = Redis(connection_pool=pool)
-        self._failures = (RedisError, OSError, TimeoutError)
-        self._looking: asyncio.Task[None] | None = None
+        self._errors = (RedisError, OSError, TimeoutError)
+        self._recovery: asyncio.Task[None] | None = None
 
-    async def hit(self, rate: Rate, *who: str) -> float | None:
-        if self._looking is None:
+    async def hit(self, rate: Rate, *subject: str) -> float | None:
+        if self._recovery is None:
             try:
-                async with asyncio.timeout(PATIENCE):
-                    return await self._hit(rate, *who)
-            except self._failures as error:
-                self._lost(error)
-        return await self._meanwhile.hit(rate, *who)
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    return await self._hit(rate, *subject)
+            except self._errors as error:
+                self._start_recovery(error)
+        return await self._fallback.hit(rate, *subject)
 
     async def dispose(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.gather(self._recovery, return_exceptions=True)
         await self._redis.connection_pool.disconnect()
 
-    async def _hit(self, rate: Rate, *who: str) -> float | None:
-        if await self._limiter.hit(rate, *who):
+    async def _hit(self, rate: Rate, *subject: str) -> float | None:
+        if await self._limiter.hit(rate, *subject):
             return None
-        key = self._storage.bridge.prefixed_key(rate.key_for(*who))
-        left: int = await self._redis.pttl(key)  # the library's own knows whole seconds only
-        return max(left, 0) / 1000
+        key = self._storage.bridge.prefixed_key(rate.key_for(*subject))
+        milliseconds: int = await self._redis.pttl(key)  # the storage's own get_expiry returns whole seconds
+        return max(milliseconds, 0) / 1000
 
-    def _lost(self, error: Exception) -> None:
-        if self._looking is None:  # of many that find it away at once, one says so
-            log.warning("redis_away", error=type(error).__name__, hint="Each process counts for itself meanwhile")
-            self._looking = asyncio.ensure_future(self._until_back())
+    def _start_recovery(self, error: Exception) -> None:
+        if self._recovery is None:  # of many requests that fail at once, the first one logs it
+            hint = "Each process counts for itself until Redis is available again"
+            log.warning("redis_unavailable", error=type(error).__name__, hint=hint)
+            self._recovery = asyncio.ensure_future(self._recover())
 
-    async def _until_back(self) -> None:
+    async def _recover(self) -> None:
         try:
             while True:
-                await asyncio.sleep(PAUSE)
-                if await self._counts():
-                    log.info("redis_back")
+                await asyncio.sleep(RETRY_INTERVAL_SECONDS)
+                if await self._accepts_writes():
+                    log.info("redis_recovered")
                     return
         finally:
-            self._looking = None
+            self._recovery = None
 
-    async def _counts(self) -> bool:
-        """Whether it takes a count: one that only answers, but can't be written to, isn't back."""
+    async def _accepts_writes(self) -> bool:
+        """Return whether Redis counts. One that answers but rejects writes has not recovered."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._storage.incr("probe", 1)
-        except self._failures:
+        except self._errors:
             return False
         return True

@@ -15,7 +15,7 @@ from app.db.models import User
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import HAS_POSTGRESQL, open_copy
 from tests.http.test_graphql import ADA, bearer
-from tests.http.test_rate_limits import Redis, needs_redis
+from tests.http.test_rate_limits import RedisServer, needs_redis
 from tests.mail.server import MailServer
 from tests.world import cheap_hash, static_token, uid
 
@@ -81,12 +81,12 @@ PLACES: dict[str, int] = {}
 @pytest.fixture
 async def two(templates, tmp_path):
     """Two processes, somebody with a password, and the mail server of both."""
-    redis = Redis(tmp_path)
+    redis = RedisServer(tmp_path)
     async with AsyncExitStack() as stack:
         system = await open_copy(stack, "postgresql", templates, tmp_path)
         mail = await stack.enter_async_context(MailServer().up())
-        redis.begin()
-        stack.callback(redis.end)
+        redis.start()
+        stack.callback(redis.kill)
         env = settings_of(system, mail, redis)
         told = {"auth_login_attempts": 4, "public_registration": True, "public_registration_verify_email": False}
         await system.directory(SYSTEM)["settings"].upsert_singleton(told)
