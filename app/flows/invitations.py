@@ -35,7 +35,7 @@ class Invitations:
         url = allowed_link_url(url, self._services.settings.user_invite_url_allow_list, "invite users")
         users = self._directory["users"]
         values = {} if role is None else {"role": role}
-        command = InviteUsers(users.create_command([{"email": email, **values} for email in emails]).written, url)
+        command = InviteUsers(users.create_command([{"email": email, **values} for email in emails]).rows, url)
         try:
             await users.write(command)
         except RecordNotUnique:  # an email was taken concurrently: now its user is visible and can be skipped

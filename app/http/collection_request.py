@@ -57,9 +57,9 @@ def returning_rows(repository: Repository, parameters: QueryParameters) -> Resul
 
 def written_response(written: WriteResult[list[Row]], *, several: bool) -> Response:
     """Return the written rows, or the only one unless `several`; 204 if the caller may read none of them."""
-    if written.told is None or (written.keys and not written.told):
+    if written.result is None or (written.keys and not written.result):
         return NO_CONTENT
-    return data_response(written.told if several else written.told[0])
+    return data_response(written.result if several else written.result[0])
 
 
 def row_parameters(parameters: QueryParameters) -> QueryParameters:

@@ -21,7 +21,7 @@ from app.query.sql_functions import EmailEquals, JSONRows
 from app.repositories.engine.commands import (
     Create,
     Delete,
-    Raw,
+    RawValues,
     Update,
     UpdateEach,
     UpdateSingleton,
@@ -96,27 +96,27 @@ class Repository(WriteRepository):
         rows = await self.read_by_query({**(query or {}), "limit": 1})
         return rows[0] if rows else {}
 
-    async def create_one(self, values: Raw) -> Any:
+    async def create_one(self, values: RawValues) -> Any:
         """Makes a row; its key."""
         return (await self.create_many([values]))[0]
 
-    async def create_many(self, values: Sequence[Raw]) -> list[Any]:
+    async def create_many(self, values: Sequence[RawValues]) -> list[Any]:
         """Makes rows, all of them or none; their keys."""
         return (await self.write(self.create_command(values))).keys
 
-    async def update_one(self, key: Any, values: Raw) -> Any:
+    async def update_one(self, key: Any, values: RawValues) -> Any:
         """Changes a row; its key."""
         return (await self.update_many([key], values))[0]
 
-    async def update_many(self, keys: Sequence[Any], values: Raw) -> list[Any]:
+    async def update_many(self, keys: Sequence[Any], values: RawValues) -> list[Any]:
         """Gives several rows the same values; their keys."""
         return (await self.write(self.update_command(keys, values))).keys
 
-    async def update_batch(self, values: Sequence[Raw]) -> list[Any]:
+    async def update_batch(self, values: Sequence[RawValues]) -> list[Any]:
         """Gives each of several rows values of its own, which name its key; the keys."""
         return (await self.write(self.update_each_command(values))).keys
 
-    async def update_by_query(self, query: Query, values: Raw) -> list[Any]:
+    async def update_by_query(self, query: Query, values: RawValues) -> list[Any]:
         """Changes the rows that a query finds; their keys."""
         return (await self.write(self.update_found_command(query, values))).keys
 
@@ -132,31 +132,31 @@ class Repository(WriteRepository):
         """Takes the rows away that a query finds; their keys."""
         return (await self.write(self.delete_found_command(query))).keys
 
-    async def upsert_one(self, values: Raw) -> Any:
+    async def upsert_one(self, values: RawValues) -> Any:
         """Changes the row whose key the values name, or makes one; its key."""
         return (await self.upsert_many([values]))[0]
 
-    async def upsert_many(self, values: Sequence[Raw]) -> list[Any]:
+    async def upsert_many(self, values: Sequence[RawValues]) -> list[Any]:
         """The same for several; their keys."""
         return (await self.write(Upsert(self._payloads(values)))).keys
 
-    async def upsert_singleton(self, values: Raw) -> Any:
+    async def upsert_singleton(self, values: RawValues) -> Any:
         """Changes the one row of a collection that has no more; its key."""
         return (await self.write(self.singleton_command(values))).keys[0]
 
-    def create_command(self, values: Sequence[Raw]) -> Create:
+    def create_command(self, values: Sequence[RawValues]) -> Create:
         """New rows of these values."""
         return Create(self._payloads(values))
 
-    def update_command(self, keys: Sequence[Any], values: Raw) -> Update:
+    def update_command(self, keys: Sequence[Any], values: RawValues) -> Update:
         """The same change to the rows with these keys."""
         return Update(self.collection, self._keys(keys), self._payload(values))
 
-    def update_found_command(self, query: Query, values: Raw) -> Update:
+    def update_found_command(self, query: Query, values: RawValues) -> Update:
         """The same change to the rows that a query finds."""
         return Update(self.collection, lambda access: self._keys_read(access, query), self._payload(values))
 
-    def update_each_command(self, values: Sequence[Raw]) -> UpdateEach:
+    def update_each_command(self, values: Sequence[RawValues]) -> UpdateEach:
         """To each row that values name a change of its own."""
         written = self._payloads(values)
         check_keys(written)
@@ -170,7 +170,7 @@ class Repository(WriteRepository):
         """The rows that a query finds go."""
         return Delete(self.collection, lambda access: self._keys_read(access, query))
 
-    def singleton_command(self, values: Raw) -> UpdateSingleton:
+    def singleton_command(self, values: RawValues) -> UpdateSingleton:
         """A change to the collection's one row."""
         return UpdateSingleton(self._payload(values))
 
@@ -201,10 +201,10 @@ class Repository(WriteRepository):
         check_count(len(keys), self._services.limits.max_batch_size)
         return [parse_key(self.collection, key) for key in keys]
 
-    def _payload(self, values: Raw) -> Payload:
+    def _payload(self, values: RawValues) -> Payload:
         return parse_payload(self.collection, values, self._services.limits.max_depth)
 
-    def _payloads(self, values: Sequence[Raw]) -> list[Payload]:
+    def _payloads(self, values: Sequence[RawValues]) -> list[Payload]:
         check_count(len(values), self._services.limits.max_batch_size)
         return [self._payload(one) for one in values]
 

@@ -22,7 +22,7 @@ from app.db.models import User
 from app.http.middleware import HTTPMiddleware
 from app.http.response import Response
 from app.main import create_app
-from app.repositories.engine.batches import SIZE, KeysetReader
+from app.repositories.engine.batches import BATCH_SIZE, KeysetReader
 from tests.http.test_graphql import ADA, bearer, served
 from tests.http.test_parsing import encode_json
 from tests.test_revocation import INVALIDATIONS, REVOCATIONS, write
@@ -402,7 +402,7 @@ async def listening(settings):
         await task
 
 
-LARGE, MANY = "x" * 10_000, 8 * SIZE
+LARGE, MANY = "x" * 10_000, 8 * BATCH_SIZE
 """More than what lies between a server and a client that doesn't read holds."""
 
 

@@ -98,7 +98,7 @@ def _resolver(collection: Collection, make: Make, *, several: bool) -> Callable[
             asking = FieldRequest(access, selection, raw.field_nodes, arguments)
             return asking.read(collection, {**listing, "limit": listing.get("limit") or -1})
 
-        rows = (await repository.write(change, returning(repository, ask))).told or []
+        rows = (await repository.write(change, returning(repository, ask))).result or []
         return _told(rows, several=several)
 
     return resolve

@@ -88,7 +88,7 @@ class MutationRequest(NamedTuple):
         repository = self.directory[making.collection.name]
         try:
             change = making.make(repository, access.user if access else None, self.arguments)
-            text = (await repository.write(change, self._read_back)).told
+            text = (await repository.write(change, self._read_back)).result
         except ServiceUnavailable:
             raise
         except RollcallError:

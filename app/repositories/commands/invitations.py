@@ -35,7 +35,7 @@ class InviteUsers:
         for payload in self.written:
             row = await lock_user_by_email(work, payload.values[EMAIL])
             if row is None:
-                key = await work.create(payload, decided={STATUS: INVITED})
+                key = await work.create(payload, server_values={STATUS: INVITED})
                 await self._post(work, key, payload.values[EMAIL])
             elif row[STATUS] == INVITED and (key := row[ID]) not in done:
                 await self._change_role(work, row, payload)
@@ -70,7 +70,7 @@ class RevokeInvitation:
         if row is None or row[STATUS] != INVITED:
             return []
         try:
-            await work.remove(USERS, [row[ID]])
+            await work.delete(USERS, [row[ID]])
         except Forbidden:  # raised before anything is done; who is out of reach isn't told to be there
             return []
         return [row[ID]]
@@ -79,5 +79,5 @@ class RevokeInvitation:
 async def lock_user_by_email(work: UnitOfWork, email: str) -> RowValues | None:
     """Whoever has an address, whatever its case; nobody else changes that row until this is over."""
     rows = work.rows(USERS)
-    keys = sorted(await rows.by_email(EMAIL, email))[:1]  # the first of several, as everywhere
+    keys = sorted(await rows.keys_by_email(EMAIL, email))[:1]  # the first of several, as everywhere
     return next(iter((await rows.fetch_for_update(keys)).values()), None) if keys else None

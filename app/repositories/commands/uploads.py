@@ -39,8 +39,8 @@ class CreateFiles:
         return (upload.said for upload in self.uploads)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        work.files.laid.update(upload.name for upload in self.uploads)
-        return [await work.create(upload.said, decided=upload.found) for upload in self.uploads]
+        work.files.stored.update(upload.name for upload in self.uploads)
+        return [await work.create(upload.said, server_values=upload.found) for upload in self.uploads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ReplaceFile:
         return (self.upload.said,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        work.files.laid.add(self.upload.name)
+        work.files.stored.add(self.upload.name)
         linked = {NAME: self.upload.name}
-        await work.update(FILES, [self.key], self.upload.said, linked, decided=self.upload.found)
+        await work.update(FILES, [self.key], self.upload.said, linked, server_values=self.upload.found)
         return [self.key]

@@ -1,4 +1,7 @@
-"""The trail: who changed what, from where, and what a row was like after; no secret is ever written down in it."""
+"""The audit log: who changed what, from where, and the row afterwards, as Directus' activity and revisions.
+
+Secrets are redacted before they are written.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,23 +16,23 @@ from app.query.collection import ACTIVITY, REVISIONS, Collection, Field
 from app.query.sql_expressions import MASK
 from app.repositories.engine.table import RowStore
 
-LONGEST_ITEM, LONGEST_ORIGIN = 255, 255
-LONGEST_IP = 50
+MAX_ITEM_LENGTH, MAX_ORIGIN_LENGTH = 255, 255
+MAX_IP_LENGTH = 50
 
 Values = Mapping[Field, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PendingWrite:
-    """A change of one row that is still to be done, along with what is told of it."""
+    """A write of one row that is executed together with its entries in the audit log, in one round trip."""
 
-    make: Callable[..., Any]
+    build: Callable[..., Any]
     values: Values
     key: Any = None
 
     @property
-    def given(self) -> dict[str, Any]:
-        """What its statement is given."""
+    def bindings(self) -> dict[str, Any]:
+        """The values that its statement binds."""
         return {
             **{sql_writes.parameter_name(field): value for field, value in self.values.items()},
             sql_writes.KEY_PARAMETER: self.key,
@@ -37,28 +40,28 @@ class PendingWrite:
 
 
 class AuditLog:
-    """What one transaction writes down of itself.
+    """Records the activity and the revisions of one transaction.
 
-    A revision of a row that was written along with another's points at that one's.
+    The revision of a row that was written nested in another one refers to that row's revision as its parent.
     """
 
-    def __init__(self, writer: WriteTransaction, user: str | None, caller: Caller, via: ClientInfo) -> None:
+    def __init__(self, writer: WriteTransaction, user: str | None, caller: Caller, client_info: ClientInfo) -> None:
         self._writer = writer
         fields = ACTIVITY.fields
-        self._who = {
+        self._author = {
             fields["user"]: user,
-            fields["ip"]: (caller.ip or "")[:LONGEST_IP] or None,
-            fields["user_agent"]: via.user_agent,
-            fields["origin"]: (via.origin or "")[:LONGEST_ORIGIN] or None,
+            fields["ip"]: (caller.ip or "")[:MAX_IP_LENGTH] or None,
+            fields["user_agent"]: client_info.user_agent,
+            fields["origin"]: (client_info.origin or "")[:MAX_ORIGIN_LENGTH] or None,
         }
-        self._open: list[int] = []
+        self._parentless: list[int] = []
 
     def mark(self) -> int:
-        """Where the revisions begin that will belong to the next row recorded with this mark."""
-        return len(self._open)
+        """Return a mark: revisions recorded after it become children of the row that is recorded with it."""
+        return len(self._parentless)
 
     async def record(self, action: str, collection: Collection, key: Any) -> None:
-        """Writes one change down of which nothing is left but that it was made."""
+        """Record an activity without a revision, such as a deletion."""
         await RowStore(self._writer, ACTIVITY).insert(self._activity(action, collection, key))
 
     async def record_revision(
@@ -69,58 +72,62 @@ class AuditLog:
         data: Values,
         delta: Values,
         mark: int,
-        doing: PendingWrite | None,
+        pending: PendingWrite | None,
     ) -> None:
-        """Writes one change down: what the row holds now, and what of it is new. Does it where it isn't done yet."""
+        """Execute `pending`, if given, and record an activity with a revision of the row's data and changes."""
         activity = self._activity(action, collection, key)
-        names, new = REVISIONS.fields, redacted(delta)
+        fields, redacted_delta = REVISIONS.fields, redacted(delta)
         revision = {
-            names["collection"]: collection.name,
-            names["item"]: activity[ACTIVITY.fields["item"]],
-            names["data"]: new if data is delta else redacted(data),
-            names["delta"]: new,
+            fields["collection"]: collection.name,
+            fields["item"]: activity[ACTIVITY.fields["item"]],
+            fields["data"]: redacted_delta if data is delta else redacted(data),
+            fields["delta"]: redacted_delta,
         }
-        written = await self._write(collection, doing, activity, revision)
-        for inner in self._open[mark:]:
-            await RowStore(self._writer, REVISIONS).update(inner, {names["parent"]: written})
-        self._open[mark:] = [written]
+        revision_key = await self._write(collection, pending, activity, revision)
+        for nested in self._parentless[mark:]:
+            await RowStore(self._writer, REVISIONS).update(nested, {fields["parent"]: revision_key})
+        self._parentless[mark:] = [revision_key]
 
     async def _write(
-        self, collection: Collection, doing: PendingWrite | None, activity: Values, revision: Values
+        self, collection: Collection, pending: PendingWrite | None, activity: Values, revision: Values
     ) -> int:
-        """All of it with one way to the database; the revision's key."""
-        known, given = self._writer.prepare_cached, doing.given if doing else {}
-        given |= {
+        """Execute everything in one round trip and return the revision's key."""
+        prepare, bindings = self._writer.prepare_cached, pending.bindings if pending else {}
+        bindings |= {
             sql_writes.parameter_name(field, sql_writes.ACTIVITY_PREFIX): value for field, value in activity.items()
         }
-        given |= {
+        bindings |= {
             sql_writes.parameter_name(field, sql_writes.REVISION_PREFIX): value for field, value in revision.items()
         }
-        change = (doing.make, collection, tuple(doing.values)) if doing else None
-        adding, revising = (ACTIVITY, tuple(activity)), (REVISIONS, (REVISIONS.fields["activity"], *revision))
+        change = (pending.build, collection, tuple(pending.values)) if pending else None
+        insert_activity = (ACTIVITY, tuple(activity))
+        insert_revision = (REVISIONS, (REVISIONS.fields["activity"], *revision))
         if self._writer.postgresql:
-            asked = [known(sql_writes.insert_with_audit, change, adding, revising)]
+            queries = [prepare(sql_writes.insert_with_audit, change, insert_activity, insert_revision)]
         else:
-            changing = [known(*change)] if change else []
-            told_of = known(sql_writes.insert_row, *adding, sql_writes.ACTIVITY_PREFIX)
-            asked = [*changing, told_of, known(sql_writes.insert_child_row, *revising, sql_writes.REVISION_PREFIX)]
-        written: int = (await self._writer.execute_batch([one.statement for one in asked], given))[0][0]
-        return written
+            changes = [prepare(*change)] if change else []
+            queries = [
+                *changes,
+                prepare(sql_writes.insert_row, *insert_activity, sql_writes.ACTIVITY_PREFIX),
+                prepare(sql_writes.insert_child_row, *insert_revision, sql_writes.REVISION_PREFIX),
+            ]
+        revision_key: int = (await self._writer.execute_batch([query.statement for query in queries], bindings))[0][0]
+        return revision_key
 
     def _activity(self, action: str, collection: Collection, key: Any) -> dict[Field, Any]:
         fields = ACTIVITY.fields
-        about = {
+        subject = {
             fields["action"]: action,
             fields["collection"]: collection.name,
-            fields["item"]: str(key)[:LONGEST_ITEM],
+            fields["item"]: str(key)[:MAX_ITEM_LENGTH],
         }
-        return {**about, **self._who}
+        return {**subject, **self._author}
 
 
 def redacted(values: Values) -> dict[str, Any]:
-    """Values as a client would read them, secrets as asterisks."""
-    shown = {
+    """Return values by field name as a client reads them, concealed ones masked."""
+    values_by_name = {
         field.name: format_timestamp(value) if isinstance(value, datetime) else value for field, value in values.items()
     }
     concealed = {field.name: MASK for field, value in values.items() if field.concealed and value is not None}
-    return shown | concealed
+    return values_by_name | concealed

@@ -1,4 +1,4 @@
-"""The rows of one long answer, a batch at a time: no more of them are held in memory, and no connection in between."""
+"""Reads a long result in batches, so that neither the whole result nor a connection is held meanwhile."""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -10,45 +10,45 @@ from app.query.results import Row
 from app.query.scoped import ScopedRead
 from app.repositories.engine.reading import ACCESS_CHANGED_TOO_OFTEN, ReadRepository
 
-SIZE = 250
-"""Rows of a batch."""
+BATCH_SIZE = 250
+"""Rows per batch."""
 
 
 class KeysetReader:
-    """The rows that a question finds, so many at a time.
+    """Reads the keys of a query's rows once, then the rows in batches.
 
-    Which rows, and in which order, is found out once, by their keys: none comes twice, and none that is new meanwhile.
-    Each batch is then a statement of its own, with the rights that the caller has at that moment, and tells its rows as
-    they are then; what is gone, or no longer fits the question, is left out. Nobody waits for a slow reader.
+    The keys fix the rows and their order: no row comes twice, and rows created meanwhile are left out. Each batch is a
+    statement of its own, run with the caller's current access; rows that are gone or no longer match are left out.
     """
 
-    def __init__(self, reading: ReadRepository, ask: Callable[[Access], Read], size: int = SIZE) -> None:
-        self._reading, self._ask, self._size = reading, ask, size
+    def __init__(self, repository: ReadRepository, build: Callable[[Access], Read], size: int = BATCH_SIZE) -> None:
+        self._repository, self._build, self._size = repository, build, size
         self._keys: list[Any] = []
 
     async def begin(self) -> Read:
-        """The question as the caller's rights understand it; raises as `Reading.read` does."""
-        found: list[Read] = []
+        """Read the keys and return the query as built for the caller's access; raises as `ReadRepository.read` does."""
+        queries: list[Read] = []
 
         def keys(access: Access) -> ScopedRead:
-            found.append(self._ask(access))
-            return self._reading.resolver(found[-1], access).select_keys(found[-1])
+            queries.append(self._build(access))
+            return self._repository.resolver(queries[-1], access).select_keys(queries[-1])
 
-        self._keys = list(await self._reading.read_scoped(keys))
-        return found[-1]
+        self._keys = list(await self._repository.read_scoped(keys))
+        return queries[-1]
 
-    async def rows(self, begun: Read) -> AsyncGenerator[list[Row], None]:
-        """The batches of a question that was begun.
+    async def rows(self, query: Read) -> AsyncGenerator[list[Row], None]:
+        """Yield the rows of a query that `begin` returned, in batches.
 
-        Raises as `Reading.read` does where a right has gone meanwhile, and ServiceUnavailable where the question now
-        means something else, such as other fields.
+        Raises:
+            ServiceUnavailable: The query now means something else for the caller, such as other fields.
+            RollcallError: As `ReadRepository.read`, for example if a permission was revoked meanwhile.
         """
 
         def scope(access: Access) -> ScopedRead:
-            if self._ask(access) != begun:
+            if self._build(access) != query:
                 raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
-            return self._reading.resolver(begun, access).scope_keys(begun, batch)
+            return self._repository.resolver(query, access).scope_keys(query, batch)
 
-        for at in range(0, len(self._keys), self._size):
-            batch = self._keys[at : at + self._size]
-            yield await self._reading.read_scoped(scope)
+        for start in range(0, len(self._keys), self._size):
+            batch = self._keys[start : start + self._size]
+            yield await self._repository.read_scoped(scope)

@@ -1,4 +1,4 @@
-"""What must always hold for a collection, whoever writes to it and however."""
+"""Collection rules: hooks for the business rules of a collection, called by every write."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from app.repositories.services import Services
 
 
 class CollectionRules:
-    """Nothing beside what the tables themselves hold to; a collection with more overrides what it needs.
+    """Business rules of a collection: none by default; subclasses override the hooks they need.
 
-    Each is told before the row is written, may change the values that are, and raises where they can't stand.
+    Hooks may change the values that are going to be written, and raise a RollcallError to reject the write.
     """
 
     async def prepare(self, payload: Payload, services: Services) -> None:
-        """What takes long, before anybody has to wait for it; the payload is changed in place."""
+        """Do slow work on a payload, in place, before the transaction begins."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
-        """The payload with what Directus 10 spelled otherwise spelled as it is now; `row` is what it is written to."""
+        """Return the payload with its Directus 10 fields replaced; `row` is the stored row, None for a new one."""
         return payload
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
-        """A row is to be made of these values."""
+        """Check and complete the values of a new row."""
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
-        """A row is to be given these values; those among them that it holds already are none of a change."""
+        """Check and complete new values of a stored row; values may repeat what is stored."""
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
-        """A row was made."""
+        """React to a new row."""
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
-        """These rows are to go, by key."""
+        """Check, or prepare for, the deletion of rows, given by key."""
 
 
 NO_RULES = CollectionRules()

@@ -1,4 +1,4 @@
-"""What can be done to a collection in one go: rows made, changed, made or changed, and taken away."""
+"""Write commands: what a transaction does to the rows of a collection."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,112 +11,112 @@ from app.query.payload import Payload
 from app.query.read import Read
 from app.repositories.engine.unit_of_work import UnitOfWork
 
-Raw = Mapping[str, Any]
+RawValues = Mapping[str, Any]
 Keys = Sequence[Any] | Callable[[Access], Read]
-"""Rows by their keys, or those that are found with such rights by a Read of their key alone."""
+"""The keys of rows, or a query for the keys, built for the caller's access."""
 
 
 class WriteCommand(Protocol):
-    """One thing to be done; `action` is the right that it takes first of all."""
+    """A write to be done; `action` is the permission it needs first."""
 
     @property
     def action(self) -> str:
-        """The action that has to be granted."""
+        """Return the action that must be permitted."""
         ...
 
     def payloads(self) -> Iterable[Payload]:
-        """What is written, where something is."""
+        """Return the payloads that are written, if any."""
         ...
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        """Does it; the keys of the rows it was done to."""
+        """Perform the write and return the keys of its rows."""
         ...
 
 
 CONCURRENT_COLLECTIONS = {"directus_users", "directus_files", "directus_folders"}
-"""Collections whose rows can be written while others write, if it is nobody's rights that change."""
-RIGHTS = {USERS.fields["role"], USERS.fields["status"]}
+"""Collections whose rows can be written concurrently, as long as nobody's access changes."""
+ACCESS_FIELDS = {USERS.fields["role"], USERS.fields["status"]}
 
 
-def requires_exclusive_lock(change: WriteCommand) -> bool:
-    """Whether nobody else may write meanwhile: where rights are changed, or rows go."""
-    if change.action == "delete":
+def requires_exclusive_lock(command: WriteCommand) -> bool:
+    """Return whether a command must not run beside other writes: it changes access, or deletes rows."""
+    if command.action == "delete":
         return True
-    return any(_changes_rights(change, inner) for payload in change.payloads() for inner in payload.walk())
+    return any(_changes_access(command, nested) for payload in command.payloads() for nested in payload.walk())
 
 
-def _changes_rights(change: WriteCommand, payload: Payload) -> bool:
+def _changes_access(command: WriteCommand, payload: Payload) -> bool:
     if payload.collection.name not in CONCURRENT_COLLECTIONS or payload.legacy:
         return True
-    return bool(payload.to_many) or (change.action != "create" and bool(RIGHTS & payload.fields))
+    return bool(payload.to_many) or (command.action != "create" and bool(ACCESS_FIELDS & payload.fields))
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """New rows."""
+    """Creates rows."""
 
-    written: Sequence[Payload]
+    rows: Sequence[Payload]
     action: str = field(default="create", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return self.written
+        return self.rows
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        return [await work.create(payload) for payload in self.written]
+        return [await work.create(payload) for payload in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The same change to some rows."""
+    """Updates rows with the same values."""
 
     collection: Collection
     keys: Keys
-    written: Payload
+    values: Payload
     action: str = field(default="update", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return (self.written,)
+        return (self.values,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        keys = await _keys(work, self.keys)
+        keys = await _resolve_keys(work, self.keys)
         if keys:
-            await work.update(self.collection, keys, self.written)
+            await work.update(self.collection, keys, self.values)
         return keys
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateEach:
-    """To each row a change of its own; each names its row."""
+    """Updates each row with values of its own; each payload contains its key."""
 
-    written: Sequence[Payload]
+    rows: Sequence[Payload]
     action: str = field(default="update", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return self.written
+        return self.rows
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        for payload in self.written:
+        for payload in self.rows:
             await work.update(payload.collection, [payload.key], payload)
-        return [payload.key for payload in self.written]
+        return [payload.key for payload in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Rows that are changed where they are there, and made where not."""
+    """Updates the rows that exist, and creates the others."""
 
-    written: Sequence[Payload]
+    rows: Sequence[Payload]
     action: str = field(default="update", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return self.written
+        return self.rows
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        return [await self._one(work, payload) for payload in self.written]
+        return [await self._upsert(work, payload) for payload in self.rows]
 
     @staticmethod
-    async def _one(work: UnitOfWork, payload: Payload) -> Any:
-        there = payload.key is not None and await work.rows(payload.collection).existing([payload.key])
-        if not there:
+    async def _upsert(work: UnitOfWork, payload: Payload) -> Any:
+        exists = payload.key is not None and await work.rows(payload.collection).existing([payload.key])
+        if not exists:
             return await work.create(payload)
         await work.update(payload.collection, [payload.key], payload)
         return payload.key
@@ -124,7 +124,7 @@ class Upsert:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Rows that go."""
+    """Deletes rows."""
 
     collection: Collection
     keys: Keys
@@ -134,50 +134,50 @@ class Delete:
         return ()
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        keys = await _keys(work, self.keys)
+        keys = await _resolve_keys(work, self.keys)
         if keys:
-            await work.remove(self.collection, keys)
+            await work.delete(self.collection, keys)
         return keys
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateSingleton:
-    """A change to the one row of a collection that has no more; it is made where it isn't there yet."""
+    """Updates the only row of a singleton, or creates it."""
 
-    written: Payload
+    values: Payload
     action: str = field(default="update", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return (self.written,)
+        return (self.values,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        collection = self.written.collection
-        key = await work.rows(collection).only()
+        collection = self.values.collection
+        key = await work.rows(collection).only_key()
         if key is None:
-            return [await work.create(self.written)]
-        await work.update(collection, [key], self.written)
+            return [await work.create(self.values)]
+        await work.update(collection, [key], self.values)
         return [key]
 
 
-def check_keys(written: Sequence[Payload]) -> None:
-    """Raises InvalidPayload where a row of a batch isn't named."""
-    if any(payload.key is None for payload in written):
+def check_keys(payloads: Sequence[Payload]) -> None:
+    """Raise InvalidPayload if a payload of a batch has no key."""
+    if any(payload.key is None for payload in payloads):
         raise InvalidPayload("Item in update misses primary key")
 
 
-async def _keys(work: UnitOfWork, keys: Keys) -> list[Any]:
+async def _resolve_keys(work: UnitOfWork, keys: Keys) -> list[Any]:
     if not callable(keys):
         return list(keys)
-    found = list(_first(await work.read(keys(work.access))))
-    check_count(len(found), work.services.limits.max_batch_size)
-    return found
+    rows = list(_first_values(await work.read(keys(work.access))))
+    check_count(len(rows), work.services.limits.max_batch_size)
+    return rows
 
 
-def check_count(count: int, most: int | None) -> None:
-    """Raises InvalidPayload where more rows are to be written than one mutation may."""
-    if most is not None and count > most:
-        raise InvalidPayload(f"Exceeded max batch mutation limit of {most}")
+def check_count(count: int, max_count: int | None) -> None:
+    """Raise InvalidPayload if a mutation would write more than `max_count` rows."""
+    if max_count is not None and count > max_count:
+        raise InvalidPayload(f"Exceeded max batch mutation limit of {max_count}")
 
 
-def _first(rows: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
+def _first_values(rows: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
     return (next(iter(row.values())) for row in rows)

@@ -1,4 +1,4 @@
-"""What a row's own values have to hold to, before they are written."""
+"""Constraints on a row's values, checked before they are written: required, unique, foreign keys."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,43 +10,41 @@ from app.query.payload import Payload, required_fields
 from app.repositories.engine.context import RowValues
 from app.repositories.engine.table import RowStore
 
-FOLDED = frozenset({USERS.fields["email"]})
-"""Fields in which two values that differ in case alone are the same."""
+CASE_INSENSITIVE_FIELDS = frozenset({USERS.fields["email"]})
+"""Fields whose values are unique regardless of case."""
 
 
 def check_required(collection: Collection, values: RowValues, path: Sequence[str]) -> None:
-    """Raises FailedValidation, or Several, for what a new row can't be without."""
+    """Raise FailedValidation, or MultipleErrors, if required values of a new row are missing."""
     missing = [
-        FailedValidation(member.name, "required", path)
-        for member in required_fields(collection)
-        if member not in values
+        FailedValidation(field.name, "required", path) for field in required_fields(collection) if field not in values
     ]
     if missing:
         raise missing[0] if len(missing) == 1 else MultipleErrors(missing)
 
 
 async def check_unique(
-    writer: WriteTransaction, collection: Collection, values: RowValues, own: Any = None, *, apart: bool
+    writer: WriteTransaction, collection: Collection, values: RowValues, own_key: Any = None, *, has_email_index: bool
 ) -> None:
-    """Raises RecordNotUnique for a value that another row has but for its case.
+    """Raise RecordNotUnique if another row has the same value in a case-insensitive field.
 
-    Where the database keeps such values `apart` it is left to that, as far as it folds what is written.
+    If the database has the email index, it does that check itself; SQLite does so for ASCII values only.
     """
-    for member in FOLDED.intersection(values):
-        value = values[member]
-        if value is None or (apart and (writer.postgresql or str(value).isascii())):
+    for field in CASE_INSENSITIVE_FIELDS.intersection(values):
+        value = values[field]
+        if value is None or (has_email_index and (writer.postgresql or str(value).isascii())):
             continue
-        if any(key != own for key in await RowStore(writer, collection).by_email(member, value)):
-            raise RecordNotUnique(collection.name, member.name, f"[{value.lower()}]")
+        if any(key != own_key for key in await RowStore(writer, collection).keys_by_email(field, value)):
+            raise RecordNotUnique(collection.name, field.name, f"[{value.lower()}]")
 
 
 async def check_foreign_keys(writer: WriteTransaction, payload: Payload, values: RowValues) -> None:
-    """Raises InvalidForeignKey for a key that leads to no row."""
+    """Raise InvalidForeignKey if a reference has no row."""
     collection = payload.collection
-    for member, value in values.items():
-        if value is None or member in payload.to_one or not (member.relation and member.stored.foreign_keys):
+    for field, value in values.items():
+        if value is None or field in payload.to_one or not (field.relation and field.stored.foreign_keys):
             continue
-        if member.link.target == collection.name and value == values.get(collection.key):
-            continue  # itself: whether it may is another question
-        if not await RowStore(writer, target(member)).existing([value]):
-            raise InvalidForeignKey(collection.name, member.name, value)
+        if field.link.target == collection.name and value == values.get(collection.key):
+            continue  # a reference to itself; whether that is allowed is a rule of the collection
+        if not await RowStore(writer, target(field)).existing([value]):
+            raise InvalidForeignKey(collection.name, field.name, value)

@@ -19,30 +19,30 @@ RowValues = dict[Field, Any]
 
 @dataclass(slots=True)
 class AffectedRights:
-    """What a write may have granted, or taken from somebody: looked into once all of it is written."""
+    """The rights that a transaction may have granted or revoked, checked after its last write."""
 
     roles: set[str] = field(default_factory=set)
-    """Roles that somebody was given, or that others now inherit from."""
+    """Roles that were assigned to a user, or that became the parent of a role."""
     policies: set[str] = field(default_factory=set)
-    """Policies that were attached to a role, to a user, or to everybody."""
-    edited: set[str] = field(default_factory=set)
-    """Policies that say something else than before."""
+    """Policies that were attached to a role, to a user or to the public."""
+    edited_policies: set[str] = field(default_factory=set)
+    """Policies whose flags or IP addresses changed."""
     permissions: set[int] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
-    """Other people whose credentials were changed."""
+    """Users other than the caller whose sign-in fields changed."""
     admins: bool = False
-    """Whether somebody may have ceased to be an admin, or to get in."""
-    counts: bool = False
-    """Whether there may be more users of a kind."""
+    """Whether a user may have ceased to be an active admin."""
+    user_counts: bool = False
+    """Whether the number of active users of a kind may have grown."""
 
     def requires_exclusive_lock(self, limits: UserLimits) -> bool:
-        """Whether what is looked into has to stay as it is until the end."""
-        return self.admins or (self.counts and limits != UserLimits())
+        """Return whether the checks hold only if no other transaction writes meanwhile."""
+        return self.admins or (self.user_counts and limits != UserLimits())
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenRow:
-    """A row that was written, and which fields of it: it has to be within its writer's rules afterwards too."""
+    """A written row and its written fields; in the end it must still match the rules that allowed the write."""
 
     action: str
     collection: Collection
@@ -52,12 +52,12 @@ class WrittenRow:
 
 @dataclass(slots=True)
 class TouchedFiles:
-    """The contents in the storage that one transaction is about, by their names."""
+    """The stored files that one transaction touches, by name."""
 
-    laid: set[str] = field(default_factory=set)
-    """Those that lie there for the rows it writes."""
-    bared: set[str] = field(default_factory=set)
-    """Those that no row of it needs any more: they go once it is certain that it came to be."""
+    stored: set[str] = field(default_factory=set)
+    """Files that were stored for the rows it writes."""
+    orphaned: set[str] = field(default_factory=set)
+    """Files that no row refers to any longer; they are removed after the commit."""
 
 
 class WriteContext(Protocol):

@@ -1,4 +1,4 @@
-"""Rows written along with another: those it points at, and those that point at it."""
+"""Nested writes: the related rows of a payload, to-one and to-many."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -9,108 +9,115 @@ from app.query.collection import ACCESS, Collection, Field, target
 from app.query.payload import Payload, Reference, RelatedChanges, ReplaceRelated
 from app.repositories.engine.table import RowStore
 
-NOTHING: Mapping[Field, Any] = {}
-HOLDER = {"users": ACCESS.fields["user"], "roles": ACCESS.fields["role"]}
-"""A policy's `users` and `roles` both are its access rows: each speaks for those that name one."""
+FieldValues = Mapping[Field, Any]
+EMPTY_VALUES: FieldValues = {}
+HOLDER_FIELDS = {"users": ACCESS.fields["user"], "roles": ACCESS.fields["role"]}
+"""A policy's `users` and `roles` are both its access rows: each relation covers the rows with a user or a role."""
 
 
 class NestedWriter(ABC):
-    """Writes what lies within a payload; each row is judged by the rights on its own collection."""
+    """Writes the related rows of a payload; each one needs the permissions of its own collection."""
 
     @abstractmethod
     def rows(self, collection: Collection) -> RowStore:
-        """The stored rows of a collection."""
+        """Return the stored rows of a collection."""
 
     @abstractmethod
-    async def create(self, payload: Payload, linked: Mapping[Field, Any] = NOTHING) -> Any:
-        """Makes a row, `linked` to the one around it; its key."""
+    async def create(self, payload: Payload, link_values: FieldValues = EMPTY_VALUES) -> Any:
+        """Create a row and return its key; `link_values` link it to the row it is nested in."""
 
     @abstractmethod
     async def update(
-        self, collection: Collection, keys: Iterable[Any], payload: Payload, linked: Mapping[Field, Any] = NOTHING
+        self,
+        collection: Collection,
+        keys: Iterable[Any],
+        payload: Payload,
+        link_values: FieldValues = EMPTY_VALUES,
     ) -> None:
-        """Changes rows."""
+        """Update the rows with these keys."""
 
     @abstractmethod
-    async def remove(self, collection: Collection, keys: Iterable[Any]) -> None:
-        """Takes rows away."""
+    async def delete(self, collection: Collection, keys: Iterable[Any]) -> None:
+        """Delete the rows with these keys."""
 
     @abstractmethod
-    async def is_unchanged(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
-        """Whether a payload only repeats what is stored, and what its writer may read."""
+    async def is_unchanged(self, payload: Payload, row: FieldValues) -> bool:
+        """Return whether a payload only repeats what is stored and readable for the caller."""
 
     async def write_to_one(self, payload: Payload) -> Any:
-        """Makes, changes or merely finds the row that another is to point at; its key."""
-        there = payload.collection
+        """Create, update or merely find the row that a to-one relation refers to, and return its key."""
+        collection = payload.collection
         if payload.key is None:
             return await self.create(payload)
-        row = (await self.rows(there).fetch([payload.key])).get(payload.key)
+        row = (await self.rows(collection).fetch([payload.key])).get(payload.key)
         if row is None:
             return await self.create(payload)
         if not await self.is_unchanged(payload, row):
-            await self.update(there, [payload.key], payload)
+            await self.update(collection, [payload.key], payload)
         return payload.key
 
     async def write_to_many(
-        self, field: Field, key: Any, written: ReplaceRelated | RelatedChanges, *, fresh: bool
+        self, field: Field, key: Any, changes: ReplaceRelated | RelatedChanges, *, is_new: bool
     ) -> None:
-        """Has rows point at the one with this key, by its to-many `field`; a `fresh` row has none yet."""
-        if isinstance(written, RelatedChanges):
-            await self._details(field, key, written)
+        """Change which rows refer to the row with this key through a to-many field; a new row has none yet."""
+        if isinstance(changes, RelatedChanges):
+            await self._write_related_changes(field, key, changes)
             return
-        there, link = target(field), inverse_field(field)
-        current = [] if fresh else await self._current(field, key)
-        kept = {_key_of(item) for item in written.items}
-        await self._let_go(field, [other for other in current if other not in kept])
-        for item in written.items:
+        collection, link = target(field), inverse_field(field)
+        current = [] if is_new else await self._related_keys(field, key)
+        remaining = {_key_of(item) for item in changes.items}
+        await self._unlink(field, [other for other in current if other not in remaining])
+        for item in changes.items:
             if isinstance(item, Payload):
-                await self._put(item, {link: key})
+                await self._write_related(item, {link: key})
             elif item.key not in current:
-                await self.update(there, [item.key], Payload(there), {link: key})
+                await self.update(collection, [item.key], Payload(collection), {link: key})
 
-    async def _details(self, field: Field, key: Any, written: RelatedChanges) -> None:
-        there, linked = target(field), {inverse_field(field): key}
-        current = await self._current(field, key) if written.delete else []
-        if any(other not in current for other in written.delete):
+    async def _write_related_changes(self, field: Field, key: Any, changes: RelatedChanges) -> None:
+        collection, link_values = target(field), {inverse_field(field): key}
+        current = await self._related_keys(field, key) if changes.delete else []
+        if any(other not in current for other in changes.delete):
             raise Forbidden
-        for payload in written.create:
-            await self.create(payload, linked)
-        for payload in written.update:
-            await self.update(there, [payload.key], payload, linked)
-        await self._let_go(field, written.delete)
+        for payload in changes.create:
+            await self.create(payload, link_values)
+        for payload in changes.update:
+            await self.update(collection, [payload.key], payload, link_values)
+        await self._unlink(field, changes.delete)
 
-    async def _put(self, payload: Payload, linked: Mapping[Field, Any]) -> None:
-        there = payload.collection
-        row = (await self.rows(there).fetch([payload.key])).get(payload.key) if payload.key is not None else None
+    async def _write_related(self, payload: Payload, link_values: FieldValues) -> None:
+        collection = payload.collection
+        row = (await self.rows(collection).fetch([payload.key])).get(payload.key) if payload.key is not None else None
         if row is None:
-            await self.create(payload, linked)
-        elif any(row[field] != value for field, value in linked.items()) or not await self.is_unchanged(payload, row):
-            await self.update(there, [payload.key], payload, linked)
+            await self.create(payload, link_values)
+            return
+        is_linked = all(row[field] == value for field, value in link_values.items())
+        if not is_linked or not await self.is_unchanged(payload, row):
+            await self.update(collection, [payload.key], payload, link_values)
 
-    async def _current(self, field: Field, key: Any) -> list[Any]:
-        there = self.rows(target(field))
-        keys = await there.referencing(inverse_field(field), [key])
-        holder = HOLDER.get(field.name) if target(field) is ACCESS else None
+    async def _related_keys(self, field: Field, key: Any) -> list[Any]:
+        rows = self.rows(target(field))
+        keys = await rows.referencing(inverse_field(field), [key])
+        holder = HOLDER_FIELDS.get(field.name) if target(field) is ACCESS else None
         if holder is None:
             return keys
-        return [other for other, row in (await there.fetch(keys)).items() if row[holder] is not None]
+        return [other for other, row in (await rows.fetch(keys)).items() if row[holder] is not None]
 
-    async def _let_go(self, field: Field, keys: Iterable[Any]) -> None:
-        """Rows that shall no longer point here: they point nowhere, or, where they mean nothing without it, they go.
+    async def _unlink(self, field: Field, keys: Iterable[Any]) -> None:
+        """Set the references of rows to null, or delete the rows if the reference is required.
 
-        An access row without its user or role would give its policy to everybody.
+        Access rows are always deleted: without user and role, they would grant their policy to the public.
         """
-        there, link, keys = target(field), inverse_field(field), list(keys)
+        collection, link, keys = target(field), inverse_field(field), list(keys)
         if not keys:
             return
-        if there is ACCESS or not link.stored.nullable:
-            await self.remove(there, keys)
+        if collection is ACCESS or not link.stored.nullable:
+            await self.delete(collection, keys)
         else:
-            await self.update(there, keys, Payload(there), {link: None})
+            await self.update(collection, keys, Payload(collection), {link: None})
 
 
 def inverse_field(field: Field) -> Field:
-    """The field of the other side that a to-many relation follows."""
+    """Return the many-to-one field on the other side of a to-many relation."""
     return target(field).fields[str(field.link.foreign.name)]
 
 

@@ -1,4 +1,4 @@
-"""What the rules of a write fill in where nothing is said, and what they find wrong with what is."""
+"""Presets and validations of permission rules, applied to a payload."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,53 +16,53 @@ from app.query.sql_expressions import lookup_select
 
 
 class PresetApplier:
-    """Presets and validations, with the values that their variables have for whoever writes."""
+    """Applies presets and validations with the values that their variables have for the caller."""
 
-    def __init__(self, policy: WriteResolver, writer: WriteTransaction, depth: int) -> None:
-        self._policy, self._writer, self._depth = policy, writer, depth
+    def __init__(self, policy: WriteResolver, writer: WriteTransaction, max_depth: int) -> None:
+        self._policy, self._writer, self._max_depth = policy, writer, max_depth
 
     async def apply(self, rules: Sequence[Rule], payload: Payload) -> Payload:
-        """The payload with what its rules fill in where it says nothing."""
-        collection, given = payload.collection, merge_presets(rules)
-        if not given:
+        """Return the payload with the presets of the rules for fields it does not set."""
+        collection, presets = payload.collection, merge_presets(rules)
+        if not presets:
             return payload
         names = {member.name for member in payload.fields} | payload.legacy.keys()
-        missing = {name: value for name, value in given.items() if name in collection.fields and name not in names}
+        missing = {name: value for name, value in presets.items() if name in collection.fields and name not in names}
         if not missing:
             return payload
-        resolved = {name: await self._resolved(value) for name, value in missing.items()}
-        filled = parse_payload(collection, resolved, self._depth, payload.path)
+        resolved = {name: await self._resolve(value) for name, value in missing.items()}
+        additional = parse_payload(collection, resolved, self._max_depth, payload.path)
         return Payload(
             collection,
-            {**filled.values, **payload.values},
-            {**filled.to_one, **payload.to_one},
-            {**filled.to_many, **payload.to_many},
+            {**additional.values, **payload.values},
+            {**additional.to_one, **payload.to_one},
+            {**additional.to_many, **payload.to_many},
             payload.legacy,
             payload.path,
         )
 
-    async def _resolved(self, value: Any) -> Any:
+    async def _resolve(self, value: Any) -> Any:
         variable = parse_variable(value) if isinstance(value, str) else None
         if variable is None:
             return value
-        found = await self._all_of(variable)
-        listed = variable.name in ("CURRENT_ROLES", "CURRENT_POLICIES")
-        return list(found) if listed else next(iter(found), None)
+        values = await self._variable_values(variable)
+        is_list = variable.name in ("CURRENT_ROLES", "CURRENT_POLICIES")
+        return list(values) if is_list else next(iter(values), None)
 
-    async def _all_of(self, variable: Variable, kind: FieldKind = "string") -> tuple[Any, ...]:
+    async def _variable_values(self, variable: Variable, kind: FieldKind = "string") -> tuple[Any, ...]:
         if not variable.path:
-            as_kind: FieldKind = "timestamp" if variable.name == "NOW" else kind
-            return resolve_variable(variable, as_kind, self._policy.access, self._policy.now)
+            kind_of_value: FieldKind = "timestamp" if variable.name == "NOW" else kind
+            return resolve_variable(variable, kind_of_value, self._policy.access, self._policy.now)
         lookup = self._policy.lookup(variable)
         if lookup is None:
             return ()
         return tuple(row[0] for row in await self._writer.rows(self._writer.prepare(lookup_select(lookup))))
 
     async def validate(self, rules: Sequence[Rule], values: Values, path: FieldPath) -> None:
-        """Raises FailedValidation, or Several, where the validations of these rules don't hold for what is written."""
+        """Raise FailedValidation, or MultipleErrors, if the values do not pass the validations of the rules."""
         rules = [rule for rule in rules if rule.validation != MATCH_ALL]
-        known = {
-            variable: await self._all_of(variable)
+        lookups = {
+            variable: await self._variable_values(variable)
             for rule in rules
             for variable in variables(rule.validation)
             if variable.path
@@ -70,7 +70,7 @@ class PresetApplier:
 
         def resolve(variable: Variable, kind: FieldKind) -> tuple[Any, ...]:
             return (
-                known[variable]
+                lookups[variable]
                 if variable.path
                 else resolve_variable(variable, kind, self._policy.access, self._policy.now)
             )

@@ -1,4 +1,4 @@
-"""The rows of a collection as they are stored, within one transaction; whoever asks has been judged already."""
+"""Stored rows of a collection within one transaction, without any permission check."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,71 +11,76 @@ Values = Mapping[Field, Any]
 
 
 class RowStore:
-    """One collection's rows."""
+    """Reads and writes the rows of one collection as they are stored; its users have checked the permissions."""
 
     def __init__(self, writer: WriteTransaction, collection: Collection) -> None:
         self._writer, self._collection = writer, collection
         self._columns = sql_writes.columns_of(collection)
 
-    async def fetch(self, keys: Iterable[Any], *, held: bool = False) -> dict[Any, dict[Field, Any]]:
-        """What is stored under each of the keys that there is a row of, in their order."""
-        wanted = list(keys)
-        found = await self._all(sql_writes.select_rows, (self._collection, held), {sql_writes.KEYS_PARAMETER: wanted})
+    async def fetch(self, keys: Iterable[Any], *, for_update: bool = False) -> dict[Any, dict[Field, Any]]:
+        """Return the stored rows by key, in the order of the keys; keys without a row are left out."""
+        requested = list(keys)
+        records = await self._fetch_all(
+            sql_writes.select_rows, (self._collection, for_update), {sql_writes.KEYS_PARAMETER: requested}
+        )
         rows = {
-            row[self._collection.key]: row for row in (dict(zip(self._columns, told, strict=True)) for told in found)
+            row[self._collection.key]: row
+            for row in (dict(zip(self._columns, record, strict=True)) for record in records)
         }
-        return {key: rows[key] for key in wanted if key in rows}
+        return {key: rows[key] for key in requested if key in rows}
 
     async def fetch_for_update(self, keys: Iterable[Any]) -> dict[Any, dict[Field, Any]]:
-        """The same of rows that are to be changed: nobody else changes them until this is over."""
-        return await self.fetch(keys, held=True)
+        """Return the same, locked until the end of the transaction."""
+        return await self.fetch(keys, for_update=True)
 
     async def existing(self, keys: Iterable[Any]) -> set[Any]:
-        """Those of the keys that there is a row of."""
+        """Return those of the keys that have a row."""
         return {
             row[0]
-            for row in await self._all(
+            for row in await self._fetch_all(
                 sql_writes.select_existing, (self._collection,), {sql_writes.KEYS_PARAMETER: list(keys)}
             )
         }
 
     async def referencing(self, field: Field, keys: Iterable[Any]) -> list[Any]:
-        """The keys of the rows whose `field` holds one of these keys."""
-        found = await self._all(
+        """Return the keys of the rows whose `field` refers to one of these keys."""
+        records = await self._fetch_all(
             sql_writes.select_referencing, (self._collection, field), {sql_writes.KEYS_PARAMETER: list(keys)}
         )
-        return [row[0] for row in found]
+        return [row[0] for row in records]
 
-    async def only(self) -> Any:
-        """The key of the only row, if there is one."""
-        found = await self._all(sql_writes.select_first_key, (self._collection,), {})
-        return found[0][0] if found else None
+    async def only_key(self) -> Any:
+        """Return the key of a singleton's row; None if there is none."""
+        records = await self._fetch_all(sql_writes.select_first_key, (self._collection,), {})
+        return records[0][0] if records else None
 
-    async def by_email(self, field: Field, value: str) -> list[Any]:
-        """The keys of the users whose `field`, an e-mail, is some address, whatever the case of either."""
-        found = await self._all(
+    async def keys_by_email(self, field: Field, value: str) -> list[Any]:
+        """Return the keys of the users whose email `field` equals an address, whatever its case."""
+        records = await self._fetch_all(
             sql_writes.select_by_email, (self._collection, field), {sql_writes.parameter_name(field): value}
         )
-        return [row[0] for row in found]
+        return [row[0] for row in records]
 
     async def insert(self, values: Values) -> Any:
-        """Adds a row; its key."""
-        found = await self._all(sql_writes.insert_row, (self._collection, tuple(values)), _given(values))
-        return found[0][0]
+        """Insert a row and return its key."""
+        records = await self._fetch_all(sql_writes.insert_row, (self._collection, tuple(values)), _bindings(values))
+        return records[0][0]
 
     async def update(self, key: Any, values: Values) -> None:
-        """Gives one row other values."""
-        await self._all(
-            sql_writes.update_row, (self._collection, tuple(values)), {**_given(values), sql_writes.KEY_PARAMETER: key}
+        """Update the values of one row."""
+        await self._fetch_all(
+            sql_writes.update_row,
+            (self._collection, tuple(values)),
+            {**_bindings(values), sql_writes.KEY_PARAMETER: key},
         )
 
     async def delete(self, keys: Iterable[Any]) -> None:
-        """Takes rows away."""
-        await self._all(sql_writes.delete_rows, (self._collection,), {sql_writes.KEYS_PARAMETER: list(keys)})
+        """Delete the rows with these keys."""
+        await self._fetch_all(sql_writes.delete_rows, (self._collection,), {sql_writes.KEYS_PARAMETER: list(keys)})
 
-    async def _all(self, make: Any, arguments: tuple[Any, ...], given: dict[str, Any]) -> list[list[Any]]:
-        return await self._writer.rows(self._writer.prepare_cached(make, *arguments), given)
+    async def _fetch_all(self, build: Any, arguments: tuple[Any, ...], bindings: dict[str, Any]) -> list[list[Any]]:
+        return await self._writer.rows(self._writer.prepare_cached(build, *arguments), bindings)
 
 
-def _given(values: Values) -> dict[str, Any]:
+def _bindings(values: Values) -> dict[str, Any]:
     return {sql_writes.parameter_name(field): value for field, value in values.items()}

@@ -1,6 +1,6 @@
-"""One root field's writes: every row judged before and after, everything told, and nothing kept that can't stand."""
+"""The unit of work behind one mutation: checks permissions before and after each write and records the audit log."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.write_resolver import WriteResolver
 from app.query import sql_writes
-from app.query.collection import USERS, Collection, Field
+from app.query.collection import USERS, Collection
 from app.query.filter import MATCH_ALL
 from app.query.limits import check_complexity
 from app.query.payload import Payload
@@ -29,74 +29,78 @@ from app.repositories.engine.audit_log import AuditLog, PendingWrite
 from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.constraints import check_foreign_keys, check_required, check_unique
 from app.repositories.engine.context import AffectedRights, RowValues, TouchedFiles, WrittenRow
-from app.repositories.engine.nested_writes import NOTHING, NestedWriter
+from app.repositories.engine.nested_writes import EMPTY_VALUES, FieldValues, NestedWriter
 from app.repositories.engine.presets import PresetApplier
 from app.repositories.engine.table import RowStore
 from app.repositories.services import Services
 
-ORDER = "__key"
-"""Where a row's key stands while rows are put in order; no client's name begins so."""
+KEY_ALIAS = "__key"
+"""The response key of the primary key while rows are sorted; no name of a client begins with two underscores."""
 
 
 class UnitOfWork(NestedWriter):
-    """What one caller writes in one transaction, with the rights it had when that began.
+    """The writes of one caller in one transaction, with the access the caller had when it began.
 
-    `settled` says that nobody else can change those meanwhile, `apart` that the database keeps e-mail addresses apart.
+    If `isolated`, no other transaction can change that access meanwhile. If `has_email_index`, the database itself
+    rejects a second user with the same email address.
     """
 
     def __init__(
         self,
         writer: WriteTransaction,
         caller: Caller,
-        via: ClientInfo,
+        client_info: ClientInfo,
         access: Access,
         services: Services,
         rules: DirectoryRules,
         *,
-        settled: bool = False,
-        apart: bool = False,
+        isolated: bool = False,
+        has_email_index: bool = False,
     ) -> None:
-        self.isolated, self._apart = settled, apart
+        self.isolated, self._has_email_index = isolated, has_email_index
         self.writer, self.caller, self.access = writer, caller, access
         self.services, self.now = services, services.clock()
         self.policy = WriteResolver(access, self.now)
         self._rules = rules
         self.affected = AffectedRights()
-        self.pending: list[WrittenRow] = []
+        self.written_rows: list[WrittenRow] = []
         self.signed_out_self = False
-        """Whether the caller took its own row away, or what it signed in with."""
+        """Whether the caller deleted its own row, or ended its own session."""
         self.files = TouchedFiles()
-        self._filling = PresetApplier(self.policy, writer, services.limits.max_depth)
-        self._trail = AuditLog(writer, access.user or caller.user, caller, via)
+        self._presets = PresetApplier(self.policy, writer, services.limits.max_depth)
+        self._audit_log = AuditLog(writer, access.user or caller.user, caller, client_info)
 
     def rows(self, collection: Collection) -> RowStore:
         return RowStore(self.writer, collection)
 
     async def create(
-        self, payload: Payload, linked: Mapping[Field, Any] = NOTHING, decided: Mapping[Field, Any] = NOTHING
+        self,
+        payload: Payload,
+        link_values: FieldValues = EMPTY_VALUES,
+        server_values: FieldValues = EMPTY_VALUES,
     ) -> Any:
-        """As it is said of `Links`; what is `decided` isn't the caller's to say, and takes no right to its fields."""
-        collection, fields = payload.collection, payload.fields | linked.keys()
+        """Create a row as NestedWriter says; the fields of `server_values` need no permission."""
+        collection, fields = payload.collection, payload.fields | link_values.keys()
         rules = self.policy.rules("create", collection)
         self.policy.require_fields("create", collection, fields)
-        payload = await self._filling.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, None))
-        mark = self._trail.mark()
-        values = await self._values(rules, payload, {**linked, **decided})
+        payload = await self._presets.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, None))
+        mark = self._audit_log.mark()
+        values = await self._column_values(rules, payload, {**link_values, **server_values})
         await self._rules.of(collection).before_create(self, values)
         check_required(collection, values, payload.path)
-        await check_unique(self.writer, collection, values, apart=self._apart)
+        await check_unique(self.writer, collection, values, has_email_index=self._has_email_index)
         await check_foreign_keys(self.writer, payload, values)
         if collection.key.kind == "uuid":
             values.setdefault(collection.key, str(uuid4()))
         key = values.get(collection.key)
-        doing: PendingWrite | None = PendingWrite(sql_writes.insert_row, values)
+        pending: PendingWrite | None = PendingWrite(sql_writes.insert_row, values)
         if payload.to_many or key is None:
-            key, doing = await self.rows(collection).insert(values), None
-        for member, written in payload.to_many.items():
-            await self.write_to_many(member, key, written, fresh=True)
-        await self._trail.record_revision("create", collection, key, values, values, mark, doing)
+            key, pending = await self.rows(collection).insert(values), None
+        for field, changes in payload.to_many.items():
+            await self.write_to_many(field, key, changes, is_new=True)
+        await self._audit_log.record_revision("create", collection, key, values, values, mark, pending)
         await self._rules.of(collection).after_create(self, key, values)
-        self.pending.append(WrittenRow("create", collection, key, fields))
+        self.written_rows.append(WrittenRow("create", collection, key, fields))
         return key
 
     async def update(
@@ -104,110 +108,108 @@ class UnitOfWork(NestedWriter):
         collection: Collection,
         keys: Iterable[Any],
         payload: Payload,
-        linked: Mapping[Field, Any] = NOTHING,
-        decided: Mapping[Field, Any] = NOTHING,
+        link_values: FieldValues = EMPTY_VALUES,
+        server_values: FieldValues = EMPTY_VALUES,
     ) -> None:
-        """As it is said of `Links`; of what is `decided` as it is of `create`."""
+        """Update rows as NestedWriter says; `server_values` as in `create`."""
         keys = list(dict.fromkeys(keys))
-        fields = (payload.fields | linked.keys()) - {collection.key}
+        fields = (payload.fields | link_values.keys()) - {collection.key}
         self.policy.require_fields("update", collection, fields)
         if payload.key is not None and keys != [payload.key]:
-            raise InvalidPayload(f'"{collection.key.name}" says which row it is, and can\'t be changed')
+            raise InvalidPayload(f'"{collection.key.name}" is the primary key and cannot be changed')
         stored = await self.rows(collection).fetch_for_update(keys)
-        verdicts = await self._reached("update", collection, keys, stored)
+        matches = await self._matching_rules("update", collection, keys, stored)
         for key in keys:
-            own = collection is USERS and key == self.access.user
-            rules = self.policy.check("update", collection, verdicts.get(key, ()), fields, is_self=own)
-            await self._update(rules, stored[key], payload, {**linked, **decided})
-            self.pending.append(WrittenRow("update", collection, key, fields))
+            is_self = collection is USERS and key == self.access.user
+            rules = self.policy.check("update", collection, matches.get(key, ()), fields, is_self=is_self)
+            await self._update(rules, stored[key], payload, {**link_values, **server_values})
+            self.written_rows.append(WrittenRow("update", collection, key, fields))
 
-    async def _update(
-        self, rules: Sequence[Rule], row: RowValues, payload: Payload, linked: Mapping[Field, Any]
-    ) -> None:
+    async def _update(self, rules: Sequence[Rule], row: RowValues, payload: Payload, link_values: FieldValues) -> None:
         collection, key = payload.collection, row[payload.collection.key]
-        payload = await self._filling.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, row))
-        mark = self._trail.mark()
-        values = await self._values(rules, payload, linked)
+        payload = await self._presets.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, row))
+        mark = self._audit_log.mark()
+        values = await self._column_values(rules, payload, link_values)
         values.pop(collection.key, None)
         await self._rules.of(collection).before_update(self, row, values)
-        changed = {member: value for member, value in values.items() if row[member] != value}
-        await check_unique(self.writer, collection, changed, key, apart=self._apart)
+        changed = {field: value for field, value in values.items() if row[field] != value}
+        await check_unique(self.writer, collection, changed, key, has_email_index=self._has_email_index)
         await check_foreign_keys(self.writer, payload, changed)
-        doing = PendingWrite(sql_writes.update_row, changed, key) if changed else None
+        pending = PendingWrite(sql_writes.update_row, changed, key) if changed else None
         if payload.to_many and changed:
             await self.rows(collection).update(key, changed)
-            doing = None
-        for member, written in payload.to_many.items():
-            await self.write_to_many(member, key, written, fresh=False)
-        if changed or self._trail.mark() > mark:
-            await self._trail.record_revision("update", collection, key, {**row, **changed}, changed, mark, doing)
+            pending = None
+        for field, changes in payload.to_many.items():
+            await self.write_to_many(field, key, changes, is_new=False)
+        if changed or self._audit_log.mark() > mark:
+            await self._audit_log.record_revision("update", collection, key, {**row, **changed}, changed, mark, pending)
 
-    async def remove(self, collection: Collection, keys: Iterable[Any]) -> None:
+    async def delete(self, collection: Collection, keys: Iterable[Any]) -> None:
         keys = list(dict.fromkeys(keys))
         self.policy.rules("delete", collection)
         stored = await self.rows(collection).fetch_for_update(keys)
-        verdicts = await self._reached("delete", collection, keys, stored)
+        matches = await self._matching_rules("delete", collection, keys, stored)
         for key in keys:
             if key in stored or not self.access.admin:
-                self.policy.check("delete", collection, verdicts.get(key, ()), ())
+                self.policy.check("delete", collection, matches.get(key, ()), ())
         self.signed_out_self = self.signed_out_self or (collection is USERS and self.access.user in stored)
         await self._rules.of(collection).before_delete(self, stored)
         await self.rows(collection).delete(stored)
         for key in stored:
-            await self._trail.record("delete", collection, key)
+            await self._audit_log.record("delete", collection, key)
 
     async def update_derived(self, collection: Collection, row: RowValues, values: RowValues) -> None:
-        """Changes a row as a consequence of another's change: nobody's right is asked, but it is told."""
-        key, mark = row[collection.key], self._trail.mark()
-        doing = PendingWrite(sql_writes.update_row, values, key)
-        await self._trail.record_revision("update", collection, key, {**row, **values}, values, mark, doing)
+        """Update a row as a consequence of another write: recorded, but no permission is required."""
+        key, mark = row[collection.key], self._audit_log.mark()
+        pending = PendingWrite(sql_writes.update_row, values, key)
+        await self._audit_log.record_revision("update", collection, key, {**row, **values}, values, mark, pending)
 
-    async def is_unchanged(self, payload: Payload, row: Mapping[Field, Any]) -> bool:
-        if any(True for _ in payload.nested()) or any(row[member] != value for member, value in payload.values.items()):
+    async def is_unchanged(self, payload: Payload, row: FieldValues) -> bool:
+        if any(True for _ in payload.nested()) or any(row[field] != value for field, value in payload.values.items()):
             return False
-        spelled = await self._rules.of(payload.collection).expand_legacy(self, payload, dict(row))
-        return not spelled.to_many and await self.readable(payload)
+        expanded = await self._rules.of(payload.collection).expand_legacy(self, payload, dict(row))
+        return not expanded.to_many and await self.readable(payload)
 
-    async def read(self, asked: Read) -> list[Row]:
-        """Rows as the caller may see them, with the rights it had when this began; raises as reading them does.
+    async def read(self, query: Read) -> list[Row]:
+        """Return rows with the access the caller had when the transaction began.
 
-        And Overtaken where those aren't its rights any more.
+        Raises:
+            RetryTransaction: The caller's access has changed since.
+            RollcallError: As `ReadRepository.read`.
         """
-        check_complexity(asked, self.services.limits.max_depth)
-        scoped = PolicyResolver(self.access, self.now).scope(asked)
+        check_complexity(query, self.services.limits.max_depth)
+        scoped = PolicyResolver(self.access, self.now).scope(query)
         row = await self.writer.fetch(with_access_state(self.caller, self.now, build_select(scoped)))
         self.check_access_current(row)
         return row_decoder(scoped)(row[-1])
 
-    async def read_back(self, asked: Read, keys: Sequence[Any]) -> list[Row]:
-        """The rows that were written, in the order of their keys where no other is asked for."""
-        if len(keys) < 2 or asked.sort:
-            return await self.read(asked)
-        rows = await self.read(asked.selecting((*asked.select, FieldSelection(ORDER, asked.collection.key))))
-        places = {str(key): at for at, key in enumerate(keys)}
-        rows.sort(key=lambda row: places[str(row.pop(ORDER))])
+    async def read_back(self, query: Read, keys: Sequence[Any]) -> list[Row]:
+        """Return the written rows, in the order of their keys unless the query sorts them."""
+        if len(keys) < 2 or query.sort:
+            return await self.read(query)
+        rows = await self.read(query.selecting((*query.select, FieldSelection(KEY_ALIAS, query.collection.key))))
+        positions = {str(key): position for position, key in enumerate(keys)}
+        rows.sort(key=lambda row: positions[str(row.pop(KEY_ALIAS))])
         return rows
 
     def check_access_current(self, row: Any) -> None:
-        """Raises Overtaken where somebody else changed rights meanwhile: with others this might not have been written.
-
-        `row` begins with the caller's standing.
-        """
-        now, then = read_access_state(row), self.access.state
-        if self.isolated or self.caller.system or now == then:
+        """Raise RetryTransaction if someone else changed the caller's access; `row` begins with the access state."""
+        current, expected = read_access_state(row), self.access.state
+        if self.isolated or self.caller.system or current == expected:
             return
-        if now.token != then.token or not self.changed_self:
+        if current.token != expected.token or not self.changed_self:
             raise RetryTransaction
 
     @property
     def changed_self(self) -> bool:
-        """Whether the caller's own row was changed, or is gone."""
+        """Whether this transaction changed or deleted the caller's own row."""
         return (
-            any(one.collection is USERS and one.key == self.access.user for one in self.pending) or self.signed_out_self
+            any(one.collection is USERS and one.key == self.access.user for one in self.written_rows)
+            or self.signed_out_self
         )
 
     async def grants(self) -> Sequence[PermissionGrant]:
-        """The permissions behind the caller's rights, as they were before anything of this was written."""
+        """Return the permissions the caller held before the first write; empty for admins."""
         if self.access.admin:
             return ()
         access, grants = await self.services.access_cache.grants(self.caller)
@@ -216,46 +218,46 @@ class UnitOfWork(NestedWriter):
         return grants
 
     async def check_written_rows(self) -> None:
-        """Raises Forbidden where a row that was written isn't within its writer's rules any more."""
-        places = dict.fromkeys((pending.action, pending.collection) for pending in self.pending)
-        for action, collection in places if not self.access.admin else ():
-            mine = [one for one in self.pending if (one.action, one.collection) == (action, collection)]
-            verdicts = await self._reached(action, collection, [one.key for one in mine])
-            for one in mine:
-                own = collection is USERS and one.key == self.access.user
-                if one.key in verdicts:  # what was written may have gone again
-                    self.policy.check(action, collection, verdicts[one.key], one.fields, is_self=own)
+        """Raise Forbidden if a written row is no longer within the rules that allowed the write."""
+        groups = dict.fromkeys((written.action, written.collection) for written in self.written_rows)
+        for action, collection in groups if not self.access.admin else ():
+            rows = [row for row in self.written_rows if (row.action, row.collection) == (action, collection)]
+            matches = await self._matching_rules(action, collection, [row.key for row in rows])
+            for row in rows:
+                is_self = collection is USERS and row.key == self.access.user
+                if row.key in matches:  # a row may have been deleted again
+                    self.policy.check(action, collection, matches[row.key], row.fields, is_self=is_self)
 
-    async def _reached(
-        self, action: str, collection: Collection, keys: Iterable[Any], there: Iterable[Any] | None = None
+    async def _matching_rules(
+        self, action: str, collection: Collection, keys: Iterable[Any], existing: Iterable[Any] | None = None
     ) -> dict[Any, Sequence[bool]]:
-        """For each of the keys that there is a row of, which rules reach it; `there` are those, if they are known."""
+        """Return which rules match each row, by key; `existing` are the keys that have a row, if known."""
         rules = self.policy.rules(action, collection)
         if all(rule.filter == MATCH_ALL for rule in rules):
-            there = await self.rows(collection).existing(keys) if there is None else there
-            return {key: (True,) * len(rules) for key in there}
+            existing = await self.rows(collection).existing(keys) if existing is None else existing
+            return {key: (True,) * len(rules) for key in existing}
         scoped = self.policy.scope(action, collection)
-        found = await self.writer.rows(self.writer.prepare(select_rule_matches(scoped)), {KEYS_PARAMETER: list(keys)})
-        return {row[0]: tuple(map(bool, row[1:])) for row in found}
+        rows = await self.writer.rows(self.writer.prepare(select_rule_matches(scoped)), {KEYS_PARAMETER: list(keys)})
+        return {row[0]: tuple(map(bool, row[1:])) for row in rows}
 
     async def readable(self, payload: Payload) -> bool:
-        """Whether the caller may read every field that a payload names, on that very row."""
+        """Return whether the caller may read every field of a payload on that very row."""
         collection = payload.collection
         if self.access.admin:
             return True
         if not payload.fields <= self.access.fields("read", collection):
             return False
-        verdicts = await self._reached("read", collection, [payload.key])
+        matches = await self._matching_rules("read", collection, [payload.key])
         try:
-            self.policy.check("read", collection, verdicts.get(payload.key, ()), payload.fields, is_self=True)
+            self.policy.check("read", collection, matches.get(payload.key, ()), payload.fields, is_self=True)
         except Forbidden:
             return False
         return True
 
-    async def _values(self, rules: Sequence[Rule], payload: Payload, linked: Mapping[Field, Any]) -> RowValues:
-        """The values of a row's own columns, once those it points at are written and its validations hold."""
-        values = {**payload.values, **linked}
-        await self._filling.validate(rules, values, payload.path)
-        for member, inner in payload.to_one.items():
-            values[member] = await self.write_to_one(inner)
+    async def _column_values(self, rules: Sequence[Rule], payload: Payload, link_values: FieldValues) -> RowValues:
+        """Return the values of a row's columns, after validating them and writing its to-one relations."""
+        values = {**payload.values, **link_values}
+        await self._presets.validate(rules, values, payload.path)
+        for field, inner in payload.to_one.items():
+            values[field] = await self.write_to_one(inner)
         return values

@@ -1,4 +1,4 @@
-"""One caller's changes, each a transaction of its own: prepared, done, judged, and done again where rights moved."""
+"""WriteRepository: runs write commands in transactions, and retries them."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -31,27 +31,27 @@ from app.storage.cleanup import remove_files
 
 T = TypeVar("T")
 ResultReader = Callable[[UnitOfWork, list[Any]], Awaitable[T | None]]
-"""What is told of the rows that were written, by their keys; None where their writer may see nothing of them."""
+"""Reads the result of a write by the keys of the written rows; None if the caller may not read them."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult(Generic[T]):
-    """The keys of the rows that were written, and what is told of them, where that was asked."""
+    """The keys of the written rows and, if requested, the result read within the same transaction."""
 
     keys: list[Any]
-    told: T | None = None
+    result: T | None = None
 
 
 class DryRunRollback(Exception):
-    """A change could be made: all of it is taken back."""
+    """Rolls a dry run back after everything was checked."""
 
 
 class NeedsExclusiveLock(Exception):
-    """A change turned out to be of somebody's rights: it has to be made while nobody else writes."""
+    """A concurrent write turned out to affect permissions: it must run again under the exclusive lock."""
 
 
 class WriteRepository(ReadRepository):
-    """A collection in the hands of one caller who may change it."""
+    """The rows of a collection that one caller can see and change: runs write commands in transactions."""
 
     def __init__(
         self,
@@ -64,117 +64,130 @@ class WriteRepository(ReadRepository):
         super().__init__(collection, caller, services)
         self._rules, self._via = rules, via
 
-    async def write(self, change: WriteCommand, answer: ResultReader[T] | None = None) -> WriteResult[T]:
-        """Does it, and has it answered within the same transaction."""
-        await self._prepare(change)
+    async def write(self, command: WriteCommand, read_result: ResultReader[T] | None = None) -> WriteResult[T]:
+        """Run a write command in one transaction, in which `read_result` also reads its result.
+
+        The command is run again if the caller's access changes meanwhile, or if it needs the exclusive lock.
+
+        Raises:
+            RollcallError: The write is not allowed, is invalid, or breaks a constraint; nothing has been written.
+        """
+        await self._prepare(command)
         try:
             try:
-                return await self._done(change, answer, exclusive=requires_exclusive_lock(change))
+                return await self._run(command, read_result, exclusive=requires_exclusive_lock(command))
             except NeedsExclusiveLock:
-                return await self._done(change, answer, exclusive=True)
+                return await self._run(command, read_result, exclusive=True)
         except IntegrityError as error:
-            raise _refusal(error, change) from None
+            raise _translate(error, command) from None
 
-    async def dry_run(self, change: WriteCommand) -> None:
-        """Raises what doing it would, and does nothing."""
+    async def dry_run(self, command: WriteCommand) -> None:
+        """Raise what running a command would raise, and write nothing."""
 
         async def end(work: UnitOfWork, _: list[Any]) -> None:
-            await self._confirm(work)
+            await self._check_access_current(work)
             raise DryRunRollback
 
         with suppress(DryRunRollback):
-            await self.write(change, end)
+            await self.write(command, end)
 
-    async def _done(self, change: WriteCommand, answer: ResultReader[T] | None, *, exclusive: bool) -> WriteResult[T]:
-        database, accesses = self._services.database, 0
-        bared: Iterable[str] = ()
-        apart = await database.has_email_index()
-        exclusive = exclusive or not apart
+    async def _run(
+        self, command: WriteCommand, read_result: ResultReader[T] | None, *, exclusive: bool
+    ) -> WriteResult[T]:
+        database, attempts = self._services.database, 0
+        orphaned: Iterable[str] = ()
+        has_email_index = await database.has_email_index()
+        exclusive = exclusive or not has_email_index
 
-        async def work(writer: WriteTransaction) -> WriteResult[T]:
-            nonlocal accesses, bared
-            settled = (
-                exclusive and not writer.postgresql
-            )  # there nobody else writes, and what this writes shows at once
-            accesses += 1
-            access = await self._access(writer if exclusive else None, again=accesses > 1)
+        async def transaction(writer: WriteTransaction) -> WriteResult[T]:
+            nonlocal attempts, orphaned
+            isolated = exclusive and not writer.postgresql  # on SQLite there is no other writer and no other snapshot
+            attempts += 1
+            access = await self._access(writer if exclusive else None, reload=attempts > 1)
             work = UnitOfWork(
-                writer, self._caller, self._via(), access, self._services, self._rules, settled=settled, apart=apart
+                writer,
+                self._caller,
+                self._via(),
+                access,
+                self._services,
+                self._rules,
+                isolated=isolated,
+                has_email_index=has_email_index,
             )
             try:
-                keys = await change.apply(work)
+                keys = await command.apply(work)
                 if work.affected.requires_exclusive_lock(self._services.users) and not exclusive:
                     raise NeedsExclusiveLock
-                await self._check(work)
-                told = await answer(work, keys) if answer else None
+                await self._check_all(work)
+                result = await read_result(work, keys) if read_result else None
             except RollcallError:
-                await self._confirm(work)  # a right that is new is never denied from memory
+                await self._check_access_current(work)  # a new permission is never denied because of a cached access
                 raise
-            if told is None:
-                await self._confirm(work)
-            bared = work.files.bared
-            return WriteResult(keys, told)
+            if result is None:
+                await self._check_access_current(work)
+            orphaned = work.files.orphaned
+            return WriteResult(keys, result)
 
-        written = await database.run_write(work, exclusive=exclusive)
-        await remove_files(self._services.storage, bared)
-        return written
+        outcome = await database.run_write(transaction, exclusive=exclusive)
+        await remove_files(self._services.storage, orphaned)
+        return outcome
 
-    async def _confirm(self, work: UnitOfWork) -> None:
-        """Raises Overtaken where what was planned with isn't so any more."""
+    async def _check_access_current(self, work: UnitOfWork) -> None:
+        """Raise RetryTransaction if the access of the unit of work is stale."""
         if not work.isolated:
             work.check_access_current(await self._services.access_cache.fetch_state(self._caller, work.writer))
 
-    async def _check(self, work: UnitOfWork) -> None:
-        """Whether all that was written may stand."""
+    async def _check_all(self, work: UnitOfWork) -> None:
+        """Check everything that was written, and raise if it is not allowed."""
         await work.check_written_rows()
         for check in self._rules.checks:
             await check(work)
 
-    async def _access(self, writer: WriteTransaction | None, *, again: bool) -> Access:
-        """The caller's access, read `again` where it was stale; a `writer` says so before anything is written."""
-        book = self._services.access_cache
-        access = await (book.reload if again and not self._caller.system else book.access)(self._caller)
-        if writer is not None and not await book.is_current(self._caller, access, writer):
+    async def _access(self, writer: WriteTransaction | None, *, reload: bool) -> Access:
+        """Return the caller's access; with a transaction, raise RetryTransaction if it is stale."""
+        cache = self._services.access_cache
+        access = await (cache.reload if reload and not self._caller.system else cache.access)(self._caller)
+        if writer is not None and not await cache.is_current(self._caller, access, writer):
             raise RetryTransaction
         return access
 
-    async def _prepare(self, change: WriteCommand) -> None:
-        """What can be refused, and what takes long, before anybody has to wait for it."""
-        payloads = [inner for payload in change.payloads() for inner in payload.walk()]
-        if not any(inner.collection is USERS for inner in payloads):
+    async def _prepare(self, command: WriteCommand) -> None:
+        """Check permission and do slow work, such as hashing, before the transaction begins."""
+        payloads = [nested for payload in command.payloads() for nested in payload.walk()]
+        if not any(nested.collection is USERS for nested in payloads):
             return
-        book = self._services.access_cache
-        access = await book.access(self._caller)
+        cache = self._services.access_cache
+        access = await cache.access(self._caller)
         try:
-            require_rules(access, change.action, self.collection)
+            require_rules(access, command.action, self.collection)
         except Forbidden:
-            if await book.revalidate(self._caller, access) is access:
+            if await cache.revalidate(self._caller, access) is access:
                 raise
-        for inner in payloads:
-            await self._rules.of(inner.collection).prepare(inner, self._services)
+        for nested in payloads:
+            await self._rules.of(nested.collection).prepare(nested, self._services)
 
 
-def _refusal(error: IntegrityError, change: WriteCommand) -> RollcallError:
-    """What the database refused: a value that another row has, rows in use, or what a neighbour wrote meanwhile."""
-    broken = parse_integrity_error(error)
-    match broken.kind:
+def _translate(error: IntegrityError, command: WriteCommand) -> RollcallError:
+    """Return the error for a constraint violation that the checks before the write did not find."""
+    violation = parse_integrity_error(error)
+    match violation.kind:
         case "unique":
-            return RecordNotUnique(broken.table, broken.column, _written(change, broken))
+            return RecordNotUnique(violation.table, violation.column, _written_value(command, violation))
         case "null":
-            return FailedValidation(broken.column, "required")
+            return FailedValidation(violation.column, "required")
         case "foreign":
-            return InvalidForeignKey(broken.table, broken.column)
+            return InvalidForeignKey(violation.table, violation.column)
         case "referenced":
-            return UnprocessableContent("Rows that aren't served here still point at it")
+            return UnprocessableContent("Rows of a table that is not served still refer to it")
         case _:
-            return UnprocessableContent("It contradicts what is stored")
+            return UnprocessableContent("It conflicts with stored rows")
 
 
-def _written(change: WriteCommand, broken: ConstraintViolation) -> Any:
-    """The value that somebody wanted to write where a rule was broken; of what is concealed, nothing."""
-    for outer in change.payloads():
+def _written_value(command: WriteCommand, violation: ConstraintViolation) -> Any:
+    """Return the value that violated a constraint; None for a concealed field."""
+    for outer in command.payloads():
         for payload in outer.walk():
-            member = payload.collection.fields.get(broken.column)
-            if payload.collection.name == broken.table and member in payload.values:
-                return None if member.concealed else payload.values[member]
+            field = payload.collection.fields.get(violation.column)
+            if payload.collection.name == violation.table and field in payload.values:
+                return None if field.concealed else payload.values[field]
     return None

@@ -34,7 +34,7 @@ class RoleRules(CollectionRules):
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         parent = values.get(PARENT)
         if PARENT in values and parent != row[PARENT]:
-            work.affected.admins = work.affected.counts = True
+            work.affected.admins = work.affected.user_counts = True
         if parent and parent != row[PARENT]:
             _check_parent(row[ROLES.key], parent)
             await _check_ancestors(work, row[ROLES.key], parent)
@@ -60,13 +60,13 @@ class PolicyRules(CollectionRules):
         _check_addresses(values)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
-        work.affected.edited.add(key)
+        work.affected.edited_policies.add(key)
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         _check_addresses(values)
         if any(row[field] != values.get(field, row[field]) for field in GRANTING):
-            work.affected.edited.add(row[POLICIES.key])
-            work.affected.admins = work.affected.counts = True
+            work.affected.edited_policies.add(row[POLICIES.key])
+            work.affected.admins = work.affected.user_counts = True
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
@@ -77,13 +77,13 @@ class AccessRules(CollectionRules):
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.policies.add(values[ACCESS.fields["policy"]])
-        work.affected.counts = True
+        work.affected.user_counts = True
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         after = {**row, **values}
         if any(row[field] != after[field] for field in LINKS):
             work.affected.policies.add(after[ACCESS.fields["policy"]])
-            work.affected.admins = work.affected.counts = True
+            work.affected.admins = work.affected.user_counts = True
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True

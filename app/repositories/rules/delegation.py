@@ -36,7 +36,7 @@ async def check_delegation(work: WriteContext) -> None:
     """
     touched, access = work.affected, work.access
     if access.admin or not (
-        touched.roles or touched.policies or touched.edited or touched.permissions or touched.users
+        touched.roles or touched.policies or touched.edited_policies or touched.permissions or touched.users
     ):
         return
     held = GrantorRights(access.admin, access.app, frozenset(access.policies), tuple(await work.grants()))
@@ -45,7 +45,7 @@ async def check_delegation(work: WriteContext) -> None:
     ):
         raise Forbidden(ADMINS_OWN)
     attached = await _policies_of(work, touched.roles)
-    doubtful = (attached | touched.policies) - held.policies | touched.edited
+    doubtful = (attached | touched.policies) - held.policies | touched.edited_policies
     granted = await _granted(work, doubtful)
     if not all(held.covers(policy) for policy in granted):
         raise Forbidden(TOO_MUCH)

@@ -47,7 +47,7 @@ async def check_last_admin(work: WriteContext) -> None:
 async def check_user_limits(work: WriteContext) -> None:
     """Raise LimitExceeded if there are more active users of a kind than the settings allow."""
     limits = work.services.users
-    if not work.affected.counts or limits == UserLimits():
+    if not work.affected.user_counts or limits == UserLimits():
         return
     admins, apps, apis = (await work.writer.rows(work.writer.prepare(USER_COUNTS)))[0]
     kinds = (

@@ -26,7 +26,7 @@ class FileRules(CollectionRules):
         changed = {field for field, value in values.items() if row[field] != value}
         if NAME in changed or (STORAGE in changed and row[NAME] is not None):
             _check_laid(work, values)
-        if values.get(NAME) in work.files.laid:
+        if values.get(NAME) in work.files.stored:
             self._bare(work, row)
         if changed:
             values |= {MODIFIED_BY: work.access.user, MODIFIED_ON: work.now}
@@ -38,11 +38,11 @@ class FileRules(CollectionRules):
     @staticmethod
     def _bare(work: WriteContext, row: RowValues) -> None:
         if row[NAME] is not None and row[STORAGE] == work.services.storage.location:
-            work.files.bared.add(row[NAME])
+            work.files.orphaned.add(row[NAME])
 
 
 def _check_laid(work: WriteContext, values: RowValues) -> None:
-    if values.get(NAME) not in work.files.laid and not work.caller.system:
+    if values.get(NAME) not in work.files.stored and not work.caller.system:
         raise InvalidPayload(
             f'"{STORAGE.name}" and "{NAME.name}" say where a file lies, and can\'t be changed: upload the file instead'
         )

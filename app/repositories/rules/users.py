@@ -55,7 +55,7 @@ class UserRules(CollectionRules):
         await self._hash(work, values)
         if values.get(ROLE):
             work.affected.roles.add(values[ROLE])
-        work.affected.counts = True
+        work.affected.user_counts = True
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         if values.get(EMAIL) is not None and values[EMAIL] != row[EMAIL]:
@@ -69,7 +69,7 @@ class UserRules(CollectionRules):
         if SIGN_IN_FIELDS & changed and row[ID] != work.access.user:
             work.affected.users.add(row[ID])
         if {ROLE, STATUS} & changed:
-            work.affected.admins = work.affected.counts = True
+            work.affected.admins = work.affected.user_counts = True
         if PASSWORD in changed or (STATUS in changed and values[STATUS] != ACTIVE):
             await end_sessions(work, row[ID])
         if TFA in changed:
