@@ -125,7 +125,7 @@ def _can_derive(collection: Collection, field: Field, rules_for: RulesFor) -> bo
     derivation = field.derivation
     for relation in derivation.path if derivation else ():
         target = collection.target_of(relation)
-        back = {target.fields[str(relation.link.foreign.name)]} if relation.many else set()
+        back = {target.fields[str(relation.link.foreign_key.name)]} if relation.many else set()
         if relation not in _fields(rules_for(READ, collection)) or not back <= _fields(rules_for(READ, target)):
             return False
         collection = target

@@ -75,7 +75,7 @@ class UnrestrictedScope:
         """
         self.require_visible(collection, field)
         target = collection.target_of(field)
-        owner, link = (target, target.fields[field.link.foreign.name]) if field.many else (collection, field)
+        owner, link = (target, target.fields[field.link.foreign_key.name]) if field.many else (collection, field)
         derivation = link.derivation
         linked = self._derived(owner, link, derivation) if derivation else Operand(link, self.visible(owner, link))
         visible = self.visible(collection, field) if field.many else TRUE

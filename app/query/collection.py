@@ -20,13 +20,13 @@ PREFIX = "directus_"
 class Relation:
     """A relation from one collection to another.
 
-    `foreign` is the foreign key column: a column of this collection for a to-one relation, of the target for a to-many
-    one. `reverse` names the target's fields that describe the same relation from the other side.
+    `foreign_key` is a column of this collection for a to-one relation, of the target for a to-many one. `reverse` names
+    the target's fields that describe the same relation from the other side.
     """
 
     target: str
     many: bool
-    foreign: Column[Any]
+    foreign_key: Column[Any]
     reverse: tuple[str, ...]
 
 

@@ -36,7 +36,7 @@ def _permission_role() -> Field:
     """Return the role of a permission: the role that its policy is attached to, if there is exactly one."""
     role = ACCESS.fields["role"]
     path = (PERMISSIONS.fields["policy"], POLICIES.fields["roles"])
-    relation = Relation(ROLES.name, many=False, foreign=role.stored, reverse=())
+    relation = Relation(ROLES.name, many=False, foreign_key=role.stored, reverse=())
     return replace(role, relation=relation, derivation=Derivation(path, role))
 
 

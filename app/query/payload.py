@@ -211,9 +211,7 @@ def _json_value(value: Any) -> Any:
         parsed = orjson.loads(value) if isinstance(value, str) else value
         normalized = orjson.loads(orjson.dumps(parsed))
     except (orjson.JSONDecodeError, TypeError):
-        raise ValueError(
-            f"Expected JSON, such as a list or an object, nested at most {MAX_JSON_DEPTH} levels deep"
-        ) from None
+        raise ValueError(f"Expected JSON, such as a list, nested at most {MAX_JSON_DEPTH} levels deep") from None
     if _exceeds_depth(normalized, MAX_JSON_DEPTH):
         raise ValueError(f"JSON can be nested at most {MAX_JSON_DEPTH} levels deep")
     return normalized
@@ -300,8 +298,8 @@ def _parse_related(member: Field, item: Any, max_depth: int, path: FieldPath) ->
 
 
 def _parse_child(member: Field, item: Any, max_depth: int, path: FieldPath) -> Payload:
-    """Parse a row that will reference this one; its own foreign key is ignored: Directus' clients send `+` for it."""
-    foreign_key = str(member.link.foreign.name)
+    """Parse a row that will reference this one, without its foreign key, for which Directus' clients send `+`."""
+    foreign_key = str(member.link.foreign_key.name)
     if isinstance(item, Mapping) and not isinstance(item.get(foreign_key), Mapping):
         item = {name: value for name, value in item.items() if name != foreign_key}
     return parse_payload(target(member), item, max_depth, path)

@@ -1,4 +1,4 @@
-"""Builds the one SQL expression that reads a scoped query with everything nested in it."""
+"""The SQL expression for a scoped query, which reads everything nested in it with one statement."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -67,10 +67,9 @@ def build_select(read: ScopedRead | ScopedAggregation) -> ColumnElement[str]:
     The rows are the response's objects if the database can build them (`is_database_json`), otherwise arrays of cells.
     """
     row, encode_row = read.collection.table.alias(), _encode_object if is_database_json(read) else _encode_array
-    rows = (
-        _select_rows(read, row, encode_row) if isinstance(read, ScopedRead) else _select_groups(read, row, encode_row)
-    )
-    return cast(rows, Text)
+    if isinstance(read, ScopedRead):
+        return cast(_select_rows(read, row, encode_row), Text)
+    return cast(_select_groups(read, row, encode_row), Text)
 
 
 def _encode_array(read: ScopedRead | ScopedAggregation, values: Sequence[Expression]) -> Expression:
@@ -80,9 +79,8 @@ def _encode_array(read: ScopedRead | ScopedAggregation, values: Sequence[Express
 def _encode_object(read: ScopedRead | ScopedAggregation, values: Sequence[Expression]) -> Expression:
     if _is_flat(read):
         return values[0]
-    return _json_object(
-        read.output_fields, [_as_json(cell, value) for cell, value in zip(read.cells, values, strict=True)]
-    )
+    members = [_as_json(cell, value) for cell, value in zip(read.cells, values, strict=True)]
+    return _json_object(read.output_fields, members)
 
 
 def _is_flat(read: ScopedRead | ScopedAggregation) -> bool:
@@ -117,15 +115,15 @@ def _select_rows(
     relation: ScopedRelation | None = None,
 ) -> Expression:
     """Return the aggregated rows of the root or of a to-many relation, which `relation` links to its `outer` row."""
-    columns = _ColumnList(row, encode_row)
-    readers = columns.add_cells(read.cells, row)
+    column_list = _ColumnList(row, encode_row)
+    readers = column_list.add_cells(read.cells, row)
     order = [sort_key(key, row) for key in read.order]
     where = [join_condition(relation, outer, row)] if relation and outer is not None else []
-    page = select(*columns.columns).select_from(columns.source).where(*where, condition_sql(read.where, row))
+    page = select(*column_list.columns).select_from(column_list.source).where(*where, condition_sql(read.where, row))
     # SQLite preserves the order of a subquery only if a limit prevents it from being flattened.
     page = _limit(page.order_by(*order), read)
     rows = (page if outer is None else page.correlate(outer)).subquery()
-    return select(JSONRows(encode_row(read, [value(rows) for value in readers]))).select_from(rows).scalar_subquery()
+    return select(JSONRows(encode_row(read, [reader(rows) for reader in readers]))).select_from(rows).scalar_subquery()
 
 
 def _limit(rows: Select[Any], read: ScopedRead | ScopedAggregation) -> Select[Any]:
@@ -167,7 +165,9 @@ class _ColumnList:
         on = and_(join_condition(relation, row, related), condition_sql(read.where, related))
         self.source = self.source.outerjoin(related, on)
         key, readers = self._add_column(related.c.id), self.add_cells(read.cells, related)
-        return lambda rows: case((rows.c[key].is_not(None), self._encode_row(read, [value(rows) for value in readers])))
+        return lambda rows: case(
+            (rows.c[key].is_not(None), self._encode_row(read, [reader(rows) for reader in readers]))
+        )
 
     def _add_column(self, column: Expression) -> str:
         name = f"c{len(self.columns)}"

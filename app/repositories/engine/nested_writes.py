@@ -118,7 +118,7 @@ class NestedWriter(ABC):
 
 def inverse_field(field: Field) -> Field:
     """Return the many-to-one field on the other side of a to-many relation."""
-    return target(field).fields[str(field.link.foreign.name)]
+    return target(field).fields[str(field.link.foreign_key.name)]
 
 
 def _key_of(item: Reference | Payload) -> Any:
