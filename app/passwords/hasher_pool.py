@@ -1,4 +1,4 @@
-"""Passwords on their way in: judged while they can be read, and hashed before anybody has to wait for it."""
+"""Hashes and verifies passwords on a few threads, so that the event loop never waits for it."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,46 +12,48 @@ from app.passwords.hashers import InProcessHasher, PasswordHasher
 T = TypeVar("T")
 
 HASH_THREADS = 2
-"""Passwords hashed at once: each takes 64 MiB, and a tenth of a second on as many as four cores, unless that is set."""
-WAITING = 1000
-"""Passwords that may wait for it."""
-CROWDED = "Too many passwords are waiting to be looked at; try again in a moment"
+"""Passwords hashed at once. By default each takes 64 MiB, and a tenth of a second on up to four cores."""
+MAX_WAITING = 1000
+"""Passwords that may wait for a thread."""
+TOO_MANY_WAITING_MESSAGE = "Too many passwords are waiting to be hashed; try again later"
 DUMMY_HASH = "$argon2id$v=19$m={0.memory},t={0.time},p={0.parallelism}$bm9ib2R5IGhhcyB0aGlz$" + "A" * 43
-"""A hash that no password is known for, of some cost."""
+"""A hash of any cost that no known password has."""
 
 
 class HashedPassword(str):
-    """A password that has been hashed already."""
+    """A password that has already been hashed."""
 
     __slots__ = ()
 
 
 class PasswordService:
-    """Hashes passwords, a few at a time, away from the event loop.
+    """Hashes and verifies passwords, at most `threads` at once.
 
-    Raises ServiceUnavailable where more than a thousand are waiting, or nobody can hash just now.
+    Raises:
+        ServiceUnavailable: Too many passwords are waiting, or hashing is unavailable.
     """
 
     def __init__(
-        self, cost: HashCost = DEFAULT_HASH_COST, hasher: PasswordHasher | None = None, lanes: int = HASH_THREADS
+        self, cost: HashCost = DEFAULT_HASH_COST, hasher: PasswordHasher | None = None, threads: int = HASH_THREADS
     ) -> None:
-        self._cost, self._nobodys, self._hasher = cost, DUMMY_HASH.format(cost), hasher or InProcessHasher()
-        self._lanes = ThreadPoolExecutor(lanes, "passwords")
-        self._most, self._under_way = lanes + WAITING, 0
+        self._cost, self._dummy_hash, self._hasher = cost, DUMMY_HASH.format(cost), hasher or InProcessHasher()
+        self._threads = ThreadPoolExecutor(threads, "passwords")
+        self._max_pending, self._pending = threads + MAX_WAITING, 0
 
     async def hash(self, password: str) -> HashedPassword:
-        """A password of 1 to 1,024 characters -> its hash."""
-        return HashedPassword(await self._aside(lambda: self._hasher.hash(password, self._cost)))
+        """Return the hash of a password of 1 to 1,024 characters."""
+        return HashedPassword(await self._run(lambda: self._hasher.hash(password, self._cost)))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether a password is the one behind a hash; where there is none, it takes as long to say no."""
-        return await self._aside(lambda: self._hasher.verify(password, hashed or self._nobodys)) and hashed is not None
+        """Return whether a password matches a hash. Without a hash it is False, and takes as long."""
+        matches = await self._run(lambda: self._hasher.verify(password, hashed or self._dummy_hash))
+        return matches and hashed is not None
 
-    async def _aside(self, work: Callable[[], T]) -> T:
-        if self._under_way >= self._most:
-            raise ServiceUnavailable(CROWDED)
-        self._under_way += 1
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._pending >= self._max_pending:
+            raise ServiceUnavailable(TOO_MANY_WAITING_MESSAGE)
+        self._pending += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._lanes, work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            self._under_way -= 1
+            self._pending -= 1

@@ -1,4 +1,4 @@
-"""Where passwords are hashed: on the thread that asks, or in a process of its own that nobody else has to wait for."""
+"""Where passwords are hashed: on the calling thread, or in a process of its own that delays no request."""
 
 import asyncio
 import os
@@ -19,43 +19,43 @@ from app.passwords.worker_client import HashWorker, WorkerExited
 T = TypeVar("T")
 
 NICENESS = 10
-"""By how much a thread that hashes stands back behind those who only ask something."""
-WORTH = 4096
+"""Niceness added to hashing threads, so that they yield to request handling."""
+MIN_SUBPROCESS_COST = 4096
 """KiB times passes from which on a hash takes milliseconds, and is worth a process."""
-ATTEMPTS = 2
-"""How often a password is hashed whose process ends meanwhile."""
-PAUSE = 60.0
-"""Seconds after which a process is tried again where none could be had."""
-AWAY = "Passwords can't be looked at just now; try again in a moment"
+MAX_ATTEMPTS = 2
+"""How often a password is hashed if its worker process exits."""
+RETRY_INTERVAL_SECONDS = 60.0
+"""How long after a failed start the worker process is started again."""
+UNAVAILABLE_MESSAGE = "Password hashing is unavailable; try again later"
 
 log = structlog.get_logger(__name__)
 
 
 class PasswordHasher(Protocol):
-    """Whoever hashes; a thread has to wait for it."""
+    """Hashes passwords; its methods block the calling thread."""
 
     def hash(self, password: str, cost: HashCost) -> str:
-        """As hash_password; raises ServiceUnavailable too."""
+        """Do what `hash_password` does; may raise ServiceUnavailable."""
         ...
 
     def verify(self, password: str, hashed: str) -> bool:
-        """As verify_password; raises ServiceUnavailable."""
+        """Do what `verify_password` does; may raise ServiceUnavailable."""
         ...
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Meanwhile it is ready; who still waits at the end is told ServiceUnavailable."""
+        """Keep the hasher ready within the block; at its end pending calls raise ServiceUnavailable."""
         ...
 
 
 class InProcessHasher:
-    """Hashes on the thread that asks; where threads have a priority of their own, it has a low one from then on."""
+    """Hashes on the calling thread. On Linux it lowers that thread's priority for good."""
 
     def hash(self, password: str, cost: HashCost) -> str:
-        _lower_priority()
+        _lower_thread_priority()
         return hash_password(password, cost)
 
     def verify(self, password: str, hashed: str) -> bool:
-        _lower_priority()
+        _lower_thread_priority()
         return verify_password(password, hashed)
 
     @asynccontextmanager
@@ -64,80 +64,85 @@ class InProcessHasher:
 
 
 class SubprocessHasher:
-    """Hashes in a process of its own. Where that is killed another takes its place, and does once more what was begun.
+    """Hashes in a worker process.
 
-    Where none can be had it hashes here, and tries again later.
+    If the process is killed, another is started and the pending calls are repeated. If none can be started, passwords
+    are hashed in this process, and the next start is tried after a while.
     """
 
     def __init__(self) -> None:
-        self._here, self._lock = InProcessHasher(), Lock()
-        self._process: HashWorker | None = None
-        self._over, self._refused_until = False, 0.0
+        self._in_process, self._lock = InProcessHasher(), Lock()
+        self._worker: HashWorker | None = None
+        self._stopped, self._retry_at = False, 0.0
 
     def hash(self, password: str, cost: HashCost) -> str:
-        return self._done(lambda there: there.ask(password, astuple(cost)), lambda: self._here.hash(password, cost))
+        return self._run(
+            lambda worker: worker.request(password, astuple(cost)), lambda: self._in_process.hash(password, cost)
+        )
 
     def verify(self, password: str, hashed: str) -> bool:
-        return self._done(lambda there: there.ask(password, hashed), lambda: self._here.verify(password, hashed))
+        return self._run(
+            lambda worker: worker.request(password, hashed), lambda: self._in_process.verify(password, hashed)
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        self._over = False
-        await asyncio.to_thread(self._living)
+        self._stopped = False
+        await asyncio.to_thread(self._live_worker)
         try:
             yield
         finally:
-            self._over = True
-            self._end()
+            self._stopped = True
+            self._kill_worker()
 
-    def _done(self, there: Callable[[HashWorker], Any], here: Callable[[], T]) -> T:
-        for _ in range(ATTEMPTS):
-            process = self._living()
-            if process is None:
-                return here()
+    def _run(self, in_worker: Callable[[HashWorker], Any], in_process: Callable[[], T]) -> T:
+        for _ in range(MAX_ATTEMPTS):
+            worker = self._live_worker()
+            if worker is None:
+                return in_process()
             try:
-                answer: T | None = there(process)
+                result: T | None = in_worker(worker)
             except WorkerExited:
                 continue
-            if answer is None:
-                raise ValueError("This is no text that can be hashed.")
-            return answer
-        raise ServiceUnavailable(AWAY)
+            if result is None:
+                raise ValueError("This text cannot be hashed.")
+            return result
+        raise ServiceUnavailable(UNAVAILABLE_MESSAGE)
 
-    def _living(self) -> HashWorker | None:
-        """The process, begun anew where it has ended; None where there can't be one."""
+    def _live_worker(self) -> HashWorker | None:
+        """Return the worker, started again if it has exited; None if it cannot be started."""
         with self._lock:
-            if not self._over and (self._process is None or self._process.over):
-                self._process = self._begun() if time.monotonic() >= self._refused_until else None
-            if self._over:  # which may be said while it begins
-                self._end()
-                raise ServiceUnavailable(AWAY)
-            return self._process
+            if not self._stopped and (self._worker is None or self._worker.exited):
+                self._worker = self._start_worker() if time.monotonic() >= self._retry_at else None
+            if self._stopped:  # possibly while the worker was being started
+                self._kill_worker()
+                raise ServiceUnavailable(UNAVAILABLE_MESSAGE)
+            return self._worker
 
-    def _begun(self) -> HashWorker | None:
+    def _start_worker(self) -> HashWorker | None:
         try:
-            self._process = HashWorker()
-            self._process.wait()
+            self._worker = HashWorker()
+            self._worker.wait_until_ready()
         except (OSError, WorkerExited) as error:
-            if not self._refused_until and not self._over:
-                log.warning("hashing_here", why=str(error))
-            self._refused_until = time.monotonic() + PAUSE
+            if not self._retry_at and not self._stopped:
+                log.warning("hasher_fallback_in_process", reason=str(error))
+            self._retry_at = time.monotonic() + RETRY_INTERVAL_SECONDS
             return None
-        self._refused_until = 0.0
-        return self._process
+        self._retry_at = 0.0
+        return self._worker
 
-    def _end(self) -> None:
-        if self._process is not None:
-            self._process.end()
+    def _kill_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
 
 
 def create_hasher(cost: HashCost) -> PasswordHasher:
-    """Where passwords of such a cost are best hashed by somebody who serves."""
-    return SubprocessHasher() if cost.memory * cost.time >= WORTH else InProcessHasher()
+    """Return the best hasher of a server for this cost."""
+    return SubprocessHasher() if cost.memory * cost.time >= MIN_SUBPROCESS_COST else InProcessHasher()
 
 
-def _lower_priority() -> None:
-    if sys.platform == "linux":  # where this thread's priority isn't the process', and those it starts have it too
-        usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
-        with suppress(PermissionError):  # where somebody has given the process another one meanwhile
-            os.setpriority(os.PRIO_PROCESS, 0, usual + NICENESS)
+def _lower_thread_priority() -> None:
+    if sys.platform == "linux":  # threads have their own priority there, and pass it on to those they start
+        process_niceness = os.getpriority(os.PRIO_PROCESS, os.getpid())
+        with suppress(PermissionError):  # the process' priority has been raised in the meantime
+            os.setpriority(os.PRIO_PROCESS, 0, process_niceness + NICENESS)

@@ -1,8 +1,9 @@
-"""The process that hashes passwords for one that serves: a line of JSON asks, a line answers, until there are no more.
+"""The worker process that hashes passwords for a server, by lines of JSON on its standard streams until they close.
 
-It is asked `[number, password, [memory, time, parallelism]]` for a hash, or `[number, password, hash]` whether that is
-the password's, and answers `[number, answer]` as soon as it knows, null where there is none. The first line says that
-it is ready. Passwords are nowhere but in its pipe and its memory, and of what goes wrong with them it says nothing.
+A request is `[id, password, [memory, time, parallelism]]` for a hash, or `[id, password, hash]` to verify it. The
+response `[id, result]` follows as soon as the result is known; it is null for a password that cannot be hashed. The
+first response has the id `READY` and means that the worker is ready. Passwords exist only in the pipe and in the
+worker's memory, and no error about them is written anywhere.
 """
 
 import json
@@ -15,57 +16,57 @@ from contextlib import suppress
 from app.core.hashing import HashCost, hash_password, verify_password
 
 READY = 0
-"""The number of the first line, which nobody asked for."""
+"""The id of the first response, which answers no request."""
 LOWEST_PRIORITY = 19
 
 
 def main() -> None:
-    """Hashes as many at once as are asked for, until whoever asks is gone: then nobody waits for what isn't done."""
-    _stand_back()
+    """Run all requests concurrently until the parent has closed the pipe; then drop the pending ones."""
+    _configure_process()
     limit_cpu_affinity()
-    with ThreadPoolExecutor() as lanes:
-        _tell(READY, True)
+    with ThreadPoolExecutor() as threads:
+        _respond(READY, True)
         for line in sys.stdin.buffer:
-            lanes.submit(_answer, line)
+            threads.submit(_handle, line)
         os._exit(0)
 
 
-def _stand_back() -> None:
-    """Everybody else goes first. What asks its parent to end leaves it alone, and its memory is never written down."""
+def _configure_process() -> None:
+    """Take the lowest priority, ignore the signals that stop the server, and disable core dumps."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.platform != "win32":
-        import resource  # noqa: PLC0415  # not there on every platform
+        import resource  # noqa: PLC0415  # exists on some platforms only
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.nice(LOWEST_PRIORITY)
 
 
 def limit_cpu_affinity() -> None:
-    """Keeps to one half of the processors, where that can be said: on the other half whoever asks never has to wait.
+    """Use only half of the CPUs, if the platform allows it, so that the server never waits on the other half.
 
-    A low priority alone isn't enough for that: a thread that computes is sent away only every few milliseconds.
+    A low priority alone does not achieve that: a computing thread is preempted only every few milliseconds.
     """
     if sys.platform == "linux":
         usable = sorted(os.sched_getaffinity(0))
-        with suppress(OSError):  # where that is nobody's to choose
+        with suppress(OSError):  # not permitted
             os.sched_setaffinity(0, usable[len(usable) // 2 :])
 
 
-def _answer(line: bytes) -> None:
-    number, password, given = json.loads(line)
+def _handle(line: bytes) -> None:
+    request_id, password, argument = json.loads(line)
     try:
-        if isinstance(given, str):
-            _tell(number, verify_password(password, given))
+        if isinstance(argument, str):
+            _respond(request_id, verify_password(password, argument))
         else:
-            _tell(number, hash_password(password, HashCost(*given)))
+            _respond(request_id, hash_password(password, HashCost(*argument)))
     except ValueError:
-        _tell(number, None)
+        _respond(request_id, None)
 
 
-def _tell(number: int, answer: str | bool | None) -> None:
-    """One line, in one piece: several may be told at once."""
-    os.write(sys.stdout.fileno(), json.dumps([number, answer]).encode() + b"\n")
+def _respond(request_id: int, result: str | bool | None) -> None:
+    """Write a response in one piece, because several threads write at once."""
+    os.write(sys.stdout.fileno(), json.dumps([request_id, result]).encode() + b"\n")
 
 
 if __name__ == "__main__":

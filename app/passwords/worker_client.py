@@ -1,4 +1,4 @@
-"""The pipe to the process that hashes, as it looks from this end of it."""
+"""The server's end of the pipe to the worker process that hashes passwords."""
 
 import json
 import os
@@ -18,109 +18,118 @@ import app
 from app.passwords import worker
 from app.passwords.worker import READY
 
-STARTING, PATIENCE, LEAVING = 20.0, 60.0, 1.0
-"""Seconds until it is ready, until it has hashed one password, and until it is gone, at most."""
-NEEDED = ("PYTHON", "LD_", "DYLD_")
-"""How names begin of what any Python may need of the environment; of the secrets in the rest, hashing needs none."""
+STARTUP_TIMEOUT_SECONDS = 20.0
+REQUEST_TIMEOUT_SECONDS = 60.0
+EXIT_TIMEOUT_SECONDS = 1.0
+INHERITED_PREFIXES = ("PYTHON", "LD_", "DYLD_")
+"""Prefixes of the environment variables that Python may need. Hashing needs none of the secrets in the others."""
 
 log = structlog.get_logger(__name__)
 
 
 class WorkerExited(Exception):
-    """The process has ended before it answered."""
+    """The worker exited before it responded."""
 
 
 class HashWorker:
-    """A process that hashes. It ends when this one does, however that comes about: its pipe is at its end then.
+    """A worker process. It exits when this process does, for whatever reason, because its pipe is closed then.
 
-    Raises OSError where there can't be one.
+    Raises:
+        OSError: The process cannot be started.
     """
 
     def __init__(self) -> None:
         command = [sys.executable, "-S", "-P", "-m", worker.__name__]
-        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        self._process = subprocess.Popen(  # noqa: S603  # nothing in it is anybody else's
-            command, stdin=pipe, stdout=pipe, stderr=nowhere, env=_environment()
+        self._process = subprocess.Popen(  # noqa: S603  # no part of the command is input
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
         )
-        self._stdin: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # none only where there is no pipe
+        self._stdin: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # not None: it is a pipe
         self._stdout: IO[bytes] = self._process.stdout  # type: ignore[assignment]
-        self._numbers, self._lock = count(READY + 1), Lock()
+        self._ids, self._lock = count(READY + 1), Lock()
         self._ready: Future[Any] = Future()
-        self._asked = {READY: self._ready}
-        self._over = self._meant = False
+        self._pending = {READY: self._ready}
+        self._exited = self._killed = False
         self._listener = Thread(target=self._listen, name="hashing", daemon=True)
         self._listener.start()
 
     @property
-    def over(self) -> bool:
-        """Whether it answers no more."""
-        return self._over
+    def exited(self) -> bool:
+        """Whether the worker no longer responds."""
+        return self._exited
 
-    def wait(self) -> None:
-        """Until it is ready; raises Ended where it never will be."""
-        self._answer_to(self._ready, STARTING)
+    def wait_until_ready(self) -> None:
+        """Wait until the worker is ready.
 
-    def ask(self, password: str, given: str | Sequence[int]) -> Any:
-        """What it answers to a password and a hash, or a cost; raises Ended."""
-        number, answer = next(self._numbers), Future[Any]()
+        Raises:
+            WorkerExited: The worker failed to start.
+        """
+        self._result_of(self._ready, STARTUP_TIMEOUT_SECONDS)
+
+    def request(self, password: str, argument: str | Sequence[int]) -> Any:
+        """Return the result for a password and either a hash to verify or a cost to hash it with.
+
+        Raises:
+            WorkerExited: The worker exited, or did not respond in time.
+        """
+        request_id, response = next(self._ids), Future[Any]()
         with self._lock:
-            if self._over:
+            if self._exited:
                 raise WorkerExited
-            self._asked[number] = answer
-            self._write(json.dumps([number, password, given]).encode() + b"\n")
-        return self._answer_to(answer, PATIENCE)
+            self._pending[request_id] = response
+            self._write(json.dumps([request_id, password, argument]).encode() + b"\n")
+        return self._result_of(response, REQUEST_TIMEOUT_SECONDS)
 
-    def end(self) -> None:
-        """Ends it, whatever is under way."""
-        self._meant = True
+    def kill(self) -> None:
+        """Kill the worker; pending requests raise WorkerExited."""
+        self._killed = True
         self._process.kill()
-        self._listener.join(LEAVING)
+        self._listener.join(EXIT_TIMEOUT_SECONDS)
 
     def _write(self, line: bytes) -> None:
-        with suppress(OSError):  # whoever listens learns that it has ended, and tells those who wait
+        with suppress(OSError):  # the listener notices that the worker exited, and fails the pending requests
             self._stdin.write(line)
             self._stdin.flush()
 
-    def _answer_to(self, answer: Future[Any], seconds: float) -> Any:
+    def _result_of(self, response: Future[Any], seconds: float) -> Any:
         try:
-            return answer.result(seconds)
+            return response.result(seconds)
         except TimeoutError:
-            self._over = True  # at once, so that nobody asks it again before that is noticed
+            self._exited = True  # at once, so that no request is sent before the listener notices
             self._process.kill()
-            raise WorkerExited(f"no answer within {seconds:.0f} s") from None
+            raise WorkerExited(f"no response within {seconds:.0f} s") from None
 
     def _listen(self) -> None:
         try:
             for line in self._stdout:
-                number, answer = json.loads(line)
-                self._asked.pop(number).set_result(answer)
+                request_id, result = json.loads(line)
+                self._pending.pop(request_id).set_result(result)
         finally:
-            status = self._status()
+            status = self._wait_for_exit()
             with self._lock:
-                self._over = True
-                left, self._asked = self._asked, {}
+                self._exited = True
+                pending, self._pending = self._pending, {}
                 self._close()
-            if self._ready.done() and not self._meant:
-                log.warning("hashing_ended", status=status, under_way=len(left))
-            for waiting in left.values():
-                waiting.set_exception(WorkerExited(f"it ended with status {status}"))
+            if self._ready.done() and not self._killed:
+                log.warning("hasher_process_exited", status=status, pending=len(pending))
+            for response in pending.values():
+                response.set_exception(WorkerExited(f"exited with status {status}"))
 
-    def _status(self) -> int:
-        """How it ended; by now it has, or is about to."""
+    def _wait_for_exit(self) -> int:
+        """Return the exit status of the worker, which has closed its output and so has exited or is about to."""
         try:
-            return self._process.wait(LEAVING)
+            return self._process.wait(EXIT_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
 
     def _close(self) -> None:
-        for end in (self._stdin, self._stdout):
-            with suppress(OSError):  # what was written last may have reached nobody
-                end.close()
+        for stream in (self._stdin, self._stdout):
+            with suppress(OSError):  # buffered data may not reach the worker any more
+                stream.close()
 
 
 def _environment() -> dict[str, str]:
-    """It finds its modules where this process does."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith(NEEDED)}
-    home = str(Path(app.__file__).parents[1])
-    return kept | {"PYTHONPATH": os.pathsep.join([home, *filter(None, sys.path)])}
+    """Return the worker's environment, in which it finds the same modules as this process."""
+    inherited = {name: value for name, value in os.environ.items() if name.startswith(INHERITED_PREFIXES)}
+    root = str(Path(app.__file__).parents[1])
+    return inherited | {"PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])}

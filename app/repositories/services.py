@@ -40,7 +40,7 @@ class Services:
     clock: Clock = utc_now
     users: UserLimits = field(default_factory=UserLimits)
     passwords: PasswordService = field(default_factory=PasswordService)
-    utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(lanes=1))
+    utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
     """For texts of anybody's: whoever signs in doesn't wait for them."""
     unreadable_rules: UnreadableRuleLog = field(default_factory=UnreadableRuleLog)
     mail_queued: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,7 +70,7 @@ class Services:
         unreadable = UnreadableRuleLog()
         book = AccessCache(database.reader, presence, unreadable, clock)
         rates, passwords = RateLimiter.from_settings(settings, clock), PasswordService(settings.hash_cost, hasher)
-        strangers = PasswordService(settings.hash_cost, hasher, lanes=1)
+        strangers = PasswordService(settings.hash_cost, hasher, threads=1)
         storage = open_storage(settings)
         return cls(
             database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers, unreadable

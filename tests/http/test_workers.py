@@ -13,7 +13,7 @@ from app.flows.bootstrap import bootstrap
 from app.testing import open_system
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import make_settings
-from tests.flows.test_hash_worker import listens, until
+from tests.flows.test_hash_worker import is_listening, until
 
 ASKED = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -77,7 +77,7 @@ async def test_connections_are_shared_out_among_workers(tmp_path):
 
 async def test_an_address_that_somebody_listens_at_is_refused_to_several(tmp_path):
     async with two_serving(tmp_path) as (port, _):
-        await until(lambda: listens(port))
+        await until(lambda: is_listening(port))
         env = {"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{tmp_path / 'workers.db'}"}
         command = [*ROLLCALL, "serve", "--port", str(port), "--workers", "2"]
         second = await asyncio.create_subprocess_exec(*command, env=env, stderr=subprocess.PIPE)

@@ -293,7 +293,7 @@ async def test_passlib_the_length_of_a_password_is_checked_before_hashing(client
 
 async def test_passlib_concurrent_and_waiting_hashes_are_limited(monkeypatch):
     """Each hash takes 64 MiB, so many at once would exhaust the memory."""
-    monkeypatch.setattr(hasher_pool, "WAITING", 20)
+    monkeypatch.setattr(hasher_pool, "MAX_WAITING", 20)
     running, max_running, service = 0, 0, PasswordService()
 
     def work():
@@ -304,7 +304,7 @@ async def test_passlib_concurrent_and_waiting_hashes_are_limited(monkeypatch):
         running -= 1
         return "done"
 
-    outcomes = await asyncio.gather(*(service._aside(work) for _ in range(30)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(service._run(work) for _ in range(30)), return_exceptions=True)
     assert 1 <= max_running <= hasher_pool.HASH_THREADS == 2
     assert [isinstance(outcome, ServiceUnavailable) for outcome in outcomes] == [False] * 22 + [True] * 8
-    assert await service._aside(work) == "done"
+    assert await service._run(work) == "done"

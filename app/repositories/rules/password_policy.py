@@ -10,9 +10,12 @@ from app.query.payload import FieldPath
 
 
 def check_password(password: Any, policy: str | None, path: FieldPath = ()) -> None:
-    """Raises FailedValidation for a password that is empty or that the project's `policy` doesn't like.
+    """Check a new password against the project's `policy`, a regular expression.
 
-    And ValueTooLong for one of more than 1,024 characters, InvalidPayload where the policy is no regular expression.
+    Raises:
+        FailedValidation: The password is empty, or does not match the policy.
+        ValueTooLong: It has more than 1,024 characters.
+        InvalidPayload: The policy is not a regular expression.
     """
     if password == "":
         raise FailedValidation("password", "nempty", path)
@@ -20,8 +23,8 @@ def check_password(password: Any, policy: str | None, path: FieldPath = ()) -> N
         raise ValueTooLong(USERS.name, "password")
     if policy:
         try:
-            fits = password is not None and compile_pattern(policy).search(password)
+            matches = password is not None and compile_pattern(policy).search(password)
         except ValueError:
             raise InvalidPayload(f'"auth_password_policy" of {SETTINGS.name} is no regular expression') from None
-        if not fits:
+        if not matches:
             raise FailedValidation("password", "regex", path)
