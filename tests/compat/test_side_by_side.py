@@ -30,7 +30,7 @@ from app.testing import open_system
 from tests.compat.replay import ROLLCALL, restore
 from tests.conftest import HAS_POSTGRESQL, RECORDINGS, admin_url, create_database, make_settings, run_on_server
 from tests.flows.inviters import SETTINGS_OVERRIDES
-from tests.http.clients import the_cookie
+from tests.http.clients import cookie_of
 from tests.http.test_graphql import bearer, served
 from tests.mail.server import MailServer
 from tests.mail.test_outbox_worker import token_in
@@ -223,7 +223,7 @@ async def test_a_session_cookie_of_its_is_good_while_its_row_is_there_and_goes_o
     await beside.opens(bea, token, "1 day")
     assert await beside.me(cookies=cookie) == bea.email
 
-    after = the_cookie(await beside.send("POST", "/auth/refresh", {"mode": "session"}, cookies=cookie))
+    after = cookie_of(await beside.send("POST", "/auth/refresh", {"mode": "session"}, cookies=cookie))
     assert await beside.me(cookies=after) == bea.email
     row = await beside.row("SELECT next_token FROM directus_sessions WHERE token = $1", token)
     assert row["next_token"] == claims_of(after[SESSION])["session"]
@@ -287,7 +287,7 @@ async def test_our_tokens_say_what_its_tokens_say(beside):
     await beside.write("UPDATE directus_policies SET app_access = true WHERE id = $1", gus.policy)
     told = (await beside.login(gus)).json()["data"]
     ours, its = claims_of(told["access_token"]), CLAIMS["app_access token payload"]
-    session = claims_of(the_cookie(await beside.login(gus, mode="session"))[SESSION])
+    session = claims_of(cookie_of(await beside.login(gus, mode="session"))[SESSION])
 
     assert list(ours) == list(its)
     assert {name: ours[name] for name in ("id", "role")} == {"id": gus.id, "role": gus.role}
@@ -425,7 +425,7 @@ async def test_what_it_changes_holds_at_the_next_statement(beside, change):
 
 async def test_a_password_it_changed_and_a_session_it_ended_are_so_here(beside):
     mia = await beside.arrives("mia")
-    cookie = the_cookie(await beside.login(mia, mode="session"))
+    cookie = cookie_of(await beside.login(mia, mode="session"))
     refresh = (await beside.login(mia)).json()["data"]["refresh_token"]
     assert await beside.me(cookies=cookie) == mia.email
     await beside.write("UPDATE directus_users SET password = $1 WHERE id = $2", directus_hash(ANOTHER), mia.id)

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, PUBLIC_FOLDER, SVG, png
-from tests.http.clients import BAD, FORBIDDEN, NOBODY, NOWHERE, refusal, told
+from tests.http.clients import FORBIDDEN, INVALID_CREDENTIALS, INVALID_PAYLOAD, ROUTE_NOT_FOUND, data_of, error_of
 from tests.http.test_graphql import served
 from tests.world import uid
 from tests.writes.conftest import RESTORE_ROWS_SQL, run_sql
@@ -23,7 +23,7 @@ async def gallery(uploaders_db):
     rows = {}
     for folder_name, folder in FOLDERS.items():
         fields = {"folder": folder} if folder else {}
-        rows[folder_name] = told(await uploaders_db.upload("ada" if folder else "uma", IMAGE, "ä b.png", **fields))
+        rows[folder_name] = data_of(await uploaders_db.upload("ada" if folder else "uma", IMAGE, "ä b.png", **fields))
     yield {folder_name: f"/assets/{row['id']}" for folder_name, row in rows.items()}
     await run_sql(uploaders_db.system.settings.database_url, RESTORE_ROWS_SQL)
 
@@ -46,7 +46,7 @@ async def test_a_content_is_readable_exactly_by_those_who_may_read_its_row(uploa
         folder_name for folder_name, response in responses.items() if response.content == IMAGE
     } == READABLE_BY_USER[user]
     assert {
-        refusal(response) for folder_name, response in responses.items() if folder_name not in READABLE_BY_USER[user]
+        error_of(response) for folder_name, response in responses.items() if folder_name not in READABLE_BY_USER[user]
     } <= {FORBIDDEN}
 
 
@@ -62,16 +62,19 @@ async def test_missing_and_forbidden_files_get_the_same_response(uploaders_db, g
     ]
 
     assert len({response.content for response in responses}) == 1
-    assert {refusal(response) for response in responses} == {FORBIDDEN}
+    assert {error_of(response) for response in responses} == {FORBIDDEN}
 
 
 async def test_an_invalid_token_is_rejected_for_public_files_too(uploaders_db, gallery):
-    assert refusal(await uploaders_db.request(None, "GET", f"{gallery['shown']}?access_token=nobodys")) == NOBODY
+    assert (
+        error_of(await uploaders_db.request(None, "GET", f"{gallery['shown']}?access_token=nobodys"))
+        == INVALID_CREDENTIALS
+    )
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/assets"), ("GET", "/assets/a/b/c")])
 async def test_a_path_without_a_key_or_with_extra_segments_is_not_found(uploaders_db, gallery, method, path):
-    assert refusal(await uploaders_db.request("ada", method, path)) == NOWHERE
+    assert error_of(await uploaders_db.request("ada", method, path)) == ROUTE_NOT_FOUND
 
 
 async def test_assets_accept_only_get_and_head(uploaders_db, gallery):
@@ -159,7 +162,7 @@ async def test_a_range_request_returns_that_part(uploaders_db, gallery, byte_ran
 async def test_an_unsatisfiable_range_is_a_416(uploaders_db, gallery, byte_range):
     response = await uploaders_db.request(None, "GET", gallery["shown"], headers={"Range": byte_range})
 
-    assert refusal(response) == (416, "RANGE_NOT_SATISFIABLE")
+    assert error_of(response) == (416, "RANGE_NOT_SATISFIABLE")
     assert response.headers["content-range"] == f"bytes */{SIZE}"
 
 
@@ -192,7 +195,7 @@ async def test_conditional_requests_for_an_unchanged_file_are_a_304(uploaders_db
     assert not {"content-length", "content-type"} & not_modified.headers.keys()
     assert (await uploaders_db.request(None, "GET", gallery["shown"], headers=both)).status_code == 200
     assert (
-        refusal(await uploaders_db.request("rex", "GET", gallery["hidden"], headers={"If-None-Match": "*"}))
+        error_of(await uploaders_db.request("rex", "GET", gallery["hidden"], headers={"If-None-Match": "*"}))
         == FORBIDDEN
     )
 
@@ -247,7 +250,7 @@ MEDIA_TYPES = [  # content, claimed type, stored type, Content-Disposition
 
 async def test_active_content_is_an_attachment(uploaders):
     form = [("file", ("a.x", content, claimed)) for content, claimed, *_ in MEDIA_TYPES]
-    rows = told(await uploaders.request("uma", "POST", "/files", files=form))
+    rows = data_of(await uploaders.request("uma", "POST", "/files", files=form))
     for row, (content, _, type_, disposition) in zip(rows, MEDIA_TYPES, strict=True):
         response = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
         assert response.content == content
@@ -260,7 +263,7 @@ async def test_active_content_is_an_attachment(uploaders):
 
 
 async def test_a_type_changed_later_does_not_make_content_active(uploaders):
-    row = told(await uploaders.upload("ada", SVG, "a.svg", "image/svg+xml"))
+    row = data_of(await uploaders.upload("ada", SVG, "a.svg", "image/svg+xml"))
     for type_, expected, disposition in (
         ("text/html", "text/html", "attachment"),
         ("image/png", "image/png", "inline"),  # it is no image, so browsers display nothing
@@ -276,12 +279,12 @@ async def test_a_type_changed_later_does_not_make_content_active(uploaders):
 
 async def test_a_type_given_as_a_form_field_is_verified_too(uploaders):
     for claimed, type_ in (("text/csv", "text/csv"), ("image/png", "application/octet-stream"), ("a\r\nb", None)):
-        row = told(await uploaders.upload("ada", b"a,b", "a.x", "x/y", type=claimed))
+        row = data_of(await uploaders.upload("ada", b"a,b", "a.x", "x/y", type=claimed))
         assert row["type"] == (type_ or "application/octet-stream")
 
 
 async def test_a_filename_cannot_inject_headers(uploaders):
-    row = told(await uploaders.upload("ada", IMAGE))
+    row = data_of(await uploaders.upload("ada", IMAGE))
     await uploaders.request("ada", "PATCH", f"/files/{row['id']}", json={"filename_download": 'a"\r\nX: y; \\%ü.png'})
     response = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
 
@@ -291,7 +294,7 @@ async def test_a_filename_cannot_inject_headers(uploaders):
 
 
 async def test_a_replaced_content_has_another_etag(uploaders):
-    row = told(await uploaders.upload("ada", IMAGE))
+    row = data_of(await uploaders.upload("ada", IMAGE))
     path = f"/assets/{row['id']}"
     etag = (await uploaders.request("ada", "GET", path)).headers["etag"]
     await uploaders.upload("ada", png(10, 20), path=f"/files/{row['id']}", method="PATCH")
@@ -309,14 +312,14 @@ async def test_files_stored_by_directus_are_served_and_no_path_leaves_the_folder
     expected_by_name = {
         "of-directus.png": (200, None),
         "below/too.png": (200, None),
-        "gone.png": NOWHERE,
-        "below": NOWHERE,
-        "../outside.png": NOWHERE,
-        "below/../../outside.png": NOWHERE,
-        str(uploaders.folder.parent / "outside.png"): NOWHERE,
-        ".": NOWHERE,
-        "": NOWHERE,
-        "a\\b": NOWHERE,
+        "gone.png": ROUTE_NOT_FOUND,
+        "below": ROUTE_NOT_FOUND,
+        "../outside.png": ROUTE_NOT_FOUND,
+        "below/../../outside.png": ROUTE_NOT_FOUND,
+        str(uploaders.folder.parent / "outside.png"): ROUTE_NOT_FOUND,
+        ".": ROUTE_NOT_FOUND,
+        "": ROUTE_NOT_FOUND,
+        "a\\b": ROUTE_NOT_FOUND,
     }
     file = {"storage": "local", "filename_download": "a.png", "type": "image/png"}
     rows = [{"id": uid(name or "none"), "filename_disk": name, **file} for name in expected_by_name]
@@ -325,14 +328,14 @@ async def test_files_stored_by_directus_are_served_and_no_path_leaves_the_folder
     for row in rows:
         response = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
         expected = expected_by_name[row["filename_disk"]]
-        assert (response.status_code, None if response.is_success else refusal(response)[1]) == expected, row[
+        assert (response.status_code, None if response.is_success else error_of(response)[1]) == expected, row[
             "filename_disk"
         ]
         await uploaders.request("ada", "DELETE", f"/files/{row['id']}")
     rejected = await uploaders.request("ada", "GET", f"/assets/{other_storage['id']}")
     await uploaders.request("ada", "DELETE", f"/files/{other_storage['id']}")
 
-    assert refusal(rejected) == (422, "UNPROCESSABLE_CONTENT")
+    assert error_of(rejected) == (422, "UNPROCESSABLE_CONTENT")
     assert '"amazon"' in rejected.json()["errors"][0]["message"]
     assert uploaders.stored == ["below"]
     assert (uploaders.folder.parent / "outside.png").read_bytes() == b"secret"
@@ -343,5 +346,5 @@ async def test_files_are_not_imported_from_urls(uploaders):
         "ada", "POST", "/files/import", json={"url": "http://127.0.0.1/a.png", "data": {}}
     )
 
-    assert refusal(response) == BAD
+    assert error_of(response) == INVALID_PAYLOAD
     assert "multipart/form-data" in response.json()["errors"][0]["message"]

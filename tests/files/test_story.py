@@ -3,13 +3,13 @@
 import pytest
 
 from tests.files.uploaders import PICTURES_FOLDER, png
-from tests.http.clients import FORBIDDEN, refusal, told
+from tests.http.clients import FORBIDDEN, data_of, error_of
 
 
 async def set_avatar_by_rest(server, user, file_id):
-    return told(await server.request(user, "PATCH", "/users/me?fields=avatar.id", json={"avatar": file_id}))["avatar"][
-        "id"
-    ]
+    return data_of(await server.request(user, "PATCH", "/users/me?fields=avatar.id", json={"avatar": file_id}))[
+        "avatar"
+    ]["id"]
 
 
 async def set_avatar_by_graphql(server, user, file_id):
@@ -34,15 +34,15 @@ OPERATIONS = {"rest": (set_avatar_by_rest, delete_by_rest), "graphql": (set_avat
 @pytest.mark.parametrize("entry_point", OPERATIONS)
 async def test_an_avatar_is_uploaded_read_by_permitted_users_and_deleted(uploaders, entry_point):
     set_avatar, delete_file = OPERATIONS[entry_point]
-    file_id = told(await uploaders.upload("uma", png(64, 64), "me.png", folder=PICTURES_FOLDER))["id"]
+    file_id = data_of(await uploaders.upload("uma", png(64, 64), "me.png", folder=PICTURES_FOLDER))["id"]
 
     assert await set_avatar(uploaders, "uma", file_id) == file_id
     assert (await uploaders.request("rex", "GET", f"/assets/{file_id}")).content == png(64, 64)
-    assert refusal(await uploaders.request("vi", "GET", f"/assets/{file_id}")) == FORBIDDEN
-    assert refusal(await uploaders.request(None, "GET", f"/assets/{file_id}")) == FORBIDDEN
+    assert error_of(await uploaders.request("vi", "GET", f"/assets/{file_id}")) == FORBIDDEN
+    assert error_of(await uploaders.request(None, "GET", f"/assets/{file_id}")) == FORBIDDEN
 
     await delete_file(uploaders, "uma", file_id)
 
     assert uploaders.stored == []
-    assert refusal(await uploaders.request("rex", "GET", f"/assets/{file_id}")) == FORBIDDEN
-    assert refusal(await uploaders.request("uma", "GET", f"/assets/{file_id}")) == FORBIDDEN
+    assert error_of(await uploaders.request("rex", "GET", f"/assets/{file_id}")) == FORBIDDEN
+    assert error_of(await uploaders.request("uma", "GET", f"/assets/{file_id}")) == FORBIDDEN

@@ -12,7 +12,7 @@ from app.core.errors import ServiceUnavailable
 from app.db.models import Activity, File
 from app.db.transaction import WriteTransaction
 from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, SVG, png
-from tests.http.clients import BAD, FORBIDDEN, refusal, told
+from tests.http.clients import FORBIDDEN, INVALID_PAYLOAD, data_of, error_of
 from tests.http.test_graphql import served
 from tests.world import uid
 
@@ -26,7 +26,7 @@ async def count(server, model=File):
 
 async def test_an_upload_creates_a_row_and_a_content_named_by_its_id(uploaders):
     fields = {"title": "Me", "folder": PICTURES_FOLDER, "tags": '["a"]'}
-    row = told(await uploaders.upload("uma", png(4, 5), "my-face_2.PNG", **fields))
+    row = data_of(await uploaders.upload("uma", png(4, 5), "my-face_2.PNG", **fields))
 
     assert row | fields | {"tags": ["a"]} == row
     assert (row["type"], row["width"], row["height"], row["filesize"]) == ("image/png", 4, 5, len(png(4, 5)))
@@ -42,7 +42,7 @@ async def test_an_upload_creates_a_row_and_a_content_named_by_its_id(uploaders):
 
 
 async def test_the_title_is_derived_from_the_filename(uploaders):
-    assert told(await uploaders.upload("uma", b"%PDF-1.4", "team-list_2 final.pdf"))["title"] == "Team List 2 Final"
+    assert data_of(await uploaders.upload("uma", b"%PDF-1.4", "team-list_2 final.pdf"))["title"] == "Team List 2 Final"
 
 
 async def test_each_of_several_files_gets_the_fields_preceding_it(uploaders):
@@ -56,7 +56,7 @@ async def test_each_of_several_files_gets_the_fields_preceding_it(uploaders):
     ]
     response = await uploaders.request("uma", "POST", "/files?fields=title,folder,type,width,charset", files=form)
 
-    assert told(response) == [
+    assert data_of(response) == [
         {"title": "One", "folder": None, "type": "image/png", "width": 2, "charset": None},
         {"title": "2", "folder": None, "type": "text/plain", "width": None, "charset": "utf-8"},
         {"title": "Three", "folder": PICTURES_FOLDER, "type": "image/png", "width": 9, "charset": None},
@@ -68,7 +68,7 @@ async def test_an_upload_of_several_files_is_all_or_nothing(uploaders):
     form = [("file", ("1.png", png(), "image/png")), ("title", (None, "Forbidden")), ("file", ("2.png", png(), "x/y"))]
     response = await uploaders.request("uma", "POST", "/files", files=form)
 
-    assert refusal(response) == (400, "FAILED_VALIDATION")
+    assert error_of(response) == (400, "FAILED_VALIDATION")
     assert uploaders.stored == []
     assert await count(uploaders) == 0
 
@@ -84,7 +84,7 @@ REJECTED_UPLOADS = [  # user, form fields, expected error
     ("uma", {"no_such_field": "x"}, FORBIDDEN),
     ("uma", {"filename_disk": "../../x"}, FORBIDDEN),
     ("uma", {"title": "x" * 256}, (400, "VALUE_TOO_LONG")),
-    ("uma", {"tags": "no json"}, BAD),
+    ("uma", {"tags": "no json"}, INVALID_PAYLOAD),
 ]
 
 
@@ -94,7 +94,7 @@ async def test_a_rejected_upload_writes_nothing_to_the_storage(uploaders, monkey
     activity_count = await count(uploaders, Activity)
     response = await uploaders.upload(user, png(), **fields)
 
-    assert refusal(response) == expected
+    assert error_of(response) == expected
     assert uploaders.stored == []
     assert (await count(uploaders), await count(uploaders, Activity)) == (0, activity_count)
 
@@ -107,7 +107,7 @@ async def test_users_who_may_not_upload_are_rejected_before_the_body_is_read(upl
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     for user in (None, "vi"):
         assert (
-            refusal(await uploaders.request(user, "POST", "/files", content=fail_when_read(), headers=headers))
+            error_of(await uploaders.request(user, "POST", "/files", content=fail_when_read(), headers=headers))
             == FORBIDDEN
         )
 
@@ -125,9 +125,9 @@ async def test_the_maximum_upload_size_is_enforced(uploaders, size):
     limited = uploaders.system.settings.model_copy(update={"files_max_upload_size": size, "max_payload_size": 5_000})
     async with served(limited) as client:
         server = uploaders._replace(client=client)
-        assert told(await server.upload("uma", b"x" * size))["filesize"] == size
+        assert data_of(await server.upload("uma", b"x" * size))["filesize"] == size
         before = uploaders.stored
-        assert refusal(await server.upload("uma", b"x" * (size + 1))) == TOO_LARGE
+        assert error_of(await server.upload("uma", b"x" * (size + 1))) == TOO_LARGE
 
     assert uploaders.stored == before
     assert await count(uploaders) == 1
@@ -175,7 +175,7 @@ MALFORMED_BODIES = [
 async def test_a_malformed_form_is_a_400_and_leaves_no_file(uploaders, body):
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
 
-    assert refusal(await uploaders.request("uma", "POST", "/files", content=body, headers=headers)) == BAD
+    assert error_of(await uploaders.request("uma", "POST", "/files", content=body, headers=headers)) == INVALID_PAYLOAD
     assert uploaders.stored == []
 
 
@@ -185,8 +185,10 @@ async def test_a_malformed_form_is_a_400_and_leaves_no_file(uploaders, body):
 )
 async def test_a_form_needs_a_valid_boundary(uploaders, content_type):
     assert (
-        refusal(await uploaders.request("uma", "POST", "/files", content=b"--", headers={"Content-Type": content_type}))
-        == BAD
+        error_of(
+            await uploaders.request("uma", "POST", "/files", content=b"--", headers={"Content-Type": content_type})
+        )
+        == INVALID_PAYLOAD
     )
 
 
@@ -199,7 +201,7 @@ async def test_a_form_may_arrive_in_chunks_of_any_size(uploaders):
             yield body[i : i + 1]
 
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    row = told(await uploaders.request("uma", "POST", "/files", content=single_bytes(), headers=headers))
+    row = data_of(await uploaders.request("uma", "POST", "/files", content=single_bytes(), headers=headers))
 
     assert (row["title"], row["filename_download"], row["width"]) == ("One", "é.png", 2)
     assert (uploaders.folder / row["filename_disk"]).read_bytes() == png()
@@ -210,16 +212,16 @@ async def test_a_type_that_is_not_allowed_is_rejected_whatever_its_claimed_type(
     async with served(settings) as client:
         server = uploaders._replace(client=client)
         for content, claimed in ((SVG, "image/png"), (b"GIF89a", "image/png"), (b"no picture", "image/png")):
-            assert refusal(await server.upload("uma", content, "a.png", claimed)) == BAD
+            assert error_of(await server.upload("uma", content, "a.png", claimed)) == INVALID_PAYLOAD
         assert uploaders.stored == []
-        assert told(await server.upload("uma", png(), "a.bin", "application/x"))["type"] == "image/png"
-        assert told(await server.upload("uma", HTML, "a.txt", "text/plain"))["type"] == "text/html"
+        assert data_of(await server.upload("uma", png(), "a.bin", "application/x"))["type"] == "image/png"
+        assert data_of(await server.upload("uma", HTML, "a.txt", "text/plain"))["type"] == "text/html"
 
 
 async def test_a_content_is_replaced(uploaders):
-    first = told(await uploaders.upload("uma", png(), "a.png", title="A"))
+    first = data_of(await uploaders.upload("uma", png(), "a.png", title="A"))
     path = f"/files/{first['id']}"
-    second = told(await uploaders.upload("uma", b"GIF89a\7\0\10\0", "b.gif", "x/y", path, "PATCH", description="B"))
+    second = data_of(await uploaders.upload("uma", b"GIF89a\7\0\10\0", "b.gif", "x/y", path, "PATCH", description="B"))
 
     assert (second["title"], second["description"], second["filename_download"]) == ("A", "B", "b.gif")
     assert (second["type"], second["width"], second["height"], second["filesize"]) == ("image/gif", 7, 8, 10)
@@ -236,26 +238,26 @@ async def test_a_content_is_replaced(uploaders):
         (None, {}, FORBIDDEN),
         ("tess", {}, FORBIDDEN),
         ("uma", {"folder": HIDDEN_FOLDER}, FORBIDDEN),
-        ("uma", {"id": uid("other")}, BAD),
+        ("uma", {"id": uid("other")}, INVALID_PAYLOAD),
     ],
 )
 async def test_a_rejected_replacement_leaves_the_file_unchanged(uploaders, user, fields, expected):
-    row = told(await uploaders.upload("uma", png(), "a.png"))
+    row = data_of(await uploaders.upload("uma", png(), "a.png"))
     response = await uploaders.upload(user, b"other", "b.txt", "text/plain", f"/files/{row['id']}", "PATCH", **fields)
 
-    assert refusal(response) == expected
+    assert error_of(response) == expected
     assert uploaders.stored == [row["filename_disk"]]
-    assert told(await uploaders.request("ada", "GET", f"/files/{row['id']}")) == row
+    assert data_of(await uploaders.request("ada", "GET", f"/files/{row['id']}")) == row
     assert (await uploaders.request("uma", "GET", f"/assets/{row['id']}")).content == png()
 
 
 async def test_a_form_without_a_file_updates_only_the_row(uploaders):
-    row = told(await uploaders.upload("uma", png()))
+    row = data_of(await uploaders.upload("uma", png()))
     response = await uploaders.request("tess", "PATCH", f"/files/{row['id']}", files={"title": (None, "New")})
     several = [("file", ("a", b"a", "x/y")), ("file", ("b", b"b", "x/y"))]
 
-    assert told(response)["title"] == "New"
-    assert refusal(await uploaders.request("uma", "PATCH", f"/files/{row['id']}", files=several)) == BAD
+    assert data_of(response)["title"] == "New"
+    assert error_of(await uploaders.request("uma", "PATCH", f"/files/{row['id']}", files=several)) == INVALID_PAYLOAD
     assert uploaders.stored == [row["filename_disk"]]
 
 
@@ -283,7 +285,7 @@ DELETIONS = {
 
 @pytest.mark.parametrize("method", DELETIONS)
 async def test_deleting_a_row_deletes_its_content(uploaders, method):
-    keys = [told(await uploaders.upload("uma", png()))["id"] for _ in range(2)]
+    keys = [data_of(await uploaders.upload("uma", png()))["id"] for _ in range(2)]
     await DELETIONS[method](uploaders, keys)
 
     assert await count(uploaders) == 0
@@ -291,15 +293,15 @@ async def test_deleting_a_row_deletes_its_content(uploaders, method):
 
 
 async def test_a_rejected_deletion_leaves_the_contents(uploaders):
-    rows = [told(await uploaders.upload(user, png())) for user in ("uma", "ugo")]
+    rows = [data_of(await uploaders.upload(user, png())) for user in ("uma", "ugo")]
     response = await uploaders.request("uma", "DELETE", "/files", json=[row["id"] for row in rows])
 
-    assert refusal(response) == FORBIDDEN
+    assert error_of(response) == FORBIDDEN
     assert uploaders.stored == sorted(row["filename_disk"] for row in rows)
 
 
 async def test_a_row_is_deleted_even_if_its_content_cannot_be(uploaders, monkeypatch):
-    row = told(await uploaders.upload("uma", png()))
+    row = data_of(await uploaders.upload("uma", png()))
 
     async def fail(self, name):
         raise ServiceUnavailable
@@ -321,9 +323,9 @@ async def test_a_content_is_not_deleted_if_the_outcome_of_the_commit_is_unknown(
     monkeypatch.setattr(WriteTransaction, "commit", commit_and_fail)
     response = await uploaders.upload("uma", png())
     monkeypatch.undo()
-    (row,) = told(await uploaders.request("ada", "GET", "/files"))
+    (row,) = data_of(await uploaders.request("ada", "GET", "/files"))
 
-    assert refusal(response) == (503, "SERVICE_UNAVAILABLE")
+    assert error_of(response) == (503, "SERVICE_UNAVAILABLE")
     assert uploaders.stored == [row["filename_disk"]]
 
 
@@ -333,13 +335,13 @@ async def test_a_full_disk_is_a_503_and_leaves_no_file(uploaders, monkeypatch):
 
     monkeypatch.setattr("app.storage.local._write", fail)
 
-    assert refusal(await uploaders.upload("uma", png())) == (503, "SERVICE_UNAVAILABLE")
+    assert error_of(await uploaders.upload("uma", png())) == (503, "SERVICE_UNAVAILABLE")
     assert uploaders.stored == []
     assert await count(uploaders) == 0
 
 
 async def test_the_storage_path_of_a_content_cannot_be_set(uploaders):
-    other_row, own_row = [told(await uploaders.upload(user, png())) for user in ("uma", "ugo")]
+    other_row, own_row = [data_of(await uploaders.upload(user, png())) for user in ("uma", "ugo")]
     values = {"filename_disk": other_row["filename_disk"]}
     new_row = {"storage": "local", "filename_download": "a", **values}
     rejected = [
@@ -349,42 +351,47 @@ async def test_the_storage_path_of_a_content_cannot_be_set(uploaders):
         await uploaders.request("ada", "POST", "/files", json=new_row),
     ]
 
-    assert [refusal(response) for response in rejected] == [BAD] * 4
+    assert [error_of(response) for response in rejected] == [INVALID_PAYLOAD] * 4
     assert (
-        told(await uploaders.request("ugo", "PATCH", f"/files/{own_row['id']}", json=own_row | {"title": "T"}))["title"]
+        data_of(await uploaders.request("ugo", "PATCH", f"/files/{own_row['id']}", json=own_row | {"title": "T"}))[
+            "title"
+        ]
         == "T"
     )
     assert (await uploaders.request("ugo", "GET", f"/assets/{own_row['id']}")).content == png()
 
 
 async def test_presets_cannot_set_the_storage_path_of_a_content(uploaders):
-    other_row = told(await uploaders.upload("uma", png()))
+    other_row = data_of(await uploaders.upload("uma", png()))
     presets = {"presets": {"filename_disk": other_row["filename_disk"], "storage": "local"}}
     await uploaders.request("ada", "PATCH", "/permissions/302", json=presets)
-    own_row = told(await uploaders.upload("ugo", b"mine", "a.txt", "text/plain"))
+    own_row = data_of(await uploaders.upload("ugo", b"mine", "a.txt", "text/plain"))
 
-    assert refusal(await uploaders.request("ugo", "PATCH", f"/files/{own_row['id']}", json={"title": "x"})) == BAD
+    assert (
+        error_of(await uploaders.request("ugo", "PATCH", f"/files/{own_row['id']}", json={"title": "x"}))
+        == INVALID_PAYLOAD
+    )
 
 
 async def test_an_id_may_be_chosen_and_an_existing_one_is_rejected(uploaders):
     key = uid("my-file")
-    row = told(await uploaders.upload("ada", png(), id=key))
+    row = data_of(await uploaders.upload("ada", png(), id=key))
     rejected = await uploaders.upload("ada", b"other", id=key)
 
     assert row["id"] == key
-    assert refusal(rejected) == (400, "RECORD_NOT_UNIQUE")
+    assert error_of(rejected) == (400, "RECORD_NOT_UNIQUE")
     assert (await uploaders.request("ada", "GET", f"/assets/{key}")).content == png()
     assert uploaders.stored == [row["filename_disk"]]
 
 
 async def test_a_json_body_creates_a_row_without_a_content(uploaders):
-    row = told(
+    row = data_of(
         await uploaders.request("ada", "POST", "/files", json={"storage": "local", "filename_download": "a.txt"})
     )
 
     assert row["filename_disk"] is None
-    assert refusal(await uploaders.request("ada", "GET", f"/assets/{row['id']}")) == (404, "ROUTE_NOT_FOUND")
-    assert told(await uploaders.upload("ada", png(), path=f"/files/{row['id']}", method="PATCH"))["width"] == 2
+    assert error_of(await uploaders.request("ada", "GET", f"/assets/{row['id']}")) == (404, "ROUTE_NOT_FOUND")
+    assert data_of(await uploaders.upload("ada", png(), path=f"/files/{row['id']}", method="PATCH"))["width"] == 2
     assert (await uploaders.request("ada", "GET", f"/assets/{row['id']}")).content == png()
 
 
@@ -393,4 +400,4 @@ async def test_a_json_body_creates_a_row_without_a_content(uploaders):
     [("POST", f"/files/{uid('x')}"), ("PATCH", "/files"), ("POST", "/files/import"), ("POST", "/files/tus")],
 )
 async def test_forms_are_not_accepted_by_other_endpoints(uploaders, method, path):
-    assert refusal(await uploaders.upload("ada", png(), path=path, method=method)) == (404, "ROUTE_NOT_FOUND")
+    assert error_of(await uploaders.upload("ada", png(), path=path, method=method)) == (404, "ROUTE_NOT_FOUND")

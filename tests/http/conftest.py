@@ -6,19 +6,19 @@ from sqlalchemy import update
 from app.db.models import User
 from tests.flows.conftest import inviters, inviters_db
 from tests.flows.inviters import update_settings
-from tests.http.clients import HASHED, SECRET
+from tests.http.clients import PASSWORD_HASH, SECRET
 from tests.http.test_graphql import served
 from tests.world import uid
 
 __all__ = ["inviters", "inviters_db"]
 
 KNOWN: dict[str, dict[str, str | None]] = {
-    "ada": {"password": HASHED},
-    "vi": {"password": HASHED, "tfa_secret": None},
-    "ed": {"password": HASHED, "tfa_secret": SECRET},
-    "sue": {"password": HASHED},
-    "ida": {"password": HASHED},
-    "sam": {"password": HASHED, "provider": "github"},
+    "ada": {"password": PASSWORD_HASH},
+    "vi": {"password": PASSWORD_HASH, "tfa_secret": None},
+    "ed": {"password": PASSWORD_HASH, "tfa_secret": SECRET},
+    "sue": {"password": PASSWORD_HASH},
+    "ida": {"password": PASSWORD_HASH},
+    "sam": {"password": PASSWORD_HASH, "provider": "github"},
 }
 """Ada, Vi and Ed have a password, Ed a second factor too; something keeps the others out all the same."""
 

@@ -8,19 +8,19 @@ from app.core.otp import generate_totp_secret
 from app.db.models import Policy
 from tests.flows.inviters import link_token, user_row
 from tests.http.clients import (
-    BAD,
     FORBIDDEN,
-    NOBODY,
-    NOWHERE,
+    INVALID_CREDENTIALS,
+    INVALID_PAYLOAD,
     PASSWORD,
+    ROUTE_NOT_FOUND,
     SESSION,
-    code,
+    cookie_of,
+    data_of,
+    error_of,
     login,
-    reason,
-    refusal,
+    reason_of,
     send,
-    the_cookie,
-    told,
+    totp_code,
 )
 from tests.http.test_graphql import ADA, bearer
 from tests.world import static_token, uid
@@ -61,7 +61,7 @@ async def test_one_address_or_many_are_invited(client, members):
 async def test_who_may_make_no_users_invites_nobody(client, members):
     for headers in (None, who("vi")):
         answer = await post(client, "/users/invite", INVITATION, headers)
-        assert refusal(answer) == FORBIDDEN
+        assert error_of(answer) == FORBIDDEN
         assert answer.json()["errors"][0]["message"] == NO_USERS
 
     assert await status(members, NEW) is None
@@ -75,8 +75,8 @@ async def test_an_invitation_is_accepted_once(client, members):
     }
     assert done(await post(client, "/users/invite/accept", body, cookies={SESSION: "garbage"}))
 
-    assert refusal(await post(client, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
-    assert "access_token" in told(await login(client, NEW, "my own one"))
+    assert error_of(await post(client, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
+    assert "access_token" in data_of(await login(client, NEW, "my own one"))
 
 
 async def test_an_invitation_is_revoked_whether_or_not_there_was_one(client, members):
@@ -90,13 +90,13 @@ async def test_an_invitation_is_revoked_whether_or_not_there_was_one(client, mem
         "active",
     )
     body = {"token": token, "password": "my own one"}
-    assert refusal(await post(client, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
+    assert error_of(await post(client, "/users/invite/accept", body)) == (400, "INVALID_INVITE")
 
 
 async def test_not_everybody_may_revoke_an_invitation(client, members):
     for headers in (None, who("vi")):
         answer = await send(client, "DELETE", "/users/invite", {"email": "ida@example.com"}, headers=headers)
-        assert refusal(answer) == FORBIDDEN
+        assert error_of(answer) == FORBIDDEN
 
     assert await status(members, "ida@example.com") == "invited"
 
@@ -108,15 +108,15 @@ async def test_whoever_registers_is_let_in_once_the_address_is_proved(client, me
     assert done(await post(client, "/users/register", {**body, "email": "VI@example.com"}))
     elsewhere = {**body, "verification_url": "http://evil.example.com"}
     said = 'URL "http://evil.example.com" can\'t be used to verify registered users'
-    assert reason(await post(client, "/users/register", elsewhere)) == said
+    assert reason_of(await post(client, "/users/register", elsewhere)) == said
 
     made = await user_row(members, NEW)
     assert (made["status"], made["first_name"], made["last_name"]) == ("unverified", "New", None)
-    assert refusal(await login(client, NEW, "a good password")) == NOBODY
+    assert error_of(await login(client, NEW, "a good password")) == INVALID_CREDENTIALS
     token = link_token(members, LinkPurpose.REGISTRATION, NEW, made["id"])
     assert (await verify(client, token)).status_code == 302
-    assert "access_token" in told(await login(client, NEW, "a good password"))
-    assert refusal(await verify(client, token)) == BAD
+    assert "access_token" in data_of(await login(client, NEW, "a good password"))
+    assert error_of(await verify(client, token)) == INVALID_PAYLOAD
 
 
 def verify(client, token, more="", method="GET", **options):
@@ -152,12 +152,12 @@ async def test_a_link_that_is_no_good_verifies_nobody(client, members):
     good = link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"))
     refused = {
         "zzz": (403, "INVALID_TOKEN"),
-        "": BAD,
+        "": INVALID_PAYLOAD,
         good[:-3]: (403, "INVALID_TOKEN"),
         f"{good}%00": (403, "INVALID_TOKEN"),
-        f"{good}&token={good}": BAD,
+        f"{good}&token={good}": INVALID_PAYLOAD,
         link_token(members, LinkPurpose.INVITATION, "una@example.com", uid("una")): FORBIDDEN,
-        link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("vi")): BAD,
+        link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("vi")): INVALID_PAYLOAD,
         link_token(members, LinkPurpose.REGISTRATION, "una@example.com", uid("una"), hours=-1): (
             401,
             "TOKEN_EXPIRED",
@@ -165,9 +165,9 @@ async def test_a_link_that_is_no_good_verifies_nobody(client, members):
     }
     for token, said in refused.items():
         answer = await verify(client, token)
-        assert refusal(answer) == said, token
+        assert error_of(answer) == said, token
         assert "location" not in answer.headers
-    assert reason(await send(client, "GET", "/users/register/verify-email")) == '"token" is required'
+    assert reason_of(await send(client, "GET", "/users/register/verify-email")) == '"token" is required'
 
     assert await status(members, "una@example.com") == "unverified"
 
@@ -220,24 +220,24 @@ WRONG_BODIES = [
 
 @pytest.mark.parametrize(("path", "body", "said"), WRONG_BODIES)
 async def test_what_can_not_be_read_is_told(client, path, body, said):
-    assert reason(await post(client, f"/{path}", body, ADA)) == said
+    assert reason_of(await post(client, f"/{path}", body, ADA)) == said
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 async def test_a_form_does_nothing(client, members, media):
-    cookie = the_cookie(await login(client, "ada@example.com", mode="session"))
+    cookie = cookie_of(await login(client, "ada@example.com", mode="session"))
     for path in sorted({path for path, _, _ in WRONG_BODIES}):
         for raw in (b"", b'{"email": "new@example.com"}'):
             answer = await post(client, f"/{path}", cookies=cookie, content=raw, headers={"content-type": media})
-            assert reason(answer) == NOT_JSON
+            assert reason_of(answer) == NOT_JSON
 
 
 @pytest.mark.parametrize("path", [f"/users/{uid('ed')}/tfa/disable", "/utils/cache/clear"])
 async def test_what_takes_no_body_has_to_be_called_json_where_a_cookie_says_who_asks(client, members, path):
-    cookie = the_cookie(await login(client, "ada@example.com", mode="session"))
+    cookie = cookie_of(await login(client, "ada@example.com", mode="session"))
 
-    assert reason(await post(client, path, cookies=cookie)) == NOT_JSON
-    assert refusal(await login(client, "ed@example.com")) == (401, "INVALID_OTP")
+    assert reason_of(await post(client, path, cookies=cookie)) == NOT_JSON
+    assert error_of(await login(client, "ed@example.com")) == (401, "INVALID_OTP")
     answer = await post(client, path, cookies=cookie, headers={"content-type": "application/json"})
     assert answer.status_code in {200, 204}
 
@@ -271,63 +271,65 @@ async def test_nobody_lives_elsewhere(client, method, path):
     answer = await send(client, method, path, {}, headers=ADA)
 
     assert answer.status_code == 404
-    assert method == "HEAD" or refusal(answer) == NOWHERE
+    assert method == "HEAD" or error_of(answer) == ROUTE_NOT_FOUND
 
 
 async def test_a_second_factor_is_set_up_used_and_taken_away(client, members):
     vi = who("vi")
     made = await post(client, "/users/me/tfa/generate", {"password": PASSWORD}, vi)
-    secret, address = told(made)["secret"], told(made)["otpauth_url"]
+    secret, address = data_of(made)["secret"], data_of(made)["otpauth_url"]
     assert f"secret={secret}" in address
     assert made.headers["cache-control"] == "no-store"
     wrong = await post(client, "/users/me/tfa/enable", {"secret": secret, "otp": "000000"}, vi)
-    assert reason(wrong) == '"otp" is invalid'
-    assert done(await post(client, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, vi))
+    assert reason_of(wrong) == '"otp" is invalid'
+    assert done(await post(client, "/users/me/tfa/enable", {"secret": secret, "otp": totp_code(secret)}, vi))
     again = await post(client, "/users/me/tfa/generate", {"password": PASSWORD}, vi)
-    assert reason(again) == "TFA Secret is already set for this user"
-    assert refusal(await login(client)) == (401, "INVALID_OTP")
-    assert "access_token" in told(await login(client, otp=code(secret)))
+    assert reason_of(again) == "TFA Secret is already set for this user"
+    assert error_of(await login(client)) == (401, "INVALID_OTP")
+    assert "access_token" in data_of(await login(client, otp=totp_code(secret)))
 
-    codes = await post(client, "/users/me/tfa/recovery-codes", {"otp": code(secret)}, vi)
-    assert (len(set(told(codes))), codes.headers["cache-control"]) == (10, "no-store")
-    assert "access_token" in told(await login(client, otp=told(codes)[0]))
-    assert refusal(await login(client, otp=told(codes)[0])) == (401, "INVALID_OTP")
+    codes = await post(client, "/users/me/tfa/recovery-codes", {"otp": totp_code(secret)}, vi)
+    assert (len(set(data_of(codes))), codes.headers["cache-control"]) == (10, "no-store")
+    assert "access_token" in data_of(await login(client, otp=data_of(codes)[0]))
+    assert error_of(await login(client, otp=data_of(codes)[0])) == (401, "INVALID_OTP")
 
-    assert reason(await post(client, "/users/me/tfa/disable", {"otp": "000000"}, vi)) == '"otp" is invalid'
-    assert done(await post(client, "/users/me/tfa/disable", {"otp": code(secret)}, vi))
-    assert "access_token" in told(await login(client))
+    assert reason_of(await post(client, "/users/me/tfa/disable", {"otp": "000000"}, vi)) == '"otp" is invalid'
+    assert done(await post(client, "/users/me/tfa/disable", {"otp": totp_code(secret)}, vi))
+    assert "access_token" in data_of(await login(client))
     unset = f'User "{uid("vi")}" doesn\'t have TFA enabled'
-    assert reason(await post(client, "/users/me/tfa/disable", {"otp": "1"}, vi)) == unset
+    assert reason_of(await post(client, "/users/me/tfa/disable", {"otp": "1"}, vi)) == unset
 
 
 @pytest.mark.parametrize("path", ["generate", "enable", "disable", "recovery-codes"])
 async def test_nobody_in_particular_has_no_second_factor(client, path):
     for body in ({"password": "x"}, {"otp": "1", "secret": "x"}, {}):
-        assert refusal(await post(client, f"/users/me/tfa/{path}", body)) == NOBODY
+        assert error_of(await post(client, f"/users/me/tfa/{path}", body)) == INVALID_CREDENTIALS
 
 
 async def test_a_wrong_password_is_told_no_secret(client, members):
-    assert refusal(await post(client, "/users/me/tfa/generate", {"password": "wrong"}, who("vi"))) == NOBODY
+    assert (
+        error_of(await post(client, "/users/me/tfa/generate", {"password": "wrong"}, who("vi"))) == INVALID_CREDENTIALS
+    )
 
 
 async def test_an_admin_takes_anothers_second_factor_away(client, members):
     path = f"/users/{uid('ed')}/tfa/disable"
-    assert refusal(await post(client, path)) == NOBODY
-    assert refusal(await post(client, path, headers=who("vi"))) == FORBIDDEN
+    assert error_of(await post(client, path)) == INVALID_CREDENTIALS
+    assert error_of(await post(client, path, headers=who("vi"))) == FORBIDDEN
     for missing in (uid("nobody"), "x", "%00"):
-        assert refusal(await post(client, f"/users/{missing}/tfa/disable", headers=ADA)) == FORBIDDEN
-    assert refusal(await login(client, "ed@example.com")) == (401, "INVALID_OTP")
+        assert error_of(await post(client, f"/users/{missing}/tfa/disable", headers=ADA)) == FORBIDDEN
+    assert error_of(await login(client, "ed@example.com")) == (401, "INVALID_OTP")
     assert done(await post(client, path, headers=ADA))
 
-    assert "access_token" in told(await login(client, "ed@example.com"))
+    assert "access_token" in data_of(await login(client, "ed@example.com"))
 
 
 async def test_one_sees_where_one_is_signed_in_and_signs_out_there(client, members):
-    here = the_cookie(await login(client, mode="session", headers={"user-agent": "here"}))
+    here = cookie_of(await login(client, mode="session", headers={"user-agent": "here"}))
     for agent in ("there", "elsewhere"):
         await login(client, headers={"user-agent": agent, "origin": "https://app.example.com"})
     answer = await send(client, "GET", "/users/me/sessions", cookies=here)
-    found = {one["user_agent"]: one for one in told(answer)}
+    found = {one["user_agent"]: one for one in data_of(answer)}
 
     assert {name: one["current"] for name, one in found.items()} == {"here": True, "there": False, "elsewhere": False}
     assert set(found["here"]) == {"id", "ip", "user_agent", "origin", "expires", "current"}
@@ -336,34 +338,34 @@ async def test_one_sees_where_one_is_signed_in_and_signs_out_there(client, membe
 
     gone = f"/users/me/sessions/{found['there']['id']}"
     assert done(await send(client, "DELETE", gone, cookies=here))
-    assert refusal(await send(client, "DELETE", gone, cookies=here)) == FORBIDDEN
+    assert error_of(await send(client, "DELETE", gone, cookies=here)) == FORBIDDEN
     assert await agents(client, cookies=here) == {"here", "elsewhere"}
     assert done(await send(client, "DELETE", "/users/me/sessions", cookies=here))
     assert await agents(client, cookies=here) == {"here"}
 
 
 async def agents(client, path="/users/me/sessions", **shown):
-    return {one["user_agent"] for one in told(await send(client, "GET", path, **shown))}
+    return {one["user_agent"] for one in data_of(await send(client, "GET", path, **shown))}
 
 
 async def test_an_admin_sees_to_anybodys_sessions_and_nobody_else_does(client, members):
     cookie, path = (
-        the_cookie(await login(client, mode="session", headers={"user-agent": "here"})),
+        cookie_of(await login(client, mode="session", headers={"user-agent": "here"})),
         f"/users/{uid('vi')}",
     )
-    (session,) = told(await send(client, "GET", f"{path}/sessions", headers=ADA))
-    for headers, said in ((who("ed"), FORBIDDEN), ({}, NOBODY)):
+    (session,) = data_of(await send(client, "GET", f"{path}/sessions", headers=ADA))
+    for headers, said in ((who("ed"), FORBIDDEN), ({}, INVALID_CREDENTIALS)):
         for method, below in (("GET", ""), ("DELETE", ""), ("DELETE", f"/{session['id']}")):
-            assert refusal(await send(client, method, f"{path}/sessions{below}", headers=headers)) == said
-    assert refusal(await send(client, "DELETE", f"/users/me/sessions/{session['id']}", headers=ADA)) == FORBIDDEN
-    assert refusal(await send(client, "GET", "/users/me/sessions")) == NOBODY
+            assert error_of(await send(client, method, f"{path}/sessions{below}", headers=headers)) == said
+    assert error_of(await send(client, "DELETE", f"/users/me/sessions/{session['id']}", headers=ADA)) == FORBIDDEN
+    assert error_of(await send(client, "GET", "/users/me/sessions")) == INVALID_CREDENTIALS
 
     assert await agents(client, f"{path}/sessions", cookies=cookie) == {"here"}  # under one's own key too
     assert done(await send(client, "DELETE", f"{path}/sessions/{session['id']}", headers=ADA))
-    assert refusal(await send(client, "GET", "/users/me/sessions", cookies=cookie)) == NOBODY
+    assert error_of(await send(client, "GET", "/users/me/sessions", cookies=cookie)) == INVALID_CREDENTIALS
     await login(client)
     assert done(await send(client, "DELETE", f"{path}/sessions", headers=ADA))
-    assert told(await send(client, "GET", f"{path}/sessions", headers=ADA)) == []
+    assert data_of(await send(client, "GET", f"{path}/sessions", headers=ADA)) == []
 
 
 async def test_a_random_text_is_as_long_as_it_is_wanted(client):
@@ -371,8 +373,8 @@ async def test_a_random_text_is_as_long_as_it_is_wanted(client):
         await send(client, "GET", f"/utils/random/string{length}") for length in ("", "", "?length=5", "?length=500")
     ]
 
-    assert [len(told(answer)) for answer in texts] == [32, 32, 5, 500]
-    assert told(texts[0]) != told(texts[1])
+    assert [len(data_of(answer)) for answer in texts] == [32, 32, 5, 500]
+    assert data_of(texts[0]) != data_of(texts[1])
     assert {answer.headers["cache-control"] for answer in texts} == {"no-store"}
 
 
@@ -395,17 +397,17 @@ async def test_a_random_text_is_as_long_as_it_is_wanted(client):
 async def test_a_length_that_can_not_be_is_told(client, length, said):
     answer = await send(client, "GET", f"/utils/random/string?length={length}", headers=ADA)
 
-    assert refusal(answer) == (400, "INVALID_QUERY")
+    assert error_of(answer) == (400, "INVALID_QUERY")
     assert answer.json()["errors"][0]["extensions"]["reason"] == f'"length" {said}'
 
 
 async def test_a_text_is_behind_its_own_hash_and_no_other_is(client):
-    hashed = told(await post(client, "/utils/hash/generate", {"string": "hello"}))
+    hashed = data_of(await post(client, "/utils/hash/generate", {"string": "hello"}))
     assert hashed.startswith("$argon2id$v=19$m=8,t=1,p=1$")
     for text, right in (("hello", True), ("x", False)):
-        assert told(await post(client, "/utils/hash/verify", {"string": text, "hash": hashed})) is right
+        assert data_of(await post(client, "/utils/hash/verify", {"string": text, "hash": hashed})) is right
 
-    assert refusal(await post(client, "/utils/hash/verify", {"string": "x", "hash": "zz"})) == BAD
+    assert error_of(await post(client, "/utils/hash/verify", {"string": "x", "hash": "zz"})) == INVALID_PAYLOAD
 
 
 async def test_only_an_admin_clears_the_cache(client):
@@ -413,8 +415,8 @@ async def test_only_an_admin_clears_the_cache(client):
 
     assert (cleared.status_code, cleared.content) == (200, b"")
     assert "content-type" not in cleared.headers  # the SDK would read JSON
-    assert refusal(await post(client, "/utils/cache/clear")) == FORBIDDEN
-    assert refusal(await post(client, "/utils/cache/clear", headers=who("vi"))) == FORBIDDEN
+    assert error_of(await post(client, "/utils/cache/clear")) == FORBIDDEN
+    assert error_of(await post(client, "/utils/cache/clear", headers=who("vi"))) == FORBIDDEN
 
 
 @pytest.mark.parametrize(
@@ -422,13 +424,13 @@ async def test_only_an_admin_clears_the_cache(client):
 )
 async def test_a_token_that_is_shown_has_to_be_good(client, method, path):
     for token in ("nobodys", "a.b.c"):
-        assert refusal(await send(client, method, path, {}, headers=bearer(token))) == NOBODY
+        assert error_of(await send(client, method, path, {}, headers=bearer(token))) == INVALID_CREDENTIALS
 
 
 async def test_whoever_has_to_set_up_a_second_factor_does_that_and_nothing_else(client, members):
     async with members.database.transaction() as connection:
         await connection.execute(update(Policy).where(Policy.name == "Administrators").values(enforce_tfa=True))
-    ada = bearer(told(await login(client, "ada@example.com"))["access_token"])
+    ada = bearer(data_of(await login(client, "ada@example.com"))["access_token"])
 
     closed = [
         await post(client, "/users/invite", INVITATION, ada),
@@ -437,11 +439,11 @@ async def test_whoever_has_to_set_up_a_second_factor_does_that_and_nothing_else(
         await send(client, "GET", "/users/me/sessions", headers=ada),
         await post(client, f"/users/{uid('ed')}/tfa/disable", headers=ada),
     ]
-    assert [refusal(answer) for answer in closed] == [FORBIDDEN] * len(closed)
+    assert [error_of(answer) for answer in closed] == [FORBIDDEN] * len(closed)
     assert all("Two-factor authentication has to be set up" in answer.text for answer in closed)
-    assert told(await send(client, "GET", "/utils/random/string", headers=ada))
-    assert "secret" in told(await post(client, "/users/me/tfa/generate", {"password": PASSWORD}, ada))
+    assert data_of(await send(client, "GET", "/utils/random/string", headers=ada))
+    assert "secret" in data_of(await post(client, "/users/me/tfa/generate", {"password": PASSWORD}, ada))
 
     secret = generate_totp_secret()
-    assert done(await post(client, "/users/me/tfa/enable", {"secret": secret, "otp": code(secret)}, ada))
+    assert done(await post(client, "/users/me/tfa/enable", {"secret": secret, "otp": totp_code(secret)}, ada))
     assert done(await post(client, "/users/invite", INVITATION, ada))

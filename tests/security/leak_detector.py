@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from tests.compat.replay import ROLLCALL, free_port
 from tests.flows.inviters import update_settings, update_user
-from tests.http.clients import handed, send
+from tests.http.clients import cookies_of, send
 from tests.mail.server import MailServer
 from tests.security.entry_points import PASSWORD, PASSWORD_HASH, TFA_SECRET, call_flow, post_graphql
 from tests.security.secret_registry import SecretRegistry
@@ -43,7 +43,7 @@ class MonitoredServer:
         return response
 
     def _register_secrets(self, response):
-        for name, (value, _) in handed(response).items():
+        for name, (value, _) in cookies_of(response).items():
             if value:
                 self.secrets.register(f"the cookie {name}", value)
         with suppress(ValueError, AttributeError):  # empty, an HTML page, or a list

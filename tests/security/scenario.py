@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pyotp
 
 from tests.flows.clock import UnpaddedTOTP
-from tests.http.clients import SESSION, TO_REFRESH, handed, send
+from tests.http.clients import REFRESH, SESSION, cookies_of, send
 from tests.http.test_graphql import bearer
 from tests.security.entry_points import (
     ENTRY_POINTS,
@@ -90,12 +90,12 @@ async def run_account_lifecycle(server, entry_point):
         secrets.register("a recovery code", recovery_code)
     await call(entry_point, "login", **credentials, otp=otp)
     await call(entry_point, "login", **credentials, otp=otp)  # replayed
-    for mode, name in (("cookie", TO_REFRESH), ("session", SESSION)):
+    for mode, name in (("cookie", REFRESH), ("session", SESSION)):
         response = await call(entry_point, "login", **credentials, mode=mode, otp=recovery_codes.pop())
-        cookie = {name: handed(response)[name][0]}
+        cookie = {name: cookies_of(response)[name][0]}
         await get_me(server.client, entry_point, cookies=cookie)
         response = await call(entry_point, "refresh", mode=mode, cookies=cookie)
-        await call(entry_point, "logout", mode=mode, cookies={name: handed(response)[name][0]})
+        await call(entry_point, "logout", mode=mode, cookies={name: cookies_of(response)[name][0]})
     response = await call(entry_point, "login", **credentials, otp=recovery_codes.pop())
     response = await call(entry_point, "refresh", refresh_token=response_data(response)["refresh_token"], mode="json")
     headers = bearer(response_data(response)["access_token"])
@@ -163,7 +163,7 @@ async def send_failing_requests(server, entry_point):
             await server.call(entry_point, flow, token=token, **arguments)
     for flow in ("refresh", "logout"):
         await server.call(entry_point, flow, refresh_token=secrets.new_token("a made-up refresh token"))
-        for name, mode in ((SESSION, "session"), (TO_REFRESH, "cookie")):
+        for name, mode in ((SESSION, "session"), (REFRESH, "cookie")):
             for token in (secrets.new_jwt("a forged cookie"), secrets.new_token("a made-up cookie")):
                 await server.call(entry_point, flow, mode=mode, cookies={name: token})
     await server.call(entry_point, "generate", password=secrets.new_secret("not the password"), headers=VI)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.files.conftest import uploaders, uploaders_db
 from tests.files.uploaders import HTML, SVG, png
-from tests.http.clients import FORBIDDEN, refusal, told
+from tests.http.clients import FORBIDDEN, data_of, error_of
 from tests.world import uid
 from tests.writes.editors import checksum
 
@@ -44,7 +44,7 @@ async def test_ssrf_uploads_fetch_no_url(uploaders, monkeypatch):
             await uploaders.upload("ada", png(), url=url),
         ]
         assert [response.status_code for response in rejected] == [400, 404, 403]
-        told(await uploaders.upload("ada", png(), filename=url, location=url, embed=url))
+        data_of(await uploaders.upload("ada", png(), filename=url, location=url, embed=url))
     server.close()
 
     assert (connections, resolved) == ([], [])
@@ -77,7 +77,7 @@ async def test_xss_no_uploaded_content_runs_in_a_browser(uploaders):
     """SVG or HTML as an avatar, whatever its claimed type, and images that are also HTML pages."""
     inline_types = set()
     form = [("file", ("a.html", content, claimed)) for content in ACTIVE_CONTENTS for claimed in CLAIMED_TYPES]
-    rows = told(await uploaders.request("uma", "POST", "/files", files=form))
+    rows = data_of(await uploaders.request("uma", "POST", "/files", files=form))
     for row, (_, (_, content, _)) in zip(rows, form, strict=True):
         response = await uploaders.request("ada", "GET", f"/assets/{row['id']}/a.html", headers={"Accept": "text/html"})
         assert response.content == content
@@ -102,7 +102,7 @@ TRAVERSAL_NAMES = (
 @pytest.mark.parametrize("name", TRAVERSAL_NAMES, ids=range(len(TRAVERSAL_NAMES)))
 async def test_path_traversal_no_filename_leaves_the_storage_folder(uploaders, name):
     (uploaders.folder.parent / "out.png").write_bytes(b"untouched")
-    row = told(await uploaders.upload("ada", png(), name, filename_download=name.replace("\0", "")))
+    row = data_of(await uploaders.upload("ada", png(), name, filename_download=name.replace("\0", "")))
     rejected = [
         await uploaders.request("ada", "PATCH", f"/files/{row['id']}", json={"filename_disk": name}),
         await uploaders.request(
@@ -122,7 +122,7 @@ async def test_path_traversal_no_filename_leaves_the_storage_folder(uploaders, n
 
 async def test_cve_2025_55746_users_without_permission_neither_change_nor_add_files(uploaders):
     """Contents were replaced or added by anyone, without a change of their rows."""
-    row = told(await uploaders.upload("uma", png()))
+    row = data_of(await uploaders.upload("uma", png()))
     before, rows = stored_contents(uploaders), await checksum(uploaders.system)
     for user in (None, "vi", "ugo", "rex"):
         for path, method in ((f"/files/{row['id']}", "PATCH"), (f"/files/{uid('new')}", "PATCH"), ("/files", "POST")):
@@ -130,7 +130,7 @@ async def test_cve_2025_55746_users_without_permission_neither_change_nor_add_fi
                 continue  # Ugo may upload
             for fields in ({}, {"filename_disk": row["filename_disk"]}, {"id": row["id"], "storage": "local"}):
                 assert (
-                    refusal(await uploaders.upload(user, HTML, "a.html", path=path, method=method, **fields))
+                    error_of(await uploaders.upload(user, HTML, "a.html", path=path, method=method, **fields))
                     == FORBIDDEN
                 )
 
@@ -161,7 +161,7 @@ async def test_no_multipart_form_takes_long_to_parse(uploaders, form):
 
 
 async def test_no_header_takes_long_to_parse(uploaders):
-    row = told(await uploaders.upload("ada", png()))
+    row = data_of(await uploaders.upload("ada", png()))
     started = time.process_time()
     content_type = "multipart/form-data; " + 'a="\\' * 5_000 + "; boundary=x"
     upload = await uploaders.request("ada", "POST", "/files", content=FILE, headers={"Content-Type": content_type})

@@ -17,8 +17,7 @@ from app.flows.tokens import TokenMode
 from app.graphql.documents.sensitive import SENSITIVE
 from app.graphql.schema import schema
 from tests.flows.inviters import link_token, queued_mails, snapshot, update_settings, update_user, user_row
-from tests.http.clients import SESSION, TO_REFRESH, the_cookie
-from tests.http.clients import code as authenticator
+from tests.http.clients import REFRESH, SESSION, cookie_of, totp_code
 from tests.http.test_graphql import ADA, bearer
 from tests.security.entry_points import (
     ENTRY_POINTS,
@@ -180,7 +179,7 @@ async def test_cve_2025_64708_users_no_longer_active_are_rejected_everywhere(cli
                 )
         arguments = {"refresh_token": refresh_tokens.pop(), "mode": "json"}
         codes[f"refresh by {entry_point}"] = error_code(await call_flow(client, entry_point, "refresh", **arguments))
-        cookie = {TO_REFRESH: refresh_tokens.pop()}
+        cookie = {REFRESH: refresh_tokens.pop()}
         codes[f"refresh of a cookie by {entry_point}"] = error_code(
             await call_flow(client, entry_point, "refresh", cookies=cookie, mode="cookie")
         )
@@ -210,13 +209,13 @@ async def test_cve_2024_45042_a_refresh_does_not_bypass_two_factor_enforced_sinc
     refresh_arguments = (
         {"refresh_token": response_data(login)["refresh_token"]}
         if mode is TokenMode.JSON
-        else {"cookies": the_cookie(login)}
+        else {"cookies": cookie_of(login)}
     )
     await execute(members, update(Policy).where(Policy.name == "Viewers").values(enforce_tfa=True))
 
     refresh = await call_flow(client, entry_point, "refresh", mode=mode.value, **refresh_arguments)
     access_token = (response_data(refresh) or {}).get("access_token")
-    credentials = {"headers": bearer(access_token)} if access_token else {"cookies": the_cookie(refresh)}
+    credentials = {"headers": bearer(access_token)} if access_token else {"cookies": cookie_of(refresh)}
     for each in ENTRY_POINTS:
         response = await get_me(client, each, **credentials)
         assert (response.status_code, error_code(response)) == (403, "FORBIDDEN")
@@ -232,13 +231,13 @@ async def test_cve_2026_93637_and_cve_2026_105638_otp_attempts_are_limited_acros
             client, ENTRY_POINTS[i % 2], ("disable", "recovery")[i // 2 % 2], headers=headers, otp="000000"
         )
         assert error_code(response) == "INVALID_PAYLOAD"
-    aliases = " ".join(f'a{n}: users_me_tfa_disable(otp: "{authenticator(TFA_SECRET)}")' for n in range(3))
+    aliases = " ".join(f'a{n}: users_me_tfa_disable(otp: "{totp_code(TFA_SECRET)}")' for n in range(3))
     assert error_code(await post_graphql(client, f"mutation {{ {aliases} }}", headers=ed)) == "GRAPHQL_VALIDATION"
 
     for flow in ("disable", "recovery"):
-        correct = await call_flow(client, entry_point, flow, headers=ed, otp=authenticator(TFA_SECRET))
+        correct = await call_flow(client, entry_point, flow, headers=ed, otp=totp_code(TFA_SECRET))
         assert error_code(correct) == "INVALID_PAYLOAD"
-    credentials = {"email": "ed@example.com", "password": PASSWORD, "otp": authenticator(TFA_SECRET)}
+    credentials = {"email": "ed@example.com", "password": PASSWORD, "otp": totp_code(TFA_SECRET)}
     for ip in ("198.51.100.1", "2001:db8::1"):
         login = await call_flow(client, entry_point, "login", headers={"x-forwarded-for": ip}, **credentials)
         assert error_code(login) == "INVALID_OTP"
