@@ -1,4 +1,4 @@
-"""The index that keeps e-mail addresses apart: made once nothing is in its way, named what is, and unbreakable then."""
+"""The unique index on emails: created unless there are duplicates, which are reported, and binding for every writer."""
 
 from uuid import uuid4
 
@@ -19,115 +19,115 @@ from tests.world import caller, uid
 from tests.writes.test_user_admin import rollcall
 
 
-async def insert(system, *addresses):
-    """Past everything that looks for itself."""
+async def insert(system, *emails):
+    """Insert users by SQL, past every check of Rollcall."""
     async with system.database.transaction() as connection:
-        for address in addresses:
-            values = {"id": str(uuid4()), "email": address}
+        for email in emails:
+            values = {"id": str(uuid4()), "email": email}
             await connection.execute(text("INSERT INTO directus_users (id, email) VALUES (:id, :email)"), values)
 
 
-async def remove(system, *addresses):
+async def delete(system, *emails):
     async with system.database.transaction() as connection:
-        for address in addresses:
-            await connection.execute(text("DELETE FROM directus_users WHERE email = :email"), {"email": address})
+        for email in emails:
+            await connection.execute(text("DELETE FROM directus_users WHERE email = :email"), {"email": email})
 
 
-async def move(system, whom, address):
+async def change_email(system, user, email):
     async with system.database.transaction() as connection:
-        moved = {"email": address, "id": uid(whom)}
-        await connection.execute(text("UPDATE directus_users SET email = :email WHERE id = :id"), moved)
+        values = {"email": email, "id": uid(user)}
+        await connection.execute(text("UPDATE directus_users SET email = :email WHERE id = :id"), values)
 
 
-async def is_kept(system):
+async def is_indexed(system):
     async with system.database.transaction() as connection:
         return await connection.run_sync(has_email_index)
 
 
 @pytest_asyncio.fixture
-async def doubled(writable_db):
-    """A database as it was before the index, in which Vi and Ed are there twice, and Vi even three times."""
+async def with_duplicates(writable_db):
+    """A database as it was before the index, with Ed's email twice and Vi's three times."""
     await migrate.migrate_down(writable_db.database, "0003")
     await insert(writable_db, "VI@example.com", "Vi@Example.com", "eD@example.com", None, None)
     return writable_db
 
 
 async def test_a_new_database_has_the_index(writable_db):
-    assert await is_kept(writable_db)
+    assert await is_indexed(writable_db)
 
 
-async def test_what_holds_doubles_goes_on_without_the_index_and_names_them(doubled):
-    made = await bootstrap(doubled.database, doubled.settings)
+async def test_a_database_with_duplicates_works_without_the_index_and_they_are_reported(with_duplicates):
+    outcome = await bootstrap(with_duplicates.database, with_duplicates.settings)
 
-    assert made.duplicate_emails == ("ed@example.com", "vi@example.com")
-    assert made.admin is None
-    assert not await is_kept(doubled)
-    assert not await doubled.database.has_email_index()
-    rows = await doubled.directory(caller("ada"))["users"].read_by_query({"limit": -1, "fields": ["email"]})
+    assert outcome.duplicate_emails == ("ed@example.com", "vi@example.com")
+    assert outcome.admin is None
+    assert not await is_indexed(with_duplicates)
+    assert not await with_duplicates.database.has_email_index()
+    rows = await with_duplicates.directory(caller("ada"))["users"].read_by_query({"limit": -1, "fields": ["email"]})
     assert {"VI@example.com", "vi@example.com", "Vi@Example.com"} <= {row["email"] for row in rows}
 
 
-async def test_doubles_are_named_as_long_as_there_are_some(doubled):
-    first = await bootstrap(doubled.database, doubled.settings)
-    await remove(doubled, "VI@example.com", "eD@example.com")
-    second = await bootstrap(doubled.database, doubled.settings)
-    await remove(doubled, "Vi@Example.com")
-    third = await bootstrap(doubled.database, doubled.settings)
-    fourth = await bootstrap(doubled.database, doubled.settings)
+async def test_duplicates_are_reported_as_long_as_there_are_some(with_duplicates):
+    first = await bootstrap(with_duplicates.database, with_duplicates.settings)
+    await delete(with_duplicates, "VI@example.com", "eD@example.com")
+    second = await bootstrap(with_duplicates.database, with_duplicates.settings)
+    await delete(with_duplicates, "Vi@Example.com")
+    third = await bootstrap(with_duplicates.database, with_duplicates.settings)
+    fourth = await bootstrap(with_duplicates.database, with_duplicates.settings)
 
-    assert [made.duplicate_emails for made in (first, second, third, fourth)] == [
+    assert [outcome.duplicate_emails for outcome in (first, second, third, fourth)] == [
         ("ed@example.com", "vi@example.com"),
         ("vi@example.com",),
         (),
         (),
     ]
-    assert await is_kept(doubled)
+    assert await is_indexed(with_duplicates)
 
 
-async def test_a_server_that_is_running_learns_of_the_index(doubled):
-    await migrate.migrate_up(doubled.database)
-    assert not await doubled.database.has_email_index()
-    await remove(doubled, "VI@example.com", "Vi@Example.com", "eD@example.com")
-    async with open_system(doubled.settings) as other:
+async def test_a_running_server_notices_that_the_index_was_created(with_duplicates):
+    await migrate.migrate_up(with_duplicates.database)
+    assert not await with_duplicates.database.has_email_index()
+    await delete(with_duplicates, "VI@example.com", "Vi@Example.com", "eD@example.com")
+    async with open_system(with_duplicates.settings) as other:
         await bootstrap(other.database, other.settings)
 
-    assert await doubled.database.has_email_index()
+    assert await with_duplicates.database.has_email_index()
 
 
-async def test_without_the_index_whoever_writes_here_is_still_kept_apart(doubled):
-    await migrate.migrate_up(doubled.database)
-    users = doubled.directory(caller("ada"))["users"]
-    for doing in (
+async def test_without_the_index_rollcalls_own_writes_are_still_unique(with_duplicates):
+    await migrate.migrate_up(with_duplicates.database)
+    users = with_duplicates.directory(caller("ada"))["users"]
+    for write in (
         users.create_one({"email": "SAM@example.com"}),
         users.update_one(uid("ann"), {"email": "Sam@example.com"}),
     ):
-        with pytest.raises(RollcallError) as refusal:
-            await doing
-        assert refusal.value.code == "RECORD_NOT_UNIQUE"
+        with pytest.raises(RollcallError) as error:
+            await write
+        assert error.value.code == "RECORD_NOT_UNIQUE"
 
 
-async def test_whoever_has_a_doubled_address_can_be_given_another(doubled):
-    await migrate.migrate_up(doubled.database)
-    users = doubled.directory(caller("ada"))["users"]
+async def test_a_user_with_a_duplicate_email_can_be_changed(with_duplicates):
+    await migrate.migrate_up(with_duplicates.database)
+    users = with_duplicates.directory(caller("ada"))["users"]
 
     assert await users.update_one(uid("vi"), {"email": "viola@example.com"})
     assert await users.update_one(uid("vi"), {"title": "Seer"})
 
 
-async def test_the_index_can_be_taken_away_whether_it_is_there_or_not(doubled):
-    await migrate.migrate_up(doubled.database)
-    await migrate.migrate_down(doubled.database, "0003")
-    await remove(doubled, "VI@example.com", "Vi@Example.com", "eD@example.com")
-    await migrate.migrate_up(doubled.database)
-    assert await is_kept(doubled)
-    await migrate.migrate_down(doubled.database, "0003")
+async def test_the_migration_can_be_reverted_with_and_without_the_index(with_duplicates):
+    await migrate.migrate_up(with_duplicates.database)
+    await migrate.migrate_down(with_duplicates.database, "0003")
+    await delete(with_duplicates, "VI@example.com", "Vi@Example.com", "eD@example.com")
+    await migrate.migrate_up(with_duplicates.database)
+    assert await is_indexed(with_duplicates)
+    await migrate.migrate_down(with_duplicates.database, "0003")
 
-    assert not await is_kept(doubled)
-    await insert(doubled, "VI@example.com")
+    assert not await is_indexed(with_duplicates)
+    await insert(with_duplicates, "VI@example.com")
 
 
 @pytest.mark.parametrize(
-    ("there", "new"),
+    ("existing", "new"),
     [
         ("vi@example.com", "vi@example.com"),
         ("vi@example.com", "VI@EXAMPLE.COM"),
@@ -135,16 +135,16 @@ async def test_the_index_can_be_taken_away_whether_it_is_there_or_not(doubled):
         ("čapek@example.com", "čAPEK@example.com"),
     ],
 )
-async def test_no_two_users_have_one_address_whatever_its_case_and_whoever_writes_them(writable_db, there, new):
-    if not there.startswith("vi"):
-        await insert(writable_db, there)
+async def test_every_writers_emails_are_unique_whatever_their_case(writable_db, existing, new):
+    if not existing.startswith("vi"):
+        await insert(writable_db, existing)
     with pytest.raises(IntegrityError):
         await insert(writable_db, new)
     with pytest.raises(IntegrityError):
-        await move(writable_db, "ed", new)
+        await change_email(writable_db, "ed", new)
 
 
-async def test_letters_beyond_ascii_are_folded_by_the_index_too(writable_db):
+async def test_the_index_also_folds_letters_beyond_ascii(writable_db):
     if writable_db.database.dialect == "sqlite":
         pytest.skip("SQLite folds ASCII only in an index")
     await insert(writable_db, "čapek@example.com")
@@ -152,14 +152,14 @@ async def test_letters_beyond_ascii_are_folded_by_the_index_too(writable_db):
         await insert(writable_db, "ČAPEK@example.com")
 
 
-async def test_nobody_is_in_the_way_of_others_without_an_address(writable_db):
+async def test_users_without_an_email_are_no_duplicates(writable_db):
     await insert(writable_db, None, None, "new@example.com", "ne@example.com")
 
     assert (await bootstrap(writable_db.database, writable_db.settings)).duplicate_emails == ()
 
 
-async def test_the_command_line_names_the_doubles_and_says_what_to_do(doubled):
-    code, out, err = await rollcall(doubled.settings.database_url, "bootstrap")
+async def test_the_bootstrap_command_reports_the_duplicates_and_says_what_to_do(with_duplicates):
+    code, out, err = await rollcall(with_duplicates.settings.database_url, "bootstrap")
 
     assert (code, out) == (0, "")
     assert "Several users share an address, whatever its case: ed@example.com, vi@example.com." in err
@@ -167,29 +167,30 @@ async def test_the_command_line_names_the_doubles_and_says_what_to_do(doubled):
     assert "sam@example.com" not in err
 
 
-ADDRESSES = ["plain@example.com", "Č.apek@example.com", "\u212aelvin@example.com", "ΣΑΣ@example.com", "İz@example.com"]
-SHOWN = ["PLAIN@example.com", "č.APEK@EXAMPLE.com", "Kelvin@example.com", "KELVIN@example.com", "σας@example.com"]
-SHOWN += ["i̇Z@example.com", "iz@example.com", "capek@example.com", "plain@example.co", "*@example.com", ""]
+EMAILS = ["plain@example.com", "Č.apek@example.com", "\u212aelvin@example.com", "ΣΑΣ@example.com", "İz@example.com"]
+SEARCHED = ["PLAIN@example.com", "č.APEK@EXAMPLE.com", "Kelvin@example.com", "KELVIN@example.com", "σας@example.com"]
+SEARCHED += ["i̇Z@example.com", "iz@example.com", "capek@example.com", "plain@example.co", "*@example.com", ""]
 
 
-async def test_whoever_has_an_address_is_found_whatever_the_letters_and_their_case(writable_db):
-    await insert(writable_db, *ADDRESSES)
+async def test_an_account_is_found_by_its_email_whatever_its_letters_and_their_case(writable_db):
+    await insert(writable_db, *EMAILS)
     accounts = AccountStore(writable_db.services)
-    for shown in ADDRESSES + SHOWN:
-        found = await accounts.by_email(shown)
-        assert (found and found.email) == next((one for one in ADDRESSES if one.lower() == shown.lower()), None), shown
+    for email in EMAILS + SEARCHED:
+        account = await accounts.by_email(email)
+        expected = next((stored for stored in EMAILS if stored.lower() == email.lower()), None)
+        assert (account and account.email) == expected, email
 
 
-async def test_sqlite_looks_at_nobody_else_to_find_whose_address_it_is(writable_db):
+async def test_sqlite_finds_an_account_by_its_email_without_a_full_scan(writable_db):
     if writable_db.database.dialect != "sqlite":
         pytest.skip("PostgreSQL folds all letters in an index")
-    asked = select(User.id).where(EmailEquals(User.id, User.email, literal("vi@example.com")))
-    plan = writable_db.database.reader.compile(asked)
+    query = select(User.id).where(EmailEquals(User.id, User.email, literal("vi@example.com")))
+    plan = writable_db.database.reader.compile(query)
     async with writable_db.database.transaction() as connection:
         steps = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {plan.text}", plan.parameters)
-        told = [step[-1] for step in steps]
+        details = [step[-1] for step in steps]
 
-    assert [step for step in told if "SCAN" in step] == [
+    assert [step for step in details if "SCAN" in step] == [
         "SCAN directus_users USING INDEX rollcall_users_email_other_letters"
     ]
-    assert any("rollcall_users_email_folded" in step for step in told)
+    assert any("rollcall_users_email_folded" in step for step in details)
