@@ -1,4 +1,4 @@
-"""The desk with doors: whoever may invite, and a project that lets strangers in; put back as it was after each test."""
+"""Databases with users who may invite (`INVITER_ROWS`) and allow lists for links; restored after each test."""
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -16,9 +16,9 @@ from tests.writes.editors import EDITOR_ROWS
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
 async def inviters_db(request, templates, tmp_path_factory):
-    """The house's database, with a copy of every row in it."""
+    """A database with `EDITOR_ROWS` and `INVITER_ROWS`, and a copy of every table."""
     async with AsyncExitStack() as stack:
-        system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("house"))
+        system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("inviters"))
         for rows in (EDITOR_ROWS, INVITER_ROWS):
             await import_rows(system.database, rows, replace=False)
         await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
@@ -27,7 +27,7 @@ async def inviters_db(request, templates, tmp_path_factory):
 
 @pytest_asyncio.fixture
 async def inviters(inviters_db, monkeypatch):
-    """The house as it was in the beginning, to change at will; nobody waits in it."""
+    """The database of `inviters_db`, without delays; it may be changed and is restored after the test."""
     monkeypatch.setattr("app.flows.password_reset.MIN_REQUEST_DURATION", timedelta(0))
     yield inviters_db
     await run_sql(inviters_db.settings.database_url, RESTORE_ROWS_SQL)
@@ -35,7 +35,7 @@ async def inviters(inviters_db, monkeypatch):
 
 @pytest_asyncio.fixture
 async def other(inviters):
-    """The same house from a second process' point of view."""
+    """A second connection to the same database, as of another process."""
     database = Database.open(inviters.settings)
     yield TestSystem(database, inviters.settings)
     await database.dispose()

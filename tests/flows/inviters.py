@@ -1,7 +1,7 @@
-"""Who lives in the house beside those of the desk, what its links look like, and what can be seen from outside.
+"""Users with permission to invite, links as they are mailed, and what can be observed in the database.
 
-Hal may invite, whatever he says of a status is a draft, and he may change nobody. Gil may not even say a role. Una has
-registered and wasn't verified yet.
+Hal may create users with an email and a role, which get the preset status "draft"; he may not update users. Gil may not
+assign a role. Una has registered but is not verified.
 """
 
 from datetime import timedelta
@@ -78,7 +78,7 @@ REJECTED_URLS = [
     "https://app.example.com.evil.example/accept",
     "http://127.0.0.1:3000/accept?" + "x" * 10_000,
 ]
-LOOK_ALIKES = [
+LOOKALIKE_EMAILS = [
     "vі@example.com",  # noqa: RUF001 - a Cyrillic letter
     "vi@exаmple.com",  # noqa: RUF001 - a Cyrillic letter
     "ví@example.com",
@@ -98,35 +98,35 @@ PASSWORD = "correct, but only here"
 
 
 async def queued_mails(system: TestSystem) -> list[tuple[str, str, Any]]:
-    """What waits to be sent, in the order it was posted: kind, recipient and what it says."""
+    """Return the mails in the outbox in order: kind, recipient and data."""
     async with system.database.transaction() as connection:
-        asked = select(OUTBOX.c.kind, OUTBOX.c.recipient, OUTBOX.c.data).order_by(OUTBOX.c.id)
-        return [(row[0], row[1], row[2]) for row in await connection.execute(asked)]
+        query = select(OUTBOX.c.kind, OUTBOX.c.recipient, OUTBOX.c.data).order_by(OUTBOX.c.id)
+        return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
 
 
 async def snapshot(system: TestSystem) -> Any:
-    """Whatever a refusal has to leave as it is."""
+    """Return the state that a rejected call must not change."""
     async with system.database.transaction() as connection:
         attempts = (await connection.execute(select(ATTEMPTS).order_by(ATTEMPTS.c.subject))).all()
     return await checksum(system), await queued_mails(system), attempts
 
 
 async def user_row(system: TestSystem, email: str) -> Any:
-    """The stored row with exactly this address, if there is one."""
+    """Return the stored row with exactly this email, or None."""
     table: Any = User.__table__
     async with system.database.transaction() as connection:
         return (await connection.execute(select(table).where(table.c.email == email))).mappings().one_or_none()
 
 
 async def update_user(system: TestSystem, name: str, **values: Any) -> None:
-    """Gives somebody other values, past everything that is tested."""
+    """Update a user directly in the database."""
     table: Any = User.__table__
     async with system.database.transaction() as connection:
         await connection.execute(update(table).where(table.c.id == uid(name)).values(values))
 
 
 async def update_settings(system: TestSystem, **values: Any) -> None:
-    """Changes the project's settings."""
+    """Update the project's settings."""
     await system.directory(SYSTEM)["settings"].upsert_singleton(values)
 
 
@@ -138,32 +138,32 @@ def link_token(
     password: str | None = None,
     hours: int = 1,
 ) -> str:
-    """A link's token, as it goes by mail; `hours` may have passed."""
-    secret, made = signing_secret(system.settings), EmailLink(purpose, email, user, password)
-    return sign_link_token(secret, made, timedelta(hours=hours), utc_now())
+    """Return the token of a mailed link, which expires in this many hours; it has expired if they are negative."""
+    secret, link = signing_secret(system.settings), EmailLink(purpose, email, user, password)
+    return sign_link_token(secret, link, timedelta(hours=hours), utc_now())
 
 
-def bad_links(system: TestSystem, right: LinkPurpose, email: str, **bound: Any) -> list[tuple[str, str]]:
-    """Tokens that would be good but for one thing, each with the code it is refused with."""
-    good, secret = link_token(system, right, email, **bound), signing_secret(system.settings)
-    claims, later = jwt.get_unverified_claims(good), {"exp": 4_000_000_000}
-    header, body, signature = good.split(".")
-    wrong = [
-        (link_token(system, purpose, email, **bound), "FORBIDDEN") for purpose in LinkPurpose if purpose is not right
+def invalid_links(system: TestSystem, purpose: LinkPurpose, email: str, **binding: Any) -> list[tuple[str, str]]:
+    """Return tokens that are each invalid for a single reason, with the expected error code."""
+    valid, secret = link_token(system, purpose, email, **binding), signing_secret(system.settings)
+    claims, far_expiry = jwt.get_unverified_claims(valid), {"exp": 4_000_000_000}
+    header, body, signature = valid.split(".")
+    other_purposes = [
+        (link_token(system, other, email, **binding), "FORBIDDEN") for other in LinkPurpose if other is not purpose
     ]
     return [
-        *wrong,
-        (link_token(system, right, email, **bound, hours=-1), "TOKEN_EXPIRED"),
-        (jwt.encode({**claims, "iss": "somebody"}, secret), "INVALID_TOKEN"),
+        *other_purposes,
+        (link_token(system, purpose, email, **binding, hours=-1), "TOKEN_EXPIRED"),
+        (jwt.encode({**claims, "iss": "another issuer"}, secret), "INVALID_TOKEN"),
         (jwt.encode(claims, "another secret"), "INVALID_TOKEN"),
         (jwt.encode(claims, secret, algorithm="HS512"), "INVALID_TOKEN"),
-        (jwt.encode({**later, "iss": "directus", "scope": right.value}, secret), "INVALID_TOKEN"),
-        (jwt.encode({**later, "iss": "directus", "id": uid("ada"), "email": email}, secret), "FORBIDDEN"),
-        (good[:-5], "INVALID_TOKEN"),
+        (jwt.encode({**far_expiry, "iss": "directus", "scope": purpose.value}, secret), "INVALID_TOKEN"),
+        (jwt.encode({**far_expiry, "iss": "directus", "id": uid("ada"), "email": email}, secret), "FORBIDDEN"),
+        (valid[:-5], "INVALID_TOKEN"),
         (f"{header}.{body}.", "INVALID_TOKEN"),
         (f"{header}.{body}.{signature}.{header}.{body}", "INVALID_TOKEN"),
-        (f"{good} ", "INVALID_TOKEN"),
-        (f"{good}\0", "INVALID_TOKEN"),
+        (f"{valid} ", "INVALID_TOKEN"),
+        (f"{valid}\0", "INVALID_TOKEN"),
         ("x" * 10_000, "INVALID_TOKEN"),
         ("garbage", "INVALID_TOKEN"),
         ("", "INVALID_TOKEN"),

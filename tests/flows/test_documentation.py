@@ -1,7 +1,7 @@
-"""Every example of the users API's documentation that is about an account is answered, pasted as it stands.
+"""Every account example in Directus' documentation of the users API works verbatim.
 
-What it calls `eyJh...KmUk` is a token such as is mailed; its one-time passwords are those of its secret at a moment
-that was looked for, so that only the clock is set.
+Its placeholder `eyJh...KmUk` is replaced by the token of a mailed link. Its one-time passwords match its secret at
+certain times, which were searched for, so that the tests only have to set the clock.
 """
 
 import re
@@ -21,23 +21,23 @@ from tests.http.test_graphql import ADA, bearer, served
 from tests.world import cheap_hash, static_token, uid
 from tests.writes.test_documentation import PAGES, ROLE_ID, Example, balanced_prefix, graphql_examples
 
-ANOTHER, PASSWORD, SECRET = "another@example.com", "d1r3ctu5", "3CTIUTSNBMY3SZHE"
+OTHER_EMAIL, PASSWORD, SECRET = "another@example.com", "d1r3ctu5", "3CTIUTSNBMY3SZHE"
 TOKEN = re.compile(r"eyJh\.\.\.KmUk")
-WHEN = {"123456": 1_811_416_950, "591763": 1_808_480_400, "859014": 1_805_224_470}
-"""Moments, in Unix time, whose codes are those of the documentation."""
+TIME_OF_CODE = {"123456": 1_811_416_950, "591763": 1_808_480_400, "859014": 1_805_224_470}
+"""Unix times at which the documentation's one-time passwords are valid."""
 REQUEST = re.compile(r"^(?://\s*)?(GET|POST) (/users/(?:invite|register|me/tfa)\S*)\n", re.MULTILINE)
 
 
 def requests(page, text):
-    for found in REQUEST.finditer(text):
-        after = text[found.end() :].lstrip()
-        body = balanced_prefix(after) if found[1] == "POST" and after[:1] == "{" else ""
+    for match in REQUEST.finditer(text):
+        rest = text[match.end() :].lstrip()
+        body = balanced_prefix(rest) if match[1] == "POST" and rest[:1] == "{" else ""
         try:
             orjson.loads(body or "{}")
         except orjson.JSONDecodeError:
-            continue  # it says what kind of value goes where
-        if body or (found[1] == "GET" and TOKEN.search(found[2])):
-            yield Example(page, found[1], found[2], body)
+            continue  # a description of the body's types, not an example
+        if body or (match[1] == "GET" and TOKEN.search(match[2])):
+            yield Example(page, match[1], match[2], body)
 
 
 def examples():
@@ -52,62 +52,61 @@ def examples():
 EXAMPLES = list(dict.fromkeys(examples()))
 
 
-def name(example):
+def example_id(example):
     return f"{example.page[10:13]}-{example.method}-{example.path[:30]}-{' '.join(example.body.split())[:40]}"
 
 
-async def somebody(system, status):
-    """The other of the documentation's examples, and the token that was sent to them."""
-    made = {"email": ANOTHER, "status": status}
-    await system.directory(SYSTEM)["users"].create_one(made)
+async def create_linked_user(system, status):
+    """Create the user that the examples mention, and return the token of a link mailed to this user."""
+    await system.directory(SYSTEM)["users"].create_one({"email": OTHER_EMAIL, "status": status})
     purpose = LinkPurpose.INVITATION if status == "invited" else LinkPurpose.REGISTRATION
     secret = system.settings.secret.get_secret_value()
-    return sign_link_token(secret, EmailLink(purpose, ANOTHER), timedelta(days=1), utc_now())
+    return sign_link_token(secret, EmailLink(purpose, OTHER_EMAIL), timedelta(days=1), utc_now())
 
 
-async def staged(system, example):
-    """Has happened what an example takes for granted; the token it speaks of."""
-    asked = example.path + example.body
-    if "accept" in asked:
-        return await somebody(system, "invited")
-    if "verif" in asked:
-        return await somebody(system, "unverified")
-    tfa = SECRET if "disable" in asked else None
-    mine = {"password": cheap_hash(PASSWORD), "tfa_secret": tfa}
+async def prepare(system, example):
+    """Create what an example assumes, and return the token it uses."""
+    request = example.path + example.body
+    if "accept" in request:
+        return await create_linked_user(system, "invited")
+    if "verif" in request:
+        return await create_linked_user(system, "unverified")
+    tfa = SECRET if "disable" in request else None
+    values = {"password": cheap_hash(PASSWORD), "tfa_secret": tfa}
     async with system.database.transaction() as connection:
-        await connection.execute(update(User).where(User.id == uid("vi")).values(**mine))
+        await connection.execute(update(User).where(User.id == uid("vi")).values(**values))
     await system.directory(SYSTEM)["settings"].upsert_singleton({"public_registration": True})
     await system.directory(SYSTEM)["roles"].create_one({"id": ROLE_ID, "name": "Public"})
     return ""
 
 
 def clock_of(example):
-    """The moment at which a one-time password of an example is good; now, where there is none."""
-    moment = next((moment for code, moment in WHEN.items() if code in example.body), None)
-    return utc_now if moment is None else lambda: datetime.fromtimestamp(moment, UTC)
+    """Return a clock at which the one-time password of an example is valid; the system clock if it has none."""
+    timestamp = next((time for code, time in TIME_OF_CODE.items() if code in example.body), None)
+    return utc_now if timestamp is None else lambda: datetime.fromtimestamp(timestamp, UTC)
 
 
 def test_the_examples_are_extracted_from_the_documentation(recordings):
-    told = {page: sorted({one.path for one in EXAMPLES if one.page == page}) for page in PAGES}
-    theirs = ["/users/invite", "/users/invite/accept"]
-    factors = [f"/users/me/tfa/{what}" for what in ("disable", "enable", "generate")]
+    paths = {page: sorted({example.path for example in EXAMPLES if example.page == page}) for page in PAGES}
+    invite_paths = ["/users/invite", "/users/invite/accept"]
+    tfa_paths = [f"/users/me/tfa/{action}" for action in ("disable", "enable", "generate")]
 
-    assert told[PAGES[0]] == ["/graphql/system", *theirs, *factors]
-    assert {"/graphql/system", "/users/register", *theirs, *factors} < set(told[PAGES[1]])
+    assert paths[PAGES[0]] == ["/graphql/system", *invite_paths, *tfa_paths]
+    assert {"/graphql/system", "/users/register", *invite_paths, *tfa_paths} < set(paths[PAGES[1]])
     assert len(EXAMPLES) >= 22
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+@pytest.mark.parametrize("example", EXAMPLES, ids=example_id)
 async def test_an_example_succeeds(inviters, example):
-    token = await staged(inviters, example)
+    token = await prepare(inviters, example)
     path, body = (TOKEN.sub(token, text) for text in (example.path, example.body))
     if path == "/graphql/system":
         body = orjson.dumps({"query": body}).decode()
-    own = "tfa" in example.path + example.body
-    headers = (bearer(static_token("vi")) if own else ADA) | {"content-type": "application/json"}
+    is_about_self = "tfa" in example.path + example.body
+    headers = (bearer(static_token("vi")) if is_about_self else ADA) | {"content-type": "application/json"}
     settings = inviters.settings.model_copy(update=SETTINGS_OVERRIDES)
     async with served(settings, clock_of(example)) as client:
-        answer = await client.request(example.method, path, content=body or None, headers=headers)
+        response = await client.request(example.method, path, content=body or None, headers=headers)
 
-    assert answer.status_code in (200, 204, 302), answer.text
-    assert "errors" not in answer.text
+    assert response.status_code in (200, 204, 302), response.text
+    assert "errors" not in response.text

@@ -1,4 +1,4 @@
-"""Inviting: who may, whom it reaches and whom it leaves alone, and what an invitation is good for."""
+"""Invitations: who may send them, who gets a mail, and what their links allow."""
 
 import asyncio
 from itertools import product
@@ -24,10 +24,10 @@ from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
 from tests.flows.inviters import (
     ALLOWED_URLS,
-    LOOK_ALIKES,
+    LOOKALIKE_EMAILS,
     PASSWORD,
     REJECTED_URLS,
-    bad_links,
+    invalid_links,
     link_token,
     queued_mails,
     snapshot,
@@ -46,12 +46,12 @@ def invitations(system, who: str | None = "ada"):
     return Invitations(system.directory(caller(who)))
 
 
-def invited(system, email="ida@example.com", name: str | None = "ida"):
-    """The token of an invitation's link."""
+def invitation_token(system, email="ida@example.com", name: str | None = "ida"):
+    """Return the token of an invitation link."""
     return link_token(system, LinkPurpose.INVITATION, email, name and uid(name))
 
 
-async def sign_in(system, email, password=PASSWORD):
+async def login(system, email, password=PASSWORD):
     return await LoginService(Directory(PUBLIC, system.services)).login(Credentials(email, password))
 
 
@@ -67,12 +67,12 @@ async def test_a_mail_links_to_urls_on_the_allow_list(inviters):
     for url in (*ALLOWED_URLS, "", None):
         await invitations(inviters).invite([NEW], VIEWER, url)
 
-    assert [said["url"] for _, _, said in await queued_mails(inviters)] == [*ALLOWED_URLS, None, None]
+    assert [data["url"] for _, _, data in await queued_mails(inviters)] == [*ALLOWED_URLS, None, None]
 
 
 async def test_a_mail_links_to_no_other_url(inviters):
     before = await snapshot(inviters)
-    for url, who in product(REJECTED_URLS, ("ada", None)):  # before anything else
+    for url, who in product(REJECTED_URLS, ("ada", None)):  # for anonymous callers too: the URL is checked first
         with pytest.raises(InvalidPayload, match="can't be used to invite users"):
             await invitations(inviters, who).invite([NEW], VIEWER, url)
     assert await snapshot(inviters) == before
@@ -80,8 +80,8 @@ async def test_a_mail_links_to_no_other_url(inviters):
 
 async def test_a_caller_who_may_not_create_users_cannot_invite(inviters):
     before = await snapshot(inviters)
-    asked: list[list[str]] = [[NEW], ["ida@example.com"], ["vi@example.com"], []]
-    for who, emails in product((None, "sam", "nora", "ann", "pat"), asked):
+    email_lists: list[list[str]] = [[NEW], ["ida@example.com"], ["vi@example.com"], []]
+    for who, emails in product((None, "sam", "nora", "ann", "pat"), email_lists):
         with pytest.raises(Forbidden):
             await invitations(inviters, who).invite(emails, None)
     assert await snapshot(inviters) == before
@@ -139,11 +139,11 @@ async def test_an_invited_user_gets_the_role_of_the_new_invitation(inviters):
 
 
 async def test_both_links_are_valid_until_one_is_used(inviters):
-    first, second = invited(inviters), invited(inviters, "IDA@example.com")
+    first, second = invitation_token(inviters), invitation_token(inviters, "IDA@example.com")
     await invitations(inviters, None).accept(second, PASSWORD)
     with pytest.raises(InvalidInvite):
         await invitations(inviters, None).accept(first, "another password")
-    assert (await sign_in(inviters, "ida@example.com")).access
+    assert (await login(inviters, "ida@example.com")).access
 
 
 async def test_one_call_invites_many_emails_and_each_once(inviters):
@@ -184,9 +184,9 @@ async def test_assigning_a_role_requires_permission_on_that_field(inviters):
 
 async def test_an_inviter_cannot_assign_a_role_with_more_access_than_their_own(inviters):
     before = await snapshot(inviters)
-    much = {"wes": ("Administrator", "Rights"), "hal": ("Administrator", "Writer"), "rita": ("Administrator",)}
-    for who, role in ((who, role) for who, roles in much.items() for role in roles):
-        for email in (NEW, "ida@example.com"):  # nor by inviting again
+    excessive = {"wes": ("Administrator", "Rights"), "hal": ("Administrator", "Writer"), "rita": ("Administrator",)}
+    for who, role in ((who, role) for who, roles in excessive.items() for role in roles):
+        for email in (NEW, "ida@example.com"):  # a repeated invitation neither
             with pytest.raises(Forbidden):
                 await invitations(inviters, who).invite([email], uid(f"role-{role}"))
     assert await snapshot(inviters) == before
@@ -214,42 +214,42 @@ async def test_the_validation_rules_of_the_inviter_apply(inviters):
 async def test_two_concurrent_invitations_of_one_email_both_succeed(inviters, other):
     for number in range(5):
         email = f"{number}{NEW}"
-        told = await error_codes_of(*(invitations(one).invite([email], VIEWER) for one in (inviters, other)))
-        assert told == [None, None]
-        mails = [said["user"] for _, recipient, said in await queued_mails(inviters) if recipient == email]
+        results = await error_codes_of(*(invitations(process).invite([email], VIEWER) for process in (inviters, other)))
+        assert results == [None, None]
+        mails = [data["user"] for _, recipient, data in await queued_mails(inviters) if recipient == email]
         assert mails == [(await user_row(inviters, email))["id"]] * 2
 
 
 async def test_a_user_who_accepted_can_log_in(inviters):
-    via = Invitations(inviters.directory(caller("sam")))  # whoever is signed in already
-    await via.accept(invited(inviters), PASSWORD)
+    logged_in_as_another = Invitations(inviters.directory(caller("sam")))
+    await logged_in_as_another.accept(invitation_token(inviters), PASSWORD)
 
     assert (await user_row(inviters, "ida@example.com"))["status"] == "active"
-    assert (await sign_in(inviters, "ida@example.com")).access
+    assert (await login(inviters, "ida@example.com")).access
     async with inviters.database.transaction() as connection:
-        told = await connection.scalar(select(Activity.user_id).where(Activity.item == uid("ida")))
-    assert told == uid("ida")
+        author = await connection.scalar(select(Activity.user_id).where(Activity.item == uid("ida")))
+    assert author == uid("ida")
 
 
 async def test_a_directus_link_with_only_an_email_is_accepted(inviters):
-    await invitations(inviters, None).accept(invited(inviters, "IDA@example.com", None), "  ")
-    assert (await sign_in(inviters, "ida@example.com", "  ")).access
+    await invitations(inviters, None).accept(invitation_token(inviters, "IDA@example.com", None), "  ")
+    assert (await login(inviters, "ida@example.com", "  ")).access
 
 
 async def test_one_of_two_concurrent_acceptances_succeeds(inviters, other):
-    told = await error_codes_of(
+    results = await error_codes_of(
         *(
-            invitations(one, None).accept(invited(inviters), f"{PASSWORD} {at}")
-            for at, one in enumerate((inviters, other))
+            invitations(process, None).accept(invitation_token(inviters), f"{PASSWORD} {number}")
+            for number, process in enumerate((inviters, other))
         )
     )
-    assert sorted(told, key=str) == ["INVALID_INVITE", None]
-    assert (await sign_in(inviters, "ida@example.com", f"{PASSWORD} {told.index(None)}")).access
+    assert sorted(results, key=str) == ["INVALID_INVITE", None]
+    assert (await login(inviters, "ida@example.com", f"{PASSWORD} {results.index(None)}")).access
 
 
 async def test_an_invalid_link_is_rejected(inviters):
     before = await snapshot(inviters)
-    for token, code in bad_links(inviters, LinkPurpose.INVITATION, "ida@example.com", user=uid("ida")):
+    for token, code in invalid_links(inviters, LinkPurpose.INVITATION, "ida@example.com", user=uid("ida")):
         with pytest.raises(RollcallError) as caught:
             await invitations(inviters).accept(token, PASSWORD)
         assert caught.value.code == code, token
@@ -259,25 +259,27 @@ async def test_an_invalid_link_is_rejected(inviters):
 async def test_only_an_invited_user_can_accept(inviters):
     before = await snapshot(inviters)
     names = ("vi", "sue", "una", "wanda", "nobody")
-    for name, bound in (*zip(names, names, strict=True), *((name, None) for name in names)):
+    for name, bound_name in (*zip(names, names, strict=True), *((name, None) for name in names)):
         with pytest.raises(InvalidInvite):
-            await invitations(inviters, None).accept(invited(inviters, f"{name}@example.com", bound), PASSWORD)
+            await invitations(inviters, None).accept(
+                invitation_token(inviters, f"{name}@example.com", bound_name), PASSWORD
+            )
     assert await snapshot(inviters) == before
 
 
 async def test_a_link_for_a_homoglyph_email_matches_no_user(inviters):
     await update_user(inviters, "vi", status="invited")
     before = await snapshot(inviters)
-    for email in LOOK_ALIKES:
-        with pytest.raises((InvalidInvite, InvalidToken)):  # a token is only so long
-            await invitations(inviters, None).accept(invited(inviters, email, None), PASSWORD)
+    for email in LOOKALIKE_EMAILS:
+        with pytest.raises((InvalidInvite, InvalidToken)):  # InvalidToken: the email makes the token too long
+            await invitations(inviters, None).accept(invitation_token(inviters, email, None), PASSWORD)
     assert await snapshot(inviters) == before
 
 
 async def test_a_link_is_bound_to_its_user(inviters):
     before = await snapshot(inviters)
     with pytest.raises(InvalidInvite):
-        await invitations(inviters, None).accept(invited(inviters, "ida@example.com", "vi"), PASSWORD)
+        await invitations(inviters, None).accept(invitation_token(inviters, "ida@example.com", "vi"), PASSWORD)
     assert await snapshot(inviters) == before
 
 
@@ -295,34 +297,34 @@ async def test_an_invalid_password_leaves_the_invitation_valid(inviters, passwor
     await update_settings(inviters, auth_password_policy="/^.{8,}$/")
     before = await snapshot(inviters)
     with pytest.raises(RollcallError) as caught:
-        await invitations(inviters, None).accept(invited(inviters), password)
+        await invitations(inviters, None).accept(invitation_token(inviters), password)
     assert caught.value.code == code
     assert not password or password not in str(caught.value.as_dict())
     assert await snapshot(inviters) == before
 
-    await invitations(inviters, None).accept(invited(inviters), PASSWORD)
+    await invitations(inviters, None).accept(invitation_token(inviters), PASSWORD)
 
 
 async def test_revoking_deletes_the_user_and_invalidates_the_links_forever(inviters):
     await invitations(inviters).invite([NEW], VIEWER)
     first = link_token(inviters, LinkPurpose.INVITATION, NEW, (await user_row(inviters, NEW))["id"])
-    neighbours = link_token(inviters, LinkPurpose.INVITATION, NEW)
+    directus_token = link_token(inviters, LinkPurpose.INVITATION, NEW)
 
     assert await invitations(inviters).revoke("NEW@example.com") is True
     assert await user_row(inviters, NEW) is None
-    for token in (first, neighbours):
+    for token in (first, directus_token):
         with pytest.raises(InvalidInvite):
             await invitations(inviters, None).accept(token, PASSWORD)
 
     await invitations(inviters).invite([NEW], VIEWER)
     with pytest.raises(InvalidInvite):
         await invitations(inviters, None).accept(first, PASSWORD)
-    await invitations(inviters, None).accept(neighbours, PASSWORD)
+    await invitations(inviters, None).accept(directus_token, PASSWORD)
 
 
 async def test_without_an_invitation_nothing_is_revoked(inviters):
     before = await snapshot(inviters)
-    for email in (*LOOK_ALIKES, "vi@example.com", "una@example.com", "sue@example.com", "ADA@example.com"):
+    for email in (*LOOKALIKE_EMAILS, "vi@example.com", "una@example.com", "sue@example.com", "ADA@example.com"):
         assert await invitations(inviters).revoke(email) is False
     assert await snapshot(inviters) == before
 
@@ -349,7 +351,7 @@ async def test_a_caller_who_may_not_delete_users_cannot_revoke(inviters):
 
 async def test_a_concurrent_acceptance_or_revocation_wins_but_not_both(inviters, other):
     accepted, revoked = await asyncio.gather(
-        error_codes_of(invitations(inviters, None).accept(invited(inviters), PASSWORD)),
+        error_codes_of(invitations(inviters, None).accept(invitation_token(inviters), PASSWORD)),
         invitations(other).revoke("ida@example.com"),
     )
     row: Any = await user_row(inviters, "ida@example.com")

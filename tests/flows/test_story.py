@@ -1,54 +1,55 @@
-"""One person's story, from the invitation to a lost password, with real mails through a real mail server."""
+"""The life of one account, from invitation to password reset, with real mails through a real SMTP server."""
 
 import asyncio
 import re
 from urllib.parse import parse_qs, urlsplit
 
+from pyotp import TOTP
+
 from app.core.clock import utc_now
-from app.core.otp import _TOTP
 from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
 from tests.world import uid
 
-ROOM = "ines@example.com"
-FIRST, SECOND = "the password she chose", "the one she chose after that"
+INES_EMAIL = "ines@example.com"
+FIRST_PASSWORD, SECOND_PASSWORD = "the first password", "the second password"
 LINK = re.compile(r"https://users\.example\.com/\S+")
 
 
 class Browser:
-    """Somebody's browser: it keeps the cookies that it is given."""
+    """An HTTP client with a cookie jar."""
 
     def __init__(self, client):
         self._client = client
         self.cookies = {}
 
-    async def ask(self, query, variables=None, cookies=None, headers=None):
-        kept = self.cookies if cookies is None else cookies
-        line = "; ".join(f"{name}={value}" for name, value in kept.items())
-        told = {**(headers or {}), **({"cookie": line} if line else {})}
-        answer = await self._client.post(
-            "/graphql/system", json={"query": query, "variables": variables or {}}, headers=told
+    async def execute(self, query, variables=None, cookies=None, headers=None):
+        sent = self.cookies if cookies is None else cookies
+        cookie_header = "; ".join(f"{name}={value}" for name, value in sent.items())
+        headers = {**(headers or {}), **({"cookie": cookie_header} if cookie_header else {})}
+        response = await self._client.post(
+            "/graphql/system", json={"query": query, "variables": variables or {}}, headers=headers
         )
-        for cookie in answer.headers.get_list("set-cookie"):
+        for cookie in response.headers.get_list("set-cookie"):
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value
-        return answer.json()
+        return response.json()
 
 
-async def mailed(server, subject):
-    """The token of the link in the next mail, which has this subject."""
+async def mailed_token(server, subject):
+    """Wait for the next mail, which must have this subject, and return the token of its link."""
     async with asyncio.timeout(10):
-        while not server.mails:  # noqa: ASYNC110 - the server knows nothing of who waits
+        while not server.mails:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.05)
-    letter = server.mails.pop()
-    assert (letter.to, letter.message["subject"]) == ([ROOM], subject)
-    (link,) = set(LINK.findall(letter.plain))
-    assert link in letter.html.replace("&amp;", "&")
+    message = server.mails.pop()
+    assert (message.to, message.message["subject"]) == ([INES_EMAIL], subject)
+    (link,) = set(LINK.findall(message.plain))
+    assert link in message.html.replace("&amp;", "&")
     return parse_qs(urlsplit(link).query)["token"][0]
 
 
-SIGN_IN = """mutation($p: String!, $o: String) {
+LOGIN = """mutation($p: String!, $o: String) {
     auth_login(email: "Ines@Example.com", password: $p, otp: $o, mode: session) { expires }
 }"""
 GENERATE = "mutation($p: String!) { users_me_tfa_generate(password: $p) { secret otpauth_url } }"
@@ -60,59 +61,63 @@ ME = "{ users_me { id } }"
 
 async def test_a_user_is_invited_logs_in_with_two_factors_and_resets_the_password(inviters):
     mail = MailServer()
-    changed = {
+    overrides = {
         **SETTINGS_OVERRIDES,
         "public_url": "https://users.example.com",
         "email_transport": "smtp",
         "email_smtp_host": "127.0.0.1",
         "email_smtp_port": mail.port,
     }
-    now = utc_now()  # and so it stays, for a code not to change while it is typed
-    async with mail.up(), served(inviters.settings.model_copy(update=changed), lambda: now) as client:
+    now = utc_now()  # frozen, so that a code doesn't expire before it is sent
+    async with mail.up(), served(inviters.settings.model_copy(update=overrides), lambda: now) as client:
         ada, ines = Browser(client), Browser(client)
 
-        # Ada invites her, and she accepts.
+        # Ada invites Ines, who accepts.
         role = uid("role-Writer")
-        asked = f'mutation {{ users_invite(email: "{ROOM}", role: "{role}") }}'
-        assert (await ada.ask(asked, headers=ADA)) == {"data": {"users_invite": True}}
-        token = await mailed(mail, "You've been invited")
+        invite = f'mutation {{ users_invite(email: "{INES_EMAIL}", role: "{role}") }}'
+        assert (await ada.execute(invite, headers=ADA)) == {"data": {"users_invite": True}}
+        token = await mailed_token(mail, "You've been invited")
         accept = "mutation($t: String!, $p: String!) { users_invite_accept(token: $t, password: $p) }"
-        assert (await ines.ask(accept, {"t": token, "p": FIRST})) == {"data": {"users_invite_accept": True}}
-        again = await ines.ask(accept, {"t": token, "p": "somebody else's"})
+        assert (await ines.execute(accept, {"t": token, "p": FIRST_PASSWORD})) == {
+            "data": {"users_invite_accept": True}
+        }
+        again = await ines.execute(accept, {"t": token, "p": "another password"})
         assert again["errors"][0]["extensions"]["code"] == "INVALID_INVITE"
 
-        # She signs in, and sets up a second factor.
-        await ines.ask(SIGN_IN, {"p": FIRST})
-        assert (await ines.ask(ME))["data"]["users_me"]["id"]
-        secret = (await ines.ask(GENERATE, {"p": FIRST}))["data"]["users_me_tfa_generate"]["secret"]
-        code = _TOTP(secret).at(now)
-        assert (await ines.ask(ENABLE, {"o": code, "s": secret})) == {"data": {"users_me_tfa_enable": True}}
-        recovery = (await ines.ask(RECOVERY, {"o": _TOTP(secret).at(now)}))["data"]["users_me_tfa_recovery_codes"]
+        # Ines logs in and sets up two-factor authentication.
+        await ines.execute(LOGIN, {"p": FIRST_PASSWORD})
+        assert (await ines.execute(ME))["data"]["users_me"]["id"]
+        secret = (await ines.execute(GENERATE, {"p": FIRST_PASSWORD}))["data"]["users_me_tfa_generate"]["secret"]
+        code = TOTP(secret).at(now)
+        assert (await ines.execute(ENABLE, {"o": code, "s": secret})) == {"data": {"users_me_tfa_enable": True}}
+        recovery = (await ines.execute(RECOVERY, {"o": TOTP(secret).at(now)}))["data"]["users_me_tfa_recovery_codes"]
         assert len(set(recovery)) == 10
 
-        # Now signing in takes a code, or one for the day when her telephone is lost; each is good once.
+        # From now on a login requires a code or a recovery code; each works once.
         elsewhere = Browser(client)
-        wanted = await elsewhere.ask(SIGN_IN, {"p": FIRST})
-        assert wanted["errors"][0]["extensions"]["code"] == "INVALID_OTP"
-        code = _TOTP(secret).at(now)
-        assert (await elsewhere.ask(SIGN_IN, {"p": FIRST, "o": code}))["data"]["auth_login"]
-        replayed = await Browser(client).ask(SIGN_IN, {"p": FIRST, "o": code})
+        without_code = await elsewhere.execute(LOGIN, {"p": FIRST_PASSWORD})
+        assert without_code["errors"][0]["extensions"]["code"] == "INVALID_OTP"
+        code = TOTP(secret).at(now)
+        assert (await elsewhere.execute(LOGIN, {"p": FIRST_PASSWORD, "o": code}))["data"]["auth_login"]
+        replayed = await Browser(client).execute(LOGIN, {"p": FIRST_PASSWORD, "o": code})
         assert replayed["errors"][0]["extensions"]["code"] == "INVALID_OTP"
-        helped = Browser(client)
-        assert (await helped.ask(SIGN_IN, {"p": FIRST, "o": recovery[0]}))["data"]["auth_login"]
-        spent = await Browser(client).ask(SIGN_IN, {"p": FIRST, "o": recovery[0]})
-        assert spent["errors"][0]["extensions"]["code"] == "INVALID_OTP"
+        recovered = Browser(client)
+        assert (await recovered.execute(LOGIN, {"p": FIRST_PASSWORD, "o": recovery[0]}))["data"]["auth_login"]
+        reused_recovery = await Browser(client).execute(LOGIN, {"p": FIRST_PASSWORD, "o": recovery[0]})
+        assert reused_recovery["errors"][0]["extensions"]["code"] == "INVALID_OTP"
 
-        # She forgets her password, and gives herself another: whoever was signed in as her isn't any more.
-        requested = await ines.ask('mutation { auth_password_request(email: "INES@example.com") }', cookies={})
+        # Ines resets the password, which ends all sessions.
+        requested = await ines.execute('mutation { auth_password_request(email: "INES@example.com") }', cookies={})
         assert requested == {"data": {"auth_password_request": True}}
-        token = await mailed(mail, "Password Reset Request")
-        assert (await ines.ask(RESET, {"t": token, "p": SECOND}, cookies={})) == {"data": {"auth_password_reset": True}}
-        for browser in (ines, elsewhere, helped):
-            gone = await browser.ask(ME)
-            assert gone["errors"][0]["extensions"]["code"] == "INVALID_CREDENTIALS"
-        old = await Browser(client).ask(SIGN_IN, {"p": FIRST, "o": recovery[1]})
-        assert old["errors"][0]["extensions"]["code"] == "INVALID_CREDENTIALS"
-        assert (await Browser(client).ask(SIGN_IN, {"p": SECOND, "o": recovery[2]}))["data"]["auth_login"]
-        reused = await Browser(client).ask(RESET, {"t": token, "p": "a third"})
-        assert reused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        token = await mailed_token(mail, "Password Reset Request")
+        assert (await ines.execute(RESET, {"t": token, "p": SECOND_PASSWORD}, cookies={})) == {
+            "data": {"auth_password_reset": True}
+        }
+        for browser in (ines, elsewhere, recovered):
+            logged_out = await browser.execute(ME)
+            assert logged_out["errors"][0]["extensions"]["code"] == "INVALID_CREDENTIALS"
+        old_password = await Browser(client).execute(LOGIN, {"p": FIRST_PASSWORD, "o": recovery[1]})
+        assert old_password["errors"][0]["extensions"]["code"] == "INVALID_CREDENTIALS"
+        assert (await Browser(client).execute(LOGIN, {"p": SECOND_PASSWORD, "o": recovery[2]}))["data"]["auth_login"]
+        reused_link = await Browser(client).execute(RESET, {"t": token, "p": "a third"})
+        assert reused_link["errors"][0]["extensions"]["code"] == "FORBIDDEN"

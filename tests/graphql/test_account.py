@@ -26,7 +26,7 @@ from app.http.authentication import Authenticator
 from app.http.endpoints.graphql import GraphQLEndpoint
 from app.main import GRAPHQL, RollcallApp
 from app.repositories.services import Services
-from tests.flows.clock import UnpaddedTOTP
+from tests.flows.clock import ShortSecretTOTP
 from tests.http.test_graphql import PATH, bearer, served
 from tests.world import caller, cheap_hash, static_token, uid
 
@@ -599,7 +599,7 @@ async def test_a_second_factor_is_set_up_and_taken_away(standing):
     assert f"secret={made['secret']}" in made["otpauth_url"]
     assert answer.headers["cache-control"] == "no-store"
     enable = "mutation($o: String!, $s: String!) { users_me_tfa_enable(otp: $o, secret: $s) }"
-    now = UnpaddedTOTP(made["secret"]).at(moment)
+    now = ShortSecretTOTP(made["secret"]).at(moment)
     assert told(await ask(client, enable, headers=me, o=now, s=made["secret"])) is True
     codes = "mutation($o: String!) { users_me_tfa_recovery_codes(otp: $o) }"
     ten = await ask(client, codes, headers=me, o=now)

@@ -34,10 +34,10 @@ REFUSAL = {"errors": [TwoFactorSetupRequired().as_dict()]}
 async def pending(inviters):
     """A client, and the headers of a caller who has to set up two-factor authentication first."""
     accounts = AccountHarness(inviters, FrozenClock())
-    await accounts.give("ed", password=HASHED, tfa_secret=None)
+    await accounts.update_user("ed", password=HASHED, tfa_secret=None)
     await inviters.load({"directus_policies": [{"id": uid("policy-Editors"), "enforce_tfa": True}]})
     async with served(inviters.settings, accounts.clock) as client:
-        yield client, bearer((await accounts.sign_in("ed")).access)
+        yield client, bearer((await accounts.login("ed")).access)
 
 
 def test_both_entry_points_name_every_operation():

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pyotp
 
-from tests.flows.clock import UnpaddedTOTP
+from tests.flows.clock import ShortSecretTOTP
 from tests.http.clients import REFRESH, SESSION, cookies_of, send
 from tests.http.test_graphql import bearer
 from tests.security.entry_points import (
@@ -66,7 +66,7 @@ async def current_otp(server, secret):
     """Return the current one-time password, with at least two seconds left before it expires."""
     seconds_left = 30 - time.time() % 30
     await asyncio.sleep(seconds_left if seconds_left < 2 else 0)
-    return server.secrets.register_code(UnpaddedTOTP(secret).now())
+    return server.secrets.register_code(ShortSecretTOTP(secret).now())
 
 
 async def run_account_lifecycle(server, entry_point):
