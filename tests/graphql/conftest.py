@@ -1,4 +1,4 @@
-"""People who may write, as tests/writes has them."""
+"""The fixtures of `tests/writes`."""
 
 from tests.writes.conftest import editors, editors_db
 

@@ -1,4 +1,4 @@
-"""Plans: the same answers as without them, whatever the values, and whoever asks."""
+"""Plans return the same results as full execution, for all values and callers."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -17,23 +17,23 @@ from app.repositories.services import Services
 from tests.world import OFFICE_IP, caller, uid
 
 ADA, ED, VI, SAM, ANN = (caller(name) for name in ("ada", "ed", "vi", "sam", "ann"))
-EVERYBODY = [ADA, ED, VI, SAM, ANN, caller("nora"), caller("kit", OFFICE_IP), Caller()]
+CALLERS = [ADA, ED, VI, SAM, ANN, caller("nora"), caller("kit", OFFICE_IP), Caller()]
 
 FILTER = "query($f: directus_users_filter) { users(filter: $f) { id first_name } }"
 BY_ID = "query($id: ID!) { users_by_id(id: $id) { id first_name role { name } } }"
-LISTED = "query($ids: [ID]) { users(filter: { id: { _in: $ids } }) { id } }"
+BY_IDS = "query($ids: [ID]) { users(filter: { id: { _in: $ids } }) { id } }"
 WINDOW = "query($l: Int, $o: Int, $p: Int) { users(limit: $l, offset: $o, page: $p) { id } }"
 SEARCH = 'query($t: String) { users(search: $t, filter: { status: { _neq: "draft" } }) { id } }'
 SORT = "query($s: [String], $g: [String]) { users_aggregated(groupBy: $g, sort: $s) { group countAll } }"
 SKIP = "query($no: Boolean!) { users { id first_name @skip(if: $no) } }"
-TWICE = "query($x: String) { users(search: $x, sort: [$x]) { id } }"
+REPEATED = "query($x: String) { users(search: $x, sort: [$x]) { id } }"
 NESTED = """
 query($name: String, $n: Int, $t: String) {
   roles(filter: { name: { _contains: $name } }) { name users(limit: $n, search: $t, sort: ["first_name"]) { id } }
 }
 """
 
-QUESTIONS = [
+QUERIES = [
     (FILTER, [{"f": {"title": {"_eq": text}}} for text in ("Editor", "Viewer", "nobody", "", "$CURRENT_USER.title")]),
     (FILTER, [{"f": {"title": {"_in": texts}}} for texts in (["Editor"], ["Viewer", "Staff"], ["Editor", ""], [])]),
     (FILTER, [{"f": {"title": {"_nin": texts}}} for texts in (["Editor"], ["Viewer", "Staff"])]),
@@ -48,42 +48,49 @@ QUESTIONS = [
     (FILTER, [{"f": {"status": {"_null": flag}}} for flag in (True, False)]),
     (FILTER, [{"f": None}, {}, {"f": {}}, {"f": 1}, {"g": 1}]),
     (BY_ID, [{"id": key} for key in (uid("ada"), uid("sam"), uid("nobody"), "nonsense", "", 5)]),
-    (LISTED, [{"ids": ids} for ids in ([uid("ada")], [uid("ed"), uid("vi")], [], uid("sam"), ["x"], [1])]),
+    (BY_IDS, [{"ids": ids} for ids in ([uid("ada")], [uid("ed"), uid("vi")], [], uid("sam"), ["x"], [1])]),
     (WINDOW, [{"l": 1}, {"l": 2}, {"l": 2, "o": 1}, {"l": 2, "p": 2}, {"l": 2, "p": 3}, {"l": -1}, {"l": -2}]),
     (SEARCH, [{"t": text} for text in ("ed", "vi", "", None, uid("ada"), uid("ada").upper(), "x" * 36, "\x00")]),
     (SORT, [{"s": s, "g": g} for s, g in ((["title"], ["title"]), (["-title"], ["title"]), (["id"], ["title"]))]),
     (SKIP, [{"no": True}, {"no": False}]),
-    (TWICE, [{"x": "first_name"}, {"x": "id"}]),
+    (REPEATED, [{"x": "first_name"}, {"x": "id"}]),
     (NESTED, [{"name": "E", "n": 1, "t": "e"}, {"name": "S", "n": 2, "t": "s"}, {"name": "S", "n": 1, "t": None}]),
     ("{ roles_me { id name } users_me { id email } }", [{}, {}]),
     ("{ a: users(limit: 1) { id } b: users(limit: 1) { id } server_ping }", [{}, {}]),
 ]  # fmt: skip
 
 
-def told(result):
+def comparable(result):
     return result.data, [(error.message, error.path, str(error.original_error)) for error in result.errors or ()]
 
 
 @pytest.fixture
-def ordinary(readonly_db):
-    """The world as it is without plans."""
+def full_execution(readonly_db):
+    """Return a function that executes queries without plans."""
     services = Services.from_settings(
         readonly_db.database, readonly_db.settings.model_copy(update={"graphql_plans": False})
     )
 
-    async def ask(query, variables, who):
-        return await schema.execute(query, variables, context_value=Directory(who, services))
+    async def execute(query, variables, caller_):
+        return await schema.execute(query, variables, context_value=Directory(caller_, services))
 
-    return ask
+    return execute
 
 
-@pytest.mark.parametrize(("query", "values"), QUESTIONS)
-async def test_plans_answer_every_value_and_everybody_as_the_ordinary_way_does(readonly_db, ordinary, query, values):
-    asked = [(variables, who) for variables in values for who in EVERYBODY]
-    answers = [told(await ordinary(query, dict(variables), who)) for variables, who in asked]
+@pytest.mark.parametrize(("query", "variables_list"), QUERIES)
+async def test_plans_return_the_same_as_full_execution_for_all_values_and_callers(
+    readonly_db, full_execution, query, variables_list
+):
+    requests = [(variables, caller_) for variables in variables_list for caller_ in CALLERS]
+    expected_results = [
+        comparable(await full_execution(query, dict(variables), caller_)) for variables, caller_ in requests
+    ]
     for _ in range(2):
-        for (variables, who), answer in zip(asked, answers, strict=True):
-            assert told(await readonly_db.execute(query, dict(variables), who)) == answer, (variables, who)
+        for (variables, caller_), expected in zip(requests, expected_results, strict=True):
+            assert comparable(await readonly_db.execute(query, dict(variables), caller_)) == expected, (
+                variables,
+                caller_,
+            )
 
 
 LITERALS = [
@@ -102,20 +109,22 @@ LITERALS = [
 
 
 @pytest.mark.parametrize(("query", "literals"), LITERALS)
-async def test_texts_that_differ_in_literals_have_answers_of_their_own(readonly_db, ordinary, query, literals):
+async def test_texts_that_differ_only_in_literals_get_their_own_results(readonly_db, full_execution, query, literals):
     for _ in range(2):
         for literal in literals:
-            for who in (ADA, ED):
+            for caller_ in (ADA, ED):
                 text = query % literal
-                assert told(await readonly_db.execute(text, None, who)) == told(await ordinary(text, None, who)), text
+                assert comparable(await readonly_db.execute(text, None, caller_)) == comparable(
+                    await full_execution(text, None, caller_)
+                ), text
 
 
 @pytest.mark.parametrize(
-    ("query", "values"),
+    ("query", "variables_list"),
     [
         (BY_ID, [{"id": uid("ada")}, {"id": uid("ed")}]),
         (FILTER, [{"f": {"title": {"_eq": "Editor"}}}, {"f": {"title": {"_eq": "Viewer"}}}]),
-        (LISTED, [{"ids": [uid("ada")]}, {"ids": [uid("ed"), uid("vi")]}]),
+        (BY_IDS, [{"ids": [uid("ada")]}, {"ids": [uid("ed"), uid("vi")]}]),
         (WINDOW, [{"l": 1, "p": 1}, {"l": 3, "p": 2}]),
         ('{ users(limit: 5, filter: { title: { _eq: "%(x)s" } }) { id } }', [{"x": "Editor"}, {"x": "Viewer"}]),
         ("{ users_me { id } roles_me { id } }", [{}, {}]),
@@ -123,49 +132,51 @@ async def test_texts_that_differ_in_literals_have_answers_of_their_own(readonly_
 )
 @pytest.mark.counting
 @pytest.mark.planning
-async def test_another_value_takes_no_other_plan(readonly_db, monkeypatch, query, values):
-    first, other = ((query, variables) if "%(x)s" not in query else (query % variables, {}) for variables in values)
+async def test_another_value_needs_no_other_plan(readonly_db, monkeypatch, query, variables_list):
+    first, second = (
+        (query, variables) if "%(x)s" not in query else (query % variables, {}) for variables in variables_list
+    )
     for _ in range(2):
         await readonly_db.execute(*first, ADA)
     compiled: list[object] = []
     compile_ = readonly_db.database.reader.compile
 
-    def listen(clause):
+    def record(clause):
         compiled.append(clause)
         return compile_(clause)
 
-    monkeypatch.setattr(readonly_db.database.reader, "compile", listen)
-    asked = readonly_db.database.reader.statements
-    result = await readonly_db.execute(*other, ADA)
+    monkeypatch.setattr(readonly_db.database.reader, "compile", record)
+    before = readonly_db.database.reader.statements
+    result = await readonly_db.execute(*second, ADA)
 
     assert result.errors is None
     assert compiled == []
-    assert readonly_db.database.reader.statements - asked == len(result.data)
+    assert readonly_db.database.reader.statements - before == len(result.data)
 
 
-async def test_callers_with_one_form_of_rights_share_a_plan_and_see_their_own(writable_db):
-    """Two people who see only themselves."""
+async def test_callers_with_the_same_access_shape_share_a_plan_but_not_results(writable_db):
+    """Two users who may read only themselves."""
     twin = {"id": uid("tim"), "email": "tim@example.com", "role": uid("role-Self"), "token": "static-of-tim"}
     await writable_db.load({"directus_users": [twin]})
-    both = [SAM, caller("tim")]
+    callers = [SAM, caller("tim")]
     query = "{ users { id } users_me { id } }"
-    accesses = [await writable_db.directory(who).access() for who in both]
-    answers = [(await writable_db.execute(query, caller=who)).data for who in (*both, *both)]
+    accesses = [await writable_db.directory(caller_).access() for caller_ in callers]
+    results = [(await writable_db.execute(query, caller=caller_)).data for caller_ in (*callers, *callers)]
 
     assert accesses[0].shape is accesses[1].shape
-    assert answers == [
+    assert results == [
         {"users": [{"id": key}], "users_me": {"id": key}} for key in (uid("sam"), uid("tim"), uid("sam"), uid("tim"))
     ]
 
 
-async def test_a_rule_that_names_a_callers_own_role_is_no_other_callers_plan(writable_db):
-    """A role is named in a rule by its id; of two callers with that rule one has that role, the other hasn't."""
+async def test_a_rule_with_the_id_of_the_callers_role_does_not_share_a_plan(writable_db):
+    """The same rule names the role of one caller but not that of the others."""
     rule = {"role": {"_eq": uid("role-Staff")}}
-    granted = {"action": "read", "collection": "directus_users", "fields": "id,role", "permissions": rule}
+    permission = {"action": "read", "collection": "directus_users", "fields": "id,role", "permissions": rule}
     await writable_db.load(
         {
             "directus_policies": [{"id": uid("policy-named"), "name": "named"}],
-            "directus_permissions": [{"id": 70, "policy": uid("policy-named"), **granted}],
+            "directus_permissions": [{"id": 70, "policy": uid("policy-named"), **permission}],
             "directus_users": [
                 {
                     "id": uid(name),
@@ -189,7 +200,7 @@ async def test_a_rule_that_names_a_callers_own_role_is_no_other_callers_plan(wri
             assert result.data == {"users": [], "users_me": None}
 
 
-async def test_a_plan_outlives_no_right(writable_db):
+async def test_a_plan_is_not_used_after_its_permission_was_changed(writable_db):
     query = "{ users(limit: -1) { email } }"
     for _ in range(3):
         assert (await writable_db.execute(query, caller=ED)).data
@@ -198,7 +209,7 @@ async def test_a_plan_outlives_no_right(writable_db):
     assert (await writable_db.execute(query, caller=ED)).data is None
 
 
-async def test_now_is_the_moment_of_each_request(writable_db):
+async def test_now_is_evaluated_for_each_request(writable_db):
     now = datetime(2024, 1, 1, tzinfo=UTC)
     writable_db.services = Services.from_settings(writable_db.database, writable_db.settings, lambda: now)
     query = '{ users(filter: { last_access: { _lt: "$NOW" } }) { first_name } }'
@@ -211,7 +222,7 @@ async def test_now_is_the_moment_of_each_request(writable_db):
 
 
 @pytest.mark.parametrize(
-    ("text", "left", "values"),
+    ("text", "remaining_text", "values"),
     [
         ("{ a }", "{ a }", []),
         ('{ a(b: "c", d: 1) }', f"{{ a(b: {TEXT_GAP}, d: {NUMBER_GAP}) }}", ["c", 1]),
@@ -237,33 +248,33 @@ async def test_now_is_the_moment_of_each_request(writable_db):
         ("query($_literal_0: Int) { a(b: 1) }", "query($_literal_0: Int) { a(b: 1) }", []),
     ],
 )
-def test_only_what_can_stand_for_another_is_lifted(text, left, values):
-    lifted = extract_literals(text)
+def test_only_literals_that_can_be_replaced_are_extracted(text, remaining_text, values):
+    extracted = extract_literals(text)
 
-    assert (lifted.left, list(lifted.values.values())) == (left, values)
+    assert (extracted.left, list(extracted.values.values())) == (remaining_text, values)
 
 
-def test_no_more_literals_are_lifted_than_have_names():
+def test_the_number_of_extracted_literals_is_limited():
     numbers = range(2, MOST + 12)
 
-    lifted = extract_literals(f'{{ a(b: [{" ".join(map(str, numbers))}], c: "d") }}')
+    extracted = extract_literals(f'{{ a(b: [{" ".join(map(str, numbers))}], c: "d") }}')
 
-    assert (list(lifted.numbers), lifted.texts) == (list(numbers[:MOST]), ["d"])
-    assert lifted.left.endswith(f"{NUMBER_GAP} {MOST + 2} 103 104 105 106 107 108 109 110 111], c: {TEXT_GAP}) }}")
+    assert (list(extracted.numbers), extracted.texts) == (list(numbers[:MOST]), ["d"])
+    assert extracted.left.endswith(f"{NUMBER_GAP} {MOST + 2} 103 104 105 106 107 108 109 110 111], c: {TEXT_GAP}) }}")
 
 
-async def test_what_holds_a_password_is_not_kept(readonly_db):
+async def test_a_document_with_a_password_is_not_cached(readonly_db):
     plans = PlanCache(schema.graphql)
     text = 'mutation { auth_login(email: "ada@example.com", password: "not to be kept") { access_token } }'
-    for spelled in (text, "fragment F on Query { server_ping } " + text):
-        assert await plans.answer(readonly_db.directory(ADA), spelled, None, None) is None
+    for document in (text, "fragment F on Query { server_ping } " + text):
+        assert await plans.answer(readonly_db.directory(ADA), document, None, None) is None
 
     assert "not to be kept" not in repr(vars(plans))
     parse(text)
 
 
 @pytest.mark.planning
-async def test_no_cache_grows_without_end(readonly_db):
+async def test_every_cache_is_bounded(readonly_db):
     plans = PlanCache(schema.graphql, texts=2, plans=4)
     await readonly_db.directory(ADA).access()
     for number, sort in enumerate(permutations(("id", "email", "title"))):
@@ -272,12 +283,12 @@ async def test_no_cache_grows_without_end(readonly_db):
             readonly_db.directory(ADA), "query($s: [String]) { users(sort: $s) { id } }", {"s": list(sort)}, None
         )
 
-    kept = {name: len(cache) for name, cache in vars(plans).items() if isinstance(cache, LRUCache)}
-    assert kept.pop("_forms") in (3, 4)  # one that is found among those used before makes room there
-    assert kept == {"_seen": 2, "_texts": 2, "_plans": 4, "_answers": 0, "_coordinates": 0}
+    sizes = {name: len(cache) for name, cache in vars(plans).items() if isinstance(cache, LRUCache)}
+    assert sizes.pop("_forms") in (3, 4)  # a hit in the old generation moves an entry to the young one
+    assert sizes == {"_seen": 2, "_texts": 2, "_plans": 4, "_answers": 0, "_coordinates": 0}
 
 
-async def test_long_texts_are_kept_in_the_stead_of_several(readonly_db):
+async def test_long_texts_count_as_several_cache_entries(readonly_db):
     plans = PlanCache(schema.graphql, texts=8, plans=8)
     await readonly_db.directory(ADA).access()
     for number in range(8):
@@ -288,18 +299,18 @@ async def test_long_texts_are_kept_in_the_stead_of_several(readonly_db):
     assert (len(plans._texts), len(plans._seen), len(plans._forms)) == (2, 2, 2)
 
 
-async def test_values_without_end_are_answered_and_not_kept(readonly_db):
+async def test_huge_variables_are_executed_but_not_cached(readonly_db):
     plans = PlanCache(schema.graphql)
     await readonly_db.directory(ADA).access()
-    many = [{"email": {"_eq": "a,b"}}] * LONGEST
+    conditions = [{"email": {"_eq": "a,b"}}] * LONGEST
 
-    assert await plans.answer(readonly_db.directory(ADA), FILTER, {"f": {"_or": many[:9]}}, None)
+    assert await plans.answer(readonly_db.directory(ADA), FILTER, {"f": {"_or": conditions[:9]}}, None)
     assert (len(plans._texts), len(plans._forms)) == (1, 1)
-    await plans.answer(readonly_db.directory(ADA), FILTER, {"f": {"_or": many}}, None)
+    await plans.answer(readonly_db.directory(ADA), FILTER, {"f": {"_or": conditions}}, None)
     assert (len(plans._texts), len(plans._forms)) == (1, 1)
 
 
-async def test_a_very_long_text_is_answered_and_not_kept(readonly_db):
+async def test_a_very_long_text_is_executed_but_not_cached(readonly_db):
     plans = PlanCache(schema.graphql)
     await readonly_db.directory(ADA).access()
     text = f"{{ users_me {{ id }} }}{' ' * LONGEST}"
@@ -311,15 +322,15 @@ async def test_a_very_long_text_is_answered_and_not_kept(readonly_db):
 
 @pytest.mark.counting
 @pytest.mark.planning
-async def test_changed_rights_are_loaded_once_for_all_who_ask_meanwhile(writable_db):
-    query, many = "{ users { id title } }", 16
+async def test_changed_permissions_are_loaded_once_for_concurrent_requests(writable_db):
+    query, count = "{ users { id title } }", 16
     for _ in range(2):
         before = (await writable_db.execute(query, caller=VI)).data["users"]
     title = before[0]["title"]
     await writable_db.load({"directus_permissions": [{"id": 4, "permissions": {"title": {"_eq": title}}}]})
-    sofar = writable_db.database.reader.statements
-    answers = await asyncio.gather(*(writable_db.execute(query, caller=VI) for _ in range(many)))
+    statements_before = writable_db.database.reader.statements
+    results = await asyncio.gather(*(writable_db.execute(query, caller=VI) for _ in range(count)))
 
-    assert writable_db.database.reader.statements - sofar == 2 * many + 1
+    assert writable_db.database.reader.statements - statements_before == 2 * count + 1
     assert len(before) > 1
-    assert {row["title"] for answer in answers for row in answer.data["users"]} == {title}
+    assert {row["title"] for result in results for row in result.data["users"]} == {title}

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what is served and nothing else, and of that to each caller its own part."""
+"""The OpenAPI document: it describes exactly what is served, and to each caller only what they may use."""
 
 import re
 from itertools import product
@@ -30,131 +30,141 @@ from tests.world import caller, static_token, uid
 
 HTTP = Path(__file__).parents[2] / "app/http/endpoints"
 SPECS = "/server/specs/oas"
-SETUP = DocumentOptions("https://users.example.com/here", "directus_session_token", by_password=True)
-PEOPLE = ["ada", "wes", "rita", "vi", "ann", None]
+OPTIONS = DocumentOptions("https://users.example.com/here", "directus_session_token", by_password=True)
+USERS = ["ada", "wes", "rita", "vi", "ann", None]
 METHODS = ("GET", "SEARCH", "POST", "PUT", "PATCH", "DELETE")
 
 
-def document(shown, setup=SETUP):
-    return orjson.loads(render_document(shown, setup))
+def render(visibility, options=OPTIONS):
+    return orjson.loads(render_document(visibility, options))
 
 
-async def document_of(system, name):
-    return document(visibility_for(await system.directory(caller(name)).access()))
+async def render_for(system, name):
+    return render(visibility_for(await system.directory(caller(name)).access()))
 
 
-def operations(told):
-    """The paths of a document with the methods of each."""
-    return {(method.removeprefix("x-").upper(), path) for path, item in told["paths"].items() for method in item}
+def operations(document):
+    """Return the operations of a document as pairs of method and path."""
+    return {(method.removeprefix("x-").upper(), path) for path, item in document["paths"].items() for method in item}
 
 
-# Which paths are served is asked of the doors themselves, for every word that one of them knows, wherever it may stand.
-KEY = "some-key"
-DEEP = {"users": ("me", "account_security"), "permissions": ("me",)}
-"""Where paths have three steps more, and who knows the words of those."""
+# whether a path is served is asked of the endpoints, for all paths made of the words they know
+ID = "some-key"
+DEEP_MODULES = {"users": ("me", "account_security"), "permissions": ("me",)}
+"""The roots with paths of three more segments, and the modules with the words of those."""
 
 
-def words(*modules):
-    found = (re.findall(r'"/?([a-z/-]+)"', (HTTP / f"{module}.py").read_text()) for module in modules)
-    return {KEY, *(word for texts in found for text in texts for word in text.split("/") if word)}
+def path_words(*modules):
+    literals = (re.findall(r'"/?([a-z/-]+)"', (HTTP / f"{module}.py").read_text()) for module in modules)
+    return {ID, *(word for matches in literals for match in matches for word in match.split("/") if word)}
 
 
-def candidates(roots):
+def candidate_paths(roots):
     yield "/graphql/system"
-    known = words("me", "account_security", "account", "auth", "server")
+    words = path_words("me", "account_security", "account", "auth", "server")
     for root in roots:
-        shallow = (steps for number in range(3) for steps in product(known, repeat=number))
-        yield from ("/".join(("", root, *steps)) for steps in shallow)
-    for root, modules in DEEP.items():
-        yield from ("/".join(("", root, *steps)) for steps in product(words(*modules), repeat=3))
+        paths = (segments for number in range(3) for segments in product(words, repeat=number))
+        yield from ("/".join(("", root, *segments)) for segments in paths)
+    for root, modules in DEEP_MODULES.items():
+        yield from ("/".join(("", root, *segments)) for segments in product(path_words(*modules), repeat=3))
 
 
 def server_paths(app):
     return set(app.endpoints["/server"].handlers)
 
 
-def is_served(door, method, path):
-    steps = tuple(path.split("/")[2:])
-    if isinstance(door, FlowEndpoint):
-        return (method, path) in door.routes
-    if isinstance(door, CollectionEndpoint):
-        return door._handler(method, steps) is not None
-    if isinstance(door, AssetsEndpoint):
-        return method == "GET" and 1 <= len(steps) <= 2
-    if isinstance(door, ServerEndpoints):
-        return method == "GET" and door.handler(path) is not None
-    return door is not None and method in ALLOWED_METHODS
+def is_served(endpoint, method, path):
+    segments = tuple(path.split("/")[2:])
+    if isinstance(endpoint, FlowEndpoint):
+        return (method, path) in endpoint.routes
+    if isinstance(endpoint, CollectionEndpoint):
+        return endpoint._handler(method, segments) is not None
+    if isinstance(endpoint, AssetsEndpoint):
+        return method == "GET" and 1 <= len(segments) <= 2
+    if isinstance(endpoint, ServerEndpoints):
+        return method == "GET" and endpoint.handler(path) is not None
+    return endpoint is not None and method in ALLOWED_METHODS
 
 
-def told_at(templates, path):
-    """The methods that a document has for a path, as it stands there or with keys in the place of some steps."""
-    _, root, *steps = path.split("/")
-    keyed = product(*((step, None) for step in steps))  # as it stands first, then with ever more keys
-    return next((templates[root, *one] for one in keyed if (root, *one) in templates), set())
+def documented_methods(templates, path):
+    """Return the methods that a document has for a path, where templates may have keys in place of segments."""
+    _, root, *segments = path.split("/")
+    variants = product(
+        *((segment, None) for segment in segments)
+    )  # the literal path first, then with more and more keys
+    return next((templates[root, *variant] for variant in variants if (root, *variant) in templates), set())
 
 
-def test_what_is_served_is_told_and_what_is_told_is_served(tmp_path):
+def test_the_document_describes_exactly_what_is_served(tmp_path):
     app = create_app(make_settings(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}"))
     templates: dict[tuple[str | None, ...], set[str]] = {}
-    for method, path in operations(document(ADMIN_VISIBILITY)):
-        steps = tuple(None if step.startswith("{") else step for step in path.split("/")[1:])
-        templates.setdefault(steps, set()).add(method)
+    for method, path in operations(render(ADMIN_VISIBILITY)):
+        segments = tuple(None if segment.startswith("{") else segment for segment in path.split("/")[1:])
+        templates.setdefault(segments, set()).add(method)
     roots = {path.split("/")[1] for path in (*app.endpoints, *server_paths(app)) if not path.startswith("/graphql")}
-    asked, differ = {*candidates(roots), *server_paths(app)}, set()
-    for path in asked:
-        door, plain = match_prefix(app.endpoints, {"path": path}), tuple(path.split("/")[1:])
-        # A step that leads to a flow is no key; and as a key `me` leads nowhere, so that it needn't be told of.
-        told = templates.get(plain, set()) if isinstance(door, FlowEndpoint) else told_at(templates, path)
-        methods = {method for method in METHODS if is_served(door, method, path)}
-        differ |= {(method, path) for method in methods ^ told if method in told or not path.endswith("/me")}
+    paths, differences = {*candidate_paths(roots), *server_paths(app)}, set()
+    for path in paths:
+        endpoint, literal = match_prefix(app.endpoints, {"path": path}), tuple(path.split("/")[1:])
+        # a segment that names a flow is no key; as a key `me` is never valid, so it needs no entry
+        documented = (
+            templates.get(literal, set()) if isinstance(endpoint, FlowEndpoint) else documented_methods(templates, path)
+        )
+        methods = {method for method in METHODS if is_served(endpoint, method, path)}
+        differences |= {
+            (method, path) for method in methods ^ documented if method in documented or not path.endswith("/me")
+        }
 
-    assert differ == set()
-    assert {"/".join(("", *filter(None, steps))) for steps in templates if None not in steps} <= asked
+    assert differences == set()
+    assert {"/".join(("", *filter(None, segments))) for segments in templates if None not in segments} <= paths
 
 
-def test_rows_are_exported_as_the_document_says():
+def test_the_documented_export_formats_are_those_served():
     assert tuple(FORMATS) == EXPORTS
-    assert {"application/json", *FILE_MEDIA} == {made([]).media for made in FORMATS.values()}
+    assert {"application/json", *FILE_MEDIA} == {create([]).media for create in FORMATS.values()}
 
 
-@pytest.mark.parametrize("shown", [ADMIN_VISIBILITY, SchemaVisibility(frozenset(), authenticated=False)])
-def test_a_document_is_valid_for_those_who_see_everything_and_for_those_who_see_nothing(shown):
-    validate(document(shown))
+@pytest.mark.parametrize("visibility", [ADMIN_VISIBILITY, SchemaVisibility(frozenset(), authenticated=False)])
+def test_the_document_is_valid_with_everything_and_nothing_visible(visibility):
+    validate(render(visibility))
 
 
-async def test_a_document_is_valid_for_those_who_see_a_part_of_it(editors):
-    validate(await document_of(editors, "wes"))
+async def test_the_document_is_valid_with_a_part_visible(editors):
+    validate(await render_for(editors, "wes"))
 
 
-@pytest.mark.parametrize("name", PEOPLE)
-async def test_a_document_shows_the_collections_and_fields_that_the_schema_shows(editors, name):
-    shown = visibility_for(await editors.directory(caller(name)).access())
-    told, seen = (
-        document(shown)["components"]["schemas"],
-        caller_schema(schema.graphql, shown).introspection_schema.type_map,
+@pytest.mark.parametrize("name", USERS)
+async def test_the_document_contains_the_same_collections_and_fields_as_the_schema(editors, name):
+    visibility = visibility_for(await editors.directory(caller(name)).access())
+    schemas, types = (
+        render(visibility)["components"]["schemas"],
+        caller_schema(schema.graphql, visibility).introspection_schema.type_map,
     )
 
     for collection in COLLECTIONS.values():
-        for shape, type_ in (("", collection.name), ("filter", f"{collection.name}_filter")):
-            theirs = {name for name in members(seen, type_) if not name.endswith(("_func", "_and", "_or"))}
-            ours = {name for name in properties(told, name_of(collection, shape)) if name in collection.fields}
-            assert ours == theirs, (collection.name, shape)
+        for suffix, type_ in (("", collection.name), ("filter", f"{collection.name}_filter")):
+            expected = {name for name in type_fields(types, type_) if not name.endswith(("_func", "_and", "_or"))}
+            documented = {
+                name for name in schema_properties(schemas, name_of(collection, suffix)) if name in collection.fields
+            }
+            assert documented == expected, (collection.name, suffix)
         for action in ("create", "update"):
-            theirs = members(seen, input_type(action, collection))
-            ours = {name for name in properties(told, name_of(collection, action)) if name in collection.fields}
-            assert ours - {"id"} == theirs - {"id"}, (collection.name, action)
+            expected = type_fields(types, input_type(action, collection))
+            documented = {
+                name for name in schema_properties(schemas, name_of(collection, action)) if name in collection.fields
+            }
+            assert documented - {"id"} == expected - {"id"}, (collection.name, action)
 
 
-def members(types, name):
+def type_fields(types, name):
     return set(types[name].fields) if name in types else set()
 
 
-def properties(schemas, name):
+def schema_properties(schemas, name):
     return set(schemas.get(name, {}).get("properties", ()))
 
 
-MAY = [
-    #  who    method    path              told
+PATH_CASES = [
+    # user, method, path, is documented
     ("ada", "POST", "/roles", True),
     ("wes", "GET", "/roles", True),
     ("wes", "POST", "/roles", False),
@@ -175,60 +185,66 @@ MAY = [
 ]
 
 
-@pytest.mark.parametrize(("name", "method", "path", "told"), MAY)
-async def test_a_document_has_the_paths_that_its_reader_has_a_right_to(editors, name, method, path, told):
-    assert ((method, path) in operations(await document_of(editors, name))) is told
+@pytest.mark.parametrize(("name", "method", "path", "is_documented"), PATH_CASES)
+async def test_the_document_contains_the_paths_that_its_reader_may_use(editors, name, method, path, is_documented):
+    assert ((method, path) in operations(await render_for(editors, name))) is is_documented
 
 
-HIDDEN = [("sam", "directus_roles"), ("sam", "Roles"), ("vi", "tfa_secret"), ("wes", "Policies"), (None, "tfa_secret")]
+HIDDEN_WORDS = [
+    ("sam", "directus_roles"),
+    ("sam", "Roles"),
+    ("vi", "tfa_secret"),
+    ("wes", "Policies"),
+    (None, "tfa_secret"),
+]
 
 
-@pytest.mark.parametrize(("name", "hidden"), HIDDEN)
-async def test_what_somebody_may_not_see_is_nowhere_in_their_document(editors, name, hidden):
-    told = await document_of(editors, name)
-    everybodys = orjson.dumps(await document_of(editors, "ada")).decode()
-    tags = [tag for tag in told["tags"] if "x-collection" in tag]
+@pytest.mark.parametrize(("name", "hidden_name"), HIDDEN_WORDS)
+async def test_hidden_names_do_not_occur_in_the_document(editors, name, hidden_name):
+    document = await render_for(editors, name)
+    admin_document = orjson.dumps(await render_for(editors, "ada")).decode()
+    tags = [tag for tag in document["tags"] if "x-collection" in tag]
 
-    assert hidden in everybodys
-    assert hidden not in orjson.dumps([told["components"]["schemas"], tags]).decode()
+    assert hidden_name in admin_document
+    assert hidden_name not in orjson.dumps([document["components"]["schemas"], tags]).decode()
 
 
-async def test_both_doors_tell_the_same_document(editors):
+async def test_rest_and_graphql_return_the_same_document(editors):
     async with served(editors.settings) as client:
-        answer = await client.get(SPECS, headers=bearer(static_token("wes")))
-    inside = await editors.execute("{ server_specs_oas }", caller=caller("wes"))
+        response = await client.get(SPECS, headers=bearer(static_token("wes")))
+    result = await editors.execute("{ server_specs_oas }", caller=caller("wes"))
 
-    assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    assert inside.data["server_specs_oas"] == answer.json()
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert result.data["server_specs_oas"] == response.json()
 
 
-async def test_a_document_says_where_it_is_served_as_the_settings_have_it_whatever_a_request_says(readonly_db):
+async def test_the_server_url_comes_from_the_settings_not_the_request(readonly_db):
     async with served(readonly_db.settings) as client:
-        unsaid = (await client.get(SPECS, headers={"Host": "evil.example"})).text
+        without_url = (await client.get(SPECS, headers={"Host": "evil.example"})).text
     async with served(readonly_db.settings.model_copy(update={"public_url": "https://users.example.com"})) as client:
-        said = (await client.get(SPECS, headers={"Host": "evil.example"})).json()
+        with_url = (await client.get(SPECS, headers={"Host": "evil.example"})).json()
 
-    assert "servers" not in orjson.loads(unsaid)
-    assert "evil.example" not in unsaid
-    assert said["servers"] == [{"url": "https://users.example.com"}]
+    assert "servers" not in orjson.loads(without_url)
+    assert "evil.example" not in without_url
+    assert with_url["servers"] == [{"url": "https://users.example.com"}]
 
 
-async def test_closed_introspection_closes_the_document_too(readonly_db):
+async def test_disabled_introspection_disables_the_document_too(readonly_db):
     async with served(readonly_db.settings.model_copy(update={"graphql_introspection": False})) as client:
-        answer = await client.get(SPECS, headers=bearer(static_token("ada")))
-        asked = await client.post("/graphql/system", json={"query": "{ server_specs_oas }"})
+        response = await client.get(SPECS, headers=bearer(static_token("ada")))
+        graphql = await client.post("/graphql/system", json={"query": "{ server_specs_oas }"})
 
-    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (404, "ROUTE_NOT_FOUND")
-    assert "Cannot query field" in asked.text
-
-
-def test_where_no_passwords_are_taken_nobody_is_told_to_send_one():
-    assert ("POST", "/auth/login") not in operations(document(ADMIN_VISIBILITY, SETUP._replace(by_password=False)))
+    assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (404, "ROUTE_NOT_FOUND")
+    assert "Cannot query field" in graphql.text
 
 
-async def test_a_row_is_as_its_schema_says(editors):
-    told = await document_of(editors, "ada")
-    user = told["components"]["schemas"]["Users"]["properties"]
+def test_the_login_is_not_documented_if_passwords_are_disabled():
+    assert ("POST", "/auth/login") not in operations(render(ADMIN_VISIBILITY, OPTIONS._replace(by_password=False)))
+
+
+async def test_a_row_has_exactly_the_documented_fields(editors):
+    document = await render_for(editors, "ada")
+    user = document["components"]["schemas"]["Users"]["properties"]
     row = await editors.directory(caller("ada"))["users"].read_one(uid("ada"))
 
     assert set(row) == set(user)
