@@ -1,4 +1,4 @@
-"""Runs the revisions on the connection that `app.db.migrate` hands over, inside its transaction."""
+"""Runs the revisions on the connection of `app.db.migrate`, inside its transaction."""
 
 from alembic import context
 

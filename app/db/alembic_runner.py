@@ -22,7 +22,7 @@ def upgrade(connection: Connection) -> None:
         command.upgrade(_config(connection), "head")
     except CommandError as error:
         raise OperatorError(
-            "The database was migrated by a newer Rollcall: use that one, or let it migrate down."
+            "The database was migrated by a newer Rollcall: use that version, or migrate down with it."
         ) from error
 
 

@@ -98,7 +98,7 @@ class Database:
         return await _retry_conflicts(lambda: self._write_pool.run(work, exclusive=exclusive))
 
     async def has_email_index(self) -> bool:
-        """Return whether the database itself keeps emails unique. Once it does, it is not asked again."""
+        """Return whether the database itself keeps emails unique. Once it does, the answer is cached."""
         if not self._has_email_index:
             async with self.transaction() as connection:
                 self._has_email_index = await connection.run_sync(has_email_index)

@@ -35,9 +35,7 @@ async def migrate_up_in_transaction(connection: AsyncConnection) -> None:
     except DBAPIError as error:
         if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
             raise
-        raise OperatorError(
-            "The database's user should own Directus' tables and may create tables beside them."
-        ) from error
+        raise OperatorError("The database's user must own Directus' tables and be allowed to create tables.") from error
 
 
 async def migrate_down(database: Database, to: str = "base", *, force: bool = False) -> None:

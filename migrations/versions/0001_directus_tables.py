@@ -1,6 +1,6 @@
-"""Directus' tables: made where there are none, adopted as they are where Directus made them.
+"""Directus' tables: adopted as they are if Directus created them, else created.
 
-They stand here as Directus 11.17 lays them out, and stay so when the models move on.
+The definitions are those of Directus 11.17, and do not follow later changes of the models.
 """
 
 import sqlalchemy as sa
@@ -32,7 +32,7 @@ def downgrade() -> None:
     if not connection.scalar(sa.select(ORIGIN.c.adopted)):
         if not (context.config.attributes.get("force") or is_pristine(connection)):
             raise OperatorError(
-                "Going down would delete users, roles or other rows for good: export them first, then add --force."
+                "Migrating down would delete users, roles and other rows for good: export them first, then add --force."
             )
         TABLES.drop_all(connection, checkfirst=False)
     ORIGIN.drop(connection)

@@ -1,8 +1,8 @@
 """The access version: a token that changes with every write to roles, policies, access or permissions.
 
-On PostgreSQL a statement leaves one marker for its transaction, and the marker's deferred trigger sets the token
-once, at commit: cheap for many rows, no deadlock with a neighbour's writes. The functions run with their owner's
-rights, so that a neighbour which may not touch our tables counts all the same. SQLite has row triggers only.
+On PostgreSQL a statement inserts one marker for its transaction, and the marker's deferred trigger renews the token
+once, at commit. That is cheap for many rows, and cannot deadlock with Directus' writes. The functions run with their
+owner's rights, so that writes of users without access to Rollcall's tables count too. SQLite has row triggers only.
 """
 
 import sqlalchemy as sa
@@ -14,8 +14,8 @@ from app.db.base import POSTGRESQL, UUIDText
 revision = "0002"
 down_revision = "0001"
 
-WATCHED = ("directus_roles", "directus_policies", "directus_access", "directus_permissions")
-OLDEST_POSTGRESQL = 13
+TRACKED_TABLES = ("directus_roles", "directus_policies", "directus_access", "directus_permissions")
+MIN_POSTGRESQL = 13
 RANDOM = "lower(hex(randomblob(16)))"
 
 POSTGRESQL_UP = """
@@ -59,54 +59,54 @@ DROP FUNCTION rollcall_touch();
 
 def upgrade() -> None:
     connection = op.get_bind()
-    native = connection.dialect.name == POSTGRESQL
-    op.create_table("rollcall_lock", _only_row())
-    op.create_table("rollcall_version", _only_row(), sa.Column("token", UUIDText, nullable=False))
+    is_postgresql = connection.dialect.name == POSTGRESQL
+    op.create_table("rollcall_lock", _single_row_id())
+    op.create_table("rollcall_version", _single_row_id(), sa.Column("token", UUIDText, nullable=False))
     op.execute("INSERT INTO rollcall_lock VALUES (1)")
-    op.execute(f"INSERT INTO rollcall_version VALUES (1, {'gen_random_uuid()' if native else RANDOM})")
-    (_watch_postgresql if native else _watch_sqlite)(connection)
+    op.execute(f"INSERT INTO rollcall_version VALUES (1, {'gen_random_uuid()' if is_postgresql else RANDOM})")
+    (_create_postgresql_triggers if is_postgresql else _create_sqlite_triggers)(connection)
 
 
 def downgrade() -> None:
-    native = op.get_bind().dialect.name == POSTGRESQL
-    for table in WATCHED:
-        for trigger in [f"rollcall_touch ON {table}"] if native else _sqlite_triggers(table):
+    is_postgresql = op.get_bind().dialect.name == POSTGRESQL
+    for table in TRACKED_TABLES:
+        for trigger in [f"rollcall_touch ON {table}"] if is_postgresql else _sqlite_trigger_names(table):
             op.execute(f"DROP TRIGGER {trigger}")
-    if native:
-        _each(POSTGRESQL_DOWN)
+    if is_postgresql:
+        _execute_script(POSTGRESQL_DOWN)
     op.drop_table("rollcall_version")
     op.drop_table("rollcall_lock")
 
 
-def _only_row() -> sa.Column[int]:
+def _single_row_id() -> sa.Column[int]:
     return sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True, autoincrement=False)
 
 
-def _watch_postgresql(connection: sa.Connection) -> None:
-    if (connection.dialect.server_version_info or (0,))[0] < OLDEST_POSTGRESQL:
-        raise OperatorError(f"This PostgreSQL is too old: it should be version {OLDEST_POSTGRESQL} or later.")
+def _create_postgresql_triggers(connection: sa.Connection) -> None:
+    if (connection.dialect.server_version_info or (0,))[0] < MIN_POSTGRESQL:
+        raise OperatorError(f"This PostgreSQL is too old: use version {MIN_POSTGRESQL} or later.")
     schema = connection.scalar(sa.text("SELECT quote_ident(current_schema())"))
-    # Folds case as Unicode does whatever the database's own collation, where PostgreSQL was built with ICU.
+    # With ICU, case is folded as Unicode does, whatever the database's own collation.
     icu = connection.scalar(sa.text("SELECT count(*) FROM pg_collation WHERE collname = 'und-x-icu'"))
-    _each(POSTGRESQL_UP.format(schema=schema, collate=' COLLATE "und-x-icu"' if icu else ""))
-    for table in WATCHED:
+    _execute_script(POSTGRESQL_UP.format(schema=schema, collate=' COLLATE "und-x-icu"' if icu else ""))
+    for table in TRACKED_TABLES:
         op.execute(POSTGRESQL_TRIGGER.format(table=table))
 
 
-def _watch_sqlite(connection: sa.Connection) -> None:
-    for table in WATCHED:
-        for trigger, event in zip(_sqlite_triggers(table), ("INSERT", "UPDATE", "DELETE"), strict=True):
+def _create_sqlite_triggers(connection: sa.Connection) -> None:
+    for table in TRACKED_TABLES:
+        for trigger, event in zip(_sqlite_trigger_names(table), ("INSERT", "UPDATE", "DELETE"), strict=True):
             op.execute(
                 f"CREATE TRIGGER {trigger} AFTER {event} ON {table} BEGIN "
                 f"UPDATE rollcall_version SET token = {RANDOM}; END"
             )
 
 
-def _sqlite_triggers(table: str) -> list[str]:
+def _sqlite_trigger_names(table: str) -> list[str]:
     return [f"rollcall_{table}_{event}" for event in ("insert", "update", "delete")]
 
 
-def _each(script: str) -> None:
-    # The driver takes one statement at a time; a blank line ends one here.
+def _execute_script(script: str) -> None:
+    # The driver takes one statement at a time; here a blank line ends a statement.
     for statement in script.strip().split(";\n\n"):
         op.execute(statement)

@@ -1,6 +1,6 @@
-"""Indexes on what is looked up all the time: whose a policy, a permission or a session is, and who has a role.
+"""Indexes on frequent look-ups: the owner of a policy, a permission or a session, and the users of a role.
 
-Directus has none on its foreign keys; it reads past these, and taking them away changes nothing but the time it takes.
+Directus has no indexes on its foreign keys. It is not affected by these; without them queries are only slower.
 """
 
 from alembic import op
@@ -19,13 +19,13 @@ INDEXES = {
     "rollcall_permissions_policy": "directus_permissions (policy)",
     "rollcall_sessions_user": 'directus_sessions ("user")',
 }
-# Texts are sorted by code point, whatever the database's own collation: SQLite's unique index does that already.
+# Texts are sorted by code point, whatever the database's own collation; SQLite's unique index already does that.
 POSTGRESQL_ONLY = {"rollcall_users_email": 'directus_users (email COLLATE "C")'}
 
 
 def upgrade() -> None:
-    for name, place in _indexes().items():
-        op.execute(f"CREATE INDEX {name} ON {place}")
+    for name, columns in _indexes().items():
+        op.execute(f"CREATE INDEX {name} ON {columns}")
 
 
 def downgrade() -> None:

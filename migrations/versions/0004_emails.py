@@ -1,7 +1,6 @@
-"""An index that keeps e-mail addresses apart whatever their case.
+"""A unique index on emails, whatever their case.
 
-Where an adopted database already holds two that differ in case alone it isn't made; bootstrap names them, and makes it
-once they are gone.
+It is not created if an adopted database holds duplicates. Bootstrap reports those, and creates it once they are gone.
 """
 
 from alembic import op

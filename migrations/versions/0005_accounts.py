@@ -1,4 +1,4 @@
-"""What the account flows keep beside Directus' tables: mails to be sent, attempts, codes that were used, tasks."""
+"""The tables of the account flows: queued mails, counted attempts, used codes, recovery codes and periodic tasks."""
 
 import sqlalchemy as sa
 from alembic import op

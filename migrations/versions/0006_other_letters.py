@@ -1,6 +1,6 @@
-"""An index on the few e-mail addresses with letters that SQLite doesn't fold by itself: who signs in is found at once.
+"""An index on the few emails with letters that SQLite itself does not fold, so that a login finds its user at once.
 
-PostgreSQL needs none: there the index that keeps addresses apart folds as Unicode does.
+PostgreSQL needs none: there the unique index on emails folds as Unicode does.
 """
 
 from alembic import op
