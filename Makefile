@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-both test-nightly check format bench schema golden
+.PHONY: help install run test test-both test-nightly coverage check format bench schema golden
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-both: install ## Compare every answer of the suite with the one from its pl
 
 test-nightly: install ## Run everything, the long properties too
 	$(BIN)/pytest --hypothesis-profile=nightly -m "nightly or not nightly"
+
+coverage: install ## Run the suite and fail if fewer lines and branches are covered than the floor
+	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal --cov --cov-report=term
 
 check: install ## Lint, types, the direction of imports
 	$(BIN)/ruff check .
