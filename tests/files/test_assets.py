@@ -66,10 +66,9 @@ async def test_missing_and_forbidden_files_get_the_same_response(uploaders_db, g
 
 
 async def test_an_invalid_token_is_rejected_for_public_files_too(uploaders_db, gallery):
-    assert (
-        error_of(await uploaders_db.request(None, "GET", f"{gallery['shown']}?access_token=nobodys"))
-        == INVALID_CREDENTIALS
-    )
+    response = await uploaders_db.request(None, "GET", f"{gallery['shown']}?access_token=nobodys")
+
+    assert error_of(response) == INVALID_CREDENTIALS
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/assets"), ("GET", "/assets/a/b/c")])

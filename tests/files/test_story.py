@@ -7,9 +7,8 @@ from tests.http.clients import FORBIDDEN, data_of, error_of
 
 
 async def set_avatar_by_rest(server, user, file_id):
-    return data_of(await server.request(user, "PATCH", "/users/me?fields=avatar.id", json={"avatar": file_id}))[
-        "avatar"
-    ]["id"]
+    response = await server.request(user, "PATCH", "/users/me?fields=avatar.id", json={"avatar": file_id})
+    return data_of(response)["avatar"]["id"]
 
 
 async def set_avatar_by_graphql(server, user, file_id):
