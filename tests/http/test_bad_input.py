@@ -1,4 +1,4 @@
-"""What nobody should send, and what it is told: a 4xx that says what was wrong, on either database, and no change."""
+"""Invalid requests get a 4xx that says what is wrong, on either database, and change nothing."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -16,36 +16,34 @@ from tests.world import static_token, uid
 from tests.writes.editors import checksum
 
 JSON = {"Content-Type": "application/json"}
-MOST = 200_000
-"""Bytes of a body here."""
-PAYLOAD, QUERY, NOBODY, NOT_HERE = "INVALID_PAYLOAD", "INVALID_QUERY", "INVALID_CREDENTIALS", "FORBIDDEN"
+MAX_BODY_SIZE = 200_000
+PAYLOAD, QUERY, CREDENTIALS, FORBIDDEN = "INVALID_PAYLOAD", "INVALID_QUERY", "INVALID_CREDENTIALS", "FORBIDDEN"
 CREATED = {"status": "active", "email": "x@example.com"}
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")
 async def readonly_db(request, templates, tmp_path_factory):
-    """A world of one's own: what goes wrong here shall go wrong nowhere else."""
+    """Databases of this module alone, so that what goes wrong here affects no other test."""
     async with AsyncExitStack() as stack:
         yield await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("bad"))
 
 
 @pytest_asyncio.fixture(scope="session")
 async def client(readonly_db):
-    changed = {"max_payload_size": MOST, "max_batch_mutation": 100, "log_level": "error"}
-    async with served(readonly_db.settings.model_copy(update=changed)) as client:
+    settings = {"max_payload_size": MAX_BODY_SIZE, "max_batch_mutation": 100, "log_level": "error"}
+    async with served(readonly_db.settings.model_copy(update=settings)) as client:
         yield client
 
 
 @pytest_asyncio.fixture
-async def address(readonly_db):
-    async with listening(
-        readonly_db.settings.model_copy(update={"max_payload_size": MOST, "log_level": "error"})
-    ) as address:
-        yield address
+async def base_url(readonly_db):
+    settings = readonly_db.settings.model_copy(update={"max_payload_size": MAX_BODY_SIZE, "log_level": "error"})
+    async with listening(settings) as base_url:
+        yield base_url
 
 
 @pytest_asyncio.fixture(scope="session")
-async def before(readonly_db):
+async def checksum_before(readonly_db):
     return await checksum(readonly_db)
 
 
@@ -57,7 +55,7 @@ def me(value, name="title"):
     return b'{"%b": %b}' % (name.encode(), value)
 
 
-def asked(query, **variables):
+def graphql_body(query, **variables):
     return orjson.dumps({"query": query, "variables": variables})
 
 
@@ -69,67 +67,67 @@ OBJECTS = {"opening": b'{"a":', "closing": b"}"}
 BODIES = {
     "nothing": (b"", PAYLOAD, "empty document"),
     "half an object": (b'{"title": "a"', PAYLOAD, "not valid JSON"),
-    "a comma too many": (b'{"title": "a",}', PAYLOAD, "not valid JSON"),
+    "a trailing comma": (b'{"title": "a",}', PAYLOAD, "not valid JSON"),
     "two objects": (b"{} {}", PAYLOAD, "not valid JSON"),
     "a list": (b"[1]", PAYLOAD, "must be an object"),
-    "a text": (b'"title"', PAYLOAD, "must be an object"),
+    "a string": (b'"title"', PAYLOAD, "must be an object"),
     "null": (b"null", PAYLOAD, "must be an object"),
     "NaN": (me(b"NaN"), PAYLOAD, "not valid JSON"),
     "Infinity": (me(b"-Infinity"), PAYLOAD, "not valid JSON"),
     "a number that no float holds": (me(b"1e999"), PAYLOAD, "infinity"),
     "not UTF-8": (me(b'"\xff\xfe"'), PAYLOAD, "UTF-8"),
-    "UTF-8 with a mark": (b"\xef\xbb\xbf{}", PAYLOAD, "UTF-8 byte order mark"),
+    "UTF-8 with a byte order mark": (b"\xef\xbb\xbf{}", PAYLOAD, "UTF-8 byte order mark"),
     "UTF-16": ('{"title": "a"}'.encode("utf-16"), PAYLOAD, "not valid JSON"),
-    "NUL in a text": (me(b'"a\\u0000b"'), PAYLOAD, '"title" in directus_users: A string must not contain U+0000'),
+    "NUL in a string": (me(b'"a\\u0000b"'), PAYLOAD, '"title" in directus_users: A string must not contain U+0000'),
     "a bare NUL": (me(b'"a\0b"'), PAYLOAD, "not valid JSON"),
     "half a surrogate pair": (me(b'"\\ud800"'), PAYLOAD, "surrogate"),
     "the other half": (me(b'"\\udc00a"'), PAYLOAD, "surrogate"),
     "lists ten thousand levels deep": (me(nested(10_000), OVERRIDES), PAYLOAD, "depth limit exceeded"),
     "objects ten thousand levels deep": (me(nested(10_000, b"1", **OBJECTS), OVERRIDES), PAYLOAD, "depth limit"),
-    "nested too deeply to be told": (me(nested(300), OVERRIDES), PAYLOAD, "at most 100 levels"),
-    "a level too many": (me(nested(101), OVERRIDES), PAYLOAD, "at most 100 levels"),
-    "a level too many, in a text": (me(DEEP_TEXT, OVERRIDES), PAYLOAD, "at most 100 levels"),
-    "a text that is no JSON": (
+    "nested deeper than the encoder allows": (me(nested(300), OVERRIDES), PAYLOAD, "at most 100 levels"),
+    "one level too many": (me(nested(101), OVERRIDES), PAYLOAD, "at most 100 levels"),
+    "one level too many, in a string": (me(DEEP_TEXT, OVERRIDES), PAYLOAD, "at most 100 levels"),
+    "a string that is not JSON": (
         me(b'"nothing"', OVERRIDES),
         PAYLOAD,
         '"theme_light_overrides" in directus_users: Expected JSON',
     ),
-    "an object for a text": (me(b'{"a": 1}'), PAYLOAD, "Expected a string"),
-    "ten thousand names": (orjson.dumps({f"k{at}": at for at in range(10_000)}), NOT_HERE, '"k0"'),
-    "a text too long": (me(b'"%b"' % (b"x" * 51)), "VALUE_TOO_LONG", "too long"),
-    "no address": (me(b'"nobody"', "email"), "FAILED_VALIDATION", "email"),
-    "no role": (me(b'"nobody"', "role"), "INVALID_FOREIGN_KEY", "role"),
-    "a field that isn't there": (me(b"1", "nothing"), NOT_HERE, '"nothing"'),
-    "too much": (b'"' + b"x" * MOST + b'"', PAYLOAD, f"larger than the {MOST} bytes"),
+    "an object for a string": (me(b'{"a": 1}'), PAYLOAD, "Expected a string"),
+    "ten thousand names": (orjson.dumps({f"k{n}": n for n in range(10_000)}), FORBIDDEN, '"k0"'),
+    "a string too long": (me(b'"%b"' % (b"x" * 51)), "VALUE_TOO_LONG", "too long"),
+    "not an email": (me(b'"nobody"', "email"), "FAILED_VALIDATION", "email"),
+    "not a role": (me(b'"nobody"', "role"), "INVALID_FOREIGN_KEY", "role"),
+    "an unknown field": (me(b"1", "nothing"), FORBIDDEN, '"nothing"'),
+    "too large": (b'"' + b"x" * MAX_BODY_SIZE + b'"', PAYLOAD, f"larger than the {MAX_BODY_SIZE} bytes"),
 }
-STATUS = {NOT_HERE: 403, NOBODY: 401}
+STATUS = {FORBIDDEN: 403, CREDENTIALS: 401}
 
 
-def judge(answer, code, words, status=None):
-    error = answer.json()["errors"][0]
-    assert (answer.status_code, error["extensions"]["code"]) == (status or STATUS.get(code, 400), code), answer.text
+def assert_error(response, code, words, status=None):
+    error = response.json()["errors"][0]
+    assert (response.status_code, error["extensions"]["code"]) == (status or STATUS.get(code, 400), code), response.text
     assert words in f"{error['message']} {error['extensions']}"
-    assert not INTERNALS.search(answer.text)
+    assert not INTERNALS.search(response.text)
 
 
 @pytest.mark.parametrize("case", BODIES)
-async def test_a_body_that_makes_no_sense_is_told_so(client, readonly_db, before, case):
+async def test_an_invalid_body_is_rejected_with_its_reason(client, readonly_db, checksum_before, case):
     body, code, words = BODIES[case]
-    judge(await client.patch("/users/me", headers={**ADA, **JSON}, content=body), code, words)
+    assert_error(await client.patch("/users/me", headers={**ADA, **JSON}, content=body), code, words)
 
-    assert await checksum(readonly_db) == before
+    assert await checksum(readonly_db) == checksum_before
 
 
 @pytest.mark.parametrize(
-    "kind", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", b"\xff"]
+    "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", b"\xff"]
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/users"), ("PATCH", "/users/me"), ("POST", PATH)])
-async def test_a_body_says_that_it_is_json(client, readonly_db, before, method, path, kind):
-    headers = {**ADA, "Content-Type": kind} if kind is not None else ADA
-    answer = await client.request(method, path, headers=headers, content=orjson.dumps({**CREATED, "query": "{"}))
+async def test_a_body_needs_the_json_content_type(client, readonly_db, checksum_before, method, path, content_type):
+    headers = {**ADA, "Content-Type": content_type} if content_type is not None else ADA
+    response = await client.request(method, path, headers=headers, content=orjson.dumps({**CREATED, "query": "{"}))
 
-    judge(answer, PAYLOAD, "Must provide query string" if path == PATH else "has to be JSON")
-    assert await checksum(readonly_db) == before
+    assert_error(response, PAYLOAD, "Must provide query string" if path == PATH else "has to be JSON")
+    assert await checksum(readonly_db) == checksum_before
 
 
 GRAPHQL = {
@@ -137,57 +135,65 @@ GRAPHQL = {
     "half an object": (b'{"query": ', PAYLOAD, "not valid JSON"),
     "a batch": (b'[{"query": "{ server_ping }"}]', PAYLOAD, "one JSON object"),
     "variables in a list": (b'{"query": "{ server_ping }", "variables": []}', PAYLOAD, '"variables" has to be'),
-    "a number for a name": (b'{"query": "{ server_ping }", "operationName": 1}', PAYLOAD, '"operationName" has'),
+    "a number for a name": (
+        b'{"query": "{ server_ping }", "operationName": 1}',
+        PAYLOAD,
+        '"operationName" has',
+    ),
     "not UTF-8": (b'{"query": "{ server_ping } # \xff"}', PAYLOAD, "UTF-8"),
     "half a surrogate pair": (b'{"query": "{ server_ping } # \\ud800"}', PAYLOAD, "surrogate"),
-    "half a pair, escaped": (asked('{ users(search: "\\ud800") { id } }'), "GRAPHQL_VALIDATION", "Invalid Unicode"),
-    "NUL": (asked("{ server_ping \0 }"), "GRAPHQL_VALIDATION", "U+0000"),
-    "a thousand brackets": (asked("{" * 1_000), "GRAPHQL_VALIDATION", "Syntax Error"),
+    "half a pair, escaped": (
+        graphql_body('{ users(search: "\\ud800") { id } }'),
+        "GRAPHQL_VALIDATION",
+        "Invalid Unicode",
+    ),
+    "NUL": (graphql_body("{ server_ping \0 }"), "GRAPHQL_VALIDATION", "U+0000"),
+    "a thousand brackets": (graphql_body("{" * 1_000), "GRAPHQL_VALIDATION", "Syntax Error"),
     "a value too deep": (
-        asked(f"mutation {{ update_users_me(data: {{ tags: {'[' * 900 + ']' * 900} }}) {{ id }} }}"),
+        graphql_body(f"mutation {{ update_users_me(data: {{ tags: {'[' * 900 + ']' * 900} }}) {{ id }} }}"),
         "GRAPHQL_VALIDATION",
         "nested too deeply",
     ),
     "ten thousand levels": (VARIABLE % nested(10_000), PAYLOAD, "depth limit exceeded"),
-    "more than 32 bits": (asked("{ users(limit: 99999999999) { id } }"), "GRAPHQL_VALIDATION", "32-bit"),
-    "more than 32 bits, beside": (
-        asked("query ($l: Int) { users(limit: $l) { id } }", l=1e99),
+    "more than 32 bits": (graphql_body("{ users(limit: 99999999999) { id } }"), "GRAPHQL_VALIDATION", "32-bit"),
+    "more than 32 bits in a variable": (
+        graphql_body("query ($l: Int) { users(limit: $l) { id } }", l=1e99),
         "GRAPHQL_VALIDATION",
         "32-bit",
     ),
-    "ten thousand names": (asked("{ users { " + "id " * 10_000 + "} }"), "GRAPHQL_VALIDATION", "5000 tokens"),
-    "too much": (b" " * (MOST + 1), PAYLOAD, f"larger than the {MOST} bytes"),
+    "ten thousand names": (graphql_body("{ users { " + "id " * 10_000 + "} }"), "GRAPHQL_VALIDATION", "5000 tokens"),
+    "too large": (b" " * (MAX_BODY_SIZE + 1), PAYLOAD, f"larger than the {MAX_BODY_SIZE} bytes"),
 }
 
 
 @pytest.mark.parametrize("case", GRAPHQL)
-async def test_a_graphql_request_that_makes_no_sense_is_told_so(client, readonly_db, before, case):
+async def test_an_invalid_graphql_request_is_rejected_with_its_reason(client, readonly_db, checksum_before, case):
     body, code, words = GRAPHQL[case]
-    answer = await client.post(PATH, headers={**ADA, **JSON}, content=body)
-    judge(answer, code, words)
+    response = await client.post(PATH, headers={**ADA, **JSON}, content=body)
+    assert_error(response, code, words)
 
-    assert await checksum(readonly_db) == before
+    assert await checksum(readonly_db) == checksum_before
 
 
-FIELDS = {
-    "a level too many": (VARIABLE % nested(101), PAYLOAD, "at most 100 levels"),
-    "NUL in a filter": (asked('{ users(filter: { title: { _eq: "a\\u0000" } }) { id } }'), QUERY, "U+0000"),
+FIELD_ERRORS = {
+    "one level too many": (VARIABLE % nested(101), PAYLOAD, "at most 100 levels"),
+    "NUL in a filter": (graphql_body('{ users(filter: { title: { _eq: "a\\u0000" } }) { id } }'), QUERY, "U+0000"),
     "a number of 400 digits": (
-        asked(f"{{ activity(filter: {{ id: {{ _eq: {'9' * 400} }} }}) {{ id }} }}"),
+        graphql_body(f"{{ activity(filter: {{ id: {{ _eq: {'9' * 400} }} }}) {{ id }} }}"),
         QUERY,
         "numeric",
     ),
-    "no key": (asked('{ users_by_id(id: "nope") { id } }'), NOT_HERE, "permission"),
-    "page and limit beyond all rows": (asked("{ users(limit: -2) { id } }"), QUERY, '"limit" must be greater'),
+    "not a key": (graphql_body('{ users_by_id(id: "nope") { id } }'), FORBIDDEN, "permission"),
+    "a negative limit": (graphql_body("{ users(limit: -2) { id } }"), QUERY, '"limit" must be greater'),
 }
 
 
-@pytest.mark.parametrize("case", FIELDS)
-async def test_what_is_wrong_in_one_field_is_that_fields_error(client, readonly_db, before, case):
-    body, code, words = FIELDS[case]
-    judge(await client.post(PATH, headers={**ADA, **JSON}, content=body), code, words, status=200)
+@pytest.mark.parametrize("case", FIELD_ERRORS)
+async def test_an_error_in_one_field_is_that_fields_error(client, readonly_db, checksum_before, case):
+    body, code, words = FIELD_ERRORS[case]
+    assert_error(await client.post(PATH, headers={**ADA, **JSON}, content=body), code, words, status=200)
 
-    assert await checksum(readonly_db) == before
+    assert await checksum(readonly_db) == checksum_before
 
 
 TOO_DEEP = '{"_and":[' * 500 + "{}" + "]}" * 500
@@ -212,65 +218,66 @@ QUERIES = {
     "filter[last_access][_gt]=9999999-01-01": (QUERY, "Expected a date"),
     "filter[last_access][_between]=1": (QUERY, "array of two values"),
     "filter[year(last_access)][_eq]=99999999999999999999": (QUERY, "a number between"),
-    "filter[nothing][_eq]=1": (NOT_HERE, '"nothing"'),
+    "filter[nothing][_eq]=1": (FORBIDDEN, '"nothing"'),
     "search=a%00": (QUERY, "U+0000"),
     "search[a]=b": (QUERY, '"search" must be a string'),
     "search=%ff": (QUERY, "not valid UTF-8"),
     "%ff=1": (QUERY, "not valid UTF-8"),
-    "fields=nothing": (NOT_HERE, '"nothing"'),
-    "fields=%00": (NOT_HERE, "permission"),
+    "fields=nothing": (FORBIDDEN, '"nothing"'),
+    "fields=%00": (FORBIDDEN, "permission"),
     "fields[a]=id": (QUERY, "Names must be strings"),
-    "fields=" + ".".join(["role"] * 12): (NOT_HERE, '"role"'),
+    "fields=" + ".".join(["role"] * 12): (FORBIDDEN, '"role"'),
     "fields=" + "role.users." * 500 + "id": (QUERY, "nested too deeply"),
-    "sort=nothing": (NOT_HERE, '"nothing"'),
+    "sort=nothing": (FORBIDDEN, '"nothing"'),
     "sort[a]=id": (QUERY, "Names must be strings"),
     "aggregate=x": (QUERY, "Invalid JSON for aggregate object"),
     "aggregate[nothing]=id": (QUERY, '"aggregate" supports'),
     "aggregate[count][a]=id": (QUERY, "Names must be strings"),
-    "aggregate[count]=id&groupBy=nothing": (NOT_HERE, '"nothing"'),
+    "aggregate[count]=id&groupBy=nothing": (FORBIDDEN, '"nothing"'),
     "alias[]=id": (QUERY, '"alias" must be an object'),
     "deep[role]=x&fields=role.name": (QUERY, '"deep" must be an object'),
     "meta=nothing": (QUERY, '"meta[0]" must be one of'),
     "export=pdf": (QUERY, '"export" must be one of'),
-    "&".join(f"p{at}=1" for at in range(1_001)): (QUERY, "more than 1000 parameters"),
+    "&".join(f"p{n}=1" for n in range(1_001)): (QUERY, "more than 1000 parameters"),
     "access_token=x&access_token=y": (PAYLOAD, "more than one method"),
 }
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:60])
-async def test_a_question_that_makes_no_sense_is_told_so(client, query):
-    judge(await client.get(f"/users?{query}", headers=ADA), *QUERIES[query])
+async def test_an_invalid_query_string_is_rejected_with_its_reason(client, query):
+    assert_error(await client.get(f"/users?{query}", headers=ADA), *QUERIES[query])
 
 
-async def test_a_graphql_query_string_has_to_be_utf_8_too(client):
-    judge(await client.get(f"{PATH}?query=%7Bserver_ping%7D%23%ff", headers=ADA), QUERY, "not valid UTF-8")
+async def test_a_graphql_query_string_has_to_be_utf_8(client):
+    assert_error(await client.get(f"{PATH}?query=%7Bserver_ping%7D%23%ff", headers=ADA), QUERY, "not valid UTF-8")
 
 
 KEYS = ["nope", "1", "%00", "%ff", "x" * 5_000, "00000000-0000-0000-0000-00000000000g", "null", "*"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-async def test_what_is_no_key_is_no_row(client, readonly_db, before, method):
+async def test_an_invalid_key_answers_like_a_missing_row(client, readonly_db, checksum_before, method):
     body = {"content": b"{}"} if method == "PATCH" else {}
     for key in KEYS:
-        judge(await client.request(method, f"/users/{key}", headers={**ADA, **JSON}, **body), NOT_HERE, "permission")
+        response = await client.request(method, f"/users/{key}", headers={**ADA, **JSON}, **body)
+        assert_error(response, FORBIDDEN, "permission")
 
-    assert await checksum(readonly_db) == before
+    assert await checksum(readonly_db) == checksum_before
 
 
 WRITES = {
-    "a key that is none": ("POST", "/users", {**CREATED, "id": "nope"}, NOT_HERE, "permission"),
-    "a key that is null": ("PATCH", "/users", {"keys": [None], "data": {}}, NOT_HERE, "permission"),
-    "a key that is an object": ("DELETE", "/users", [{"id": 1}], NOT_HERE, "permission"),
-    "keys that are none": ("DELETE", "/users", {"keys": "x"}, PAYLOAD, '"keys" must be an array'),
+    "an invalid key": ("POST", "/users", {**CREATED, "id": "nope"}, FORBIDDEN, "permission"),
+    "a key that is null": ("PATCH", "/users", {"keys": [None], "data": {}}, FORBIDDEN, "permission"),
+    "a key that is an object": ("DELETE", "/users", [{"id": 1}], FORBIDDEN, "permission"),
+    "keys that are no list": ("DELETE", "/users", {"keys": "x"}, PAYLOAD, '"keys" must be an array'),
     "keys and a query": ("DELETE", "/users", {"keys": [], "query": {}}, PAYLOAD, "conflict"),
     "neither": ("PATCH", "/users", {"data": {}}, PAYLOAD, "must contain at least one of"),
-    "something besides": ("PATCH", "/users", {"keys": [], "data": {}, "more": 1}, PAYLOAD, '"more" is not allowed'),
+    "an unknown property": ("PATCH", "/users", {"keys": [], "data": {}, "more": 1}, PAYLOAD, '"more" is not allowed'),
     "more rows than a mutation may write": ("POST", "/users", [CREATED] * 101, PAYLOAD, "100"),
     "forty thousand keys": ("DELETE", "/users", ["1"] * 40_000, PAYLOAD, "100"),
-    "a search for what is no object": ("SEARCH", "/users", {"query": {"filter": [1]}}, QUERY, '"filter" must be'),
-    "a search with a limit of true": ("SEARCH", "/users", {"query": {"limit": True}}, QUERY, '"limit" must be'),
-    "a search for keys that are none": ("SEARCH", "/users", {"keys": ["nope"]}, NOT_HERE, "permission"),
+    "a filter that is no object": ("SEARCH", "/users", {"query": {"filter": [1]}}, QUERY, '"filter" must be'),
+    "a limit of true": ("SEARCH", "/users", {"query": {"limit": True}}, QUERY, '"limit" must be'),
+    "an invalid key in a search": ("SEARCH", "/users", {"keys": ["nope"]}, FORBIDDEN, "permission"),
     "a number beyond 64 bits": (
         "PATCH",
         "/settings",
@@ -280,18 +287,30 @@ WRITES = {
     ),
     "a number beyond 32": ("PATCH", "/settings", {"auth_login_attempts": 2**40}, "VALUE_OUT_OF_RANGE", "out of range"),
     "a page that is an object": ("PATCH", "/users/me/track/page", {"last_page": {}}, PAYLOAD, "Expected a string"),
-    "no address to invite": ("POST", "/users/invite", {"email": 1, "role": uid("role-App")}, PAYLOAD, '"email" must'),
-    "no role to invite with": ("POST", "/users/invite", {"email": "a@b.cz", "role": 2}, PAYLOAD, '"role" must be'),
+    "not an email to invite": (
+        "POST",
+        "/users/invite",
+        {"email": 1, "role": uid("role-App")},
+        PAYLOAD,
+        '"email" must',
+    ),
+    "not a role to invite with": (
+        "POST",
+        "/users/invite",
+        {"email": "a@b.cz", "role": 2},
+        PAYLOAD,
+        '"role" must be',
+    ),
     "credentials in an object": ("POST", "/auth/login", {"email": {}, "password": []}, PAYLOAD, '"email" must be'),
 }
 
 
 @pytest.mark.parametrize("case", WRITES)
-async def test_a_change_that_makes_no_sense_is_told_so(client, readonly_db, before, case):
+async def test_an_invalid_write_is_rejected_with_its_reason(client, readonly_db, checksum_before, case):
     method, path, body, code, words = WRITES[case]
-    judge(await client.request(method, path, headers={**ADA, **JSON}, content=orjson.dumps(body)), code, words)
+    assert_error(await client.request(method, path, headers={**ADA, **JSON}, content=orjson.dumps(body)), code, words)
 
-    assert await checksum(readonly_db) == before
+    assert await checksum(readonly_db) == checksum_before
 
 
 TOKENS = {
@@ -301,82 +320,79 @@ TOKENS = {
     "a header and a parameter": (ADA, f"?access_token={static_token('ada')}", 400),
     "a header of another scheme": ({"Authorization": "Basic eDp5"}, "", 200),
     "a cookie that isn't UTF-8": ({"Cookie": b"a=\xff; directus_session_token=\xff"}, "", 401),
-    "a cookie beside a good token": ({**ADA, "Cookie": "directus_session_token=garbage"}, "", 200),
-    "a token of ten thousand letters": (bearer("x" * 10_000), "", 401),
+    "a cookie beside a valid token": ({**ADA, "Cookie": "directus_session_token=garbage"}, "", 200),
+    "a token of ten thousand characters": (bearer("x" * 10_000), "", 401),
 }
 
 
 @pytest.mark.parametrize("case", TOKENS)
-async def test_of_tokens_there_may_be_one(client, case):
+async def test_a_request_may_have_one_token(client, case):
     headers, query, status = TOKENS[case]
     for path in ("/roles", "/server/info", "/permissions/me", PATH):
-        more = f"{'&' if query else '?'}query={{server_ping}}" if path == PATH else ""
-        answer = await client.get(f"{path}{query}{more}", headers=headers)
+        graphql = f"{'&' if query else '?'}query={{server_ping}}" if path == PATH else ""
+        response = await client.get(f"{path}{query}{graphql}", headers=headers)
 
-        assert answer.status_code == status, answer.text
-        assert not INTERNALS.search(answer.text)
+        assert response.status_code == status, response.text
+        assert not INTERNALS.search(response.text)
 
 
-async def test_of_two_names_alike_in_an_object_the_last_one_counts(writable_db):
+async def test_the_last_of_two_equal_names_in_an_object_counts(writable_db):
     async with served(writable_db.settings) as client:
-        told = await client.patch("/users/me", headers={**ADA, **JSON}, content=b'{"title": 1, "title": "b"}')
+        response = await client.patch("/users/me", headers={**ADA, **JSON}, content=b'{"title": 1, "title": "b"}')
 
-    assert told.json()["data"]["title"] == "b"
+    assert response.json()["data"]["title"] == "b"
 
 
-async def test_a_hundred_levels_of_json_are_kept_and_told_everywhere(writable_db):
+async def test_a_hundred_levels_of_json_are_stored_and_returned_everywhere(writable_db):
     value = orjson.loads(nested(100))
     async with served(writable_db.settings) as client:
-        answer = await client.patch("/users/me", headers=ADA, json={OVERRIDES: value})
-        told = [
+        response = await client.patch("/users/me", headers=ADA, json={OVERRIDES: value})
+        rows = [
             await client.get(path, headers=ADA)
             for path in (f"/users/me?fields={OVERRIDES}", f"/users?meta=*&fields=*,role.users.role.users.{OVERRIDES}")
         ]
-        kinds = ("csv", "json", "xml", "yaml")
-        files = [await client.get(f"/users?fields={OVERRIDES}&export={kind}", headers=ADA) for kind in kinds]
-        trail = await client.get("/revisions?fields=*,activity.revisions.*", headers=ADA)
+        formats = ("csv", "json", "xml", "yaml")
+        files = [await client.get(f"/users?fields={OVERRIDES}&export={name}", headers=ADA) for name in formats]
+        revisions = await client.get("/revisions?fields=*,activity.revisions.*", headers=ADA)
 
-    assert answer.json()["data"][OVERRIDES] == told[0].json()["data"][OVERRIDES] == value
-    assert {one.status_code for one in (*told, *files, trail)} == {200}
+    assert response.json()["data"][OVERRIDES] == rows[0].json()["data"][OVERRIDES] == value
+    assert {each.status_code for each in (*rows, *files, revisions)} == {200}
 
 
-async def test_a_body_in_pieces_ends_where_it_is_too_large(readonly_db, address, before):
-    given = []
-
-    async def pieces():
-        for at in range(100):
-            given.append(at)
+async def test_a_chunked_body_that_is_too_large_is_rejected(readonly_db, base_url, checksum_before):
+    async def chunks():
+        for _ in range(100):
             yield b"x" * 10_000
 
-    async with httpx.AsyncClient(base_url=address) as client:
-        answer = await client.patch("/users/me", headers={**ADA, **JSON}, content=pieces())
+    async with httpx.AsyncClient(base_url=base_url) as client:
+        response = await client.patch("/users/me", headers={**ADA, **JSON}, content=chunks())
 
-    judge(answer, PAYLOAD, f"larger than the {MOST} bytes")
-    assert await checksum(readonly_db) == before
+    assert_error(response, PAYLOAD, f"larger than the {MAX_BODY_SIZE} bytes")
+    assert await checksum(readonly_db) == checksum_before
 
 
-RAW = {
-    "no request": (b"nonsense\r\n\r\n", b"HTTP/1.1 400"),
-    "a length that is none": (b"PATCH /users/me HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", b"HTTP/1.1 400"),
+RAW_REQUESTS = {
+    "not HTTP": (b"nonsense\r\n\r\n", b"HTTP/1.1 400"),
+    "an invalid length": (b"PATCH /users/me HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", b"HTTP/1.1 400"),
     "two lengths": (
         b"PATCH /users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"HTTP/1.1 400",
     ),
-    "a length and pieces": (
+    "a length and chunks": (
         b"PATCH /users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 400",
     ),
-    "another method": (b"BREW /users HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400"),
+    "an unknown method": (b"BREW /users HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400"),
 }
 
 
-async def test_what_isnt_http_is_refused_by_the_server(address):
-    at = httpx.URL(address)
-    for case, (sent, expected) in RAW.items():
-        reader, writer = await asyncio.open_connection(at.host, at.port)
-        writer.write(sent)
-        told = await asyncio.wait_for(reader.read(100), 5)
+async def test_invalid_http_is_rejected_by_the_server(base_url):
+    url = httpx.URL(base_url)
+    for case, (request, expected) in RAW_REQUESTS.items():
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(request)
+        start = await asyncio.wait_for(reader.read(100), 5)
         writer.close()
         await writer.wait_closed()
 
-        assert told.startswith(expected), case
+        assert start.startswith(expected), case
