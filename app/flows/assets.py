@@ -19,13 +19,18 @@ from app.query.payload import parse_key
 from app.query.read import FieldSelection, Read
 from app.query.results import Row
 from app.repositories.plans.plan import QueryPlan, make_plan
-from app.repositories.rules.files import MODIFIED_ON, NAME, STORAGE
+from app.repositories.rules.files import FILENAME_DISK, MODIFIED_ON, STORAGE
 from app.repositories.services import Services
 from app.storage.base import Storage
 
 KEY_SLOT = "key"
 """Name of the bind parameter for a file's key."""
-ASSET_FIELDS = (STORAGE, NAME, MODIFIED_ON, *(FILES.fields[name] for name in ("filename_download", "type", "charset")))
+ASSET_FIELDS = (
+    STORAGE,
+    FILENAME_DISK,
+    MODIFIED_ON,
+    *(FILES.fields[name] for name in ("filename_download", "type", "charset")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +70,18 @@ class AssetService:
             ServiceUnavailable: The storage or the database is unavailable.
         """
         row, storage = await self._row(parse_key(FILES, key)), self._services.storage
-        if row is None or row[NAME.name] is None:
+        if row is None or row[FILENAME_DISK.name] is None:
             return None
         if row[STORAGE.name] != storage.location:
             raise UnprocessableContent(
                 f'The file is in the storage "{row[STORAGE.name]}", but only "{storage.location}" is configured'
             )
-        size = await storage.size(row[NAME.name])
+        size = await storage.size(row[FILENAME_DISK.name])
         if size is None:
             return None
-        identity = repr((row[STORAGE.name], row[NAME.name], row[MODIFIED_ON.name], size))
+        identity = repr((row[STORAGE.name], row[FILENAME_DISK.name], row[MODIFIED_ON.name], size))
         return Asset(
-            row[NAME.name],
+            row[FILENAME_DISK.name],
             row["filename_download"],
             row["type"] if row["type"] and is_media_type(row["type"].lower()) else UNKNOWN_TYPE,
             row["charset"],
@@ -95,5 +100,5 @@ class AssetService:
             self._plan = make_plan(read, SYSTEM, await services.access_cache.access(SYSTEM), services)
         bindings = {KEY_SLOT: [key], "now": services.clock()}
         text = (await services.reader.fetch_one(self._plan.statement, bindings))[-1]
-        rows = (self._plan.shape or orjson.loads)(text)
+        rows = (self._plan.decode_rows or orjson.loads)(text)
         return rows[0] if rows else None

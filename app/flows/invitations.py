@@ -53,12 +53,12 @@ class Invitations:
         if account is None or account.status != INVITED:
             raise InvalidInvite
         check_new_password(password)
-        await AccountStore(self._services).change(
+        await AccountStore(self._services).update(
             account,
             {"password": password, "status": ACTIVE},
             on_behalf_of(account.id, self._directory.caller),
             self._directory.client_info,
-            otherwise=InvalidInvite,
+            conflict_error=InvalidInvite,
         )
 
     async def revoke(self, email: str) -> bool:

@@ -93,7 +93,7 @@ class OutboxWorker(PeriodicJob):
                 them in its next run.
         """
         await self._record_sent()
-        workers = min(MAX_CONCURRENT_SENDS, await self._queue.due())
+        workers = min(MAX_CONCURRENT_SENDS, await self._queue.count_due())
         outcomes = await asyncio.gather(*(self._send_due() for _ in range(workers)), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):

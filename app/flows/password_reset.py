@@ -56,8 +56,8 @@ class PasswordReset:
             raise Forbidden
         check_new_password(password)
         caller = on_behalf_of(account.id, self._directory.caller)
-        await self._accounts.change(
-            account, {"password": password}, caller, self._directory.client_info, otherwise=Forbidden
+        await self._accounts.update(
+            account, {"password": password}, caller, self._directory.client_info, conflict_error=Forbidden
         )
         email = account.email or link.email
         await self._services.database.run_write(

@@ -11,7 +11,7 @@ from app.flows.timing import minimum_duration
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
 from app.repositories.commands.accounts import ACTIVE, UNVERIFIED, AccountStore
-from app.repositories.commands.registrations import RegisterUser, RegistrationPolicy, registration_terms
+from app.repositories.commands.registrations import RegisterUser, RegistrationPolicy, read_registration_policy
 from app.repositories.directory import Directory
 from app.repositories.project_settings import read_password_policy
 from app.repositories.rules.password_policy import check_password
@@ -52,7 +52,7 @@ class Registration:
         """
         await self._services.rates.check_registration(self._directory.caller.ip)
         async with minimum_duration(self._services.settings.register_stall_time):
-            terms = await registration_terms(self._services)
+            terms = await read_registration_policy(self._services)
             if not terms.open:
                 raise Forbidden
             allowed = self._services.settings.user_register_url_allow_list
@@ -74,19 +74,19 @@ class Registration:
         _, account = await account_for_link(token, LinkPurpose.REGISTRATION, self._services)
         if account is None or account.status != UNVERIFIED:
             raise InvalidVerification
-        await AccountStore(self._services).change(
+        await AccountStore(self._services).update(
             account,
             {"status": ACTIVE},
             on_behalf_of(account.id, self._directory.caller),
             self._directory.client_info,
-            otherwise=InvalidVerification,
+            conflict_error=InvalidVerification,
         )
         return account.id
 
     async def _parse(self, terms: RegistrationPolicy, values: dict[str, Any]) -> Payload:
         """Return the user to create; invalid values are rejected whether or not the email is in use."""
         check_new_password(values["password"])
-        assigned = {"status": UNVERIFIED if terms.verified else ACTIVE, "role": terms.role}
+        assigned = {"status": UNVERIFIED if terms.verify_email else ACTIVE, "role": terms.role}
         payload = parse_payload(USERS, {**values, **assigned}, self._services.limits.max_depth)
         check_email(values["email"])
         check_password(values["password"], await read_password_policy(self._services))

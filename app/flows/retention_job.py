@@ -44,8 +44,10 @@ class RetentionJob(PeriodicJob):
         """Run the tasks that are due and that no other process has claimed; return how many rows were deleted."""
         deleted = 0
         if await self._store.claim_task(PRUNE_TASK, PRUNE_INTERVAL):
-            deleted += await self._delete_each({"sessions": self._store.sessions, "attempts": self._store.attempts})
-            deleted += await self._delete_each({"mails": self._store.mails})
+            deleted += await self._delete_each(
+                {"sessions": self._store.delete_expired_sessions, "attempts": self._store.delete_expired_attempts}
+            )
+            deleted += await self._delete_each({"mails": self._store.delete_sent_mails})
         retained = dict(self._retained())
         if retained and await self._store.claim_task(RETENTION_TASK, RETENTION_INTERVAL):
             deleted += await self._delete_each(retained)
@@ -55,9 +57,9 @@ class RetentionJob(PeriodicJob):
         """Yield what the settings keep for a limited time; revisions first, as deleting activity deletes its own."""
         settings, now = self._services.settings, self._services.clock()
         if settings.revisions_retention is not None:
-            yield "revisions", partial(self._store.revisions, now - settings.revisions_retention)
+            yield "revisions", partial(self._store.delete_revisions, now - settings.revisions_retention)
         if settings.activity_retention is not None:
-            yield "activity", partial(self._store.activity, now - settings.activity_retention)
+            yield "activity", partial(self._store.delete_activity, now - settings.activity_retention)
 
     async def _delete_each(self, batches: dict[str, DeleteBatch]) -> int:
         deleted = {name: await self._delete_all(batch) for name, batch in batches.items()}
@@ -69,7 +71,7 @@ class RetentionJob(PeriodicJob):
         deleted = 0
         while not self.stopping:
             deleted += (count := await delete_batch())
-            if count < self._store.batch:
+            if count < self._store.batch_size:
                 break
             await asyncio.sleep(BATCH_PAUSE_SECONDS)
         return deleted

@@ -48,7 +48,7 @@ class SessionService:
 
         async def end(writer: WriteTransaction) -> None:
             sessions = SessionStore(writer, self._services)
-            await sessions.end(stored or sessions.stored(token))
+            await sessions.end(stored or sessions.to_stored_token(token))
 
         await self._services.database.run_write(end, exclusive=False)
         return ResponseCookie("session" if mode is TokenMode.SESSION else "refresh")

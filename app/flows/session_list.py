@@ -47,7 +47,7 @@ class SessionListService:
         owner = await self._owner(user)
         return [
             SessionView(
-                session.handle, session.ip, session.user_agent, session.origin, session.expires, session.current
+                session.public_id, session.ip, session.user_agent, session.origin, session.expires, session.current
             )
             for session in await list_active_sessions(self._services, owner, self._directory.caller.session)
         ]

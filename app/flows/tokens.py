@@ -56,7 +56,7 @@ async def issue_tokens(
     settings, now = services.settings, services.clock()
     if mode is TokenMode.SESSION:
         remaining = grant.expires - now
-        signed = _sign(services, grant, access, remaining, session=grant.stored, has_tfa=has_tfa)
+        signed = _sign(services, grant, access, remaining, session=grant.stored_token, has_tfa=has_tfa)
         return Tokens(settings.session_cookie_ttl, cookies=(ResponseCookie("session", signed, remaining),))
     ttl = settings.access_token_ttl
     signed = _sign(services, grant, access, ttl, session=None, has_tfa=has_tfa)

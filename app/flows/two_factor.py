@@ -109,7 +109,7 @@ class TwoFactorService:
         async def replace(writer: WriteTransaction) -> None:
             if not await is_unchanged(writer, account):
                 raise InvalidCredentials
-            await OTPStore(self._services, account.id).replace_recovery(writer, codes, account.tfa_secret or "")
+            await OTPStore(self._services, account.id).replace_recovery_codes(writer, codes, account.tfa_secret or "")
             await OTPVerifier(self._services, account).reset(writer)
 
         await self._services.database.run_write(replace, exclusive=False)
@@ -135,8 +135,8 @@ class TwoFactorService:
         caller = on_behalf_of(account.id, self._directory.caller)
         values = {"tfa_secret": secret}
         try:
-            await self._accounts.change(
-                account, values, caller, self._directory.client_info, otherwise=InvalidCredentials
+            await self._accounts.update(
+                account, values, caller, self._directory.client_info, conflict_error=InvalidCredentials
             )
         except InvalidCredentials:
             check = _check_enabled if secret is None else _check_disabled

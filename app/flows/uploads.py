@@ -18,7 +18,7 @@ from app.repositories.commands.uploads import CreateFiles, ReplaceFile, StoredUp
 from app.repositories.directory import Directory
 from app.repositories.engine.commands import WriteCommand
 from app.repositories.engine.writing import ResultReader, WriteResult
-from app.repositories.rules.files import NAME, STORAGE
+from app.repositories.rules.files import FILENAME_DISK, STORAGE
 from app.storage.cleanup import remove_files
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class UploadService:
             raise InvalidPayload(f"Files of type {detected[TYPE]} can't be uploaded, only {', '.join(allowed)}")
         await self._dry_run(self._command(StoredUpload(payload, detected)))
         stream = SizeLimitedStream(chunks, self._services.settings.files_max_upload_size)
-        await self._services.storage.put(detected[NAME], stream.chunks())
+        await self._services.storage.put(detected[FILENAME_DISK], stream.chunks())
         return StoredUpload(payload, {**detected, SIZE: stream.size})
 
     def _detect(self, incoming: IncomingFile, payload: Payload, head: bytes) -> dict[Field, Any]:
@@ -115,7 +115,7 @@ class UploadService:
         filename, key = sanitize_filename(incoming.filename), str(uuid4())
         detected = {
             STORAGE: self._services.storage.location,
-            NAME: f"{key}{extension_for(type_)}",  # always a new name: the old content may still be needed
+            FILENAME_DISK: f"{key}{extension_for(type_)}",  # always a new name: the old content may still be needed
             TYPE: type_,
             CHARSET: incoming.charset if type_.startswith("text/") else None,
             WIDTH: width,
@@ -143,11 +143,11 @@ class UploadService:
             if isinstance(error, RollcallError) and not isinstance(error, ServiceUnavailable):
                 await self._remove_stored()
             else:  # the rows may exist, and no row may lose its content
-                log.warning("orphaned_file", names=[upload.name for upload in self._stored])
+                log.warning("orphaned_file", names=[upload.filename_disk for upload in self._stored])
             raise
 
     async def _remove_stored(self) -> None:
-        await remove_files(self._services.storage, [upload.name for upload in self._stored])
+        await remove_files(self._services.storage, [upload.filename_disk for upload in self._stored])
 
 
 class SizeLimitedStream:

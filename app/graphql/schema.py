@@ -107,7 +107,7 @@ class VisibilityExtension(SchemaExtension):
         variables = coerce_variables(schema.graphql, self._operation, context.variables)
         self._look(schema, directory, access)
         if self._operation.introspects or self._refused(variables):
-            access = await directory.confirm(access)
+            access = await directory.revalidate(access)
             self._look(schema, directory, access)
         context.pre_execution_errors = check_single_sensitive(self._operation)
         if self._refused(variables):

@@ -44,11 +44,11 @@ class Directory:
 
     async def access(self) -> Access:
         """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
-        return await self._book.access(self.caller)
+        return await self._access_cache.access(self.caller)
 
     async def fresh_access(self) -> Access:
         """The caller's access as the database has it now, for answers that are read from no row; raises the same."""
-        return await self.confirm(await self.access())
+        return await self.revalidate(await self.access())
 
     async def require_tfa_setup_done(self) -> None:
         """Raises SecondFactorWanted for a caller that has to set that up before anything else.
@@ -62,17 +62,17 @@ class Directory:
         self, access: Access, attempt: Callable[[Access], Awaitable[T]], max_attempts: int
     ) -> Awaitable[T]:
         """Return what `attempt` returns for the caller's current access; see `AccessCache.run_while_current`."""
-        return self._book.run_while_current(self.caller, access, attempt, max_attempts)
+        return self._access_cache.run_while_current(self.caller, access, attempt, max_attempts)
 
-    async def confirm(self, seen: Access) -> Access:
+    async def revalidate(self, access: Access) -> Access:
         """`seen` while it still holds, else the caller's access as the database has it now."""
-        return await self._book.revalidate(self.caller, seen)
+        return await self._access_cache.revalidate(self.caller, access)
 
     async def permissions(self) -> Summary:
         """What the caller may do, collection by collection, as the database has it now."""
-        access, grants = await self._book.grants(self.caller)
+        access, grants = await self._access_cache.grants(self.caller)
         return full_summary(COLLECTIONS) if access.admin else summarize(grants)
 
     @property
-    def _book(self) -> AccessCache:
+    def _access_cache(self) -> AccessCache:
         return self.services.access_cache

@@ -16,9 +16,9 @@ from app.db.models import User
 from app.db.transaction import WriteTransaction
 from app.query.sql_writes import in_list
 
-MOST = 65_536
+MAX_USERS = 65_536
 """Users that are remembered at once; who comes beyond that is noticed the next time."""
-BATCH = 1_000
+BATCH_SIZE = 1_000
 """Users of one statement."""
 SHUTDOWN_FLUSH_SECONDS = 3.0
 """Seconds that the server's end waits for the last of them to be written."""
@@ -31,40 +31,42 @@ log = structlog.get_logger(__name__)
 class LastAccessTracker:
     """The users who asked something since that was written down last; to be noticed costs next to nothing."""
 
-    def __init__(self, database: Database, clock: Clock = utc_now, *, most: int = MOST, batch: int = BATCH) -> None:
+    def __init__(
+        self, database: Database, clock: Clock = utc_now, *, max_users: int = MAX_USERS, batch_size: int = BATCH_SIZE
+    ) -> None:
         self._database, self._clock = database, clock
-        self._most, self._batch = most, batch
-        self._here: dict[str, None] = {}
+        self._max_users, self._batch_size = max_users, batch_size
+        self._users: dict[str, None] = {}
 
     def record(self, user: str | None) -> None:
         """Somebody asks something; nobody in particular is nothing to remember."""
-        if user is not None and len(self._here) < self._most:
-            self._here[user] = None
+        if user is not None and len(self._users) < self._max_users:
+            self._users[user] = None
 
     def discard(self, user: str | None) -> None:
         """Whoever asked wasn't that user after all, or isn't any more."""
         if user is not None:
-            self._here.pop(user, None)
+            self._users.pop(user, None)
 
     async def flush(self) -> None:
         """Writes down that they were here until now; raises ServiceUnavailable, and remembers them still."""
-        here, self._here = list(self._here), {}
+        here, self._users = list(self._users), {}
         try:
             while here:
-                some, now = here[-self._batch :], self._clock()
+                some, now = here[-self._batch_size :], self._clock()
                 await self._database.run_write(lambda writer: _write(writer, some, now), exclusive=False)  # noqa: B023
-                del here[-self._batch :]
+                del here[-self._batch_size :]
         finally:
             for user in here:
                 self.record(user)
 
     @asynccontextmanager
-    async def running(self, every: timedelta) -> AsyncIterator[None]:
+    async def running(self, interval: timedelta) -> AsyncIterator[None]:
         """Meanwhile it is written down so often, and once more at the end; never where there is no time between."""
-        if not every:
+        if not interval:
             yield
             return
-        writing = asyncio.ensure_future(self._keep_writing(every.total_seconds()))
+        writing = asyncio.ensure_future(self._flush_periodically(interval.total_seconds()))
         try:
             yield
         finally:
@@ -74,7 +76,7 @@ class LastAccessTracker:
                 async with asyncio.timeout(SHUTDOWN_FLUSH_SECONDS):
                     await self.flush()
 
-    async def _keep_writing(self, seconds: float) -> None:
+    async def _flush_periodically(self, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds)
             try:

@@ -38,13 +38,13 @@ Query = Mapping[str, Any]
 """Directus' global query parameters: `fields filter sort limit offset page search alias deep aggregate groupBy`."""
 
 
-def returning(repository: "Repository", ask: Callable[[Access], Read]) -> ResultReader[list[Row]]:
+def returning(repository: "Repository", build_query: Callable[[Access], Read]) -> ResultReader[list[Row]]:
     """Reads the rows that were written as their writer may see them."""
 
     async def answer(work: UnitOfWork, keys: list[Any]) -> list[Row] | None:
         if not work.access.granted("read", repository.collection):
             return None
-        return await work.read_back(repository.restricted_to(ask(work.access), keys), keys)
+        return await work.read_back(repository.restricted_to(build_query(work.access), keys), keys)
 
     return answer
 

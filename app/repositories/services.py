@@ -38,7 +38,7 @@ class Services:
     last_access: LastAccessTracker
     storage: Storage
     clock: Clock = utc_now
-    users: UserLimits = field(default_factory=UserLimits)
+    user_limits: UserLimits = field(default_factory=UserLimits)
     passwords: PasswordService = field(default_factory=PasswordService)
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
     """For texts of anybody's: whoever signs in doesn't wait for them."""

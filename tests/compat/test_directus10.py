@@ -287,7 +287,7 @@ async def test_a_permission_changes_nothing_of_a_role_that_is_there(ten):
     before = await checksum(ten)
     permissions = ten.directory(ADA)["permissions"]
     for more in ({"name": "Dusk"}, {"admin_access": True}):
-        with pytest.raises(RollcallError, match="said of the role"):
+        with pytest.raises(RollcallError, match="update the role instead"):
             await permissions.create_one({"collection": "pages", "action": "read", "role": {"id": DAWN, **more}})
 
     assert await checksum(ten) == before

@@ -171,7 +171,7 @@ async def test_it_waits_for_nobody_who_holds_the_lock_or_a_user(writable_db):
 async def test_many_are_written_in_batches_and_so_many_are_remembered(writable_db):
     await never(writable_db)
     names = ["ada", "sam", "vi", "ed"]
-    batches, few = presence(writable_db, batch=3), presence(writable_db, now=LATER, most=2)
+    batches, few = presence(writable_db, batch_size=3), presence(writable_db, now=LATER, max_users=2)
     for name in names * 2:
         batches.record(uid(name))
         few.record(uid(name))

@@ -13,7 +13,7 @@ from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.flows import background_jobs
 from app.flows.background_jobs import PeriodicJob
 from app.flows.retention_job import PRUNE_INTERVAL, RetentionJob
-from app.repositories.stores.retention import BATCH, RetentionStore
+from app.repositories.stores.retention import BATCH_SIZE, RetentionStore
 from app.testing import open_system
 from tests.mail.server import (
     captured_logs,
@@ -83,13 +83,16 @@ async def test_mails_sent_a_day_ago_are_deleted_and_unsent_ones_never(writable_d
 
 
 async def test_one_run_deletes_more_than_a_batch(writable_db):
-    await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
+    await add_attempts(writable_db.services, *[MINUTE] * (BATCH_SIZE + 20))
     store = RetentionStore(writable_db.services)
 
-    assert await store.attempts() == BATCH
+    assert await store.delete_expired_attempts() == BATCH_SIZE
     assert await RetentionJob(writable_db.services).run_once() == 20
-    await add_attempts(writable_db.services, *[MINUTE] * (BATCH + 20))
-    assert await RetentionJob(with_clock_ahead(writable_db.services, PRUNE_INTERVAL + MINUTE)).run_once() == BATCH + 20
+    await add_attempts(writable_db.services, *[MINUTE] * (BATCH_SIZE + 20))
+    assert (
+        await RetentionJob(with_clock_ahead(writable_db.services, PRUNE_INTERVAL + MINUTE)).run_once()
+        == BATCH_SIZE + 20
+    )
 
 
 async def test_one_of_several_processes_runs_a_task_once_per_interval(writable_db):
@@ -153,8 +156,8 @@ async def test_old_revisions_are_deleted_and_their_activity_stays(writable_db):
 async def test_parent_and_child_revisions_are_deleted_in_separate_batches(writable_db):
     for number in range(9001, 9008):
         await add_activity(writable_db.services, number, 40 * DAY, parent=number - 1 if number > 9001 else None)
-    for method in ("revisions", "activity"):
-        store = RetentionStore(writable_db.services, batch=3)
+    for method in ("delete_revisions", "delete_activity"):
+        store = RetentionStore(writable_db.services, batch_size=3)
         deleted = [await getattr(store, method)(utc_now() - 30 * DAY) for _ in range(4)]
         assert deleted == [3, 3, 1, 0]
 

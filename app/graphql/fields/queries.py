@@ -130,7 +130,7 @@ class GraphQLContext:
 
         Raises RightsChanged as `read` does, InvalidCredentials where nobody active stands behind the caller any more.
         """
-        now = await self.directory.confirm(self.access)
+        now = await self.directory.revalidate(self.access)
         self._check(now)
         return now
 

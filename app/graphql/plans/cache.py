@@ -254,13 +254,13 @@ class PlanCache:
             roots.append(PlannedField(key, question, places.get(question.asked)))
         if not plans:  # nothing would look whether the rights behind it still hold
             return None
-        return PlannedQuery(roots, plans, timed=any("now" in plan.bound for plan in plans))
+        return PlannedQuery(roots, plans, timed=any("now" in plan.sources for plan in plans))
 
 
 def _decisive(planned: PlannedQuery | None, given: Bindings) -> frozenset[Source]:
     """The sources whose values the plan holds, or that decided whether there is one."""
     plans = planned.plans if planned else []
-    drawn = frozenset[Source]().union(*(plan.bound for plan in plans))
+    drawn = frozenset[Source]().union(*(plan.sources for plan in plans))
     free = {source for source in given if source.startswith(VALUE)} - drawn
     return frozenset(free).union(*(plan.literal_sources for plan in plans))
 

@@ -100,7 +100,7 @@ class MutationRequest(NamedTuple):
         plan = self.answers.get(place, None)
         if plan is None or plan.literal_sources:
             plan = self.answers.set(place, self.changing.plan(self.directory, work.access), self.changing.weight)
-        shape = plan.shape
+        shape = plan.decode_rows
 
         def told(row: Sequence[Any]) -> str:
             work.check_access_current(row)

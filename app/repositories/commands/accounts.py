@@ -85,22 +85,22 @@ class AccountStore:
         allowed: int | None = (await self._services.reader.fetch(_ALLOWED))[0]
         return allowed
 
-    async def change(
+    async def update(
         self,
         account: Account,
         values: dict[str, Any],
-        asking: Caller,
-        via: ClientInfoFactory = no_client_info,
+        caller: Caller,
+        client_info: ClientInfoFactory = no_client_info,
         *,
-        otherwise: type[RollcallError],
+        conflict_error: type[RollcallError],
     ) -> None:
         """Gives an account other values, on behalf of `asking`, which has been proved to be allowed to.
 
         Raises `otherwise` where it isn't any more what it was when it was found, and as writing a user does.
         """
         written = parse_payload(USERS, values, self._services.limits.max_depth)
-        repository = Repository(USERS, asking, self._services, via)
-        await repository.write(_UpdateIfUnchanged(account, written, otherwise))
+        repository = Repository(USERS, caller, self._services, client_info)
+        await repository.write(_UpdateIfUnchanged(account, written, conflict_error))
 
     async def _one(self, wanted: Select[Any], value: str | None) -> Account | None:
         key, *rest = await self._services.reader.fetch(wanted, {_WANTED: value})
@@ -112,17 +112,17 @@ class _UpdateIfUnchanged:
     """A change to an account that has to be as it was found: of two who hold the same proof, one comes too late."""
 
     account: Account
-    written: Payload
-    otherwise: type[RollcallError]
+    payload: Payload
+    conflict_error: type[RollcallError]
     action: str = field(default="update", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return (self.written,)
+        return (self.payload,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
         if not await is_unchanged(work.writer, self.account):
-            raise self.otherwise
-        await work.update(USERS, [self.account.id], self.written)
+            raise self.conflict_error
+        await work.update(USERS, [self.account.id], self.payload)
         return [self.account.id]
 
 

@@ -22,17 +22,17 @@ class InviteUsers:
     already gets the role that is given, and another mail. Whoever else has an address isn't touched.
     """
 
-    written: Sequence[Payload]
+    users: Sequence[Payload]
     url: str | None
     action: str = field(default="create", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return self.written
+        return self.users
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
         work.policy.rules(self.action, USERS)
         done: dict[Any, None] = {}
-        for payload in self.written:
+        for payload in self.users:
             row = await lock_user_by_email(work, payload.values[EMAIL])
             if row is None:
                 key = await work.create(payload, server_values={STATUS: INVITED})

@@ -26,7 +26,7 @@ class RegistrationPolicy:
     """Whether strangers may register, whether their addresses are verified, the role they get, and who is welcome."""
 
     open: bool = False
-    verified: bool = True
+    verify_email: bool = True
     role: str | None = None
     email_filter: Any = None
 
@@ -42,7 +42,7 @@ class RegistrationPolicy:
         return not validate(filter_, {EMAIL: email}, lambda *_: ())
 
 
-async def registration_terms(services: Services) -> RegistrationPolicy:
+async def read_registration_policy(services: Services) -> RegistrationPolicy:
     """The project's terms, as its settings have them now; where there are none, nobody may register."""
     settings = await read_project_settings(services, *_NAMES)
     return RegistrationPolicy(*(settings[name] for name in _NAMES)) if settings else RegistrationPolicy()
@@ -55,17 +55,17 @@ class RegisterUser:
     So is who registered before and still has to be, and nothing else of theirs is touched.
     """
 
-    written: Payload
+    user: Payload
     url: str | None
     action: str = field(default="create", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return (self.written,)
+        return (self.user,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        row = await lock_user_by_email(work, self.written.values[EMAIL])
+        row = await lock_user_by_email(work, self.user.values[EMAIL])
         if row is None:
-            row = {**self.written.values, ID: await work.create(self.written)}
+            row = {**self.user.values, ID: await work.create(self.user)}
         if row[STATUS] == UNVERIFIED:
             outbox = Outbox(work.writer, work.services)
             await outbox.enqueue("verify", row[EMAIL], {"user": row[ID], "url": self.url})

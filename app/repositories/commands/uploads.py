@@ -9,7 +9,7 @@ import structlog
 from app.query.collection import FILES, Field
 from app.query.payload import Payload
 from app.repositories.engine.unit_of_work import UnitOfWork
-from app.repositories.rules.files import NAME
+from app.repositories.rules.files import FILENAME_DISK
 
 log = structlog.get_logger(__name__)
 
@@ -18,13 +18,13 @@ log = structlog.get_logger(__name__)
 class StoredUpload:
     """A content: what its client says of its row, and what is found out about it."""
 
-    said: Payload
-    found: Mapping[Field, Any]
+    payload: Payload
+    metadata: Mapping[Field, Any]
 
     @property
-    def name(self) -> str:
+    def filename_disk(self) -> str:
         """Where it lies."""
-        name: str = self.found[NAME]
+        name: str = self.metadata[FILENAME_DISK]
         return name
 
 
@@ -36,11 +36,11 @@ class CreateFiles:
     action: str = field(default="create", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return (upload.said for upload in self.uploads)
+        return (upload.payload for upload in self.uploads)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        work.files.stored.update(upload.name for upload in self.uploads)
-        return [await work.create(upload.said, server_values=upload.found) for upload in self.uploads]
+        work.files.stored.update(upload.filename_disk for upload in self.uploads)
+        return [await work.create(upload.payload, server_values=upload.metadata) for upload in self.uploads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class ReplaceFile:
     action: str = field(default="update", init=False)
 
     def payloads(self) -> Iterable[Payload]:
-        return (self.upload.said,)
+        return (self.upload.payload,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        work.files.stored.add(self.upload.name)
-        linked = {NAME: self.upload.name}
-        await work.update(FILES, [self.key], self.upload.said, linked, server_values=self.upload.found)
+        work.files.stored.add(self.upload.filename_disk)
+        linked = {FILENAME_DISK: self.upload.filename_disk}
+        await work.update(FILES, [self.key], self.upload.payload, linked, server_values=self.upload.metadata)
         return [self.key]

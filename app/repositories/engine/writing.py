@@ -116,7 +116,7 @@ class WriteRepository(ReadRepository):
             )
             try:
                 keys = await command.apply(work)
-                if work.affected.requires_exclusive_lock(self._services.users) and not exclusive:
+                if work.affected.requires_exclusive_lock(self._services.user_limits) and not exclusive:
                     raise NeedsExclusiveLock
                 await self._check_all(work)
                 result = await read_result(work, keys) if read_result else None

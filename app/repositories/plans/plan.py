@@ -43,8 +43,8 @@ class QueryPlan:
     """
 
     statement: Any
-    shape: Callable[[str], list[Row]] | None
-    bound: frozenset[Source]
+    decode_rows: Callable[[str], list[Row]] | None
+    sources: frozenset[Source]
     literal_sources: frozenset[Source]
 
     def result(self, row: Sequence[Any], access: Access) -> str:
@@ -52,7 +52,7 @@ class QueryPlan:
         if row[:STANDING] != access.state:
             raise StalePlan
         text: str = row[-1]
-        return text if self.shape is None else orjson.dumps(self.shape(text)).decode()
+        return text if self.decode_rows is None else orjson.dumps(self.decode_rows(text)).decode()
 
 
 def parameterize_access(access: Access) -> Access:
@@ -66,10 +66,10 @@ def parameterize_access(access: Access) -> Access:
     return replace(access, state=own, roles=roles or (), policies=policies or ())
 
 
-def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, services: Services) -> QueryPlan:
+def make_plan(query: Read | Aggregation, caller: Caller, access: Access, services: Services) -> QueryPlan:
     """Plans a question of a caller whose rights were put `in_form`; raises what asking it would."""
-    check_complexity(asked, services.limits.max_depth)
-    scoped = PolicyResolver(access, NOW).scope(asked)
+    check_complexity(query, services.limits.max_depth)
+    scoped = PolicyResolver(access, NOW).scope(query)
     statement = services.reader.compile(with_access_state(parameterized_caller(caller), NOW, build_select(scoped)))
     fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
     return QueryPlan(
@@ -80,12 +80,12 @@ def make_plan(asked: Read | Aggregation, caller: Caller, access: Access, service
     )
 
 
-async def execute_plan(plan: QueryPlan, access: Access, given: Bindings, services: Services) -> str:
+async def execute_plan(plan: QueryPlan, access: Access, bindings: Bindings, services: Services) -> str:
     """The rows a plan finds, as JSON.
 
     Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
     """
-    return plan.result(await services.reader.fetch_one(plan.statement, given), access)
+    return plan.result(await services.reader.fetch_one(plan.statement, bindings), access)
 
 
 def log_planning_failure(api: str, error: ValueError | RecursionError) -> None:

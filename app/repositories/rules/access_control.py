@@ -1,4 +1,4 @@
-"""What must always hold for roles, policies, access rows and permissions: who may do what."""
+"""Rules of roles, policies, access rows and permissions."""
 
 from typing import Any
 
@@ -16,12 +16,13 @@ from app.repositories.rules.users import ROLE, STATUS, end_sessions
 
 PARENT = ROLES.fields["parent"]
 IP_ACCESS = POLICIES.fields["ip_access"]
-GRANTING = frozenset(POLICIES.fields[name] for name in ("admin_access", "app_access", "enforce_tfa", "ip_access"))
-LINKS = frozenset(ACCESS.fields[name] for name in ("role", "user", "policy"))
+POLICY_FLAGS = frozenset(POLICIES.fields[name] for name in ("admin_access", "app_access", "enforce_tfa", "ip_access"))
+"""The fields of a policy that decide, beside its permissions, what it grants."""
+ACCESS_LINKS = frozenset(ACCESS.fields[name] for name in ("role", "user", "policy"))
 
 
 class RoleRules(CollectionRules):
-    """No role is its own ancestor; who had one that is gone is suspended, as with Directus."""
+    """Rules of roles: no role is its own ancestor, and users of a deleted role are suspended, as in Directus."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
         return await legacy_fields.expand_role(work, payload, row)
@@ -54,17 +55,17 @@ class RoleRules(CollectionRules):
 
 
 class PolicyRules(CollectionRules):
-    """A policy holds at addresses that are some."""
+    """Rules of policies: `ip_access` lists valid addresses, networks and ranges."""
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
-        _check_addresses(values)
+        _check_ip_access(values)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.edited_policies.add(key)
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
-        _check_addresses(values)
-        if any(row[field] != values.get(field, row[field]) for field in GRANTING):
+        _check_ip_access(values)
+        if any(row[field] != values.get(field, row[field]) for field in POLICY_FLAGS):
             work.affected.edited_policies.add(row[POLICIES.key])
             work.affected.admins = work.affected.user_counts = True
 
@@ -73,7 +74,7 @@ class PolicyRules(CollectionRules):
 
 
 class AccessRules(CollectionRules):
-    """Whoever attaches a policy has to answer for it."""
+    """Rules of access rows: an attached policy is noted for the checks at the end of the transaction."""
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.policies.add(values[ACCESS.fields["policy"]])
@@ -81,7 +82,7 @@ class AccessRules(CollectionRules):
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         after = {**row, **values}
-        if any(row[field] != after[field] for field in LINKS):
+        if any(row[field] != after[field] for field in ACCESS_LINKS):
             work.affected.policies.add(after[ACCESS.fields["policy"]])
             work.affected.admins = work.affected.user_counts = True
 
@@ -90,7 +91,7 @@ class AccessRules(CollectionRules):
 
 
 class PermissionRules(CollectionRules):
-    """Whoever permits something has to answer for it."""
+    """Rules of permissions: a written permission is noted for the checks at the end of the transaction."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
         return await legacy_fields.expand_permission(work, payload)
@@ -108,15 +109,15 @@ def _check_parent(key: Any, parent: Any) -> None:
 
 
 async def _check_ancestors(work: WriteContext, key: Any, parent: Any) -> None:
-    """Raise InvalidPayload if a role would become an ancestor of itself."""
+    """Raise InvalidPayload if the parent is a descendant of the role."""
     roles = ROLES.table.c
     ancestors = with_ancestors(select(roles.id, roles.parent).where(roles.id == parent))
     if await work.writer.rows(work.writer.prepare(select(ancestors.c.id).where(ancestors.c.id == key))):
         raise InvalidPayload("A role cannot have a parent that is already a descendant of itself")
 
 
-def _check_addresses(values: RowValues) -> None:
-    if not all(is_ip_rule(entry) for entry in values.get(IP_ACCESS) or ()):
+def _check_ip_access(values: RowValues) -> None:
+    if not all(is_ip_rule(rule) for rule in values.get(IP_ACCESS) or ()):
         raise InvalidPayload(
             "IP Access contains an incorrect value. Valid values are: IP addresses, IP ranges and CIDR blocks"
         )

@@ -1,4 +1,4 @@
-"""Limits of the whole directory: an admin who can sign in is always left, and no more users of a kind than allowed."""
+"""Limits of the whole directory: an admin who can sign in always remains, and the number of users is limited."""
 
 from sqlalchemy import case, func, select, true
 
@@ -29,11 +29,15 @@ _kinds = (
     .subquery("kinds")
 )
 USER_COUNTS = select(*(func.coalesce(func.sum(case((_kinds.c.kind == kind, 1), else_=0)), 0) for kind in (2, 1, 0)))
-"""The numbers of active users who are admins, who have app access, and of all others."""
+"""Counts the active users: admins, other users with app access, and all others."""
 
 
 async def check_last_admin(work: WriteContext) -> None:
-    """Raise UnprocessableContent if no active admin is left, or none who could sign in from the caller's address."""
+    """Check that an active admin remains whose access is valid from the caller's IP address.
+
+    Raises:
+        UnprocessableContent: There would be none.
+    """
     if not work.affected.admins:
         return
     networks = [row[0] for row in await work.writer.rows(work.writer.prepare(ADMIN_NETWORKS))]
@@ -41,12 +45,16 @@ async def check_last_admin(work: WriteContext) -> None:
         raise UnprocessableContent("Cannot remove the last admin user from the system")
     ip = work.caller.ip
     if ip is not None and not any(not network or ip_matches(ip, network) for network in networks):
-        raise UnprocessableContent("Cannot lock the last admin user out: no admin policy is in force at your address")
+        raise UnprocessableContent("Cannot lock out the last admin user: no admin policy would apply at your IP")
 
 
 async def check_user_limits(work: WriteContext) -> None:
-    """Raise LimitExceeded if there are more active users of a kind than the settings allow."""
-    limits = work.services.users
+    """Check the number of active users of each kind against the settings.
+
+    Raises:
+        LimitExceeded: There would be more users of a kind than allowed.
+    """
+    limits = work.services.user_limits
     if not work.affected.user_counts or limits == UserLimits():
         return
     admins, apps, apis = (await work.writer.rows(work.writer.prepare(USER_COUNTS)))[0]

@@ -1,6 +1,6 @@
-"""What Directus 10 spelled otherwise: a role's flags, and the role that a permission belongs to.
+"""Replaces the fields of Directus 10 in payloads: the flags of a role, and the role of a permission.
 
-Such a role has a policy of its own name with those flags, and such a permission belongs to that policy.
+The flags are written to a policy that has the name of the role, and the permission to that policy.
 """
 
 from collections.abc import Mapping
@@ -12,149 +12,160 @@ from sqlalchemy import select
 from app.core.errors import InvalidForeignKey, InvalidPayload
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, Field
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
-from app.query.payload import Payload, RelatedChanges, ReplaceRelated, parse_payload, to_column_value
+from app.query.payload import FieldPath, Payload, RelatedChanges, ReplaceRelated, parse_payload, to_column_value
 from app.repositories.engine.context import WriteContext
 
-NAME, ATTACHED = ROLES.fields["name"], ROLES.fields["policies"]
+NAME, PARENT, ROLE_POLICIES = (ROLES.fields[name] for name in ("name", "parent", "policies"))
+POLICY_NAME, IP_ACCESS = POLICIES.fields["name"], POLICIES.fields["ip_access"]
 POLICY, ROLE = ACCESS.fields["policy"], ACCESS.fields["role"]
-IP_ACCESS = POLICIES.fields["ip_access"]
-PARENT, FLAGS = ROLES.fields["parent"], tuple(POLICIES.fields[name] for name in LEGACY_FIELD_NAMES[ROLES.name])
+FLAGS = tuple(POLICIES.fields[name] for name in LEGACY_FIELD_NAMES[ROLES.name])
 
 Row = Mapping[Field, Any]
-Held = Mapping[Any, Row]
-"""Policies by the access rows that attach them."""
+AttachedPolicies = Mapping[Any, Row]
+"""Policies by the key of the access row that attaches them."""
 
 
 async def expand_role(work: WriteContext, payload: Payload, row: Row | None) -> Payload:
-    """A role's payload with its flags, where it has any, as a policy of its own; `row` is the role as it is stored.
+    """Return a role's payload with its flags, if any, moved to a policy; `row` is the stored role, None for a new one.
 
-    Where the flags are those that the role has already nothing is written. Raises InvalidPayload for a flag that
-    another of the role's policies sets, so that it can't be unset here, and for flags beside policies.
+    Flags that already have their value on the role are dropped.
+
+    Raises:
+        InvalidPayload: A flag to unset is set by another policy of the role, or the payload has flags and policies.
     """
     if not payload.legacy:
         return payload
     flags = _flags(payload)
-    plain = replace(payload, legacy={}, to_many=dict(payload.to_many))
-    attached = await _known(work, row[ROLES.key]) if row else {}
-    every = {**attached, **(await _inherited(work, row) if row else {})}
-    changed = {flag: value for flag, value in flags.items() if (value or None) != (_current(every, flag) or None)}
+    expanded = replace(payload, legacy={}, to_many=dict(payload.to_many))
+    attached = await _readable_policies(work, row[ROLES.key]) if row else {}
+    all_policies = {**attached, **(await _inherited_policies(work, row) if row else {})}
+    changed = {
+        flag: value for flag, value in flags.items() if (value or None) != (_current_value(all_policies, flag) or None)
+    }
     if not changed:
-        return plain
-    if ATTACHED in payload.to_many:
+        return expanded
+    if ROLE_POLICIES in payload.to_many:
         raise InvalidPayload("A role takes either policies or flags such as admin_access, not both at once")
     name = payload.values.get(NAME) or (row[NAME] if row else None)
-    own = {access: policy for access, policy in attached.items() if policy[POLICIES.fields["name"]] == name}
-    others = {access: policy for access, policy in every.items() if access not in own}
+    own = {access: policy for access, policy in attached.items() if policy[POLICY_NAME] == name}
+    others = {access: policy for access, policy in all_policies.items() if access not in own}
     for flag, value in changed.items():
-        if not value and _current(others, flag):
+        if not value and _current_value(others, flag):
             raise InvalidPayload(f'"{flag.name}" comes from another policy of the role, and can only be changed there')
-    if own:
-        access, policy = next(iter(own.items()))
-        inner = Payload(POLICIES, {POLICIES.key: policy[POLICIES.key], **changed}, path=payload.path)
-        written = RelatedChanges((), (Payload(ACCESS, {ACCESS.key: access}, {POLICY: inner}, path=payload.path),), ())
-    else:
-        inner = Payload(POLICIES, {POLICIES.fields["name"]: name, **changed}, path=payload.path)
-        written = RelatedChanges((Payload(ACCESS, {}, {POLICY: inner}, path=payload.path),), (), ())
-    plain.to_many[ATTACHED] = written
-    return plain
+    expanded.to_many[ROLE_POLICIES] = _own_policy_changes(own, name, changed, payload.path)
+    return expanded
 
 
 async def expand_permission(work: WriteContext, payload: Payload) -> Payload:
-    """A permission's payload whose `role`, where it has one, is the policy of that role; null is everybody.
+    """Return a permission's payload with its `role`, if any, replaced by the policy of that role; null is the public.
 
-    A role without a key is made along with it. Raises InvalidForeignKey for a role that isn't there, InvalidPayload for
-    one that is, and is told otherwise than it is.
+    A role without a key is created.
+
+    Raises:
+        InvalidForeignKey: There is no such role.
+        InvalidPayload: The payload changes an existing role, or there is no public policy.
     """
     if "role" not in payload.legacy:
         return payload
-    given = payload.legacy["role"]
-    belongs = PERMISSIONS.fields["policy"]
-    plain = replace(payload, legacy={}, values=dict(payload.values), to_one=dict(payload.to_one))
-    if given is None:
-        plain.values[belongs] = await _everybodys(work)
-        return plain
-    named = given if isinstance(given, Mapping) else {ROLES.key.name: given}
-    told = parse_payload(ROLES, named, work.services.limits.max_depth, (*payload.path, "role"))
-    found = None if told.key is None else await _policy_of(work, told)
-    if found is None:
-        plain.to_one[belongs] = _held_by(told)
+    value = payload.legacy["role"]
+    policy_field = PERMISSIONS.fields["policy"]
+    expanded = replace(payload, legacy={}, values=dict(payload.values), to_one=dict(payload.to_one))
+    if value is None:
+        expanded.values[policy_field] = await _public_policy(work)
+        return expanded
+    raw_role = value if isinstance(value, Mapping) else {ROLES.key.name: value}
+    role = parse_payload(ROLES, raw_role, work.services.limits.max_depth, (*payload.path, "role"))
+    policy = None if role.key is None else await _own_policy(work, role)
+    if policy is None:
+        expanded.to_one[policy_field] = _new_own_policy(role)
     else:
-        plain.values[belongs] = found
-    return plain
+        expanded.values[policy_field] = policy
+    return expanded
 
 
-async def _policy_of(work: WriteContext, told: Payload) -> Any:
-    """The policy of a role's own name, None where it has none; raises as `permission` does."""
-    row = (await work.rows(ROLES).fetch([told.key])).get(told.key)
+def _own_policy_changes(own: AttachedPolicies, name: Any, flags: Row, path: FieldPath) -> RelatedChanges:
+    """Return the changes to a role's policies that set flags on the one with its name, or create that one."""
+    if own:
+        access, policy = next(iter(own.items()))
+        values = Payload(POLICIES, {POLICIES.key: policy[POLICIES.key], **flags}, path=path)
+        return RelatedChanges((), (Payload(ACCESS, {ACCESS.key: access}, {POLICY: values}, path=path),), ())
+    values = Payload(POLICIES, {POLICY_NAME: name, **flags}, path=path)
+    return RelatedChanges((Payload(ACCESS, {}, {POLICY: values}, path=path),), (), ())
+
+
+async def _own_policy(work: WriteContext, role: Payload) -> Any:
+    """Return the key of the role's policy that has its name, None if there is none; raise as `expand_permission`."""
+    row = (await work.rows(ROLES).fetch([role.key])).get(role.key)
     if row is None:
-        raise InvalidForeignKey(PERMISSIONS.name, "role", told.key)
-    says_more = told.fields != {ROLES.key} or told.legacy
-    if says_more and not await work.is_unchanged(told, row):
-        raise InvalidPayload("A permission only says whose it is: what is to change of its role is said of the role")
-    told.values[NAME] = row[NAME]
-    attached = await _attached(work, told.key)
-    own = (policy for policy in attached.values() if policy[POLICIES.fields["name"]] == row[NAME])
+        raise InvalidForeignKey(PERMISSIONS.name, "role", role.key)
+    has_more_than_key = role.fields != {ROLES.key} or role.legacy
+    if has_more_than_key and not await work.is_unchanged(role, row):
+        raise InvalidPayload('The "role" of a permission can\'t be changed along with it; update the role instead')
+    role.values[NAME] = row[NAME]
+    attached = await _attached_policies(work, role.key)
+    own = (policy for policy in attached.values() if policy[POLICY_NAME] == row[NAME])
     return next((policy[POLICIES.key] for policy in own), None)
 
 
-def _held_by(told: Payload) -> Payload:
-    """A new policy of a role's own name, for that role alone, which is made too where it has no key."""
-    values = {POLICIES.fields["name"]: told.values.get(NAME), **_flags(told)}
-    role = {ROLE: told.key} if told.key else {}
-    made = {} if told.key else {ROLE: replace(told, legacy={})}
-    holder = ReplaceRelated((Payload(ACCESS, role, made, path=told.path),))
-    return Payload(POLICIES, values, to_many={POLICIES.fields["roles"]: holder}, path=told.path)
+def _new_own_policy(role: Payload) -> Payload:
+    """Return a new policy with the role's name and flags, attached to that role, which is created if it has no key."""
+    values = {POLICY_NAME: role.values.get(NAME), **_flags(role)}
+    existing_role = {ROLE: role.key} if role.key else {}
+    new_role = {} if role.key else {ROLE: replace(role, legacy={})}
+    access = ReplaceRelated((Payload(ACCESS, existing_role, new_role, path=role.path),))
+    return Payload(POLICIES, values, to_many={POLICIES.fields["roles"]: access}, path=role.path)
 
 
 def _flags(payload: Payload) -> dict[Field, Any]:
-    """What a role's payload says of its flags."""
-    given = ((POLICIES.fields[name], value) for name, value in payload.legacy.items())
-    return {flag: to_column_value(POLICIES, flag, value, payload.path) for flag, value in given}
+    """Return the flags in a role's payload as column values of a policy."""
+    flags = ((POLICIES.fields[name], value) for name, value in payload.legacy.items())
+    return {flag: to_column_value(POLICIES, flag, value, payload.path) for flag, value in flags}
 
 
-async def _attached(work: WriteContext, key: Any) -> Held:
-    """The policies attached to a role itself, by their access rows."""
+async def _attached_policies(work: WriteContext, key: Any) -> AttachedPolicies:
+    """Return the policies that are attached to the role itself."""
     rows = work.rows(ACCESS)
     access = await rows.fetch(await rows.referencing(ROLE, [key]))
     policies = await work.rows(POLICIES).fetch({row[POLICY] for row in access.values()})
-    return {key: policies[row[POLICY]] for key, row in access.items()}
+    return {access_key: policies[row[POLICY]] for access_key, row in access.items()}
 
 
-async def _known(work: WriteContext, key: Any) -> Held:
-    """The same, as far as the caller may know of them: what it needn't write would tell it otherwise what they are."""
+async def _readable_policies(work: WriteContext, key: Any) -> AttachedPolicies:
+    """Return the attached policies that the caller may read; a dropped flag would reveal the value of any other."""
     return {
         access: policy
-        for access, policy in (await _attached(work, key)).items()
+        for access, policy in (await _attached_policies(work, key)).items()
         if await work.readable(Payload(ACCESS, {ACCESS.key: access, ROLE: key, POLICY: policy[POLICIES.key]}))
         and await work.readable(Payload(POLICIES, {field: policy[field] for field in (POLICIES.key, *FLAGS)}))
     }
 
 
-async def _inherited(work: WriteContext, row: Row) -> Held:
-    """The same of a role's ancestors, where a role tells their flags beside its own."""
-    found: dict[Any, Row] = {}
-    seen, here = {row[ROLES.key]}, row
-    while work.services.limits.legacy_fields and here[PARENT] is not None and here[PARENT] not in seen:
-        if not await work.readable(Payload(ROLES, {field: here[field] for field in (ROLES.key, PARENT)})):
+async def _inherited_policies(work: WriteContext, row: Row) -> AttachedPolicies:
+    """Return the readable policies of a role's ancestors, if a role shows their flags combined with its own."""
+    inherited: dict[Any, Row] = {}
+    visited, current = {row[ROLES.key]}, row
+    while work.services.limits.legacy_fields and current[PARENT] is not None and current[PARENT] not in visited:
+        if not await work.readable(Payload(ROLES, {field: current[field] for field in (ROLES.key, PARENT)})):
             break
-        seen.add(here[PARENT])
-        here = (await work.rows(ROLES).fetch([here[PARENT]]))[here[PARENT]]
-        found |= await _known(work, here[ROLES.key])
-    return found
+        visited.add(current[PARENT])
+        current = (await work.rows(ROLES).fetch([current[PARENT]]))[current[PARENT]]
+        inherited |= await _readable_policies(work, current[ROLES.key])
+    return inherited
 
 
-def _current(held: Held, flag: Field) -> Any:
-    values = [policy[flag] for policy in held.values()]
+def _current_value(policies: AttachedPolicies, flag: Field) -> Any:
+    """Return a flag as the role shows it: set if any policy sets it, or the IP rules of all policies."""
+    values = [policy[flag] for policy in policies.values()]
     if flag is not IP_ACCESS:
         return any(values)
-    told = sorted((value for value in values if value), key=",".join)
-    return list(dict.fromkeys(word for value in told for word in value))
+    rule_lists = sorted((value for value in values if value), key=",".join)
+    return list(dict.fromkeys(rule for rules in rule_lists for rule in rules))
 
 
-async def _everybodys(work: WriteContext) -> Any:
+async def _public_policy(work: WriteContext) -> Any:
     access = ACCESS.table.c
-    everybodys = select(access.policy).where(access.role.is_(None), access.user.is_(None)).order_by(access.sort)
-    rows = await work.writer.rows(work.writer.prepare(everybodys))
+    public = select(access.policy).where(access.role.is_(None), access.user.is_(None)).order_by(access.sort)
+    rows = await work.writer.rows(work.writer.prepare(public))
     if not rows:
-        raise InvalidPayload("There is no policy that everybody has: name the policy")
+        raise InvalidPayload('There is no public policy; set "policy" instead of "role"')
     return rows[0][0]

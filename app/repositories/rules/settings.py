@@ -1,4 +1,4 @@
-"""What must always hold for the project's settings, and those of them that others go by."""
+"""Rules of the project settings."""
 
 from app.core.errors import InvalidPayload
 from app.query.collection import SETTINGS
@@ -6,11 +6,16 @@ from app.query.operators import compile_pattern
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 
-POLICY, REGISTRATION_ROLE = (SETTINGS.fields[name] for name in ("auth_password_policy", "public_registration_role"))
+PASSWORD_POLICY, REGISTRATION_ROLE = (
+    SETTINGS.fields[name] for name in ("auth_password_policy", "public_registration_role")
+)
 
 
 class SettingsRules(CollectionRules):
-    """A password policy can be read, and nobody has strangers registered with more rights than their own."""
+    """Rules of the project settings.
+
+    The password policy must be a regular expression, and the author of a registration role must hold all its rights.
+    """
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         self._check(work, values)
@@ -21,8 +26,8 @@ class SettingsRules(CollectionRules):
     def _check(self, work: WriteContext, values: RowValues) -> None:
         if values.get(REGISTRATION_ROLE):
             work.affected.roles.add(values[REGISTRATION_ROLE])
-        if values.get(POLICY):
+        if values.get(PASSWORD_POLICY):
             try:
-                compile_pattern(values[POLICY])
-            except ValueError as problem:
-                raise InvalidPayload(f'"{POLICY.name}": {problem}, such as /^.{{8,}}$/') from None
+                compile_pattern(values[PASSWORD_POLICY])
+            except ValueError as error:
+                raise InvalidPayload(f'"{PASSWORD_POLICY.name}": {error}, such as /^.{{8,}}$/') from None

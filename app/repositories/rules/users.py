@@ -73,7 +73,7 @@ class UserRules(CollectionRules):
         if PASSWORD in changed or (STATUS in changed and values[STATUS] != ACTIVE):
             await end_sessions(work, row[ID])
         if TFA in changed:
-            await OTPStore(work.services, row[ID]).forget(work.writer)
+            await OTPStore(work.services, row[ID]).delete_all(work.writer)
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
@@ -101,12 +101,12 @@ async def track_page(services: Services, user: str, page: Any) -> None:
     )
 
 
-def check_email(address: str) -> None:
+def check_email(email: str) -> None:
     """Raises FailedValidation for what is no address, or not in Unicode's composed form, where alike is the same."""
-    name, _, domain = address.rpartition("@")
-    if PLAIN_NAME.fullmatch(name) and len(address) <= LONGEST_EMAIL and _is_domain(domain):
+    name, _, domain = email.rpartition("@")
+    if PLAIN_NAME.fullmatch(name) and len(email) <= LONGEST_EMAIL and _is_domain(domain):
         return
-    if not _is_email(address) or not is_normalized("NFC", address):
+    if not _is_email(email) or not is_normalized("NFC", email):
         raise FailedValidation("email", "email")
 
 

@@ -41,14 +41,14 @@ class OTPStore:
         gone = delete(RECOVERY_CODES).where(mine).returning(RECOVERY_CODES.c.hash)
         return bool(await self._services.database.run_write(lambda writer: writer.execute(gone), exclusive=False))
 
-    async def replace_recovery(self, writer: WriteTransaction, codes: list[str], secret: str) -> None:
+    async def replace_recovery_codes(self, writer: WriteTransaction, codes: list[str], secret: str) -> None:
         """These recovery codes from here on, while the secret is this one, and no others."""
         await self._forget_recovery(writer)
         for code in codes:
             row = {"hash": hash_recovery_code(code, secret), "user": self._user}
             await writer.execute(insert(RECOVERY_CODES).values(row))
 
-    async def forget(self, writer: WriteTransaction) -> None:
+    async def delete_all(self, writer: WriteTransaction) -> None:
         """No recovery codes, and no memory of any code: the second factor is gone, or another one."""
         await self._forget_recovery(writer)
         await writer.execute(delete(USED_CODES).where(USED_CODES.c.user == self._user))

@@ -54,7 +54,7 @@ class OutboxQueue:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def due(self) -> int:
+    async def count_due(self) -> int:
         """How many mails are to be sent now."""
         waiting = select(func.count()).select_from(OUTBOX).where(self._due())
         return int((await self._services.reader.fetch(waiting))[0])

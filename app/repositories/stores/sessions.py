@@ -55,7 +55,7 @@ class SessionGrant:
 
     user: str
     token: str = field(repr=False)
-    stored: str = field(repr=False)
+    stored_token: str = field(repr=False)
     expires: datetime
 
 
@@ -63,7 +63,7 @@ class SessionGrant:
 class ActiveSession:
     """A session that goes on, and from where it was begun; `handle` names it and opens nothing."""
 
-    stored: str = field(repr=False)
+    stored_token: str = field(repr=False)
     ip: str | None
     user_agent: str | None
     origin: str | None
@@ -72,8 +72,8 @@ class ActiveSession:
     """Whether it is the one that it is asked from."""
 
     @property
-    def handle(self) -> str:
-        return public_session_id(self.stored)
+    def public_id(self) -> str:
+        return public_session_id(self.stored_token)
 
 
 def public_session_id(stored: str) -> str:
@@ -81,7 +81,7 @@ def public_session_id(stored: str) -> str:
     return hashlib.sha256(stored.encode()).hexdigest()[:HANDLE]
 
 
-async def list_active_sessions(services: Services, user: str, asking: str | None) -> list[ActiveSession]:
+async def list_active_sessions(services: Services, user: str, current_token: str | None) -> list[ActiveSession]:
     """The sessions of a user that go on, the one that lasts longest first.
 
     A session that has a successor isn't one of them, even in its grace; `asking` is the stored form of the one that it
@@ -92,7 +92,7 @@ async def list_active_sessions(services: Services, user: str, asking: str | None
     sorted_ = select(*told).where(mine).order_by(_SESSIONS.c.expires.desc(), _SESSIONS.c.token).subquery()
     listed = select(cast(JSONRows(JSONArray(*sorted_.c)), Text)).select_from(sorted_)
     rows = orjson.loads((await services.reader.fetch(listed))[0])
-    chain = {asking, *(after for token, after, *_ in rows if token == asking)} - {None}
+    chain = {current_token, *(after for token, after, *_ in rows if token == current_token)} - {None}
     return [
         ActiveSession(token, ip, user_agent, origin, datetime.fromisoformat(expires).astimezone(UTC), token in chain)
         for token, after, ip, user_agent, origin, expires in rows
@@ -107,25 +107,25 @@ class SessionStore:
         self._writer, self._services = writer, services
         self._now = services.clock()
 
-    async def begin(self, user: str, ttl: timedelta, asking: Caller, via: ClientInfo) -> SessionGrant:
+    async def begin(self, user: str, ttl: timedelta, caller: Caller, client_info: ClientInfo) -> SessionGrant:
         """A new session of a user's; that user was here now."""
         begun = self._made(user, ttl)
-        await self._insert(begun, asking, via)
+        await self._insert(begun, caller, client_info)
         return begun
 
     async def rotate(self, token: str, ttl: timedelta) -> SessionGrant | None:
         """The session of a refresh token, which gets another one: the old is good no more. None where there is none."""
         new = self._made("", ttl)
-        changes = {"new": new.stored, "until": new.expires}
-        found = await self._writer.execute(ROTATE, {"token": self.stored(token), "now": self._now, **changes})
+        changes = {"new": new.stored_token, "until": new.expires}
+        found = await self._writer.execute(ROTATE, {"token": self.to_stored_token(token), "now": self._now, **changes})
         if not found:
             return None
-        begun = SessionGrant(str(found[0][0]), new.token, new.stored, new.expires)
+        begun = SessionGrant(str(found[0][0]), new.token, new.stored_token, new.expires)
         await self._seen(begun.user)
         return begun
 
     async def rotate_with_grace(
-        self, stored: str, ttl: timedelta, asking: Caller, via: ClientInfo
+        self, stored_token: str, ttl: timedelta, caller: Caller, client_info: ClientInfo
     ) -> SessionGrant | None:
         """The session after the one with this stored form, which stays good for a grace of some seconds.
 
@@ -133,32 +133,34 @@ class SessionStore:
         """
         new = self._made("", ttl)
         grace = self._now + self._services.settings.session_refresh_grace_period
-        changes = {"new": new.stored, "until": grace}
-        found = await self._writer.execute(SUCCEED, {"token": stored, "now": self._now, **changes})
+        changes = {"new": new.stored_token, "until": grace}
+        found = await self._writer.execute(SUCCEED, {"token": stored_token, "now": self._now, **changes})
         if not found:
-            return await self._successor(stored)
-        begun = SessionGrant(str(found[0][0]), new.token, new.stored, new.expires)
-        await self._insert(begun, asking, via)
+            return await self._successor(stored_token)
+        begun = SessionGrant(str(found[0][0]), new.token, new.stored_token, new.expires)
+        await self._insert(begun, caller, client_info)
         return begun
 
-    async def end(self, stored: str) -> str | None:
+    async def end(self, stored_token: str) -> str | None:
         """Ends a session, with what came right before and after it in its chain; whose it was, if there was one."""
-        found = await self._writer.execute(END, {"token": stored})
+        found = await self._writer.execute(END, {"token": stored_token})
         return str(found[0][0]) if found else None
 
-    async def end_one(self, user: str, handle: str) -> int:
+    async def end_one(self, user: str, public_id: str) -> int:
         """Ends a user's session that goes on, by its name, with its chain; 0 where there is none, else 1."""
-        named = [stored for stored in await self._going(user) if public_session_id(stored) == handle]
+        named = [stored for stored in await self._going(user) if public_session_id(stored) == public_id]
         for stored in named:
             await self.end(stored)
         return len(named)
 
-    async def end_others(self, user: str, kept: str | None) -> int:
+    async def end_others(self, user: str, except_token: str | None) -> int:
         """Ends all sessions of a user but the one with this stored form, with its chain; how many of them went on."""
         after = (
-            await self._writer.execute(select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == kept)) if kept else []
+            await self._writer.execute(select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == except_token))
+            if except_token
+            else []
         )
-        chain = {kept, *(row[0] for row in after)} - {None}
+        chain = {except_token, *(row[0] for row in after)} - {None}
         spared = [and_(_SESSIONS.c.token != one, _SESSIONS.c.next_token.is_distinct_from(one)) for one in chain]
         went_on = await self._going(user)
         others = delete(_SESSIONS).where(_SESSIONS.c.user == user, *spared).returning(_SESSIONS.c.token)
@@ -170,7 +172,7 @@ class SessionStore:
         mine = and_(_SESSIONS.c.user == user, _SESSIONS.c.next_token.is_(None), _SESSIONS.c.expires >= self._now)
         return {row[0] for row in await self._writer.execute(select(_SESSIONS.c.token).where(mine))}
 
-    def stored(self, token: str) -> str:
+    def to_stored_token(self, token: str) -> str:
         """The form in which a refresh token is stored."""
         how = self._services.settings.refresh_token_store
         if how == "hashed":
@@ -179,7 +181,7 @@ class SessionStore:
 
     def _made(self, user: str, ttl: timedelta) -> SessionGrant:
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        return SessionGrant(user, token, self.stored(token), self._now + ttl)
+        return SessionGrant(user, token, self.to_stored_token(token), self._now + ttl)
 
     async def _successor(self, stored: str) -> SessionGrant | None:
         rows = await self._writer.rows(self._writer.prepare_cached(_after_this), {"token": stored, "now": self._now})
@@ -187,7 +189,7 @@ class SessionStore:
 
     async def _insert(self, begun: SessionGrant, asking: Caller, via: ClientInfo) -> None:
         session = {
-            "token": begun.stored,
+            "token": begun.stored_token,
             "user": begun.user,
             "expires": begun.expires,
             "ip": (asking.ip or "")[:LONGEST_IP] or None,
