@@ -1,4 +1,4 @@
-"""The house behind its doors: people in it who can sign in over HTTP."""
+"""Users who can log in over HTTP, and a client of the server."""
 
 import pytest_asyncio
 from sqlalchemy import update
@@ -12,7 +12,7 @@ from tests.world import uid
 
 __all__ = ["inviters", "inviters_db"]
 
-KNOWN: dict[str, dict[str, str | None]] = {
+CREDENTIALS: dict[str, dict[str, str | None]] = {
     "ada": {"password": PASSWORD_HASH},
     "vi": {"password": PASSWORD_HASH, "tfa_secret": None},
     "ed": {"password": PASSWORD_HASH, "tfa_secret": SECRET},
@@ -20,13 +20,14 @@ KNOWN: dict[str, dict[str, str | None]] = {
     "ida": {"password": PASSWORD_HASH},
     "sam": {"password": PASSWORD_HASH, "provider": "github"},
 }
-"""Ada, Vi and Ed have a password, Ed a second factor too; something keeps the others out all the same."""
+"""Ada, Vi and Ed can log in, Ed with two-factor authentication; the others can't in spite of their password."""
 
 
 @pytest_asyncio.fixture
 async def members(inviters):
+    """The `inviters` with the `CREDENTIALS`, and with public registration."""
     async with inviters.database.transaction() as connection:
-        for name, values in KNOWN.items():
+        for name, values in CREDENTIALS.items():
             await connection.execute(update(User).where(User.id == uid(name)).values(**values))
     await update_settings(inviters, public_registration=True)
     return inviters
@@ -34,6 +35,6 @@ async def members(inviters):
 
 @pytest_asyncio.fixture(scope="session")
 async def client(inviters_db):
-    """A client of the house's; `people` are in it where they are asked for too."""
+    """A client of the server; tests that need the `members` use that fixture too."""
     async with served(inviters_db.settings) as client:
         yield client

@@ -1,4 +1,4 @@
-"""Whom a request claims to come from, by header, query or cookie."""
+"""The caller of a request, by header, query or cookie."""
 
 import time
 from datetime import timedelta
@@ -15,7 +15,7 @@ SECRET = "a secret only tests know"
 USER = "00000102-0000-4000-8000-000000000102"
 COOKIE = "directus_session_token"
 STATIC = "token-own-aaaaaaaaaaaaaaaaaaaa"
-TWICE = "The request uses more than one method for including an access token"
+SEVERAL_TOKENS_MESSAGE = "The request uses more than one method for including an access token"
 
 
 def signed(session=None, ttl=900, secret=SECRET):
@@ -33,7 +33,7 @@ def head_of(*headers, query=""):
     )
 
 
-def claim(*headers, query="", trust=False):
+def authenticate(*headers, query="", trust=False):
     return Authenticator(SECRET, COOKIE, trust).authenticate(head_of(*headers, query=query))
 
 
@@ -61,9 +61,9 @@ def cookie(token):
         ([("cookie", f"another={STATIC}")], ""),
     ],
 )
-def test_who_shows_no_token_is_nobody_in_particular(headers, query):
-    assert claim(*headers, query=query) == Caller(ip="10.0.0.1")
-    assert claim(*headers, query=query).anonymous
+def test_a_request_without_a_token_is_anonymous(headers, query):
+    assert authenticate(*headers, query=query) == Caller(ip="10.0.0.1")
+    assert authenticate(*headers, query=query).anonymous
 
 
 @pytest.mark.parametrize(
@@ -80,22 +80,22 @@ def test_who_shows_no_token_is_nobody_in_particular(headers, query):
         ([("authorization", "Basic abc"), cookie(STATIC)], ""),
     ],
 )
-def test_a_static_token_is_taken_from_header_query_or_cookie(headers, query):
-    assert claim(*headers, query=query) == Caller(token=STATIC, ip="10.0.0.1")
+def test_a_static_token_is_read_from_header_query_or_cookie(headers, query):
+    assert authenticate(*headers, query=query) == Caller(token=STATIC, ip="10.0.0.1")
 
 
-def test_case_tells_static_tokens_apart():
-    assert claim(bearer(STATIC.upper())).token == STATIC.upper()
+def test_static_tokens_are_case_sensitive():
+    assert authenticate(bearer(STATIC.upper())).token == STATIC.upper()
 
 
 def test_a_signed_token_names_its_user_and_its_session():
-    assert claim(bearer(signed())) == Caller(user=USER, ip="10.0.0.1")
-    assert claim(cookie(signed("s"))) == Caller(user=USER, session="s", ip="10.0.0.1")
+    assert authenticate(bearer(signed())) == Caller(user=USER, ip="10.0.0.1")
+    assert authenticate(cookie(signed("s"))) == Caller(user=USER, session="s", ip="10.0.0.1")
 
 
-def test_header_and_query_come_before_the_cookie():
-    assert claim(bearer(STATIC), cookie("garbage")).token == STATIC
-    assert claim(cookie(signed(ttl=-1)), query=f"access_token={STATIC}").token == STATIC
+def test_header_and_query_take_precedence_over_the_cookie():
+    assert authenticate(bearer(STATIC), cookie("garbage")).token == STATIC
+    assert authenticate(cookie(signed(ttl=-1)), query=f"access_token={STATIC}").token == STATIC
 
 
 @pytest.mark.parametrize(
@@ -106,58 +106,58 @@ def test_header_and_query_come_before_the_cookie():
         ([], f"access_token={STATIC}&access_token=other"),
     ],
 )
-def test_two_tokens_at_once_are_refused(headers, query):
-    with pytest.raises(InvalidPayload, match=TWICE):
-        claim(*headers, query=query)
+def test_two_tokens_are_rejected(headers, query):
+    with pytest.raises(InvalidPayload, match=SEVERAL_TOKENS_MESSAGE):
+        authenticate(*headers, query=query)
 
 
-@pytest.mark.parametrize("place", [lambda token: [bearer(token)], lambda token: [cookie(token)]])
-def test_a_signed_token_that_isnt_right_is_refused_wherever_it_stands(place):
+@pytest.mark.parametrize("headers_of", [lambda token: [bearer(token)], lambda token: [cookie(token)]])
+def test_an_invalid_signed_token_is_rejected_wherever_it_is_sent(headers_of):
     with pytest.raises(TokenExpired):
-        claim(*place(signed(ttl=-1)))
+        authenticate(*headers_of(signed(ttl=-1)))
     with pytest.raises(InvalidToken):
-        claim(*place(signed(secret="wrong")))
+        authenticate(*headers_of(signed(secret="wrong")))
 
 
-def test_a_token_that_no_database_can_hold_is_nobodys():
+def test_a_token_that_no_database_can_store_is_rejected():
     with pytest.raises(InvalidCredentials):
-        claim(query="access_token=a%00b")
+        authenticate(query="access_token=a%00b")
 
 
-def test_a_token_is_not_shown_where_callers_are():
-    assert STATIC not in repr(claim(bearer(STATIC)))
-    assert "s3ss10n" not in repr(claim(bearer(signed("s3ss10n"))))
+def test_a_callers_repr_contains_no_token():
+    assert STATIC not in repr(authenticate(bearer(STATIC)))
+    assert "s3ss10n" not in repr(authenticate(bearer(signed("s3ss10n"))))
 
 
-def test_the_address_is_the_one_the_trusted_proxies_tell():
-    told = ("x-forwarded-for", "1.1.1.1, 2.2.2.2")
+def test_the_ip_address_is_the_one_that_trusted_proxies_report():
+    header = ("x-forwarded-for", "1.1.1.1, 2.2.2.2")
 
-    assert claim(told).ip == "10.0.0.1"
-    assert claim(told, trust=True).ip == "1.1.1.1"
-    assert claim(told, trust=1).ip == "2.2.2.2"
-
-
-def test_a_proxy_that_adds_a_header_of_its_own_is_the_nearest():
-    invented, added = ("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.1.1.1")
-
-    assert claim(invented, added, trust=1).ip == "1.1.1.1"
+    assert authenticate(header).ip == "10.0.0.1"
+    assert authenticate(header, trust=True).ip == "1.1.1.1"
+    assert authenticate(header, trust=1).ip == "2.2.2.2"
 
 
-def test_a_claim_is_read_once_while_it_is_good():
-    identity, head = Authenticator(SECRET, COOKIE, trust=False), head_of(bearer(signed("s")))
+def test_a_header_added_by_a_proxy_is_the_nearest_hop():
+    forged, added = ("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.1.1.1")
 
-    assert identity.authenticate(head) is identity.authenticate(head)
+    assert authenticate(forged, added, trust=1).ip == "1.1.1.1"
 
 
-def test_past_its_end_a_claim_is_read_again_and_not_believed_from_memory():
-    late = Authenticator(SECRET, COOKIE, trust=False, now=lambda: time.time() + 900)
+def test_a_caller_is_cached_while_its_token_is_valid():
+    authenticator, head = Authenticator(SECRET, COOKIE, trust=False), head_of(bearer(signed("s")))
+
+    assert authenticator.authenticate(head) is authenticator.authenticate(head)
+
+
+def test_a_cached_caller_is_not_used_after_its_token_expired():
+    expired = Authenticator(SECRET, COOKIE, trust=False, now=lambda: time.time() + 900)
     head = head_of(bearer(signed("s", ttl=900)))
 
-    assert late.authenticate(head) is not late.authenticate(head)
+    assert expired.authenticate(head) is not expired.authenticate(head)
 
 
-def test_a_claim_that_differs_in_anything_is_another():
-    identity = Authenticator(SECRET, COOKIE, trust=True)
+def test_requests_that_differ_in_anything_do_not_share_a_cached_caller():
+    authenticator = Authenticator(SECRET, COOKIE, trust=True)
     heads = [
         head_of(bearer(STATIC)),
         head_of(bearer(STATIC), ("x-forwarded-for", "10.0.0.2")),
@@ -167,7 +167,7 @@ def test_a_claim_that_differs_in_anything_is_another():
     ]
 
     for _ in range(2):
-        assert [(caller.token, caller.ip) for caller in map(identity.authenticate, heads)] == [
+        assert [(caller.token, caller.ip) for caller in map(authenticator.authenticate, heads)] == [
             (STATIC, "10.0.0.1"),
             (STATIC, "10.0.0.2"),
             (STATIC, "10.0.0.1"),
@@ -176,11 +176,11 @@ def test_a_claim_that_differs_in_anything_is_another():
         ]
 
 
-def test_neither_refusals_nor_very_long_claims_are_remembered():
-    identity = Authenticator(SECRET, COOKIE, trust=False)
+def test_neither_errors_nor_very_long_tokens_are_cached():
+    authenticator = Authenticator(SECRET, COOKIE, trust=False)
     for _ in range(2):
         with pytest.raises(InvalidToken):
-            identity.authenticate(head_of(bearer(signed(secret="another secret"))))
+            authenticator.authenticate(head_of(bearer(signed(secret="another secret"))))
     long = head_of(("cookie", f"other={'x' * 5_000}; {COOKIE}={STATIC}"))
 
-    assert identity.authenticate(long) is not identity.authenticate(long)
+    assert authenticator.authenticate(long) is not authenticator.authenticate(long)

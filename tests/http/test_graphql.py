@@ -1,4 +1,4 @@
-"""The GraphQL door over HTTP: what goes in, what comes out, and what is said when it can't."""
+"""The GraphQL endpoint over HTTP: requests, responses, and errors."""
 
 import json
 from contextlib import asynccontextmanager
@@ -42,12 +42,12 @@ def bearer(token):
 ADA = bearer(static_token("ada"))
 
 
-async def test_an_answer_is_data_under_its_keys(client):
-    answer = await client.post(PATH, json=ME, headers=ADA)
+async def test_a_response_has_data_under_its_keys(client):
+    response = await client.post(PATH, json=ME, headers=ADA)
 
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    assert answer.json() == {"data": {"users_me": {"id": uid("ada")}}}
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert response.json() == {"data": {"users_me": {"id": uid("ada")}}}
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/", f"{PATH}/anything"])
@@ -55,15 +55,15 @@ async def test_it_answers_at_its_path_and_below(client, path):
     assert (await client.post(path, json={"query": "{ server_ping }"})).json() == {"data": {"server_ping": "pong"}}
 
 
-async def test_a_query_can_come_by_get(client):
+async def test_a_query_may_be_sent_by_get(client):
     query = "query A($id: ID!) { users_by_id(id: $id) { first_name } } query B { server_ping }"
-    asked = {"query": query, "variables": json.dumps({"id": uid("vi")}), "operationName": "A"}
-    answer = await client.get(PATH, params=asked, headers=ADA)
+    params = {"query": query, "variables": json.dumps({"id": uid("vi")}), "operationName": "A"}
+    response = await client.get(PATH, params=params, headers=ADA)
 
-    assert answer.json() == {"data": {"users_by_id": {"first_name": "Vi"}}}
+    assert response.json() == {"data": {"users_by_id": {"first_name": "Vi"}}}
 
 
-async def test_a_signed_token_is_believed_the_user_and_nothing_else(client, readonly_db):
+async def test_a_signed_token_names_the_user_and_its_other_claims_are_ignored(client, readonly_db):
     secret = readonly_db.settings.secret.get_secret_value()
     ttl = readonly_db.settings.access_token_ttl
     token = sign_access_token(secret, uid("sam"), ttl=ttl, role=uid("role-Administrator"), admin_access=True)
@@ -77,8 +77,8 @@ async def test_a_signed_token_is_believed_the_user_and_nothing_else(client, read
     assert cookie.json() == {"data": {"users_me": {"id": uid("sam")}}}
 
 
-REFUSED = [
-    # what is sent,                                       status, code
+INVALID_REQUESTS = [
+    # request,                                            status, code
     ({"json": ME, "headers": bearer("nobodys-token")}, 401, "INVALID_CREDENTIALS"),
     ({"json": ME, "headers": bearer("with\x00nul".replace("\x00", "%00"))}, 401, "INVALID_CREDENTIALS"),
     ({"json": {"query": "{ users {"}}, 400, "GRAPHQL_VALIDATION"),
@@ -101,112 +101,112 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "status", "code"), REFUSED)
-async def test_what_can_not_be_answered_is_told_by_status_and_code(client, sent, status, code):
-    answer = await client.post(PATH, **sent)
+@pytest.mark.parametrize(("request_", "status", "code"), INVALID_REQUESTS)
+async def test_an_invalid_request_gets_a_status_and_a_code(client, request_, status, code):
+    response = await client.post(PATH, **request_)
 
-    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (status, code)
-    assert "Traceback" not in answer.text
+    assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (status, code)
+    assert "Traceback" not in response.text
 
 
 @pytest.mark.parametrize("name", ["variables", "extensions"])
-async def test_what_has_to_be_an_object_in_a_url_is_told_so(client, name):
+async def test_parameters_of_a_url_that_must_be_objects_are_checked(client, name):
     for value in ("{", "[]", "1"):
-        answer = await client.get(PATH, params={"query": "{ server_ping }", name: value})
-        assert f'"{name}" has to be a JSON object' in answer.json()["errors"][0]["message"]
+        response = await client.get(PATH, params={"query": "{ server_ping }", name: value})
+        assert f'"{name}" has to be a JSON object' in response.json()["errors"][0]["message"]
 
 
-PLAIN, OWN = "application/json; charset=utf-8", "application/graphql-response+json; charset=utf-8"
+JSON, GRAPHQL_JSON = "application/json; charset=utf-8", "application/graphql-response+json; charset=utf-8"
 
 
 @pytest.mark.parametrize(
     ("accept", "media"),
     [
-        ("*/*", PLAIN),
-        ("", PLAIN),
-        ("application/json", PLAIN),
-        ("text/html", PLAIN),
-        ("application/graphql-response+json", OWN),
-        ("application/graphql-response+json, application/json;q=0.9", OWN),
-        ("application/json, application/graphql-response+json;q=0.5", PLAIN),
-        ("application/graphql-response+json;q=0", PLAIN),
-        ("application/graphql-response+json;q=x", PLAIN),
+        ("*/*", JSON),
+        ("", JSON),
+        ("application/json", JSON),
+        ("text/html", JSON),
+        ("application/graphql-response+json", GRAPHQL_JSON),
+        ("application/graphql-response+json, application/json;q=0.9", GRAPHQL_JSON),
+        ("application/json, application/graphql-response+json;q=0.5", JSON),
+        ("application/graphql-response+json;q=0", JSON),
+        ("application/graphql-response+json;q=x", JSON),
     ],
 )
-async def test_graphqls_own_media_type_is_for_those_who_ask_for_it(client, accept, media):
-    good = await client.post(PATH, json={"query": "{ server_ping }"}, headers={"Accept": accept})
-    bad = await client.post(PATH, json={"query": "{ nothing }"}, headers={"Accept": accept})
+async def test_graphqls_own_media_type_is_used_if_the_client_prefers_it(client, accept, media):
+    success = await client.post(PATH, json={"query": "{ server_ping }"}, headers={"Accept": accept})
+    error = await client.post(PATH, json={"query": "{ nothing }"}, headers={"Accept": accept})
 
-    assert (good.status_code, good.headers["content-type"]) == (200, media)
-    assert (bad.status_code, bad.headers["content-type"]) == (400, media)
-    assert "Accept" in good.headers["vary"]
+    assert (success.status_code, success.headers["content-type"]) == (200, media)
+    assert (error.status_code, error.headers["content-type"]) == (400, media)
+    assert "Accept" in success.headers["vary"]
 
 
-async def test_several_operations_without_a_name_are_a_400_by_get_too(client):
-    answer = await client.get(PATH, params={"query": "query A { server_ping } query B { server_ping }"})
+async def test_several_operations_without_a_name_are_rejected_by_get_too(client):
+    response = await client.get(PATH, params={"query": "query A { server_ping } query B { server_ping }"})
 
-    assert answer.status_code == 400
-    assert "no single operation" in answer.text
+    assert response.status_code == 400
+    assert "no single operation" in response.text
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "SEARCH"])
-async def test_other_methods_are_told_which_are_right(client, method):
-    answer = await client.request(method, PATH)
+async def test_other_methods_get_the_allowed_ones(client, method):
+    response = await client.request(method, PATH)
 
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, POST"
+    assert response.status_code == 405
+    assert response.headers["allow"] == "GET, POST"
 
 
-@pytest.mark.parametrize("deep", [150, 400])
-async def test_a_question_nested_too_deeply_is_told_so(client, deep):
+@pytest.mark.parametrize("depth", [150, 400])
+async def test_a_query_nested_too_deeply_is_rejected(client, depth):
     filter_: dict[str, Any] = {"title": {"_eq": "x"}}
-    for _ in range(deep):
-        filter_ = {"_and": [filter_, filter_] if _ < 3 else [filter_]}
-    asked = {"query": "query($f: directus_users_filter) { users(filter: $f) { id } }", "variables": {"f": filter_}}
-    answer = await client.post(PATH, content=json.dumps(asked), headers={**ADA, "content-type": "application/json"})
-    literal = {"query": "{ users(filter: " + "{ _or: [" * deep + "{}" + "] }" * deep + ") { id } }"}
-    spelled = await client.post(PATH, json=literal, headers=ADA)
+    for level in range(depth):
+        filter_ = {"_and": [filter_, filter_] if level < 3 else [filter_]}
+    body = {"query": "query($f: directus_users_filter) { users(filter: $f) { id } }", "variables": {"f": filter_}}
+    in_variable = await client.post(PATH, content=json.dumps(body), headers={**ADA, "content-type": "application/json"})
+    literal = {"query": "{ users(filter: " + "{ _or: [" * depth + "{}" + "] }" * depth + ") { id } }"}
+    in_text = await client.post(PATH, json=literal, headers=ADA)
 
-    for told in (answer, spelled):
-        codes = {error["extensions"]["code"] for error in told.json().get("errors", [])}
+    for response in (in_variable, in_text):
+        codes = {error["extensions"]["code"] for error in response.json().get("errors", [])}
         assert codes <= {"INVALID_QUERY", "INVALID_PAYLOAD", "GRAPHQL_VALIDATION"}
-        assert "recursion" not in told.text
+        assert "recursion" not in response.text
 
 
-async def test_a_fault_is_a_500_without_its_words(writable_db):
+async def test_an_unexpected_error_is_a_500_without_its_text(writable_db):
     async with writable_db.database.transaction() as connection:
         await connection.execute(text("DROP TABLE directus_access"))
     async with served(writable_db.settings) as client:
-        answer = await client.post(PATH, json=ME, headers=ADA)
+        response = await client.post(PATH, json=ME, headers=ADA)
 
-    assert answer.status_code == 500
-    assert answer.json() == {
+    assert response.status_code == 500
+    assert response.json() == {
         "errors": [{"message": "An unexpected error occurred.", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]
     }
 
 
-async def test_a_mutation_does_not_come_by_get(client):
-    answer = await client.get(PATH, params={"query": "mutation { x }"})
+async def test_a_mutation_by_get_is_rejected(client):
+    response = await client.get(PATH, params={"query": "mutation { x }"})
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
-async def test_characters_no_text_can_hold_are_refused_in_a_search_too(client):
-    answer = await client.post(PATH, json={"query": '{ users(search: "\\u0000") { id } }'}, headers=ADA)
+async def test_nul_is_rejected_in_a_search_too(client):
+    response = await client.post(PATH, json={"query": '{ users(search: "\\u0000") { id } }'}, headers=ADA)
 
-    assert answer.json()["errors"][0]["extensions"]["code"] == "INVALID_QUERY"
+    assert response.json()["errors"][0]["extensions"]["code"] == "INVALID_QUERY"
 
 
 @pytest.mark.parametrize("text_", ["\x00", "\ud800"])
-async def test_characters_no_database_can_hold_find_nothing_on_either(client, text_):
-    asked = {"query": "query($t: String) { users(filter: { title: { _eq: $t } }) { id } }", "variables": {"t": text_}}
-    answer = await client.post(PATH, content=json.dumps(asked), headers={**ADA, "content-type": "application/json"})
+async def test_characters_that_cannot_be_stored_are_rejected_on_both_databases(client, text_):
+    body = {"query": "query($t: String) { users(filter: { title: { _eq: $t } }) { id } }", "variables": {"t": text_}}
+    response = await client.post(PATH, content=json.dumps(body), headers={**ADA, "content-type": "application/json"})
 
-    assert answer.status_code in (200, 400)
-    assert answer.json()["errors"][0]["extensions"]["code"] in ("INVALID_QUERY", "INVALID_PAYLOAD")
+    assert response.status_code in (200, 400)
+    assert response.json()["errors"][0]["extensions"]["code"] in ("INVALID_QUERY", "INVALID_PAYLOAD")
 
 
-async def test_an_answer_that_belongs_to_somebody_stays_out_of_caches(client):
+async def test_a_response_to_an_authenticated_request_may_not_be_stored(client):
     personal = await client.post(PATH, json=ME, headers=ADA)
     public = await client.post(PATH, json={"query": "{ server_ping }"})
 
@@ -214,7 +214,7 @@ async def test_an_answer_that_belongs_to_somebody_stays_out_of_caches(client):
     assert public.headers["cache-control"] == "no-cache"
 
 
-async def test_suspending_somebody_is_a_401_at_the_next_request(writable_db):
+async def test_a_suspended_user_gets_a_401_at_the_next_request(writable_db):
     async with served(writable_db.settings) as client:
         before = await client.post(PATH, json=ME, headers=bearer(static_token("sam")))
         async with writable_db.database.transaction() as connection:
@@ -224,60 +224,58 @@ async def test_suspending_somebody_is_a_401_at_the_next_request(writable_db):
     assert (before.status_code, after.status_code) == (200, 401)
 
 
-async def test_a_database_that_is_away_is_a_503_and_heals(writable_db):
+async def test_an_unavailable_database_is_a_503_until_it_recovers(writable_db):
     if writable_db.database.dialect == "sqlite":
-        pytest.skip("an SQLite file doesn't go away and come back")
+        pytest.skip("an SQLite file is always available")
     name = writable_db.settings.database_url.rpartition("/")[2]
-    gone = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    terminate = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     async with served(writable_db.settings) as client:
         before = await client.post(PATH, json=ME, headers=ADA)
-        await run_on_server(gone)
+        await run_on_server(terminate)
         restarted = await client.post(PATH, json=ME, headers=ADA)
-        await run_on_server(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", gone)
-        away = await client.post(PATH, json=ME, headers=ADA)
+        await run_on_server(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", terminate)
+        unavailable = await client.post(PATH, json=ME, headers=ADA)
         await run_on_server(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-        back = await client.post(PATH, json=ME, headers=ADA)
+        recovered = await client.post(PATH, json=ME, headers=ADA)
 
-    assert [answer.status_code for answer in (before, restarted, away, back)] == [200, 200, 503, 200]
-    assert away.headers["retry-after"]
-    assert name not in away.text
-
-
-async def test_a_statement_that_takes_too_long_is_stopped_and_told(readonly_db):
-    slow = readonly_db.settings.model_copy(update={"db_statement_timeout": 0.001})
-    async with served(slow) as client:
-        deep = "{ users { role { users { role { users { role { users { role { users { id } } } } } } } } } }"
-        answer = await client.post(PATH, json={"query": deep}, headers=ADA)
-
-    assert answer.status_code in (200, 503)
-    if answer.status_code == 503:
-        assert "s allowed" in answer.text or "database is unavailable" in answer.text  # not even to connect
+    assert [response.status_code for response in (before, restarted, unavailable, recovered)] == [200, 200, 503, 200]
+    assert unavailable.headers["retry-after"]
+    assert name not in unavailable.text
 
 
-async def test_what_the_callers_claim_is_worth_is_not_remembered_for_another(client):
-    answers = [
-        (
-            await client.post(PATH, json={"query": "{ users(limit: -1) { id } }"}, headers=bearer(static_token(who)))
-        ).json()
-        for who in ("ada", "sam", "vi", "ada", "sam")
-    ]
+async def test_a_statement_that_takes_too_long_is_canceled(readonly_db):
+    settings = readonly_db.settings.model_copy(update={"db_statement_timeout": 0.001})
+    async with served(settings) as client:
+        query = "{ users { role { users { role { users { role { users { role { users { id } } } } } } } } } }"
+        response = await client.post(PATH, json={"query": query}, headers=ADA)
 
-    assert answers[0] == answers[3]
-    assert answers[1] == answers[4] == {"data": {"users": [{"id": uid("sam")}]}}
-    assert answers[2] not in (answers[0], answers[1])
+    assert response.status_code in (200, 503)
+    if response.status_code == 503:
+        assert "s allowed" in response.text or "database is unavailable" in response.text
+
+
+async def test_callers_do_not_share_cached_access(client):
+    body = {"query": "{ users(limit: -1) { id } }"}
+    names = ("ada", "sam", "vi", "ada", "sam")
+    responses = [await client.post(PATH, json=body, headers=bearer(static_token(name))) for name in names]
+    ada, sam, vi, ada_again, sam_again = [response.json() for response in responses]
+
+    assert ada == ada_again
+    assert sam == sam_again == {"data": {"users": [{"id": uid("sam")}]}}
+    assert vi not in (ada, sam)
     assert caller("ada") != caller("sam")
 
 
-async def test_what_was_asked_before_is_answered_by_the_rights_of_now(writable_db):
-    asked, refused = {"query": "{ users { id email } }"}, {"query": "{ users { email id } }"}
+async def test_a_cached_request_is_executed_with_the_current_permissions(writable_db):
+    cached, uncached = {"query": "{ users { id email } }"}, {"query": "{ users { email id } }"}
     async with served(writable_db.settings) as client:
         for _ in range(3):
-            answer = await client.post(PATH, json=asked, headers=bearer(static_token("ed")))
-            assert answer.json()["data"]["users"]
+            response = await client.post(PATH, json=cached, headers=bearer(static_token("ed")))
+            assert response.json()["data"]["users"]
         await writable_db.load({"directus_permissions": [{"id": 3, "fields": "id,status,title"}]})
-        again = await client.post(PATH, json=asked, headers=bearer(static_token("ed")))
-        never = await client.post(PATH, json=refused, headers=bearer(static_token("ed")))
+        again = await client.post(PATH, json=cached, headers=bearer(static_token("ed")))
+        first = await client.post(PATH, json=uncached, headers=bearer(static_token("ed")))
 
-    assert again.status_code == never.status_code == 400
-    assert again.json() == never.json() | {"errors": again.json()["errors"]}
+    assert again.status_code == first.status_code == 400
+    assert again.json() == first.json() | {"errors": again.json()["errors"]}
     assert "email" in again.text
