@@ -148,9 +148,9 @@ class OutboxWorker(PeriodicJob):
         log.error("mail_failed", **_log_fields(mail), reason=reason)
 
     async def _build(self, mail: QueuedMail) -> OutgoingMail:
-        if mail.kind not in KIND_BY_NAME:
-            raise DeliveryError("This version doesn't know the kind of mail")  # a newer one queued it, and can send it
-        kind, settings, now = KIND_BY_NAME[mail.kind], self._services.settings, self._services.clock()
+        kind, settings, now = KIND_BY_NAME.get(mail.kind), self._services.settings, self._services.clock()
+        if kind is None:  # a newer version queued the mail, and can send it
+            raise DeliveryError("This version doesn't know the kind of mail")
         project, ttl = await self._project_name(), kind.ttl(settings)
         content = self._templates.render(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
         return OutgoingMail(self._message_id(mail), project, settings.email_from, mail.recipient, content, now)

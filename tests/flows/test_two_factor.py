@@ -170,9 +170,7 @@ async def test_once_enabled_every_login_requires_a_new_code(accounts):
         with pytest.raises(InvalidOtp):
             await accounts.login(otp=otp)
 
-    assert (
-        await accounts.login(otp=accounts.clock.code())
-    ).access  # the code it was enabled with is accepted once more
+    assert (await accounts.login(otp=accounts.clock.code())).access  # the code used to enable it works once more
     with pytest.raises(InvalidOtp):
         await accounts.login(otp=accounts.clock.code())
     accounts.clock.advance()
