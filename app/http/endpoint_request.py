@@ -34,17 +34,17 @@ class EndpointRequest:
     async def read(self, expected: RequestBody) -> dict[str, Any]:
         """Return the values of the JSON object in the body, checked against `expected`.
 
-        No body counts as an empty object. It needs the JSON Content-Type too if it comes with one of our cookies: a
-        page of another origin can make a browser send that cookie, but can't set this header without CORS permission.
+        No body counts as an empty object. It needs the JSON Content-Type too if the request has a session or refresh
+        cookie: a page of another origin can make a browser send that, but not this header without CORS permission.
 
         Raises:
             InvalidPayload: The body isn't JSON, its Content-Type isn't JSON, or its values aren't as expected.
         """
         raw, content_type = await self.body(), self.head.content_type
-        if raw or content_type or self._has_our_cookie():
+        if raw or content_type or self._has_session_cookie():
             return expected.read(parse_json(raw or b"{}", content_type))
         return expected.read({})
 
-    def _has_our_cookie(self) -> bool:
+    def _has_session_cookie(self) -> bool:
         settings, cookies = self.directory.services.settings, self.directory.client_info().cookies
         return settings.session_cookie_name in cookies or settings.refresh_token_cookie_name in cookies

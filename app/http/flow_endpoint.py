@@ -49,7 +49,7 @@ class FlowEndpoint:
     """Runs flows; none of its responses may be stored.
 
     Anonymous flows ignore the session cookie: an expired session must not prevent anyone from starting another one. A
-    token sent in any other way must be valid.
+    token sent in any other way must be valid. `tfa_policy` says which operations are available before TFA setup.
     """
 
     def __init__(self, services: Services, authenticator: Authenticator, routes: FlowRoutes) -> None:
@@ -58,7 +58,7 @@ class FlowEndpoint:
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         try:
             response = await self._respond(scope, head, body)
-        except RollcallError as error:
+        except RollcallError as error:  # not left to the middleware: error responses may not be stored either
             response = error_response(error)
         return replace(response, no_store=True)
 
@@ -85,6 +85,6 @@ class FlowEndpoint:
 
 
 def _without_cookie(head: RequestHead) -> RequestHead:
-    bare = copy(head)
-    bare.cookie = b""
-    return bare
+    anonymous = copy(head)
+    anonymous.cookie = b""
+    return anonymous
