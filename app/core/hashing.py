@@ -31,13 +31,18 @@ class HashCost:
 DEFAULT_HASH_COST = HashCost()
 
 
+def has_hashable_length(password: str) -> bool:
+    """Return whether a password has 1 to 1,024 characters."""
+    return 1 <= len(password) <= MAX_PASSWORD_LENGTH
+
+
 def hash_password(password: str, cost: HashCost = DEFAULT_HASH_COST) -> str:
     """Return the argon2id hash of a password.
 
     Raises:
         ValueError: The password does not have 1 to 1,024 characters.
     """
-    if not 1 <= len(password) <= MAX_PASSWORD_LENGTH:
+    if not has_hashable_length(password):
         raise ValueError(f"A password must have 1 to {MAX_PASSWORD_LENGTH} characters")
     hasher = _hasher.using(type="ID", memory_cost=cost.memory, time_cost=cost.time, parallelism=cost.parallelism)
     hashed: str = hasher.hash(password)
@@ -49,7 +54,7 @@ def verify_password(password: str, hashed: str) -> bool:
 
     False for a password of invalid length and for a hash that is not an argon2 hash.
     """
-    if not 1 <= len(password) <= MAX_PASSWORD_LENGTH:
+    if not has_hashable_length(password):
         return False
     try:
         return bool(_hasher.verify(password, hashed))

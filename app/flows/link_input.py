@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from app.core.config import signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, is_allowed_url, verify_link_token
-from app.core.errors import FailedValidation, InvalidPayload
+from app.core.errors import InvalidPayload
 from app.query.sql_expressions import MASK
 from app.repositories.commands.accounts import Account, AccountStore
+from app.repositories.rules.password_policy import check_not_empty
 from app.repositories.services import Services
 
 MAX_URL_LENGTH = 2048
@@ -29,14 +30,13 @@ def allowed_link_url(url: str | None, allowed: Sequence[str], purpose: str) -> s
 
 
 def check_new_password(password: str) -> None:
-    """Check a password for what the write itself does not check.
+    """Check a password before anything is read: that it is not empty, and not the mask, which a write would ignore.
 
     Raises:
         FailedValidation: The password is empty.
         InvalidPayload: The password is the mask that responses show in place of one.
     """
-    if not password:
-        raise FailedValidation("password", "nempty")
+    check_not_empty(password)
     if password == MASK:
         raise InvalidPayload('"password" can\'t be the mask that is shown in place of a password; choose another')
 

@@ -4,7 +4,7 @@ import re
 import secrets
 
 from app.core.errors import Forbidden, InvalidPayload
-from app.core.hashing import MAX_PASSWORD_LENGTH
+from app.core.hashing import MAX_PASSWORD_LENGTH, has_hashable_length
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
@@ -65,6 +65,6 @@ async def clear_cache(directory: Directory) -> None:
 
 
 def _check_length(text: str) -> str:
-    if not 1 <= len(text) <= MAX_PASSWORD_LENGTH:
+    if not has_hashable_length(text):
         raise InvalidPayload(f'"string" must have 1 to {MAX_PASSWORD_LENGTH} characters')
     return text

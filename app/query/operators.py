@@ -16,7 +16,7 @@ from app.query import sql_functions as sql
 from app.query.bind_types import LikePattern, PrefixUpperBound
 from app.query.collection import FieldKind
 
-UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
+_UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
 _REGEX_LITERAL = re.compile(r"/(.*)/([gimsuy]*)", re.DOTALL)
 _REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "g": 0, "u": 0, "y": 0}
 
@@ -217,10 +217,19 @@ def _text_value(value: Any) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    return storable_text(value)
+
+
+def storable_text(value: Any) -> str:
+    """Return a string or a number as a text that both databases can store.
+
+    Raises:
+        ValueError: The value is of another type, or contains characters that a database cannot store.
+    """
     if not isinstance(value, str | int | float):
         raise ValueError("Expected a string")
     text = str(value)
-    if UNSTORABLE_CHARACTERS.search(text):
+    if _UNSTORABLE_CHARACTERS.search(text):
         raise ValueError("A string must not contain U+0000 or an unpaired surrogate")
     return text
 

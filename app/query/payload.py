@@ -18,7 +18,7 @@ from app.core.errors import (
 from app.query.collection import Collection, Field, target
 from app.query.filter import UnknownField
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
-from app.query.operators import INTEGER_BOUNDS, UNSTORABLE_CHARACTERS, coerce
+from app.query.operators import INTEGER_BOUNDS, coerce, storable_text
 from app.query.sql_expressions import MASK
 
 MAX_JSON_DEPTH = 100
@@ -183,11 +183,9 @@ def _convert(collection: Collection, member: Field, value: Any) -> Any:
 
 
 def _text_value(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool):
         raise ValueError("Expected a string")
-    if UNSTORABLE_CHARACTERS.search(text := str(value)):
-        raise ValueError("A string must not contain U+0000 or an unpaired surrogate")
-    return text
+    return storable_text(value)
 
 
 def _integer_value(collection: Collection, member: Field, value: Any) -> int:

@@ -1,7 +1,5 @@
 """Checks a new password against the length limits and the project's password policy."""
 
-from typing import Any
-
 from app.core.errors import FailedValidation, InvalidPayload, ValueTooLong
 from app.core.hashing import MAX_PASSWORD_LENGTH
 from app.query.collection import SETTINGS, USERS
@@ -9,22 +7,29 @@ from app.query.operators import compile_pattern
 from app.query.payload import FieldPath
 
 
-def check_password(password: Any, policy: str | None, path: FieldPath = ()) -> None:
-    """Check a new password against the project's `policy`, a regular expression.
+def check_password(password: str | None, policy: str | None, path: FieldPath = ()) -> None:
+    """Check a new password, or None for its removal, against the project's `policy`, a regular expression.
 
     Raises:
-        FailedValidation: The password is empty, or does not match the policy.
-        ValueTooLong: It has more than 1,024 characters.
-        InvalidPayload: The policy is not a regular expression.
+        FailedValidation: The password is empty or does not match the policy.
+        ValueTooLong: The password has more than 1,024 characters.
+        InvalidPayload: The stored policy is not a valid regular expression.
     """
-    if password == "":
-        raise FailedValidation("password", "nempty", path)
+    check_not_empty(password, path)
     if password is not None and len(password) > MAX_PASSWORD_LENGTH:
         raise ValueTooLong(USERS.name, "password")
     if policy:
         try:
             matches = password is not None and compile_pattern(policy).search(password)
         except ValueError:
-            raise InvalidPayload(f'"auth_password_policy" of {SETTINGS.name} is no regular expression') from None
+            raise InvalidPayload(
+                f'"auth_password_policy" of {SETTINGS.name} is not a regular expression; an admin must correct it'
+            ) from None
         if not matches:
             raise FailedValidation("password", "regex", path)
+
+
+def check_not_empty(password: str | None, path: FieldPath = ()) -> None:
+    """Raise FailedValidation if a password is empty; None, its removal, is accepted."""
+    if password == "":
+        raise FailedValidation("password", "nempty", path)
