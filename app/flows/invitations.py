@@ -8,10 +8,10 @@ from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, Valu
 from app.flows.link_input import account_for_link, allowed_link_url, check_new_password
 from app.query.collection import USERS
 from app.query.payload import to_column_value
-from app.repositories.commands.accounts import ACTIVE, INVITED, AccountStore
+from app.repositories.commands.accounts import AccountStore
 from app.repositories.commands.invitations import InviteUsers, RevokeInvitation
 from app.repositories.directory import Directory
-from app.repositories.rules.users import EMAIL
+from app.repositories.rules.users import ACTIVE, EMAIL, INVITED
 
 
 class Invitations:

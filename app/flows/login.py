@@ -93,7 +93,7 @@ class LoginService:
 
     async def _count_attempt(self, email: str) -> bool:
         """Count an attempt, delay it if the account has many, and return whether the client's IP is locked out."""
-        ip, allowed = self._directory.caller.ip, await self._accounts.attempts_allowed()
+        ip, allowed = self._directory.caller.ip, await self._accounts.max_failed_logins()
         from_network, total = await self._password_attempts.count(
             account_and_network_key(email, ip), account_key(email)
         )

@@ -10,12 +10,12 @@ from app.flows.link_input import account_for_link, allowed_link_url, check_new_p
 from app.flows.timing import minimum_duration
 from app.query.collection import USERS
 from app.query.payload import Payload, parse_payload
-from app.repositories.commands.accounts import ACTIVE, UNVERIFIED, AccountStore
+from app.repositories.commands.accounts import AccountStore
 from app.repositories.commands.registrations import RegisterUser, RegistrationPolicy, read_registration_policy
 from app.repositories.directory import Directory
 from app.repositories.project_settings import read_password_policy
 from app.repositories.rules.password_policy import check_password
-from app.repositories.rules.users import check_email
+from app.repositories.rules.users import ACTIVE, UNVERIFIED, check_email
 
 
 class InvalidVerification(InvalidPayload):

@@ -1,4 +1,4 @@
-"""Accounts: users as those flows know them that prove who somebody is, whoever asks."""
+"""Accounts: users as the authentication flows read and update them, without the permissions of any caller."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,73 +17,72 @@ from app.query.sql_functions import EmailEquals
 from app.repositories.engine.table import RowStore
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.repository import Repository
+from app.repositories.rules.users import ACTIVE
 from app.repositories.services import Services
 
 DEFAULT_PROVIDER = "default"
-"""Whose passwords are ours to judge."""
-ACTIVE, INVITED, UNVERIFIED = "active", "invited", "unverified"
+"""The provider of users whose passwords are verified here."""
 
 _USERS: Any = User.__table__
 _SETTINGS: Any = Settings.__table__
-_TOLD = ("id", "email", "status", "provider", "password", "tfa_secret")
-_WANTED = "wanted"
-"""Under which name a statement is given what is looked for."""
+_COLUMNS = ("id", "email", "status", "provider", "password", "tfa_secret")
+_LOOKUP_PARAMETER = "value"
 
 
-def _only(found: Select[Any]) -> Select[Any]:
-    """One row, always: the first that is found, or one of nothing."""
-    first = found.limit(1).subquery()
+def _exactly_one(rows: Select[Any]) -> Select[Any]:
+    """Return a statement that always yields one row: the first of `rows`, or nulls if there is none."""
+    first = rows.limit(1).subquery()
     one = select(literal(1).label("one")).subquery()
     return select(*first.c).select_from(one.outerjoin(first, true()))
 
 
-def _account(wanted: ColumnElement[bool]) -> Select[Any]:
-    return _only(select(*(_USERS.c[name] for name in _TOLD)).where(wanted).order_by(_USERS.c.id))
+def _select_account(condition: ColumnElement[bool]) -> Select[Any]:
+    return _exactly_one(select(*(_USERS.c[name] for name in _COLUMNS)).where(condition).order_by(_USERS.c.id))
 
 
-# Compiled once, and given what is looked for each time.
-_BY_EMAIL = _account(EmailEquals(_USERS.c.id, _USERS.c.email, bind_param(_WANTED, Text())))
-_BY_ID = _account(_USERS.c.id == bind_param(_WANTED, _USERS.c.id.type))
-_ALLOWED = _only(select(_SETTINGS.c.auth_login_attempts))
+# Built once, because the reader caches the compiled form of each statement object.
+_BY_EMAIL = _select_account(EmailEquals(_USERS.c.id, _USERS.c.email, bind_param(_LOOKUP_PARAMETER, Text())))
+_BY_ID = _select_account(_USERS.c.id == bind_param(_LOOKUP_PARAMETER, _USERS.c.id.type))
+_MAX_FAILED_LOGINS = _exactly_one(select(_SETTINGS.c.auth_login_attempts))
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is known of somebody who wants to get in."""
+    """A user with the fields that authentication depends on."""
 
     id: str
     email: str | None
     status: str
     provider: str
     password: str | None = field(repr=False)
-    """Its hash."""
+    """The hash; None if no password is set yet."""
     tfa_secret: str | None = field(repr=False)
 
     @property
     def can_use_password(self) -> bool:
-        """Whether an active user with a password here, or none yet, has it."""
+        """Whether the user is active and logs in with a password that is verified here, or not set yet."""
         return self.status == ACTIVE and self.provider == DEFAULT_PROVIDER
 
 
 class AccountStore:
-    """Finds accounts, and changes one as long as it is what it was found to be."""
+    """Reads accounts, and updates one if it has not changed since it was read."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     async def by_email(self, email: str) -> Account | None:
-        """The account with an address, whatever its case."""
-        known = None if "\0" in email else email  # what no database can hold is nobody's
-        return await self._one(_BY_EMAIL, known)
+        """Return the account with an email, ignoring case; None if there is none."""
+        value = None if "\0" in email else email  # no text in the database contains NUL
+        return await self._read(_BY_EMAIL, value)
 
     async def by_id(self, user: str) -> Account | None:
-        """The account with a key."""
-        return await self._one(_BY_ID, user)
+        """Return the account with an id; None if there is none."""
+        return await self._read(_BY_ID, user)
 
-    async def attempts_allowed(self) -> int | None:
-        """How often somebody may fail to sign in; None for as often as they like."""
-        allowed: int | None = (await self._services.reader.fetch(_ALLOWED))[0]
-        return allowed
+    async def max_failed_logins(self) -> int | None:
+        """Return after how many failed logins an IP is locked out of an account; None if never."""
+        max_failures: int | None = (await self._services.reader.fetch(_MAX_FAILED_LOGINS))[0]
+        return max_failures
 
     async def update(
         self,
@@ -94,22 +93,24 @@ class AccountStore:
         *,
         conflict_error: type[RollcallError],
     ) -> None:
-        """Gives an account other values, on behalf of `asking`, which has been proved to be allowed to.
+        """Update an account on behalf of `caller`, whose right to do so the flow has verified.
 
-        Raises `otherwise` where it isn't any more what it was when it was found, and as writing a user does.
+        Raises:
+            conflict_error: The account changed since it was read.
+            RollcallError: As any write to a user.
         """
-        written = parse_payload(USERS, values, self._services.limits.max_depth)
+        payload = parse_payload(USERS, values, self._services.limits.max_depth)
         repository = Repository(USERS, caller, self._services, client_info)
-        await repository.write(_UpdateIfUnchanged(account, written, conflict_error))
+        await repository.write(_UpdateIfUnchanged(account, payload, conflict_error))
 
-    async def _one(self, wanted: Select[Any], value: str | None) -> Account | None:
-        key, *rest = await self._services.reader.fetch(wanted, {_WANTED: value})
+    async def _read(self, statement: Select[Any], value: str | None) -> Account | None:
+        key, *rest = await self._services.reader.fetch(statement, {_LOOKUP_PARAMETER: value})
         return None if key is None else Account(str(key), *rest)
 
 
 @dataclass(frozen=True, slots=True)
 class _UpdateIfUnchanged:
-    """A change to an account that has to be as it was found: of two who hold the same proof, one comes too late."""
+    """Updates an account unless it changed since it was read, so that a link or code works for only one request."""
 
     account: Account
     payload: Payload
@@ -127,7 +128,7 @@ class _UpdateIfUnchanged:
 
 
 async def is_unchanged(writer: WriteTransaction, account: Account) -> bool:
-    """Whether an account is still what it was found to be; nobody else changes it until this is over."""
-    stored = (await RowStore(writer, USERS).fetch_for_update([account.id])).get(account.id)
-    then = {USERS.fields[name]: getattr(account, name) for name in _TOLD}
-    return stored is not None and all(stored[member] == value for member, value in then.items())
+    """Return whether an account has not changed since it was read, and lock it until the end of the transaction."""
+    row = (await RowStore(writer, USERS).fetch_for_update([account.id])).get(account.id)
+    expected = {USERS.fields[name]: getattr(account, name) for name in _COLUMNS}
+    return row is not None and all(row[field] == value for field, value in expected.items())

@@ -1,4 +1,4 @@
-"""Registrations: what the project wants of strangers, and the users made of them."""
+"""The project's registration policy, and the command that registers a user."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,21 +9,20 @@ from app.policy.validation import validate
 from app.query.collection import USERS
 from app.query.filter import parse_filter
 from app.query.payload import Payload
-from app.repositories.commands.accounts import UNVERIFIED
 from app.repositories.commands.invitations import lock_user_by_email
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.project_settings import read_project_settings
-from app.repositories.rules.users import EMAIL, ID, STATUS
+from app.repositories.rules.users import EMAIL, ID, STATUS, UNVERIFIED
 from app.repositories.services import Services
 from app.repositories.stores.outbox import Outbox
 
-_SETTINGS = ("", "_verify_email", "_role", "_email_filter")
-_NAMES = tuple(f"public_registration{name}" for name in _SETTINGS)
+_SETTINGS = tuple(f"public_registration{suffix}" for suffix in ("", "_verify_email", "_role", "_email_filter"))
+"""In the order of RegistrationPolicy's fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrationPolicy:
-    """Whether strangers may register, whether their addresses are verified, the role they get, and who is welcome."""
+    """Whether visitors may register, whether emails are verified, the role of new users, and the filter for emails."""
 
     open: bool = False
     verify_email: bool = True
@@ -31,7 +30,7 @@ class RegistrationPolicy:
     email_filter: Any = None
 
     def accepts(self, email: str, unreadable_rules: UnreadableRuleLog) -> bool:
-        """Return whether an email address matches the project's filter. None does if the filter can't be read."""
+        """Return whether an email matches the project's filter. None does if the filter cannot be parsed."""
         if self.email_filter is None:
             return True
         try:
@@ -43,16 +42,16 @@ class RegistrationPolicy:
 
 
 async def read_registration_policy(services: Services) -> RegistrationPolicy:
-    """The project's terms, as its settings have them now; where there are none, nobody may register."""
-    settings = await read_project_settings(services, *_NAMES)
-    return RegistrationPolicy(*(settings[name] for name in _NAMES)) if settings else RegistrationPolicy()
+    """Return the policy in the project's current settings; without a settings row, registration is closed."""
+    settings = await read_project_settings(services, *_SETTINGS)
+    return RegistrationPolicy(*(settings[name] for name in _SETTINGS)) if settings else RegistrationPolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class RegisterUser:
-    """A stranger becomes a user, where nobody has their address; who has to be verified is sent a mail.
+    """Creates a user unless the email is in use, and queues a mail if the user's email is unverified.
 
-    So is who registered before and still has to be, and nothing else of theirs is touched.
+    An existing user whose email is unverified gets another mail; existing users are not changed.
     """
 
     user: Payload

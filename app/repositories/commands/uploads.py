@@ -1,36 +1,32 @@
-"""Contents and their rows: what is written along with an upload, and what is cleared away where no row needs it."""
+"""Commands that write the rows of uploaded files."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import structlog
 
 from app.query.collection import FILES, Field
 from app.query.payload import Payload
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.rules.files import FILENAME_DISK
 
-log = structlog.get_logger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class StoredUpload:
-    """A content: what its client says of its row, and what is found out about it."""
+    """A file in the storage: the `payload` from the client and the `metadata` that the server determined."""
 
     payload: Payload
     metadata: Mapping[Field, Any]
 
     @property
     def filename_disk(self) -> str:
-        """Where it lies."""
+        """The file's name in the storage."""
         name: str = self.metadata[FILENAME_DISK]
         return name
 
 
 @dataclass(frozen=True, slots=True)
 class CreateFiles:
-    """New rows of files, each with its content."""
+    """Creates the rows of uploaded files."""
 
     uploads: Sequence[StoredUpload]
     action: str = field(default="create", init=False)
@@ -45,7 +41,7 @@ class CreateFiles:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceFile:
-    """Another content for a file; it takes the right to say where it lies."""
+    """Replaces a file's content; requires the permission to update `filename_disk`."""
 
     key: Any
     upload: StoredUpload
@@ -56,6 +52,6 @@ class ReplaceFile:
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
         work.files.stored.add(self.upload.filename_disk)
-        linked = {FILENAME_DISK: self.upload.filename_disk}
-        await work.update(FILES, [self.key], self.upload.payload, linked, server_values=self.upload.metadata)
+        link_values = {FILENAME_DISK: self.upload.filename_disk}
+        await work.update(FILES, [self.key], self.upload.payload, link_values, server_values=self.upload.metadata)
         return [self.key]

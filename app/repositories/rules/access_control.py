@@ -12,7 +12,7 @@ from app.query.payload import Payload
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.rules import legacy_fields
-from app.repositories.rules.users import ROLE, STATUS, end_sessions
+from app.repositories.rules.users import ROLE, STATUS, SUSPENDED, end_sessions
 
 PARENT = ROLES.fields["parent"]
 IP_ACCESS = POLICIES.fields["ip_access"]
@@ -45,7 +45,7 @@ class RoleRules(CollectionRules):
         work.affected.admins = True
         users, roles = work.rows(USERS), work.rows(ROLES)
         for key, row in (await users.fetch(await users.referencing(ROLE, rows))).items():
-            await work.update_derived(USERS, row, {ROLE: None, STATUS: "suspended"})
+            await work.update_derived(USERS, row, {ROLE: None, STATUS: SUSPENDED})
             await end_sessions(work, key)
         for row in (await roles.fetch(await roles.referencing(PARENT, rows))).values():
             if row[ROLES.key] not in rows:

@@ -1,4 +1,4 @@
-"""What must always hold for users."""
+"""Rules of users: emails, passwords, roles, sessions and two-factor authentication."""
 
 import re
 from functools import lru_cache
@@ -28,17 +28,21 @@ SIGN_IN_FIELDS = frozenset(
     USERS.fields[name]
     for name in ("email", "password", "token", "tfa_secret", "provider", "external_identifier", "auth_data")
 )
-"""What somebody could sign in as another with."""
-ACTIVE = "active"
-PLAIN_NAME, LONGEST_EMAIL = re.compile(r"[A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII), 64
-"""What most addresses look like: those need no closer look."""
-SESSIONS: Any = Session.__table__
+"""The fields that allow their author to sign in as the user."""
+ACTIVE, INVITED, SUSPENDED, UNVERIFIED = "active", "invited", "suspended", "unverified"
+COMMON_LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII)
+MAX_COMMON_EMAIL_LENGTH = 64
+"""Emails up to this length with a common local part are valid if their domain is, whose check is cached."""
+
+_SESSIONS: Any = Session.__table__
 
 
 class UserRules(CollectionRules):
-    """An address is one, passwords are hashed and judged, rights aren't stolen.
+    """Rules of users.
 
-    Sessions end when they should, and recovery codes with the second factor that they stand in for.
+    Emails are valid and passwords conform to the policy and are hashed. Assigned roles and changed sign-in fields are
+    noted for the checks at the end of the transaction. A new password or a status other than active ends the user's
+    sessions; a new TFA secret deletes the recovery codes.
     """
 
     async def prepare(self, payload: Payload, services: Services) -> None:
@@ -52,7 +56,7 @@ class UserRules(CollectionRules):
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(EMAIL) is not None:
             check_email(values[EMAIL])
-        await self._hash(work, values)
+        await self._hash_preset(work, values)
         if values.get(ROLE):
             work.affected.roles.add(values[ROLE])
         work.affected.user_counts = True
@@ -62,7 +66,7 @@ class UserRules(CollectionRules):
             check_email(values[EMAIL])
         if TFA in values:
             _check_tfa(work, row, values[TFA])
-        await self._hash(work, values)
+        await self._hash_preset(work, values)
         changed = {field for field, value in values.items() if row[field] != value}
         if ROLE in changed and values[ROLE]:
             work.affected.roles.add(values[ROLE])
@@ -78,8 +82,8 @@ class UserRules(CollectionRules):
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
 
-    async def _hash(self, work: WriteContext, values: RowValues) -> None:
-        """A preset's password comes as it is written down there."""
+    async def _hash_preset(self, work: WriteContext, values: RowValues) -> None:
+        """Hash a password that comes from a preset; `prepare` hashed any other."""
         password = values.get(PASSWORD)
         if password is not None and not isinstance(password, HashedPassword):
             check_password(password, None)
@@ -87,13 +91,13 @@ class UserRules(CollectionRules):
 
 
 async def end_sessions(work: WriteContext, user: str) -> None:
-    """Takes the sessions of a user away: whoever is signed in is no longer."""
-    await work.writer.execute(delete(SESSIONS).where(SESSIONS.c.user == user))
+    """Delete all sessions of a user, which signs the user out everywhere."""
+    await work.writer.execute(delete(_SESSIONS).where(_SESSIONS.c.user == user))
     work.signed_out_self = work.signed_out_self or user == work.access.user
 
 
 async def track_page(services: Services, user: str, page: Any) -> None:
-    """Keeps which page of an app somebody looked at last; nobody needs to know when, so nothing is written down."""
+    """Store the page of an app that a user visited last, without a record in the audit log."""
     field = USERS.fields["last_page"]
     value = to_column_value(USERS, field, page)
     await services.database.run_write(
@@ -102,30 +106,33 @@ async def track_page(services: Services, user: str, page: Any) -> None:
 
 
 def check_email(email: str) -> None:
-    """Raises FailedValidation for what is no address, or not in Unicode's composed form, where alike is the same."""
-    name, _, domain = email.rpartition("@")
-    if PLAIN_NAME.fullmatch(name) and len(email) <= LONGEST_EMAIL and _is_domain(domain):
+    """Raise FailedValidation for an invalid email, or one that is not in Unicode's normal form NFC.
+
+    In that form, different encodings of the same characters are equal.
+    """
+    local_part, _, domain = email.rpartition("@")
+    if COMMON_LOCAL_PART.fullmatch(local_part) and len(email) <= MAX_COMMON_EMAIL_LENGTH and _is_valid_domain(domain):
         return
-    if not _is_email(email) or not is_normalized("NFC", email):
+    if not _is_valid_email(email) or not is_normalized("NFC", email):
         raise FailedValidation("email", "email")
 
 
 @lru_cache(maxsize=1024)
-def _is_domain(domain: str) -> bool:
-    """Whether there may be addresses of a domain; most people have one of a few."""
-    return domain.isascii() and _is_email(f"a@{domain}")
+def _is_valid_domain(domain: str) -> bool:
+    """Return whether emails of a domain can be valid; cached, because most emails share a few domains."""
+    return domain.isascii() and _is_valid_email(f"a@{domain}")
 
 
-def _is_email(address: str) -> bool:
+def _is_valid_email(email: str) -> bool:
     try:
-        validate_email(address, check_deliverability=False, strict=True)
+        validate_email(email, check_deliverability=False, strict=True)
     except EmailNotValidError:
         return False
     return True
 
 
 def _check_tfa(work: WriteContext, row: RowValues, secret: str | None) -> None:
-    """The secret of a second factor is changed by setting that up; an admin may take another's away."""
+    """Check that the TFA secret is changed by the TFA flow, or removed from another user by an admin."""
     if work.caller.system or (secret is None and work.access.admin and row[ID] != work.access.user):
         return
     raise InvalidPayload('You can\'t change the "tfa_secret" value manually')

@@ -1,7 +1,7 @@
-"""How often something was tried that may be tried only so often: signing in, and the codes of a second factor.
+"""Counters of attempts whose number is limited: logins and one-time passwords.
 
-Every attempt is counted before it is judged, in a transaction of its own, so that many at once count as many. A count
-holds for a time and then begins anew; it is kept under a hash, so that no list of addresses comes to be.
+Every attempt is counted before it is checked, in its own transaction, so that concurrent attempts are all counted. A
+counter expires after a while and starts again at 1. It is stored under a hash, so that the table lists no emails.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from app.query.bind_types import ListParam
 from app.query.sql_functions import InList
 from app.repositories.services import Services
 
-COUNTED = (
+COUNT_ATTEMPT = (
     text(
         "INSERT INTO rollcall_attempts (subject, count, expires) VALUES (:subject, 1, :expires) "
         "ON CONFLICT (subject) DO UPDATE SET "
@@ -33,48 +33,48 @@ COUNTED = (
     )
     .columns(count=BigInteger())
 )
-FORGOTTEN = delete(ATTEMPTS).where(
+DELETE_COUNTERS = delete(ATTEMPTS).where(
     InList(ATTEMPTS.c.subject, bind_param("subjects", ListParam(ATTEMPTS.c.subject.type)))
 )
 
 
 class AttemptCounter:
-    """The counts of one kind of attempt, each good for `ttl`."""
+    """Counts attempts of one kind; a counter expires `ttl` after its first attempt."""
 
     def __init__(self, services: Services, kind: str, ttl: timedelta) -> None:
         self._services, self._kind, self._ttl = services, kind, ttl
 
     async def count(self, *subjects: tuple[str | None, ...]) -> list[int]:
-        """Counts one more for each of these subjects; how many that makes for each, at least 1."""
+        """Count one attempt for each subject and return the new count of each."""
 
         async def work(writer: WriteTransaction) -> list[int]:
             now = self._services.clock()
-            told = []
+            counts = []
             for subject in subjects:
                 values = {"subject": self._hash(subject), "now": now, "expires": now + self._ttl}
-                told.append(int((await writer.fetch(COUNTED, values))[0]))
-            return told
+                counts.append(int((await writer.fetch(COUNT_ATTEMPT, values))[0]))
+            return counts
 
         return await self._services.database.run_write(work, exclusive=False)
 
     async def reset(self, writer: WriteTransaction, *subjects: tuple[str | None, ...]) -> None:
-        """Begins anew with these."""
-        await writer.execute(FORGOTTEN, {"subjects": [self._hash(subject) for subject in subjects]})
+        """Delete the counters of these subjects."""
+        await writer.execute(DELETE_COUNTERS, {"subjects": [self._hash(subject) for subject in subjects]})
 
     def _hash(self, subject: tuple[Any, ...]) -> str:
         return hashlib.sha256(repr((self._kind, *subject)).encode()).hexdigest()
 
 
 async def reset_all(services: Services) -> None:
-    """Forgets every count of everybody, and so ends all that came of them."""
+    """Delete all counters, which ends all lockouts."""
     await services.database.run_write(lambda writer: writer.execute(delete(ATTEMPTS)), exclusive=False)
 
 
 def account_key(email: str) -> tuple[str | None, ...]:
-    """An account, from wherever it is tried."""
+    """Return the subject that counts attempts on an account from all IPs."""
     return (email.casefold(),)
 
 
 def account_and_network_key(email: str, ip: str | None) -> tuple[str | None, ...]:
-    """An account as it is tried from one address, or from one network of IPv6, all of which somebody has at once."""
+    """Return the subject that counts attempts on an account from one IPv4 address or IPv6 /64 network."""
     return (email.casefold(), rate_limit_network(ip))

@@ -1,4 +1,4 @@
-"""The outbox: mails that are to go, written down in the transaction of what they speak of."""
+"""The outbox: mails to send, queued in the same transaction as the change they are about."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ from app.db.transaction import WriteTransaction
 from app.repositories.services import Services
 
 SENT_RETENTION = timedelta(days=1)
-"""How long it is remembered that a mail has gone."""
+"""How long the row of a sent mail is retained."""
 
 
 class Outbox:
-    """The outbox, within one transaction."""
+    """Queues mails within a transaction."""
 
     def __init__(self, writer: WriteTransaction, services: Services) -> None:
         self._writer, self._services = writer, services
 
     async def enqueue(self, kind: str, recipient: str, data: Mapping[str, Any]) -> None:
-        """A mail of this kind to be sent to an address; `data` is what it says, never a live token."""
+        """Queue a mail of this kind; `data` is the input of its template and must not contain a valid token."""
         row = {
             "kind": kind,
             "recipient": recipient,
@@ -36,7 +36,7 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMail:
-    """A mail out of the outbox; `attempts` counts this one too."""
+    """A mail claimed from the outbox; `attempts` includes the current one."""
 
     id: int
     kind: str
@@ -46,51 +46,50 @@ class QueuedMail:
 
 
 class OutboxQueue:
-    """The outbox, for whoever sends what is in it; each call is a transaction of its own.
+    """The outbox as seen by the outbox worker; every call is its own transaction.
 
-    All raise ServiceUnavailable where the database is away.
+    Every method raises ServiceUnavailable if the database is unavailable.
     """
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     async def count_due(self) -> int:
-        """How many mails are to be sent now."""
-        waiting = select(func.count()).select_from(OUTBOX).where(self._due())
-        return int((await self._services.reader.fetch(waiting))[0])
+        """Return the number of mails that are due."""
+        count = select(func.count()).select_from(OUTBOX).where(self._is_due())
+        return int((await self._services.reader.fetch(count))[0])
 
     async def claim(self, lease: timedelta) -> QueuedMail | None:
-        """A mail that nobody else is given while the lease lasts; None where nothing is due.
+        """Return a mail that is due, exclusively for the duration of the lease; None if there is none.
 
-        The attempt is counted before it is made, and when the lease is over the mail is due again: whoever dies with
-        it has only put it off.
+        The attempt is counted now. After the lease the mail is due again, so a crash during sending only delays it.
         """
-        first = select(OUTBOX.c.id).where(self._due()).order_by(OUTBOX.c.due, OUTBOX.c.id).limit(1)
-        mine = OUTBOX.c.id == first.with_for_update(skip_locked=True).scalar_subquery()
-        told = {"due": self._services.clock() + lease, "attempts": OUTBOX.c.attempts + 1}
+        first = select(OUTBOX.c.id).where(self._is_due()).order_by(OUTBOX.c.due, OUTBOX.c.id).limit(1)
+        is_claimed = OUTBOX.c.id == first.with_for_update(skip_locked=True).scalar_subquery()
+        values = {"due": self._services.clock() + lease, "attempts": OUTBOX.c.attempts + 1}
         columns = (OUTBOX.c.id, OUTBOX.c.kind, OUTBOX.c.recipient, OUTBOX.c.data, OUTBOX.c.attempts)
-        claimed = update(OUTBOX).where(mine).values(told).returning(*columns)
+        claim = update(OUTBOX).where(is_claimed).values(values).returning(*columns)
 
         async def work(writer: WriteTransaction) -> QueuedMail | None:
-            rows = await writer.rows(writer.prepare(claimed))
+            rows = await writer.rows(writer.prepare(claim))
             return QueuedMail(*rows[0]) if rows else None
 
         return await self._services.database.run_write(work, exclusive=False)
 
     async def mark_done(self, mail: int) -> None:
-        """A mail is done with: its row says neither to whom it went nor what it said."""
+        """Mark a mail as done and erase its recipient and content."""
         now = self._services.clock()
-        # What is due later than anybody asks for is in the way of no search for what is due.
-        await self._change(mail, {"recipient": None, "data": None, "sent": now, "due": now + SENT_RETENTION})
+        # A due date in the future takes the row out of the index range that searches for due mails read.
+        await self._update(mail, {"recipient": None, "data": None, "sent": now, "due": now + SENT_RETENTION})
 
     async def reschedule(self, mail: int, wait: timedelta) -> None:
-        """A mail is tried again when so much time has passed."""
-        await self._change(mail, {"due": self._services.clock() + wait})
+        """Make a mail due again after `wait`."""
+        await self._update(mail, {"due": self._services.clock() + wait})
 
-    async def _change(self, mail: int, values: Mapping[str, Any]) -> None:
-        change = update(OUTBOX).where(OUTBOX.c.id == mail, OUTBOX.c.sent.is_(None)).values(values)
-        await self._services.database.run_write(lambda writer: writer.execute(change), exclusive=False)
+    async def _update(self, mail: int, values: Mapping[str, Any]) -> None:
+        statement = update(OUTBOX).where(OUTBOX.c.id == mail, OUTBOX.c.sent.is_(None)).values(values)
+        await self._services.database.run_write(lambda writer: writer.execute(statement), exclusive=False)
 
-    def _due(self) -> Any:
-        moment: datetime = self._services.clock()
-        return and_(OUTBOX.c.sent.is_(None), OUTBOX.c.due <= moment)
+    def _is_due(self) -> Any:
+        now: datetime = self._services.clock()
+        return and_(OUTBOX.c.sent.is_(None), OUTBOX.c.due <= now)

@@ -1,10 +1,10 @@
-"""What has had its day: sessions, counters, mails and old activity are taken away a few at a time."""
+"""Deletes expired sessions and counters, sent mails and old activity in batches."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, bindparam, delete, select, text, update
+from sqlalchemy import ColumnElement, Select, String, bindparam, delete, select, text, update
 
 from app.db.base import Timestamp
 from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
@@ -14,8 +14,8 @@ from app.repositories.services import Services
 from app.repositories.stores.outbox import SENT_RETENTION
 
 BATCH_SIZE = 500
-"""Rows of one transaction."""
-TURN = (
+"""Maximum number of rows that one transaction deletes."""
+CLAIM_TASK = (
     text(
         "INSERT INTO rollcall_tasks (name, due) VALUES (:name, :next) "
         "ON CONFLICT (name) DO UPDATE SET due = excluded.due WHERE rollcall_tasks.due <= :now RETURNING due"
@@ -32,76 +32,78 @@ _REVISIONS: Any = Revision.__table__
 
 
 class RetentionStore:
-    """Takes away a batch at a time, each in a transaction of its own; whatever takes away says how many rows.
+    """Deletes rows that are no longer needed, one batch per call.
 
-    All raise ServiceUnavailable where the database is away.
+    Every `delete_*` method deletes at most `batch_size` rows in its own transaction and returns their number. All
+    methods raise ServiceUnavailable if the database is unavailable.
     """
 
     def __init__(self, services: Services, batch_size: int = BATCH_SIZE) -> None:
         self._services, self.batch_size = services, batch_size
 
     async def claim_task(self, task: str, interval: timedelta) -> bool:
-        """Whether a task is ours to do now: once for all processes in so much time."""
+        """Return whether this process must run a task now; one process claims it per interval."""
         now = self._services.clock()
-        turn = TURN.bindparams(name=task, next=now + interval, now=now)
+        claim = CLAIM_TASK.bindparams(name=task, next=now + interval, now=now)
 
         async def work(writer: WriteTransaction) -> bool:
-            return bool(await writer.execute(turn))
+            return bool(await writer.execute(claim))
 
         return await self._services.database.run_write(work, exclusive=False)
 
     async def delete_expired_sessions(self) -> int:
-        """Sessions that nobody can use any more."""
-        return await self._take(_SESSIONS, _SESSIONS.c.token, _SESSIONS.c.expires < self._services.clock())
+        """Delete expired sessions."""
+        return await self._delete_batch(_SESSIONS, _SESSIONS.c.token, _SESSIONS.c.expires < self._services.clock())
 
     async def delete_expired_attempts(self) -> int:
-        """Counts whose time is over."""
-        return await self._take(ATTEMPTS, ATTEMPTS.c.subject, ATTEMPTS.c.expires < self._services.clock())
+        """Delete expired attempt counters."""
+        return await self._delete_batch(ATTEMPTS, ATTEMPTS.c.subject, ATTEMPTS.c.expires < self._services.clock())
 
     async def delete_sent_mails(self) -> int:
-        """Mails that have gone, and long enough ago."""
-        return await self._take(OUTBOX, OUTBOX.c.id, OUTBOX.c.sent < self._services.clock() - SENT_RETENTION)
+        """Delete mails that were sent longer ago than `SENT_RETENTION`."""
+        return await self._delete_batch(OUTBOX, OUTBOX.c.id, OUTBOX.c.sent < self._services.clock() - SENT_RETENTION)
 
     async def delete_activity(self, before: datetime) -> int:
-        """What was done before a moment, and with it the revisions that belong to it."""
+        """Delete activity older than `before`, together with its revisions."""
 
         async def work(writer: WriteTransaction) -> int:
             old = select(_ACTIVITY.c.id).where(_ACTIVITY.c.timestamp < before).order_by(_ACTIVITY.c.timestamp)
             keys = await _keys(writer, old.limit(self.batch_size))
-            await _disown(writer, select(_REVISIONS.c.id).where(in_list(_REVISIONS.c.activity, keys)))
+            await _detach_children(writer, select(_REVISIONS.c.id).where(in_list(_REVISIONS.c.activity, keys)))
             await writer.execute(delete(_ACTIVITY).where(in_list(_ACTIVITY.c.id, keys)))
             return len(keys)
 
         return await self._services.database.run_write(work, exclusive=False)
 
     async def delete_revisions(self, before: datetime) -> int:
-        """Revisions that were made before a moment."""
+        """Delete revisions older than `before`."""
 
         async def work(writer: WriteTransaction) -> int:
             old = select(_REVISIONS.c.id).join(_ACTIVITY, _ACTIVITY.c.id == _REVISIONS.c.activity)
             keys = await _keys(writer, old.where(_ACTIVITY.c.timestamp < before).limit(self.batch_size))
-            await _disown(writer, select(_REVISIONS.c.id).where(in_list(_REVISIONS.c.id, keys)))
+            await _detach_children(writer, select(_REVISIONS.c.id).where(in_list(_REVISIONS.c.id, keys)))
             await writer.execute(delete(_REVISIONS).where(in_list(_REVISIONS.c.id, keys)))
             return len(keys)
 
         return await self._services.database.run_write(work, exclusive=False)
 
-    async def _take(self, table: Any, key: ColumnElement[Any], over: ColumnElement[bool]) -> int:
-        """Takes away rows whose time is over, but for those that somebody else is writing to at this moment."""
+    async def _delete_batch(self, table: Any, key: ColumnElement[Any], condition: ColumnElement[bool]) -> int:
+        """Delete a batch of the rows that match, except rows that another transaction has locked."""
 
         async def work(writer: WriteTransaction) -> int:
-            keys = await _keys(writer, select(key).where(over).limit(self.batch_size).with_for_update(skip_locked=True))
+            matching = select(key).where(condition).limit(self.batch_size)
+            keys = await _keys(writer, matching.with_for_update(skip_locked=True))
             await writer.execute(delete(table).where(in_list(key, keys)))
             return len(keys)
 
         return await self._services.database.run_write(work, exclusive=False)
 
 
-async def _keys(writer: WriteTransaction, asked: Any) -> Sequence[Any]:
-    return [key for (key,) in await writer.rows(writer.prepare(asked))]
+async def _keys(writer: WriteTransaction, statement: Select[Any]) -> Sequence[Any]:
+    return [key for (key,) in await writer.rows(writer.prepare(statement))]
 
 
-async def _disown(writer: WriteTransaction, revisions: Any) -> None:
-    """Whatever came along with one of these revisions stands for itself: nothing may point at what is gone."""
+async def _detach_children(writer: WriteTransaction, revisions: Select[Any]) -> None:
+    """Set the parent of these revisions' children to null, because their foreign key would prevent the deletion."""
     children = _REVISIONS.c.parent.in_(revisions)
     await writer.execute(update(_REVISIONS).where(children).values(parent=None))

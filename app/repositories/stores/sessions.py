@@ -1,4 +1,8 @@
-"""Sessions: begun at a sign-in, carried on by a refresh, ended by signing out; the table is Directus' own."""
+"""Sessions in Directus' table: started by a login, renewed by a refresh, ended by a logout.
+
+A session that is replaced stays valid for a grace period and points to its successor with `next_token`. A session, its
+predecessor and its successor form a chain, which ends as a whole.
+"""
 
 import hashlib
 import secrets
@@ -18,40 +22,42 @@ from app.repositories.services import Services
 
 TOKEN_BYTES = 48
 """Random bytes of a token: 64 characters."""
-LONGEST_ORIGIN, LONGEST_IP = 255, 255
-HANDLE = 16
-"""Characters of the name that a session is told by."""
+MAX_ORIGIN_LENGTH, MAX_IP_LENGTH = 255, 255
+PUBLIC_ID_LENGTH = 16
+"""In characters."""
 
 _SESSIONS: Any = Session.__table__
 _USERS: Any = User.__table__
 
 
-def _given(column: Any, name: str = "") -> Any:
+def _parameter(column: Any, name: str = "") -> Any:
     return bind_param(name or column.name, column.type)
 
 
-_TOLD = ("token", "user", "expires", "ip", "user_agent", "origin")
-_THIS = _SESSIONS.c.token == _given(_SESSIONS.c.token)
-_NOW = _given(_SESSIONS.c.expires, "now")
-_GOOD = and_(_THIS, _SESSIONS.c.expires >= _NOW, _SESSIONS.c.user.is_not(None))
-_LAST = and_(_GOOD, _SESSIONS.c.next_token.is_(None))
-_AFTER = select(_SESSIONS.c.next_token).where(_THIS).scalar_subquery()
-_CHAIN = or_(_THIS, _SESSIONS.c.token == _AFTER, _SESSIONS.c.next_token == _given(_SESSIONS.c.token))
-"""A session, and what came right before and after it."""
-_NEW, _UNTIL = _given(_SESSIONS.c.token, "new"), _given(_SESSIONS.c.expires, "until")
-_CHANGED = update(_SESSIONS).where(_LAST).returning(_SESSIONS.c.user)
+_COLUMNS = ("token", "user", "expires", "ip", "user_agent", "origin")
+_IS_SESSION = _SESSIONS.c.token == _parameter(_SESSIONS.c.token)
+_NOW = _parameter(_SESSIONS.c.expires, "now")
+_IS_VALID = and_(_IS_SESSION, _SESSIONS.c.expires >= _NOW, _SESSIONS.c.user.is_not(None))
+_IS_NEWEST = and_(_IS_VALID, _SESSIONS.c.next_token.is_(None))
+_SUCCESSOR_TOKEN = select(_SESSIONS.c.next_token).where(_IS_SESSION).scalar_subquery()
+_IN_CHAIN = or_(
+    _IS_SESSION, _SESSIONS.c.token == _SUCCESSOR_TOKEN, _SESSIONS.c.next_token == _parameter(_SESSIONS.c.token)
+)
+"""Matches a session, its predecessor and its successor."""
+_NEW_TOKEN, _NEW_EXPIRES = _parameter(_SESSIONS.c.token, "new"), _parameter(_SESSIONS.c.expires, "until")
+_UPDATE_NEWEST = update(_SESSIONS).where(_IS_NEWEST).returning(_SESSIONS.c.user)
 
-# What is said to the tables again and again: compiled once, and given its values each time.
-BEGIN = insert(_SESSIONS).values({name: _given(_SESSIONS.c[name]) for name in _TOLD})
-ROTATE = _CHANGED.values(token=_NEW, expires=_UNTIL)
-SUCCEED = _CHANGED.values(next_token=_NEW, expires=_UNTIL)
-END = delete(_SESSIONS).where(_CHAIN).returning(_SESSIONS.c.user)
-SEE = update(_USERS).where(_USERS.c.id == _given(_USERS.c.id, "user")).values(last_access=_NOW)
+# Built once, because transactions cache the compiled form of each statement object.
+INSERT_SESSION = insert(_SESSIONS).values({name: _parameter(_SESSIONS.c[name]) for name in _COLUMNS})
+REPLACE_TOKEN = _UPDATE_NEWEST.values(token=_NEW_TOKEN, expires=_NEW_EXPIRES)
+SET_SUCCESSOR = _UPDATE_NEWEST.values(next_token=_NEW_TOKEN, expires=_NEW_EXPIRES)
+DELETE_CHAIN = delete(_SESSIONS).where(_IN_CHAIN).returning(_SESSIONS.c.user)
+UPDATE_LAST_ACCESS = update(_USERS).where(_USERS.c.id == _parameter(_USERS.c.id, "user")).values(last_access=_NOW)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionGrant:
-    """A session as it goes on: whose it is, its token, the form that token is stored in, and until when it is good."""
+    """A new session, or the renewal of one: its user, its token in plain and stored form, and its expiry."""
 
     user: str
     token: str = field(repr=False)
@@ -61,7 +67,7 @@ class SessionGrant:
 
 @dataclass(frozen=True, slots=True)
 class ActiveSession:
-    """A session that goes on, and from where it was begun; `handle` names it and opens nothing."""
+    """A session without a successor, with the client that started it."""
 
     stored_token: str = field(repr=False)
     ip: str | None
@@ -69,142 +75,152 @@ class ActiveSession:
     origin: str | None
     expires: datetime
     current: bool
-    """Whether it is the one that it is asked from."""
+    """Whether it is the caller's own session."""
 
     @property
     def public_id(self) -> str:
+        """The id that identifies the session to clients but does not authenticate them."""
         return public_session_id(self.stored_token)
 
 
-def public_session_id(stored: str) -> str:
-    """The name of the session with this stored form."""
-    return hashlib.sha256(stored.encode()).hexdigest()[:HANDLE]
+def public_session_id(stored_token: str) -> str:
+    """Return the public id of the session with this stored token."""
+    return hashlib.sha256(stored_token.encode()).hexdigest()[:PUBLIC_ID_LENGTH]
 
 
 async def list_active_sessions(services: Services, user: str, current_token: str | None) -> list[ActiveSession]:
-    """The sessions of a user that go on, the one that lasts longest first.
+    """Return a user's active sessions, latest expiry first.
 
-    A session that has a successor isn't one of them, even in its grace; `asking` is the stored form of the one that it
-    is asked from, if there is one.
+    A session with a successor is not included, even in its grace period. `current_token` is the stored token of the
+    caller's own session, if there is one.
     """
-    told = [_SESSIONS.c[name] for name in ("token", "next_token", "ip", "user_agent", "origin", "expires")]
-    mine = (_SESSIONS.c.user == user) & (_SESSIONS.c.expires >= services.clock())
-    sorted_ = select(*told).where(mine).order_by(_SESSIONS.c.expires.desc(), _SESSIONS.c.token).subquery()
-    listed = select(cast(JSONRows(JSONArray(*sorted_.c)), Text)).select_from(sorted_)
-    rows = orjson.loads((await services.reader.fetch(listed))[0])
-    chain = {current_token, *(after for token, after, *_ in rows if token == current_token)} - {None}
+    columns = [_SESSIONS.c[name] for name in ("token", "next_token", "ip", "user_agent", "origin", "expires")]
+    is_active = (_SESSIONS.c.user == user) & (_SESSIONS.c.expires >= services.clock())
+    sessions = select(*columns).where(is_active).order_by(_SESSIONS.c.expires.desc(), _SESSIONS.c.token).subquery()
+    rows_as_json = select(cast(JSONRows(JSONArray(*sessions.c)), Text)).select_from(sessions)
+    rows = orjson.loads((await services.reader.fetch(rows_as_json))[0])
+    chain = {current_token, *(next_token for token, next_token, *_ in rows if token == current_token)} - {None}
     return [
         ActiveSession(token, ip, user_agent, origin, datetime.fromisoformat(expires).astimezone(UTC), token in chain)
-        for token, after, ip, user_agent, origin, expires in rows
-        if after is None
+        for token, next_token, ip, user_agent, origin, expires in rows
+        if next_token is None
     ]
 
 
 class SessionStore:
-    """The sessions, within one transaction."""
+    """Writes sessions within one transaction."""
 
     def __init__(self, writer: WriteTransaction, services: Services) -> None:
         self._writer, self._services = writer, services
         self._now = services.clock()
 
     async def begin(self, user: str, ttl: timedelta, caller: Caller, client_info: ClientInfo) -> SessionGrant:
-        """A new session of a user's; that user was here now."""
-        begun = self._made(user, ttl)
-        await self._insert(begun, caller, client_info)
-        return begun
+        """Start a session and update the user's `last_access`."""
+        grant = self._new_grant(user, ttl)
+        await self._insert(grant, caller, client_info)
+        return grant
 
     async def rotate(self, token: str, ttl: timedelta) -> SessionGrant | None:
-        """The session of a refresh token, which gets another one: the old is good no more. None where there is none."""
-        new = self._made("", ttl)
+        """Replace a refresh token, which becomes invalid, and return its session; None if the token is invalid."""
+        new = self._new_grant("", ttl)
         changes = {"new": new.stored_token, "until": new.expires}
-        found = await self._writer.execute(ROTATE, {"token": self.to_stored_token(token), "now": self._now, **changes})
-        if not found:
+        rows = await self._writer.execute(
+            REPLACE_TOKEN, {"token": self.to_stored_token(token), "now": self._now, **changes}
+        )
+        if not rows:
             return None
-        begun = SessionGrant(str(found[0][0]), new.token, new.stored_token, new.expires)
-        await self._seen(begun.user)
-        return begun
+        grant = SessionGrant(str(rows[0][0]), new.token, new.stored_token, new.expires)
+        await self._update_last_access(grant.user)
+        return grant
 
     async def rotate_with_grace(
         self, stored_token: str, ttl: timedelta, caller: Caller, client_info: ClientInfo
     ) -> SessionGrant | None:
-        """The session after the one with this stored form, which stays good for a grace of some seconds.
+        """Replace a session by a new one and return that; None if the session is invalid.
 
-        Whoever asks for the successor again meanwhile, as another tab does, is given the same one.
+        The old session stays valid for the grace period. Concurrent refreshes within it, for example from a second
+        browser tab, get the same successor, without its token in plain form.
         """
-        new = self._made("", ttl)
-        grace = self._now + self._services.settings.session_refresh_grace_period
-        changes = {"new": new.stored_token, "until": grace}
-        found = await self._writer.execute(SUCCEED, {"token": stored_token, "now": self._now, **changes})
-        if not found:
+        new = self._new_grant("", ttl)
+        grace_end = self._now + self._services.settings.session_refresh_grace_period
+        changes = {"new": new.stored_token, "until": grace_end}
+        rows = await self._writer.execute(SET_SUCCESSOR, {"token": stored_token, "now": self._now, **changes})
+        if not rows:
             return await self._successor(stored_token)
-        begun = SessionGrant(str(found[0][0]), new.token, new.stored_token, new.expires)
-        await self._insert(begun, caller, client_info)
-        return begun
+        grant = SessionGrant(str(rows[0][0]), new.token, new.stored_token, new.expires)
+        await self._insert(grant, caller, client_info)
+        return grant
 
     async def end(self, stored_token: str) -> str | None:
-        """Ends a session, with what came right before and after it in its chain; whose it was, if there was one."""
-        found = await self._writer.execute(END, {"token": stored_token})
-        return str(found[0][0]) if found else None
+        """End a session with its predecessor and successor; return its user, None if there is no such session."""
+        rows = await self._writer.execute(DELETE_CHAIN, {"token": stored_token})
+        return str(rows[0][0]) if rows else None
 
     async def end_one(self, user: str, public_id: str) -> int:
-        """Ends a user's session that goes on, by its name, with its chain; 0 where there is none, else 1."""
-        named = [stored for stored in await self._going(user) if public_session_id(stored) == public_id]
-        for stored in named:
-            await self.end(stored)
-        return len(named)
+        """End a user's active session with its chain; return 1, or 0 if there is no such session."""
+        tokens = [token for token in await self._active_tokens(user) if public_session_id(token) == public_id]
+        for token in tokens:
+            await self.end(token)
+        return len(tokens)
 
     async def end_others(self, user: str, except_token: str | None) -> int:
-        """Ends all sessions of a user but the one with this stored form, with its chain; how many of them went on."""
+        """End a user's sessions except one, given by its stored token, and its chain; return how many were active."""
         after = (
             await self._writer.execute(select(_SESSIONS.c.next_token).where(_SESSIONS.c.token == except_token))
             if except_token
             else []
         )
         chain = {except_token, *(row[0] for row in after)} - {None}
-        spared = [and_(_SESSIONS.c.token != one, _SESSIONS.c.next_token.is_distinct_from(one)) for one in chain]
-        went_on = await self._going(user)
-        others = delete(_SESSIONS).where(_SESSIONS.c.user == user, *spared).returning(_SESSIONS.c.token)
-        gone = await self._writer.execute(others)
-        return len(went_on & {row[0] for row in gone})
+        not_in_chain = [
+            and_(_SESSIONS.c.token != token, _SESSIONS.c.next_token.is_distinct_from(token)) for token in chain
+        ]
+        active_tokens = await self._active_tokens(user)
+        others = delete(_SESSIONS).where(_SESSIONS.c.user == user, *not_in_chain).returning(_SESSIONS.c.token)
+        deleted = await self._writer.execute(others)
+        return len(active_tokens & {row[0] for row in deleted})
 
-    async def _going(self, user: str) -> set[str]:
-        """The stored forms of a user's sessions that go on."""
-        mine = and_(_SESSIONS.c.user == user, _SESSIONS.c.next_token.is_(None), _SESSIONS.c.expires >= self._now)
-        return {row[0] for row in await self._writer.execute(select(_SESSIONS.c.token).where(mine))}
+    async def _active_tokens(self, user: str) -> set[str]:
+        """Return the stored tokens of a user's active sessions."""
+        is_active = and_(_SESSIONS.c.user == user, _SESSIONS.c.next_token.is_(None), _SESSIONS.c.expires >= self._now)
+        return {row[0] for row in await self._writer.execute(select(_SESSIONS.c.token).where(is_active))}
 
     def to_stored_token(self, token: str) -> str:
-        """The form in which a refresh token is stored."""
-        how = self._services.settings.refresh_token_store
-        if how == "hashed":
+        """Return the form in which a refresh token is stored."""
+        storage_form = self._services.settings.refresh_token_store
+        if storage_form == "hashed":
             return hashlib.sha256(token.encode()).hexdigest()
-        return "" if "\0" in token else token  # what no database can hold is no session's
+        return "" if "\0" in token else token  # no text in the database contains NUL
 
-    def _made(self, user: str, ttl: timedelta) -> SessionGrant:
+    def _new_grant(self, user: str, ttl: timedelta) -> SessionGrant:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         return SessionGrant(user, token, self.to_stored_token(token), self._now + ttl)
 
-    async def _successor(self, stored: str) -> SessionGrant | None:
-        rows = await self._writer.rows(self._writer.prepare_cached(_after_this), {"token": stored, "now": self._now})
+    async def _successor(self, stored_token: str) -> SessionGrant | None:
+        rows = await self._writer.rows(
+            self._writer.prepare_cached(_select_successor), {"token": stored_token, "now": self._now}
+        )
         return SessionGrant(str(rows[0][0]), "", rows[0][1], rows[0][2]) if rows else None
 
-    async def _insert(self, begun: SessionGrant, asking: Caller, via: ClientInfo) -> None:
+    async def _insert(self, grant: SessionGrant, caller: Caller, client_info: ClientInfo) -> None:
         session = {
-            "token": begun.stored_token,
-            "user": begun.user,
-            "expires": begun.expires,
-            "ip": (asking.ip or "")[:LONGEST_IP] or None,
-            "user_agent": via.user_agent,
-            "origin": (via.origin or "")[:LONGEST_ORIGIN] or None,
+            "token": grant.stored_token,
+            "user": grant.user,
+            "expires": grant.expires,
+            "ip": (caller.ip or "")[:MAX_IP_LENGTH] or None,
+            "user_agent": client_info.user_agent,
+            "origin": (client_info.origin or "")[:MAX_ORIGIN_LENGTH] or None,
         }
-        await self._writer.execute(BEGIN, session)
-        await self._seen(begun.user)
+        await self._writer.execute(INSERT_SESSION, session)
+        await self._update_last_access(grant.user)
 
-    async def _seen(self, user: str) -> None:
-        await self._writer.execute(SEE, {"user": user, "now": self._now})
+    async def _update_last_access(self, user: str) -> None:
+        await self._writer.execute(UPDATE_LAST_ACCESS, {"user": user, "now": self._now})
 
 
-def _after_this() -> Any:
-    """What comes after a session that is still good."""
-    after = _SESSIONS.alias()
-    after_it = _SESSIONS.c.next_token == after.c.token
-    return select(after.c.user, after.c.token, after.c.expires).join(_SESSIONS, after_it).where(_GOOD)
+def _select_successor() -> Any:
+    """Return a SELECT of the successor of a valid session."""
+    successor = _SESSIONS.alias()
+    is_successor = _SESSIONS.c.next_token == successor.c.token
+    return (
+        select(successor.c.user, successor.c.token, successor.c.expires).join(_SESSIONS, is_successor).where(_IS_VALID)
+    )
