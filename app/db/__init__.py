@@ -1,1 +1,1 @@
-
+"""The database: connection pools, transactions, models and migrations."""
