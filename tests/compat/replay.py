@@ -1,7 +1,7 @@
-"""Replays the recordings of a real Directus against a fresh server: `python -m tests.compat.replay sqlite`.
+"""Replays the recordings of a real Directus against a new server: `python -m tests.compat.replay sqlite`.
 
-Says how many answers of each group are as recorded, or intended, and fails under the floor that floor.json records.
-With `directus10` it is what a Directus 10 answered, of a database that was brought from there to 11 and then adopted.
+Prints how many responses of each group are as recorded or intended, and fails if there are fewer than in floor.json.
+With `directus10` it replays the recordings of a Directus 10 against its database after the migration to Directus 11.
 """
 
 import argparse
@@ -23,18 +23,18 @@ from uuid import uuid4
 
 from tests.conftest import RECORDINGS, admin_url, create_database, run_on_server
 
-HERE = Path(__file__).parent
-FLOOR = json.loads((HERE / "floor.json").read_text())
+COMPAT_FOLDER = Path(__file__).parent
+FLOOR = json.loads((COMPAT_FOLDER / "floor.json").read_text())
 ROLLCALL = [sys.executable, "-c", "from app.cli import main; main()"]
-GOOD = {"same", "wording", "intended"}
-FORMER = "directus10"
+ACCEPTED_VERDICTS = {"same", "wording", "intended"}
+DIRECTUS10 = "directus10"
 
 
-def environment(url: str, port: int, mail: int) -> dict[str, str]:
-    """The settings that the recorded server had; its mail goes to the port of whoever replays."""
+def server_environment(url: str, port: int, smtp_port: int) -> dict[str, str]:
+    """Return the environment of the recorded server, with mail sent to the port of the replay script."""
     return {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(HERE.parents[1]),
+        "PYTHONPATH": str(COMPAT_FOLDER.parents[1]),
         "SECRET": "oracle-secret-oracle-secret-oracle-secret",
         "ADMIN_EMAIL": "admin@example.com",
         "ADMIN_PASSWORD": "d1r3ctu5",
@@ -45,7 +45,7 @@ def environment(url: str, port: int, mail: int) -> dict[str, str]:
         "ROOT_REDIRECT": "./admin",
         "EMAIL_TRANSPORT": "smtp",
         "EMAIL_SMTP_HOST": "127.0.0.1",
-        "EMAIL_SMTP_PORT": str(mail),
+        "EMAIL_SMTP_PORT": str(smtp_port),
         "EMAIL_FROM": "no-reply@example.com",
         "USER_INVITE_URL_ALLOW_LIST": "http://127.0.0.1:3000/accept",
         "PASSWORD_RESET_URL_ALLOW_LIST": "http://127.0.0.1:3000/reset",
@@ -63,8 +63,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def a_database(kind: str, folder: str) -> Iterator[str]:
-    """The address of a new database of this kind, which is gone afterwards."""
+def temporary_database(kind: str, folder: str) -> Iterator[str]:
+    """Create a database of this kind, yield its URL, and drop it afterwards."""
     if kind == "sqlite":
         yield f"sqlite:///{folder}/rollcall.db"
         return
@@ -77,55 +77,59 @@ def a_database(kind: str, folder: str) -> Iterator[str]:
 
 
 @contextmanager
-def a_server(env: dict[str, str], folder: str) -> Iterator[str]:
-    """The address of a server with these settings, bootstrapped before."""
+def running_server(env: dict[str, str], folder: str) -> Iterator[str]:
+    """Bootstrap the database, run a server with this environment, and yield its URL."""
     subprocess.run([*ROLLCALL, "bootstrap"], env=env, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     server = subprocess.Popen([*ROLLCALL, "serve"], env=env, cwd=folder)
     try:
-        wait_for(int(env["PORT"]))
+        wait_until_ready(int(env["PORT"]))
         yield f"http://127.0.0.1:{env['PORT']}"
     finally:
         server.send_signal(signal.SIGTERM)
         if server.wait(20) not in (0, -signal.SIGTERM):
-            sys.exit("the server did not stop as it should")
+            sys.exit("the server did not stop cleanly")
 
 
 def replay(
-    url: str, folder: str, groups: str, show: int, *, cases: str = "oracle/cases", deviations: str = "", **more: str
+    url: str,
+    folder: str,
+    groups: str,
+    show: int,
+    *,
+    cases: str = "oracle/cases",
+    deviations: str = "",
+    **overrides: str,
 ) -> Counter[str]:
-    """The number of good answers by group, on the database at `url`; `more` are settings."""
-    mail = free_port()
-    with a_server(environment(url, free_port(), mail) | more, folder) as address:
+    """Return the number of accepted responses per group, with a server on the database at `url`.
+
+    `overrides` are environment variables of the server.
+    """
+    smtp_port = free_port()
+    with running_server(server_environment(url, free_port(), smtp_port) | overrides, folder) as base_url:
         out = Path(folder, "verdicts.jsonl")
-        command = [
-            sys.executable,
-            str(RECORDINGS / "oracle/replay.py"),
-            "--base-url",
-            address,
-            "--smtp-port",
-            str(mail),
-        ]
-        command += ["--only", groups, "--deviations", str(HERE / f"deviations{deviations}.json")]
+        script = str(RECORDINGS / "oracle/replay.py")
+        command = [sys.executable, script, "--base-url", base_url, "--smtp-port", str(smtp_port)]
+        command += ["--only", groups, "--deviations", str(COMPAT_FOLDER / f"deviations{deviations}.json")]
         command += ["--show", str(show), "--json", str(out), str(RECORDINGS / f"{cases}.jsonl")]
         subprocess.run(command, check=False)
     verdicts = [json.loads(line) for line in out.read_text().splitlines()]
-    return Counter(verdict["case"].partition("/")[0] for verdict in verdicts if verdict["verdict"] in GOOD)
+    return Counter(verdict["case"].partition("/")[0] for verdict in verdicts if verdict["verdict"] in ACCEPTED_VERDICTS)
 
 
-def replay_former(url: str, folder: str, groups: str, show: int) -> Counter[str]:
-    """The same for what a Directus 10 answered, on an empty PostgreSQL database."""
-    restore(url, RECORDINGS / "migration/v11_migrated.sql")
-    more = {"cases": "migration/v10-cases", "deviations": "-10", "COMPATIBILITY": "10"}
-    return replay(url, folder, groups, show, **more)
+def replay_directus10(url: str, folder: str, groups: str, show: int) -> Counter[str]:
+    """Replay the recordings of a Directus 10, on an empty PostgreSQL database."""
+    restore_dump(url, RECORDINGS / "migration/v11_migrated.sql")
+    options = {"cases": "migration/v10-cases", "deviations": "-10", "COMPATIBILITY": "10"}
+    return replay(url, folder, groups, show, **options)
 
 
-def restore(url: str, dump: Path) -> None:
-    """Loads what pg_dump wrote."""
+def restore_dump(url: str, dump: Path) -> None:
+    """Load a file written by pg_dump."""
     command = ["psql", url, "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", str(dump)]
     subprocess.run(command, check=True, capture_output=True)
 
 
-def wait_for(port: int) -> None:
+def wait_until_ready(port: int) -> None:
     for _ in range(300):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/server/ping", timeout=1)
@@ -133,29 +137,29 @@ def wait_for(port: int) -> None:
             time.sleep(0.1)
         else:
             return
-    sys.exit("the server did not come up")
+    sys.exit("the server did not start")
 
 
 def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("database", choices=["sqlite", "postgresql", FORMER])
-    ask.add_argument("--only", help="groups, divided by commas")
-    ask.add_argument("--show", type=int, default=60, help="differences to print for each group")
-    asked = ask.parse_args()
-    groups = asked.only or ",".join(FLOOR[FORMER] if asked.database == FORMER else FLOOR["groups"])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("database", choices=["sqlite", "postgresql", DIRECTUS10])
+    parser.add_argument("--only", help="comma-separated groups")
+    parser.add_argument("--show", type=int, default=60, help="differences printed per group")
+    options = parser.parse_args()
+    groups = options.only or ",".join(FLOOR[DIRECTUS10] if options.database == DIRECTUS10 else FLOOR["groups"])
     if not RECORDINGS.exists():
-        sys.exit("The recordings of a real Directus are not beside this checkout: nothing was replayed.")
-    print(f"Replay on {asked.database}", flush=True)
-    with tempfile.TemporaryDirectory() as folder, a_database(asked.database, folder) as url:
-        run = replay_former if asked.database == FORMER else replay
-        good = run(url, folder, groups, asked.show)
-    fallen = {
-        group: f"{good[group]}, once {least}"
-        for group, least in FLOOR[asked.database].items()
-        if group in groups.split(",") and good[group] < least
+        sys.exit("The recordings of a real Directus are missing: nothing was replayed.")
+    print(f"Replay on {options.database}", flush=True)
+    with tempfile.TemporaryDirectory() as folder, temporary_database(options.database, folder) as url:
+        replay_recordings = replay_directus10 if options.database == DIRECTUS10 else replay
+        accepted = replay_recordings(url, folder, groups, options.show)
+    regressions = {
+        group: f"{accepted[group]}, floor {floor}"
+        for group, floor in FLOOR[options.database].items()
+        if group in groups.split(",") and accepted[group] < floor
     }
-    if fallen:
-        sys.exit(f"Fewer answers are as recorded than there were: {fallen}")
+    if regressions:
+        sys.exit(f"Fewer responses are as recorded than in floor.json: {regressions}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Beside a Directus on one PostgreSQL: what it wrote opens our doors, what we write is as it would have written it.
+"""Rollcall next to a Directus on one PostgreSQL database: each accepts what the other writes.
 
-There is none here to ask: its forms are those of the recordings. Its tables are, and a project has added to them.
+No Directus runs here. What it writes is taken from the recordings; its tables are real, with additions of a project.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from app.core.hashing import hash_password
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_file
 from app.testing import open_system
-from tests.compat.replay import ROLLCALL, restore
+from tests.compat.replay import ROLLCALL, restore_dump
 from tests.conftest import HAS_POSTGRESQL, RECORDINGS, admin_url, create_database, make_settings, run_on_server
 from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.clients import cookie_of
@@ -35,13 +35,13 @@ from tests.http.test_graphql import bearer, served
 from tests.mail.server import MailServer
 from tests.mail.test_outbox_worker import token_in
 
-RECORDED = RECORDINGS / "oracle/cases.jsonl"
+RECORDED_CASES = RECORDINGS / "oracle/cases.jsonl"
 pytestmark = [
-    pytest.mark.skipif(not HAS_POSTGRESQL, reason="it is PostgreSQL that we share with a Directus, and none answers"),
-    pytest.mark.skipif(not RECORDED.exists(), reason="the recordings of a real Directus are not beside this checkout"),
+    pytest.mark.skipif(not HAS_POSTGRESQL, reason="PostgreSQL, which a Directus would share, is unavailable"),
+    pytest.mark.skipif(not RECORDED_CASES.exists(), reason="the recordings of a real Directus are missing"),
 ]
 SECRET = "a secret only tests know"
-ADDED = """
+PROJECT_ADDITIONS = """
 CREATE TABLE our_own (id serial PRIMARY KEY, word text NOT NULL);
 INSERT INTO our_own (word) VALUES ('tea'), ('coffee');
 ALTER TABLE directus_users
@@ -54,31 +54,31 @@ ALTER TABLE directus_policies ADD COLUMN color text;
 CREATE TABLE pages (id serial PRIMARY KEY, title text, author uuid REFERENCES directus_users (id) ON DELETE SET NULL);
 CREATE TABLE loans (id serial PRIMARY KEY, reader uuid NOT NULL REFERENCES directus_users (id));
 """
-PASSWORD, ANOTHER, ADMIN = "only in this file", "and this one too", "static-token-of-the-first-admin"
-READS_ITSELF = '{"id": {"_eq": "$CURRENT_USER"}}'
-HASH = re.compile(r"\$argon2id\$v=19\$[\w=,]+\$[\w+/]{22}\$[\w+/]{43}")
-SESSION, REFRESH = "directus_session_token", "directus_refresh_token"
+PASSWORD, OTHER_PASSWORD, ADMIN_TOKEN = "only in this file", "and this one too", "static-token-of-the-first-admin"
+IS_SELF = '{"id": {"_eq": "$CURRENT_USER"}}'
+HASH_PATTERN = re.compile(r"\$argon2id\$v=19\$[\w=,]+\$[\w+/]{22}\$[\w+/]{43}")
+SESSION_COOKIE, REFRESH_COOKIE = "directus_session_token", "directus_refresh_token"
 
 
 def directus_hash(password):
-    """A password as Directus hashes it."""
+    """Hash a password as Directus does."""
     costs = argon2.PasswordHasher(time_cost=3, memory_cost=65536, parallelism=4, hash_len=32, salt_len=16)
     return costs.hash(password)
 
 
-HASHED = directus_hash(PASSWORD)
+PASSWORD_HASH = directus_hash(PASSWORD)
 
 
-def encoded(raw):
+def base64url(raw):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def signed(ttl=900, **claims):
-    """A token as Directus signs it, by nothing of ours."""
+def directus_jwt(ttl=900, **claims):
+    """Return a token signed as by Directus, without Rollcall's code."""
     now = int(time.time())
-    told = {**claims, "iat": now, "exp": now + ttl, "iss": "directus"}
-    text = ".".join(encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, told))
-    return f"{text}.{encoded(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest())}"
+    payload = {**claims, "iat": now, "exp": now + ttl, "iss": "directus"}
+    signing_input = ".".join(base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, payload))
+    return f"{signing_input}.{base64url(hmac.new(SECRET.encode(), signing_input.encode(), hashlib.sha256).digest())}"
 
 
 def claims_of(token):
@@ -86,74 +86,87 @@ def claims_of(token):
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
 
-def shown_code(secret):
-    """What an authenticator shows now."""
+def totp_code(secret):
+    """Return the current one-time password of a secret."""
     key, step = base64.b32decode(secret + "=" * (-len(secret) % 8)), struct.pack(">Q", int(time.time()) // 30)
     digest = hmac.new(key, step, hashlib.sha1).digest()
-    at = digest[-1] & 15
-    return f"{(struct.unpack('>I', digest[at : at + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
+    offset = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
 
 
-def folded(text):
-    """The number that JavaScript's `hash = (hash << 5) - hash + code | 0` makes of a text, as its magnitude in hex."""
+def javascript_hash(text):
+    """Return the magnitude, in hex, of JavaScript's `hash = (hash << 5) - hash + code | 0` over a text."""
     number = 0
     for character in text:
         number = ((number << 5) - number + ord(character)) & 0xFFFFFFFF
     return f"{abs(struct.unpack('>i', struct.pack('>I', number))[0]):x}"
 
 
-CASES = [json.loads(line) for line in RECORDED.read_text().splitlines()] if RECORDED.exists() else []
-CLAIMS = {case["desc"]: case["payload"] for case in CASES if case.get("step") == "decode"}
-MAILED = {case["subject"]: claims_of(case["value"]) for case in CASES if case.get("step") == "mail" and case["found"]}
-COOKIES = {
+CASES = [json.loads(line) for line in RECORDED_CASES.read_text().splitlines()] if RECORDED_CASES.exists() else []
+RECORDED_CLAIMS = {case["desc"]: case["payload"] for case in CASES if case.get("step") == "decode"}
+MAIL_CLAIMS = {
+    case["subject"]: claims_of(case["value"]) for case in CASES if case.get("step") == "mail" and case["found"]
+}
+SET_COOKIE_HEADERS = {
     case["name"]: case["response_headers"]["set-cookie"][0]
     for case in CASES
     if case.get("group") == "rest.auth" and case.get("name") in ("login-cookie", "login-session")
 }
 
 
-class Beside:
-    """A Directus' database that we adopted: the neighbour writes into it by SQL, `client` asks at our doors."""
+class SharedDatabase:
+    """A Directus' database that Rollcall adopted: `directus` writes by SQL, `client` sends requests to Rollcall."""
 
-    def __init__(self, neighbour, client, mail, system):
-        self.neighbour, self.client, self.mail, self.system = neighbour, client, mail, system
+    def __init__(self, directus, client, mail, system):
+        self.directus, self.client, self.mail, self.system = directus, client, mail, system
         self.settings = system.settings
 
     async def write(self, statement, *values):
-        return await self.neighbour.fetch(statement, *values)
+        return await self.directus.fetch(statement, *values)
 
     async def row(self, statement, *values):
-        return await self.neighbour.fetchrow(statement, *values)
+        return await self.directus.fetchrow(statement, *values)
 
-    async def arrives(self, name, **values):
-        """Somebody whom the neighbour made, with a role and a policy that shows them themselves."""
-        key, role, policy = (str(uuid4()) for _ in range(3))
-        given = {"email": f"{name}@example.com", "last_name": name, "role": role, "password": HASHED, **values}
+    async def create_user(self, name, **values):
+        """Create a user as Directus does, with a role, and a policy by which they read themselves."""
+        user_id, role, policy = (str(uuid4()) for _ in range(3))
+        values_by_column = {
+            "email": f"{name}@example.com",
+            "last_name": name,
+            "role": role,
+            "password": PASSWORD_HASH,
+            **values,
+        }
         await self.write("INSERT INTO directus_roles (id, name, floor) VALUES ($1, $2, 3)", role, name)
         await self.write("INSERT INTO directus_policies (id, name, color) VALUES ($1, $2, 'green')", policy, name)
         row = "INSERT INTO directus_access (id, role, policy, sort) VALUES ($1, $2, $3, 1)"
         await self.write(row, str(uuid4()), role, policy)
-        await self.grants(policy, "id,email,title,role")
-        columns, places = ", ".join(given), ", ".join(f"${at}" for at in range(2, len(given) + 2))
-        added = "badge, drink, shoe_size"
-        row = f"INSERT INTO directus_users (id, {columns}, {added}) VALUES ($1, {places}, 'gold', 2, 43)"
-        await self.write(row, key, *given.values())
-        return SimpleNamespace(id=key, role=role, policy=policy, email=given["email"], name=name)
+        await self.grant(policy, "id,email,title,role")
+        columns, placeholders = (
+            ", ".join(values_by_column),
+            ", ".join(f"${i}" for i in range(2, len(values_by_column) + 2)),
+        )
+        project_columns = "badge, drink, shoe_size"
+        row = (
+            f"INSERT INTO directus_users (id, {columns}, {project_columns}) VALUES ($1, {placeholders}, 'gold', 2, 43)"
+        )
+        await self.write(row, user_id, *values_by_column.values())
+        return SimpleNamespace(id=user_id, role=role, policy=policy, email=values_by_column["email"], name=name)
 
-    async def grants(self, policy, fields, action="read"):
+    async def grant(self, policy, fields, action="read"):
         row = (
             "INSERT INTO directus_permissions (policy, collection, action, permissions, fields)"
             " VALUES ($1, 'directus_users', $2, $3, $4)"
         )
-        await self.write(row, policy, action, READS_ITSELF, fields)
+        await self.write(row, policy, action, IS_SELF, fields)
 
-    async def opens(self, person, token, ttl="7 days"):
-        """A session as Directus keeps it."""
+    async def create_session(self, user, token, ttl="7 days"):
+        """Create a session as Directus does."""
         row = (
             'INSERT INTO directus_sessions (token, "user", expires, ip, user_agent)'
             f" VALUES ($1, $2, now() + interval '{ttl}', '127.0.0.1', 'a browser')"
         )
-        await self.write(row, token, person.id)
+        await self.write(row, token, user.id)
 
     async def send(self, method, path, body=None, token=None, cookies=None):
         self.client.cookies.clear()
@@ -163,200 +176,206 @@ class Beside:
         return await self.client.request(method, path, headers=headers, **({} if body is None else {"json": body}))
 
     async def me(self, token=None, cookies=None):
-        """Who we say somebody is, or the status we refuse them with."""
-        answer = await self.send("GET", "/users/me?fields=email", token=token, cookies=cookies)
-        return answer.json()["data"]["email"] if answer.status_code == 200 else answer.status_code
+        """Return the email of the caller, or the status of the error."""
+        response = await self.send("GET", "/users/me?fields=email", token=token, cookies=cookies)
+        return response.json()["data"]["email"] if response.status_code == 200 else response.status_code
 
-    async def login(self, person, password=PASSWORD, **more):
-        return await self.send("POST", "/auth/login", {"email": person.email, "password": password, **more})
+    async def login(self, user, password=PASSWORD, **options):
+        return await self.send("POST", "/auth/login", {"email": user.email, "password": password, **options})
 
     async def admin(self, method, path, body=None):
-        answer = await self.send(method, path, body, token=ADMIN)
-        assert answer.status_code in (200, 204), answer.text
-        return answer.json()["data"] if answer.content else None
+        response = await self.send(method, path, body, token=ADMIN_TOKEN)
+        assert response.status_code in (200, 204), response.text
+        return response.json()["data"] if response.content else None
 
-    async def mailed(self, to):
-        """The token in the next mail to somebody."""
+    async def mailed_token(self, recipient):
+        """Wait for the next mail to a recipient and return the token of its link."""
         for _ in range(300):
-            found = [letter for letter in self.mail.mails if letter.to == [to]]
-            if found:
+            mails = [mail for mail in self.mail.mails if mail.to == [recipient]]
+            if mails:
                 self.mail.mails.clear()
-                return token_in(found[0])
+                return token_in(mails[0])
             await asyncio.sleep(0.02)
-        raise AssertionError(f"no mail to {to}")
+        raise AssertionError(f"no mail to {recipient}")
 
 
 @pytest_asyncio.fixture(scope="module")
-async def beside():
-    """A Directus' tables, and a project's additions, which we adopted."""
+async def shared_db():
+    """A Directus' tables with a project's additions, adopted by Rollcall."""
     name = f"rollcall_test_{uuid4().hex[:12]}"
     await create_database(name)
-    restore(admin_url(name), RECORDINGS / "oracle/directus-tables.sql")
-    neighbour = await asyncpg.connect(admin_url(name))
-    await neighbour.execute(f"SET search_path TO public; {ADDED}")
+    restore_dump(admin_url(name), RECORDINGS / "oracle/directus-tables.sql")
+    directus = await asyncpg.connect(admin_url(name))
+    await directus.execute(f"SET search_path TO public; {PROJECT_ADDITIONS}")
     mail = MailServer()
     smtp = {"email_transport": "smtp", "email_smtp_host": "127.0.0.1", "email_smtp_port": mail.port}
-    changed = {**SETTINGS_OVERRIDES, **smtp, "secret": SecretStr(SECRET), "admin_token": SecretStr(ADMIN)}
-    settings = make_settings(admin_url(name), **changed)
+    overrides = {**SETTINGS_OVERRIDES, **smtp, "secret": SecretStr(SECRET), "admin_token": SecretStr(ADMIN_TOKEN)}
+    settings = make_settings(admin_url(name), **overrides)
     async with mail.up(), open_system(settings) as system:
         await bootstrap(system.database, settings)
         async with served(settings) as client:
-            yield Beside(neighbour, client, mail, system)
-    await neighbour.close()
+            yield SharedDatabase(directus, client, mail, system)
+    await directus.close()
     await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-# What a Directus made, and we take.
+# Rollcall accepts what Directus wrote.
 
 
-async def test_a_signed_token_of_its_is_good(beside):
-    ann = await beside.arrives("ann")
-    for described in ("access token payload", "role null", "enforce_tfa claim"):
-        claims = {**CLAIMS[described], "id": ann.id, "enforce_tfa": False}
-        assert await beside.me(signed(**claims)) == ann.email
+async def test_a_jwt_of_directus_is_accepted(shared_db):
+    ann = await shared_db.create_user("ann")
+    for description in ("access token payload", "role null", "enforce_tfa claim"):
+        claims = {**RECORDED_CLAIMS[description], "id": ann.id, "enforce_tfa": False}
+        assert await shared_db.me(directus_jwt(**claims)) == ann.email
 
 
-async def test_a_session_cookie_of_its_is_good_while_its_row_is_there_and_goes_on_with_us(beside):
-    bea, token = await beside.arrives("bea"), CLAIMS["session token payload"]["session"]
-    cookie = {SESSION: signed(86400, **{**CLAIMS["session token payload"], "id": bea.id})}
-    assert await beside.me(cookies=cookie) == 401
-    await beside.opens(bea, token, "1 day")
-    assert await beside.me(cookies=cookie) == bea.email
+async def test_a_session_cookie_of_directus_is_accepted_while_its_row_exists_and_can_be_refreshed(shared_db):
+    bea, token = await shared_db.create_user("bea"), RECORDED_CLAIMS["session token payload"]["session"]
+    cookie = {SESSION_COOKIE: directus_jwt(86400, **{**RECORDED_CLAIMS["session token payload"], "id": bea.id})}
+    assert await shared_db.me(cookies=cookie) == 401
+    await shared_db.create_session(bea, token, "1 day")
+    assert await shared_db.me(cookies=cookie) == bea.email
 
-    after = cookie_of(await beside.send("POST", "/auth/refresh", {"mode": "session"}, cookies=cookie))
-    assert await beside.me(cookies=after) == bea.email
-    row = await beside.row("SELECT next_token FROM directus_sessions WHERE token = $1", token)
-    assert row["next_token"] == claims_of(after[SESSION])["session"]
+    new_cookie = cookie_of(await shared_db.send("POST", "/auth/refresh", {"mode": "session"}, cookies=cookie))
+    assert await shared_db.me(cookies=new_cookie) == bea.email
+    row = await shared_db.row("SELECT next_token FROM directus_sessions WHERE token = $1", token)
+    assert row["next_token"] == claims_of(new_cookie[SESSION_COOKIE])["session"]
 
 
-async def test_a_refresh_token_of_its_is_good_once(beside):
-    cem = await beside.arrives("cem")
-    for mode, given in (
+async def test_a_refresh_token_of_directus_is_valid_once(shared_db):
+    cem = await shared_db.create_user("cem")
+    for mode, token in (
         ("json", "l_tSIMSGc9z9dqJOVEJqQiljIQ8t7srcexuyp0p0zxWVVbeR0IVYobh7ZiIk5vhm"),
         ("cookie", "c" * 64),
     ):
-        await beside.opens(cem, given)
-        told = {"mode": mode, **({"refresh_token": given} if mode == "json" else {})}
-        cookies = {REFRESH: given} if mode == "cookie" else None
-        first, again = [await beside.send("POST", "/auth/refresh", told, cookies=cookies) for _ in range(2)]
-        assert await beside.me(first.json()["data"]["access_token"]) == cem.email
-        assert again.status_code == 401
+        await shared_db.create_session(cem, token)
+        body = {"mode": mode, **({"refresh_token": token} if mode == "json" else {})}
+        cookies = {REFRESH_COOKIE: token} if mode == "cookie" else None
+        first, second = [await shared_db.send("POST", "/auth/refresh", body, cookies=cookies) for _ in range(2)]
+        assert await shared_db.me(first.json()["data"]["access_token"]) == cem.email
+        assert second.status_code == 401
 
 
-async def test_static_tokens_passwords_and_second_factors_of_its_are_good(beside):
+async def test_static_tokens_passwords_and_tfa_secrets_of_directus_are_accepted(shared_db):
     secret = "CMAX27JMPV6FIQSM"
-    dan = await beside.arrives("dan", token="Zt4uWq1_kY-a-static-token-of-dan", tfa_secret=secret)
-    refused, let_in = await beside.login(dan), await beside.login(dan, otp=shown_code(secret))
+    dan = await shared_db.create_user("dan", token="Zt4uWq1_kY-a-static-token-of-dan", tfa_secret=secret)
+    rejected, accepted = await shared_db.login(dan), await shared_db.login(dan, otp=totp_code(secret))
 
-    assert await beside.me("Zt4uWq1_kY-a-static-token-of-dan") == dan.email
-    assert refused.json()["errors"][0]["extensions"]["code"] == "INVALID_OTP"
-    assert await beside.me(let_in.json()["data"]["access_token"]) == dan.email
+    assert await shared_db.me("Zt4uWq1_kY-a-static-token-of-dan") == dan.email
+    assert rejected.json()["errors"][0]["extensions"]["code"] == "INVALID_OTP"
+    assert await shared_db.me(accepted.json()["data"]["access_token"]) == dan.email
 
 
-LINKS = [
-    # who it is for,                          what its token says beside the address,       where it is used
+LINK_CASES = [
+    # values of the user, claims beside the email, path
     ({"status": "invited", "password": None}, {"scope": "invite"}, "/users/invite/accept"),
-    ({}, {"scope": "password-reset", "hash": folded(HASHED)}, "/auth/password/reset"),
-    ({"password": None}, {"scope": "password-reset", "hash": folded("null")}, "/auth/password/reset"),
+    ({}, {"scope": "password-reset", "hash": javascript_hash(PASSWORD_HASH)}, "/auth/password/reset"),
+    ({"password": None}, {"scope": "password-reset", "hash": javascript_hash("null")}, "/auth/password/reset"),
 ]
 
 
-@pytest.mark.parametrize(("values", "says", "path"), LINKS)
-async def test_a_link_of_its_leads_to_a_password_here(beside, values, says, path):
-    eva = await beside.arrives(f"eva{LINKS.index((values, says, path))}", **values)
-    answer = await beside.send("POST", path, {"token": signed(email=eva.email, **says), "password": ANOTHER})
+@pytest.mark.parametrize(("values", "claims", "path"), LINK_CASES)
+async def test_a_link_of_directus_sets_a_password(shared_db, values, claims, path):
+    eva = await shared_db.create_user(f"eva{LINK_CASES.index((values, claims, path))}", **values)
+    response = await shared_db.send(
+        "POST", path, {"token": directus_jwt(email=eva.email, **claims), "password": OTHER_PASSWORD}
+    )
 
-    assert answer.status_code == 204, answer.text
-    assert (await beside.login(eva, ANOTHER)).status_code == 200
-
-
-async def test_a_registration_of_its_is_verified_here(beside):
-    fay = await beside.arrives("fay", status="unverified")
-    token = signed(email=fay.email, scope="pending-registration")
-    answer = await beside.send("GET", f"/users/register/verify-email?token={token}")
-
-    assert answer.status_code == 302
-    assert (await beside.login(fay)).status_code == 200
+    assert response.status_code == 204, response.text
+    assert (await shared_db.login(eva, OTHER_PASSWORD)).status_code == 200
 
 
-# What we make, and a Directus takes.
+async def test_a_registration_with_directus_is_verified(shared_db):
+    fay = await shared_db.create_user("fay", status="unverified")
+    token = directus_jwt(email=fay.email, scope="pending-registration")
+    response = await shared_db.send("GET", f"/users/register/verify-email?token={token}")
+
+    assert response.status_code == 302
+    assert (await shared_db.login(fay)).status_code == 200
 
 
-async def test_our_tokens_say_what_its_tokens_say(beside):
-    gus = await beside.arrives("gus")
-    await beside.write("UPDATE directus_policies SET app_access = true WHERE id = $1", gus.policy)
-    told = (await beside.login(gus)).json()["data"]
-    ours, its = claims_of(told["access_token"]), CLAIMS["app_access token payload"]
-    session = claims_of(cookie_of(await beside.login(gus, mode="session"))[SESSION])
+# Rollcall writes what Directus would write.
 
-    assert list(ours) == list(its)
-    assert {name: ours[name] for name in ("id", "role")} == {"id": gus.id, "role": gus.role}
-    assert {name: ours[name] for name in ("app_access", "admin_access", "iss")} == {
-        name: its[name] for name in ("app_access", "admin_access", "iss")
+
+async def test_jwts_have_the_same_claims_as_those_of_directus(shared_db):
+    gus = await shared_db.create_user("gus")
+    await shared_db.write("UPDATE directus_policies SET app_access = true WHERE id = $1", gus.policy)
+    tokens = (await shared_db.login(gus)).json()["data"]
+    claims, recorded = claims_of(tokens["access_token"]), RECORDED_CLAIMS["app_access token payload"]
+    session = claims_of(cookie_of(await shared_db.login(gus, mode="session"))[SESSION_COOKIE])
+
+    assert list(claims) == list(recorded)
+    assert {name: claims[name] for name in ("id", "role")} == {"id": gus.id, "role": gus.role}
+    assert {name: claims[name] for name in ("app_access", "admin_access", "iss")} == {
+        name: recorded[name] for name in ("app_access", "admin_access", "iss")
     }
-    assert ours["exp"] - ours["iat"] == its["exp"] - its["iat"]
-    its = CLAIMS["session token payload"]
-    assert list(session) == list(its)
-    assert 0 <= its["exp"] - its["iat"] - (session["exp"] - session["iat"]) <= 1  # it ends with the row's whole second
-    await beside.write("UPDATE directus_policies SET enforce_tfa = true WHERE id = $1", gus.policy)
-    told = (await beside.login(gus)).json()["data"]
-    assert list(claims_of(told["access_token"])) == list(CLAIMS["enforce_tfa claim"])
+    assert claims["exp"] - claims["iat"] == recorded["exp"] - recorded["iat"]
+    recorded = RECORDED_CLAIMS["session token payload"]
+    assert list(session) == list(recorded)
+    assert (
+        0 <= recorded["exp"] - recorded["iat"] - (session["exp"] - session["iat"]) <= 1
+    )  # `exp` is the row's expiry, truncated to a second
+    await shared_db.write("UPDATE directus_policies SET enforce_tfa = true WHERE id = $1", gus.policy)
+    tokens = (await shared_db.login(gus)).json()["data"]
+    assert list(claims_of(tokens["access_token"])) == list(RECORDED_CLAIMS["enforce_tfa claim"])
 
 
-async def test_our_sessions_are_rows_as_its_are(beside):
-    hal = await beside.arrives("hal")
-    token = (await beside.login(hal)).json()["data"]["refresh_token"]
+async def test_session_rows_equal_those_of_directus(shared_db):
+    hal = await shared_db.create_user("hal")
+    token = (await shared_db.login(hal)).json()["data"]["refresh_token"]
     (case,) = [case for case in CASES if case.get("desc") == "session row"]
-    asked = re.sub(r"token='[^']+'", f"token='{token}'", case["sql"])
-    ours, its = list((await beside.row(asked)).values()), case["rows"][0]
+    sql = re.sub(r"token='[^']+'", f"token='{token}'", case["sql"])
+    row, recorded = list((await shared_db.row(sql)).values()), case["rows"][0]
 
     assert re.fullmatch(r"[\w-]{64}", token)
-    assert (str(ours[0]), str(ours[1])) == (its[0], hal.id)
-    assert timedelta(days=6, hours=23) < ours[2] <= timedelta(days=7)
-    assert [value is None for value in ours[3:]] == [value is None for value in its[3:]]
+    assert (str(row[0]), str(row[1])) == (recorded[0], hal.id)
+    assert timedelta(days=6, hours=23) < row[2] <= timedelta(days=7)
+    assert [value is None for value in row[3:]] == [value is None for value in recorded[3:]]
 
 
 @pytest.mark.parametrize(("mode", "case"), [("cookie", "login-cookie"), ("session", "login-session")])
-async def test_our_cookies_are_named_and_kept_as_its_are(beside, mode, case):
-    ian = await beside.arrives(f"ian-{mode}")
-    (ours,) = (await beside.login(ian, mode=mode)).headers.get_list("set-cookie")
+async def test_cookies_have_the_same_name_and_attributes_as_those_of_directus(shared_db, mode, case):
+    ian = await shared_db.create_user(f"ian-{mode}")
+    (header,) = (await shared_db.login(ian, mode=mode)).headers.get_list("set-cookie")
 
-    def kept(line):
+    def name_and_attributes(line):
         pair, *flags = line.split("; ")
         return pair.partition("=")[0], {flag for flag in flags if not flag.startswith("Expires")}
 
-    assert kept(ours) == kept(COOKIES[case])
+    assert name_and_attributes(header) == name_and_attributes(SET_COOKIE_HEADERS[case])
 
 
-def test_our_hashes_are_made_as_its_are():
-    its = [found for case in CASES for found in HASH.findall(json.dumps(case))]
-    ours = hash_password(PASSWORD)
+def test_hashes_have_the_same_parameters_as_those_of_directus():
+    recorded = [match for case in CASES for match in HASH_PATTERN.findall(json.dumps(case))]
+    own = hash_password(PASSWORD)
 
-    assert its
-    assert all(argon2.extract_parameters(hashed) == argon2.extract_parameters(ours) for hashed in (*its, HASHED))
-    assert argon2.PasswordHasher().verify(ours, PASSWORD)
+    assert recorded
+    assert all(
+        argon2.extract_parameters(hashed) == argon2.extract_parameters(own) for hashed in (*recorded, PASSWORD_HASH)
+    )
+    assert argon2.PasswordHasher().verify(own, PASSWORD)
 
 
-async def test_a_second_factor_of_ours_is_stored_as_its_is(beside):
+async def test_a_tfa_secret_is_stored_as_by_directus(shared_db):
     (case,) = [case for case in CASES if case.get("name") == "generate-ok"]
-    its = case["response"]["data"]["users_me_tfa_generate"]["secret"]
-    jan = await beside.arrives("jan")
-    token = (await beside.login(jan)).json()["data"]["access_token"]
-    told = (await beside.send("POST", "/users/me/tfa/generate", {"password": PASSWORD}, token)).json()["data"]
-    given = {"secret": told["secret"], "otp": shown_code(told["secret"])}
-    assert (await beside.send("POST", "/users/me/tfa/enable", given, token)).status_code == 204
-    row = await beside.row("SELECT tfa_secret FROM directus_users WHERE id = $1", jan.id)
+    recorded = case["response"]["data"]["users_me_tfa_generate"]["secret"]
+    jan = await shared_db.create_user("jan")
+    token = (await shared_db.login(jan)).json()["data"]["access_token"]
+    setup = (await shared_db.send("POST", "/users/me/tfa/generate", {"password": PASSWORD}, token)).json()["data"]
+    body = {"secret": setup["secret"], "otp": totp_code(setup["secret"])}
+    assert (await shared_db.send("POST", "/users/me/tfa/enable", body, token)).status_code == 204
+    row = await shared_db.row("SELECT tfa_secret FROM directus_users WHERE id = $1", jan.id)
 
-    assert row["tfa_secret"] == told["secret"]
-    assert re.fullmatch("[A-Z2-7]{16}", its)
-    assert re.fullmatch("[A-Z2-7]{32}", told["secret"])
+    assert row["tfa_secret"] == setup["secret"]
+    assert re.fullmatch("[A-Z2-7]{16}", recorded)
+    assert re.fullmatch("[A-Z2-7]{32}", setup["secret"])
 
 
-async def test_our_links_say_what_its_links_say_and_whom_they_were_made_for(beside):
-    """Directus doesn't look for that last one."""
-    kim = await beside.arrives("kim")
-    await beside.write("UPDATE directus_settings SET public_registration = true")
-    asked = [
+async def test_links_have_the_claims_of_directus_and_the_user(shared_db):
+    """Directus ignores the additional claim."""
+    kim = await shared_db.create_user("kim")
+    await shared_db.write("UPDATE directus_settings SET public_registration = true")
+    requests = [
         ("You've been invited", "/users/invite", {"email": "new@example.com", "role": kim.role}, "new@example.com"),
         ("Password Reset Request", "/auth/password/request", {"email": kim.email}, kim.email),
         (
@@ -366,28 +385,28 @@ async def test_our_links_say_what_its_links_say_and_whom_they_were_made_for(besi
             "reg@example.com",
         ),
     ]
-    for subject, path, body, to in asked:
-        answer = await beside.send("POST", path, body, token=ADMIN if "invite" in path else None)
-        assert answer.status_code == 204, answer.text
-        ours, its = claims_of(await beside.mailed(to)), MAILED[subject]
-        assert ours.keys() == its.keys() | {"user"}, subject
-        assert (ours["email"], ours["scope"], ours["iss"]) == (to, its["scope"], its["iss"])
-        assert ours["exp"] - ours["iat"] == its["exp"] - its["iat"]
-        if "hash" in its:
-            assert ours["hash"] == folded(HASHED)
+    for subject, path, body, recipient in requests:
+        response = await shared_db.send("POST", path, body, token=ADMIN_TOKEN if "invite" in path else None)
+        assert response.status_code == 204, response.text
+        claims, recorded = claims_of(await shared_db.mailed_token(recipient)), MAIL_CLAIMS[subject]
+        assert claims.keys() == recorded.keys() | {"user"}, subject
+        assert (claims["email"], claims["scope"], claims["iss"]) == (recipient, recorded["scope"], recorded["iss"])
+        assert claims["exp"] - claims["iat"] == recorded["exp"] - recorded["iat"]
+        if "hash" in recorded:
+            assert claims["hash"] == javascript_hash(PASSWORD_HASH)
 
 
-def test_a_link_for_who_has_no_password_is_bound_as_its_links_are():
-    """Recorded of somebody who had none."""
+def test_a_link_of_a_user_without_a_password_has_the_hash_of_null():
+    """Recorded for a user without a password."""
     (case,) = [case for case in CASES if case.get("to") == "zed@corp.example.com" and case.get("found")]
 
-    assert claims_of(case["value"])["hash"] == folded("null")
+    assert claims_of(case["value"])["hash"] == javascript_hash("null")
 
 
-# What a neighbour changes, and we obey at the next statement.
+# Changes by Directus apply at the next statement.
 
-CHANGES = [
-    # what it writes,                                                                          asked for, before, after
+DATABASE_CHANGES = [
+    # statement, field, response before, response after
     (
         "UPDATE directus_permissions SET fields = 'id,email,last_name' WHERE policy = '{policy}'",
         "last_name",
@@ -406,46 +425,48 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("change", range(len(CHANGES)))
-async def test_what_it_changes_holds_at_the_next_statement(beside, change):
-    statement, field, before, after = CHANGES[change]
-    lou = await beside.arrives(f"lou{change}", token=f"static-of-lou{change}")
+@pytest.mark.parametrize("change", range(len(DATABASE_CHANGES)))
+async def test_a_change_by_directus_applies_at_the_next_statement(shared_db, change):
+    statement, field, before, after = DATABASE_CHANGES[change]
+    lou = await shared_db.create_user(f"lou{change}", token=f"static-of-lou{change}")
 
-    async def asked():
-        answer = await beside.send("GET", f"/users/{lou.id}?fields={field}", token=f"static-of-lou{change}")
-        return answer.json()["data"][field] if answer.status_code == 200 else answer.status_code
+    async def read_field():
+        response = await shared_db.send("GET", f"/users/{lou.id}?fields={field}", token=f"static-of-lou{change}")
+        return response.json()["data"][field] if response.status_code == 200 else response.status_code
 
-    seen = [await asked(), await asked()]
-    await beside.write(statement.format(**vars(lou)))
-    seen.append(await asked())
+    responses = [await read_field(), await read_field()]
+    await shared_db.write(statement.format(**vars(lou)))
+    responses.append(await read_field())
 
     expected = [value.format(**vars(lou)) if isinstance(value, str) else value for value in (before, before, after)]
-    assert seen == expected
+    assert responses == expected
 
 
-async def test_a_password_it_changed_and_a_session_it_ended_are_so_here(beside):
-    mia = await beside.arrives("mia")
-    cookie = cookie_of(await beside.login(mia, mode="session"))
-    refresh = (await beside.login(mia)).json()["data"]["refresh_token"]
-    assert await beside.me(cookies=cookie) == mia.email
-    await beside.write("UPDATE directus_users SET password = $1 WHERE id = $2", directus_hash(ANOTHER), mia.id)
-    await beside.write('DELETE FROM directus_sessions WHERE "user" = $1', mia.id)
+async def test_a_password_changed_and_a_session_ended_by_directus_apply(shared_db):
+    mia = await shared_db.create_user("mia")
+    cookie = cookie_of(await shared_db.login(mia, mode="session"))
+    refresh = (await shared_db.login(mia)).json()["data"]["refresh_token"]
+    assert await shared_db.me(cookies=cookie) == mia.email
+    await shared_db.write(
+        "UPDATE directus_users SET password = $1 WHERE id = $2", directus_hash(OTHER_PASSWORD), mia.id
+    )
+    await shared_db.write('DELETE FROM directus_sessions WHERE "user" = $1', mia.id)
 
-    assert await beside.me(cookies=cookie) == 401
-    assert (await beside.send("POST", "/auth/refresh", {"refresh_token": refresh})).status_code == 401
-    assert [(await beside.login(mia, given)).status_code for given in (PASSWORD, ANOTHER)] == [401, 200]
+    assert await shared_db.me(cookies=cookie) == 401
+    assert (await shared_db.send("POST", "/auth/refresh", {"refresh_token": refresh})).status_code == 401
+    assert [(await shared_db.login(mia, password)).status_code for password in (PASSWORD, OTHER_PASSWORD)] == [401, 200]
 
 
-# What a project added, and nothing of ours touches.
+# Rollcall leaves a project's own columns and tables alone.
 
 
-async def added(beside, person):
-    asked = "SELECT badge, shout, drink, shoe_size FROM directus_users WHERE id = $1"
-    return tuple((await beside.row(asked, person.id)).values())
+async def project_columns(shared_db, user):
+    sql = "SELECT badge, shout, drink, shoe_size FROM directus_users WHERE id = $1"
+    return tuple((await shared_db.row(sql, user.id)).values())
 
 
 GRAPHQL = "/graphql/system"
-WRITES = {
+ROLLCALL_WRITES = {
     "rest": lambda nia: ("PATCH", f"/users/{nia.id}", {"title": "a"}),
     "by keys": lambda nia: ("PATCH", "/users", {"keys": [nia.id], "data": {"title": "b"}}),
     "batch": lambda nia: ("PATCH", "/users", [{"id": nia.id, "title": "c", "tags": ["x"]}]),
@@ -458,75 +479,75 @@ WRITES = {
     "of a role": lambda nia: ("PATCH", f"/roles/{nia.role}", {"name": "Other", "app_access": True}),
     "of a policy": lambda nia: ("PATCH", f"/policies/{nia.policy}", {"name": "Other"}),
     "status": lambda nia: ("PATCH", f"/users/{nia.id}", {"status": "suspended"}),
-    "password": lambda nia: ("PATCH", f"/users/{nia.id}", {"password": ANOTHER}),
+    "password": lambda nia: ("PATCH", f"/users/{nia.id}", {"password": OTHER_PASSWORD}),
     "no role": lambda nia: ("DELETE", f"/roles/{nia.role}", None),
 }
 
 
-@pytest.mark.parametrize("kind", WRITES)
-async def test_a_projects_columns_are_left_alone_by_every_write(beside, kind):
-    nia = await beside.arrives(f"nia-{kind}")
-    before = await added(beside, nia)
-    method, path, body = WRITES[kind](nia)
-    answer = await beside.send(method, path, body, token=ADMIN)
+@pytest.mark.parametrize("kind", ROLLCALL_WRITES)
+async def test_no_write_changes_a_projects_columns(shared_db, kind):
+    nia = await shared_db.create_user(f"nia-{kind}")
+    before = await project_columns(shared_db, nia)
+    method, path, body = ROLLCALL_WRITES[kind](nia)
+    response = await shared_db.send(method, path, body, token=ADMIN_TOKEN)
 
-    assert answer.status_code in (200, 204), answer.text
-    assert "errors" not in (answer.json() if answer.content else {})
-    assert await added(beside, nia) == before == ("gold", f"NIA-{kind.upper()}", 2, 43)
-    assert (await beside.row("SELECT color FROM directus_policies WHERE id = $1", nia.policy))["color"] == "green"
-    role = await beside.row("SELECT floor FROM directus_roles WHERE id = $1", nia.role)
+    assert response.status_code in (200, 204), response.text
+    assert "errors" not in (response.json() if response.content else {})
+    assert await project_columns(shared_db, nia) == before == ("gold", f"NIA-{kind.upper()}", 2, 43)
+    assert (await shared_db.row("SELECT color FROM directus_policies WHERE id = $1", nia.policy))["color"] == "green"
+    role = await shared_db.row("SELECT floor FROM directus_roles WHERE id = $1", nia.role)
     assert role is None if kind == "no role" else role["floor"] == 3
 
 
-async def test_flows_leave_them_alone_too(beside):
-    ora = await beside.arrives("ora", status="invited", password=None)
-    token = signed(email=ora.email, scope="invite")
-    await beside.send("POST", "/users/invite/accept", {"token": token, "password": PASSWORD})
-    access = (await beside.login(ora)).json()["data"]["access_token"]
-    told = (await beside.send("POST", "/users/me/tfa/generate", {"password": PASSWORD}, access)).json()["data"]
-    given = {"secret": told["secret"], "otp": shown_code(told["secret"])}
-    await beside.send("POST", "/users/me/tfa/enable", given, access)
-    await beside.send("POST", f"/users/{ora.id}/tfa/disable", {}, ADMIN)
-    await beside.send("POST", "/auth/password/request", {"email": ora.email})
-    token = await beside.mailed(ora.email)
-    await beside.send("POST", "/auth/password/reset", {"token": token, "password": ANOTHER})
+async def test_no_flow_changes_a_projects_columns(shared_db):
+    ora = await shared_db.create_user("ora", status="invited", password=None)
+    token = directus_jwt(email=ora.email, scope="invite")
+    await shared_db.send("POST", "/users/invite/accept", {"token": token, "password": PASSWORD})
+    access = (await shared_db.login(ora)).json()["data"]["access_token"]
+    setup = (await shared_db.send("POST", "/users/me/tfa/generate", {"password": PASSWORD}, access)).json()["data"]
+    body = {"secret": setup["secret"], "otp": totp_code(setup["secret"])}
+    await shared_db.send("POST", "/users/me/tfa/enable", body, access)
+    await shared_db.send("POST", f"/users/{ora.id}/tfa/disable", {}, ADMIN_TOKEN)
+    await shared_db.send("POST", "/auth/password/request", {"email": ora.email})
+    token = await shared_db.mailed_token(ora.email)
+    await shared_db.send("POST", "/auth/password/reset", {"token": token, "password": OTHER_PASSWORD})
 
-    assert (await beside.login(ora, ANOTHER)).status_code == 200
-    assert await added(beside, ora) == ("gold", "ORA", 2, 43)
-
-
-async def test_a_new_user_gets_what_the_project_says_of_new_ones(beside):
-    made = await beside.admin("POST", "/users", {"email": "new-one@example.com", "last_name": "Nováková"})
-
-    assert not {"badge", "shout", "drink", "shoe_size"} & made.keys()
-    assert await added(beside, SimpleNamespace(id=made["id"])) == ("none", "NOVÁKOVÁ", None, None)
+    assert (await shared_db.login(ora, OTHER_PASSWORD)).status_code == 200
+    assert await project_columns(shared_db, ora) == ("gold", "ORA", 2, 43)
 
 
-async def test_a_projects_rows_that_point_at_a_user_are_dealt_with_as_it_said(beside):
-    pia, quy = await beside.arrives("pia"), await beside.arrives("quy")
-    await beside.write("INSERT INTO pages (title, author) VALUES ('Hers', $1)", pia.id)
-    await beside.write("INSERT INTO loans (reader) VALUES ($1)", quy.id)
-    gone = await beside.send("DELETE", f"/users/{pia.id}", token=ADMIN)
-    kept = await beside.send("DELETE", f"/users/{quy.id}", token=ADMIN)
+async def test_a_new_user_gets_the_defaults_of_a_projects_columns(shared_db):
+    created = await shared_db.admin("POST", "/users", {"email": "new-one@example.com", "last_name": "Nováková"})
 
-    assert gone.status_code == 204
-    assert (await beside.row("SELECT author FROM pages WHERE title = 'Hers'"))["author"] is None
-    assert kept.json()["errors"][0]["extensions"]["code"] == "UNPROCESSABLE_CONTENT"
-    assert "loans" not in kept.text
-    assert await beside.me(signed(**{**CLAIMS["access token payload"], "id": quy.id})) == quy.email
+    assert not {"badge", "shout", "drink", "shoe_size"} & created.keys()
+    assert await project_columns(shared_db, SimpleNamespace(id=created["id"])) == ("none", "NOVÁKOVÁ", None, None)
 
 
-async def test_an_export_names_what_it_leaves_out_and_an_import_leaves_it_as_it_is(beside, tmp_path):
-    ray, file = await beside.arrives("ray"), tmp_path / "all.json"
-    env = {"DATABASE_URL": beside.settings.database_url, "PATH": "/usr/bin:/bin", "SECRET": SECRET}
+async def test_a_projects_foreign_keys_to_users_are_respected(shared_db):
+    pia, quy = await shared_db.create_user("pia"), await shared_db.create_user("quy")
+    await shared_db.write("INSERT INTO pages (title, author) VALUES ('Hers', $1)", pia.id)
+    await shared_db.write("INSERT INTO loans (reader) VALUES ($1)", quy.id)
+    deletion = await shared_db.send("DELETE", f"/users/{pia.id}", token=ADMIN_TOKEN)
+    rejected = await shared_db.send("DELETE", f"/users/{quy.id}", token=ADMIN_TOKEN)
+
+    assert deletion.status_code == 204
+    assert (await shared_db.row("SELECT author FROM pages WHERE title = 'Hers'"))["author"] is None
+    assert rejected.json()["errors"][0]["extensions"]["code"] == "UNPROCESSABLE_CONTENT"
+    assert "loans" not in rejected.text
+    assert await shared_db.me(directus_jwt(**{**RECORDED_CLAIMS["access token payload"], "id": quy.id})) == quy.email
+
+
+async def test_an_export_lists_a_projects_columns_and_an_import_does_not_change_them(shared_db, tmp_path):
+    ray, file = await shared_db.create_user("ray"), tmp_path / "all.json"
+    env = {"DATABASE_URL": shared_db.settings.database_url, "PATH": "/usr/bin:/bin", "SECRET": SECRET}
     command = [*ROLLCALL, "export", str(file)]
-    done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, check=True)
+    process = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, check=True)
     (row,) = [row for row in orjson.loads(file.read_bytes())["directus_users"] if row["id"] == ray.id]
-    await beside.write("UPDATE directus_users SET title = 'to be gone', badge = 'iron' WHERE id = $1", ray.id)
-    await import_file(beside.system.database, file)
+    await shared_db.write("UPDATE directus_users SET title = 'to be gone', badge = 'iron' WHERE id = $1", ray.id)
+    await import_file(shared_db.system.database, file)
 
     names = ("users.badge", "users.drink", "users.shoe_size", "users.shout", "roles.floor", "policies.color")
-    assert all(f"directus_{name}" in done.stderr for name in names)
+    assert all(f"directus_{name}" in process.stderr for name in names)
     assert not {"badge", "shout", "drink", "shoe_size"} & row.keys()
-    assert await added(beside, ray) == ("iron", "RAY", 2, 43)
-    assert (await beside.row("SELECT title FROM directus_users WHERE id = $1", ray.id))["title"] is None
+    assert await project_columns(shared_db, ray) == ("iron", "RAY", 2, 43)
+    assert (await shared_db.row("SELECT title FROM directus_users WHERE id = $1", ray.id))["title"] is None

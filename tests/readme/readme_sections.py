@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.compat.replay import ROLLCALL, wait_for
+from tests.compat.replay import ROLLCALL, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -62,7 +62,7 @@ def running(folder: Path, env: dict[str, str], port: int) -> Iterator[None]:
     with (folder / "log").open("w") as log:
         server = subprocess.Popen([*ROLLCALL, "serve", "--port", str(port)], cwd=folder, env=env, stderr=log)
         try:
-            wait_for(port)
+            wait_until_ready(port)
             yield
         finally:
             server.terminate()

@@ -11,7 +11,7 @@ import pytest
 from app.core.config import load_settings
 from app.db.database import Database
 from app.mail.transport import SmtpTransport, create_transport
-from tests.compat.replay import a_database, free_port, wait_for
+from tests.compat.replay import temporary_database, free_port, wait_until_ready
 from tests.conftest import HAS_POSTGRESQL
 from tests.readme.readme_sections import checkout, page, paste, running, snippets
 
@@ -47,7 +47,7 @@ def nginx(folder, location, port):
     )
     server = subprocess.Popen(["nginx", "-p", str(folder), "-e", str(folder / "nginx.log"), "-c", str(config)])
     try:
-        wait_for(own)
+        wait_until_ready(own)
         yield f"http://127.0.0.1:{own}"
     finally:
         server.terminate()
@@ -58,7 +58,7 @@ def nginx(folder, location, port):
 def test_a_first_start_leads_to_two_workers_that_serve(tmp_path):
     env, port = checkout(tmp_path), free_port()
     (text,) = snippets("sh", page("### First start", "\n### "))
-    with a_database("postgresql", str(tmp_path)) as url:
+    with temporary_database("postgresql", str(tmp_path)) as url:
         address = url.replace("postgresql://", "postgresql+asyncpg://")
         for ours, theirs in (
             ("true", "make install"),
@@ -71,7 +71,7 @@ def test_a_first_start_leads_to_two_workers_that_serve(tmp_path):
         told = paste(text, tmp_path, env)
         pid = int((tmp_path / "pid").read_text())
         try:
-            wait_for(port)
+            wait_until_ready(port)
             health = httpx.get(f"http://127.0.0.1:{port}/server/health")
         finally:
             os.kill(pid, signal.SIGTERM)
@@ -101,7 +101,7 @@ def test_on_postgresql_it_is_the_same_command(tmp_path):
     env = checkout(tmp_path)
     (text,) = snippets("sh", page("### On PostgreSQL", "\n### "))
     assert text.count("make run") == 1
-    with a_database("postgresql", str(tmp_path)) as url:
+    with temporary_database("postgresql", str(tmp_path)) as url:
         there = text.replace("postgresql+asyncpg://user:password@localhost/rollcall", url.replace("://", "+asyncpg://"))
         told = paste(there.replace("make run", ".venv/bin/rollcall bootstrap; .venv/bin/rollcall hello"), tmp_path, env)
 
@@ -167,7 +167,7 @@ def test_sqlite_is_backed_up_while_it_serves_and_restored(tmp_path):
 def test_postgresql_is_backed_up_while_it_serves_and_restored(tmp_path):
     *_, text = snippets("sh", page("### Backup and restore", "\n### "))
     assert text.count(THEIRS) == 2
-    with a_database("postgresql", str(tmp_path)) as url:
+    with temporary_database("postgresql", str(tmp_path)) as url:
         *back_up, restore = text.replace(THEIRS, url).splitlines()
         before, after, restored = kept(tmp_path, "\n".join(back_up), restore, DATABASE_URL=url)
 

@@ -1,4 +1,4 @@
-// What the GraphQL-over-HTTP specification wants of a server, asked by the package graphql-http.
+// The audits of the GraphQL-over-HTTP specification, by the package graphql-http.
 import { serverAudits } from "graphql-http";
 
 const results = await Promise.all(

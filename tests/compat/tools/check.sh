@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tries other people's tools against a running server: check.sh URL TOKEN [SDL to compare with].
+# Runs third-party tools against a running server: check.sh URL TOKEN [SDL to compare with].
 set -e
 url=$1 token=$2 recorded=$3
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,13 +17,13 @@ cat > codegen.json <<JSON
   }
 }
 JSON
-echo "graphql-http: the audits of the specification"
+echo "graphql-http: audits of the specification"
 node audits.mjs "$url"
-echo "graphql-codegen: the schema, and its types in TypeScript"
+echo "graphql-codegen: the schema and its TypeScript types"
 npx graphql-codegen --silent --config codegen.json
 npx tsc --noEmit --strict types.ts
 if [ -n "$recorded" ]; then
-  echo "graphql-inspector: what differs from $recorded, but for what isn't served"
+  echo "graphql-inspector: differences from $recorded, except unsupported parts"
   npx graphql-inspector diff "$recorded" schema.graphql 2>&1 | sed 's/\x1b\[[0-9;]*m//g' > differences || true
   test -s differences
   grep "✖" differences | grep -v "was removed" || true
@@ -38,8 +38,8 @@ from gql.transport.httpx import HTTPXTransport
 
 url, token = sys.argv[1:]
 transport = HTTPXTransport(url, headers={"Authorization": f"Bearer {token}"})
-asked = gql("query (\$one: Int!) { users(limit: \$one, sort: [\"email\"]) { email role { name } } }")
-asked.variable_values = {"one": 1}
+query = gql("query (\$one: Int!) { users(limit: \$one, sort: [\"email\"]) { email role { name } } }")
+query.variable_values = {"one": 1}
 with Client(transport=transport, fetch_schema_from_transport=True) as session:
-    print(" ", session.execute(asked))
+    print(" ", session.execute(query))
 PYTHON
