@@ -1,4 +1,4 @@
-"""What the README shows, run as it stands there: of the repositories, and of accounts."""
+"""The README's examples of the repositories and of accounts, run as printed."""
 
 import ast
 import re
@@ -13,29 +13,29 @@ from app.core.caller import SYSTEM
 from app.graphql.schema import schema
 from tests.compat.replay import free_port
 from tests.http.test_graphql import served
-from tests.readme.readme_sections import checkout, page, paste, running, snippets
+from tests.readme.readme_sections import create_checkout, run_shell, running_server, section, snippets
 from tests.world import uid
 
-needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl here")
-GENERATED = ("create_", "update_", "delete_")
-MAILED = """for _ in $(seq 100); do
+needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="curl is not installed")
+ROW_MUTATIONS = ("create_", "update_", "delete_")
+WAIT_FOR_TOKEN = """for _ in $(seq 100); do
   TOKEN=$(sed -n 's/.*accept-invite?token=\\([^\\\\]*\\).*/\\1/p' log); [ -n "$TOKEN" ] && break; sleep 0.1
 done"""
 
 
-async def test_the_snippets_of_the_readme_do_what_they_say(writable_db, monkeypatch):
+async def test_the_python_snippets_have_the_described_effect(writable_db, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", writable_db.settings.database_url)
-    shown = snippets("python", page("## From Python"))
-    seen: dict[str, Any] = {}
-    for snippet in shown:
+    blocks = snippets("python", section("## From Python"))
+    namespace: dict[str, Any] = {}
+    for snippet in blocks:
         code = compile(snippet, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        told = eval(code, seen)
+        result = eval(code, namespace)
         if code.co_flags & CO_COROUTINE:
-            await told
+            await result
 
-    assert len(shown) == 7
-    assert seen["ada"]["id"] == uid("ada")
-    assert seen["seen"] == [{"id": seen["ina"], "title": "CTO"}]
+    assert len(blocks) == 7
+    assert namespace["ada"]["id"] == uid("ada")
+    assert namespace["seen"] == [{"id": namespace["ina"], "title": "CTO"}]
     roles = await writable_db.directory(SYSTEM)["roles"].read_by_query(
         {"filter": {"name": {"_eq": "Interns"}}, "fields": ["icon", "policies.policy.app_access"]}
     )
@@ -44,74 +44,74 @@ async def test_the_snippets_of_the_readme_do_what_they_say(writable_db, monkeypa
 
 
 @needs_curl
-def test_the_first_query_answers_whoever_pastes_it(tmp_path):
-    env, port = checkout(tmp_path), free_port()
-    commands, query = snippets("sh", page("# Rollcall"))
-    with running(tmp_path, env, port):
-        told = paste(query.replace(":8055", f":{port}"), tmp_path, env)
+def test_the_first_query_succeeds(tmp_path):
+    env, port = create_checkout(tmp_path), free_port()
+    commands, query = snippets("sh", section("# Rollcall"))
+    with running_server(tmp_path, env, port):
+        output = run_shell(query.replace(":8055", f":{port}"), tmp_path, env)
 
-    assert orjson.loads(told)["data"]["users"][0]["email"] == "admin@example.com"
+    assert orjson.loads(output)["data"]["users"][0]["email"] == "admin@example.com"
     assert re.findall(r"^make (\w+)", commands, re.MULTILINE) == ["run", "test"]
 
 
 @needs_curl
-def test_users_are_told_as_a_file(tmp_path):
-    env, port = checkout(tmp_path), free_port()
-    (export,) = snippets("sh", page("### As a file"))
-    with running(tmp_path, env, port):
-        head, admin = paste(export.replace(":8055", f":{port}"), tmp_path, env).splitlines()
+def test_users_are_exported_as_a_file(tmp_path):
+    env, port = create_checkout(tmp_path), free_port()
+    (export,) = snippets("sh", section("### As a file"))
+    with running_server(tmp_path, env, port):
+        head, admin = run_shell(export.replace(":8055", f":{port}"), tmp_path, env).splitlines()
 
     assert head == '"id","email","role.name"'
     assert '"admin@example.com"' in admin
 
 
 @needs_curl
-def test_an_invitation_leads_to_a_first_query_as_the_readme_shows_it(tmp_path):
-    env, port = checkout(tmp_path), free_port()
-    walk = "".join(snippets("sh", page("### From an invitation to a first query", "\n### ")))
-    assert walk.count("TOKEN='eyJ...'") == 1
-    with running(tmp_path, env, port):
-        told = paste(walk.replace("TOKEN='eyJ...'", MAILED).replace(":8055", f":{port}"), tmp_path, env)
+def test_an_invitation_leads_to_a_first_query(tmp_path):
+    env, port = create_checkout(tmp_path), free_port()
+    script = "".join(snippets("sh", section("### From an invitation to a first query", "\n### ")))
+    assert script.count("TOKEN='eyJ...'") == 1
+    with running_server(tmp_path, env, port):
+        output = run_shell(script.replace("TOKEN='eyJ...'", WAIT_FOR_TOKEN).replace(":8055", f":{port}"), tmp_path, env)
 
-    assert told.count("HTTP/1.1 204 No Content") == 2
-    seen = orjson.loads(told.splitlines()[-1])["data"]
+    assert output.count("HTTP/1.1 204 No Content") == 2
+    data = orjson.loads(output.splitlines()[-1])["data"]
     active = [{"email": f"{name}@example.com", "status": "active"} for name in ("admin", "ines")]
-    assert seen["users_me"] == {"email": "ines@example.com"}
-    assert sorted(seen["users"], key=lambda user: user["email"]) == active
+    assert data["users_me"] == {"email": "ines@example.com"}
+    assert sorted(data["users"], key=lambda user: user["email"]) == active
 
 
 @needs_curl
-def test_a_picture_is_uploaded_and_read_as_the_readme_shows_it(tmp_path):
-    env, port = checkout(tmp_path), free_port()
-    (walk,) = snippets("sh", page("## Files"))
-    with running(tmp_path, env, port):
-        told = paste(walk.replace(":8055", f":{port}"), tmp_path, env)
+def test_an_image_is_uploaded_and_read(tmp_path):
+    env, port = create_checkout(tmp_path), free_port()
+    (script,) = snippets("sh", section("## Files"))
+    with running_server(tmp_path, env, port):
+        output = run_shell(script.replace(":8055", f":{port}"), tmp_path, env)
 
-    assert orjson.loads(told) == {"data": {"avatar": {"title": "Dot", "type": "image/gif", "width": 1}}}
-    (kept,) = (tmp_path / "uploads").iterdir()
-    assert kept.read_bytes() == (tmp_path / "dot.gif").read_bytes()
+    assert orjson.loads(output) == {"data": {"avatar": {"title": "Dot", "type": "image/gif", "width": 1}}}
+    (stored,) = (tmp_path / "uploads").iterdir()
+    assert stored.read_bytes() == (tmp_path / "dot.gif").read_bytes()
 
 
-def test_the_table_of_accounts_names_every_root_field_with_its_arguments():
-    table = page("## Accounts", "\n### ")
-    named = {
+def test_the_table_of_accounts_lists_every_root_field_with_its_arguments():
+    table = section("## Accounts", "\n### ")
+    listed = {
         name: set(filter(None, arguments.split(", ")))
         for name, arguments in re.findall(r"`((?:auth|users|utils)_\w+)(?:\(([^)]*)\))?`", table)
     }
     graphql: Any = schema.graphql
     roots = {**graphql.mutation_type.fields, **graphql.query_type.fields}
-    mutations = {name for name in graphql.mutation_type.fields if not name.startswith(GENERATED)}
+    mutations = {name for name in graphql.mutation_type.fields if not name.startswith(ROW_MUTATIONS)}
 
-    assert named == {name: set(roots[name].args) for name in named}
-    assert mutations | {"users_me_sessions", "users_sessions"} == set(named)
+    assert listed == {name: set(roots[name].args) for name in listed}
+    assert mutations | {"users_me_sessions", "users_sessions"} == set(listed)
 
 
-async def test_somebody_is_at_home_at_every_path_of_the_table_of_accounts(readonly_db):
-    paths = re.findall(r"`(GET|POST|DELETE) (/\S+)`", page("## Accounts", "\n### "))
+async def test_every_path_of_the_table_of_accounts_exists(readonly_db):
+    paths = re.findall(r"`(GET|POST|DELETE) (/\S+)`", section("## Accounts", "\n### "))
     async with served(readonly_db.settings) as client:
         for method, path in paths:
-            known = path.replace("ID", uid("vi")).replace("SESSION", "0" * 16)
-            answer = await client.request(method, known)
-            assert "ROUTE_NOT_FOUND" not in answer.text, (method, path)
+            existing = path.replace("ID", uid("vi")).replace("SESSION", "0" * 16)
+            response = await client.request(method, existing)
+            assert "ROUTE_NOT_FOUND" not in response.text, (method, path)
 
     assert len(paths) == 26

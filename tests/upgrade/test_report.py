@@ -13,7 +13,7 @@ from app.upgrade.removed_columns import named_fields, named_in
 from app.upgrade.report import lines_lacking, report
 from app.upgrade.text_tables import COLUMNS
 from app.upgrade.upgrade_preview import Role, UpgradePreview, survey
-from tests.readme.readme_sections import page
+from tests.readme.readme_sections import section
 from tests.upgrade.databases import HALFWAY, address, as_guest, quiet, run
 from tests.upgrade.snapshots import picture
 
@@ -64,7 +64,7 @@ async def test_the_readme_shows_what_the_command_prints(ten, rollcall):
 
 
 def blocks(title):
-    return [block.partition("\n")[2] for block in page(title).split("```")[1::2]]
+    return [block.partition("\n")[2] for block in section(title).split("```")[1::2]]
 
 
 async def test_the_readme_shows_how_reverting_is_refused_and_tells_the_same_of_a_dry_run(plain, rollcall):
