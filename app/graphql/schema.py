@@ -1,4 +1,4 @@
-"""The schema: one Strawberry schema for everybody, with each caller's overlay on it."""
+"""The Strawberry schema, shared by all callers, and its execution under the visibility of one caller."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
@@ -25,14 +25,14 @@ from app.graphql.documents.sensitive import check_single_sensitive, holds_mutati
 from app.graphql.documents.tfa_enrollment import requires_completed_tfa
 from app.graphql.fields.account import (
     account_mutations,
+    define_account_types,
     extension_mutations,
     extension_queries,
     invite_mutations,
-    make_account_types,
 )
-from app.graphql.fields.mutations import make_mutation_types, mutations
+from app.graphql.fields.mutations import define_mutation_types, mutations
 from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
-from app.graphql.fields.server import make_server_types, server_queries
+from app.graphql.fields.server import define_server_types, server_queries
 from app.graphql.plans.cache import PlanCache
 from app.graphql.types import builder
 from app.graphql.types.scalars import SCALARS
@@ -43,25 +43,25 @@ from app.query.collection import COLLECTIONS
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import MAX_READ_ATTEMPTS
 
-INTROSPECTIONS, LONGEST_INTROSPECTION = 2_000, 1_000_000
-"""How much of finished introspections is kept, by `weight`, and bytes of the longest of them with its question."""
+MAX_INTROSPECTIONS, MAX_INTROSPECTION_BYTES = 2_000, 1_000_000
+"""Maximum total weight of the cached introspections, and maximum length of one with its request."""
 
-introspections: LRUCache[Hashable, CoreResult] = LRUCache(INTROSPECTIONS)
-"""Finished introspections, by the overlay that they show, and what was asked."""
+introspection_cache: LRUCache[Hashable, CoreResult] = LRUCache(MAX_INTROSPECTIONS)
+"""Results of introspection, by caller schema, text, operation name and variables."""
 
 log = structlog.get_logger(__name__)
 
 
 class FinishedValueExecutor(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's executor, but for finished answers: their sub-fields aren't visited again.
+    """graphql-core's executor, which returns finished values without completing their sub-fields.
 
-    And for what is written in ways that the schema doesn't print: it was coerced already.
+    It also uses the coerced variables of the context: these may contain forms of written rows that the schema lacks.
     """
 
-    def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         if isinstance(self.context_value, GraphQLContext):
-            self.variable_values.coerced.update(self.context_value.written)
+            self.variable_values.coerced.update(self.context_value.coerced_variables)
 
     def complete_value(
         self, return_type: Any, details: Any, info: Any, path: Any, result: Any, position_context: Any
@@ -74,20 +74,21 @@ class FinishedValueExecutor(StrawberryGraphQLCoreExecutionContext):
 
 
 class VisibilityExtension(SchemaExtension):
-    """Lets a document in only as far as its caller's schema goes.
+    """Validates a document against what its caller may see.
 
-    Everything is compared with the full schema first; only where that refuses, or the schema itself is asked for,
-    is the caller's own built, to find the words: what may not be seen answers as what doesn't exist. Whoever has to
-    set up a second factor first is told so, whatever else was asked.
+    A document is validated with the full schema, and its coordinates are compared with the visible ones. Only if this
+    fails, or for introspection, is the caller's own schema built: its validation errors say the same of what the caller
+    may not see as of what does not exist. A caller that must set up two-factor authentication first gets that error,
+    whatever else is wrong.
     """
 
     execution_context: ExecutionContext
     _operation: Operation
-    _overlay: CallerSchema
+    _caller_schema: CallerSchema
     _access: Access
 
     async def on_parse(self) -> AsyncIterator[None]:
-        """Text -> document, within the limits of one query."""
+        """Parse and compile the text, within the size limits of a query."""
         context = self.execution_context
         schema: Any = context.schema
         document = parse_document(context.query or "", context.context.services.limits.max_tokens)
@@ -99,93 +100,93 @@ class VisibilityExtension(SchemaExtension):
         yield
 
     async def on_validate(self) -> AsyncIterator[None]:
-        """Document and variables against what this caller may see."""
+        """Validate the document and the variables against what the caller may see."""
         context = self.execution_context
         schema: Any = context.schema
         directory = context.context
         access = await directory.access()
         variables = coerce_variables(schema.graphql, self._operation, context.variables)
-        self._look(schema, directory, access)
-        if self._operation.introspects or self._refused(variables):
+        self._set_access(schema, directory, access)
+        if self._operation.introspects or self._is_rejected(variables):
             access = await directory.revalidate(access)
-            self._look(schema, directory, access)
+            self._set_access(schema, directory, access)
         context.pre_execution_errors = check_single_sensitive(self._operation)
-        if self._refused(variables):
-            context.pre_execution_errors = self._words(context.variables)
+        if self._is_rejected(variables):
+            context.pre_execution_errors = self._errors(context.variables)
         context.variables = variables.values
-        context.context = GraphQLContext(directory, access, variables.coerced if variables.fixed else {})
+        context.context = GraphQLContext(directory, access, variables.coerced if variables.has_deferred else {})
         yield
 
     async def on_execute(self) -> AsyncIterator[None]:
-        """Questions about the schema are answered by the caller's own."""
+        """Execute introspection on the caller's own schema."""
         context = self.execution_context
         if self._operation.introspects:
             context.result = await self._introspect(context)
         yield
 
-    def _look(self, schema: Any, directory: Directory, access: Access) -> None:
+    def _set_access(self, schema: Any, directory: Directory, access: Access) -> None:
         self._access = access
-        self._overlay = caller_schema_for(schema.graphql, access, directory.services.limits)
+        self._caller_schema = caller_schema_for(schema.graphql, access, directory.services.limits)
 
-    def _refused(self, variables: Variables) -> bool:
-        touched = self._operation.coordinates | variables.coordinates
-        wrong = bool(self._operation.errors or variables.errors) or not self._overlay.allows(touched)
-        return wrong or self._enrolls_first()
+    def _is_rejected(self, variables: Variables) -> bool:
+        coordinates = self._operation.coordinates | variables.coordinates
+        invalid = bool(self._operation.errors or variables.errors) or not self._caller_schema.allows(coordinates)
+        return invalid or self._needs_tfa_setup()
 
-    def _enrolls_first(self) -> bool:
+    def _needs_tfa_setup(self) -> bool:
         return self._access.tfa_setup_required and requires_completed_tfa(self._operation)
 
-    def _words(self, given: dict[str, Any] | None) -> list[GraphQLError]:
-        """Why the document or its variables are refused, in the words of the caller's own schema."""
-        if self._enrolls_first():
-            wanted = TwoFactorSetupRequired()
-            return [GraphQLError(wanted.text, original_error=wanted)]
-        seen, suggest, name = self._overlay.schema, self._overlay.introspection, self.execution_context.operation_name
-        own = compile_operation(seen, self._document, name, suggest=suggest)
-        if own.errors:
-            return list(own.errors)
-        if not self._overlay.introspection and self._operation.introspects:
+    def _errors(self, raw_values: dict[str, Any] | None) -> list[GraphQLError]:
+        """Return why the document or its variables are rejected, as the caller's own schema words it."""
+        if self._needs_tfa_setup():
+            error = TwoFactorSetupRequired()
+            return [GraphQLError(error.text, original_error=error)]
+        visible, suggest = self._caller_schema.schema, self._caller_schema.introspection
+        operation = compile_operation(visible, self._document, self.execution_context.operation_name, suggest=suggest)
+        if operation.errors:
+            return list(operation.errors)
+        if not suggest and self._operation.introspects:
             return [GraphQLError("GraphQL introspection is not allowed, but the query contained __schema or __type.")]
-        wrong = coerce_variables(seen, own, given, suggest=suggest).errors
-        return list(wrong) or [GraphQLError("The query asks for something that does not exist.")]
+        errors = coerce_variables(visible, operation, raw_values, suggest=suggest).errors
+        return list(errors) or [GraphQLError("The query asks for something that does not exist.")]
 
     async def _introspect(self, context: ExecutionContext) -> CoreResult:
-        own = compile_operation(self._overlay.schema, self._document, context.operation_name)
+        operation = compile_operation(self._caller_schema.schema, self._document, context.operation_name)
         run: Callable[[], Any] = partial(
             execute,
-            self._overlay.introspection_schema,
-            own.document,
+            self._caller_schema.introspection_schema,
+            operation.document,
             variable_values=context.variables,
             operation_name=context.operation_name,
             context_value=context.context,
             executor_class=FinishedValueExecutor,
         )
-        if not own.only_introspects or holds_mutations(self._document):
+        if not operation.only_introspects or holds_mutations(self._document):
             result: CoreResult = await await_maybe(run())
             return result
-        asked = (context.query or "", context.operation_name or "", repr(context.variables))
-        known = introspections.get((self._overlay, *asked), None)
-        if known is not None:
-            return known
-        # A whole schema takes a tenth of a second, in which nobody else should have to wait.
-        answer: CoreResult = await asyncio.to_thread(run)
-        length = sum(map(len, asked)) + len(orjson.dumps(answer.data))
-        if length <= LONGEST_INTROSPECTION:
-            introspections.set((self._overlay, *asked), answer, entry_weight(length))
-        return answer
+        request = (context.query or "", context.operation_name or "", repr(context.variables))
+        cached = introspection_cache.get((self._caller_schema, *request), None)
+        if cached is not None:
+            return cached
+        # Introspecting the whole schema takes 0.1 s, during which the event loop must serve other requests.
+        introspected: CoreResult = await asyncio.to_thread(run)
+        length = sum(map(len, request)) + len(orjson.dumps(introspected.data))
+        if length <= MAX_INTROSPECTION_BYTES:
+            introspection_cache.set((self._caller_schema, *request), introspected, entry_weight(length))
+        return introspected
 
 
 class RollcallSchema(strawberry.Schema):
-    """Strawberry's schema; `execute` takes a Directory as `context_value` and gives plain Python data."""
+    """A Strawberry schema whose `execute` takes a Directory as `context_value`."""
 
     @property
     def graphql(self) -> GraphQLSchema:
-        """The graphql-core schema underneath: all of it, for nobody's eyes in particular."""
+        """The full graphql-core schema, independent of any caller."""
         return self._schema
 
     @cached_property
     def plans(self) -> PlanCache:
-        """The plans of queries that were seen before."""
+        """The plans of requests seen before."""
         return PlanCache(self._schema)
 
     async def execute(
@@ -198,14 +199,16 @@ class RollcallSchema(strawberry.Schema):
         allowed_operation_types: Iterable[OperationType] | None = None,
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
-        """Runs a query: from its plan where that will do, else in the ordinary way."""
+        """Execute a request from its plan, or in full if there is no plan for it."""
         allowed = tuple(allowed_operation_types) if allowed_operation_types is not None else None
-        changing = allowed is None or OperationType.MUTATION in allowed
-        wire = await self.execute_planned(context_value, query, variable_values, operation_name, changing=changing)
-        if wire is not None:
-            return ExecutionResult(orjson.loads(wire)["data"], None)
-        asked = (query, variable_values, context_value, root_value, operation_name)
-        return await self.execute_full(*asked, allowed, operation_extensions)
+        allow_mutations = allowed is None or OperationType.MUTATION in allowed
+        response = await self.execute_planned(
+            context_value, query, variable_values, operation_name, allow_mutations=allow_mutations
+        )
+        if response is not None:
+            return ExecutionResult(orjson.loads(response)["data"], None)
+        request = (query, variable_values, context_value, root_value, operation_name)
+        return await self.execute_full(*request, allowed, operation_extensions)
 
     async def execute_planned(
         self,
@@ -214,45 +217,45 @@ class RollcallSchema(strawberry.Schema):
         variables: dict[str, Any] | None,
         name: str | None,
         *,
-        changing: bool = False,
+        allow_mutations: bool = False,
     ) -> bytes | None:
-        """The whole answer to a query as JSON, from its plan; None where it takes the ordinary execution."""
+        """Execute a request from its plan and return the response as JSON; None if it takes the full execution."""
         try:
             if not query:
                 return None
-            return await self.plans.answer(directory, query, variables, name, changing=changing)
+            return await self.plans.execute(directory, query, variables, name, allow_mutations=allow_mutations)
         except InvalidCredentials:
             return None
 
-    async def execute_full(self, *asked: Any, **more: Any) -> ExecutionResult:
-        """Runs a query as Strawberry does; takes what `execute` takes.
+    async def execute_full(self, *args: Any, **kwargs: Any) -> ExecutionResult:
+        """Execute a request with Strawberry, without plans. The parameters are those of `execute`.
 
-        It is run again from the start where rights changed under it, so that it is judged by those in force.
+        If the caller's access changes meanwhile, the request is validated and executed again with the new one.
         """
         for _ in range(MAX_READ_ATTEMPTS):
-            result = await super().execute(*asked, **more)
+            result = await super().execute(*args, **kwargs)
             if not any(isinstance(error.original_error, StaleAccess) for error in result.errors or ()):
                 break
         return result
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Errors of ours are answers; anything else is a fault to be looked into, without what a client sent."""
+        """Log unexpected exceptions, without what the client sent; a `RollcallError` is part of the response."""
         for error in errors:
-            fault = error.original_error
-            if fault is not None and not isinstance(fault, RollcallError | GraphQLError):
-                log.error("resolver_failed", path=error.path, exc_info=fault)
+            original = error.original_error
+            if original is not None and not isinstance(original, RollcallError | GraphQLError):
+                log.error("resolver_failed", path=error.path, exc_info=original)
 
 
 def build_schema() -> RollcallSchema:
-    """The schema of everything that is served."""
-    builder.make_collections(COLLECTIONS.values())
-    make_server_types()
-    make_account_types()
+    """Build the schema of all types and root fields."""
+    builder.define_collection_types(COLLECTIONS.values())
+    define_server_types()
+    define_account_types()
     builder.define_type("Query", (*server_queries(), *queries(), *extension_queries()))
-    make_mutation_types()
-    mine, *others = mutations()
-    accounts = (*account_mutations(), mine, *invite_mutations())
-    builder.define_type("Mutation", (*accounts, *others, *extension_mutations()))
+    define_mutation_types()
+    update_me, *collection_mutations = mutations()
+    accounts = (*account_mutations(), update_me, *invite_mutations())
+    builder.define_type("Mutation", (*accounts, *collection_mutations, *extension_mutations()))
     return RollcallSchema(
         builder.get_type("Query"),
         builder.get_type("Mutation"),
@@ -266,5 +269,5 @@ schema = build_schema()
 
 
 def printed_schema() -> str:
-    """The SDL as a caller sees it who may read everything."""
+    """Return the SDL that an admin sees."""
     return caller_schema(schema.graphql, ADMIN_VISIBILITY).sdl

@@ -21,7 +21,7 @@ def debug_log(monkeypatch):
 
 
 async def answer_from_plan(system, query, variables):
-    return await schema.plans.answer(system.directory(caller("ada")), query, variables, None)
+    return await schema.plans.execute(system.directory(caller("ada")), query, variables, None)
 
 
 async def test_a_filter_too_deep_to_plan_is_counted_and_logged(readonly_db):

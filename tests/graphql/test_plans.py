@@ -9,8 +9,8 @@ from graphql import parse
 
 from app.core.cache import LRUCache
 from app.core.caller import Caller
-from app.graphql.plans.cache import LONGEST, PlanCache
-from app.graphql.plans.literals import MOST, NUMBER_GAP, TEXT_GAP, extract_literals
+from app.graphql.plans.cache import MAX_TEXT_LENGTH, PlanCache
+from app.graphql.plans.literals import MAX_LITERALS, NUMBER_PLACEHOLDER, TEXT_PLACEHOLDER, extract_literals
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.services import Services
@@ -225,49 +225,55 @@ async def test_now_is_evaluated_for_each_request(writable_db):
     ("text", "remaining_text", "values"),
     [
         ("{ a }", "{ a }", []),
-        ('{ a(b: "c", d: 1) }', f"{{ a(b: {TEXT_GAP}, d: {NUMBER_GAP}) }}", ["c", 1]),
+        ('{ a(b: "c", d: 1) }', f"{{ a(b: {TEXT_PLACEHOLDER}, d: {NUMBER_PLACEHOLDER}) }}", ["c", 1]),
         ('{ a(b: "", c: "x,y", d: "$NOW", e: -1, f: 1.5) }', '{ a(b: "", c: "x,y", d: "$NOW", e: -1, f: 1.5) }', []),
         ('{ a(b: "c", d: "c") }', '{ a(b: "c", d: "c") }', []),
         (
             '{ a(b: 5, c: "d", e: 5, f: "5", g: 6) }',
-            f"{{ a(b: 5, c: {TEXT_GAP}, e: 5, f: {TEXT_GAP}, g: {NUMBER_GAP}) }}",
+            f"{{ a(b: 5, c: {TEXT_PLACEHOLDER}, e: 5, f: {TEXT_PLACEHOLDER}, g: {NUMBER_PLACEHOLDER}) }}",
             ["d", "5", 6],
         ),
-        ('{ a(b: "c,d", e: " c:", f: 7) }', f'{{ a(b: "c,d", e: {TEXT_GAP}, f: {NUMBER_GAP}) }}', [" c:", 7]),
+        (
+            '{ a(b: "c,d", e: " c:", f: 7) }',
+            f'{{ a(b: "c,d", e: {TEXT_PLACEHOLDER}, f: {NUMBER_PLACEHOLDER}) }}',
+            [" c:", 7],
+        ),
         (
             "{ a(b: 007, c: 1e5, d: 0, e: \u0665, f: 1234567890) }",
-            f"{{ a(b: 007, c: 1e5, d: {NUMBER_GAP}, e: \u0665, f: 1234567890) }}",
+            f"{{ a(b: 007, c: 1e5, d: {NUMBER_PLACEHOLDER}, e: \u0665, f: 1234567890) }}",
             [0],
         ),
-        (f"{{ a(b: 1{NUMBER_GAP}) }}", f"{{ a(b: 1{NUMBER_GAP}) }}", []),
+        (f"{{ a(b: 1{NUMBER_PLACEHOLDER}) }}", f"{{ a(b: 1{NUMBER_PLACEHOLDER}) }}", []),
         ('{ a1(b2: "\\n") }', '{ a1(b2: "\\n") }', []),
         ('{ a(b: "c\rd", e: "f\x00") }', '{ a(b: "c\rd", e: "f\x00") }', []),
         ('{ a(b: "x") } # "y"', '{ a(b: "x") } # "y"', []),
         ('{ a(b: """x""") }', '{ a(b: """x""") }', []),
-        (f'{{ a(b: "{TEXT_GAP}") }}', f'{{ a(b: "{TEXT_GAP}") }}', []),
+        (f'{{ a(b: "{TEXT_PLACEHOLDER}") }}', f'{{ a(b: "{TEXT_PLACEHOLDER}") }}', []),
         ("query($_literal_0: Int) { a(b: 1) }", "query($_literal_0: Int) { a(b: 1) }", []),
     ],
 )
 def test_only_literals_that_can_be_replaced_are_extracted(text, remaining_text, values):
     extracted = extract_literals(text)
 
-    assert (extracted.left, list(extracted.values.values())) == (remaining_text, values)
+    assert (extracted.remaining_text, list(extracted.values.values())) == (remaining_text, values)
 
 
 def test_the_number_of_extracted_literals_is_limited():
-    numbers = range(2, MOST + 12)
+    numbers = range(2, MAX_LITERALS + 12)
 
     extracted = extract_literals(f'{{ a(b: [{" ".join(map(str, numbers))}], c: "d") }}')
 
-    assert (list(extracted.numbers), extracted.texts) == (list(numbers[:MOST]), ["d"])
-    assert extracted.left.endswith(f"{NUMBER_GAP} {MOST + 2} 103 104 105 106 107 108 109 110 111], c: {TEXT_GAP}) }}")
+    assert (list(extracted.numbers), extracted.texts) == (list(numbers[:MAX_LITERALS]), ["d"])
+    assert extracted.remaining_text.endswith(
+        f"{NUMBER_PLACEHOLDER} {MAX_LITERALS + 2} 103 104 105 106 107 108 109 110 111], c: {TEXT_PLACEHOLDER}) }}"
+    )
 
 
 async def test_a_document_with_a_password_is_not_cached(readonly_db):
     plans = PlanCache(schema.graphql)
     text = 'mutation { auth_login(email: "ada@example.com", password: "not to be kept") { access_token } }'
     for document in (text, "fragment F on Query { server_ping } " + text):
-        assert await plans.answer(readonly_db.directory(ADA), document, None, None) is None
+        assert await plans.execute(readonly_db.directory(ADA), document, None, None) is None
 
     assert "not to be kept" not in repr(vars(plans))
     parse(text)
@@ -275,47 +281,47 @@ async def test_a_document_with_a_password_is_not_cached(readonly_db):
 
 @pytest.mark.planning
 async def test_every_cache_is_bounded(readonly_db):
-    plans = PlanCache(schema.graphql, texts=2, plans=4)
+    plans = PlanCache(schema.graphql, max_texts=2, max_plans=4)
     await readonly_db.directory(ADA).access()
     for number, sort in enumerate(permutations(("id", "email", "title"))):
-        await plans.answer(readonly_db.directory(ADA), f"query Q{number} {{ users {{ a{number}: id }} }}", None, None)
-        await plans.answer(
+        await plans.execute(readonly_db.directory(ADA), f"query Q{number} {{ users {{ a{number}: id }} }}", None, None)
+        await plans.execute(
             readonly_db.directory(ADA), "query($s: [String]) { users(sort: $s) { id } }", {"s": list(sort)}, None
         )
 
     sizes = {name: len(cache) for name, cache in vars(plans).items() if isinstance(cache, LRUCache)}
-    assert sizes.pop("_forms") in (3, 4)  # a hit in the old generation moves an entry to the young one
-    assert sizes == {"_seen": 2, "_texts": 2, "_plans": 4, "_answers": 0, "_coordinates": 0}
+    assert sizes.pop("_shapes") in (3, 4)  # a hit in the old generation moves an entry to the young one
+    assert sizes == {"_texts": 2, "_documents": 2, "_plans": 4, "_returning_plans": 0, "_coordinates": 0}
 
 
 async def test_long_texts_count_as_several_cache_entries(readonly_db):
-    plans = PlanCache(schema.graphql, texts=8, plans=8)
+    plans = PlanCache(schema.graphql, max_texts=8, max_plans=8)
     await readonly_db.directory(ADA).access()
     for number in range(8):
-        assert await plans.answer(
+        assert await plans.execute(
             readonly_db.directory(ADA), f"{{ users_me {{ a{number}: id }} }}{' ' * 4_000}", None, None
         )
 
-    assert (len(plans._texts), len(plans._seen), len(plans._forms)) == (2, 2, 2)
+    assert (len(plans._documents), len(plans._texts), len(plans._shapes)) == (2, 2, 2)
 
 
 async def test_huge_variables_are_executed_but_not_cached(readonly_db):
     plans = PlanCache(schema.graphql)
     await readonly_db.directory(ADA).access()
-    conditions = [{"email": {"_eq": "a,b"}}] * LONGEST
+    conditions = [{"email": {"_eq": "a,b"}}] * MAX_TEXT_LENGTH
 
-    assert await plans.answer(readonly_db.directory(ADA), FILTER, {"f": {"_or": conditions[:9]}}, None)
-    assert (len(plans._texts), len(plans._forms)) == (1, 1)
-    await plans.answer(readonly_db.directory(ADA), FILTER, {"f": {"_or": conditions}}, None)
-    assert (len(plans._texts), len(plans._forms)) == (1, 1)
+    assert await plans.execute(readonly_db.directory(ADA), FILTER, {"f": {"_or": conditions[:9]}}, None)
+    assert (len(plans._documents), len(plans._shapes)) == (1, 1)
+    await plans.execute(readonly_db.directory(ADA), FILTER, {"f": {"_or": conditions}}, None)
+    assert (len(plans._documents), len(plans._shapes)) == (1, 1)
 
 
 async def test_a_very_long_text_is_executed_but_not_cached(readonly_db):
     plans = PlanCache(schema.graphql)
     await readonly_db.directory(ADA).access()
-    text = f"{{ users_me {{ id }} }}{' ' * LONGEST}"
+    text = f"{{ users_me {{ id }} }}{' ' * MAX_TEXT_LENGTH}"
 
-    assert await plans.answer(readonly_db.directory(ADA), text, None, None) is None
+    assert await plans.execute(readonly_db.directory(ADA), text, None, None) is None
     assert not any(len(cache) for cache in vars(plans).values() if isinstance(cache, LRUCache))
     assert (await readonly_db.execute(text, caller=ADA)).errors is None
 

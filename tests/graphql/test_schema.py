@@ -167,14 +167,14 @@ async def test_cached_introspections_are_shared_only_by_callers_with_the_same_sc
 
 async def test_the_cache_of_introspections_is_bounded(readonly_db, monkeypatch):
     cache = LRUCache[Any, Any](40)
-    monkeypatch.setattr("app.graphql.schema.introspections", cache)
+    monkeypatch.setattr("app.graphql.schema.introspection_cache", cache)
     for number in range(6):
         query = get_introspection_query().replace("IntrospectionQuery", f"Query{number}")
         assert (await readonly_db.execute(query, caller=caller("vi"))).errors is None
 
     assert 1 <= len(cache) < 4
 
-    monkeypatch.setattr("app.graphql.schema.LONGEST_INTROSPECTION", 1_000)
+    monkeypatch.setattr("app.graphql.schema.MAX_INTROSPECTION_BYTES", 1_000)
     before = len(cache)
     assert (await readonly_db.execute(f"query Long {INTROSPECTION}", caller=caller("vi"))).errors is None
     assert len(cache) == before

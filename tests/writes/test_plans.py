@@ -46,7 +46,9 @@ async def test_a_planned_mutation_returns_the_same_as_a_full_execution(editors, 
     assert full.errors is None
     for text in ("two", "three"):
         await directory.access()
-        planned = await schema.execute_planned(directory, mutation, fill_in(variables, text), None, changing=True)
+        planned = await schema.execute_planned(
+            directory, mutation, fill_in(variables, text), None, allow_mutations=True
+        )
         second = await schema.execute_full(mutation, fill_in(variables, text + "x"), context_value=directory)
         assert planned is not None
         assert planned.decode().replace(text, "one").replace(" ", "") == _compact_json(full.data)
@@ -83,12 +85,12 @@ async def test_plans_contain_no_password_literal(editors):
     await directory.access()
     mutation = 'mutation {{ create_users_item(data: {{ email: "{}@example.com", password: "{}" }}) {{ email }} }}'
     for name in ("one", "two"):
-        assert await plans.answer(directory, mutation.format(name, secret), None, None, changing=True)
+        assert await plans.execute(directory, mutation.format(name, secret), None, None, allow_mutations=True)
     mutation_with_variable = (
         'mutation($e: String) {{ create_users_item(data: {{ email: $e, password: "{}" }}) {{ email }} }}'
     )
-    await plans.answer(
-        directory, mutation_with_variable.format(secret), {"e": "three@example.com"}, None, changing=True
+    await plans.execute(
+        directory, mutation_with_variable.format(secret), {"e": "three@example.com"}, None, allow_mutations=True
     )
 
     entries = [

@@ -1,1 +1,1 @@
-"""GraphQL documents: parsing, normalization, checks."""
+"""GraphQL documents: parsing, normalization and checks."""

@@ -1,7 +1,7 @@
-"""One normalising pass: the three spellings of a relation become one, and what a document touches is collected.
+"""Normalization of documents: the forms of a relation become one, and the coordinates of a document are collected.
 
-Selected without sub-fields a relation answers its key; filtered with operators directly it filters its key; written as
-a key, or as an object with nothing but one, it links.
+A relation may be used like its key: selected without sub-fields it returns its key, filtered directly by operators it
+filters by its key, and written as a key, or as an object with only a key, it links an existing row.
 """
 
 from collections.abc import Iterable
@@ -47,60 +47,62 @@ from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.operators import OPERATORS
 from app.query.payload import RELATED_CHANGE_KEYS
 
-Written = TypeVar("Written", ArgumentNode, ObjectFieldNode)
+ValueNodeParent = TypeVar("ValueNodeParent", ArgumentNode, ObjectFieldNode)
 
-MUTATION = "Mutation"
+MUTATION_TYPE = "Mutation"
 KEY_ALIAS = "__key"
-"""Marks a sub-selection that the pass put in: the relation answers its key."""
+"""The alias of a sub-field that normalization adds: the relation returns its key."""
 
 WITHOUT_READ_BACK = "()"
-"""Ends the coordinate of a mutation of which nothing is read back."""
+"""Suffix of the coordinate of a mutation whose rows are not selected."""
 
-LIFTED = "__written"
-"""Begins the name of a variable that stands for a literal which the schema has no spelling for."""
-KEYS = ("ID", "String", "Int")
-"""The types of variables that hold a key."""
+HOISTED_PREFIX = "__written"
+"""Prefix of the variables that replace literals in a form that the schema does not have."""
+KEY_TYPES = ("ID", "String", "Int")
+"""The types of variables that may contain a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoistedLiteral:
-    """A literal that was made a variable: its name, its type, and what stood there."""
+    """A literal that was replaced by a variable: the variable's name and type, and the literal."""
 
     name: str
     type: TypeNode
     value: ValueNode
-    relation: bool
-    """Whether it stood where rows are pointed at."""
+    is_relation: bool
+    """Whether it is the value of a relation."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalizedDocument:
-    """A document after the pass, the coordinates it touches, and what can't be spelled like that.
-
-    `lifted` are literals that became variables.
-    """
+    """A document after normalization, the coordinates that it uses, the errors, and the hoisted literals."""
 
     document: DocumentNode
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
-    lifted: tuple[HoistedLiteral, ...] = ()
+    hoisted: tuple[HoistedLiteral, ...] = ()
 
 
 def normalize_document(schema: GraphQLSchema, document: DocumentNode) -> NormalizedDocument:
-    """Rewrites a parsed document for a schema; what the schema doesn't know is left for validation to refuse."""
+    """Normalize a parsed document for a schema; what the schema does not have is left as it is for validation."""
     info = TypeInfo(schema)
-    speller = _Normalizer(info, document)
-    rewritten = visit(document, TypeInfoVisitor(info, speller))
-    if speller.lifted:
-        rewritten = _with_variables(rewritten, speller.lifted)
-    return NormalizedDocument(rewritten, frozenset(speller.coordinates), tuple(speller.errors), tuple(speller.lifted))
+    normalizer = _Normalizer(info, document)
+    rewritten = visit(document, TypeInfoVisitor(info, normalizer))
+    if normalizer.hoisted:
+        rewritten = _with_variables(rewritten, normalizer.hoisted)
+    return NormalizedDocument(
+        rewritten, frozenset(normalizer.coordinates), tuple(normalizer.errors), tuple(normalizer.hoisted)
+    )
 
 
-def _with_variables(document: DocumentNode, lifted: Iterable[HoistedLiteral]) -> DocumentNode:
-    """The document with a definition of each variable that stands for a literal."""
-    more = tuple(VariableDefinitionNode(variable=_variable(one.name), type=one.type, directives=()) for one in lifted)
+def _with_variables(document: DocumentNode, hoisted: Iterable[HoistedLiteral]) -> DocumentNode:
+    """Return the document with definitions of the variables that replace literals."""
+    added = tuple(
+        VariableDefinitionNode(variable=_variable(literal.name), type=literal.type, directives=())
+        for literal in hoisted
+    )
     definitions = tuple(
-        replace(definition, variable_definitions=(*(definition.variable_definitions or ()), *more))
+        replace(definition, variable_definitions=(*(definition.variable_definitions or ()), *added))
         if isinstance(definition, OperationDefinitionNode)
         else definition
         for definition in document.definitions
@@ -113,17 +115,17 @@ def _variable(name: str) -> VariableNode:
 
 
 class _Normalizer(Visitor):
-    """Rewrites on leaving a node and collects on entering it, so that nothing synthetic counts as asked for."""
+    """Rewrites nodes on leaving and collects coordinates on entering, so that added nodes are not collected."""
 
     def __init__(self, info: TypeInfo, document: DocumentNode) -> None:
         super().__init__()
         self.info = info
         self.coordinates: set[str] = set()
         self.errors: list[GraphQLError] = []
-        self.lifted: list[HoistedLiteral] = []
+        self.hoisted: list[HoistedLiteral] = []
         self._field = ""
         self._variables = {
-            variable.variable.name.value: _base(variable.type)
+            variable.variable.name.value: _base_type(variable.type)
             for definition in document.definitions
             if isinstance(definition, OperationDefinitionNode)
             for variable in definition.variable_definitions or ()
@@ -142,20 +144,20 @@ class _Normalizer(Visitor):
 
     def leave_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
         parent = self.info.get_parent_type()
-        if node.selection_set or parent is None or not self._may_be_bare(parent.name):
+        if node.selection_set or parent is None or not self._may_omit_selection(parent.name):
             return None
-        if parent.name == MUTATION:
+        if parent.name == MUTATION_TYPE:
             self.coordinates.add(f"{parent.name}.{node.name.value}{WITHOUT_READ_BACK}")
         key = FieldNode(
             alias=NameNode(value=KEY_ALIAS), name=NameNode(value="id"), arguments=(), directives=(), loc=node.loc
         )
         return replace(node, selection_set=SelectionSetNode(selections=(key,), loc=node.loc))
 
-    def _may_be_bare(self, parent: str) -> bool:
-        """Whether a field may be selected without sub-fields: a relation, or what is written and not read back."""
-        return self._is_relation(parent) or (parent == MUTATION and self._named_collection())
+    def _may_omit_selection(self, parent: str) -> bool:
+        """Return whether a field may be selected without sub-fields: a relation, or a mutation of a collection."""
+        return self._is_relation(parent) or (parent == MUTATION_TYPE and self._returns_collection())
 
-    def _named_collection(self) -> bool:
+    def _returns_collection(self) -> bool:
         named = get_named_type(self.info.get_type())
         return is_object_type(named) and named.name in COLLECTIONS
 
@@ -167,8 +169,8 @@ class _Normalizer(Visitor):
         parent, type_ = self.info.get_parent_type(), self.info.get_input_type()
         if self.info.get_directive() is None and parent is not None and self._is_relation(parent.name):
             self.coordinates.add(self._field + TRAVERSES)
-        if written_collection(type_) and self._has_shorthand(node.value, type_):
-            return self._lift(node, type_, relation=False)
+        if written_collection(type_) and self._has_legacy_fields(node.value, type_):
+            return self._hoist(node, type_, is_relation=False)
         return None
 
     def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
@@ -182,23 +184,23 @@ class _Normalizer(Visitor):
         self.coordinates.add(coordinate)
         if name in parent.fields and written_collection(parent.fields[name].type):
             return self._written_relation(node, parent.fields[name].type, coordinate)
-        if name in parent.fields and is_relation_filter(name, parent.fields[name].type) and self._goes_into(node.value):
+        if name in parent.fields and is_relation_filter(name, parent.fields[name].type) and self._traverses(node.value):
             self.coordinates.add(coordinate + TRAVERSES)
         return None
 
     def _written_relation(self, node: ObjectFieldNode, type_: Any, coordinate: str) -> ObjectFieldNode | None:
-        if self._is_lifted(node.value, type_):
-            return self._lift(node, type_, relation=True)
+        if self._must_hoist(node.value, type_):
+            return self._hoist(node, type_, is_relation=True)
         if not isinstance(node.value, NullValueNode):
             self.coordinates.add(coordinate + TRAVERSES)
         return None
 
-    def _goes_into(self, value: ValueNode) -> bool:
+    def _traverses(self, value: ValueNode) -> bool:
         if isinstance(value, VariableNode):
-            return not self._holds_operators(value)
-        return isinstance(value, ObjectValueNode) and any(f.name.value not in OPERATORS for f in value.fields)
+            return not self._contains_operators(value)
+        return isinstance(value, ObjectValueNode) and any(field.name.value not in OPERATORS for field in value.fields)
 
-    def _holds_operators(self, value: VariableNode) -> bool:
+    def _contains_operators(self, value: VariableNode) -> bool:
         return self._variables.get(value.name.value, "").endswith("_filter_operators")
 
     def leave_object_field(self, node: ObjectFieldNode, *_: Any) -> ObjectFieldNode | None:
@@ -209,44 +211,49 @@ class _Normalizer(Visitor):
             return self._relation_filter(node)
         return self._comma_list(node, type_)
 
-    def _lift(self, node: Written, type_: Any, *, relation: bool) -> Written:
-        """What is written in a way that the schema doesn't print becomes a variable."""
-        lifted = HoistedLiteral(f"{LIFTED}{len(self.lifted)}", parse_type(str(type_)), node.value, relation)
-        self.lifted.append(lifted)
-        return replace(node, value=_variable(lifted.name))
+    def _hoist(self, node: ValueNodeParent, type_: Any, *, is_relation: bool) -> ValueNodeParent:
+        """Replace a value in a form that the schema does not have by a variable."""
+        literal = HoistedLiteral(
+            f"{HOISTED_PREFIX}{len(self.hoisted)}", parse_type(str(type_)), node.value, is_relation
+        )
+        self.hoisted.append(literal)
+        return replace(node, value=_variable(literal.name))
 
-    def _is_lifted(self, value: ValueNode, type_: Any) -> bool:
+    def _must_hoist(self, value: ValueNode, type_: Any) -> bool:
         if isinstance(value, StringValueNode | IntValueNode):
             return True
         if isinstance(value, VariableNode):
-            return self._variables.get(value.name.value, "") in KEYS
+            return self._variables.get(value.name.value, "") in KEY_TYPES
         if isinstance(value, ListValueNode):
-            return any(self._is_lifted(item, type_) for item in value.values)
+            return any(self._must_hoist(item, type_) for item in value.values)
         if not isinstance(value, ObjectValueNode):
             return False
         names = {field.name.value for field in value.fields}
-        detailed = is_list_type(get_nullable_type(type_)) and bool(names) and names <= RELATED_CHANGE_KEYS
-        return names == {"id"} or detailed or self._has_shorthand(value, type_)
+        has_changes = is_list_type(get_nullable_type(type_)) and bool(names) and names <= RELATED_CHANGE_KEYS
+        return names == {"id"} or has_changes or self._has_legacy_fields(value, type_)
 
-    def _has_shorthand(self, value: ValueNode, type_: Any) -> bool:
+    def _has_legacy_fields(self, value: ValueNode, type_: Any) -> bool:
         if isinstance(value, ListValueNode):
-            return any(self._has_shorthand(item, type_) for item in value.values)
-        told = LEGACY_FIELD_NAMES.get(written_collection(type_) or "", ())
-        return isinstance(value, ObjectValueNode) and any(field.name.value in told for field in value.fields)
+            return any(self._has_legacy_fields(item, type_) for item in value.values)
+        legacy_names = LEGACY_FIELD_NAMES.get(written_collection(type_) or "", ())
+        return isinstance(value, ObjectValueNode) and any(field.name.value in legacy_names for field in value.fields)
 
     def _relation_filter(self, node: ObjectFieldNode) -> ObjectFieldNode | None:
+        """Return a filter whose operators are moved to the relation's key; None if it has none."""
         value = node.value
-        if isinstance(value, VariableNode) and self._holds_operators(value):
-            return replace(node, value=_object([_entry(RELATION_KEY, value)]))
+        if isinstance(value, VariableNode) and self._contains_operators(value):
+            return replace(node, value=_object([_object_field(RELATION_KEY, value)]))
         if not isinstance(value, ObjectValueNode):
             return None
-        own = [entry for entry in value.fields if entry.name.value in OPERATORS]
+        operators = [entry for entry in value.fields if entry.name.value in OPERATORS]
         rest = [entry for entry in value.fields if entry.name.value not in OPERATORS]
-        return replace(node, value=_object([*rest, _entry(RELATION_KEY, _object(own))])) if own else None
+        if not operators:
+            return None
+        return replace(node, value=_object([*rest, _object_field(RELATION_KEY, _object(operators))]))
 
     @staticmethod
     def _comma_list(node: ObjectFieldNode, type_: Any) -> ObjectFieldNode | None:
-        """`_in: "a,b"` is a list of two, as Directus reads it."""
+        """Split a string at its commas where a list is expected, as Directus does: `_in: "a,b"` is a list of two."""
         value = node.value
         if not is_list_type(type_) or not isinstance(value, StringValueNode) or "," not in value.value:
             return None
@@ -258,11 +265,11 @@ def _object(fields: Iterable[ObjectFieldNode]) -> ObjectValueNode:
     return ObjectValueNode(fields=tuple(fields))
 
 
-def _entry(name: str, value: ValueNode) -> ObjectFieldNode:
+def _object_field(name: str, value: ValueNode) -> ObjectFieldNode:
     return ObjectFieldNode(name=NameNode(value=name), value=value, loc=value.loc)
 
 
-def _base(type_: TypeNode) -> str:
+def _base_type(type_: TypeNode) -> str:
     while not isinstance(type_, NamedTypeNode):
-        type_ = type_.type  # type: ignore[attr-defined]  # a list's or a non-null's
+        type_ = type_.type  # type: ignore[attr-defined]  # the type of a list or a non-null
     return type_.name.value

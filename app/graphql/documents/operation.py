@@ -1,4 +1,4 @@
-"""From a query's text to an Operation: parsed within limits, spelled one way, validated, its coordinates collected."""
+"""Operations: a document is parsed within limits, normalized and validated, and its coordinates are collected."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,165 +28,172 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 
 from app.core.bindings import Slot
 from app.core.errors import GraphQLValidation
-from app.graphql.documents.normalize_document import HoistedLiteral, NormalizedDocument, normalize_document
+from app.graphql.documents.normalize_document import HoistedLiteral, normalize_document
 from app.graphql.documents.normalize_values import ValueNormalizer, written_collection
 
-UNTYPED = (NoUnusedVariablesRule,)
-OTHERS = tuple(rule for rule in specified_rules if rule not in UNTYPED)
-MOST_FIELDS = 20_000
-"""Fields a document may ask for once its fragments are written out."""
+AS_WRITTEN_RULES = (NoUnusedVariablesRule,)
+"""Validation rules for the document as the client wrote it, if literals with variables in them were hoisted."""
+NORMALIZED_RULES = tuple(rule for rule in specified_rules if rule not in AS_WRITTEN_RULES)
+MAX_FIELDS = 20_000
+"""Maximum number of selected fields of a document, each fragment counted wherever it is spread."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A query's text, ready for one schema: to be run, or to be refused for `errors`."""
+    """A document compiled for one schema; it can be executed if there are no `errors`."""
 
     document: DocumentNode
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
     name: str | None
-    lifted: tuple[HoistedLiteral, ...] = ()
+    hoisted: tuple[HoistedLiteral, ...] = ()
 
     @cached_property
     def definition(self) -> OperationDefinitionNode | None:
-        """The operation to run, where the document has one of that name, or just one."""
+        """The operation to execute: the one with this name, or without a name the only one; None if there is none."""
         return get_operation_ast(self.document, self.name or None)
 
     @cached_property
     def introspects(self) -> bool:
-        """Whether the schema itself is asked for."""
+        """Whether the operation introspects the schema."""
         return bool({"Query.__schema", "Query.__type"} & self.coordinates)
 
     @cached_property
     def only_introspects(self) -> bool:
-        """Whether nothing but the schema itself is asked for, so that no resolver is needed."""
-        roots = {name for name in self.coordinates if name.startswith("Query.")}
-        return roots <= {"Query.__schema", "Query.__type"}
+        """Whether all root fields introspect the schema, so that no resolver is needed."""
+        root_fields = {name for name in self.coordinates if name.startswith("Query.")}
+        return root_fields <= {"Query.__schema", "Query.__type"}
 
 
-def parse_document(text: str, tokens: int, *, located: bool = True) -> DocumentNode:
-    """A query's text -> its document; GraphQLValidation says where it can't be read or is too much.
+def parse_document(text: str, max_tokens: int, *, with_locations: bool = True) -> DocumentNode:
+    """Parse a text. Without locations in the text, the document takes about a third of the memory.
 
-    One that isn't `located` doesn't know where in the text its parts stood, and takes about a third of the memory.
+    Raises:
+        GraphQLValidation: The text has a syntax error, more than `max_tokens` tokens or comments, or too many fields.
     """
     try:
         document = parse(
             text,
-            no_location=not located,
-            max_lexical_tokens=tokens,
-            max_comments=tokens,
+            no_location=not with_locations,
+            max_lexical_tokens=max_tokens,
+            max_comments=max_tokens,
             allow_empty_selection_sets=False,
         )
     except GraphQLSyntaxError as error:
         raise GraphQLValidation([error.formatted]) from None
-    if _size(document) > MOST_FIELDS:
-        raise GraphQLValidation([{"message": f"The query asks for more than {MOST_FIELDS} fields."}])
+    if _count_fields(document) > MAX_FIELDS:
+        raise GraphQLValidation([{"message": f"The query selects more than {MAX_FIELDS} fields."}])
     return document
 
 
 def compile_operation(
     schema: GraphQLSchema, document: DocumentNode, name: str | None, *, suggest: bool = True
 ) -> Operation:
-    """A document -> what it is on a schema; `suggest` says whether its errors may name what is there instead."""
-    spelled: NormalizedDocument = normalize_document(schema, document)
-    found = validate(schema, spelled.document, OTHERS if spelled.lifted else None, hide_suggestions=not suggest)
-    if spelled.lifted:  # which variables are used is a question of what the client wrote
-        found += validate(schema, document, UNTYPED, hide_suggestions=not suggest)
-    found += validate(schema, spelled.document, [MaybeNullValidationRule])
-    return Operation(spelled.document, spelled.coordinates, (*spelled.errors, *found), name, spelled.lifted)
+    """Compile a document for a schema; `suggest` says whether error messages may suggest names that exist."""
+    normalized = normalize_document(schema, document)
+    rules = NORMALIZED_RULES if normalized.hoisted else None
+    errors = validate(schema, normalized.document, rules, hide_suggestions=not suggest)
+    if normalized.hoisted:  # hoisting removes uses of variables from the document
+        errors += validate(schema, document, AS_WRITTEN_RULES, hide_suggestions=not suggest)
+    errors += validate(schema, normalized.document, [MaybeNullValidationRule])
+    return Operation(
+        normalized.document, normalized.coordinates, (*normalized.errors, *errors), name, normalized.hoisted
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """The variables of one request, spelled one way: their values, what they touch, and what is wrong with them."""
+    """The normalized variables of one request: their values, before and after coercion, coordinates and errors."""
 
     values: dict[str, Any]
     coerced: dict[str, Any]
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
-    fixed: bool = False
-    """Whether `coerced` holds what no coercion of `values` would give."""
+    has_deferred: bool = False
+    """Whether `coerced` contains deferred parts, which coercion of `values` does not produce."""
 
 
 def coerce_variables(
-    schema: GraphQLSchema, operation: Operation, given: dict[str, Any] | None, *, suggest: bool = True
+    schema: GraphQLSchema, operation: Operation, raw_values: dict[str, Any] | None, *, suggest: bool = True
 ) -> Variables:
-    """The values a request gives for an operation's variables, checked against their types."""
-    values, respelling = dict(given or {}), ValueNormalizer(schema)
+    """Normalize and coerce the values of an operation's variables."""
+    values, normalizer = dict(raw_values or {}), ValueNormalizer(schema)
     definitions = (operation.definition.variable_definitions if operation.definition else None) or ()
-    values |= _lifted_values(operation, values)
-    relations = {lifted.name for lifted in operation.lifted if lifted.relation}
+    values |= _hoisted_values(operation, values)
+    relations = {literal.name for literal in operation.hoisted if literal.is_relation}
     for definition in definitions:
         name, type_ = definition.variable.name.value, type_from_ast(schema, definition.type)
         if name in values and type_ is not None:
-            spell = respelling.relation if name in relations or _may_link(type_) else respelling.value
-            values[name] = spell(values[name], type_, (name,))  # type: ignore[arg-type]  # validated as input
-    found = get_variable_values(schema, definitions, values, hide_suggestions=not suggest)
-    errors = [*(found if isinstance(found, list) else ()), *respelling.errors]
-    if isinstance(found, list) or errors:
-        return Variables(values, {}, frozenset(respelling.coordinates), tuple(errors))
+            is_relation = name in relations or _may_be_relation(type_)
+            normalize = normalizer.normalize_relation if is_relation else normalizer.normalize
+            values[name] = normalize(values[name], type_, (name,))  # type: ignore[arg-type]  # validated as input
+    result = get_variable_values(schema, definitions, values, hide_suggestions=not suggest)
+    errors = [*(result if isinstance(result, list) else ()), *normalizer.errors]
+    if isinstance(result, list) or errors:
+        return Variables(values, {}, frozenset(normalizer.coordinates), tuple(errors))
     coerced = {
-        name: respelling.put_back(name, _with_slots(values.get(name), value)) for name, value in found.coerced.items()
+        name: normalizer.restore_deferred(name, _with_slots(values.get(name), value))
+        for name, value in result.coerced.items()
     }
-    return Variables(values, coerced, frozenset(respelling.coordinates), (), bool(respelling.fixes))
+    return Variables(values, coerced, frozenset(normalizer.coordinates), (), bool(normalizer.deferred))
 
 
-def _may_link(type_: Any) -> bool:
-    """Whether a variable of this type stands only where rows are pointed at: what is written has to be there itself."""
+def _may_be_relation(type_: Any) -> bool:
+    """Return whether a variable of this type can be a relation's value: that of a row itself is mostly non-null."""
     return is_input_object_type(type_) and written_collection(type_) is not None
 
 
-def _lifted_values(operation: Operation, given: dict[str, Any]) -> dict[str, Any]:
-    """What the literals that were made variables hold, with the values of the variables within them."""
-    if not operation.lifted:
+def _hoisted_values(operation: Operation, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the hoisted literals, with the values of the variables in them."""
+    if not operation.hoisted:
         return {}
     defaults = {
         definition.variable.name.value: value_from_ast_untyped(definition.default_value)
         for definition in (operation.definition.variable_definitions if operation.definition else None) or ()
         if definition.default_value is not None
     }
-    known = {**defaults, **given}
-    for lifted in operation.lifted:
-        known[lifted.name] = value_from_ast_untyped(lifted.value, known)
-    return {lifted.name: known[lifted.name] for lifted in operation.lifted}
+    known = {**defaults, **values}
+    for literal in operation.hoisted:
+        known[literal.name] = value_from_ast_untyped(literal.value, known)
+    return {literal.name: known[literal.name] for literal in operation.hoisted}
 
 
-def _with_slots(given: Any, coerced: Any) -> Any:
-    """A coerced value with the Slots that were in it before: coercion gives back plain values."""
-    if isinstance(given, Slot):
-        return given if given == coerced else coerced
-    if isinstance(given, dict) and isinstance(coerced, dict):
-        return {name: _with_slots(given.get(name), value) for name, value in coerced.items()}
-    if isinstance(given, list) and isinstance(coerced, list) and len(given) == len(coerced):
-        return [_with_slots(*pair) for pair in zip(given, coerced, strict=True)]
+def _with_slots(raw: Any, coerced: Any) -> Any:
+    """Return a coerced value with the Slots of the raw value, because coercion returns plain values."""
+    if isinstance(raw, Slot):
+        return raw if raw == coerced else coerced
+    if isinstance(raw, dict) and isinstance(coerced, dict):
+        return {name: _with_slots(raw.get(name), value) for name, value in coerced.items()}
+    if isinstance(raw, list) and isinstance(coerced, list) and len(raw) == len(coerced):
+        return [_with_slots(*pair) for pair in zip(raw, coerced, strict=True)]
     return coerced
 
 
-def _size(document: DocumentNode) -> int:
-    """The number of fields once every fragment is written out where it is spread."""
+def _count_fields(document: DocumentNode) -> int:
+    """Return the number of selected fields, each fragment counted wherever it is spread."""
     fragments = {
         definition.name.value: definition
         for definition in document.definitions
         if isinstance(definition, FragmentDefinitionNode)
     }
-    known: dict[str, int] = {}
+    fragment_counts: dict[str, int] = {}
 
-    def of(selections: SelectionSetNode | None) -> int:
-        return sum(map(one, selections.selections)) if selections else 0
+    def count(selections: SelectionSetNode | None) -> int:
+        return sum(map(count_node, selections.selections)) if selections else 0
 
-    def one(node: Any) -> int:
+    def count_node(node: Any) -> int:
         if isinstance(node, FieldNode):
-            return 1 + of(node.selection_set)
-        return spread(node.name.value) if isinstance(node, FragmentSpreadNode) else of(node.selection_set)
+            return 1 + count(node.selection_set)
+        return count_fragment(node.name.value) if isinstance(node, FragmentSpreadNode) else count(node.selection_set)
 
-    def spread(name: str) -> int:
-        if name not in known:
-            known[name] = 0  # a cycle ends here; validation refuses it
-            known[name] = of(fragments[name].selection_set) if name in fragments else 0
-        return known[name]
+    def count_fragment(name: str) -> int:
+        if name not in fragment_counts:
+            fragment_counts[name] = 0  # ends a cycle, which validation rejects
+            fragment_counts[name] = count(fragments[name].selection_set) if name in fragments else 0
+        return fragment_counts[name]
 
     return sum(
-        of(definition.selection_set)
+        count(definition.selection_set)
         for definition in document.definitions
         if isinstance(definition, OperationDefinitionNode)
     )

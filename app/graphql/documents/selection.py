@@ -1,4 +1,4 @@
-"""From a GraphQL selection to a Read."""
+"""Translation of GraphQL selections into Reads and Aggregations."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from app.core.errors import InvalidQuery
 from app.graphql.documents.normalize_document import KEY_ALIAS
-from app.graphql.types.builder import aggregated_type, measures_type
+from app.graphql.types.builder import aggregate_object_type, aggregated_type
 from app.query.aggregate import (
     AggregateItem,
     AggregateObject,
@@ -40,7 +40,7 @@ Nodes = Iterable[FieldNode]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is needed to read selections: the schema, the document's fragments, the variables, the limits."""
+    """Translates selections, with the schema, the document's fragments, the variables and the query limits."""
 
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
@@ -48,9 +48,11 @@ class Selection:
     limits: QueryLimits
 
     def read(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any]) -> Read:
-        """The Read behind the nodes of one field, asked with these arguments.
+        """Return the Read of the nodes of one field with these arguments.
 
-        Raises InvalidQuery for arguments that make no sense, UnknownField for a sort by what isn't there.
+        Raises:
+            InvalidQuery: An argument is invalid.
+            UnknownField: The rows are sorted by a field that does not exist.
         """
         collection = self.limits.registry_view(collection)
         limit, offset = self._window(arguments)
@@ -65,9 +67,9 @@ class Selection:
         )
 
     def aggregation(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any]) -> Aggregation:
-        """The Aggregation behind the nodes of one field; raises as `read` does.
+        """Return the Aggregation of the nodes of one field; raises as `read` does.
 
-        What nothing is grouped by needs no order: `sort` is then left alone, as Directus does.
+        Without groups `sort` is ignored, as in Directus.
         """
         collection = self.limits.registry_view(collection)
         limit, offset = self._window(arguments)
@@ -75,7 +77,7 @@ class Selection:
         sorts = (key for key in arguments.get("sort") or () if key and groups)
         return Aggregation(
             collection,
-            tuple(self._told(collection, key, same) for key, same in self.collect(nodes).items()),
+            tuple(self._aggregate_item(collection, key, merged) for key, merged in self.collect(nodes).items()),
             groups,
             _filter(collection, arguments),
             tuple(parse_group_sort(collection, groups, key) for key in sorts),
@@ -87,7 +89,7 @@ class Selection:
     def _window(self, arguments: Mapping[str, Any]) -> tuple[int | None, int]:
         return self.limits.window(*(arguments.get(name) for name in ("limit", "offset", "page")))
 
-    def _told(self, collection: Collection, key: str, nodes: list[FieldNode]) -> AggregateItem:
+    def _aggregate_item(self, collection: Collection, key: str, nodes: list[FieldNode]) -> AggregateItem:
         match nodes[0].name.value:
             case "__typename":
                 return Constant(key, aggregated_type(collection))
@@ -99,16 +101,16 @@ class Selection:
                 return AggregateObject(key, tuple(self._measures(collection, function, nodes)))
 
     def _measures(self, collection: Collection, function: str, nodes: Nodes) -> Iterator[AggregateValue | Constant]:
-        for key, same in self.collect(nodes).items():
-            name = same[0].name.value
+        for key, merged in self.collect(nodes).items():
+            name = merged[0].name.value
             if name == "__typename":
-                yield Constant(key, measures_type(collection, function))
+                yield Constant(key, aggregate_object_type(collection, function))
             else:
                 yield AggregateValue(key, parse_measure(collection, function, name))
 
     def _selected(self, collection: Collection, nodes: Nodes) -> Iterator[Selected]:
-        for key, same in self.collect(nodes).items():
-            yield self._item(collection, key, same)
+        for key, merged in self.collect(nodes).items():
+            yield self._item(collection, key, merged)
 
     def _item(self, collection: Collection, key: str, nodes: list[FieldNode]) -> Selected:
         name = nodes[0].name.value
@@ -117,22 +119,24 @@ class Selection:
         field = collection.fields.get(name)
         if field is None:
             return self._functions(collection.fields[name.removesuffix("_func")], key, nodes)
-        if field.relation and not self._asks_key(field, nodes):
+        if field.relation and not self._selects_key(field, nodes):
             definition = self.schema.type_map[collection.name].fields[name]  # type: ignore[attr-defined]
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, self.variables))
             return RelationSelection(key, field, self.read(collection.target_of(field), nodes, arguments))
         return FieldSelection(key, field, as_text=_is_id(collection, field))
 
-    def _asks_key(self, field: Field, nodes: list[FieldNode]) -> bool:
+    def _selects_key(self, field: Field, nodes: list[FieldNode]) -> bool:
         keys = self.collect(nodes)
         if KEY_ALIAS in keys and len(keys) > 1:
-            raise InvalidQuery(f'"{field.name}" is asked both with and without sub-fields under one name, use an alias')
+            raise InvalidQuery(
+                f'"{field.name}" is selected both with and without sub-fields under one name; use an alias'
+            )
         return KEY_ALIAS in keys or not keys
 
     def _functions(self, field: Field, key: str, nodes: Nodes) -> FunctionObject:
         parts: list[FieldSelection | Constant] = []
-        for part, same in self.collect(nodes).items():
-            name = same[0].name.value
+        for part, merged in self.collect(nodes).items():
+            name = merged[0].name.value
             if name == "__typename":
                 parts.append(Constant(part, "datetime_functions" if field.kind == "timestamp" else "count_functions"))
             else:
@@ -140,45 +144,45 @@ class Selection:
         return FunctionObject(key, tuple(parts))
 
     def collect(self, nodes: Iterable[Any]) -> dict[str, list[FieldNode]]:
-        """The sub-fields of some nodes by response key, fragments written out, skipped ones left out."""
-        found: dict[str, list[FieldNode]] = {}
-        seen: set[str] = set()
+        """Return the sub-fields of these nodes by response key, with those of fragments and without skipped ones."""
+        fields: dict[str, list[FieldNode]] = {}
+        visited: set[str] = set()
         for node in nodes:
             if node.selection_set:
-                self._visit(node.selection_set, found, seen)
-        return found
+                self._visit(node.selection_set, fields, visited)
+        return fields
 
-    def _visit(self, selections: SelectionSetNode, found: dict[str, list[FieldNode]], seen: set[str]) -> None:
+    def _visit(self, selections: SelectionSetNode, fields: dict[str, list[FieldNode]], visited: set[str]) -> None:
         for node in selections.selections:
-            if not self._included(node):
+            if not self._is_included(node):
                 continue
             if isinstance(node, FieldNode):
-                found.setdefault((node.alias or node.name).value, []).append(node)
+                fields.setdefault((node.alias or node.name).value, []).append(node)
             elif isinstance(node, InlineFragmentNode):
-                self._visit(node.selection_set, found, seen)
-            elif (name := node.name.value) not in seen:  # type: ignore[attr-defined]  # a fragment spread
-                seen.add(name)
-                self._visit(self.fragments[name].selection_set, found, seen)
+                self._visit(node.selection_set, fields, visited)
+            elif (name := node.name.value) not in visited:  # type: ignore[attr-defined]  # a fragment spread
+                visited.add(name)
+                self._visit(self.fragments[name].selection_set, fields, visited)
 
-    def _included(self, node: Any) -> bool:
+    def _is_included(self, node: Any) -> bool:
         for directive in node.directives or ():
             definition = self.schema.get_directive(directive.name.value)
             if definition and definition.name in ("skip", "include"):
-                given = get_argument_values(definition, directive, VariableValues({}, self.variables))
-                if given["if"] is (definition.name == "skip"):
+                arguments = get_argument_values(definition, directive, VariableValues({}, self.variables))
+                if arguments["if"] is (definition.name == "skip"):
                     return False
         return True
 
 
 def _is_id(collection: Collection, field: Field) -> bool:
-    """Whether GraphQL tells a number as an ID, which is a text."""
+    """Return whether an integer is an ID, which GraphQL represents as a string."""
     return field.kind == "integer" and (field is collection.key or field.relation is not None)
 
 
 def _filter(collection: Collection, arguments: Mapping[str, Any]) -> Filter:
-    asked = arguments.get("filter")
-    return MATCH_ALL if asked is None else conjunction((parse_filter(collection, asked),))
+    value = arguments.get("filter")
+    return MATCH_ALL if value is None else conjunction((parse_filter(collection, value),))
 
 
 def _function(name: str) -> Function:
-    return name  # type: ignore[return-value]  # the schema prints no other function
+    return name  # type: ignore[return-value]  # the schema has no other functions

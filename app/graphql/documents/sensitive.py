@@ -1,4 +1,4 @@
-"""Mutations of which one request may have a single one: what is counted by requests can't be had by the dozen."""
+"""Sensitive mutations, of which a request may contain only one, because their rate limits count requests."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from graphql import (
 
 from app.graphql.documents.operation import Operation
 
-SENSITIVE = frozenset(
+SENSITIVE_MUTATIONS = frozenset(
     {
         "auth_login",
         "auth_refresh",
@@ -33,11 +33,13 @@ SENSITIVE = frozenset(
         "utils_hash_verify",
     }
 )
-TOLD = f"One request may have a single one of these mutations: {', '.join(sorted(SENSITIVE))}."
+MULTIPLE_SENSITIVE_MESSAGE = (
+    f"A request may contain only one of these mutations: {', '.join(sorted(SENSITIVE_MUTATIONS))}."
+)
 
 
 def check_single_sensitive(operation: Operation) -> list[GraphQLError]:
-    """What is wrong with an operation that has more than one of them, however they are spelled or left out again."""
+    """Return an error if an operation contains more than one of them, also if aliased or skipped by a directive."""
     definition = operation.definition
     if definition is None or definition.operation is not OperationType.MUTATION:
         return []
@@ -46,30 +48,30 @@ def check_single_sensitive(operation: Operation) -> list[GraphQLError]:
         for node in operation.document.definitions
         if isinstance(node, FragmentDefinitionNode)
     }
-    found = _found(definition.selection_set, fragments, {})
-    return [GraphQLError(TOLD, found[1])] if len(found) > 1 else []
+    fields = _first_sensitive(definition.selection_set, fragments, {})
+    return [GraphQLError(MULTIPLE_SENSITIVE_MESSAGE, fields[1])] if len(fields) > 1 else []
 
 
 def holds_mutations(document: DocumentNode) -> bool:
-    """Whether a document could change something, whichever of its operations is run: then it may hold a password."""
+    """Return whether any operation of a document may write, and so contain a password."""
     operations = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
     return any(operation.operation is not OperationType.QUERY for operation in operations)
 
 
-def _found(
+def _first_sensitive(
     selections: SelectionSetNode, fragments: Mapping[str, SelectionSetNode], known: dict[str, list[FieldNode]]
 ) -> list[FieldNode]:
-    """The first two sensitive fields among these; what is spread again counts again, and is looked through once."""
-    found: list[FieldNode] = []
+    """Return the first two sensitive fields. A fragment counts each time it is spread; `known` caches its fields."""
+    fields: list[FieldNode] = []
     for node in selections.selections:
         if isinstance(node, FieldNode):
-            found += [node] if node.name.value in SENSITIVE else []
+            fields += [node] if node.name.value in SENSITIVE_MUTATIONS else []
         elif isinstance(node, FragmentSpreadNode):
             name = node.name.value
             if name not in known:
-                known[name] = []  # a cycle ends here; validation refuses it
-                known[name] = _found(fragments[name], fragments, known) if name in fragments else []
-            found += known[name]
+                known[name] = []  # ends a cycle, which validation rejects
+                known[name] = _first_sensitive(fragments[name], fragments, known) if name in fragments else []
+            fields += known[name]
         else:
-            found += _found(node.selection_set, fragments, known)  # type: ignore[attr-defined]  # an inline fragment
-    return found[:2]
+            fields += _first_sensitive(node.selection_set, fragments, known)  # type: ignore[attr-defined]  # an inline fragment
+    return fields[:2]

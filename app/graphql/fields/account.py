@@ -1,4 +1,4 @@
-"""The root fields of accounts: signing in and out, invitations, registrations, second factors, sessions, and tools."""
+"""The root fields of accounts: login and logout, invitations, registration, two-factor codes, sessions, tools."""
 
 import enum
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -22,9 +22,9 @@ from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types import builder
 from app.repositories.directory import Directory
 
-TOKENS = {"access_token": "String", "expires": "GraphQLBigInt", "refresh_token": "String"}
-NEW_SECRET = {"secret": "String", "otpauth_url": "String"}
-SESSION = {
+TOKEN_FIELDS = {"access_token": "String", "expires": "GraphQLBigInt", "refresh_token": "String"}
+TOTP_SECRET_FIELDS = {"secret": "String", "otpauth_url": "String"}
+SESSION_FIELDS = {
     "id": "ID!",
     "ip": "String",
     "user_agent": "String",
@@ -34,94 +34,102 @@ SESSION = {
 }
 
 Info = strawberry.Info[GraphQLContext, Any]
-Do = Callable[..., Awaitable[Any]]
-"""What a root field does for a directory's caller, with the arguments given."""
+Action = Callable[..., Awaitable[Any]]
+"""Executes a root field for the caller of a directory, with the field's arguments as keywords."""
 
 AuthMode = enum.Enum("AuthMode", {"json": "json", "cookie": "cookie", "session": "session"})
 
 
 class FieldCredentialsError(InvalidCredentials):
-    """What was given to one field proves nothing: the answer of that field, and not of the whole request."""
+    """The credentials in a field's arguments are invalid: an error of that field, not of the whole request."""
 
 
-def make_account_types() -> None:
-    """The types of these fields."""
+def define_account_types() -> None:
+    """Define the types of these fields."""
     builder.register_type("auth_mode", strawberry.enum(AuthMode, name="auth_mode"))
-    told = {"auth_tokens": TOKENS, "users_me_tfa_generate_data": NEW_SECRET, "users_me_session": SESSION}
-    for name, specs in told.items():
+    types = {
+        "auth_tokens": TOKEN_FIELDS,
+        "users_me_tfa_generate_data": TOTP_SECRET_FIELDS,
+        "users_me_session": SESSION_FIELDS,
+    }
+    for name, specs in types.items():
         builder.define_type(name, (builder.field(member, spec) for member, spec in specs.items()))
 
 
 def account_mutations() -> Iterator[StrawberryField]:
-    """What everybody may try."""
+    """Yield the mutations that every caller sees."""
     mode = {"mode": "auth_mode"}
     login = {"email": "String!", "password": "String!", **mode, "otp": "String"}
-    new = {"token": "String!", "password": "String!"}
+    new_password = {"token": "String!", "password": "String!"}
     yield _mutation("auth_login", "auth_tokens", login, _login)
     yield _mutation("auth_refresh", "auth_tokens", {"refresh_token": "String", **mode}, _refresh)
     yield _mutation("auth_logout", "Boolean", {"refresh_token": "String", **mode}, _logout)
     yield _mutation("auth_password_request", "Boolean", {"email": "String!", "reset_url": "String"}, _request)
-    yield _mutation("auth_password_reset", "Boolean", new, _reset)
-    yield _mutation("users_me_tfa_generate", "users_me_tfa_generate_data", {"password": "String!"}, _own(_generate))
-    yield _mutation("users_me_tfa_enable", "Boolean", {"otp": "String!", "secret": "String!"}, _own(_enable))
-    yield _mutation("users_me_tfa_disable", "Boolean", {"otp": "String!"}, _own(_disable))
+    yield _mutation("auth_password_reset", "Boolean", new_password, _reset)
+    yield _mutation(
+        "users_me_tfa_generate", "users_me_tfa_generate_data", {"password": "String!"}, _unless_anonymous(_generate)
+    )
+    yield _mutation(
+        "users_me_tfa_enable", "Boolean", {"otp": "String!", "secret": "String!"}, _unless_anonymous(_enable)
+    )
+    yield _mutation("users_me_tfa_disable", "Boolean", {"otp": "String!"}, _unless_anonymous(_disable))
     yield _mutation("utils_random_string", "String", {"length": "Int"}, _random)
     yield _mutation("utils_hash_generate", "String", {"string": "String!"}, _hash)
     yield _mutation("utils_hash_verify", "Boolean", {"string": "String!", "hash": "String!"}, _verify_hash)
     yield _mutation("utils_cache_clear", "Void", {}, tools.clear_cache)
-    yield _mutation("users_invite_accept", "Boolean", new, _accept)
-    more = dict.fromkeys(("verification_url", "first_name", "last_name"), "String")
-    yield _mutation("users_register", "Boolean", {"email": "String!", "password": "String!", **more}, _register)
+    yield _mutation("users_invite_accept", "Boolean", new_password, _accept)
+    optional = dict.fromkeys(("verification_url", "first_name", "last_name"), "String")
+    yield _mutation("users_register", "Boolean", {"email": "String!", "password": "String!", **optional}, _register)
     yield _mutation("users_register_verify", "Boolean", {"token": "String!"}, _verify)
 
 
 def invite_mutations() -> Iterator[StrawberryField]:
-    """What those may do who may make users."""
+    """Yield the mutation that only callers see who may create users."""
     invitation = {"email": "String!", "role": "String!", "invite_url": "String"}
     yield _mutation("users_invite", "Boolean", invitation, _invite)
 
 
 def extension_mutations() -> Iterator[StrawberryField]:
-    """What Directus doesn't have."""
+    """Yield the mutations that Directus does not have."""
     yield _mutation("users_invite_revoke", "Boolean", {"email": "String!"}, _revoke_invite)
-    yield _mutation("users_me_tfa_recovery_codes", "[String!]", {"otp": "String!"}, _own(_recovery_codes))
-    yield _mutation("users_me_sessions_revoke", "Int", {"id": "ID"}, _own(_end_sessions))
-    yield _mutation("users_sessions_revoke", "Int", {"user": "ID!", "id": "ID"}, _end_sessions)
+    yield _mutation("users_me_tfa_recovery_codes", "[String!]", {"otp": "String!"}, _unless_anonymous(_recovery_codes))
+    yield _mutation("users_me_sessions_revoke", "Int", {"id": "ID"}, _unless_anonymous(_revoke_sessions))
+    yield _mutation("users_sessions_revoke", "Int", {"user": "ID!", "id": "ID"}, _revoke_sessions)
 
 
 def extension_queries() -> Iterator[StrawberryField]:
-    """Who is signed in where, which Directus doesn't tell."""
-    yield builder.field("users_me_sessions", "[users_me_session!]", {}, _resolver(_own(_sessions)))
+    """Yield the queries of active sessions, which Directus does not have."""
+    yield builder.field("users_me_sessions", "[users_me_session!]", {}, _resolver(_unless_anonymous(_sessions)))
     yield builder.field("users_sessions", "[users_me_session!]", {"user": "ID!"}, _resolver(_sessions))
 
 
-def _mutation(name: str, spec: str, arguments: Mapping[str, str], do: Do) -> StrawberryField:
-    """A field whose answer is kept nowhere, and which alone is refused where what is given to it proves nothing."""
+def _mutation(name: str, spec: str, arguments: Mapping[str, str], action: Action) -> StrawberryField:
+    """Return a field whose response is not stored, and in which invalid credentials are an error of the field alone."""
 
-    async def refusing(directory: Directory, **given: Any) -> Any:
+    async def execute(directory: Directory, **values: Any) -> Any:
         directory.no_store = True
         try:
-            return await do(directory, **given)
+            return await action(directory, **values)
         except InvalidCredentials:
             raise FieldCredentialsError from None
 
-    return builder.field(name, spec, arguments, _resolver(refusing))
+    return builder.field(name, spec, arguments, _resolver(execute))
 
 
-def _resolver(do: Do) -> Callable[..., Awaitable[Any]]:
-    async def resolve(info: Info, **given: Any) -> Any:
-        return await do(info.context.directory, **given)
+def _resolver(action: Action) -> Callable[..., Awaitable[Any]]:
+    async def resolve(info: Info, **values: Any) -> Any:
+        return await action(info.context.directory, **values)
 
     return resolve
 
 
-def _own(do: Do) -> Do:
-    """The same for somebody; for nobody in particular there is nothing."""
+def _unless_anonymous(action: Action) -> Action:
+    """Return the same action, which returns null to an anonymous caller."""
 
-    async def done(directory: Directory, **given: Any) -> Any:
-        return None if directory.caller.anonymous else await do(directory, **given)
+    async def execute(directory: Directory, **values: Any) -> Any:
+        return None if directory.caller.anonymous else await action(directory, **values)
 
-    return done
+    return execute
 
 
 async def _login(
@@ -130,27 +138,27 @@ async def _login(
     if directory.services.settings.auth_disable_default:
         raise InvalidProviderConfig("default")
     tokens = await LoginService(directory).login(Credentials(email, password, otp), _mode(mode))
-    return _told(directory, tokens)
+    return _tokens(directory, tokens)
 
 
 async def _refresh(
     directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None
 ) -> SimpleNamespace:
-    return _told(directory, await SessionService(directory).refresh(refresh_token, _mode(mode)))
+    return _tokens(directory, await SessionService(directory).refresh(refresh_token, _mode(mode)))
 
 
 async def _logout(directory: Directory, *, refresh_token: str | None = None, mode: enum.Enum | None = None) -> bool:
-    gone = await SessionService(directory).logout(refresh_token, _mode(mode))
+    expired_cookie = await SessionService(directory).logout(refresh_token, _mode(mode))
     if _mode(mode) is not TokenMode.JSON:
-        directory.response_cookies += (gone,)
+        directory.response_cookies += (expired_cookie,)
     return True
 
 
-def _mode(given: enum.Enum | None) -> TokenMode:
-    return TokenMode(given.value) if given else TokenMode.JSON
+def _mode(value: enum.Enum | None) -> TokenMode:
+    return TokenMode(value.value) if value else TokenMode.JSON
 
 
-def _told(directory: Directory, tokens: Tokens) -> SimpleNamespace:
+def _tokens(directory: Directory, tokens: Tokens) -> SimpleNamespace:
     directory.response_cookies += tokens.cookies
     expires = str(round(tokens.expires.total_seconds() * 1000))
     return SimpleNamespace(access_token=tokens.access, expires=expires, refresh_token=tokens.refresh)
@@ -167,8 +175,8 @@ async def _reset(directory: Directory, *, token: str, password: str) -> bool:
 
 
 async def _generate(directory: Directory, *, password: str) -> SimpleNamespace:
-    made = await TwoFactorService(directory).generate(password)
-    return SimpleNamespace(secret=made.secret, otpauth_url=made.url)
+    secret = await TwoFactorService(directory).generate(password)
+    return SimpleNamespace(secret=secret.secret, otpauth_url=secret.url)
 
 
 async def _enable(directory: Directory, *, otp: str, secret: str) -> bool:
@@ -193,8 +201,8 @@ async def _hash(directory: Directory, *, string: str) -> str:
     return await tools.hash_text(directory.services, string)
 
 
-async def _verify_hash(directory: Directory, *, string: str, **given: str) -> bool:
-    return await tools.verify_hash(directory.services, string, given["hash"])
+async def _verify_hash(directory: Directory, *, string: str, **values: str) -> bool:
+    return await tools.verify_hash(directory.services, string, values["hash"])
 
 
 async def _invite(directory: Directory, *, email: str, role: str, invite_url: str | None = None) -> bool:
@@ -224,8 +232,8 @@ async def _verify(directory: Directory, *, token: str) -> bool:
 
 
 async def _sessions(directory: Directory, *, user: str | None = None) -> list[SimpleNamespace]:
-    return [SimpleNamespace(**one.as_dict()) for one in await SessionListService(directory).all(user)]
+    return [SimpleNamespace(**session.as_dict()) for session in await SessionListService(directory).all(user)]
 
 
-async def _end_sessions(directory: Directory, *, user: str | None = None, **given: str | None) -> int:
-    return await SessionListService(directory).revoke(given.get("id"), user)
+async def _revoke_sessions(directory: Directory, *, user: str | None = None, **values: str | None) -> int:
+    return await SessionListService(directory).revoke(values.get("id"), user)

@@ -1,4 +1,4 @@
-"""The generic mutations: each says what is to be done by a repository, and what is read back of it."""
+"""The generic mutations: each builds a write command for a repository and returns what the caller sees of the rows."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,102 +21,111 @@ from app.repositories.engine.commands import WriteCommand
 from app.repositories.repository import Repository, returning
 
 Arguments = Mapping[str, Any]
-Make = Callable[[Repository, str | None, Arguments], WriteCommand]
-"""The change that a root field's arguments ask for; the second is the id of who asks, if it is somebody."""
+CommandBuilder = Callable[[Repository, str | None, Arguments], WriteCommand]
+"""Builds the write command of a root field from its arguments; the second parameter is the caller's user id, if any."""
+MUTATION_SPEC = "mutation_spec"
+"""The key of a root field's `MutationSpec` in its metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class MutationSpec:
-    """What a root field changes: the change it makes, and of which collection it reads one row back."""
+    """A root field that writes: its command builder, and the collection of the one row that it returns."""
 
-    make: Make
+    build_command: CommandBuilder
     collection: Collection
 
 
-def make_mutation_types() -> None:
-    """What is told of rows that are gone."""
+def define_mutation_types() -> None:
+    """Define the types that mutations return for deleted rows."""
     builder.define_type("delete_one", [builder.field("id", "ID!")])
     builder.define_type("delete_many", [builder.field("ids", "[ID]!")])
 
 
 def mutations() -> Iterator[StrawberryField]:
-    """The root fields that write."""
-    yield _one("update_users_me", USERS, {"data": f"{builder.input_type('update', USERS)}"}, _change_me)
+    """Yield the root fields that write collections, `update_users_me` first."""
+    yield _row_field("update_users_me", USERS, {"data": f"{builder.input_type('update', USERS)}"}, _update_me)
     for collection in WRITABLE_COLLECTIONS:
         if collection.singleton:
             data = {"data": f"{builder.input_type('update', collection)}!"}
-            yield _one(f"update_{collection.short_name}", collection, data, _change_only)
+            yield _row_field(f"update_{collection.short_name}", collection, data, _update_singleton)
             continue
-        yield from _creating(collection)
-        yield from _updating(collection)
-        yield from _deleting(collection)
+        yield from _create_fields(collection)
+        yield from _update_fields(collection)
+        yield from _delete_fields(collection)
 
 
-def _creating(collection: Collection) -> Iterator[StrawberryField]:
-    name, given = collection.short_name, builder.input_type("create", collection)
-    yield _several(f"create_{name}_items", collection, {"data": f"[{given}!]"}, _create_many)
-    yield _one(f"create_{name}_item", collection, {"data": f"{given}!"}, _create_one)
+def _create_fields(collection: Collection) -> Iterator[StrawberryField]:
+    name, data = collection.short_name, builder.input_type("create", collection)
+    yield _list_field(f"create_{name}_items", collection, {"data": f"[{data}!]"}, _create_many)
+    yield _row_field(f"create_{name}_item", collection, {"data": f"{data}!"}, _create_one)
 
 
-def _updating(collection: Collection) -> Iterator[StrawberryField]:
-    name, given = collection.short_name, builder.input_type("update", collection)
-    yield _several(f"update_{name}_items", collection, {"ids": "[ID]!", "data": f"{given}!"}, _change_many)
-    yield _several(f"update_{name}_batch", collection, {"data": f"[{given}!]"}, _change_each)
-    yield _one(f"update_{name}_item", collection, {"id": "ID!", "data": f"{given}!"}, _change_one)
+def _update_fields(collection: Collection) -> Iterator[StrawberryField]:
+    name, data = collection.short_name, builder.input_type("update", collection)
+    yield _list_field(f"update_{name}_items", collection, {"ids": "[ID]!", "data": f"{data}!"}, _update_many)
+    yield _list_field(f"update_{name}_batch", collection, {"data": f"[{data}!]"}, _update_each)
+    yield _row_field(f"update_{name}_item", collection, {"id": "ID!", "data": f"{data}!"}, _update_one)
 
 
-def _deleting(collection: Collection) -> Iterator[StrawberryField]:
-    name = collection.short_name
-    yield builder.field(f"delete_{name}_items", "delete_many", {"ids": "[ID]!"}, _deletion(collection, several=True))
-    yield builder.field(f"delete_{name}_item", "delete_one", {"id": "ID!"}, _deletion(collection, several=False))
+def _delete_fields(collection: Collection) -> Iterator[StrawberryField]:
+    name, many, one = collection.short_name, _delete_resolver(collection, many=True), _delete_resolver(collection)
+    yield builder.field(f"delete_{name}_items", "delete_many", {"ids": "[ID]!"}, many)
+    yield builder.field(f"delete_{name}_item", "delete_one", {"id": "ID!"}, one)
 
 
-def _several(name: str, collection: Collection, arguments: Mapping[str, str], make: Make) -> StrawberryField:
-    listing = {"filter": f"{collection.name}_filter", **builder.LISTING}
-    resolver = _resolver(collection, make, several=True)
-    return builder.field(name, f"[{collection.name}!]!", {**listing, **arguments}, resolver)
+def _list_field(
+    name: str, collection: Collection, arguments: Mapping[str, str], build_command: CommandBuilder
+) -> StrawberryField:
+    list_arguments = {"filter": f"{collection.name}_filter", **builder.LIST_ARGUMENTS}
+    resolver = _resolver(collection, build_command, many=True)
+    return builder.field(name, f"[{collection.name}!]!", {**list_arguments, **arguments}, resolver)
 
 
-def _one(name: str, collection: Collection, arguments: Mapping[str, str], make: Make) -> StrawberryField:
-    told = {"making": MutationSpec(make, collection)}
-    return builder.field(name, collection.name, arguments, _resolver(collection, make, several=False), told=told)
+def _row_field(
+    name: str, collection: Collection, arguments: Mapping[str, str], build_command: CommandBuilder
+) -> StrawberryField:
+    metadata = {MUTATION_SPEC: MutationSpec(build_command, collection)}
+    resolver = _resolver(collection, build_command)
+    return builder.field(name, collection.name, arguments, resolver, extra_metadata=metadata)
 
 
-def _resolver(collection: Collection, make: Make, *, several: bool) -> Callable[..., Awaitable[Any]]:
+def _resolver(
+    collection: Collection, build_command: CommandBuilder, *, many: bool = False
+) -> Callable[..., Awaitable[Any]]:
     async def resolve(info: strawberry.Info[GraphQLContext, Any], **arguments: Any) -> Any:
-        raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's own view of a selection keeps what @skip takes away
-        request = info.context
-        repository = request.directory[collection.name]
-        selection = Selection(raw.schema, raw.fragments, raw.variable_values, request.directory.services.limits)
-        change = make(repository, request.access.user, arguments)
+        raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's `selected_fields` ignores @skip and @include
+        context = info.context
+        repository = context.directory[collection.name]
+        selection = Selection(raw.schema, raw.fragments, raw.variable_values, context.directory.services.limits)
+        command = build_command(repository, context.access.user, arguments)
         if KEY_ALIAS in selection.collect(raw.field_nodes):
-            await repository.write(change)
+            await repository.write(command)
             return FinishedValue(value=True)
-        listing = {name: arguments.get(name) for name in ("filter", *builder.LISTING)} if several else {}
+        list_arguments = {name: arguments.get(name) for name in ("filter", *builder.LIST_ARGUMENTS)} if many else {}
 
-        def ask(access: Access) -> Read:
-            asking = FieldRequest(access, selection, raw.field_nodes, arguments)
-            return asking.read(collection, {**listing, "limit": listing.get("limit") or -1})
+        def build_read(access: Access) -> Read:
+            request = FieldRequest(access, selection, raw.field_nodes, arguments)
+            return request.read(collection, {**list_arguments, "limit": list_arguments.get("limit") or -1})
 
-        rows = (await repository.write(change, returning(repository, ask))).result or []
-        return _told(rows, several=several)
+        rows = (await repository.write(command, returning(repository, build_read))).result or []
+        return _finished(rows, many=many)
 
     return resolve
 
 
-def _told(rows: Sequence[Row], *, several: bool) -> FinishedValue | None:
-    """What was written as its writer may see it: where one row isn't to be seen by who wrote it, null."""
-    if several:
+def _finished(rows: Sequence[Row], *, many: bool) -> FinishedValue | None:
+    """Return the written rows that the caller may see: a list, or one row; null if the caller must not see that row."""
+    if many:
         return FinishedValue(list(rows))
     return FinishedValue(rows[0]) if rows else None
 
 
-def _deletion(collection: Collection, *, several: bool) -> Callable[..., Awaitable[Any]]:
+def _delete_resolver(collection: Collection, *, many: bool = False) -> Callable[..., Awaitable[Any]]:
     async def resolve(info: strawberry.Info[GraphQLContext, Any], **arguments: Any) -> Any:
         repository = info.context.directory[collection.name]
-        keys = arguments["ids"] if several else [arguments["id"]]
+        keys = arguments["ids"] if many else [arguments["id"]]
         await repository.write(repository.delete_command(keys))
-        return SimpleNamespace(ids=keys) if several else SimpleNamespace(id=keys[0])
+        return SimpleNamespace(ids=keys) if many else SimpleNamespace(id=keys[0])
 
     return resolve
 
@@ -135,23 +144,23 @@ def _create_one(repository: Repository, _: str | None, arguments: Arguments) -> 
     return repository.create_command([_data(arguments)])
 
 
-def _change_many(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+def _update_many(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
     return repository.update_command(arguments["ids"], _data(arguments))
 
 
-def _change_each(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+def _update_each(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
     return repository.update_each_command(_data(arguments))
 
 
-def _change_one(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+def _update_one(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
     return repository.update_command([arguments["id"]], _data(arguments))
 
 
-def _change_me(repository: Repository, user: str | None, arguments: Arguments) -> WriteCommand:
+def _update_me(repository: Repository, user: str | None, arguments: Arguments) -> WriteCommand:
     if user is None:
         raise InvalidCredentials
     return repository.update_command([user], _data(arguments))
 
 
-def _change_only(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
+def _update_singleton(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
     return repository.singleton_command(_data(arguments))

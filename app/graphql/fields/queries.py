@@ -1,4 +1,4 @@
-"""The generic queries: list, by id, aggregates, and the caller's own; each says what it asks of a repository."""
+"""The generic queries: lists, by key, aggregated, and of the current user; each builds a query for a repository."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -22,198 +22,208 @@ from app.query.results import Row
 from app.repositories.directory import Directory
 
 MAIN_VERSION = "main"
+QUERY_BUILDER = "query_builder"
+"""The key of a root field's `FieldQueryBuilder` in its metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedValue:
-    """A finished answer, which graphql-core passes on without looking inside."""
+    """A resolved value that graphql-core returns without completing its sub-fields."""
 
     value: Any
 
 
 class StaleAccess(Forbidden):
-    """The caller's rights changed after its query was let in: it has to be judged anew."""
+    """The caller's access changed after the document was validated; it must be validated again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResultAdapter:
-    """How a root field is answered with the rows found, whether they come as objects or as the JSON of a list."""
+    """Makes the value of a root field from the rows that were read, or from the JSON of their list."""
 
-    of_rows: Callable[[list[Row]], Any]
-    of_text: Callable[[str], str]
+    from_rows: Callable[[list[Row]], Any]
+    from_json: Callable[[str], str]
 
 
-def _the_row(rows: list[Row]) -> Row:
+def _required_row(rows: list[Row]) -> Row:
     if not rows:
         raise Forbidden
     return rows[0]
 
 
-def _its_text(text: str) -> str:
-    if text == NO_ROWS:
+def _required_row_json(text: str) -> str:
+    if text == EMPTY_LIST_JSON:
         raise Forbidden
     return text[1:-1]
 
 
-NO_ROWS = "[]"
+EMPTY_LIST_JSON = "[]"
 ALL_ROWS = ResultAdapter(lambda rows: rows, lambda text: text)
-THE_ROW = ResultAdapter(_the_row, _its_text)
-"""The one row; a missing one and one out of reach answer alike, by Forbidden."""
-THE_ROW_IF_ANY = ResultAdapter(
-    lambda rows: rows[0] if rows else None, lambda text: "null" if text == NO_ROWS else text[1:-1]
+REQUIRED_ROW = ResultAdapter(_required_row, _required_row_json)
+"""The only row; Forbidden both if there is none and if the caller must not see it."""
+OPTIONAL_ROW = ResultAdapter(
+    lambda rows: rows[0] if rows else None, lambda text: "null" if text == EMPTY_LIST_JSON else text[1:-1]
 )
+"""The only row, or null."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldQuery:
-    """What a root field asks for, and how it is answered with the rows found; nothing asked is `known` already."""
+    """The query of a root field, and the adapter of its result; without a query, the field has this `value`."""
 
-    asked: Read | Aggregation | None
-    answer: ResultAdapter = ALL_ROWS
-    known: Any = None
+    query: Read | Aggregation | None
+    adapter: ResultAdapter = ALL_ROWS
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRequest:
-    """One root field as a document asks it: by whom, with which arguments, and for what."""
+    """A root field in a document: the caller's access, the selected sub-fields and the arguments."""
 
     access: Access
     selection: Selection
     nodes: Iterable[FieldNode]
     arguments: Mapping[str, Any]
 
-    def read(self, collection: Collection, arguments: Mapping[str, Any], only: Filter = MATCH_ALL) -> Read:
-        """The Read of this field's selection, of the rows that `only` leaves."""
+    def read(self, collection: Collection, arguments: Mapping[str, Any], condition: Filter = MATCH_ALL) -> Read:
+        """Return the Read of the selected sub-fields for the rows that also match `condition`."""
         read = self.selection.read(collection, self.nodes, arguments)
-        return replace(read, filter=conjunction((only, read.filter)))
+        return replace(read, filter=conjunction((condition, read.filter)))
 
-    def one(self, collection: Collection, key: Any) -> FieldQuery:
-        """The row with that key."""
+    def by_key(self, collection: Collection, key: Any) -> FieldQuery:
+        """Return the query of the row with this key.
+
+        Raises:
+            Forbidden: The key is malformed.
+        """
         try:
-            wanted = compare(collection.key, None, "_eq", key)
+            condition = compare(collection.key, None, "_eq", key)
         except InvalidQuery:
             raise Forbidden from None
-        return FieldQuery(replace(self.read(collection, {}, wanted), limit=1), THE_ROW)
+        return FieldQuery(replace(self.read(collection, {}, condition), limit=1), REQUIRED_ROW)
 
 
-Ask = Callable[[FieldRequest], FieldQuery]
+FieldQueryBuilder = Callable[[FieldRequest], FieldQuery]
 
 
 @dataclass(slots=True)
 class GraphQLContext:
-    """What the resolvers of one request share: the caller's directory, and what was asked of it already."""
+    """What the resolvers of one request share: the caller's directory and access, and the reads in progress."""
 
     directory: Directory
     access: Access
-    written: Mapping[str, Any] = field(default_factory=dict)
-    """Variables' coerced values, where the schema itself would coerce them otherwise."""
-    asked: dict[Read | Aggregation, "asyncio.Future[list[Row]]"] = field(default_factory=dict)
+    coerced_variables: Mapping[str, Any] = field(default_factory=dict)
+    """The coerced values of the variables, if graphql-core would coerce them differently."""
+    pending_reads: dict[Read | Aggregation, "asyncio.Future[list[Row]]"] = field(default_factory=dict)
 
-    async def read(self, asked: Read | Aggregation) -> list[Row]:
-        """The rows that a question is answered with; the same question, however often it is aliased, is one statement.
+    async def read(self, query: Read | Aggregation) -> list[Row]:
+        """Return the rows of a query; equal queries, for example of aliased fields, share one statement.
 
-        Raises RightsChanged where the caller was let in by a schema that it no longer sees.
+        Raises:
+            StaleAccess: The caller no longer sees the schema that the document was validated with.
         """
-        if asked not in self.asked:
-            self.asked[asked] = asyncio.ensure_future(self.directory[asked.collection.name].read(asked))
+        if query not in self.pending_reads:
+            self.pending_reads[query] = asyncio.ensure_future(self.directory[query.collection.name].read(query))
         try:
-            rows = await asyncio.shield(self.asked[asked])
+            rows = await asyncio.shield(self.pending_reads[query])
         except Forbidden:
             if await self.directory.access() is self.access:
                 raise
             raise StaleAccess from None
-        self._check(await self.directory.access())
+        self._require_same_visibility(await self.directory.access())
         return rows
 
-    async def access_now(self) -> Access:
-        """The caller's access as the database has it now, for answers that are read from no row.
+    async def fresh_access(self) -> Access:
+        """Return the caller's access as it is in the database now, for fields that read no row.
 
-        Raises RightsChanged as `read` does, InvalidCredentials where nobody active stands behind the caller any more.
+        Raises:
+            StaleAccess: The caller no longer sees the schema that the document was validated with.
+            InvalidCredentials: The caller is no longer an active user, or its session has ended.
         """
-        now = await self.directory.revalidate(self.access)
-        self._check(now)
-        return now
+        fresh = await self.directory.revalidate(self.access)
+        self._require_same_visibility(fresh)
+        return fresh
 
-    def _check(self, now: Access) -> None:
-        if now is not self.access and visibility_for(now) != visibility_for(self.access):
+    def _require_same_visibility(self, fresh: Access) -> None:
+        if fresh is not self.access and visibility_for(fresh) != visibility_for(self.access):
             raise StaleAccess
 
 
 def queries() -> Iterator[StrawberryField]:
-    """The root fields of every collection."""
-    yield _root("users_me", USERS.name, {}, _me)
-    yield _root("roles_me", f"[{ROLES.name}]", {}, _my_roles)
+    """Yield the root fields that read collections."""
+    yield _root_field("users_me", USERS.name, {}, _current_user)
+    yield _root_field("roles_me", f"[{ROLES.name}]", {}, _current_roles)
     for collection in COLLECTIONS.values():
         name, version = collection.short_name, {"version": "String"}
         if collection.singleton:
-            yield _root(name, collection.name, version, _single(collection))
+            yield _root_field(name, collection.name, version, _singleton(collection))
             continue
-        listing = {"filter": f"{collection.name}_filter", **builder.LISTING}
-        yield _root(name, f"[{collection.name}!]!", listing, _list(collection))
-        yield _root(f"{name}_by_id", collection.name, {"id": "ID!", **version}, _by_id(collection))
-        aggregated = f"[{builder.aggregated_type(collection)}!]!"
-        yield _root(f"{name}_aggregated", aggregated, builder.aggregate_arguments(collection), _aggregated(collection))
+        arguments = {"filter": f"{collection.name}_filter", **builder.LIST_ARGUMENTS}
+        yield _root_field(name, f"[{collection.name}!]!", arguments, _list(collection))
+        yield _root_field(f"{name}_by_id", collection.name, {"id": "ID!", **version}, _by_id(collection))
+        type_ = f"[{builder.aggregated_type(collection)}!]!"
+        yield _root_field(f"{name}_aggregated", type_, builder.aggregate_arguments(collection), _aggregated(collection))
 
 
-def _root(name: str, spec: str, arguments: Mapping[str, str], ask: Ask) -> StrawberryField:
-    """A root field that asks a repository; its `ask` serves plans as well as this resolver."""
-    return builder.field(name, spec, arguments, _resolver(ask), told={"ask": ask})
+def _root_field(name: str, spec: str, arguments: Mapping[str, str], build_query: FieldQueryBuilder) -> StrawberryField:
+    """Return a root field that reads a repository; plans use the same query builder as its resolver."""
+    return builder.field(name, spec, arguments, _resolver(build_query), extra_metadata={QUERY_BUILDER: build_query})
 
 
-def _resolver(ask: Ask) -> Callable[..., Awaitable[FinishedValue | None]]:
+def _resolver(build_query: FieldQueryBuilder) -> Callable[..., Awaitable[FinishedValue | None]]:
     async def resolve(info: strawberry.Info[GraphQLContext, Any], **arguments: Any) -> FinishedValue | None:
-        raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's own view of a selection keeps what @skip takes away
-        request = info.context
-        selection = Selection(raw.schema, raw.fragments, raw.variable_values, request.directory.services.limits)
-        access = await request.directory.access()
-        question = ask(FieldRequest(access, selection, raw.field_nodes, arguments))
-        if question.asked is None and await request.access_now() is not access:
+        raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's `selected_fields` ignores @skip and @include
+        context = info.context
+        selection = Selection(raw.schema, raw.fragments, raw.variable_values, context.directory.services.limits)
+        access = await context.directory.access()
+        field_query = build_query(FieldRequest(access, selection, raw.field_nodes, arguments))
+        if field_query.query is None and await context.fresh_access() is not access:
             raise StaleAccess
-        rows = None if question.asked is None else await request.read(question.asked)
-        answer = question.known if rows is None else question.answer.of_rows(rows)
-        return None if answer is None else FinishedValue(answer)
+        rows = None if field_query.query is None else await context.read(field_query.query)
+        value = field_query.value if rows is None else field_query.adapter.from_rows(rows)
+        return None if value is None else FinishedValue(value)
 
     return resolve
 
 
-def _list(collection: Collection) -> Ask:
-    return lambda asking: FieldQuery(asking.read(collection, asking.arguments))
+def _list(collection: Collection) -> FieldQueryBuilder:
+    return lambda request: FieldQuery(request.read(collection, request.arguments))
 
 
-def _aggregated(collection: Collection) -> Ask:
-    return lambda asking: FieldQuery(asking.selection.aggregation(collection, asking.nodes, asking.arguments))
+def _aggregated(collection: Collection) -> FieldQueryBuilder:
+    return lambda request: FieldQuery(request.selection.aggregation(collection, request.nodes, request.arguments))
 
 
-def _single(collection: Collection) -> Ask:
-    def ask(asking: FieldRequest) -> FieldQuery:
-        _check_version(asking.arguments)
-        return FieldQuery(asking.read(collection, {"limit": 1}), THE_ROW_IF_ANY)
+def _singleton(collection: Collection) -> FieldQueryBuilder:
+    def build_query(request: FieldRequest) -> FieldQuery:
+        _require_main_version(request.arguments)
+        return FieldQuery(request.read(collection, {"limit": 1}), OPTIONAL_ROW)
 
-    return ask
-
-
-def _by_id(collection: Collection) -> Ask:
-    def ask(asking: FieldRequest) -> FieldQuery:
-        _check_version(asking.arguments)
-        return asking.one(collection, asking.arguments["id"])
-
-    return ask
+    return build_query
 
 
-def _me(asking: FieldRequest) -> FieldQuery:
-    user = asking.access.user
-    return FieldQuery(None) if user is None else asking.one(USERS, user)
+def _by_id(collection: Collection) -> FieldQueryBuilder:
+    def build_query(request: FieldRequest) -> FieldQuery:
+        _require_main_version(request.arguments)
+        return request.by_key(collection, request.arguments["id"])
+
+    return build_query
 
 
-def _my_roles(asking: FieldRequest) -> FieldQuery:
-    roles: Any = asking.access.roles
+def _current_user(request: FieldRequest) -> FieldQuery:
+    user = request.access.user
+    return FieldQuery(None) if user is None else request.by_key(USERS, user)
+
+
+def _current_roles(request: FieldRequest) -> FieldQuery:
+    roles: Any = request.access.roles
     if not roles:
-        return FieldQuery(None, known=[])
-    mine = compare(ROLES.key, None, "_in", roles)
-    return FieldQuery(asking.read(ROLES, {"limit": -1}, mine))
+        return FieldQuery(None, value=[])
+    condition = compare(ROLES.key, None, "_in", roles)
+    return FieldQuery(request.read(ROLES, {"limit": -1}, condition))
 
 
-def _check_version(arguments: Mapping[str, Any]) -> None:
-    """Raises Forbidden for another version of a row than the one there is."""
+def _require_main_version(arguments: Mapping[str, Any]) -> None:
+    """Raise Forbidden if a version of a row is requested that does not exist: there is only the main one."""
     if arguments.get("version") not in (None, MAIN_VERSION):
         raise Forbidden

@@ -1,4 +1,4 @@
-"""The root fields that tell about the server itself, and about the caller's own rights."""
+"""The root fields about the server and about the caller's permissions."""
 
 import asyncio
 import enum
@@ -15,11 +15,11 @@ from app.flows import server_info
 from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types import builder
 from app.graphql.visibility.caller_schema import caller_schema_for
-from app.graphql.visibility.coordinates import NOTHING
+from app.graphql.visibility.coordinates import EMPTY_FIELD
 from app.openapi.document import openapi
 from app.policy.visibility import visibility_for
 
-PROJECT = {
+PROJECT_FIELDS = {
     "project_name": "String",
     "project_descriptor": "String",
     "project_logo": "String",
@@ -32,63 +32,63 @@ PROJECT = {
     "public_registration": "Boolean",
     "public_registration_verify_email": "Boolean",
 }
-INFO = {
+INFO_FIELDS = {
     "project": "server_info_project",
     "rateLimit": "Boolean",
     "rateLimitGlobal": "Boolean",
     "websocket": "Boolean",
     "queryLimit": "server_info_query_limit",
 }
-GLOBALS = ("enforce_tfa", "app_access", "admin_access")
+GLOBALS_FIELDS = ("enforce_tfa", "app_access", "admin_access")
 
 Info = strawberry.Info[GraphQLContext, Any]
-
 
 Scope = enum.Enum("Scope", {"items": "items", "system": "system"})
 
 
-def make_server_types() -> None:
-    """The types of these fields."""
+def define_server_types() -> None:
+    """Define the types of these fields."""
     builder.register_type("graphql_sdl_scope", strawberry.enum(Scope, name="graphql_sdl_scope"))
-    builder.define_type("server_info_project", (builder.field(name, spec) for name, spec in PROJECT.items()))
+    builder.define_type("server_info_project", (builder.field(name, spec) for name, spec in PROJECT_FIELDS.items()))
     builder.define_type("server_info_query_limit", (builder.field(name, "Int") for name in ("default", "max")))
-    builder.define_type("server_info", (builder.field(name, spec) for name, spec in INFO.items()))
-    builder.define_type("policy_me_globals_type", (builder.field(name, "Boolean") for name in GLOBALS))
+    builder.define_type("server_info", (builder.field(name, spec) for name, spec in INFO_FIELDS.items()))
+    builder.define_type("policy_me_globals_type", (builder.field(name, "Boolean") for name in GLOBALS_FIELDS))
 
 
 def server_queries() -> Iterator[StrawberryField]:
-    """What the server is, how it is, and what the caller may do with it."""
+    """Yield the queries about the server and the caller's permissions."""
     scope = {"scope": "graphql_sdl_scope"}
     yield builder.field("server_specs_oas", "JSON", resolver=_openapi)
-    yield builder.field("server_specs_graphql", "String", scope, _specs)
+    yield builder.field("server_specs_graphql", "String", scope, _sdl)
     yield builder.field("server_ping", "String", resolver=_ping)
     yield builder.field("server_info", "server_info", resolver=_info)
     yield builder.field("server_health", "JSON", resolver=_health)
     yield builder.field("permissions_me", "permissions_me_type", resolver=_permissions)
     yield builder.field("policies_me_globals", "policy_me_globals_type", resolver=_globals)
-    yield builder.field(NOTHING, "Void", resolver=_nothing, description="There is no data to query.")
+    yield builder.field(EMPTY_FIELD, "Void", resolver=_empty, description="There is no data to query.")
 
 
 def _ping() -> str:
     return "pong"
 
 
-def _nothing() -> None:
+def _empty() -> None:
     return None
 
 
 async def _info(info: Info) -> SimpleNamespace:
     services = info.context.directory.services
-    await info.context.access_now()
-    told = server_info.limits(services)
-    most = SimpleNamespace(**told.pop("queryLimit"))
-    on = {name: bool(value) for name, value in told.items()}  # of rates the schema only knows whether there is one
-    return SimpleNamespace(project=SimpleNamespace(**await server_info.project(services)), queryLimit=most, **on)
+    await info.context.fresh_access()
+    limits = server_info.limits(services)
+    query_limit = SimpleNamespace(**limits.pop("queryLimit"))
+    flags = {name: bool(value) for name, value in limits.items()}  # rate limits are Boolean in the schema
+    project = SimpleNamespace(**await server_info.project(services))
+    return SimpleNamespace(project=project, queryLimit=query_limit, **flags)
 
 
 async def _health(info: Info) -> dict[str, Any]:
-    found = await server_info.health(info.context.directory.services)
-    return found.as_dict(include_details=found.healthy and (await info.context.access_now()).admin)
+    health = await server_info.health(info.context.directory.services)
+    return health.as_dict(include_details=health.healthy and (await info.context.fresh_access()).admin)
 
 
 async def _permissions(info: Info) -> dict[str, Any]:
@@ -96,21 +96,21 @@ async def _permissions(info: Info) -> dict[str, Any]:
 
 
 async def _globals(info: Info) -> SimpleNamespace:
-    access = await info.context.access_now()
+    access = await info.context.fresh_access()
     return SimpleNamespace(enforce_tfa=access.enforce_tfa, app_access=access.app, admin_access=access.admin)
 
 
 async def _openapi(info: Info) -> Any:
-    """The OpenAPI document as this caller sees it."""
+    """Return the OpenAPI document that the caller sees."""
     settings = info.context.directory.services.settings
-    return orjson.loads(await openapi(visibility_for(await info.context.access_now()), settings))
+    return orjson.loads(await openapi(visibility_for(await info.context.fresh_access()), settings))
 
 
-async def _specs(info: Info, scope: Scope | None = None) -> str:
-    """The SDL as this caller sees it; it takes a tenth of a second to print, in which nobody else should wait."""
+async def _sdl(info: Info, scope: Scope | None = None) -> str:
+    """Return the SDL that the caller sees. Printing it takes 0.1 s, so a thread does it."""
     if scope is Scope.items:
-        raise InvalidQuery('Only the scope "system" is served here')
+        raise InvalidQuery('Only the scope "system" is supported')
     schema: Any = info.schema
     limits = info.context.directory.services.limits
-    seen = caller_schema_for(schema.graphql, await info.context.access_now(), limits)
-    return await asyncio.to_thread(lambda: seen.sdl)
+    visible = caller_schema_for(schema.graphql, await info.context.fresh_access(), limits)
+    return await asyncio.to_thread(lambda: visible.sdl)

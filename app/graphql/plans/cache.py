@@ -1,11 +1,11 @@
-"""Queries answered from plans: a text seen before costs a look-up, its values, and its statements.
+"""The cache of query plans: the execution of a text seen before costs a look-up, its values and its statements.
 
-Only what goes well goes this way. Whatever can't be planned, whatever is refused, a caller whose rights have changed:
-all of that is left to the ordinary execution, which says why.
+Only what succeeds is executed here. What cannot be planned, what is rejected, and what a change of access interrupts is
+left to the full execution, which reports the reason.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,20 +18,20 @@ from app.core.errors import RollcallError
 from app.graphql.documents.operation import Operation, Variables, coerce_variables, compile_operation, parse_document
 from app.graphql.documents.selection import Selection
 from app.graphql.documents.sensitive import holds_mutations
-from app.graphql.fields.queries import FieldQuery, FieldRequest
+from app.graphql.fields.queries import QUERY_BUILDER, FieldQueryBuilder, FieldRequest
 from app.graphql.plans.literals import ExtractedLiterals, extract_literals, parameterize_document
 from app.graphql.plans.mutations import PlannedMutation, plan_mutation
 from app.graphql.plans.queries import BoundQuery, BoundRequest, PlannedField, PlannedQuery, answer_from_plan
-from app.graphql.plans.shapes import VALUE, coercion_shape, literal_shapes, variable_shapes, with_slots
+from app.graphql.plans.shapes import VALUE_PREFIX, coercion_shape, literal_shapes, variable_shapes, with_slots
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.policy.rules import Access
 from app.repositories.directory import Directory
 from app.repositories.plans.plan import QueryPlan, log_planning_failure, make_plan, parameterize_access
 
-TEXTS, PLANS = 200, 400
-"""Texts and plans that are kept at once, fewer of long ones; of forms of requests as many as of plans."""
-LONGEST = 20_000
-"""Characters of a text that is kept, and of values; longer texts go the ordinary way."""
+MAX_TEXTS, MAX_PLANS = 200, 400
+"""Maximum weight of the cached texts and plans; a long one counts as several. `MAX_PLANS` also limits the shapes."""
+MAX_TEXT_LENGTH = 20_000
+"""Maximum number of characters of a text, or of the values, that is cached; a longer text takes the full execution."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,39 +39,39 @@ class PreparedDocument:
     """A query's text without its literals, compiled for the full schema."""
 
     operation: Operation
-    once: frozenset[str]
-    """Variables that stand in one place only, where another value means the same."""
-    length: int
-    """Characters of the text."""
-    changing: PlannedMutation | None
-    """What it changes, where it is a mutation."""
-    mark: object = field(default_factory=object)
-    """Stands for it in the keys of what is made of it, which would keep it otherwise."""
+    single_use: frozenset[str]
+    """The variables that are used once, so that a value can be replaced by another of its shape."""
+    text_length: int
+    """Number of characters of the text."""
+    mutation: PlannedMutation | None
+    """The plan of a mutation; None for a query."""
+    identity: object = field(default_factory=object)
+    """Represents the document in cache keys, which would otherwise keep it in memory."""
 
 
 @dataclass(slots=True, eq=False)
 class CachedText:
-    """A text as it came: what it is without its literals, those, and what they give to a form and to a plan."""
+    """A text as it was received: its document, its literals, and their shape and bindings."""
 
     prepared: PreparedDocument
-    lifted: ExtractedLiterals
+    literals: ExtractedLiterals
     shape: tuple[Hashable, ...]
-    given: Bindings
+    bindings: Bindings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestShape:
-    """Requests that differ in nothing but values: one plan for all of them, or none where they can't be planned.
+    """A set of requests that differ only in values and share one plan; `plan` is None if they cannot be planned.
 
-    Where some values are `decisive`, each of those has a plan of its own.
+    If the plan depends on the values of some sources (`deciding_sources`), each combination has a plan of its own.
     """
 
     plan: PlannedQuery | None = None
-    decisive: tuple[Source, ...] = ()
+    deciding_sources: tuple[Source, ...] = ()
 
-    def values(self, given: Bindings) -> Hashable:
-        """What tells apart the plans of this form."""
-        values = [given[source] for source in self.decisive]
+    def deciding_values(self, bindings: Bindings) -> Hashable:
+        """Return the values that the plan of this shape depends on."""
+        values = [bindings[source] for source in self.deciding_sources]
         return tuple(map(_hashable, values) if list in map(type, values) else values)
 
 
@@ -80,40 +80,43 @@ def _hashable(value: Any) -> Hashable:
 
 
 NOT_PLANNED_YET = PlannedQuery([], [])
-"""Stands where nothing was planned yet."""
+"""Represents a missing cache entry, as None is the entry of what cannot be planned."""
 
 
 class PlanCache:
-    """The plans of one schema, for the directories of one set of services."""
+    """The plans of one schema, for the directories of one `Services`."""
 
-    def __init__(self, schema: GraphQLSchema, *, texts: int = TEXTS, plans: int = PLANS) -> None:
+    def __init__(self, schema: GraphQLSchema, *, max_texts: int = MAX_TEXTS, max_plans: int = MAX_PLANS) -> None:
         self._schema = schema
-        self._seen: LRUCache[Hashable, CachedText] = LRUCache(texts)
-        self._texts: LRUCache[Hashable, PreparedDocument] = LRUCache(texts)
-        self._forms: LRUCache[Hashable, RequestShape] = LRUCache(plans)
-        self._plans: LRUCache[Hashable, PlannedQuery | None] = LRUCache(plans)
-        self._answers: LRUCache[Hashable, QueryPlan] = LRUCache(plans)
-        self._coordinates: LRUCache[Hashable, frozenset[str]] = LRUCache(plans)
-        """What the values of mutations touch that no coercion changes, by their form."""
+        self._texts: LRUCache[Hashable, CachedText] = LRUCache(max_texts)
+        self._documents: LRUCache[Hashable, PreparedDocument] = LRUCache(max_texts)
+        self._shapes: LRUCache[Hashable, RequestShape] = LRUCache(max_plans)
+        self._plans: LRUCache[Hashable, PlannedQuery | None] = LRUCache(max_plans)
+        self._returning_plans: LRUCache[Hashable, QueryPlan] = LRUCache(max_plans)
+        self._coordinates: LRUCache[Hashable, frozenset[str]] = LRUCache(max_plans)
+        """The coordinates of a mutation's values that coercion leaves as they are, by document and shape."""
 
-    async def answer(
+    async def execute(
         self,
         directory: Directory,
         text: str,
         variables: dict[str, Any] | None,
         name: str | None,
         *,
-        changing: bool = False,
+        allow_mutations: bool = False,
     ) -> bytes | None:
-        """The whole answer to a query as JSON, or None where the ordinary execution has to find it.
+        """Execute a request from its plan and return the response as JSON; None if it takes the full execution.
 
-        A mutation is answered only where it may be `changing` things. Raises ServiceUnavailable as the repositories do.
+        Raises:
+            InvalidCredentials: The caller is no longer an active user, or its session has ended.
+            ServiceUnavailable: The database cannot be read or written.
         """
         return await answer_from_plan(
-            directory, lambda access: self.find(directory, access, text, variables, name, changing=changing)
+            directory,
+            lambda access: self.bind(directory, access, text, variables, name, allow_mutations=allow_mutations),
         )
 
-    def find(
+    def bind(
         self,
         directory: Directory,
         access: Access,
@@ -121,191 +124,201 @@ class PlanCache:
         variables: dict[str, Any] | None,
         name: str | None,
         *,
-        changing: bool = False,
+        allow_mutations: bool = False,
     ) -> BoundRequest | None:
-        """A request with its plan, for the `access` that is known; None where it takes the ordinary execution."""
-        if len(text) > LONGEST or not directory.services.plans_enabled:
+        """Return a request bound to its plan for a caller with this access; None if it takes the full execution."""
+        if len(text) > MAX_TEXT_LENGTH or not directory.services.plans_enabled:
             return None
         try:
             key = (text, name, directory.services.limits.max_tokens)
-            seen = self._seen.get(key, None) or self._see(*key)
-            if seen is None:
+            cached = self._texts.get(key, None) or self._prepare_text(*key)
+            if cached is None:
                 return None
-            if seen.prepared.changing is None:
-                return self._find(seen, directory, access, variables)
-            return self._change(seen, directory, access, variables or {}) if changing else None
+            if cached.prepared.mutation is None:
+                return self._bind_query(cached, directory, access, variables)
+            return self._bind_mutation(cached, directory, access, variables or {}) if allow_mutations else None
         except RecursionError as error:
             log_planning_failure("graphql", error)
             return None
 
-    def _change(
-        self, seen: CachedText, directory: Directory, access: Access, variables: dict[str, Any]
+    def _bind_mutation(
+        self, cached: CachedText, directory: Directory, access: Access, variables: dict[str, Any]
     ) -> BoundRequest | None:
-        prepared, given = seen.prepared, {**variables, **seen.lifted.values}
-        taken = self._take(prepared, given)
-        shown = caller_schema_for(self._schema, access, directory.services.limits)
-        if prepared.changing is None or taken is None:
+        prepared = cached.prepared
+        coerced = self._coerce(prepared, {**variables, **cached.literals.values})
+        visible = caller_schema_for(self._schema, access, directory.services.limits)
+        if prepared.mutation is None or coerced is None:
             return None
-        if not shown.allows(prepared.operation.coordinates) or not shown.allows(taken.coordinates):
+        if not visible.allows(prepared.operation.coordinates) or not visible.allows(coerced.coordinates):
             return None
-        return prepared.changing.ready(directory, taken.coerced, self._answers)
+        return prepared.mutation.bind(directory, coerced.coerced, self._returning_plans)
 
-    def _take(self, prepared: PreparedDocument, given: dict[str, Any]) -> Variables | None:
-        """The values of a mutation, coerced; None where they are refused."""
-        form = coercion_shape(given)
-        known = self._coordinates.get((prepared.mark, form), None) if form else None
-        if known is not None:
-            return Variables(given, given, known, ())
-        taken = coerce_variables(self._schema, prepared.operation, given)
-        if taken.errors:
+    def _coerce(self, prepared: PreparedDocument, values: dict[str, Any]) -> Variables | None:
+        """Return the values of a mutation, coerced; None if they are invalid."""
+        shape = coercion_shape(values)
+        coordinates = self._coordinates.get((prepared.identity, shape), None) if shape else None
+        if coordinates is not None:
+            return Variables(values, values, coordinates, ())
+        variables = coerce_variables(self._schema, prepared.operation, values)
+        if variables.errors:
             return None
-        if form and not taken.fixed and taken.coerced == given and (length := len(repr(form))) <= LONGEST:
-            self._coordinates.set((prepared.mark, form), taken.coordinates, entry_weight(length))
-        return taken
+        is_unchanged = shape and not variables.has_deferred and variables.coerced == values
+        if is_unchanged and (length := len(repr(shape))) <= MAX_TEXT_LENGTH:
+            self._coordinates.set((prepared.identity, shape), variables.coordinates, entry_weight(length))
+        return variables
 
-    def _find(
-        self, seen: CachedText, directory: Directory, access: Access, variables: dict[str, Any] | None
+    def _bind_query(
+        self, cached: CachedText, directory: Directory, access: Access, variables: dict[str, Any] | None
     ) -> BoundQuery | None:
-        prepared, shape = seen.prepared, seen.shape
-        given: dict[Source, Any] = {**access.bindings, **seen.given}
+        prepared, value_shape = cached.prepared, cached.shape
+        bindings: dict[Source, Any] = {**access.bindings, **cached.bindings}
         if variables:
-            shape = (*shape, *variable_shapes(variables, prepared.once, given))
-        alike = (prepared.mark, shape, access.shape)
-        form = self._forms.get(alike, None)
-        planned = form.plan if form and not form.decisive else self._decided(form, given)
+            value_shape = (*value_shape, *variable_shapes(variables, prepared.single_use, bindings))
+        key = (prepared.identity, value_shape, access.shape)
+        shape = self._shapes.get(key, None)
+        planned = shape.plan if shape and not shape.deciding_sources else self._plan_for_values(shape, bindings)
         if planned is NOT_PLANNED_YET:
-            values = {**(variables or {}), **seen.lifted.values}
-            planned = self._plan(prepared, values, given, directory, access)
-            if (length := len(repr(values))) <= LONGEST:
-                self._keep(alike, form, planned, given, entry_weight(prepared.length + length))
-        return None if planned is None else BoundQuery(planned, access, given, not variables and not seen.lifted)
+            values = {**(variables or {}), **cached.literals.values}
+            planned = self._plan_query(prepared, values, bindings, directory, access)
+            if (length := len(repr(values))) <= MAX_TEXT_LENGTH:
+                self._store(key, shape, planned, bindings, entry_weight(prepared.text_length + length))
+        if planned is None:
+            return None
+        return BoundQuery(planned, access, bindings, is_reusable=not variables and not cached.literals)
 
-    def _decided(self, form: RequestShape | None, given: Bindings) -> PlannedQuery | None:
-        return self._plans.get((form, form.values(given)), NOT_PLANNED_YET) if form else NOT_PLANNED_YET
+    def _plan_for_values(self, shape: RequestShape | None, bindings: Bindings) -> PlannedQuery | None:
+        return self._plans.get((shape, shape.deciding_values(bindings)), NOT_PLANNED_YET) if shape else NOT_PLANNED_YET
 
-    def _keep(
-        self, alike: Hashable, form: RequestShape | None, planned: PlannedQuery | None, given: Bindings, weight: int
+    def _store(
+        self,
+        key: Hashable,
+        shape: RequestShape | None,
+        planned: PlannedQuery | None,
+        bindings: Bindings,
+        weight: int,
     ) -> None:
-        decisive = tuple(sorted(_decisive(planned, given).union(form.decisive if form else ())))
-        if form is None or decisive != form.decisive:
-            form = self._forms.set(alike, RequestShape(None if decisive else planned, decisive), weight)
-        if decisive:
-            self._plans.set((form, form.values(given)), planned, weight)
+        """Cache a plan under its shape, which is replaced if more sources turn out to decide."""
+        deciding = tuple(sorted(_deciding_sources(planned, bindings).union(shape.deciding_sources if shape else ())))
+        if shape is None or deciding != shape.deciding_sources:
+            shape = self._shapes.set(key, RequestShape(None if deciding else planned, deciding), weight)
+        if deciding:
+            self._plans.set((shape, shape.deciding_values(bindings)), planned, weight)
 
-    def _see(self, text: str, name: str | None, tokens: int) -> CachedText | None:
-        lifted = extract_literals(text)
-        key = (lifted.left, name, tokens)
-        prepared = self._texts.get(key, None)
+    def _prepare_text(self, text: str, name: str | None, max_tokens: int) -> CachedText | None:
+        literals = extract_literals(text)
+        key = (literals.remaining_text, name, max_tokens)
+        prepared = self._documents.get(key, None)
         if prepared is None:
-            prepared = _prepare(self._schema, text, lifted, name, tokens)
+            prepared = _prepare_document(self._schema, text, literals, name, max_tokens)
             if prepared is None:
                 return None
-            self._texts.set(key, prepared, entry_weight(len(text)))
-        given: dict[Source, Any] = {}
-        shape = tuple(literal_shapes(lifted, given))
-        seen = CachedText(prepared, lifted, shape, given)
-        if prepared.changing and lifted:
-            return seen  # a password may be among them
-        return self._seen.set((text, name, tokens), seen, entry_weight(len(text)))
+            self._documents.set(key, prepared, entry_weight(len(text)))
+        bindings: dict[Source, Any] = {}
+        shape = tuple(literal_shapes(literals, bindings))
+        cached = CachedText(prepared, literals, shape, bindings)
+        if prepared.mutation and literals:
+            return cached  # not stored: a literal may be a password
+        return self._texts.set((text, name, max_tokens), cached, entry_weight(len(text)))
 
-    def _plan(
+    def _plan_query(
         self,
         prepared: PreparedDocument,
         values: dict[str, Any],
-        given: dict[Source, Any],
+        bindings: dict[Source, Any],
         directory: Directory,
         access: Access,
     ) -> PlannedQuery | None:
-        """The query planned for this request and those like it; None where it can't be."""
+        """Return the plan of a query with values of this shape; None if it cannot be planned."""
         operation = prepared.operation
-        slots = {name: with_slots(value, name, given) for name, value in values.items()}
+        slots = {name: with_slots(value, name, bindings) for name, value in values.items()}
         variables = coerce_variables(self._schema, operation, slots)
-        seen = caller_schema_for(self._schema, access, directory.services.limits)
-        refused = operation.errors or variables.errors or operation.introspects
-        if refused or not seen.allows(operation.coordinates | variables.coordinates):
+        visible = caller_schema_for(self._schema, access, directory.services.limits)
+        rejected = operation.errors or variables.errors or operation.introspects
+        if rejected or not visible.allows(operation.coordinates | variables.coordinates):
             return None
         try:
-            return self._roots(operation, variables.coerced, directory, parameterize_access(access))
+            return self._plan_root_fields(operation, variables.coerced, directory, parameterize_access(access))
         except RollcallError:
             return None
         except (ValueError, RecursionError) as error:
             log_planning_failure("graphql", error)
             return None
 
-    def _roots(
+    def _plan_root_fields(
         self, operation: Operation, variables: dict[str, Any], directory: Directory, access: Access
     ) -> PlannedQuery | None:
         fragments = {
             node.name.value: node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         selection = Selection(self._schema, fragments, variables, directory.services.limits)
-        query: Any = self._schema.query_type
-        roots, plans, places = list[PlannedField](), list[QueryPlan](), dict[Any, int]()
+        query_type: Any = self._schema.query_type
+        root_fields, plans, plan_indexes = list[PlannedField](), list[QueryPlan](), dict[Any, int]()
         for key, nodes in selection.collect([operation.definition]).items():
-            definition = query.fields.get(nodes[0].name.value)
-            found: Callable[[FieldRequest], FieldQuery] | None = _asked(definition)
-            if found is None:
+            definition = query_type.fields.get(nodes[0].name.value)
+            build_query = _query_builder(definition)
+            if build_query is None:
                 return None
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, variables))
-            question = found(FieldRequest(access, selection, nodes, arguments))
-            if question.asked is not None and question.asked not in places:
-                places[question.asked] = len(plans)
-                plans.append(make_plan(question.asked, directory.caller, access, directory.services))
-            roots.append(PlannedField(key, question, places.get(question.asked)))
-        if not plans:  # nothing would look whether the rights behind it still hold
+            field_query = build_query(FieldRequest(access, selection, nodes, arguments))
+            if field_query.query is not None and field_query.query not in plan_indexes:
+                plan_indexes[field_query.query] = len(plans)
+                plans.append(make_plan(field_query.query, directory.caller, access, directory.services))
+            root_fields.append(PlannedField(key, field_query, plan_indexes.get(field_query.query)))
+        if not plans:  # without a statement nothing would check that the caller's access is still current
             return None
-        return PlannedQuery(roots, plans, timed=any("now" in plan.sources for plan in plans))
+        return PlannedQuery(root_fields, plans, uses_now=any("now" in plan.sources for plan in plans))
 
 
-def _decisive(planned: PlannedQuery | None, given: Bindings) -> frozenset[Source]:
-    """The sources whose values the plan holds, or that decided whether there is one."""
+def _deciding_sources(planned: PlannedQuery | None, bindings: Bindings) -> frozenset[Source]:
+    """Return the sources whose values a plan contains, or that decided whether there is a plan."""
     plans = planned.plans if planned else []
-    drawn = frozenset[Source]().union(*(plan.sources for plan in plans))
-    free = {source for source in given if source.startswith(VALUE)} - drawn
-    return frozenset(free).union(*(plan.literal_sources for plan in plans))
+    bound = frozenset[Source]().union(*(plan.sources for plan in plans))
+    unbound = {source for source in bindings if source.startswith(VALUE_PREFIX)} - bound
+    return frozenset(unbound).union(*(plan.literal_sources for plan in plans))
 
 
-def _prepare(
-    schema: GraphQLSchema, text: str, lifted: ExtractedLiterals, name: str | None, tokens: int
+def _prepare_document(
+    schema: GraphQLSchema, text: str, literals: ExtractedLiterals, name: str | None, max_tokens: int
 ) -> PreparedDocument | None:
+    """Return the compiled document of a text; None if it cannot be planned or must not be cached."""
     try:
-        document = parse_document(text, tokens, located=False)  # what goes well tells no place
+        document = parse_document(text, max_tokens, with_locations=False)  # only errors need locations
     except RollcallError:
         return None
-    if lifted:
-        found = parameterize_document(schema, document, lifted)
-        if found is None:
+    if literals:
+        parameterized = parameterize_document(schema, document, literals)
+        if parameterized is None:
             return None
-        document = found
+        document = parameterized
     operation = compile_operation(schema, document, name)
     definition: Any = operation.definition
     if operation.errors or definition is None or operation.introspects:
         return None
     if definition.operation is OperationType.QUERY and holds_mutations(document):
-        return None  # a password may stand beside what is asked for
-    changing = None
+        return None  # one of the document's mutations may contain a password
+    mutation = None
     if definition.operation is not OperationType.QUERY:
-        changing = plan_mutation(schema, operation, entry_weight(len(text)))
-        if changing is None:
-            return None  # what isn't planned isn't kept: it may hold a password
-    uses = _Uses()
-    visit(operation.document, uses)
-    once = frozenset(variable for variable, times in uses.counted.items() if times == 2)  # defined, and used
-    return PreparedDocument(operation, once, len(text), changing)
+        mutation = plan_mutation(schema, operation, entry_weight(len(text)))
+        if mutation is None:
+            return None  # a mutation that is not planned is not cached: it may contain a password
+    counter = _VariableCounter()
+    visit(operation.document, counter)
+    single_use = frozenset(name for name, count in counter.occurrences.items() if count == 2)  # defined and used once
+    return PreparedDocument(operation, single_use, len(text), mutation)
 
 
-class _Uses(Visitor):
-    """How often a variable's name stands in a document, its definition included."""
+class _VariableCounter(Visitor):
+    """Counts how often each variable occurs in a document, its definition included."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.counted = Counter[str]()
+        self.occurrences = Counter[str]()
 
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        self.counted[node.name.value] += 1
+        self.occurrences[node.name.value] += 1
 
 
-def _asked(definition: Any) -> Callable[[FieldRequest], FieldQuery] | None:
-    made = definition and definition.extensions.get("strawberry-definition")
-    found: Callable[[FieldRequest], FieldQuery] | None = made and made.metadata.get("ask")
-    return found
+def _query_builder(definition: Any) -> FieldQueryBuilder | None:
+    strawberry_field = definition and definition.extensions.get("strawberry-definition")
+    builder: FieldQueryBuilder | None = strawberry_field and strawberry_field.metadata.get(QUERY_BUILDER)
+    return builder

@@ -1,4 +1,4 @@
-"""Literals lifted out of a query's text, so that texts which differ only in them are one."""
+"""Extraction of literals from the text of a query, so that texts which differ only in literals share one plan."""
 
 import re
 from collections import Counter
@@ -25,26 +25,28 @@ from graphql import (
     visit,
 )
 
-PREFIX = "_literal_"
-"""Begins the name of a variable that stands where a literal was; no client's may."""
+VARIABLE_PREFIX = "_literal_"
+"""Prefix of the variables that replace literals. No literal is extracted from a text with variables of its own."""
 
-TEXT_GAP, NUMBER_GAP = "\x01", "\x02"
-"""What is left where a literal was: no query's text has such a character, but in a string."""
+TEXT_PLACEHOLDER, NUMBER_PLACEHOLDER = "\x01", "\x02"
+"""What replaces an extracted literal in the text. GraphQL allows these characters only within strings."""
 
-MOST = 100
-"""Literals of a kind that are lifted at most; what comes after them stays."""
-TEXTS, NUMBERS = (tuple(f"{PREFIX}{kind}_{number}" for number in range(MOST)) for kind in ("text", "number"))
-"""The names of the variables they become."""
+MAX_LITERALS = 100
+"""Maximum number of extracted literals of each kind; further ones remain in the text."""
+TEXT_VARIABLES, NUMBER_VARIABLES = (
+    tuple(f"{VARIABLE_PREFIX}{kind}_{index}" for index in range(MAX_LITERALS)) for kind in ("text", "number")
+)
+"""The names of the variables that replace literals, in the order of the literals."""
 
-_NUMBER = re.compile(r"([0-9](?<![\w.@-].)(?:(?<!0)[0-9]{0,8})?)(?![\w.])")
-"""A whole number without a sign. It begins with what nearly no place of a text is, so that it is found quickly."""
+_INTEGER = re.compile(r"([0-9](?<![\w.@-].)(?:(?<!0)[0-9]{0,8})?)(?![\w.])")
+"""An integer without a sign. The pattern begins with a digit, which is rare in a text, so that the search is fast."""
 
 
 @dataclass(slots=True, eq=False)
 class ExtractedLiterals:
-    """What is left of a query's text, and the literals that were in it: strings and numbers, each in their order."""
+    """A query's text with placeholders for its extracted literals, and these: strings and integers, in text order."""
 
-    left: str
+    remaining_text: str
     texts: Sequence[str] = ()
     numbers: Sequence[int] = ()
 
@@ -53,77 +55,88 @@ class ExtractedLiterals:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The literals by the names of the variables they become."""
-        return dict(chain(zip(TEXTS, self.texts, strict=False), zip(NUMBERS, self.numbers, strict=False)))
+        """The literals by the names of the variables that replace them."""
+        return dict(
+            chain(zip(TEXT_VARIABLES, self.texts, strict=False), zip(NUMBER_VARIABLES, self.numbers, strict=False))
+        )
 
 
 def extract_literals(text: str) -> ExtractedLiterals:
-    """Takes the strings and whole numbers out of a query's text.
+    """Extract the strings and integers from the text of a query.
 
-    What stands in it twice stays, for the two may mean different things; so do texts with commas, which may be lists.
-    Everything stays in a query that has variables, since what differs between its requests is in them, or `$` variables
-    of a filter, and where strings can't be told from the rest at a glance.
+    A literal that occurs twice remains, because the two may mean different things; so does a string with a comma, which
+    may be a list. Nothing is extracted from a query that contains `$`: one with variables has in them what differs
+    between its requests, and a filter may use the variables of Directus. Nor is anything extracted if strings are not
+    easy to tell from the rest of the text.
     """
     pieces = text.split('"')
-    if len(pieces) % 2 == 0 or "$" in text or "\\" in text or "#" in text or '"""' in text or _has_gaps(text):
+    if len(pieces) % 2 == 0 or "$" in text or "\\" in text or "#" in text or '"""' in text or _has_placeholders(text):
         return ExtractedLiterals(text)
     texts = pieces[1::2]
-    left, numbers = _lift_numbers(TEXT_GAP.join(pieces[::2]))
-    if not (_stand_once(texts) and all(texts) and _is_plain("".join(texts))):
-        left, texts = _lift_some(left.split(TEXT_GAP), texts, TEXT_GAP, '"{}"')
-    return ExtractedLiterals(left, texts, numbers)
+    remaining, numbers = _extract_numbers(TEXT_PLACEHOLDER.join(pieces[::2]))
+    if not (_are_unique(texts) and all(texts) and _is_simple("".join(texts))):
+        remaining, texts = _extract_some(remaining.split(TEXT_PLACEHOLDER), texts, TEXT_PLACEHOLDER, '"{}"')
+    return ExtractedLiterals(remaining, texts, numbers)
 
 
 @lru_cache(maxsize=100)
-def _lift_numbers(text: str) -> tuple[str, Sequence[int]]:
-    """A text without strings -> the same with marks for its numbers, and those: mostly it was there before."""
-    parts = _NUMBER.split(text)
+def _extract_numbers(text: str) -> tuple[str, Sequence[int]]:
+    """Return a text without strings with placeholders for its integers, and these.
+
+    Cached, because most texts differ only in their strings.
+    """
+    parts = _INTEGER.split(text)
     gaps, numbers = parts[::2], parts[1::2]
-    left = NUMBER_GAP.join(gaps)
-    if not _stand_once(numbers):
-        left, numbers = _lift_some(gaps, numbers, NUMBER_GAP, "{}")
-    return left, [int(number) for number in numbers]
+    remaining = NUMBER_PLACEHOLDER.join(gaps)
+    if not _are_unique(numbers):
+        remaining, numbers = _extract_some(gaps, numbers, NUMBER_PLACEHOLDER, "{}")
+    return remaining, [int(number) for number in numbers]
 
 
-def _has_gaps(text: str) -> bool:
-    return TEXT_GAP in text or NUMBER_GAP in text
+def _has_placeholders(text: str) -> bool:
+    return TEXT_PLACEHOLDER in text or NUMBER_PLACEHOLDER in text
 
 
-def _stand_once(literals: Sequence[str]) -> bool:
-    """Whether each of them does, and all may be lifted."""
-    return len(set(literals)) == len(literals) <= MOST
+def _are_unique(literals: Sequence[str]) -> bool:
+    """Return whether no literal occurs twice and there are variables for all of them."""
+    return len(set(literals)) == len(literals) <= MAX_LITERALS
 
 
-def _lift_some(gaps: Sequence[str], literals: Sequence[str], mark: str, spelled: str) -> tuple[str, list[str]]:
-    """A text cut at its literals -> the same with a mark for each that is lifted, and those."""
-    times, left, lifted = Counter(literals), [gaps[0]], list[str]()
+def _extract_some(
+    gaps: Sequence[str], literals: Sequence[str], placeholder: str, template: str
+) -> tuple[str, list[str]]:
+    """Join a text that was split at its literals; return it with placeholders for the extracted ones, and these.
+
+    `template` is how a literal that remains is written.
+    """
+    counts, parts, extracted = Counter(literals), [gaps[0]], list[str]()
     for literal, gap in zip(literals, gaps[1:], strict=True):
-        lifts = literal and times[literal] == 1 and _is_plain(literal) and len(lifted) < MOST
-        left += (mark if lifts else spelled.format(literal), gap)
-        if lifts:
-            lifted.append(literal)
-    return "".join(left), lifted
+        extracts = literal and counts[literal] == 1 and _is_simple(literal) and len(extracted) < MAX_LITERALS
+        parts += (placeholder if extracts else template.format(literal), gap)
+        if extracts:
+            extracted.append(literal)
+    return "".join(parts), extracted
 
 
-def _is_plain(literal: str) -> bool:
+def _is_simple(literal: str) -> bool:
     return "," not in literal and literal.isprintable()
 
 
 def parameterize_document(
-    schema: GraphQLSchema, document: DocumentNode, lifted: ExtractedLiterals
+    schema: GraphQLSchema, document: DocumentNode, literals: ExtractedLiterals
 ) -> DocumentNode | None:
-    """The document with variables where those literals are; None where they can't be found again."""
+    """Return the document with variables in place of the extracted literals; None if that is not possible."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if len(operations) != 1:
         return None
     info = TypeInfo(schema)
-    lifter = _Lifter(info, lifted)
-    rewritten: DocumentNode = visit(document, TypeInfoVisitor(info, lifter))
-    if lifter.lost or lifter.left:
+    replacer = _LiteralReplacer(info, literals)
+    rewritten: DocumentNode = visit(document, TypeInfoVisitor(info, replacer))
+    if replacer.failed or replacer.pending:
         return None
-    made = tuple(_definition(name, type_) for name, type_ in lifter.types.items())
+    added = tuple(_variable_definition(name, type_) for name, type_ in replacer.types.items())
     definitions = tuple(
-        replace(node, variable_definitions=(*(node.variable_definitions or ()), *made))
+        replace(node, variable_definitions=(*(node.variable_definitions or ()), *added))
         if isinstance(node, OperationDefinitionNode)
         else node
         for node in rewritten.definitions
@@ -131,37 +144,37 @@ def parameterize_document(
     return replace(rewritten, definitions=definitions)
 
 
-class _Lifter(Visitor):
-    """Finds the literals in the order in which the text has them."""
+class _LiteralReplacer(Visitor):
+    """Replaces the extracted literals by variables. A visit meets them in the order of the text."""
 
-    def __init__(self, info: TypeInfo, lifted: ExtractedLiterals) -> None:
+    def __init__(self, info: TypeInfo, literals: ExtractedLiterals) -> None:
         super().__init__()
-        self._info, self.left = info, lifted.values
+        self._info, self.pending = info, literals.values
         self.types: dict[str, str] = {}
-        self.lost = False
+        self.failed = False
 
     def enter_string_value(self, node: StringValueNode, *_: Any) -> ValueNode | None:
-        return self._lift(node.value)
+        return self._replace(node.value)
 
     def enter_int_value(self, node: IntValueNode, *_: Any) -> ValueNode | None:
-        return self._lift(int(node.value))
+        return self._replace(int(node.value))
 
     def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> None:
-        self.lost = self.lost or node.default_value is not None
+        self.failed = self.failed or node.default_value is not None
 
-    def _lift(self, value: str | int) -> VariableNode | None:
-        name = next((name for name, lifted in self.left.items() if type(lifted) is type(value)), None)
-        if name is None or self.left[name] != value:
+    def _replace(self, value: str | int) -> VariableNode | None:
+        name = next((name for name, literal in self.pending.items() if type(literal) is type(value)), None)
+        if name is None or self.pending[name] != value:
             return None
-        del self.left[name]
+        del self.pending[name]
         type_ = self._info.get_input_type()
         if type_ is None or self._info.get_directive() is not None:
-            self.lost = True
+            self.failed = True
             return None
         self.types[name] = str(type_)
         return VariableNode(name=NameNode(value=name))
 
 
-def _definition(name: str, type_: str) -> VariableDefinitionNode:
+def _variable_definition(name: str, type_: str) -> VariableDefinitionNode:
     variable = VariableNode(name=NameNode(value=name))
     return VariableDefinitionNode(variable=variable, type=parse_type(type_), default_value=None, directives=())

@@ -1,7 +1,7 @@
-"""Mutations seen before: nothing of them is parsed, validated or planned again; only their values are new.
+"""Planned mutations: a mutation seen before is not parsed, validated or planned again, only its values are new.
 
-A single root field that makes or changes one row goes this way. Any other, and whatever is refused before something
-is written, is left to the ordinary execution.
+Only mutations with a single root field that returns one row are planned. All others take the full execution, and so
+does one that is rejected before anything is written.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from app.core.errors import RollcallError, ServiceUnavailable
 from app.graphql.documents.normalize_document import KEY_ALIAS
 from app.graphql.documents.operation import Operation
 from app.graphql.documents.selection import Selection
-from app.graphql.fields.mutations import MutationSpec
-from app.graphql.fields.queries import THE_ROW_IF_ANY
+from app.graphql.fields.mutations import MUTATION_SPEC, MutationSpec
+from app.graphql.fields.queries import OPTIONAL_ROW
 from app.policy.rules import Access
 from app.query.filter import compare
 from app.query.limits import QueryLimits
@@ -29,121 +29,129 @@ from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.plans.plan import QueryPlan, make_plan, parameterize_access
 from app.repositories.services import Services
 
-KEYS = "keys"
-"""The source of the key that was written, in the plan of an answer."""
-Answers = LRUCache[Any, QueryPlan]
-"""The plans of what is read back, by what was asked and the form of its caller's rights."""
+WRITTEN_KEYS = "keys"
+"""The source of the written row's key in the plan that reads it back."""
+ReturningPlans = LRUCache[Any, QueryPlan]
+"""The plans that read written rows back, by mutation and the shape of the caller's access."""
+SAMPLE_UUID = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlannedMutation:
-    """The only root field of a mutation: what it makes of its arguments, and the fields it reads back."""
+    """The only root field of a mutation: the command it builds of its arguments, and the fields it returns."""
 
-    key: str
-    making: MutationSpec
-    definition: GraphQLField
+    response_key: str
+    spec: MutationSpec
+    field: GraphQLField
     nodes: list[FieldNode]
     fragments: dict[str, FragmentDefinitionNode]
     schema: GraphQLSchema
-    weight: int
-    """What keeping something made of it weighs."""
+    cache_weight: int
+    """The weight of a plan of this mutation in a cache."""
 
-    def ready(self, directory: Directory, variables: dict[str, Any], answers: Answers) -> "MutationRequest":
-        """A request with its values."""
-        arguments = get_argument_values(self.definition, self.nodes[0], VariableValues({}, variables))
-        return MutationRequest(self, directory, arguments, answers)
+    def bind(
+        self, directory: Directory, variables: dict[str, Any], returning_plans: ReturningPlans
+    ) -> "MutationRequest":
+        """Return a request with its values."""
+        arguments = get_argument_values(self.field, self.nodes[0], VariableValues({}, variables))
+        return MutationRequest(self, directory, arguments, returning_plans)
 
-    def plan(self, directory: Directory, access: Access) -> QueryPlan:
-        """How the row that was written is read back with such rights; raises as asking it would."""
-        collection, limits = self.making.collection, directory.services.limits
+    def plan_returning(self, directory: Directory, access: Access) -> QueryPlan:
+        """Plan how the written row is read back with this access; raises what executing the query would."""
+        collection, limits = self.spec.collection, directory.services.limits
         read = self.selection(limits).read(collection, self.nodes, {"limit": -1})
-        sample = "00000000-0000-4000-8000-000000000000" if collection.key.kind == "uuid" else 0
-        written = compare(collection.key, None, "_in", slot([sample], KEYS))
-        return make_plan(read.restricted_to(written), directory.caller, parameterize_access(access), directory.services)
+        sample = SAMPLE_UUID if collection.key.kind == "uuid" else 0
+        is_written = compare(collection.key, None, "_in", slot([sample], WRITTEN_KEYS))
+        return make_plan(
+            read.restricted_to(is_written), directory.caller, parameterize_access(access), directory.services
+        )
 
     def selection(self, limits: QueryLimits) -> Selection:
-        """What its fields are read with: no variable stands among them."""
+        """Return what reads the fields: without variables, as there are none in them."""
         return Selection(self.schema, self.fragments, {}, limits)
 
 
 class MutationRequest(NamedTuple):
-    """One request to change something."""
+    """A planned mutation with the arguments of one request."""
 
-    changing: PlannedMutation
+    mutation: PlannedMutation
     directory: Directory
     arguments: dict[str, Any]
-    answers: Answers
+    returning_plans: ReturningPlans
 
     @property
-    def same(self) -> bool:
-        """It changes something: never."""
+    def is_reusable(self) -> bool:
+        """False, because a mutation writes."""
         return False
 
-    async def answer(self, _: Services) -> bytes | None:
-        """Does it; its whole answer as JSON, or None where it was refused, so that nothing was done.
+    async def execute(self, _: Services) -> bytes | None:
+        """Write, and return the response as JSON; None if the write was rejected, in which case nothing was written.
 
-        Raises ServiceUnavailable as the repositories do.
+        Raises:
+            ServiceUnavailable: The database cannot be read or written.
         """
-        making, access = self.changing.making, self.directory.cached_access
-        repository = self.directory[making.collection.name]
+        spec, access = self.mutation.spec, self.directory.cached_access
+        repository = self.directory[spec.collection.name]
         try:
-            change = making.make(repository, access.user if access else None, self.arguments)
-            text = (await repository.write(change, self._read_back)).result
+            command = spec.build_command(repository, access.user if access else None, self.arguments)
+            text = (await repository.write(command, self._fetch_returning)).result
         except ServiceUnavailable:
             raise
         except RollcallError:
             return None
-        return f'{{"data":{{"{self.changing.key}":{text or "null"}}}}}'.encode()
+        return f'{{"data":{{"{self.mutation.response_key}":{text or "null"}}}}}'.encode()
 
-    async def _read_back(self, work: UnitOfWork, keys: list[Any]) -> str:
-        place = (self.changing, work.access.shape)
-        plan = self.answers.get(place, None)
+    async def _fetch_returning(self, work: UnitOfWork, keys: list[Any]) -> str:
+        cache_key = (self.mutation, work.access.shape)
+        plan = self.returning_plans.get(cache_key, None)
         if plan is None or plan.literal_sources:
-            plan = self.answers.set(place, self.changing.plan(self.directory, work.access), self.changing.weight)
-        shape = plan.decode_rows
+            plan = self.mutation.plan_returning(self.directory, work.access)
+            self.returning_plans.set(cache_key, plan, self.mutation.cache_weight)
+        decode_rows = plan.decode_rows
 
-        def told(row: Sequence[Any]) -> str:
+        def result(row: Sequence[Any]) -> str:
             work.check_access_current(row)
             text: str = row[-1]
-            return THE_ROW_IF_ANY.of_text(text if shape is None else orjson.dumps(shape(text)).decode())
+            return OPTIONAL_ROW.from_json(text if decode_rows is None else orjson.dumps(decode_rows(text)).decode())
 
-        return await work.writer.fetch_and_commit(
-            plan.statement, {**work.access.bindings, KEYS: keys, "now": work.now}, told
-        )
+        bindings = {**work.access.bindings, WRITTEN_KEYS: keys, "now": work.now}
+        return await work.writer.fetch_and_commit(plan.statement, bindings, result)
 
 
-def plan_mutation(schema: GraphQLSchema, operation: Operation, weight: int) -> PlannedMutation | None:
-    """What a mutation changes; None where it takes the ordinary execution, as where a text stands in it literally.
+def plan_mutation(schema: GraphQLSchema, operation: Operation, cache_weight: int) -> PlannedMutation | None:
+    """Return the plan of a mutation; None if it takes the full execution.
 
-    `weight` is that of keeping something made of its text.
+    So does a mutation in which string literals remain: one may be a password, and a plan is cached.
     """
     definition, mutation = operation.definition, schema.mutation_type
-    if definition is None or mutation is None or operation.lifted:
+    if definition is None or mutation is None or operation.hoisted:
         return None
     fragments = {
         node.name.value: node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)
     }
-    collected = Selection(schema, fragments, {}, QueryLimits()).collect([definition]) if not _varies(definition) else {}
-    if len(collected) != 1:
+    if _selects_by_variable(definition):
         return None
-    key, nodes = next(iter(collected.items()))
+    root_fields = Selection(schema, fragments, {}, QueryLimits()).collect([definition])
+    if len(root_fields) != 1:
+        return None
+    response_key, nodes = next(iter(root_fields.items()))
     field = mutation.fields.get(nodes[0].name.value)
-    made: Any = field and field.extensions.get("strawberry-definition")
-    making = made and made.metadata.get("making")
-    if field is None or making is None or len(nodes) > 1:
+    strawberry_field: Any = field and field.extensions.get("strawberry-definition")
+    spec = strawberry_field and strawberry_field.metadata.get(MUTATION_SPEC)
+    if field is None or spec is None or len(nodes) > 1:
         return None
-    changing = PlannedMutation(key, making, field, nodes, fragments, schema, weight)
-    inner = changing.selection(QueryLimits()).collect(nodes)
-    return None if KEY_ALIAS in inner or _holds_texts(operation) else changing
+    planned = PlannedMutation(response_key, spec, field, nodes, fragments, schema, cache_weight)
+    selected = planned.selection(QueryLimits()).collect(nodes)
+    return None if KEY_ALIAS in selected or _has_string_literals(operation) else planned
 
 
 class _LiteralFinder(Visitor):
-    """Whether a variable stands in what is read back, and whether a text stands anywhere."""
+    """Finds out whether a directive or a selected field uses a variable, and whether there is any string literal."""
 
     def __init__(self) -> None:
         super().__init__()
         self.depth = 0
-        self.varies = self.texts = False
+        self.has_variables = self.has_strings = False
 
     def enter_selection_set(self, *_: Any) -> None:
         self.depth += 1
@@ -152,22 +160,23 @@ class _LiteralFinder(Visitor):
         self.depth -= 1
 
     def enter_directive(self, *_: Any) -> None:
-        self.varies = True
+        self.has_variables = True
 
     def enter_variable(self, _: VariableNode, *__: Any) -> None:
-        self.varies = self.varies or self.depth > 1
+        self.has_variables = self.has_variables or self.depth > 1
 
     def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
-        self.texts = True
+        self.has_strings = True
 
 
-def _varies(definition: Any) -> bool:
-    looking = _LiteralFinder()
-    visit(definition, looking)
-    return looking.varies
+def _selects_by_variable(definition: Any) -> bool:
+    """Return whether what the mutation returns may depend on variables; any directive counts as one that does."""
+    finder = _LiteralFinder()
+    visit(definition, finder)
+    return finder.has_variables
 
 
-def _holds_texts(operation: Operation) -> bool:
-    looking = _LiteralFinder()
-    visit(operation.document, looking)
-    return looking.texts
+def _has_string_literals(operation: Operation) -> bool:
+    finder = _LiteralFinder()
+    visit(operation.document, finder)
+    return finder.has_strings

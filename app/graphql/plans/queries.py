@@ -1,4 +1,4 @@
-"""A query that was planned: the statements that answer it, and how their answers become one."""
+"""Planned queries: the statements that read their rows, and how the results become the response."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,63 +17,78 @@ from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_fa
 from app.repositories.services import Services
 
 MAX_ATTEMPTS = 2
-"""How often a plan is asked where rights change under it."""
+"""How often a plan is executed if the caller's access changes meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedField:
-    """One root field of a planned query: the plan that finds its rows, if it takes one, and how they answer it."""
+    """A root field of a planned query: its response key, and the index of the plan that reads its rows, if any."""
 
     key: str
-    question: FieldQuery
-    plan: int | None
+    field_query: FieldQuery
+    plan_index: int | None
 
-    def member(self, found: Sequence[str]) -> str:
-        """Its key and its answer as JSON, of what the plans found; raises Forbidden where that is none."""
-        if self.plan is None:
-            return f'"{self.key}":{orjson.dumps(self.question.known).decode()}'
-        return f'"{self.key}":{self.question.answer.of_text(found[self.plan])}'
+    def json_member(self, results: Sequence[str]) -> str:
+        """Return the field as a member of a JSON object; `results` are those of all plans of the query.
+
+        Raises:
+            Forbidden: The field requires a row and there is none.
+        """
+        if self.plan_index is None:
+            return f'"{self.key}":{orjson.dumps(self.field_query.value).decode()}'
+        return f'"{self.key}":{self.field_query.adapter.from_json(results[self.plan_index])}'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlannedQuery:
-    """A query of one form: its root fields, each distinct plan among them, and whether one asks for the moment."""
+    """The plan of all queries of one shape: its root fields, and the distinct plans behind them."""
 
-    roots: list[PlannedField]
+    root_fields: list[PlannedField]
     plans: list[QueryPlan]
-    timed: bool = False
+    uses_now: bool = False
+    """Whether a plan needs the current time."""
 
-    def told(self, found: Sequence[str]) -> bytes:
-        """The whole answer, of what the plans found; raises Forbidden as its roots do."""
-        roots = self.roots
-        members = roots[0].member(found) if len(roots) == 1 else ",".join([root.member(found) for root in roots])
+    def response(self, results: Sequence[str]) -> bytes:
+        """Return the response to a request whose plans had these results.
+
+        Raises:
+            Forbidden: A root field requires a row and there is none.
+        """
+        fields = self.root_fields
+        if len(fields) == 1:
+            members = fields[0].json_member(results)
+        else:
+            members = ",".join([field.json_member(results) for field in fields])
         return f'{{"data":{{{members}}}}}'.encode()
 
 
 @dataclass(slots=True, eq=False)
 class BoundQuery:
-    """A request with its plan, and all that it gives but the moment; it may be asked again and again."""
+    """A planned query with the bindings of one request, except the current time; it can be executed repeatedly."""
 
-    planned: PlannedQuery
+    planned_query: PlannedQuery
     access: Access
-    given: Bindings
-    same: bool
-    """Whether nothing in its text may differ the next time."""
+    bindings: Bindings
+    is_reusable: bool
+    """Whether the same text always has these bindings."""
 
-    async def answer(self, services: Services) -> bytes | None:
-        """The whole answer as JSON; None where it takes the ordinary execution, which says what is wrong.
+    async def execute(self, services: Services) -> bytes | None:
+        """Return the response as JSON; None if it takes the full execution to tell what is wrong.
 
-        Raises AccessChanged, and ServiceUnavailable as the reader does.
+        Raises:
+            StalePlan: The caller's access is no longer the one that the query was bound to.
+            ServiceUnavailable: The database cannot be read.
         """
-        planned, access = self.planned, self.access
-        given = {**self.given, "now": services.clock()} if planned.timed else self.given
+        planned, access = self.planned_query, self.access
+        bindings = {**self.bindings, "now": services.clock()} if planned.uses_now else self.bindings
         try:
             if len(planned.plans) == 1:
                 plan = planned.plans[0]
-                found = [plan.result(await services.reader.fetch_one(plan.statement, given), access)]
+                results = [plan.result(await services.reader.fetch_one(plan.statement, bindings), access)]
             else:
-                found = await asyncio.gather(*(execute_plan(plan, access, given, services) for plan in planned.plans))
-            return planned.told(found)
+                executions = (execute_plan(plan, access, bindings, services) for plan in planned.plans)
+                results = await asyncio.gather(*executions)
+            return planned.response(results)
         except ServiceUnavailable:
             raise
         except RollcallError:
@@ -84,31 +99,34 @@ class BoundQuery:
 
 
 class BoundRequest(Protocol):
-    """A request that only has to be answered; `same` as in Ready."""
+    """A request with its plan and its values, ready to be executed."""
 
     @property
-    def same(self) -> bool:
-        """Whether nothing in its text may differ the next time, and it changes nothing."""
+    def is_reusable(self) -> bool:
+        """Whether the same text always gives an equal bound request, which writes nothing."""
         ...
 
-    async def answer(self, services: Services) -> bytes | None:
-        """The whole answer as JSON; None where it takes the ordinary execution."""
+    async def execute(self, services: Services) -> bytes | None:
+        """Return the response as JSON; None if it takes the full execution."""
         ...
 
 
-async def answer_from_plan(directory: Directory, find: Callable[[Access], BoundRequest | None]) -> bytes | None:
-    """The answer of the plan that is found for the caller's rights; once more where they have changed.
+async def answer_from_plan(directory: Directory, bind: Callable[[Access], BoundRequest | None]) -> bytes | None:
+    """Return the response to the request that `bind` returns for the caller's access; None if it takes full execution.
 
-    None where there is no such plan, or none that answers. Raises InvalidCredentials where nobody active stands behind
-    the caller any more, ServiceUnavailable as the repositories do.
+    If the access turns out to have changed, the request is bound and executed once more.
+
+    Raises:
+        InvalidCredentials: The caller is no longer an active user, or its session has ended.
+        ServiceUnavailable: The database cannot be read or written.
     """
     access = directory.cached_access
     if access is None:
         return None
 
     async def attempt(access: Access) -> bytes | None:
-        request = find(access)
-        return None if request is None else await request.answer(directory.services)
+        request = bind(access)
+        return None if request is None else await request.execute(directory.services)
 
     try:
         return await directory.run_while_current(access, attempt, MAX_ATTEMPTS)

@@ -1,47 +1,61 @@
-"""The forms of requests: what stays of one when every value that another may stand in for is taken out of it."""
+"""Shapes of requests: what remains of the values when everything that another value may replace is left out."""
 
 import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 from app.core.bindings import Source, slot
-from app.graphql.plans.literals import NUMBERS, TEXTS, ExtractedLiterals
+from app.graphql.plans.literals import NUMBER_VARIABLES, TEXT_VARIABLES, ExtractedLiterals
 
-VALUE = "$"
-"""Begins the source of a value that a client gave."""
+VALUE_PREFIX = "$"
+"""Prefix of the sources of a client's values."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEY_LENGTH = 36
 _TEXT = "text"
-_TEXT_SOURCES, _NUMBER_SOURCES = (tuple(f"{VALUE}{name}" for name in names) for names in (TEXTS, NUMBERS))
+_TEXT_SOURCES, _NUMBER_SOURCES = (
+    tuple(f"{VALUE_PREFIX}{name}" for name in names) for names in (TEXT_VARIABLES, NUMBER_VARIABLES)
+)
 
 
-def variable_shapes(values: Mapping[str, Any], once: frozenset[str], given: dict[Source, Any]) -> list[Hashable]:
-    """The forms of variables' values; what in them may differ goes into `given`, if they stand `once` in the query."""
-    forms: list[Hashable] = []
+def variable_shapes(
+    values: Mapping[str, Any], single_use: frozenset[str], bindings: dict[Source, Any]
+) -> list[Hashable]:
+    """Return the shapes of the variables' values, and add what may differ in them to `bindings`.
+
+    The shape of a variable that is used more than once is its value. `single_use` names the others.
+    """
+    shapes: list[Hashable] = []
     for name, value in values.items():
-        forms += (name, _form(value, f"{VALUE}{name}", given)) if name in once else (name, "=", repr(value))
-    return forms
+        if name in single_use:
+            shapes += (name, _value_shape(value, f"{VALUE_PREFIX}{name}", bindings))
+        else:
+            shapes += (name, "=", repr(value))
+    return shapes
 
 
-def literal_shapes(lifted: ExtractedLiterals, given: dict[Source, Any]) -> list[Hashable]:
-    """The same of literals, which always stand once: told are only those whose length might make them keys."""
-    forms = list[Hashable]()
-    for place, number in enumerate(lifted.numbers):
-        given[_NUMBER_SOURCES[place]] = number
-    for place, text in enumerate(lifted.texts):
-        form = _scalar(text) if len(text) == _KEY_LENGTH else _TEXT
-        if form is not None:
-            given[_TEXT_SOURCES[place]] = text
-        if form is not _TEXT:
-            forms += (place, form or repr(text))
-    return forms
+def literal_shapes(literals: ExtractedLiterals, bindings: dict[Source, Any]) -> list[Hashable]:
+    """Return the shapes of literals, and add what may differ in them to `bindings`.
+
+    Every extracted literal is used once. Only those that are as long as a key have a shape: the others are all alike.
+    """
+    shapes = list[Hashable]()
+    for index, number in enumerate(literals.numbers):
+        bindings[_NUMBER_SOURCES[index]] = number
+    for index, text in enumerate(literals.texts):
+        shape = _scalar_shape(text) if len(text) == _KEY_LENGTH else _TEXT
+        if shape is not None:
+            bindings[_TEXT_SOURCES[index]] = text
+        if shape is not _TEXT:
+            shapes += (index, shape or repr(text))
+    return shapes
 
 
 def coercion_shape(value: Any) -> Hashable | None:
-    """The form of a value in which any text may be another: what coercion makes of one it makes of all of that form.
+    """Return what coercion depends on in a value if it leaves all its strings as they are.
 
-    So it is where coercion leaves texts as they are. None for a value with anything in it but texts, flags and nulls.
+    If coercion returns one value unchanged, it returns every other value of the same shape unchanged. None for a value
+    that contains anything but strings, booleans and nulls.
     """
     kind = type(value)
     if kind is str:
@@ -49,31 +63,31 @@ def coercion_shape(value: Any) -> Hashable | None:
     if kind is bool or value is None:
         return repr(value)
     if kind is dict:
-        forms = [coercion_shape(inner) for inner in value.values()]
-        return None if None in forms else (*value, "{", *forms)
+        shapes = [coercion_shape(inner) for inner in value.values()]
+        return None if None in shapes else (*value, "{", *shapes)
     if kind is list:
-        forms = [coercion_shape(inner) for inner in value]
-        return None if None in forms else ("[", *forms)
+        shapes = [coercion_shape(inner) for inner in value]
+        return None if None in shapes else ("[", *shapes)
     return None
 
 
-def _form(value: Any, source: Source, given: dict[Source, Any]) -> Hashable:
-    if scalar := _scalar(value):
-        given[source] = value
+def _value_shape(value: Any, source: Source, bindings: dict[Source, Any]) -> Hashable:
+    if scalar := _scalar_shape(value):
+        bindings[source] = value
         return scalar
     if isinstance(value, dict):
-        return tuple((key, _form(inner, f"{source}.{key}", given)) for key, inner in value.items())
+        return tuple((key, _value_shape(inner, f"{source}.{key}", bindings)) for key, inner in value.items())
     if isinstance(value, list):
-        forms = {_scalar(item) for item in value}
-        if len(forms) == 1 and (one := forms.pop()):
-            given[source] = value
-            return f"[{one}]"
-        return ("[]", *(_form(item, f"{source}.{at}", given) for at, item in enumerate(value)))
+        shapes = {_scalar_shape(item) for item in value}
+        if len(shapes) == 1 and (item_shape := shapes.pop()):
+            bindings[source] = value
+            return f"[{item_shape}]"
+        return ("[]", *(_value_shape(item, f"{source}.{index}", bindings) for index, item in enumerate(value)))
     return ("=", repr(value))
 
 
-def _scalar(value: Any) -> str | None:
-    """The kind of a value that another of its kind may stand in for; None where the value itself matters."""
+def _scalar_shape(value: Any) -> str | None:
+    """Return the kind of a value that any other of its kind may replace; None if the value itself matters."""
     if type(value) is int:
         return "number" if 0 <= value < 2**31 else None
     if type(value) is not str or not value or value[0] == "$" or "," in value:
@@ -81,16 +95,16 @@ def _scalar(value: Any) -> str | None:
     return _TEXT if len(value) != _KEY_LENGTH else "key" if _UUID.fullmatch(value) else None
 
 
-def with_slots(value: Any, name: str, given: Mapping[Source, Any]) -> Any:
-    """A variable's value with a Slot wherever `given` holds a part of it."""
+def with_slots(value: Any, name: str, bindings: Mapping[Source, Any]) -> Any:
+    """Return a variable's value with a Slot in place of every part that is in `bindings`."""
 
     def walk(value: Any, source: Source) -> Any:
-        if source in given:
+        if source in bindings:
             return slot(value, source)
         if isinstance(value, dict):
             return {key: walk(inner, f"{source}.{key}") for key, inner in value.items()}
         if isinstance(value, list):
-            return [walk(item, f"{source}.{at}") for at, item in enumerate(value)]
+            return [walk(item, f"{source}.{index}") for index, item in enumerate(value)]
         return value
 
-    return walk(value, f"{VALUE}{name}")
+    return walk(value, f"{VALUE_PREFIX}{name}")

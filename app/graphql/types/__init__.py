@@ -1,1 +1,1 @@
-"""Strawberry types built from the registry."""
+"""Strawberry types, built from the registry of collections."""

@@ -1,4 +1,4 @@
-"""From collections to Strawberry types: objects, filters and operators under Directus' names."""
+"""Builder of Strawberry types for collections: objects, filters and operators under the names that Directus uses."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from app.query.collection import COLLECTIONS, WRITABLE_COLLECTIONS, Collection, 
 from app.query.filter import DATE_PARTS, RELATION_KEY
 from app.query.legacy_fields import LEGACY_COLLECTIONS
 
-NAMESPACE = ModuleType("rollcall_types", "Where the made types live: Strawberry looks a type's name up in its module.")
+NAMESPACE = ModuleType("rollcall_types", "The generated types: Strawberry looks a name up in the module of its type.")
 sys.modules[NAMESPACE.__name__] = NAMESPACE
 _TYPES = vars(NAMESPACE)
 _TYPES.update(
@@ -36,7 +36,7 @@ _TYPES.update(
     permissions_me_type=scalars.PermissionsMe,
 )
 
-LISTING = {"sort": "[String]", "limit": "Int", "offset": "Int", "page": "Int", "search": "String"}
+LIST_ARGUMENTS = {"sort": "[String]", "limit": "Int", "offset": "Int", "page": "Int", "search": "String"}
 
 _SCALARS: dict[FieldKind, str] = {
     "string": "String",
@@ -49,7 +49,7 @@ _SCALARS: dict[FieldKind, str] = {
     "csv": "[String]",
     "hash": "Hash",
 }
-_OPERATORS: dict[FieldKind, str] = {
+_OPERATOR_PREFIXES: dict[FieldKind, str] = {
     "string": "string",
     "uuid": "id",
     "integer": "number",
@@ -60,18 +60,18 @@ _OPERATORS: dict[FieldKind, str] = {
     "csv": "string",
     "hash": "hash",
 }
-_TEXTUAL = (
+_STRING_OPERATORS = (
     "_eq _neq _contains _icontains _ncontains _starts_with _nstarts_with _istarts_with _nistarts_with "
     "_ends_with _nends_with _iends_with _niends_with"
 )
-_ORDERED = "_eq _neq _gt _gte _lt _lte"
+_COMPARISON_OPERATORS = "_eq _neq _gt _gte _lt _lte"
 OPERATOR_TYPES: dict[str, tuple[str, str, str, str]] = {
     #          scalar                  one value   lists       flags
-    "id": ("ID", _TEXTUAL, "_in _nin", "_null _nnull _empty _nempty"),
-    "string": ("String", _TEXTUAL, "_in _nin", "_null _nnull _empty _nempty"),
-    "number": ("GraphQLStringOrFloat", _ORDERED, "_in _nin _between _nbetween", "_null _nnull"),
-    "big_int": ("GraphQLBigInt", _ORDERED, "_in _nin _between _nbetween", "_null _nnull"),
-    "date": ("String", _ORDERED, "_in _nin _between _nbetween", "_null _nnull"),
+    "id": ("ID", _STRING_OPERATORS, "_in _nin", "_null _nnull _empty _nempty"),
+    "string": ("String", _STRING_OPERATORS, "_in _nin", "_null _nnull _empty _nempty"),
+    "number": ("GraphQLStringOrFloat", _COMPARISON_OPERATORS, "_in _nin _between _nbetween", "_null _nnull"),
+    "big_int": ("GraphQLBigInt", _COMPARISON_OPERATORS, "_in _nin _between _nbetween", "_null _nnull"),
+    "date": ("String", _COMPARISON_OPERATORS, "_in _nin _between _nbetween", "_null _nnull"),
     "boolean": ("Boolean", "_eq _neq", "", "_null _nnull"),
     "hash": ("Hash", "", "", "_null _nnull _empty _nempty"),
 }
@@ -83,75 +83,72 @@ def field(
     arguments: Mapping[str, str] | None = None,
     resolver: Any = None,
     description: str | None = None,
-    told: Mapping[str, Any] | None = None,
+    extra_metadata: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> StrawberryField:
-    """A field of type `spec` as the SDL spells it (`[String!]!`), with arguments spelled alike.
-
-    `told` goes into its metadata, for those who look there.
-    """
-    metadata = {"spec": spec, **(told or {})}
-    made = StrawberryField(python_name=name, graphql_name=name, metadata=metadata, description=description, **options)
+    """Return a field of type `spec`, which is written as in SDL (`[String!]!`), like the types of the arguments."""
+    metadata = {"spec": spec, **(extra_metadata or {})}
+    result = StrawberryField(python_name=name, graphql_name=name, metadata=metadata, description=description, **options)
     if resolver:
-        made.base_resolver = StrawberryResolver(resolver)
-    made.arguments = [
-        StrawberryArgument(argument, argument, StrawberryAnnotation(_annotation(of), namespace=_TYPES))
-        for argument, of in (arguments or {}).items()
+        result.base_resolver = StrawberryResolver(resolver)
+    result.arguments = [
+        StrawberryArgument(argument, argument, StrawberryAnnotation(_annotation(argument_spec), namespace=_TYPES))
+        for argument, argument_spec in (arguments or {}).items()
     ]
-    return made
+    return result
 
 
 def define_type(name: str, fields: Iterable[StrawberryField], *, is_input: bool = False) -> None:
-    """A Strawberry type of these fields, under this name."""
+    """Define a Strawberry type with these fields and register it by its name."""
     members = {member.python_name: member for member in fields}
     annotations = {key: _annotation(member.metadata["spec"]) for key, member in members.items()}
     body = {"__module__": NAMESPACE.__name__, "__annotations__": annotations, **members}
-    made = strawberry.type(type(name, (), body), name=name, is_input=is_input)
+    type_ = strawberry.type(type(name, (), body), name=name, is_input=is_input)
     if is_input:
-        # Filters stay the plain objects they arrive as: the planner reads them, no resolver touches an attribute.
-        definition: StrawberryObjectDefinition = made.__strawberry_definition__  # type: ignore[attr-defined]
+        # An input value stays a dict: it is read as one, and no resolver uses attributes.
+        definition: StrawberryObjectDefinition = type_.__strawberry_definition__  # type: ignore[attr-defined]
         definition.from_input = lambda _, value, __: dict(value)
-    _TYPES[name] = made
+    _TYPES[name] = type_
 
 
-def register_type(name: str, of: Any) -> None:
-    """Makes a type known by the name that specs spell it with."""
-    _TYPES[name] = of
+def register_type(name: str, type_: Any) -> None:
+    """Register a type under the name that specs use."""
+    _TYPES[name] = type_
 
 
-def make_input(name: str, specs: Mapping[str, str]) -> None:
-    """An input type, none of whose fields has to be given unless its spec ends in `!`."""
+def define_input(name: str, specs: Mapping[str, str]) -> None:
+    """Define an input type. A field is required only if its spec ends in `!`."""
     define_type(name, (field(key, spec, default=strawberry.UNSET) for key, spec in specs.items()), is_input=True)
 
 
 def get_type(name: str) -> Any:
-    """The type of that name."""
+    """Return the registered type of this name."""
     return _TYPES[name]
 
 
-def make_collections(collections: Iterable[Collection]) -> None:
-    """Every type that these collections are read and filtered with."""
-    _make_operators()
+def define_collection_types(collections: Iterable[Collection]) -> None:
+    """Define all types with which these collections are read, filtered, aggregated and written."""
+    _define_operators()
     for collection in collections:
         define_type(collection.name, _object_fields(collection))
         if collection in WRITABLE_COLLECTIONS:
-            _make_inputs(collection)
+            _define_write_inputs(collection)
         if collection.singleton:
             continue
         specs = dict(_filter_specs(collection))
         nested = dict.fromkeys(("_and", "_or"), f"[{collection.name}_filter]")
-        make_input(f"{collection.name}_filter", {**specs, **nested})
+        define_input(f"{collection.name}_filter", {**specs, **nested})
         quantified = dict.fromkeys(("_some", "_none"), f"{collection.name}_filter")
-        make_input(f"{collection.name}_quantifier_filter", {**specs, **nested, **quantified})
-        _make_aggregated(collection)
+        define_input(f"{collection.name}_quantifier_filter", {**specs, **nested, **quantified})
+        _define_aggregation_types(collection)
 
 
 def input_type(action: str, collection: Collection) -> str:
-    """The name of what a row is made or changed with."""
+    """Return the name of the input type with which a row is created or updated."""
     return f"{action}_{collection.name}_input"
 
 
-def _make_inputs(collection: Collection) -> None:
+def _define_write_inputs(collection: Collection) -> None:
     for action in ("create", "update"):
         if action == "create" and collection.singleton:
             continue
@@ -177,14 +174,14 @@ def _input_spec(action: str, collection: Collection, member: Field) -> str:
 
 
 def _annotation(spec: str) -> Any:
-    """`[T!]!` -> a Python annotation: the type itself for scalars, a name to be looked up later for ours."""
+    """Return a spec such as `[T!]!` as an annotation: a type if it is a scalar, else a name that is resolved later."""
     core = spec.removesuffix("!")
     if core.startswith("["):
         item = core[1:-1]
         core = f"list[{item.removesuffix('!')}{'' if item.endswith('!') else ' | None'}]"
     text = core if spec.endswith("!") else f"{core} | None"
-    ours = any(mark in text for mark in ("directus_", "_operators", "_functions", "server_", "globals_type"))
-    return text if ours else eval(text, _TYPES)  # noqa: S307  # our own specs only, never a client's text
+    is_generated = any(part in text for part in ("directus_", "_operators", "_functions", "server_", "globals_type"))
+    return text if is_generated else eval(text, _TYPES)  # noqa: S307  # specs of this code, never a client's text
 
 
 def _object_fields(collection: Collection) -> Iterator[StrawberryField]:
@@ -195,40 +192,40 @@ def _object_fields(collection: Collection) -> Iterator[StrawberryField]:
 
 
 def type_of(collection: Collection, member: Field) -> str:
-    """The SDL spelling of a field's type."""
+    """Return the type of a field in SDL."""
     if member.relation:
         return f"[{member.relation.target}]" if member.many else member.relation.target
     if member is collection.key:
-        return "ID!" if collection.short_name != "permissions" else "ID"  # permissions of the app minimum have no id
+        return "ID!" if collection.short_name != "permissions" else "ID"  # the minimal app permissions have no id
     return _SCALARS[member.kind] + ("!" if member.required else "")
 
 
 def arguments_of(member: Field) -> dict[str, str]:
-    """The arguments of a relation's field; other fields have none."""
-    return {"filter": f"{member.relation.target}_filter", **LISTING} if member.relation else {}
+    """Return the arguments of a field: those of a list if it is a relation, else none."""
+    return {"filter": f"{member.relation.target}_filter", **LIST_ARGUMENTS} if member.relation else {}
 
 
 def aggregate_arguments(collection: Collection) -> dict[str, str]:
-    """The arguments of `<collection>_aggregated`, in Directus' order."""
-    listing = {name: LISTING[name] for name in sorted(LISTING)}
-    return {"groupBy": "[String]", "filter": f"{collection.name}_filter", **listing}
+    """Return the arguments of `<collection>_aggregated` in the order of Directus."""
+    list_arguments = {name: LIST_ARGUMENTS[name] for name in sorted(LIST_ARGUMENTS)}
+    return {"groupBy": "[String]", "filter": f"{collection.name}_filter", **list_arguments}
 
 
 def functions_type(member: Field) -> str | None:
-    """The stem of the type of `<field>_func`, where the field has functions."""
+    """Return the prefix of the type of `<field>_func`; None if the field has no functions."""
     if member.kind == "timestamp":
         return "datetime_function"
     return "count_function" if member.many or member.kind == "json" else None
 
 
 def key_type(member: Field) -> str:
-    """What a relation is printed as where its target can't be read: its key, or nothing that can be entered."""
+    """Return the type of a relation whose target the caller cannot read: its key, or a scalar without sub-fields."""
     return "String" if member.many else "ID"
 
 
 def operators_of(kind: FieldKind) -> str:
-    """The input type of the operators that a kind of field takes; `alias` is a to-many relation's key."""
-    return f"{_OPERATORS.get(kind, 'string')}_filter_operators"
+    """Return the input type of the operators of a field kind; the kind `alias` is that of a to-many relation."""
+    return f"{_OPERATOR_PREFIXES.get(kind, 'string')}_filter_operators"
 
 
 def _filter_specs(collection: Collection) -> Iterator[tuple[str, str]]:
@@ -243,39 +240,39 @@ def _filter_specs(collection: Collection) -> Iterator[tuple[str, str]]:
 
 
 def aggregated_type(collection: Collection) -> str:
-    """The name of what `<collection>_aggregated` answers a list of."""
+    """Return the name of the type of the items of `<collection>_aggregated`."""
     return f"{collection.name}_aggregated"
 
 
-def measures_type(collection: Collection, function: str) -> str:
-    """The name of the type that holds one function of several fields."""
+def aggregate_object_type(collection: Collection, function: str) -> str:
+    """Return the name of the type that contains the results of one aggregate function for several fields."""
     return f"{aggregated_type(collection)}_{'count' if function in COUNT_FUNCTIONS else 'fields'}"
 
 
-def _make_aggregated(collection: Collection) -> None:
+def _define_aggregation_types(collection: Collection) -> None:
     members = LEGACY_COLLECTIONS[collection.name].fields.values()
     numbers = [member for member in members if is_number(member)]
     functions = (*COUNT_FUNCTIONS, *(NUMERIC_FUNCTIONS if numbers else ()))
     counts = (field(member.name, "Int", description=member.note) for member in members)
-    define_type(measures_type(collection, "count"), counts)
+    define_type(aggregate_object_type(collection, "count"), counts)
     if numbers:
-        define_type(measures_type(collection, "sum"), (field(member.name, "Float") for member in numbers))
-    measures = (field(function, measures_type(collection, function)) for function in functions)
-    define_type(aggregated_type(collection), [field("group", "JSON"), field("countAll", "Int"), *measures])
+        define_type(aggregate_object_type(collection, "sum"), (field(member.name, "Float") for member in numbers))
+    aggregates = (field(function, aggregate_object_type(collection, function)) for function in functions)
+    define_type(aggregated_type(collection), [field("group", "JSON"), field("countAll", "Int"), *aggregates])
 
 
-def _make_operators() -> None:
-    for name, (scalar, one, many, flags) in OPERATOR_TYPES.items():
+def _define_operators() -> None:
+    for name, (scalar, value_operators, list_operators, flag_operators) in OPERATOR_TYPES.items():
         between = "[GraphQLStringOrFloat]" if name == "date" else f"[{scalar}]"
-        make_input(
+        define_input(
             f"{name}_filter_operators",
             {
-                **dict.fromkeys(one.split(), scalar),
-                **{key: between if "between" in key else f"[{scalar}]" for key in many.split()},
-                **dict.fromkeys(flags.split(), "Boolean"),
+                **dict.fromkeys(value_operators.split(), scalar),
+                **{key: between if "between" in key else f"[{scalar}]" for key in list_operators.split()},
+                **dict.fromkeys(flag_operators.split(), "Boolean"),
             },
         )
     define_type("datetime_functions", (field(part, "Int") for part in DATE_PARTS))
     define_type("count_functions", [field("count", "Int")])
-    make_input("datetime_function_filter_operators", dict.fromkeys(DATE_PARTS, "number_filter_operators"))
-    make_input("count_function_filter_operators", {"count": "number_filter_operators"})
+    define_input("datetime_function_filter_operators", dict.fromkeys(DATE_PARTS, "number_filter_operators"))
+    define_input("count_function_filter_operators", {"count": "number_filter_operators"})

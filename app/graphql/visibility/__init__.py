@@ -1,1 +1,1 @@
-"""The part of the schema a caller sees."""
+"""Visibility: which part of the schema a caller sees."""

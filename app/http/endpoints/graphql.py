@@ -89,8 +89,8 @@ class GraphQLEndpoint:
         if cached is not None:
             return cached
         access, content_type, body = key
-        bound = schema.plans.find(directory, access, *_parse_body(content_type, body), changing=True)
-        if bound is not None and bound.same and len(body) <= MAX_CACHED_BODY_BYTES:
+        bound = schema.plans.bind(directory, access, *_parse_body(content_type, body), allow_mutations=True)
+        if bound is not None and bound.is_reusable and len(body) <= MAX_CACHED_BODY_BYTES:
             self._bound_requests.set(key, bound)
         return bound
 
