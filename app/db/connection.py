@@ -16,6 +16,9 @@ MAX_PREPARED_STATEMENTS = 128
 """Prepared statements that a connection to PostgreSQL caches."""
 DATABASE_UNAVAILABLE = "The database is unavailable; try again later"
 
+CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the drivers raise on a connection that is closed or unusable; asyncpg calls some of it an internal error."""
+
 
 class PooledConnection:
     """A driver connection, and the SQLAlchemy connection that owns it.

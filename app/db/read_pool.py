@@ -14,7 +14,7 @@ from app.core.bindings import Bindings
 from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
 from app.db.base import POSTGRESQL
-from app.db.connection import DATABASE_UNAVAILABLE, PooledConnection, Row, terminate
+from app.db.connection import CONNECTION_ERRORS, DATABASE_UNAVAILABLE, PooledConnection, Row, terminate
 from app.db.engine import (
     CONNECT_TIMEOUT_SECONDS,
     STALE_SQLSTATES,
@@ -27,7 +27,6 @@ from app.db.pool import ResourcePool
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 from app.db.watchdog import Watchdog
 
-CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 MAX_ATTEMPTS = 2
 """How often a statement is run if its connection turns out to be dead."""
 SQLITE_TOO_DEEP = "parser stack overflow"

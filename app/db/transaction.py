@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.core.bindings import Bindings
 from app.core.cache import LRUCache
 from app.db.base import POSTGRESQL
-from app.db.connection import Row
+from app.db.connection import CONNECTION_ERRORS, Row
 from app.db.engine import STALE_SQLSTATES, redact_driver_error
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, sqlite3.Error)
+DRIVER_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError, sqlite3.Error)
 INTEGRITY_SQLSTATES = "23"
 COMMIT = "COMMIT"
 
@@ -192,5 +192,5 @@ def raise_as_dbapi_error(error: Exception) -> NoReturn:
     code = str(getattr(error, "sqlstate", None) or "")
     if isinstance(error, sqlite3.IntegrityError) or code.startswith(INTEGRITY_SQLSTATES):
         raise IntegrityError(None, None, error, hide_parameters=True) from error
-    broken = isinstance(error, asyncpg.InterfaceError | OSError) or code.startswith(STALE_SQLSTATES)
+    broken = isinstance(error, CONNECTION_ERRORS) or code.startswith(STALE_SQLSTATES)
     raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=broken) from error

@@ -18,7 +18,7 @@ async def terminate_connections(url):
     try:
         name = url.rsplit("/", 1)[1]
         await server.fetch(f"SELECT pg_terminate_backend(pid) {backends}", name)
-        while await server.fetchval(f"SELECT count(*) {backends}", name):
+        while await server.fetchval(f"SELECT count(*) {backends}", name):  # noqa: ASYNC110  # PostgreSQL sends no event
             await asyncio.sleep(0.01)
     finally:
         await server.close()
