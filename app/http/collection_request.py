@@ -50,7 +50,7 @@ def returning_rows(repository: Repository, parameters: QueryParameters) -> Resul
     query = row_parameters(parameters)
 
     def read_for(access: Access) -> Read:
-        return repository.parameters(access).read(repository.collection, {"limit": -1, **query})
+        return repository.query_parser(access).read(repository.collection, {"limit": -1, **query})
 
     return returning(repository, read_for)
 

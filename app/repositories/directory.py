@@ -1,4 +1,4 @@
-"""The directory: every collection, as one caller sees it."""
+"""The directory: the repositories of all collections for one caller."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar, overload
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class Directory:
-    """The way in for one caller: `directory["users"]` is a repository, `access` what the caller may do."""
+    """The directory for one caller: `directory["users"]` is a repository, `access` returns what the caller may do."""
 
-    def __init__(self, caller: Caller, services: Services, via: ClientInfoFactory = no_client_info) -> None:
-        self.caller, self.services, self.client_info = caller, services, via
+    def __init__(self, caller: Caller, services: Services, client_info: ClientInfoFactory = no_client_info) -> None:
+        self.caller, self.services, self.client_info = caller, services, client_info
         self.response_cookies: tuple[ResponseCookie, ...] = ()
-        """What the answer hands to the caller beside what it tells."""
+        """Cookies to set in the response."""
         self.no_store = False
-        """Whether the answer is for one pair of eyes, such as a token is."""
+        """Whether the response contains a secret such as a token, so that no cache may store it."""
 
     @overload
     def __getitem__(self, name: Literal["users", "directus_users"]) -> UserRepository: ...
@@ -32,28 +32,32 @@ class Directory:
     def __getitem__(self, name: str) -> Repository: ...
 
     def __getitem__(self, name: str) -> Repository:
-        """A collection by its short or its full name; KeyError where there is none."""
+        """Return the repository of a collection, by its short or its full name; raise KeyError if there is none."""
         collection = COLLECTIONS.get(name) or COLLECTIONS[f"{PREFIX}{name}"]
-        kind = UserRepository if collection is USERS else Repository
-        return kind(collection, self.caller, self.services, self.client_info)
+        repository = UserRepository if collection is USERS else Repository
+        return repository(collection, self.caller, self.services, self.client_info)
 
     @property
     def cached_access(self) -> Access | None:
-        """The caller's access where it is remembered; never that of trusted code."""
+        """The caller's cached access; None if it is not cached, and always for the system caller."""
         return None if self.caller.system else self.services.access_cache.peek(self.caller)
 
     async def access(self) -> Access:
-        """The caller's access as last seen; InvalidCredentials where nobody active stands behind the claim."""
+        """Return the caller's access, from the cache if it is there; it may be stale.
+
+        Raises:
+            InvalidCredentials: The credentials belong to no active user, or the session has ended.
+        """
         return await self._access_cache.access(self.caller)
 
     async def fresh_access(self) -> Access:
-        """The caller's access as the database has it now, for answers that are read from no row; raises the same."""
+        """Return the caller's current access, for responses that read no rows; raises as `access`."""
         return await self.revalidate(await self.access())
 
     async def require_tfa_setup_done(self) -> None:
-        """Raises SecondFactorWanted for a caller that has to set that up before anything else.
+        """Raise TwoFactorSetupRequired if the caller must set up two-factor authentication first.
 
-        It is asked for anew each time: some answers, such as one's own roles, are read from no row that would tell.
+        The access is revalidated each time, because some responses, such as the caller's own roles, read no rows.
         """
         if self.caller.tfa_setup_required and (await self.fresh_access()).tfa_setup_required:
             raise TwoFactorSetupRequired
@@ -65,11 +69,11 @@ class Directory:
         return self._access_cache.run_while_current(self.caller, access, attempt, max_attempts)
 
     async def revalidate(self, access: Access) -> Access:
-        """`seen` while it still holds, else the caller's access as the database has it now."""
+        """Return `access` itself if it is still current, else the caller's reloaded access."""
         return await self._access_cache.revalidate(self.caller, access)
 
     async def permissions(self) -> Summary:
-        """What the caller may do, collection by collection, as the database has it now."""
+        """Return what the caller may currently do, by collection."""
         access, grants = await self._access_cache.grants(self.caller)
         return full_summary(COLLECTIONS) if access.admin else summarize(grants)
 

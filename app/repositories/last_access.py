@@ -1,4 +1,4 @@
-"""Who was here: the users that ask something, remembered, and now and then written down for all of them at once."""
+"""Tracks users' last access in memory and writes it to the database in batches."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -17,11 +17,11 @@ from app.db.transaction import WriteTransaction
 from app.query.sql_writes import in_list
 
 MAX_USERS = 65_536
-"""Users that are remembered at once; who comes beyond that is noticed the next time."""
+"""Maximum number of users in memory; requests of further users are not recorded until the next flush."""
 BATCH_SIZE = 1_000
-"""Users of one statement."""
+"""Maximum number of users that one statement updates."""
 SHUTDOWN_FLUSH_SECONDS = 3.0
-"""Seconds that the server's end waits for the last of them to be written."""
+"""Timeout of the last flush, during shutdown."""
 
 _USERS: Any = User.__table__
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class LastAccessTracker:
-    """The users who asked something since that was written down last; to be noticed costs next to nothing."""
+    """The users who made requests since the last flush; recording one costs next to nothing."""
 
     def __init__(
         self, database: Database, clock: Clock = utc_now, *, max_users: int = MAX_USERS, batch_size: int = BATCH_SIZE
@@ -39,39 +39,43 @@ class LastAccessTracker:
         self._users: dict[str, None] = {}
 
     def record(self, user: str | None) -> None:
-        """Somebody asks something; nobody in particular is nothing to remember."""
+        """Record a request of a user; None, an anonymous caller, is ignored."""
         if user is not None and len(self._users) < self._max_users:
             self._users[user] = None
 
     def discard(self, user: str | None) -> None:
-        """Whoever asked wasn't that user after all, or isn't any more."""
+        """Remove the record of a user whose credentials turned out to be invalid."""
         if user is not None:
             self._users.pop(user, None)
 
     async def flush(self) -> None:
-        """Writes down that they were here until now; raises ServiceUnavailable, and remembers them still."""
-        here, self._users = list(self._users), {}
+        """Write the current time as the last access of the recorded users.
+
+        Raises:
+            ServiceUnavailable: The database is unavailable; users who were not written stay recorded.
+        """
+        users, self._users = list(self._users), {}
         try:
-            while here:
-                some, now = here[-self._batch_size :], self._clock()
-                await self._database.run_write(lambda writer: _write(writer, some, now), exclusive=False)  # noqa: B023
-                del here[-self._batch_size :]
+            while users:
+                batch, now = users[-self._batch_size :], self._clock()
+                await self._database.run_write(lambda writer: _write(writer, batch, now), exclusive=False)  # noqa: B023
+                del users[-self._batch_size :]
         finally:
-            for user in here:
+            for user in users:
                 self.record(user)
 
     @asynccontextmanager
     async def running(self, interval: timedelta) -> AsyncIterator[None]:
-        """Meanwhile it is written down so often, and once more at the end; never where there is no time between."""
+        """Flush once per interval while the context is open, and again at its end; never if the interval is zero."""
         if not interval:
             yield
             return
-        writing = asyncio.ensure_future(self._flush_periodically(interval.total_seconds()))
+        task = asyncio.ensure_future(self._flush_periodically(interval.total_seconds()))
         try:
             yield
         finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             with suppress(ServiceUnavailable, TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_FLUSH_SECONDS):
                     await self.flush()
@@ -82,14 +86,14 @@ class LastAccessTracker:
             try:
                 await self.flush()
             except ServiceUnavailable as error:
-                log.warning("presence_not_written", error=error.text)
-            except Exception:  # whatever it was, the next time may go well
-                log.exception("presence_not_written")
+                log.warning("last_access_flush_failed", error=error.text)
+            except Exception:  # the next flush may succeed
+                log.exception("last_access_flush_failed")
 
 
 async def _write(writer: WriteTransaction, users: Sequence[str], now: datetime) -> None:
-    """What somebody else is writing to at this moment is left out: to wait would be to stand in each other's way."""
-    older = or_(_USERS.c.last_access.is_(None), _USERS.c.last_access < now)
-    wanted = select(_USERS.c.id).where(in_list(_USERS.c.id, users), older)
-    free = wanted.order_by(_USERS.c.id).with_for_update(key_share=True, skip_locked=True)
-    await writer.execute(update(_USERS).where(_USERS.c.id.in_(free)).values(last_access=now))
+    """Write the last access of users; rows that another transaction has locked are skipped, so that none waits."""
+    is_older = or_(_USERS.c.last_access.is_(None), _USERS.c.last_access < now)
+    outdated = select(_USERS.c.id).where(in_list(_USERS.c.id, users), is_older)
+    unlocked = outdated.order_by(_USERS.c.id).with_for_update(key_share=True, skip_locked=True)
+    await writer.execute(update(_USERS).where(_USERS.c.id.in_(unlocked)).values(last_access=now))

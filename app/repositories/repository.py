@@ -1,4 +1,4 @@
-"""A repository that writes too: the rows of a collection, in the hands of one caller."""
+"""Repositories: read and write the rows of a collection on behalf of one caller."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -39,162 +39,171 @@ Query = Mapping[str, Any]
 
 
 def returning(repository: "Repository", build_query: Callable[[Access], Read]) -> ResultReader[list[Row]]:
-    """Reads the rows that were written as their writer may see them."""
+    """Return a reader of the written rows, as far as the caller may see them.
 
-    async def answer(work: UnitOfWork, keys: list[Any]) -> list[Row] | None:
+    `build_query` returns the query for an access; the reader yields None if the caller may read no row at all.
+    """
+
+    async def read_written(work: UnitOfWork, keys: list[Any]) -> list[Row] | None:
         if not work.access.granted("read", repository.collection):
             return None
         return await work.read_back(repository.restricted_to(build_query(work.access), keys), keys)
 
-    return answer
+    return read_written
 
 
 class Repository(WriteRepository):
-    """The rows of a collection, as far as one caller may see and change them.
+    """The rows of a collection that one caller can see and change.
 
-    What writes is one transaction: all of it comes to be, or nothing. It raises Forbidden for what the caller may not
-    write, or grant, and for a row to be changed that isn't there; InvalidPayload, FailedValidation and their kin for
-    what can't be written; UnprocessableContent and LimitExceeded for what must not come to pass; and as `read` does.
+    Every method raises as `read`. A method that writes is one transaction, of which either everything takes effect or
+    nothing, and raises in addition:
+
+    Raises:
+        Forbidden: The caller may not write or grant this, or a row to change does not exist.
+        InvalidPayload, FailedValidation: The values cannot be written; also their relatives, such as ValueTooLong.
+        UnprocessableContent, LimitExceeded: The directory would break a rule, such as keeping an admin.
     """
 
     def __init__(
-        self, collection: Collection, caller: Caller, services: Services, via: ClientInfoFactory = no_client_info
+        self,
+        collection: Collection,
+        caller: Caller,
+        services: Services,
+        client_info: ClientInfoFactory = no_client_info,
     ) -> None:
-        super().__init__(collection, caller, services, DIRECTORY_RULES, via)
+        super().__init__(collection, caller, services, DIRECTORY_RULES, client_info)
 
     async def read_by_query(self, query: Query | None = None) -> list[Row]:
-        """The rows that a query finds, or, with `aggregate`, what it tells of them."""
-        return await self.read_as(lambda access: self._asked(access, query or {}))
+        """Return the rows that match a query or, with `aggregate`, its groups."""
+        return await self.read_as(lambda access: self._parse_query(access, query or {}))
 
     async def read_one(self, key: Any, query: Query | None = None) -> Row:
-        """The row with a key; Forbidden where there is none to be seen."""
+        """Return the row with a key; raise Forbidden if there is none that the caller can see."""
         rows = await self.read_many([key], query)
         if not rows:
             raise Forbidden
         return rows[0]
 
     async def read_many(self, keys: Sequence[Any], query: Query | None = None) -> list[Row]:
-        """The rows with these keys, those of them that there are to be seen."""
-        given = {"limit": -1, **(query or {})}
-        wanted = [parse_key(self.collection, key) for key in keys]
+        """Return the rows with these keys that the caller can see."""
+        unlimited = {"limit": -1, **(query or {})}
+        parsed_keys = [parse_key(self.collection, key) for key in keys]
         return await self.read_as(
-            lambda access: self.restricted_to(self.parameters(access).read(self.collection, given), wanted)
+            lambda access: self.restricted_to(self.query_parser(access).read(self.collection, unlimited), parsed_keys)
         )
 
     async def get_keys_by_query(self, query: Query | None = None) -> list[Any]:
-        """The keys of the rows that a query finds."""
-        rows = await self.read_as(lambda access: self._keys_read(access, query or {}))
+        """Return the keys of the rows that match a query."""
+        rows = await self.read_as(lambda access: self._keys_query(access, query or {}))
         return [row[self.collection.key.name] for row in rows]
 
     async def count(self, query: Query | None = None) -> int:
-        """How many rows a query's filter and search find, however many it would answer."""
-        found = await self.read_as(lambda access: self.parameters(access).count(self.collection, query))
-        return int(found[0]["count"])
+        """Return how many rows match a query's filter and search, regardless of its limit."""
+        rows = await self.read_as(lambda access: self.query_parser(access).count(self.collection, query))
+        return int(rows[0]["count"])
 
     async def read_singleton(self, query: Query | None = None) -> Row:
-        """The one row of a collection that has no more; nothing where it isn't there yet."""
+        """Return the only row of a singleton; an empty dict if it does not exist yet."""
         rows = await self.read_by_query({**(query or {}), "limit": 1})
         return rows[0] if rows else {}
 
     async def create_one(self, values: RawValues) -> Any:
-        """Makes a row; its key."""
+        """Create a row and return its key."""
         return (await self.create_many([values]))[0]
 
     async def create_many(self, values: Sequence[RawValues]) -> list[Any]:
-        """Makes rows, all of them or none; their keys."""
+        """Create rows and return their keys."""
         return (await self.write(self.create_command(values))).keys
 
     async def update_one(self, key: Any, values: RawValues) -> Any:
-        """Changes a row; its key."""
+        """Update a row and return its key."""
         return (await self.update_many([key], values))[0]
 
     async def update_many(self, keys: Sequence[Any], values: RawValues) -> list[Any]:
-        """Gives several rows the same values; their keys."""
+        """Update several rows with the same values and return their keys."""
         return (await self.write(self.update_command(keys, values))).keys
 
     async def update_batch(self, values: Sequence[RawValues]) -> list[Any]:
-        """Gives each of several rows values of its own, which name its key; the keys."""
+        """Update each row with its own values, which contain its key; return the keys."""
         return (await self.write(self.update_each_command(values))).keys
 
     async def update_by_query(self, query: Query, values: RawValues) -> list[Any]:
-        """Changes the rows that a query finds; their keys."""
-        return (await self.write(self.update_found_command(query, values))).keys
+        """Update the rows that match a query and return their keys."""
+        return (await self.write(self.update_by_query_command(query, values))).keys
 
     async def delete_one(self, key: Any) -> Any:
-        """Takes a row away; its key."""
+        """Delete a row and return its key."""
         return (await self.delete_many([key]))[0]
 
     async def delete_many(self, keys: Sequence[Any]) -> list[Any]:
-        """Takes rows away; their keys."""
+        """Delete rows and return their keys."""
         return (await self.write(self.delete_command(keys))).keys
 
     async def delete_by_query(self, query: Query) -> list[Any]:
-        """Takes the rows away that a query finds; their keys."""
-        return (await self.write(self.delete_found_command(query))).keys
+        """Delete the rows that match a query and return their keys."""
+        return (await self.write(self.delete_by_query_command(query))).keys
 
     async def upsert_one(self, values: RawValues) -> Any:
-        """Changes the row whose key the values name, or makes one; its key."""
+        """Update the row whose key is in the values, or create one; return its key."""
         return (await self.upsert_many([values]))[0]
 
     async def upsert_many(self, values: Sequence[RawValues]) -> list[Any]:
-        """The same for several; their keys."""
+        """Update or create several rows, as `upsert_one`, and return their keys."""
         return (await self.write(Upsert(self._payloads(values)))).keys
 
     async def upsert_singleton(self, values: RawValues) -> Any:
-        """Changes the one row of a collection that has no more; its key."""
-        return (await self.write(self.singleton_command(values))).keys[0]
+        """Update the only row of a singleton, or create it; return its key."""
+        return (await self.write(self.update_singleton_command(values))).keys[0]
 
     def create_command(self, values: Sequence[RawValues]) -> Create:
-        """New rows of these values."""
+        """Return the command that creates rows with these values."""
         return Create(self._payloads(values))
 
     def update_command(self, keys: Sequence[Any], values: RawValues) -> Update:
-        """The same change to the rows with these keys."""
+        """Return the command that updates the rows with these keys."""
         return Update(self.collection, self._keys(keys), self._payload(values))
 
-    def update_found_command(self, query: Query, values: RawValues) -> Update:
-        """The same change to the rows that a query finds."""
-        return Update(self.collection, lambda access: self._keys_read(access, query), self._payload(values))
+    def update_by_query_command(self, query: Query, values: RawValues) -> Update:
+        """Return the command that updates the rows that match a query."""
+        return Update(self.collection, lambda access: self._keys_query(access, query), self._payload(values))
 
     def update_each_command(self, values: Sequence[RawValues]) -> UpdateEach:
-        """To each row that values name a change of its own."""
-        written = self._payloads(values)
-        check_keys(written)
-        return UpdateEach(written)
+        """Return the command that updates each row with its own values, which contain its key."""
+        payloads = self._payloads(values)
+        check_keys(payloads)
+        return UpdateEach(payloads)
 
     def delete_command(self, keys: Sequence[Any]) -> Delete:
-        """The rows with these keys go."""
+        """Return the command that deletes the rows with these keys."""
         return Delete(self.collection, self._keys(keys))
 
-    def delete_found_command(self, query: Query) -> Delete:
-        """The rows that a query finds go."""
-        return Delete(self.collection, lambda access: self._keys_read(access, query))
+    def delete_by_query_command(self, query: Query) -> Delete:
+        """Return the command that deletes the rows that match a query."""
+        return Delete(self.collection, lambda access: self._keys_query(access, query))
 
-    def singleton_command(self, values: RawValues) -> UpdateSingleton:
-        """A change to the collection's one row."""
+    def update_singleton_command(self, values: RawValues) -> UpdateSingleton:
+        """Return the command that updates the only row of a singleton, or creates it."""
         return UpdateSingleton(self._payload(values))
 
-    def parameters(self, access: Access) -> QueryParser:
-        """Query parameters as one with these rights means them."""
+    def query_parser(self, access: Access) -> QueryParser:
+        """Return the parser of query parameters, in which wildcards mean the fields that this access may read."""
         return QueryParser(self._services.limits, lambda collection: access.fields("read", collection))
 
     def restricted_to(self, read: Read, keys: Iterable[Any]) -> Read:
-        """What is left of a Read among the rows with these keys."""
-        return (
-            read.restricted_to(compare(self.collection.key, None, "_in", list(keys)))
-            if (keys := list(keys))
-            else read.without_rows()
-        )
+        """Return a query restricted to the rows with these keys."""
+        if not (key_list := list(keys)):
+            return read.without_rows()
+        return read.restricted_to(compare(self.collection.key, None, "_in", key_list))
 
-    def _asked(self, access: Access, query: Query) -> Read | Aggregation:
-        parameters = self.parameters(access)
+    def _parse_query(self, access: Access, query: Query) -> Read | Aggregation:
+        parser = self.query_parser(access)
         if query.get("aggregate"):
-            return parameters.aggregation(self.collection, query)
-        return parameters.read(self.collection, query)
+            return parser.aggregation(self.collection, query)
+        return parser.read(self.collection, query)
 
-    def _keys_read(self, access: Access, query: Query) -> Read:
+    def _keys_query(self, access: Access, query: Query) -> Read:
         key = self.collection.key
-        read = self.parameters(access).read(self.collection, {"limit": -1, **query, "fields": [key.name]})
+        read = self.query_parser(access).read(self.collection, {"limit": -1, **query, "fields": [key.name]})
         return read.selecting((FieldSelection(key.name, key),))
 
     def _keys(self, keys: Sequence[Any]) -> list[Any]:
@@ -206,30 +215,31 @@ class Repository(WriteRepository):
 
     def _payloads(self, values: Sequence[RawValues]) -> list[Payload]:
         check_count(len(values), self._services.limits.max_batch_size)
-        return [self._payload(one) for one in values]
+        return [self._payload(row) for row in values]
 
 
 _KEYS_BY_EMAIL = select(cast(JSONRows(cast(USERS.table.c.id, Text)), Text)).where(
     EmailEquals(USERS.table.c.id, USERS.table.c.email, bind_param("email", Text()))
 )
-"""The keys of the users with an email address, whatever its case, as one JSON text; it uses the index on emails."""
+"""Selects the keys of the users with an email, ignoring case, as one JSON text; it uses the index on emails."""
 
 
 class UserRepository(Repository):
     """The users that one caller can see and change."""
 
     async def get_user_by_email(self, email: str) -> Row | None:
-        """Return the user with an email address, whatever its case; None if there is none that the caller can see.
+        """Return the user with an email, ignoring case; None if there is none that the caller can see.
 
         A user whose email is hidden from the caller is not found. Raises as `read` does.
         """
         if not email or "\0" in email:
             return None
         keys = orjson.loads((await self._services.reader.fetch(_KEYS_BY_EMAIL, {"email": email}))[0])
-        has_email = compare(USERS.fields["email"], None, "_icontains", email)  # judged by what the caller can see
+        has_email = compare(USERS.fields["email"], None, "_icontains", email)  # matches only what the caller can see
 
         def build(access: Access) -> Read:
-            return self.restricted_to(self.parameters(access).read(self.collection, {}).restricted_to(has_email), keys)
+            visible = self.query_parser(access).read(self.collection, {})
+            return self.restricted_to(visible.restricted_to(has_email), keys)
 
         rows = await self.read_as(build)
         return rows[0] if rows else None

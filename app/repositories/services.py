@@ -1,4 +1,4 @@
-"""Services: what the repositories of one process depend on."""
+"""Services: the dependencies that all repositories of a process share."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from app.storage.factory import open_storage
 
 @dataclass(frozen=True, slots=True)
 class UserLimits:
-    """Active users of each kind at most: admins, those with app access, and all others; None for any number."""
+    """Maximum numbers of active users: admins, other users with app access, and all others; None for no limit."""
 
     admins: int | None = None
     apps: int | None = None
@@ -28,7 +28,7 @@ class UserLimits:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every repository works with, whoever asks."""
+    """The dependencies of repositories and flows, which do not depend on the caller."""
 
     database: Database
     access_cache: AccessCache
@@ -41,18 +41,19 @@ class Services:
     user_limits: UserLimits = field(default_factory=UserLimits)
     passwords: PasswordService = field(default_factory=PasswordService)
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
-    """For texts of anybody's: whoever signs in doesn't wait for them."""
+    """Hashes texts for any client in a thread of its own, so that logins do not wait for them."""
     unreadable_rules: UnreadableRuleLog = field(default_factory=UnreadableRuleLog)
     mail_queued: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set where a mail was posted, for whoever sends them."""
+    """Set when a mail is queued, for the outbox worker."""
 
     @classmethod
     def from_settings(
         cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: PasswordHasher | None = None
     ) -> "Services":
-        """The services of one process: its database, and the limits its settings give.
+        """Create the services of a process. Passwords are hashed in threads unless there is a `hasher`.
 
-        Passwords are hashed in threads unless a `hasher` does it. BadSettings as Rates, and for an unfit storage.
+        Raises:
+            ConfigurationError: The settings of the rate limiter or of the storage are invalid.
         """
         limits = QueryLimits(
             default_rows=settings.query_limit_default,
@@ -63,30 +64,36 @@ class Services:
             max_batch_size=settings.max_batch_mutation,
             legacy_fields=settings.compatibility is not None,
         )
-        users = UserLimits(
+        user_limits = UserLimits(
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
         )
-        presence = LastAccessTracker(database, clock)
-        unreadable = UnreadableRuleLog()
-        book = AccessCache(database.reader, presence, unreadable, clock)
-        rates, passwords = RateLimiter.from_settings(settings, clock), PasswordService(settings.hash_cost, hasher)
-        strangers = PasswordService(settings.hash_cost, hasher, threads=1)
-        storage = open_storage(settings)
+        last_access, unreadable_rules = LastAccessTracker(database, clock), UnreadableRuleLog()
         return cls(
-            database, book, limits, settings, rates, presence, storage, clock, users, passwords, strangers, unreadable
+            database=database,
+            access_cache=AccessCache(database.reader, last_access, unreadable_rules, clock),
+            limits=limits,
+            settings=settings,
+            rates=RateLimiter.from_settings(settings, clock),
+            last_access=last_access,
+            storage=open_storage(settings),
+            clock=clock,
+            user_limits=user_limits,
+            passwords=PasswordService(settings.hash_cost, hasher),
+            utility_hasher=PasswordService(settings.hash_cost, hasher, threads=1),
+            unreadable_rules=unreadable_rules,
         )
 
     @property
     def plans_enabled(self) -> bool:
-        """Whether what was asked before is answered from plans."""
+        """Whether repeated requests are answered from plans."""
         return self.settings.graphql_plans
 
     @property
     def reader(self) -> StatementReader:
-        """Whoever reads outside transactions."""
+        """The pool that reads outside of transactions."""
         return self.database.reader
 
     @property
     def dialect(self) -> str:
-        """The kind of database."""
+        """The name of the database: `sqlite` or `postgresql`."""
         return self.database.dialect

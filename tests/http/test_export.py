@@ -267,7 +267,7 @@ def create_reader(writable_db):
     def create(user, fields="email"):
         users = writable_db.directory(caller(user))["users"]
         query = {"fields": fields, "sort": "email", "limit": -1}
-        return KeysetReader(users, lambda access: users.parameters(access).read(users.collection, query), 2)
+        return KeysetReader(users, lambda access: users.query_parser(access).read(users.collection, query), 2)
 
     return create
 

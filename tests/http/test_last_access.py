@@ -197,4 +197,4 @@ async def test_a_failed_write_is_retried_and_does_not_block_the_shutdown(writabl
     finally:
         await unreachable.dispose()
 
-    assert "presence_not_written" in [line["event"] for line in lines]
+    assert "last_access_flush_failed" in [line["event"] for line in lines]

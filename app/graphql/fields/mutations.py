@@ -163,4 +163,4 @@ def _update_me(repository: Repository, user: str | None, arguments: Arguments) -
 
 
 def _update_singleton(repository: Repository, _: str | None, arguments: Arguments) -> WriteCommand:
-    return repository.singleton_command(_data(arguments))
+    return repository.update_singleton_command(_data(arguments))

@@ -266,13 +266,13 @@ class PlanCache:
             root_fields.append(PlannedField(key, field_query, plan_indexes.get(field_query.query)))
         if not plans:  # without a statement nothing would check that the caller's access is still current
             return None
-        return PlannedQuery(root_fields, plans, uses_now=any("now" in plan.sources for plan in plans))
+        return PlannedQuery(root_fields, plans, uses_now=any("now" in plan.bound_sources for plan in plans))
 
 
 def _deciding_sources(planned: PlannedQuery | None, bindings: Bindings) -> frozenset[Source]:
     """Return the sources whose values a plan contains, or that decided whether there is a plan."""
     plans = planned.plans if planned else []
-    bound = frozenset[Source]().union(*(plan.sources for plan in plans))
+    bound = frozenset[Source]().union(*(plan.bound_sources for plan in plans))
     unbound = {source for source in bindings if source.startswith(VALUE_PREFIX)} - bound
     return frozenset(unbound).union(*(plan.literal_sources for plan in plans))
 

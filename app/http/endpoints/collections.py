@@ -128,7 +128,7 @@ async def _update(request: CollectionRequest) -> Response:
     if _selector(body) == "keys":
         command = request.repository.update_command(_checked_keys(body), body["data"])
     else:
-        command = request.repository.update_found_command(_checked_object(body["query"], "query"), body["data"])
+        command = request.repository.update_by_query_command(_checked_object(body["query"], "query"), body["data"])
     return await write(request, command, several=True)
 
 
@@ -139,7 +139,7 @@ async def _delete(request: CollectionRequest) -> Response:
     if _selector(body) == "keys":
         command = request.repository.delete_command(_checked_keys(body))
     else:
-        command = request.repository.delete_found_command(_checked_object(body["query"], "query"))
+        command = request.repository.delete_by_query_command(_checked_object(body["query"], "query"))
     await request.repository.write(command)
     return NO_CONTENT
 
@@ -157,7 +157,7 @@ async def _read_singleton(request: CollectionRequest) -> Response:
 
 
 async def _update_singleton(request: CollectionRequest) -> Response:
-    return await write(request, request.repository.singleton_command(await request.json()), several=False)
+    return await write(request, request.repository.update_singleton_command(await request.json()), several=False)
 
 
 Handlers = Mapping[tuple[str, bool], Callable[..., Awaitable[Response]]]

@@ -90,11 +90,11 @@ def _read_factory(
     repository = request.repository
     collection = repository.collection
     if keys is None:
-        return lambda access: repository.parameters(access).read(collection, query)
+        return lambda access: repository.query_parser(access).read(collection, query)
     parsed_keys = [parse_key(collection, key) for key in keys]
     unlimited = {"limit": -1, **query}
     return lambda access: repository.restricted_to(
-        repository.parameters(access).read(collection, unlimited), parsed_keys
+        repository.query_parser(access).read(collection, unlimited), parsed_keys
     )
 
 

@@ -1,4 +1,4 @@
-"""A plan: one question of all callers whose rights have one form, planned once and asked whenever it comes."""
+"""Query plans: a query, compiled once for all callers of one access shape and executed with their bindings."""
 
 import traceback
 from collections import Counter
@@ -28,64 +28,66 @@ log = structlog.get_logger(__name__)
 planning_failures = Counter[str]()
 """How many requests of this process could not be planned because of a ValueError or RecursionError, by API."""
 
-STANDING = len(AccessState._fields)
-"""Columns that every statement begins with."""
-OWN = ("me", "role", "roles", "policies")
-"""The sources of what a plan needs of its caller's rights."""
+ACCESS_STATE_COLUMNS = len(AccessState._fields)
+"""Number of columns with the access state, with which every statement begins."""
+CALLER_SOURCES = ("me", "role", "roles", "policies")
+"""The sources whose values come from the caller's access."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """A statement, and what turns its answer into rows, where that is left to do.
+    """A compiled statement, and the decoder of its rows; None if the database returns finished JSON.
 
-    `bound` are the sources that only its parameters draw from; `fixed` those of the caller's own whose value it holds,
-    so that it serves nobody with another.
+    `bound_sources` are the sources of its bound parameters. `literal_sources` are those of the caller's sources whose
+    value is part of the statement, so that the plan serves only callers with the same value.
     """
 
     statement: Any
     decode_rows: Callable[[str], list[Row]] | None
-    sources: frozenset[Source]
+    bound_sources: frozenset[Source]
     literal_sources: frozenset[Source]
 
-    def result(self, row: Sequence[Any], access: Access) -> str:
-        """The rows that its statement answered, as JSON; AccessChanged where the caller's rights are others by now."""
-        if row[:STANDING] != access.state:
+    def result_json(self, row: Sequence[Any], access: Access) -> str:
+        """Return the rows of the statement's result as JSON; raise StalePlan if `access` is no longer current."""
+        if row[:ACCESS_STATE_COLUMNS] != access.state:
             raise StalePlan
         text: str = row[-1]
         return text if self.decode_rows is None else orjson.dumps(self.decode_rows(text)).decode()
 
 
 def parameterize_access(access: Access) -> Access:
-    """The same rights with everything in them that is the caller's own as a Slot.
+    """Return the access with the caller's own values as slots.
 
-    What isn't there stays as it is: an empty list decides what a rule means, and who has none has another form.
+    Missing values and empty lists stay as they are, because they decide what a rule means and belong to the shape.
     """
-    now = access.state
-    own = now._replace(user=_slot(now.user, "me"), role=_slot(now.role, "role"))
+    state = access.state._replace(user=_slot(access.state.user, "me"), role=_slot(access.state.role, "role"))
     roles, policies = _slot(list(access.roles), "roles"), _slot(list(access.policies), "policies")
-    return replace(access, state=own, roles=roles or (), policies=policies or ())
+    return replace(access, state=state, roles=roles or (), policies=policies or ())
 
 
 def make_plan(query: Read | Aggregation, caller: Caller, access: Access, services: Services) -> QueryPlan:
-    """Plans a question of a caller whose rights were put `in_form`; raises what asking it would."""
+    """Return the plan of a query for a parameterized access; raises as executing the query does."""
     check_complexity(query, services.limits.max_depth)
     scoped = PolicyResolver(access, NOW).scope(query)
     statement = services.reader.compile(with_access_state(parameterized_caller(caller), NOW, build_select(scoped)))
-    fixed = frozenset(source for source, values in _own(access) if values & set(_constants(statement.parameters)))
+    literals = set(_literal_texts(statement.parameters))
     return QueryPlan(
         statement,
         None if is_database_json(scoped) else row_decoder(scoped),
         frozenset(sources_of(statement.parameters)),
-        fixed,
+        frozenset(source for source, values in _caller_values(access) if values & literals),
     )
 
 
 async def execute_plan(plan: QueryPlan, access: Access, bindings: Bindings, services: Services) -> str:
-    """The rows a plan finds, as JSON.
+    """Return the rows of a plan as JSON.
 
-    Raises AccessChanged, ValueError for a value that doesn't fit, and what the reader does.
+    Raises:
+        StalePlan: `access` is no longer current.
+        ValueError: A value cannot be converted for its bound parameter.
+        ServiceUnavailable: The database is unavailable.
     """
-    return plan.result(await services.reader.fetch_one(plan.statement, bindings), access)
+    return plan.result_json(await services.reader.fetch_one(plan.statement, bindings), access)
 
 
 def log_planning_failure(api: str, error: ValueError | RecursionError) -> None:
@@ -108,15 +110,16 @@ def _slot(value: str | list[str] | None, source: Source) -> Any:
     return slot(value, source) if value else None
 
 
-def _own(access: Access) -> Iterator[tuple[Source, set[str]]]:
-    values = ([access.user], [access.state.role], access.roles, access.policies)
-    for source, some in zip(OWN, values, strict=True):
-        yield source, {str(value) for value in some if value is not None}
+def _caller_values(access: Access) -> Iterator[tuple[Source, set[str]]]:
+    value_lists = ([access.user], [access.state.role], access.roles, access.policies)
+    for source, values in zip(CALLER_SOURCES, value_lists, strict=True):
+        yield source, {str(value) for value in values if value is not None}
 
 
-def _constants(values: Iterable[Any]) -> Iterator[str]:
+def _literal_texts(values: Iterable[Any]) -> Iterator[str]:
+    """Yield the texts among a statement's parameters, also nested ones, that are no slots."""
     for value in values:
         if isinstance(value, list):
-            yield from _constants(value)
+            yield from _literal_texts(value)
         elif isinstance(value, str) and not isinstance(value, Slot):
             yield value

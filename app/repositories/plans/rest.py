@@ -1,6 +1,6 @@
-"""REST reads asked before: the same parameters of callers with the same form of rights are one plan.
+"""The plan cache of REST reads: one plan per query string and access shape.
 
-Only what goes well goes this way; the repository says what is wrong with the rest.
+It serves only requests that succeed; all others, and those that cannot be planned, are executed in full.
 """
 
 from collections.abc import Hashable
@@ -17,20 +17,22 @@ from app.repositories.directory import Directory
 from app.repositories.plans.plan import QueryPlan, execute_plan, log_planning_failure, make_plan, parameterize_access
 from app.repositories.repository import Query, Repository
 
-PLANS, LONGEST = 400, 2_000
-"""Plans that are kept at once, and bytes of the longest query string of one."""
+MAX_PLANS = 400
+"""Weight of the plans in one cache; an average plan weighs 1."""
+MAX_QUERY_BYTES = 2_000
+"""Maximum length of a query string that is planned."""
 MAX_ATTEMPTS = 2
-KEY = "key"
+KEY_SOURCE = "key"
 """The source of the key of a single row."""
-NOT_PLANNED = {"aggregate", "meta", "export"}
-"""Parameters that ask for more than rows."""
+UNPLANNED_PARAMETERS = {"aggregate", "meta", "export"}
+"""Query parameters that request more than rows."""
 
 
 class RestPlanCache:
-    """The plans of one collection's reads."""
+    """Caches the plans of one collection's reads."""
 
     def __init__(self) -> None:
-        self._plans: LRUCache[Hashable, QueryPlan] = LRUCache(PLANS)
+        self._plans: LRUCache[Hashable, QueryPlan] = LRUCache(MAX_PLANS)
 
     async def answer(
         self,
@@ -40,8 +42,10 @@ class RestPlanCache:
         parameters: Query,
         key: str | None = None,
     ) -> bytes | None:
-        """The rows that parameters find, or the one with a key, in REST's envelope; None where no plan will do."""
-        if len(query) > LONGEST or parameters.keys() & NOT_PLANNED or not directory.services.plans_enabled:
+        """Return the response body with the matching rows, or with the row of a key; None to execute it in full."""
+        if not directory.services.plans_enabled:
+            return None
+        if len(query) > MAX_QUERY_BYTES or parameters.keys() & UNPLANNED_PARAMETERS:
             return None
         access = directory.cached_access
         if access is None:
@@ -69,18 +73,19 @@ class RestPlanCache:
         parameters: Query,
         key: str | None,
     ) -> bytes | None:
-        place = (query, key is None, access.shape)
-        plan = self._plans.get(place, None)
+        cache_key = (query, key is None, access.shape)
+        plan = self._plans.get(cache_key, None)
         if plan is None:
             plan = self._plan(directory, repository, access, parameters, key)
             if plan.literal_sources or b"access_token" in query:
-                return None  # it would serve nobody but this caller
-            self._plans.set(place, plan, entry_weight(len(plan.statement.text)))
+                return None  # the plan would serve only this caller
+            self._plans.set(cache_key, plan, entry_weight(len(plan.statement.text)))
         services = directory.services
-        given = {**access.bindings, "now": services.clock()}
+        bindings = {**access.bindings, "now": services.clock()}
         if key is None:
-            return b'{"data":%b}' % (await execute_plan(plan, access, given, services)).encode()
-        text = await execute_plan(plan, access, {**given, KEY: [parse_key(repository.collection, key)]}, services)
+            return b'{"data":%b}' % (await execute_plan(plan, access, bindings, services)).encode()
+        bindings[KEY_SOURCE] = [parse_key(repository.collection, key)]
+        text = await execute_plan(plan, access, bindings, services)
         return b'{"data":%b}' % text[1:-1].encode() if text != "[]" else None
 
     @staticmethod
@@ -88,7 +93,8 @@ class RestPlanCache:
         collection = repository.collection
         if key is not None:
             parameters = {"limit": -1, **parameters}
-        read = repository.parameters(access).read(collection, parameters)
+        read = repository.query_parser(access).read(collection, parameters)
         if key is not None:
-            read = read.restricted_to(compare(collection.key, None, "_in", slot([parse_key(collection, key)], KEY)))
+            key_slot = slot([parse_key(collection, key)], KEY_SOURCE)
+            read = read.restricted_to(compare(collection.key, None, "_in", key_slot))
         return make_plan(read, directory.caller, parameterize_access(access), directory.services)
