@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml requirements.lock
 
 run: install ## Migrate, make the first admin, and serve on http://127.0.0.1:8055
 	@$(BIN)/rollcall bootstrap
-	@$(BIN)/rollcall hello
+	@$(BIN)/rollcall quickstart
 	@exec $(BIN)/rollcall serve
 
 test: install ## Run the suite: on SQLite, and on PostgreSQL where one answers

@@ -1,14 +1,11 @@
-"""The command line: `rollcall bootstrap`, `serve`, `import` and their like."""
+"""The command line: `rollcall bootstrap`, `rollcall serve`, `rollcall import` and the other commands."""
 
-import sqlite3
 import sys
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 
 from app.cli import users
 from app.cli.runner import run
@@ -24,24 +21,24 @@ from app.flows.bootstrap import bootstrap as run_bootstrap
 from app.flows.import_export import export_file, import_file
 from app.ratelimit.limiter import RateLimiter, is_per_process
 
-LONG = 2_000
-"""Rows from which on progress is shown."""
+PROGRESS_MIN_ROWS = 2_000
+"""Rows in a table from which on progress is shown."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A user directory.")
-migrations = typer.Typer(no_args_is_help=True, help="Bring the tables up to date, or take away what was added.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A user directory server."
+)
+migrations = typer.Typer(no_args_is_help=True, help="Migrate the tables up, or remove what Rollcall added.")
 app.add_typer(migrations, name="migrate")
 app.add_typer(users.commands, name="users")
 app.command()(upgrade)
 
 
 def main() -> None:
-    """Runs a command; what can't be done is one line on standard error, and exit status 1."""
+    """Run a command. An error is one line on standard error, with exit status 1."""
     try:
         app()
     except (OperatorError, RollcallError) as error:
         typer.echo(f"rollcall: {error}", err=True)
-    except (DBAPIError, asyncpg.PostgresError, sqlite3.Error):
-        typer.echo("rollcall: The database doesn't hold what is needed: run `rollcall bootstrap` first.", err=True)
     except OSError as error:
         typer.echo(f"rollcall: {error.filename or 'A file'}: {error.strerror}.", err=True)
     else:
@@ -51,69 +48,73 @@ def main() -> None:
 
 @app.command()
 def bootstrap() -> None:
-    """Migrate, and make the first admin where there is none. Doing it again changes nothing."""
-    made = run(run_bootstrap)
-    if made.admin:
-        typer.echo(f"Made the first admin: {made.admin}")
-    if made.duplicate_emails:
-        typer.echo(f"Several users share an address, whatever its case: {', '.join(made.duplicate_emails)}.", err=True)
-        typer.echo("Change all but one of each, then bootstrap again: the database can keep them apart then.", err=True)
-    if made.password:
-        typer.echo(f"Its password, shown this once: {made.password}")
+    """Migrate, and create the first admin if there is none. Running it again changes nothing."""
+    result = run(run_bootstrap)
+    if result.admin:
+        typer.echo(f"Created the first admin: {result.admin}")
+    if result.duplicate_emails:
+        typer.echo(
+            f"Several users have the same email address, ignoring case: {', '.join(result.duplicate_emails)}.", err=True
+        )
+        typer.echo(
+            "Change all but one of each, then run `rollcall bootstrap` again to make addresses unique.", err=True
+        )
+    if result.password:
+        typer.echo(f"Password (shown only once): {result.password}")
 
 
 @migrations.command()
 def up() -> None:
-    """Bring the tables up to date; Directus' own are adopted as they are."""
+    """Migrate the tables to the newest revision. Directus' own tables are adopted unchanged."""
     run(lambda database, _: migrate.migrate_up(database))
 
 
 @migrations.command()
 def down(
-    to: Annotated[str, typer.Argument(help="The revision to go back to; `base` takes away everything we added")],
-    force: Annotated[bool, typer.Option(help="Also where rows are lost")] = False,
+    to: Annotated[str, typer.Argument(help="The revision to go back to; `base` removes everything Rollcall added")],
+    force: Annotated[bool, typer.Option(help="Continue even if rows are lost")] = False,
 ) -> None:
-    """Take away what we added; an adopted database keeps Directus' tables."""
+    """Remove what Rollcall added. An adopted database keeps Directus' tables."""
     run(lambda database, _: migrate.migrate_down(database, to, force=force))
 
 
 @app.command("import")
 def import_(file: Path) -> None:
-    """Load rows from a JSON file, all of them or none."""
-    loaded = run(lambda database, _: import_file(database, file, _progress))
+    """Load rows from a JSON file in one transaction."""
+    loaded = run(lambda database, _: import_file(database, file, _show_progress))
     typer.echo(", ".join(f"{count} {table}" for table, count in loaded.items()) or "The file holds no rows.")
 
 
 @app.command()
-def export(file: Path, redact: Annotated[bool, typer.Option(help="Leave secrets out")] = False) -> None:
-    """Write all rows to a JSON file that only you can read."""
-    left_out = run(lambda database, _: export_file(database, file, redact=redact, progress=_progress))
-    if left_out:
-        typer.echo(f"Left out, as a project's own: {', '.join(left_out)}.", err=True)
+def export(file: Path, redact: Annotated[bool, typer.Option(help="Omit secrets")] = False) -> None:
+    """Write all rows to a JSON file that only its owner can read."""
+    omitted = run(lambda database, _: export_file(database, file, redact=redact, progress=_show_progress))
+    if omitted:
+        typer.echo(f"Omitted columns that Directus does not have: {', '.join(omitted)}.", err=True)
 
 
 @app.command()
 def token(email: str) -> None:
     """Print an access token for an active user."""
-    typer.echo(run(lambda database, settings: _token_of(database, settings, email)))
+    typer.echo(run(lambda database, settings: _access_token(database, settings, email)))
 
 
 @app.command()
-def hello() -> None:
-    """Print the address, the admin, and a first query to paste."""
+def quickstart() -> None:
+    """Print the server's URL, the admin's email address, and a first query to paste."""
     settings = load_settings()
-    address = settings.public_url or f"http://{settings.host}:{settings.port}"
+    url = settings.public_url or f"http://{settings.host}:{settings.port}"
     email, access_token = run(_admin_token)
-    typer.echo(f"\nRollcall will answer at {address}/graphql/system\nAdmin: {email or 'without an e-mail address'}\n")
-    typer.echo("A first query, good for as long as an access token is:\n")
-    typer.echo(f"curl {address}/graphql/system \\\n  -H 'Authorization: Bearer {access_token}' \\")
+    typer.echo(f"\nRollcall will listen at {url}/graphql/system\nAdmin: {email or 'has no email address'}\n")
+    typer.echo("A first query (its access token expires after ACCESS_TOKEN_TTL):\n")
+    typer.echo(f"curl {url}/graphql/system \\\n  -H 'Authorization: Bearer {access_token}' \\")
     typer.echo("  -H 'Content-Type: application/json' \\")
     typer.echo("""  -d '{"query": "{ users { id email role { name } } }"}'\n""")
 
 
 @app.command()
 def schema() -> None:
-    """Print the schema as SDL."""
+    """Print the GraphQL schema as SDL."""
     from app.graphql.schema import printed_schema  # noqa: PLC0415  # building it takes a moment other commands don't need
 
     typer.echo(printed_schema(), nl=False)
@@ -121,25 +122,27 @@ def schema() -> None:
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="The address to listen on; else HOST")] = None,
-    port: Annotated[int | None, typer.Option(help="The port to listen on; else PORT")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to serve with")] = 1,
+    host: Annotated[str | None, typer.Option(help="The address to listen on; default: HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; default: PORT")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Number of server processes")] = 1,
 ) -> None:
-    """Serve until told to stop."""
+    """Serve HTTP until stopped."""
     from app.cli.server import serve_with  # noqa: PLC0415  # only this command needs a server
 
     settings = load_settings()
-    Database.open(settings)  # says what is wrong with an address before a server starts
+    Database.open(settings)  # reports an invalid DATABASE_URL before a server starts
     RateLimiter.from_settings(settings)
     if workers > 1 and is_per_process(settings):
-        typer.echo(f"Each of {workers} workers counts for itself, so that rate limits multiply by {workers}.", err=True)
-        typer.echo("With RATE_LIMITER_STORE=redis they count together.", err=True)
+        typer.echo(
+            f"Each of {workers} workers counts requests separately: rate limits multiply by {workers}.", err=True
+        )
+        typer.echo("Set RATE_LIMITER_STORE=redis to share the counters.", err=True)
     serve_with(
         workers,
         host=host or settings.host,
         port=settings.port if port is None else port,
         lifespan="on",
-        ws="none",  # what is asked for by one is logged with its tokens, whatever the log is set to
+        ws="none",  # uvicorn's WebSocket implementations log request URLs, tokens included, at any log level
         log_config=None,
         access_log=False,
         server_header=False,
@@ -149,26 +152,28 @@ def serve(
     )
 
 
-def _progress(table: str, done: int, of: int) -> None:
-    if of >= LONG and sys.stderr.isatty() and (done % 100 == 0 or done == of):
-        typer.echo(f"\r{table}: {done} of {of}", err=True, nl=done == of)
+def _show_progress(table: str, done: int, total: int) -> None:
+    if total >= PROGRESS_MIN_ROWS and sys.stderr.isatty() and (done % 100 == 0 or done == total):
+        typer.echo(f"\r{table}: {done} of {total}", err=True, nl=done == total)
 
 
-async def _token_of(database: Database, settings: Settings, email: str) -> str:
+async def _access_token(database: Database, settings: Settings, email: str) -> str:
     async with database.transaction() as connection:
-        found = select(User.id).where(func.lower(User.email) == email.lower(), User.status == "active")
-        user = await connection.scalar(found)
+        query = select(User.id).where(func.lower(User.email) == email.lower(), User.status == "active")
+        user = await connection.scalar(query)
     if user is None:
-        raise OperatorError(f"There is no active user with the address {email}.")
+        raise OperatorError(f"There is no active user with the email address {email}.")
     return _sign(user, settings)
 
 
 async def _admin_token(database: Database, settings: Settings) -> tuple[str | None, str]:
+    """Return the email address of an active admin and an access token for it."""
     async with database.transaction() as connection:
         admin = await active_admin(connection)
     if admin is None:
-        raise OperatorError("There is no active admin: run `rollcall bootstrap` first.")
-    return admin[1], _sign(admin[0], settings)
+        raise OperatorError("There is no active admin. Run `rollcall bootstrap` first.")
+    user, email = admin
+    return email, _sign(user, settings)
 
 
 def _sign(user: str, settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Serves: by one process, or by several that each listen for themselves."""
+"""Starts uvicorn with one process, or with several that listen on one address each on a socket of its own."""
 
 import socket
 import sys
@@ -7,22 +7,24 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+APPLICATION = "app.main:create_app"
+
 Address = tuple[Any, ...]
 
 
 def serve_with(workers: int, **options: Any) -> None:
-    """Serves the application until told to stop; the options are uvicorn's."""
+    """Serve the application with this many processes until stopped; the options are uvicorn's."""
     if workers == 1:
-        uvicorn.run("app.main:create_app", factory=True, **options)
+        uvicorn.run(APPLICATION, factory=True, **options)
         return
-    config = uvicorn.Config("app.main:create_app", factory=True, workers=workers, **options)
-    Multiprocess(config, sockets=[_apart(config.bind_socket())]).run()
+    config = uvicorn.Config(APPLICATION, factory=True, workers=workers, **options)
+    Multiprocess(config, sockets=[_reuse_port(config.bind_socket())]).run()
 
 
 class ReusePortSocket(socket.socket):
-    """A socket that is opened anew by each process it is handed to: the system shares out among them who connects.
+    """A listening socket that each process it is pickled to opens anew, so that the kernel balances the connections.
 
-    Where all listen at one socket, whoever is awake takes all who connect at once, and keeps them as long as they stay.
+    If all processes accepted from one socket, the first to wake would take every connection of a burst and keep it.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -30,18 +32,18 @@ class ReusePortSocket(socket.socket):
 
 
 def listen(family: socket.AddressFamily, address: Address) -> ReusePortSocket:
-    """A socket at an address that others of the same user may listen at too."""
-    made = ReusePortSocket(family)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.bind(address)
-    return made
+    """Return a socket bound to `address`, which other processes of the same user may bind too."""
+    bound = ReusePortSocket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(address)
+    return bound
 
 
-def _apart(bound: socket.socket) -> socket.socket:
-    """An address that was free as one that each process listens at, on systems that share out who connects."""
+def _reuse_port(bound: socket.socket) -> socket.socket:
+    """Replace a bound socket by one with SO_REUSEPORT, on systems whose kernel then balances the connections."""
     if sys.platform != "linux":
         return bound
-    with bound:  # it refused an address that somebody else listens at, which the next wouldn't
+    with bound:  # binding it has failed if another program uses the address, which SO_REUSEPORT alone would not notice
         family, address = bound.family, bound.getsockname()
     return listen(family, address)

@@ -153,8 +153,12 @@ def _create_sqlite_engine(url: URL, size: int, pragmas: Iterable[str], **options
 def _sqlite_configurator(pragmas: Iterable[str]) -> Callable[[Any, Any], None]:
     def configure(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in pragmas:
+                cursor.execute(f"PRAGMA {pragma}")
+        except Exception:
+            connection.close()  # or its thread outlives the event loop, and fails with a traceback
+            raise
         cursor.close()
         for name, function in SQLITE_FUNCTIONS.items():
             connection.create_function(name, 1, function, deterministic=True)

@@ -15,8 +15,8 @@ from app.flows.bootstrap import bootstrap
 from app.query.sql_functions import EmailEquals
 from app.repositories.commands.accounts import AccountStore
 from app.testing import open_system
+from tests.cli.commands import run_command
 from tests.world import caller, uid
-from tests.writes.test_user_admin import rollcall
 
 
 async def insert(system, *emails):
@@ -159,11 +159,11 @@ async def test_users_without_an_email_are_no_duplicates(writable_db):
 
 
 async def test_the_bootstrap_command_reports_the_duplicates_and_says_what_to_do(with_duplicates):
-    code, out, err = await rollcall(with_duplicates.settings.database_url, "bootstrap")
+    code, out, err = await run_command(with_duplicates.settings.database_url, "bootstrap")
 
     assert (code, out) == (0, "")
-    assert "Several users share an address, whatever its case: ed@example.com, vi@example.com." in err
-    assert "bootstrap again" in err
+    assert "Several users have the same email address, ignoring case: ed@example.com, vi@example.com." in err
+    assert "`rollcall bootstrap` again" in err
     assert "sam@example.com" not in err
 
 

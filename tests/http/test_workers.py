@@ -1,4 +1,4 @@
-"""Several processes that serve at one address."""
+"""Several processes that serve on one address."""
 
 import asyncio
 import os
@@ -15,11 +15,12 @@ from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import make_settings
 from tests.flows.test_hash_worker import is_listening, until
 
-ASKED = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+REQUEST = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @asynccontextmanager
-async def two_serving(folder):
+async def two_workers(folder):
+    """Yield the port of a server with two workers, and the process id of their parent."""
     settings = make_settings(f"sqlite:///{folder / 'workers.db'}")
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
@@ -35,15 +36,15 @@ async def two_serving(folder):
         await process.wait()
 
 
-def workers_below(parent):
+def worker_pids(parent):
     children = [child for task in Path(f"/proc/{parent}/task").glob("*/children") for child in task.read_text().split()]
     return [int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
-async def who_answer(port, connections):
-    """The processes that so many new connections at once lead to: what one refuses bears an id that begins as its own.
+async def answering_workers(port, connections):
+    """Return the worker that accepts each of several concurrent connections, by the prefix of its request ids.
 
-    Empty where nobody listens yet.
+    The list is empty if no worker listens yet.
     """
     try:
         opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(connections)))
@@ -51,7 +52,7 @@ async def who_answer(port, connections):
         return []
     try:
         for _, writer in opened:
-            writer.write(ASKED)
+            writer.write(REQUEST)
         heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in opened]
         return [head.partition(b"x-request-id: ")[2][:16] for head in heads]
     finally:
@@ -60,29 +61,29 @@ async def who_answer(port, connections):
             await writer.wait_closed()
 
 
-@pytest.mark.skipif(os.uname().sysname != "Linux", reason="only Linux shares out who connects")
-async def test_connections_are_shared_out_among_workers(tmp_path):
-    async with two_serving(tmp_path) as (port, parent), asyncio.timeout(20):
-        serving = set[bytes]()
-        while len(serving) < 2:
-            serving.update(await who_answer(port, 1))
-        asleep, _ = workers_below(parent)
-        os.kill(asleep, signal.SIGSTOP)
-        asyncio.get_running_loop().call_later(0.5, os.kill, asleep, signal.SIGCONT)
-        told = await who_answer(port, 60)
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="only Linux balances connections among sockets")
+async def test_connections_are_balanced_among_workers(tmp_path):
+    async with two_workers(tmp_path) as (port, parent), asyncio.timeout(20):
+        workers = set[bytes]()
+        while len(workers) < 2:
+            workers.update(await answering_workers(port, 1))
+        stopped, _ = worker_pids(parent)
+        os.kill(stopped, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(0.5, os.kill, stopped, signal.SIGCONT)
+        answered = await answering_workers(port, 60)
 
-    assert set(told) == serving
-    assert min(told.count(who) for who in serving) >= 6  # at one socket, the one awake would take them all
+    assert set(answered) == workers
+    assert min(answered.count(worker) for worker in workers) >= 6  # on one socket, the running one would take all
 
 
-async def test_an_address_that_somebody_listens_at_is_refused_to_several(tmp_path):
-    async with two_serving(tmp_path) as (port, _):
+async def test_an_address_in_use_is_rejected_for_several_workers(tmp_path):
+    async with two_workers(tmp_path) as (port, _):
         await until(lambda: is_listening(port))
         env = {"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{tmp_path / 'workers.db'}"}
         command = [*ROLLCALL, "serve", "--port", str(port), "--workers", "2"]
         second = await asyncio.create_subprocess_exec(*command, env=env, stderr=subprocess.PIPE)
         async with asyncio.timeout(20):
-            _, said = await second.communicate()
+            _, err = await second.communicate()
 
     assert second.returncode != 0
-    assert b"Address already in use" in said
+    assert b"Address already in use" in err

@@ -110,10 +110,10 @@ def test_postgresql_needs_only_another_url(tmp_path):
             "postgresql+asyncpg://user:password@localhost/rollcall", url.replace("://", "+asyncpg://")
         )
         output = run_shell(
-            script.replace("make run", ".venv/bin/rollcall bootstrap; .venv/bin/rollcall hello"), tmp_path, env
+            script.replace("make run", ".venv/bin/rollcall bootstrap; .venv/bin/rollcall quickstart"), tmp_path, env
         )
 
-    assert "Made the first admin: admin@example.com" in output
+    assert "Created the first admin: admin@example.com" in output
     assert not (tmp_path / "data/rollcall.db").exists()
 
 
@@ -189,5 +189,5 @@ def test_an_upgrade_is_an_installation_and_an_idempotent_bootstrap(tmp_path):
     (text,) = snippets("sh", section("### Upgrades", "\n### "))
     upgrade = text.replace("make install", "true")
 
-    assert "Made the first admin" in run_shell(upgrade, tmp_path, env)
+    assert "Created the first admin" in run_shell(upgrade, tmp_path, env)
     assert run_shell(upgrade, tmp_path, env) == ""
