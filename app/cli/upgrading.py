@@ -1,84 +1,89 @@
-"""What `rollcall upgrade` does, and what it says of it: loaded only where that is done."""
+"""Runs `rollcall upgrade` and formats its result; a module of its own, so that only this command loads it."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBars
 
 from app.cli.runner import run
 from app.flows.import_export import Progress
 from app.upgrade import repair, revert, upgrade
-from app.upgrade.report import ONLY_A_LOOK, lines_lacking, report, report_back
-from app.upgrade.revert_preview import Outcome, forecast
-from app.upgrade.text_tables import number
-from app.upgrade.upgrade_preview import survey
+from app.upgrade.report import (
+    DRY_RUN_MESSAGE,
+    format_missing_columns,
+    format_revert_preview,
+    format_upgrade_preview,
+)
+from app.upgrade.revert_preview import Outcome, preview_revert
+from app.upgrade.text_tables import pluralize
+from app.upgrade.upgrade_preview import preview_upgrade
 
-DONE = "Upgraded already: there are policies here. Nothing was changed."
-MENDED = """\
-Mended: roles, policies and permissions are Directus 11's again.
-Now go back with `rollcall upgrade --revert --dry-run`, or stay: let Directus 11.17 do its newer migrations again, with
-`npx directus database migrate:latest`, then run `rollcall bootstrap`."""
+ALREADY_UPGRADED_MESSAGE = "The database is upgraded already: it has policies. Nothing was changed."
+REPAIRED_MESSAGE = """\
+Repaired: roles, policies and permissions are those of Directus 11 again.
+To revert to Directus 10, run `rollcall upgrade --revert --dry-run`. To stay on Directus 11, let Directus 11.17 run its
+newer migrations again with `npx directus database migrate:latest`, then run `rollcall bootstrap`."""
 
 
 def run_upgrade(*, dry_run: bool, rows: int) -> str:
-    """Makes a database of Directus 10 one of Directus 11, or only looks at it; what is said of that."""
-    with _progress() as told:
+    """Upgrade a Directus 10 database, or preview that with at most `rows` lines of each list; return what to print."""
+    with _progress_bars() as progress:
         if dry_run:
-            found = run(lambda database, _: survey(database, rows, told))
-            return DONE if found is None else report(found)
-        done = run(lambda database, _: upgrade.upgrade(database, told))
-        return DONE if done is None else _upgraded(done)
+            preview = run(lambda database, _: preview_upgrade(database, rows, progress))
+            return ALREADY_UPGRADED_MESSAGE if preview is None else format_upgrade_preview(preview)
+        result = run(lambda database, _: upgrade.upgrade(database, progress))
+        return ALREADY_UPGRADED_MESSAGE if result is None else _format_upgrade(result)
 
 
 def run_revert(*, dry_run: bool, accept_loss: bool, rows: int) -> str:
-    """The way back, or a look at it: of each list so many `rows` at most."""
-    with _progress() as told:
+    """Revert to Directus 10, or preview that with at most `rows` lines of each list; return what to print."""
+    with _progress_bars() as progress:
         if dry_run:
-            return report_back(run(lambda database, _: forecast(database, rows, told)))
-        done = run(lambda database, _: revert.revert(database, accept_loss=accept_loss, progress=told))
-    return f"{_reverted(done)}\nNow start Directus 10.13 on it. `rollcall upgrade` would make policies again."
+            return format_revert_preview(run(lambda database, _: preview_revert(database, rows, progress)))
+        outcome = run(lambda database, _: revert.revert(database, accept_loss=accept_loss, progress=progress))
+    return f"{_format_revert(outcome)}\nNow start Directus 10.13 on it. `rollcall upgrade` would create policies again."
 
 
 def run_repair(*, dry_run: bool) -> str:
-    """Mends what Directus' own way back left halfway, or only looks at it."""
-    with _progress() as told:
+    """Repair what Directus' own revert left unfinished, or describe it; return what to print."""
+    with _progress_bars() as progress:
         if dry_run:
-            return f"{run(lambda database, _: repair.what_to_mend(database))}\n{ONLY_A_LOOK}"
-        run(lambda database, _: repair.repair(database, told))
-    return MENDED
+            return f"{run(lambda database, _: repair.describe_damage(database))}\n{DRY_RUN_MESSAGE}"
+        run(lambda database, _: repair.repair(database, progress))
+    return REPAIRED_MESSAGE
 
 
-def _upgraded(done: upgrade.Upgraded) -> str:
-    roles, permissions = number(done.roles, "role"), number(done.permissions, "permission")
-    said = f"Upgraded: a policy was made of each of {roles}, and {permissions} belong to policies."
-    if not done.lacking:
-        return f"{said}\nNow run `rollcall bootstrap`."
+def _format_upgrade(result: upgrade.UpgradeResult) -> str:
+    roles, permissions = pluralize(result.roles, "role"), pluralize(result.permissions, "permission")
+    summary = f"Upgraded: created a policy for each of {roles}, and moved {permissions} to policies."
+    if not result.missing_columns:
+        return f"{summary}\nNow run `rollcall bootstrap`."
     return (
-        f"{said}\nThat was one of Directus 11's migrations. Let Directus 11.17 run the others, with `npx directus "
-        "database migrate:latest`;\nthen run `rollcall bootstrap`. Until then Rollcall misses\n"
-        f"{lines_lacking(done.lacking)}"
+        f"{summary}\nThis was one of Directus 11's migrations. Let Directus 11.17 run the others with `npx directus "
+        "database migrate:latest`,\nthen run `rollcall bootstrap`. Until then Rollcall lacks these columns:\n"
+        f"{format_missing_columns(result.missing_columns)}"
     )
 
 
-def _reverted(done: Outcome) -> str:
-    kept = f"{number(done.roles, 'role')}, with {number(done.kept, 'permission')} as before"
-    said = f"Reverted: {kept}, {done.copied:,} copied and {done.merged:,} made of several."
-    return "\n  ".join([f"{said}\nLost, or changed:", *map(str, done.losses)]) if done.losses else said
+def _format_revert(outcome: Outcome) -> str:
+    unchanged = f"{pluralize(outcome.roles, 'role')}, with {pluralize(outcome.unchanged, 'permission')} unchanged"
+    summary = f"Reverted: {unchanged}, {outcome.copied:,} copied and {outcome.merged:,} merged from several."
+    return "\n  ".join([f"{summary}\nLost or changed:", *map(str, outcome.losses)]) if outcome.losses else summary
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    """Shows a bar for each step, on a terminal only."""
+def _progress_bars() -> Iterator[Progress]:
+    """Show a progress bar for each step if standard error is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
-        known = {}
+    with ProgressBars(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
+        tasks: dict[str, TaskID] = {}
 
-        def told(step: str, done: int, of: int) -> None:
-            if step not in known:
-                known[step] = bars.add_task(step, total=of)
-            bars.update(known[step], completed=done, total=of)
+        def update(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
 
-        yield told
+        yield update

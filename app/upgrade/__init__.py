@@ -1,1 +1,1 @@
-"""Between two editions of Directus: from roles that hold the rights to policies that do."""
+"""Migration between Directus 10, whose roles hold the permissions, and Directus 11, whose policies do."""

@@ -1,4 +1,4 @@
-"""What Directus 10 grants to every role with app access, and how that adds up with a row of the role's own."""
+"""The app minimum: what Directus 10 grants to every role with app access, and its effect beside stored permissions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from typing import Any
 
 from app.policy.rules import EVERY_FIELD
 
-OWN: dict[str, Any] = {"user": {"_eq": "$CURRENT_USER"}}
-TO_ME: dict[str, Any] = {"recipient": {"_eq": "$CURRENT_USER"}}
-MINE_OR_SHARED: dict[str, Any] = {
+OWN_ROWS: dict[str, Any] = {"user": {"_eq": "$CURRENT_USER"}}
+OWN_NOTIFICATIONS: dict[str, Any] = {"recipient": {"_eq": "$CURRENT_USER"}}
+OWN_OR_SHARED_PRESETS: dict[str, Any] = {
     "_or": [
-        OWN,
+        OWN_ROWS,
         {"_and": [{"user": {"_null": True}}, {"role": {"_eq": "$CURRENT_ROLE"}}]},
         {"_and": [{"user": {"_null": True}}, {"role": {"_null": True}}]},
     ]
@@ -19,70 +19,70 @@ USER_FIELDS = (
     "id,first_name,last_name,last_page,email,password,location,title,description,tags,preferences_divider,avatar,"
     "language,appearance,theme_light,theme_dark,tfa_secret,status,role"
 )
-ALL = frozenset({EVERY_FIELD})
+ALL_FIELDS = frozenset({EVERY_FIELD})
 
 
 @dataclass(frozen=True, slots=True)
 class RowAccess:
-    """The rows a permission reaches, what is written by it has to hold to, and its fields; None says nothing."""
+    """A permission's rule for rows, fields, and rule for written values; a rule may be null."""
 
     rule: Mapping[str, Any] | None
-    fields: frozenset[str] = ALL
+    fields: frozenset[str] = ALL_FIELDS
     validation: Mapping[str, Any] | None = None
 
-    def judged(self, action: str) -> Mapping[str, Any] | None:
-        """What decides about an action: a new row is only validated."""
+    def condition(self, action: str) -> Mapping[str, Any] | None:
+        """Return the rule that decides an action: for create the validation, because there is no row to select."""
         return self.validation if action == "create" else self.rule
 
 
-MINIMUM: Mapping[tuple[str, str], RowAccess] = {
+APP_MINIMUM: Mapping[tuple[str, str], RowAccess] = {
     ("directus_collections", "read"): RowAccess({}),
     ("directus_fields", "read"): RowAccess({}),
     ("directus_permissions", "read"): RowAccess({"role": {"_eq": "$CURRENT_ROLE"}}),
     ("directus_relations", "read"): RowAccess({}),
-    ("directus_activity", "read"): RowAccess(OWN),
+    ("directus_activity", "read"): RowAccess(OWN_ROWS),
     ("directus_activity", "create"): RowAccess({}, validation={"comment": {"_nnull": True}}),
-    ("directus_presets", "read"): RowAccess(MINE_OR_SHARED),
-    ("directus_presets", "create"): RowAccess({}, validation=OWN),
-    ("directus_presets", "update"): RowAccess(OWN, validation=OWN),
-    ("directus_presets", "delete"): RowAccess(OWN),
+    ("directus_presets", "read"): RowAccess(OWN_OR_SHARED_PRESETS),
+    ("directus_presets", "create"): RowAccess({}, validation=OWN_ROWS),
+    ("directus_presets", "update"): RowAccess(OWN_ROWS, validation=OWN_ROWS),
+    ("directus_presets", "delete"): RowAccess(OWN_ROWS),
     ("directus_roles", "read"): RowAccess({"id": {"_eq": "$CURRENT_ROLE"}}),
     ("directus_settings", "read"): RowAccess({}),
     ("directus_translations", "read"): RowAccess({}),
-    ("directus_notifications", "read"): RowAccess(TO_ME),
-    ("directus_notifications", "update"): RowAccess(TO_ME, frozenset({"status"})),
+    ("directus_notifications", "read"): RowAccess(OWN_NOTIFICATIONS),
+    ("directus_notifications", "update"): RowAccess(OWN_NOTIFICATIONS, frozenset({"status"})),
     ("directus_shares", "read"): RowAccess({"user_created": {"_eq": "$CURRENT_USER"}}),
     ("directus_users", "read"): RowAccess({"id": {"_eq": "$CURRENT_USER"}}, frozenset(USER_FIELDS.split(","))),
 }
-"""As Directus 10.13 answers `GET /permissions` to a user with nothing else."""
-GONE = frozenset({("directus_permissions", "read"), ("directus_activity", "create")})
-"""What of it Directus 11 doesn't grant any more; the rest is the same but for one field of one's own, `provider`."""
+"""Directus 10.13's response to `GET /permissions` for a user of a role without stored permissions."""
+REMOVED_FROM_MINIMUM = frozenset({("directus_permissions", "read"), ("directus_activity", "create")})
+"""What Directus 11 no longer grants. The rest is the same, except that users also see their own `provider`."""
 
 
-def narrows(action: str, own: RowAccess, minimum: RowAccess) -> bool:
-    """Whether Directus 11 shows less than 10 where a row of the role's own stands beside the minimum.
+def narrows(action: str, stored: RowAccess, minimum: RowAccess) -> bool:
+    """Return whether Directus 11 returns less than 10 for a stored permission beside the minimum.
 
-    10 took the rows of both, and all fields of both on each of them; 11 shows on a row the fields of those that
-    reach that very row.
+    Directus 10 returned the rows of both, each with the fields of both. Directus 11 returns on a row only the fields of
+    the permissions that match that row.
     """
-    mine, theirs = own.judged(action), minimum.judged(action)
-    if mine == theirs or action == "delete":
+    stored_rule, minimum_rule = stored.condition(action), minimum.condition(action)
+    if stored_rule == minimum_rule or action == "delete":
         return False
-    beyond_theirs = mine is not None and bool(theirs) and not _covers(own.fields, minimum.fields)
-    beyond_mine = bool(mine) and not _covers(minimum.fields, own.fields)
-    return beyond_theirs or beyond_mine
+    loses_minimum_fields = stored_rule is not None and bool(minimum_rule) and not _covers(stored.fields, minimum.fields)
+    loses_stored_fields = bool(stored_rule) and not _covers(minimum.fields, stored.fields)
+    return loses_minimum_fields or loses_stored_fields
 
 
-def narrows_without(own: RowAccess, minimum: RowAccess) -> bool:
-    """The same where Directus 11's minimum hasn't that place any more: all that is left is the own row."""
-    return bool(own.rule) or bool(own.validation) or not _covers(own.fields, minimum.fields)
+def narrows_without_minimum(stored: RowAccess, minimum: RowAccess) -> bool:
+    """Return the same where Directus 11 has dropped the minimum, so that only the stored permission is left."""
+    return bool(stored.rule) or bool(stored.validation) or not _covers(stored.fields, minimum.fields)
 
 
-def widens(action: str, own: RowAccess, minimum: RowAccess) -> bool:
-    """Whether it shows more: beside the minimum's rule 10 took none at all for no more rows, 11 takes it for all."""
-    rows = own.judged(action) is None and bool(minimum.judged(action))
-    values = action == "update" and own.validation is None and bool(minimum.validation)
-    return (rows or values) and (bool(own.fields) or action == "delete")
+def widens(action: str, stored: RowAccess, minimum: RowAccess) -> bool:
+    """Return whether Directus 11 returns more: it reads a null rule as every row, 10 as no row beyond the minimum."""
+    more_rows = stored.condition(action) is None and bool(minimum.condition(action))
+    more_values = action == "update" and stored.validation is None and bool(minimum.validation)
+    return (more_rows or more_values) and (bool(stored.fields) or action == "delete")
 
 
 def _covers(fields: frozenset[str], others: frozenset[str]) -> bool:

@@ -1,4 +1,4 @@
-"""What the database didn't allow, said in a sentence."""
+"""Describes database errors of an upgrade or a revert in one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,23 +9,24 @@ from app.core.errors import OperatorError
 from app.db.database import CONFLICT_SQLSTATES, LOCK_NOT_AVAILABLE
 from app.db.engine import sqlstate
 from app.db.migrate import INSUFFICIENT_PRIVILEGE
-from app.upgrade.inspection import FLAGS
+from app.upgrade.inspection import ROLE_FLAGS
 
-DEPENDED_ON = "2BP01"
-TO_OWN = (
-    "The database's user should own Directus' tables, and be allowed to create tables, temporary ones too. "
+DEPENDENT_OBJECTS = "2BP01"
+OWNERSHIP_REQUIRED_MESSAGE = (
+    "The database user must own Directus' tables, and must be allowed to create tables and temporary tables. "
     "Nothing was changed."
 )
-"""What it takes to change them."""
-TO_READ = "The database's user should be allowed to read Directus' tables."
-"""What it takes to look."""
+READ_REQUIRED_MESSAGE = "The database user must be allowed to read Directus' tables."
 
 
 @contextmanager
-def translate_db_errors(needed: str = TO_OWN) -> Iterator[None]:
-    """Raise Refusal for what the database didn't allow, with the rights that are `needed` where these were missing.
+def translate_db_errors(missing_privileges: str = OWNERSHIP_REQUIRED_MESSAGE) -> Iterator[None]:
+    """Translate the database's errors; `missing_privileges` is the message if a privilege is missing.
 
-    What trying again, or later, may help with is raised as it is.
+    Errors that trying again may resolve, now or later, are raised unchanged.
+
+    Raises:
+        OperatorError: The database rejected a statement.
     """
     try:
         yield
@@ -33,16 +34,16 @@ def translate_db_errors(needed: str = TO_OWN) -> Iterator[None]:
         code = sqlstate(error)
         if error.connection_invalidated or code == LOCK_NOT_AVAILABLE or code in CONFLICT_SQLSTATES:
             raise
-        raise OperatorError(_sentence(code, needed)) from error
+        raise OperatorError(_message(code, missing_privileges)) from error
 
 
-def _sentence(code: str, needed: str) -> str:
+def _message(code: str, missing_privileges: str) -> str:
     if code == INSUFFICIENT_PRIVILEGE:
-        return needed
-    if code == DEPENDED_ON:
+        return missing_privileges
+    if code == DEPENDENT_OBJECTS:
         return (
-            "A view, a foreign key or something else of the project's own depends on what would have to go: tables of "
-            f"policies, permissions' role or policy, or roles' {', '.join(FLAGS)} or parent. Drop it first, and make "
-            "it anew afterwards. Nothing was changed."
+            "A view, a foreign key or another object of the project depends on something that would be removed: the "
+            f"tables of policies, the role or policy of permissions, or {', '.join(ROLE_FLAGS)} or parent of roles. "
+            "Drop that object first, and create it again afterwards. Nothing was changed."
         )
-    return f"PostgreSQL refused a step of this, with its code {code}. Nothing was changed."
+    return f"PostgreSQL rejected a statement with the code {code}. Nothing was changed."

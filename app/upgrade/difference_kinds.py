@@ -1,98 +1,98 @@
-"""Why rights differ after an upgrade, and what is told of each that does."""
+"""The ways in which access differs after an upgrade, and the text that explains each of them."""
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from app.upgrade.inspection import FLAGS
+from app.upgrade.inspection import ROLE_FLAGS
 
 
 class Direction(Enum):
-    """What becomes of a right."""
+    """How access changes."""
 
     WIDER = "wider"
     NARROWER = "narrower"
-    OTHERWISE = "otherwise"
+    DIFFERENT = "different"
 
 
 class DifferenceKind(Enum):
-    """Why a right differs afterwards."""
+    """Why access changes."""
 
-    SEVERAL = (
+    DUPLICATE_PERMISSIONS = (
         Direction.WIDER,
         "Several permissions for one role, collection and action",
-        "Directus 10 enforced one of them only, the one stored first; from 11 on they all count.",
+        "Directus 10 applied only the one stored first; Directus 11 applies all of them.",
     )
-    UNRULED = (
+    NULL_RULE = (
         Direction.WIDER,
-        "No rule beside the app's own",
+        "Null rules beside the app minimum",
         (
-            "Beside what every role with app access may do, Directus 10 took `null` for no more rows than that; from "
-            "11 on it is every row. `{}` is every row in both."
+            "Beside the permissions that every role with app access has, Directus 10 read the rule `null` as no "
+            "further rows; Directus 11 reads it as every row. `{}` means every row in both."
         ),
     )
-    ADDRESS = (
+    IP_ACCESS = (
         Direction.WIDER,
-        "Only from certain addresses",
+        "Roles limited to IP addresses",
         (
-            "From elsewhere Directus 10 refused every request (401). From 11 on the policy doesn't count there, so "
-            "that those people get what little is left without it: their own id, and what /server/info tells."
+            "From other addresses Directus 10 refused every request (401). In Directus 11 the policy does not apply "
+            "there, and users keep the little that needs no policy: their own id, and what /server/info returns."
         ),
     )
-    BESIDE = (
+    BESIDE_APP_MINIMUM = (
         Direction.NARROWER,
-        "Permissions beside the app's own",
+        "Permissions beside the app minimum",
         (
-            "Directus 10 showed the fields of both on the rows of both; from 11 on a row shows the fields of those "
-            "that reach that very row, and the others are null."
+            "Directus 10 returned the fields of both on the rows of both; Directus 11 returns on each row the fields "
+            "of those that match that row, and the others are null."
         ),
     )
-    DROPPED = (
+    REMOVED_COLUMNS = (
         Direction.NARROWER,
-        "Rules on columns that go",
-        "The permission grants nothing any more, or every request it decides about fails: write it anew, by policy.",
+        "Rules on removed columns",
+        "The permission no longer grants anything, or every request it decides fails. Rewrite it to use policies.",
     )
-    UNLISTED = (
+    REMOVED_FIELDS = (
         Direction.NARROWER,
-        "Fields that go",
-        "They are named, and are simply not there any more; the permission's other fields stay as they are.",
+        "Removed fields",
+        "The permission lists fields that no longer exist; its other fields stay as they are.",
     )
-    FIELDLESS = (
+    NO_FIELDS = (
         Direction.NARROWER,
-        "Reading without fields",
-        "Directus 10 answered with the bare keys of the rows; from 11 on reading is refused (403).",
+        "Read permissions without fields",
+        "Directus 10 returned the primary keys of the rows; Directus 11 refuses to read them (403).",
     )
-    LATER = (
+    LATER_MIGRATIONS = (
         Direction.NARROWER,
         "Comments and webhooks",
         (
-            "Directus' own later migrations move comments to directus_comments, for which these permissions don't "
-            "count, and take webhooks away."
+            "Directus' own later migrations move comments to directus_comments, to which these permissions do not "
+            "apply, and remove webhooks."
         ),
     )
-    UNREAD = (
+    UNSUPPORTED_RULE = (
         Direction.NARROWER,
-        "Rules that Rollcall doesn't understand",
-        "With Rollcall the permission grants nothing; Directus may see in it what it always did.",
+        "Rules that Rollcall does not support",
+        "In Rollcall the permission grants nothing; Directus may still apply it.",
     )
-    ENROLLING = (
+    TFA_SETUP_REQUIRED = (
         Direction.NARROWER,
-        "A second factor is enforced, and isn't set up",
+        "Two-factor authentication is required, but not set up",
         (
-            "Directus 10 insisted on it in the app alone. With Rollcall whoever signs in without can do nothing but "
-            "set it up; static tokens are left alone."
+            "Directus 10 enforced it in the app only. In Rollcall users who log in without it can do nothing but set "
+            "it up; static tokens are not affected."
         ),
     )
 
-    def __init__(self, way: Direction, title: str, meaning: str) -> None:
-        self.way, self.title, self.meaning = way, title, meaning
+    def __init__(self, direction: Direction, title: str, meaning: str) -> None:
+        self.direction, self.title, self.meaning = direction, title, meaning
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One right that differs: whose, on what, the first of the `count` permissions that cause it, and how.
+    """One difference: its role and collection, and the first ids of the `count` permissions that cause it.
 
-    A role of None is the public; a collection of None is everything.
+    A `role` of None is the public; a `collection` of None is every collection. `name` is the role's.
     """
 
     kind: DifferenceKind
@@ -105,13 +105,10 @@ class Difference:
     detail: str = ""
 
 
-class General(NamedTuple):
-    """A right that differs for many at once: for everybody, or for all roles with app access.
+class GeneralDifference(NamedTuple):
+    """A difference for every role, or for all roles with app access; empty `fields` mean all fields."""
 
-    `fields` are those that it is about; none means all of them.
-    """
-
-    way: Direction
+    direction: Direction
     app_only: bool
     collection: str
     action: str
@@ -119,63 +116,63 @@ class General(NamedTuple):
     meaning: str
 
 
-GENERAL = (
-    General(
+GENERAL_DIFFERENCES = (
+    GeneralDifference(
         Direction.NARROWER,
         False,
         "directus_roles",
         "read",
-        tuple(FLAGS),
-        f"{', '.join(FLAGS)} are no fields of roles any more: asking for them is refused, and answers lack them.",
+        tuple(ROLE_FLAGS),
+        f"Roles no longer have {', '.join(ROLE_FLAGS)}: requests that name them fail, and responses lack them.",
     ),
-    General(
+    GeneralDifference(
         Direction.NARROWER,
         False,
         "directus_permissions",
         "read",
         ("role",),
-        "`role` is no field of permissions any more: `policy` is. Asking for it is refused, and answers lack it.",
+        "Permissions have `policy` instead of `role`: requests that name `role` fail, and responses lack it.",
     ),
-    General(
+    GeneralDifference(
         Direction.NARROWER,
         True,
         "directus_permissions",
         "read",
         (),
-        "Reading the permissions of one's own role isn't part of app access any more: ask /permissions/me.",
+        "App access no longer includes reading the permissions of one's own role: use /permissions/me.",
     ),
-    General(
+    GeneralDifference(
         Direction.NARROWER,
         True,
         "directus_activity",
         "create",
         (),
-        "Comments are no activity any more; Directus' own later migrations give them a collection of their own.",
+        "Comments are no longer stored as activity; Directus' own later migrations give them their own collection.",
     ),
-    General(
+    GeneralDifference(
         Direction.WIDER,
         True,
         "directus_users",
         "read",
         ("provider",),
-        "App access shows of one's own account the `provider` too.",
+        "App access also includes `provider` of one's own account.",
     ),
-    General(
-        Direction.OTHERWISE,
+    GeneralDifference(
+        Direction.DIFFERENT,
         False,
         "directus_permissions",
         "read",
         (),
-        "Who may read permissions is told each row by itself. Directus 10 merged those of one collection and action, "
-        "and for people with app access added the app's own.",
+        "Each permission is returned as a row of its own. Directus 10 merged those of one collection and action, and "
+        "added the app minimum for users with app access.",
     ),
-    General(
-        Direction.OTHERWISE,
+    GeneralDifference(
+        Direction.DIFFERENT,
         False,
         "directus_users",
         "read",
         ("auth_data",),
-        "Rollcall shows `auth_data` as asterisks to everybody, as it does with other secrets.",
+        "Rollcall returns `auth_data` as asterisks to everyone, as it does with other secrets.",
     ),
 )
-"""What differs whatever the permissions are."""
+"""Differences that do not depend on the permissions stored."""

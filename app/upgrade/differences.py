@@ -1,4 +1,4 @@
-"""Which rights an upgrade widens or narrows, role by role, and which permissions are the reason."""
+"""Finds the access that an upgrade widens or narrows, by role, and the permissions that cause it."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -10,170 +10,177 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows.import_export import Progress
 from app.policy.rules import EVERY_FIELD, parse_rule
 from app.query.collection import COLLECTIONS
-from app.upgrade.app_minimum import GONE, MINIMUM, RowAccess, narrows, narrows_without, widens
+from app.upgrade.app_minimum import (
+    APP_MINIMUM,
+    REMOVED_FROM_MINIMUM,
+    RowAccess,
+    narrows,
+    narrows_without_minimum,
+    widens,
+)
 from app.upgrade.difference_kinds import Difference, DifferenceKind
-from app.upgrade.inspection import FLAGS
-from app.upgrade.removed_columns import Relations, named_fields, named_in, read_relations
+from app.upgrade.inspection import ROLE_FLAGS
+from app.upgrade.removed_columns import Relations, read_relations, removed_columns_in, removed_fields_in
 
-SHOWN_IDS = 6
-"""Ids of rows that are told of one difference at most."""
-PORTION = 2_000
-"""Rows that are read at a time."""
+MAX_IDS = 6
+"""Maximum number of permission ids listed for one difference."""
+BATCH_SIZE = 2_000
+"""Rows read at a time."""
 
 _FROM = "FROM directus_permissions p LEFT JOIN directus_roles r ON r.id = p.role"
-_JUDGED = "NOT coalesce(r.admin_access, false)"  # an admin's permissions never count
+_NOT_ADMIN = "NOT coalesce(r.admin_access, false)"  # permissions of admins have no effect
 _ORDER = "ORDER BY name NULLS LAST, role, collection, action"
-_PLACES = ", ".join(f"('{collection}', '{action}')" for collection, action in MINIMUM)
-_AT_MINIMUM = f"(r.app_access AND (p.collection, p.action) IN ({_PLACES}))"
-_TEXTS = "p.permissions::text AS permissions, p.validation::text AS validation, p.presets::text AS presets, p.fields"
-_ROW = f"p.role, r.name, p.collection, p.action, p.id, {_TEXTS}"
-_NAMES = f"({'|'.join(FLAGS)})"
+_MINIMUM_KEYS = ", ".join(f"('{collection}', '{action}')" for collection, action in APP_MINIMUM)
+_BESIDE_MINIMUM = f"(r.app_access AND (p.collection, p.action) IN ({_MINIMUM_KEYS}))"
+_RULES = "p.permissions::text AS permissions, p.validation::text AS validation, p.presets::text AS presets, p.fields"
+_ROW = f"p.role, r.name, p.collection, p.action, p.id, {_RULES}"
+_REMOVED_NAMES = f"({'|'.join(ROLE_FLAGS)})"
 
 
-def _first(condition: str) -> str:
-    """The permissions that Directus 10 enforces: of each role, collection and action the one stored first."""
+def _applied(condition: str) -> str:
+    """Return a query of the permissions Directus 10 applies: for each role, collection and action, the first stored."""
     return f"""
         SELECT * FROM (
-            SELECT DISTINCT ON (p.role, p.collection, p.action) {_ROW} {_FROM} WHERE {_JUDGED} AND {condition}
+            SELECT DISTINCT ON (p.role, p.collection, p.action) {_ROW} {_FROM} WHERE {_NOT_ADMIN} AND {condition}
             ORDER BY p.role, p.collection, p.action, p.ctid
         ) counted
     """
 
 
-SEVERAL = f"""
+DUPLICATE_PERMISSIONS = f"""
     SELECT p.role, r.name, p.collection, p.action, count(*) AS many,
-        (array_agg(p.id ORDER BY p.ctid))[1:{SHOWN_IDS}] AS ids
-    {_FROM} WHERE {_JUDGED} GROUP BY p.role, r.name, p.collection, p.action
+        (array_agg(p.id ORDER BY p.ctid))[1:{MAX_IDS}] AS ids
+    {_FROM} WHERE {_NOT_ADMIN} GROUP BY p.role, r.name, p.collection, p.action
     HAVING count(*) > 1
     AND count(DISTINCT md5(ROW(p.permissions::text, p.validation::text, p.presets::text, p.fields)::text)) > 1
     {_ORDER}
 """
-BESIDE = f"{_first(_AT_MINIMUM)} {_ORDER}"
-FIELDLESS = f"""
-    {_first(f"p.action = 'read' AND coalesce({_AT_MINIMUM}, false) = false")} WHERE coalesce(fields, '') = '' {_ORDER}
-"""
-DROPPED = f"""
-    SELECT {_ROW} {_FROM} WHERE {_JUDGED} AND (
-        p.collection = 'directus_permissions' OR p.permissions::text ~ '{_NAMES}' OR p.validation::text ~ '{_NAMES}'
-        OR p.presets::text ~ '{_NAMES}' OR p.fields ~ '{_NAMES}'
+BESIDE_APP_MINIMUM = f"{_applied(_BESIDE_MINIMUM)} {_ORDER}"
+_READ_WITHOUT_MINIMUM = f"p.action = 'read' AND coalesce({_BESIDE_MINIMUM}, false) = false"
+NO_FIELDS = f"{_applied(_READ_WITHOUT_MINIMUM)} WHERE coalesce(fields, '') = '' {_ORDER}"
+REMOVED_COLUMNS = f"""
+    SELECT {_ROW} {_FROM} WHERE {_NOT_ADMIN} AND (
+        p.collection = 'directus_permissions'
+        OR p.permissions::text ~ '{_REMOVED_NAMES}' OR p.validation::text ~ '{_REMOVED_NAMES}'
+        OR p.presets::text ~ '{_REMOVED_NAMES}' OR p.fields ~ '{_REMOVED_NAMES}'
     ) {_ORDER}, id
 """
 _MOVED = """(p.collection = 'directus_webhooks'
     OR (p.collection = 'directus_activity' AND p.action IN ('create', 'update', 'delete')))"""
-LATER = f"SELECT {_ROW} {_FROM} WHERE {_JUDGED} AND {_MOVED} {_ORDER}, id"
-UNREAD = f"""
-    SELECT {_ROW} {_FROM} WHERE {_JUDGED} AND NOT {_MOVED}
+LATER_MIGRATIONS = f"SELECT {_ROW} {_FROM} WHERE {_NOT_ADMIN} AND {_MOVED} {_ORDER}, id"
+UNSUPPORTED_RULE = f"""
+    SELECT {_ROW} {_FROM} WHERE {_NOT_ADMIN} AND NOT {_MOVED}
     AND p.collection IN ({", ".join(f"'{name}'" for name in COLLECTIONS)})
     AND (p.permissions::text <> '{{}}' OR p.validation::text <> '{{}}') {_ORDER}, id
 """
-ADDRESS = "SELECT id AS role, name, ip_access FROM directus_roles WHERE ip_access <> '' ORDER BY name, id"
-ENROLLING = """
+IP_ACCESS = "SELECT id AS role, name, ip_access FROM directus_roles WHERE ip_access <> '' ORDER BY name, id"
+TFA_SETUP_REQUIRED = """
     SELECT r.id AS role, r.name, count(*) AS many FROM directus_roles r JOIN directus_users u ON u.role = r.id
     WHERE r.enforce_tfa AND u.status = 'active' AND u.tfa_secret IS NULL GROUP BY r.id, r.name ORDER BY r.name, r.id
 """
 
 
-async def differences(connection: AsyncConnection, progress: Progress) -> AsyncIterator[Difference]:
-    """What differs in a database of Directus 10 after an upgrade, but for what is general; those of a kind together.
+async def find_differences(connection: AsyncConnection, progress: Progress) -> AsyncIterator[Difference]:
+    """Yield the differences for a Directus 10 database, except the general ones; those of one kind are adjacent.
 
-    Few rows at a time are read, however many there are; nothing is changed.
+    Reads a bounded number of rows at a time, and changes nothing.
     """
     relations = await read_relations(connection)
-    for number, (statement, judge) in enumerate(_SOURCES):
-        progress("rights", number, len(_SOURCES))
-        found = await connection.stream(text(statement), execution_options={"yield_per": PORTION})
-        async for row in found:
-            for difference in judge(row, relations):
+    for number, (statement, check) in enumerate(_CHECKS):
+        progress("access", number, len(_CHECKS))
+        rows = await connection.stream(text(statement), execution_options={"yield_per": BATCH_SIZE})
+        async for row in rows:
+            for difference in check(row, relations):
                 yield difference
-    progress("rights", len(_SOURCES), len(_SOURCES))
+    progress("access", len(_CHECKS), len(_CHECKS))
 
 
-Judge = Callable[[Row[Any], Relations], Iterator[Difference]]
+Check = Callable[[Row[Any], Relations], Iterator[Difference]]
 
 
-def _several(row: Row[Any], _: Relations) -> Iterator[Difference]:
+def _duplicate_permissions(row: Row[Any], _: Relations) -> Iterator[Difference]:
     yield Difference(
-        DifferenceKind.SEVERAL,
-        *_whose(row),
+        DifferenceKind.DUPLICATE_PERMISSIONS,
+        *_role(row),
         row.collection,
         row.action,
         tuple(row.ids),
         row.many,
-        f"only {row.ids[0]} counted",
+        f"only {row.ids[0]} was applied",
     )
 
 
-def _beside(row: Row[Any], _: Relations) -> Iterator[Difference]:
-    place = (row.collection, row.action)
-    own, minimum = _granted(row), MINIMUM[place]
-    if place in GONE:
-        if narrows_without(own, minimum):
-            yield _of(DifferenceKind.BESIDE, row)
+def _beside_app_minimum(row: Row[Any], _: Relations) -> Iterator[Difference]:
+    key = (row.collection, row.action)
+    stored, minimum = _row_access(row), APP_MINIMUM[key]
+    if key in REMOVED_FROM_MINIMUM:
+        if narrows_without_minimum(stored, minimum):
+            yield _difference(DifferenceKind.BESIDE_APP_MINIMUM, row)
         return
-    if narrows(row.action, own, minimum):
-        yield _of(DifferenceKind.BESIDE, row)
-    if widens(row.action, own, minimum):
-        yield _of(DifferenceKind.UNRULED, row)
+    if narrows(row.action, stored, minimum):
+        yield _difference(DifferenceKind.BESIDE_APP_MINIMUM, row)
+    if widens(row.action, stored, minimum):
+        yield _difference(DifferenceKind.NULL_RULE, row)
 
 
-def _dropped(row: Row[Any], relations: Relations) -> Iterator[Difference]:
-    if named := _named(row, relations):
-        yield _of(DifferenceKind.DROPPED, row, ", ".join(named))
-    if fields := named_fields(row.fields, row.collection):
-        yield _of(DifferenceKind.UNLISTED, row, ", ".join(fields))
+def _removed_columns(row: Row[Any], relations: Relations) -> Iterator[Difference]:
+    if columns := _columns_in_rules(row, relations):
+        yield _difference(DifferenceKind.REMOVED_COLUMNS, row, ", ".join(columns))
+    if fields := removed_fields_in(row.fields, row.collection):
+        yield _difference(DifferenceKind.REMOVED_FIELDS, row, ", ".join(fields))
 
 
-def _unread(row: Row[Any], relations: Relations) -> Iterator[Difference]:
-    understood = parse_rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation).rule
-    if understood is None and not _named(row, relations):  # those are told of already
-        yield _of(DifferenceKind.UNREAD, row)
+def _unsupported_rule(row: Row[Any], relations: Relations) -> Iterator[Difference]:
+    parsed = parse_rule(row.action, row.collection, row.permissions, EVERY_FIELD, row.validation).rule
+    if parsed is None and not _columns_in_rules(row, relations):  # these are reported by _removed_columns
+        yield _difference(DifferenceKind.UNSUPPORTED_RULE, row)
 
 
-def _named(row: Row[Any], relations: Relations) -> list[str]:
-    texts = (row.permissions, row.validation, row.presets)
-    return list(dict.fromkeys(name for json in texts for name in named_in(json, row.collection, relations)))
+def _columns_in_rules(row: Row[Any], relations: Relations) -> list[str]:
+    rules = (row.permissions, row.validation, row.presets)
+    return list(dict.fromkeys(name for json in rules for name in removed_columns_in(json, row.collection, relations)))
 
 
-def _address(row: Row[Any], _: Relations) -> Iterator[Difference]:
-    yield Difference(DifferenceKind.ADDRESS, *_whose(row), detail=row.ip_access)
+def _ip_access(row: Row[Any], _: Relations) -> Iterator[Difference]:
+    yield Difference(DifferenceKind.IP_ACCESS, *_role(row), detail=row.ip_access)
 
 
-def _enrolling(row: Row[Any], _: Relations) -> Iterator[Difference]:
-    yield Difference(DifferenceKind.ENROLLING, *_whose(row), detail=f"{row.many} active users without")
+def _tfa_setup_required(row: Row[Any], _: Relations) -> Iterator[Difference]:
+    yield Difference(DifferenceKind.TFA_SETUP_REQUIRED, *_role(row), detail=f"{row.many} active users without it")
 
 
-def _plain(kind: DifferenceKind) -> Judge:
-    return lambda row, _: iter([_of(kind, row)])
+def _always(kind: DifferenceKind) -> Check:
+    return lambda row, _: iter([_difference(kind, row)])
 
 
-_SOURCES: tuple[tuple[str, Judge], ...] = (
-    (SEVERAL, _several),
-    (BESIDE, _beside),
-    (ADDRESS, _address),
-    (DROPPED, _dropped),
-    (FIELDLESS, _plain(DifferenceKind.FIELDLESS)),
-    (LATER, _plain(DifferenceKind.LATER)),
-    (UNREAD, _unread),
-    (ENROLLING, _enrolling),
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    (DUPLICATE_PERMISSIONS, _duplicate_permissions),
+    (BESIDE_APP_MINIMUM, _beside_app_minimum),
+    (IP_ACCESS, _ip_access),
+    (REMOVED_COLUMNS, _removed_columns),
+    (NO_FIELDS, _always(DifferenceKind.NO_FIELDS)),
+    (LATER_MIGRATIONS, _always(DifferenceKind.LATER_MIGRATIONS)),
+    (UNSUPPORTED_RULE, _unsupported_rule),
+    (TFA_SETUP_REQUIRED, _tfa_setup_required),
 )
 
 
-def _of(kind: DifferenceKind, row: Row[Any], detail: str = "") -> Difference:
-    return Difference(kind, *_whose(row), row.collection, row.action, (row.id,), 1, detail)
+def _difference(kind: DifferenceKind, row: Row[Any], detail: str = "") -> Difference:
+    return Difference(kind, *_role(row), row.collection, row.action, (row.id,), 1, detail)
 
 
-def _whose(row: Row[Any]) -> tuple[str | None, str | None]:
+def _role(row: Row[Any]) -> tuple[str | None, str | None]:
     return (str(row.role) if row.role else None, row.name)
 
 
-def _granted(row: Row[Any]) -> RowAccess:
+def _row_access(row: Row[Any]) -> RowAccess:
     fields = frozenset(filter(None, (row.fields or "").split(",")))
     return RowAccess(_object(row.permissions), fields, _object(row.validation))
 
 
 def _object(json: str | None) -> dict[str, Any] | None:
     try:
-        found = orjson.loads(json or "null")
+        value = orjson.loads(json or "null")
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Which edition a database is of: Directus 10, or one that has Directus 11's policies."""
+"""Detects whether a database is of Directus 10 or has the policies of Directus 11."""
 
 from enum import Enum
 
@@ -6,10 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
-from app.upgrade.inspection import FLAGS, STEP, DatabaseColumns, inspect_database
+from app.upgrade.inspection import POLICIES_MIGRATION, ROLE_FLAGS, DatabaseColumns, inspect_database
 from app.upgrade.partial_revert import detect_partial_revert
 
-BEFORE = "20240716A"
+LAST_MIGRATION_OF_10 = "20240716A"
 """The last migration of Directus 10.13.4."""
 
 ROLES = {
@@ -17,7 +17,7 @@ ROLES = {
     "name": "character varying(100) NOT NULL",
     "icon": "character varying(30) NOT NULL",
     "description": "text",
-    **{flag: kind.partition(" DEFAULT")[0] for flag, kind in FLAGS.items()},
+    **{flag: declaration.partition(" DEFAULT")[0] for flag, declaration in ROLE_FLAGS.items()},
 }
 PERMISSIONS = {
     "id": "integer NOT NULL",
@@ -29,57 +29,68 @@ PERMISSIONS = {
     "presets": "json",
     "fields": "text",
 }
-KNOWN = {"directus_roles": ROLES, "directus_permissions": PERMISSIONS, "directus_users": {"id": "uuid NOT NULL"}}
-"""Directus 10.13's columns that an upgrade reads or takes away; others may stand beside them."""
-NEW = ("directus_policies", "directus_access", "directus_roles.parent", "directus_permissions.policy")
-OLD = (*(f"directus_roles.{flag}" for flag in FLAGS), "directus_permissions.role")
-OURS = "rollcall_version"
+EXPECTED_COLUMNS = {
+    "directus_roles": ROLES,
+    "directus_permissions": PERMISSIONS,
+    "directus_users": {"id": "uuid NOT NULL"},
+}
+"""The columns of Directus 10.13 that an upgrade reads or removes. A table may have more columns."""
+ADDED_IN_11 = ("directus_policies", "directus_access", "directus_roles.parent", "directus_permissions.policy")
+REMOVED_IN_11 = (*(f"directus_roles.{flag}" for flag in ROLE_FLAGS), "directus_permissions.role")
+ROLLCALL_TABLE = "rollcall_version"
 
 
 class Edition(Enum):
-    """Which edition's tables stand in a database."""
+    """The Directus version that a database's tables belong to."""
 
     TEN = "Directus 10"
     ELEVEN = "Directus 11"
 
 
 async def detect_edition(connection: AsyncConnection) -> Edition:
-    """Which edition a database is of; nothing in it is changed.
+    """Return which edition a database is of.
 
-    Raises Refusal, which says what was found, for one that is of neither, that is older than Directus 10.13.4 or
-    otherwise laid out, or that stands between the two; where that can be mended, it says how.
+    Raises:
+        OperatorError: The database is of neither edition, is older than Directus 10.13.4, is laid out differently, or
+            is between the two editions. The message describes what was found, and how to repair it if possible.
     """
     if connection.dialect.name != POSTGRESQL:
         raise OperatorError(
-            "An upgrade is only done on PostgreSQL, and this is SQLite: let Directus 11 itself migrate the file "
+            "Rollcall upgrades PostgreSQL databases only, and this is SQLite. Let Directus 11 itself migrate the file "
             "(`npx directus database migrate:latest`), then run `rollcall bootstrap`."
         )
-    found = await inspect_database(connection)
-    if broken := await detect_partial_revert(connection, found):
-        raise OperatorError(broken.told)
-    return form_of(found)
+    database = await inspect_database(connection)
+    if partial_revert := await detect_partial_revert(connection, database):
+        raise OperatorError(partial_revert.description)
+    return edition_of(database)
 
 
-def form_of(found: DatabaseColumns) -> Edition:
-    """The same of what was found, but for what a way back left behind; raises Refusal as above."""
-    new, old = [name for name in NEW if found.has(name)], [name for name in OLD if found.has(name)]
-    if not new and not old:
+def edition_of(database: DatabaseColumns) -> Edition:
+    """Return the edition of an inspected database, partial reverts aside.
+
+    Raises:
+        OperatorError: As `detect_edition`.
+    """
+    added = [name for name in ADDED_IN_11 if database.has(name)]
+    removed = [name for name in REMOVED_IN_11 if database.has(name)]
+    if not added and not removed:
         raise OperatorError(
-            "This is not a Directus database: directus_roles, with its rights or with policies, isn't here."
+            "This is not a Directus database: it has no directus_roles with access flags, and no policies."
         )
-    if len(new) == len(NEW) and not old:
+    if len(added) == len(ADDED_IN_11) and not removed:
         return Edition.ELEVEN
-    if new or STEP in found.recorded:
-        raise OperatorError(_between(found, new, old))
-    _check(found)
+    if added or POLICIES_MIGRATION in database.migrations:
+        raise OperatorError(_mixed_message(database, added, removed))
+    _check_layout(database)
     return Edition.TEN
 
 
-def _between(found: DatabaseColumns, new: list[str], old: list[str]) -> str:
-    record = f"records {STEP}" if STEP in found.recorded else f"doesn't record {STEP}"
+def _mixed_message(database: DatabaseColumns, added: list[str], removed: list[str]) -> str:
+    verb = "records" if POLICIES_MIGRATION in database.migrations else "does not record"
     return (
-        f"This database stands between Directus 10 and 11. Of 11 it has {_listed(new)}; of 10 it still has "
-        f"{_listed(old)}; directus_migrations {record}. Go back to a copy from before, and upgrade that."
+        f"This database is between Directus 10 and 11. Of 11 it has {_listed(added)}; of 10 it still has "
+        f"{_listed(removed)}; directus_migrations {verb} {POLICIES_MIGRATION}. Restore a backup from before, and "
+        "upgrade that."
     )
 
 
@@ -87,24 +98,24 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _check(found: DatabaseColumns) -> None:
-    """Raise Refusal for a database of Directus 10 that isn't laid out as 10.13 does."""
-    if BEFORE not in found.recorded:
-        newest = found.recorded[-1] if found.recorded else "none"
+def _check_layout(database: DatabaseColumns) -> None:
+    """Raise OperatorError unless a Directus 10 database is laid out as 10.13 does, without Rollcall's tables."""
+    if LAST_MIGRATION_OF_10 not in database.migrations:
+        newest = database.migrations[-1] if database.migrations else "none"
         raise OperatorError(
-            f"This is a Directus database older than 10.13.4: the newest migration it records is {newest}, and not yet "
-            f"{BEFORE}. Bring it to the last Directus 10 with Directus' own migrations first."
+            f"This Directus database is older than 10.13.4: the newest migration it records is {newest}, and "
+            f"{LAST_MIGRATION_OF_10} is missing. First migrate it to the last Directus 10 with Directus' migrations."
         )
-    for table, columns in KNOWN.items():
-        for name, kind in columns.items():
-            there = found.columns.get(table, {}).get(name)
-            if there != kind:
-                told = f"is {there}" if there else "is missing"
+    for table, columns in EXPECTED_COLUMNS.items():
+        for name, expected in columns.items():
+            found = database.columns.get(table, {}).get(name)
+            if found != expected:
+                state = f"is {found}" if found else "is missing"
                 raise OperatorError(
-                    f"{table}.{name} {told}, where Directus 10.13 has {kind}: what that means isn't known."
+                    f"{table}.{name} {state}, where Directus 10.13 has {expected}. Rollcall can't upgrade this layout."
                 )
-    if found.has(OURS):
+    if database.has(ROLLCALL_TABLE):
         raise OperatorError(
-            "Rollcall's own tables stand in this Directus 10 database, made for another: `rollcall migrate down base` "
-            "takes them away, then upgrade."
+            "This Directus 10 database has Rollcall's own tables, which were created for another layout. Remove them "
+            "with `rollcall migrate down base`, then upgrade."
         )

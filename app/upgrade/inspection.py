@@ -1,4 +1,4 @@
-"""What stands in a database, of whatever edition: the columns of Directus' tables, and the migrations it records."""
+"""Reads the columns of Directus' tables and the migrations a database records, whichever Directus created it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-STEP, STEP_NAME = "20240806A", "Permissions Policies"
+POLICIES_MIGRATION, POLICIES_MIGRATION_NAME = "20240806A", "Permissions Policies"
 """The migration from Directus 10's roles to Directus 11's policies, as Directus records it."""
-FLAGS = {
+ROLE_FLAGS = {
     "ip_access": "text",
     "enforce_tfa": "boolean NOT NULL DEFAULT false",
     "admin_access": "boolean NOT NULL DEFAULT false",
     "app_access": "boolean NOT NULL DEFAULT true",
 }
-"""The columns of Directus 10's roles that Directus 11's policies have instead."""
+"""The columns of Directus 10's roles that belong to policies in Directus 11."""
 
 COLUMNS = """
     SELECT c.relname, a.attname,
@@ -25,36 +25,36 @@ COLUMNS = """
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.oid = to_regclass(quote_ident(c.relname))
     AND (c.relname LIKE 'directus\\_%' OR c.relname = 'rollcall_version')
 """
-RECORDED = "SELECT version FROM directus_migrations ORDER BY version"
+MIGRATIONS = "SELECT version FROM directus_migrations ORDER BY version"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseColumns:
-    """The columns of each table with their types, the defaults of some, `table.column`, and the migrations recorded."""
+    """The column types of each table, the recorded migrations, and the columns' defaults by `table.column`."""
 
     columns: Mapping[str, Mapping[str, str]]
-    recorded: tuple[str, ...]
+    migrations: tuple[str, ...]
     defaults: Mapping[str, str] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
-        """Whether there is a table, or `table.column`."""
+        """Return whether a table or `table.column` exists."""
         table, _, column = name.partition(".")
         return table in self.columns and (not column or column in self.columns[table])
 
-    def declared(self, name: str) -> str | None:
-        """A column's type and default, `boolean NOT NULL DEFAULT false`; None where there is no such `table.column`."""
+    def declaration(self, name: str) -> str | None:
+        """Return the type and default of `table.column`, as `boolean NOT NULL DEFAULT false`; None if it is missing."""
         table, _, column = name.partition(".")
-        kind = self.columns.get(table, {}).get(column)
-        return kind and kind + self.defaults.get(name, "")
+        column_type = self.columns.get(table, {}).get(column)
+        return column_type and column_type + self.defaults.get(name, "")
 
 
 async def inspect_database(connection: AsyncConnection) -> DatabaseColumns:
-    """What stands in a PostgreSQL database; nothing in it is changed."""
+    """Read the columns and migrations of a PostgreSQL database."""
     columns: dict[str, dict[str, str]] = {}
     defaults: dict[str, str] = {}
-    for table, column, kind, default in await connection.execute(text(COLUMNS)):
-        columns.setdefault(table, {})[column] = kind
+    for table, column, column_type, default in await connection.execute(text(COLUMNS)):
+        columns.setdefault(table, {})[column] = column_type
         if default:
             defaults[f"{table}.{column}"] = default
-    recorded = await connection.execute(text(RECORDED)) if "directus_migrations" in columns else ()
-    return DatabaseColumns(columns, tuple(row[0] for row in recorded), defaults)
+    migrations = await connection.execute(text(MIGRATIONS)) if "directus_migrations" in columns else ()
+    return DatabaseColumns(columns, tuple(row[0] for row in migrations), defaults)

@@ -1,4 +1,4 @@
-"""Directus' tables, held against everybody else until the transaction ends."""
+"""Locks Directus' tables until the transaction ends."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from app.core.errors import OperatorError
 from app.db.database import LOCK_NOT_AVAILABLE
 from app.db.engine import sqlstate
 
-WAIT = "10s"
-"""How long each lock is waited for; meanwhile others wait behind."""
+LOCK_TIMEOUT = "10s"
+"""How long each lock is waited for. Other sessions queue behind it meanwhile."""
 HOLDERS = """
     SELECT coalesce(nullif(a.application_name, ''), 'without a name'), a.pid, a.state
     FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -21,25 +21,26 @@ HOLDERS = """
 """
 
 
-async def take_locks(connection: AsyncConnection, *, alone: Sequence[str], readable: Sequence[str]) -> None:
-    """Take some tables `alone`, so that nobody else may even read them, and others that stay `readable`; all at once.
+async def acquire_locks(connection: AsyncConnection, *, exclusive: Sequence[str], readable: Sequence[str]) -> None:
+    """Lock all these tables, or none: other sessions can't even read `exclusive` ones, and only read `readable` ones.
 
-    Raises Refusal, which names the sessions that hold it up, where they aren't to be had in time.
+    Raises:
+        OperatorError: A lock was not available in time; the message names the sessions that hold it.
     """
     try:
         async with connection.begin_nested():
-            await connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT}'"))
-            await connection.execute(text(f"LOCK TABLE {', '.join(alone)} IN ACCESS EXCLUSIVE MODE"))
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+            await connection.execute(text(f"LOCK TABLE {', '.join(exclusive)} IN ACCESS EXCLUSIVE MODE"))
             await connection.execute(text(f"LOCK TABLE {', '.join(readable)} IN SHARE ROW EXCLUSIVE MODE"))
     except DBAPIError as error:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
     else:
         return
-    found = await connection.execute(text(HOLDERS), {"tables": [*alone, *readable]})
-    holders = [f"{name} (process {pid}, {state or 'busy'})" for name, pid, state in found]
+    rows = await connection.execute(text(HOLDERS), {"tables": [*exclusive, *readable]})
+    holders = [f"{name} (process {pid}, {state or 'busy'})" for name, pid, state in rows]
     raise OperatorError(
-        "Other sessions are using Directus' tables, and didn't let go of them in time: "
-        f"{', '.join(holders) or 'they are gone now'}. Stop Directus, and whatever else uses the database, then try "
-        "again. Nothing was changed."
+        "Other sessions use Directus' tables, and did not release them in time: "
+        f"{', '.join(holders) or 'they have ended meanwhile'}. Stop Directus and whatever else uses the database, then "
+        "try again. Nothing was changed."
     )

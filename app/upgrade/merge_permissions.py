@@ -1,6 +1,6 @@
-"""Several permissions of one role on one collection and action become the single one that Directus 10 knows.
+"""Merges several permissions of one role, collection and action into the single one that Directus 10 supports.
 
-The rules are those of Directus' own way back (11.0.1); what they do to rights, it doesn't say, and this does.
+The rules are those of Directus' own revert (11.0.1). It does not say how they change access; this module does.
 """
 
 import json
@@ -11,14 +11,14 @@ from itertools import zip_longest
 from typing import Any
 
 Json = Any
-EVERYTHING: dict[str, Json] = {}
-"""The rule that restricts nothing. So does none at all, null, but merging treats the two differently."""
-WITH_FIELDS = {"create", "read", "update"}
+EMPTY_RULE: dict[str, Json] = {}
+"""The rule that restricts nothing. Null restricts nothing either, but is merged differently."""
+ACTIONS_WITH_FIELDS = {"create", "read", "update"}
 
 
 @dataclass(frozen=True, slots=True)
 class LegacyGrant:
-    """What one permission says: two rules, presets, and fields as a list with commas between; each may be null."""
+    """What one permission grants: two rules, presets, and fields as a comma-separated list; each may be null."""
 
     permissions: Json = None
     validation: Json = None
@@ -27,101 +27,109 @@ class LegacyGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
-    """The grant that several became, and whether it allows less, or more, than they did together."""
+class MergedGrant:
+    """The result of a merge, and whether it allows less, or more, than the merged grants did together."""
 
     grant: LegacyGrant
     narrows: bool
     widens: bool
 
 
-def merge(action: str, grants: Sequence[LegacyGrant]) -> Merged:
-    """The one grant in place of `grants`, which stand in the order their policies count; one alone stays as it is."""
+def merge(action: str, grants: Sequence[LegacyGrant]) -> MergedGrant:
+    """Merge grants, which are in the order of their policies; a single one is returned unchanged."""
     if len(grants) == 1:
-        return Merged(grants[0], narrows=False, widens=False)
+        return MergedGrant(grants[0], narrows=False, widens=False)
     permissions = [grant.permissions for grant in grants]
-    validation = [grant.validation for grant in grants]
+    validations = [grant.validation for grant in grants]
     merged = LegacyGrant(
-        permissions=reduce(either, permissions),
-        validation=reduce(either, validation),
-        presets=reduce(later_wins, [grant.presets for grant in grants]),
-        fields=united(grant.fields for grant in grants),
+        permissions=reduce(merge_rules, permissions),
+        validation=reduce(merge_rules, validations),
+        presets=reduce(merge_presets, [grant.presets for grant in grants]),
+        fields=merge_fields(grant.fields for grant in grants),
     )
-    narrows = restricts(permissions, merged.permissions) or restricts(validation, merged.validation)
-    return Merged(merged, narrows, widens=_widens(action, grants))
+    narrows = loses_unrestricted_rule(permissions, merged.permissions) or loses_unrestricted_rule(
+        validations, merged.validation
+    )
+    return MergedGrant(merged, narrows, widens=_widens(action, grants))
 
 
-def either(first: Json, second: Json) -> Json:
-    """One rule for what either of two allows; null says nothing, so that the other rule is left alone with it."""
+def merge_rules(first: Json, second: Json) -> Json:
+    """Return a rule for what either rule allows; merged with null, a rule keeps its meaning."""
     if second is None:
         return first
     if first is None:
-        return EVERYTHING if second == EVERYTHING else {"_or": [second]}
+        return EMPTY_RULE if second == EMPTY_RULE else {"_or": [second]}
     if isinstance(first, dict) and list(first) == ["_or"] and isinstance(first["_or"], list):
         return {"_or": [*first["_or"], second]}
-    return EVERYTHING if EVERYTHING in (first, second) else {"_or": [first, second]}
+    return EMPTY_RULE if EMPTY_RULE in (first, second) else {"_or": [first, second]}
 
 
-def restricts(rules: Iterable[Json], merged: Json) -> bool:
-    """Whether one of `rules` restricted nothing and the one they became does, or may.
+def loses_unrestricted_rule(rules: Iterable[Json], merged: Json) -> bool:
+    """Return whether one of `rules` was unrestricted and the merged rule may not be.
 
-    An empty rule within an `_or` counts as lost: nobody promises that Directus 10 doesn't pass it over.
+    An empty rule within an `_or` counts as lost: Directus 10 may ignore it.
     """
-    return any(map(free, rules)) and merged not in (None, EVERYTHING)
+    return any(map(is_unrestricted, rules)) and merged not in (None, EMPTY_RULE)
 
 
-def free(rule: Json) -> bool:
-    """Whether a rule restricts nothing: null, an empty one, and one of empty lists."""
+def is_unrestricted(rule: Json) -> bool:
+    """Return whether a rule restricts nothing: it is null, empty, or consists of empty lists."""
     if isinstance(rule, dict):
         return all(key in ("_and", "_or") and value == [] for key, value in rule.items())
     return rule is None
 
 
-def united(fields: Iterable[str | None]) -> str | None:
-    """Every field of every list, in order and once; `*` swallows the others."""
-    lists = [list_ for list_ in fields if list_ is not None]
-    names = dict.fromkeys(name for list_ in lists for name in list_.split(",") if name)
-    if "*" in names:
+def merge_fields(fields: Iterable[str | None]) -> str | None:
+    """Return the union of field lists in order, without duplicates; `*` replaces all others."""
+    lists = [names for names in fields if names is not None]
+    union = dict.fromkeys(name for names in lists for name in names.split(",") if name)
+    if "*" in union:
         return "*"
-    return ",".join(names) if lists else None
+    return ",".join(union) if lists else None
 
 
-def later_wins(first: Json, second: Json) -> Json:
-    """Presets laid over presets: objects by key, arrays by index, and of two values the later."""
+def merge_presets(first: Json, second: Json) -> Json:
+    """Merge presets deeply: objects by key, arrays by index, and of two other values the second wins."""
     if first is None or second is None:
         return first if second is None else second
-    return _laid_over(first, second)
+    return _merge_deeply(first, second)
 
 
-def _laid_over(below: Json, above: Json) -> Json:
-    if isinstance(below, dict) and isinstance(above, dict):
-        return below | {key: _laid_over(below[key], value) if key in below else value for key, value in above.items()}
-    if isinstance(below, list) and isinstance(above, list):
-        nothing = object()
-        pairs = zip_longest(below, above, fillvalue=nothing)
-        return [low if high is nothing else high if low is nothing else _laid_over(low, high) for low, high in pairs]
-    return above
+def _merge_deeply(first: Json, second: Json) -> Json:
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first | {
+            key: _merge_deeply(first[key], value) if key in first else value for key, value in second.items()
+        }
+    if isinstance(first, list) and isinstance(second, list):
+        missing = object()
+        pairs = zip_longest(first, second, fillvalue=missing)
+        return [old if new is missing else new if old is missing else _merge_deeply(old, new) for old, new in pairs]
+    return second
 
 
 def _widens(action: str, grants: Sequence[LegacyGrant]) -> bool:
-    """Whether what one of them allows comes together with what only another did: its fields on the other's rows.
+    """Return whether the merge may combine parts of different grants, as the fields of one on the rows of another.
 
-    That can't be where they differ in nothing or in one thing alone, nor where one of them allowed everything there is.
+    It can't if they differ in at most one part, or if one of them already allowed everything the merge does.
     """
-    rules = {_spelled(grant.permissions) for grant in grants}
-    validations = {_spelled(grant.validation) for grant in grants}
-    reaches = {_reach(grant.fields) if action in WITH_FIELDS else None for grant in grants}
-    if sum(len(different) > 1 for different in (rules, validations, reaches)) <= 1:
+    rules = {_canonical(grant.permissions) for grant in grants}
+    validations = {_canonical(grant.validation) for grant in grants}
+    field_sets = {_field_set(grant.fields) if action in ACTIONS_WITH_FIELDS else None for grant in grants}
+    if sum(len(variants) > 1 for variants in (rules, validations, field_sets)) <= 1:
         return False
-    whole = _reach(united(grant.fields for grant in grants))
-    unbound = [grant for grant in grants if free(grant.permissions) and free(grant.validation)]
-    return not any(action not in WITH_FIELDS or _reach(grant.fields) == whole for grant in unbound)
+    all_fields = _field_set(merge_fields(grant.fields for grant in grants))
+    unrestricted = [
+        grant for grant in grants if is_unrestricted(grant.permissions) and is_unrestricted(grant.validation)
+    ]
+    return not any(
+        action not in ACTIONS_WITH_FIELDS or _field_set(grant.fields) == all_fields for grant in unrestricted
+    )
 
 
-def _reach(fields: str | None) -> frozenset[str]:
-    return frozenset((united([fields]) or "").split(","))
+def _field_set(fields: str | None) -> frozenset[str]:
+    return frozenset((merge_fields([fields]) or "").split(","))
 
 
-def _spelled(rule: Json) -> str:
-    # Compared as texts: to Python true equals 1. Null restricts nothing, as an empty rule does.
-    return json.dumps(EVERYTHING if free(rule) else rule, sort_keys=True)
+def _canonical(rule: Json) -> str:
+    # Compared as text, because to Python True equals 1. Null restricts nothing, as an empty rule does.
+    return json.dumps(EMPTY_RULE if is_unrestricted(rule) else rule, sort_keys=True)

@@ -1,16 +1,24 @@
-"""Recognises what the way back of Directus 11.17.4 itself leaves behind, between 11 and 10."""
+"""Detects the states in which Directus 11.17.4's own revert to Directus 10 leaves a database."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.upgrade.inspection import FLAGS, STEP, DatabaseColumns
+from app.upgrade.inspection import POLICIES_MIGRATION, ROLE_FLAGS, DatabaseColumns
 
-TEN = {**{f"directus_roles.{flag}": kind for flag, kind in FLAGS.items()}, "directus_permissions.role": "uuid"}
-ELEVEN = ("directus_roles.parent", "directus_permissions.policy", "directus_policies.id", "directus_access.policy")
+COLUMNS_OF_10 = {
+    **{f"directus_roles.{flag}": kind for flag, kind in ROLE_FLAGS.items()},
+    "directus_permissions.role": "uuid",
+}
+COLUMNS_OF_11 = (
+    "directus_roles.parent",
+    "directus_permissions.policy",
+    "directus_policies.id",
+    "directus_access.policy",
+)
 
-UNTOUCHED = """
+NO_DATA_LOST = """
 SELECT NOT EXISTS (
     SELECT FROM directus_roles
     WHERE ip_access IS NOT NULL OR enforce_tfa OR admin_access OR NOT app_access
@@ -28,36 +36,38 @@ AND EXISTS (
     AND conrelid = CAST('directus_permissions' AS regclass) AND confrelid = CAST('directus_roles' AS regclass)
 )
 """
-"""Permissions of roles that had different ones lie side by side, and the key isn't the one a Directus 10 made."""
+"""Permissions that belonged to different roles are all public, and the foreign key is not one of Directus 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartialRevert:
-    """What that way back left behind, with what to do, and whether it can be mended from what is still there."""
+    """What Directus' own revert left: whether the remaining data is enough to repair it, and a description."""
 
-    mendable: bool
-    told: str
+    repairable: bool
+    description: str
 
 
-HALFWAY = PartialRevert(
-    mendable=True,
-    told="Directus' own way back broke off here: roles have the columns of Directus 10 again, with nothing in them, "
-    "and policies and permissions are still whole. `rollcall upgrade --mend` makes a whole Directus 11 of it again.",
+INTERRUPTED = PartialRevert(
+    repairable=True,
+    description="Directus' own revert was interrupted in this database: roles have the columns of Directus 10 again, "
+    "but these are empty; policies and permissions are intact. `rollcall upgrade --repair` restores Directus 11's "
+    "tables.",
 )
-ALL_GONE = PartialRevert(
-    mendable=False,
-    told="This looks like what Directus 11.17.4's own way back makes where it comes to its end: every permission is "
-    "the public's, and which role it was is written nowhere. Only a copy from before can bring that back.",
+COMPLETED = PartialRevert(
+    repairable=False,
+    description="This looks like the result of Directus 11.17.4's own revert: every permission is public, and the "
+    "roles they belonged to are lost. Restore a backup from before the revert.",
 )
 
 
-async def detect_partial_revert(connection: AsyncConnection, found: DatabaseColumns) -> PartialRevert | None:
-    """What Directus 11.17.4's own way back left behind; None where a database is in any other state."""
-    if any(found.declared(name) != kind for name, kind in TEN.items()):
+async def detect_partial_revert(connection: AsyncConnection, database: DatabaseColumns) -> PartialRevert | None:
+    """Return what Directus 11.17.4's own revert left behind; None for a database in any other state."""
+    if any(database.declaration(name) != declaration for name, declaration in COLUMNS_OF_10.items()):
         return None
-    new, recorded = [name for name in ELEVEN if found.has(name)], STEP in found.recorded
-    if len(new) == len(ELEVEN) and recorded and await connection.scalar(text(UNTOUCHED)):
-        return HALFWAY
-    if not new and not recorded and found.recorded and await connection.scalar(text(ALL_PUBLIC)):
-        return ALL_GONE
+    remaining = [name for name in COLUMNS_OF_11 if database.has(name)]
+    is_recorded = POLICIES_MIGRATION in database.migrations
+    if len(remaining) == len(COLUMNS_OF_11) and is_recorded and await connection.scalar(text(NO_DATA_LOST)):
+        return INTERRUPTED
+    if not remaining and not is_recorded and database.migrations and await connection.scalar(text(ALL_PUBLIC)):
+        return COMPLETED
     return None

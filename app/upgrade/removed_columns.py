@@ -1,4 +1,4 @@
-"""Where a rule leads to a column that goes: through the relations of a project's own collections too."""
+"""Finds the columns that an upgrade removes in rules and field lists, through relations of project collections too."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,14 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.upgrade.inspection import FLAGS
+from app.upgrade.inspection import ROLE_FLAGS
 
 Relations = Mapping[tuple[str, str], str]
-"""The collection that a field of a collection leads to."""
+"""The related collection of each relational field, by (collection, field)."""
 
-GOING = {"directus_roles": frozenset(FLAGS), "directus_permissions": frozenset({"role"})}
-FLAG_OF_CALLER = re.compile(rf"\$CURRENT_(?:ROLE|USER\.role)\.(?:{'|'.join(FLAGS)})\Z")
-FOLLOWED = re.compile(r"\$FOLLOW\((\w+)\s*,")
+REMOVED_COLUMNS = {"directus_roles": frozenset(ROLE_FLAGS), "directus_permissions": frozenset({"role"})}
+FLAG_OF_CALLER = re.compile(rf"\$CURRENT_(?:ROLE|USER\.role)\.(?:{'|'.join(ROLE_FLAGS)})\Z")
+FOLLOW = re.compile(r"\$FOLLOW\((\w+)\s*,")
 FUNCTION = re.compile(r"\w+\((\w+)\)\Z")
 
 RELATIONS = """
@@ -32,44 +32,46 @@ RELATIONS = """
 
 
 async def read_relations(connection: AsyncConnection) -> Relations:
-    """Where the fields of a database lead, by its foreign keys and by what Directus notes of a project's relations."""
-    found = await connection.execute(text(RELATIONS))
-    return {(collection, field): target for collection, field, target in found}
+    """Read the relations of a database: its foreign keys, and those recorded in directus_relations."""
+    rows = await connection.execute(text(RELATIONS))
+    return {(collection, field): related for collection, field, related in rows}
 
 
-def named_in(rule: str | None, collection: str, relations: Relations) -> Iterator[str]:
-    """The columns that go and that a rule names, or presets do, a JSON text on a collection: `role.admin_access`.
+def removed_columns_in(rule: str | None, collection: str, relations: Relations) -> Iterator[str]:
+    """Yield the paths of removed columns, as `role.admin_access`, in the JSON text of a rule or of presets.
 
-    Where a path can't be followed, each of the names counts that roles' columns have: better one too many.
+    Where a path can't be followed, every name of a removed column of roles counts: a false report does less harm than a
+    missing one.
     """
     try:
-        left: list[tuple[Any, str | None, str]] = [(orjson.loads(rule or "null"), collection, "")]
+        pending: list[tuple[Any, str | None, str]] = [(orjson.loads(rule or "null"), collection, "")]
     except orjson.JSONDecodeError:
         return
-    while left:
-        value, at, path = left.pop()
+    while pending:
+        value, current, path = pending.pop()
         if isinstance(value, str) and FLAG_OF_CALLER.match(value):
             yield value
         elif isinstance(value, list):
-            left += [(item, at, path) for item in value]
+            pending += [(item, current, path) for item in value]
         elif isinstance(value, dict):
             for key, inner in value.items():
                 if key.startswith("_"):
-                    left.append((inner, at, path))
+                    pending.append((inner, current, path))
                     continue
                 name = FUNCTION.sub(r"\1", key)
-                if name in GOING.get(at or "directus_roles", frozenset()):
+                if name in REMOVED_COLUMNS.get(current or "directus_roles", frozenset()):
                     yield f"{path}{key}"
-                left.append((inner, _target(name, at, relations), f"{path}{key}."))
+                pending.append((inner, _related_collection(name, current, relations), f"{path}{key}."))
 
 
-def _target(name: str, at: str | None, relations: Relations) -> str | None:
-    if followed := FOLLOWED.match(name):
-        return followed[1]
-    field, _, chosen = name.partition(":")
-    return chosen or (relations.get((at, field)) if at else None)
+def _related_collection(name: str, collection: str | None, relations: Relations) -> str | None:
+    """Return the collection that a key of a rule leads to; None if it is unknown."""
+    if follow := FOLLOW.match(name):
+        return follow[1]
+    field, _, any_collection = name.partition(":")
+    return any_collection or (relations.get((collection, field)) if collection else None)
 
 
-def named_fields(fields: str | None, collection: str) -> list[str]:
-    """The fields, divided by commas, that go with their columns."""
-    return [name for name in (fields or "").split(",") if name in GOING.get(collection, frozenset())]
+def removed_fields_in(fields: str | None, collection: str) -> list[str]:
+    """Return the removed fields of a comma-separated field list."""
+    return [name for name in (fields or "").split(",") if name in REMOVED_COLUMNS.get(collection, frozenset())]

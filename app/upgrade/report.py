@@ -1,149 +1,166 @@
-"""What an upgrade would do, or going back, as plain text."""
+"""Formats the preview of an upgrade or a revert as plain text."""
 
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
 
-from app.upgrade.difference_kinds import GENERAL, Difference, DifferenceKind, Direction
-from app.upgrade.inspection import FLAGS
+from app.upgrade.difference_kinds import GENERAL_DIFFERENCES, Difference, DifferenceKind, Direction
+from app.upgrade.inspection import ROLE_FLAGS
 from app.upgrade.revert_preview import RevertPreview
-from app.upgrade.text_tables import access, addresses, count, more, number, page, shown, table
+from app.upgrade.text_tables import (
+    create_table,
+    format_count,
+    format_flags,
+    format_ip_access,
+    format_omitted,
+    pluralize,
+    printable,
+    render,
+)
 from app.upgrade.upgrade_preview import UpgradePreview
 
 HEADINGS = {
-    Direction.WIDER: "Rights that get wider",
-    Direction.NARROWER: "Rights that get narrower",
-    Direction.OTHERWISE: "Told otherwise",
+    Direction.WIDER: "Access that becomes wider",
+    Direction.NARROWER: "Access that becomes narrower",
+    Direction.DIFFERENT: "Other differences",
 }
 PUBLIC = "the public"
-ONLY_A_LOOK = "This was only a look: nothing was changed."
+DRY_RUN_MESSAGE = "This was a dry run: nothing was changed."
 
 
-def report(found: UpgradePreview) -> str:
-    """What an upgrade would change, role by role, and which rights would be wider or narrower, as lines of text."""
+def format_upgrade_preview(preview: UpgradePreview) -> str:
+    """Format what an upgrade would change for each role, and which access would become wider or narrower."""
 
-    def write(to: Console) -> None:
-        _head(found, to)
-        _roles(found, to)
-        for way in Direction:
-            _rights(found, way, to)
-        to.print(ONLY_A_LOOK)
+    def write(console: Console) -> None:
+        _print_summary(preview, console)
+        _print_roles(preview, console)
+        for direction in Direction:
+            _print_differences(preview, direction, console)
+        console.print(DRY_RUN_MESSAGE)
 
-    return page(write)
+    return render(write)
 
 
-def report_back(found: RevertPreview) -> str:
-    """What going back would make of each role, and all that it would lose, as lines of text."""
+def format_revert_preview(preview: RevertPreview) -> str:
+    """Format what a revert would make of each role, and everything that would be lost."""
 
-    def write(to: Console) -> None:
-        done = found.outcome
-        to.print("This is a Directus 11 database. Going back to 10 would, in one transaction,\n")
-        to.print(f"- give {number(done.roles, 'role')} the rights of all their policies and their ancestors';")
-        to.print(
-            f"- keep {number(done.kept, 'permission')} as they are, copy {done.copied:,} for roles that share them, "
-            f"and make {done.merged:,} of several each;"
+    def write(console: Console) -> None:
+        outcome = preview.outcome
+        console.print("This is a Directus 11 database. A revert to Directus 10 would, in one transaction,\n")
+        console.print(
+            f"- give {pluralize(outcome.roles, 'role')} the access of their own and their ancestors' policies;"
         )
-        to.print("- take policies away, and what Rollcall added.\n")
-        roles = table("Role", "Its access", "Addresses", counts=("Policies", "Permissions", "Of several"))
-        for role in (*found.first, found.public):
-            flags = access(admin=role.admin, app=role.app, enforce_tfa=role.enforce_tfa)
-            numbers = map(count, (role.policies, role.permissions, role.merged))
-            roles.add_row(_name(role.name), flags, addresses(role.ip_access), *numbers)
-        to.print(roles)
-        _more(done.roles - len(found.first), to, "role")
-        to.print()
-        to.print("What would be lost\n" if done.losses else "Nothing would be lost.\n")
-        for loss in done.losses:
-            to.print(Padding(str(loss), (0, 0, 1, 2)))
-        to.print(ONLY_A_LOOK)
-
-    return page(write)
-
-
-def _head(found: UpgradePreview, to: Console) -> None:
-    to.print("This is a Directus 10 database. An upgrade would, in one transaction,\n")
-    to.print(f"- make a policy of each of {number(found.roles, 'role')}, of the same id and name, and the public one;")
-    to.print(f"- give {number(found.permissions, 'permission')} a policy in place of a role, and leave the rest of it;")
-    *flags, last = FLAGS
-    to.print(f"- take {', '.join(flags)} and {last} from roles, and give them a parent.\n")
-
-
-def _roles(found: UpgradePreview, to: Console) -> None:
-    roles = table("Role", "Its policy", "Addresses", counts=("Permissions", "Users", "Wider", "Narrower"))
-    for role in found.first:
-        roles.add_row(
-            shown(role.name),
-            access(admin=role.admin, app=role.app, enforce_tfa=role.enforce_tfa),
-            addresses(role.ip_access),
-            *map(count, (role.permissions, role.users)),
-            *_ways(found, role.id),
+        console.print(
+            f"- leave {pluralize(outcome.unchanged, 'permission')} unchanged, copy {outcome.copied:,} for roles that "
+            f"share them, and create {outcome.merged:,} by merging several;"
         )
-    roles.add_row(PUBLIC, "-", addresses(None), count(found.public), "-", *_ways(found, None))
-    to.print(roles)
-    _more(found.roles - len(found.first), to, "role")
-    to.print()
+        console.print("- remove policies, and everything Rollcall added.\n")
+        table = create_table("Role", "Access", "IP addresses", number_headings=("Policies", "Permissions", "Merged"))
+        for role in (*preview.roles, preview.public_role):
+            flags = format_flags(admin=role.admin, app=role.app, enforce_tfa=role.enforce_tfa)
+            counts = map(format_count, (role.policies, role.permissions, role.merged))
+            table.add_row(_role_name(role.name), flags, format_ip_access(role.ip_access), *counts)
+        console.print(table)
+        _print_omitted(outcome.roles - len(preview.roles), console, "role")
+        console.print()
+        console.print("What would be lost\n" if outcome.losses else "Nothing would be lost.\n")
+        for loss in outcome.losses:
+            console.print(Padding(str(loss), (0, 0, 1, 2)))
+        console.print(DRY_RUN_MESSAGE)
+
+    return render(write)
 
 
-def _ways(found: UpgradePreview, role: str | None) -> list[str]:
-    return [count(found.by_role[role, way]) for way in (Direction.WIDER, Direction.NARROWER)]
-
-
-def _rights(found: UpgradePreview, way: Direction, to: Console) -> None:
-    to.print(HEADINGS[way])
-    to.print()
-    for general in GENERAL:
-        if general.way is way:
-            whose = "Every role with app access" if general.app_only else "Everybody"
-            _told(f"{whose}, {general.action} {general.collection}", general.meaning, to)
-            to.print()
-    for kind in DifferenceKind:
-        if kind.way is way and found.by_kind[kind]:
-            _told(f"{kind.title}: {found.by_kind[kind]:,}", kind.meaning, to)
-            to.print(_listed(found.kept[kind]))
-            _more(found.by_kind[kind] - len(found.kept[kind]), to)
-            to.print()
-
-
-def _told(title: str, meaning: str, to: Console) -> None:
-    to.print(Padding(title, (0, 0, 0, 2)))
-    to.print(Padding(meaning, (0, 0, 0, 4)))
-
-
-def _listed(differences: Sequence[Difference]) -> Padding:
-    """A table of differences of one kind, with the columns that this kind has."""
-    columns: dict[str, list[str]] = {
-        "Role": [_name(one.name) for one in differences],
-        "Collection": [shown(one.collection or "") for one in differences],
-        "Action": [shown(one.action or "") for one in differences],
-        "Permissions": [_ids(one) for one in differences],
-        "What": [shown(one.detail).replace(",", ", ").replace("  ", " ") for one in differences],
-    }
-    filled = {heading: cells for heading, cells in columns.items() if any(cells)}
-    rows = table(*filled)
-    for row in zip(*filled.values(), strict=True):
-        rows.add_row(*row)
-    return Padding(rows, (0, 0, 0, 4))
-
-
-def _ids(one: Difference) -> str:
-    rest = one.count - len(one.ids)
-    return ", ".join(map(str, one.ids)) + (f" and {rest:,} more" if rest else "")
-
-
-def _name(name: str | None) -> str:
-    return PUBLIC if name is None else shown(name)
-
-
-def _more(many: int, to: Console, of: str = "") -> None:
-    if many > 0:
-        to.print(more(many, of) if of else Padding(more(many), (0, 0, 0, 4)))
-
-
-def lines_lacking(names: Iterable[str]) -> str:
-    """The columns that are missing, by table: `directus_users: a, b`."""
+def format_missing_columns(names: Iterable[str]) -> str:
+    """Format `table.column` and `table` names as one line per table: `directus_users: a, b`."""
     columns: dict[str, list[str]] = {}
     for name in names:
-        of, _, column = name.partition(".")
-        columns.setdefault(of, []).append(column)
-    return "\n".join(f"  {of}: {', '.join(filter(None, missing)) or 'all of it'}" for of, missing in columns.items())
+        table, _, column = name.partition(".")
+        columns.setdefault(table, []).append(column)
+    return "\n".join(
+        f"  {table}: {', '.join(filter(None, missing)) or 'the whole table'}" for table, missing in columns.items()
+    )
+
+
+def _print_summary(preview: UpgradePreview, console: Console) -> None:
+    *flags, last = ROLE_FLAGS
+    roles, permissions = pluralize(preview.role_count, "role"), pluralize(preview.permission_count, "permission")
+    console.print("This is a Directus 10 database. An upgrade would, in one transaction,\n")
+    console.print(f"- create a policy for each of {roles}, with the same id and name, and the public policy;")
+    console.print(f"- move {permissions} from roles to policies, otherwise unchanged;")
+    console.print(f"- remove {', '.join(flags)} and {last} from roles, and add parent.\n")
+
+
+def _print_roles(preview: UpgradePreview, console: Console) -> None:
+    table = create_table(
+        "Role", "Access", "IP addresses", number_headings=("Permissions", "Users", "Wider", "Narrower")
+    )
+    for role in preview.roles:
+        table.add_row(
+            printable(role.name),
+            format_flags(admin=role.admin, app=role.app, enforce_tfa=role.enforce_tfa),
+            format_ip_access(role.ip_access),
+            *map(format_count, (role.permissions, role.users)),
+            *_difference_counts(preview, role.id),
+        )
+    permissions = format_count(preview.public_permission_count)
+    table.add_row(PUBLIC, "-", format_ip_access(None), permissions, "-", *_difference_counts(preview, None))
+    console.print(table)
+    _print_omitted(preview.role_count - len(preview.roles), console, "role")
+    console.print()
+
+
+def _difference_counts(preview: UpgradePreview, role: str | None) -> list[str]:
+    return [format_count(preview.by_role[role, direction]) for direction in (Direction.WIDER, Direction.NARROWER)]
+
+
+def _print_differences(preview: UpgradePreview, direction: Direction, console: Console) -> None:
+    console.print(HEADINGS[direction])
+    console.print()
+    for general in GENERAL_DIFFERENCES:
+        if general.direction is direction:
+            affected = "Every role with app access" if general.app_only else "Everyone"
+            _print_meaning(f"{affected}, {general.action} {general.collection}", general.meaning, console)
+            console.print()
+    for kind in DifferenceKind:
+        if kind.direction is direction and preview.by_kind[kind]:
+            _print_meaning(f"{kind.title}: {preview.by_kind[kind]:,}", kind.meaning, console)
+            console.print(_differences_table(preview.differences[kind]))
+            _print_omitted(preview.by_kind[kind] - len(preview.differences[kind]), console)
+            console.print()
+
+
+def _print_meaning(title: str, meaning: str, console: Console) -> None:
+    console.print(Padding(title, (0, 0, 0, 2)))
+    console.print(Padding(meaning, (0, 0, 0, 4)))
+
+
+def _differences_table(differences: Sequence[Difference]) -> Padding:
+    """Return a table of differences of one kind, without the columns that are empty for this kind."""
+    columns: dict[str, list[str]] = {
+        "Role": [_role_name(difference.name) for difference in differences],
+        "Collection": [printable(difference.collection or "") for difference in differences],
+        "Action": [printable(difference.action or "") for difference in differences],
+        "Permissions": [_permission_ids(difference) for difference in differences],
+        "Details": [printable(difference.detail).replace(",", ", ").replace("  ", " ") for difference in differences],
+    }
+    filled = {heading: cells for heading, cells in columns.items() if any(cells)}
+    table = create_table(*filled)
+    for row in zip(*filled.values(), strict=True):
+        table.add_row(*row)
+    return Padding(table, (0, 0, 0, 4))
+
+
+def _permission_ids(difference: Difference) -> str:
+    omitted = difference.count - len(difference.ids)
+    return ", ".join(map(str, difference.ids)) + (f" and {omitted:,} more" if omitted else "")
+
+
+def _role_name(name: str | None) -> str:
+    return PUBLIC if name is None else printable(name)
+
+
+def _print_omitted(count: int, console: Console, noun: str = "") -> None:
+    if count > 0:
+        console.print(format_omitted(count, noun) if noun else Padding(format_omitted(count), (0, 0, 0, 4)))

@@ -1,4 +1,4 @@
-"""What going back to Directus 10 would make of a database, and what it would lose; nothing that lasts is changed."""
+"""Previews a revert to Directus 10: what it would make of a database, and what it would lose."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,17 @@ from app.db.database import Database
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.edition import Edition, detect_edition
-from app.upgrade.flatten import PUBLIC, flatten
-from app.upgrade.inspection import STEP
+from app.upgrade.flatten import PUBLIC_ROLE, flatten
+from app.upgrade.inspection import POLICIES_MIGRATION
 from app.upgrade.losses import Loss, find_losses
 
-# Whatever others write meanwhile, all of it is told of one moment. Temporary tables aren't made in a read-only one.
-LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-TO_FORECAST = "The database's user should be allowed to read Directus' tables, and to create temporary ones."
-LATER = "SELECT version || ' ' || name FROM directus_migrations WHERE version > :step ORDER BY version DESC"
-THERE = "SELECT to_regclass(:table) IS NOT NULL"
-MADE_BY_US = "SELECT NOT adopted FROM rollcall_origin"
+# One snapshot for all queries, whatever other sessions write meanwhile. A read-only transaction can't create
+# temporary tables.
+SET_TRANSACTION = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+PREVIEW_REQUIRED_MESSAGE = "The database user must be allowed to read Directus' tables, and to create temporary tables."
+NEWER_MIGRATIONS = "SELECT version || ' ' || name FROM directus_migrations WHERE version > :step ORDER BY version DESC"
+TABLE_EXISTS = "SELECT to_regclass(:table) IS NOT NULL"
+CREATED_BY_ROLLCALL = "SELECT NOT adopted FROM rollcall_origin"
 
 ROLES = f"""
 SELECT CAST(role AS text) AS id, name, admin_access, app_access, enforce_tfa, ip_access, policies,
@@ -31,7 +32,7 @@ FROM rollcall_folded
 LEFT JOIN directus_roles ON directus_roles.id = role
 LEFT JOIN (SELECT role, count(*) AS single FROM rollcall_grants WHERE together = 1 GROUP BY 1) AS singles USING (role)
 LEFT JOIN (SELECT role, count(*) AS merged FROM rollcall_merged GROUP BY 1) AS several USING (role)
-ORDER BY role <> '{PUBLIC}', name, role LIMIT :shown + 1
+ORDER BY role <> '{PUBLIC_ROLE}', name, role LIMIT :max_rows + 1
 """
 COUNTS = """
 SELECT (SELECT count(*) FROM directus_roles),
@@ -41,8 +42,8 @@ FROM rollcall_grants
 """
 
 
-class Role(NamedTuple):
-    """What a role would be in Directus 10; the public one has no name."""
+class RevertedRole(NamedTuple):
+    """A role as it would be in Directus 10; the public has no name."""
 
     id: str
     name: str | None
@@ -51,94 +52,102 @@ class Role(NamedTuple):
     enforce_tfa: bool
     ip_access: str | None
     policies: int
-    """How many policies it is made of, its ancestors' too."""
+    """The number of policies merged into it, including those of its ancestors."""
     permissions: int
-    """How many permissions it would have."""
+    """The number of permissions it would have."""
     merged: int
-    """How many of these are made of several."""
+    """The number of these that would be merged from several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What going back comes to: how many roles there are, how their permissions come about, and what is lost."""
+    """The result of a revert: the number of roles, how their permissions are created, and the losses."""
 
     roles: int
-    kept: int
-    """Permissions that stay what they are, ids included."""
+    unchanged: int
+    """Permissions that stay unchanged, including their ids."""
     copied: int
-    """Permissions that several roles have by one policy, and each gets for itself."""
+    """Permissions copied for the roles that share a policy."""
     merged: int
-    """Permissions made of several."""
+    """Permissions merged from several."""
     losses: tuple[Loss, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RevertPreview:
-    """The same of what isn't done yet, with what the first of the roles and the public would be."""
+    """The result a revert would have, with the first roles and the public as they would be."""
 
     outcome: Outcome
-    first: list[Role]
-    public: Role
+    roles: list[RevertedRole]
+    public_role: RevertedRole
 
 
-async def forecast(database: Database, shown: int, progress: Progress) -> RevertPreview:
-    """What `revert` would do, at most `shown` of each list; nothing is changed, and nobody is kept waiting.
+async def preview_revert(database: Database, max_rows: int, progress: Progress) -> RevertPreview:
+    """Preview a revert with at most `max_rows` entries of each list; changes nothing and blocks no other session.
 
-    Raises Refusal for a database that can't be gone back with.
+    Raises:
+        OperatorError: The database can't be reverted.
     """
 
     async def work(connection: AsyncConnection) -> RevertPreview:
         if connection.dialect.name == POSTGRESQL:
-            await connection.execute(text(LOOK))
-        return await forecast_within(connection, shown, progress)
+            await connection.execute(text(SET_TRANSACTION))
+        return await preview_revert_in_transaction(connection, max_rows, progress)
 
-    with translate_db_errors(TO_FORECAST):
+    with translate_db_errors(PREVIEW_REQUIRED_MESSAGE):
         return await database.run_in_transaction(work)
 
 
-async def forecast_within(connection: AsyncConnection, shown: int, progress: Progress) -> RevertPreview:
-    """As `forecast`, inside a transaction of the caller's; what the database doesn't allow is raised as it is."""
-    await check(connection)
-    outcome = await compute_outcome(connection, shown, progress)
-    public, *first = [Role(*row) for row in await connection.execute(text(ROLES), {"shown": shown})]
-    return RevertPreview(outcome, first, public)
+async def preview_revert_in_transaction(
+    connection: AsyncConnection, max_rows: int, progress: Progress
+) -> RevertPreview:
+    """Do the same within the caller's transaction. Database errors are not translated."""
+    await check_revertible(connection)
+    outcome = await compute_outcome(connection, max_rows, progress)
+    rows = await connection.execute(text(ROLES), {"max_rows": max_rows})
+    public_role, *roles = [RevertedRole(*row) for row in rows]
+    return RevertPreview(outcome, roles, public_role)
 
 
-async def check(connection: AsyncConnection) -> None:
-    """Raise Refusal for what isn't a whole Directus 11, with nothing but the step to be undone above Directus 10."""
+async def check_revertible(connection: AsyncConnection) -> None:
+    """Raise OperatorError unless the database is of Directus 11 with no migration newer than the one to undo."""
     if connection.dialect.name != POSTGRESQL:
-        raise OperatorError("Going back to Directus 10 is only done on PostgreSQL, and this is SQLite.")
+        raise OperatorError("Rollcall reverts PostgreSQL databases only, and this is SQLite.")
     if await detect_edition(connection) is Edition.TEN:
-        raise OperatorError("This is a Directus 10 database already: there is nothing to go back from.")
-    ours = await adopted(connection) and await connection.scalar(text(MADE_BY_US))
-    if ours or not await connection.scalar(text(THERE), {"table": "directus_migrations"}):
+        raise OperatorError("This is a Directus 10 database already: there is nothing to revert.")
+    created = await has_rollcall_tables(connection) and await connection.scalar(text(CREATED_BY_ROLLCALL))
+    if created or not await connection.scalar(text(TABLE_EXISTS), {"table": "directus_migrations"}):
         raise OperatorError(
-            "Only a database that a Directus made can become one of Directus 10: this one has no directus_migrations, "
-            "or its tables are ours."
+            "Only a database that Directus created can be reverted to Directus 10. This one has no "
+            "directus_migrations, or its tables were created by Rollcall."
         )
-    later = (await connection.scalars(text(LATER), {"step": STEP})).all()
-    if later:
-        raise OperatorError(_first(later))
+    newer = (await connection.scalars(text(NEWER_MIGRATIONS), {"step": POLICIES_MIGRATION})).all()
+    if newer:
+        raise OperatorError(_newer_migrations_message(newer))
 
 
-def _first(later: Sequence[str]) -> str:
-    have, times = ("migration has", "once") if len(later) == 1 else ("migrations have", f"{len(later)} times")
+def _newer_migrations_message(newer: Sequence[str]) -> str:
+    count = len(newer)
+    subject, times = (
+        (f"{count} newer migration", "once") if count == 1 else (f"{count} newer migrations", f"{count} times")
+    )
     return (
-        f"{len(later)} newer {have} to be undone first, by the Directus that made them: without that Directus 10 lacks "
-        f"directus_webhooks and the comments in directus_activity. Run `npx directus database migrate:down` {times}, "
-        "and not once more: the next is the one that Rollcall undoes, and there it breaks off in the middle. "
-        "They are, in that order:\n  " + "\n  ".join(later)
+        f"{subject} must be undone first, by the Directus that ran them; otherwise Directus 10 lacks directus_webhooks "
+        f"and the comments in directus_activity. Run `npx directus database migrate:down` {times}, and not more often: "
+        "the next migration is the one that Rollcall reverts, and Directus' own revert of it fails in the middle. "
+        "They are, in this order:\n  " + "\n  ".join(newer)
     )
 
 
-async def adopted(connection: AsyncConnection) -> bool:
-    """Whether our own tables stand there too."""
-    return bool(await connection.scalar(text(THERE), {"table": "rollcall_origin"}))
+async def has_rollcall_tables(connection: AsyncConnection) -> bool:
+    """Return whether Rollcall's own tables exist."""
+    return bool(await connection.scalar(text(TABLE_EXISTS), {"table": "rollcall_origin"}))
 
 
-async def compute_outcome(connection: AsyncConnection, named: int, progress: Progress) -> Outcome:
-    """What going back comes to, naming so many losses of a kind at most; `flatten`'s tables say what is to be done."""
+async def compute_outcome(connection: AsyncConnection, max_rows: int, progress: Progress) -> Outcome:
+    """Return the result of a revert, with at most `max_rows` rows of each loss; creates the tables of `flatten`."""
     await flatten(connection, progress)
-    losses = await find_losses(connection, named, adopted=await adopted(connection))
-    roles, kept, copied, merged = (await connection.execute(text(COUNTS))).one()
-    return Outcome(roles, kept, copied, merged, losses)
+    has_own_tables = await has_rollcall_tables(connection)
+    losses = await find_losses(connection, max_rows, has_rollcall_tables=has_own_tables)
+    roles, unchanged, copied, merged = (await connection.execute(text(COUNTS))).one()
+    return Outcome(roles, unchanged, copied, merged, losses)

@@ -1,4 +1,4 @@
-"""The way up: Directus 10's roles become Directus 11's roles and policies, in one transaction."""
+"""Upgrades a Directus 10 database to Directus 11: creates a policy for each role, in one transaction."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,13 @@ from app.db.table_check import missing_columns
 from app.flows.import_export import Progress
 from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.edition import Edition, detect_edition
-from app.upgrade.inspection import FLAGS, STEP, STEP_NAME
-from app.upgrade.locks import take_locks
+from app.upgrade.inspection import POLICIES_MIGRATION, POLICIES_MIGRATION_NAME, ROLE_FLAGS
+from app.upgrade.locks import acquire_locks
 
-PORTION = 50_000
-"""Permissions that are moved by one statement, so that it can be told how many are done."""
+BATCH_SIZE = 50_000
+"""Permissions moved by one statement; progress is reported between statements."""
 
-POLICIES = """
+CREATE_POLICIES = """
     CREATE TABLE directus_policies (
         id uuid CONSTRAINT directus_policies_pkey PRIMARY KEY,
         name varchar(100) NOT NULL,
@@ -32,15 +32,17 @@ POLICIES = """
         app_access boolean NOT NULL DEFAULT false
     )
 """
-POLICY_OF_EACH = """
+INSERT_POLICIES = """
     INSERT INTO directus_policies (id, name, icon, description, ip_access, enforce_tfa, admin_access, app_access)
     SELECT id, name, icon,
         CASE WHEN description LIKE '$t:admin_description' THEN '$t:admin_policy_description' ELSE description END,
         ip_access, enforce_tfa, admin_access, app_access
     FROM directus_roles
 """
-PUBLIC = "INSERT INTO directus_policies (id, name, icon, description) VALUES (:id, :name, :icon, :description)"
-ACCESS = """
+INSERT_PUBLIC_POLICY = (
+    "INSERT INTO directus_policies (id, name, icon, description) VALUES (:id, :name, :icon, :description)"
+)
+CREATE_ACCESS = """
     CREATE TABLE directus_access (
         id uuid CONSTRAINT directus_access_pkey PRIMARY KEY,
         role uuid CONSTRAINT directus_access_role_foreign REFERENCES directus_roles ON DELETE CASCADE,
@@ -49,12 +51,12 @@ ACCESS = """
         sort integer
     )
 """
-ACCESS_OF_EACH = """
+INSERT_ACCESS = """
     INSERT INTO directus_access (id, role, policy, sort)
     SELECT gen_random_uuid(), id, id, 1 FROM directus_roles
     UNION ALL SELECT gen_random_uuid(), NULL, CAST(:public AS uuid), 1
 """
-MOVE = """
+MOVE_PERMISSIONS = """
     WITH portion AS (SELECT id FROM directus_permissions WHERE id > :last ORDER BY id LIMIT :portion),
     moved AS (
         UPDATE directus_permissions p SET policy = coalesce(p.role, :public)
@@ -62,107 +64,110 @@ MOVE = """
     )
     SELECT max(id), count(*) FROM moved
 """
-POLICY_IN_PLACE_OF_ROLE = """
+REPLACE_ROLE_BY_POLICY = """
     ALTER TABLE directus_permissions
     ALTER COLUMN policy SET NOT NULL,
     ADD CONSTRAINT directus_permissions_policy_foreign FOREIGN KEY (policy) REFERENCES directus_policies
         ON DELETE CASCADE,
     DROP COLUMN role
 """
-ROLES = f"""
-    ALTER TABLE directus_roles {", ".join(f"DROP COLUMN {flag}" for flag in FLAGS)},
+ALTER_ROLES = f"""
+    ALTER TABLE directus_roles {", ".join(f"DROP COLUMN {flag}" for flag in ROLE_FLAGS)},
     ADD COLUMN parent uuid CONSTRAINT directus_roles_parent_foreign REFERENCES directus_roles
 """
-RECORD = "INSERT INTO directus_migrations (version, name) VALUES (:version, :name)"
-LOWEST = "SELECT min(id) - 1, count(*) FROM directus_permissions"
-STRAY = """
+RECORD_MIGRATION = "INSERT INTO directus_migrations (version, name) VALUES (:version, :name)"
+PERMISSION_RANGE = "SELECT min(id) - 1, count(*) FROM directus_permissions"
+PERMISSIONS_WITHOUT_ROLE = """
     SELECT id FROM directus_permissions p
     WHERE role IS NOT NULL AND NOT EXISTS (SELECT FROM directus_roles r WHERE r.id = p.role) ORDER BY id LIMIT 5
 """
-NAMESAKE = "SELECT name FROM directus_roles WHERE id = :public"
+ROLE_WITH_PUBLIC_ID = "SELECT name FROM directus_roles WHERE id = :public"
 
 
 @dataclass(frozen=True, slots=True)
-class Upgraded:
-    """What an upgrade did, in rows, and which columns Rollcall still finds missing (`table.column`)."""
+class UpgradeResult:
+    """The numbers of upgraded roles and permissions, and the columns (`table.column`) that Rollcall still lacks."""
 
     roles: int
     permissions: int
-    lacking: tuple[str, ...]
+    missing_columns: tuple[str, ...]
 
 
-async def upgrade(database: Database, progress: Progress) -> Upgraded | None:
-    """Do to a database of Directus 10 what Directus' migration 20240806A does; None where that is done already.
+async def upgrade(database: Database, progress: Progress) -> UpgradeResult | None:
+    """Do what Directus' migration 20240806A does; return None if that has been done already.
 
-    One transaction, which waits for whoever else uses the tables, but not for long. Raises Refusal, with nothing
-    changed, for what is no such database, where others hold it up, or where it may not be changed.
+    Runs in one transaction, which waits a limited time for other sessions that use the tables.
+
+    Raises:
+        OperatorError: The database is not of Directus 10, is locked by other sessions, or may not be changed by this
+            user. Nothing was changed.
     """
     with translate_db_errors():
-        return await database.run_in_transaction(lambda connection: upgrade_within(connection, progress))
+        return await database.run_in_transaction(lambda connection: upgrade_in_transaction(connection, progress))
 
 
-async def upgrade_within(connection: AsyncConnection, progress: Progress) -> Upgraded | None:
-    """As `upgrade`, inside a transaction of the caller's; what the database doesn't allow is raised as it is."""
+async def upgrade_in_transaction(connection: AsyncConnection, progress: Progress) -> UpgradeResult | None:
+    """Do the same within the caller's transaction. Database errors are not translated."""
     await acquire_migration_lock(connection)
     if await detect_edition(connection) is Edition.ELEVEN:
         return None
-    await take_locks(
+    await acquire_locks(
         connection,
-        alone=("directus_roles", "directus_permissions"),
+        exclusive=("directus_roles", "directus_permissions"),
         readable=("directus_users", "directus_migrations"),
     )
-    if await detect_edition(connection) is Edition.ELEVEN:  # by a Directus, before the locks were ours
+    if await detect_edition(connection) is Edition.ELEVEN:  # upgraded by Directus before the locks were acquired
         return None
-    await _check(connection)
-    return await _steps(connection, progress)
+    await _check_rows(connection)
+    return await _run_steps(connection, progress)
 
 
-async def _check(connection: AsyncConnection) -> None:
-    """Raise Refusal for rows that have no place in the new tables."""
-    stray = (await connection.execute(text(STRAY))).scalars().all()
-    if stray:
-        listed = ", ".join(map(str, stray))
+async def _check_rows(connection: AsyncConnection) -> None:
+    """Raise OperatorError for rows that the new tables can't hold."""
+    ids = (await connection.execute(text(PERMISSIONS_WITHOUT_ROLE))).scalars().all()
+    if ids:
+        listed = ", ".join(map(str, ids))
         raise OperatorError(
-            f"directus_permissions has rows whose role isn't there, such as {listed}: delete them first."
+            f"directus_permissions has rows whose role does not exist, such as {listed}. Delete them first."
         )
-    if await connection.scalar(text(NAMESAKE), {"public": PUBLIC_POLICY["id"]}):
+    if await connection.scalar(text(ROLE_WITH_PUBLIC_ID), {"public": PUBLIC_POLICY["id"]}):
         raise OperatorError(
-            f"A role has the id that the public policy has to get, {PUBLIC_POLICY['id']}: give it another."
+            f"A role has the id that the public policy needs, {PUBLIC_POLICY['id']}. Change the role's id first."
         )
 
 
-async def _steps(connection: AsyncConnection, progress: Progress) -> Upgraded:
+async def _run_steps(connection: AsyncConnection, progress: Progress) -> UpgradeResult:
     progress("policies", 0, 1)
-    await _run(connection, POLICIES)
-    roles = (await _run(connection, POLICY_OF_EACH)).rowcount
-    await _run(connection, PUBLIC, **PUBLIC_POLICY)
+    await _execute(connection, CREATE_POLICIES)
+    roles = (await _execute(connection, INSERT_POLICIES)).rowcount
+    await _execute(connection, INSERT_PUBLIC_POLICY, **PUBLIC_POLICY)
     progress("policies", 1, 1)
     progress("access", 0, 1)
-    await _run(connection, ACCESS)
-    await _run(connection, ACCESS_OF_EACH, public=PUBLIC_POLICY["id"])
+    await _execute(connection, CREATE_ACCESS)
+    await _execute(connection, INSERT_ACCESS, public=PUBLIC_POLICY["id"])
     progress("access", 1, 1)
-    permissions = await _move(connection, progress)
+    permissions = await _move_permissions(connection, progress)
     progress("roles", 0, 1)
-    await _run(connection, ROLES)
-    await _run(connection, RECORD, version=STEP, name=STEP_NAME)
+    await _execute(connection, ALTER_ROLES)
+    await _execute(connection, RECORD_MIGRATION, version=POLICIES_MIGRATION, name=POLICIES_MIGRATION_NAME)
     progress("roles", 1, 1)
-    return Upgraded(roles, permissions, tuple(await connection.run_sync(missing_columns)))
+    return UpgradeResult(roles, permissions, tuple(await connection.run_sync(missing_columns)))
 
 
-async def _move(connection: AsyncConnection, progress: Progress) -> int:
-    """Give every permission the policy that is in its role's place; returns how many there are."""
-    last, count = (await _run(connection, LOWEST)).one()
+async def _move_permissions(connection: AsyncConnection, progress: Progress) -> int:
+    """Set the policy of every permission, and drop its role; return the number of permissions."""
+    last, count = (await _execute(connection, PERMISSION_RANGE)).one()
     done = 0
-    await _run(connection, "ALTER TABLE directus_permissions ADD COLUMN policy uuid")
+    await _execute(connection, "ALTER TABLE directus_permissions ADD COLUMN policy uuid")
     while done < count:
         progress("permissions", done, count)
-        moved = await _run(connection, MOVE, last=last, portion=PORTION, public=PUBLIC_POLICY["id"])
-        last, portion = moved.one()
-        done += portion
-    await _run(connection, POLICY_IN_PLACE_OF_ROLE)
+        parameters = {"last": last, "portion": BATCH_SIZE, "public": PUBLIC_POLICY["id"]}
+        last, moved = (await _execute(connection, MOVE_PERMISSIONS, **parameters)).one()
+        done += moved
+    await _execute(connection, REPLACE_ROLE_BY_POLICY)
     progress("permissions", count, count)
     return int(count)
 
 
-async def _run(connection: AsyncConnection, statement: str, **values: Any) -> Any:
+async def _execute(connection: AsyncConnection, statement: str, **values: Any) -> Any:
     return await connection.execute(text(statement), values)

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from app.upgrade.edition import BEFORE, KNOWN
+from app.upgrade.edition import EXPECTED_COLUMNS, LAST_MIGRATION_OF_10
 from tests.compat.replay import ROLLCALL
 from tests.conftest import admin_url, create_database, run_on_server
 
@@ -29,7 +29,7 @@ OTHERS = f"""
         timestamp timestamptz DEFAULT CURRENT_TIMESTAMP);
     CREATE TABLE directus_relations (many_collection varchar(64), many_field varchar(64),
         one_collection varchar(64), one_field varchar(64));
-    INSERT INTO directus_migrations VALUES ('{BEFORE}', 'Update Files Date Fields');
+    INSERT INTO directus_migrations VALUES ('{LAST_MIGRATION_OF_10}', 'Update Files Date Fields');
 """
 ROLES = """
     INSERT INTO directus_roles (id, name, icon, description, ip_access, enforce_tfa, admin_access, app_access)
@@ -57,7 +57,7 @@ USERS = """
 async def build(url: str, roles: int, each: int) -> None:
     """A Directus 10 database with so many roles, and so many permissions of each."""
     connection = await asyncpg.connect(url)
-    for table, columns in KNOWN.items():
+    for table, columns in EXPECTED_COLUMNS.items():
         laid_out = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         await connection.execute(f"CREATE TABLE {table} ({laid_out})")
     await connection.execute(OTHERS)

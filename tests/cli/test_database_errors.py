@@ -10,14 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from app.cli.database_errors import NO_TABLES_MESSAGE, operator_error
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
-from app.db.read_pool import DATABASE_UNAVAILABLE
+from app.db.connection import DATABASE_UNAVAILABLE
 from app.testing import TestSystem
 from tests.cli.commands import CommandResult, run_command, run_process
 from tests.compat.replay import free_port
-from tests.conftest import POSTGRESQL as POSTGRESQL_RUNS
-from tests.conftest import admin_url
+from tests.conftest import HAS_POSTGRESQL, admin_url
 
-needs_postgresql = pytest.mark.skipif(not POSTGRESQL_RUNS, reason="no PostgreSQL server answers")
+needs_postgresql = pytest.mark.skipif(not HAS_POSTGRESQL, reason="no PostgreSQL server answers")
 
 POSTGRESQL_URL = make_url("postgresql+asyncpg://ada:hunter2@db.example:6543/rollcall")
 SQLITE_URL = make_url("sqlite+aiosqlite:///data/rollcall.db")

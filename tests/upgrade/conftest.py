@@ -1,4 +1,4 @@
-"""Databases to upgrade and to go back with, restored once; most tests take back what they do in one of them."""
+"""Databases to upgrade and to revert, restored once; most tests roll back what they change in one of them."""
 
 from types import SimpleNamespace
 
@@ -7,108 +7,117 @@ import pytest_asyncio
 
 from app.upgrade.upgrade import upgrade
 from tests.conftest import HAS_POSTGRESQL, admin_url
-from tests.upgrade.databases import DOUBLES, NOT_MIGRATED, RECORDED, address, copied, dump, opened, restored
+from tests.upgrade.databases import (
+    DELETE_DUPLICATES,
+    DELETE_MERGE_ROWS,
+    MIGRATION_RECORDINGS,
+    copied_database,
+    database_url,
+    dump,
+    opened_copy,
+    restored_database,
+)
 
 
 @pytest.fixture(scope="session")
 def recordings():
-    """Skips, saying so, where there is nothing to upgrade, or nothing to upgrade it on."""
+    """Skips the test if there is no PostgreSQL, or no recording of a real Directus."""
     if not HAS_POSTGRESQL:
-        pytest.skip("upgrades are done on PostgreSQL, and none answers")
-    if not RECORDED.exists():
+        pytest.skip("upgrades need PostgreSQL, and no server answers")
+    if not MIGRATION_RECORDINGS.exists():
         pytest.skip("the recordings of a real Directus are not beside this checkout")
 
 
 @pytest.fixture
-def there(request):
-    """The system that is a fixture of the name that is given as a parameter."""
+def system(request):
+    """The system provided by the fixture that is named by the test's parameter."""
     return request.getfixturevalue(request.param)
 
 
-def template(dumped):
-    """A fixture: the name of a database with what a dump holds, to be copied."""
+def template(dump_file):
+    """Return a fixture: the name of a database restored from a dump, to be copied."""
 
     @pytest_asyncio.fixture(scope="session")
-    async def made(recordings):
-        async with restored(dumped) as name:
+    async def restored(recordings):
+        async with restored_database(dump_file) as name:
             yield name
 
-    return made
+    return restored
 
 
-ten_template = template("v10.sql")
-eleven_template = template("v11_migrated.sql")
+v10_template = template("v10.sql")
+v11_template = template("v11_migrated.sql")
 merge_template = template("v1101_merge_before.sql")
-rich_template = template("v1101_rich_before.sql")
+lossy_template = template("v1101_rich_before.sql")
 
 
 @pytest_asyncio.fixture(scope="session")
-async def plain_template(merge_template):
-    """An upgraded Directus 10 that would lose nothing by going back."""
-    async with copied(merge_template, *NOT_MIGRATED, DOUBLES) as name:
+async def lossless_template(merge_template):
+    """An upgraded Directus 10 database that would lose nothing in a revert."""
+    async with copied_database(merge_template, *DELETE_MERGE_ROWS, DELETE_DUPLICATES) as name:
         yield name
 
 
 @pytest_asyncio.fixture
-async def ten(ten_template):
-    """A database as Directus 10 left it, to change."""
-    async with opened(ten_template) as system:
+async def writable_v10(v10_template):
+    """A Directus 10 database, for tests that change it."""
+    async with opened_copy(v10_template) as system:
         yield system
 
 
 @pytest_asyncio.fixture(scope="session")
-async def still_ten(ten_template):
-    """The same for all tests that change nothing, or only within a transaction that they take back."""
-    async with opened(ten_template) as system:
+async def readonly_v10(v10_template):
+    """A Directus 10 database, for tests that change nothing or roll it back."""
+    async with opened_copy(v10_template) as system:
         yield system
 
 
 @pytest_asyncio.fixture(scope="session")
-async def upgraded(ten_template):
-    """The same after an upgrade, to look at, with what that `told` and returned, and the dump from `before`."""
-    async with opened(ten_template) as system:
-        before, told = dump(address(system)), []
-        done = await upgrade(system.database, lambda *step: told.append(step))
-        yield SimpleNamespace(url=address(system), system=system, before=before, told=told, done=done)
+async def upgraded(v10_template):
+    """An upgraded database, for tests that only read, with the progress, the result, and a dump from before."""
+    async with opened_copy(v10_template) as system:
+        before, progress = dump(database_url(system)), []
+        result = await upgrade(system.database, lambda *step: progress.append(step))
+        yield SimpleNamespace(url=database_url(system), system=system, before=before, progress=progress, result=result)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def eleven_url(eleven_template):
-    """The address of what Directus 11's own migrations made of it; tests adopt it, and only look otherwise."""
-    async with copied(eleven_template) as name:
+async def v11_url(v11_template):
+    """The URL of a database migrated by Directus 11 itself; tests adopt it, but change nothing else."""
+    async with copied_database(v11_template) as name:
         yield admin_url(name)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def still_eleven(eleven_template):
-    """The same for all tests that take back what they do."""
-    async with opened(eleven_template) as system:
+async def readonly_v11(v11_template):
+    """A database migrated by Directus 11 itself, for tests that roll back what they change."""
+    async with opened_copy(v11_template) as system:
         yield system
 
 
 @pytest_asyncio.fixture(scope="session")
-async def still_merge(merge_template):
-    """A Directus 11 whose roles have several permissions for one thing, for all tests that take back what they do."""
-    async with opened(merge_template) as system:
+async def readonly_merge(merge_template):
+    """A Directus 11 database whose roles have several permissions for one action, for tests that roll back changes."""
+    async with opened_copy(merge_template) as system:
         yield system
 
 
 @pytest_asyncio.fixture
-async def plain(plain_template):
-    """An upgraded Directus 10 that would lose nothing by going back, to change."""
-    async with opened(plain_template) as system:
+async def writable_lossless(lossless_template):
+    """An upgraded Directus 10 database that would lose nothing in a revert, for tests that change it."""
+    async with opened_copy(lossless_template) as system:
         yield system
 
 
 @pytest_asyncio.fixture(scope="session")
-async def still_plain(plain_template):
-    """The same for all tests that take back what they do."""
-    async with opened(plain_template) as system:
+async def readonly_lossless(lossless_template):
+    """An upgraded Directus 10 database that would lose nothing in a revert, for tests that roll back changes."""
+    async with opened_copy(lossless_template) as system:
         yield system
 
 
 @pytest_asyncio.fixture(scope="session")
-async def still_rich(rich_template):
-    """A Directus 11 with all that 10 has no place for, for all tests that take back what they do."""
-    async with opened(rich_template) as system:
+async def readonly_lossy(lossy_template):
+    """A Directus 11 database with everything that 10 can't hold, for tests that roll back what they change."""
+    async with opened_copy(lossy_template) as system:
         yield system

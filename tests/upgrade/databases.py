@@ -1,4 +1,4 @@
-"""Databases as a real Directus left them, and what is recorded of them."""
+"""Copies of databases that a real Directus left, and what was recorded of them."""
 
 import asyncio
 import json
@@ -15,10 +15,10 @@ import pytest
 from app.testing import open_system
 from tests.conftest import RECORDINGS, admin_url, create_database, make_settings, run_on_server
 
-RECORDED = RECORDINGS / "migration"
+MIGRATION_RECORDINGS = RECORDINGS / "migration"
 STEPS = [pytest.param(9, id="every ninth"), pytest.param(1, id="every one", marks=pytest.mark.nightly)]
-"""How far apart the statements are at which processes are killed."""
-HALFWAY = (
+"""The distance between the statements at which processes are killed."""
+INTERRUPTED_REVERT = (
     """
     ALTER TABLE directus_roles ADD ip_access text, ADD enforce_tfa boolean NOT NULL DEFAULT false,
     ADD admin_access boolean NOT NULL DEFAULT false, ADD app_access boolean NOT NULL DEFAULT true
@@ -28,61 +28,50 @@ HALFWAY = (
     CONSTRAINT directus_permissions_role_foreign REFERENCES directus_roles
     """,
 )
-"""What Directus 11.17.4's way back has done where it breaks off."""
-NOT_MIGRATED = (
+"""What Directus 11.17.4's own revert has done when it fails."""
+DELETE_MERGE_ROWS = (
     "DELETE FROM directus_roles WHERE id = '00000d01-1010-4010-8010-000000000d01'",
     "DELETE FROM directus_policies WHERE id = '00000d01-2222-4222-8222-000000000d01'",
 )
-"""What was put into the upgraded world to record how permissions are merged."""
-DOUBLES = "DELETE FROM directus_permissions WHERE id IN (39, 41, 43)"
-"""The second rows of a role with two permissions for one thing."""
-NEWER = "DELETE FROM directus_migrations WHERE version > '20240806A'"
-"""Stands for Directus' own undoing of newer migrations, which doesn't touch what is gone back with here."""
+"""Deletes what was added to the upgraded database to record how permissions are merged."""
+DELETE_DUPLICATES = "DELETE FROM directus_permissions WHERE id IN (39, 41, 43)"
+"""Deletes the second row of each role with two permissions for one action."""
+DELETE_NEWER_MIGRATIONS = "DELETE FROM directus_migrations WHERE version > '20240806A'"
+"""Replaces Directus' own revert of newer migrations, which changes nothing that Rollcall reverts."""
 
 
-def quiet(*_):
+def no_progress(*_):
     pass
 
 
 @asynccontextmanager
-async def restored(dump, *changes):
-    """The name of a new database with what a dump holds, and some statements run on it; gone at the end."""
-    async with _created("template0") as name:
-        command = (
-            "psql",
-            "-q",
-            "-1",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-o",
-            "/dev/null",
-            "-f",
-            RECORDED / dump,
-            admin_url(name),
-        )
-        process = await asyncio.create_subprocess_exec(*command)
+async def restored_database(dump_file, *changes):
+    """Yield the name of a new database restored from a dump and changed by statements; drop it at the end."""
+    async with _created_database("template0") as name:
+        options = ("-q", "-1", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", MIGRATION_RECORDINGS / dump_file)
+        process = await asyncio.create_subprocess_exec("psql", *options, admin_url(name))
         assert await process.wait() == 0
-        await run(admin_url(name), *changes)
+        await run_statements(admin_url(name), *changes)
         yield name
 
 
 @asynccontextmanager
-async def copied(template, *changes):
-    """The name of a copy of a database, with some statements run on it; gone at the end."""
-    async with _created(template) as name:
-        await run(admin_url(name), *changes)
+async def copied_database(template, *changes):
+    """Yield the name of a copy of a database, changed by statements; drop it at the end."""
+    async with _created_database(template) as name:
+        await run_statements(admin_url(name), *changes)
         yield name
 
 
 @asynccontextmanager
-async def opened(template, *changes):
-    """Such a copy as a system."""
-    async with copied(template, *changes) as name, open_system(make_settings(admin_url(name))) as system:
+async def opened_copy(template, *changes):
+    """Yield such a copy as a system."""
+    async with copied_database(template, *changes) as name, open_system(make_settings(admin_url(name))) as system:
         yield system
 
 
 @asynccontextmanager
-async def _created(template):
+async def _created_database(template):
     name = f"rollcall_test_{uuid4().hex[:12]}"
     await create_database(name, template)
     try:
@@ -91,11 +80,11 @@ async def _created(template):
         await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def address(system):
+def database_url(system):
     return system.settings.database_url
 
 
-async def run(url, *statements):
+async def run_statements(url, *statements):
     connection = await asyncpg.connect(url)
     try:
         for statement in statements:
@@ -105,21 +94,23 @@ async def run(url, *statements):
 
 
 @asynccontextmanager
-async def as_guest(system, granted):
-    """The same database for a user of its own, who was `granted` something on its tables."""
-    name, url = f"rollcall_test_{uuid4().hex[:12]}", urlsplit(address(system))
-    await run(address(system), f"CREATE ROLE {name} LOGIN", f"GRANT {granted} ON ALL TABLES IN SCHEMA public TO {name}")
+async def opened_by_guest(system, privilege):
+    """Yield the same database as a system whose user has only this privilege on the tables."""
+    url = database_url(system)
+    name, parts = f"rollcall_test_{uuid4().hex[:12]}", urlsplit(url)
+    grant = f"GRANT {privilege} ON ALL TABLES IN SCHEMA public TO {name}"
+    await run_statements(url, f"CREATE ROLE {name} LOGIN", grant)
     try:
-        guest = url._replace(netloc=f"{name}@{url.netloc.rpartition('@')[2]}").geturl()
-        async with open_system(make_settings(guest)) as opened_by_guest:
-            yield opened_by_guest
+        guest_url = parts._replace(netloc=f"{name}@{parts.netloc.rpartition('@')[2]}").geturl()
+        async with open_system(make_settings(guest_url)) as guest:
+            yield guest
     finally:
-        await run(address(system), f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+        await run_statements(url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 @asynccontextmanager
-async def taken_back(system, *changes):
-    """A connection with some statements run on it, whose transaction is rolled back at the end."""
+async def rolled_back(system, *changes):
+    """Yield a connection after some statements, and roll its transaction back at the end."""
     async with system.database.transaction() as connection:
         for change in changes:
             await connection.exec_driver_sql(change)
@@ -128,25 +119,28 @@ async def taken_back(system, *changes):
 
 
 def dump(url):
-    done = subprocess.run(["pg_dump", url], capture_output=True, text=True, check=True)
-    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+    process = subprocess.run(["pg_dump", url], capture_output=True, text=True, check=True)
+    # pg_dump writes a new random key around every dump.
+    lines = process.stdout.splitlines()
+    return "\n".join(line for line in lines if not line.startswith(("\\restrict", "\\unrestrict")))
 
 
-def recorded(system, table):
-    return json.loads((RECORDED / system / f"{table}.json").read_text())
+def recorded_rows(database, table):
+    return json.loads((MIGRATION_RECORDINGS / database / f"{table}.json").read_text())
 
 
-def recorded_layout(system, kind):
-    return [tuple(line.split("\t")) for line in (RECORDED / system / f"{kind}.tsv").read_text().splitlines()]
+def recorded_layout(database, kind):
+    lines = (MIGRATION_RECORDINGS / database / f"{kind}.tsv").read_text().splitlines()
+    return [tuple(line.split("\t")) for line in lines]
 
 
-async def killed_all_the_way(what, url, step):
-    """What there is in a database after each process that was killed, and after the one that came to its end."""
-    command = (sys.executable, "-m", "tests.upgrade.killed_upgrade", what, url, str(step))
+async def snapshots_of_killed_processes(operation, url, step):
+    """Return a database's snapshot after each killed process, and the one after the process that finished."""
+    command = (sys.executable, "-m", "tests.upgrade.killed_upgrade", operation, url, str(step))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 0
-    *killed, (ended, after) = map(json.loads, out.splitlines())
-    assert {how for how, _ in killed} == {-signal.SIGKILL}
-    assert ended == 0
-    return [there for _, there in killed], after
+    *killed, (status, after) = map(json.loads, out.splitlines())
+    assert {status for status, _ in killed} == {-signal.SIGKILL}
+    assert status == 0
+    return [snapshot for _, snapshot in killed], after

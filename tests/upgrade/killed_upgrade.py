@@ -1,8 +1,7 @@
-"""A process killed during a migration: `python -m tests.upgrade.killed_upgrade up|down|mend URL STEP`.
+"""A process killed during a migration: `python -m tests.upgrade.killed_upgrade upgrade|revert|repair URL STEP`.
 
-It is begun again and again, and killed at the first statement, at one so many after that, and so on to the end.
-
-Prints a line for each time: how it ended, and all there is then in the database.
+The process is started again and again, and killed at its first statement, then STEP statements later, and so on until
+it finishes. Prints a line for each run: its exit status, and a snapshot of the database.
 """
 
 import asyncio
@@ -19,55 +18,60 @@ from app.upgrade.inspection import inspect_database
 from app.upgrade.repair import repair
 from app.upgrade.revert import revert
 from app.upgrade.upgrade import upgrade
-from tests.upgrade.snapshots import picture
+from tests.upgrade.snapshots import snapshot
+
+OPERATIONS = {
+    "upgrade": upgrade,
+    "revert": lambda database, progress: revert(database, accept_loss=True, progress=progress),
+    "repair": repair,
+}
 
 
-def die_at(number):
-    """Kills this process right before the statement with that number, or before the commit if that comes then."""
-    left = number
+def kill_at(number):
+    """Kill this process right before the statement with this number; a commit counts as a statement."""
+    remaining = number
 
-    def counted(*_):
-        nonlocal left
-        left -= 1
-        if left == 0:
+    def count(*_):
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    event.listen(Engine, "before_cursor_execute", counted)
-    event.listen(Engine, "commit", counted)
+    event.listen(Engine, "before_cursor_execute", count)
+    event.listen(Engine, "commit", count)
 
 
-async def migrate(what, url):
+async def migrate(operation, url):
     database = Database.open(Settings(_env_file=None, database_url=url))
-    ways = {"up": upgrade, "down": lambda there, told: revert(there, accept_loss=True, progress=told), "mend": repair}
-    await ways[what](database, lambda *_: None)
+    await OPERATIONS[operation](database, lambda *_: None)
     await database.dispose()
 
 
-def killed_at(what, url, number):
-    """How such a process ends: 0, or the number of the signal that ended it, negative."""
+def status_when_killed_at(operation, url, number):
+    """Run a process that is killed at a statement, and return its exit status, negative for a signal."""
     child = os.fork()
     if child == 0:
-        die_at(number)
-        asyncio.run(migrate(what, url))
+        kill_at(number)
+        asyncio.run(migrate(operation, url))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 async def warm_up(url):
-    """Loads what each of the processes would load for itself."""
+    """Import what every process would import otherwise."""
     database = Database.open(Settings(_env_file=None, database_url=url))
     async with database.transaction() as connection:
         await inspect_database(connection)
     await database.dispose()
 
 
-def main(what, url, step):
+def main(operation, url, step):
     asyncio.run(warm_up(url))
-    ended, number = -signal.SIGKILL, 1 - int(step)
-    while ended == -signal.SIGKILL:
+    status, number = -signal.SIGKILL, 1 - int(step)
+    while status == -signal.SIGKILL:
         number += int(step)
-        ended = killed_at(what, url, number)
-        sys.stdout.write(json.dumps([ended, asyncio.run(picture(url))]) + "\n")
+        status = status_when_killed_at(operation, url, number)
+        sys.stdout.write(json.dumps([status, asyncio.run(snapshot(url))]) + "\n")
 
 
 if __name__ == "__main__":

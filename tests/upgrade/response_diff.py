@@ -1,9 +1,9 @@
-"""What two answers to one request show, compared cell by cell: what the one shows more, and what less."""
+"""Compares two responses to one request cell by cell: what one contains more, and what less."""
 
 import json
 from dataclasses import dataclass
 
-from tests.upgrade.databases import RECORDED
+from tests.upgrade.databases import MIGRATION_RECORDINGS
 
 COLLECTIONS = {
     "me": "directus_users",
@@ -23,43 +23,43 @@ COLLECTIONS = {
     "g-roles": "directus_roles",
     "g-perms": "directus_permissions",
 }
-"""What the recorded requests that Rollcall serves are about."""
-PROJECTS_OWN = {
+"""The collections of the recorded requests that Rollcall serves."""
+PROJECT_COLLECTIONS = {
     **dict.fromkeys(("pages-star", "pages-ids", "pages-title", "pages-body", "g-pages", "ip"), "pages"),
     "presets": "directus_presets",
 }
-"""And those about what only Directus serves."""
-ADDRESS = "INVALID_IP"
-"""How Directus 10 refuses whoever calls from elsewhere than their role allows."""
+"""The collections of those that only Directus serves."""
+INVALID_IP = "INVALID_IP"
+"""The error code of Directus 10 for a client IP that the role does not allow."""
 
 
-def requests(edition, groups):
-    """The recorded requests of some groups, by (group, actor)."""
-    lines = (RECORDED / f"access_{edition}.jsonl").read_text().splitlines()
-    found = {(line["group"].removeprefix("read."), line["name"]): line for line in map(json.loads, lines)}
-    return {key: line for key, line in found.items() if key[0] in groups}
+def recorded_requests(edition, groups):
+    """Return the recorded requests of some groups, by (group, actor)."""
+    lines = (MIGRATION_RECORDINGS / f"access_{edition}.jsonl").read_text().splitlines()
+    requests = {(line["group"].removeprefix("read."), line["name"]): line for line in map(json.loads, lines)}
+    return {key: line for key, line in requests.items() if key[0] in groups}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The code of a refusal, or the cells that are shown: (row, field, value)."""
+class ResponseContent:
+    """The code of an error response, or the cells of a response: (row, field, value)."""
 
-    refused: str | None
+    error: str | None
     cells: frozenset[tuple[str, str | None, str | None]]
 
 
-def answer(body):
+def parse_response(body):
     if body.get("errors"):
-        return Answer(body["errors"][0]["extensions"]["code"], frozenset())
+        return ResponseContent(body["errors"][0]["extensions"]["code"], frozenset())
     data = body["data"]
     if isinstance(data, dict) and len(data) == 1 and isinstance(next(iter(data.values())), list | dict):
         data = next(iter(data.values()))  # a root field of GraphQL
     rows = data if isinstance(data, list) else [data]
-    return Answer(None, frozenset(cell for row in rows if row is not None for cell in cells(row)))
+    return ResponseContent(None, frozenset(cell for row in rows if row is not None for cell in cells(row)))
 
 
 def cells(row):
-    """A row's cells; a bare key shows that there is a row, and so does a row whose every other cell is null."""
+    """Return a row's cells, and one without a field for the row itself, which may be a bare key or otherwise null."""
     if not isinstance(row, dict):
         return [(str(row), None, None)]
     key = str(row.get("id", (row.get("collection"), row.get("action"))))
@@ -67,16 +67,16 @@ def cells(row):
 
 
 @dataclass(frozen=True)
-class Change:
-    """How one answer differs from another: what it shows more and what less, each the fields or None for whole rows."""
+class ResponseChange:
+    """The difference between two responses: the fields that one contains more or less, None for whole rows."""
 
-    before: Answer
-    after: Answer
+    before: ResponseContent
+    after: ResponseContent
 
     @property
     def wider(self):
-        let_in = {None} if self.before.refused == ADDRESS != self.after.refused else set()
-        return let_in | {name for _, name, _ in self.after.cells - self.before.cells}
+        now_allowed = {None} if self.before.error == INVALID_IP != self.after.error else set()
+        return now_allowed | {name for _, name, _ in self.after.cells - self.before.cells}
 
     @property
     def narrower(self):

@@ -1,4 +1,4 @@
-"""Everything that stands in a database, to compare; imports little, for processes that are begun often."""
+"""Snapshots of a whole database, to compare; imports little, for processes that are started often."""
 
 import json
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid)
 FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 ORDER BY 1, 2
 """
 INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2"
-REST = """
+OTHER_OBJECTS = """
 SELECT tgrelid::regclass::text, pg_get_triggerdef(oid), '' FROM pg_trigger WHERE NOT tgisinternal
 UNION ALL SELECT 'function', proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 UNION ALL SELECT 'sequence', sequencename, last_value::text FROM pg_sequences WHERE schemaname = 'public'
@@ -28,34 +28,34 @@ SELECT 'rows', tablename, query_to_xml(
     format('SELECT md5(string_agg(t::text, ''|'' ORDER BY t::text)) FROM %I AS t', tablename), true, true, ''
 )::text FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename
 """
-LAYOUT = {"columns": COLUMNS, "constraints": CONSTRAINTS, "indexes": INDEXES, "rest": REST, "rows": ROWS}
+QUERIES = {"columns": COLUMNS, "constraints": CONSTRAINTS, "indexes": INDEXES, "others": OTHER_OBJECTS, "rows": ROWS}
 
 
-async def rows(where, table):
-    """A table's rows as they are recorded."""
-    async with asking(where) as fetch:
+async def rows(source, table):
+    """Return a table's rows in the form of the recordings."""
+    async with fetching(source) as fetch:
         return [json.loads(row[0]) for row in await fetch(f"SELECT row_to_json(t)::text FROM {table} AS t ORDER BY 1")]
 
 
-async def layout(where, kind):
-    """The columns, constraints or indexes, as they are recorded."""
-    async with asking(where) as fetch:
-        return [tuple(row) for row in await fetch(LAYOUT[kind])]
+async def layout(source, kind):
+    """Return the columns, constraints or indexes in the form of the recordings."""
+    async with fetching(source) as fetch:
+        return [tuple(row) for row in await fetch(QUERIES[kind])]
 
 
-async def picture(where):
-    """All there is in a database: its layout, and a fingerprint of each table's rows."""
-    async with asking(where) as fetch:
-        return {kind: [list(row) for row in await fetch(query)] for kind, query in LAYOUT.items()}
+async def snapshot(source):
+    """Return the layout of a database, and a hash of each table's rows."""
+    async with fetching(source) as fetch:
+        return {kind: [list(row) for row in await fetch(query)] for kind, query in QUERIES.items()}
 
 
 @asynccontextmanager
-async def asking(where):
-    """What fetches the rows of a query: at an address, or within the transaction of a connection."""
-    if not isinstance(where, str):
-        yield (await where.get_raw_connection()).driver_connection.fetch
+async def fetching(source):
+    """Yield a function that fetches rows: from a URL, or within the transaction of a connection."""
+    if not isinstance(source, str):
+        yield (await source.get_raw_connection()).driver_connection.fetch
         return
-    connection = await asyncpg.connect(where)
+    connection = await asyncpg.connect(source)
     try:
         yield connection.fetch
     finally:

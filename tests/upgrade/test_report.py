@@ -1,23 +1,20 @@
-"""What the commands print: readable, short enough, and true to the README."""
-
-import asyncio
-from types import SimpleNamespace
+"""The output of `rollcall upgrade` is readable, fits the page, and is what README shows."""
 
 import pytest
 from sqlalchemy import text
 
-from app.cli import main
-from app.upgrade.app_minimum import MINIMUM, RowAccess, narrows, narrows_without, widens
+from app.upgrade.app_minimum import APP_MINIMUM, RowAccess, narrows, narrows_without_minimum, widens
 from app.upgrade.difference_kinds import Difference, DifferenceKind, Direction
-from app.upgrade.removed_columns import named_fields, named_in
-from app.upgrade.report import lines_lacking, report
-from app.upgrade.text_tables import COLUMNS
-from app.upgrade.upgrade_preview import Role, UpgradePreview, survey
+from app.upgrade.removed_columns import removed_columns_in, removed_fields_in
+from app.upgrade.report import format_missing_columns, format_upgrade_preview
+from app.upgrade.text_tables import WIDTH
+from app.upgrade.upgrade_preview import RoleSummary, UpgradePreview, preview_upgrade
+from tests.cli.commands import run_command
 from tests.readme.readme_sections import section
-from tests.upgrade.databases import HALFWAY, address, as_guest, quiet, run
-from tests.upgrade.snapshots import picture
+from tests.upgrade.databases import INTERRUPTED_REVERT, database_url, no_progress, opened_by_guest, run_statements
+from tests.upgrade.snapshots import snapshot
 
-SHOWN = ("Editor", "IP list", "Duplicate rows")
+ROLES_IN_README = ("Editor", "IP list", "Duplicate rows")
 INTERNS = """
 INSERT INTO directus_roles (id, name, icon, parent) VALUES (md5('e')::uuid, 'Editors', 'badge', NULL),
     (md5('i')::uuid, 'Interns', 'badge', md5('e')::uuid);
@@ -29,147 +26,136 @@ INSERT INTO directus_permissions (collection, action, policy, permissions, valid
     (VALUES (md5('e')::uuid, '{"status": {"_eq": "draft"}}'::json, 'title'), (md5('i')::uuid, '{}', 'id'))
     AS permissions (id, rule, fields)
 """
-"""A role below another, with permissions of its own for the same."""
+"""A role with a parent, both with permissions for the same collection and actions."""
 
 
 @pytest.fixture
-def rollcall(monkeypatch, capsys):
-    """Runs a command on a database, as its own process would."""
-
-    def called(system, *arguments):
-        monkeypatch.setenv("DATABASE_URL", address(system))
-        monkeypatch.setattr("sys.argv", ["rollcall", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return SimpleNamespace(status=ended.value.code, out=told.out, err=told.err)
-
-    return lambda *arguments: asyncio.to_thread(called, *arguments)
+def rollcall():
+    """Runs a command on a system's database."""
+    return lambda system, *arguments: run_command(database_url(system), *arguments)
 
 
-async def test_the_readme_shows_what_the_command_prints(ten, rollcall):
-    async with ten.database.transaction() as connection:
+async def test_the_readme_shows_the_output_of_a_dry_run(writable_v10, rollcall):
+    async with writable_v10.database.transaction() as connection:
         await connection.execute(
             text("DELETE FROM directus_roles WHERE NOT name = ANY(:shown) AND NOT admin_access OR name LIKE :others"),
-            {"shown": list(SHOWN), "others": "%admin%"},
+            {"shown": list(ROLES_IN_README), "others": "%admin%"},
         )
-    before = await picture(address(ten))
-    told = await rollcall(ten, "upgrade", "--dry-run")
-    shown = blocks("### From Directus 10")[1]
+    before = await snapshot(database_url(writable_v10))
+    result = await rollcall(writable_v10, "upgrade", "--dry-run")
+    block = blocks("### From Directus 10")[1]
 
-    assert (told.status, told.err) == (0, "")
-    assert [part for part in shown.split("…\n") if part not in told.out] == []
-    assert len(shown.splitlines()) > 20
-    assert await picture(address(ten)) == before
+    assert (result.code, result.err) == (0, "")
+    assert [part for part in block.split("…\n") if part not in result.out] == []
+    assert len(block.splitlines()) > 20
+    assert await snapshot(database_url(writable_v10)) == before
 
 
 def blocks(title):
     return [block.partition("\n")[2] for block in section(title).split("```")[1::2]]
 
 
-async def test_the_readme_shows_how_reverting_is_refused_and_tells_the_same_of_a_dry_run(plain, rollcall):
-    await run(address(plain), INTERNS)
-    before = await picture(address(plain))
-    look, refused = (
-        await rollcall(plain, "upgrade", "--revert", "--dry-run"),
-        await rollcall(plain, "upgrade", "--revert"),
-    )
-    losses = [" ".join(line.split()) for line in refused.err.splitlines()[1:-1]]
+async def test_the_readme_shows_the_error_of_a_revert_and_a_dry_run_lists_the_same_losses(writable_lossless, rollcall):
+    await run_statements(database_url(writable_lossless), INTERNS)
+    before = await snapshot(database_url(writable_lossless))
+    preview = await rollcall(writable_lossless, "upgrade", "--revert", "--dry-run")
+    revert = await rollcall(writable_lossless, "upgrade", "--revert")
+    losses = [" ".join(line.split()) for line in revert.err.splitlines()[1:-1]]
 
-    assert refused.err == blocks("### And back")[1]
-    assert [loss for loss in losses if loss not in " ".join(look.out.split())] == []
+    assert revert.err == blocks("### And back")[1]
+    assert [loss for loss in losses if loss not in " ".join(preview.out.split())] == []
     assert len(losses) == 2
-    assert (look.status, refused.status, refused.out) == (0, 1, "")
-    assert max(map(len, look.out.splitlines())) <= COLUMNS
-    assert await picture(address(plain)) == before
+    assert (preview.code, revert.code, revert.out) == (0, 1, "")
+    assert max(map(len, preview.out.splitlines())) <= WIDTH
+    assert await snapshot(database_url(writable_lossless)) == before
 
 
-async def test_the_command_upgrades_once_and_says_what_comes_next(ten, rollcall):
-    first = await rollcall(ten, "upgrade")
-    again, look = await rollcall(ten, "upgrade"), await rollcall(ten, "upgrade", "--dry-run")
+async def test_the_command_upgrades_once_and_names_the_next_step(writable_v10, rollcall):
+    first = await rollcall(writable_v10, "upgrade")
+    again, preview = await rollcall(writable_v10, "upgrade"), await rollcall(writable_v10, "upgrade", "--dry-run")
 
-    assert "a policy was made of each of 33 roles, and 76 permissions" in first.out
+    assert "created a policy for each of 33 roles, and moved 76 permissions" in first.out
     assert "directus_users: text_direction" in first.out
     assert "already" in again.out
-    assert (again.status, again.out) == (look.status, look.out) == (0, look.out)
+    assert (again.code, again.out) == (preview.code, preview.out) == (0, preview.out)
 
 
-async def test_the_command_mends_and_reverts_and_says_what_comes_next(plain, rollcall):
-    await run(address(plain), *HALFWAY, INTERNS)
-    look, mended = await rollcall(plain, "upgrade", "--mend", "--dry-run"), await rollcall(plain, "upgrade", "--mend")
-    reverted = await rollcall(plain, "upgrade", "--revert", "--accept-loss")
+async def test_the_command_repairs_and_reverts_and_names_the_next_step(writable_lossless, rollcall):
+    await run_statements(database_url(writable_lossless), *INTERRUPTED_REVERT, INTERNS)
+    preview = await rollcall(writable_lossless, "upgrade", "--repair", "--dry-run")
+    repair = await rollcall(writable_lossless, "upgrade", "--repair")
+    revert = await rollcall(writable_lossless, "upgrade", "--revert", "--accept-loss")
 
-    assert "broke off here" in look.out
-    assert "`rollcall upgrade --revert --dry-run`" in mended.out
-    assert (
-        "Reverted: 35 roles, with 73 permissions as before, 2 copied and 2 made of several.\nLost, or" in reverted.out
-    )
-    assert "Interns below Editors" in reverted.out
-    assert [one.status for one in (look, mended, reverted)] == [0, 0, 0]
+    assert "was interrupted" in preview.out
+    assert "`rollcall upgrade --revert --dry-run`" in repair.out
+    assert "Reverted: 35 roles, with 73 permissions unchanged, 2 copied and 2 merged from several.\nLost" in revert.out
+    assert "Interns below Editors" in revert.out
+    assert [result.code for result in (preview, repair, revert)] == [0, 0, 0]
 
 
-CONTRADICTING = {
-    ("--revert", "--mend"): "--revert and --mend are two things",
-    ("--accept-loss",): "--accept-loss belongs to --revert",
-    ("--mend", "--accept-loss"): "--accept-loss belongs to --revert",
-    ("--revert", "--dry-run", "--accept-loss"): "--dry-run and --accept-loss are two things",
-    ("--rows", "3"): "--rows belongs to the lists of --dry-run",
-    ("--mend", "--dry-run", "--rows", "3"): "--rows belongs to the lists of --dry-run",
+CONFLICTING_OPTIONS = {
+    ("--revert", "--repair"): "--revert and --repair can't be combined",
+    ("--accept-loss",): "--accept-loss requires --revert",
+    ("--repair", "--accept-loss"): "--accept-loss requires --revert",
+    ("--revert", "--dry-run", "--accept-loss"): "--dry-run and --accept-loss can't be combined",
+    ("--rows", "3"): "--rows requires --dry-run",
+    ("--repair", "--dry-run", "--rows", "3"): "--rows requires --dry-run",
 }
 
 
-@pytest.mark.parametrize("options", CONTRADICTING, ids=" ".join)
-async def test_options_that_contradict_each_other_are_refused_before_anything_is_done(still_ten, rollcall, options):
-    refused = await rollcall(still_ten, "upgrade", *options)
+@pytest.mark.parametrize("options", CONFLICTING_OPTIONS, ids=" ".join)
+async def test_conflicting_options_are_rejected_before_anything_is_done(readonly_v10, rollcall, options):
+    result = await rollcall(readonly_v10, "upgrade", *options)
 
-    assert (refused.status, refused.out) == (2, "")
-    assert CONTRADICTING[options] in " ".join(refused.err.replace("│", " ").split())
-
-
-@pytest.mark.parametrize("options", [("--dry-run",), ("--revert", "--dry-run"), ("--mend",)], ids=" ".join)
-async def test_who_may_not_read_the_tables_is_not_sent_to_bootstrap(still_ten, rollcall, options):
-    async with as_guest(still_ten, "INSERT") as guest:
-        refused = await rollcall(guest, "upgrade", *options)
-
-    assert (refused.status, refused.out) == (1, "")
-    assert "The database's user should" in refused.err
-    assert "bootstrap" not in refused.err
+    assert (result.code, result.out) == (2, "")
+    assert CONFLICTING_OPTIONS[options] in " ".join(result.err.replace("│", " ").split())
 
 
-async def test_every_line_of_a_whole_world_fits_a_hundred_columns(still_ten):
-    found = await survey(still_ten.database, 1_000, quiet)
-    assert found
-    lines = report(found).splitlines()
+@pytest.mark.parametrize("options", [("--dry-run",), ("--revert", "--dry-run"), ("--repair",)], ids=" ".join)
+async def test_a_missing_privilege_is_not_answered_with_bootstrap(readonly_v10, rollcall, options):
+    async with opened_by_guest(readonly_v10, "INSERT") as guest:
+        result = await rollcall(guest, "upgrade", *options)
 
-    assert max(map(len, lines)) <= COLUMNS
+    assert (result.code, result.out) == (1, "")
+    assert "The database user must" in result.err
+    assert "bootstrap" not in result.err
+
+
+async def test_every_line_of_a_long_report_fits_the_width(readonly_v10):
+    preview = await preview_upgrade(readonly_v10.database, 1_000, no_progress)
+    assert preview
+    lines = format_upgrade_preview(preview).splitlines()
+
+    assert max(map(len, lines)) <= WIDTH
     assert not any(line != line.rstrip() for line in lines)
-    assert all(str(kind.title) in "\n".join(lines) for kind in found.by_kind)
+    assert all(str(kind.title) in "\n".join(lines) for kind in preview.by_kind)
 
 
-async def test_of_long_lists_the_first_are_shown_and_the_others_counted(still_ten):
-    found = await survey(still_ten.database, 2, quiet)
-    assert found
-    told = report(found)
+async def test_the_first_entries_of_long_lists_are_printed_and_the_others_counted(readonly_v10):
+    preview = await preview_upgrade(readonly_v10.database, 2, no_progress)
+    assert preview
+    report = format_upgrade_preview(preview)
 
-    assert "… and 31 more roles" in told
-    assert "Only from certain addresses: 10" in told
-    assert "… and 8 more" in told
-    assert max(map(len, found.kept.values())) == 2
+    assert "… and 31 more roles" in report
+    assert "Roles limited to IP addresses: 10" in report
+    assert "… and 8 more" in report
+    assert max(map(len, preview.differences.values())) == 2
 
 
-def test_a_name_that_would_steer_a_terminal_is_harmless():
-    role = Role("1", "[bold]\x1b[31mred\nline :smile:", True, False, False, None, 1, 1)
-    found = UpgradePreview(1, 1, 0, [role])
-    found.add(Difference(DifferenceKind.SEVERAL, "1", role.name, "a\x1bb", "read", (1, 2), 9, "only 1 counted"), 5)
-    told = report(found)
+def test_control_characters_in_names_are_replaced():
+    role = RoleSummary("1", "[bold]\x1b[31mred\nline :smile:", True, False, False, None, 1, 1)
+    preview = UpgradePreview(1, 1, 0, [role])
+    kind, detail = DifferenceKind.DUPLICATE_PERMISSIONS, "only 1 was applied"
+    preview.add(Difference(kind, "1", role.name, "a\x1bb", "read", (1, 2), 9, detail), 5)
+    report = format_upgrade_preview(preview)
 
-    assert "\x1b" not in told
-    assert "[bold]?[31mred?line :smile:" in " ".join(told.split())
-    assert "1, 2 and 7 more" in told
+    assert "\x1b" not in report
+    assert "[bold]?[31mred?line :smile:" in " ".join(report.split())
+    assert "1, 2 and 7 more" in report
 
 
 def test_missing_columns_are_listed_by_table():
-    assert lines_lacking(["a.b", "a.c", "d"]) == "  a: b, c\n  d: all of it"
+    assert format_missing_columns(["a.b", "a.c", "d"]) == "  a: b, c\n  d: the whole table"
 
 
 RELATIONS = {
@@ -177,7 +163,7 @@ RELATIONS = {
     ("pages", "author"): "directus_users",
     ("directus_roles", "users"): "directus_users",
 }
-RULES = [  # a rule, on what, the columns that go that it names
+RULES = [  # a rule, its collection, the removed columns in it
     ('{"role": {"admin_access": {"_eq": true}}}', "directus_users", ["role.admin_access"]),
     ('{"author": {"role": {"_and": [{"ip_access": {"_null": true}}]}}}', "pages", ["author.role.ip_access"]),
     ('{"users": {"_some": {"role": {"app_access": {}}}}}', "directus_roles", ["users.role.app_access"]),
@@ -198,49 +184,50 @@ RULES = [  # a rule, on what, the columns that go that it names
 ]
 
 
-@pytest.mark.parametrize(("rule", "collection", "named"), RULES)
-def test_a_rule_is_followed_to_the_columns_that_go(rule, collection, named):
-    assert list(named_in(rule, collection, RELATIONS)) == named
+@pytest.mark.parametrize(("rule", "collection", "columns"), RULES)
+def test_removed_columns_are_found_in_rules(rule, collection, columns):
+    assert list(removed_columns_in(rule, collection, RELATIONS)) == columns
 
 
-def test_fields_that_go_are_those_of_that_collection():
-    assert named_fields("id,role,app_access", "directus_roles") == ["app_access"]
-    assert named_fields("id,role,app_access", "directus_permissions") == ["role"]
-    assert named_fields(None, "directus_roles") == named_fields("*", "directus_users") == []
+def test_removed_fields_are_those_of_the_collection():
+    assert removed_fields_in("id,role,app_access", "directus_roles") == ["app_access"]
+    assert removed_fields_in("id,role,app_access", "directus_permissions") == ["role"]
+    assert removed_fields_in(None, "directus_roles") == removed_fields_in("*", "directus_users") == []
 
 
-ME = {"id": {"_eq": "$CURRENT_USER"}}
-BESIDE = [  # a place of the app's own, a row of one's own there; narrower?, wider?
+OWN_USER = {"id": {"_eq": "$CURRENT_USER"}}
+BESIDE_APP_MINIMUM = [  # key of the app minimum, stored permission beside it, narrows, widens
     (("directus_users", "read"), RowAccess({}, frozenset({"id"})), True, False),
     (("directus_users", "read"), RowAccess({}), False, False),
     (("directus_users", "read"), RowAccess({"status": {}}), True, False),
-    (("directus_users", "read"), RowAccess(ME, frozenset({"id", "token"})), False, False),
+    (("directus_users", "read"), RowAccess(OWN_USER, frozenset({"id", "token"})), False, False),
     (("directus_users", "read"), RowAccess(None), False, True),
     (("directus_users", "read"), RowAccess(None, frozenset()), False, False),
     (("directus_settings", "read"), RowAccess({"id": {}}, frozenset({"id"})), False, False),
     (("directus_presets", "delete"), RowAccess(None, frozenset()), False, True),
-    (("directus_presets", "update"), RowAccess(MINIMUM["directus_presets", "update"].rule), False, True),
+    (("directus_presets", "update"), RowAccess(APP_MINIMUM["directus_presets", "update"].rule), False, True),
     (("directus_presets", "create"), RowAccess(None, validation={"user": {}}), False, False),
 ]
 
 
-@pytest.mark.parametrize(("place", "own", "narrower", "wider"), BESIDE)
-def test_a_row_beside_the_apps_own_is_narrower_where_fields_meet_other_rows(place, own, narrower, wider):
-    found = narrows(place[1], own, MINIMUM[place]), widens(place[1], own, MINIMUM[place])
+@pytest.mark.parametrize(("key", "stored", "narrower", "wider"), BESIDE_APP_MINIMUM)
+def test_a_permission_beside_the_app_minimum_narrows_or_widens_access(key, stored, narrower, wider):
+    minimum = APP_MINIMUM[key]
 
-    assert found == (narrower, wider)
-
-
-def test_where_the_apps_own_goes_only_a_whole_row_makes_up_for_it():
-    place = MINIMUM["directus_permissions", "read"]
-
-    assert narrows_without(RowAccess({"role": {}}), place)
-    assert narrows_without(RowAccess({}, frozenset({"id"})), place)
-    assert not narrows_without(RowAccess({}), place)
+    assert narrows(key[1], stored, minimum) == narrower
+    assert widens(key[1], stored, minimum) == wider
 
 
-def test_every_kind_has_a_way_and_says_what_it_means():
-    assert {kind.way for kind in DifferenceKind} == {Direction.WIDER, Direction.NARROWER}
+def test_only_an_unrestricted_permission_replaces_a_removed_part_of_the_app_minimum():
+    minimum = APP_MINIMUM["directus_permissions", "read"]
+
+    assert narrows_without_minimum(RowAccess({"role": {}}), minimum)
+    assert narrows_without_minimum(RowAccess({}, frozenset({"id"})), minimum)
+    assert not narrows_without_minimum(RowAccess({}), minimum)
+
+
+def test_every_kind_of_difference_has_a_direction_and_texts_of_its_own():
+    assert {kind.direction for kind in DifferenceKind} == {Direction.WIDER, Direction.NARROWER}
     assert (
         len({kind.title for kind in DifferenceKind})
         == len({kind.meaning for kind in DifferenceKind})

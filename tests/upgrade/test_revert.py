@@ -1,4 +1,4 @@
-"""The way back to Directus 10, held against what Directus 11.0.1 itself made of the same databases."""
+"""A revert to Directus 10 gives what Directus 11.0.1's own revert of the same databases gives, and loses less."""
 
 import json
 from collections import Counter
@@ -9,374 +9,384 @@ from app.core.errors import OperatorError
 from app.db import migrate
 from app.upgrade import locks
 from app.upgrade.repair import repair
-from app.upgrade.report import report_back
-from app.upgrade.revert import revert, revert_within
-from app.upgrade.revert_preview import forecast, forecast_within
-from app.upgrade.upgrade_preview import survey
+from app.upgrade.report import format_revert_preview
+from app.upgrade.revert import revert, revert_in_transaction
+from app.upgrade.revert_preview import preview_revert, preview_revert_in_transaction
+from app.upgrade.upgrade_preview import preview_upgrade
 from tests.upgrade.databases import (
-    DOUBLES,
-    HALFWAY,
-    NEWER,
-    NOT_MIGRATED,
+    DELETE_DUPLICATES,
+    DELETE_MERGE_ROWS,
+    DELETE_NEWER_MIGRATIONS,
+    INTERRUPTED_REVERT,
     STEPS,
-    address,
-    as_guest,
-    killed_all_the_way,
-    opened,
-    quiet,
-    recorded,
+    database_url,
+    no_progress,
+    opened_by_guest,
+    opened_copy,
     recorded_layout,
-    run,
-    taken_back,
+    recorded_rows,
+    rolled_back,
+    run_statements,
+    snapshots_of_killed_processes,
 )
-from tests.upgrade.snapshots import layout, picture, rows
+from tests.upgrade.snapshots import layout, rows, snapshot
 
-ROLE, POLICY = PAIR = "000000a5-1010-4010-8010-0000000000a5", "000000a2-1010-4010-8010-0000000000a2"
+ROLE, POLICY = IDS = "000000a5-1010-4010-8010-0000000000a5", "000000a2-1010-4010-8010-0000000000a2"
 ADMIN = "fde6d307-8240-4657-9d72-dd18e7937870"
 USER = "00000102-0000-4000-8000-000000000102"
 
-AT_HOME = [
+IP_LIMITED_POLICY = [
     "INSERT INTO directus_policies (id, name, ip_access) VALUES (md5('x')::uuid, 'At home', '10.0.0.1')",
     f"INSERT INTO directus_access VALUES (gen_random_uuid(), '{POLICY}', NULL, md5('x')::uuid, 2)",
     "INSERT INTO directus_permissions (collection, action, policy) VALUES ('pages', 'share', md5('x')::uuid)",
 ]
-"""A second policy of a role, for one address."""
+"""Adds a second policy to a role, limited to one IP address."""
 SUSPEND_ADMINS = """
 UPDATE directus_users SET status = 'suspended'
 WHERE role IN (SELECT role FROM directus_access JOIN directus_policies AS p ON p.id = policy WHERE admin_access)
 """
-PERMISSION = f"""
+INSERT_PERMISSION = f"""
 INSERT INTO directus_permissions (collection, action, permissions, fields, policy)
 VALUES ('pages', 'read', {{}}, '{{}}', '{POLICY}')
 """
-KEPT = {  # whose permissions Directus 11.0.1 loses, and why they aren't lost here
-    "000000a6-1010-4010-8010-0000000000a6": "its one policy and the role are bound to the same addresses",
+KEPT_PERMISSIONS = {  # roles whose permissions Directus 11.0.1 loses, and why Rollcall keeps them
+    "000000a6-1010-4010-8010-0000000000a6": "its only policy and the role have the same IP addresses",
     "000000a7-1010-4010-8010-0000000000a7": "the same",
-    "000000aa-1010-4010-8010-0000000000aa": "an admin's permissions count again once it is an admin no more",
-    "00000c05-1010-4010-8010-000000000c05": "below an admin, the same",
-    "00000c07-1010-4010-8010-000000000c07": "an admin by a second policy, the same",
+    "000000aa-1010-4010-8010-0000000000aa": "permissions of an admin apply again once the role is no longer admin",
+    "00000c05-1010-4010-8010-000000000c05": "the same, with an admin as parent",
+    "00000c07-1010-4010-8010-000000000c07": "the same, as an admin by a second policy",
 }
 
 
-async def gone_back(system, *changes, accept_loss):
-    """What reverting says, the database changed before, and the rows and layout there are then; taken back."""
-    async with taken_back(system, *changes) as connection:
-        done = await revert_within(connection, accept_loss=accept_loss, progress=quiet)
+async def reverted(system, *changes, accept_loss):
+    """Return the outcome of a revert after some changes, and the resulting rows and layout; roll everything back."""
+    async with rolled_back(system, *changes) as connection:
+        outcome = await revert_in_transaction(connection, accept_loss=accept_loss, progress=no_progress)
         tables = ("roles", "users", "settings", "permissions", "migrations")
-        there = {name: await rows(connection, f"directus_{name}") for name in tables}
-        return done, there | {kind: await layout(connection, kind) for kind in ("columns", "constraints", "indexes")}
+        state = {name: await rows(connection, f"directus_{name}") for name in tables}
+        return outcome, state | {kind: await layout(connection, kind) for kind in ("columns", "constraints", "indexes")}
 
 
-def by_id(found):
-    return {row["id"]: row for row in found}
+def by_id(table_rows):
+    return {row["id"]: row for row in table_rows}
 
 
 def without_ids(permissions):
     return Counter(json.dumps({**row, "id": None}, sort_keys=True) for row in permissions)
 
 
-WORLDS = {  # what is gone back with, what Directus 11.0.1 made of it, and how many permissions more are kept
-    "upgraded": ("still_merge", NOT_MIGRATED, "v1101_down", 4),
-    "rich": ("still_rich", (), "v1101_rich_down", 8),
-    "merge": ("still_merge", (), "v1101_merge_down", 4),
+DATABASES = {  # database, changes, recording of Directus 11.0.1's revert, number of permissions kept beyond it
+    "upgraded": ("readonly_merge", DELETE_MERGE_ROWS, "v1101_down", 4),
+    "rich": ("readonly_lossy", (), "v1101_rich_down", 8),
+    "merge": ("readonly_merge", (), "v1101_merge_down", 4),
 }
 
 
-@pytest.mark.parametrize(("there", "changes", "down", "more"), WORLDS.values(), ids=WORLDS, indirect=["there"])
-async def test_it_becomes_what_directus_makes_of_it_and_what_directus_loses_is_kept(there, changes, down, more):
-    _, found = await gone_back(there, *changes, accept_loss=True)
-    ours, theirs = without_ids(found["permissions"]), without_ids(recorded(down, "directus_permissions"))
+@pytest.mark.parametrize(
+    ("system", "changes", "recording", "kept"), DATABASES.values(), ids=DATABASES, indirect=["system"]
+)
+async def test_a_revert_gives_the_rows_of_directus_own_and_keeps_permissions_that_it_loses(
+    system, changes, recording, kept
+):
+    _, state = await reverted(system, *changes, accept_loss=True)
+    rollcall = without_ids(state["permissions"])
+    directus = without_ids(recorded_rows(recording, "directus_permissions"))
 
     for table in ("roles", "users", "settings"):
-        assert by_id(found[table]) == by_id(recorded(down, f"directus_{table}"))
-    assert theirs - ours == Counter()
-    assert (ours - theirs).total() == more
-    assert {json.loads(row)["role"] for row in ours - theirs} <= set(KEPT)
+        assert by_id(state[table]) == by_id(recorded_rows(recording, f"directus_{table}"))
+    assert directus - rollcall == Counter()
+    assert (rollcall - directus).total() == kept
+    assert {json.loads(row)["role"] for row in rollcall - directus} <= set(KEPT_PERMISSIONS)
 
 
-async def test_tables_are_laid_out_as_directus_does_and_a_role_takes_its_permissions_along_again(still_plain):
-    _, there = await gone_back(still_plain, accept_loss=False)
+async def test_the_tables_have_the_layout_of_directus_own_revert_and_a_cascading_foreign_key(
+    readonly_lossless,
+):
+    _, state = await reverted(readonly_lossless, accept_loss=False)
     key = ("directus_permissions", "directus_permissions_role_foreign")
-    theirs = {kind: recorded_layout("v1101_down", kind) for kind in ("columns", "constraints", "indexes")}
-    # Directus' way back forgets what the key had in 10: that a role which is deleted takes its permissions along.
-    as_in_ten = [row for row in recorded_layout("v10", "constraints") if row[:2] == key]
-    kept = [row for row in theirs["constraints"] if row[:2] != key]
+    directus = {kind: recorded_layout("v1101_down", kind) for kind in ("columns", "constraints", "indexes")}
+    # The foreign key of Directus' own revert lacks the ON DELETE CASCADE it has in Directus 10.
+    cascading = [row for row in recorded_layout("v10", "constraints") if row[:2] == key]
+    others = [row for row in directus["constraints"] if row[:2] != key]
 
-    assert there["columns"] == theirs["columns"]
-    assert sorted(there["indexes"]) == sorted(theirs["indexes"])
-    assert sorted(there["constraints"]) == sorted(kept + as_in_ten)
+    assert state["columns"] == directus["columns"]
+    assert sorted(state["indexes"]) == sorted(directus["indexes"])
+    assert sorted(state["constraints"]) == sorted(others + cascading)
 
 
-async def test_the_world_that_loses_nothing_is_an_upgraded_ten_but_for_its_doubles(still_plain):
+async def test_the_lossless_database_is_an_upgraded_directus_10_without_duplicates(readonly_lossless):
     for table in ("roles", "policies", "permissions"):
-        found = await rows(address(still_plain), f"directus_{table}")
-        upgraded = by_id(recorded("v11_migrated", f"directus_{table}"))
-        assert by_id(found) == {id_: row for id_, row in upgraded.items() if id_ not in (39, 41, 43)}
+        actual = await rows(database_url(readonly_lossless), f"directus_{table}")
+        upgraded = by_id(recorded_rows("v11_migrated", f"directus_{table}"))
+        assert by_id(actual) == {id_: row for id_, row in upgraded.items() if id_ not in (39, 41, 43)}
 
 
-async def test_an_upgraded_world_comes_back_as_it_was_ids_included_and_asks_for_nothing_to_be_accepted(still_plain):
-    done, there = await gone_back(still_plain, accept_loss=False)
+async def test_an_upgraded_database_is_reverted_without_loss_ids_included(
+    readonly_lossless,
+):
+    outcome, state = await reverted(readonly_lossless, accept_loss=False)
     before = {
-        id_: row for id_, row in by_id(recorded("v10", "directus_permissions")).items() if id_ not in (39, 41, 43)
+        id_: row for id_, row in by_id(recorded_rows("v10", "directus_permissions")).items() if id_ not in (39, 41, 43)
     }
 
-    assert (done.losses, done.merged, done.copied, done.kept) == ((), 0, 0, len(before))
-    assert by_id(there["permissions"]) == before
-    assert by_id(there["roles"]) == by_id(recorded("v10", "directus_roles"))
-    assert "20240806A" not in {row["version"] for row in there["migrations"]}
+    assert (outcome.losses, outcome.merged, outcome.copied, outcome.unchanged) == ((), 0, 0, len(before))
+    assert by_id(state["permissions"]) == before
+    assert by_id(state["roles"]) == by_id(recorded_rows("v10", "directus_roles"))
+    assert "20240806A" not in {row["version"] for row in state["migrations"]}
 
 
-LOSSES = {  # what is done to a world that loses nothing, of how many kinds the losses are, and one of those told
+LOSSES = {  # changes to a database without losses, number of kinds of loss they cause, one of the messages
     "a user's own policy": (
         [f"INSERT INTO directus_access VALUES (gen_random_uuid(), NULL, '{USER}', '{POLICY}', 1)"],
         1,
-        f"policies of single users.*1 in all: API reader of user {USER}",
+        f"policies attached to users.*1 in all: API reader of user {USER}",
     ),
-    "the only admin by a policy of its own": (
+    "the only admin by a policy of the user": (
         [
             SUSPEND_ADMINS,
             f"INSERT INTO directus_access VALUES (gen_random_uuid(), NULL, '{USER}', '{ADMIN}', 1)",
         ],
         2,
-        f"the only active admins, who would be none any more, 1 in all: {USER}",
+        f"the only active admins, who would no longer be admins, 1 in all: {USER}",
     ),
-    "a policy that nobody has": (
+    "a policy that is not attached": (
         ["INSERT INTO directus_policies (id, name) VALUES (gen_random_uuid(), 'Spare')"],
         1,
-        r"policies that nobody has, 1 in all: Spare \(",
+        r"policies that are not attached, 1 in all: Spare \(",
     ),
-    "a role below another": (
+    "a role with a parent": (
         [f"UPDATE directus_roles SET parent = '{ROLE}' WHERE id = '{POLICY}'"],
         1,
-        "roles below others.*1 in all: API reader below Empty",
+        "roles with a parent.*1 in all: API reader below Empty",
     ),
-    "a policy called otherwise": (
+    "a policy with another name": (
         [f"UPDATE directus_policies SET name = 'Reads by API' WHERE id = '{POLICY}'"],
         1,
-        rf"aren't called.*1 in all: Reads by API \({POLICY}\)",
+        rf"or with another name.*1 in all: Reads by API \({POLICY}\)",
     ),
-    "a policy with an icon of its own": (
+    "a policy with another icon": (
         [f"UPDATE directus_policies SET icon = 'key' WHERE id = '{POLICY}'"],
         1,
-        rf"aren't called.*1 in all: API reader \({POLICY}\)",
+        rf"or with another name.*1 in all: API reader \({POLICY}\)",
     ),
-    "a policy that says more of itself": (
+    "a policy with another description": (
         [f"UPDATE directus_policies SET description = 'for programs' WHERE id = '{POLICY}'"],
         1,
-        rf"aren't called.*1 in all: API reader \({POLICY}\)",
+        rf"or with another name.*1 in all: API reader \({POLICY}\)",
     ),
     "a policy of two roles": (
         [f"INSERT INTO directus_access VALUES (gen_random_uuid(), '{ROLE}', NULL, '{POLICY}', 2)"],
         1,
-        r"aren't one role's alone.*2 in all: API reader \(.*, Empty \(",
+        r"policies of several roles.*2 in all: API reader \(.*, Empty \(",
     ),
-    "a public policy with access to the app": (
+    "a public policy with app access": (
         ["UPDATE directus_policies SET app_access = true WHERE icon = 'public'"],
         1,
-        "public policies with addresses or access of their own.*1 in all",
+        "public policies with IP addresses or access flags.*1 in all",
     ),
-    "a public policy for certain addresses": (
+    "a public policy limited to IP addresses": (
         ["UPDATE directus_policies SET ip_access = '10.0.0.1' WHERE icon = 'public'"],
         2,
-        "permissions of those policies.*4 in all: the public: directus_files read",
+        "permissions of policies limited to IP addresses.*4 in all: the public: directus_files read",
     ),
-    "policies for different addresses": (
-        AT_HOME,
+    "policies for different IP addresses": (
+        IP_LIMITED_POLICY,
         3,
-        r"will all hold at just these, 1 in all: API reader \(10.0.0.1\)",
+        r"will be limited to all of these together, 1 in all: API reader \(10.0.0.1\)",
     ),
-    "a permission for certain addresses": (
-        AT_HOME,
+    "a permission limited to IP addresses": (
+        IP_LIMITED_POLICY,
         3,
-        "permissions of those policies, where they are bound to addresses, 1 in all: API reader: pages share",
+        "permissions of policies limited to IP addresses, unless .* is, 1 in all: API reader: pages share",
     ),
-    "a rule beside none": (
-        [PERMISSION.format("NULL", "id,title,body,author")],
+    "a rule and a null rule": (
+        [INSERT_PERMISSION.format("NULL", "id,title,body,author")],
         1,
-        "restricts what one of them left free, 1 in all: API reader: pages read",
+        "restrict what one of them left unrestricted, 1 in all: API reader: pages read",
     ),
-    "two permissions with rules and fields of their own": (
-        [PERMISSION.format("""'{"status": {"_eq": "x"}}'""", "slug")],
+    "two permissions with different rules and fields": (
+        [INSERT_PERMISSION.format("""'{"status": {"_eq": "x"}}'""", "slug")],
         1,
         "may allow what none of them did, 1 in all: API reader: pages read",
     ),
-    "a variable that 10 doesn't know": (
+    "a variable unknown to Directus 10": (
         ["""UPDATE directus_permissions SET permissions = '{"role": {"_in": "$CURRENT_ROLES"}}' WHERE id = 16"""],
         1,
         r"\$CURRENT_ROLES or \$CURRENT_POLICIES, unknown to Directus 10, 1 in all: API reader: directus_users read",
     ),
-    "a project's own column": (
+    "a column of the project": (
         ["ALTER TABLE directus_policies ADD COLUMN owner text"],
         1,
-        "columns of your own, 1 in all: directus_policies.owner",
+        "columns that Directus does not have, 1 in all: directus_policies.owner",
     ),
 }
 
 
-@pytest.mark.parametrize(("changes", "kinds", "said"), LOSSES.values(), ids=LOSSES)
-async def test_each_loss_alone_is_refused_by_its_name_and_nothing_is_changed(still_plain, changes, kinds, said):
-    async with taken_back(still_plain, *changes) as connection:
-        before = await picture(connection)
-        with pytest.raises(OperatorError, match=said):
+@pytest.mark.parametrize(("changes", "kinds", "message"), LOSSES.values(), ids=LOSSES)
+async def test_a_revert_with_a_loss_is_rejected_with_its_name_and_changes_nothing(
+    readonly_lossless, changes, kinds, message
+):
+    async with rolled_back(readonly_lossless, *changes) as connection:
+        before = await snapshot(connection)
+        with pytest.raises(OperatorError, match=message):
             async with connection.begin_nested():
-                await revert_within(connection, accept_loss=False, progress=quiet)
-        assert await picture(connection) == before
+                await revert_in_transaction(connection, accept_loss=False, progress=no_progress)
+        assert await snapshot(connection) == before
 
-        assert len((await forecast_within(connection, 5, quiet)).outcome.losses) == kinds
+        assert len((await preview_revert_in_transaction(connection, 5, no_progress)).outcome.losses) == kinds
 
 
-async def test_a_dry_run_says_what_each_role_will_be_and_all_that_would_be_lost(plain):
-    await run(address(plain), *AT_HOME)
-    before = await picture(address(plain))
-    told = report_back(await forecast(plain.database, 50, quiet))
-    lines = [" ".join(line.split()) for line in told.splitlines()]
+async def test_a_dry_run_lists_each_role_and_every_loss(writable_lossless):
+    await run_statements(database_url(writable_lossless), *IP_LIMITED_POLICY)
+    before = await snapshot(database_url(writable_lossless))
+    report = format_revert_preview(await preview_revert(writable_lossless.database, 50, no_progress))
+    lines = [" ".join(line.split()) for line in report.splitlines()]
 
     assert "API reader - 10.0.0.1 2 2 -" in lines
     assert "the public - anywhere 1 4 -" in lines
-    assert "(10.0.0.1)" in told.partition("What would be lost")[2]
-    assert await picture(address(plain)) == before
+    assert "(10.0.0.1)" in report.partition("What would be lost")[2]
+    assert await snapshot(database_url(writable_lossless)) == before
 
 
-async def test_of_long_lists_of_roles_and_losses_the_first_are_shown(still_rich):
-    told = report_back(await forecast(still_rich.database, 1, quiet))
-    listed = " ".join(told.split())
+async def test_the_first_entries_of_long_lists_are_printed_and_the_others_counted(readonly_lossy):
+    report = format_revert_preview(await preview_revert(readonly_lossy.database, 1, no_progress))
 
-    assert "… and 40 more roles" in told
-    assert "the public" in told
-    assert "3 in all: Child of admin below Second admin, …" in listed
-
-
-async def test_a_name_that_would_steer_a_terminal_is_harmless(still_plain):
-    async with taken_back(
-        still_plain, f"UPDATE directus_policies SET name = E'\\x1b[31mred' WHERE id = '{POLICY}'"
-    ) as there:
-        found = await forecast_within(there, 5, quiet)
-
-    assert "?[31mred" in str(found.outcome.losses[0])
-    assert "\x1b" not in report_back(found) + str(found.outcome.losses[0])
+    assert "… and 40 more roles" in report
+    assert "the public" in report
+    assert "3 in all: Child of admin below Second admin, …" in " ".join(report.split())
 
 
-async def test_a_circle_of_roles_comes_to_an_end(still_plain):
-    circle = [
-        f"UPDATE directus_roles SET parent = '{above}' WHERE id = '{below}'" for above, below in (PAIR, PAIR[::-1])
+async def test_control_characters_in_names_are_replaced(readonly_lossless):
+    async with rolled_back(
+        readonly_lossless, f"UPDATE directus_policies SET name = E'\\x1b[31mred' WHERE id = '{POLICY}'"
+    ) as connection:
+        preview = await preview_revert_in_transaction(connection, 5, no_progress)
+    loss = str(preview.outcome.losses[0])
+
+    assert "?[31mred" in loss
+    assert "\x1b" not in format_revert_preview(preview) + loss
+
+
+async def test_a_cycle_of_parents_is_resolved(readonly_lossless):
+    cycle = [
+        f"UPDATE directus_roles SET parent = '{parent}' WHERE id = '{child}'" for parent, child in (IDS, IDS[::-1])
     ]
-    done, there = await gone_back(still_plain, *circle, accept_loss=True)
-    owners = Counter(row["role"] for row in there["permissions"])
+    outcome, state = await reverted(readonly_lossless, *cycle, accept_loss=True)
+    counts = Counter(row["role"] for row in state["permissions"])
 
-    assert (done.copied, owners[ROLE], owners[POLICY]) == (4, 2, 2)
+    assert (outcome.copied, counts[ROLE], counts[POLICY]) == (4, 2, 2)
 
 
-async def test_newer_migrations_are_listed_to_be_undone_first_and_can_not_be_waved_through(still_eleven):
-    before = await picture(address(still_eleven))
-    with pytest.raises(OperatorError, match="20 newer migrations") as refused:
-        await revert(still_eleven.database, accept_loss=True, progress=quiet)
-    assert await picture(address(still_eleven)) == before
+async def test_newer_migrations_must_be_undone_first_even_if_losses_are_accepted(readonly_v11):
+    before = await snapshot(database_url(readonly_v11))
+    with pytest.raises(OperatorError, match="20 newer migrations") as caught:
+        await revert(readonly_v11.database, accept_loss=True, progress=no_progress)
+    assert await snapshot(database_url(readonly_v11)) == before
 
-    listed = [line.split()[0] for line in str(refused.value).splitlines()[1:]]
+    listed = [line.split()[0] for line in str(caught.value).splitlines()[1:]]
     assert (len(listed), listed[0], listed[-1]) == (20, "20260211A", "20240817A")
 
 
-async def test_what_was_adopted_is_given_back_without_a_trace_of_us(still_eleven):
-    async with taken_back(still_eleven, NEWER, DOUBLES) as connection:
-        await revert_within(connection, accept_loss=False, progress=quiet)
-        never_ours = await picture(connection)
-    async with taken_back(still_eleven, DOUBLES) as connection:
+async def test_an_adopted_database_is_reverted_without_a_trace_of_rollcall(readonly_v11):
+    async with rolled_back(readonly_v11, DELETE_NEWER_MIGRATIONS, DELETE_DUPLICATES) as connection:
+        await revert_in_transaction(connection, accept_loss=False, progress=no_progress)
+        never_adopted = await snapshot(connection)
+    async with rolled_back(readonly_v11, DELETE_DUPLICATES) as connection:
         await migrate.migrate_up_in_transaction(connection)
-        await connection.exec_driver_sql(NEWER)
-        done = await revert_within(connection, accept_loss=False, progress=quiet)
+        await connection.exec_driver_sql(DELETE_NEWER_MIGRATIONS)
+        outcome = await revert_in_transaction(connection, accept_loss=False, progress=no_progress)
 
-        assert done.losses == ()
-        assert await picture(connection) == never_ours
+        assert outcome.losses == ()
+        assert await snapshot(connection) == never_adopted
 
 
-async def test_of_what_was_ours_recovery_codes_and_waiting_mails_are_told(still_eleven):
-    async with taken_back(still_eleven, DOUBLES) as connection:
+async def test_recovery_codes_and_queued_mails_are_listed_as_losses(readonly_v11):
+    async with rolled_back(readonly_v11, DELETE_DUPLICATES) as connection:
         await migrate.migrate_up_in_transaction(connection)
         for change in (
-            *(NEWER, f"INSERT INTO rollcall_recovery_codes VALUES ('{'0' * 64}', '{USER}')"),
+            *(DELETE_NEWER_MIGRATIONS, f"INSERT INTO rollcall_recovery_codes VALUES ('{'0' * 64}', '{USER}')"),
             "INSERT INTO rollcall_outbox (kind, due, attempts) VALUES ('invitation', '2030-01-01', 0)",
         ):
             await connection.exec_driver_sql(change)
         with pytest.raises(
-            OperatorError, match=rf"good no more, 1 in all: {USER}\n.*haven't gone yet, 1 in all: invitation"
+            OperatorError, match=rf"become invalid, 1 in all: {USER}\n.*were not sent, 1 in all: invitation"
         ):
-            await revert_within(connection, accept_loss=False, progress=quiet)
+            await revert_in_transaction(connection, accept_loss=False, progress=no_progress)
 
 
-async def test_a_database_of_our_own_making_has_no_ten_to_go_back_to(writable_db):
-    said = (
-        "Only a database that a Directus made" if writable_db.database.dialect == "postgresql" else "done on PostgreSQL"
-    )
+async def test_a_database_created_by_rollcall_is_rejected(writable_db):
+    is_postgresql = writable_db.database.dialect == "postgresql"
+    message = "Only a database that Directus created" if is_postgresql else "PostgreSQL databases only"
 
-    with pytest.raises(OperatorError, match=said):
-        await revert(writable_db.database, accept_loss=True, progress=quiet)
-    with pytest.raises(OperatorError, match=said):
-        await forecast(writable_db.database, 5, quiet)
+    with pytest.raises(OperatorError, match=message):
+        await revert(writable_db.database, accept_loss=True, progress=no_progress)
+    with pytest.raises(OperatorError, match=message):
+        await preview_revert(writable_db.database, 5, no_progress)
 
 
-async def test_nor_has_one_that_we_made_and_a_directus_then_took_over(still_eleven):
-    async with taken_back(still_eleven, NEWER) as connection:
+async def test_a_database_created_by_rollcall_and_migrated_by_directus_is_rejected(readonly_v11):
+    async with rolled_back(readonly_v11, DELETE_NEWER_MIGRATIONS) as connection:
         await migrate.migrate_up_in_transaction(connection)
         await connection.exec_driver_sql("UPDATE rollcall_origin SET adopted = false")
 
-        with pytest.raises(OperatorError, match="Only a database that a Directus made"):
-            await revert_within(connection, accept_loss=True, progress=quiet)
+        with pytest.raises(OperatorError, match="Only a database that Directus created"):
+            await revert_in_transaction(connection, accept_loss=True, progress=no_progress)
 
 
-async def test_who_has_gone_back_is_told_so_and_may_upgrade_again(plain):
-    await revert(plain.database, accept_loss=False, progress=quiet)
-    before = await picture(address(plain))
+async def test_a_reverted_database_can_be_upgraded_again_but_not_reverted(writable_lossless):
+    await revert(writable_lossless.database, accept_loss=False, progress=no_progress)
+    before = await snapshot(database_url(writable_lossless))
 
     with pytest.raises(OperatorError, match="a Directus 10 database already"):
-        await revert(plain.database, accept_loss=True, progress=quiet)
-    found = await survey(plain.database, 5, quiet)
-    assert found
-    assert found.roles == 33
-    assert await picture(address(plain)) == before
+        await revert(writable_lossless.database, accept_loss=True, progress=no_progress)
+    preview = await preview_upgrade(writable_lossless.database, 5, no_progress)
+    assert preview
+    assert preview.role_count == 33
+    assert await snapshot(database_url(writable_lossless)) == before
 
 
-async def test_a_view_of_the_projects_own_is_not_torn_down(plain):
-    await run(address(plain), "CREATE VIEW held AS SELECT name FROM directus_policies")
-    before = await picture(address(plain))
+async def test_a_view_of_the_project_is_not_dropped(writable_lossless):
+    await run_statements(database_url(writable_lossless), "CREATE VIEW held AS SELECT name FROM directus_policies")
+    before = await snapshot(database_url(writable_lossless))
 
-    with pytest.raises(OperatorError, match="A view, a foreign key or something else of the project's own"):
-        await revert(plain.database, accept_loss=True, progress=quiet)
-    assert await picture(address(plain)) == before
-
-
-async def test_whoever_does_not_own_the_tables_is_told_so(still_plain):
-    async with as_guest(still_plain, "SELECT") as guest:
-        with pytest.raises(OperatorError, match="should own Directus' tables"):
-            await revert(guest.database, accept_loss=True, progress=quiet)
-    async with as_guest(still_plain, "INSERT") as guest:
-        with pytest.raises(OperatorError, match="should be allowed to read Directus' tables"):
-            await forecast(guest.database, 5, quiet)
+    with pytest.raises(OperatorError, match="A view, a foreign key or another object of the project"):
+        await revert(writable_lossless.database, accept_loss=True, progress=no_progress)
+    assert await snapshot(database_url(writable_lossless)) == before
 
 
-WAYS = {
-    "back": ((), lambda database: revert(database, accept_loss=True, progress=quiet)),
-    "mended": (HALFWAY, lambda database: repair(database, quiet)),
+async def test_a_user_that_lacks_privileges_is_rejected(readonly_lossless):
+    async with opened_by_guest(readonly_lossless, "SELECT") as guest:
+        with pytest.raises(OperatorError, match="must own Directus' tables"):
+            await revert(guest.database, accept_loss=True, progress=no_progress)
+    async with opened_by_guest(readonly_lossless, "INSERT") as guest:
+        with pytest.raises(OperatorError, match="must be allowed to read Directus' tables"):
+            await preview_revert(guest.database, 5, no_progress)
+
+
+OPERATIONS = {
+    "revert": ((), lambda database: revert(database, accept_loss=True, progress=no_progress)),
+    "repair": (INTERRUPTED_REVERT, lambda database: repair(database, no_progress)),
 }
 
 
-@pytest.mark.parametrize(("changes", "go"), WAYS.values(), ids=WAYS)
-async def test_whoever_holds_the_tables_is_named(plain_template, monkeypatch, changes, go):
-    monkeypatch.setattr(locks, "WAIT", "100ms")
-    async with opened(plain_template, *changes) as system:
-        before = await picture(address(system))
-        async with taken_back(system, "SELECT FROM directus_permissions"):
+@pytest.mark.parametrize(("changes", "operation"), OPERATIONS.values(), ids=OPERATIONS)
+async def test_sessions_that_lock_the_tables_are_named(lossless_template, monkeypatch, changes, operation):
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", "100ms")
+    async with opened_copy(lossless_template, *changes) as system:
+        before = await snapshot(database_url(system))
+        async with rolled_back(system, "SELECT FROM directus_permissions"):
             with pytest.raises(OperatorError, match=r"rollcall \(process \d+, idle in transaction\).*Stop Directus"):
-                await go(system.database)
+                await operation(system.database)
 
-        assert await picture(address(system)) == before
+        assert await snapshot(database_url(system)) == before
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_killed_at_any_statement_it_has_changed_nothing(rich_template, step):
-    async with opened(rich_template) as system:
-        before = await picture(address(system))
-        killed, after = await killed_all_the_way("down", address(system), step)
+async def test_killed_at_any_statement_a_revert_has_changed_nothing(lossy_template, step):
+    async with opened_copy(lossy_template) as system:
+        before = await snapshot(database_url(system))
+        killed, after = await snapshots_of_killed_processes("revert", database_url(system), step)
 
     assert len(killed) > 40 // step
-    assert all(there == before for there in killed)
+    assert all(state == before for state in killed)
     assert "directus_policies" not in {table for _, table, _ in after["rows"]}
