@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from app.openapi.field_schemas import KINDS, Schema, a_list, closed, name_of, reference
 from app.policy.visibility import CollectionVisibility
+from app.query.coercion import INTEGER_BOUNDS
 from app.query.collection import Collection, Field, FieldKind, target
 from app.query.filter import functions_of
-from app.query.operators import INTEGER_BOUNDS, OPERATORS, Operator
+from app.query.operators import OPERATORS, Operator
 
 VARIABLE: Schema = {"type": "string", "pattern": r"^\$(CURRENT_|NOW)"}
 """What stands for a value that depends on who asks and when."""

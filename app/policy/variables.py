@@ -7,9 +7,9 @@ from typing import Any
 from app.core.bindings import BoundParameter, SlotList
 from app.core.clock import adjusted
 from app.policy.rules import Access
+from app.query.coercion import BINDABLE_KINDS, coerce, coerce_list
 from app.query.collection import FieldKind
 from app.query.filter import Variable
-from app.query.operators import BINDABLE_KINDS, coerce, coerce_list
 
 
 def resolve_variable(

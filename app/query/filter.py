@@ -8,8 +8,9 @@ from typing import Any, Literal
 from app.core.bindings import SlotList
 from app.core.clock import adjusted, utc_now
 from app.core.errors import Forbidden, InvalidQuery
+from app.query.coercion import coerce, coerce_list
 from app.query.collection import ROLES, USERS, Collection, Field, FieldKind, target
-from app.query.operators import OPERATORS, OPPOSITE_FLAGS, coerce, coerce_list
+from app.query.operators import OPERATORS, OPPOSITE_FLAGS
 from app.query.sql_functions import DatePart
 
 Quantifier = Literal["any", "some", "none"]

@@ -15,10 +15,10 @@ from app.core.errors import (
     ValueOutOfRange,
     ValueTooLong,
 )
+from app.query.coercion import INTEGER_BOUNDS, coerce, storable_text
 from app.query.collection import Collection, Field, target
 from app.query.filter import UnknownField
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
-from app.query.operators import INTEGER_BOUNDS, coerce, storable_text
 from app.query.sql_expressions import MASK
 
 MAX_JSON_DEPTH = 100

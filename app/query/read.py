@@ -6,9 +6,9 @@ from typing import Any
 
 from app.core.bindings import BoundParameter
 from app.core.errors import InvalidQuery
+from app.query.coercion import coerce
 from app.query.collection import Collection, Field
 from app.query.filter import MATCH_ALL, Filter, Function, UnknownField, conjunction, split_function
-from app.query.operators import coerce
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,120 @@
+"""Conversion of request values to the kind of a field: text, booleans, UUIDs, dates and numbers."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from app.core.bindings import BoundParameter, SlotList, SlotNumber, SlotText, bind
+from app.core.values import canonical_uuid, parse_date
+from app.query.collection import FieldKind
+
+_UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
+INTEGER_BOUNDS = {"integer": 2**31, "bigInteger": 2**63}
+"""The exclusive upper bound of the absolute value of each integer kind."""
+BINDABLE_KINDS = {"uuid", "timestamp", "string", "csv"}
+"""Kinds for which any text can be bound. The type of a number would depend on its digits."""
+
+
+def _text_value(value: Any) -> str:
+    if type(value) is str and value.isascii() and "\0" not in value:  # fast path for nearly all values
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return storable_text(value)
+
+
+def storable_text(value: Any) -> str:
+    """Return a string or a number as a text that both databases can store.
+
+    Raises:
+        ValueError: The value is of another type, or contains characters that a database cannot store.
+    """
+    if not isinstance(value, str | int | float):
+        raise ValueError("Expected a string")
+    text = str(value)
+    if _UNSTORABLE_CHARACTERS.search(text):
+        raise ValueError("A string must not contain U+0000 or an unpaired surrogate")
+    return text
+
+
+def _boolean_value(value: Any) -> bool:
+    booleans = {"true": True, "1": True, "false": False, "0": False}
+    text = str(value).lower()
+    if not isinstance(value, bool | int | str) or text not in booleans:
+        raise ValueError("Expected true or false")
+    return booleans[text]
+
+
+def _uuid_value(value: Any) -> str:
+    try:
+        return canonical_uuid(value) if len(value) == 36 else _reject_uuid()
+    except (ValueError, TypeError, AttributeError):
+        return _reject_uuid()
+
+
+def _reject_uuid() -> str:
+    raise ValueError("Expected a UUID, such as 5a225ad4-1acf-4943-8fd4-5f9257dd1def")
+
+
+def _date_value(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        return parse_date(value)
+    except (ValueError, TypeError):
+        raise ValueError("Expected a date, such as 2024-01-15T10:30:45Z") from None
+
+
+def _number_value(kind: FieldKind, value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("Invalid numeric value")
+    try:
+        number = float(value)
+        exact = int(value) if isinstance(value, int | str) and number.is_integer() and "." not in str(value) else number
+    except (ValueError, OverflowError):
+        raise ValueError("Invalid numeric value") from None
+    if not abs(number) < INTEGER_BOUNDS[kind]:
+        raise ValueError(f"Expected a number between -{INTEGER_BOUNDS[kind]} and {INTEGER_BOUNDS[kind] - 1}")
+    return exact
+
+
+def coerce(kind: FieldKind, value: Any) -> Any:
+    """Return a filter's value converted to the kind of the field it is compared with.
+
+    A Slot becomes a BoundParameter if the plan is the same for every value of its type.
+
+    Raises:
+        ValueError: The value cannot be converted; the message says what is expected.
+    """
+    if value is None:
+        return None
+    if (isinstance(value, SlotText) and kind in BINDABLE_KINDS) or (
+        isinstance(value, SlotNumber) and kind in INTEGER_BOUNDS
+    ):
+        return bind(value, kind, _converter(kind), canonical=kind == "uuid")
+    if isinstance(value, BoundParameter):
+        return value if kind == "timestamp" else _reject_uuid()
+    return _converter(kind)(value)
+
+
+def coerce_list(kind: FieldKind, items: list[Any]) -> Any:
+    """Return the items converted as by `coerce`: a tuple, or one BoundParameter for a SlotList."""
+    if isinstance(items, SlotList):
+        convert = _converter(kind)
+        return bind(items, f"{kind}s", lambda values: [convert(item) for item in values])
+    return tuple(coerce(kind, item) for item in items)
+
+
+_CONVERTERS: dict[FieldKind, Callable[[Any], Any]] = {
+    "uuid": _uuid_value,
+    "boolean": _boolean_value,
+    "timestamp": _date_value,
+    "integer": partial(_number_value, "integer"),
+    "bigInteger": partial(_number_value, "bigInteger"),
+}
+
+
+def _converter(kind: FieldKind) -> Callable[[Any], Any]:
+    return _CONVERTERS.get(kind, _text_value)
