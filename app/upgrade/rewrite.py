@@ -21,9 +21,9 @@ INSERT = "INSERT INTO directus_permissions (id, collection, action, permissions,
 ROLE_OR_NULL = f"NULLIF({{}}, '{PUBLIC_ROLE}')"
 COPY_SHARED = f"""
 {INSERT}
-SELECT :last_id + row_number() OVER (ORDER BY taken.role = '{PUBLIC_ROLE}', taken.role, id),
-    collection, action, permissions, validation, presets, fields, {ROLE_OR_NULL.format("taken.role")}
-FROM rollcall_grants AS taken JOIN directus_permissions ON id = permission WHERE together = 1 AND takers > 1
+SELECT :last_id + row_number() OVER (ORDER BY g.role = '{PUBLIC_ROLE}', g.role, id),
+    collection, action, permissions, validation, presets, fields, {ROLE_OR_NULL.format("g.role")}
+FROM rollcall_grants AS g JOIN directus_permissions ON id = permission WHERE together = 1 AND takers > 1
 """
 INSERT_MERGED = f"""
 {INSERT}
@@ -36,8 +36,8 @@ DELETE FROM directus_permissions WHERE id <= :last_old_id
 AND NOT EXISTS (SELECT FROM rollcall_grants WHERE permission = id AND together = 1 AND takers = 1)
 """
 SET_ROLES = f"""
-UPDATE directus_permissions AS kept SET role = {ROLE_OR_NULL.format("taken.role")} FROM rollcall_grants AS taken
-WHERE permission = id AND together = 1 AND takers = 1 AND kept.role IS DISTINCT FROM {ROLE_OR_NULL.format("taken.role")}
+UPDATE directus_permissions AS p SET role = {ROLE_OR_NULL.format("g.role")} FROM rollcall_grants AS g
+WHERE permission = id AND together = 1 AND takers = 1 AND p.role IS DISTINCT FROM {ROLE_OR_NULL.format("g.role")}
 """
 ALTER_ROLES = (
     f"ALTER TABLE directus_roles {', '.join(f'ADD COLUMN {flag} {column}' for flag, column in ROLE_FLAGS.items())}",

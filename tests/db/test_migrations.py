@@ -1,4 +1,4 @@
-"""Up and down, on an empty database and on one that a Directus made."""
+"""Migrations up and down, on an empty database and on one that Directus created."""
 
 import hashlib
 import json
@@ -18,17 +18,17 @@ from tests.conftest import HAS_POSTGRESQL, make_settings
 from tests.world import BASE_ROWS
 
 needs_postgresql = pytest.mark.skipif(
-    not HAS_POSTGRESQL, reason="Directus databases are PostgreSQL's here, and none answers"
+    not HAS_POSTGRESQL, reason="the recorded Directus databases need PostgreSQL, and no server answers"
 )
-OURS = {table.name for table in DIRECTUS_TABLES}
+TABLES = {table.name for table in DIRECTUS_TABLES}
 
 
 async def tables(system):
     async with system.database.transaction() as connection:
-        return set(await connection.run_sync(lambda plain: inspect(plain).get_table_names()))
+        return set(await connection.run_sync(lambda sync_connection: inspect(sync_connection).get_table_names()))
 
 
-async def test_up_makes_every_table_and_down_takes_them_all_away(empty_database_url):
+async def test_up_creates_every_table_and_down_removes_them(empty_database_url):
     async with open_system(make_settings(empty_database_url)) as system:
         await migrate.migrate_up(system.database)
         up = await tables(system)
@@ -36,68 +36,70 @@ async def test_up_makes_every_table_and_down_takes_them_all_away(empty_database_
         await migrate.migrate_down(system.database)
         down = await tables(system)
 
-    assert up >= OURS | {"rollcall_version", "rollcall_lock"}
+    assert up >= TABLES | {"rollcall_version", "rollcall_lock"}
     assert {name for name in down if not name.startswith("sqlite_")} == set()
 
 
-async def test_down_refuses_while_there_are_rows_to_lose_unless_forced(empty_database_url):
+async def test_down_is_rejected_if_rows_would_be_lost_unless_forced(empty_database_url):
     settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
         await system.load(BASE_ROWS)
         with pytest.raises(OperatorError, match="would delete users"):
             await migrate.migrate_down(system.database)
-        kept = await tables(system)
+        before = await tables(system)
         await migrate.migrate_down(system.database, force=True)
-        gone = await tables(system)
+        after = await tables(system)
 
-    assert kept >= OURS
-    assert not gone & OURS
+    assert before >= TABLES
+    assert not after & TABLES
 
 
-async def test_down_to_a_revision_that_there_is_none_of_says_so(empty_database_url):
+async def test_down_to_an_unknown_revision_is_rejected(empty_database_url):
     settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await migrate.migrate_up(system.database)
         with pytest.raises(OperatorError, match=r"no such revision; `rollcall migrate down base`"):
             await migrate.migrate_down(system.database, "nonsense")
 
-        assert await tables(system) >= OURS
+        assert await tables(system) >= TABLES
 
 
-async def test_up_on_a_database_of_a_newer_rollcall_says_so_and_changes_nothing(empty_database_url):
+async def test_up_on_a_database_of_a_newer_rollcall_is_rejected_and_changes_nothing(empty_database_url):
     settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await migrate.migrate_up(system.database)
         await system.database.run_in_transaction(
-            lambda there: there.execute(text("UPDATE rollcall_migrations SET version_num = '9'"))
+            lambda connection: connection.execute(text("UPDATE rollcall_migrations SET version_num = '9'"))
         )
         with pytest.raises(OperatorError, match="by a newer Rollcall"):
             await migrate.migrate_up(system.database)
 
-        assert await tables(system) >= OURS
+        assert await tables(system) >= TABLES
 
 
-async def test_what_bootstrap_alone_made_may_go_without_force(empty_database_url):
+async def test_rows_of_bootstrap_alone_are_removed_without_force(empty_database_url):
     settings = make_settings(empty_database_url)
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
         await migrate.migrate_down(system.database)
 
-        assert not await tables(system) & OURS
+        assert not await tables(system) & TABLES
 
 
 def pg(tool, url, *arguments, stdin=None):
-    done = subprocess.run([tool, *arguments, url], input=stdin, capture_output=True, text=True, check=True)
-    # pg_dump writes a new random key around every dump, and what a dump restores is quiet about it.
-    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+    process = subprocess.run([tool, *arguments, url], input=stdin, capture_output=True, text=True, check=True)
+    # pg_dump writes a new random key around every dump.
+    return "\n".join(
+        line for line in process.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))
+    )
 
 
 @pytest.fixture
 async def directus(empty_database_url, recordings):
-    """A database as a real Directus left it, with a project's own column and table in it."""
+    """The URL of a database that a real Directus left, with a column and a table of a project."""
     if empty_database_url.startswith("sqlite"):
-        pytest.skip("Directus databases are PostgreSQL's here")
+        pytest.skip("the recorded Directus databases are on PostgreSQL")
     pg(
         "psql",
         empty_database_url,
@@ -110,45 +112,45 @@ async def directus(empty_database_url, recordings):
     )
     connection = await asyncpg.connect(empty_database_url)
     await connection.execute("ALTER TABLE public.directus_users ADD COLUMN shoe_size integer DEFAULT 42")
-    await connection.execute("CREATE TABLE public.our_own (id serial PRIMARY KEY, word text)")
-    await connection.execute("INSERT INTO public.our_own (word) VALUES ('stays')")
+    await connection.execute("CREATE TABLE public.project_table (id serial PRIMARY KEY, word text)")
+    await connection.execute("INSERT INTO public.project_table (word) VALUES ('stays')")
     await connection.close()
     return empty_database_url
 
 
 def rows(url):
-    return pg("pg_dump", url, "-a", "--inserts", "-t", "public.directus_*", "-t", "public.our_own")
+    return pg("pg_dump", url, "-a", "--inserts", "-t", "public.directus_*", "-t", "public.project_table")
 
 
 @needs_postgresql
-async def test_an_adopted_database_is_afterwards_what_it_was_before(directus):
+async def test_adopting_and_migrating_down_leaves_a_database_unchanged(directus):
     settings = make_settings(directus)
     schema_before, rows_before = pg("pg_dump", directus, "-s"), rows(directus)
     async with open_system(settings) as system:
-        made = await bootstrap(system.database, settings)
+        result = await bootstrap(system.database, settings)
         rows_adopted = rows(directus)
         await migrate.migrate_down(system.database)
 
-    assert made.admin is None
+    assert result.admin is None
     assert fingerprint(rows_adopted) == fingerprint(rows_before) == fingerprint(rows(directus))
     assert pg("pg_dump", directus, "-s") == schema_before
 
 
 @needs_postgresql
-async def test_an_adopted_directory_answers_its_own_users(directus, recordings):
+async def test_an_adopted_database_can_be_queried_by_its_users(directus, recordings):
     settings = make_settings(directus)
-    people = json.loads((recordings / "migration/v11_migrated/directus_users.json").read_text())
+    users = json.loads((recordings / "migration/v11_migrated/directus_users.json").read_text())
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        admin = await system.as_user(next(row["email"] for row in people if (row["email"] or "").startswith("admin")))
+        admin = await system.as_user(next(row["email"] for row in users if (row["email"] or "").startswith("admin")))
         result = await system.execute("{ users(limit: -1) { id } }", caller=admin.caller)
 
     assert result.data is not None
-    assert {row["id"] for row in result.data["users"]} == {row["id"] for row in people}
+    assert {row["id"] for row in result.data["users"]} == {row["id"] for row in users}
 
 
 @needs_postgresql
-async def test_a_missing_column_is_refused_by_its_name_and_nothing_is_changed(directus):
+async def test_a_missing_column_is_named_and_nothing_is_changed(directus):
     connection = await asyncpg.connect(directus)
     await connection.execute("ALTER TABLE public.directus_users DROP COLUMN text_direction")
     await connection.close()
@@ -162,7 +164,7 @@ async def test_a_missing_column_is_refused_by_its_name_and_nothing_is_changed(di
 
 
 @needs_postgresql
-async def test_our_tables_are_directus_own_column_for_column(empty_database_url, recordings):
+async def test_the_created_tables_have_the_columns_of_directus(empty_database_url, recordings):
     if empty_database_url.startswith("sqlite"):
         pytest.skip("compared on PostgreSQL, where Directus' layout is recorded")
     server = urlsplit(empty_database_url)
@@ -182,13 +184,13 @@ async def test_our_tables_are_directus_own_column_for_column(empty_database_url,
 
 async def columns(url):
     connection = await asyncpg.connect(url)
-    found = await connection.fetch(
+    rows = await connection.fetch(
         """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
         FROM information_schema.columns WHERE table_name = ANY($1) ORDER BY 1, 2""",
-        sorted(OURS),
+        sorted(TABLES),
     )
     await connection.close()
-    return [tuple(row) for row in found]
+    return [tuple(row) for row in rows]
 
 
 def fingerprint(dump):
@@ -200,12 +202,12 @@ WATCHED = ["directus_roles", "directus_policies", "directus_access", "directus_p
 
 @pytest.mark.parametrize("table", WATCHED)
 @pytest.mark.parametrize("verb", ["insert", "update", "delete", "truncate"])
-async def test_every_write_to_the_access_tables_gives_a_new_version(writable_db, table, verb):
+async def test_every_write_to_the_access_tables_changes_the_access_version(writable_db, table, verb):
     if verb == "truncate" and writable_db.database.dialect == "sqlite":
         pytest.skip("SQLite has no TRUNCATE")
-    copied = f"INSERT INTO {table} SELECT * FROM {table} WHERE 1 = 0"
+    no_rows = f"INSERT INTO {table} SELECT * FROM {table} WHERE 1 = 0"
     statements = {
-        "insert": copied if writable_db.database.dialect == "postgresql" else insert_one(table),
+        "insert": no_rows if writable_db.database.dialect == "postgresql" else insert_one(table),
         "update": f"UPDATE {table} SET id = id",
         "delete": f"DELETE FROM {table}",
         "truncate": f"TRUNCATE {table} CASCADE",
@@ -237,12 +239,12 @@ async def version(system):
 
 
 @needs_postgresql
-async def test_a_neighbour_without_any_right_to_our_tables_counts_all_the_same(writable_db):
+async def test_a_write_of_a_user_without_privileges_on_rollcalls_tables_changes_the_access_version(writable_db):
     if writable_db.database.dialect == "sqlite":
-        pytest.skip("SQLite knows no other users")
+        pytest.skip("SQLite has no users")
     before = await version(writable_db)
     connection = await asyncpg.connect(writable_db.settings.database_url)
-    name = f"neighbour_{hashlib.sha256(writable_db.settings.database_url.encode()).hexdigest()[:8]}"
+    name = f"rollcall_test_{hashlib.sha256(writable_db.settings.database_url.encode()).hexdigest()[:8]}"
     await connection.execute(f"CREATE ROLE {name}")
     try:
         await connection.execute(f"GRANT SELECT, UPDATE ON directus_permissions TO {name}")
@@ -257,9 +259,9 @@ async def test_a_neighbour_without_any_right_to_our_tables_counts_all_the_same(w
     assert await version(writable_db) != before
 
 
-async def test_a_transaction_gives_one_new_version_however_much_it_writes(writable_db):
+async def test_a_transaction_changes_the_access_version_once(writable_db):
     if writable_db.database.dialect == "sqlite":
-        pytest.skip("SQLite gives one for each row, which costs little there")
+        pytest.skip("SQLite changes it for each row, which is cheap there")
     async with writable_db.database.transaction() as connection:
         before = await connection.scalar(text("SELECT token FROM rollcall_version"))
         for _ in range(3):

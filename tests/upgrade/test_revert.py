@@ -75,7 +75,7 @@ def without_ids(permissions):
     return Counter(json.dumps({**row, "id": None}, sort_keys=True) for row in permissions)
 
 
-DATABASES = {  # database, changes, recording of Directus 11.0.1's revert, number of permissions kept beyond it
+DATABASES = {  # database, changes, recording of Directus 11.0.1's revert, number of permissions it loses
     "upgraded": ("readonly_merge", DELETE_MERGE_ROWS, "v1101_down", 4),
     "rich": ("readonly_lossy", (), "v1101_rich_down", 8),
     "merge": ("readonly_merge", (), "v1101_merge_down", 4),
@@ -83,10 +83,10 @@ DATABASES = {  # database, changes, recording of Directus 11.0.1's revert, numbe
 
 
 @pytest.mark.parametrize(
-    ("system", "changes", "recording", "kept"), DATABASES.values(), ids=DATABASES, indirect=["system"]
+    ("system", "changes", "recording", "additional"), DATABASES.values(), ids=DATABASES, indirect=["system"]
 )
 async def test_a_revert_gives_the_rows_of_directus_own_and_keeps_permissions_that_it_loses(
-    system, changes, recording, kept
+    system, changes, recording, additional
 ):
     _, state = await reverted(system, *changes, accept_loss=True)
     rollcall = without_ids(state["permissions"])
@@ -95,7 +95,7 @@ async def test_a_revert_gives_the_rows_of_directus_own_and_keeps_permissions_tha
     for table in ("roles", "users", "settings"):
         assert by_id(state[table]) == by_id(recorded_rows(recording, f"directus_{table}"))
     assert directus - rollcall == Counter()
-    assert (rollcall - directus).total() == kept
+    assert (rollcall - directus).total() == additional
     assert {json.loads(row)["role"] for row in rollcall - directus} <= set(KEPT_PERMISSIONS)
 
 

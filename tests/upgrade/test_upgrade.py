@@ -170,8 +170,8 @@ async def test_an_upgraded_database_can_be_exported_to_sqlite(v11_url, tmp_path)
 async def test_sessions_that_lock_the_tables_are_named(readonly_v10, monkeypatch):
     monkeypatch.setattr(locks, "LOCK_TIMEOUT", "100ms")
     before = await snapshot(database_url(readonly_v10))
-    async with rolled_back(readonly_v10, "SET application_name = 'a neighbour'", "SELECT FROM directus_roles"):
-        with pytest.raises(OperatorError, match=r"a neighbour \(process \d+, idle in transaction\).*Stop Directus"):
+    async with rolled_back(readonly_v10, "SET application_name = 'psql'", "SELECT FROM directus_roles"):
+        with pytest.raises(OperatorError, match=r"psql \(process \d+, idle in transaction\).*Stop Directus"):
             await upgrade(readonly_v10.database, no_progress)
 
     assert await snapshot(database_url(readonly_v10)) == before
