@@ -52,13 +52,13 @@ class Registration:
         """
         await self._services.rates.check_registration(self._directory.caller.ip)
         async with minimum_duration(self._services.settings.register_stall_time):
-            terms = await read_registration_policy(self._services)
-            if not terms.open:
+            policy = await read_registration_policy(self._services)
+            if not policy.open:
                 raise Forbidden
             allowed = self._services.settings.user_register_url_allow_list
             url = allowed_link_url(url, allowed, "verify registered users")
             names = {"first_name": first_name, "last_name": last_name}
-            payload = await self._parse(terms, {"email": email, "password": password, **names})
+            payload = await self._parse(policy, {"email": email, "password": password, **names})
             caller = on_behalf_of(None, self._directory.caller)
             users = Directory(caller, self._services, self._directory.client_info)["users"]
             with suppress(RecordNotUnique):  # the email was taken concurrently
@@ -83,13 +83,13 @@ class Registration:
         )
         return account.id
 
-    async def _parse(self, terms: RegistrationPolicy, values: dict[str, Any]) -> Payload:
+    async def _parse(self, policy: RegistrationPolicy, values: dict[str, Any]) -> Payload:
         """Return the user to create; invalid values are rejected whether or not the email is in use."""
         check_new_password(values["password"])
-        assigned = {"status": UNVERIFIED if terms.verify_email else ACTIVE, "role": terms.role}
+        assigned = {"status": UNVERIFIED if policy.verify_email else ACTIVE, "role": policy.role}
         payload = parse_payload(USERS, {**values, **assigned}, self._services.limits.max_depth)
         check_email(values["email"])
         check_password(values["password"], await read_password_policy(self._services))
-        if not terms.accepts(values["email"], self._services.unreadable_rules):
+        if not policy.accepts(values["email"], self._services.unreadable_rules):
             raise Forbidden
         return payload

@@ -45,7 +45,7 @@ async def check_last_admin(work: WriteContext) -> None:
         raise UnprocessableContent("Cannot remove the last admin user from the system")
     ip = work.caller.ip
     if ip is not None and not any(not network or ip_matches(ip, network) for network in networks):
-        raise UnprocessableContent("Cannot lock out the last admin user: no admin policy would apply at your IP")
+        raise UnprocessableContent("Cannot lock out the last admin user: no admin policy allows your IP address")
 
 
 async def check_user_limits(work: WriteContext) -> None:

@@ -13,19 +13,18 @@ from app.core.errors import InvalidForeignKey, InvalidPayload
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, Field
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.payload import FieldPath, Payload, RelatedChanges, ReplaceRelated, parse_payload, to_column_value
-from app.repositories.engine.context import WriteContext
+from app.repositories.engine.context import RowValues, WriteContext
 
 NAME, PARENT, ROLE_POLICIES = (ROLES.fields[name] for name in ("name", "parent", "policies"))
 POLICY_NAME, IP_ACCESS = POLICIES.fields["name"], POLICIES.fields["ip_access"]
 POLICY, ROLE = ACCESS.fields["policy"], ACCESS.fields["role"]
 FLAGS = tuple(POLICIES.fields[name] for name in LEGACY_FIELD_NAMES[ROLES.name])
 
-Row = Mapping[Field, Any]
-AttachedPolicies = Mapping[Any, Row]
+AttachedPolicies = Mapping[Any, RowValues]
 """Policies by the key of the access row that attaches them."""
 
 
-async def expand_role(work: WriteContext, payload: Payload, row: Row | None) -> Payload:
+async def expand_role(work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
     """Return a role's payload with its flags, if any, moved to a policy; `row` is the stored role, None for a new one.
 
     Flags that already have their value on the role are dropped.
@@ -83,7 +82,7 @@ async def expand_permission(work: WriteContext, payload: Payload) -> Payload:
     return expanded
 
 
-def _own_policy_changes(own: AttachedPolicies, name: Any, flags: Row, path: FieldPath) -> RelatedChanges:
+def _own_policy_changes(own: AttachedPolicies, name: Any, flags: RowValues, path: FieldPath) -> RelatedChanges:
     """Return the changes to a role's policies that set flags on the one with its name, or create that one."""
     if own:
         access, policy = next(iter(own.items()))
@@ -140,9 +139,9 @@ async def _readable_policies(work: WriteContext, key: Any) -> AttachedPolicies:
     }
 
 
-async def _inherited_policies(work: WriteContext, row: Row) -> AttachedPolicies:
+async def _inherited_policies(work: WriteContext, row: RowValues) -> AttachedPolicies:
     """Return the readable policies of a role's ancestors, if a role shows their flags combined with its own."""
-    inherited: dict[Any, Row] = {}
+    inherited: dict[Any, RowValues] = {}
     visited, current = {row[ROLES.key]}, row
     while work.services.limits.legacy_fields and current[PARENT] is not None and current[PARENT] not in visited:
         if not await work.readable(Payload(ROLES, {field: current[field] for field in (ROLES.key, PARENT)})):

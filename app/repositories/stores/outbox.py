@@ -79,7 +79,7 @@ class OutboxQueue:
     async def mark_done(self, mail: int) -> None:
         """Mark a mail as done and erase its recipient and content."""
         now = self._services.clock()
-        # A due date in the future takes the row out of the index range that searches for due mails read.
+        # The future due date removes the row from the index range that a search for due mails scans.
         await self._update(mail, {"recipient": None, "data": None, "sent": now, "due": now + SENT_RETENTION})
 
     async def reschedule(self, mail: int, wait: timedelta) -> None:
