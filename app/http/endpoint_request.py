@@ -42,8 +42,8 @@ class EndpointRequest:
         """
         raw, content_type = await self.body(), self.head.content_type
         if raw or content_type or self._has_session_cookie():
-            return expected.read(parse_json(raw or b"{}", content_type))
-        return expected.read({})
+            return expected.parse(parse_json(raw or b"{}", content_type))
+        return expected.parse({})
 
     def _has_session_cookie(self) -> bool:
         settings, cookies = self.directory.services.settings, self.directory.client_info().cookies

@@ -1,1 +1,1 @@
-"""The OpenAPI document."""
+"""The OpenAPI document, and the request bodies that it shares with the endpoints."""

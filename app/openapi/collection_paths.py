@@ -1,134 +1,166 @@
-"""The paths of the collections: what may be read there, asked for, made, changed and taken away."""
+"""The paths of collections: reading, creating, updating and deleting rows."""
 
 from collections.abc import Iterator
 
-from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, as_json, envelope_response, listing, parameter
-from app.openapi.field_schemas import ANY_OBJECT, Schema, a_list, an_object, closed, key_of, name_of, reference
+from app.openapi.endpoint_spec import (
+    NO_CONTENT,
+    EndpointSpec,
+    ResponseSpec,
+    envelope_response,
+    json_parameter,
+    list_parameter,
+    parameter,
+)
+from app.openapi.field_schemas import (
+    ANY_OBJECT,
+    Schema,
+    closed_object_of,
+    key_schema,
+    list_of,
+    object_of,
+    reference,
+    schema_name,
+)
 from app.openapi.row_schemas import RowSchemas
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS
 from app.query.collection import COLLECTIONS, FILES, WRITABLE_COLLECTIONS, Collection
 from app.query.parameters import MAX_INT32
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
-META = an_object({"total_count": COUNT, "filter_count": COUNT})
-EXPORTS = ("csv", "csv_utf8", "json", "xml", "yaml")
-FILE_MEDIA = ("text/csv", "text/xml", "text/yaml")
+OFFSET: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_INT32}
+META = object_of({"total_count": COUNT, "filter_count": COUNT})
+EXPORT_FORMATS = ("csv", "csv_utf8", "json", "xml", "yaml")
+EXPORT_MEDIA_TYPES = ("text/csv", "text/xml", "text/yaml")
 
 
 def collection_endpoints(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """Those that a caller has a right to; what it may not do anywhere isn't there."""
+    """Yield the endpoints of collections, without those that the caller may not use for any row."""
     for collection in COLLECTIONS.values():
         if rows.visibility.readable(collection):
-            yield from _only(rows, collection) if collection.singleton else _reading(rows, collection)
+            yield from _read_singleton(rows, collection) if collection.singleton else _read_rows(rows, collection)
         if collection in WRITABLE_COLLECTIONS:
-            yield from _changing_only(rows, collection) if collection.singleton else _writing(rows, collection)
+            yield from _write_singleton(rows, collection) if collection.singleton else _write_rows(rows, collection)
 
 
 def _path(collection: Collection) -> str:
     return f"/{collection.short_name}"
 
 
-def written(rows: RowSchemas, collection: Collection, data: Schema) -> dict[int, ResponseSpec]:
-    """What tells of rows that were written, as far as their writer may see them."""
-    return {**(envelope_response(data, "What was written.") if rows.visibility.readable(collection) else {}), **DONE}
+def write_responses(rows: RowSchemas, collection: Collection, data: Schema) -> dict[int, ResponseSpec]:
+    """Return the responses of a write: 204, and the written rows as `data` if the caller may read the collection."""
+    readable = rows.visibility.readable(collection)
+    return {**(envelope_response(data, "The written data.") if readable else {}), **NO_CONTENT}
 
 
-def told_of(rows: RowSchemas, collection: Collection) -> list[Schema]:
-    """The parameters that say how rows that are known already are told."""
+def output_parameters(rows: RowSchemas, collection: Collection) -> list[Schema]:
+    """Return the parameters that select which fields of the rows are returned."""
     if not rows.visibility.readable(collection):
         return []
-    names = reference(name_of(collection, "field"))
-    alias = {"type": "object", "additionalProperties": {"type": "string"}}
+    names = reference(schema_name(collection, "field"))
+    aliases = {"type": "object", "additionalProperties": {"type": "string"}}
+    deep = 'Query parameters for related rows, by relation: `{"users": {"_limit": 3}}`.'
     return [
-        listing("fields", names, "What is told of a row; `*` is all of it, `role.name` leads through a relation."),
-        as_json("deep", ANY_OBJECT, 'Parameters of the rows behind a relation: `{"users": {"_limit": 3}}`.'),
-        as_json("alias", alias, "Other names for fields."),
+        list_parameter("fields", names, "Fields to return: `*` for all, `role.name` for a field of a relation."),
+        json_parameter("deep", ANY_OBJECT, deep),
+        json_parameter("alias", aliases, "Other names for fields, each with the name of its field."),
     ]
 
 
-def _found_by(rows: RowSchemas, collection: Collection) -> list[Schema]:
-    """The parameters that say which rows are told, in which order, and what of them together."""
-    names = reference(name_of(collection, "field"))
-    measures = {str(function): a_list(names) for function in ("countAll", *COUNT_FUNCTIONS, *NUMERIC_FUNCTIONS)}
+def _query_parameters(rows: RowSchemas, collection: Collection) -> list[Schema]:
+    """Return the parameters that select, sort, aggregate and export rows."""
+    names = reference(schema_name(collection, "field"))
+    functions = {str(function): list_of(names) for function in ("countAll", *COUNT_FUNCTIONS, *NUMERIC_FUNCTIONS)}
+    limit = {**OFFSET, "minimum": -1}
+    aggregate = 'Aggregate functions, each with its fields: `{"count": ["id"]}`.'
+    meta = {"type": "string", "enum": ["*", *META["properties"]]}
     return [
-        as_json("filter", reference(name_of(collection, "filter")), "Which rows."),
-        listing("sort", {"type": "string"}, "By which fields; `-` before one is downwards."),
-        parameter("limit", {"type": "integer", "minimum": -1, "maximum": MAX_INT32}, "Rows at most; -1 for all."),
-        parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_INT32}, "Rows to skip."),
-        parameter(
-            "page", {"type": "integer", "minimum": 0, "maximum": MAX_INT32}, "Which page of `limit` rows, from 1."
+        json_parameter("filter", reference(schema_name(collection, "filter")), "The condition that rows must match."),
+        list_parameter(
+            "sort", {"type": "string"}, "Fields to sort by; a `-` before the name sorts in descending order."
         ),
-        parameter("search", {"type": "string"}, "A text that the rows have somewhere."),
-        as_json("aggregate", an_object(measures), 'What is counted, summed and so on: `{"count": ["id"]}`.'),
-        listing("groupBy", names, "What rows are put together by where something is counted of them."),
-        parameter("export", {"type": "string", "enum": list(EXPORTS)}, "As what file the rows are told."),
-        listing("meta", {"type": "string", "enum": ["*", *META["properties"]]}, "What is counted beside the rows."),
+        parameter("limit", limit, "Maximum number of rows; -1 for all."),
+        parameter("offset", OFFSET, "Number of rows to skip."),
+        parameter("page", OFFSET, "Page number, from 1; a page has `limit` rows."),
+        parameter("search", {"type": "string"}, "Text that must occur in a field of the row."),
+        json_parameter("aggregate", object_of(functions), aggregate),
+        list_parameter("groupBy", names, "Fields to group the rows by for `aggregate`."),
+        parameter(
+            "export", {"type": "string", "enum": list(EXPORT_FORMATS)}, "Return the rows as a file in this format."
+        ),
+        list_parameter("meta", meta, "Counts to return next to the rows."),
     ]
 
 
-def _reading(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
-    path, row, key = _path(collection), rows.row(collection), key_of(collection)
-    telling = told_of(rows, collection)
-    enveloped = an_object({"data": a_list(row), "meta": META}, "data")
-    either = {"anyOf": [enveloped, a_list(row)]}  # a file has no envelope
-    listed = {200: ResponseSpec("The rows, what was counted of them, or a file of them.", either, files=FILE_MEDIA)}
-    sought = closed({"query": ANY_OBJECT, "keys": a_list(key)})
-    yield EndpointSpec("GET", path, "The rows", listed, parameters=[*telling, *_found_by(rows, collection)])
-    yield EndpointSpec("SEARCH", path, "The rows, with the parameters in the body", listed, sought, optional=True)
-    yield EndpointSpec("GET", f"{path}/{{id}}", "One row", envelope_response(row), parameters=telling, keys={"id": key})
-
-
-def _only(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
+def _read_rows(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
+    path, row, key = _path(collection), rows.row(collection), key_schema(collection)
+    output = output_parameters(rows, collection)
+    with_envelope = object_of({"data": list_of(row), "meta": META}, "data")
+    body = {"anyOf": [with_envelope, list_of(row)]}  # an exported file has no envelope
+    description = "The rows, the results of aggregate functions, or a file with either."
+    responses = {200: ResponseSpec(description, body, file_media_types=EXPORT_MEDIA_TYPES)}
+    query = closed_object_of({"query": ANY_OBJECT, "keys": list_of(key)})
+    parameters = [*output, *_query_parameters(rows, collection)]
+    summary = "List rows, with the parameters in the body"
+    by_id = {"id": key}
+    yield EndpointSpec("GET", path, "List rows", responses, parameters=parameters)
+    yield EndpointSpec("SEARCH", path, summary, responses, query, body_optional=True)
     yield EndpointSpec(
-        "GET",
-        _path(collection),
-        "The only row",
-        envelope_response(rows.row(collection)),
-        parameters=told_of(rows, collection),
+        "GET", f"{path}/{{id}}", "Get a row", envelope_response(row), parameters=output, path_parameters=by_id
     )
 
 
-def _changing_only(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
+def _read_singleton(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
+    yield EndpointSpec(
+        "GET",
+        _path(collection),
+        "Get the only row",
+        envelope_response(rows.row(collection)),
+        parameters=output_parameters(rows, collection),
+    )
+
+
+def _write_singleton(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
     if collection in rows.visibility.writable_fields["update"]:
-        change = reference(name_of(collection, "update"))
-        answers = written(rows, collection, rows.row(collection))
-        yield EndpointSpec("PATCH", _path(collection), "Changes it", answers, change, told_of(rows, collection))
+        body = reference(schema_name(collection, "update"))
+        responses = write_responses(rows, collection, rows.row(collection))
+        output = output_parameters(rows, collection)
+        yield EndpointSpec("PATCH", _path(collection), "Update the only row", responses, body, output)
 
 
-def _writing(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
-    path, telling = _path(collection), told_of(rows, collection)
-    by_id = {"id": key_of(collection)}
+def _write_rows(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
+    path, output = _path(collection), output_parameters(rows, collection)
+    by_id = {"id": key_schema(collection)}
     row = rows.row(collection)
-    several, one = written(rows, collection, a_list(row)), written(rows, collection, row)
+    many, one = write_responses(rows, collection, list_of(row)), write_responses(rows, collection, row)
     if collection in rows.visibility.writable_fields["create"]:
-        new = reference(name_of(collection, "create"))
-        either = {"oneOf": [new, a_list(new)]}
-        answers = written(rows, collection, {"oneOf": [row, a_list(row)]})
-        form = _form(new) if collection is FILES else None
-        yield EndpointSpec("POST", path, "Makes a row, or several", answers, either, telling, form=form)
+        new = reference(schema_name(collection, "create"))
+        body = {"oneOf": [new, list_of(new)]}
+        responses = write_responses(rows, collection, {"oneOf": [row, list_of(row)]})
+        upload = _upload_body(new) if collection is FILES else None
+        yield EndpointSpec("POST", path, "Create one or more rows", responses, body, output, multipart_body=upload)
     if collection in rows.visibility.writable_fields["update"]:
-        change = reference(name_of(collection, "update"))
-        yield EndpointSpec("PATCH", path, "Changes several rows", several, _changes(collection, change), telling)
-        form = _form(change) if collection is FILES else None
-        yield EndpointSpec("PATCH", f"{path}/{{id}}", "Changes a row", one, change, telling, by_id, form=form)
+        values = reference(schema_name(collection, "update"))
+        upload = _upload_body(values) if collection is FILES else None
+        yield EndpointSpec("PATCH", path, "Update rows", many, _update_body(collection, values), output)
+        yield EndpointSpec("PATCH", f"{path}/{{id}}", "Update a row", one, values, output, by_id, multipart_body=upload)
     if collection in rows.visibility.schema.delete:
-        yield EndpointSpec("DELETE", path, "Takes rows away", DONE, _which(collection))
-        yield EndpointSpec("DELETE", f"{path}/{{id}}", "Takes a row away", DONE, keys=by_id)
+        yield EndpointSpec("DELETE", path, "Delete rows", NO_CONTENT, _delete_body(collection))
+        yield EndpointSpec("DELETE", f"{path}/{{id}}", "Delete a row", NO_CONTENT, path_parameters=by_id)
 
 
-def _form(row: Schema) -> Schema:
-    """What an upload says of a file, and then the file."""
-    return {"allOf": [row, an_object({"file": {"type": "string", "format": "binary"}}, "file")]}
+def _upload_body(fields: Schema) -> Schema:
+    """Return the schema of a multipart upload: the fields of the row, then the file."""
+    return {"allOf": [fields, object_of({"file": {"type": "string", "format": "binary"}}, "file")]}
 
 
-def _changes(collection: Collection, change: Schema) -> Schema:
-    """The same change to the rows with these keys or to those that a query finds, or to each row its own."""
-    keys = closed({"keys": a_list(key_of(collection)), "data": change}, "keys", "data")
-    found = closed({"query": ANY_OBJECT, "data": change}, "query", "data")
-    own = {"allOf": [change, {"required": [collection.key.name]}]}
-    return {"oneOf": [keys, found, a_list(own)]}
+def _update_body(collection: Collection, values: Schema) -> Schema:
+    """Return the schema of an update: the same values for rows given by keys or a query, or a list of rows."""
+    by_keys = closed_object_of({"keys": list_of(key_schema(collection)), "data": values}, "keys", "data")
+    by_query = closed_object_of({"query": ANY_OBJECT, "data": values}, "query", "data")
+    row = {"allOf": [values, {"required": [collection.key.name]}]}
+    return {"oneOf": [by_keys, by_query, list_of(row)]}
 
 
-def _which(collection: Collection) -> Schema:
-    keys = a_list(key_of(collection))
-    return {"oneOf": [keys, closed({"keys": keys}, "keys"), closed({"query": ANY_OBJECT}, "query")]}
+def _delete_body(collection: Collection) -> Schema:
+    keys = list_of(key_schema(collection))
+    return {"oneOf": [keys, closed_object_of({"keys": keys}, "keys"), closed_object_of({"query": ANY_OBJECT}, "query")]}

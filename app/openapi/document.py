@@ -1,4 +1,4 @@
-"""The OpenAPI document: for each caller the paths it may go, and what it would see there."""
+"""The OpenAPI document: the endpoints and fields that a caller may use."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -12,46 +12,46 @@ from app.flows.server_info import DIRECTUS_VERSION
 from app.openapi import flow_paths
 from app.openapi.collection_paths import collection_endpoints
 from app.openapi.endpoint_spec import EndpointSpec, error_responses
-from app.openapi.field_schemas import Schema, name_of
+from app.openapi.field_schemas import Schema, schema_name
 from app.openapi.row_schemas import RowSchemas
 from app.policy.visibility import CollectionVisibility, SchemaVisibility
 
-OPENAPI = "3.0.1"
-"""The version that Directus' own document has."""
-STANDARD = ("GET", "POST", "PATCH", "DELETE")
-"""The methods served that OpenAPI has a place for; SEARCH is an extension of the path, `x-search`."""
-ABOUT = "The directory's users, roles, policies and permissions, as far as you see them, and the accounts' own paths."
+OPENAPI_VERSION = "3.0.1"
+"""The version of OpenAPI that Directus' own document uses."""
+STANDARD_METHODS = ("GET", "POST", "PATCH", "DELETE")
+"""The methods that OpenAPI has; SEARCH is an extension of the path, `x-search`."""
+DESCRIPTION = "The users, roles, policies and permissions that you may see, and the endpoints for login and accounts."
 
 
 class DocumentOptions(NamedTuple):
-    """What the settings say of the paths: where they begin, what carries a session, whether passwords are taken."""
+    """The settings that the document depends on."""
 
-    url: str | None
-    cookie: str
-    by_password: bool
+    public_url: str | None
+    session_cookie_name: str
+    password_login: bool
 
 
-async def openapi(shown: SchemaVisibility, settings: Settings) -> bytes:
-    """The document as JSON, as callers see it who are shown so much.
+async def openapi(visibility: SchemaVisibility, settings: Settings) -> bytes:
+    """Return the document as JSON for callers with this visibility.
 
-    It takes some milliseconds to make, in which nobody else should wait.
+    Rendering takes milliseconds, so a thread does it.
     """
-    setup = DocumentOptions(settings.public_url, settings.session_cookie_name, not settings.auth_disable_default)
-    return await asyncio.to_thread(render_document, shown, setup)
+    options = DocumentOptions(settings.public_url, settings.session_cookie_name, not settings.auth_disable_default)
+    return await asyncio.to_thread(render_document, visibility, options)
 
 
 @lru_cache(maxsize=64)
-def render_document(shown: SchemaVisibility, setup: DocumentOptions) -> bytes:
-    """The document; the last 64 are kept."""
-    return orjson.dumps(_document(RowSchemas(CollectionVisibility(shown)), setup))
+def render_document(visibility: SchemaVisibility, options: DocumentOptions) -> bytes:
+    """Return the document as JSON; the last 64 are cached."""
+    return orjson.dumps(_document(RowSchemas(CollectionVisibility(visibility)), options))
 
 
-def endpoints(rows: RowSchemas, setup: DocumentOptions) -> Iterator[EndpointSpec]:
-    """Everything that a caller may ask for."""
-    yield from flow_paths.authentication(by_password=setup.by_password)
+def endpoints(rows: RowSchemas, options: DocumentOptions) -> Iterator[EndpointSpec]:
+    """Yield the endpoints that a caller may use."""
+    yield from flow_paths.authentication(password_login=options.password_login)
     yield from flow_paths.accounts(rows)
-    yield from flow_paths.own(rows)
-    yield from flow_paths.rights(rows)
+    yield from flow_paths.current_user(rows)
+    yield from flow_paths.permissions(rows)
     yield from collection_endpoints(rows)
     yield from flow_paths.assets(rows)
     yield from flow_paths.tools(rows)
@@ -59,39 +59,39 @@ def endpoints(rows: RowSchemas, setup: DocumentOptions) -> Iterator[EndpointSpec
     yield from flow_paths.graphql()
 
 
-def _document(rows: RowSchemas, setup: DocumentOptions) -> Schema:
-    found = list(endpoints(rows, setup))
-    schemes = _schemes(setup)
+def _document(rows: RowSchemas, options: DocumentOptions) -> Schema:
+    specs = list(endpoints(rows, options))
+    schemes = _security_schemes(options)
     return {
-        "openapi": OPENAPI,
-        "info": {"title": "Rollcall", "description": ABOUT, "version": DIRECTUS_VERSION.partition(".")[0]},
-        **({"servers": [{"url": setup.url}]} if setup.url else {}),
-        "tags": list(_tags(rows, found)),
+        "openapi": OPENAPI_VERSION,
+        "info": {"title": "Rollcall", "description": DESCRIPTION, "version": DIRECTUS_VERSION.partition(".")[0]},
+        **({"servers": [{"url": options.public_url}]} if options.public_url else {}),
+        "tags": list(_tags(rows, specs)),
         "security": [{}, *({name: []} for name in schemes)],
-        "paths": _paths(found),
+        "paths": _paths(specs),
         "components": {"schemas": rows.schemas(), "responses": error_responses(), "securitySchemes": schemes},
     }
 
 
-def _paths(found: Iterable[EndpointSpec]) -> Schema:
+def _paths(specs: Iterable[EndpointSpec]) -> Schema:
     paths: Schema = {}
-    for endpoint in found:
-        method = endpoint.method.lower()
-        name = method if endpoint.method in STANDARD else f"x-{method}"
-        paths.setdefault(endpoint.path, {})[name] = endpoint.described()
+    for spec in specs:
+        method = spec.method.lower()
+        name = method if spec.method in STANDARD_METHODS else f"x-{method}"
+        paths.setdefault(spec.path, {})[name] = spec.operation_object()
     return paths
 
 
-def _tags(rows: RowSchemas, found: Iterable[EndpointSpec]) -> Iterator[Schema]:
-    """What endpoints belong to; the name of a collection stands with those of its rows."""
-    collections = {name_of(collection): collection.name for collection in rows.visibility.readable_fields}
-    for tag in dict.fromkeys(endpoint.tag for endpoint in found):
+def _tags(rows: RowSchemas, specs: Iterable[EndpointSpec]) -> Iterator[Schema]:
+    """Yield the tags of the endpoints; a collection's tag has its name as `x-collection`."""
+    collections = {schema_name(collection): collection.name for collection in rows.visibility.readable_fields}
+    for tag in dict.fromkeys(spec.tag for spec in specs):
         yield {"name": tag, **({"x-collection": collections[tag]} if tag in collections else {})}
 
 
-def _schemes(setup: DocumentOptions) -> Schema:
+def _security_schemes(options: DocumentOptions) -> Schema:
     return {
         "Bearer": {"type": "http", "scheme": "bearer"},
         "AccessToken": {"type": "apiKey", "in": "query", "name": "access_token"},
-        "SessionCookie": {"type": "apiKey", "in": "cookie", "name": setup.cookie},
+        "SessionCookie": {"type": "apiKey", "in": "cookie", "name": options.session_cookie_name},
     }

@@ -1,4 +1,4 @@
-"""JSON Schema as OpenAPI 3.0 uses it: its vocabulary, the schema of each kind of field, and the names of schemas."""
+"""JSON Schema in the dialect of OpenAPI 3.0: builders, the schema of each field kind, and the names of schemas."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,38 +9,38 @@ Schema = dict[str, Any]
 ANY_OBJECT: Schema = {"type": "object"}
 
 
-def an_object(properties: Mapping[str, Schema], *required: str) -> Schema:
-    """An object with these properties, and any others."""
-    named = {"required": list(required)} if required else {}
-    return {"type": "object", "properties": dict(properties), **named}
+def object_of(properties: Mapping[str, Schema], *required: str) -> Schema:
+    """Return the schema of an object with these properties, and possibly others."""
+    requirement = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": dict(properties), **requirement}
 
 
-def closed(properties: Mapping[str, Schema], *required: str) -> Schema:
-    """An object with these properties and no others."""
-    return {**an_object(properties, *required), "additionalProperties": False}
+def closed_object_of(properties: Mapping[str, Schema], *required: str) -> Schema:
+    """Return the schema of an object with these properties and no others."""
+    return {**object_of(properties, *required), "additionalProperties": False}
 
 
-def a_list(items: Schema) -> Schema:
-    """A list."""
+def list_of(items: Schema) -> Schema:
+    """Return the schema of a list."""
     return {"type": "array", "items": items}
 
 
 def nullable(schema: Schema) -> Schema:
-    """The same, or null; what has no type may be null already."""
+    """Return a schema that also allows null; one without a type allows it already."""
     if "oneOf" in schema:
         first, *others = schema["oneOf"]
         return {**schema, "oneOf": [nullable(first), *others]}
-    listed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return {**schema, **listed, "nullable": True} if "type" in schema else schema
+    enum = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, **enum, "nullable": True} if "type" in schema else schema
 
 
 def reference(name: str) -> Schema:
-    """A reference to a schema by its name."""
+    """Return a reference to a named schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 _TEXT: Schema = {"type": "string"}
-KINDS: Mapping[FieldKind, Schema] = {
+KIND_SCHEMAS: Mapping[FieldKind, Schema] = {
     "string": _TEXT,
     "uuid": {**_TEXT, "format": "uuid"},
     "integer": {"type": "integer", "format": "int32"},
@@ -48,23 +48,26 @@ KINDS: Mapping[FieldKind, Schema] = {
     "boolean": {"type": "boolean"},
     "timestamp": {**_TEXT, "format": "date-time"},
     "json": {},
-    "csv": a_list(_TEXT),
+    "csv": list_of(_TEXT),
     "hash": {**_TEXT, "format": "hash"},
 }
 
 
-def name_of(collection: Collection, shape: str = "") -> str:
-    """What a collection's schema is called: `Users`, `UsersCreate`, `UsersUpdate`, `UsersFilter`, `UsersField`."""
-    return f"{collection.short_name.title()}{shape.title()}"
+def schema_name(collection: Collection, part: str = "") -> str:
+    """Return the name of a collection's schema: `Users`, `UsersCreate`, `UsersUpdate`, `UsersFilter`, `UsersField`."""
+    return f"{collection.short_name.title()}{part.title()}"
 
 
-def key_of(collection: Collection) -> Schema:
-    """A collection's key."""
-    return KINDS[collection.key.kind]
+def key_schema(collection: Collection) -> Schema:
+    """Return the schema of a collection's key."""
+    return KIND_SCHEMAS[collection.key.kind]
 
 
 def value_schema(field: Field) -> Schema:
-    """The value of a field that is no relation, as long as its column holds; a password is as long as one likes."""
-    longest = getattr(field.stored.type, "length", None)
-    counted = longest and (field.kind == "string" or (field.kind == "hash" and field.name != "password"))
-    return {**KINDS[field.kind], **({"maxLength": longest} if counted else {})}
+    """Return the schema of a field that is no relation, with the maximum length of its column.
+
+    A password has no maximum length, because its hash is stored.
+    """
+    max_length = getattr(field.stored.type, "length", None)
+    is_limited = max_length and (field.kind == "string" or (field.kind == "hash" and field.name != "password"))
+    return {**KIND_SCHEMAS[field.kind], **({"maxLength": max_length} if is_limited else {})}

@@ -1,8 +1,8 @@
-"""Filters as JSON Schema: the operators of each kind of field, out of the table that also makes them SQL."""
+"""The JSON Schema of filters, from the table of operators that also defines their SQL."""
 
 from collections.abc import Iterator, Sequence
 
-from app.openapi.field_schemas import KINDS, Schema, a_list, closed, name_of, reference
+from app.openapi.field_schemas import KIND_SCHEMAS, Schema, closed_object_of, list_of, reference, schema_name
 from app.policy.visibility import CollectionVisibility
 from app.query.coercion import INTEGER_BOUNDS
 from app.query.collection import Collection, Field, FieldKind, target
@@ -10,59 +10,63 @@ from app.query.filter import functions_of
 from app.query.operators import OPERATORS, Operator
 
 VARIABLE: Schema = {"type": "string", "pattern": r"^\$(CURRENT_|NOW)"}
-"""What stands for a value that depends on who asks and when."""
+"""A variable of Directus, whose value depends on the caller and the time."""
 
 
-def operators() -> Iterator[tuple[str, Schema]]:
-    """The operators of every kind, by the name of their schema."""
-    for kind in KINDS:
-        taken = {name: one for name, one in OPERATORS.items() if kind in one.kinds and not one.payload_only}
-        yield _operators_of(kind), closed({name: _operand(one, kind) for name, one in taken.items()})
+def operator_schemas() -> Iterator[tuple[str, Schema]]:
+    """Yield the schema of the operators of each field kind, by name."""
+    for kind in KIND_SCHEMAS:
+        operands = {
+            name: _operand_schema(operator, kind)
+            for name, operator in OPERATORS.items()
+            if kind in operator.kinds and not operator.payload_only
+        }
+        yield _operators_name(kind), closed_object_of(operands)
 
 
-def filter_of(visibility: CollectionVisibility, collection: Collection, seen: Sequence[Field]) -> Schema:
-    """A filter on the fields that are seen of a collection."""
-    several = a_list(reference(name_of(collection, "filter")))
-    properties: dict[str, Schema] = {"_and": several, "_or": several}
-    for field in seen:
-        properties[field.name] = _asked(visibility, field)
-        properties |= {f"{call}({field.name})": reference(_operators_of("integer")) for call in functions_of(field)}
-    return closed(properties)
+def filter_schema(visibility: CollectionVisibility, collection: Collection, fields: Sequence[Field]) -> Schema:
+    """Return the schema of a filter on these fields of a collection."""
+    nested = list_of(reference(schema_name(collection, "filter")))
+    properties: dict[str, Schema] = {"_and": nested, "_or": nested}
+    for field in fields:
+        properties[field.name] = _field_filter(visibility, field)
+        properties |= {f"{call}({field.name})": reference(_operators_name("integer")) for call in functions_of(field)}
+    return closed_object_of(properties)
 
 
-def _asked(visibility: CollectionVisibility, field: Field) -> Schema:
-    """What is asked of a field; of a relation its key, or, where it may be walked, what lies behind it."""
+def _field_filter(visibility: CollectionVisibility, field: Field) -> Schema:
+    """Return the filter of a field: for a relation, that of its key, or of its target if the caller may traverse it."""
     if not field.relation:
-        return reference(_operators_of(field.kind))
-    there = target(field)
-    ways = [reference(_operators_of(there.key.kind))]
+        return reference(_operators_name(field.kind))
+    related = target(field)
+    filters = [reference(_operators_name(related.key.kind))]
     if visibility.navigable(field):
-        inner = reference(name_of(there, "filter"))
-        ways += [inner, closed({"_some": inner, "_none": inner})] if field.many else [inner]
-    return {"anyOf": ways}
+        inner = reference(schema_name(related, "filter"))
+        filters += [inner, closed_object_of({"_some": inner, "_none": inner})] if field.many else [inner]
+    return {"anyOf": filters}
 
 
-def _operators_of(kind: FieldKind) -> str:
+def _operators_name(kind: FieldKind) -> str:
     return f"{kind[0].upper()}{kind[1:]}Operators"
 
 
-def _operand(operator: Operator, kind: FieldKind) -> Schema:
-    value: Schema = {"anyOf": [_compared(kind), VARIABLE]}
+def _operand_schema(operator: Operator, kind: FieldKind) -> Schema:
+    value: Schema = {"anyOf": [_comparison_value(kind), VARIABLE]}
     match operator.arity:
         case "flag":
-            return KINDS["boolean"]
+            return KIND_SCHEMAS["boolean"]
         case "one":
             return value
         case "many":
-            return {**a_list(value), "minItems": 1}
+            return {**list_of(value), "minItems": 1}
         case "pair":
-            return {**a_list(value), "minItems": 2, "maxItems": 2}
+            return {**list_of(value), "minItems": 2, "maxItems": 2}
 
 
-def _compared(kind: FieldKind) -> Schema:
-    """A value that a field of a kind is compared with; a list is compared by its text."""
+def _comparison_value(kind: FieldKind) -> Schema:
+    """Return the schema of a value that a field of this kind is compared with; a list is compared as text."""
     if kind in ("string", "csv"):
-        return {**KINDS["string"], "minLength": 1}
+        return {**KIND_SCHEMAS["string"], "minLength": 1}
     if kind in INTEGER_BOUNDS:
-        return {**KINDS[kind], "minimum": 1 - INTEGER_BOUNDS[kind], "maximum": INTEGER_BOUNDS[kind] - 1}
-    return KINDS[kind]
+        return {**KIND_SCHEMAS[kind], "minimum": 1 - INTEGER_BOUNDS[kind], "maximum": INTEGER_BOUNDS[kind] - 1}
+    return KIND_SCHEMAS[kind]

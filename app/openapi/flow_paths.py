@@ -1,198 +1,246 @@
-"""The paths of the flows: signing in, invitations, registrations, what is one's own, tools, and the server itself."""
+"""The paths of the flows: authentication, invitations, registration, the current user, files, tools, and the server."""
 
 from collections.abc import Iterator
 
 from app.flows.server_info import PROJECT_FIELDS
 from app.flows.tools import MAX_LENGTH
 from app.openapi import request_bodies
-from app.openapi.collection_paths import told_of, written
-from app.openapi.endpoint_spec import DONE, EndpointSpec, ResponseSpec, envelope_response, parameter
-from app.openapi.field_schemas import ANY_OBJECT, KINDS, Schema, a_list, an_object, key_of, name_of, nullable, reference
+from app.openapi.collection_paths import output_parameters, write_responses
+from app.openapi.endpoint_spec import NO_CONTENT, EndpointSpec, ResponseSpec, envelope_response, parameter
+from app.openapi.field_schemas import (
+    ANY_OBJECT,
+    KIND_SCHEMAS,
+    Schema,
+    key_schema,
+    list_of,
+    nullable,
+    object_of,
+    reference,
+    schema_name,
+)
 from app.openapi.row_schemas import RowSchemas
 from app.query.collection import FILES, ROLES, SETTINGS, USERS, target
 
-TEXT, FLAG, MOMENT = KINDS["string"], KINDS["boolean"], KINDS["timestamp"]
+TEXT, BOOLEAN, TIMESTAMP = KIND_SCHEMAS["string"], KIND_SCHEMAS["boolean"], KIND_SCHEMAS["timestamp"]
 TOKENS = envelope_response(
-    an_object({"access_token": TEXT, "refresh_token": TEXT, "expires": KINDS["bigInteger"]}, "expires")
+    object_of({"access_token": TEXT, "refresh_token": TEXT, "expires": KIND_SCHEMAS["bigInteger"]}, "expires")
 )
-SESSION = an_object(
+SESSION = object_of(
     {
         "id": TEXT,
         "ip": nullable(TEXT),
         "user_agent": nullable(TEXT),
         "origin": nullable(TEXT),
-        "expires": MOMENT,
-        "current": FLAG,
+        "expires": TIMESTAMP,
+        "current": BOOLEAN,
     }
 )
-SESSIONS = envelope_response(a_list(SESSION))
-ACCEPTED = {200: ResponseSpec("It is done; the body is empty.")}
-ACTION = an_object({"access": FLAG}, "access")
-MAY = envelope_response(an_object({"update": ACTION, "delete": ACTION, "share": ACTION}))
-GRAPHQL = an_object({"query": TEXT, "variables": nullable(ANY_OBJECT), "operationName": nullable(TEXT)}, "query")
-ANSWERED = {
-    200: ResponseSpec("What was asked for.", an_object({"data": nullable(ANY_OBJECT), "errors": a_list(ANY_OBJECT)}))
-}
-WRONG_METHOD, NO_RANGE = 405, 416
+SESSIONS = envelope_response(list_of(SESSION))
+EMPTY_BODY = {200: ResponseSpec("Done; the body is empty.")}
+ACTION = object_of({"access": BOOLEAN}, "access")
+ITEM_PERMISSIONS = envelope_response(object_of({"update": ACTION, "delete": ACTION, "share": ACTION}))
+GRAPHQL_REQUEST = object_of(
+    {"query": TEXT, "variables": nullable(ANY_OBJECT), "operationName": nullable(TEXT)}, "query"
+)
+GRAPHQL_RESULT = object_of({"data": nullable(ANY_OBJECT), "errors": list_of(ANY_OBJECT)})
+GRAPHQL_RESPONSE = {200: ResponseSpec("The result, with the errors of its fields.", GRAPHQL_RESULT)}
+METHOD_NOT_ALLOWED, RANGE_NOT_SATISFIABLE = 405, 416
 
 
-def authentication(*, by_password: bool) -> Iterator[EndpointSpec]:
-    """Signing in, staying signed in, signing out, and what helps those who forgot their password."""
-    ways = an_object({"data": a_list(ANY_OBJECT), "disableDefault": FLAG}, "data", "disableDefault")
-    yield EndpointSpec("GET", "/auth", "The ways to sign in", {200: ResponseSpec("The ways there are.", ways)})
-    if by_password:
-        yield EndpointSpec("POST", "/auth/login", "Signs in", TOKENS, request_bodies.CREDENTIALS.schema)
-    session = request_bodies.SESSION.schema
-    yield EndpointSpec("POST", "/auth/refresh", "Tokens for older ones", TOKENS, session, optional=True)
-    yield EndpointSpec("POST", "/auth/logout", "Signs out", DONE, session, optional=True)
-    yield EndpointSpec("POST", "/auth/password/request", "Has a link mailed", DONE, request_bodies.FORGOTTEN.schema)
-    yield EndpointSpec(
-        "POST", "/auth/password/reset", "Sets another password", DONE, request_bodies.NEW_PASSWORD.schema
-    )
+def authentication(*, password_login: bool) -> Iterator[EndpointSpec]:
+    """Yield login, refresh, logout and password reset."""
+    providers = object_of({"data": list_of(ANY_OBJECT), "disableDefault": BOOLEAN}, "data", "disableDefault")
+    listed = {200: ResponseSpec("The authentication providers.", providers)}
+    yield EndpointSpec("GET", "/auth", "List authentication providers", listed)
+    if password_login:
+        yield EndpointSpec("POST", "/auth/login", "Log in", TOKENS, request_bodies.CREDENTIALS.schema)
+    session = request_bodies.SESSION_TOKEN.schema
+    yield EndpointSpec("POST", "/auth/refresh", "Get new tokens", TOKENS, session, body_optional=True)
+    yield EndpointSpec("POST", "/auth/logout", "Log out", NO_CONTENT, session, body_optional=True)
+    request, reset = request_bodies.PASSWORD_REQUEST.schema, request_bodies.PASSWORD_RESET.schema
+    yield EndpointSpec("POST", "/auth/password/request", "Request a link to reset a password", NO_CONTENT, request)
+    yield EndpointSpec("POST", "/auth/password/reset", "Reset a password", NO_CONTENT, reset)
 
 
 def accounts(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """How people come in."""
+    """Yield invitations and registration."""
     if USERS in rows.visibility.writable_fields["create"]:
-        yield EndpointSpec("POST", "/users/invite", "Invites somebody", DONE, request_bodies.INVITATION.schema)
+        yield EndpointSpec("POST", "/users/invite", "Invite users", NO_CONTENT, request_bodies.INVITATION.schema)
     if USERS in rows.visibility.schema.delete:
-        yield EndpointSpec("DELETE", "/users/invite", "Ends invitations", DONE, request_bodies.REVOKED.schema)
-    yield EndpointSpec("POST", "/users/invite/accept", "Accepts an invitation", DONE, request_bodies.ACCEPTED.schema)
-    yield EndpointSpec("POST", "/users/register", "Registers", DONE, request_bodies.REGISTRATION.schema)
-    found = {302: ResponseSpec("The address is proved; this way on.", TEXT, "text/plain")}
-    token = [parameter("token", request_bodies.PROVED.required["token"].schema, required=True)]
-    yield EndpointSpec("GET", "/users/register/verify-email", "Proves an address", found, parameters=token)
-    way_on = {200: ResponseSpec("A line of text.", TEXT, "text/plain")}
-    yield EndpointSpec("GET", "/admin/users/{id}", "Where that leads on to", way_on, keys={"id": TEXT})
+        revocation = request_bodies.INVITATION_REVOCATION.schema
+        yield EndpointSpec(
+            "DELETE", "/users/invite", "Revoke the invitations of an email address", NO_CONTENT, revocation
+        )
+    acceptance, registration = request_bodies.INVITATION_ACCEPTANCE.schema, request_bodies.REGISTRATION.schema
+    yield EndpointSpec("POST", "/users/invite/accept", "Accept an invitation", NO_CONTENT, acceptance)
+    yield EndpointSpec("POST", "/users/register", "Register", NO_CONTENT, registration)
+    verified = {
+        302: ResponseSpec("The email address is verified; redirects to the page of the user.", TEXT, "text/plain")
+    }
+    token = [parameter("token", request_bodies.EMAIL_VERIFICATION.required["token"].schema, required=True)]
+    yield EndpointSpec("GET", "/users/register/verify-email", "Verify an email address", verified, parameters=token)
+    page = {200: ResponseSpec("A line of text.", TEXT, "text/plain")}
+    yield EndpointSpec(
+        "GET",
+        "/admin/users/{id}",
+        "Get the page that the verification of an email address redirects to",
+        page,
+        path_parameters={"id": TEXT},
+    )
 
 
-def own(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """What is one's own; admins may look after what is others' too."""
+def current_user(rows: RowSchemas) -> Iterator[EndpointSpec]:
+    """Yield the current user's row, two-factor authentication and sessions; for admins, also those of others."""
     if not rows.visibility.schema.authenticated:
         return
-    telling = told_of(rows, USERS)
-    yield EndpointSpec("GET", "/users/me", "Oneself", envelope_response(rows.row(USERS)), parameters=telling)
+    output = output_parameters(rows, USERS)
+    row = rows.row(USERS)
+    yield EndpointSpec("GET", "/users/me", "Get the current user", envelope_response(row), parameters=output)
     if USERS in rows.visibility.writable_fields["update"]:
-        change = reference(name_of(USERS, "update"))
-        yield EndpointSpec(
-            "PATCH", "/users/me", "Changes oneself", written(rows, USERS, rows.row(USERS)), change, telling
-        )
-    page = an_object({"last_page": nullable({**TEXT, "maxLength": 255})}, "last_page")
-    yield EndpointSpec("PATCH", "/users/me/track/page", "Which page one looks at", ACCEPTED, page)
-    yield from _second_factor()
+        values = reference(schema_name(USERS, "update"))
+        responses = write_responses(rows, USERS, row)
+        yield EndpointSpec("PATCH", "/users/me", "Update the current user", responses, values, output)
+    page = object_of({"last_page": nullable({**TEXT, "maxLength": 255})}, "last_page")
+    yield EndpointSpec("PATCH", "/users/me/track/page", "Save the last visited page", EMPTY_BODY, page)
+    yield from _two_factor()
     yield from _sessions("me")
     if rows.visibility.schema.admin:
-        user = {"id": key_of(USERS)}
-        yield from _sessions("{id}", user)
-        told_off = "Takes a second factor away"
+        by_id = {"id": key_schema(USERS)}
+        yield from _sessions("{id}", by_id)
         yield EndpointSpec(
-            "POST", "/users/{id}/tfa/disable", told_off, DONE, request_bodies.EMPTY.schema, keys=user, optional=True
+            "POST",
+            "/users/{id}/tfa/disable",
+            "Disable two-factor authentication of a user",
+            NO_CONTENT,
+            request_bodies.EMPTY.schema,
+            path_parameters=by_id,
+            body_optional=True,
         )
 
 
-def _second_factor() -> Iterator[EndpointSpec]:
-    secret = envelope_response(an_object({"secret": TEXT, "otpauth_url": TEXT}, "secret", "otpauth_url"))
-    yield EndpointSpec(
-        "POST", "/users/me/tfa/generate", "A secret for a second factor", secret, request_bodies.PROOF.schema
-    )
-    yield EndpointSpec("POST", "/users/me/tfa/enable", "Sets it up", DONE, request_bodies.NEW_FACTOR.schema)
-    yield EndpointSpec("POST", "/users/me/tfa/disable", "Takes it away", DONE, request_bodies.CODE.schema)
-    codes = envelope_response(a_list(TEXT))
-    yield EndpointSpec("POST", "/users/me/tfa/recovery-codes", "New recovery codes", codes, request_bodies.CODE.schema)
+def _two_factor() -> Iterator[EndpointSpec]:
+    path, code = "/users/me/tfa", request_bodies.OTP.schema
+    secret = envelope_response(object_of({"secret": TEXT, "otpauth_url": TEXT}, "secret", "otpauth_url"))
+    codes = envelope_response(list_of(TEXT))
+    proof, activation = request_bodies.PASSWORD_PROOF.schema, request_bodies.TFA_ACTIVATION.schema
+    yield EndpointSpec("POST", f"{path}/generate", "Generate a secret for two-factor authentication", secret, proof)
+    yield EndpointSpec("POST", f"{path}/enable", "Enable two-factor authentication", NO_CONTENT, activation)
+    yield EndpointSpec("POST", f"{path}/disable", "Disable two-factor authentication", NO_CONTENT, code)
+    yield EndpointSpec("POST", f"{path}/recovery-codes", "Generate new recovery codes", codes, code)
 
 
-def _sessions(whose: str, user: dict[str, Schema] | None = None) -> Iterator[EndpointSpec]:
-    path, keys = f"/users/{whose}/sessions", user or {}
-    yield EndpointSpec("GET", path, "The sessions that go on", SESSIONS, keys=keys)
-    yield EndpointSpec("DELETE", path, "Ends them, but for the one that asks", DONE, keys=keys)
-    yield EndpointSpec("DELETE", f"{path}/{{session}}", "Ends a session", DONE, keys={**keys, "session": TEXT})
+def _sessions(user_segment: str, path_parameters: dict[str, Schema] | None = None) -> Iterator[EndpointSpec]:
+    path, of_user = f"/users/{user_segment}/sessions", path_parameters or {}
+    of_session = {**of_user, "session": TEXT}
+    yield EndpointSpec("GET", path, "List active sessions", SESSIONS, path_parameters=of_user)
+    yield EndpointSpec("DELETE", path, "End all sessions except the current one", NO_CONTENT, path_parameters=of_user)
+    yield EndpointSpec("DELETE", f"{path}/{{session}}", "End a session", NO_CONTENT, path_parameters=of_session)
 
 
-def rights(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """What one may do."""
+def permissions(rows: RowSchemas) -> Iterator[EndpointSpec]:
+    """Yield what the caller may do."""
     if rows.visibility.schema.authenticated:
-        yield EndpointSpec(
-            "GET",
-            "/roles/me",
-            "One's roles",
-            envelope_response(a_list(rows.row(ROLES))),
-            parameters=told_of(rows, ROLES),
-        )
-    flags = an_object({"app_access": FLAG, "admin_access": FLAG, "enforce_tfa": FLAG}, "app_access")
-    yield EndpointSpec("GET", "/policies/me/globals", "What one's policies add up to", envelope_response(flags))
-    yield EndpointSpec("GET", "/permissions/me", "What one may do, by collection", envelope_response(ANY_OBJECT))
-    where = {"collection": TEXT}
-    yield EndpointSpec("GET", "/permissions/me/{collection}", "What one may do to its only row", MAY, keys=where)
-    which = {**where, "id": TEXT}
-    yield EndpointSpec("GET", "/permissions/me/{collection}/{id}", "What one may do to a row", MAY, keys=which)
+        roles, output = envelope_response(list_of(rows.row(ROLES))), output_parameters(rows, ROLES)
+        yield EndpointSpec("GET", "/roles/me", "List the roles of the current user", roles, parameters=output)
+    flags = object_of({"app_access": BOOLEAN, "admin_access": BOOLEAN, "enforce_tfa": BOOLEAN}, "app_access")
+    globals_, summary = envelope_response(flags), envelope_response(ANY_OBJECT)
+    yield EndpointSpec("GET", "/policies/me/globals", "Get the flags that your policies set", globals_)
+    path = "/permissions/me"
+    yield EndpointSpec("GET", path, "Get your permissions by collection and action", summary)
+    by_collection = {"collection": TEXT}
+    yield EndpointSpec(
+        "GET",
+        f"{path}/{{collection}}",
+        "Get your permissions for the only row of a collection",
+        ITEM_PERMISSIONS,
+        path_parameters=by_collection,
+    )
+    yield EndpointSpec(
+        "GET",
+        f"{path}/{{collection}}/{{id}}",
+        "Get your permissions for a row",
+        ITEM_PERMISSIONS,
+        path_parameters={**by_collection, "id": TEXT},
+    )
 
 
 def assets(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """The contents of files, for those who may read their rows."""
+    """Yield the contents of files, if the caller may read files."""
     if not rows.visibility.readable(FILES):
         return
-    anything = {"type": "string", "format": "binary"}
-    content = {
-        200: ResponseSpec("All of it.", anything, "*/*"),
-        206: ResponseSpec("The part asked for.", anything, "*/*"),
+    content = {"type": "string", "format": "binary"}
+    responses = {
+        200: ResponseSpec("The whole file.", content, "*/*"),
+        206: ResponseSpec("The requested range of the file.", content, "*/*"),
+        304: ResponseSpec("The file has not changed since the client received it."),
     }
-    known = {304: ResponseSpec("It is what one has already.")}
-    saved = [parameter("download", FLAG, "To be saved, and not shown.")]
-    keys: dict[str, Schema] = {"id": key_of(FILES)}
-    named = keys | {"filename": TEXT}
-    for path, steps in (("/assets/{id}", keys), ("/assets/{id}/{filename}", named)):
-        about = content | known
-        yield EndpointSpec("GET", path, "The content of a file", about, parameters=saved, keys=steps, errors=[NO_RANGE])
-
-
-def tools(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """Small tools for clients."""
-    length = parameter("length", {"type": "integer", "minimum": 1, "maximum": MAX_LENGTH}, "Characters of the text.")
-    yield EndpointSpec(
-        "GET", "/utils/random/string", "A text nobody can guess", envelope_response(TEXT), parameters=[length]
-    )
-    yield EndpointSpec(
-        "POST", "/utils/hash/generate", "The hash of a text", envelope_response(TEXT), request_bodies.TEXT.schema
-    )
-    tried = request_bodies.TEXT_AND_HASH.schema
-    yield EndpointSpec("POST", "/utils/hash/verify", "Whether a hash is of a text", envelope_response(FLAG), tried)
-    if rows.visibility.schema.admin:
-        forgotten = "Forgets what is remembered"
+    download = [parameter("download", BOOLEAN, "Whether browsers save the file rather than display it.")]
+    by_id: dict[str, Schema] = {"id": key_schema(FILES)}
+    by_name = by_id | {"filename": TEXT}
+    for path, path_parameters in (("/assets/{id}", by_id), ("/assets/{id}/{filename}", by_name)):
         yield EndpointSpec(
-            "POST", "/utils/cache/clear", forgotten, ACCEPTED, request_bodies.EMPTY.schema, optional=True
+            "GET",
+            path,
+            "Get the content of a file",
+            responses,
+            parameters=download,
+            path_parameters=path_parameters,
+            extra_errors=[RANGE_NOT_SATISFIABLE],
         )
 
 
+def tools(rows: RowSchemas) -> Iterator[EndpointSpec]:
+    """Yield the utilities."""
+    text, boolean = envelope_response(TEXT), envelope_response(BOOLEAN)
+    length = parameter("length", {"type": "integer", "minimum": 1, "maximum": MAX_LENGTH}, "Number of characters.")
+    yield EndpointSpec("GET", "/utils/random/string", "Generate a random string", text, parameters=[length])
+    yield EndpointSpec("POST", "/utils/hash/generate", "Hash a string", text, request_bodies.TEXT.schema)
+    pair = request_bodies.TEXT_AND_HASH.schema
+    yield EndpointSpec("POST", "/utils/hash/verify", "Verify that a hash is of a string", boolean, pair)
+    if rows.visibility.schema.admin:
+        empty = request_bodies.EMPTY.schema
+        yield EndpointSpec("POST", "/utils/cache/clear", "Clear the caches", EMPTY_BODY, empty, body_optional=True)
+
+
 def server(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """The server itself, and what it says of its paths and its schema."""
-    yield EndpointSpec("GET", "/server/ping", "Whether it answers", {200: ResponseSpec("It does.", TEXT, "text/html")})
-    project = an_object({name: _setting(name) for name in PROJECT_FIELDS})
-    info = an_object({"project": project, **(_limits() if rows.visibility.schema.authenticated else {})}, "project")
-    yield EndpointSpec("GET", "/server/info", "What it is", envelope_response(info))
-    status = an_object({"status": {"type": "string", "enum": ["ok", "warn", "error"]}}, "status")
-    health = {code: ResponseSpec("How it is.", status, "application/health+json") for code in (200, 503)}
-    yield EndpointSpec("GET", "/server/health", "How it is", health)
+    """Yield the server's status, its settings, and the descriptions of its API."""
+    pong = {200: ResponseSpec("The server is running.", TEXT, "text/html")}
+    yield EndpointSpec("GET", "/server/ping", "Check that the server is running", pong)
+    project = object_of({name: _setting(name) for name in PROJECT_FIELDS})
+    limits = _server_limits() if rows.visibility.schema.authenticated else {}
+    info = envelope_response(object_of({"project": project, **limits}, "project"))
+    yield EndpointSpec("GET", "/server/info", "Get the public settings and the limits", info)
+    status = object_of({"status": {"type": "string", "enum": ["ok", "warn", "error"]}}, "status")
+    health = {code: ResponseSpec("The health of the server.", status, "application/health+json") for code in (200, 503)}
+    yield EndpointSpec("GET", "/server/health", "Check the health of the server", health)
     sdl = {200: ResponseSpec("The schema as SDL.", {**TEXT, "format": "binary"}, "application/octet-stream")}
-    yield EndpointSpec("GET", "/server/specs/graphql/system", "The schema of GraphQL", sdl)
-    yield EndpointSpec("GET", "/server/specs/oas", "This document", {200: ResponseSpec("OpenAPI.", ANY_OBJECT)})
+    yield EndpointSpec("GET", "/server/specs/graphql/system", "Get the GraphQL schema", sdl)
+    document = {200: ResponseSpec("The OpenAPI document.", ANY_OBJECT)}
+    yield EndpointSpec("GET", "/server/specs/oas", "Get this document", document)
 
 
 def _setting(name: str) -> Schema:
-    """Where there are no settings yet, hardly anything is told of them."""
+    """Return the schema of a setting. It is nullable, because most have no value until settings are saved."""
     field = SETTINGS.fields[name]
-    return nullable(key_of(target(field)) if field.relation else KINDS[field.kind])
+    return nullable(key_schema(target(field)) if field.relation else KIND_SCHEMAS[field.kind])
 
 
-def _limits() -> dict[str, Schema]:
-    count = KINDS["integer"]
-    rate = {"oneOf": [an_object({"points": count, "duration": count}), FLAG]}
+def _server_limits() -> dict[str, Schema]:
+    count = KIND_SCHEMAS["integer"]
+    rate = {"oneOf": [object_of({"points": count, "duration": count}), BOOLEAN]}
     rates = dict.fromkeys(("rateLimit", "rateLimitGlobal"), rate)
-    return {**rates, "websocket": FLAG, "queryLimit": an_object({"default": count, "max": count}), "version": TEXT}
+    query_limit = object_of({"default": count, "max": count})
+    return {**rates, "websocket": BOOLEAN, "queryLimit": query_limit, "version": TEXT}
 
 
 def graphql() -> Iterator[EndpointSpec]:
-    """The same in GraphQL."""
-    path, errors = "/graphql/system", [WRONG_METHOD]
-    given = [parameter("query", TEXT, required=True), parameter("variables", TEXT), parameter("operationName", TEXT)]
-    yield EndpointSpec("GET", path, "Asks in GraphQL", ANSWERED, parameters=given, errors=errors)
-    yield EndpointSpec("POST", path, "Asks or changes in GraphQL", ANSWERED, GRAPHQL, errors=errors)
+    """Yield the GraphQL API."""
+    path, errors = "/graphql/system", [METHOD_NOT_ALLOWED]
+    parameters = [
+        parameter("query", TEXT, required=True),
+        parameter("variables", TEXT),
+        parameter("operationName", TEXT),
+    ]
+    query, operation = "Execute a GraphQL query", "Execute a GraphQL query or mutation"
+    yield EndpointSpec("GET", path, query, GRAPHQL_RESPONSE, parameters=parameters, extra_errors=errors)
+    yield EndpointSpec("POST", path, operation, GRAPHQL_RESPONSE, GRAPHQL_REQUEST, extra_errors=errors)

@@ -19,9 +19,9 @@ from app.http.endpoints.server import ServerEndpoints
 from app.http.flow_endpoint import FlowEndpoint
 from app.http.middleware import match_prefix
 from app.main import create_app
-from app.openapi.collection_paths import EXPORTS, FILE_MEDIA
+from app.openapi.collection_paths import EXPORT_FORMATS, EXPORT_MEDIA_TYPES
 from app.openapi.document import DocumentOptions, render_document
-from app.openapi.field_schemas import name_of
+from app.openapi.field_schemas import schema_name
 from app.policy.visibility import ADMIN_VISIBILITY, SchemaVisibility, visibility_for
 from app.query.collection import COLLECTIONS
 from tests.conftest import make_settings
@@ -30,7 +30,7 @@ from tests.world import caller, static_token, uid
 
 HTTP = Path(__file__).parents[2] / "app/http/endpoints"
 SPECS = "/server/specs/oas"
-OPTIONS = DocumentOptions("https://users.example.com/here", "directus_session_token", by_password=True)
+OPTIONS = DocumentOptions("https://users.example.com/here", "directus_session_token", password_login=True)
 USERS = ["ada", "wes", "rita", "vi", "ann", None]
 METHODS = ("GET", "SEARCH", "POST", "PUT", "PATCH", "DELETE")
 
@@ -119,8 +119,8 @@ def test_the_document_describes_exactly_what_is_served(tmp_path):
 
 
 def test_the_documented_export_formats_are_those_served():
-    assert tuple(FORMATS) == EXPORTS
-    assert {"application/json", *FILE_MEDIA} == {create([]).media for create in FORMATS.values()}
+    assert tuple(FORMATS) == EXPORT_FORMATS
+    assert {"application/json", *EXPORT_MEDIA_TYPES} == {create([]).media for create in FORMATS.values()}
 
 
 @pytest.mark.parametrize("visibility", [ADMIN_VISIBILITY, SchemaVisibility(frozenset(), authenticated=False)])
@@ -144,13 +144,17 @@ async def test_the_document_contains_the_same_collections_and_fields_as_the_sche
         for suffix, type_ in (("", collection.name), ("filter", f"{collection.name}_filter")):
             expected = {name for name in type_fields(types, type_) if not name.endswith(("_func", "_and", "_or"))}
             documented = {
-                name for name in schema_properties(schemas, name_of(collection, suffix)) if name in collection.fields
+                name
+                for name in schema_properties(schemas, schema_name(collection, suffix))
+                if name in collection.fields
             }
             assert documented == expected, (collection.name, suffix)
         for action in ("create", "update"):
             expected = type_fields(types, input_type(action, collection))
             documented = {
-                name for name in schema_properties(schemas, name_of(collection, action)) if name in collection.fields
+                name
+                for name in schema_properties(schemas, schema_name(collection, action))
+                if name in collection.fields
             }
             assert documented - {"id"} == expected - {"id"}, (collection.name, action)
 
@@ -239,7 +243,7 @@ async def test_disabled_introspection_disables_the_document_too(readonly_db):
 
 
 def test_the_login_is_not_documented_if_passwords_are_disabled():
-    assert ("POST", "/auth/login") not in operations(render(ADMIN_VISIBILITY, OPTIONS._replace(by_password=False)))
+    assert ("POST", "/auth/login") not in operations(render(ADMIN_VISIBILITY, OPTIONS._replace(password_login=False)))
 
 
 async def test_a_row_has_exactly_the_documented_fields(editors):
@@ -252,4 +256,4 @@ async def test_a_row_has_exactly_the_documented_fields(editors):
     assert user["role"] == {
         "oneOf": [{"type": "string", "format": "uuid", "nullable": True}, {"$ref": "#/components/schemas/Roles"}]
     }
-    assert user["password"]["description"] == "Reads as ********** where it is set."
+    assert user["password"]["description"] == "Returned as ********** if it is set."

@@ -11,7 +11,16 @@ from app.flows.tfa_policy import FlowOperation
 from app.http.authentication import Authenticator
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import EMPTY_OK, NO_CONTENT, PLAIN_TEXT, Response, data_response
-from app.openapi.request_bodies import ACCEPTED, EMPTY, INVITATION, PROVED, REGISTRATION, REVOKED, TEXT, TEXT_AND_HASH
+from app.openapi.request_bodies import (
+    EMAIL_VERIFICATION,
+    EMPTY,
+    INVITATION,
+    INVITATION_ACCEPTANCE,
+    INVITATION_REVOCATION,
+    REGISTRATION,
+    TEXT,
+    TEXT_AND_HASH,
+)
 from app.repositories.services import Services
 
 ROOTS = ("/users/invite", "/users/register", "/utils")
@@ -34,13 +43,13 @@ async def _invite(request: FlowRequest) -> Response:
 
 async def _revoke_invitation(request: FlowRequest) -> Response:
     """Revoke all invitations of an address, if it has any."""
-    await Invitations(request.directory).revoke((await request.read(REVOKED))["email"])
+    await Invitations(request.directory).revoke((await request.read(INVITATION_REVOCATION))["email"])
     return NO_CONTENT
 
 
 async def _accept_invitation(request: FlowRequest) -> Response:
     """Set the first password of an invited user, proven by the token of an invitation."""
-    values = await request.read(ACCEPTED)
+    values = await request.read(INVITATION_ACCEPTANCE)
     await Invitations(request.directory).accept(values["token"], values["password"])
     return NO_CONTENT
 
@@ -55,7 +64,8 @@ async def _register(request: FlowRequest) -> Response:
 
 async def _verify_registration(request: FlowRequest) -> Response:
     """Activate the user of a registration link, and redirect to the user's page."""
-    token = PROVED.read({name: value for name, value in request.parameters.items() if name == "token"})["token"]
+    parameters = {name: value for name, value in request.parameters.items() if name == "token"}
+    token = EMAIL_VERIFICATION.parse(parameters)["token"]
     page = f"/admin/users/{quote(await Registration(request.directory).verify(token), safe='')}"
     # no-referrer: that page, and what it loads, must not learn the token
     headers = ((b"location", page.encode()), (b"referrer-policy", b"no-referrer"))

@@ -11,7 +11,7 @@ from app.flows.tfa_policy import OPERATIONS_BEFORE_TFA, FlowOperation
 from app.flows.two_factor import TwoFactorService
 from app.http.collection_request import CollectionRequest, Handler
 from app.http.response import NO_CONTENT, Response, data_response
-from app.openapi.request_bodies import CODE, EMPTY, NEW_FACTOR, PROOF, RequestBody
+from app.openapi.request_bodies import EMPTY, OTP, PASSWORD_PROOF, TFA_ACTIVATION, RequestBody
 
 
 def account_security_handler(method: str, steps: tuple[str, ...]) -> Handler | None:
@@ -50,26 +50,26 @@ async def _revoke_sessions(request: CollectionRequest, *, user: str | None, sess
 
 async def _generate_tfa_secret(request: CollectionRequest) -> Response:
     """Return a new TOTP secret, also as a URL for authenticator apps."""
-    values = await _read(request, PROOF)
+    values = await _read(request, PASSWORD_PROOF)
     totp = await TwoFactorService(request.directory).generate(values["password"])
     return replace(data_response({"secret": totp.secret, "otpauth_url": totp.url}), no_store=True)
 
 
 async def _enable_tfa(request: CollectionRequest) -> Response:
-    values = await _read(request, NEW_FACTOR)
+    values = await _read(request, TFA_ACTIVATION)
     await TwoFactorService(request.directory).enable(values["otp"], values["secret"])
     return replace(NO_CONTENT, no_store=True)
 
 
 async def _disable_tfa(request: CollectionRequest) -> Response:
-    values = await _read(request, CODE)
+    values = await _read(request, OTP)
     await TwoFactorService(request.directory).disable(values["otp"])
     return replace(NO_CONTENT, no_store=True)
 
 
 async def _create_recovery_codes(request: CollectionRequest) -> Response:
     """Return new recovery codes; they can't be read again."""
-    values = await _read(request, CODE)
+    values = await _read(request, OTP)
     codes = await TwoFactorService(request.directory).recovery_codes(values["otp"])
     return replace(data_response(codes), no_store=True)
 

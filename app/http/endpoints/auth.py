@@ -13,7 +13,7 @@ from app.flows.tokens import TokenMode, Tokens
 from app.http.authentication import Authenticator
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import NO_CONTENT, Response, data_response
-from app.openapi.request_bodies import CREDENTIALS, FORGOTTEN, NEW_PASSWORD, SESSION
+from app.openapi.request_bodies import CREDENTIALS, PASSWORD_REQUEST, PASSWORD_RESET, SESSION_TOKEN
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
@@ -38,7 +38,7 @@ async def _login(request: FlowRequest) -> Response:
 
 
 async def _refresh(request: FlowRequest) -> Response:
-    values = await request.read(SESSION)
+    values = await request.read(SESSION_TOKEN)
     mode = _token_mode(request.directory, values)
     tokens = await SessionService(request.directory).refresh(values.get("refresh_token"), mode)
     return _tokens_response(request.directory, tokens)
@@ -46,7 +46,7 @@ async def _refresh(request: FlowRequest) -> Response:
 
 async def _logout(request: FlowRequest) -> Response:
     """End a session, and delete the cookie that carried it."""
-    values = await request.read(SESSION)
+    values = await request.read(SESSION_TOKEN)
     mode = _token_mode(request.directory, values)
     expired_cookie = await SessionService(request.directory).logout(values.get("refresh_token"), mode)
     if mode is not TokenMode.JSON:
@@ -56,14 +56,14 @@ async def _logout(request: FlowRequest) -> Response:
 
 async def _request_password_reset(request: FlowRequest) -> Response:
     """Mail a reset link; the response doesn't reveal whether the account exists."""
-    values = await request.read(FORGOTTEN)
+    values = await request.read(PASSWORD_REQUEST)
     await PasswordReset(request.directory).request(values["email"], values.get("reset_url"))
     return NO_CONTENT
 
 
 async def _reset_password(request: FlowRequest) -> Response:
     """Set a new password, proven by the token of a reset link."""
-    values = await request.read(NEW_PASSWORD)
+    values = await request.read(PASSWORD_RESET)
     await PasswordReset(request.directory).reset(values["token"], values["password"])
     return NO_CONTENT
 
