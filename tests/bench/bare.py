@@ -1,7 +1,7 @@
-"""The handlers to compare with: the same SQL written by hand, and nothing else; no token is read, no right asked.
+"""The bare handlers that Rollcall is compared with: hand-written SQL without tokens and permissions.
 
-`BARE=rows` turns rows into JSON, `BARE=json` lets the database build it. A request is Rollcall's own, but that the path
-names the question, and a header carries the list of its values, so that nothing has to be made out.
+`BARE=rows` encodes rows as JSON, `BARE=json` lets the database build the JSON. A request is the one that Rollcall gets,
+except that its path names the query and a header has the list of bind values, so that nothing has to be parsed.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ import aiosqlite
 import asyncpg
 import orjson
 
-from tests.bench.queries import QUESTIONS, TWENTY, TWENTY_IN_SQLITE, Change
+from tests.bench.queries import QUERIES, TWENTY_USERS, TWENTY_USERS_SQLITE, Write
 
 POSTGRESQL_CONNECTIONS, SQLITE_CONNECTIONS = 16, 2
-"""As many as Rollcall has; with more to SQLite both do worse."""
-SPELLINGS = (
-    (TWENTY, TWENTY_IN_SQLITE),
+"""As many as Rollcall uses; with more connections to SQLite both get slower."""
+SQLITE_REPLACEMENTS = (
+    (TWENTY_USERS, TWENTY_USERS_SQLITE),
     ("json_agg(one)", "json_group_array(json(one))"),
     ("json_agg", "json_group_array"),
     ("json_build_object", "json_object"),
@@ -36,12 +36,12 @@ class Bare:
         self._url = url
         self._sqlite = url.startswith("sqlite")
         self._idle: asyncio.Queue[Any] = asyncio.Queue()
-        self._turn = asyncio.Lock()
-        self._questions = {
-            name: (question.root, self._spell(question.json if as_json else question.rows), question.shape)
-            for name, question in QUESTIONS.items()
+        self._write_lock = asyncio.Lock()
+        self._queries = {
+            name: (query.root, self._to_dialect(query.json if as_json else query.rows), query.shape)
+            for name, query in QUERIES.items()
         }
-        self._answer = self._as_json if as_json else self._as_rows
+        self._read = self._read_json if as_json else self._read_rows
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -49,42 +49,42 @@ class Bare:
             return
         await receive()
         values = orjson.loads(dict(scope["headers"])[b"x-values"])
-        question = QUESTIONS[scope["path"][1:]]
-        if question.changes:
-            answer = await self._change(question.root, question.changes, values)
+        query = QUERIES[scope["path"][1:]]
+        if query.write:
+            body = await self._write(query.root, query.write, values)
         else:
-            answer = await self._answer(*self._questions[scope["path"][1:]], values)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+            body = await self._read(*self._queries[scope["path"][1:]], values)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _as_rows(self, root: str, sql: str, shape: Any, values: list[Any]) -> bytes:
-        told = shape(await self._fetch(sql, values))
-        return orjson.dumps({"data": {root: told} if root else told})
+    async def _read_rows(self, root: str, sql: str, shape: Any, values: list[Any]) -> bytes:
+        data = shape(await self._fetch(sql, values))
+        return orjson.dumps({"data": {root: data} if root else data})
 
-    async def _as_json(self, root: str, sql: str, _: Any, values: list[Any]) -> bytes:
+    async def _read_json(self, root: str, sql: str, _: Any, values: list[Any]) -> bytes:
         text: str = (await self._fetch(sql, values))[0][0]
         return b'{"data":{"%b":%b}}' % (root.encode(), text.encode()) if root else b'{"data":%b}' % text.encode()
 
-    async def _change(self, root: str, change: Change, values: list[Any]) -> bytes:
+    async def _write(self, root: str, write: Write, values: list[Any]) -> bytes:
         connection = await self._idle.get()
         try:
             if self._sqlite:
-                return await self._on_sqlite(connection, root, change, values)
+                return await self._write_on_sqlite(connection, root, write, values)
             async with connection.transaction():
-                return orjson.dumps({"data": {root: await change(connection.fetch, values)}})
+                return orjson.dumps({"data": {root: await write(connection.fetch, values)}})
         finally:
             self._idle.put_nowait(connection)
 
-    async def _on_sqlite(self, connection: Any, root: str, change: Change, values: list[Any]) -> bytes:
-        async def run(sql: str, *given: Any) -> Any:
-            return await connection.execute_fetchall(re.sub(r"\$\d", "?", sql), given)
+    async def _write_on_sqlite(self, connection: Any, root: str, write: Write, values: list[Any]) -> bytes:
+        async def run(sql: str, *arguments: Any) -> Any:
+            return await connection.execute_fetchall(re.sub(r"\$\d", "?", sql), arguments)
 
-        async with self._turn:  # SQLite knows one writer at a time
+        async with self._write_lock:  # SQLite allows one writer at a time
             await run("BEGIN IMMEDIATE")
-            told = await change(run, values)
+            data = await write(run, values)
             await run("COMMIT")
-        return orjson.dumps({"data": {root: told}})
+        return orjson.dumps({"data": {root: data}})
 
     async def _fetch(self, sql: str, values: list[Any]) -> Any:
         connection = await self._idle.get()
@@ -95,8 +95,8 @@ class Bare:
         finally:
             self._idle.put_nowait(connection)
 
-    def _spell(self, sql: str) -> str:
-        for postgresql, sqlite in SPELLINGS if self._sqlite else ():
+    def _to_dialect(self, sql: str) -> str:
+        for postgresql, sqlite in SQLITE_REPLACEMENTS if self._sqlite else ():
             sql = sql.replace(postgresql, sqlite)
         return sql
 

@@ -1,4 +1,4 @@
-"""Who is asked about: 10,000 people in 5 roles, one who runs the place, and one who sees part of it."""
+"""The benchmark's data: 10,000 users in 5 roles, an administrator, and a guest with limited permissions."""
 
 from datetime import timedelta
 
@@ -11,74 +11,74 @@ from app.flows.bootstrap import bootstrap
 from app.testing import open_system
 from tests.world import Rows, uid
 
-PEOPLE, ROLES = 10_000, 5
+USER_COUNT, ROLE_COUNT = 10_000, 5
 SECRET = uid("bench")
-CHIEF, GUEST = "chief", "guest"
-STATUS = ("active", "active", "active", "suspended", "invited")
+ADMIN, GUEST = "chief", "guest"
+STATUSES = ("active", "active", "active", "suspended", "invited")
 
 
-def person(number: int) -> str:
-    """The id of one of the many."""
+def user_id(number: int) -> str:
+    """Return the id of one of the users."""
     return uid(f"person-{number}")
 
 
-def role(number: int) -> str:
-    """The id of one of the roles."""
+def role_id(number: int) -> str:
+    """Return the id of one of the roles."""
     return uid(f"bench-role-{number}")
 
 
 def token(name: str) -> str:
-    """A signed token of the chief or the guest, good for a day."""
+    """Return an access token of the administrator or the guest, valid for a day."""
     return sign_access_token(SECRET, uid(name), ttl=timedelta(days=1), now=utc_now())
 
 
-def _many() -> list[dict[str, object]]:
+def _users() -> list[dict[str, object]]:
     return [
         {
-            "id": person(number),
+            "id": user_id(number),
             "email": f"person{number:05}@example.com",
-            "first_name": f"First {number * 7919 % PEOPLE}",
+            "first_name": f"First {number * 7919 % USER_COUNT}",
             "last_name": f"Last {number % 97}",
-            "status": STATUS[number // ROLES % len(STATUS)],
-            "role": role(number % ROLES),
+            "status": STATUSES[number // ROLE_COUNT % len(STATUSES)],
+            "role": role_id(number % ROLE_COUNT),
         }
-        for number in range(PEOPLE)
+        for number in range(USER_COUNT)
     ]
 
 
-def _permission(number: int, collection: str, fields: str, rule: dict[str, object]) -> dict[str, object]:
-    given = {"id": number, "policy": uid("bench-some"), "collection": collection, "action": "read"}
-    return {**given, "fields": fields, "permissions": rule}
+def _make_permission(number: int, collection: str, fields: str, rule: dict[str, object]) -> dict[str, object]:
+    values = {"id": number, "policy": uid("bench-some"), "collection": collection, "action": "read"}
+    return {**values, "fields": fields, "permissions": rule}
 
 
-def crowd() -> Rows:
-    """Everybody, and what the guest's policy lets them see: active people, and not all that is known of them."""
+def make_rows() -> Rows:
+    """Return all rows. The guest's policy allows reading some fields of active users."""
     return {
-        "directus_roles": [{"id": role(number), "name": f"Role {number}"} for number in range(ROLES)],
+        "directus_roles": [{"id": role_id(number), "name": f"Role {number}"} for number in range(ROLE_COUNT)],
         "directus_policies": [
             {"id": uid("bench-all"), "name": "All", "admin_access": True},
             {"id": uid("bench-some"), "name": "Some"},
         ],
         "directus_permissions": [
-            _permission(901, "directus_users", "id,email,last_name,role,status", {"status": {"_eq": "active"}}),
-            _permission(902, "directus_roles", "id,name,users", {"name": {"_neq": "Administrator"}}),
+            _make_permission(901, "directus_users", "id,email,last_name,role,status", {"status": {"_eq": "active"}}),
+            _make_permission(902, "directus_roles", "id,name,users", {"name": {"_neq": "Administrator"}}),
         ],
         "directus_users": [
-            *_many(),
-            {"id": uid(CHIEF), "email": "chief@example.com", "role": None, "status": "active"},
+            *_users(),
+            {"id": uid(ADMIN), "email": "chief@example.com", "role": None, "status": "active"},
             {"id": uid(GUEST), "email": "guest@example.com", "role": None, "status": "active"},
         ],
         "directus_access": [
-            {"id": uid("bench-access-1"), "policy": uid("bench-all"), "user": uid(CHIEF), "role": None},
+            {"id": uid("bench-access-1"), "policy": uid("bench-all"), "user": uid(ADMIN), "role": None},
             {"id": uid("bench-access-2"), "policy": uid("bench-some"), "user": uid(GUEST), "role": None},
         ],
     }
 
 
 async def fill(settings: Settings) -> None:
-    """Makes the tables, and everybody in them."""
+    """Create the tables and insert the rows."""
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
-        await system.load(crowd())
+        await system.load(make_rows())
         async with system.database.transaction() as connection:
             await connection.execute(text("ANALYZE"))

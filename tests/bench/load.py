@@ -1,4 +1,4 @@
-"""Servers to put a load on, and the load: so many connections, each asking again as soon as it is answered."""
+"""Server processes, and the load on them: connections that each send a request as soon as the last one is answered."""
 
 import asyncio
 import os
@@ -13,48 +13,48 @@ from statistics import quantiles
 
 from tests.compat.replay import free_port
 
-NUMBERS = count()
-"""The numbers of all requests: what differs in them differs from all before."""
+REQUEST_NUMBERS = count()
+"""Numbers all requests, so that no two are the same where a query depends on the number."""
 
 Request = Callable[[int], bytes]
-"""A request's bytes, by its number."""
+"""Returns the bytes of the request with a number."""
 
 
 class Server:
-    """A serving process, its workers included, and where it answers."""
+    """A server process with its workers, and its port."""
 
     def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
         self.port = free_port()
         command = [sys.executable, *arguments]
         self._process = subprocess.Popen([part.format(port=self.port) for part in command], env=dict(env))
 
-    def keep_to(self, processors: set[int]) -> None:
-        """Has this server, and whatever it starts from here on, run on some processors only."""
+    def set_cpu_affinity(self, processors: set[int]) -> None:
+        """Restrict the server, and all processes it starts from now on, to some processors."""
         os.sched_setaffinity(self._process.pid, processors)
 
     def processes(self) -> list[Path]:
-        """Of this server and of those that it started, where the system tells of them."""
-        found = [Path(f"/proc/{self._process.pid}")]
-        for process in found:
-            for children in process.glob("task/*/children"):
-                found += [Path(f"/proc/{child}") for child in children.read_text().split()]
-        return found
+        """Return the `/proc` directories of the server and its child processes, where the system has them."""
+        directories = [Path(f"/proc/{self._process.pid}")]
+        for directory in directories:
+            for children in directory.glob("task/*/children"):
+                directories += [Path(f"/proc/{child}") for child in children.read_text().split()]
+        return directories
 
-    def cpu(self) -> float:
-        """Seconds of CPU used so far."""
-        paths = (path for one in self.processes() for path in one.glob("task/*/schedstat"))
-        return sum(map(_nanoseconds, paths)) / 1e9
+    def cpu_seconds(self) -> float:
+        """Return the seconds of CPU time used so far."""
+        files = (file for process in self.processes() for file in process.glob("task/*/schedstat"))
+        return sum(map(_nanoseconds, files)) / 1e9
 
     def memory(self) -> float:
-        """The largest process' resident memory, in MB."""
+        """Return the resident memory of the largest process in MB."""
         return max(self.memories())
 
     def memories(self) -> list[float]:
-        """The resident memory of each process, in MB; first that of the one that was started."""
+        """Return the resident memory of each process in MB, the main process first."""
         return [_resident(process / "status") for process in self.processes()]
 
     def stop(self) -> None:
-        """Ends the process."""
+        """Terminate the process."""
         self._process.terminate()
         self._process.wait(20)
 
@@ -62,7 +62,7 @@ class Server:
 def _nanoseconds(schedstat: Path) -> int:
     try:
         return int(schedstat.read_text().split()[0])
-    except (ProcessLookupError, FileNotFoundError):  # a thread that has just ended
+    except (ProcessLookupError, FileNotFoundError):  # the thread has just ended
         return 0
 
 
@@ -72,91 +72,94 @@ def _resident(status: Path) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A run: requests each second, latencies in milliseconds, CPU microseconds for each request, MB after it."""
+class Measurement:
+    """One run: requests per second, latencies in ms, CPU per request in µs, and memory in MB afterwards."""
 
     rate: float
     p50: float
     p99: float
-    cpu: float
+    cpu_us: float
     memory: float
 
 
-def post(path: str, body: bytes, token: str, more: str = "") -> bytes:
-    """A POST of JSON as a client sends it, with `more` headers."""
+def post(path: str, body: bytes, token: str, more_headers: str = "") -> bytes:
+    """Return a POST request with a JSON body and more headers."""
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    head += f"Authorization: Bearer {token}\r\n{more}"
+    head += f"Authorization: Bearer {token}\r\n{more_headers}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def get(path: str, token: str) -> bytes:
-    """A GET as a client sends it."""
+    """Return a GET request."""
     return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
 
 
-class Asking(asyncio.Protocol):
-    """One connection; `told` gets each answer's bytes and how long it took in seconds, and says whether to go on."""
+class LoadConnection(asyncio.Protocol):
+    """One connection. `on_response` gets each response and its duration in seconds, and returns whether to continue."""
 
-    def __init__(self, request: Request, told: Callable[[bytes, float], bool]) -> None:
-        self._request, self._told = request, told
-        self._got = b""
-        self._begun = 0.0
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, request: Request, on_response: Callable[[bytes, float], bool]) -> None:
+        self._request, self._on_response = request, on_response
+        self._received = b""
+        self._started = 0.0
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins to ask."""
+        """Send the first request."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # asyncio's own annotation is wider
-        self._ask()
+        self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Asks again once the answer is whole."""
-        self._got += data
-        head, found, rest = self._got.partition(b"\r\n\r\n")
-        if not found or len(rest) < int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]):
+        """Send the next request once the response is complete."""
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if not separator or len(body) < int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]):
             return
-        answer, self._got = self._got, b""
-        if self._told(answer, time.perf_counter() - self._begun):
-            self._ask()
+        response, self._received = self._received, b""
+        if self._on_response(response, time.perf_counter() - self._started):
+            self._send()
         else:
             self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The server, or we, had enough."""
-        self.over.set_result(None)
+        """Mark the connection as closed, by the server or by `on_response`."""
+        self.closed.set_result(None)
 
-    def _ask(self) -> None:
-        self._begun = time.perf_counter()
-        self._transport.write(self._request(next(NUMBERS)))
+    def _send(self) -> None:
+        self._started = time.perf_counter()
+        self._transport.write(self._request(next(REQUEST_NUMBERS)))
 
 
-async def load(port: int, request: Request, connections: int, told: Callable[[bytes, float], bool]) -> None:
-    """Asks until every connection was told to stop."""
+async def load(port: int, request: Request, connections: int, on_response: Callable[[bytes, float], bool]) -> None:
+    """Send requests until `on_response` has stopped every connection."""
     loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(lambda: Asking(request, told), "127.0.0.1", port) for _ in range(connections)]
-    await asyncio.gather(*(protocol.over for _, protocol in made))
+    opened = [
+        await loop.create_connection(lambda: LoadConnection(request, on_response), "127.0.0.1", port)
+        for _ in range(connections)
+    ]
+    await asyncio.gather(*(protocol.closed for _, protocol in opened))
 
 
-async def measure(server: Server, request: Request, connections: int, seconds: float) -> Measured:
-    """Asks for a while; anything but a good answer ends the benchmark."""
+async def measure(server: Server, request: Request, connections: int, seconds: float) -> Measurement:
+    """Send requests for some seconds; exits the benchmark at the first error response."""
     latencies: list[float] = []
-    until = time.perf_counter() + seconds
+    deadline = time.perf_counter() + seconds
 
-    def told(answer: bytes, spent: float) -> bool:
-        if not answer.startswith(b"HTTP/1.1 200") or b'"errors"' in answer:
-            sys.exit(f"a benchmark of errors says nothing: {answer[:500]!r}")
-        latencies.append(spent)
-        return time.perf_counter() < until
+    def record(response: bytes, duration: float) -> bool:
+        if not response.startswith(b"HTTP/1.1 200") or b'"errors"' in response:
+            sys.exit(f"the server returned an error: {response[:500]!r}")
+        latencies.append(duration)
+        return time.perf_counter() < deadline
 
-    before, started = server.cpu(), time.perf_counter()
-    await load(server.port, request, connections, told)
-    spent = time.perf_counter() - started
-    cpu = (server.cpu() - before) / len(latencies) * 1e6
+    before, started = server.cpu_seconds(), time.perf_counter()
+    await load(server.port, request, connections, record)
+    duration = time.perf_counter() - started
+    cpu_us = (server.cpu_seconds() - before) / len(latencies) * 1e6
     cuts = [1e3 * cut for cut in quantiles(latencies, n=100)]
-    return Measured(len(latencies) / spent, cuts[49], cuts[98], cpu, server.memory())
+    return Measurement(len(latencies) / duration, cuts[49], cuts[98], cpu_us, server.memory())
 
 
-async def wait_for(server: Server) -> None:
-    """Until it answers; ends everything where it doesn't within 20 seconds."""
+async def wait_until_ready(server: Server) -> None:
+    """Wait until the server accepts connections; exits the benchmark after 20 seconds."""
     for _ in range(200):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -165,4 +168,4 @@ async def wait_for(server: Server) -> None:
         else:
             writer.close()
             return
-    sys.exit("nobody answers to be measured")
+    sys.exit("the server did not start")

@@ -1,7 +1,7 @@
-"""How far from a bare handler: `make bench` alternates between bare ones and Rollcall; only the ratios count.
+"""Compares Rollcall with bare handlers, alternating between them: `make bench`. Only the ratios count.
 
-Each serves from one process over the same database; CPU is the serving process' own, for each request. Options:
-`--only NAME` (a question, or several), `--connections N …`, `--seconds S`, `--rounds N`, `--database NAME`.
+Each runs as one process over the same database; CPU is that of the serving process, per request. Options:
+`--only NAME` (one or more queries), `--connections N …`, `--seconds S`, `--rounds N`, `--database NAME`.
 """
 
 import argparse
@@ -20,131 +20,133 @@ import orjson
 import uvloop
 
 from tests.bench.directory import SECRET, fill, token
-from tests.bench.load import Measured, Request, Server, get, measure, post, wait_for
-from tests.bench.queries import QUESTIONS, Question
+from tests.bench.load import Measurement, Request, Server, get, measure, post, wait_until_ready
+from tests.bench.queries import QUERIES, Query
 from tests.conftest import HAS_POSTGRESQL, admin_url, create_database, make_settings, run_on_server
 
-SERVE = ["-c", "from app.cli import main; main()", "serve", "--port", "{port}"]
-QUIET = ["--log-level", "warning", "--no-access-log", "--lifespan", "on"]
-GRAPHQL = "/graphql/system"
-ROWS, JSON, OURS = "rows", "json", "rollcall"
+SERVE_ARGUMENTS = ["-c", "from app.cli import main; main()", "serve", "--port", "{port}"]
+UVICORN_OPTIONS = ["--log-level", "warning", "--no-access-log", "--lifespan", "on"]
+GRAPHQL_PATH = "/graphql/system"
+ROWS, JSON, ROLLCALL = "rows", "json", "rollcall"
 
 
-def start(url: str) -> dict[str, Server]:
-    """The two bare handlers, and Rollcall."""
+def start_servers(url: str) -> dict[str, Server]:
+    """Start the two bare handlers and Rollcall."""
     env = {**os.environ, "DATABASE_URL": url, "SECRET": SECRET, "LOG_LEVEL": "warn"}
-    bare = ["-m", "uvicorn", "tests.bench.bare:app", "--port", "{port}", *QUIET]
+    bare = ["-m", "uvicorn", "tests.bench.bare:app", "--port", "{port}", *UVICORN_OPTIONS]
     return {
         ROWS: Server(bare, {**env, "BARE": ROWS}),
         JSON: Server(bare, {**env, "BARE": JSON}),
-        OURS: Server(SERVE, env),
+        ROLLCALL: Server(SERVE_ARGUMENTS, env),
     }
 
 
-def requests(name: str, question: Question) -> dict[str, Request]:
-    """How each server is asked the question."""
-    path, who = f"/{quote(name)}", token(question.who)
+def make_requests(name: str, query: Query) -> dict[str, Request]:
+    """Return the request of a query for each server."""
+    bare_path, access_token = f"/{quote(name)}", token(query.user)
 
     def body(number: int) -> bytes:
-        return orjson.dumps({"query": question.text(number), "variables": question.variables(number)})
+        return orjson.dumps({"query": query.text(number), "variables": query.variables(number)})
 
     def bare(number: int) -> bytes:
-        values = orjson.dumps(question.arguments(number)).decode()
-        return post(path, body(number), who, f"X-Values: {values}\r\n")
+        values = orjson.dumps(query.arguments(number)).decode()
+        return post(bare_path, body(number), access_token, f"X-Values: {values}\r\n")
 
-    def ours(number: int) -> bytes:
-        return post(question.path, body(number), who)
+    def rollcall(number: int) -> bytes:
+        return post(query.path, body(number), access_token)
 
-    if question.path != GRAPHQL:
-        there = get(question.path, who)
-        return {ROWS: bare, JSON: bare, OURS: lambda _: there}
+    if query.path != GRAPHQL_PATH:
+        request = get(query.path, access_token)
+        return {ROWS: bare, JSON: bare, ROLLCALL: lambda _: request}
 
-    return {ROWS: bare, JSON: bare, OURS: ours}
+    return {ROWS: bare, JSON: bare, ROLLCALL: rollcall}
 
 
-async def check(name: str, servers: dict[str, Server], asked: dict[str, Request]) -> None:
-    """Nothing is compared that isn't the same answer."""
+async def check_responses(name: str, servers: dict[str, Server], requests: dict[str, Request]) -> None:
+    """Exit the benchmark unless all servers return the same response."""
     number = 4321 if name not in ("unseen text", "create") else -1
-    answers = {}
+    responses = {}
     for kind, server in servers.items():
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        number -= name == "create"  # nobody can be new twice
-        writer.write(asked[kind](number).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
-        answers[kind] = orjson.loads((await reader.read()).partition(b"\r\n\r\n")[2])
+        number -= name == "create"  # every create needs another number
+        writer.write(requests[kind](number).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+        responses[kind] = orjson.loads((await reader.read()).partition(b"\r\n\r\n")[2])
         writer.close()
-    if name not in ("unseen text", "create") and any(answer != answers[ROWS] for answer in answers.values()):
-        told = "\n".join(f"{kind}: {str(answer)[:400]}" for kind, answer in answers.items())
-        sys.exit(f"{name}: these should be the same answer:\n{told}")
+    if name not in ("unseen text", "create") and any(response != responses[ROWS] for response in responses.values()):
+        differences = "\n".join(f"{kind}: {str(response)[:400]}" for kind, response in responses.items())
+        sys.exit(f"{name}: the responses differ:\n{differences}")
 
 
 async def compare(url: str, options: argparse.Namespace) -> None:
-    """All of them over one database, turn by turn."""
-    servers = start(url)
+    """Measure all servers over one database in turn."""
+    servers = start_servers(url)
     try:
         for server in servers.values():
-            await wait_for(server)
+            await wait_until_ready(server)
         for name in options.only:
-            asked = requests(name, QUESTIONS[name])
-            await check(name, servers, asked)
+            requests = make_requests(name, QUERIES[name])
+            await check_responses(name, servers, requests)
             for connections in options.connections:
-                runs: dict[str, list[Measured]] = {kind: [] for kind in servers}
+                runs: dict[str, list[Measurement]] = {kind: [] for kind in servers}
                 for _ in range(options.rounds):
                     for kind, server in servers.items():
-                        runs[kind].append(await measure(server, asked[kind], connections, options.seconds))
-                _print(name, connections, runs)
+                        runs[kind].append(await measure(server, requests[kind], connections, options.seconds))
+                print_table(name, connections, runs)
     finally:
         for server in servers.values():
             server.stop()
 
 
-def _print(name: str, connections: int, runs: dict[str, list[Measured]]) -> None:
-    told = []
-    for kind, measured in runs.items():
-        one = Measured(*(median(getattr(run, field.name) for run in measured) for field in fields(Measured)))
-        against = [median(b.cpu / o.cpu for b, o in zip(runs[bare], measured, strict=True)) for bare in (ROWS, JSON)]
-        ratios = f" **{against[0]:.2f}**, {against[1]:.2f} |" if kind == OURS else " |"
-        told.append(
-            f"| {name} | {connections} | {kind} | {one.rate:.0f} | {one.p50:.2f} | {one.p99:.2f} | {one.cpu:.0f} |"
-            f" {one.memory:.0f} |{ratios}"
+def print_table(name: str, connections: int, runs: dict[str, list[Measurement]]) -> None:
+    lines = []
+    for kind, runs_of_kind in runs.items():
+        medians = Measurement(
+            *(median(getattr(run, field.name) for run in runs_of_kind) for field in fields(Measurement))
         )
-    print("\n".join(told), flush=True)
+        ratios = [
+            median(b.cpu_us / o.cpu_us for b, o in zip(runs[bare], runs_of_kind, strict=True)) for bare in (ROWS, JSON)
+        ]
+        last_cell = f" **{ratios[0]:.2f}**, {ratios[1]:.2f} |" if kind == ROLLCALL else " |"
+        lines.append(
+            f"| {name} | {connections} | {kind} | {medians.rate:.0f} | {medians.p50:.2f} | {medians.p99:.2f} |"
+            f" {medians.cpu_us:.0f} | {medians.memory:.0f} |{last_cell}"
+        )
+    print("\n".join(lines), flush=True)
 
 
 @asynccontextmanager
-async def databases(wanted: list[str]) -> AsyncIterator[dict[str, str]]:
-    """A filled database of each kind that is wanted and there is."""
+async def temporary_databases(kinds: list[str]) -> AsyncIterator[dict[str, str]]:
+    """Create a database of each requested kind that is available, yield their URLs, and drop them."""
     with tempfile.TemporaryDirectory() as folder:
-        made = {"SQLite": f"sqlite:///{folder}/bench.db"}
+        urls = {"SQLite": f"sqlite:///{folder}/bench.db"}
         name = f"rollcall_bench_{uuid4().hex[:8]}"
-        if HAS_POSTGRESQL and "PostgreSQL" in wanted:
+        if HAS_POSTGRESQL and "PostgreSQL" in kinds:
             await create_database(name)
-            made["PostgreSQL"] = admin_url(name)
+            urls["PostgreSQL"] = admin_url(name)
         try:
-            yield {kind: made[kind] for kind in wanted if kind in made}
+            yield {kind: urls[kind] for kind in kinds if kind in urls}
         finally:
-            if "PostgreSQL" in made:
+            if "PostgreSQL" in urls:
                 await run_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def main() -> None:
-    """Every question on every database."""
-    options = _options()
-    async with databases(options.database) as made:
-        for kind, url in made.items():
+    """Measure every query on every database."""
+    options = parse_options()
+    async with temporary_databases(options.database) as urls:
+        for kind, url in urls.items():
             await fill(make_settings(url))
             print(f"\n{kind}, median of {options.rounds} rounds of {options.seconds:g} s\n")
-            print(
-                "| question | connections | served by | req/s | p50 ms | p99 ms | CPU µs | MB | CPU: of rows, of json |"
-            )
+            print("| query | connections | served by | req/s | p50 ms | p99 ms | CPU µs | MB | CPU: of rows, of json |")
             print("|---|---|---|---|---|---|---|---|---|", flush=True)
             await compare(url, options)
     if not HAS_POSTGRESQL:
-        print("PostgreSQL was left out: none answers")
+        print("PostgreSQL is unavailable and was not measured")
 
 
-def _options() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", default=list(QUESTIONS), choices=list(QUESTIONS))
+    parser.add_argument("--only", nargs="+", default=list(QUERIES), choices=list(QUERIES))
     parser.add_argument("--connections", nargs="+", type=int, default=[1, 16, 64])
     parser.add_argument("--seconds", type=float, default=0.7)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,6 +1,6 @@
-"""How long an upgrade of a large Directus 10 database takes, and how much memory: `python -m tests.bench.upgrade`.
+"""Measures the time and memory of upgrading a large Directus 10 database: `python -m tests.bench.upgrade`.
 
-On PostgreSQL, with 10,000 roles and 1,000,000 permissions unless told otherwise; the commands run as processes.
+On PostgreSQL, by default with 10,000 roles and 1,000,000 permissions; the commands run as processes.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from app.upgrade.edition import EXPECTED_COLUMNS, LAST_MIGRATION_OF_10
 from tests.compat.replay import ROLLCALL
 from tests.conftest import admin_url, create_database, run_on_server
 
-HERE = Path(__file__).parents[2]
-OTHERS = f"""
+ROOT = Path(__file__).parents[2]
+OTHER_TABLES_SQL = f"""
     ALTER TABLE directus_roles ADD PRIMARY KEY (id);
     ALTER TABLE directus_permissions ADD PRIMARY KEY (id),
         ADD FOREIGN KEY (role) REFERENCES directus_roles ON DELETE CASCADE;
@@ -31,13 +31,13 @@ OTHERS = f"""
         one_collection varchar(64), one_field varchar(64));
     INSERT INTO directus_migrations VALUES ('{LAST_MIGRATION_OF_10}', 'Update Files Date Fields');
 """
-ROLES = """
+INSERT_ROLES_SQL = """
     INSERT INTO directus_roles (id, name, icon, description, ip_access, enforce_tfa, admin_access, app_access)
     SELECT gen_random_uuid(), 'Role ' || n, 'badge', NULL, CASE WHEN n % 50 = 0 THEN '10.0.0.0/8' END,
         n % 20 = 0, n % 500 = 0, n % 2 = 0
     FROM generate_series(1, $1::int) n
 """
-PERMISSIONS = """
+INSERT_PERMISSIONS_SQL = """
     INSERT INTO directus_permissions (id, role, collection, action, permissions, fields)
     SELECT row_number() OVER (), r.id,
         CASE WHEN n < 8 THEN (ARRAY['directus_users', 'directus_roles', 'directus_files', 'pages'])[1 + n / 2]
@@ -48,40 +48,40 @@ PERMISSIONS = """
         CASE WHEN n % 4 = 3 THEN NULL ELSE 'id,email,name' END
     FROM directus_roles r CROSS JOIN generate_series(0, $1::int - 1) n
 """
-USERS = """
+INSERT_USERS_SQL = """
     INSERT INTO directus_users (id, role, status)
     SELECT gen_random_uuid(), r.id, 'active' FROM directus_roles r CROSS JOIN generate_series(1, 5)
 """
 
 
-async def build(url: str, roles: int, each: int) -> None:
-    """A Directus 10 database with so many roles, and so many permissions of each."""
+async def build(url: str, roles: int, permissions_per_role: int) -> None:
+    """Create a Directus 10 database with this many roles, and permissions per role."""
     connection = await asyncpg.connect(url)
     for table, columns in EXPECTED_COLUMNS.items():
-        laid_out = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        await connection.execute(f"CREATE TABLE {table} ({laid_out})")
-    await connection.execute(OTHERS)
-    await connection.execute(ROLES, roles)
-    await connection.execute(PERMISSIONS, each)
-    await connection.execute(USERS)
+        column_list = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+        await connection.execute(f"CREATE TABLE {table} ({column_list})")
+    await connection.execute(OTHER_TABLES_SQL)
+    await connection.execute(INSERT_ROLES_SQL, roles)
+    await connection.execute(INSERT_PERMISSIONS_SQL, permissions_per_role)
+    await connection.execute(INSERT_USERS_SQL)
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
 
 
 def run(url: str, *arguments: str) -> tuple[float, float, str]:
-    """The seconds a command takes, its peak memory in MB, and what it prints."""
-    env = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": str(HERE)}
-    begun = time.perf_counter()
+    """Run a command; return its duration in seconds, its peak memory in MB, and its output."""
+    env = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
+    started = time.perf_counter()
     process = subprocess.Popen([*ROLLCALL, *arguments], env=env, stdout=subprocess.PIPE, text=True)
-    told = process.stdout.read() if process.stdout else ""
-    _, status, used = os.wait4(process.pid, 0)
+    output = process.stdout.read() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"rollcall {' '.join(arguments)} failed")
-    return time.perf_counter() - begun, used.ru_maxrss / 1024, told
+    return time.perf_counter() - started, usage.ru_maxrss / 1024, output
 
 
 def main() -> None:
-    """Builds it, looks, upgrades."""
+    """Build the database, preview the upgrade, and upgrade."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--roles", type=int, default=10_000)
     parser.add_argument("--each", type=int, default=100, help="permissions of each role")
@@ -90,15 +90,15 @@ def main() -> None:
     asyncio.run(create_database(name))
     url = admin_url(name)
     try:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         asyncio.run(build(url, options.roles, options.each))
         print(
             f"built {options.roles} roles, {options.roles * options.each} permissions: "
-            f"{time.perf_counter() - begun:.1f} s"
+            f"{time.perf_counter() - started:.1f} s"
         )
         for arguments in (("--help",), ("upgrade", "--dry-run"), ("upgrade",)):
-            seconds, memory, told = run(url, *arguments)
-            print(f"rollcall {' '.join(arguments)}: {seconds:.1f} s, {memory:.0f} MB, {len(told.splitlines())} lines")
+            seconds, memory, output = run(url, *arguments)
+            print(f"rollcall {' '.join(arguments)}: {seconds:.1f} s, {memory:.0f} MB, {len(output.splitlines())} lines")
     finally:
         asyncio.run(run_on_server(f"DROP DATABASE {name} WITH (FORCE)"))
 
