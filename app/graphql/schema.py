@@ -77,8 +77,8 @@ class VisibilityExtension(SchemaExtension):
     """Validates a document against what its caller may see.
 
     A document is validated with the full schema, and its coordinates are compared with the visible ones. Only if this
-    fails, or for introspection, is the caller's own schema built: its validation errors say the same of what the caller
-    may not see as of what does not exist. A caller that must set up two-factor authentication first gets that error,
+    fails, or for introspection, is the caller's own schema built: its validation errors describe what the caller may
+    not see like what does not exist. A caller that must set up two-factor authentication first gets that error,
     whatever else is wrong.
     """
 

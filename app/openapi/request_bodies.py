@@ -18,7 +18,7 @@ NOT_A_STRING = "must be a string"
 class ValueType:
     """A type of values, as a schema and as a check.
 
-    `check` returns what is wrong with a value, as a predicate to its name ("must be a string"), or None.
+    `check` returns what is wrong with a value, as a phrase that follows its name ("must be a string"), or None.
     """
 
     schema: Schema

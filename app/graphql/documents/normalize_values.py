@@ -1,8 +1,8 @@
 """Normalization of the values of variables, before they are coerced.
 
-A filter's operators on a relation are moved to its key. In written rows a relation may be a key, an object with only a
-key, or an object with fields of Directus 10. The schema does not have these forms, so they are removed from the value
-before coercion and inserted into the coerced value.
+A filter's operators on a relation are moved to its key. A written relation may be a key, an object with only a key, or
+`{create, update, delete}`, and a written row may have fields of Directus 10. The schema does not have these forms, so
+they are removed from the value before coercion and inserted into the coerced value.
 """
 
 from collections.abc import Iterable, Mapping

@@ -4,7 +4,7 @@
       |  literals          extract strings and integers; the text that remains finds its document, compiled once
       v
     literals, variables    the values of the request
-      |  shapes            leave out of the values what other values may replace
+      |  shapes            leave out the parts of the values that other values may replace
       v
     shape                  the key of the plan, together with the shape of the caller's access
       |  cache             find the plan; for a new shape, make one with slots in place of the values

@@ -1,7 +1,7 @@
 """The cache of query plans: the execution of a text seen before costs a look-up, its values and its statements.
 
-Only what succeeds is executed here. What cannot be planned, what is rejected, and what a change of access interrupts is
-left to the full execution, which reports the reason.
+Only requests that succeed are executed here. If a request cannot be planned or is rejected, or the caller's access
+keeps changing, the full execution takes over, which reports the reason.
 """
 
 from collections import Counter
@@ -80,7 +80,7 @@ def _hashable(value: Any) -> Hashable:
 
 
 NOT_PLANNED_YET = PlannedQuery([], [])
-"""Represents a missing cache entry, as None is the entry of what cannot be planned."""
+"""Represents a missing cache entry, because None is the entry of a query that cannot be planned."""
 
 
 class PlanCache:

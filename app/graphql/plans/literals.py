@@ -65,9 +65,9 @@ def extract_literals(text: str) -> ExtractedLiterals:
     """Extract the strings and integers from the text of a query.
 
     A literal that occurs twice remains, because the two may mean different things; so does a string with a comma, which
-    may be a list. Nothing is extracted from a query that contains `$`: one with variables has in them what differs
-    between its requests, and a filter may use the variables of Directus. Nor is anything extracted if strings are not
-    easy to tell from the rest of the text.
+    may be a list. Nothing is extracted from a text that contains `$`: the requests of a query with variables differ in
+    these, and a filter may contain variables of Directus. Nor is anything extracted if comments, escapes or block
+    strings make it hard to tell strings from the rest of the text.
     """
     pieces = text.split('"')
     if len(pieces) % 2 == 0 or "$" in text or "\\" in text or "#" in text or '"""' in text or _has_placeholders(text):

@@ -67,7 +67,7 @@ class PlannedMutation:
         )
 
     def selection(self, limits: QueryLimits) -> Selection:
-        """Return what reads the fields: without variables, as there are none in them."""
+        """Return the Selection for the returned fields, in which there are no variables."""
         return Selection(self.schema, self.fragments, {}, limits)
 
 
@@ -121,7 +121,7 @@ class MutationRequest(NamedTuple):
 def plan_mutation(schema: GraphQLSchema, operation: Operation, cache_weight: int) -> PlannedMutation | None:
     """Return the plan of a mutation; None if it takes the full execution.
 
-    So does a mutation in which string literals remain: one may be a password, and a plan is cached.
+    A mutation in which string literals remain is not planned: one may be a password, and plans are cached.
     """
     definition, mutation = operation.definition, schema.mutation_type
     if definition is None or mutation is None or operation.hoisted:

@@ -64,7 +64,7 @@ class PlannedQuery:
 
 @dataclass(slots=True, eq=False)
 class BoundQuery:
-    """A planned query with the bindings of one request, except the current time; it can be executed repeatedly."""
+    """A planned query with the bindings of one request, except the current time; it may be executed repeatedly."""
 
     planned_query: PlannedQuery
     access: Access
@@ -73,7 +73,7 @@ class BoundQuery:
     """Whether the same text always has these bindings."""
 
     async def execute(self, services: Services) -> bytes | None:
-        """Return the response as JSON; None if it takes the full execution to tell what is wrong.
+        """Return the response as JSON; None if the full execution has to report an error.
 
         Raises:
             StalePlan: The caller's access is no longer the one that the query was bound to.

@@ -1,4 +1,4 @@
-"""Shapes of requests: what remains of the values when everything that another value may replace is left out."""
+"""Shapes of requests: what remains of their values without the parts that other values may replace."""
 
 import re
 from collections.abc import Hashable, Mapping
@@ -37,7 +37,7 @@ def variable_shapes(
 def literal_shapes(literals: ExtractedLiterals, bindings: dict[Source, Any]) -> list[Hashable]:
     """Return the shapes of literals, and add what may differ in them to `bindings`.
 
-    Every extracted literal is used once. Only those that are as long as a key have a shape: the others are all alike.
+    Every extracted literal is used once. Only strings that are as long as a key have a shape: all others are alike.
     """
     shapes = list[Hashable]()
     for index, number in enumerate(literals.numbers):

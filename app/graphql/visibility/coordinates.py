@@ -16,13 +16,13 @@ EMPTY_FIELD = "_empty"
 """The root field of a caller who may read nothing, because GraphQL has no empty types."""
 
 REQUIRED_COLLECTIONS = {"permissions_me": "directus_permissions", "policies_me_globals": "directus_policies"}
-"""Root fields that only callers see who may read the collection, as in Directus."""
+"""Root fields that are visible only with read access to a collection, as in Directus."""
 
 ADMIN_FIELDS = ("users_sessions", "users_sessions_revoke")
 """Root fields that only admins see."""
 
 ROW_MUTATION_PREFIXES = ("create_", "update_", "delete_")
-"""Prefixes of the mutations that write rows of a collection; every caller sees most of the others."""
+"""Prefixes of the mutations that write rows of a collection; most others are visible to every caller."""
 
 SPECS_FIELDS = ("server_specs_graphql", "server_specs_oas")
 """Root fields that describe the API, hidden if introspection is disabled."""
