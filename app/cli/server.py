@@ -9,6 +9,9 @@ from uvicorn.supervisors import Multiprocess
 
 APPLICATION = "app.main:create_app"
 
+WORKER_HEALTH_CHECK_SECONDS = 60
+"""How long a worker may not respond, as while it starts, before it is replaced; uvicorn's 5 s end slow starts early."""
+
 Address = tuple[Any, ...]
 
 
@@ -17,6 +20,7 @@ def serve_with(workers: int, **options: Any) -> None:
     if workers == 1:
         uvicorn.run(APPLICATION, factory=True, **options)
         return
+    options["timeout_worker_healthcheck"] = WORKER_HEALTH_CHECK_SECONDS
     config = uvicorn.Config(APPLICATION, factory=True, workers=workers, **options)
     Multiprocess(config, sockets=[_reuse_port(config.bind_socket())]).run()
 

@@ -1,4 +1,4 @@
-"""`rollcall users …`: manages users when nobody can sign in."""
+"""`rollcall users …`: manages users when no admin can sign in."""
 
 import sys
 from collections.abc import Awaitable, Callable

@@ -187,7 +187,7 @@ class ReadPool:
 
 
 class PoolSlot:
-    """A permit to run one statement, with the connection kept for it, if it has been opened."""
+    """A permit to run one statement, with its connection, once that is open."""
 
     __slots__ = ("connection",)
 

@@ -1,4 +1,4 @@
-"""The write pool: runs each write in a transaction of its own, on a connection that is kept open."""
+"""The write pool: runs each write in a transaction of its own, on a connection from a pool."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -34,7 +34,7 @@ class WriteCommand(Protocol):
 
 
 CONCURRENT_COLLECTIONS = {"directus_users", "directus_files", "directus_folders"}
-"""Collections whose rows can be written concurrently, as long as nobody's access changes."""
+"""Collections whose rows can be written concurrently, as long as no user's access changes."""
 ACCESS_FIELDS = {USERS.fields["role"], USERS.fields["status"]}
 
 
