@@ -48,7 +48,7 @@ def operations(document):
     return {(method.removeprefix("x-").upper(), path) for path, item in document["paths"].items() for method in item}
 
 
-# whether a path is served is asked of the endpoints, for all paths made of the words they know
+# the endpoints themselves decide which paths are served, among all paths made of the words they know
 ID = "some-key"
 DEEP_MODULES = {"users": ("me", "account_security"), "permissions": ("me",)}
 """The roots with paths of three more segments, and the modules with the words of those."""

@@ -148,7 +148,7 @@ def _as_rollcall_error(error: GraphQLError) -> RollcallError | None:
 
 
 def _locations(error: GraphQLError) -> dict[str, Any]:
-    return {"locations": [location.formatted for location in error.locations]} if error.locations else {}
+    return {"locations": [position.formatted for position in error.locations]} if error.locations else {}
 
 
 def _prefers_graphql(header: bytes) -> bool:
