@@ -20,14 +20,14 @@ def upgrade(
 ) -> None:
     """Upgrade a Directus 10 database on PostgreSQL to Directus 11, with one policy per role, or revert that."""
     _check_options(revert=revert, repair=repair, dry_run=dry_run, accept_loss=accept_loss, rows=rows)
-    from app.cli import upgrading  # noqa: PLC0415  # no other command needs any of it
+    from app.cli import run_upgrade  # noqa: PLC0415  # no other command needs any of it
 
     if revert:
-        result = upgrading.run_revert(dry_run=dry_run, accept_loss=accept_loss, rows=rows or DEFAULT_ROWS)
+        result = run_upgrade.run_revert(dry_run=dry_run, accept_loss=accept_loss, rows=rows or DEFAULT_ROWS)
     elif repair:
-        result = upgrading.run_repair(dry_run=dry_run)
+        result = run_upgrade.run_repair(dry_run=dry_run)
     else:
-        result = upgrading.run_upgrade(dry_run=dry_run, rows=rows or DEFAULT_ROWS)
+        result = run_upgrade.run_upgrade(dry_run=dry_run, rows=rows or DEFAULT_ROWS)
     typer.echo(result)
 
 

@@ -23,7 +23,7 @@ from app.db.engine import (
     read_connections,
     redact_driver_error,
 )
-from app.db.pool import ResourcePool
+from app.db.resource_pool import ResourcePool
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 from app.db.watchdog import Watchdog
 

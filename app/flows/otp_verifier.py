@@ -27,7 +27,7 @@ class OTPVerifier:
             return False
         if (await self._attempts.count((self._account.id,)))[0] > MAX_WRONG_CODES:
             return False
-        if await self._codes.consume(code, self._secret, purpose):
+        if await self._codes.verify_and_consume(code, self._secret, purpose):
             return True
         return recovery and await self._codes.consume_recovery_code(code, self._secret)
 

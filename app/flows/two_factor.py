@@ -68,7 +68,7 @@ class TwoFactorService:
         account = await self._account()
         _check_disabled(account)
         normalized = _normalize_secret(secret)
-        if not await OTPStore(self._services, account.id).consume(otp, normalized, "enable"):
+        if not await OTPStore(self._services, account.id).verify_and_consume(otp, normalized, "enable"):
             raise InvalidPayload(WRONG_CODE_MESSAGE)
         await self._set_secret(account, normalized)
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, Text, cast, or_, select
 
 from app.core.errors import Forbidden
-from app.policy.delegation import GrantedPolicy, GrantorRights
+from app.policy.grantor_rights import GrantedPolicy, GrantorRights
 from app.policy.permission_summary import PermissionGrant, parse_grant
 from app.policy.role_tree import with_ancestors
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS

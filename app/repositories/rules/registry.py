@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from app.query.collection import ACCESS, FILES, PERMISSIONS, POLICIES, ROLES, SETTINGS, USERS, Collection
 from app.repositories.engine.collection_rules import CollectionRules, DirectoryRules
-from app.repositories.rules.access_control import AccessRules, PermissionRules, PolicyRules, RoleRules
 from app.repositories.rules.delegation import check_delegation
-from app.repositories.rules.directory_limits import check_last_admin, check_user_limits
 from app.repositories.rules.files import FileRules
+from app.repositories.rules.last_admin import check_last_admin
+from app.repositories.rules.roles_and_policies import AccessRules, PermissionRules, PolicyRules, RoleRules
 from app.repositories.rules.settings import SettingsRules
+from app.repositories.rules.user_limits import check_user_limits
 from app.repositories.rules.users import UserRules
 
 COLLECTION_RULES: Mapping[Collection, CollectionRules] = {

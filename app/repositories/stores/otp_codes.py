@@ -26,7 +26,7 @@ class OTPStore:
     def __init__(self, services: Services, user: str) -> None:
         self._services, self._user = services, user
 
-    async def consume(self, code: str, secret: str, purpose: str) -> bool:
+    async def verify_and_consume(self, code: str, secret: str, purpose: str) -> bool:
         """Accept a one-time password and return whether it is valid now and was not used for this purpose before."""
         # An empty secret has codes too, which anybody could compute.
         step = matching_totp_step(code, secret, self._services.clock()) if secret else None

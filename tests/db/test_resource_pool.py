@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import ServiceUnavailable
-from app.db.pool import ResourcePool
+from app.db.resource_pool import ResourcePool
 
 LONG_SECONDS = 60.0
 

@@ -11,7 +11,7 @@ from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.payload import Payload
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
-from app.repositories.rules import legacy_fields
+from app.repositories.rules import legacy_writes
 from app.repositories.rules.users import ROLE, STATUS, SUSPENDED, end_sessions
 
 PARENT = ROLES.fields["parent"]
@@ -25,7 +25,7 @@ class RoleRules(CollectionRules):
     """Rules of roles: no role is its own ancestor, and users of a deleted role are suspended, as in Directus."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
-        return await legacy_fields.expand_role(work, payload, row)
+        return await legacy_writes.expand_role(work, payload, row)
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(PARENT):
@@ -94,7 +94,7 @@ class PermissionRules(CollectionRules):
     """Rules of permissions: a written permission is noted for the checks at the end of the transaction."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
-        return await legacy_fields.expand_permission(work, payload)
+        return await legacy_writes.expand_permission(work, payload)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.permissions.add(key)
