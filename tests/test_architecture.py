@@ -34,7 +34,6 @@ PRIVATE_NAMES = {
 LAYERS = "one per layer, each about the same subject"
 SAME_CLASS_NAMES = {
     "Access": "Directus' table `directus_access`, and everything that a caller may do",
-    "Role": "Directus' table `directus_roles`, and a role as either preview of an upgrade reports it",
     "Settings": "Directus' table `directus_settings`, and the server's own settings",
 }
 SAME_MODULE_NAMES = {

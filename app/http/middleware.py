@@ -1,4 +1,4 @@
-"""The ASGI middleware around every endpoint: request id, access log, body limit, CORS, rate limit, errors, dispatch."""
+"""The ASGI middleware around every endpoint: request id, access log, CORS, rate limit, errors, dispatch."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -61,8 +61,8 @@ class HTTPMiddleware:
     """Dispatches requests to endpoints by path prefix and turns exceptions into responses.
 
     A `RollcallError` is sent as it is; any other exception becomes a 500 whose request id appears in the log, never its
-    text. Bodies larger than `max_body_size` bytes are rejected while they are read, declared length or not; multipart
-    requests to the `uploads` endpoints are exempt. Responses to requests with credentials get `no-store`, all others
+    text. It hands `max_body_size` to the exchange, which rejects a larger body while it is read; multipart requests to
+    the `uploads` endpoints are exempt. Responses to requests with credentials get `no-store`, all others
     `no-cache`; every response gets `nosniff`. The request id is returned if the client sent one, and with every error.
 
     Scopes other than HTTP go to `lifespan`: it starts and stops the application and closes WebSocket connections.
