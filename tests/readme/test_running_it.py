@@ -81,7 +81,7 @@ def test_the_first_start_runs_two_workers(tmp_path):
             os.kill(pid, signal.SIGTERM)
 
     assert "you@example.com" in output
-    assert "password" in output
+    assert "Password" in output
     assert health.json() == {"status": "ok"}
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
 
