@@ -3,21 +3,14 @@
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
 from app.graphql.schema import schema
 from app.repositories.plans import plan
+from tests.logs import captured_logs
 from tests.world import caller
 
 pytestmark = pytest.mark.planning
 FILTERED = "query($f: directus_users_filter) { users(filter: $f) { id } }"
-
-
-@pytest.fixture(autouse=True)
-def debug_log(monkeypatch):
-    """Log at every level, whatever level a server of another test has configured."""
-    monkeypatch.setattr(plan, "log", structlog.wrap_logger(None, wrapper_class=structlog.BoundLogger))
 
 
 async def answer_from_plan(system, query, variables):
@@ -31,7 +24,7 @@ async def test_a_filter_too_deep_to_plan_is_counted_and_logged(readonly_db):
         filter_ = {"_and": [filter_]}
     before = plan.planning_failures["graphql"]
 
-    with capture_logs() as logs:
+    with captured_logs(plan) as logs:
         assert await answer_from_plan(readonly_db, FILTERED, {"f": filter_}) is None
 
     (event,) = logs
@@ -44,7 +37,7 @@ async def test_a_value_that_does_not_fit_a_known_plan_is_logged_without_the_valu
     query = "query($f: directus_users_filter) { users(filter: $f) { id title } }"
     plannable = await answer_from_plan(readonly_db, query, {"f": {"last_access": {"_gt": "2020-01-01T00:00:00Z"}}})
 
-    with capture_logs() as logs:
+    with captured_logs(plan) as logs:
         refused = await answer_from_plan(readonly_db, query, {"f": {"last_access": {"_gt": "2020-13-45T00:00:00Z"}}})
 
     assert (plannable is None, refused) == (False, None)

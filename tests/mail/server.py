@@ -2,13 +2,11 @@
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from email import message_from_bytes, policy
 from types import SimpleNamespace
 
-import pytest
-import structlog
 from aiosmtpd.smtp import SMTP
 from sqlalchemy import select
 
@@ -17,6 +15,7 @@ from app.flows import background_jobs, outbox_worker
 from app.flows.outbox_worker import OutboxWorker
 from app.mail import transport
 from app.repositories.stores.outbox import Outbox
+from tests.logs import captured_logs
 from tests.world import uid
 
 
@@ -114,11 +113,6 @@ async def run_worker(services):
     return await OutboxWorker(services).run_once()
 
 
-@contextmanager
-def captured_logs():
-    """Capture the log events of mails and background jobs, however logging is configured."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (background_jobs, outbox_worker, transport):
-            patch.setattr(module, "log", structlog.get_logger())
-        with structlog.testing.capture_logs() as events:
-            yield events
+def captured_job_logs():
+    """Capture the log events of mails and background jobs."""
+    return captured_logs(background_jobs, outbox_worker, transport)

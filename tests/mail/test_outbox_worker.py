@@ -19,7 +19,7 @@ from app.repositories.stores.outbox import OutboxQueue
 from app.testing import open_system
 from tests.mail.server import (
     MailServer,
-    captured_logs,
+    captured_job_logs,
     enqueue,
     execute,
     outbox_rows,
@@ -176,7 +176,7 @@ async def test_retries_of_a_mail_back_off_until_it_is_given_up(writable_db):
     services = with_smtp(writable_db.services, MailServer())
     await enqueue(services, "reset", "ida@example.com", password="1f")
     elapsed, waits = timedelta(0), []
-    with captured_logs() as events:
+    with captured_job_logs() as events:
         for _ in range(12):
             await run_worker(with_clock_ahead(services, elapsed))
             [row] = await outbox_rows(services)
@@ -200,7 +200,7 @@ async def test_a_permanently_rejected_recipient_is_given_up_at_once(writable_db,
     services = with_smtp(writable_db.services, server)
     await enqueue(services, to=to)
     await enqueue(services)
-    with captured_logs() as events:
+    with captured_job_logs() as events:
         assert await run_worker(services) == 1
     rows = await outbox_rows(services)
 
@@ -226,7 +226,7 @@ async def test_a_mail_of_an_unknown_kind_waits_for_a_version_that_knows_it_and_b
     await enqueue(services, "of tomorrow")
     await enqueue(services)
     await execute(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
-    with captured_logs() as events:
+    with captured_job_logs() as events:
         assert await run_worker(services) == 1
 
     assert [row.sent is None for row in await outbox_rows(services)] == [True, False]
@@ -240,7 +240,7 @@ async def test_a_mail_waits_for_a_database_that_fails_while_it_is_built(writable
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
     await execute(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
-    with monkeypatch.context() as patch, captured_logs() as events:
+    with monkeypatch.context() as patch, captured_job_logs() as events:
         patch.setattr(outbox_worker, "read_project_settings", unavailable)
         assert await run_worker(services) == 0
 
@@ -258,7 +258,7 @@ async def test_a_mail_that_cannot_be_built_is_logged_with_its_traceback_and_soon
     services = with_smtp(writable_db.services, server, email_templates_path=tmp_path)
     url = "https://ida@example.com\u2100/" if bug == "link" else None
     await enqueue(services, "reset", password="fingerprint", url=url)
-    with captured_logs() as events:
+    with captured_job_logs() as events:
         for attempt in range(MAX_BUILD_ATTEMPTS + 2):
             assert await run_worker(with_clock_ahead(services, timedelta(minutes=attempt))) == 0
     [row] = await outbox_rows(services)
@@ -397,7 +397,7 @@ async def test_a_mail_being_sent_is_still_recorded_at_shutdown(writable_db, serv
 
 async def test_by_default_a_mail_is_a_line_in_the_log(writable_db):
     await enqueue(writable_db.services)
-    with captured_logs() as events:
+    with captured_job_logs() as events:
         assert await run_worker(writable_db.services) == 1
     [event] = events
 

@@ -16,7 +16,7 @@ from app.flows.retention_job import PRUNE_INTERVAL, RetentionJob
 from app.repositories.stores.retention import BATCH_SIZE, RetentionStore
 from app.testing import open_system
 from tests.mail.server import (
-    captured_logs,
+    captured_job_logs,
     enqueue,
     execute,
     outbox_rows,
@@ -183,7 +183,7 @@ class FailingJob(PeriodicJob):
 
 async def test_no_failure_ends_a_job():
     job = FailingJob(ServiceUnavailable("away"), RuntimeError("broken"), ServiceUnavailable("away"), OSError())
-    with captured_logs() as events:
+    with captured_job_logs() as events:
         async with job.running():
             await asyncio.wait_for(job.succeeded.wait(), 5)
 
@@ -198,7 +198,7 @@ async def test_no_failure_ends_a_job():
 async def test_an_unavailable_database_is_logged_once_and_retried_less_and_less_often(monkeypatch):
     monkeypatch.setattr(background_jobs, "MAX_INTERVAL_SECONDS", 0.05)
     job = FailingJob(*[ServiceUnavailable("away")] * 6)
-    with captured_logs() as events:
+    with captured_job_logs() as events:
         started = asyncio.get_running_loop().time()
         async with job.running():
             await asyncio.wait_for(job.succeeded.wait(), 5)

@@ -4,11 +4,12 @@ import re
 
 import orjson
 import pytest
-from structlog.testing import capture_logs
 
+from app.policy import unreadable_rules
 from app.policy.rules import parse_rule
 from app.policy.unreadable_rules import MAX_LOGGED_IDS, MAX_REASON_LENGTH, UnreadableRuleLog
 from app.testing import TestSystem
+from tests.logs import captured_logs
 from tests.world import caller, uid
 
 SAM = caller("sam")
@@ -45,7 +46,7 @@ def warning(reason, action="update"):
 async def test_an_unreadable_rule_grants_nothing_and_is_logged_once_without_its_values(writable_db, columns, reason):
     await writable_db.load({"directus_permissions": [{**UPDATES, "fields": "title", **columns}]})
 
-    with capture_logs() as logs:
+    with captured_logs(unreadable_rules) as logs:
         for _ in range(3):
             access = await writable_db.services.access_cache.reload(SAM)
 
@@ -60,7 +61,7 @@ async def test_an_unreadable_rule_grants_nothing_and_is_logged_once_without_its_
 async def test_unreadable_presets_are_not_applied_and_are_logged_once(writable_db, presets):
     await writable_db.load({"directus_permissions": [{**UPDATES, "fields": "title", "presets": presets}]})
 
-    with capture_logs() as logs:
+    with captured_logs(unreadable_rules) as logs:
         for title in ("A", "B"):
             await writable_db.directory(SAM)["users"].update_one(uid("sam"), {"title": title})
 
@@ -68,7 +69,7 @@ async def test_unreadable_presets_are_not_applied_and_are_logged_once(writable_d
 
 
 async def test_an_unreadable_rule_is_logged_again_if_the_reason_changes(writable_db):
-    with capture_logs() as logs:
+    with captured_logs(unreadable_rules) as logs:
         for field in ("first", "first", "second"):
             row = {**UPDATES, "fields": "title", "permissions": {field: {"_eq": 1}}}
             await writable_db.load({"directus_permissions": [row]})
@@ -80,7 +81,7 @@ async def test_an_unreadable_rule_is_logged_again_if_the_reason_changes(writable
 async def test_another_process_logs_an_unreadable_rule_as_well(writable_db):
     await writable_db.load({"directus_permissions": [{**UPDATES, "fields": "title", "validation": {"a": 1}}]})
 
-    with capture_logs() as logs:
+    with captured_logs(unreadable_rules) as logs:
         for _ in range(2):
             other = TestSystem(writable_db.database, writable_db.settings)
             await other.services.access_cache.reload(SAM)
@@ -101,7 +102,7 @@ async def test_another_process_logs_an_unreadable_rule_as_well(writable_db):
 async def test_a_permission_that_is_readable_or_not_served_is_not_logged(writable_db, columns):
     await writable_db.load({"directus_permissions": [{**UPDATES, **columns}]})
 
-    with capture_logs() as logs:
+    with captured_logs(unreadable_rules) as logs:
         await writable_db.services.access_cache.reload(SAM)
 
     assert warnings(logs) == []
@@ -141,7 +142,7 @@ def test_a_reason_has_a_limited_length():
 
 def test_a_bounded_number_of_unreadable_rules_is_remembered():
     log = UnreadableRuleLog()
-    with capture_logs() as logs:
+    with captured_logs(unreadable_rules) as logs:
         for number in range(2 * MAX_LOGGED_IDS):
             log.report(number, "directus_users", "read", "a reason")
 
