@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: databases of both kinds filled with the rows of `tests/world.py`, and test settings."""
+"""Fixtures for all tests: databases of both kinds filled with the rows of `tests/base_data.py`, and test settings."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
 from app.graphql.schema import RollcallSchema
 from app.testing import TestSystem, open_system
-from tests.world import BASE_ROWS, CHEAP_HASH_COST
+from tests.base_data import BASE_ROWS, CHEAP_HASH_COST
 
 SERVER_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 RECORDINGS = Path(__file__).parents[2] / "shared"
@@ -157,7 +157,7 @@ async def create_database(name: str, template: str = "template0") -> None:
 @pytest_asyncio.fixture(scope="session")
 async def templates(tmp_path_factory) -> AsyncIterator[dict[str, str]]:
     """A bootstrapped database of each kind with `BASE_ROWS` in it: the file, or the database name, to copy."""
-    file, name = tmp_path_factory.mktemp("template") / "world.db", f"rollcall_test_{uuid4().hex[:12]}"
+    file, name = tmp_path_factory.mktemp("template") / "template.db", f"rollcall_test_{uuid4().hex[:12]}"
     urls = {"sqlite": f"sqlite+aiosqlite:///{file}"}
     if HAS_POSTGRESQL:
         await create_database(name)
@@ -176,7 +176,7 @@ async def templates(tmp_path_factory) -> AsyncIterator[dict[str, str]]:
 async def readonly_db(request, templates, tmp_path_factory) -> AsyncIterator[TestSystem]:
     """A database with `BASE_ROWS`, for tests that only read."""
     async with AsyncExitStack() as stack:
-        yield await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("world"))
+        yield await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("readonly_db"))
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")

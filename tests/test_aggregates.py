@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 
 ADA, ED, VI = caller("ada"), caller("ed"), caller("vi")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
 from app.query.bind_types import PrefixUpperBound
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 
 ADA = caller("ada")
 TITLES = ["100%", "1000", "a_b", "aXb", "back\\slash", "Back", "two\nlines", "ÄRGER"]

@@ -7,7 +7,7 @@ import pytest
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.services import Services
-from tests.world import caller
+from tests.base_data import caller
 
 LIMITS = {
     "query_limit_default": 2,

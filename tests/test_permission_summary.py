@@ -4,7 +4,7 @@ import pytest
 
 from app.policy.permission_summary import PermissionGrant, summarize
 from app.query.collection import COLLECTIONS
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 
 ADA, ANN, SAM, VI = (caller(name) for name in ("ada", "ann", "sam", "vi"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.world import OFFICE_IP, caller, uid
+from tests.base_data import OFFICE_IP, caller, uid
 
 VISIBLE, HIDDEN, UNKNOWN, FORBIDDEN = "visible", "hidden", "unknown", "forbidden"
 

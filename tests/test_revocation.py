@@ -11,7 +11,7 @@ from app.core.errors import InvalidCredentials, ServiceUnavailable
 from app.graphql.plans.queries import MAX_ATTEMPTS
 from app.repositories.engine.reading import MAX_READ_ATTEMPTS
 from app.testing import open_system
-from tests.world import caller, static_token, uid
+from tests.base_data import caller, static_token, uid
 
 EMAILS = "{ users(limit: -1) { email } }"
 ED, VI = caller("ed"), caller("vi")

@@ -20,8 +20,8 @@ from app.db.database import Database
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES
 from app.testing import TestSystem, open_system
+from tests.base_data import Rows, static_token, uid
 from tests.conftest import HAS_POSTGRESQL, admin_url, create_database, make_settings, run_on_server
-from tests.world import Rows, static_token, uid
 
 ROLE_COUNT, POLICIES_PER_ROLE, PERMISSIONS_PER_POLICY, USER_COUNT = 1_000, 2, 25, 100
 QUERIES = {

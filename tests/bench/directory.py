@@ -9,7 +9,7 @@ from app.core.config import Settings
 from app.core.tokens import sign_access_token
 from app.flows.bootstrap import bootstrap
 from app.testing import open_system
-from tests.world import Rows, uid
+from tests.base_data import Rows, uid
 
 USER_COUNT, ROLE_COUNT = 10_000, 5
 SECRET = uid("bench")

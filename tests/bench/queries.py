@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import orjson
 
+from tests.base_data import uid
 from tests.bench.directory import ADMIN, GUEST, USER_COUNT, user_id
-from tests.world import uid
 
 RunSQL = Callable[..., Awaitable[Sequence[Any]]]
 """Executes one statement with values and returns its rows."""

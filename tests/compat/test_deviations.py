@@ -13,9 +13,9 @@ from app.flows.import_export import import_rows
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.services import Services
+from tests.base_data import caller, static_token, uid
 from tests.conftest import BACKENDS, open_copy
 from tests.http.test_graphql import bearer, served
-from tests.world import caller, static_token, uid
 from tests.writes.editors import EDITOR_ROWS, checksum
 
 DEVIATIONS, DEVIATIONS_10 = (

@@ -11,10 +11,10 @@ import pytest_asyncio
 
 from app.core.errors import Forbidden, RollcallError
 from app.testing import TestSystem
+from tests.base_data import caller, static_token, uid
 from tests.compat.replay import DIRECTUS10
 from tests.conftest import BACKENDS, HAS_POSTGRESQL, open_copy
 from tests.http.test_graphql import bearer, served
-from tests.world import caller, static_token, uid
 from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
 from tests.writes.editors import checksum
 

@@ -13,9 +13,9 @@ from app.core.hashing import verify_password
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES, export_file, import_file
 from app.testing import open_system
+from tests.base_data import BASE_ROWS, Rows, uid
 from tests.cli.commands import run_process
 from tests.conftest import make_settings
-from tests.world import BASE_ROWS, Rows, uid
 
 
 async def exported(system, file, **options):

@@ -15,8 +15,8 @@ from app.flows.bootstrap import bootstrap
 from app.query.sql_functions import EmailEquals
 from app.repositories.commands.accounts import AccountStore
 from app.testing import open_system
+from tests.base_data import caller, uid
 from tests.cli.commands import run_command
-from tests.world import caller, uid
 
 
 async def insert(system, *emails):

@@ -14,8 +14,8 @@ from app.db import migrate
 from app.db.models import DIRECTUS_TABLES
 from app.flows.bootstrap import bootstrap
 from app.testing import open_system
+from tests.base_data import BASE_ROWS
 from tests.conftest import HAS_POSTGRESQL, make_settings
-from tests.world import BASE_ROWS
 
 needs_postgresql = pytest.mark.skipif(
     not HAS_POSTGRESQL, reason="the recorded Directus databases need PostgreSQL, and no server answers"

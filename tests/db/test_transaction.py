@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.db.statement import bind_param
 from app.query.collection import ROLES
-from tests.world import uid
+from tests.base_data import uid
 
 TABLE = ROLES.table
 NAMES = select(TABLE.c.name).where(TABLE.c.name.like("New%")).order_by(TABLE.c.name)

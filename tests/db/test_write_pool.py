@@ -8,7 +8,7 @@ from sqlalchemy import literal, select, text
 
 from app.db.models import User
 from app.repositories.rules.users import track_page
-from tests.world import uid
+from tests.base_data import uid
 
 ONE = select(literal(1))
 DEADLINE_SECONDS = 20

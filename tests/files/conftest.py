@@ -9,10 +9,10 @@ import pytest_asyncio
 
 from app.flows.import_export import import_rows
 from app.testing import TestSystem
+from tests.base_data import static_token
 from tests.conftest import BACKENDS, open_copy
 from tests.files.uploaders import UPLOADER_ROWS
 from tests.http.test_graphql import bearer, served
-from tests.world import static_token
 from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
 
 

@@ -6,10 +6,10 @@ from email.utils import format_datetime, parsedate_to_datetime
 import pytest
 import pytest_asyncio
 
+from tests.base_data import uid
 from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, PUBLIC_FOLDER, SVG, png
 from tests.http.clients import FORBIDDEN, INVALID_CREDENTIALS, INVALID_PAYLOAD, ROUTE_NOT_FOUND, data_of, error_of
 from tests.http.test_graphql import served
-from tests.world import uid
 from tests.writes.conftest import RESTORE_ROWS_SQL, run_sql
 
 IMAGE = png(20, 10)

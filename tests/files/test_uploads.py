@@ -11,10 +11,10 @@ from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
 from app.db.models import Activity, File
 from app.db.transaction import WriteTransaction
+from tests.base_data import uid
 from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, SVG, png
 from tests.http.clients import FORBIDDEN, INVALID_PAYLOAD, data_of, error_of
 from tests.http.test_graphql import served
-from tests.world import uid
 
 TOO_LARGE = 413, "CONTENT_TOO_LARGE"
 

@@ -7,7 +7,7 @@ in Pictures, the public those in Shown. Lou may upload small files only, Max ima
 import zlib
 from struct import pack
 
-from tests.world import IS_SELF, make_access, make_policy, make_role, make_user, uid
+from tests.base_data import IS_SELF, make_access, make_policy, make_role, make_user, uid
 from tests.writes.editors import make_permission
 
 IS_OWN_FILE = {"uploaded_by": {"_eq": "$CURRENT_USER"}}

@@ -12,7 +12,7 @@ from app.db.models import User
 from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
 from app.testing import TestSystem
-from tests.world import cheap_hash, uid
+from tests.base_data import cheap_hash, uid
 
 PASSWORD = "correct, but only here"
 HASHED = cheap_hash(PASSWORD)

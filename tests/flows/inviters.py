@@ -16,7 +16,7 @@ from app.core.config import signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, sign_link_token
 from app.db.models import ATTEMPTS, OUTBOX, User
 from app.testing import TestSystem
-from tests.world import Rows, make_access, make_policy, make_role, make_user, uid
+from tests.base_data import Rows, make_access, make_policy, make_role, make_user, uid
 from tests.writes.editors import checksum, make_permission
 
 SETTINGS_OVERRIDES = {

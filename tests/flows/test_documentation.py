@@ -15,10 +15,10 @@ from app.core.caller import SYSTEM
 from app.core.clock import utc_now
 from app.core.email_links import EmailLink, LinkPurpose, sign_link_token
 from app.db.models import User
+from tests.base_data import cheap_hash, static_token, uid
 from tests.conftest import RECORDINGS
 from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.test_graphql import ADA, bearer, served
-from tests.world import cheap_hash, static_token, uid
 from tests.writes.test_documentation import PAGES, ROLE_ID, Example, balanced_prefix, graphql_examples
 
 OTHER_EMAIL, PASSWORD, SECRET = "another@example.com", "d1r3ctu5", "3CTIUTSNBMY3SZHE"

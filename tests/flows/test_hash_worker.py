@@ -23,9 +23,9 @@ from app.db.models import User
 from app.passwords import worker, worker_client
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import InProcessHasher, SubprocessHasher, create_hasher
+from tests.base_data import CHEAP_HASH_COST, cheap_hash, uid
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import open_copy
-from tests.world import CHEAP_HASH_COST, cheap_hash, uid
 
 PASSWORD = "correct, but only here"
 SLOW = HashCost(memory=65536, time=2, parallelism=1)

@@ -22,6 +22,7 @@ from app.db.models import Activity
 from app.flows.invitations import Invitations
 from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
+from tests.base_data import caller, uid
 from tests.flows.inviters import (
     ALLOWED_URLS,
     LOOKALIKE_EMAILS,
@@ -35,7 +36,6 @@ from tests.flows.inviters import (
     update_user,
     user_row,
 )
-from tests.world import caller, uid
 from tests.writes.test_concurrency import error_codes_of
 
 NEW = "new@example.com"

@@ -14,6 +14,7 @@ from app.db.models import Session
 from app.flows.login import Credentials, LoginService
 from app.flows.password_reset import PasswordReset
 from app.repositories.directory import Directory
+from tests.base_data import caller, cheap_hash, uid
 from tests.flows.inviters import (
     ALLOWED_URLS,
     LOOKALIKE_EMAILS,
@@ -27,7 +28,6 @@ from tests.flows.inviters import (
     update_user,
     user_row,
 )
-from tests.world import caller, cheap_hash, uid
 from tests.writes.test_concurrency import error_codes_of
 
 HASHED = cheap_hash(PASSWORD)

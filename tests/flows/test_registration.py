@@ -21,6 +21,7 @@ from app.flows.registration import Registration
 from app.policy import unreadable_rules
 from app.ratelimit.limiter import RateLimiter
 from app.repositories.directory import Directory
+from tests.base_data import caller, uid
 from tests.flows.inviters import (
     ALLOWED_URLS,
     LOOKALIKE_EMAILS,
@@ -34,7 +35,6 @@ from tests.flows.inviters import (
     update_user,
     user_row,
 )
-from tests.world import caller, uid
 from tests.writes.test_concurrency import error_codes_of
 
 NEW = "new@example.com"

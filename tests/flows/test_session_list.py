@@ -15,8 +15,8 @@ from app.flows.session import SessionService
 from app.flows.session_list import SessionListService
 from app.flows.tokens import TokenMode
 from app.repositories.directory import Directory
+from tests.base_data import static_token, uid
 from tests.flows.clock import AccountHarness, FrozenClock
-from tests.world import static_token, uid
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 CURRENT, PHONE, OFFICE = "current-session", "session-on-a-phone", "session-at-work"

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 from pyotp import TOTP
 
 from app.core.clock import utc_now
+from tests.base_data import uid
 from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
-from tests.world import uid
 
 INES_EMAIL = "ines@example.com"
 FIRST_PASSWORD, SECOND_PASSWORD = "the first password", "the second password"

@@ -13,9 +13,9 @@ from app.flows.session_list import SessionListService
 from app.flows.tokens import TokenMode
 from app.flows.two_factor import TwoFactorService
 from app.repositories.directory import Directory
+from tests.base_data import OFFICE_IP, caller, static_token, uid
 from tests.flows.clock import HASHED, PASSWORD, SECRET, AccountHarness, FrozenClock
 from tests.http.test_graphql import PATH, bearer, served
-from tests.world import OFFICE_IP, caller, static_token, uid
 
 REASON = (
     "Two-factor authentication has to be set up before anything else: begin with users_me_tfa_generate, or "

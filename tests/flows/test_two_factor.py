@@ -18,8 +18,8 @@ from app.flows.two_factor import TwoFactorService
 from app.flows.user_admin import UserAdmin
 from app.passwords.hasher_pool import PasswordService
 from app.repositories.directory import Directory
+from tests.base_data import static_token, uid
 from tests.flows.clock import HASHED, OTHER_SECRET, PASSWORD, SECRET, TOTP_PERIOD, AccountHarness, FrozenClock
-from tests.world import static_token, uid
 
 ALREADY_SET_MESSAGE = "TFA Secret is already set for this user"
 WRONG_CODE_MESSAGE = '"otp" is invalid'

@@ -12,12 +12,12 @@ from sqlalchemy import update
 
 from app.core.caller import SYSTEM
 from app.db.models import User
+from tests.base_data import cheap_hash, static_token, uid
 from tests.compat.replay import ROLLCALL, free_port
 from tests.conftest import HAS_POSTGRESQL, open_copy
 from tests.http.test_graphql import ADA, bearer
 from tests.http.test_rate_limits import RedisServer, needs_redis
 from tests.mail.server import MailServer
-from tests.world import cheap_hash, static_token, uid
 
 PASSWORD = "correct, but only here"
 GUESTS = [f"guest{number}@example.com" for number in range(12)]

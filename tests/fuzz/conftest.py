@@ -11,9 +11,9 @@ import uvicorn
 
 from app.core.tokens import sign_access_token
 from app.main import create_app
+from tests.base_data import uid
 from tests.flows.conftest import inviters, inviters_db
 from tests.flows.inviters import update_settings
-from tests.world import uid
 
 __all__ = ["inviters", "inviters_db"]
 

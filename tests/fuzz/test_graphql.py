@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemathesis.graphql import nodes
 
+from tests.base_data import uid
 from tests.fuzz.response_checks import REQUEST_TIMEOUT_SECONDS, ResponseChecker
-from tests.world import uid
 
 SCHEMATHESIS_CONFIG = {"generation": {"graphql-allow-null": False}}  # most arguments reject null
 TEXTS = st.text(max_size=20).map(nodes.String)

@@ -13,9 +13,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.base_data import static_token, uid
 from tests.fuzz.response_checks import REQUEST_TIMEOUT_SECONDS, UVICORN_BAD_REQUEST, ResponseChecker
 from tests.http.test_graphql import bearer
-from tests.world import static_token, uid
 
 SCHEMA_CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 SCHEMATHESIS_CONFIG = {"generation": {"with-security-parameters": False}}

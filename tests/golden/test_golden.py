@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import caller
+from tests.base_data import caller
 
 HERE = Path(__file__).parent
 HEADER = re.compile(r"# (\w+), (\d+) statements?\n")

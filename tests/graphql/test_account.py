@@ -26,9 +26,9 @@ from app.http.authentication import Authenticator
 from app.http.endpoints.graphql import GraphQLEndpoint
 from app.main import GRAPHQL, RollcallApp
 from app.repositories.services import Services
+from tests.base_data import caller, cheap_hash, static_token, uid
 from tests.flows.clock import ShortSecretTOTP
 from tests.http.test_graphql import PATH, bearer, served
-from tests.world import caller, cheap_hash, static_token, uid
 
 PASSWORD = "correct, but only here"
 PASSWORD_HASH = cheap_hash(PASSWORD)

@@ -6,8 +6,8 @@ import pytest
 
 from app.graphql.schema import schema
 from app.repositories.plans import plan
+from tests.base_data import caller
 from tests.logs import captured_logs
-from tests.world import caller
 
 pytestmark = pytest.mark.planning
 FILTERED = "query($f: directus_users_filter) { users(filter: $f) { id } }"

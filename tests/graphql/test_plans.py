@@ -14,7 +14,7 @@ from app.graphql.plans.literals import MAX_LITERALS, NUMBER_PLACEHOLDER, TEXT_PL
 from app.graphql.schema import schema
 from app.repositories.directory import Directory
 from app.repositories.services import Services
-from tests.world import OFFICE_IP, caller, uid
+from tests.base_data import OFFICE_IP, caller, uid
 
 ADA, ED, VI, SAM, ANN = (caller(name) for name in ("ada", "ed", "vi", "sam", "ann"))
 CALLERS = [ADA, ED, VI, SAM, ANN, caller("nora"), caller("kit", OFFICE_IP), Caller()]

@@ -13,7 +13,7 @@ from app.graphql.schema import printed_schema, schema
 from app.graphql.visibility.caller_schema import caller_schema
 from app.policy.visibility import visibility_for
 from app.query.collection import COLLECTIONS
-from tests.world import caller
+from tests.base_data import caller
 
 ROOT = Path(__file__).parents[2]
 INTROSPECTION = "{ __schema { queryType { fields { name } } types { name } } }"
@@ -264,7 +264,7 @@ RELATIONS = [
 async def test_a_relation_can_be_selected_and_filtered_by_its_id(readonly_db, query, variables):
     import json
 
-    from tests.world import uid
+    from tests.base_data import uid
 
     key = uid("role-Editor")
     filled_variables = json.loads(json.dumps(variables).replace("%s", key))

@@ -2,8 +2,8 @@
 
 from sqlalchemy import func, select
 
+from tests.base_data import cheap_hash
 from tests.flows.clock import FrozenClock
-from tests.world import cheap_hash
 
 PASSWORD = "correct, but only here"
 PASSWORD_HASH = cheap_hash(PASSWORD)

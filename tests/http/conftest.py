@@ -4,11 +4,11 @@ import pytest_asyncio
 from sqlalchemy import update
 
 from app.db.models import User
+from tests.base_data import uid
 from tests.flows.conftest import inviters, inviters_db
 from tests.flows.inviters import update_settings
 from tests.http.clients import PASSWORD_HASH, SECRET
 from tests.http.test_graphql import served
-from tests.world import uid
 
 __all__ = ["inviters", "inviters_db"]
 

@@ -6,6 +6,7 @@ from sqlalchemy import update
 from app.core.email_links import LinkPurpose
 from app.core.otp import generate_totp_secret
 from app.db.models import Policy
+from tests.base_data import static_token, uid
 from tests.flows.inviters import link_token, user_row
 from tests.http.clients import (
     FORBIDDEN,
@@ -23,7 +24,6 @@ from tests.http.clients import (
     totp_code,
 )
 from tests.http.test_graphql import ADA, bearer
-from tests.world import static_token, uid
 
 EDITOR = uid("role-Editor")
 NEW = "new@example.com"

@@ -12,6 +12,7 @@ from app.core.config import signing_secret
 from app.core.email_links import LinkPurpose, password_fingerprint
 from app.core.tokens import sign_access_token
 from app.db.models import Activity, Session, User
+from tests.base_data import static_token, uid
 from tests.flows.inviters import link_token
 from tests.http.clients import (
     INVALID_CREDENTIALS,
@@ -32,7 +33,6 @@ from tests.http.clients import (
     totp_code,
 )
 from tests.http.test_graphql import bearer, served
-from tests.world import static_token, uid
 
 INVALID_CREDENTIALS_ERRORS = [{"message": "Invalid user credentials.", "extensions": {"code": "INVALID_CREDENTIALS"}}]
 REFRESH_TOKEN_REQUIRED = "The refresh token is required in either the payload or cookie"

@@ -8,11 +8,11 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from tests.base_data import static_token, uid
 from tests.conftest import BACKENDS, open_copy
 from tests.http.test_export import listening
 from tests.http.test_graphql import ADA, PATH, bearer, served
 from tests.http.test_parsing import INTERNALS
-from tests.world import static_token, uid
 from tests.writes.editors import checksum
 
 JSON = {"Content-Type": "application/json"}

@@ -23,10 +23,10 @@ from app.http.middleware import HTTPMiddleware
 from app.http.response import Response
 from app.main import create_app
 from app.repositories.engine.batches import BATCH_SIZE, KeysetReader
+from tests.base_data import caller, static_token, uid
 from tests.http.test_graphql import ADA, bearer, served
 from tests.http.test_parsing import encode_json
 from tests.test_revocation import INVALIDATIONS, REVOCATIONS, write
-from tests.world import caller, static_token, uid
 
 USERS_QUERY = "/users?sort=email&limit=3&fields=email,title,tags,role.name,role.parent.name"
 TEXTS = [

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from app.core.clock import utc_now
 from app.core.tokens import sign_access_token
 from app.main import create_app
+from tests.base_data import caller, static_token, uid
 from tests.conftest import run_on_server
-from tests.world import caller, static_token, uid
 
 PATH = "/graphql/system"
 ME = {"query": "{ users_me { id } }"}

@@ -13,9 +13,9 @@ from app.core.errors import InvalidCredentials, ServiceUnavailable
 from app.db.database import Database
 from app.db.models import VERSION, Activity, Revision, User
 from app.repositories.last_access import LastAccessTracker
+from tests.base_data import caller, static_token, uid
 from tests.conftest import make_settings
 from tests.http.test_graphql import ADA, ME, PATH, bearer, served
-from tests.world import caller, static_token, uid
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 BEFORE, LATER = NOON - timedelta(hours=1), NOON + timedelta(hours=1)

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from app.query.collection import USERS
+from tests.base_data import OFFICE_IP, static_token, uid
 from tests.http.test_graphql import ADA, bearer, served
-from tests.world import OFFICE_IP, static_token, uid
 
 EMAILS = ["ada", "ann", "ed", "ida", "kit", "nora", "sam", "sue", "vi"]
 VI, SAM, MISSING, EDITOR = uid("vi"), uid("sam"), uid("missing"), uid("role-Editor")

@@ -4,8 +4,8 @@ import pytest
 from graphql import build_schema
 
 from app.flows.server_info import DIRECTUS_VERSION, PROJECT_FIELDS
+from tests.base_data import caller, static_token, uid
 from tests.http.test_graphql import ADA, bearer, served
-from tests.world import caller, static_token, uid
 
 SPECS = "/server/specs/graphql/system"
 SAM = bearer(static_token("sam"))

@@ -6,9 +6,9 @@ from app.core.errors import TwoFactorSetupRequired
 from app.flows.tfa_policy import OPERATIONS_BEFORE_TFA, FlowOperation
 from app.graphql.documents.tfa_enrollment import OPERATION_OF_FIELD
 from app.http.endpoints import account, account_security, auth
+from tests.base_data import uid
 from tests.flows.clock import HASHED, AccountHarness, FrozenClock
 from tests.http.test_graphql import PATH, bearer, served
-from tests.world import uid
 
 SERVER_PATHS = {
     ("GET", "/server/ping"): FlowOperation.PING,

@@ -15,8 +15,8 @@ from app.flows import background_jobs, outbox_worker
 from app.flows.outbox_worker import OutboxWorker
 from app.mail import transport
 from app.repositories.stores.outbox import Outbox
+from tests.base_data import uid
 from tests.logs import captured_logs
-from tests.world import uid
 
 
 class MailServer:

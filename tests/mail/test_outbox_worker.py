@@ -17,6 +17,7 @@ from app.flows import outbox_worker
 from app.flows.outbox_worker import LEASE, MAX_BUILD_ATTEMPTS, MAX_DELIVERY_ATTEMPTS, MAX_RETRY_WAIT, OutboxWorker
 from app.repositories.stores.outbox import OutboxQueue
 from app.testing import open_system
+from tests.base_data import uid
 from tests.mail.server import (
     MailServer,
     captured_job_logs,
@@ -28,7 +29,6 @@ from tests.mail.server import (
     with_clock_ahead,
     with_smtp,
 )
-from tests.world import uid
 
 LINKS = {
     "invite": ("You've been invited", "/admin/accept-invite", LinkPurpose.INVITATION, 7),

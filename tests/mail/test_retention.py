@@ -15,6 +15,7 @@ from app.flows.background_jobs import PeriodicJob
 from app.flows.retention_job import PRUNE_INTERVAL, RetentionJob
 from app.repositories.stores.retention import BATCH_SIZE, RetentionStore
 from app.testing import open_system
+from tests.base_data import uid
 from tests.mail.server import (
     captured_job_logs,
     enqueue,
@@ -24,7 +25,6 @@ from tests.mail.server import (
     wait_until_sent,
     with_clock_ahead,
 )
-from tests.world import uid
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SESSIONS: Any = Session.__table__

@@ -24,9 +24,9 @@ from app.openapi.document import DocumentOptions, render_document
 from app.openapi.field_schemas import schema_name
 from app.policy.visibility import ADMIN_VISIBILITY, SchemaVisibility, visibility_for
 from app.query.collection import COLLECTIONS
+from tests.base_data import caller, static_token, uid
 from tests.conftest import make_settings
 from tests.http.test_graphql import bearer, served
-from tests.world import caller, static_token, uid
 
 HTTP = Path(__file__).parents[2] / "app/http/endpoints"
 SPECS = "/server/specs/oas"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
 from app.flows.import_export import TABLES
-from tests.world import static_token, uid
+from tests.base_data import static_token, uid
 
 ROLES, USERS, POLICIES = (
     [uid(f"r{n}") for n in range(3)],

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.core.errors import Forbidden
 from app.testing import TestSystem
+from tests.base_data import caller, static_token, uid
 from tests.policy.strategies import POLICIES, ROLES, replace
-from tests.world import caller, static_token, uid
 
 FLAGS = ("admin_access", "app_access", "enforce_tfa")
 FIELDS = {

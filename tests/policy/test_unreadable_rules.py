@@ -9,8 +9,8 @@ from app.policy import unreadable_rules
 from app.policy.rules import parse_rule
 from app.policy.unreadable_rules import MAX_LOGGED_IDS, MAX_REASON_LENGTH, UnreadableRuleLog
 from app.testing import TestSystem
+from tests.base_data import caller, uid
 from tests.logs import captured_logs
-from tests.world import caller, uid
 
 SAM = caller("sam")
 UPDATES = {"id": 60, "policy": uid("policy-Themselves"), "collection": "directus_users", "action": "update"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.policy import visibility
 from app.policy.rules import AccessShape
-from tests.world import caller
+from tests.base_data import caller
 
 
 async def test_the_visibility_of_a_shape_is_computed_once(readonly_db):

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.db.models import User
+from tests.base_data import static_token, uid
 from tests.policy.reference import OPERATORS, Reference
 from tests.policy.strategies import IPS, USERS, directories, filters, replace
-from tests.world import static_token, uid
 
 WRITTEN = ["first_name", "title"]
 TEXTS = st.sampled_from(["a", "ab", "Č", "x"])

@@ -11,10 +11,10 @@ import pytest
 
 from app.core.caller import SYSTEM
 from app.graphql.schema import schema
+from tests.base_data import uid
 from tests.compat.replay import free_port
 from tests.http.test_graphql import served
 from tests.readme.readme_sections import create_checkout, run_shell, running_server, section, snippets
-from tests.world import uid
 
 needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="curl is not installed")
 ROW_MUTATIONS = ("create_", "update_", "delete_")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
+from tests.base_data import cheap_hash
 from tests.http.clients import send
-from tests.world import cheap_hash
 
 ENTRY_POINTS = ("rest", "graphql")
 GRAPHQL_PATH = "/graphql/system"

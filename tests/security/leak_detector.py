@@ -12,13 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 from sqlalchemy import text
 
+from tests.base_data import CHEAP_HASH_COST, static_token
 from tests.compat.replay import ROLLCALL, free_port
 from tests.flows.inviters import update_settings, update_user
 from tests.http.clients import cookies_of, send
 from tests.mail.server import MailServer
 from tests.security.entry_points import PASSWORD, PASSWORD_HASH, TFA_SECRET, call_flow, post_graphql
 from tests.security.secret_registry import SecretRegistry
-from tests.world import CHEAP_HASH_COST, static_token
 
 PUBLIC_URL = "https://users.example.com"
 MAX_PAYLOAD_BYTES = 64 * 1024

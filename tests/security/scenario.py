@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pyotp
 
+from tests.base_data import static_token, uid
 from tests.flows.clock import ShortSecretTOTP
 from tests.http.clients import REFRESH, SESSION, cookies_of, send
 from tests.http.test_graphql import bearer
@@ -21,7 +22,6 @@ from tests.security.entry_points import (
     response_data,
 )
 from tests.security.leak_detector import MAX_LOGIN_ATTEMPTS, MAX_PAYLOAD_BYTES, PUBLIC_URL
-from tests.world import static_token, uid
 
 ADA, VI, ED = (bearer(static_token(name)) for name in ("ada", "vi", "ed"))
 JSON, PLAIN_TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}

@@ -5,7 +5,7 @@ import json
 from urllib.parse import quote, quote_plus
 from uuid import uuid4
 
-from tests.world import uid
+from tests.base_data import uid
 
 
 class SecretRegistry:

@@ -1,6 +1,6 @@
 """Known vulnerabilities that disclose which accounts exist, or that leave responses in caches.
 
-Each test is named after the advisory. `test_rows.py` lists the tests that cover the other advisories.
+Each test is named after the advisory. `test_advisories.py` lists the tests that cover the other advisories.
 """
 
 from datetime import timedelta
@@ -9,6 +9,7 @@ import pytest
 
 from app.core.errors import InvalidPayload
 from app.flows.password_reset import PasswordReset
+from tests.base_data import static_token, uid
 from tests.flows.inviters import queued_mails, update_settings
 from tests.http.test_graphql import ADA, bearer
 from tests.security.entry_points import (
@@ -20,7 +21,6 @@ from tests.security.entry_points import (
     comparable_response,
     response_data,
 )
-from tests.world import static_token, uid
 
 UNABLE_TO_LOG_IN = ("nobody", "nora", "sam", "sue", "ida", "una", "wanda")
 """Unknown, without a password, another provider, suspended, invited, unverified, archived."""

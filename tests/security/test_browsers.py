@@ -3,8 +3,8 @@
 import pytest
 import pytest_asyncio
 
+from tests.base_data import static_token
 from tests.http.test_graphql import ADA, PATH, served
-from tests.world import static_token
 
 CROSS_ORIGIN = {"Origin": "https://elsewhere.example.com"}
 EXPORT_FORMATS = ["csv", "json", "xml", "yaml"]

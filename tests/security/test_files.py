@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.base_data import uid
 from tests.files.conftest import uploaders, uploaders_db
 from tests.files.uploaders import HTML, SVG, png
 from tests.http.clients import FORBIDDEN, data_of, error_of
-from tests.world import uid
 from tests.writes.editors import checksum
 
 __all__ = ["uploaders", "uploaders_db"]

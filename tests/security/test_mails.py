@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import pytest_asyncio
 
+from tests.base_data import uid
 from tests.flows.inviters import queued_mails
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
 from tests.security.entry_points import ENTRY_POINTS, call_flow, error_code
-from tests.world import uid
 
 APP = Path(__file__).parents[2] / "app"
 PUBLIC_URL, APP_URL = "https://users.example.com", "https://app.example.com/accept"
@@ -224,7 +224,7 @@ async def test_cve_2026_22032_and_cve_2026_35411_urls_not_allowed_are_rejected(m
 
 
 def test_cve_2024_28239_only_two_modules_redirect():
-    """One redirects to a page of Rollcall (its test is listed in test_rows.py), the other to the URL of a setting."""
+    """One redirects to a page of Rollcall (tested in test_account.py), the other to the URL of a setting."""
     redirecting = set()
     for module in (APP / "http").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text())):

@@ -11,7 +11,7 @@ from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS
 from app.query.collection import USERS
 from app.repositories.directory import Directory
 from app.repositories.services import Services
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 
 ADA, SAM, VI = caller("ada"), caller("sam"), caller("vi")
 MASK = "**********"

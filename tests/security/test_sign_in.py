@@ -16,6 +16,7 @@ from app.db.models import ATTEMPTS, Activity, Policy, Revision, Session
 from app.flows.tokens import TokenMode
 from app.graphql.documents.sensitive import SENSITIVE_MUTATIONS
 from app.graphql.schema import schema
+from tests.base_data import static_token, uid
 from tests.flows.inviters import link_token, queued_mails, snapshot, update_settings, update_user, user_row
 from tests.http.clients import REFRESH, SESSION, cookie_of, totp_code
 from tests.http.test_graphql import ADA, bearer
@@ -31,7 +32,6 @@ from tests.security.entry_points import (
     post_graphql,
     response_data,
 )
-from tests.world import static_token, uid
 
 APP = Path(__file__).parents[2] / "app"
 

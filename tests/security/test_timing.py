@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from app.core.hashing import DEFAULT_HASH_COST, hash_password
 from app.db.models import Settings, User
+from tests.base_data import uid
 from tests.http.test_graphql import served
-from tests.world import uid
 
 SAMPLES = 200
 CONCURRENT_PAIRS = 4

@@ -21,6 +21,7 @@ from app.core.tokens import sign_access_token
 from app.db.models import Session, User
 from app.passwords import hasher_pool
 from app.passwords.hasher_pool import PasswordService
+from tests.base_data import static_token, uid
 from tests.core.test_tokens import DIGESTS, encode
 from tests.flows.inviters import link_token, snapshot
 from tests.http.clients import SESSION, send
@@ -34,7 +35,6 @@ from tests.security.entry_points import (
     get_me,
     response_data,
 )
-from tests.world import static_token, uid
 
 FAR_FUTURE = 4_000_000_000
 HEADER = {"alg": "HS256", "typ": "JWT"}

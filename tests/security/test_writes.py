@@ -11,7 +11,7 @@ from app.core.errors import RollcallError
 from app.db.models import Activity, Permission, Revision, Session
 from app.repositories.directory import Directory
 from app.repositories.repository import Repository
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 from tests.writes.editors import checksum
 
 ADA, WES, RITA = caller("ada"), caller("wes"), caller("rita")

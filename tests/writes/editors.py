@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.db.models import DIRECTUS_TABLES
 from app.testing import TestSystem
-from tests.world import IS_ACTIVE, IS_SELF, Rows, make_access, make_policy, make_role, make_user, uid
+from tests.base_data import IS_ACTIVE, IS_SELF, Rows, make_access, make_policy, make_role, make_user, uid
 
 ACTIVE_IN_OWN_ROLE = {"_and": [{"role": {"_eq": "$CURRENT_ROLE"}}, IS_ACTIVE]}
 EXAMPLE_COM_EMAIL = {"email": {"_ends_with": "@example.com"}}

@@ -10,7 +10,7 @@ from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.db.models import Access, Activity, Role, User
 from app.testing import open_system
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 
 ADA, ZOE = caller("ada"), Caller(user=uid("zoe"))
 REPETITIONS = 5

@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.errors import RollcallError
-from tests.world import OFFICE_IP, caller, uid
+from tests.base_data import OFFICE_IP, caller, uid
 from tests.writes.editors import checksum
 
 ADMINS, RIGHTS, VIEWERS = uid("policy-Administrators"), uid("policy-Rights"), uid("policy-Viewers")

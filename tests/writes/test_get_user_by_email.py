@@ -5,7 +5,7 @@ import pytest
 
 from app.core.caller import SYSTEM
 from app.core.errors import Forbidden
-from tests.world import caller
+from tests.base_data import caller
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from app.core.hashing import verify_password
 from app.db.models import Activity, Revision, Session, User
 from app.repositories.directory import Directory
 from app.repositories.services import Services
-from tests.world import OFFICE_IP, caller, uid
+from tests.base_data import OFFICE_IP, caller, uid
 from tests.writes.editors import checksum
 
 ADA = caller("ada")

@@ -13,7 +13,7 @@ from app.core.otp import matching_totp_step
 from app.db.models import User
 from app.flows.login import Credentials, LoginService
 from app.repositories.directory import Directory
-from tests.world import cheap_hash, uid
+from tests.base_data import cheap_hash, uid
 
 PASSWORD = "correct, but only here"
 

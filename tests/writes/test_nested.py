@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.errors import RollcallError
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 from tests.writes.editors import checksum
 
 ADA = caller("ada")

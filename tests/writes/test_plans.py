@@ -6,7 +6,7 @@ import pytest
 from app.core.cache import LRUCache
 from app.graphql.plans.cache import PlanCache
 from app.graphql.schema import schema
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 
 ADA, WES, RITA = caller("ada"), caller("wes"), caller("rita")
 CREATE = "mutation($d: create_directus_users_input!) { create_users_item(data: $d) { email title role { name } } }"

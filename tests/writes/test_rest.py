@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 
 from app.core.caller import SYSTEM
 from app.db.models import File, Folder, User
+from tests.base_data import static_token, uid
 from tests.http.test_graphql import ADA, bearer, served
-from tests.world import static_token, uid
 from tests.writes.editors import checksum
 from tests.writes.test_delegation import DELEGATION_CASES
 from tests.writes.test_write_permissions_matrix import ALLOWED, WRITE_CASES

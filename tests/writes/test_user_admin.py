@@ -14,8 +14,8 @@ from app.core.errors import RollcallError
 from app.core.hashing import verify_password
 from app.db.models import Access, Policy, Session, User
 from app.repositories.stores.login_attempts import AttemptCounter, account_and_network_key, account_key
+from tests.base_data import caller, static_token, uid
 from tests.cli.commands import CommandResult, run_command, run_process
-from tests.world import caller, static_token, uid
 from tests.writes.editors import checksum
 
 TYPED_PASSWORD = "correct horse, again"

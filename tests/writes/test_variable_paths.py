@@ -4,7 +4,7 @@ import pytest
 
 from app.core.caller import SYSTEM
 from app.core.errors import FailedValidation
-from tests.world import caller, uid
+from tests.base_data import caller, uid
 
 WES, CREATE_USERS = caller("wes"), 101
 
