@@ -125,7 +125,7 @@ async def test_a_permission_has_the_role_of_its_policy_if_there_is_exactly_one(d
     role_names = {row["id"]: row["role"] and row["role"]["name"] for row in result.data["permissions"]}
     without_role = await directus10.execute("{ permissions(filter: { role: { _null: true } }) { id } }", caller=ADA)
 
-    # Night also has the Staff policy, Dawn the Office policy, and the public policy has no role
+    # several roles have the Staff and the Office policy, and no role has the public one
     several = {"1": None, "2": None, "7": None, "8": None}
     assert role_names == {"3": "Editor", "4": "Viewer", "5": "Viewer", "6": "Self", "9": "Viewer", **several}
     assert {row["id"] for row in without_role.data["permissions"]} == several.keys()

@@ -312,9 +312,8 @@ async def test_jwts_have_the_same_claims_as_those_of_directus(shared_db):
     assert claims["exp"] - claims["iat"] == recorded["exp"] - recorded["iat"]
     recorded = RECORDED_CLAIMS["session token payload"]
     assert list(session) == list(recorded)
-    assert (
-        0 <= recorded["exp"] - recorded["iat"] - (session["exp"] - session["iat"]) <= 1
-    )  # `exp` is the row's expiry, truncated to a second
+    # `exp` is the row's expiry, truncated to a second
+    assert 0 <= recorded["exp"] - recorded["iat"] - (session["exp"] - session["iat"]) <= 1
     await shared_db.write("UPDATE directus_policies SET enforce_tfa = true WHERE id = $1", gus.policy)
     tokens = (await shared_db.login(gus)).json()["data"]
     assert list(claims_of(tokens["access_token"])) == list(RECORDED_CLAIMS["enforce_tfa claim"])

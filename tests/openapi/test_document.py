@@ -89,9 +89,8 @@ def is_served(endpoint, method, path):
 def documented_methods(templates, path):
     """Return the methods that a document has for a path, where templates may have keys in place of segments."""
     _, root, *segments = path.split("/")
-    variants = product(
-        *((segment, None) for segment in segments)
-    )  # the literal path first, then with more and more keys
+    # the literal path first, then with more and more keys
+    variants = product(*((segment, None) for segment in segments))
     return next((templates[root, *variant] for variant in variants if (root, *variant) in templates), set())
 
 

@@ -27,13 +27,7 @@ WRITE_CASES = [
     ("wes", "update", "nobody", {"title": "Clerk"}, FORBIDDEN),
     ("wes", "update", "will", {"title": ""}, "FAILED_VALIDATION"),
     ("wes", "update", "will", {"first_name": "Bill"}, ALLOWED),
-    (
-        "wes",
-        "update",
-        "will",
-        {"status": "archived"},
-        FORBIDDEN,
-    ),  # the row would be outside Wes' permissions afterwards
+    ("wes", "update", "will", {"status": "archived"}, FORBIDDEN),  # outside Wes' permissions afterwards
     ("wes", "update", "will", {"role": uid("role-Administrator")}, FORBIDDEN),
     ("wes", "update", "wes", {"token": "of my own"}, FORBIDDEN),
     ("wes", "delete", "will", None, ALLOWED),
