@@ -31,7 +31,7 @@ test: install ## Run the tests on SQLite, and on PostgreSQL if a server answers
 	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal
 
 test-both: install ## Run the tests comparing every response with the one from its plan, then without plans
-	$(BIN)/pytest --compare-plans
+	$(BIN)/pytest --both-ways
 	GRAPHQL_PLANS=false $(BIN)/pytest
 
 test-nightly: install ## Run all tests, including the long ones

@@ -72,7 +72,7 @@ BACKENDS = ["sqlite", "postgresql"] if HAS_POSTGRESQL else ["sqlite"]
 
 def pytest_addoption(parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="rewrite the golden files")
-    parser.addoption("--compare-plans", action="store_true", help="compare every response with the one of its plan")
+    parser.addoption("--both-ways", action="store_true", help="compare every response with the one of its plan")
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -110,11 +110,11 @@ COMPARISONS = Counter[str]()
 
 @pytest.fixture(autouse=True)
 def compare_with_plan(request) -> Iterator[None]:
-    """With `--compare-plans`, execute every query in full and compare the result with that of its plan.
+    """With `--both-ways`, execute every query in full and compare the result with that of its plan.
 
     Tests that count statements are left alone.
     """
-    if not request.config.getoption("--compare-plans") or request.node.get_closest_marker("counting"):
+    if not request.config.getoption("--both-ways") or request.node.get_closest_marker("counting"):
         yield
         return
 
