@@ -53,6 +53,14 @@ ALLOWED_URLS = [
     "https://APP.Example.com/accept",
     "https://app.example.com:443/accept?next=http://evil.example",
 ]
+INVALID_PASSWORDS = [
+    ("", "FAILED_VALIDATION"),
+    ("short", "FAILED_VALIDATION"),
+    ("with a \0 in it", "INVALID_PAYLOAD"),
+    ("*" * 10, "INVALID_PAYLOAD"),
+    ("x" * 1024**2, "VALUE_TOO_LONG"),
+]
+"""Passwords that a policy of at least eight characters rejects, each with its error code."""
 REJECTED_URLS = [
     "nope",
     "http://evil.example/accept",
