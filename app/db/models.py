@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     false,
     true,
 )
@@ -377,7 +378,7 @@ LOCK = Table(
     Base.metadata,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
 )
-# Queued mails with their content; the content of a sent mail is erased.
+# Queued mails; a row is deleted when its mail was sent. Only earlier versions set `sent`.
 OUTBOX = Table(
     "rollcall_outbox",
     Base.metadata,
@@ -402,9 +403,11 @@ ATTEMPTS = Table(
 USED_CODES = Table(
     "rollcall_used_codes",
     Base.metadata,
-    Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), primary_key=True),
-    Column("purpose", String(16), primary_key=True),
+    Column("id", Integer, primary_key=True),
+    Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False),
+    Column("purpose", String(16), nullable=False),
     Column("step", BigInteger, nullable=False),
+    UniqueConstraint("user", "purpose"),
 )
 # Hashes of unused recovery codes.
 RECOVERY_CODES = Table(

@@ -59,7 +59,7 @@ KIND_BY_NAME = {
 class OutboxWorker(PeriodicJob):
     """Sends the mails that are due and retries failed ones; any number of processes may run a worker.
 
-    A mail is leased to one worker, sent outside of any transaction, and then marked as done. So no mail is sent twice,
+    A mail is leased to one worker, sent outside of any transaction, and then deleted. So no mail is sent twice,
     unless the process dies, or the database is unavailable for longer than the lease, between the mail server's
     acceptance and its record: then the mail is sent again with the same Message-ID. No mail is lost either: if its
     process dies, it is due again when the lease expires. The clocks of the processes must differ by less than half a
@@ -125,7 +125,7 @@ class OutboxWorker(PeriodicJob):
 
     async def _record_sent(self) -> None:
         for mail in tuple(self._sent_unrecorded):
-            await self._queue.mark_done(mail)
+            await self._queue.delete(mail)
             self._sent_unrecorded.discard(mail)
 
     async def _retry_later(self, mail: QueuedMail, reason: str, max_attempts: int = MAX_DELIVERY_ATTEMPTS) -> None:
@@ -144,7 +144,7 @@ class OutboxWorker(PeriodicJob):
         await self._retry_later(mail, type(error).__name__, MAX_BUILD_ATTEMPTS)
 
     async def _give_up(self, mail: QueuedMail, reason: str) -> None:
-        await self._queue.mark_done(mail.id)
+        await self._queue.delete(mail.id)
         log.error("mail_failed", **_log_fields(mail), reason=reason)
 
     async def _build(self, mail: QueuedMail) -> OutgoingMail:

@@ -13,7 +13,7 @@ from app.repositories.services import Services
 from app.repositories.stores.retention import RetentionStore
 
 PRUNE_INTERVAL = timedelta(minutes=5)
-"""How often expired sessions, attempt counters and sent mails are deleted: they are small and numerous."""
+"""How often expired sessions and attempt counters are deleted: they are small and numerous."""
 RETENTION_INTERVAL = timedelta(hours=1)
 """How often old activity and revisions are deleted, which takes a search."""
 BATCH_PAUSE_SECONDS = 0.02
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class RetentionJob(PeriodicJob):
-    """Deletes expired sessions, attempt counters and sent mails, and activity and revisions past their retention.
+    """Deletes expired sessions and attempt counters, and activity and revisions past their retention.
 
     Every process checks regularly whether a task is due; the first one to claim it in the database runs it.
     """

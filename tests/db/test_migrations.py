@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import OperatorError
 from app.db import migrate
@@ -85,6 +86,69 @@ async def test_rows_of_bootstrap_alone_are_removed_without_force(empty_database_
         await migrate.migrate_down(system.database)
 
         assert not await tables(system) & TABLES
+
+
+async def run(system, *statements):
+    async with system.database.transaction() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+async def fetch(system, query):
+    async with system.database.transaction() as connection:
+        return [tuple(row) for row in await connection.execute(text(query))]
+
+
+async def test_every_table_has_a_primary_key_of_one_column_because_directus_ignores_others(empty_database_url):
+    def primary_keys(connection):
+        names = inspect(connection).get_table_names()
+        return {name: inspect(connection).get_pk_constraint(name)["constrained_columns"] for name in names}
+
+    async with open_system(make_settings(empty_database_url)) as system:
+        await migrate.migrate_up(system.database)
+        async with system.database.transaction() as connection:
+            keys = await connection.run_sync(primary_keys)
+
+    assert {name for name, key in keys.items() if len(key) != 1} == {"sqlite_sequence"} & keys.keys()
+
+
+@pytest.mark.parametrize("origins", [["false"], ["true"], ["false", "true"]])
+async def test_primary_keys_are_added_and_removed_without_loss(empty_database_url, origins):
+    """Also if tables without a primary key contain duplicates: adopted tables stay adopted, the last code counts."""
+    codes = 'SELECT "user", purpose, step FROM rollcall_used_codes ORDER BY step'
+    async with open_system(make_settings(empty_database_url)) as system:
+        await bootstrap(system.database, system.settings)
+        await migrate.migrate_down(system.database, "0006")
+        insert = "INSERT INTO rollcall_used_codes (\"user\", purpose, step) SELECT id, '{}', {} FROM directus_users"
+        await run(
+            system,
+            "DELETE FROM rollcall_origin",
+            *(f"INSERT INTO rollcall_origin VALUES ({origin})" for origin in origins),
+            *recreate_without_key(system),
+            *(insert.format(purpose, step) for purpose, step in (("login", 7), ("login", 9), ("tfa", 8))),
+        )
+        await migrate.migrate_up(system.database)
+        up = (await fetch(system, "SELECT adopted FROM rollcall_origin"), await fetch(system, codes))
+        with pytest.raises(IntegrityError):
+            await run(system, insert.format("login", 10))
+        await migrate.migrate_down(system.database, "0006")
+        down = (await fetch(system, "SELECT adopted FROM rollcall_origin"), await fetch(system, codes))
+        with pytest.raises(IntegrityError):
+            await run(system, insert.format("login", 10))
+
+    assert up == down
+    assert [tuple(map(bool, row)) for row in up[0]] == [("true" in origins,)]
+    assert [row[1:] for row in up[1]] == [("tfa", 8), ("login", 9)]
+
+
+def recreate_without_key(system):
+    """Return statements that remove the primary key of the used codes, as a restored database may lack it."""
+    if system.database.dialect == "postgresql":
+        return ["ALTER TABLE rollcall_used_codes DROP CONSTRAINT rollcall_used_codes_pkey"]
+    return [
+        "DROP TABLE rollcall_used_codes",
+        'CREATE TABLE rollcall_used_codes ("user" CHAR(36) NOT NULL, purpose VARCHAR(16) NOT NULL, step BIGINT)',
+    ]
 
 
 def pg(tool, url, *arguments, stdin=None):

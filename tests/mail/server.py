@@ -104,8 +104,8 @@ async def execute(services, *statements):
 
 
 async def wait_until_sent(services):
-    """Wait until the first mail of the outbox is sent or has failed for good."""
-    while (await outbox_rows(services))[0].sent is None:  # noqa: ASYNC110 - there is no event to wait for
+    """Wait until every mail of the outbox is sent or has failed for good."""
+    while await outbox_rows(services):  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.02)
 
 

@@ -130,14 +130,12 @@ async def test_a_non_ascii_project_name_arrives_unchanged(writable_db, server):
     assert "Größe „Ü“ 目录" in server.mails[0].plain
 
 
-async def test_a_row_has_no_recipient_and_data_once_its_mail_is_sent(writable_db, server):
+async def test_a_row_is_deleted_once_its_mail_is_sent(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
     await run_worker(services)
-    [row] = await outbox_rows(services)
 
-    assert (row.recipient, row.data, row.kind) == (None, None, "invite")
-    assert abs(row.sent - utc_now()) < timedelta(seconds=10)
+    assert await outbox_rows(services) == []
     assert await run_worker(services) == 0
     assert len(server.mails) == 1
 
@@ -184,12 +182,10 @@ async def test_retries_of_a_mail_back_off_until_it_is_given_up(writable_db):
             elapsed += timedelta(seconds=waits[-1] + 2)
         await execute(services, update(OUTBOX).values(attempts=MAX_DELIVERY_ATTEMPTS - 1))
         await run_worker(with_clock_ahead(services, elapsed))
-    [row] = await outbox_rows(services)
     max_wait = MAX_RETRY_WAIT.total_seconds()
 
     assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 512, max_wait, max_wait, max_wait], abs=1)
-    assert (row.recipient, row.data) == (None, None)
-    assert row.sent is not None
+    assert await outbox_rows(services) == []
     assert [event["event"] for event in events] == ["mail_retry_scheduled"] * 12 + ["mail_failed"]
     assert not any(word in str(events) for word in ("ida@", "eyJ", uid("ida")))
 
@@ -202,10 +198,9 @@ async def test_a_permanently_rejected_recipient_is_given_up_at_once(writable_db,
     await enqueue(services)
     with captured_job_logs() as events:
         assert await run_worker(services) == 1
-    rows = await outbox_rows(services)
 
     assert [mail.to for mail in server.mails] == [["ida@example.com"]]
-    assert [(row.recipient, row.sent is None) for row in rows] == [(None, False)] * 2
+    assert await outbox_rows(services) == []
     assert [event["event"] for event in events] == ["mail_failed"]
     assert to not in str(events)
     assert "gone@" not in str(events)
@@ -229,7 +224,7 @@ async def test_a_mail_of_an_unknown_kind_waits_for_a_version_that_knows_it_and_b
     with captured_job_logs() as events:
         assert await run_worker(services) == 1
 
-    assert [row.sent is None for row in await outbox_rows(services)] == [True, False]
+    assert [row.kind for row in await outbox_rows(services)] == ["of tomorrow"]
     assert [event["event"] for event in events] == ["mail_retry_scheduled"]
 
 
@@ -261,12 +256,10 @@ async def test_a_mail_that_cannot_be_built_is_logged_with_its_traceback_and_soon
     with captured_job_logs() as events:
         for attempt in range(MAX_BUILD_ATTEMPTS + 2):
             assert await run_worker(with_clock_ahead(services, timedelta(minutes=attempt))) == 0
-    [row] = await outbox_rows(services)
     failures = [event for event in events if event["event"] == "mail_build_failed"]
     function, error = {"template": ("render", "UndefinedError"), "link": ("add_token", "ValueError")}[bug]
 
-    assert (row.attempts, row.recipient, row.data) == (MAX_BUILD_ATTEMPTS, None, None)
-    assert row.sent is not None
+    assert await outbox_rows(services) == []
     assert [event["attempts"] for event in failures] == list(range(1, MAX_BUILD_ATTEMPTS + 1))
     for event in failures:
         assert (event["log_level"], event["kind"]) == ("error", "reset")
@@ -297,9 +290,7 @@ async def test_two_workers_send_each_mail_once(writable_db, server):
 
     assert sum(sent) == 30
     assert sorted(mail.to[0] for mail in server.mails) == sorted(f"guest{n}@example.com" for n in range(30))
-    assert all(
-        row.sent and row.recipient is None and row.attempts == 1 for row in await outbox_rows(writable_db.services)
-    )
+    assert await outbox_rows(writable_db.services) == []
 
 
 async def test_a_mail_whose_process_died_is_sent_after_its_lease(writable_db, server):
@@ -326,10 +317,9 @@ async def test_a_sent_mail_is_not_sent_again_if_recording_it_failed(writable_db,
         await worker.run_once()
     await rename_outbox("elsewhere", "rollcall_outbox")
     await worker.run_once()
-    [row] = await outbox_rows(services)
 
     assert len(server.mails) == 1
-    assert row.sent is not None
+    assert await outbox_rows(services) == []
 
 
 async def test_a_sent_mail_is_not_sent_again_if_its_lease_expired_before_it_was_recorded(writable_db, server):
@@ -340,16 +330,16 @@ async def test_a_sent_mail_is_not_sent_again_if_its_lease_expired_before_it_was_
 
     assert await worker._send_due() == 0
     assert server.mails == []
-    assert (await outbox_rows(services))[0].sent is not None
+    assert await outbox_rows(services) == []
 
 
 async def test_a_mail_sent_twice_has_one_message_id(writable_db, server):
     services = with_smtp(writable_db.services, server)
     await enqueue(services)
     await enqueue(services)
+    [row, _] = await outbox_rows(services)
     await run_worker(services)
-    due_again = {"sent": None, "recipient": "ida@example.com", "data": {"user": uid("ida")}, "due": utc_now()}
-    await execute(services, update(OUTBOX).where(OUTBOX.c.id == 1).values(due_again))
+    await execute(services, insert(OUTBOX).values(vars(row)))
     await run_worker(services)
     first, second, repeated = (mail.message["Message-ID"] for mail in server.mails)
 
@@ -390,9 +380,8 @@ async def test_a_mail_being_sent_is_still_recorded_at_shutdown(writable_db, serv
     await enqueue(services)
     async with OutboxWorker(services).running():
         await asyncio.wait_for(started.wait(), 5)
-    [row] = await outbox_rows(services)
 
-    assert row.sent is not None
+    assert await outbox_rows(services) == []
 
 
 async def test_by_default_a_mail_is_a_line_in_the_log(writable_db):

@@ -5,14 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import ClauseElement, and_, delete, func, insert, select, update
 
 from app.db.models import OUTBOX
 from app.db.transaction import WriteTransaction
 from app.repositories.services import Services
-
-SENT_RETENTION = timedelta(days=1)
-"""How long the row of a sent mail is retained."""
 
 
 class Outbox:
@@ -76,18 +73,15 @@ class OutboxQueue:
 
         return await self._services.database.run_write(work, exclusive=False)
 
-    async def mark_done(self, mail: int) -> None:
-        """Mark a mail as done and erase its recipient and content."""
-        now = self._services.clock()
-        # The future due date removes the row from the index range that a search for due mails scans.
-        await self._update(mail, {"recipient": None, "data": None, "sent": now, "due": now + SENT_RETENTION})
+    async def delete(self, mail: int) -> None:
+        """Delete a mail that was sent or given up, with its recipient and data."""
+        await self._execute(delete(OUTBOX).where(OUTBOX.c.id == mail))
 
     async def reschedule(self, mail: int, wait: timedelta) -> None:
         """Make a mail due again after `wait`."""
-        await self._update(mail, {"due": self._services.clock() + wait})
+        await self._execute(update(OUTBOX).where(OUTBOX.c.id == mail).values(due=self._services.clock() + wait))
 
-    async def _update(self, mail: int, values: Mapping[str, Any]) -> None:
-        statement = update(OUTBOX).where(OUTBOX.c.id == mail, OUTBOX.c.sent.is_(None)).values(values)
+    async def _execute(self, statement: ClauseElement) -> None:
         await self._services.database.run_write(lambda writer: writer.execute(statement), exclusive=False)
 
     def _is_due(self) -> Any:

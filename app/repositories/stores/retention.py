@@ -11,7 +11,6 @@ from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
 from app.db.transaction import WriteTransaction
 from app.query.sql_writes import in_list
 from app.repositories.services import Services
-from app.repositories.stores.outbox import SENT_RETENTION
 
 BATCH_SIZE = 500
 """Maximum number of rows that one transaction deletes."""
@@ -60,8 +59,8 @@ class RetentionStore:
         return await self._delete_batch(ATTEMPTS, ATTEMPTS.c.subject, ATTEMPTS.c.expires < self._services.clock())
 
     async def delete_sent_mails(self) -> int:
-        """Delete mails that were sent longer ago than `SENT_RETENTION`."""
-        return await self._delete_batch(OUTBOX, OUTBOX.c.id, OUTBOX.c.sent < self._services.clock() - SENT_RETENTION)
+        """Delete mails that an earlier version sent, which did not delete them itself."""
+        return await self._delete_batch(OUTBOX, OUTBOX.c.id, OUTBOX.c.sent.is_not(None))
 
     async def delete_activity(self, before: datetime) -> int:
         """Delete activity older than `before`, together with its revisions."""
