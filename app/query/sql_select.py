@@ -119,7 +119,8 @@ def _select_rows(
     readers = column_list.add_cells(read.cells, row)
     order = [sort_key(key, row) for key in read.order]
     where = [join_condition(relation, outer, row)] if relation and outer is not None else []
-    page = select(*column_list.columns).select_from(column_list.source).where(*where, condition_sql(read.where, row))
+    columns = column_list.columns or [literal(1).label("one")]  # SQLite requires a column; a row may have no value
+    page = select(*columns).select_from(column_list.source).where(*where, condition_sql(read.where, row))
     # SQLite preserves the order of a subquery only if a limit prevents it from being flattened.
     page = _limit(page.order_by(*order), read)
     rows = (page if outer is None else page.correlate(outer)).subquery()

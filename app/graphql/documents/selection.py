@@ -131,7 +131,7 @@ class Selection:
             raise InvalidQuery(
                 f'"{field.name}" is selected both with and without sub-fields under one name; use an alias'
             )
-        return KEY_ALIAS in keys or not keys
+        return KEY_ALIAS in keys
 
     def _functions(self, field: Field, key: str, nodes: Nodes) -> FunctionObject:
         parts: list[FieldSelection | Constant] = []
