@@ -399,7 +399,7 @@ ATTEMPTS = Table(
     Column("count", Integer, nullable=False),
     Column("expires", Timestamp, nullable=False, index=True),
 )
-# The last time step whose OTP a user has used for a purpose, because a code is valid once.
+# The last time step whose OTP a user has used, because a code is valid once. All rows have the same `purpose`.
 USED_CODES = Table(
     "rollcall_used_codes",
     Base.metadata,

@@ -67,7 +67,7 @@ class LoginService:
         account = await self.check_password(credentials.email, credentials.password)
         if account.tfa_secret is not None:
             verifier = OTPVerifier(self._services, account)
-            if not await verifier.verify(credentials.otp, "login", recovery=True):
+            if not await verifier.verify(credentials.otp, recovery=True):
                 raise InvalidOtp
         return account
 

@@ -18,8 +18,8 @@ class OTPVerifier:
         self._codes = OTPStore(services, account.id)
         self._attempts = AttemptCounter(services, "otp", services.settings.login_lockout_ttl)
 
-    async def verify(self, code: str | None, purpose: str, *, recovery: bool) -> bool:
-        """Return whether a code is right and not yet used for this purpose; with `recovery`, accept recovery codes too.
+    async def verify(self, code: str | None, *, recovery: bool) -> bool:
+        """Return whether a code is right and was not used before; with `recovery`, accept recovery codes too.
 
         The attempt is counted before the code is checked.
         """
@@ -27,7 +27,7 @@ class OTPVerifier:
             return False
         if (await self._attempts.count((self._account.id,)))[0] > MAX_WRONG_CODES:
             return False
-        if await self._codes.verify_and_consume(code, self._secret, purpose):
+        if await self._codes.verify_and_consume(code, self._secret):
             return True
         return recovery and await self._codes.consume_recovery_code(code, self._secret)
 

@@ -68,7 +68,7 @@ class TwoFactorService:
         account = await self._account()
         _check_disabled(account)
         normalized = _normalize_secret(secret)
-        if not await OTPStore(self._services, account.id).verify_and_consume(otp, normalized, "enable"):
+        if not await OTPStore(self._services, account.id).verify_and_consume(otp, normalized):
             raise InvalidPayload(WRONG_CODE_MESSAGE)
         await self._set_secret(account, normalized)
 
@@ -78,7 +78,7 @@ class TwoFactorService:
         Raises:
             InvalidPayload: It is not enabled, or the code is wrong.
         """
-        account = await self._verified_account(otp, "disable", recovery=True)
+        account = await self._verified_account(otp, recovery=True)
         await self._set_secret(account, None)
 
     async def disable_for(self, user: str) -> None:
@@ -104,7 +104,7 @@ class TwoFactorService:
             InvalidPayload: Two-factor authentication is not enabled, or the code is wrong; a recovery code is not
                 accepted here.
         """
-        account, codes = await self._verified_account(otp, "recovery", recovery=False), generate_recovery_codes()
+        account, codes = await self._verified_account(otp, recovery=False), generate_recovery_codes()
 
         async def replace(writer: WriteTransaction) -> None:
             if not await is_unchanged(writer, account):
@@ -122,11 +122,11 @@ class TwoFactorService:
             raise InvalidCredentials
         return account
 
-    async def _verified_account(self, otp: str, purpose: str, *, recovery: bool) -> Account:
+    async def _verified_account(self, otp: str, *, recovery: bool) -> Account:
         """Return the caller's account after verifying a one-time password for it."""
         account = await self._account()
         _check_enabled(account)
-        if not await OTPVerifier(self._services, account).verify(otp, purpose, recovery=recovery):
+        if not await OTPVerifier(self._services, account).verify(otp, recovery=recovery):
             raise InvalidPayload(WRONG_CODE_MESSAGE)
         return account
 

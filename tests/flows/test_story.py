@@ -4,10 +4,9 @@ import asyncio
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from pyotp import TOTP
-
 from app.core.clock import utc_now
 from tests.base_data import uid
+from tests.flows.clock import FrozenClock
 from tests.flows.inviters import SETTINGS_OVERRIDES
 from tests.http.test_graphql import ADA, served
 from tests.mail.server import MailServer
@@ -68,8 +67,8 @@ async def test_a_user_is_invited_logs_in_with_two_factors_and_resets_the_passwor
         "email_smtp_host": "127.0.0.1",
         "email_smtp_port": mail.port,
     }
-    now = utc_now()  # frozen, so that a code doesn't expire before it is sent
-    async with mail.up(), served(inviters.settings.model_copy(update=overrides), lambda: now) as client:
+    clock = FrozenClock(utc_now())  # frozen, so that a code doesn't expire before it is sent
+    async with mail.up(), served(inviters.settings.model_copy(update=overrides), clock) as client:
         ada, ines = Browser(client), Browser(client)
 
         # Ada invites Ines, who accepts.
@@ -88,16 +87,17 @@ async def test_a_user_is_invited_logs_in_with_two_factors_and_resets_the_passwor
         await ines.execute(LOGIN, {"p": FIRST_PASSWORD})
         assert (await ines.execute(ME))["data"]["users_me"]["id"]
         secret = (await ines.execute(GENERATE, {"p": FIRST_PASSWORD}))["data"]["users_me_tfa_generate"]["secret"]
-        code = TOTP(secret).at(now)
+        code = clock.code(secret)
         assert (await ines.execute(ENABLE, {"o": code, "s": secret})) == {"data": {"users_me_tfa_enable": True}}
-        recovery = (await ines.execute(RECOVERY, {"o": TOTP(secret).at(now)}))["data"]["users_me_tfa_recovery_codes"]
+        recovery = (await ines.execute(RECOVERY, {"o": clock.code(secret)}))["data"]["users_me_tfa_recovery_codes"]
         assert len(set(recovery)) == 10
 
         # From now on a login requires a code or a recovery code; each works once.
         elsewhere = Browser(client)
         without_code = await elsewhere.execute(LOGIN, {"p": FIRST_PASSWORD})
         assert without_code["errors"][0]["extensions"]["code"] == "INVALID_OTP"
-        code = TOTP(secret).at(now)
+        clock.advance()
+        code = clock.code(secret)
         assert (await elsewhere.execute(LOGIN, {"p": FIRST_PASSWORD, "o": code}))["data"]["auth_login"]
         replayed = await Browser(client).execute(LOGIN, {"p": FIRST_PASSWORD, "o": code})
         assert replayed["errors"][0]["extensions"]["code"] == "INVALID_OTP"

@@ -177,6 +177,37 @@ async def test_once_enabled_every_login_requires_a_new_code(accounts):
     assert (await accounts.login(otp=accounts.clock.code())).access
 
 
+USES_OF_A_CODE = {
+    "login": (InvalidOtp, lambda accounts, code: accounts.login(otp=code)),
+    "recovery codes": (InvalidPayload, lambda accounts, code: two_factor(accounts).recovery_codes(code)),
+    "disable": (InvalidPayload, lambda accounts, code: two_factor(accounts).disable(code)),
+}
+
+
+@pytest.mark.parametrize("first", ["login", "recovery codes"])
+@pytest.mark.parametrize("second", USES_OF_A_CODE)
+async def test_a_code_is_accepted_once_whatever_it_is_used_for(tfa_accounts, first, second):
+    code = tfa_accounts.clock.code()
+    await USES_OF_A_CODE[first][1](tfa_accounts, code)
+    error, use = USES_OF_A_CODE[second]
+    with pytest.raises(error):
+        await use(tfa_accounts, code)
+
+    tfa_accounts.clock.advance()
+    assert await use(tfa_accounts, tfa_accounts.clock.code()) or second == "disable"
+
+
+@pytest.mark.parametrize("use", [name for name in USES_OF_A_CODE if name != "disable"])
+async def test_the_code_that_enabled_tfa_is_accepted_once_more(accounts, use):
+    code = accounts.clock.code()
+    await two_factor(accounts).enable(code, SECRET)
+    await USES_OF_A_CODE[use][1](accounts, code)
+
+    for error, again in USES_OF_A_CODE.values():
+        with pytest.raises(error):
+            await again(accounts, code)
+
+
 async def test_one_of_many_concurrent_logins_with_one_code_succeeds(tfa_accounts):
     results = await errors_of(*(tfa_accounts.login(otp=tfa_accounts.clock.code()) for _ in range(5)))
 

@@ -113,6 +113,11 @@ COVERED_ELSEWHERE = {
         "flows/test_two_factor.py::test_one_of_many_concurrent_logins_with_one_code_succeeds",
         "flows/test_two_processes.py::test_two_processes_share_limits_lockouts_sessions_mails_and_revocations",
     ],
+    "R11: a used one-time code is accepted for another purpose": [
+        "flows/test_two_factor.py::test_a_code_is_accepted_once_whatever_it_is_used_for",
+        "http/test_account.py::test_two_factor_is_enabled_used_and_disabled",
+        "graphql/test_account.py::test_tfa_is_set_up_and_disabled",
+    ],
     "CVE-2026-39943: secrets in the audit log": [
         "security/test_writes.py::test_cve_2026_39943_the_audit_log_contains_no_secret",
         "flows/test_two_factor.py::test_the_audit_log_records_the_changes_without_secrets",

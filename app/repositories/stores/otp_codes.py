@@ -9,6 +9,8 @@ from app.db.statement import EMPTY_BINDINGS, bind_param
 from app.db.transaction import WriteTransaction
 from app.repositories.services import Services
 
+ANY_PURPOSE = "login"
+"""The only purpose that is stored: a code that was used for one purpose is used for all."""
 MARK_STEP_USED = (
     text(
         'INSERT INTO rollcall_used_codes ("user", purpose, step) VALUES (:user, :purpose, :step) '
@@ -26,13 +28,13 @@ class OTPStore:
     def __init__(self, services: Services, user: str) -> None:
         self._services, self._user = services, user
 
-    async def verify_and_consume(self, code: str, secret: str, purpose: str) -> bool:
-        """Accept a one-time password and return whether it is valid now and was not used for this purpose before."""
+    async def verify_and_consume(self, code: str, secret: str) -> bool:
+        """Accept a one-time password and return whether it is valid now and was not used before, for any purpose."""
         # An empty secret has codes too, which anybody could compute.
         step = matching_totp_step(code, secret, self._services.clock()) if secret else None
         if step is None:
             return False
-        row = {"user": self._user, "purpose": purpose, "step": step}
+        row = {"user": self._user, "purpose": ANY_PURPOSE, "step": step}
         return await self._execute(MARK_STEP_USED, row)
 
     async def consume_recovery_code(self, code: str, secret: str) -> bool:
@@ -49,7 +51,10 @@ class OTPStore:
             await writer.execute(insert(RECOVERY_CODES).values(row))
 
     async def delete_all(self, writer: WriteTransaction) -> None:
-        """Delete all recovery codes and the record of used codes, because the secret was removed or replaced."""
+        """Delete all recovery codes and the record of used codes, because the secret was set or removed.
+
+        So the code that enabled a secret is accepted once more.
+        """
         await self._delete_recovery_codes(writer)
         await writer.execute(delete(USED_CODES).where(USED_CODES.c.user == self._user))
 
