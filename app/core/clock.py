@@ -47,7 +47,7 @@ def adjusted(moment: datetime, adjustment: str) -> datetime:
         if match and unit in _SECONDS:
             return moment + timedelta(seconds=int(match[1]) * _SECONDS[unit])
     except OverflowError:
-        pass
+        raise ValueError(f'"{adjustment}" leads to a time outside the years 1 to 9999') from None
     raise ValueError(f'"{adjustment}" is not a time span such as "-1 day"')
 
 

@@ -35,7 +35,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from app.core.values import format_timestamp
+from app.core.timestamps import format_timestamp
 
 
 class RollcallError(Exception):

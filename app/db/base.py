@@ -1,7 +1,7 @@
 """The declarative base, and column types that behave alike on PostgreSQL and SQLite."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from app.core.timestamps import StoredTime, parse_stored_time
 from app.core.values import canonical_uuid
 
 POSTGRESQL = "postgresql"
@@ -53,8 +54,8 @@ class UUIDText(TypeDecorator[str]):
         return str(value) if isinstance(value, UUID) else canonical_uuid(value)
 
 
-class Timestamp(TypeDecorator[datetime]):
-    """A point in time, in Python an aware datetime.
+class Timestamp(TypeDecorator[StoredTime]):
+    """A point in time, in Python an aware datetime, or a text if there is no datetime for it.
 
     SQLite stores it as UTC text of a fixed length, so that comparing texts compares times.
 
@@ -69,20 +70,20 @@ class Timestamp(TypeDecorator[datetime]):
         native = postgresql.TIMESTAMP(timezone=True) if dialect.name == POSTGRESQL else Text()
         return dialect.type_descriptor(native)
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
+    def process_bind_param(self, value: StoredTime | None, dialect: Dialect) -> Any:
+        if value is None or isinstance(value, str):
+            return value
         if value.tzinfo is None:
             raise ValueError("A timestamp needs a time zone.")
         if dialect.name == POSTGRESQL:
             return value
         return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else value
+    def process_result_value(self, value: Any, dialect: Dialect) -> StoredTime | None:
+        return parse_stored_time(value) if isinstance(value, str) else value
 
 
-class Now(FunctionElement[datetime]):
+class Now(FunctionElement[StoredTime]):
     """The current time of the database, in the form in which `Timestamp` stores it."""
 
     type = Timestamp()

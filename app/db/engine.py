@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.errors import OperatorError
+from app.core.timestamps import from_microseconds, to_microseconds
 from app.db.base import POSTGRESQL
 
 DRIVERS = {
@@ -133,7 +134,21 @@ def _create_postgresql_engine(url: URL, size: int, server_settings: dict[str, st
     # Parameters hold what clients sent, and an exception's text ends up in the log.
     engine = create_async_engine(url, hide_parameters=True, json_deserializer=str, **options)
     event.listen(engine.sync_engine, "handle_error", _mark_stale)
+    event.listen(engine.sync_engine, "connect", _set_timestamp_codec)
     return engine
+
+
+def _set_timestamp_codec(connection: Any, record: Any) -> None:
+    # asyncpg takes the first and last datetime for infinity, and cannot read the years that have no datetime.
+    connection.run_async(
+        lambda driver: driver.set_type_codec(
+            "timestamptz",
+            schema="pg_catalog",
+            format="tuple",
+            encoder=lambda moment: (to_microseconds(moment),),
+            decoder=lambda values: from_microseconds(*values),
+        )
+    )
 
 
 def _mark_stale(context: ExceptionContext) -> None:

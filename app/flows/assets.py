@@ -12,7 +12,7 @@ from app.core.bindings import slot
 from app.core.caller import SYSTEM
 from app.core.errors import UnprocessableContent
 from app.core.media_types import UNKNOWN_TYPE, is_media_type
-from app.core.values import parse_date
+from app.core.timestamps import parse_stored_time
 from app.query.collection import FILES
 from app.query.filter import compare
 from app.query.payload import parse_key
@@ -35,14 +35,17 @@ ASSET_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A stored file: `tag` identifies its content, `modified` is when its row last changed."""
+    """A stored file: `tag` identifies its content, `modified` is when its row last changed.
+
+    `modified` is None if there is no datetime for that time.
+    """
 
     name: str
     filename: str
     type: str
     charset: str | None
     size: int
-    modified: datetime
+    modified: datetime | None
     tag: str
     storage: Storage
 
@@ -86,7 +89,7 @@ class AssetService:
             row["type"] if row["type"] and is_media_type(row["type"].lower()) else UNKNOWN_TYPE,
             row["charset"],
             size,
-            parse_date(row[MODIFIED_ON.name]),
+            _datetime_or_none(row[MODIFIED_ON.name]),
             blake2b(identity.encode(), digest_size=16).hexdigest(),
             storage,
         )
@@ -102,3 +105,8 @@ class AssetService:
         text = (await services.reader.fetch_one(self._plan.statement, bindings))[-1]
         rows = (self._plan.decode_rows or orjson.loads)(text)
         return rows[0] if rows else None
+
+
+def _datetime_or_none(text: str | None) -> datetime | None:
+    moment = parse_stored_time(text) if text else None
+    return moment if isinstance(moment, datetime) else None

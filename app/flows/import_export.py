@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import OperatorError
-from app.core.values import parse_date
+from app.core.timestamps import parse_stored_time
 from app.db.base import POSTGRESQL, Csv, JsonText, Timestamp, UUIDText
 from app.db.database import Database
 from app.db.models import DIRECTUS_TABLES
@@ -142,7 +142,7 @@ def _parse_value(column: Column[Any], value: Any, location: str) -> Any:
 def _convert(column: Column[Any], value: Any) -> Any:
     converters: tuple[tuple[type, type | tuple[type, ...], Callable[[Any], Any]], ...] = (
         (UUIDText, str, lambda text: str(UUID(text))),
-        (Timestamp, str, parse_date),
+        (Timestamp, str, parse_stored_time),
         (Csv, (str, list), lambda words: words if isinstance(words, str) else ",".join(words)),
         (Boolean, bool, bool),
         (Integer, int, int),

@@ -1,11 +1,10 @@
 """Lists a user's active sessions and ends them."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from app.core.errors import Forbidden, InvalidCredentials, TwoFactorSetupRequired
-from app.core.values import format_timestamp
+from app.core.timestamps import StoredTime, format_timestamp
 from app.db.transaction import WriteTransaction
 from app.query.collection import USERS
 from app.query.payload import parse_key
@@ -25,7 +24,7 @@ class SessionView:
     ip: str | None
     user_agent: str | None
     origin: str | None
-    expires: datetime
+    expires: StoredTime
     current: bool
 
     def as_dict(self) -> dict[str, Any]:

@@ -16,9 +16,9 @@ def etag_of(asset: Asset) -> bytes:
     return b'"%b"' % asset.tag.encode()
 
 
-def last_modified(asset: Asset) -> bytes:
-    """Return when the file's row was last changed, to the second."""
-    return format_datetime(asset.modified.astimezone(UTC), usegmt=True).encode()
+def last_modified(asset: Asset) -> bytes | None:
+    """Return when the file's row was last changed, to the second; None if that is no HTTP date."""
+    return format_datetime(asset.modified.astimezone(UTC), usegmt=True).encode() if asset.modified else None
 
 
 def is_not_modified(head: RequestHead, asset: Asset) -> bool:
@@ -27,7 +27,7 @@ def is_not_modified(head: RequestHead, asset: Asset) -> bool:
         etags = [etag.strip().removeprefix(b"W/") for etag in header.split(b",")]
         return etag_of(asset) in etags or etags == [b"*"]
     since = _parse_date(head.header(b"if-modified-since"))
-    return since is not None and asset.modified.replace(microsecond=0) <= since
+    return since is not None and asset.modified is not None and asset.modified.replace(microsecond=0) <= since
 
 
 def wanted_range(head: RequestHead, asset: Asset) -> tuple[int, int] | None:

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from app.core.bindings import BoundParameter, SlotList, SlotNumber, SlotText, bind
-from app.core.values import canonical_uuid, parse_date
+from app.core.timestamps import parse_date
+from app.core.values import canonical_uuid
 from app.query.collection import FieldKind
 
 _UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
@@ -64,7 +65,7 @@ def _date_value(value: Any) -> datetime:
     try:
         return parse_date(value)
     except (ValueError, TypeError):
-        raise ValueError("Expected a date, such as 2024-01-15T10:30:45Z") from None
+        raise ValueError("Expected a date of the years 1 to 9999, such as 2024-01-15T10:30:45Z") from None
 
 
 def _number_value(kind: FieldKind, value: Any) -> int | float:

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.core.values import format_timestamp
+from app.core.timestamps import format_timestamp
 from app.query.filter import DATE_PARTS
 from app.query.scoped import (
     AggregateCell,

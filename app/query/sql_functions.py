@@ -217,7 +217,11 @@ def json_array(cells: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
 
 
 _DATE_PART_TEMPLATES: dict[DatePart, tuple[str, str]] = {
-    "year": ("(extract(year FROM {0})::int)", "CAST(strftime('%Y', {0}) AS INTEGER)"),
+    # of infinity, PostgreSQL's year is infinity, which no integer is, and every other part is NULL
+    "year": (
+        "(CASE WHEN isfinite({0}) THEN extract(year FROM {0})::int END)",
+        "CAST(strftime('%Y', {0}) AS INTEGER)",
+    ),
     "month": ("(extract(month FROM {0})::int)", "CAST(strftime('%m', {0}) AS INTEGER)"),
     "week": ("(extract(week FROM {0})::int)", "((strftime('%j', date({0}, '-3 days', 'weekday 4')) - 1) / 7 + 1)"),
     "day": ("(extract(day FROM {0})::int)", "CAST(strftime('%d', {0}) AS INTEGER)"),

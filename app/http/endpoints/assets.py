@@ -58,10 +58,11 @@ class AssetsEndpoint:
         disposition = "attachment" if download or not is_safe_inline(asset.type) else "inline"
         headers: list[Header] = [
             (b"etag", etag_of(asset)),
-            (b"last-modified", last_modified(asset)),
             (b"accept-ranges", b"bytes"),
             (b"content-disposition", _content_disposition(disposition, asset.filename)),
         ]
+        if modified := last_modified(asset):
+            headers.append((b"last-modified", modified))
         if is_not_modified(head, asset):
             return Response(b"", 304, headers=headers, max_age=self._max_age, policy=SANDBOX_CSP)
         range_ = wanted_range(head, asset)

@@ -5,11 +5,10 @@ Secrets are redacted before they are written.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from app.core.caller import Caller, ClientInfo
-from app.core.values import format_timestamp
+from app.core.timestamps import format_timestamp
 from app.db.transaction import WriteTransaction
 from app.query import sql_writes
 from app.query.collection import ACTIVITY, REVISIONS, Collection, Field
@@ -127,7 +126,8 @@ class AuditLog:
 def redacted(values: Values) -> dict[str, Any]:
     """Return values by field name as a client reads them, concealed ones masked."""
     values_by_name = {
-        field.name: format_timestamp(value) if isinstance(value, datetime) else value for field, value in values.items()
+        field.name: format_timestamp(value) if value is not None and field.kind == "timestamp" else value
+        for field, value in values.items()
     }
     concealed = {field.name: MASK for field, value in values.items() if field.concealed and value is not None}
     return values_by_name | concealed

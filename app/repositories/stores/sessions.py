@@ -7,13 +7,14 @@ predecessor and its successor form a chain, which ends as a whole.
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import Text, and_, cast, delete, insert, or_, select, update
 
 from app.core.caller import Caller, ClientInfo
+from app.core.timestamps import StoredTime, parse_stored_time
 from app.db.models import Session, User
 from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
@@ -73,7 +74,7 @@ class ActiveSession:
     ip: str | None
     user_agent: str | None
     origin: str | None
-    expires: datetime
+    expires: StoredTime
     current: bool
     """Whether it is the caller's own session."""
 
@@ -101,7 +102,7 @@ async def list_active_sessions(services: Services, user: str, current_token: str
     rows = orjson.loads((await services.reader.fetch(rows_as_json))[0])
     chain = {current_token, *(next_token for token, next_token, *_ in rows if token == current_token)} - {None}
     return [
-        ActiveSession(token, ip, user_agent, origin, datetime.fromisoformat(expires).astimezone(UTC), token in chain)
+        ActiveSession(token, ip, user_agent, origin, parse_stored_time(expires), token in chain)
         for token, next_token, ip, user_agent, origin, expires in rows
         if next_token is None
     ]
