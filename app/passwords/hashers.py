@@ -1,11 +1,9 @@
 """Where passwords are hashed: on the calling thread, or in a process of its own that delays no request."""
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import astuple
 from threading import Lock
 from typing import Any, Protocol, TypeVar
@@ -14,12 +12,11 @@ import structlog
 
 from app.core.errors import ServiceUnavailable
 from app.core.hashing import HashCost, hash_password, verify_password
+from app.core.threads import lower_thread_priority
 from app.passwords.worker_client import HashWorker, WorkerExited
 
 T = TypeVar("T")
 
-NICENESS = 10
-"""Niceness added to hashing threads, so that they yield to request handling."""
 MIN_SUBPROCESS_COST = 4096
 """KiB times passes from which on a hash takes milliseconds, and is worth a process."""
 MAX_ATTEMPTS = 2
@@ -51,11 +48,11 @@ class InProcessHasher:
     """Hashes on the calling thread. On Linux it lowers that thread's priority for good."""
 
     def hash(self, password: str, cost: HashCost) -> str:
-        _lower_thread_priority()
+        lower_thread_priority()
         return hash_password(password, cost)
 
     def verify(self, password: str, hashed: str) -> bool:
-        _lower_thread_priority()
+        lower_thread_priority()
         return verify_password(password, hashed)
 
     @asynccontextmanager
@@ -139,10 +136,3 @@ class SubprocessHasher:
 def create_hasher(cost: HashCost) -> PasswordHasher:
     """Return the best hasher of a server for this cost."""
     return SubprocessHasher() if cost.memory * cost.time >= MIN_SUBPROCESS_COST else InProcessHasher()
-
-
-def _lower_thread_priority() -> None:
-    if sys.platform == "linux":  # threads have their own priority there, and pass it on to those they start
-        process_niceness = os.getpriority(os.PRIO_PROCESS, os.getpid())
-        with suppress(PermissionError):  # the process' priority has been raised in the meantime
-            os.setpriority(os.PRIO_PROCESS, 0, process_niceness + NICENESS)
