@@ -12,6 +12,7 @@ from sqlalchemy import Boolean, Column, Integer, String, Table, delete, insert, 
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.ecmascript_regex import InvalidRegex, Regex, unwrap
 from app.core.errors import OperatorError
 from app.core.timestamps import parse_stored_time
 from app.db.base import POSTGRESQL, Csv, JsonText, Timestamp, UUIDText
@@ -20,6 +21,7 @@ from app.db.models import DIRECTUS_TABLES
 from app.db.seeds import is_pristine
 from app.db.table_check import extra_columns
 from app.flows.bootstrap import active_admin
+from app.repositories.rules.stored_regexes import REGEX_FIELDS
 
 FileRow = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -33,6 +35,8 @@ SECRET_COLUMNS = {
     },
 }
 SECRET_TABLES = {"directus_sessions"}
+REGEX_COLUMNS = {field.stored: regexes_in for field, regexes_in in REGEX_FIELDS.items()}
+"""Columns that hold regular expressions, each with a function that returns those in its value."""
 
 
 async def import_file(database: Database, file: Path, progress: Progress | None = None) -> dict[str, int]:
@@ -126,7 +130,18 @@ def _parse_row(table: Table, row: Any) -> FileRow:
     for name in row:
         if name not in table.c:
             raise OperatorError(f"{location}: there is no column {name}.")
-    return {name: _parse_value(table.c[name], value, f"{location}, {name}") for name, value in row.items()}
+    values = {name: _parse_value(table.c[name], value, f"{location}, {name}") for name, value in row.items()}
+    for name, value in values.items():
+        _check_regexes(table.c[name], value, f"{location}, {name}")
+    return values
+
+
+def _check_regexes(column: Column[Any], value: Any, location: str) -> None:
+    try:
+        for pattern in REGEX_COLUMNS[column](value) if value and column in REGEX_COLUMNS else ():
+            Regex(unwrap(pattern))
+    except InvalidRegex as error:
+        raise OperatorError(f"{location}: it contains an invalid regular expression: {error}.") from None
 
 
 def _parse_value(column: Column[Any], value: Any, location: str) -> Any:

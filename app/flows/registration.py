@@ -60,7 +60,7 @@ class Registration:
             names = {"first_name": first_name, "last_name": last_name}
             payload = await self._parse(policy, {"email": email, "password": password, **names})
             caller = on_behalf_of(None, self._directory.caller)
-            users = Directory(caller, self._services, self._directory.client_info)["users"]
+            users = Directory(caller, self._services, self._directory.client_info, self._directory.budget)["users"]
             with suppress(RecordNotUnique):  # the email was taken concurrently
                 await users.write(RegisterUser(payload, url))
 
@@ -89,7 +89,8 @@ class Registration:
         assigned = {"status": UNVERIFIED if policy.verify_email else ACTIVE, "role": policy.role}
         payload = parse_payload(USERS, {**values, **assigned}, self._services.limits.max_depth)
         check_email(values["email"])
-        check_password(values["password"], await read_password_policy(self._services))
-        if not policy.accepts(values["email"], self._services.unreadable_rules):
+        services, budget = self._services, self._directory.budget
+        await check_password(values["password"], await read_password_policy(services), services, budget)
+        if not await policy.accepts(values["email"], services, budget):
             raise Forbidden
         return payload

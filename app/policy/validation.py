@@ -1,28 +1,46 @@
 """Evaluation of permissions' validations on the written values, never on stored ones."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from app.core.errors import FailedValidation
+from app.core.ecmascript_regex import InvalidRegex
+from app.core.errors import FailedValidation, InvalidPayload
 from app.query.collection import Field, FieldKind
 from app.query.filter import AndFilter, FieldFilter, Filter, OrFilter, RelationFilter, Variable
-from app.query.operators import OPERATORS
+from app.query.operators import OPERATORS, REGEX, as_text
 
 Values = Mapping[Field, Any]
 Resolve = Callable[[Variable, FieldKind], tuple[Any, ...]]
 """A function that returns a variable's values for the caller who writes."""
+MatchRegex = Callable[[str, str, str], Awaitable[bool]]
+"""A function that returns whether a regular expression matches a text, the value of the named field."""
 
 
-def validate(validation: Filter, values: Values, resolve: Resolve, path: Iterable[str] = ()) -> list[FailedValidation]:
+class UnusableRegex(InvalidPayload):
+    """A stored validation contains a text that is not a regular expression, so no value satisfies it."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__(
+            f'Values of "{field.name}" are validated with an invalid regular expression; an admin must correct it'
+        )
+
+
+async def validate(
+    validation: Filter, values: Values, resolve: Resolve, match_regex: MatchRegex, path: Iterable[str] = ()
+) -> list[FailedValidation]:
     """Return the errors of the values written to a row; an empty list if they satisfy the validation.
 
     Only `_submitted` applies to a field that isn't written. Filters on related rows are not evaluated.
+
+    Raises:
+        UnusableRegex: A written value would have to match a text that is not a regular expression.
+        RollcallError: As `match_regex`.
     """
     match validation:
         case AndFilter(parts):
-            return [error for part in parts for error in validate(part, values, resolve, path)]
+            return [error for part in parts for error in await validate(part, values, resolve, match_regex, path)]
         case OrFilter(parts):
-            errors = [validate(part, values, resolve, path) for part in parts]
+            errors = [await validate(part, values, resolve, match_regex, path) for part in parts]
             return errors[0] if errors and all(errors) else []
         case RelationFilter():
             return []
@@ -30,8 +48,20 @@ def validate(validation: Filter, values: Values, resolve: Resolve, path: Iterabl
             if function is not None or (field not in values and operator != "_submitted"):
                 return []
             operand = _resolved(value, field.kind, resolve)
-            valid = field in values and operand is not None and OPERATORS[operator].evaluate(values[field], operand[0])
+            if field not in values or operand is None:
+                valid = False
+            elif operator == REGEX:
+                valid = await _matches(field, values[field], operand[0], match_regex)
+            else:
+                valid = OPERATORS[operator].evaluate(values[field], operand[0])
             return [] if valid else [FailedValidation(field.name, operator.removeprefix("_"), tuple(path))]
+
+
+async def _matches(field: Field, value: Any, pattern: str, match_regex: MatchRegex) -> bool:
+    try:
+        return value is not None and await match_regex(pattern, as_text(value), field.name)
+    except InvalidRegex:
+        raise UnusableRegex(field) from None
 
 
 def variables(filter_: Filter) -> Iterable[Variable]:

@@ -1,7 +1,6 @@
 """The filter operators: the field kinds and values they accept, their SQL, and their evaluation on payloads."""
 
 import operator
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,9 +10,6 @@ from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_, type_coerc
 from app.query import sql_functions as sql
 from app.query.bind_types import LikePattern, PrefixUpperBound
 from app.query.collection import FieldKind
-
-_REGEX_LITERAL = re.compile(r"/(.*)/([gimsuy]*)", re.DOTALL)
-_REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "g": 0, "u": 0, "y": 0}
 
 Arity = Literal["one", "many", "pair", "flag"]
 Expression = ColumnElement[Any]
@@ -26,6 +22,7 @@ ORDERED_KINDS: frozenset[FieldKind] = frozenset({"integer", "bigInteger", "times
 COMPARABLE_KINDS: frozenset[FieldKind] = TEXT_KINDS | ORDERED_KINDS | {"uuid", "boolean"}
 LIST_KINDS: frozenset[FieldKind] = TEXT_KINDS | ORDERED_KINDS | {"uuid"}
 ALL_KINDS: frozenset[FieldKind] = COMPARABLE_KINDS | {"json", "hash"}
+REGEX = "_regex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,8 @@ class Operator:
     """A filter operator.
 
     `sql` builds the condition from the column and the operator's value: a single value, a list, a pair, or None for a
-    flag. `evaluate` decides the same in Python for a payload's value, which may be None, and plain operator values.
+    flag. `evaluate` decides the same in Python for a payload's value, which may be None, and plain operator values;
+    `_regex` is evaluated by `app.policy.validation`, because it may take long.
     """
 
     arity: Arity
@@ -85,13 +83,18 @@ def _text_operators(
     def matches(value: Any, operand: Any) -> bool:
         if value is None:
             return False
-        text = ",".join(value) if isinstance(value, list) else str(value)
+        text = as_text(value)
         return evaluate(text.lower(), operand.lower()) if ignore_case else evaluate(text, operand)
 
     def differs(value: Any, operand: Any) -> bool:
         return not matches(value, operand)
 
     return Operator("one", TEXT_KINDS, build, matches), Operator("one", TEXT_KINDS, _not(build), differs)
+
+
+def as_text(value: Any) -> str:
+    """Return a payload's value as the text that its column stores."""
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _not(build: ConditionBuilder) -> ConditionBuilder:
@@ -108,6 +111,10 @@ def _in_list(column: Expression, values: Expression) -> ColumnElement[bool]:
 
 def _payload_only(_: Expression, __: Any) -> ColumnElement[bool]:
     raise TypeError("this operator can only be evaluated on payloads")
+
+
+def _takes_long(_: Any, __: Any) -> bool:
+    raise TypeError("this operator can't be evaluated without waiting")
 
 
 def _unless_none(evaluate: Evaluator) -> Evaluator:
@@ -168,34 +175,7 @@ OPERATORS: dict[str, Operator] = {
     "_nends_with": _NENDS,
     "_iends_with": _IENDS,
     "_niends_with": _NIENDS,
-    "_regex": Operator(
-        "one", TEXT_KINDS, _payload_only, lambda value, pattern: matches_pattern(pattern, value), payload_only=True
-    ),
+    REGEX: Operator("one", TEXT_KINDS, _payload_only, _takes_long, payload_only=True),
     "_submitted": Operator("flag", ALL_KINDS, _payload_only, lambda *_: True, payload_only=True),
 }
 OPPOSITE_FLAGS = {"_null": "_nnull", "_nnull": "_null", "_empty": "_nempty", "_nempty": "_empty"}
-
-
-def matches_pattern(pattern: str, value: Any) -> bool:
-    """Return whether a text matches a regular expression, which may be a literal between slashes as in JavaScript.
-
-    An invalid regular expression matches nothing.
-    """
-    try:
-        return value is not None and bool(compile_pattern(pattern).search(str(value)))
-    except ValueError:
-        return False
-
-
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a regular expression as JavaScript writes it, with or without slashes and flags.
-
-    Raises:
-        ValueError: The pattern is not a valid regular expression.
-    """
-    literal = _REGEX_LITERAL.fullmatch(pattern)
-    flags = sum({_REGEX_FLAGS[letter] for letter in literal[2]}) if literal else 0
-    try:
-        return re.compile(literal[1] if literal else pattern, flags)
-    except (re.error, RecursionError, OverflowError):
-        raise ValueError("Expected a regular expression") from None

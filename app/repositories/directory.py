@@ -5,6 +5,7 @@ from typing import Literal, TypeVar, overload
 
 from app.core.caller import Caller, ClientInfoFactory, ResponseCookie, no_client_info
 from app.core.errors import TwoFactorSetupRequired
+from app.core.request_budget import RequestBudget
 from app.policy.access_cache import AccessCache
 from app.policy.permission_summary import Summary, full_summary, summarize
 from app.policy.rules import Access
@@ -16,10 +17,19 @@ T = TypeVar("T")
 
 
 class Directory:
-    """The directory for one caller: `directory["users"]` is a repository, `access` returns what the caller may do."""
+    """The directory for one caller: `directory["users"]` is a repository, `access` returns what the caller may do.
 
-    def __init__(self, caller: Caller, services: Services, client_info: ClientInfoFactory = no_client_info) -> None:
-        self.caller, self.services, self.client_info = caller, services, client_info
+    A request has one `budget` for all its writes; without it, each write has its own.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        services: Services,
+        client_info: ClientInfoFactory = no_client_info,
+        budget: RequestBudget | None = None,
+    ) -> None:
+        self.caller, self.services, self.client_info, self._budget = caller, services, client_info, budget
         self.response_cookies: tuple[ResponseCookie, ...] = ()
         """Cookies to set in the response."""
         self.no_store = False
@@ -35,7 +45,17 @@ class Directory:
         """Return the repository of a collection, by its short or its full name; raise KeyError if there is none."""
         collection = COLLECTIONS.get(name) or COLLECTIONS[f"{PREFIX}{name}"]
         repository = UserRepository if collection is USERS else Repository
-        return repository(collection, self.caller, self.services, self.client_info)
+        return repository(collection, self.caller, self.services, self.client_info, self._budget)
+
+    @property
+    def budget(self) -> RequestBudget:
+        """The request's budget; without a request, a new one each time."""
+        return self._budget or self.services.new_budget()
+
+    def renew_budget(self) -> None:
+        """Restore a request's budget, because what it has done so far is going to be done again."""
+        if self._budget is not None:
+            self._budget = self.services.new_budget()
 
     @property
     def cached_access(self) -> Access | None:

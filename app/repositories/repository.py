@@ -8,6 +8,7 @@ from sqlalchemy import Text, cast, select
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.errors import Forbidden
+from app.core.request_budget import RequestBudget
 from app.db.statement import bind_param
 from app.policy.rules import Access
 from app.query.aggregate import Aggregation
@@ -70,8 +71,9 @@ class Repository(WriteRepository):
         caller: Caller,
         services: Services,
         client_info: ClientInfoFactory = no_client_info,
+        budget: RequestBudget | None = None,
     ) -> None:
-        super().__init__(collection, caller, services, DIRECTORY_RULES, client_info)
+        super().__init__(collection, caller, services, DIRECTORY_RULES, client_info, budget)
 
     async def read_by_query(self, query: Query | None = None) -> list[Row]:
         """Return the rows that match a query or, with `aggregate`, its groups."""

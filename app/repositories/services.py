@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
+from app.core.regex_matcher import RegexMatcher
+from app.core.request_budget import RequestBudget
 from app.db.database import Database
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import PasswordHasher
@@ -42,6 +44,7 @@ class Services:
     passwords: PasswordService = field(default_factory=PasswordService)
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
     """Hashes texts for any client in a thread of its own, so that logins do not wait for them."""
+    regexes: RegexMatcher = field(default_factory=RegexMatcher)
     unreadable_rules: UnreadableRuleLog = field(default_factory=UnreadableRuleLog)
     mail_queued: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a mail is queued, for the outbox worker."""
@@ -82,6 +85,10 @@ class Services:
             utility_hasher=PasswordService(settings.hash_cost, hasher, threads=1),
             unreadable_rules=unreadable_rules,
         )
+
+    def new_budget(self) -> RequestBudget:
+        """Return the budget of one request."""
+        return RequestBudget()
 
     @property
     def plans_enabled(self) -> bool:

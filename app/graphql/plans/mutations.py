@@ -98,6 +98,7 @@ class MutationRequest(NamedTuple):
         except ServiceUnavailable:
             raise
         except RollcallError:
+            self.directory.renew_budget()
             return None
         return f'{{"data":{{"{self.mutation.response_key}":{text or "null"}}}}}'.encode()
 

@@ -53,7 +53,8 @@ class CollectionEndpoint:
         handler = self._handler("GET" if method == "HEAD" else method, steps)
         if handler is None:
             raise RouteNotFound(scope["path"])
-        directory = Directory(self._authenticator.authenticate(head), self._services, head.client_info)
+        caller, services = self._authenticator.authenticate(head), self._services
+        directory = Directory(caller, services, head.client_info, services.new_budget())
         if (method, "/".join((self._collection.short_name, *steps))) not in PATHS_BEFORE_TFA:
             await directory.require_tfa_setup_done()
         repository = directory[self._collection.name]

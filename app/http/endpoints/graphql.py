@@ -60,7 +60,8 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, head: RequestHead, read_body: BodyReader) -> Response:
         media = GRAPHQL_CONTENT_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
         try:
-            directory = Directory(self._authenticator.authenticate(head), self._services, head.client_info)
+            caller, services = self._authenticator.authenticate(head), self._services
+            directory = Directory(caller, services, head.client_info, services.new_budget())
             if scope["method"] == "POST":
                 request = (head.content_type, await read_body())
                 body = await answer_from_plan(directory, lambda access: self._bind(directory, (access, *request)))

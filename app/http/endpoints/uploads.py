@@ -31,7 +31,8 @@ class FileUploadEndpoint:
                 pass
             case _:
                 raise RouteNotFound(scope["path"])
-        directory = Directory(self._authenticator.authenticate(head), self._services, head.client_info)
+        caller, services = self._authenticator.authenticate(head), self._services
+        directory = Directory(caller, services, head.client_info, services.new_budget())
         await directory.require_tfa_setup_done()
         form = UploadForm(head.content_type, chunks(), self._services.settings.max_payload_size)
         reader = returning_rows(directory[FILES.name], parse_query(head.query))

@@ -1,11 +1,12 @@
 """The project's registration policy, and the command that registers a user."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.policy.unreadable_rules import PARSE_ERRORS, UnreadableRuleLog, unreadable_reason
-from app.policy.validation import validate
+from app.core.request_budget import RequestBudget
+from app.policy.unreadable_rules import PARSE_ERRORS, unreadable_reason
+from app.policy.validation import UnusableRegex, validate
 from app.query.collection import USERS
 from app.query.filter import parse_filter
 from app.query.payload import Payload
@@ -29,16 +30,27 @@ class RegistrationPolicy:
     role: str | None = None
     email_filter: Any = None
 
-    def accepts(self, email: str, unreadable_rules: UnreadableRuleLog) -> bool:
-        """Return whether an email matches the project's filter. None does if the filter cannot be parsed."""
+    async def accepts(self, email: str, services: Services, budget: RequestBudget) -> bool:
+        """Return whether an email matches the project's filter. None does if the filter is invalid.
+
+        Raises:
+            RollcallError: A regular expression takes too long, as `RegexMatcher.matches` raises.
+        """
         if self.email_filter is None:
             return True
         try:
             filter_ = parse_filter(USERS, self.email_filter, allow_payload_operators=True)
         except PARSE_ERRORS as error:
-            unreadable_rules.report("registration filter", USERS.name, "create", unreadable_reason(error))
+            services.unreadable_rules.report("registration filter", USERS.name, "create", unreadable_reason(error))
             return False
-        return not validate(filter_, {EMAIL: email}, lambda *_: ())
+
+        def match_regex(pattern: str, text: str, name: str) -> Awaitable[bool]:
+            return services.regexes.matches(pattern, text, name, budget)
+
+        try:
+            return not await validate(filter_, {EMAIL: email}, lambda *_: (), match_regex)
+        except UnusableRegex:
+            return False
 
 
 async def read_registration_policy(services: Services) -> RegistrationPolicy:

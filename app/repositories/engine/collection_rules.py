@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.request_budget import RequestBudget
 from app.query.collection import Collection
 from app.query.payload import Payload
 from app.repositories.engine.context import RowValues, WriteContext
@@ -16,7 +17,7 @@ class CollectionRules:
     Hooks may change the values that are going to be written, and raise a RollcallError to reject the write.
     """
 
-    async def prepare(self, payload: Payload, services: Services) -> None:
+    async def prepare(self, payload: Payload, services: Services, budget: RequestBudget) -> None:
         """Do slow work on a payload, in place, before the transaction begins."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from app.core.caller import Caller
+from app.core.request_budget import RequestBudget
 from app.db.transaction import WriteTransaction
 from app.policy.permission_summary import PermissionGrant
 from app.policy.rules import Access
@@ -68,6 +69,7 @@ class WriteContext(Protocol):
     access: Access
     """The caller's access when the transaction began."""
     services: Services
+    budget: RequestBudget
     now: datetime
     affected: AffectedRights
     files: TouchedFiles

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.core.errors import MultipleErrors, RollcallError
+from app.core.request_budget import RequestBudget
 from app.db.transaction import WriteTransaction
 from app.policy.rules import Rule
 from app.policy.validation import Values, validate, variables
@@ -13,13 +14,16 @@ from app.query.collection import FieldKind
 from app.query.filter import MATCH_ALL, Variable, parse_variable
 from app.query.payload import FieldPath, Payload, parse_payload
 from app.query.sql_expressions import lookup_select
+from app.repositories.services import Services
 
 
 class PresetApplier:
     """Applies presets and validations with the values that their variables have for the caller."""
 
-    def __init__(self, policy: WriteResolver, writer: WriteTransaction, max_depth: int) -> None:
-        self._policy, self._writer, self._max_depth = policy, writer, max_depth
+    def __init__(
+        self, policy: WriteResolver, writer: WriteTransaction, services: Services, budget: RequestBudget
+    ) -> None:
+        self._policy, self._writer, self._services, self._budget = policy, writer, services, budget
 
     async def apply(self, rules: Sequence[Rule], payload: Payload) -> Payload:
         """Return the payload with the presets of the rules for fields it does not set."""
@@ -31,7 +35,7 @@ class PresetApplier:
         if not missing:
             return payload
         resolved = {name: await self._resolve(value) for name, value in missing.items()}
-        additional = parse_payload(collection, resolved, self._max_depth, payload.path)
+        additional = parse_payload(collection, resolved, self._services.limits.max_depth, payload.path)
         return Payload(
             collection,
             {**additional.values, **payload.values},
@@ -77,6 +81,9 @@ class PresetApplier:
 
         errors: list[RollcallError] = []
         for rule in rules:
-            errors += validate(rule.validation, values, resolve, path)
+            errors += await validate(rule.validation, values, resolve, self._match_regex, path)
         if errors:
             raise errors[0] if len(errors) == 1 else MultipleErrors(errors)
+
+    async def _match_regex(self, pattern: str, text: str, name: str) -> bool:
+        return await self._services.regexes.matches(pattern, text, name, self._budget)

@@ -9,6 +9,7 @@ from app.core.errors import (
     Forbidden,
     InvalidPayload,
 )
+from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
 from app.db.transaction import WriteTransaction
 from app.policy.access_queries import read_access_state, with_access_state
@@ -53,6 +54,7 @@ class UnitOfWork(NestedWriter):
         access: Access,
         services: Services,
         rules: DirectoryRules,
+        budget: RequestBudget,
         *,
         isolated: bool = False,
         has_email_index: bool = False,
@@ -61,13 +63,13 @@ class UnitOfWork(NestedWriter):
         self.writer, self.caller, self.access = writer, caller, access
         self.services, self.now = services, services.clock()
         self.policy = WriteResolver(access, self.now)
-        self._rules = rules
+        self._rules, self.budget = rules, budget
         self.affected = AffectedRights()
         self.written_rows: list[WrittenRow] = []
         self.signed_out_self = False
         """Whether the caller deleted its own row, or ended its own session."""
         self.files = TouchedFiles()
-        self._presets = PresetApplier(self.policy, writer, services.limits.max_depth)
+        self._presets = PresetApplier(self.policy, writer, services, budget)
         self._audit_log = AuditLog(writer, access.user or caller.user, caller, client_info)
 
     def rows(self, collection: Collection) -> RowStore:

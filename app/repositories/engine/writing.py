@@ -16,6 +16,7 @@ from app.core.errors import (
     RollcallError,
     UnprocessableContent,
 )
+from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
 from app.db.integrity import ConstraintViolation, parse_integrity_error
 from app.db.transaction import WriteTransaction
@@ -51,7 +52,10 @@ class NeedsExclusiveLock(Exception):
 
 
 class WriteRepository(ReadRepository):
-    """The rows of a collection that one caller can see and change: runs write commands in transactions."""
+    """The rows of a collection that one caller can see and change: runs write commands in transactions.
+
+    All writes share a `budget`; without it, each has its own.
+    """
 
     def __init__(
         self,
@@ -60,9 +64,10 @@ class WriteRepository(ReadRepository):
         services: Services,
         rules: DirectoryRules,
         via: ClientInfoFactory = no_client_info,
+        budget: RequestBudget | None = None,
     ) -> None:
         super().__init__(collection, caller, services)
-        self._rules, self._via = rules, via
+        self._rules, self._via, self._budget = rules, via, budget
 
     async def write(self, command: WriteCommand, read_result: ResultReader[T] | None = None) -> WriteResult[T]:
         """Run a write command in one transaction, in which `read_result` also reads its result.
@@ -72,12 +77,13 @@ class WriteRepository(ReadRepository):
         Raises:
             RollcallError: The write is not allowed, is invalid, or breaks a constraint; nothing has been written.
         """
-        await self._prepare(command)
+        budget = self._budget or self._services.new_budget()
+        await self._prepare(command, budget)
         try:
             try:
-                return await self._run(command, read_result, exclusive=requires_exclusive_lock(command))
+                return await self._run(command, read_result, budget, exclusive=requires_exclusive_lock(command))
             except NeedsExclusiveLock:
-                return await self._run(command, read_result, exclusive=True)
+                return await self._run(command, read_result, budget, exclusive=True)
         except IntegrityError as error:
             raise _translate(error, command) from None
 
@@ -92,7 +98,7 @@ class WriteRepository(ReadRepository):
             await self.write(command, end)
 
     async def _run(
-        self, command: WriteCommand, read_result: ResultReader[T] | None, *, exclusive: bool
+        self, command: WriteCommand, read_result: ResultReader[T] | None, budget: RequestBudget, *, exclusive: bool
     ) -> WriteResult[T]:
         database, attempts = self._services.database, 0
         orphaned: Iterable[str] = ()
@@ -111,6 +117,7 @@ class WriteRepository(ReadRepository):
                 access,
                 self._services,
                 self._rules,
+                budget,
                 isolated=isolated,
                 has_email_index=has_email_index,
             )
@@ -151,7 +158,7 @@ class WriteRepository(ReadRepository):
             raise RetryTransaction
         return access
 
-    async def _prepare(self, command: WriteCommand) -> None:
+    async def _prepare(self, command: WriteCommand, budget: RequestBudget) -> None:
         """Check permission and do slow work, such as hashing, before the transaction begins."""
         payloads = [nested for payload in command.payloads() for nested in payload.walk()]
         if not any(nested.collection is USERS for nested in payloads):
@@ -164,7 +171,7 @@ class WriteRepository(ReadRepository):
             if await cache.revalidate(self._caller, access) is access:
                 raise
         for nested in payloads:
-            await self._rules.of(nested.collection).prepare(nested, self._services)
+            await self._rules.of(nested.collection).prepare(nested, self._services, budget)
 
 
 def _translate(error: IntegrityError, command: WriteCommand) -> RollcallError:

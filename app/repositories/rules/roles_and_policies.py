@@ -12,6 +12,7 @@ from app.query.payload import Payload
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.rules import legacy_writes
+from app.repositories.rules.stored_regexes import check_regexes
 from app.repositories.rules.users import ROLE, STATUS, SUSPENDED, end_sessions
 
 PARENT = ROLES.fields["parent"]
@@ -91,15 +92,19 @@ class AccessRules(CollectionRules):
 
 
 class PermissionRules(CollectionRules):
-    """Rules of permissions: a written permission is noted for the checks at the end of the transaction."""
+    """Rules of permissions: regular expressions are valid; a written row is noted for the checks at the end."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
         return await legacy_writes.expand_permission(work, payload)
+
+    async def before_create(self, work: WriteContext, values: RowValues) -> None:
+        await check_regexes(work, values)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.permissions.add(key)
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
+        await check_regexes(work, {field: value for field, value in values.items() if row[field] != value})
         work.affected.permissions.add(row[PERMISSIONS.key])
 
 

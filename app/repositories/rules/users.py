@@ -9,6 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete
 
 from app.core.errors import FailedValidation, InvalidPayload
+from app.core.request_budget import RequestBudget
 from app.db.models import Session
 from app.passwords.hasher_pool import HashedPassword
 from app.query.collection import USERS
@@ -17,7 +18,7 @@ from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.engine.table import RowStore
 from app.repositories.project_settings import read_password_policy
-from app.repositories.rules.password_policy import check_password
+from app.repositories.rules.password_policy import check_length, check_password
 from app.repositories.services import Services
 from app.repositories.stores.otp_codes import OTPStore
 
@@ -45,11 +46,11 @@ class UserRules(CollectionRules):
     sessions; a new TFA secret deletes the recovery codes.
     """
 
-    async def prepare(self, payload: Payload, services: Services) -> None:
+    async def prepare(self, payload: Payload, services: Services, budget: RequestBudget) -> None:
         if PASSWORD not in payload.values:
             return
         password = payload.values[PASSWORD]
-        check_password(password, await read_password_policy(services), payload.path)
+        await check_password(password, await read_password_policy(services), services, budget, payload.path)
         if password is not None:
             payload.values[PASSWORD] = await services.passwords.hash(password)
 
@@ -86,7 +87,7 @@ class UserRules(CollectionRules):
         """Hash a password that comes from a preset; `prepare` hashed any other."""
         password = values.get(PASSWORD)
         if password is not None and not isinstance(password, HashedPassword):
-            check_password(password, None)
+            check_length(password)
             values[PASSWORD] = await work.services.passwords.hash(password)
 
 
