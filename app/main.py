@@ -125,12 +125,12 @@ def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[
 
 
 def _log_warnings(settings: Settings) -> None:
-    if settings.secret is None and not settings.database_url.startswith("sqlite"):
+    if settings.secret is None and not settings.is_sqlite:
         hint = "SECRET is not set, so data/secret is used. Set it to the same value on all nodes."
         log.warning("secret_not_configured", hint=hint)
     if settings.cors_enabled and settings.cors_origin is True and settings.cors_credentials:
         hint = "CORS_ORIGIN is true, so pages of other origins can't send cookies. List the origins that may."
         log.warning("cors_credentials_disabled", hint=hint)
-    if settings.email_transport == "log" and not settings.database_url.startswith("sqlite"):
+    if settings.email_transport == "log" and not settings.is_sqlite:
         hint = "EMAIL_TRANSPORT is log: mail is not sent, its links are written to the log."
         log.warning("mail_transport_is_log", hint=hint)

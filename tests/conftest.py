@@ -136,7 +136,7 @@ def compare_with_plan(request) -> Iterator[None]:
 def make_settings(url: str, **overrides) -> Settings:
     values = {
         "database_url": url,
-        "secret": SecretStr("a secret only tests know"),
+        "secret": SecretStr("a secret that only tests know and use"),
         "admin_password": SecretStr("a password only tests know"),
         "db_pool_size": 2,  # several processes share one server's connections
         "hash_memory_cost": CHEAP_HASH_COST.memory,

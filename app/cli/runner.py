@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import structlog
+import typer
 
 from app.cli.database_errors import operator_error
-from app.core.config import Settings, load_settings
+from app.core.config import Settings, load_settings, setting_warnings
 from app.db.database import Database
 from app.db.engine import parse_url
 
@@ -29,7 +30,7 @@ def run(work: Callable[[Database, Settings], Awaitable[T]]) -> T:
     """
 
     async def main() -> T:
-        settings = load_settings()
+        settings = load_and_check_settings()
         database, threads = Database.open(settings), set(threading.enumerate())
         try:
             return await work(database, settings)
@@ -43,6 +44,18 @@ def run(work: Callable[[Database, Settings], Awaitable[T]]) -> T:
 
     with _errors_logged_to_stderr():
         return asyncio.run(main())
+
+
+def load_and_check_settings() -> Settings:
+    """Return the settings; what is probably a mistake in them is a line on standard error.
+
+    Raises:
+        ConfigurationError: A setting is invalid.
+    """
+    settings = load_settings()
+    for warning in setting_warnings(settings):
+        typer.echo(f"Warning: {warning}", err=True)
+    return settings
 
 
 async def _join_threads_except(known: set[threading.Thread]) -> None:

@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app.core.env_file import ENCODING, ENV_FILE, find_misspelled, read_names
 from app.core.errors import OperatorError
 from app.core.hashing import HashCost
 from app.core.ip_addresses import ProxyTrust, parse_proxy_trust
@@ -28,6 +29,7 @@ LOCAL_LOCATION = "local"
 SECRET_BYTES = 32
 MIN_HASH_KIB_PER_THREAD = 8
 """KiB of memory that argon2 needs per thread."""
+PUBLIC_URL_PATTERN = re.compile(r"https?://[^/]", re.IGNORECASE)
 ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 """An origin as browsers send it, also that of an app."""
 REDIRECT_PATTERN = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]+)", re.ASCII)
@@ -83,7 +85,8 @@ class Settings(BaseSettings):
     """All settings of the server."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
         env_ignore_empty=True,  # an empty SECRET would sign tokens with an empty key
         extra="ignore",
         hide_input_in_errors=True,
@@ -322,6 +325,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is an SQLite file."""
+        return self.database_url.startswith("sqlite")
+
+    @property
     def storage_location(self) -> str:
         """Name of the storage location in use."""
         return self.storage_locations[0]
@@ -364,13 +372,39 @@ def load_settings() -> Settings:
     """Return the settings of the environment and `.env`.
 
     Raises:
-        ConfigurationError: Settings are invalid; the message names each of them, and no value.
+        ConfigurationError: Settings are invalid, or on PostgreSQL unsafe; the message names each of them, and no value.
+        EnvFileError: `.env` cannot be read.
     """
+    read_names()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         problems = (": ".join([*(str(part).upper() for part in item["loc"]), item["msg"]]) for item in error.errors())
         raise ConfigurationError("; ".join(problems).replace("Value error, ", "")) from None
+    if not settings.is_sqlite and (unsafe := _unsafe_settings(settings)):
+        raise ConfigurationError("; ".join(unsafe))
+    return settings
+
+
+def setting_warnings(settings: Settings) -> list[str]:
+    """Return what is probably a mistake in the settings or in the names of the environment and `.env`; no value."""
+    names = sorted({*os.environ, *read_names()})
+    misspelled = find_misspelled(names, [name.upper() for name in Settings.model_fields])
+    return [
+        *_unsafe_settings(settings),
+        *(f"{name} is not a setting. Did you mean {setting}?" for name, setting in misspelled.items()),
+    ]
+
+
+def _unsafe_settings(settings: Settings) -> list[str]:
+    problems = []
+    if settings.secret is not None and len(settings.secret.get_secret_value()) < SECRET_BYTES:
+        problems.append(
+            f"SECRET: should be at least {SECRET_BYTES} random characters, as from `openssl rand -hex {SECRET_BYTES}`"
+        )
+    if settings.public_url and not PUBLIC_URL_PATTERN.match(settings.public_url):
+        problems.append("PUBLIC_URL: should start with https:// or http://")
+    return problems
 
 
 def signing_secret(settings: Settings) -> str:
@@ -383,8 +417,8 @@ def signing_secret(settings: Settings) -> str:
     """
     if settings.secret is not None:
         return settings.secret.get_secret_value()
-    is_sqlite = settings.database_url.startswith("sqlite")
-    file = (Path(settings.database_url.partition(":///")[2]).parent if is_sqlite else Path("data")) / "secret"
+    folder = Path(settings.database_url.partition(":///")[2]).parent if settings.is_sqlite else Path("data")
+    file = folder / "secret"
     try:
         if not file.exists():
             _write_secret_file(file, secrets.token_urlsafe(SECRET_BYTES))

@@ -26,7 +26,7 @@ async def run_command(url: str, *arguments: str, stdin: str = "") -> CommandResu
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setenv("DATABASE_URL", url)
-            patch.setenv("SECRET", "only for a test")
+            patch.setenv("SECRET", "a secret that only tests know and use")
             patch.setattr(sys, "argv", ["rollcall", *arguments])
             patch.setattr(sys, "stdin", io.StringIO(f"{stdin}\n"))
             patch.setattr(sys, "excepthook", sys.excepthook)  # typer replaces it

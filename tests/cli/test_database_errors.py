@@ -102,7 +102,7 @@ async def test_a_server_that_refuses_the_connection_is_not_reported_as_unreachab
 
 async def test_the_installed_command_prints_no_traceback(empty_database_url):
     """What a test patches in this process could hide one."""
-    env = {"DATABASE_URL": empty_database_url, "SECRET": "only for a test", "PYTHONPATH": "."}
+    env = {"DATABASE_URL": empty_database_url, "SECRET": "a secret that only tests know and use", "PYTHONPATH": "."}
     result = await run_process("users", "list", **env)
 
     assert is_one_line(result, NO_TABLES_MESSAGE)

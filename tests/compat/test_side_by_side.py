@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.skipif(not HAS_POSTGRESQL, reason="PostgreSQL, which a Directus would share, is unavailable"),
     pytest.mark.skipif(not RECORDED_CASES.exists(), reason="the recordings of a real Directus are missing"),
 ]
-SECRET = "a secret only tests know"
+SECRET = "a secret that only tests know and use"
 PROJECT_ADDITIONS = """
 CREATE TABLE our_own (id serial PRIMARY KEY, word text NOT NULL);
 INSERT INTO our_own (word) VALUES ('tea'), ('coffee');

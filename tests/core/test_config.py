@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.config import ConfigurationError, Settings, load_settings, signing_secret
+from app.core.config import ConfigurationError, Settings, load_settings, setting_warnings, signing_secret
+from app.core.env_file import EnvFileError
 from app.core.hashing import HashCost
 
 VALUES = {  # name: text in the environment, value
@@ -102,7 +103,7 @@ def test_an_error_names_every_invalid_setting(monkeypatch):
 
 def test_secrets_are_not_shown(monkeypatch):
     for name in SECRETS:
-        monkeypatch.setenv(name, "s3cr3t")
+        monkeypatch.setenv(name, "s3cr3t" * 6)
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t@127.0.0.1/rollcall")
     text = repr(load_settings()) + str(load_settings())
     monkeypatch.setenv("PORT", "many")
@@ -183,3 +184,65 @@ def test_the_hash_cost_is_that_of_directus_unless_configured(monkeypatch):
     monkeypatch.setenv("HASH_MEMORY_COST", "16")
     with pytest.raises(ConfigurationError, match=r"^HASH_MEMORY_COST: 4 threads need at least 32 KiB$"):
         load_settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [("SECRET", "x" * 31), ("PUBLIC_URL", "rollcall.example.com")])
+def test_an_unsafe_setting_is_a_warning_on_sqlite_and_an_error_on_postgresql(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
+    (warning,) = setting_warnings(load_settings())
+    monkeypatch.setenv("DATABASE_URL", "postgresql://rollcall@127.0.0.1/rollcall")
+
+    with pytest.raises(ConfigurationError, match=name) as error:
+        load_settings()
+
+    assert warning.startswith(name)
+    assert value not in warning + str(error.value)
+
+
+def test_safe_settings_have_no_warning(monkeypatch):
+    monkeypatch.setenv("SECRET", "x" * 32)
+    monkeypatch.setenv("PUBLIC_URL", "https://rollcall.example.com")
+
+    assert setting_warnings(load_settings()) == []
+
+
+def test_a_misspelled_setting_is_a_warning_with_the_nearest_name(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("DATABASE_URI=x\nEMAIL_SMTP_POOL=true\nTEST_DATABASE_URL=x\n")
+    monkeypatch.setenv("CORS_ORIGINS", "x")
+
+    assert setting_warnings(load_settings()) == [
+        "CORS_ORIGINS is not a setting. Did you mean CORS_ORIGIN?",
+        "DATABASE_URI is not a setting. Did you mean DATABASE_URL?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"PORT=9000\n\n\nDATABASE_URL postgresql://hidden\n", 4),
+        (b"PORT=9000\nSECRET='hidden\nHOST=0.0.0.0\n", 2),
+        (b"# comment\nDATABASE_URL\n", 2),
+        (b"PORT=9000\nSECRET=hidden\xff\n", 2),
+    ],
+    ids=["no equals sign", "open quote", "only a name", "not UTF-8"],
+)
+def test_an_env_file_that_cannot_be_parsed_is_rejected_with_its_line(content, line, tmp_path):
+    (tmp_path / ".env").write_bytes(content)
+
+    with pytest.raises(EnvFileError, match=rf"^\.env, line {line}: ") as error:
+        load_settings()
+
+    assert "hidden" not in str(error.value)
+
+
+def test_an_env_file_that_is_a_directory_is_rejected(tmp_path):
+    (tmp_path / ".env").mkdir()
+
+    with pytest.raises(EnvFileError, match=r"^\.env is a directory"):
+        load_settings()
+
+
+def test_an_env_file_may_start_with_a_byte_order_mark_and_have_other_line_ends(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfPORT=9000\r\nexport HOST='0.0.0.0'  # comment\r\n")
+
+    assert (load_settings().port, load_settings().host) == (9000, "0.0.0.0")

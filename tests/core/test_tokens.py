@@ -16,7 +16,7 @@ from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
 from app.core.tokens import AccessClaims, is_directus_jwt, sign_access_token, verify_access_token
 
-SECRET = "a secret only tests know"
+SECRET = "a secret that only tests know and use"
 USER = "00000102-0000-4000-8000-000000000102"
 NOW = int(time.time())
 CLAIMS = {

@@ -175,7 +175,7 @@ async def test_existing_rows_are_updated_and_serial_ids_continue_after_the_highe
 
 
 async def test_the_commands_lead_from_an_empty_database_to_a_query_to_paste(empty_database_url):
-    env = {"DATABASE_URL": empty_database_url, "SECRET": "only for a test", "PYTHONPATH": "."}
+    env = {"DATABASE_URL": empty_database_url, "SECRET": "a secret that only tests know and use", "PYTHONPATH": "."}
     first = await run_process("bootstrap", **env)
     again = await run_process("bootstrap", **env)
     quickstart = await run_process("quickstart", **env)
@@ -203,7 +203,11 @@ async def test_the_commands_lead_from_an_empty_database_to_a_query_to_paste(empt
     ],
 )
 async def test_a_failing_command_prints_one_line_and_no_traceback(arguments, env, message, tmp_path):
-    settings = {"PYTHONPATH": ".", "SECRET": "only for a test", "DATABASE_URL": f"sqlite:///{tmp_path}/x.db"}
+    settings = {
+        "PYTHONPATH": ".",
+        "SECRET": "a secret that only tests know and use",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/x.db",
+    }
     result = await run_process(*arguments, **{**settings, **env})
 
     assert result.code == 1

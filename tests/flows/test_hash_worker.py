@@ -102,7 +102,7 @@ def test_only_expensive_hashes_get_a_worker():
 
 
 async def test_the_worker_has_the_lowest_priority_and_exposes_no_secrets(hasher, monkeypatch):
-    monkeypatch.setenv("SECRET", "a secret only tests know")
+    monkeypatch.setenv("SECRET", "a secret that only tests know and use")
     os.kill(pid_of(hasher), signal.SIGKILL)
     await until_gone(pid_of(hasher))
     assert await PasswordService(SLOW, hasher).verify(PASSWORD, HASHED)
@@ -113,7 +113,7 @@ async def test_the_worker_has_the_lowest_priority_and_exposes_no_secrets(hasher,
     assert sorted(os.sched_getaffinity(pid)) == usable[len(usable) // 2 :]
     assert "Max core file size        0                    0 " in read_proc(pid, "limits")
     assert worker.__name__ in read_proc(pid, "cmdline")
-    for text in (PASSWORD, HASHED, "a secret only tests know"):
+    for text in (PASSWORD, HASHED, "a secret that only tests know and use"):
         assert text not in read_proc(pid, "cmdline") + read_proc(pid, "environ")
     assert is_discarded(pid, 2)
 
@@ -243,7 +243,12 @@ def is_listening(port):
 async def serve(url, workers):
     """`rollcall serve` with the default hash cost, and a client of it."""
     port = free_port()
-    env = {"PATH": os.environ["PATH"], "DATABASE_URL": url, "SECRET": "only for a test", "LOG_LEVEL": "warn"}
+    env = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": url,
+        "SECRET": "a secret that only tests know and use",
+        "LOG_LEVEL": "warn",
+    }
     env |= {"SHUTDOWN_TIMEOUT": "1", "LOGIN_STALL_TIME": "0"}
     command = [*ROLLCALL, "serve", "--port", str(port), "--workers", str(workers)]
     process = await asyncio.create_subprocess_exec(*command, env=env, stderr=subprocess.PIPE, start_new_session=True)

@@ -11,7 +11,7 @@ from app.core.tokens import sign_access_token
 from app.http.authentication import Authenticator
 from app.http.request_head import RequestHead
 
-SECRET = "a secret only tests know"
+SECRET = "a secret that only tests know and use"
 USER = "00000102-0000-4000-8000-000000000102"
 COOKIE = "directus_session_token"
 STATIC = "token-own-aaaaaaaaaaaaaaaaaaaa"

@@ -242,7 +242,7 @@ async def test_registrations_are_limited_unless_that_is_disabled(create_limiter)
 
 
 async def test_without_a_rate_for_requests_the_middleware_has_no_limiter(create_limiter):
-    authenticator = Authenticator("a secret only tests know", "cookie", trust=False)
+    authenticator = Authenticator("a secret that only tests know and use", "cookie", trust=False)
 
     assert request_limiter(create_limiter(), authenticator) is None
     assert request_limiter(create_limiter(**CLIENT), authenticator) is not None
@@ -382,7 +382,7 @@ def test_serve_warns_if_rates_multiply_by_the_number_of_workers(tmp_path):
     assert "rate limits multiply by 2" in result.stderr
 
 
-REGISTER = 'mutation { users_register(email: "new@example.com", password: "only for a test") }'
+REGISTER = 'mutation { users_register(email: "new@example.com", password: "a secret that only tests know and use") }'
 
 
 async def test_too_many_registrations_are_rejected_before_any_other_check(writable_db):

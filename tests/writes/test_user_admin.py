@@ -282,7 +282,11 @@ async def test_a_misspelled_command_prints_its_usage(editors, users, command):
 
 
 async def test_the_installed_command_prints_no_traceback(templates):
-    env = {"DATABASE_URL": f"sqlite:///{templates['sqlite']}", "SECRET": "only for a test", "PYTHONPATH": "."}
+    env = {
+        "DATABASE_URL": f"sqlite:///{templates['sqlite']}",
+        "SECRET": "a secret that only tests know and use",
+        "PYTHONPATH": ".",
+    }
     result = await run_process("users", "suspend", "ada@example.com", **env)
 
     assert result == (1, "", "rollcall: Can't process content. Cannot remove the last admin user from the system.\n")
