@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from sqlalchemy import func, select
 
+from app import __version__
 from app.cli import users
-from app.cli.runner import run
+from app.cli.runner import load_and_check_settings, run
 from app.cli.upgrade import upgrade
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.errors import OperatorError, RollcallError
@@ -24,13 +25,26 @@ from app.ratelimit.limiter import RateLimiter, is_per_process
 PROGRESS_MIN_ROWS = 2_000
 """Rows in a table from which on progress is shown."""
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A user directory server."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 migrations = typer.Typer(no_args_is_help=True, help="Migrate the tables up, or remove what Rollcall added.")
 app.add_typer(migrations, name="migrate")
 app.add_typer(users.commands, name="users")
 app.command()(upgrade)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"rollcall {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit")
+    ] = False,
+) -> None:
+    """A user directory server."""
 
 
 def main() -> None:
@@ -129,7 +143,7 @@ def serve(
     """Serve HTTP until stopped."""
     from app.cli.server import serve_with  # noqa: PLC0415  # only this command needs a server
 
-    settings = load_settings()
+    settings = load_and_check_settings()
     Database.open(settings)  # reports an invalid DATABASE_URL before a server starts
     RateLimiter.from_settings(settings)
     if workers > 1 and is_per_process(settings):

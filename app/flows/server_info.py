@@ -2,9 +2,9 @@
 
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Literal
 
+from app import __version__
 from app.core.errors import ServiceUnavailable
 from app.ratelimit.base import Rate
 from app.repositories.project_settings import read_project_settings
@@ -96,5 +96,5 @@ async def health(services: Services) -> Health:
         "observedValue": milliseconds,
         "threshold": SLOW_MILLISECONDS,
     }
-    release = {"releaseId": version("rollcall"), "serviceId": services.settings.public_url}
+    release = {"releaseId": __version__, "serviceId": services.settings.public_url}
     return Health(status, {**release, "checks": {f"{services.dialect}:responseTime": [check]}})
