@@ -16,6 +16,7 @@ from app.flows.retention_job import RetentionJob
 from app.http.authentication import Authenticator
 from app.http.cookies import ExpiredSessionCookie
 from app.http.cors import Cors
+from app.http.csrf import CsrfCheck
 from app.http.endpoints.account import ROOTS as ACCOUNT_ROOTS
 from app.http.endpoints.account import account_endpoint
 from app.http.endpoints.assets import AssetsEndpoint
@@ -60,6 +61,7 @@ class RollcallApp(HTTPMiddleware):
         options = MiddlewareOptions(
             limiter=request_limiter(services.rates, authenticator),
             cors=Cors.from_settings(settings),
+            csrf_check=CsrfCheck(settings),
             error_headers=ExpiredSessionCookie(services, authenticator),
             default_headers=hsts_headers(settings),
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query

@@ -106,7 +106,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8055, ge=0, le=65535, description="The port to listen on")
     public_url: str | None = Field(
-        None, description="The URL at which clients reach the server; the base of links in emails"
+        None,
+        description="The URL at which clients reach the server; the base of links in emails, and an origin whose pages "
+        "may send cookies",
     )
     root_redirect: RedirectTarget = Field(
         None,

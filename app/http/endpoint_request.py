@@ -34,17 +34,12 @@ class EndpointRequest:
     async def read(self, expected: RequestBody) -> dict[str, Any]:
         """Return the values of the JSON object in the body, checked against `expected`.
 
-        No body counts as an empty object. It needs the JSON Content-Type too if the request has a session or refresh
-        cookie: a page of another origin can make a browser send that, but not this header without CORS permission.
+        No body counts as an empty object.
 
         Raises:
             InvalidPayload: The body isn't JSON, its Content-Type isn't JSON, or its values aren't as expected.
         """
         raw, content_type = await self.body(), self.head.content_type
-        if raw or content_type or self._has_session_cookie():
+        if raw or content_type:
             return expected.parse(parse_json(raw or b"{}", content_type))
         return expected.parse({})
-
-    def _has_session_cookie(self) -> bool:
-        settings, cookies = self.directory.services.settings, self.directory.client_info().cookies
-        return settings.session_cookie_name in cookies or settings.refresh_token_cookie_name in cookies

@@ -14,6 +14,7 @@ from app.core.errors import RollcallError, RouteNotFound
 from app.core.logging import current_request
 from app.http.authentication import Authenticator
 from app.http.cors import Cors
+from app.http.csrf import CsrfCheck
 from app.http.exchange import BodyReader, ChunkReader, Exchange
 from app.http.request_head import RequestHead
 from app.http.response import Header, Response, error_response
@@ -47,10 +48,11 @@ def request_limiter(rates: RateLimiter, authenticator: Authenticator) -> Request
 
 
 class MiddlewareOptions(NamedTuple):
-    """What the middleware does with each request besides dispatching it."""
+    """What the middleware does with each request, to whichever endpoint, besides dispatching it."""
 
     limiter: RequestLimiter | None = None
     cors: Cors | None = None
+    csrf_check: CsrfCheck | None = None
     error_headers: ErrorHeaders | None = None
     default_headers: Sequence[Header] = ()
     """Headers of every response."""
@@ -78,7 +80,8 @@ class HTTPMiddleware:
     ) -> None:
         self.endpoints, self._uploads = endpoints, uploads or {}
         self._lifespan, self._max_body_size = lifespan, max_body_size
-        self._limiter, self._cors, self._error_headers, self._default_headers, self._log_requests = options
+        self._limiter, self._cors, self._csrf_check = options[:3]
+        self._error_headers, self._default_headers, self._log_requests = options[3:]
         unconditional = self._cors is None and self._limiter is None
         self._direct = {
             path: endpoint for path, endpoint in endpoints.items() if unconditional and path not in self._uploads
@@ -94,9 +97,11 @@ class HTTPMiddleware:
         current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
         try:
             endpoint = self._direct.get(scope["path"])
-            response = await (
-                endpoint(scope, exchange.head, exchange.body) if endpoint else self._dispatch(scope, exchange)
-            )
+            if endpoint is None:
+                response = await self._dispatch(scope, exchange)
+            else:
+                self._check_origin(scope, exchange.head)
+                response = await endpoint(scope, exchange.head, exchange.body)
             await (
                 exchange.respond(response)
                 if response.error is None
@@ -120,12 +125,17 @@ class HTTPMiddleware:
             exchange.extra_headers = (*self._default_headers, *self._cors.response_headers(head))
         if self._limiter is not None:
             await self._limiter(head)
+        self._check_origin(scope, head)
         normalized = normalize_path(scope)
         if head.multipart and scope["method"] in UPLOAD_METHODS and (upload := match_prefix(self._uploads, normalized)):
             return await upload(normalized, head, exchange.chunks)
         if endpoint := match_prefix(self.endpoints, normalized):
             return await endpoint(normalized, head, exchange.body)
         raise RouteNotFound(scope["path"])
+
+    def _check_origin(self, scope: Scope, head: RequestHead) -> None:
+        if self._csrf_check is not None:
+            self._csrf_check(scope, head)
 
     async def _respond_with_error(self, exchange: Exchange, response: Response, error: RollcallError) -> None:
         if self._error_headers is not None:

@@ -37,11 +37,20 @@ class FileServer(NamedTuple):
         return await self.client.request(method, path, headers=headers, **options)
 
     async def upload(
-        self, user, content, filename="a.png", media_type="image/png", path="/files", method="POST", **fields
+        self,
+        user,
+        content,
+        filename="a.png",
+        media_type="image/png",
+        path="/files",
+        method="POST",
+        headers=None,
+        **fields,
     ):
         """Upload one file in a multipart form, preceded by the given form fields."""
         form = [(key, (None, value)) for key, value in fields.items()]
-        return await self.request(user, method, path, files=[*form, ("file", (filename, content, media_type))])
+        files = [*form, ("file", (filename, content, media_type))]
+        return await self.request(user, method, path, files=files, headers=headers or {})
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="session")

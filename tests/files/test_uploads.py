@@ -11,7 +11,7 @@ from app.core.caller import SYSTEM
 from app.core.errors import ServiceUnavailable
 from app.db.models import Activity, File
 from app.db.transaction import WriteTransaction
-from tests.base_data import uid
+from tests.base_data import static_token, uid
 from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, SVG, png
 from tests.http.clients import FORBIDDEN, INVALID_PAYLOAD, data_of, error_of
 from tests.http.test_graphql import served
@@ -384,6 +384,16 @@ async def test_a_json_body_creates_a_row_without_a_content(uploaders):
     assert error_of(await uploaders.request("ada", "GET", f"/assets/{row['id']}")) == (404, "ROUTE_NOT_FOUND")
     assert data_of(await uploaders.upload("ada", png(), path=f"/files/{row['id']}", method="PATCH"))["width"] == 2
     assert (await uploaders.request("ada", "GET", f"/assets/{row['id']}")).content == png()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example.com"}, {"Sec-Fetch-Site": "same-site"}])
+async def test_a_form_with_a_cookie_is_not_accepted_from_an_unknown_origin(uploaders, headers):
+    cookie = {"Cookie": f"directus_session_token={static_token('ada')}"}
+    response = await uploaders.upload(None, png(), headers={**cookie, **headers})
+
+    assert (error_of(response), uploaders.stored) == ((403, "FORBIDDEN"), [])
+    row = data_of(await uploaders.upload(None, png(), headers={**cookie, "Sec-Fetch-Site": "same-origin"}))
+    assert row["uploaded_by"] == uid("ada")
 
 
 @pytest.mark.parametrize(

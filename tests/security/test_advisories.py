@@ -113,6 +113,11 @@ COVERED_ELSEWHERE = {
         "flows/test_two_factor.py::test_one_of_many_concurrent_logins_with_one_code_succeeds",
         "flows/test_two_processes.py::test_two_processes_share_limits_lockouts_sessions_mails_and_revocations",
     ],
+    "R10, CVE-2024-47082: cross-site requests with a cookie": [
+        "http/test_csrf.py::test_a_form_of_another_site_is_rejected_everywhere",
+        "http/test_csrf.py::test_a_cookie_without_a_known_origin_is_rejected",
+        "files/test_uploads.py::test_a_form_with_a_cookie_is_not_accepted_from_an_unknown_origin",
+    ],
     "R11: a used one-time code is accepted for another purpose": [
         "flows/test_two_factor.py::test_a_code_is_accepted_once_whatever_it_is_used_for",
         "http/test_account.py::test_two_factor_is_enabled_used_and_disabled",
