@@ -1,7 +1,10 @@
 """Describes a database error in one line, without the driver's message, which may hold values."""
 
 import re
+import socket
 import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 from sqlalchemy import URL
@@ -15,6 +18,22 @@ DATABASE_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, sq
 NO_TABLES_MESSAGE = "The database has no Rollcall tables. Run `rollcall bootstrap` first."
 UNDEFINED_TABLE = "42P01"
 CONNECTION_ERROR_CLASS = "08"
+REJECTIONS = {
+    "28000": "the server rejects this user",
+    "28P01": "the server knows no such user with this password",
+    "3D000": "the server has no such database",
+    "42501": "this user has no right to connect to it",
+    "53300": "the server has too many connections",
+    "57P03": "the server is starting or stopping",
+}
+"""Why a PostgreSQL server rejects a connection, by SQLSTATE."""
+NETWORK_ERRORS: tuple[tuple[type[OSError], str], ...] = (
+    (socket.gaierror, "the host is unknown"),
+    (ConnectionRefusedError, "the connection was refused"),
+    (TimeoutError, "the server did not respond in time"),
+    (FileNotFoundError, "there is no such socket"),
+    (PermissionError, "the socket's permissions forbid it"),
+)
 SQLITE_NO_TABLE = "no such table"
 DEFAULT_ADDRESS = {"host": "localhost", "port": 5432}
 PRIMARY_CODE_MASK = 0xFF
@@ -34,22 +53,35 @@ def operator_error(error: Exception, url: URL) -> OperatorError | None:
         return OperatorError(_postgresql_message(driver_error, url))
     if driver_error is not None:
         return OperatorError(_sqlite_message(driver_error, url))
-    return OperatorError(_unreachable_message(url))
+    return OperatorError(_unreachable_message(url, _network_reason(error)))
 
 
 def _driver_error(error: BaseException | None) -> DriverError | None:
     """Return the driver's exception behind `error`, which SQLAlchemy or `Database` may have replaced."""
-    while error is not None and not isinstance(error, DriverError):
+    return next((each for each in _causes(error) if isinstance(each, DriverError)), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error and those behind it, the last raised first."""
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error
+
+
+def _network_reason(error: Exception) -> str:
+    """Return why no connection was made, as far as the operating system says; several addresses have no one reason."""
+    os_error = next((each for each in _causes(error) if isinstance(each, OSError)), None)
+    return next((reason for class_, reason in NETWORK_ERRORS if isinstance(os_error, class_)), "no connection was made")
 
 
 def _postgresql_message(error: asyncpg.PostgresError, url: URL) -> str:
     sqlstate = error.sqlstate or ""
     if sqlstate == UNDEFINED_TABLE:
         return NO_TABLES_MESSAGE
+    if sqlstate in REJECTIONS:
+        return _unreachable_message(url, REJECTIONS[sqlstate])
     if sqlstate.startswith(CONNECTION_ERROR_CLASS):
-        return _unreachable_message(url)
+        return _unreachable_message(url, "the connection broke")
     name = _condition_name(type(error))
     return f"Database error {sqlstate} ({name})." if name else f"Database error {sqlstate}."
 
@@ -68,18 +100,29 @@ def _sqlite_message(error: sqlite3.Error, url: URL) -> str:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # raised by Python's module, not by SQLite
         return f"Database error ({type(error).__name__})."
-    if code & PRIMARY_CODE_MASK == sqlite3.SQLITE_CANTOPEN:
-        return _unreachable_message(url)
+    primary_code = code & PRIMARY_CODE_MASK
+    if primary_code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB):
+        return _file_message(Path(url.database or ""), primary_code)
     return f"Database error {code} ({error.sqlite_errorname})."
 
 
-def _unreachable_message(url: URL) -> str:
+def _file_message(file: Path, primary_code: int) -> str:
+    if primary_code == sqlite3.SQLITE_NOTADB:
+        return f"The file {file} is not an SQLite database. Correct DATABASE_URL."
+    if file.is_dir():
+        return f"{file} is a directory. DATABASE_URL must name a file."
+    return (
+        f"The database file {file} can't be opened. Check DATABASE_URL, and the permissions of the file and directory."
+    )
+
+
+def _unreachable_message(url: URL, reason: str) -> str:
     if url.get_backend_name() != POSTGRESQL:
-        return f"The database file {url.database} can't be opened. Check DATABASE_URL and the file's permissions."
+        return _file_message(Path(url.database or ""), sqlite3.SQLITE_CANTOPEN)
     _, arguments = url.get_dialect()().create_connect_args(url)
     host, port = (_joined(arguments.get(name) or default) for name, default in DEFAULT_ADDRESS.items())
     return (
-        f"The database at host {host}, port {port} can't be reached. "
+        f"The database {url.database} at host {host}, port {port} can't be reached: {reason}. "
         "Check DATABASE_URL, and that the server is running and accepts connections."
     )
 

@@ -72,14 +72,22 @@ async def test_a_failing_write_is_reported_without_the_drivers_words(writable_db
     assert is_one_line(result, f"Database error {error}.")
 
 
-async def test_an_unreachable_server_is_reported_with_its_host_and_port():
-    port = free_port()
-    result = await run_command(f"postgresql://ada:{SECRET}@127.0.0.1:{port}/rollcall", "users", "list")
-
+def assert_reported(result: CommandResult, start: str) -> None:
     assert result.code == 1
-    assert f"The database at host 127.0.0.1, port {port} can't be reached." in result.err
+    assert result.err.startswith(f"rollcall: {start}")
     assert len(result.err.splitlines()) == 1
     assert SECRET not in result.err
+
+
+async def test_an_unreachable_server_is_reported_with_address_database_and_reason():
+    port = free_port()
+    refused = await run_command(f"postgresql://ada:{SECRET}@127.0.0.1:{port}/rollcall", "users", "list")
+    unknown = await run_command(f"postgresql://ada:{SECRET}@nowhere.invalid/rollcall", "users", "list")
+
+    at = f"The database rollcall at host 127.0.0.1, port {port} can't be reached: the connection was refused."
+    assert_reported(refused, at)
+    at = "The database rollcall at host nowhere.invalid, port 5432 can't be reached: the host is unknown."
+    assert_reported(unknown, at)
 
 
 async def test_a_file_that_cannot_be_opened_or_is_no_database_is_reported(tmp_path):
@@ -87,17 +95,16 @@ async def test_a_file_that_cannot_be_opened_or_is_no_database_is_reported(tmp_pa
     (tmp_path / "text.db").write_text(f"{SECRET} " * 1_000)
     garbage = await run_command(f"sqlite:///{tmp_path}/text.db", "users", "list")
 
-    assert folder.code == 1
-    assert folder.err.startswith(f"rollcall: The database file {tmp_path} can't be opened.")
-    assert len(folder.err.splitlines()) == 1
-    assert is_one_line(garbage, "Database error 26 (SQLITE_NOTADB).")
+    assert is_one_line(folder, f"{tmp_path} is a directory. DATABASE_URL must name a file.")
+    assert is_one_line(garbage, f"The file {tmp_path}/text.db is not an SQLite database. Correct DATABASE_URL.")
 
 
 @needs_postgresql
-async def test_a_server_that_refuses_the_connection_is_not_reported_as_unreachable():
+async def test_a_server_without_the_database_is_reported_with_its_name():
     result = await run_command(admin_url("no_such_database"), "users", "list")
 
-    assert is_one_line(result, "Database error 3D000 (invalid catalog name).")
+    assert_reported(result, "The database no_such_database at host ")
+    assert "can't be reached: the server has no such database." in result.err
 
 
 async def test_the_installed_command_prints_no_traceback(empty_database_url):
@@ -119,18 +126,19 @@ def postgresql_error(sqlstate: str) -> asyncpg.PostgresError:
     return asyncpg.PostgresError.new({"C": sqlstate, "M": SECRET, "D": SECRET})
 
 
-UNREACHABLE = "The database at host db.example, port 6543 can't be reached."
+UNREACHABLE = "The database rollcall at host db.example, port 6543 can't be reached: "
 FILE_NOT_OPENED = "The database file data/rollcall.db can't be opened."
 ERRORS = [
     (postgresql_error("42P01"), NO_TABLES_MESSAGE),
     (postgresql_error("40P01"), "Database error 40P01 (deadlock detected)."),
     (postgresql_error("25006"), "Database error 25006 (read only sql transaction)."),
-    (postgresql_error("28P01"), "Database error 28P01 (invalid password)."),
+    (postgresql_error("28P01"), f"{UNREACHABLE}the server knows no such user with this password."),
     (postgresql_error("58030"), "Database error 58030 (io)."),
     (postgresql_error("XY123"), "Database error XY123."),
     (postgresql_error("08006"), UNREACHABLE),
     (asyncpg.InterfaceError(SECRET), UNREACHABLE),
-    (ConnectionRefusedError(SECRET), UNREACHABLE),
+    (ConnectionRefusedError(SECRET), f"{UNREACHABLE}the connection was refused."),
+    (OSError(SECRET), f"{UNREACHABLE}no connection was made."),
     (sqlite_error("no such table: directus_users", 1, "SQLITE_ERROR"), NO_TABLES_MESSAGE),
     (sqlite_error(SECRET, 779, "SQLITE_CORRUPT_INDEX"), "Database error 779 (SQLITE_CORRUPT_INDEX)."),
     (sqlite_error(SECRET, 1038, "SQLITE_CANTOPEN_FULLPATH"), FILE_NOT_OPENED),
