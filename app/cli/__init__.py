@@ -87,8 +87,13 @@ def up() -> None:
 def down(
     to: Annotated[str, typer.Argument(help="The revision to go back to; `base` removes everything Rollcall added")],
     force: Annotated[bool, typer.Option(help="Continue even if rows are lost")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")] = False,
 ) -> None:
-    """Remove what Rollcall added. An adopted database keeps Directus' tables."""
+    """List what Rollcall added, ask, and remove it. An adopted database keeps Directus' tables."""
+    dropped = run(lambda database, _: migrate.preview_down(database, to))
+    typer.echo("\n".join(["This drops:", *dropped]) if dropped else "This drops no table and no column.")
+    if not yes:
+        _confirm("Add --yes to drop them.")
     run(lambda database, _: migrate.migrate_down(database, to, force=force))
 
 
@@ -164,6 +169,18 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=settings.shutdown_timeout,
     )
+
+
+def _confirm(alternative: str) -> None:
+    """Ask on a terminal whether to continue.
+
+    Raises:
+        OperatorError: The answer is no, or standard input is no terminal; then the message names the alternative.
+    """
+    if not sys.stdin.isatty():
+        raise OperatorError(f"Nothing was changed: this needs a confirmation. {alternative}")
+    if not typer.confirm("Continue?"):
+        raise OperatorError("Nothing was changed.")
 
 
 def _show_progress(table: str, done: int, total: int) -> None:

@@ -1,6 +1,6 @@
 """Migrates the database to the newest revision, or removes what the revisions added."""
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,18 @@ from app.db.table_check import check_tables
 INSUFFICIENT_PRIVILEGE = "42501"
 # An arbitrary number that must never change.
 MIGRATION_LOCK_KEY = 7_265_511
+ALL_COLUMNS = {  # SQLAlchemy's inspection warns about each column of a type that it does not know
+    POSTGRESQL: """
+        SELECT table_name, column_name FROM information_schema.columns JOIN information_schema.tables
+        USING (table_schema, table_name) WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'
+        ORDER BY table_name, ordinal_position
+    """,
+    "sqlite": """
+        SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c
+        WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.name, c.cid
+    """,
+}
+"""Table and column of every column, by dialect."""
 
 
 async def migrate_up(database: Database) -> None:
@@ -56,6 +68,42 @@ async def migrate_down_in_transaction(connection: AsyncConnection, to: str = "ba
     await connection.run_sync(lambda sync_connection: alembic_runner.downgrade(sync_connection, to, force=force))
     if to == "base":
         await connection.execute(text("DROP TABLE rollcall_migrations"))
+
+
+async def preview_down(database: Database, to: str = "base") -> list[str]:
+    """Return what `migrate_down` would drop: tables with their number of rows, and columns of tables that stay.
+
+    It migrates down in a transaction that is rolled back.
+
+    Raises:
+        OperatorError: There is no such revision.
+    """
+    async with database.transaction() as connection:
+        before = await connection.run_sync(_columns_and_counts)
+        await migrate_down_in_transaction(connection, to, force=True)
+        after = await connection.run_sync(_columns_and_counts)
+        await connection.rollback()
+    tables = [f"table {name} ({rows} rows)" for name, (_, rows) in before.items() if name not in after]
+    columns = [
+        f"column {name}.{column}"
+        for name, (columns, _) in before.items()
+        if name in after
+        for column in columns
+        if column not in after[name][0]
+    ]
+    return tables + columns
+
+
+def _columns_and_counts(connection: Connection) -> dict[str, tuple[list[str], int]]:
+    """Return the columns and the number of rows of every table."""
+    columns: dict[str, list[str]] = {}
+    for table, column in connection.execute(text(ALL_COLUMNS[connection.dialect.name])):
+        columns.setdefault(table, []).append(column)
+    quote = connection.dialect.identifier_preparer.quote
+    return {
+        table: (names, connection.execute(text(f"SELECT count(*) FROM {quote(table)}")).scalar_one())
+        for table, names in columns.items()
+    }
 
 
 async def acquire_migration_lock(connection: AsyncConnection) -> None:
