@@ -18,7 +18,7 @@ from app.flows.background_jobs import PeriodicJob
 from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, one_line, parse_address
 from app.mail.templating import MailContext, MailTemplates
 from app.mail.transport import Transport, create_transport
-from app.repositories.project_settings import read_project_settings
+from app.repositories.project_settings import read_project_name
 from app.repositories.services import Services
 from app.repositories.stores.outbox import OutboxQueue, QueuedMail
 
@@ -32,8 +32,6 @@ MAX_DELIVERY_ATTEMPTS = 100
 MAX_BUILD_ATTEMPTS = 5
 """About half a minute. A mail that can't be built needs a fix, not patience; attempts to deliver it count as well."""
 RESET_TTL = timedelta(days=1)
-DEFAULT_PROJECT_NAME = "Directus"
-"""The project's name while its settings have no row."""
 
 log = structlog.get_logger(__name__)
 
@@ -151,7 +149,7 @@ class OutboxWorker(PeriodicJob):
         kind, settings, now = KIND_BY_NAME.get(mail.kind), self._services.settings, self._services.clock()
         if kind is None:  # a newer version queued the mail, and can send it
             raise DeliveryError("This version doesn't know the kind of mail")
-        project, ttl = await self._project_name(), kind.ttl(settings)
+        project, ttl = one_line(await read_project_name(self._services)), kind.ttl(settings)
         content = self._templates.render(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
         return OutgoingMail(self._message_id(mail), project, settings.email_from, mail.recipient, content, now)
 
@@ -166,10 +164,6 @@ class OutboxWorker(PeriodicJob):
         """Return an id that is the same for each attempt, so that mail programs recognize a duplicate."""
         text = f"mail {mail.id} {mail.recipient}"
         return hmac.digest(self._secret.encode(), text.encode(), hashlib.sha256).hex()[:32]
-
-    async def _project_name(self) -> str:
-        settings = await read_project_settings(self._services, "project_name")
-        return one_line(settings.get("project_name", DEFAULT_PROJECT_NAME))
 
 
 def _log_fields(mail: QueuedMail) -> dict[str, Any]:

@@ -11,16 +11,14 @@ from app.core.caller import on_behalf_of
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.core.otp import generate_recovery_codes, generate_totp_secret, otpauth_url
 from app.db.transaction import WriteTransaction
-from app.flows import server_info
 from app.flows.login import LoginService
 from app.flows.otp_verifier import OTPVerifier
 from app.repositories.commands.accounts import Account, AccountStore, is_unchanged
 from app.repositories.directory import Directory
+from app.repositories.project_settings import read_project_name
 from app.repositories.stores.otp_codes import OTPStore
 
 BASE32 = re.compile(r"[A-Z2-7]{16,128}", re.ASCII)
-DEFAULT_ISSUER = "Directus"
-"""The issuer that authenticators display if the project has no name."""
 ALREADY_SET_MESSAGE = "TFA Secret is already set for this user"
 WRONG_CODE_MESSAGE = '"otp" is invalid'
 INVALID_SECRET_MESSAGE = '"secret" must be base32 of 16 to 128 characters, as generated'  # noqa: S105 - a message
@@ -55,8 +53,8 @@ class TwoFactorService:
             raise InvalidCredentials
         await self._services.database.run_write(lambda writer: login.reset_attempts(writer, email), exclusive=False)
         _check_disabled(account)
-        secret, project = generate_totp_secret(), (await server_info.project(self._services))["project_name"]
-        return TotpSecret(secret, otpauth_url(secret, email, project or DEFAULT_ISSUER))
+        secret, issuer = generate_totp_secret(), await read_project_name(self._services)
+        return TotpSecret(secret, otpauth_url(secret, email, issuer))
 
     async def enable(self, otp: str, secret: str) -> None:
         """Store the secret, so that logins require its codes; `otp` proves that an authenticator has it.

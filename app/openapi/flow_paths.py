@@ -214,7 +214,8 @@ def server(rows: RowSchemas) -> Iterator[EndpointSpec]:
     health = {code: ResponseSpec("The health of the server.", status, "application/health+json") for code in (200, 503)}
     yield EndpointSpec("GET", "/server/health", "Check the health of the server", health)
     sdl = {200: ResponseSpec("The schema as SDL.", {**TEXT, "format": "binary"}, "application/octet-stream")}
-    yield EndpointSpec("GET", "/server/specs/graphql/system", "Get the GraphQL schema", sdl)
+    for path in ("/server/specs/graphql", "/server/specs/graphql/system"):
+        yield EndpointSpec("GET", path, "Get the GraphQL schema", sdl)
     document = {200: ResponseSpec("The OpenAPI document.", ANY_OBJECT)}
     yield EndpointSpec("GET", "/server/specs/oas", "Get this document", document)
 

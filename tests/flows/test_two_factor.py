@@ -65,7 +65,7 @@ async def test_the_password_yields_a_new_secret_that_is_not_stored(accounts):
     generated, other = await two_factor(accounts).generate(PASSWORD), await two_factor(accounts).generate(PASSWORD)
 
     assert generated.url == (
-        f"otpauth://totp/Directus:vi%40example.com?secret={generated.secret}&period=30&digits=6&algorithm=SHA1&issuer=Directus"
+        f"otpauth://totp/Rollcall:vi%40example.com?secret={generated.secret}&period=30&digits=6&algorithm=SHA1&issuer=Rollcall"
     )
     assert len(generated.secret) == 32
     assert TOTP(generated.secret).now()  # pyotp accepts it

@@ -8,6 +8,7 @@ from tests.base_data import caller, static_token, uid
 from tests.http.test_graphql import ADA, bearer, served
 
 SPECS = "/server/specs/graphql/system"
+HEALTHY = ({"status": "ok"}, {"status": "warn"})  # a slow answer of a busy machine is a warning
 SAM = bearer(static_token("sam"))
 
 
@@ -53,10 +54,10 @@ async def test_health_queries_the_database_and_shows_admins_the_response_time(cl
     anonymous, admin = await client.get("/server/health"), await client.get("/server/health", headers=ADA)
     in_graphql = await readonly_db.execute("{ server_health }", caller=caller("ada"))
 
-    assert anonymous.json() == {"status": "ok"}
+    assert anonymous.json() in HEALTHY
     assert anonymous.headers["content-type"] == "application/health+json; charset=utf-8"
     assert admin.json()["checks"][f"{readonly_db.database.dialect}:responseTime"][0]["observedValue"] > 0
-    assert in_graphql.data["server_health"]["status"] == "ok"
+    assert in_graphql.data["server_health"]["status"] in ("ok", "warn")
     assert readonly_db.database.reader.statements > statements
 
 
@@ -79,6 +80,7 @@ async def test_each_caller_gets_its_own_schema(client, readonly_db):
     ada = await client.get(SPECS, headers=ADA)
     sam = await client.get(SPECS, headers=SAM)
     anonymous = await client.get(SPECS)
+    without_scope = await client.get("/server/specs/graphql", headers=SAM)
     in_graphql = await readonly_db.execute("{ server_specs_graphql(scope: system) }", caller=caller("sam"))
 
     assert ada.headers["content-disposition"] == 'attachment; filename="rollcall.graphql"'
@@ -86,14 +88,14 @@ async def test_each_caller_gets_its_own_schema(client, readonly_db):
     assert "directus_users" in build_schema(sam.text).type_map
     assert "directus_policies" not in sam.text
     assert "directus_users" not in anonymous.text
-    assert in_graphql.data["server_specs_graphql"] == sam.text
+    assert in_graphql.data["server_specs_graphql"] == without_scope.text == sam.text
 
 
 async def test_there_is_no_schema_of_items(client, readonly_db):
     result = await readonly_db.execute("{ server_specs_graphql(scope: items) }", caller=caller("ada"))
 
     assert result.errors[0].original_error.code == "INVALID_QUERY"
-    assert (await client.get("/server/specs/graphql")).status_code == 404
+    assert (await client.get("/server/specs/graphql/items")).status_code == 404
 
 
 async def test_disabling_introspection_disables_the_sdl_too(readonly_db):

@@ -14,6 +14,7 @@ SERVER_PATHS = {
     ("GET", "/server/ping"): FlowOperation.PING,
     ("GET", "/server/info"): FlowOperation.SERVER_INFO,
     ("GET", "/server/health"): FlowOperation.SERVER_HEALTH,
+    ("GET", "/server/specs/graphql"): FlowOperation.GRAPHQL_SDL,
     ("GET", "/server/specs/graphql/system"): FlowOperation.GRAPHQL_SDL,
     ("GET", "/server/specs/oas"): FlowOperation.OPENAPI_DOCUMENT,
 }

@@ -64,7 +64,7 @@ async def test_a_mail_arrives_as_text_and_html_with_a_valid_link(writable_db, se
 
     assert mail.to == ["Ida@example.com"]
     assert mail.sender == "no-reply@example.com"
-    assert mail.message["From"] == "Directus <no-reply@example.com>"
+    assert mail.message["From"] == "Rollcall <no-reply@example.com>"
     assert (mail.message["To"], mail.message["Subject"]) == ("Ida@example.com", subject)
     assert link_in(mail).startswith(f"https://users.example.com{path}?token=")
     assert link_in(mail) in mail.html
@@ -236,7 +236,7 @@ async def test_a_mail_waits_for_a_database_that_fails_while_it_is_built(writable
     await enqueue(services)
     await execute(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
     with monkeypatch.context() as patch, captured_job_logs() as events:
-        patch.setattr(outbox_worker, "read_project_settings", unavailable)
+        patch.setattr(outbox_worker, "read_project_name", unavailable)
         assert await run_worker(services) == 0
 
     assert [event["event"] for event in events] == ["mail_retry_scheduled"]
@@ -251,6 +251,7 @@ async def test_a_mail_that_cannot_be_built_is_logged_with_its_traceback_and_soon
     failing = "{% if project != 'Rollcall' %}{{ {}[url] }}{% endif %}"  # works in the check at startup
     (tmp_path / "reset.txt").write_text(f"Subject: Hello\n{failing if bug == 'template' else '{{ url }}'}")
     services = with_smtp(writable_db.services, server, email_templates_path=tmp_path)
+    await set_project_name(services, "Anything else")
     url = "https://ida@example.com\u2100/" if bug == "link" else None
     await enqueue(services, "reset", password="fingerprint", url=url)
     with captured_job_logs() as events:

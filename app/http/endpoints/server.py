@@ -37,6 +37,7 @@ class ServerEndpoints:
             "/server/ping": _ping,
             "/server/info": self._info,
             "/server/health": self._health,
+            "/server/specs/graphql": self._sdl,
             "/server/specs/graphql/system": self._sdl,
             "/server/specs/oas": self._openapi,
             "/admin/users/{user}": _email_verified_page,
