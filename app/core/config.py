@@ -245,6 +245,11 @@ class Settings(BaseSettings):
     max_batch_mutation: RowLimit = Field(
         None, description="Maximum number of rows that a mutation writes; -1 for no limit"
     )
+    max_passwords_per_request: int = Field(
+        100,
+        ge=1,
+        description="Maximum number of passwords that one request sets; hashing each takes time",
+    )
     users_admin_access_limit: int | None = Field(None, ge=0, description="Maximum number of active admins")
     users_app_access_limit: int | None = Field(
         None, ge=0, description="Maximum number of active users with app access, not counting admins"

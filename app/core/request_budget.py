@@ -1,18 +1,19 @@
 """The slow work that one request may cause."""
 
-from dataclasses import dataclass
-
 from app.core.errors import InvalidPayload
 
 REGEX_SECONDS = 0.5
 """Time for all regular expressions of one request, which may hold the directory's lock meanwhile."""
 
 
-@dataclass(slots=True)
 class RequestBudget:
     """What one request may still spend on slow work; all its writes share one."""
 
-    regex_seconds: float = REGEX_SECONDS
+    __slots__ = ("_hashes", "_max_hashes", "regex_seconds")
+
+    def __init__(self, max_hashes: int, regex_seconds: float = REGEX_SECONDS) -> None:
+        self._hashes = self._max_hashes = max_hashes
+        self.regex_seconds = regex_seconds
 
     def check_regex_seconds(self) -> None:
         """Raise InvalidPayload if no time is left for regular expressions."""
@@ -20,4 +21,13 @@ class RequestBudget:
             raise InvalidPayload(
                 f"The regular expressions of this request take longer than {REGEX_SECONDS * 1000:.0f} ms in all; "
                 "send fewer or shorter values"
+            )
+
+    def spend_hashes(self, count: int) -> None:
+        """Count passwords that are going to be hashed; raise InvalidPayload if they are too many."""
+        self._hashes -= count
+        if self._hashes < 0:
+            raise InvalidPayload(
+                f"The request sets {self._max_hashes - self._hashes} passwords, and may set at most {self._max_hashes} "
+                "(MAX_PASSWORDS_PER_REQUEST); use several requests"
             )

@@ -130,6 +130,15 @@ def select_rule_matches(scoped: ScopedRows) -> Select[Any]:
     return select(key, *matches).select_from(row).where(_in_keys(key))
 
 
+def rule_matches(scoped: ScopedRows, keys: Iterable[Any]) -> ColumnElement[str]:
+    """Return an expression for the rows of `select_rule_matches` with these keys, as one JSON array of arrays."""
+    row = scoped.collection.table.alias()
+    key = row.c[scoped.collection.key.name]
+    matches = [_as_flag(condition_sql(rule, row)) for rule in scoped.conditions]
+    cells = select(sql.JSONArray(key, *matches).label("cells")).select_from(row).where(in_list(key, keys)).subquery()
+    return select(sql.JSONRows(sql.NestedJSON(cells.c.cells))).scalar_subquery()
+
+
 def rule_match(scoped: ScopedRows, key: Any) -> ColumnElement[int]:
     """Return an expression that is 1 if at least one rule matches the row with this key, else 0."""
     row = scoped.collection.table.alias()

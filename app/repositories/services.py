@@ -88,7 +88,7 @@ class Services:
 
     def new_budget(self) -> RequestBudget:
         """Return the budget of one request."""
-        return RequestBudget()
+        return RequestBudget(self.settings.max_passwords_per_request)
 
     @property
     def plans_enabled(self) -> bool:

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from app.core.request_budget import RequestBudget
-from app.query.collection import Collection
+from app.query.collection import Collection, Field
 from app.query.payload import Payload
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.services import Services
@@ -17,8 +17,11 @@ class CollectionRules:
     Hooks may change the values that are going to be written, and raise a RollcallError to reject the write.
     """
 
-    async def prepare(self, payload: Payload, services: Services, budget: RequestBudget) -> None:
-        """Do slow work on a payload, in place, before the transaction begins."""
+    slow_field: ClassVar[Field | None] = None
+    """The field with values that `prepare` works on, if the collection has one."""
+
+    async def prepare(self, payloads: Sequence[Payload], services: Services, budget: RequestBudget) -> None:
+        """Do slow work on payloads that contain the slow field, in place, before the transaction begins."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
         """Return the payload with its Directus 10 fields replaced; `row` is the stored row, None for a new one."""

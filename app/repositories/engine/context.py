@@ -73,6 +73,8 @@ class WriteContext(Protocol):
     now: datetime
     affected: AffectedRights
     files: TouchedFiles
+    preset_hashes: dict[str, str]
+    """The hashes of passwords that come from presets: one for each, because hashing holds up the transaction."""
     signed_out_self: bool
     """Whether the caller's own row or its sessions are gone."""
 

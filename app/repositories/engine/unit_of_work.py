@@ -66,6 +66,7 @@ class UnitOfWork(NestedWriter):
         self._rules, self.budget = rules, budget
         self.affected = AffectedRights()
         self.written_rows: list[WrittenRow] = []
+        self.preset_hashes: dict[str, str] = {}
         self.signed_out_self = False
         """Whether the caller deleted its own row, or ended its own session."""
         self.files = TouchedFiles()

@@ -1,10 +1,11 @@
 """WriteRepository: runs write commands in transactions, and retries them."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import orjson
 from sqlalchemy.exc import IntegrityError
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
@@ -20,12 +21,16 @@ from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
 from app.db.integrity import ConstraintViolation, parse_integrity_error
 from app.db.transaction import WriteTransaction
+from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
-from app.policy.write_resolver import require_rules
-from app.query.collection import USERS, Collection
+from app.policy.write_resolver import WriteResolver
+from app.query.collection import Collection
+from app.query.scoped import ScopedRows
+from app.query.sql_writes import rule_matches
 from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.commands import WriteCommand, requires_exclusive_lock
 from app.repositories.engine.reading import ReadRepository
+from app.repositories.engine.slow_writes import RuleMatches, SlowWrite, check_slow_writes, find_slow_writes
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.services import Services
 from app.storage.cleanup import remove_files
@@ -159,19 +164,32 @@ class WriteRepository(ReadRepository):
         return access
 
     async def _prepare(self, command: WriteCommand, budget: RequestBudget) -> None:
-        """Check permission and do slow work, such as hashing, before the transaction begins."""
-        payloads = [nested for payload in command.payloads() for nested in payload.walk()]
-        if not any(nested.collection is USERS for nested in payloads):
+        """Check permission for, and do, the slow work that the transaction should not wait for."""
+        writes = find_slow_writes(command, self._rules)
+        if not writes:
             return
-        cache = self._services.access_cache
-        access = await cache.access(self._caller)
+        await self._with_current_access(lambda access: self._check_slow_writes(command, writes, access))
+        for collection in {write.payload.collection for write in writes}:
+            payloads = [write.payload for write in writes if write.payload.collection is collection]
+            await self._rules.of(collection).prepare(payloads, self._services, budget)
+
+    async def _check_slow_writes(self, command: WriteCommand, writes: Sequence[SlowWrite], access: Access) -> None:
+        """Raise Forbidden if the transaction would deny the command; StalePlan if `access` is not current."""
+        if access.admin:
+            return
+
+        async def fetch_matches(scoped: ScopedRows, keys: Iterable[Any]) -> RuleMatches:
+            rows = orjson.loads(await self._fetch(rule_matches(scoped, keys), access))
+            return {key: tuple(map(bool, matches)) for key, *matches in rows}
+
+        policy = WriteResolver(access, self._services.clock())
         try:
-            require_rules(access, command.action, self.collection)
+            policy.rules(command.action, self.collection)
+            await check_slow_writes(policy, writes, fetch_matches)
         except Forbidden:
-            if await cache.revalidate(self._caller, access) is access:
+            if await self._services.access_cache.revalidate(self._caller, access) is access:
                 raise
-        for nested in payloads:
-            await self._rules.of(nested.collection).prepare(nested, self._services, budget)
+            raise StalePlan from None
 
 
 def _translate(error: IntegrityError, command: WriteCommand) -> RollcallError:

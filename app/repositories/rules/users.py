@@ -1,8 +1,9 @@
 """Rules of users: emails, passwords, roles, sessions and two-factor authentication."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 from unicodedata import is_normalized
 
 from email_validator import EmailNotValidError, validate_email
@@ -12,7 +13,7 @@ from app.core.errors import FailedValidation, InvalidPayload
 from app.core.request_budget import RequestBudget
 from app.db.models import Session
 from app.passwords.hasher_pool import HashedPassword
-from app.query.collection import USERS
+from app.query.collection import USERS, Field
 from app.query.payload import Payload, to_column_value
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
@@ -46,13 +47,16 @@ class UserRules(CollectionRules):
     sessions; a new TFA secret deletes the recovery codes.
     """
 
-    async def prepare(self, payload: Payload, services: Services, budget: RequestBudget) -> None:
-        if PASSWORD not in payload.values:
-            return
-        password = payload.values[PASSWORD]
-        await check_password(password, await read_password_policy(services), services, budget, payload.path)
-        if password is not None:
-            payload.values[PASSWORD] = await services.passwords.hash(password)
+    slow_field: ClassVar[Field | None] = PASSWORD
+
+    async def prepare(self, payloads: Sequence[Payload], services: Services, budget: RequestBudget) -> None:
+        budget.spend_hashes(sum(payload.values[PASSWORD] is not None for payload in payloads))
+        policy = await read_password_policy(services)
+        for payload in payloads:
+            await check_password(payload.values[PASSWORD], policy, services, budget, payload.path)
+        for payload in payloads:
+            if payload.values[PASSWORD] is not None:
+                payload.values[PASSWORD] = await services.passwords.hash(payload.values[PASSWORD])
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(EMAIL) is not None:
@@ -86,9 +90,13 @@ class UserRules(CollectionRules):
     async def _hash_preset(self, work: WriteContext, values: RowValues) -> None:
         """Hash a password that comes from a preset; `prepare` hashed any other."""
         password = values.get(PASSWORD)
-        if password is not None and not isinstance(password, HashedPassword):
+        if password is None or isinstance(password, HashedPassword):
+            return
+        if password not in work.preset_hashes:
             check_length(password)
-            values[PASSWORD] = await work.services.passwords.hash(password)
+            work.budget.spend_hashes(1)
+            work.preset_hashes[password] = await work.services.passwords.hash(password)
+        values[PASSWORD] = work.preset_hashes[password]
 
 
 async def end_sessions(work: WriteContext, user: str) -> None:
