@@ -11,6 +11,7 @@ from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logging import configure_logging
 from app.db.database import Database
+from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
 from app.http.authentication import Authenticator
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Roll
     hasher = create_hasher(settings.hash_cost)
     services = Services.from_settings(database, settings, clock, hasher)
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
+    directus_cache_job = DirectusCacheJob(services)
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
 
     @asynccontextmanager
@@ -98,6 +100,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Roll
                 services.last_access.running(settings.last_access_interval),
                 outbox_worker.running(),
                 retention_job.running(),
+                directus_cache_job.running(),
             ):
                 yield
         finally:

@@ -32,6 +32,12 @@ MIN_HASH_KIB_PER_THREAD = 8
 PUBLIC_URL_PATTERN = re.compile(r"https?://[^/]", re.IGNORECASE)
 ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 """An origin as browsers send it, also that of an app."""
+DIRECTUS_URL_PATTERN = re.compile(r"https?://[a-z0-9.\[\]:_-]+(/[!-~]*)?", re.ASCII | re.IGNORECASE)
+"""A URL without a user name."""
+MAX_DIRECTUS_URL_LENGTH = 255
+"""The length of the column that stores it."""
+TOKEN_PATTERN = re.compile(r"[!-~]+", re.ASCII)
+"""A token that can be sent in a header."""
 REDIRECT_PATTERN = re.compile(r"(https?://[!-~]+|\.{0,2}/(?![/\\])[!-~]+)", re.ASCII)
 """A URL, or a path on this server; two leading slashes would lead to another server."""
 
@@ -55,6 +61,20 @@ def _parse_origins(text: str) -> bool | tuple[str, ...]:
     return origins
 
 
+def _parse_directus_urls(text: str) -> tuple[str, ...]:
+    if text.lower() == "false":
+        return ()
+    urls = tuple(dict.fromkeys(url.rstrip("/") for url in _parse_list(text)))
+    for url in urls:
+        is_base = DIRECTUS_URL_PATTERN.fullmatch(url) and not {"?", "#"} & set(url)
+        if not is_base or len(url) > MAX_DIRECTUS_URL_LENGTH:
+            raise ValueError(
+                "must be false, or comma-separated URLs such as http://directus:8055, without a user name or query, "
+                f"each of at most {MAX_DIRECTUS_URL_LENGTH} characters"
+            )
+    return urls
+
+
 def _parse_redirect(text: str) -> str | None:
     if text.lower() == "false":
         return None
@@ -72,6 +92,7 @@ Size = Annotated[int, _parsed_from_str(parse_size)]
 Proxies = Annotated[ProxyTrust, NoDecode, _parsed_from_str(parse_proxy_trust)]
 Origins = Annotated[bool | tuple[str, ...], NoDecode, _parsed_from_str(_parse_origins)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, _parsed_from_str(_parse_list)]
+DirectusUrls = Annotated[tuple[str, ...] | None, NoDecode, _parsed_from_str(_parse_directus_urls)]
 RedirectTarget = Annotated[str | None, _parsed_from_str(_parse_redirect)]
 SameSite = Literal["lax", "strict", "none"]
 RowLimit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_parse_row_limit)]
@@ -294,6 +315,14 @@ class Settings(BaseSettings):
     compatibility: Literal["10"] | None = Field(
         None, description="`10` for clients of Directus 10: roles have their access flags, and permissions their role"
     )
+    directus_url: DirectusUrls = Field(
+        None,
+        description="URLs of the nodes of a Directus on the same database, comma-separated, whose caches are cleared "
+        "when access rights change; `false` if there is none",
+    )
+    directus_token: SecretStr | None = Field(
+        None, min_length=1, description="The static token of an admin, with which these caches are cleared"
+    )
     ip_trust_proxy: Proxies = Field(
         False, description="Proxies whose X-Forwarded-For is trusted: `false`, `true`, a number of proxies, or networks"
     )
@@ -353,6 +382,17 @@ class Settings(BaseSettings):
             not self.public_url or not target.startswith(f"{self.public_url.rstrip('/')}/")
         ):
             raise ValueError("ROOT_REDIRECT: a URL must be below PUBLIC_URL")
+        return self
+
+    @model_validator(mode="after")
+    def _check_directus_token(self) -> Self:
+        token = self.directus_token.get_secret_value() if self.directus_token else None
+        if self.directus_url and token is None:
+            raise ValueError("DIRECTUS_TOKEN: must be set, because DIRECTUS_URL is")
+        if token is not None and self.directus_url is None:
+            raise ValueError("DIRECTUS_URL: must be set, because DIRECTUS_TOKEN is")
+        if token is not None and not TOKEN_PATTERN.fullmatch(token):
+            raise ValueError("DIRECTUS_TOKEN: must consist of ASCII characters without spaces")
         return self
 
     @model_validator(mode="after")

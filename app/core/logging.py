@@ -73,3 +73,4 @@ def configure_logging(level: str, style: str) -> None:
     root.setLevel(getattr(logging, {"warn": "WARNING"}.get(level, level.upper())))
     logging.getLogger("sqlalchemy").setLevel(logging.WARNING)  # its statements contain client input
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request

@@ -373,10 +373,28 @@ VERSION = Table(
     Column("token", UUIDText, nullable=False),
 )
 # One row, locked FOR UPDATE by exclusive writes; locking the version row instead would deadlock with Directus' writes.
+# `user_changes` counts the writes that changed the role or status of users, or deleted users.
 LOCK = Table(
     "rollcall_lock",
     Base.metadata,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("user_changes", BigInteger, nullable=False, server_default="0"),
+)
+# One row, which says whether Directus created the tables.
+ORIGIN = Table(
+    "rollcall_origin",
+    Base.metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("adopted", Boolean, nullable=False),
+)
+# The nodes of a Directus on the same database: the version of the rights that each knows, and when it is due again.
+DIRECTUS_NODES = Table(
+    "rollcall_directus_nodes",
+    Base.metadata,
+    Column("url", String(255), primary_key=True),
+    Column("version", String(64)),
+    Column("due", Timestamp, nullable=False),
+    Column("attempts", Integer, nullable=False),
 )
 # Queued mails; a row is deleted when its mail was sent. Only earlier versions set `sent`.
 OUTBOX = Table(

@@ -22,6 +22,7 @@ from app.db.seeds import is_pristine
 from app.db.table_check import extra_columns
 from app.flows.bootstrap import active_admin
 from app.repositories.rules.stored_regexes import REGEX_FIELDS
+from app.repositories.stores.directus_nodes import COUNT_USER_CHANGE
 
 FileRow = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -64,6 +65,7 @@ async def import_rows(
                 await connection.execute(delete(table))
         for table in DIRECTUS_TABLES:
             await _write_rows(connection, table, rows_by_table.get(table.name, []), progress)
+        await connection.execute(COUNT_USER_CHANGE)
         if replaced and not await active_admin(connection):
             raise OperatorError(
                 "The rows would replace bootstrap's, but hold no active admin. Add a user with admin access to them."

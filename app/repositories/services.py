@@ -48,6 +48,8 @@ class Services:
     unreadable_rules: UnreadableRuleLog = field(default_factory=UnreadableRuleLog)
     mail_queued: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a mail is queued, for the outbox worker."""
+    access_changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a write may have changed access rights, for the Directus cache job."""
 
     @classmethod
     def from_settings(

@@ -21,6 +21,7 @@ VALUES = {  # name: text in the environment, value
     "FILES_MIME_TYPE_ALLOW_LIST": ("image/*, text/plain", ("image/*", "text/plain")),
     "ASSETS_CACHE_TTL": ("30d", timedelta(days=30)),
     "ADMIN_EMAIL": ("ada@example.com", "ada@example.com"),
+    "DIRECTUS_URL": ("False", ()),
 }
 INVALID = {
     "PORT": "many",
@@ -35,8 +36,9 @@ INVALID = {
     "DB_STATEMENT_TIMEOUT": "-1",
     "STORAGE_LOCAL_DRIVER": "gcs",
     "STORAGE_LOCATIONS": ",",
+    "DIRECTUS_URL": "http://directus:8055, ftp://directus",
 }
-SECRETS = ("SECRET", "ADMIN_PASSWORD", "ADMIN_TOKEN", "STORAGE_LOCAL_KEY", "STORAGE_LOCAL_SECRET")
+SECRETS = ("SECRET", "ADMIN_PASSWORD", "ADMIN_TOKEN", "DIRECTUS_TOKEN", "STORAGE_LOCAL_KEY", "STORAGE_LOCAL_SECRET")
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +95,38 @@ def test_an_invalid_setting_is_named_in_a_one_line_error(name, monkeypatch):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:pass@directus",
+        "http://directus/?a=b",
+        "directus:8055",
+        "http://directus#a",
+        "http://d/" + "x" * 255,
+    ],
+)
+def test_a_directus_url_is_a_base_without_credentials(url, monkeypatch):
+    monkeypatch.setenv("DIRECTUS_TOKEN", "token")
+    monkeypatch.setenv("DIRECTUS_URL", url)
+
+    with pytest.raises(ConfigurationError, match=r"^DIRECTUS_URL: must be false, or comma-separated URLs such as"):
+        load_settings()
+
+
+def test_nodes_of_directus_need_a_token_and_are_listed_once(monkeypatch):
+    monkeypatch.setenv("DIRECTUS_URL", "http://a:8055/,https://[::1]/cms, http://a:8055")
+    with pytest.raises(ConfigurationError, match=r"^DIRECTUS_TOKEN: must be set, because DIRECTUS_URL is$"):
+        load_settings()
+    monkeypatch.setenv("DIRECTUS_TOKEN", "one\r\ntwo")
+    with pytest.raises(ConfigurationError, match=r"^DIRECTUS_TOKEN: must consist of ASCII characters without spaces$"):
+        load_settings()
+    monkeypatch.setenv("DIRECTUS_TOKEN", "t0k-en_")
+    assert load_settings().directus_url == ("http://a:8055", "https://[::1]/cms")
+    monkeypatch.delenv("DIRECTUS_URL")
+    with pytest.raises(ConfigurationError, match=r"^DIRECTUS_URL: must be set, because DIRECTUS_TOKEN is$"):
+        load_settings()
+
+
 def test_an_error_names_every_invalid_setting(monkeypatch):
     monkeypatch.setenv("PORT", "many")
     monkeypatch.setenv("LOG_LEVEL", "loud")
@@ -104,6 +138,7 @@ def test_an_error_names_every_invalid_setting(monkeypatch):
 def test_secrets_are_not_shown(monkeypatch):
     for name in SECRETS:
         monkeypatch.setenv(name, "s3cr3t" * 6)
+    monkeypatch.setenv("DIRECTUS_URL", "false")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t@127.0.0.1/rollcall")
     text = repr(load_settings()) + str(load_settings())
     monkeypatch.setenv("PORT", "many")

@@ -32,7 +32,10 @@ TESTS_BY_SECTION = {
     "And back": [test_report.test_the_readme_shows_the_error_of_a_revert_and_a_dry_run_lists_the_same_losses] * 2,
     "From Python": [test_snippets.test_the_python_snippets_have_the_described_effect] * 7,
     "Testing from Python": [test_testing.test_the_example_test_passes_in_another_folder] * 3,
-    "Beside a Directus 11": [test_running_it.test_the_settings_next_to_a_directus_are_valid],
+    "Beside a Directus 11": [
+        test_running_it.test_the_settings_next_to_a_directus_are_valid,
+        test_running_it.test_the_setting_that_hides_the_tables_from_directus_names_all_of_them,
+    ],
 }
 COMMANDS = sorted(
     set(re.findall(r"(?:`|\.venv/bin/)rollcall ([^`\n]+)", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from sqlalchemy import inspect
 
 from app.core.config import load_settings
 from app.db.database import Database
@@ -128,7 +129,7 @@ def test_the_mail_settings_are_valid(monkeypatch):
 
 
 def test_the_settings_next_to_a_directus_are_valid(monkeypatch):
-    (text,) = snippets("ini", section("### Beside a Directus 11", "\n### "))
+    text, _ = snippets("ini", section("### Beside a Directus 11", "\n### "))
     text = text.replace("SECRET=...", f"SECRET={'x' * 32}")
     for name, value in settings_of(text).items():
         monkeypatch.setenv(name, value)
@@ -136,6 +137,17 @@ def test_the_settings_next_to_a_directus_are_valid(monkeypatch):
 
     assert {name.upper() for name in settings.model_fields_set} >= set(settings_of(text))
     assert Database.open(settings).dialect == "postgresql"
+
+
+async def test_the_setting_that_hides_the_tables_from_directus_names_all_of_them(readonly_db):
+    _, text = snippets("ini", section("### Beside a Directus 11", "\n### "))
+    async with readonly_db.database.transaction() as connection:
+        tables = await connection.run_sync(lambda sync_connection: inspect(sync_connection).get_table_names())
+    own = {table for table in tables if table.startswith("rollcall_")}
+    named = set(settings_of(text)["DB_EXCLUDE_TABLES"].split(","))
+
+    assert own <= named
+    assert named - own <= {"spatial_ref_sys", "sysdiagrams", "rollcall_touched"}, "only PostgreSQL has the last one"
 
 
 def read_emails(base_url):

@@ -53,6 +53,7 @@ async def run_scenario(server):
     steps = [step(server, each) for step in (run_account_lifecycle, send_failing_requests) for each in ENTRY_POINTS]
     await asyncio.gather(*steps, send_malformed_requests(server))
     await send_invalid_http(server)
+    await queue_mails(server)
     for tables in MISSING_TABLES:
         await run_without_tables(server, *tables)
     if server.system.database.dialect == "postgresql":
@@ -121,6 +122,18 @@ async def run_account_lifecycle(server, entry_point):
     await call(entry_point, "verify", token=await server.link_token(email))
     await call(entry_point, "hash", string=secrets.new_secret("a text to be hashed"))
     await call(entry_point, "match", string=secrets.new_secret("a text to be compared"), hash=PASSWORD_HASH)
+
+
+async def queue_mails(server):
+    """Queue a mail of each kind that the mail server does not accept yet, so that its row stays in the outbox."""
+    entry_point, secrets = ENTRY_POINTS[0], server.secrets
+    invited, registered = secrets.new_email("an invited address"), secrets.new_email("a registered address")
+    for recipient in (invited, registered, "wes@example.com"):
+        server.mail.rejections[recipient] = "451 4.7.1 greylisted, come back"
+    url = f"{PUBLIC_URL}/reset"
+    await server.call(entry_point, "invite", email=invited, role=uid("role-Writer"), headers=ADA)
+    await server.call(entry_point, "register", email=registered, password=secrets.new_secret("a password"))
+    await server.call(entry_point, "request", email="wes@example.com", reset_url=url)
 
 
 async def send_failing_requests(server, entry_point):

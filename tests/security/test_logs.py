@@ -102,6 +102,7 @@ async def test_cve_2026_39943_the_audit_log_and_rollcalls_tables_contain_no_secr
     """Outbox, failed attempts and recovery codes included. Email addresses do appear in revisions of users."""
     row_texts = []
     async with server.system.database.transaction() as connection:
+        assert set(await connection.scalars(select(OUTBOX.c.kind))) == {"invite", "verify", "reset"}
         for table in (Activity.__table__, Revision.__table__, OUTBOX, ATTEMPTS, RECOVERY_CODES):
             rows = (await connection.execute(select(table))).all()
             assert rows or table is RECOVERY_CODES, table

@@ -15,7 +15,13 @@ from tests.writes.editors import EDITOR_ROWS
 TABLE_NAMES = [table.name for table in DIRECTUS_TABLES]
 TABLES_WITH_SEQUENCES = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")
 SAVE_ROWS_SQL = "".join(f"CREATE TABLE pristine_{name} AS SELECT * FROM {name};" for name in TABLE_NAMES)
-ROLLCALL_TABLES = ("rollcall_outbox", "rollcall_attempts", "rollcall_used_codes", "rollcall_recovery_codes")
+ROLLCALL_TABLES = (
+    "rollcall_outbox",
+    "rollcall_attempts",
+    "rollcall_used_codes",
+    "rollcall_recovery_codes",
+    "rollcall_directus_nodes",
+)
 RESTORE_ROWS_SQL = "".join(
     [f"DELETE FROM {name};" for name in (*ROLLCALL_TABLES, *reversed(TABLE_NAMES))]
     + [f"INSERT INTO {name} SELECT * FROM pristine_{name};" for name in TABLE_NAMES]

@@ -45,7 +45,7 @@ NO_RULES = CollectionRules()
 
 @dataclass(frozen=True, slots=True)
 class DirectoryRules:
-    """The business rules of a unit of work: those of each collection, and the checks after the last write."""
+    """The business rules of a unit of work: those of each collection, and what is checked or recorded in the end."""
 
     collections: Mapping[Collection, CollectionRules]
     checks: Sequence[Callable[[WriteContext], Awaitable[None]]]

@@ -33,6 +33,8 @@ class AffectedRights:
     """Users other than the caller whose sign-in fields changed."""
     admins: bool = False
     """Whether a user may have ceased to be an active admin."""
+    user_access: bool = False
+    """Whether the role or status of a user changed, or a user was deleted."""
     user_counts: bool = False
     """Whether the number of active users of a kind may have grown."""
 

@@ -141,6 +141,8 @@ class WriteRepository(ReadRepository):
             return WriteResult(keys, result)
 
         outcome = await database.run_write(transaction, exclusive=exclusive)
+        if exclusive:
+            self._services.access_changed.set()
         await remove_files(self._services.storage, orphaned)
         return outcome
 

@@ -9,6 +9,7 @@ from app.repositories.rules.files import FileRules
 from app.repositories.rules.last_admin import check_last_admin
 from app.repositories.rules.roles_and_policies import AccessRules, PermissionRules, PolicyRules, RoleRules
 from app.repositories.rules.settings import SettingsRules
+from app.repositories.rules.user_changes import record_user_changes
 from app.repositories.rules.user_limits import check_user_limits
 from app.repositories.rules.users import UserRules
 
@@ -21,4 +22,6 @@ COLLECTION_RULES: Mapping[Collection, CollectionRules] = {
     SETTINGS: SettingsRules(),
     FILES: FileRules(),
 }
-DIRECTORY_RULES = DirectoryRules(COLLECTION_RULES, (check_delegation, check_last_admin, check_user_limits))
+DIRECTORY_RULES = DirectoryRules(
+    COLLECTION_RULES, (check_delegation, check_last_admin, check_user_limits, record_user_changes)
+)

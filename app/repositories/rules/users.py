@@ -78,14 +78,14 @@ class UserRules(CollectionRules):
         if SIGN_IN_FIELDS & changed and row[ID] != work.access.user:
             work.affected.users.add(row[ID])
         if {ROLE, STATUS} & changed:
-            work.affected.admins = work.affected.user_counts = True
+            work.affected.admins = work.affected.user_counts = work.affected.user_access = True
         if PASSWORD in changed or (STATUS in changed and values[STATUS] != ACTIVE):
             await end_sessions(work, row[ID])
         if TFA in changed:
             await OTPStore(work.services, row[ID]).delete_all(work.writer)
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
-        work.affected.admins = True
+        work.affected.admins = work.affected.user_access = True
 
     async def _hash_preset(self, work: WriteContext, values: RowValues) -> None:
         """Hash a password that comes from a preset; `prepare` hashed any other."""

@@ -1,0 +1,1 @@
+"""Requests to a Directus that uses the same database."""
