@@ -82,7 +82,7 @@ class User(Base):
     theme_dark_overrides: Mapped[Any | None] = mapped_column(Json)
     text_direction: Mapped[str] = mapped_column(String(255), server_default="auto")
 
-    # Directus has no foreign key here, so that a file can be deleted while it is a user's avatar.
+    # Directus has no foreign key here; constraints.py and files.py in app/repositories keep the reference valid.
     avatar: Mapped["File | None"] = relation("User.avatar_id", primaryjoin="User.avatar_id == File.id")
     role: Mapped["Role | None"] = relation("User.role_id")
     policies: Mapped[list["Access"]] = relation("Access.user_id")

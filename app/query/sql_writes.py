@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    Column,
     ColumnElement,
     Delete,
     Insert,
     Select,
+    Table,
     Text,
     Update,
     case,
@@ -106,9 +108,17 @@ def select_referencing(collection: Collection, field: Field) -> Select[Any]:
     return select(collection.key.stored).where(_in_keys(field.stored)).order_by(collection.key.stored)
 
 
-def select_existing(collection: Collection) -> Select[Any]:
-    """Return a statement for those of the given keys that exist."""
-    return select(collection.key.stored).where(_in_keys(collection.key.stored))
+def select_reference(foreign_key: Column[Any], target: Table) -> Select[Any]:
+    """Return a statement for one of the given keys of `target` to which a row refers that is not one of theirs."""
+    row_key = next(iter(foreign_key.table.primary_key))
+    reference = select(foreign_key).where(_in_keys(foreign_key)).order_by(row_key).limit(1)
+    return reference.where(~_in_keys(row_key)) if foreign_key.table is target else reference
+
+
+def select_existing(collection: Collection, lock: bool = False) -> Select[Any]:
+    """Return a statement for those of the given keys that exist; `lock` keeps their rows from being deleted."""
+    rows = select(collection.key.stored).where(_in_keys(collection.key.stored))
+    return rows.with_for_update(read=True, key_share=True) if lock else rows
 
 
 def select_first_key(collection: Collection) -> Select[Any]:

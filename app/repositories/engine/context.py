@@ -20,7 +20,7 @@ RowValues = dict[Field, Any]
 
 @dataclass(slots=True)
 class AffectedRights:
-    """The rights that a transaction may have granted or revoked, checked after its last write."""
+    """What a transaction may have changed that depends on other rows, mostly rights; checked after its last write."""
 
     roles: set[str] = field(default_factory=set)
     """Roles that were assigned to a user, or that became the parent of a role."""
@@ -37,10 +37,12 @@ class AffectedRights:
     """Whether the role or status of a user changed, or a user was deleted."""
     user_counts: bool = False
     """Whether the number of active users of a kind may have grown."""
+    folder_moved: bool = False
+    """Whether a folder got another parent."""
 
     def requires_exclusive_lock(self, limits: UserLimits) -> bool:
         """Return whether the checks hold only if no other transaction writes meanwhile."""
-        return self.admins or (self.user_counts and limits != UserLimits())
+        return self.admins or self.folder_moved or (self.user_counts and limits != UserLimits())
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,14 +33,12 @@ class RowStore:
         """Return the same, locked until the end of the transaction."""
         return await self.fetch(keys, for_update=True)
 
-    async def existing(self, keys: Iterable[Any]) -> set[Any]:
-        """Return those of the keys that have a row."""
-        return {
-            row[0]
-            for row in await self._fetch_all(
-                sql_writes.select_existing, (self._collection,), {sql_writes.KEYS_PARAMETER: list(keys)}
-            )
-        }
+    async def existing(self, keys: Iterable[Any], *, lock: bool = False) -> set[Any]:
+        """Return those of the keys that have a row; with `lock` it can't be deleted until the transaction ends."""
+        records = await self._fetch_all(
+            sql_writes.select_existing, (self._collection, lock), {sql_writes.KEYS_PARAMETER: list(keys)}
+        )
+        return {row[0] for row in records}
 
     async def referencing(self, field: Field, keys: Iterable[Any]) -> list[Any]:
         """Return the keys of the rows whose `field` refers to one of these keys."""

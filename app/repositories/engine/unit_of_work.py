@@ -28,7 +28,13 @@ from app.query.sql_select import build_select
 from app.query.sql_writes import KEYS_PARAMETER, select_rule_matches
 from app.repositories.engine.audit_log import AuditLog, PendingWrite
 from app.repositories.engine.collection_rules import DirectoryRules
-from app.repositories.engine.constraints import check_foreign_keys, check_required, check_unique
+from app.repositories.engine.constraints import (
+    check_foreign_keys,
+    check_not_referenced,
+    check_required,
+    check_unique,
+    rejecting_row,
+)
 from app.repositories.engine.context import AffectedRights, RowValues, TouchedFiles, WrittenRow
 from app.repositories.engine.nested_writes import EMPTY_VALUES, FieldValues, NestedWriter
 from app.repositories.engine.presets import PresetApplier
@@ -98,10 +104,12 @@ class UnitOfWork(NestedWriter):
         key = values.get(collection.key)
         pending: PendingWrite | None = PendingWrite(sql_writes.insert_row, values)
         if payload.to_many or key is None:
-            key, pending = await self.rows(collection).insert(values), None
+            with rejecting_row(collection, values):
+                key, pending = await self.rows(collection).insert(values), None
         for field, changes in payload.to_many.items():
             await self.write_to_many(field, key, changes, is_new=True)
-        await self._audit_log.record_revision("create", collection, key, values, values, mark, pending)
+        with rejecting_row(collection, values):
+            await self._audit_log.record_revision("create", collection, key, values, values, mark, pending)
         await self._rules.of(collection).after_create(self, key, values)
         self.written_rows.append(WrittenRow("create", collection, key, fields))
         return key
@@ -140,12 +148,15 @@ class UnitOfWork(NestedWriter):
         await check_foreign_keys(self.writer, payload, changed)
         pending = PendingWrite(sql_writes.update_row, changed, key) if changed else None
         if payload.to_many and changed:
-            await self.rows(collection).update(key, changed)
+            with rejecting_row(collection, changed):
+                await self.rows(collection).update(key, changed)
             pending = None
         for field, changes in payload.to_many.items():
             await self.write_to_many(field, key, changes, is_new=False)
         if changed or self._audit_log.mark() > mark:
-            await self._audit_log.record_revision("update", collection, key, {**row, **changed}, changed, mark, pending)
+            data = {**row, **changed}
+            with rejecting_row(collection, changed):
+                await self._audit_log.record_revision("update", collection, key, data, changed, mark, pending)
 
     async def delete(self, collection: Collection, keys: Iterable[Any]) -> None:
         keys = list(dict.fromkeys(keys))
@@ -157,6 +168,7 @@ class UnitOfWork(NestedWriter):
                 self.policy.check("delete", collection, matches.get(key, ()), ())
         self.signed_out_self = self.signed_out_self or (collection is USERS and self.access.user in stored)
         await self._rules.of(collection).before_delete(self, stored)
+        await check_not_referenced(self.writer, collection, stored)
         await self.rows(collection).delete(stored)
         for key in stored:
             await self._audit_log.record("delete", collection, key)

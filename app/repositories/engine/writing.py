@@ -9,17 +9,9 @@ import orjson
 from sqlalchemy.exc import IntegrityError
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
-from app.core.errors import (
-    FailedValidation,
-    Forbidden,
-    InvalidForeignKey,
-    RecordNotUnique,
-    RollcallError,
-    UnprocessableContent,
-)
+from app.core.errors import Forbidden, RollcallError
 from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
-from app.db.integrity import ConstraintViolation, parse_integrity_error
 from app.db.transaction import WriteTransaction
 from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
@@ -29,6 +21,7 @@ from app.query.scoped import ScopedRows
 from app.query.sql_writes import rule_matches
 from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.commands import WriteCommand, requires_exclusive_lock
+from app.repositories.engine.constraints import RowRejected, violation_error
 from app.repositories.engine.reading import ReadRepository
 from app.repositories.engine.slow_writes import RuleMatches, SlowWrite, check_slow_writes, find_slow_writes
 from app.repositories.engine.unit_of_work import UnitOfWork
@@ -89,8 +82,10 @@ class WriteRepository(ReadRepository):
                 return await self._run(command, read_result, budget, exclusive=requires_exclusive_lock(command))
             except NeedsExclusiveLock:
                 return await self._run(command, read_result, budget, exclusive=True)
+        except RowRejected as rejected:
+            raise rejected.error from None
         except IntegrityError as error:
-            raise _translate(error, command) from None
+            raise violation_error(error) from None
 
     async def dry_run(self, command: WriteCommand) -> None:
         """Raise what running a command would raise, and write nothing."""
@@ -192,29 +187,3 @@ class WriteRepository(ReadRepository):
             if await self._services.access_cache.revalidate(self._caller, access) is access:
                 raise
             raise StalePlan from None
-
-
-def _translate(error: IntegrityError, command: WriteCommand) -> RollcallError:
-    """Return the error for a constraint violation that the checks before the write did not find."""
-    violation = parse_integrity_error(error)
-    match violation.kind:
-        case "unique":
-            return RecordNotUnique(violation.table, violation.column, _written_value(command, violation))
-        case "null":
-            return FailedValidation(violation.column, "required")
-        case "foreign":
-            return InvalidForeignKey(violation.table, violation.column)
-        case "referenced":
-            return UnprocessableContent("Rows of a table that is not served still refer to it")
-        case _:
-            return UnprocessableContent("It conflicts with stored rows")
-
-
-def _written_value(command: WriteCommand, violation: ConstraintViolation) -> Any:
-    """Return the value that violated a constraint; None for a concealed field."""
-    for outer in command.payloads():
-        for payload in outer.walk():
-            field = payload.collection.fields.get(violation.column)
-            if payload.collection.name == violation.table and field in payload.values:
-                return None if field.concealed else payload.values[field]
-    return None

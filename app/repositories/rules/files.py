@@ -1,18 +1,22 @@
-"""Rules of files: who uploaded and modified a file, and that no row refers to the content of another."""
+"""Rules of files: who uploaded and modified a file, and what refers to it or to its content."""
 
 from typing import Any
 
 from app.core.errors import InvalidPayload
-from app.query.collection import FILES
+from app.query.collection import FILES, USERS
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 
 UPLOADED_BY, MODIFIED_BY, MODIFIED_ON = (FILES.fields[name] for name in ("uploaded_by", "modified_by", "modified_on"))
 STORAGE, FILENAME_DISK = FILES.fields["storage"], FILES.fields["filename_disk"]
 
+AVATAR = USERS.fields["avatar"]
+
 
 class FileRules(CollectionRules):
     """Rules of files: sets the user and time of a change, and rejects a location that was not just uploaded.
+
+    A deleted file is no user's avatar any longer.
 
     A client that could choose the location could read, with its own permissions, the content of a row it may not see.
     """
@@ -32,6 +36,9 @@ class FileRules(CollectionRules):
             values |= {MODIFIED_BY: work.access.user, MODIFIED_ON: work.now}
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
+        users = work.rows(USERS)
+        for user in (await users.fetch_for_update(await users.referencing(AVATAR, rows))).values():
+            await work.update_derived(USERS, user, {AVATAR: None})
         for row in rows.values():
             _mark_orphaned(work, row)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from app.query.collection import ACCESS, FILES, PERMISSIONS, POLICIES, ROLES, SETTINGS, USERS, Collection
+from app.query.collection import ACCESS, FILES, FOLDERS, PERMISSIONS, POLICIES, ROLES, SETTINGS, USERS, Collection
 from app.repositories.engine.collection_rules import CollectionRules, DirectoryRules
 from app.repositories.rules.delegation import check_delegation
 from app.repositories.rules.files import FileRules
+from app.repositories.rules.folders import FolderRules
 from app.repositories.rules.last_admin import check_last_admin
 from app.repositories.rules.roles_and_policies import AccessRules, PermissionRules, PolicyRules, RoleRules
 from app.repositories.rules.settings import SettingsRules
@@ -21,6 +22,7 @@ COLLECTION_RULES: Mapping[Collection, CollectionRules] = {
     PERMISSIONS: PermissionRules(),
     SETTINGS: SettingsRules(),
     FILES: FileRules(),
+    FOLDERS: FolderRules(),
 }
 DIRECTORY_RULES = DirectoryRules(
     COLLECTION_RULES, (check_delegation, check_last_admin, check_user_limits, record_user_changes)

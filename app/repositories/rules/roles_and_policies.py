@@ -2,16 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import select
-
 from app.core.errors import InvalidPayload
 from app.core.ip_addresses import is_ip_rule
-from app.policy.role_tree import with_ancestors
 from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
 from app.query.payload import Payload
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.rules import legacy_writes
+from app.repositories.rules.hierarchy import check_parent
 from app.repositories.rules.stored_regexes import check_regexes
 from app.repositories.rules.users import ROLE, STATUS, SUSPENDED, end_sessions
 
@@ -30,7 +28,7 @@ class RoleRules(CollectionRules):
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(PARENT):
-            _check_parent(values.get(ROLES.key), values[PARENT])
+            await check_parent(work, ROLES, values.get(ROLES.key), values[PARENT])
             work.affected.roles.add(values[PARENT])
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
@@ -38,8 +36,7 @@ class RoleRules(CollectionRules):
         if PARENT in values and parent != row[PARENT]:
             work.affected.admins = work.affected.user_counts = True
         if parent and parent != row[PARENT]:
-            _check_parent(row[ROLES.key], parent)
-            await _check_ancestors(work, row[ROLES.key], parent)
+            await check_parent(work, ROLES, row[ROLES.key], parent)
             work.affected.roles.add(parent)
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
@@ -106,19 +103,6 @@ class PermissionRules(CollectionRules):
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         await check_regexes(work, {field: value for field, value in values.items() if row[field] != value})
         work.affected.permissions.add(row[PERMISSIONS.key])
-
-
-def _check_parent(key: Any, parent: Any) -> None:
-    if key == parent:
-        raise InvalidPayload("A role cannot be a parent of itself")
-
-
-async def _check_ancestors(work: WriteContext, key: Any, parent: Any) -> None:
-    """Raise InvalidPayload if the parent is a descendant of the role."""
-    roles = ROLES.table.c
-    ancestors = with_ancestors(select(roles.id, roles.parent).where(roles.id == parent))
-    if await work.writer.rows(work.writer.prepare(select(ancestors.c.id).where(ancestors.c.id == key))):
-        raise InvalidPayload("A role cannot have a parent that is already a descendant of itself")
 
 
 def _check_ip_access(values: RowValues) -> None:
