@@ -143,6 +143,7 @@ def make_settings(url: str, **overrides) -> Settings:
         "hash_time_cost": CHEAP_HASH_COST.time,
         "hash_parallelism": CHEAP_HASH_COST.parallelism,
         "last_access_interval": timedelta(0),  # the shared databases are read-only
+        "email_min_interval": timedelta(0),
         **overrides,
     }
     return Settings(_env_file=None, **values)

@@ -228,6 +228,13 @@ class Settings(BaseSettings):
         "log", description="How emails are sent: by `smtp`, or only written to the `log`, including their links"
     )
     email_from: str = Field("no-reply@example.com", description="Sender address of emails")
+    email_min_interval: Duration = Field(
+        timedelta(minutes=1),
+        ge=timedelta(0),
+        le=timedelta(days=1),
+        description="Minimum time between two mails of the same kind to one address; requests meanwhile succeed, but "
+        "send none. 0 disables it",
+    )
     email_templates_path: Path | None = Field(
         None, description="A directory of templates that override the built-in ones"
     )

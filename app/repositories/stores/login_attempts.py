@@ -1,7 +1,7 @@
-"""Counters of attempts whose number is limited: logins and one-time passwords.
+"""Counters of attempts whose number is limited: logins, one-time passwords and mails.
 
-Every attempt is counted before it is checked, in its own transaction, so that concurrent attempts are all counted. A
-counter expires after a while and starts again at 1. It is stored under a hash, so that the table lists no emails.
+Every attempt is counted before it is checked, so that concurrent attempts are all counted. A counter expires after a
+while and starts again at 1. It is stored under a hash, so that the table lists no emails.
 """
 
 import hashlib
@@ -45,17 +45,18 @@ class AttemptCounter:
         self._services, self._kind, self._ttl = services, kind, ttl
 
     async def count(self, *subjects: tuple[str | None, ...]) -> list[int]:
-        """Count one attempt for each subject and return the new count of each."""
+        """Count one attempt for each subject, in a transaction of its own, and return the new count of each."""
 
         async def work(writer: WriteTransaction) -> list[int]:
-            now = self._services.clock()
-            counts = []
-            for subject in subjects:
-                values = {"subject": self._hash(subject), "now": now, "expires": now + self._ttl}
-                counts.append(int((await writer.fetch(COUNT_ATTEMPT, values))[0]))
-            return counts
+            return [await self.count_within(writer, subject) for subject in subjects]
 
         return await self._services.database.run_write(work, exclusive=False)
+
+    async def count_within(self, writer: WriteTransaction, subject: tuple[str | None, ...]) -> int:
+        """Count one attempt, if the transaction commits, and return the new count. Others wait for that to count it."""
+        now = self._services.clock()
+        values = {"subject": self._hash(subject), "now": now, "expires": now + self._ttl}
+        return int((await writer.fetch(COUNT_ATTEMPT, values))[0])
 
     async def reset(self, writer: WriteTransaction, *subjects: tuple[str | None, ...]) -> None:
         """Delete the counters of these subjects."""

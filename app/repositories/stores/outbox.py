@@ -10,6 +10,7 @@ from sqlalchemy import ClauseElement, and_, delete, func, insert, select, update
 from app.db.models import OUTBOX
 from app.db.transaction import WriteTransaction
 from app.repositories.services import Services
+from app.repositories.stores.login_attempts import AttemptCounter, account_key
 
 
 class Outbox:
@@ -19,7 +20,13 @@ class Outbox:
         self._writer, self._services = writer, services
 
     async def enqueue(self, kind: str, recipient: str, data: Mapping[str, Any]) -> None:
-        """Queue a mail of this kind; `data` is the input of its template and must not contain a valid token."""
+        """Queue a mail of this kind; `data` is the input of its template and must not contain a valid token.
+
+        Nothing is queued if another one of this kind to this recipient was, less than EMAIL_MIN_INTERVAL ago.
+        """
+        interval = self._services.settings.email_min_interval
+        if interval and await self._count(kind, recipient, interval) > 1:
+            return
         row = {
             "kind": kind,
             "recipient": recipient,
@@ -29,6 +36,12 @@ class Outbox:
         }
         await self._writer.execute(insert(OUTBOX).values(row))
         self._services.mail_queued.set()
+
+    async def _count(self, kind: str, recipient: str, interval: timedelta) -> int:
+        """Count a mail within the transaction, so that of two concurrent ones the second is counted as the second."""
+        return await AttemptCounter(self._services, "mail", interval).count_within(
+            self._writer, (kind, *account_key(recipient))
+        )
 
 
 @dataclass(frozen=True, slots=True)
