@@ -95,7 +95,7 @@ class VisibilityExtension(SchemaExtension):
         self._document = document
         self._operation = compile_operation(schema.graphql, document, context.operation_name)
         if self._operation.definition is None:
-            raise GraphQLError(f'There is no single operation named "{context.operation_name or ""}" in the query.')
+            raise GraphQLError(self._operation.missing_definition_message)
         context.graphql_document = self._operation.document
         yield
 

@@ -59,7 +59,7 @@ class Payload:
 
     @property
     def fields(self) -> frozenset[Field]:
-        """The fields that the payload contains."""
+        """The fields that the payload contains, its key among them if it has one."""
         return frozenset((*self.values, *self.to_one, *self.to_many))
 
     def nested(self) -> Iterator["Payload"]:

@@ -124,6 +124,32 @@ async def test_a_to_many_field_is_written_through_graphql(editors, value):
     assert {"email": "vi@example.com"} in result.data["update_roles_item"]["users"]
 
 
+RELATION_VARIABLES = [
+    ("[update_directus_users_input]", "$v", [uid("vi")]),
+    ("[update_directus_users_input]", "$v", [{"id": uid("vi")}]),
+    ("[update_directus_users_input]", "$v", {"update": [{"id": uid("vi")}]}),
+    ("update_directus_users_input", "[$v]", uid("vi")),
+    ("update_directus_users_input", f'[$v, {{ id: "{uid("sue")}" }}]', uid("vi")),
+]
+
+
+@pytest.mark.parametrize(("type_", "value", "variable"), RELATION_VARIABLES)
+async def test_a_variable_of_a_relation_may_be_a_key_or_changes(editors, type_, value, variable):
+    mutation = f"""mutation($v: {type_}) {{
+        update_roles_item(id: "{STAFF}", data: {{ users: {value} }}) {{ users {{ email }} }} }}"""
+    for _ in range(2):
+        result = await editors.execute(mutation, {"v": variable}, ADA)
+        assert result.errors is None
+        assert {"email": "vi@example.com"} in result.data["update_roles_item"]["users"]
+
+
+async def test_a_variable_of_a_row_is_an_object(editors):
+    mutation = "mutation($d: update_directus_users_input) { update_users_me(data: $d) { id } }"
+    for _ in range(2):
+        result = await editors.execute(mutation, {"d": uid("ada")}, ADA)
+        assert "Variable '$d' has invalid value" in result.errors[0].message
+
+
 async def test_unlinked_access_rows_are_deleted_instead_of_becoming_public(editors):
     """An access row without a role and a user assigns its policy to the public."""
     ada = editors.directory(ADA)

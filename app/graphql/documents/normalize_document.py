@@ -4,7 +4,7 @@ A relation may be used like its key: selected without sub-fields it returns its 
 filters by its key, and written as a key, or as an object with only a key, it links an existing row.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -75,12 +75,16 @@ class HoistedLiteral:
 
 @dataclass(frozen=True, slots=True)
 class NormalizedDocument:
-    """A document after normalization, the coordinates that it uses, the errors, and the hoisted literals."""
+    """A document after normalization, the coordinates that it uses, the errors, and the hoisted literals.
+
+    `relation_variables` are the names of the variables whose values are only those of relations.
+    """
 
     document: DocumentNode
     coordinates: frozenset[str]
     errors: tuple[GraphQLError, ...]
     hoisted: tuple[HoistedLiteral, ...] = ()
+    relation_variables: frozenset[str] = frozenset()
 
 
 def normalize_document(schema: GraphQLSchema, document: DocumentNode) -> NormalizedDocument:
@@ -91,7 +95,11 @@ def normalize_document(schema: GraphQLSchema, document: DocumentNode) -> Normali
     if normalizer.hoisted:
         rewritten = _with_variables(rewritten, normalizer.hoisted)
     return NormalizedDocument(
-        rewritten, frozenset(normalizer.coordinates), tuple(normalizer.errors), tuple(normalizer.hoisted)
+        rewritten,
+        frozenset(normalizer.coordinates),
+        tuple(normalizer.errors),
+        tuple(normalizer.hoisted),
+        frozenset(normalizer.relation_variables - normalizer.row_variables),
     )
 
 
@@ -123,6 +131,8 @@ class _Normalizer(Visitor):
         self.coordinates: set[str] = set()
         self.errors: list[GraphQLError] = []
         self.hoisted: list[HoistedLiteral] = []
+        self.relation_variables: set[str] = set()
+        self.row_variables: set[str] = set()
         self._field = ""
         self._variables = {
             variable.variable.name.value: _base_type(variable.type)
@@ -169,9 +179,10 @@ class _Normalizer(Visitor):
         parent, type_ = self.info.get_parent_type(), self.info.get_input_type()
         if self.info.get_directive() is None and parent is not None and self._is_relation(parent.name):
             self.coordinates.add(self._field + TRAVERSES)
-        if written_collection(type_) and self._has_legacy_fields(node.value, type_):
-            return self._hoist(node, type_, is_relation=False)
-        return None
+        if not written_collection(type_):
+            return None
+        self.row_variables.update(_variable_names(node.value))
+        return self._hoist(node, type_, is_relation=False) if self._has_legacy_fields(node.value, type_) else None
 
     def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
         self.coordinates.add(node.name.value)
@@ -189,6 +200,7 @@ class _Normalizer(Visitor):
         return None
 
     def _written_relation(self, node: ObjectFieldNode, type_: Any, coordinate: str) -> ObjectFieldNode | None:
+        self.relation_variables.update(_variable_names(node.value))
         if self._must_hoist(node.value, type_):
             return self._hoist(node, type_, is_relation=True)
         if not isinstance(node.value, NullValueNode):
@@ -259,6 +271,14 @@ class _Normalizer(Visitor):
             return None
         items = tuple(StringValueNode(value=item, loc=value.loc) for item in value.value.split(","))
         return replace(node, value=ListValueNode(values=items, loc=value.loc))
+
+
+def _variable_names(value: ValueNode) -> Iterator[str]:
+    """Yield the names of the variables that are a value or an item of it."""
+    if isinstance(value, VariableNode):
+        yield value.name.value
+    for item in value.values if isinstance(value, ListValueNode) else ():
+        yield from _variable_names(item)
 
 
 def _object(fields: Iterable[ObjectFieldNode]) -> ObjectValueNode:

@@ -16,7 +16,8 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     get_operation_ast,
-    is_input_object_type,
+    is_list_type,
+    is_non_null_type,
     parse,
     specified_rules,
     type_from_ast,
@@ -29,7 +30,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from app.core.bindings import Slot
 from app.core.errors import GraphQLValidation
 from app.graphql.documents.normalize_document import HoistedLiteral, normalize_document
-from app.graphql.documents.normalize_values import ValueNormalizer, written_collection
+from app.graphql.documents.normalize_values import ValueNormalizer
 
 AS_WRITTEN_RULES = (NoUnusedVariablesRule,)
 """Validation rules for the document as the client wrote it, if literals with variables in them were hoisted."""
@@ -47,11 +48,22 @@ class Operation:
     errors: tuple[GraphQLError, ...]
     name: str | None
     hoisted: tuple[HoistedLiteral, ...] = ()
+    relation_variables: frozenset[str] = frozenset()
+    """The variables whose values are only those of relations, so that they may be keys."""
 
     @cached_property
     def definition(self) -> OperationDefinitionNode | None:
         """The operation to execute: the one with this name, or without a name the only one; None if there is none."""
         return get_operation_ast(self.document, self.name or None)
+
+    @property
+    def missing_definition_message(self) -> str:
+        """Why there is no `definition`."""
+        if self.name:
+            return f'Unknown operation named "{self.name}".'
+        operations = any(isinstance(node, OperationDefinitionNode) for node in self.document.definitions)
+        several = "Must provide operation name if query contains multiple operations."
+        return several if operations else "Must provide an operation."
 
     @cached_property
     def introspects(self) -> bool:
@@ -97,7 +109,12 @@ def compile_operation(
         errors += validate(schema, document, AS_WRITTEN_RULES, hide_suggestions=not suggest)
     errors += validate(schema, normalized.document, [MaybeNullValidationRule])
     return Operation(
-        normalized.document, normalized.coordinates, (*normalized.errors, *errors), name, normalized.hoisted
+        normalized.document,
+        normalized.coordinates,
+        (*normalized.errors, *errors),
+        name,
+        normalized.hoisted,
+        normalized.relation_variables,
     )
 
 
@@ -124,7 +141,7 @@ def coerce_variables(
     for definition in definitions:
         name, type_ = definition.variable.name.value, type_from_ast(schema, definition.type)
         if name in values and type_ is not None:
-            is_relation = name in relations or _may_be_relation(type_)
+            is_relation = name in relations or (name in operation.relation_variables and _allows_null(type_))
             normalize = normalizer.normalize_relation if is_relation else normalizer.normalize
             values[name] = normalize(values[name], type_, (name,))  # type: ignore[arg-type]  # validated as input
     result = get_variable_values(schema, definitions, values, hide_suggestions=not suggest)
@@ -138,9 +155,9 @@ def coerce_variables(
     return Variables(values, coerced, frozenset(normalizer.coordinates), (), bool(normalizer.deferred))
 
 
-def _may_be_relation(type_: Any) -> bool:
-    """Return whether a variable of this type can be a relation's value: that of a row itself is mostly non-null."""
-    return is_input_object_type(type_) and written_collection(type_) is not None
+def _allows_null(type_: Any) -> bool:
+    """Return whether a value and its items may be null, which they are while rows given by their key are deferred."""
+    return not is_non_null_type(type_) and (not is_list_type(type_) or _allows_null(type_.of_type))
 
 
 def _hoisted_values(operation: Operation, values: dict[str, Any]) -> dict[str, Any]:
