@@ -1,8 +1,9 @@
-"""The request that an endpoint passes to its handlers, with the three ways to read a JSON body."""
+"""The request that an endpoint passes to its handlers, with the three ways to read a JSON body, and its errors."""
 
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.errors import RollcallError
 from app.http.exchange import BodyReader
 from app.http.parsing import parse_json
 from app.http.request_head import RequestHead
@@ -43,3 +44,18 @@ class EndpointRequest:
         if raw or content_type:
             return expected.parse(parse_json(raw or b"{}", content_type))
         return expected.parse({})
+
+
+async def error_to_report(error: RollcallError, directory: Directory) -> RollcallError:
+    """Return the error of a request or, if its credentials are invalid, the error that says so.
+
+    Credentials are verified by the statement that answers a request. An endpoint may reject the request before it
+    runs one, for example because of its body, but invalid credentials have to be reported first, as in Directus.
+    """
+    if error.status >= 500 or directory.caller.anonymous:
+        return error
+    try:
+        await directory.fresh_access()
+    except RollcallError as credentials_error:
+        return credentials_error
+    return error

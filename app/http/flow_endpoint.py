@@ -14,7 +14,7 @@ from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import EndpointRequest
 from app.http.exchange import BodyReader
 from app.http.parsing import QueryParameters, parse_query
-from app.http.request_head import RequestHead
+from app.http.request_head import RequestHead, requested_path
 from app.http.response import Response, error_response
 from app.repositories.directory import Directory
 from app.repositories.services import Services
@@ -67,7 +67,7 @@ class FlowEndpoint:
         caller = self._authenticator.authenticate(_without_cookie(head) if operation in ANONYMOUS_FLOWS else head)
         directory = Directory(caller, self._services, head.client_info, self._services.new_budget())
         if not caller.anonymous:
-            await directory.access()
+            await directory.fresh_access()
         if operation not in OPERATIONS_BEFORE_TFA:
             await directory.require_tfa_setup_done()
         response = await handler(FlowRequest(directory, head, body))
@@ -80,7 +80,7 @@ class FlowEndpoint:
         method, path = scope["method"], scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
         route = self.routes.get((method, path)) or (self.routes.get(("GET", path)) if method == "HEAD" else None)
         if route is None:
-            raise RouteNotFound(scope["path"])
+            raise RouteNotFound(requested_path(scope))
         return route
 
 

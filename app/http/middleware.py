@@ -16,7 +16,7 @@ from app.http.authentication import Authenticator
 from app.http.cors import Cors
 from app.http.csrf import CsrfCheck
 from app.http.exchange import BodyReader, ChunkReader, Exchange
-from app.http.request_head import RequestHead
+from app.http.request_head import REQUESTED_PATH, RequestHead
 from app.http.response import Header, Response, error_response
 from app.ratelimit.limiter import RateLimiter
 
@@ -167,4 +167,4 @@ def normalize_path(scope: Scope) -> Scope:
     """Return the scope with its path in lower case and without trailing slashes, as Directus' paths ignore both."""
     root, path = scope.get("root_path", ""), scope["path"]
     normalized = path.removeprefix(root).lower().rstrip("/") or "/"
-    return scope if path == root + normalized else {**scope, "path": root + normalized}
+    return scope if path == root + normalized else {**scope, "path": root + normalized, REQUESTED_PATH: path}

@@ -16,8 +16,16 @@ SEPARATORS = {b"authorization": b"\n", b"x-forwarded-for": b","}
 """What joins the values of a header that occurs more than once; "; " if not listed."""
 VALID_REQUEST_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
 MAX_LENGTH_DIGITS = 20
+REQUESTED_PATH = "rollcall.requested_path"
+"""The key of a scope with a normalized path: the path as the client sent it."""
 
 _process_id, _request_numbers = token_hex(8), count()
+
+
+def requested_path(scope: Scope) -> str:
+    """Return the path of a request as the client sent it, for messages."""
+    path: str = scope.get(REQUESTED_PATH) or scope["path"]
+    return path
 
 
 class RequestHead:

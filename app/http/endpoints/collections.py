@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, InvalidQuery, RouteNotFound
+from app.core.errors import InvalidPayload, InvalidQuery, RollcallError, RouteNotFound
 from app.http.authentication import Authenticator
 from app.http.collection_request import CollectionRequest, Handler, row_parameters, update_one, write
+from app.http.endpoint_request import error_to_report
 from app.http.endpoints.account_security import PATHS_BEFORE_TFA, account_security_handler
 from app.http.endpoints.export import export_response, flatten_groups
 from app.http.endpoints.me import me_handler
@@ -39,12 +40,16 @@ class CollectionEndpoint:
         self._handlers = SINGLETON_HANDLERS if collection.singleton else ITEM_HANDLERS
 
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
+        caller, services = self._authenticator.authenticate(head), self._services
+        directory = Directory(caller, services, head.client_info, services.new_budget())
         try:
-            return await self._respond(scope, head, body)
+            return await self._respond(scope, directory, head, body)
         except RecursionError:
-            raise InvalidQuery("The query is nested too deeply") from None
+            raise await error_to_report(InvalidQuery("The query is nested too deeply"), directory) from None
+        except RollcallError as error:
+            raise await error_to_report(error, directory) from None
 
-    async def _respond(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
+    async def _respond(self, scope: Scope, directory: Directory, head: RequestHead, body: BodyReader) -> Response:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         steps = tuple(step for step in path.split("/")[2:] if step)
         method = scope["method"]
@@ -53,8 +58,6 @@ class CollectionEndpoint:
         handler = self._handler("GET" if method == "HEAD" else method, steps)
         if handler is None:
             raise RouteNotFound(scope["path"])
-        caller, services = self._authenticator.authenticate(head), self._services
-        directory = Directory(caller, services, head.client_info, services.new_budget())
         if (method, "/".join((self._collection.short_name, *steps))) not in PATHS_BEFORE_TFA:
             await directory.require_tfa_setup_done()
         repository = directory[self._collection.name]

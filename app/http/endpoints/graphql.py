@@ -28,6 +28,7 @@ from app.graphql.plans.queries import BoundRequest, answer_from_plan
 from app.graphql.schema import schema
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
+from app.http.endpoint_request import error_to_report
 from app.http.exchange import BodyReader
 from app.http.request_head import RequestHead
 from app.http.response import JSON, VARIES, Header, Response, error_response
@@ -62,16 +63,21 @@ class GraphQLEndpoint:
         try:
             caller, services = self._authenticator.authenticate(head), self._services
             directory = Directory(caller, services, head.client_info, services.new_budget())
-            if scope["method"] == "POST":
-                request = (head.content_type, await read_body())
-                body = await answer_from_plan(directory, lambda access: self._bind(directory, (access, *request)))
-                body = body or await self._execute(directory, _parse_body(*request), tuple(OperationType))
-            else:
-                body = await self._execute_get(scope["method"], directory, head.query)
+            body = await self._answer(scope["method"], directory, head, read_body)
         except RollcallError as error:
             return replace(error_response(error, media), varies=VARIES_BY_ACCEPT)
         headers = self._cookies(directory) if directory.response_cookies else ()
         return Response(body, 200, media, headers, VARIES_BY_ACCEPT, directory.no_store)
+
+    async def _answer(self, method: str, directory: Directory, head: RequestHead, read_body: BodyReader) -> bytes:
+        try:
+            if method != "POST":
+                return await self._execute_get(method, directory, head.query)
+            request = (head.content_type, await read_body())
+            body = await answer_from_plan(directory, lambda access: self._bind(directory, (access, *request)))
+            return body or await self._execute(directory, _parse_body(*request), tuple(OperationType))
+        except RollcallError as error:
+            raise await error_to_report(error, directory) from None
 
     def _cookies(self, directory: Directory) -> Sequence[Header]:
         settings, now = self._services.settings, self._services.clock

@@ -2,10 +2,11 @@
 
 from starlette.types import Scope
 
-from app.core.errors import InvalidPayload, RouteNotFound
+from app.core.errors import InvalidPayload, RollcallError, RouteNotFound
 from app.flows.uploads import UploadService
 from app.http.authentication import Authenticator
 from app.http.collection_request import CollectionRequest, returning_rows, written_response
+from app.http.endpoint_request import error_to_report
 from app.http.exchange import ChunkReader
 from app.http.multipart import UploadForm
 from app.http.parsing import parse_query
@@ -23,6 +24,14 @@ class FileUploadEndpoint:
         self._services, self._authenticator = services, authenticator
 
     async def __call__(self, scope: Scope, head: RequestHead, chunks: ChunkReader) -> Response:
+        caller, services = self._authenticator.authenticate(head), self._services
+        directory = Directory(caller, services, head.client_info, services.new_budget())
+        try:
+            return await self._respond(scope, directory, head, chunks)
+        except RollcallError as error:
+            raise await error_to_report(error, directory) from None
+
+    async def _respond(self, scope: Scope, directory: Directory, head: RequestHead, chunks: ChunkReader) -> Response:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         match scope["method"], *(step for step in path.split("/")[2:] if step):
             case ["POST"]:
@@ -31,8 +40,6 @@ class FileUploadEndpoint:
                 pass
             case _:
                 raise RouteNotFound(scope["path"])
-        caller, services = self._authenticator.authenticate(head), self._services
-        directory = Directory(caller, services, head.client_info, services.new_budget())
         await directory.require_tfa_setup_done()
         form = UploadForm(head.content_type, chunks(), self._services.settings.max_payload_size)
         reader = returning_rows(directory[FILES.name], parse_query(head.query))
