@@ -4,7 +4,7 @@ import pytest
 
 from app.policy.permission_summary import PermissionGrant, summarize
 from app.query.collection import COLLECTIONS
-from tests.base_data import caller, uid
+from tests.base_data import caller, make_read_permission, uid
 
 ADA, ANN, SAM, VI = (caller(name) for name in ("ada", "ann", "sam", "vi"))
 
@@ -72,6 +72,19 @@ async def test_only_callers_who_may_read_permissions_and_policies_have_these_fie
     """Directus reduces its schema the same way; over REST every caller has access."""
     assert "Cannot query field" in (await readonly_db.execute(query, caller=VI)).errors[0].message
     assert (await readonly_db.execute(query, caller=ADA)).errors is None
+
+
+async def test_an_anonymous_caller_has_no_user_roles_permissions_or_flags(writable_db):
+    collections = ("users", "permissions", "policies")
+    permissions = [make_read_permission(50 + index, "Public", name, "id") for index, name in enumerate(collections)]
+    await writable_db.load({"directus_permissions": permissions})
+    query = "{ users_me { id } roles_me { id } permissions_me policies_me_globals { app_access } }"
+    results = [await writable_db.execute(query) for _ in range(2)]
+
+    nothing = dict.fromkeys(("users_me", "roles_me", "permissions_me", "policies_me_globals"))
+    assert [(result.data, result.errors) for result in results] == [(nothing, None)] * 2
+    assert (await writable_db.execute("{ roles_me { id } }")).data == {"roles_me": None}
+    assert (await writable_db.execute("{ roles_me { id } }", caller=caller("nora"))).data == {"roles_me": []}
 
 
 async def test_a_policys_flags_are_returned(writable_db):

@@ -36,7 +36,15 @@ PROJECT_FIELDS = (
     "public_registration_verify_email",
 )
 
-PROJECT_DEFAULTS = {"project_name": "Directus", "public_registration": False}
+PROJECT_DEFAULTS = {
+    "project_name": "Directus",
+    "project_color": "#6644FF",
+    "default_appearance": "auto",
+    "default_language": "en-US",
+    "public_registration": False,
+    "public_registration_verify_email": True,
+}
+"""The settings that Directus' database has by default, for one without a row of settings."""
 UNSUPPORTED_FEATURES = {"mcp_enabled": False, "ai_enabled": False}
 """Directus features that clients look for and Rollcall doesn't have."""
 
@@ -67,7 +75,6 @@ def limits(services: Services) -> dict[str, Any]:
     """Return what only authenticated callers may see: rate limits, query limits and supported features."""
     max_rows = services.limits.max_rows
     return {
-        "setupCompleted": True,  # the server only starts if there is an admin
         **UNSUPPORTED_FEATURES,
         "rateLimit": _rate_fields(services.rates.client_rate),
         "rateLimitGlobal": _rate_fields(services.rates.global_rate),

@@ -101,7 +101,7 @@ def current_user(rows: RowSchemas) -> Iterator[EndpointSpec]:
         responses = write_responses(rows, USERS, row)
         yield EndpointSpec("PATCH", "/users/me", "Update the current user", responses, values, output)
     page = object_of({"last_page": nullable({**TEXT, "maxLength": 255})}, "last_page")
-    yield EndpointSpec("PATCH", "/users/me/track/page", "Save the last visited page", EMPTY_BODY, page)
+    yield EndpointSpec("PATCH", "/users/me/track/page", "Save the last visited page", NO_CONTENT, page)
     yield from _two_factor()
     yield from _sessions("me")
     if rows.visibility.schema.admin:
@@ -138,13 +138,14 @@ def _sessions(user_segment: str, path_parameters: dict[str, Schema] | None = Non
 
 
 def permissions(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """Yield what the caller may do."""
-    if rows.visibility.schema.authenticated:
-        roles, output = envelope_response(list_of(rows.row(ROLES))), output_parameters(rows, ROLES)
-        yield EndpointSpec("GET", "/roles/me", "List the roles of the current user", roles, parameters=output)
+    """Yield what the caller may do; anonymous callers get nothing but flags."""
     flags = object_of({"app_access": BOOLEAN, "admin_access": BOOLEAN, "enforce_tfa": BOOLEAN}, "app_access")
     globals_, summary = envelope_response(flags), envelope_response(ANY_OBJECT)
     yield EndpointSpec("GET", "/policies/me/globals", "Get the flags that your policies set", globals_)
+    if not rows.visibility.schema.authenticated:
+        return
+    roles, output = envelope_response(list_of(rows.row(ROLES))), output_parameters(rows, ROLES)
+    yield EndpointSpec("GET", "/roles/me", "List the roles of the current user", roles, parameters=output)
     path = "/permissions/me"
     yield EndpointSpec("GET", path, "Get your permissions by collection and action", summary)
     by_collection = {"collection": TEXT}
@@ -206,9 +207,13 @@ def server(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """Yield the server's status, its settings, and the descriptions of its API."""
     pong = {200: ResponseSpec("The server is running.", TEXT, "text/html")}
     yield EndpointSpec("GET", "/server/ping", "Check that the server is running", pong)
+    robots = {200: ResponseSpec("The rule that excludes everything.", TEXT, "text/plain")}
+    yield EndpointSpec("GET", "/robots.txt", "Get the rule for search engines", robots)
     project = object_of({name: _setting(name) for name in PROJECT_FIELDS})
     limits = _server_limits() if rows.visibility.schema.authenticated else {}
-    info = envelope_response(object_of({"project": project, **limits}, "project"))
+    info = envelope_response(
+        object_of({"project": project, "setupCompleted": BOOLEAN, **limits}, "project", "setupCompleted")
+    )
     yield EndpointSpec("GET", "/server/info", "Get the public settings and the limits", info)
     status = object_of({"status": {"type": "string", "enum": ["ok", "warn", "error"]}}, "status")
     health = {code: ResponseSpec("The health of the server.", status, "application/health+json") for code in (200, 503)}

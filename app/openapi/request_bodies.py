@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.core.errors import InvalidPayload
 from app.flows.tokens import TokenMode
-from app.openapi.field_schemas import Schema, closed_object_of, list_of, nullable
+from app.openapi.field_schemas import Schema, closed_object_of, list_of, nullable, object_of
 
 URI = re.compile(r"[a-z][a-z\d+.-]*:[!-~]+", re.ASCII | re.IGNORECASE)
 NOT_A_STRING = "must be a string"
@@ -27,37 +27,41 @@ class ValueType:
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
-    """The fields of a body and their types; `missing_message` says that a required field is missing."""
+    """The fields of a body and their types; `missing_message` says that a required field is missing.
+
+    Other fields are ignored, or rejected if the body is `closed`, each as Directus does.
+    """
 
     required: Mapping[str, ValueType] = field(default_factory=dict)
     optional: Mapping[str, ValueType] = field(default_factory=dict)
     missing_message: str = "is required"
+    closed: bool = False
 
     def parse(self, values: Any) -> dict[str, Any]:
-        """Return the fields of a body, without those that are null.
+        """Return the expected fields of a body, without those that are null.
 
         Raises:
             InvalidPayload: The body is not an object with these fields.
         """
         if not isinstance(values, dict):
             raise InvalidPayload('"value" must be of type object')
-        for name, kind in {**self.required, **self.optional}.items():
+        expected = {**self.required, **self.optional}
+        for name, kind in expected.items():
             if name in self.required and name not in values:
                 raise InvalidPayload(f'"{name}" {self.missing_message}')
             is_omitted = name in self.optional and values.get(name) is None
             if not is_omitted and (problem := kind.check(values[name])):
                 raise InvalidPayload(f'"{name}" {problem}')
-        for name in values:
-            if name not in self.required and name not in self.optional:
-                raise InvalidPayload(f'"{name}" is not allowed')
-        return {name: value for name, value in values.items() if value is not None}
+        if self.closed and (unknown := next((name for name in values if name not in expected), None)) is not None:
+            raise InvalidPayload(f'"{unknown}" is not allowed')
+        return {name: value for name, value in values.items() if name in expected and value is not None}
 
     @property
     def schema(self) -> Schema:
         """The JSON Schema of the body."""
         properties = {name: kind.schema for name, kind in self.required.items()}
         properties |= {name: nullable(kind.schema) for name, kind in self.optional.items()}
-        return closed_object_of(properties, *self.required)
+        return (closed_object_of if self.closed else object_of)(properties, *self.required)
 
 
 def _check_string(value: Any) -> str | None:
@@ -127,11 +131,13 @@ SESSION_TOKEN = RequestBody(optional={"refresh_token": any_text, "mode": mode})
 PASSWORD_REQUEST = RequestBody({"email": text}, {"reset_url": text}, missing_message="field is required")
 PASSWORD_RESET = RequestBody({"token": text, "password": text}, missing_message="field is required")
 
-INVITATION = RequestBody({"email": emails, "role": guid}, {"invite_url": uri})
-INVITATION_REVOCATION = RequestBody({"email": email})
-INVITATION_ACCEPTANCE = RequestBody({"token": text, "password": text})
+INVITATION = RequestBody({"email": emails, "role": guid}, {"invite_url": uri}, closed=True)
+INVITATION_REVOCATION = RequestBody({"email": email}, closed=True)
+INVITATION_ACCEPTANCE = RequestBody({"token": text, "password": text}, closed=True)
 REGISTRATION = RequestBody(
-    {"email": email, "password": text}, {"verification_url": text, "first_name": any_text, "last_name": any_text}
+    {"email": email, "password": text},
+    {"verification_url": text, "first_name": any_text, "last_name": any_text},
+    closed=True,
 )
 EMAIL_VERIFICATION = RequestBody({"token": text})
 

@@ -328,7 +328,7 @@ TOKENS = {
 @pytest.mark.parametrize("case", TOKENS)
 async def test_a_request_may_have_one_token(client, case):
     headers, query, status = TOKENS[case]
-    for path in ("/roles", "/server/info", "/permissions/me", PATH):
+    for path in ("/roles", "/server/info", "/policies/me/globals", PATH):
         graphql = f"{'&' if query else '?'}query={{server_ping}}" if path == PATH else ""
         response = await client.get(f"{path}{query}{graphql}", headers=headers)
 

@@ -493,7 +493,6 @@ async def test_a_field_is_null_on_rows_where_its_rule_does_not_apply(send):
         ("/roles/me?fields=name&sort=name", "ed", [{"name": "Editor"}, {"name": "Staff"}]),
         ("/roles/me", "sam", [{"id": uid("role-Self")}]),
         ("/roles/me", "nora", []),
-        ("/roles/me", None, []),
         ("/policies/me/globals", "ada", {"app_access": True, "admin_access": True, "enforce_tfa": False}),
         ("/policies/me/globals", "ann", {"app_access": True, "admin_access": False, "enforce_tfa": False}),
         ("/policies/me/globals", "sam", {"app_access": False, "admin_access": False, "enforce_tfa": False}),
@@ -508,12 +507,9 @@ async def test_every_caller_can_read_its_own_data(send, path, user, expected):
 
 
 async def test_every_caller_can_read_its_own_permissions(send):
-    public, sam = data(await send("/permissions/me", None)), data(await send("/permissions/me", "sam"))
-    ada = data(await send("/permissions/me"))
+    sam, ada = data(await send("/permissions/me", "sam")), data(await send("/permissions/me"))
 
-    assert set(public) == {"directus_roles"}
-    assert public["directus_roles"]["read"] == {"access": "partial", "fields": ["id", "name"]}
-    assert public["directus_roles"]["update"] == {"access": "none"}
+    assert sam["directus_users"]["update"] == {"access": "none"}
     assert sam["directus_users"]["read"] == {"access": "partial", "fields": ["*"]}
     assert ada["directus_users"]["delete"] == {"access": "full", "fields": ["*"]}
 
@@ -525,7 +521,6 @@ async def test_every_caller_can_read_its_own_permissions(send):
         (f"directus_users/{MISSING}", "ada", False),
         ("directus_users/x", "ada", False),
         (f"directus_users/{VI}", "sam", False),
-        (f"directus_users/{VI}", None, False),
         ("directus_settings", "ada", True),
         ("directus_settings", "sam", False),
         ("no_such_collection/1", "sam", False),
@@ -535,6 +530,13 @@ async def test_every_caller_can_read_its_own_permissions_for_a_row(send, item, u
     permissions = data(await send(f"/permissions/me/{item}", user))
 
     assert permissions["update"] == permissions["delete"] == {"access": access}
+
+
+@pytest.mark.parametrize(
+    "path", ["/permissions/me", "/permissions/me/directus_roles", "/permissions/me/no_such_collection/1", "/roles/me"]
+)
+async def test_anonymous_callers_have_neither_roles_nor_permissions_of_their_own(send, path):
+    assert (await send(path, None)).status_code == 403
 
 
 async def test_permissions_bound_to_a_network_depend_on_the_client_ip(client, readonly_db):

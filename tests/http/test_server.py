@@ -21,7 +21,9 @@ async def client(readonly_db):
 async def test_anonymous_callers_get_the_project_and_nothing_more(client):
     info = (await client.get("/server/info")).json()["data"]
 
-    assert list(info) == ["project"]
+    assert list(info) == ["project", "setupCompleted"]
+    assert info["setupCompleted"] is True
+    assert (info["project"]["project_color"], info["project"]["default_language"]) == ("#6644FF", "en-US")
     assert set(info["project"]) == set(PROJECT_FIELDS)
     assert DIRECTUS_VERSION not in str(info)
 
@@ -105,6 +107,14 @@ async def test_disabling_introspection_disables_the_sdl_too(readonly_db):
 
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (404, "ROUTE_NOT_FOUND")
     assert "Cannot query field" in in_graphql.text
+
+
+async def test_search_engines_are_kept_away(client):
+    response = await client.get("/robots.txt")
+
+    assert (response.status_code, response.text) == (200, "User-agent: *\nDisallow: /")
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert (await client.post("/robots.txt")).status_code == 405
 
 
 @pytest.mark.parametrize("path", ["/server/info", "/server/health", SPECS, "/server/specs/oas"])

@@ -304,7 +304,7 @@ async def test_users_update_themselves_as_far_as_permitted(client, editors, user
 async def test_every_user_may_track_their_last_page(client, editors, page):
     for user in ("vi", "nora"):
         response = await client.patch("/users/me/track/page", json={"last_page": page}, headers=auth_headers(user))
-        assert (response.status_code, response.content, "content-type" in response.headers) == (200, b"", False)
+        assert (response.status_code, response.content, "content-type" in response.headers) == (204, b"", False)
     async with editors.database.transaction() as connection:
         pages = {key: page for key, page in await connection.execute(select(User.id, User.last_page))}  # noqa: C416
     assert (pages[VI], pages[uid("nora")], pages[ED]) == (page, page, None)

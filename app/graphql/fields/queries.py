@@ -218,7 +218,7 @@ def _current_user(request: FieldRequest) -> FieldQuery:
 def _current_roles(request: FieldRequest) -> FieldQuery:
     roles: Any = request.access.roles
     if not roles:
-        return FieldQuery(None, value=[])
+        return FieldQuery(None, value=None if request.access.user is None else [])
     condition = compare(ROLES.key, None, "_in", roles)
     return FieldQuery(request.read(ROLES, {"limit": -1}, condition))
 

@@ -91,12 +91,15 @@ async def _health(info: Info) -> dict[str, Any]:
     return health.as_dict(include_details=health.healthy and (await info.context.fresh_access()).admin)
 
 
-async def _permissions(info: Info) -> dict[str, Any]:
-    return await info.context.directory.permissions()
+async def _permissions(info: Info) -> dict[str, Any] | None:
+    directory = info.context.directory
+    return None if directory.caller.anonymous else await directory.permissions()
 
 
-async def _globals(info: Info) -> SimpleNamespace:
+async def _globals(info: Info) -> SimpleNamespace | None:
     access = await info.context.fresh_access()
+    if access.user is None:
+        return None
     return SimpleNamespace(enforce_tfa=access.enforce_tfa, app_access=access.app, admin_access=access.admin)
 
 

@@ -7,7 +7,7 @@ import orjson
 
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.http.collection_request import CollectionRequest, Handler, row_parameters, update_one
-from app.http.response import EMPTY_OK, Response, data_response
+from app.http.response import NO_CONTENT, Response, data_response
 from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.repositories.rules.users import track_page
 
@@ -42,11 +42,16 @@ async def _track_page(request: CollectionRequest) -> Response:
     if not isinstance(body, dict) or "last_page" not in body:
         raise InvalidPayload('"last_page" key is required')
     await track_page(request.directory.services, user, body["last_page"])
-    return EMPTY_OK
+    return NO_CONTENT
 
 
 async def _read_roles(request: CollectionRequest) -> Response:
-    """Return the caller's role and its ancestors; only their keys if the caller may read nothing of them."""
+    """Return the caller's role and its ancestors; only their keys if the caller may read nothing of them.
+
+    Raises:
+        Forbidden: The caller is anonymous.
+    """
+    _require_authenticated(request)
     roles = list((await request.directory.fresh_access()).roles)
     parameters = row_parameters(request.parameters)
     try:
@@ -65,6 +70,8 @@ async def _read_globals(request: CollectionRequest) -> Response:
 
 
 async def _read_permissions(request: CollectionRequest) -> Response:
+    """Return what the caller may do; raise Forbidden for anonymous callers."""
+    _require_authenticated(request)
     return Response(orjson.dumps({"data": await request.directory.permissions()}))
 
 
@@ -76,10 +83,19 @@ class _ItemPermissions:
     key: str | None = None
 
     async def __call__(self, request: CollectionRequest) -> Response:
+        """Return the actions; raise Forbidden for anonymous callers."""
+        _require_authenticated(request)
         if self.collection not in COLLECTIONS:
+            await request.directory.fresh_access()
             return data_response({action: {"access": False} for action in ITEM_ACTIONS})
         repository = request.directory[self.collection]
         return data_response({action: {"access": await repository.may(action, self.key)} for action in ITEM_ACTIONS})
+
+
+def _require_authenticated(request: CollectionRequest) -> None:
+    """Raise Forbidden for anonymous callers."""
+    if request.directory.caller.anonymous:
+        raise Forbidden
 
 
 async def _require_user(request: CollectionRequest) -> str:

@@ -19,7 +19,7 @@ from app.policy.visibility import visibility_for
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
-ROOTS = ("/", "/server", "/admin/users")
+ROOTS = ("/", "/server", "/admin/users", "/robots.txt")
 """Path prefixes of this endpoint."""
 HEALTH_JSON = b"application/health+json; charset=utf-8"
 BINARY = b"application/octet-stream"
@@ -41,6 +41,7 @@ class ServerEndpoints:
             "/server/specs/graphql/system": self._sdl,
             "/server/specs/oas": self._openapi,
             "/admin/users/{user}": _email_verified_page,
+            "/robots.txt": _robots,
             **({"/": self._root} if services.settings.root_redirect else {}),
         }
 
@@ -65,7 +66,7 @@ class ServerEndpoints:
     async def _info(self, _: Scope, head: RequestHead) -> Response:
         """Return the project; for authenticated callers also the limits and the Directus version served."""
         access = await self._directory(head).fresh_access()
-        info = {"project": await server_info.project(self._services)}
+        info = {"project": await server_info.project(self._services), "setupCompleted": True}  # there is an admin
         if access.user is not None:
             info |= server_info.limits(self._services) | {"version": server_info.DIRECTUS_VERSION}
         return Response(orjson.dumps({"data": info}))
@@ -110,6 +111,11 @@ class ServerEndpoints:
 async def _ping(_: Scope, __: RequestHead) -> Response:
     """Return "pong" if the process answers; the database is not queried."""
     return Response(b"pong", media=HTML)
+
+
+async def _robots(_: Scope, __: RequestHead) -> Response:
+    """Return the rule that keeps search engines away from the API and from the files it serves."""
+    return Response(b"User-agent: *\nDisallow: /", media=PLAIN_TEXT)
 
 
 async def _email_verified_page(_: Scope, __: RequestHead) -> Response:
