@@ -164,11 +164,12 @@ def parse_rule(
         return ParsedRule(None)
     column = "permissions"
     try:
-        filter_ = parse_filter(definition, orjson.loads(permissions or "{}") or {})
+        filter_ = parse_filter(definition, orjson.loads(permissions or "{}") or {}, stored=True)
         if action == READ:
             return ParsedRule(Rule(filter_, granted))
         column = "validation"
-        checks = parse_filter(definition, orjson.loads(validation or "{}") or {}, allow_payload_operators=True)
+        raw_checks = orjson.loads(validation or "{}") or {}
+        checks = parse_filter(definition, raw_checks, stored=True, allow_payload_operators=True)
     except PARSE_ERRORS as error:
         return ParsedRule(None, f"{column}: {unreadable_reason(error)}")
     problem = _presets_problem(presets)

@@ -116,6 +116,8 @@ class UnrestrictedScope:
             return Comparison(operand, operator, values[0]) if len(values) == 1 else FALSE
         if not isinstance(value, tuple):
             return Comparison(operand, operator, value)
+        if not value:  # as in SQL, even null is not in an empty list
+            return TRUE if operator == "_nin" else FALSE
         in_list = OPERATORS[operator].arity == "many"
         resolved = [self._items(item, kind, in_list=in_list) for item in value]
         if operator == "_nin" and () in resolved:

@@ -57,9 +57,11 @@ async def validate(
             return [] if valid else [FailedValidation(field.name, operator.removeprefix("_"), tuple(path))]
 
 
-async def _matches(field: Field, value: Any, pattern: str, match_regex: MatchRegex) -> bool:
+async def _matches(field: Field, value: Any, pattern: str | None, match_regex: MatchRegex) -> bool:
+    if value is None or pattern is None:
+        return False
     try:
-        return value is not None and await match_regex(pattern, as_text(value), field.name)
+        return await match_regex(pattern, as_text(value), field.name)
     except InvalidRegex:
         raise UnusableRegex(field) from None
 

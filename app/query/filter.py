@@ -1,7 +1,7 @@
 """The filter tree of a query or a permission rule, before permissions are applied, and its parser."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ DATE_PARTS: tuple[DatePart, ...] = ("year", "month", "week", "day", "weekday", "
 RELATION_KEY = "_key"
 """The key under which a normalized filter holds operators that apply to a relation itself; clients cannot use it."""
 
-UNSUPPORTED_OPERATOR_MESSAGE = '"{kind}" field type does not contain the "{operator}" filter operator'
+NULL_TEXTS = frozenset({"null", "NULL"})
+"""Texts that filters compare as null, as in Directus, unless the operator searches in texts."""
 
 _VARIABLE = re.compile(r"\$(CURRENT_USER|CURRENT_ROLES?|CURRENT_POLICIES|NOW)(?:\.([\w.]+)|\((.*)\))?", re.ASCII)
 _CALL = re.compile(r"(\w+)\((\w+)\)", re.ASCII)
@@ -88,35 +89,19 @@ class UnknownField(Forbidden):
         )
 
 
-def parse_filter(collection: Collection, raw: Any, *, allow_payload_operators: bool = False) -> Filter:
-    """Parse a filter object in Directus' format. `allow_payload_operators` admits operators for payloads only.
+def parse_filter(
+    collection: Collection, raw: Any, *, stored: bool = False, allow_payload_operators: bool = False
+) -> Filter:
+    """Parse a filter object in Directus' format. Parts without any operator do not count.
+
+    `stored` filters, such as permission rules, may compare with an empty text and with an empty list, which clients'
+    filters may not. `allow_payload_operators` admits operators for payloads only.
 
     Raises:
         InvalidQuery: The filter is malformed.
         UnknownField: A field does not exist.
     """
-    parsed = _parse_object(collection, raw)
-    if not allow_payload_operators:
-        _reject_payload_operators(parsed)
-    return parsed
-
-
-def _parse_object(collection: Collection, raw: Any) -> Filter:
-    if not isinstance(raw, Mapping):
-        raise InvalidQuery("Invalid filter object")
-    return conjunction(tuple(_parse_entry(collection, name, value) for name, value in raw.items()))
-
-
-def _reject_payload_operators(filter_: Filter) -> None:
-    match filter_:
-        case AndFilter(parts) | OrFilter(parts):
-            for part in parts:
-                _reject_payload_operators(part)
-        case RelationFilter(filter=inner):
-            _reject_payload_operators(inner)
-        case FieldFilter(field, _, operator):
-            if OPERATORS[operator].payload_only:
-                raise InvalidQuery(UNSUPPORTED_OPERATOR_MESSAGE.format(kind=field.kind, operator=operator))
+    return _Parser(stored, allow_payload_operators).object(collection, raw) or MATCH_ALL
 
 
 def conjunction(parts: tuple[Filter, ...]) -> Filter:
@@ -157,56 +142,96 @@ def filter_depth(filter_: Filter) -> int:
             return 1
 
 
-def _parse_entry(collection: Collection, name: str, value: Any) -> Filter:
-    if name in ("_and", "_or"):
+@dataclass(frozen=True, slots=True)
+class _Parser:
+    """The parser of one filter. Its methods return None for a part without any operator, which then does not count."""
+
+    stored: bool
+    allow_payload_operators: bool
+
+    def object(self, collection: Collection, raw: Any) -> Filter | None:
+        if not isinstance(raw, Mapping):
+            raise InvalidQuery("Invalid filter object")
+        return _all_of(self._entry(collection, name, value) for name, value in raw.items())
+
+    def _entry(self, collection: Collection, name: str, value: Any) -> Filter | None:
+        if name in ("_and", "_or"):
+            return self._logical(collection, name, value)
+        if name.endswith("_func") and name.removesuffix("_func") in collection.fields:
+            return self._functions(collection.fields[name.removesuffix("_func")], value)
+        field, function = split_function(collection, name)
+        if value is None:
+            raise InvalidQuery("Invalid filter object")
+        if not isinstance(value, Mapping):
+            value = {"_eq": value}
+        if field.relation and function is None:
+            return _all_of(self._relation(field, value, collection.target_of(field)))
+        return _all_of(self._comparison(field, function, name, operand) for name, operand in value.items())
+
+    def _logical(self, collection: Collection, name: str, value: Any) -> Filter | None:
         if not isinstance(value, list | tuple):
             raise InvalidQuery("Invalid filter object")
-        parts = tuple(_parse_object(collection, part) for part in value)
-        return conjunction(parts) if name == "_and" or not parts else OrFilter(parts)
-    if name.endswith("_func") and name.removesuffix("_func") in collection.fields:
-        return _parse_functions(collection.fields[name.removesuffix("_func")], value)
-    field, function = split_function(collection, name)
-    if value is None:
-        raise InvalidQuery("Invalid filter object")
-    if not isinstance(value, Mapping):
-        value = {"_eq": value}
-    if field.relation and function is None:
-        return conjunction(tuple(_parse_relation(field, value, collection.target_of(field))))
-    return conjunction(tuple(compare(field, function, name, operand) for name, operand in value.items()))
+        parts = [self.object(collection, part) for part in value]
+        if name == "_and":
+            return _all_of(parts)
+        if {} in value and not self.stored:
+            return None  # as in Directus, `{}` matches every row; other parts without an operator do not count
+        present = tuple(part for part in parts if part is not None)
+        counted = tuple(part for part in present if _compares(part)) if self.stored else present
+        return OrFilter(counted or present) if present else None
 
-
-def _parse_functions(field: Field, value: Any) -> Filter:
-    if not isinstance(value, Mapping) or any(not isinstance(operators, Mapping) for operators in value.values()):
-        raise InvalidQuery("Invalid filter object")
-    return conjunction(
-        tuple(
-            compare(field, function, operator, operand)
+    def _functions(self, field: Field, value: Any) -> Filter | None:
+        if not isinstance(value, Mapping) or any(not isinstance(operators, Mapping) for operators in value.values()):
+            raise InvalidQuery("Invalid filter object")
+        return _all_of(
+            self._comparison(field, function, operator, operand)
             for function, operators in value.items()
             for operator, operand in operators.items()
         )
-    )
 
-
-def _parse_relation(field: Field, value: Mapping[str, Any], related: Collection) -> Iterator[Filter]:
-    operators = {**value.get(RELATION_KEY, {}), **{name: part for name, part in value.items() if name in OPERATORS}}
-    quantifiers: dict[str, Quantifier] = {"_some": "some", "_none": "none"}
-    nested = {name: part for name, part in value.items() if name not in (*operators, *quantifiers, RELATION_KEY)}
-    for name, operand in operators.items():
-        if field.many:
-            yield RelationFilter(field, "any", compare(related.key, None, name, operand))
-        else:
-            yield compare(field, None, name, operand)
-    for name, quantifier in quantifiers.items():
-        if name in value:
-            if not field.many:
+    def _relation(self, field: Field, value: Mapping[str, Any], related: Collection) -> Iterator[Filter | None]:
+        operators = {**value.get(RELATION_KEY, {}), **{name: part for name, part in value.items() if name in OPERATORS}}
+        quantifiers: dict[str, Quantifier] = {"_some": "some", "_none": "none"}
+        nested = {name: part for name, part in value.items() if name not in (*operators, *quantifiers, RELATION_KEY)}
+        for name, operand in operators.items():
+            if field.many:
+                yield RelationFilter(field, "any", self._comparison(related.key, None, name, operand))
+            else:
+                yield self._comparison(field, None, name, operand)
+        for name, quantifier in quantifiers.items():
+            if name in value and not field.many:
                 raise InvalidQuery(f'"{name}" can only be used with a to-many relation, which "{field.name}" is not')
-            yield RelationFilter(field, quantifier, _parse_object(related, value[name]))
-    if nested:
-        yield RelationFilter(field, "any", _parse_object(related, nested))
+            if name in value:
+                yield RelationFilter(field, quantifier, self.object(related, value[name]) or MATCH_ALL)
+        if (filter_ := self.object(related, nested)) is not None:
+            yield RelationFilter(field, "any", filter_)
+
+    def _comparison(self, field: Field, function: Function | None, name: str, value: Any) -> Filter:
+        if name in OPERATORS and OPERATORS[name].payload_only and not self.allow_payload_operators:
+            raise _unsupported(field.kind, name)
+        return compare(field, function, name, value, stored=self.stored)
 
 
-def compare(field: Field, function: Function | None, name: str, value: Any) -> Filter:
+def _all_of(parts: Iterable[Filter | None]) -> Filter | None:
+    counted = tuple(part for part in parts if part is not None)
+    return conjunction(counted) if counted else None
+
+
+def _compares(filter_: Filter) -> bool:
+    """Return whether a filter compares any value, and does not only ask whether there are related rows."""
+    match filter_:
+        case AndFilter(parts) | OrFilter(parts):
+            return any(map(_compares, parts))
+        case RelationFilter(filter=inner):
+            return _compares(inner)
+        case _:
+            return True
+
+
+def compare(field: Field, function: Function | None, name: str, value: Any, *, stored: bool = False) -> Filter:
     """Return a filter by one operator on one field, with the value converted to the field's kind.
+
+    `stored` is as in `parse_filter`.
 
     Raises:
         InvalidQuery: The field does not support the operator, or the value does not fit it.
@@ -214,27 +239,42 @@ def compare(field: Field, function: Function | None, name: str, value: Any) -> F
     operator = OPERATORS.get(name)
     kind: FieldKind = "integer" if function else field.kind
     if operator is None or kind not in operator.kinds:
-        raise InvalidQuery(UNSUPPORTED_OPERATOR_MESSAGE.format(kind=kind, operator=name))
+        raise _unsupported(kind, name)
+    if not operator.searches_text:
+        value = _null_for_text(value)
     if operator.arity == "flag":
-        return _flag_filter(field, function, name, value)
+        return FieldFilter(field, function, _flag_operator(name, value, stored=stored), None)
     if value is None and name in ("_eq", "_neq"):
         return FieldFilter(field, function, "_null" if name == "_eq" else "_nnull", None)
     if operator.arity == "one":
-        return FieldFilter(field, function, name, _parse_value(kind, name, value))
+        if value == "" and not stored:
+            raise InvalidQuery(f'You can\'t filter for an empty string in "{name}". Use "_empty" or "_nempty" instead')
+        return FieldFilter(field, function, name, _parse_value(kind, value))
     if isinstance(value, SlotList) and operator.arity == "many":
         return FieldFilter(field, function, name, _coerce_with(coerce_list, kind, value))
     items = _split_items(value)
-    if not items or (operator.arity == "pair" and len(items) != 2):
+    is_complete = len(items) == 2 if operator.arity == "pair" else stored or bool(items)
+    if not is_complete:
         expected = "an array of values" if operator.arity == "many" else "an array of two values"
         raise InvalidQuery(f'"{name}" has to be {expected}')
-    return FieldFilter(field, function, name, tuple(_parse_value(kind, name, item) for item in items))
+    return FieldFilter(field, function, name, tuple(_parse_value(kind, _null_for_text(item)) for item in items))
 
 
-def _flag_filter(field: Field, function: Function | None, name: str, value: Any) -> Filter:
-    if value is None:
-        return MATCH_ALL
-    is_set = value not in (False, "false", 0, "0")
-    return FieldFilter(field, function, name if is_set else OPPOSITE_FLAGS[name], None)
+def _unsupported(kind: FieldKind, operator: str) -> InvalidQuery:
+    return InvalidQuery(f'"{kind}" field type does not contain the "{operator}" filter operator')
+
+
+def _flag_operator(name: str, value: Any, *, stored: bool) -> str:
+    """Return the operator that a flag with this value stands for: the opposite if it is false."""
+    if value is False or value == "false":
+        return OPPOSITE_FLAGS.get(name, name)
+    if not stored and value is not None and value is not True and value not in ("true", ""):
+        raise InvalidQuery(f'"{name}" has to be a boolean')
+    return name
+
+
+def _null_for_text(value: Any) -> Any:
+    return None if isinstance(value, str) and value in NULL_TEXTS else value
 
 
 def _split_items(value: Any) -> list[Any]:
@@ -243,9 +283,7 @@ def _split_items(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _parse_value(kind: FieldKind, name: str, value: Any) -> Any:
-    if value == "":
-        raise InvalidQuery(f'You can\'t filter for an empty string in "{name}". Use "_empty" or "_nempty" instead')
+def _parse_value(kind: FieldKind, value: Any) -> Any:
     if isinstance(value, str) and (variable := _VARIABLE.fullmatch(value)):
         return _create_variable(variable[1], variable[2], variable[3])
     return _coerce_with(coerce, kind, value)

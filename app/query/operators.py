@@ -43,6 +43,11 @@ class Operator:
     payload_only: bool = False
     """Whether it can only be evaluated on payloads, not in queries."""
 
+    @property
+    def searches_text(self) -> bool:
+        """Whether its value is a part of a text, or a pattern."""
+        return self.arity == "one" and self.kinds is TEXT_KINDS
+
 
 def _empty(column: Expression, _: Any) -> ColumnElement[bool]:
     return or_(column.is_(None), column == "")
@@ -81,13 +86,13 @@ def _text_operators(
     """Return an operator on texts and its negation."""
 
     def matches(value: Any, operand: Any) -> bool:
-        if value is None:
+        if value is None or operand is None:
             return False
         text = as_text(value)
         return evaluate(text.lower(), operand.lower()) if ignore_case else evaluate(text, operand)
 
     def differs(value: Any, operand: Any) -> bool:
-        return not matches(value, operand)
+        return operand is not None and not matches(value, operand)
 
     return Operator("one", TEXT_KINDS, build, matches), Operator("one", TEXT_KINDS, _not(build), differs)
 
@@ -118,8 +123,13 @@ def _takes_long(_: Any, __: Any) -> bool:
 
 
 def _unless_none(evaluate: Evaluator) -> Evaluator:
-    """Return an evaluator of an order that is false without a value."""
-    return lambda value, operand: value is not None and evaluate(value, operand)
+    """Return an evaluator of an order that is false if a value is missing on either side."""
+
+    def compares(value: Any, operand: Any) -> bool:
+        values = (value, *operand) if isinstance(operand, tuple) else (value, operand)
+        return None not in values and evaluate(value, operand)
+
+    return compares
 
 
 def _is_empty(value: Any, _: Any) -> bool:

@@ -192,7 +192,7 @@ AGGREGATES = [
     ),
     ("aggregate[count]=id&groupBy[]=status&sort=-count.id&limit=1", [{"status": "active", "count": {"id": "7"}}]),
     (
-        "aggregate[count]=*&groupBy[]=year(last_access)&sort=year(last_access)&filter[last_access][_nnull]=1",
+        "aggregate[count]=*&groupBy[]=year(last_access)&sort=year(last_access)&filter[last_access][_nnull]=true",
         [{"last_access_year": "2023", "count": "1"}, {"last_access_year": "2024", "count": "1"}],
     ),
 ]

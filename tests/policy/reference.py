@@ -13,6 +13,7 @@ SEARCHED = {"users": ["first_name", "title", "id", "role"], "roles": ["name", "i
 DEFAULTED = {"users": ["active", "default"], "roles": ["supervised_user_circle"]}
 """Column defaults in fields that no generated rule lists but that an admin's search includes."""
 KEYS = {"id", "role", "parent"}
+NESTED = {"_and", "_or", "_some", "_none"}
 CALL = re.compile(r"(\w+)\((\w+)\)")
 
 
@@ -111,28 +112,39 @@ class Reference:
         return target, [other for other in candidates if self.value(target, other, column, real=real) == row["id"]]
 
     def matches(self, name, row, filter_, *, real=False):
-        return all(self._entry(name, row, key, value, real) for key, value in filter_.items())
+        return self._conjunction(name, row, filter_, real) is not False
+
+    def _conjunction(self, name, row, filter_, real):
+        """Return whether a row matches a filter; None if there is no operator in it."""
+        return all_counted(self._entry(name, row, key, value, real) for key, value in filter_.items())
 
     def _entry(self, name, row, key, condition, real):
-        if key in ("_and", "_or"):
-            results = [self.matches(name, row, part, real=real) for part in condition]
-            return all(results) if key == "_and" or not results else any(results)
+        if key == "_and":
+            return all_counted(self._conjunction(name, row, part, real) for part in condition)
+        if key == "_or":
+            return self._alternatives(name, row, condition, real)
         if key.endswith("_func"):
             base = key.removesuffix("_func")
-            return all(
+            return all_counted(
                 OPERATORS[op](self.function(name, row, base, function, real=real), operand)
                 for function, operators in condition.items()
                 for op, operand in operators.items()
             )
-        if (name, key) in BACK and not condition:
-            return True  # an empty condition matches whether or not the related rows are visible
         if (name, key) in BACK:
             return self._quantified(name, row, key, condition, real)
         if (name, key) in LINKS and not all(op in OPERATORS for op in condition):
             target, related = self.related_row(name, row, key, real=real)
-            return self.matches(target, related, condition, real=real)
+            return self._conjunction(target, related, condition, real)
         value = self.value(name, row, key, real=real)
-        return all(OPERATORS[op](value, self._operand(operand, real)) for op, operand in condition.items())
+        return all_counted(OPERATORS[op](value, self._operand(operand, real)) for op, operand in condition.items())
+
+    def _alternatives(self, name, row, parts, real):
+        """Return whether a row matches one of the parts. In a rule, a part without an operator never adds rows."""
+        if {} in parts and not real:
+            return None
+        parts = [part for part in parts if not real or compares(part)] or parts
+        results = [self._conjunction(name, row, part, real) for part in parts]
+        return any(results) if {*results} - {None} else None
 
     def _quantified(self, name, row, key, condition, real):
         target, others = self.related_rows(name, row, key, real=real)
@@ -141,7 +153,8 @@ class Reference:
             return any(self.matches(target, other, condition["_some"], real=real) for other in others)
         if "_none" in condition:
             return visible and not any(self.matches(target, other, condition["_none"], real=real) for other in others)
-        return visible and any(self.matches(target, other, condition, real=real) for other in others or [None])
+        results = [self._conjunction(target, other, condition, real) for other in others or [None]]
+        return None if None in results else visible and any(results)
 
     def _operand(self, operand, real):
         if isinstance(operand, list):
@@ -159,6 +172,21 @@ class Reference:
         return operand
 
 
+def compares(condition):
+    """Return whether a filter contains an operator with a value."""
+    if isinstance(condition, list):
+        return any(map(compares, condition))
+    return any(
+        compares(value) if not key.startswith("_") or key in NESTED else True for key, value in condition.items()
+    )
+
+
+def all_counted(results):
+    """Return whether all results but the None of parts without any operator are true; None if there are no others."""
+    counted = [result for result in results if result is not None]
+    return all(counted) if counted else None
+
+
 NO_VALUE = object()
 
 
@@ -166,14 +194,17 @@ def _not_null(compare):
     return lambda value, operand: value is not None and operand is not NO_VALUE and compare(value, operand)
 
 
+_equal = _not_null(lambda value, operand: value == operand)
+_not_in = _not_null(lambda value, operand: not {value, None, NO_VALUE} & {*operand})
+_unequal = _not_null(lambda value, operand: value != operand)
 OPERATORS = {
-    "_eq": _not_null(lambda value, operand: value == operand),
-    "_neq": _not_null(lambda value, operand: value != operand),
+    "_eq": lambda value, operand: value is None if operand is None else _equal(value, operand),
+    "_neq": lambda value, operand: value is not None if operand is None else _unequal(value, operand),
     "_in": _not_null(lambda value, operand: value in operand),
-    "_nin": _not_null(lambda value, operand: value not in operand and NO_VALUE not in operand),
+    "_nin": lambda value, operand: not operand or _not_in(value, operand),
     "_gt": _not_null(lambda value, operand: value > operand),
     "_contains": _not_null(lambda value, operand: operand in value),
     "_istarts_with": _not_null(lambda value, operand: value.lower().startswith(operand.lower())),
-    "_null": lambda value, operand: (value is None) is operand,
-    "_empty": lambda value, operand: (value in (None, "")) is operand,
+    "_null": lambda value, operand: (value is None) is (operand is not False),
+    "_empty": lambda value, operand: (value in (None, "")) is (operand is not False),
 }

@@ -1,6 +1,7 @@
 """Hypothesis strategies for random directories, users and filters."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
@@ -22,64 +23,78 @@ SEARCHES = st.sampled_from([None, None, "a", "B", "č", "x", ROLES[0], USERS[1]]
 IPS = st.sampled_from(["10.1.0.1", "192.0.2.1"])
 
 
-def comparison(texts):
-    words = st.one_of(st.sampled_from(["a", "A", "ab", "č"]), st.sampled_from(texts))
-    return st.one_of(
-        st.fixed_dictionaries({"_eq": words}),
-        st.fixed_dictionaries({"_neq": words}),
-        st.fixed_dictionaries({"_in": st.lists(words, min_size=1, max_size=2)}),
-        st.fixed_dictionaries({"_nin": st.lists(words, min_size=1, max_size=2)}),
-        st.fixed_dictionaries({"_contains": st.sampled_from(["a", "b", "č"])}),
-        st.fixed_dictionaries({"_istarts_with": st.sampled_from(["A", "č"])}),
-        st.fixed_dictionaries({"_null": st.booleans()}),
-        st.fixed_dictionaries({"_empty": st.booleans()}),
-    )
-
-
-def number(*values):
-    return st.one_of(
-        st.fixed_dictionaries({"_eq": st.sampled_from(values)}),
-        st.fixed_dictionaries({"_gt": st.sampled_from(values)}),
-        st.fixed_dictionaries({"_null": st.booleans()}),
-    )
-
-
-TEXT = comparison(["$CURRENT_USER.title", "$CURRENT_USER.first_name"])
-ROLE_LISTS = st.one_of(
-    st.lists(st.sampled_from([*ROLES, "$CURRENT_ROLES"]), min_size=1, max_size=2), st.just("$CURRENT_ROLES")
-)
-KEY = st.one_of(
-    st.fixed_dictionaries({"_eq": st.sampled_from([*ROLES, "$CURRENT_ROLE"])}),
-    st.fixed_dictionaries({"_in": ROLE_LISTS}),
-    st.fixed_dictionaries({"_nin": ROLE_LISTS}),
-    st.fixed_dictionaries({"_null": st.booleans()}),
-)
-ME = st.one_of(st.just({"_eq": "$CURRENT_USER"}), st.just({"_neq": "$CURRENT_USER"}))
+NO_OPERATORS: st.SearchStrategy[dict[str, Any]] = st.just({})
+FLAGS = [True, False, None]
 
 
 def pair(name, value):
     return st.fixed_dictionaries({name: value})
 
 
+def comparison(texts, *, stored):
+    """Return a strategy of operators on texts. Only `stored` filters may compare with "" and with an empty list."""
+    words = st.one_of(st.sampled_from(["a", "A", "ab", "č"]), st.sampled_from(texts))
+    single = st.one_of(words, st.just("")) if stored else words
+    items = st.lists(st.one_of(words, words, st.sampled_from(["", None])), min_size=0 if stored else 1, max_size=2)
+    flags = st.sampled_from([*FLAGS, ""] if stored else FLAGS)
+    return st.one_of(
+        pair("_eq", st.one_of(single, single, st.none())),
+        pair("_neq", st.one_of(single, single, st.none())),
+        pair("_in", items),
+        pair("_nin", items),
+        pair("_contains", st.sampled_from(["a", "b", "č"])),
+        pair("_istarts_with", st.sampled_from(["A", "č"])),
+        pair("_null", flags),
+        pair("_empty", flags),
+    )
+
+
+def number(*values):
+    return st.one_of(
+        pair("_eq", st.sampled_from(values)),
+        pair("_gt", st.sampled_from(values)),
+        pair("_null", st.sampled_from(FLAGS)),
+        NO_OPERATORS,
+    )
+
+
+ROLE_LISTS = st.one_of(
+    st.lists(st.sampled_from([*ROLES, "$CURRENT_ROLES"]), min_size=1, max_size=2), st.just("$CURRENT_ROLES")
+)
+KEY = st.one_of(
+    pair("_eq", st.sampled_from([*ROLES, "$CURRENT_ROLE", None])),
+    pair("_in", ROLE_LISTS),
+    pair("_nin", ROLE_LISTS),
+    pair("_null", st.sampled_from(FLAGS)),
+)
+ME = st.one_of(st.just({"_eq": "$CURRENT_USER"}), st.just({"_neq": "$CURRENT_USER"}))
 YEAR, COUNT = pair("year", number(2023, 2024)), pair("count", number(0, 1))
+EMPTY = {
+    "users": [pair("title", NO_OPERATORS), pair("role", NO_OPERATORS), pair("last_access_func", NO_OPERATORS)],
+    "roles": [pair("name", NO_OPERATORS), pair("users", NO_OPERATORS), pair("users", pair("_some", NO_OPERATORS))],
+}
+"""Filters without any operator, and one that is true if there is any related row."""
 
 
-def filters(collection, depth):
-    """Return a strategy of filters on users or roles, at most `depth` relations deep."""
+def filters(collection, depth, *, stored=False):
+    """Return a strategy of filters on users or roles, at most `depth` relations deep; `stored` as in `comparison`."""
+    text = comparison(["$CURRENT_USER.title", "$CURRENT_USER.first_name"], stored=stored)
     if collection == "users":
-        leaves = [pair("first_name", TEXT), pair("title", TEXT), pair("role", KEY), pair("id", ME)]
+        leaves = [pair("first_name", text), pair("title", text), pair("role", KEY), pair("id", ME)]
         leaves += [pair("last_access_func", YEAR), pair("tags_func", COUNT)]
     else:
-        leaves = [pair("name", TEXT), pair("parent", KEY), pair("id", KEY), pair("users_func", COUNT)]
+        leaves = [pair("name", text), pair("parent", KEY), pair("id", KEY), pair("users_func", COUNT)]
     if depth:
-        inner = filters("users" if collection == "roles" else "roles", depth - 1)
+        inner = filters("users" if collection == "roles" else "roles", depth - 1, stored=stored)
         if collection == "users":
             leaves.append(pair("role", inner))
         else:
             leaves += [pair("users", inner), pair("users", pair("_some", inner)), pair("users", pair("_none", inner))]
     leaf = st.one_of(leaves)
-    parts = st.lists(leaf, max_size=2)
-    return st.one_of(leaf, leaf, pair("_and", parts), pair("_or", parts), st.just({}))
+    empty = st.one_of(*EMPTY[collection], st.sampled_from([{}, {"_and": []}, {"_or": []}]))
+    part = st.one_of(leaf, leaf, empty)
+    parts = st.lists(st.one_of(part, part, pair("_and", st.lists(part, max_size=2))), max_size=3)
+    return st.one_of(leaf, leaf, pair("_and", parts), pair("_or", parts), pair("_or", parts), empty)
 
 
 @st.composite
@@ -140,7 +155,7 @@ def permission(draw, number, name, policy):
     """Draw a read permission: the first policy covers many rows and few fields, the second few rows and most fields."""
     fields = USER_FIELDS if name == "users" else ROLE_FIELDS
     some = st.lists(st.sampled_from(USERS if name == "users" else ROLES), min_size=1, max_size=2)
-    narrow = st.one_of(pair("id", pair("_in", some)), pair("id", pair("_in", some)), filters(name, 1))
+    narrow = st.one_of(pair("id", pair("_in", some)), pair("id", pair("_in", some)), filters(name, 1, stored=True))
     rule = draw(st.one_of(st.just({}), st.just({}), narrow) if policy == 0 else narrow)
     many, few = st.sets(st.sampled_from(fields[1:]), min_size=2), st.sets(st.sampled_from(fields), max_size=1)
     omitted = draw(many if policy == 0 else few)

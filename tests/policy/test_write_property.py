@@ -34,7 +34,7 @@ def permission(draw, number, action):
         "collection": "directus_users",
         "action": action,
         "fields": ",".join(draw(st.sampled_from([WRITTEN, ["title"], ["first_name"]]))),
-        "permissions": draw(st.one_of(st.just({}), filters("users", 0), filters("users", 1))),
+        "permissions": draw(st.one_of(st.just({}), filters("users", 0, stored=True), filters("users", 1, stored=True))),
         "validation": draw(VALIDATIONS),
         "presets": draw(PRESETS),
     }

@@ -124,7 +124,7 @@ async def test_cve_2023_27481_sorting_only_discloses_whether_a_secret_is_null(re
     assert ordered == ends[: len(first)] + between + ends[len(first) :]
 
 
-@pytest.mark.parametrize("filter_", ["{ title: { _in: [] } }", "{ id: { _nin: [] } }", '{ title: { _in: "" } }'])
+@pytest.mark.parametrize("filter_", ["{ title: { _in: [] } }", "{ id: { _nin: [] } }"])
 async def test_cve_2024_39701_an_empty_list_is_an_invalid_filter(readonly_db, filter_):
     result = await readonly_db.execute(f"{{ users(filter: {filter_}) {{ id }} }}", caller=ADA)
 

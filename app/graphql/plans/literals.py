@@ -25,6 +25,8 @@ from graphql import (
     visit,
 )
 
+from app.query.filter import NULL_TEXTS
+
 VARIABLE_PREFIX = "_literal_"
 """Prefix of the variables that replace literals. No literal is extracted from a text with variables of its own."""
 
@@ -38,6 +40,8 @@ TEXT_VARIABLES, NUMBER_VARIABLES = (
 )
 """The names of the variables that replace literals, in the order of the literals."""
 
+_DECIDING_TEXTS = NULL_TEXTS | {""}
+"""Texts whose queries differ from those with other texts in more than a value."""
 _INTEGER = re.compile(r"([0-9](?<![\w.@-].)(?:(?<!0)[0-9]{0,8})?)(?![\w.])")
 """An integer without a sign. The pattern begins with a digit, which is rare in a text, so that the search is fast."""
 
@@ -74,7 +78,7 @@ def extract_literals(text: str) -> ExtractedLiterals:
         return ExtractedLiterals(text)
     texts = pieces[1::2]
     remaining, numbers = _extract_numbers(TEXT_PLACEHOLDER.join(pieces[::2]))
-    if not (_are_unique(texts) and all(texts) and _is_simple("".join(texts))):
+    if not (_are_unique(texts) and _DECIDING_TEXTS.isdisjoint(texts) and _is_simple("".join(texts))):
         remaining, texts = _extract_some(remaining.split(TEXT_PLACEHOLDER), texts, TEXT_PLACEHOLDER, '"{}"')
     return ExtractedLiterals(remaining, texts, numbers)
 
@@ -111,7 +115,8 @@ def _extract_some(
     """
     counts, parts, extracted = Counter(literals), [gaps[0]], list[str]()
     for literal, gap in zip(literals, gaps[1:], strict=True):
-        extracts = literal and counts[literal] == 1 and _is_simple(literal) and len(extracted) < MAX_LITERALS
+        is_plain = counts[literal] == 1 and literal not in _DECIDING_TEXTS and _is_simple(literal)
+        extracts = is_plain and len(extracted) < MAX_LITERALS
         parts += (placeholder if extracts else template.format(literal), gap)
         if extracts:
             extracted.append(literal)

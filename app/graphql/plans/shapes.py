@@ -6,6 +6,7 @@ from typing import Any
 
 from app.core.bindings import Source, slot
 from app.graphql.plans.literals import NUMBER_VARIABLES, TEXT_VARIABLES, ExtractedLiterals
+from app.query.filter import NULL_TEXTS
 
 VALUE_PREFIX = "$"
 """Prefix of the sources of a client's values."""
@@ -90,7 +91,7 @@ def _scalar_shape(value: Any) -> str | None:
     """Return the kind of a value that any other of its kind may replace; None if the value itself matters."""
     if type(value) is int:
         return "number" if 0 <= value < 2**31 else None
-    if type(value) is not str or not value or value[0] == "$" or "," in value:
+    if type(value) is not str or not value or value[0] == "$" or "," in value or value in NULL_TEXTS:
         return None
     return _TEXT if len(value) != _KEY_LENGTH else "key" if _UUID.fullmatch(value) else None
 

@@ -39,7 +39,7 @@ class RegistrationPolicy:
         if self.email_filter is None:
             return True
         try:
-            filter_ = parse_filter(USERS, self.email_filter, allow_payload_operators=True)
+            filter_ = parse_filter(USERS, self.email_filter, stored=True, allow_payload_operators=True)
         except PARSE_ERRORS as error:
             services.unreadable_rules.report("registration filter", USERS.name, "create", unreadable_reason(error))
             return False
