@@ -14,6 +14,7 @@ from app.cli.upgrade import upgrade
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.errors import OperatorError, RollcallError
 from app.core.tokens import sign_access_token
+from app.core.values import is_storable
 from app.db import migrate
 from app.db.database import Database
 from app.db.models import User
@@ -191,7 +192,7 @@ def _show_progress(table: str, done: int, total: int) -> None:
 async def _access_token(database: Database, settings: Settings, email: str) -> str:
     async with database.transaction() as connection:
         query = select(User.id).where(func.lower(User.email) == email.lower(), User.status == "active")
-        user = await connection.scalar(query)
+        user = await connection.scalar(query) if is_storable(email) else None
     if user is None:
         raise OperatorError(f"There is no active user with the email address {email}.")
     return _sign(user, settings)

@@ -1,19 +1,26 @@
 """Signed tokens (JWT) in Directus' format."""
 
 import re
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 from jose import jwt
 from jose.exceptions import ExpiredSignatureError, JWTClaimsError, JWTError
 
 from app.core.clock import utc_now
 from app.core.errors import InvalidCredentials, InvalidToken, RollcallError, TokenExpired
+from app.core.values import is_storable
 
 ISSUER = "directus"
 ALGORITHM = "HS256"
+PARTS = 3
+"""Header, claims and signature."""
+DATE_CLAIMS = ("exp", "nbf", "iat")
+"""Claims that are Unix times (RFC 7519)."""
 MAX_TOKEN_LENGTH = 8192
 _THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
@@ -67,14 +74,10 @@ def sign_access_token(
 def is_directus_jwt(token: str) -> bool:
     """Return whether a token is a JWT that names Directus as its issuer, without verifying it.
 
-    Anything else is a static token, as in Directus.
+    Anything else is a static token, as in Directus: also if its claims are no JSON, such as `Infinity`.
     """
-    if token.count(".") != 2:  # header.claims.signature
-        return False
-    try:
-        return bool(jwt.get_unverified_claims(token).get("iss") == ISSUER)
-    except (JWTError, RecursionError):  # RecursionError: JSON nested too deeply to be parsed
-        return False
+    parts = token.split(".")
+    return len(parts) == PARTS and (_json_object(parts[1]) or {}).get("iss") == ISSUER
 
 
 def verify_access_token(token: str, secret: str) -> AccessClaims:
@@ -100,10 +103,12 @@ def decode_jwt(token: str, secret: str, *, wrong_issuer: type[RollcallError]) ->
     # the library skips characters outside the base64 alphabet, so that one token would have many spellings
     if len(token) > MAX_TOKEN_LENGTH or not _THREE_PARTS.fullmatch(token):
         raise InvalidToken
+    header, claims = (_json_object(part) for part in token.split(".")[:2])
+    if header is None or claims is None or not _has_usable_claims(claims):
+        raise InvalidToken
+    if header.get("alg") != ALGORITHM or "crit" in header:
+        raise InvalidToken
     try:
-        header = jwt.get_unverified_header(token)
-        if header.get("alg") != ALGORITHM or "crit" in header:
-            raise InvalidToken
         return jwt.decode(token, secret, [ALGORITHM], issuer=ISSUER, options={"require_exp": True, "require_iss": True})
     except ExpiredSignatureError:
         raise TokenExpired from None
@@ -111,6 +116,25 @@ def decode_jwt(token: str, secret: str, *, wrong_issuer: type[RollcallError]) ->
         raise (wrong_issuer if "issuer" in str(error).lower() else InvalidToken) from None
     except JWTError as error:
         raise (wrong_issuer if 'missing required key "iss"' in str(error) else InvalidToken) from None
+
+
+def _json_object(part: str) -> dict[str, Any] | None:
+    """Return the JSON object in a part of a token; None if it is none.
+
+    The library's parser also accepts `Infinity` and unpaired surrogates, which fail where they are used.
+    """
+    try:
+        value = orjson.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except ValueError:  # binascii.Error too
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _has_usable_claims(claims: dict[str, Any]) -> bool:
+    """Return whether dates are numbers and texts can be compared with stored ones."""
+    dates = [claims[name] for name in DATE_CLAIMS if name in claims]
+    texts = [value for value in claims.values() if isinstance(value, str)]
+    return all(type(date) in (int, float) for date in dates) and all(map(is_storable, texts))
 
 
 def _parse_claims(claims: dict[str, Any]) -> AccessClaims:

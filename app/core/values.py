@@ -1,4 +1,4 @@
-"""Parses durations, sizes and UUIDs as Directus does."""
+"""Parses durations, sizes and UUIDs as Directus does, and says which texts a database stores."""
 
 import re
 from contextlib import suppress
@@ -9,6 +9,7 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", re.IGNORECASE
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?\s*", re.IGNORECASE | re.ASCII)
 _BYTES = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
@@ -45,3 +46,8 @@ def canonical_uuid(text: str) -> str:
         ValueError: The text is not a UUID.
     """
     return text if _CANONICAL_UUID.fullmatch(text) else str(UUID(text))
+
+
+def is_storable(text: str) -> bool:
+    """Return whether both databases store a text: it contains neither U+0000 nor an unpaired surrogate."""
+    return (text.isascii() and "\0" not in text) or not _UNSTORABLE.search(text)

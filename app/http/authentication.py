@@ -12,6 +12,7 @@ from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload
 from app.core.ip_addresses import ProxyTrust, client_address
 from app.core.tokens import is_directus_jwt, verify_access_token
+from app.core.values import is_storable
 from app.http.request_head import RequestHead
 
 BEARER_PREFIX = "bearer "
@@ -67,7 +68,7 @@ class Authenticator:
         token = self._token(head)
         if not token:
             return CachedCaller(Caller(ip=ip), float("inf"))
-        if "\0" in token:
+        if not is_storable(token):
             raise InvalidCredentials
         if not is_directus_jwt(token):
             return CachedCaller(Caller(token=token, ip=ip), float("inf"))

@@ -14,6 +14,7 @@ from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
 from app.core.errors import InvalidCredentials
 from app.core.ip_addresses import ip_matches
+from app.core.values import is_storable
 from app.policy.access_queries import (
     NOW,
     TFA_SETUP_REQUIRED,
@@ -200,7 +201,7 @@ class AccessCache:
         return access, permissions
 
     async def _query(self, caller: Caller) -> tuple[Access, list[Any]]:
-        if "\0" in (caller.token or ""):
+        if not is_storable((caller.token or "") + (caller.session or "")):
             raise InvalidCredentials
         row = await self._fetch(access_query, caller, self._reader)
         state = read_access_state(row)

@@ -1,6 +1,5 @@
 """Conversion of request values to the kind of a field: text, booleans, UUIDs, dates and numbers."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -8,10 +7,9 @@ from typing import Any
 
 from app.core.bindings import BoundParameter, SlotList, SlotNumber, SlotText, bind
 from app.core.timestamps import parse_date
-from app.core.values import canonical_uuid
+from app.core.values import canonical_uuid, is_storable
 from app.query.collection import FieldKind
 
-_UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
 INTEGER_BOUNDS = {"integer": 2**31, "bigInteger": 2**63}
 """The exclusive upper bound of the absolute value of each integer kind."""
 BINDABLE_KINDS = {"uuid", "timestamp", "string", "csv"}
@@ -35,7 +33,7 @@ def storable_text(value: Any) -> str:
     if not isinstance(value, str | int | float):
         raise ValueError("Expected a string")
     text = str(value)
-    if _UNSTORABLE_CHARACTERS.search(text):
+    if not is_storable(text):
         raise ValueError("A string must not contain U+0000 or an unpaired surrogate")
     return text
 

@@ -9,6 +9,7 @@ from sqlalchemy import Text, cast, select
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.errors import Forbidden
 from app.core.request_budget import RequestBudget
+from app.core.values import is_storable
 from app.db.statement import bind_param
 from app.policy.rules import Access
 from app.query.aggregate import Aggregation
@@ -234,7 +235,7 @@ class UserRepository(Repository):
 
         A user whose email is hidden from the caller is not found. Raises as `read` does.
         """
-        if not email or "\0" in email:
+        if not email or not is_storable(email):
             return None
         keys = orjson.loads((await self._services.reader.fetch(_KEYS_BY_EMAIL, {"email": email}))[0])
         has_email = compare(USERS.fields["email"], None, "_icontains", email)  # matches only what the caller can see

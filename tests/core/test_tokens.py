@@ -7,6 +7,7 @@ import json
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,7 @@ def decoded_payload(token):
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
 
+NO_DATES: list[Any] = [float("inf"), float("nan"), str(NOW), "x", None, [], {}, True]
 INVALID = {  # what is wrong with the token: the token, the error
     "expired": (forge(exp=NOW - 1), TokenExpired),
     "another issuer": (forge(iss="other"), InvalidCredentials),
@@ -74,6 +76,15 @@ INVALID = {  # what is wrong with the token: the token, the error
     "two parts": (forge().rpartition(".")[0], InvalidToken),
     "four parts": (forge() + ".x", InvalidToken),
     "more than 8 kB": (forge(role="r" * 8_192), InvalidToken),
+    **{
+        f"{name} {value!r}": (forge(**{name: value}), InvalidToken)
+        for name in ("exp", "nbf", "iat")
+        for value in NO_DATES
+    },
+    "a user with an unpaired surrogate": (forge(id="\ud800"), InvalidToken),
+    "a session that no database stores": (forge(session="a\0"), InvalidToken),
+    "a session with an unpaired surrogate": (forge(session="\udfff"), InvalidToken),
+    "claims nested too deeply": (f"{encode(HEADER)}.{encode(b'[' * 5_000)}.x", InvalidToken),
     "JSON nested too deeply": (f"{encode(b'[' * 4_000)}.e30.x", InvalidToken),
 }
 
@@ -147,6 +158,10 @@ def test_a_token_issued_by_directus_is_a_jwt_even_if_invalid(token):
         f"{forge()}.x",
         forge(iss="other"),
         forge(without=["iss"]),
+        forge(exp=float("inf")),
+        forge(exp=float("nan")),
+        forge(nbf=float("-inf")),
+        forge(session="\ud800"),
         f"{encode(HEADER)}.{encode([1])}.x",
         f"{encode(HEADER)}.{encode(b'[' * 100_000)}.x",
     ],

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import orjson
@@ -10,6 +11,7 @@ import pytest_asyncio
 
 from tests.base_data import static_token, uid
 from tests.conftest import BACKENDS, open_copy
+from tests.core.test_tokens import encode, forge
 from tests.http.test_export import listening
 from tests.http.test_graphql import ADA, PATH, bearer, served
 from tests.http.test_parsing import INTERNALS
@@ -130,6 +132,8 @@ async def test_a_body_needs_the_json_content_type(client, readonly_db, checksum_
     assert await checksum(readonly_db) == checksum_before
 
 
+BIG = "9" * 5_000
+"""An integer with more digits than Python parses."""
 GRAPHQL = {
     "nothing": (b"", PAYLOAD, "Must provide query string"),
     "half an object": (b'{"query": ', PAYLOAD, "not valid JSON"),
@@ -160,6 +164,31 @@ GRAPHQL = {
         graphql_body("query ($l: Int) { users(limit: $l) { id } }", l=1e99),
         "GRAPHQL_VALIDATION",
         "32-bit",
+    ),
+    "an integer of 5,000 digits": (
+        graphql_body("{ users(limit: " + BIG + ") { id } }"),
+        "GRAPHQL_VALIDATION",
+        "more than 400 consecutive digits",
+    ),
+    "a float of 5,000 digits": (
+        graphql_body("{ users(filter: { title: { _eq: -0." + BIG + "e9 } }) { id } }"),
+        "GRAPHQL_VALIDATION",
+        "more than 400 consecutive digits",
+    ),
+    "5,000 digits in a default": (
+        graphql_body("query ($l: Int = " + BIG + ") { users(limit: $l) { id } }"),
+        "GRAPHQL_VALIDATION",
+        "more than 400 consecutive digits",
+    ),
+    "5,000 digits in a directive": (
+        graphql_body("{ users @include(if: " + BIG + ") { id } }"),
+        "GRAPHQL_VALIDATION",
+        "more than 400 consecutive digits",
+    ),
+    "5,000 digits in a variable": (
+        b'{"query": "query ($l: Int) { users(limit: $l) { id } }", "variables": {"l": %b}}' % BIG.encode(),
+        PAYLOAD,
+        "number is infinity",
     ),
     "ten thousand names": (graphql_body("{ users { " + "id " * 10_000 + "} }"), "GRAPHQL_VALIDATION", "5000 tokens"),
     "too large": (b" " * (MAX_BODY_SIZE + 1), PAYLOAD, f"larger than the {MAX_BODY_SIZE} bytes"),
@@ -198,6 +227,9 @@ async def test_an_error_in_one_field_is_that_fields_error(client, readonly_db, c
 
 TOO_DEEP = '{"_and":[' * 500 + "{}" + "]}" * 500
 QUERIES = {
+    f"limit={BIG}": (QUERY, '"limit" must be a number'),
+    f"filter[year(last_access)][_eq]={BIG}": (QUERY, "Expected a number"),
+    f'filter={{"count(tags)":{{"_in":[{BIG}]}}}}': (QUERY, "Invalid JSON"),
     "limit=1e99": (QUERY, '"limit" must be between'),
     "limit=NaN": (QUERY, '"limit" must be a number'),
     "limit=1.5": (QUERY, '"limit" must be an integer'),
@@ -396,3 +428,51 @@ async def test_invalid_http_is_rejected_by_the_server(base_url):
         await writer.wait_closed()
 
         assert start.startswith(expected), case
+
+
+CLAIMS: dict[str, tuple[dict[str, Any], int]] = {
+    # claims, status
+    "exp=Infinity": ({"exp": float("inf")}, 401),
+    "exp=-Infinity": ({"exp": float("-inf")}, 401),
+    "exp=NaN": ({"exp": float("nan")}, 401),
+    "exp=0": ({"exp": 0}, 401),
+    "exp=-1e300": ({"exp": -1e300}, 401),
+    "exp=1e300": ({"exp": 1e300}, 200),
+    "exp='1e300'": ({"exp": "1e300"}, 403),
+    "exp=[]": ({"exp": []}, 403),
+    "exp=null": ({"exp": None}, 403),
+    "iat=Infinity": ({"iat": float("inf")}, 401),
+    "iat={}": ({"iat": {}}, 403),
+    "nbf=-Infinity": ({"nbf": float("-inf")}, 401),
+    "nbf=null": ({"nbf": None}, 403),
+    "id=7": ({"id": 7}, 403),
+    "id=Infinity": ({"id": float("inf")}, 401),
+    "id is half a surrogate pair": ({"id": "\ud800"}, 401),
+    "session is half a surrogate pair": ({"session": "\ud800"}, 401),
+    "session=NUL": ({"session": "\0"}, 403),
+}
+
+
+@pytest.mark.parametrize("case", CLAIMS)
+async def test_a_signed_token_with_odd_claims_is_never_a_server_error(client, readonly_db, case):
+    claims, status = CLAIMS[case]
+    secret = readonly_db.settings.secret.get_secret_value()
+    token = forge(secret=secret, **{"id": uid("ada"), **claims})
+    rest = await client.get("/users/me", headers=bearer(token))
+    graphql = await client.post(PATH, json={"query": "{ users_me { id } }"}, headers=bearer(token))
+
+    assert (rest.status_code, graphql.status_code) == (status, status), rest.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/users/register/verify-email?token=", "/auth/password/reset", "/users/invite/accept"]
+)
+@pytest.mark.parametrize("part", [b"[" * 5_000, b'{"alg":"HS256","exp":Infinity}', b'"\xff"', b"1" * 5_000])
+async def test_a_link_with_a_malformed_token_is_rejected(client, path, part):
+    token = f"{encode(part)}.{encode(part)}.x"
+    if path.endswith("="):
+        response = await client.get(path + token)
+    else:
+        response = await client.post(path, json={"token": token, "password": "a new password"})
+
+    assert_error(response, "INVALID_TOKEN", "Invalid token", status=403)

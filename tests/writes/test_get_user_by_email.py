@@ -33,7 +33,9 @@ async def test_addresses_that_contain_the_text_are_not_loaded(editors, row_count
     assert set(row_counts) == {1}
 
 
-@pytest.mark.parametrize("email", ["", "nobody@example.com", "example.com", "a\0b@example.com", "%"])
+@pytest.mark.parametrize(
+    "email", ["", "nobody@example.com", "example.com", "a\0b@example.com", "a\ud800@example.com", "%"]
+)
 async def test_an_address_that_no_user_has_is_none(editors, email):
     assert await editors.directory(SYSTEM)["users"].get_user_by_email(email) is None
 

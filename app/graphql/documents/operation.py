@@ -1,5 +1,6 @@
 """Operations: a document is parsed within limits, normalized and validated, and its coordinates are collected."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +13,11 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    IntValueNode,
     NoUnusedVariablesRule,
     OperationDefinitionNode,
     SelectionSetNode,
+    Visitor,
     get_operation_ast,
     is_list_type,
     is_non_null_type,
@@ -23,6 +26,7 @@ from graphql import (
     type_from_ast,
     validate,
     value_from_ast_untyped,
+    visit,
 )
 from graphql.execution.values import get_variable_values
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
@@ -37,6 +41,10 @@ AS_WRITTEN_RULES = (NoUnusedVariablesRule,)
 NORMALIZED_RULES = tuple(rule for rule in specified_rules if rule not in AS_WRITTEN_RULES)
 MAX_FIELDS = 20_000
 """Maximum number of selected fields of a document, each fragment counted wherever it is spread."""
+
+MAX_DIGITS = 400
+"""Maximum number of consecutive digits of a number: more than a double has. Python parses no integer beyond 4,300."""
+_DIGITS = re.compile(r"\d+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,8 @@ def parse_document(text: str, max_tokens: int, *, with_locations: bool = True) -
     """Parse a text. Without locations in the text, the document takes about a third of the memory.
 
     Raises:
-        GraphQLValidation: The text has a syntax error, more than `max_tokens` tokens or comments, or too many fields.
+        GraphQLValidation: The text has a syntax error, more than `max_tokens` tokens or comments, too many fields, or a
+            number with too many digits.
     """
     try:
         document = parse(
@@ -95,7 +104,23 @@ def parse_document(text: str, max_tokens: int, *, with_locations: bool = True) -
         raise GraphQLValidation([error.formatted]) from None
     if _count_fields(document) > MAX_FIELDS:
         raise GraphQLValidation([{"message": f"The query selects more than {MAX_FIELDS} fields."}])
+    if len(text) > MAX_DIGITS and _max_digits(text) > MAX_DIGITS:
+        visit(document, _NumberChecker())
     return document
+
+
+def _max_digits(text: str) -> int:
+    return max(map(len, _DIGITS.findall(text)), default=0)
+
+
+class _NumberChecker(Visitor):
+    """Raises GraphQLValidation for a number with too many digits; strings may have as many as they like."""
+
+    def enter_int_value(self, node: IntValueNode, *_: Any) -> None:
+        if _max_digits(node.value) > MAX_DIGITS:
+            raise GraphQLValidation([{"message": f"A number has more than {MAX_DIGITS} consecutive digits."}])
+
+    enter_float_value = enter_int_value
 
 
 def compile_operation(

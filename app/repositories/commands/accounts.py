@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, Text, literal, select, true
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.errors import RollcallError
+from app.core.values import is_storable
 from app.db.models import Settings, User
 from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
@@ -72,7 +73,7 @@ class AccountStore:
 
     async def by_email(self, email: str) -> Account | None:
         """Return the account with an email, ignoring case; None if there is none."""
-        value = None if "\0" in email else email  # no text in the database contains NUL
+        value = email if is_storable(email) else None
         return await self._read(_BY_EMAIL, value)
 
     async def by_id(self, user: str) -> Account | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Text, and_, cast, delete, insert, or_, select, update
 
 from app.core.caller import Caller, ClientInfo
 from app.core.timestamps import StoredTime, parse_stored_time
+from app.core.values import is_storable
 from app.db.models import Session, User
 from app.db.statement import bind_param
 from app.db.transaction import WriteTransaction
@@ -187,10 +188,10 @@ class SessionStore:
 
     def to_stored_token(self, token: str) -> str:
         """Return the form in which a refresh token is stored."""
+        if not is_storable(token):
+            return ""  # no session has this token
         storage_form = self._services.settings.refresh_token_store
-        if storage_form == "hashed":
-            return hashlib.sha256(token.encode()).hexdigest()
-        return "" if "\0" in token else token  # no text in the database contains NUL
+        return hashlib.sha256(token.encode()).hexdigest() if storage_form == "hashed" else token
 
     def _new_grant(self, user: str, ttl: timedelta) -> SessionGrant:
         token = secrets.token_urlsafe(TOKEN_BYTES)
