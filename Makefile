@@ -2,24 +2,39 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+DEV_INSTALLED := $(VENV)/.installed-dev
+DOCS_INSTALLED := $(VENV)/.installed-docs
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-both test-nightly coverage check format bench schema golden
+.PHONY: help install install-dev run test test-both test-nightly coverage check format bench schema golden \
+    docs docs-serve docs-generate lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## Install Rollcall and its locked dependencies into .venv
+install: $(INSTALLED) ## Install Rollcall and what running it needs into .venv
 
-$(STAMP): pyproject.toml requirements.lock
+install-dev: $(DEV_INSTALLED) ## Install what the tests and checks need, too
+
+$(INSTALLED): pyproject.toml requirements.lock
 	@for python in python3.13 python3.12 python3.11 python3; do \
 	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then echo "Rollcall needs Python 3.11 or later, but none was found. Install one." >&2; exit 1; fi; \
 	[ -x $(BIN)/python ] || $$found -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_INSTALLED): $(INSTALLED) requirements-dev.lock
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED) requirements-docs.lock
+	$(PIP) --require-hashes -r requirements-docs.lock
 	@touch $@
 
 run: install ## Migrate, create the first admin, and serve on http://127.0.0.1:8055
@@ -27,30 +42,30 @@ run: install ## Migrate, create the first admin, and serve on http://127.0.0.1:8
 	@$(BIN)/rollcall quickstart
 	@exec $(BIN)/rollcall serve
 
-test: install ## Run the tests on SQLite, and on PostgreSQL if a server answers
+test: install-dev ## Run the tests on SQLite, and on PostgreSQL if a server answers
 	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal
 
-test-both: install ## Run the tests comparing every response with the one from its plan, then without plans
+test-both: install-dev ## Run the tests comparing every response with the one from its plan, then without plans
 	$(BIN)/pytest --both-ways
 	GRAPHQL_PLANS=false $(BIN)/pytest
 
-test-nightly: install ## Run all tests, including the long ones
+test-nightly: install-dev ## Run all tests, including the long ones
 	$(BIN)/pytest --hypothesis-profile=nightly -m "nightly or not nightly"
 
-coverage: install ## Run the tests; fail if coverage of lines and branches is below the floor
+coverage: install-dev ## Run the tests; fail if coverage of lines and branches is below the floor
 	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal --cov --cov-report=term
 
-check: install ## Check lint, format, types and the direction of imports
+check: install-dev ## Check lint, format, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: install ## Fix lint and format the code
+format: install-dev ## Fix lint and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## Run the benchmarks against bare handlers and print the ratios
+bench: install-dev ## Run the benchmarks against bare handlers and print the ratios
 	$(BIN)/python -m tests.bench.run
 	$(BIN)/python -m tests.bench.access
 	$(BIN)/python -m tests.bench.disturbances
@@ -60,5 +75,19 @@ bench: install ## Run the benchmarks against bare handlers and print the ratios
 schema: install ## Rewrite schema.graphql
 	$(BIN)/rollcall schema > schema.new && mv schema.new schema.graphql
 
-golden: install ## Rewrite the golden files; read the diff before you commit
+golden: install-dev ## Rewrite the golden files; read the diff before you commit
 	$(BIN)/pytest tests/golden --write-golden
+
+docs: $(DOCS_INSTALLED) ## Build the documentation as a site in build/site; a wrong link fails
+	$(BIN)/mkdocs build --strict
+
+docs-serve: $(DOCS_INSTALLED) ## Show the documentation at http://127.0.0.1:8000
+	$(BIN)/mkdocs serve
+
+docs-generate: install-dev ## Rewrite the parts of the documentation that are generated from the code
+	$(BIN)/python -m tests.readme.generated
+
+lock: ## Update the locked dependencies; needs uv
+	$(LOCK) --extra s3 --group build -o requirements.lock
+	$(LOCK) --extra s3 --extra dev --group build -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --extra docs -c requirements-dev.lock -o requirements-docs.lock

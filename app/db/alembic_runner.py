@@ -9,7 +9,9 @@ from sqlalchemy import Connection
 
 from app.core.errors import OperatorError
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+PACKAGE = Path(__file__).parents[1]
+MIGRATIONS = next(folder for folder in (PACKAGE / "migrations", PACKAGE.parent / "migrations") if folder.is_dir())
+"""The revisions: in an installed package below `app`, in a checkout next to it."""
 
 
 def upgrade(connection: Connection) -> None:
