@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from app.core.config import Settings
-
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 
@@ -155,10 +153,25 @@ def test_distributions_whose_private_names_are_used_have_an_upper_bound():
     assert set().union(*PRIVATE_NAMES.values()) <= capped
 
 
+def locked_versions(name: str) -> dict[str, set[str]]:
+    versions: dict[str, set[str]] = {}
+    for package, version in re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE):
+        versions.setdefault(package, set()).add(version)
+    return versions
+
+
 def test_the_locked_versions_are_among_those_required():
-    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    locked = {name: version for name, (version,) in locked_versions("requirements.lock").items()}
 
     assert [each for name, each in requirements().items() if locked[name] not in each.specifier] == []
+
+
+def test_the_tests_and_the_documentation_lock_the_versions_that_running_locks():
+    running = locked_versions("requirements.lock")
+    others = [locked_versions(f"requirements-{name}.lock") for name in ("dev", "docs")]
+
+    assert [name for other in others for name in other.keys() & running if other[name] != running[name]] == []
+    assert not {"pytest", "mypy", "mkdocs"} & running.keys()
 
 
 def test_serving_loads_nothing_that_only_migrations_need():
@@ -175,12 +188,6 @@ def test_every_module_has_a_docstring():
     ]
 
     assert undocumented == []
-
-
-def test_readme_documents_every_setting_and_no_other():
-    table = (ROOT / "README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
-
-    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {name.upper() for name in Settings.model_fields}
 
 
 def test_nothing_names_a_machine_or_a_registry():

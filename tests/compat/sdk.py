@@ -1,7 +1,7 @@
 """Runs the official JavaScript SDK, installed by npm, against a new server: `python -m tests.compat.sdk sqlite`.
 
-Calls every function that the README lists with the latest SDK. If the recordings are present, their 57 steps run too,
-twice with each of the two versions of the SDK that they name.
+Calls every function that the compatibility page lists with the latest SDK. If the recordings are present, their 57
+steps run too, twice with each of the two versions of the SDK that they name.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from tests.compat.replay import COMPAT_FOLDER, free_port, running_server, server
 from tests.conftest import RECORDINGS
 
 STEPS = RECORDINGS / "oracle/sdk"
-README = COMPAT_FOLDER.parents[1] / "README.md"
+COMPATIBILITY_PAGE = COMPAT_FOLDER.parents[1] / "docs/directus/compatibility.md"
 
 
 def install(folder: str) -> None:
@@ -45,7 +45,7 @@ def main() -> None:
         with running_server(env, folder) as base_url:
             for version in ("sdk-match", "sdk-latest") * 2 if STEPS.exists() else ():
                 failed += run(["node", "check.mjs"], folder, env | {"BASE_URL": base_url, "SDK": version})
-            failed += run(["node", "sdk.mjs", base_url, str(README)], folder, env)
+            failed += run(["node", "sdk.mjs", base_url, str(COMPATIBILITY_PAGE)], folder, env)
     if not STEPS.exists():
         print("The recordings are missing: their steps did not run.")
     sys.exit(failed)

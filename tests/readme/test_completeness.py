@@ -1,5 +1,6 @@
-"""Every code block, command and link of the README is tested: blocks by the tests listed here, the rest here."""
+"""Every code block, command, link and generated part of the README and of `docs` has a test."""
 
+import ast
 import re
 import shlex
 
@@ -9,58 +10,91 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.graphql.schema import schema
-from tests.readme import test_running_it, test_snippets, test_testing
-from tests.readme.readme_sections import README, section
+from tests.readme import test_deployment, test_running_it, test_snippets, test_testing
+from tests.readme.generated import rendered
+from tests.readme.pages import DOCS, README, ROOT, page
 from tests.upgrade import test_report
 
-TEXT = README.read_text()
-TESTS_BY_SECTION = {
-    "Rollcall": [test_snippets.test_the_first_query_succeeds] * 2,
-    "On PostgreSQL": [test_running_it.test_postgresql_needs_only_another_url],
-    "As a file": [test_snippets.test_users_are_exported_as_a_file],
-    "From an invitation to a first query": [test_snippets.test_an_invitation_leads_to_a_first_query] * 3,
-    "Mail": [test_running_it.test_the_mail_settings_are_valid],
-    "First start": [test_running_it.test_the_first_start_runs_two_workers],
-    "Behind a proxy": [test_running_it.test_behind_a_proxy_the_client_ip_is_known_and_cookies_are_secure] * 2,
-    "Backup and restore": [
-        *[test_running_it.test_sqlite_is_backed_up_while_serving_and_restored] * 2,
-        test_running_it.test_postgresql_is_backed_up_while_serving_and_restored,
-    ],
-    "Upgrades": [test_running_it.test_an_upgrade_is_an_installation_and_an_idempotent_bootstrap],
-    "Files": [test_snippets.test_an_image_is_uploaded_and_read],
-    "From Directus 10": [test_report.test_the_readme_shows_the_output_of_a_dry_run] * 2,
-    "And back": [test_report.test_the_readme_shows_the_error_of_a_revert_and_a_dry_run_lists_the_same_losses] * 2,
-    "From Python": [test_snippets.test_the_python_snippets_have_the_described_effect] * 7,
-    "Testing from Python": [test_testing.test_the_example_test_passes_in_another_folder] * 3,
-    "Beside a Directus 11": [
-        test_running_it.test_the_settings_next_to_a_directus_are_valid,
-        test_running_it.test_the_setting_that_hides_the_tables_from_directus_names_all_of_them,
-    ],
+PAGES = {"README.md": README, **{str(file.relative_to(DOCS)): file for file in sorted(DOCS.rglob("*.md"))}}
+DIAGRAM = "mermaid"
+TESTS_BY_BLOCK = {
+    "README.md": {"Quick start": [test_snippets.test_the_first_query_succeeds] * 3}
+    | {"Using it from Python": [test_snippets.test_the_python_example_of_the_readme_works]},
+    "quickstart.md": {
+        "Start a server": [test_snippets.test_the_first_query_succeeds],
+        "Send a query": [test_snippets.test_the_first_query_succeeds],
+        "Create a role and invite a user": [test_snippets.test_an_invitation_leads_to_a_first_query] * 2,
+        "Log in as the new user": [test_snippets.test_an_invitation_leads_to_a_first_query],
+        "Use PostgreSQL": [test_running_it.test_postgresql_needs_only_another_url],
+    },
+    "concepts/permissions.md": {
+        "Policies, roles and access": [test_snippets.test_the_example_of_a_permission_is_accepted]
+    },
+    "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
+    "reference/graphql.md": {
+        "Queries": [test_snippets.test_every_graphql_example_is_valid],
+        "Mutations": [test_snippets.test_every_graphql_example_is_valid],
+    },
+    "reference/rest.md": {"Exporting a list as a file": [test_snippets.test_users_are_exported_as_a_file]},
+    "operations/deploy.md": {
+        "First start": [test_running_it.test_the_first_start_runs_two_workers],
+        "From a wheel": [test_deployment.test_a_wheel_bootstraps_and_serves_in_an_empty_folder],
+        "With containers": [test_deployment.test_the_container_runs_documented_commands],
+        "Behind a proxy": [test_running_it.test_behind_a_proxy_the_client_ip_is_known_and_cookies_are_secure] * 2,
+    },
+    "operations/mail.md": {"Transport": [test_running_it.test_the_mail_settings_are_valid]},
+    "operations/backup.md": {
+        "SQLite": [test_running_it.test_sqlite_is_backed_up_while_serving_and_restored] * 2,
+        "PostgreSQL": [test_running_it.test_postgresql_is_backed_up_while_serving_and_restored],
+    },
+    "operations/upgrade.md": {
+        "Upgrade": [test_running_it.test_an_upgrade_is_an_installation_and_an_idempotent_bootstrap]
+    },
+    "directus/side-by-side.md": {
+        "Setup": [test_running_it.test_the_settings_next_to_a_directus_are_valid],
+        "Hiding Rollcall's tables": [
+            test_running_it.test_the_setting_that_hides_the_tables_from_directus_names_all_of_them
+        ],
+    },
+    "directus/from-10.md": {"Preview": [test_report.test_the_documentation_shows_the_output_of_a_dry_run] * 2},
+    "directus/back-to-10.md": {
+        title: [test_report.test_the_documentation_shows_the_error_of_a_revert_and_a_dry_run_lists_the_same_losses]
+        for title in ("Back to Directus 10", "Revert")
+    },
+    "python/library.md": {"Python library": [test_snippets.test_the_python_snippets_have_the_described_effect] * 7},
+    "python/testing.md": {"Testing from Python": [test_testing.test_the_example_test_passes_in_another_folder] * 3},
 }
+BLOCK = re.compile(r"^```(\w*)\n.*?^```$", re.DOTALL | re.MULTILINE)
+TEXT = "\n".join(BLOCK.sub("", file.read_text()) for file in PAGES.values())
 COMMANDS = sorted(
-    set(re.findall(r"(?:`|\.venv/bin/)rollcall ([^`\n]+)", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)))
+    set(re.findall(r"(?:`|\.venv/bin/)rollcall ([^`\n)]+)", "\n".join(file.read_text() for file in PAGES.values())))
 )
+LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
+"""Methods of structlog's loggers."""
 
 
-def blocks_by_section():
-    """Return the number of code blocks right below each heading."""
-    parts = re.split(
-        r"^#+ (.+)$",
-        re.sub(r"^(```\w+\n)(.*?)(^```$)", r"\1\3", TEXT, flags=re.DOTALL | re.MULTILINE),
-        flags=re.MULTILINE,
-    )
-    return {
-        title: text.count("```") // 2 for title, text in zip(parts[1::2], parts[2::2], strict=True) if "```" in text
-    }
+def blocks_by_heading(text):
+    """Return the number of code blocks right below each heading; diagrams run nothing."""
+    counts, title = dict[str, int](), ""
+    for match in re.finditer(rf"^#+ (?P<title>[^\n]+)$|{BLOCK.pattern}", text, re.DOTALL | re.MULTILINE):
+        if heading := match["title"]:
+            title = heading
+        elif not match[0].startswith(f"```{DIAGRAM}"):
+            counts[title] = counts.get(title, 0) + 1
+    return counts
 
 
 def test_every_code_block_has_a_test():
-    assert blocks_by_section() == {title: len(tests) for title, tests in TESTS_BY_SECTION.items()}
+    blocks = {name: blocks_by_heading(file.read_text()) for name, file in PAGES.items()}
+
+    assert {name: counts for name, counts in blocks.items() if counts} == {
+        name: {title: len(tests) for title, tests in titles.items()} for name, titles in TESTS_BY_BLOCK.items()
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_exists(command):
-    words = [word for word in shlex.split(command) if word.startswith("--") or word.islower()]
+    words = [word for word in shlex.split(command.split("\\")[0]) if word.startswith("--") or word.islower()]
     names, options = [word for word in words if word[0] != "-"], [word for word in words if word[0] == "-"]
     result = CliRunner().invoke(app, [*names, "--help"])
 
@@ -68,18 +102,63 @@ def test_every_command_exists(command):
     assert [option for option in options if option not in result.output] == []
 
 
-def test_every_internal_link_has_a_target():
-    anchors = {
-        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-        for title in re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
-    }
+def anchors(file):
+    titles = re.findall(r"^#+ (.+)$", BLOCK.sub("", file.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading(name):
+    links = re.findall(r"\]\(([^):]+)\)", BLOCK.sub("", PAGES[name].read_text()))
+    targets = {link: (PAGES[name].parent / link.partition("#")[0]).resolve() for link in links}
+    targets = {link: PAGES[name] if link.startswith("#") else target for link, target in targets.items()}
+
+    assert [link for link, target in targets.items() if not target.is_file()] == []
+    assert [
+        link for link, target in targets.items() if "#" in link and link.partition("#")[2] not in anchors(target)
+    ] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_generated_parts_are_those_of_the_code(name):
+    text = PAGES[name].read_text()
+
+    assert rendered(text) == text, "run `make docs-generate`"
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 150
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+
+    assert set(re.findall(r"[\w./-]+\.md", navigation)) == set(PAGES) - {"README.md"}
 
 
 def test_every_query_of_the_runbook_is_valid():
-    queries = re.findall(r"`((?:mutation )?\{ \w+\(.+?\})`", section("## At three in the morning"))
+    queries = re.findall(r"`((?:mutation )?\{ \w+\(.+?\})`", page("operations/runbook.md"))
 
     assert len(queries) >= 2
     for query in queries:
         assert validate(schema.graphql, parse(query)) == []
+
+
+def logged_events():
+    """Return the literal names of the events that `app` logs."""
+    events = set()
+    for file in (ROOT / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS:
+                name = node.args[0] if node.args else None
+                if ast.unparse(node.func.value) in ("log", "self._log") and isinstance(name, ast.Constant):
+                    events.add(name.value)
+    return events
+
+
+def test_every_log_event_is_documented_and_no_other():
+    documented = set(
+        re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| ([^|]+) \|", page("reference/logs.md"), re.MULTILINE)))
+    )
+
+    assert documented == logged_events()

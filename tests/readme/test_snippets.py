@@ -1,4 +1,4 @@
-"""The README's examples of the repositories and of accounts, run as printed."""
+"""The documentation's examples of the repositories and of accounts, run as printed."""
 
 import ast
 import re
@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 import pytest
+from graphql import parse, validate
 
 from app.core.caller import SYSTEM
 from app.graphql.schema import schema
 from tests.base_data import uid
 from tests.compat.replay import free_port
 from tests.http.test_graphql import served
-from tests.readme.readme_sections import create_checkout, run_shell, running_server, section, snippets
+from tests.readme.pages import DOCS, create_checkout, page, run_shell, running_server, section, snippets
 
 needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="curl is not installed")
 ROW_MUTATIONS = ("create_", "update_", "delete_")
@@ -25,10 +26,10 @@ done"""
 
 async def test_the_python_snippets_have_the_described_effect(writable_db, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", writable_db.settings.database_url)
-    blocks = snippets("python", section("## From Python"))
+    blocks = snippets("python", page("python/library.md"))
     namespace: dict[str, Any] = {}
     for snippet in blocks:
-        code = compile(snippet, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        code = compile(snippet, "library.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         result = eval(code, namespace)
         if code.co_flags & CO_COROUTINE:
             await result
@@ -43,21 +44,52 @@ async def test_the_python_snippets_have_the_described_effect(writable_db, monkey
     assert await writable_db.directory(SYSTEM)["users"].get_user_by_email("ina@example.com") is None
 
 
+async def test_the_python_example_of_the_readme_works(writable_db, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", writable_db.settings.database_url)
+    (snippet,) = snippets("python", section("README.md", "Using it from Python"))
+    code, namespace = compile(snippet, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), dict[str, Any]()
+    await eval(code, namespace)
+
+    assert {"id": namespace["grace"], "email": "grace@example.com"} in namespace["active"]
+
+
+def test_every_graphql_example_is_valid():
+    queries = [query for file in DOCS.rglob("*.md") for query in snippets("graphql", file.read_text())]
+
+    assert len(queries) == 2
+    assert [validate(schema.graphql, parse(query)) for query in queries] == [[], []]
+
+
+async def test_the_example_of_a_permission_is_accepted(writable_db):
+    (permission,) = snippets("json", page("concepts/permissions.md"))
+    directory = writable_db.directory(SYSTEM)
+    policy = await directory["policies"].create_one({"name": "Example", "permissions": [orjson.loads(permission)]})
+
+    assert await directory["permissions"].read_by_query(
+        {"filter": {"policy": {"_eq": policy}}, "fields": ["action"]}
+    ) == [{"action": "read"}]
+
+
 @needs_curl
 def test_the_first_query_succeeds(tmp_path):
     env, port = create_checkout(tmp_path), free_port()
-    commands, query = snippets("sh", section("# Rollcall"))
+    commands, query = snippets("sh", section("README.md", "Quick start"))
+    (response,) = snippets("json", section("README.md", "Quick start"))
+    (other_query,) = snippets("sh", section("quickstart.md", "Send a query"))
     with running_server(tmp_path, env, port):
         output = run_shell(query.replace(":8055", f":{port}"), tmp_path, env)
+        other_output = run_shell(other_query.replace(":8055", f":{port}"), tmp_path, env)
 
-    assert orjson.loads(output)["data"]["users"][0]["email"] == "admin@example.com"
+    assert orjson.loads(output) == orjson.loads(response)
+    assert orjson.loads(other_output)["data"]["users"][0]["email"] == "admin@example.com"
     assert re.findall(r"^make (\w+)", commands, re.MULTILINE) == ["run", "test"]
+    assert re.findall(r"^make (\w+)", section("quickstart.md", "Start a server"), re.MULTILINE) == ["run"]
 
 
 @needs_curl
 def test_users_are_exported_as_a_file(tmp_path):
     env, port = create_checkout(tmp_path), free_port()
-    (export,) = snippets("sh", section("### As a file"))
+    (export,) = snippets("sh", section("reference/rest.md", "Exporting a list as a file"))
     with running_server(tmp_path, env, port):
         head, admin = run_shell(export.replace(":8055", f":{port}"), tmp_path, env).splitlines()
 
@@ -68,7 +100,9 @@ def test_users_are_exported_as_a_file(tmp_path):
 @needs_curl
 def test_an_invitation_leads_to_a_first_query(tmp_path):
     env, port = create_checkout(tmp_path), free_port()
-    script = "".join(snippets("sh", section("### From an invitation to a first query", "\n### ")))
+    script = "".join(
+        snippets("sh", page("quickstart.md").partition("## Create a role")[2].partition("## Use PostgreSQL")[0])
+    )
     assert script.count("TOKEN='eyJ...'") == 1
     with running_server(tmp_path, env, port):
         output = run_shell(script.replace("TOKEN='eyJ...'", WAIT_FOR_TOKEN).replace(":8055", f":{port}"), tmp_path, env)
@@ -83,7 +117,7 @@ def test_an_invitation_leads_to_a_first_query(tmp_path):
 @needs_curl
 def test_an_image_is_uploaded_and_read(tmp_path):
     env, port = create_checkout(tmp_path), free_port()
-    (script,) = snippets("sh", section("## Files"))
+    (script,) = snippets("sh", page("concepts/files.md"))
     with running_server(tmp_path, env, port):
         output = run_shell(script.replace(":8055", f":{port}"), tmp_path, env)
 
@@ -93,7 +127,7 @@ def test_an_image_is_uploaded_and_read(tmp_path):
 
 
 def test_the_table_of_accounts_lists_every_root_field_with_its_arguments():
-    table = section("## Accounts", "\n### ")
+    table = section("reference/graphql.md", "Accounts")
     listed = {
         name: set(filter(None, arguments.split(", ")))
         for name, arguments in re.findall(r"`((?:auth|users|utils)_\w+)(?:\(([^)]*)\))?`", table)
@@ -107,7 +141,7 @@ def test_the_table_of_accounts_lists_every_root_field_with_its_arguments():
 
 
 async def test_every_path_of_the_table_of_accounts_exists(readonly_db):
-    paths = re.findall(r"`(GET|POST|DELETE) (/\S+)`", section("## Accounts", "\n### "))
+    paths = re.findall(r"`(GET|POST|DELETE) (/\S+)`", section("reference/graphql.md", "Accounts"))
     async with served(readonly_db.settings) as client:
         for method, path in paths:
             existing = path.replace("ID", uid("vi")).replace("SESSION", "0" * 16)

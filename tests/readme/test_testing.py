@@ -1,13 +1,13 @@
-"""The test that the README shows, run in a folder of its own."""
+"""The test that the documentation shows, run in a folder of its own."""
 
 import subprocess
 import sys
 
-from tests.readme.readme_sections import create_checkout, section, snippets
+from tests.readme.pages import create_checkout, page, snippets
 
 
 def test_the_example_test_passes_in_another_folder(tmp_path):
-    text = section("## Testing from Python")
+    text = page("python/testing.md")
     (settings,), (conftest, test) = snippets("ini", text), snippets("python", text)
     for name, content in {"pytest.ini": settings, "conftest.py": conftest, "test_vi.py": test}.items():
         (tmp_path / name).write_text(content)

@@ -1,4 +1,4 @@
-"""The output of `rollcall upgrade` is readable, fits the page, and is what README shows."""
+"""The output of `rollcall upgrade` is readable, fits the page, and is what the documentation shows."""
 
 import pytest
 from sqlalchemy import text
@@ -10,11 +10,11 @@ from app.upgrade.report import format_missing_columns, format_upgrade_preview
 from app.upgrade.text_tables import WIDTH
 from app.upgrade.upgrade_preview import RoleSummary, UpgradePreview, preview_upgrade
 from tests.cli.commands import run_command
-from tests.readme.readme_sections import section
+from tests.readme.pages import page
 from tests.upgrade.databases import INTERRUPTED_REVERT, database_url, no_progress, opened_by_guest, run_statements
 from tests.upgrade.snapshots import snapshot
 
-ROLES_IN_README = ("Editor", "IP list", "Duplicate rows")
+ROLES_IN_EXAMPLE = ("Editor", "IP list", "Duplicate rows")
 INTERNS = """
 INSERT INTO directus_roles (id, name, icon, parent) VALUES (md5('e')::uuid, 'Editors', 'badge', NULL),
     (md5('i')::uuid, 'Interns', 'badge', md5('e')::uuid);
@@ -35,15 +35,15 @@ def rollcall():
     return lambda system, *arguments: run_command(database_url(system), *arguments)
 
 
-async def test_the_readme_shows_the_output_of_a_dry_run(writable_v10, rollcall):
+async def test_the_documentation_shows_the_output_of_a_dry_run(writable_v10, rollcall):
     async with writable_v10.database.transaction() as connection:
         await connection.execute(
             text("DELETE FROM directus_roles WHERE NOT name = ANY(:shown) AND NOT admin_access OR name LIKE :others"),
-            {"shown": list(ROLES_IN_README), "others": "%admin%"},
+            {"shown": list(ROLES_IN_EXAMPLE), "others": "%admin%"},
         )
     before = await snapshot(database_url(writable_v10))
     result = await rollcall(writable_v10, "upgrade", "--dry-run")
-    block = blocks("### From Directus 10")[1]
+    block = blocks("directus/from-10.md")[1]
 
     assert (result.code, result.err) == (0, "")
     assert [part for part in block.split("…\n") if part not in result.out] == []
@@ -51,18 +51,20 @@ async def test_the_readme_shows_the_output_of_a_dry_run(writable_v10, rollcall):
     assert await snapshot(database_url(writable_v10)) == before
 
 
-def blocks(title):
-    return [block.partition("\n")[2] for block in section(title).split("```")[1::2]]
+def blocks(name):
+    return [block.partition("\n")[2] for block in page(name).split("```")[1::2]]
 
 
-async def test_the_readme_shows_the_error_of_a_revert_and_a_dry_run_lists_the_same_losses(writable_lossless, rollcall):
+async def test_the_documentation_shows_the_error_of_a_revert_and_a_dry_run_lists_the_same_losses(
+    writable_lossless, rollcall
+):
     await run_statements(database_url(writable_lossless), INTERNS)
     before = await snapshot(database_url(writable_lossless))
     preview = await rollcall(writable_lossless, "upgrade", "--revert", "--dry-run")
     revert = await rollcall(writable_lossless, "upgrade", "--revert")
     losses = [" ".join(line.split()) for line in revert.err.splitlines()[1:-1]]
 
-    assert revert.err == blocks("### And back")[1]
+    assert revert.err == blocks("directus/back-to-10.md")[1]
     assert [loss for loss in losses if loss not in " ".join(preview.out.split())] == []
     assert len(losses) == 2
     assert (preview.code, revert.code, revert.out) == (0, 1, "")

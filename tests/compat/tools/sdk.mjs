@@ -1,4 +1,4 @@
-// Calls every function of @directus/sdk that the README lists: node sdk.mjs URL README
+// Calls every function of @directus/sdk that the compatibility page lists: node sdk.mjs URL PAGE
 // SECRET, ADMIN_EMAIL and ADMIN_PASSWORD are those of the server. The created rows are not deleted.
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -152,9 +152,9 @@ const calls = {
 const table = readFileSync(readme, 'utf8').split('## What works')[1].split('\n## ')[0];
 const names = table.split('\n').filter((line) => line.startsWith('| ')).flatMap((line) => line.split(' | ')[1].match(/(?<=`)\w+(?=`)/g) ?? []);
 const listed = names.filter((name) => name in sdk && name !== 'aggregate');
-const failures = listed.filter((name) => !(name in calls)).map((name) => `${name}: the README lists it, but it isn't called`);
+const failures = listed.filter((name) => !(name in calls)).map((name) => `${name}: the compatibility page lists it, but it isn't called`);
 for (const [name, call] of Object.entries(calls)) {
-	if (!listed.includes(name)) failures.push(`${name}: it is called, but the README doesn't list it`);
+	if (!listed.includes(name)) failures.push(`${name}: it is called, but the page doesn't list it`);
 	await Promise.resolve().then(call).catch((error) => failures.push(`${name}: ${JSON.stringify(error.errors ?? error.message ?? error.status)}`));
 }
 console.log(`${Object.keys(calls).length} functions of @directus/sdk, ${failures.length} failures`);

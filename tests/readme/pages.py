@@ -1,4 +1,4 @@
-"""The README's sections and code blocks, and an installed checkout to run them in."""
+"""The sections and code blocks of the README and of `docs`, and an installed checkout to run them in."""
 
 import os
 import re
@@ -12,6 +12,7 @@ from tests.compat.replay import ROLLCALL, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 REMOVED_VARIABLES = (
     "DATABASE_URL",
     "SECRET",
@@ -22,12 +23,19 @@ REMOVED_VARIABLES = (
     "ADMIN_EMAIL",
     "STORAGE_LOCAL_ROOT",
 )
-"""Variables removed from the environment, because they would change what the README describes."""
+"""Variables removed from the environment, because they would change what the pages describe."""
 
 
-def section(title: str, until: str = "\n## ") -> str:
-    """Return the text below a heading."""
-    return README.read_text().partition(f"{title}\n")[2].partition(until)[0]
+def page(name: str) -> str:
+    """Return the text of README.md or of a page below `docs`."""
+    return (README if name == README.name else DOCS / name).read_text()
+
+
+def section(name: str, title: str) -> str:
+    """Return the text below a heading of a page, up to the next heading of the same or a higher level."""
+    match = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^\1 |^#{{1,2}} |\Z)", page(name), re.DOTALL | re.MULTILINE)
+    assert match, f"{name} has no heading {title}"
+    return match[2]
 
 
 def snippets(language: str, text: str) -> list[str]:
@@ -35,7 +43,7 @@ def snippets(language: str, text: str) -> list[str]:
 
 
 def create_checkout(folder: Path) -> dict[str, str]:
-    """Create what the README expects of an installed checkout, and return the environment for its commands."""
+    """Create what the pages expect of an installed checkout, and return the environment for its commands."""
     programs = folder / ".venv/bin"
     programs.mkdir(parents=True)
     for name, code in {"rollcall": "from app.cli import main; main()", "python": None}.items():
