@@ -10,6 +10,7 @@ from app.policy.access_cache import AccessCache
 from app.policy.permission_summary import Summary, full_summary, summarize
 from app.policy.rules import Access
 from app.query.collection import COLLECTIONS, PREFIX, USERS
+from app.repositories.own_values import with_preset_values
 from app.repositories.repository import Repository, UserRepository
 from app.repositories.services import Services
 
@@ -93,9 +94,11 @@ class Directory:
         return await self._access_cache.revalidate(self.caller, access)
 
     async def permissions(self) -> Summary:
-        """Return what the caller may currently do, by collection."""
+        """Return what the caller may currently do, by collection, with the values that presets have for the caller."""
         access, grants = await self._access_cache.grants(self.caller)
-        return full_summary(COLLECTIONS) if access.admin else summarize(grants)
+        if access.admin:
+            return full_summary(COLLECTIONS)
+        return summarize(await with_preset_values(grants, access, self.services))
 
     @property
     def _access_cache(self) -> AccessCache:

@@ -1,17 +1,20 @@
 """Presets and validations of permission rules, applied to a payload."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from app.core.errors import MultipleErrors, RollcallError
 from app.core.request_budget import RequestBudget
+from app.core.timestamps import format_timestamp
 from app.db.transaction import WriteTransaction
+from app.policy.preset_values import find_variables, is_list_variable, replace_variables
 from app.policy.rules import Rule
 from app.policy.validation import Values, validate, variables
 from app.policy.variables import resolve_variable
 from app.policy.write_resolver import WriteResolver, merge_presets
 from app.query.collection import FieldKind
-from app.query.filter import MATCH_ALL, Variable, parse_variable
+from app.query.filter import MATCH_ALL, Variable
 from app.query.payload import FieldPath, Payload, parse_payload
 from app.query.sql_expressions import lookup_select
 from app.repositories.services import Services
@@ -34,7 +37,8 @@ class PresetApplier:
         missing = {name: value for name, value in presets.items() if name in collection.fields and name not in names}
         if not missing:
             return payload
-        resolved = {name: await self._resolve(value) for name, value in missing.items()}
+        values = {text: await self._value(variable) for text, variable in find_variables(missing).items()}
+        resolved = replace_variables(missing, values)
         additional = parse_payload(collection, resolved, self._services.limits.max_depth, payload.path)
         return Payload(
             collection,
@@ -45,13 +49,12 @@ class PresetApplier:
             payload.path,
         )
 
-    async def _resolve(self, value: Any) -> Any:
-        variable = parse_variable(value) if isinstance(value, str) else None
-        if variable is None:
-            return value
-        values = await self._variable_values(variable)
-        is_list = variable.name in ("CURRENT_ROLES", "CURRENT_POLICIES")
-        return list(values) if is_list else next(iter(values), None)
+    async def _value(self, variable: Variable) -> Any:
+        values = [
+            format_timestamp(value) if isinstance(value, datetime) else value
+            for value in await self._variable_values(variable)
+        ]
+        return values if is_list_variable(variable) else next(iter(values), None)
 
     async def _variable_values(self, variable: Variable, kind: FieldKind = "string") -> tuple[Any, ...]:
         if not variable.path:
