@@ -270,6 +270,20 @@ class Settings(BaseSettings):
     query_limit_default: int = Field(100, ge=1, description="Rows of a list whose query has no limit")
     query_limit_max: RowLimit = Field(None, description="Maximum number of rows of a list; -1 for no limit")
     max_relational_depth: int = Field(10, ge=2, description="Maximum number of fields in a path through relations")
+    query_max_fields: int = Field(
+        1000, ge=100, description="Maximum number of fields that a query selects, after the expansion of wildcards"
+    )
+    query_max_filter_parts: int = Field(
+        500,
+        ge=10,
+        description="Maximum number of comparisons, relations, `_and` and `_or` in the filters of a query, and in a "
+        "permission's rule, which otherwise grants nothing",
+    )
+    query_max_filter_depth: int = Field(32, ge=4, description="Maximum number of nested objects in such a filter")
+    query_max_list_items: int = Field(
+        10_000, ge=100, description="Maximum number of items in all lists of such a filter, and in a list of names"
+    )
+    query_max_sort_keys: int = Field(50, ge=1, description="Maximum number of keys by which a query sorts")
     max_batch_mutation: RowLimit = Field(
         None, description="Maximum number of rows that a mutation writes; -1 for no limit"
     )
@@ -286,6 +300,9 @@ class Settings(BaseSettings):
         None, ge=0, description="Maximum number of active users with neither admin nor app access"
     )
     max_payload_size: Size = Field(1024**2, description="Maximum size of a request body")
+    max_payload_values: int = Field(
+        20_000, ge=1000, description="Maximum number of values in a JSON body, objects and lists included"
+    )
     graphql_introspection: bool = Field(True, description="Whether the GraphQL schema can be introspected")
     graphql_plans: bool = Field(
         True, description="Whether to answer known queries from cached plans; `false` is only for comparison"

@@ -114,7 +114,8 @@ class VisibilityExtension(SchemaExtension):
         if self._is_rejected(variables):
             context.pre_execution_errors = self._errors(context.variables)
         context.variables = variables.values
-        context.context = GraphQLContext(directory, access, variables.coerced if variables.has_deferred else {})
+        size = directory.services.limits.size_counter()
+        context.context = GraphQLContext(directory, access, size, variables.coerced if variables.has_deferred else {})
         yield
 
     async def on_execute(self) -> AsyncIterator[None]:

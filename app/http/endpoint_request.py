@@ -23,14 +23,14 @@ class EndpointRequest:
         """Return the JSON body.
 
         Raises:
-            InvalidPayload: The body is empty, not JSON, or its Content-Type isn't JSON.
+            InvalidPayload: The body is empty, not JSON, or too large, or its Content-Type isn't JSON.
         """
-        return parse_json(await self.body(), self.head.content_type)
+        return self._parse(await self.body())
 
     async def json_if_any(self) -> Any:
         """Return the JSON body, or an empty object if there is no body."""
         raw = await self.body()
-        return parse_json(raw, self.head.content_type) if raw else {}
+        return self._parse(raw) if raw else {}
 
     async def read(self, expected: RequestBody) -> dict[str, Any]:
         """Return the values of the JSON object in the body, checked against `expected`.
@@ -38,12 +38,16 @@ class EndpointRequest:
         No body counts as an empty object.
 
         Raises:
-            InvalidPayload: The body isn't JSON, its Content-Type isn't JSON, or its values aren't as expected.
+            InvalidPayload: The body isn't JSON or is too large, its Content-Type isn't JSON, or its values aren't as
+                expected.
         """
-        raw, content_type = await self.body(), self.head.content_type
-        if raw or content_type:
-            return expected.parse(parse_json(raw or b"{}", content_type))
+        raw = await self.body()
+        if raw or self.head.content_type:
+            return expected.parse(self._parse(raw or b"{}"))
         return expected.parse({})
+
+    def _parse(self, body: bytes) -> Any:
+        return parse_json(body, self.head.content_type, self.directory.services.settings.max_payload_values)
 
 
 async def error_to_report(error: RollcallError, directory: Directory) -> RollcallError:

@@ -11,6 +11,10 @@ from app.core.errors import InvalidPayload, InvalidQuery
 MAX_BRACKET_DEPTH = 32
 """Bracket pairs in one parameter name; no sensible filter is nested deeper."""
 MAX_PARAMETERS = 1000
+MAX_JSON_DEPTH = 128
+"""Lists and objects inside each other in a JSON body: a stored JSON value at its own limit, in nested rows."""
+MIN_BYTES_PER_VALUE = 2
+"""A text that is shorter than as many bytes per value cannot contain more values."""
 JSON_PARAMETERS = {"filter", "deep", "aggregate", "alias"}
 """Parameters that hold an object, and may be sent as JSON."""
 _NAME = re.compile(r"([^\[\]]*)((?:\[[^\[\]]*\])*)")
@@ -44,18 +48,44 @@ def parse_query(text: bytes) -> QueryParameters:
     return {name: _decoded(name, _with_lists(value)) for name, value in parameters.items()}
 
 
-def parse_json(body: bytes, content_type: bytes) -> Any:
+def parse_json(body: bytes, content_type: bytes, max_values: int) -> Any:
     """Return the value of a JSON body.
 
     Raises:
-        InvalidPayload: The body isn't JSON, or its Content-Type isn't application/json.
+        InvalidPayload: As `load_json`, or the Content-Type isn't application/json.
     """
     if content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise InvalidPayload('The body has to be JSON, with the Content-Type "application/json"')
+    return load_json(body, max_values)
+
+
+def load_json(text: bytes, max_values: int, name: str = "The body") -> Any:
+    """Return the value of a JSON text, which contains at most `max_values` objects, lists and other values.
+
+    Raises:
+        InvalidPayload: The text, which `name` stands for, isn't JSON, or has too many values or levels.
+    """
     try:
-        return orjson.loads(body)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise InvalidPayload(f"The body is not valid JSON: {error}") from None
+        raise InvalidPayload(f"{name} is not valid JSON: {error}") from None
+    may_be_deep = text.count(b"{") + text.count(b"[") > MAX_JSON_DEPTH
+    if may_be_deep or len(text) >= max_values * MIN_BYTES_PER_VALUE:
+        _check_json_size(value, max_values, name)
+    return value
+
+
+def _check_json_size(value: Any, max_values: int, name: str) -> None:
+    level, count = [value], 1
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [item for item in level if isinstance(item, dict | list)]
+        if not level:
+            return
+        count += sum(map(len, level))
+        if count > max_values:
+            raise InvalidPayload(f"{name} has more than {max_values} values")
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    raise InvalidPayload(f"{name} can be nested at most {MAX_JSON_DEPTH} levels deep")
 
 
 def _insert(target: QueryParameters, steps: list[str], value: str) -> None:

@@ -28,6 +28,7 @@ from app.policy.access_queries import (
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.rules import APP_PERMISSIONS, APP_RULES, READ, Access, AccessShape, AccessState, Rule, parse_rule
 from app.policy.unreadable_rules import UnreadableRuleLog
+from app.query.size import SizeLimits
 
 MAX_CALLERS = 4096
 """Maximum number of callers whose access is cached."""
@@ -89,10 +90,11 @@ class AccessCache:
         reader: StatementReader,
         activity: UserActivityObserver,
         unreadable_rules: UnreadableRuleLog,
+        limits: SizeLimits,
         clock: Clock = utc_now,
     ) -> None:
         self._reader, self._activity, self._clock = reader, activity, clock
-        self._unreadable_rules = unreadable_rules
+        self._unreadable_rules, self._limits = unreadable_rules, limits
         self._accesses: LRUCache[Caller, Access] = LRUCache(MAX_CALLERS)
         self._shapes: LRUCache[tuple[Any, ...], AccessShape] = LRUCache(MAX_SHAPES)
         self._statements: dict[tuple[Any, ...], Any] = {}
@@ -238,7 +240,7 @@ class AccessCache:
     def _rules(self, permissions: Iterable[list[Any]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
         by_key: dict[tuple[str, str], dict[Rule, None]] = {}
         for action, collection, *texts, permission_id in permissions:
-            rule, problem = parse_rule(action, collection, *texts)
+            rule, problem = parse_rule(action, collection, *texts, limits=self._limits)
             if problem is not None:
                 self._unreadable_rules.report(permission_id, collection, action, problem)
             if rule is not None:

@@ -11,6 +11,7 @@ from app.core.bindings import Bindings
 from app.policy.unreadable_rules import PARSE_ERRORS, unreadable_reason
 from app.query.collection import COLLECTIONS, Collection, Field
 from app.query.filter import MATCH_ALL, Filter, parse_filter
+from app.query.size import DEFAULT_SIZE_LIMITS, SizeCounter, SizeLimits
 
 EVERY_FIELD = "*"
 READ, DELETE = "read", "delete"
@@ -147,11 +148,13 @@ def parse_rule(
     fields: str | None,
     validation: str | None = None,
     presets: str | None = None,
+    limits: SizeLimits = DEFAULT_SIZE_LIMITS,
 ) -> ParsedRule:
     """Parse a permission row: its JSON texts and its comma-separated `fields`.
 
     A missing or empty filter matches every row. There is no rule, so that the permission grants nothing, if the
-    collection isn't served, a filter can't be read, or, except for deletes, the collection has none of the fields.
+    collection isn't served, a filter can't be read or is larger than the limits, or, except for deletes, the collection
+    has none of the fields.
     Presets that can't be read are left out of the rule.
     """
     definition = COLLECTIONS.get(collection)
@@ -164,16 +167,22 @@ def parse_rule(
         return ParsedRule(None)
     column = "permissions"
     try:
-        filter_ = parse_filter(definition, orjson.loads(permissions or "{}") or {}, stored=True)
+        filter_ = parse_filter(definition, _load_filter(permissions, limits), stored=True)
         if action == READ:
             return ParsedRule(Rule(filter_, granted))
         column = "validation"
-        raw_checks = orjson.loads(validation or "{}") or {}
+        raw_checks = _load_filter(validation, limits)
         checks = parse_filter(definition, raw_checks, stored=True, allow_payload_operators=True)
     except PARSE_ERRORS as error:
         return ParsedRule(None, f"{column}: {unreadable_reason(error)}")
     problem = _presets_problem(presets)
     return ParsedRule(Rule(filter_, granted, named, checks, None if problem else presets), problem)
+
+
+def _load_filter(text: str | None, limits: SizeLimits) -> Any:
+    raw = orjson.loads(text or "{}") or {}
+    SizeCounter(limits).add_filter(raw)
+    return raw
 
 
 def _presets_problem(presets: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The limits of one query: rows, depth, joins."""
+"""The limits of one query: rows, depth, joins, size."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from app.query.collection import Collection
 from app.query.filter import filter_depth
 from app.query.legacy_fields import LEGACY_COLLECTIONS
 from app.query.read import Read, RelationSelection
+from app.query.size import DEFAULT_SIZE_LIMITS, SizeCounter, SizeLimits
 
 MAX_JOINED_RELATIONS = 50
 """To-one relations that one list may join; SQLite joins at most 64 tables."""
@@ -22,7 +23,8 @@ class QueryLimits:
 
     `default_rows` applies to queries without a limit, `max_rows` to all. `max_depth` is the number of fields in a path,
     `max_tokens` the length of a document, `max_batch_size` the number of rows that one mutation may write.
-    `introspection` allows queries for the schema, `legacy_fields` the fields of Directus 10.
+    `introspection` allows queries for the schema, `legacy_fields` the fields of Directus 10. `size` limits what a query
+    contains.
     """
 
     default_rows: int = 100
@@ -32,10 +34,15 @@ class QueryLimits:
     introspection: bool = True
     max_batch_size: int | None = None
     legacy_fields: bool = False
+    size: SizeLimits = DEFAULT_SIZE_LIMITS
 
     def registry_view(self, collection: Collection) -> Collection:
         """Return the collection with the fields that queries may name."""
         return LEGACY_COLLECTIONS[collection.name] if self.legacy_fields else collection
+
+    def size_counter(self) -> SizeCounter:
+        """Return a counter for one query."""
+        return SizeCounter(self.size)
 
     def window(self, limit: int | None, offset: int | None, page: int | None) -> tuple[int | None, int]:
         """Return the maximum number of rows (None for all) and the number of rows to skip.

@@ -21,6 +21,7 @@ from app.query.collection import Collection, Field
 from app.query.filter import MATCH_ALL, Filter, UnknownField, conjunction, functions_of, parse_filter, split_function
 from app.query.limits import QueryLimits, depth_error
 from app.query.read import FieldSelection, Read, RelationSelection, Selected, parse_search, parse_sort
+from app.query.size import SizeCounter
 
 RawParameters = Mapping[str, Any]
 ReadableFields = Callable[[Collection], frozenset[Field]]
@@ -52,10 +53,11 @@ class FieldTree:
 
 @dataclass(frozen=True, slots=True)
 class QueryParser:
-    """Parses query parameters, given the limits of a query and the fields that the caller may read."""
+    """Parses the parameters of one query, given its limits and the fields that the caller may read."""
 
     limits: QueryLimits
     readable_fields: ReadableFields
+    size: SizeCounter
 
     def read(self, collection: Collection, parameters: RawParameters) -> Read:
         """Parse `fields`, `filter`, `sort`, `limit`, `offset`, `page`, `search`, `alias` and `deep`.
@@ -64,9 +66,7 @@ class QueryParser:
             InvalidQuery: A parameter is malformed.
             UnknownField: A field does not exist.
         """
-        tree = FieldTree()
-        for name in split_names(parameters.get("fields")) or [WILDCARD]:
-            tree.add(name.split("."))
+        tree = self._field_tree(self.size.split_names(parameters.get("fields"), "fields") or [WILDCARD])
         deep = _require_object(parameters.get("deep"), "deep")
         return self._read(self.limits.registry_view(collection), tree, parameters, deep)
 
@@ -78,9 +78,11 @@ class QueryParser:
             UnknownField: A field does not exist, or does not support the function.
         """
         collection = self.limits.registry_view(collection)
-        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in split_names(parameters.get("groupBy"))))
+        names = self.size.split_names(parameters.get("groupBy"), "groupBy")
+        self.size.add_fields(len(names))
+        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in names))
         aggregates = _require_object(parameters.get("aggregate"), "aggregate")
-        select: list[AggregateItem] = list(_parse_aggregates(collection, aggregates))
+        select: list[AggregateItem] = list(self._aggregates(collection, aggregates))
         if groups:
             select.append(GroupObject("group"))
         limit, offset = self._window(parameters)
@@ -89,7 +91,7 @@ class QueryParser:
             tuple(select),
             groups,
             self.filter(collection, parameters),
-            tuple(parse_group_sort(collection, groups, key) for key in split_names(parameters.get("sort")) if groups),
+            tuple(parse_group_sort(collection, groups, key) for key in self._sort_keys(parameters) if groups),
             parse_search(_parse_text(parameters.get("search"), "search")),
             limit,
             offset,
@@ -105,6 +107,7 @@ class QueryParser:
         raw = parameters.get("filter")
         if raw is None or raw == "":
             return MATCH_ALL
+        self.size.add_filter(raw)
         try:
             return conjunction((parse_filter(collection, _require_object(raw, "filter")),))
         except UnknownField:
@@ -123,13 +126,33 @@ class QueryParser:
         limit, offset = self._window(parameters)
         return Read(
             collection,
-            tuple(self._select(collection, tree, _parse_aliases(parameters.get("alias")), deep)),
+            tuple(self._select(collection, tree, self._aliases(parameters.get("alias")), deep)),
             self.filter(collection, parameters),
-            tuple(parse_sort(collection, key) for key in split_names(parameters.get("sort"))),
+            tuple(parse_sort(collection, key) for key in self._sort_keys(parameters)),
             parse_search(_parse_text(parameters.get("search"), "search")),
             limit,
             offset,
         )
+
+    def _field_tree(self, names: list[str]) -> FieldTree:
+        self.size.check_entries("fields", names)
+        tree = FieldTree()
+        for name in names:
+            if name.count(".") >= self.limits.max_depth:
+                raise depth_error(self.limits.max_depth)
+            tree.add(name.split("."))
+        return tree
+
+    def _aliases(self, value: Any) -> dict[str, str]:
+        aliases = _require_object(value, "alias")
+        self.size.check_entries("alias", aliases)
+        for key, name in aliases.items():
+            if "." in key or not isinstance(name, str) or "." in name:
+                raise InvalidQuery('"alias" key/value can\'t contain a period character `.`')
+        return dict(aliases)
+
+    def _sort_keys(self, parameters: RawParameters) -> Iterable[str]:
+        return self.size.distinct_sort_keys(self.size.split_names(parameters.get("sort"), "sort"))
 
     def _window(self, parameters: RawParameters) -> tuple[Any, Any]:
         return self.limits.window(*(_parse_integer(parameters.get(name), name) for name in ("limit", "offset", "page")))
@@ -148,8 +171,25 @@ class QueryParser:
         for name, nested in tree.relations.items():
             if name != WILDCARD:
                 trees[name] = _merge_trees(trees.get(name), nested)
+        self.size.add_fields(len(trees))
         for key, key_tree in trees.items():
             yield self._item(collection, key, aliases.get(key, key), key_tree, _require_object(deep.get(key), "deep"))
+
+    def _aggregates(
+        self, collection: Collection, aggregates: RawParameters
+    ) -> Iterator[AggregateValue | AggregateObject]:
+        for function, names in aggregates.items():
+            self.size.add_fields(1)
+            if function == "countAll":
+                yield AggregateValue(function, Measure("countAll"), as_text=True)
+            elif function not in FIELD_AGGREGATES:
+                supported = ", ".join(("countAll", *FIELD_AGGREGATES))
+                raise InvalidQuery(f'"aggregate" supports {supported}, not "{function}"')
+            elif WILDCARD in (fields := self.size.split_names(names, "aggregate")) and function == "count":
+                yield AggregateValue(function, Measure("countAll"), as_text=True)
+            else:
+                self.size.add_fields(len(fields))
+                yield AggregateObject(function, tuple(_parse_aggregate(collection, function, name) for name in fields))
 
     def _wildcard_names(self, collection: Collection) -> Iterator[str]:
         for member in self.readable_fields(collection):
@@ -169,25 +209,12 @@ class QueryParser:
             raise UnknownField(collection, name)
         if tree is None and not selected.many:
             return FieldSelection(key, selected)
+        self.size.check_entries("deep", deep)
         related, parameters = collection.target_of(selected), _nested_parameters(deep)
         if tree is not None:
             return RelationSelection(key, selected, self._read(related, tree, parameters, deep))
         keys = self._read(related, FieldTree({related.key.name: None}), parameters, deep)
         return RelationSelection(key, selected, replace(keys, flat=True))
-
-
-def _parse_aggregates(collection: Collection, aggregates: RawParameters) -> Iterator[AggregateValue | AggregateObject]:
-    for function, names in aggregates.items():
-        if function == "countAll":
-            yield AggregateValue(function, Measure("countAll"), as_text=True)
-        elif function not in FIELD_AGGREGATES:
-            supported = ", ".join(("countAll", *FIELD_AGGREGATES))
-            raise InvalidQuery(f'"aggregate" supports {supported}, not "{function}"')
-        elif function == "count" and WILDCARD in split_names(names):
-            yield AggregateValue(function, Measure("countAll"), as_text=True)
-        else:
-            values = tuple(_parse_aggregate(collection, function, name) for name in split_names(names))
-            yield AggregateObject(function, values)
 
 
 def _parse_aggregate(collection: Collection, function: str, name: str) -> AggregateValue:
@@ -205,20 +232,6 @@ def _name_depth(raw: Any) -> int:
     if isinstance(raw, Mapping):
         return max((_name_depth(value) + (not name.startswith("_")) for name, value in raw.items()), default=0)
     return max(map(_name_depth, raw), default=0) if isinstance(raw, list | tuple) else 0
-
-
-def split_names(value: Any) -> list[str]:
-    """Return the names in a list, in a comma-separated text, or in a list of such texts.
-
-    Raises:
-        InvalidQuery: The value is neither a text nor a list of texts.
-    """
-    if value is None:
-        return []
-    items = value if isinstance(value, list | tuple) else [value]
-    if not all(isinstance(item, str | int | float) for item in items):
-        raise InvalidQuery("Names must be strings or lists of strings")
-    return [name.strip() for item in items for name in str(item).split(",") if name.strip()]
 
 
 def _without_trees(names: Iterable[str]) -> dict[str, FieldTree | None]:
@@ -248,14 +261,6 @@ def _parse_call(collection: Collection, name: str) -> tuple[Field, str]:
             raise InvalidQuery(f'Invalid function specified "{function}"') from None
         raise
     return member, str(parsed)
-
-
-def _parse_aliases(value: Any) -> dict[str, str]:
-    aliases = _require_object(value, "alias")
-    for key, name in aliases.items():
-        if "." in key or not isinstance(name, str) or "." in name:
-            raise InvalidQuery('"alias" key/value can\'t contain a period character `.`')
-    return dict(aliases)
 
 
 def _require_object(value: Any, name: str) -> RawParameters:

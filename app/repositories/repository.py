@@ -189,8 +189,9 @@ class Repository(WriteRepository):
         return UpdateSingleton(self._payload(values))
 
     def query_parser(self, access: Access) -> QueryParser:
-        """Return the parser of query parameters, in which wildcards mean the fields that this access may read."""
-        return QueryParser(self._services.limits, lambda collection: access.fields("read", collection))
+        """Return the parser of one query's parameters, in which wildcards mean the fields that this access may read."""
+        limits = self._services.limits
+        return QueryParser(limits, lambda collection: access.fields("read", collection), limits.size_counter())
 
     def restricted_to(self, read: Read, keys: Iterable[Any]) -> Read:
         """Return a query restricted to the rows with these keys."""

@@ -13,6 +13,7 @@ from app.passwords.hashers import PasswordHasher
 from app.policy.access_cache import AccessCache, StatementReader
 from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.limits import QueryLimits
+from app.query.size import SizeLimits
 from app.ratelimit.limiter import RateLimiter
 from app.repositories.last_access import LastAccessTracker
 from app.storage.base import Storage
@@ -68,6 +69,13 @@ class Services:
             introspection=settings.graphql_introspection,
             max_batch_size=settings.max_batch_mutation,
             legacy_fields=settings.compatibility is not None,
+            size=SizeLimits(
+                fields=settings.query_max_fields,
+                filter_parts=settings.query_max_filter_parts,
+                filter_depth=settings.query_max_filter_depth,
+                sort_keys=settings.query_max_sort_keys,
+                list_items=settings.query_max_list_items,
+            ),
         )
         user_limits = UserLimits(
             settings.users_admin_access_limit, settings.users_app_access_limit, settings.users_api_access_limit
@@ -75,7 +83,7 @@ class Services:
         last_access, unreadable_rules = LastAccessTracker(database, clock), UnreadableRuleLog()
         return cls(
             database=database,
-            access_cache=AccessCache(database.reader, last_access, unreadable_rules, clock),
+            access_cache=AccessCache(database.reader, last_access, unreadable_rules, limits.size, clock),
             limits=limits,
             settings=settings,
             rates=RateLimiter.from_settings(settings, clock),

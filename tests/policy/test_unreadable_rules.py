@@ -14,6 +14,7 @@ from tests.logs import captured_logs
 
 SAM = caller("sam")
 UPDATES = {"id": 60, "policy": uid("policy-Themselves"), "collection": "directus_users", "action": "update"}
+LARGE = {"_or": [{"title": {"_eq": "a secret"}}] * 500}
 NESTED = '{"_and":[' * 400 + '{"id":{"_null":true}}' + "]}" * 400
 
 
@@ -41,6 +42,9 @@ def warning(reason, action="update"):
         ({"permissions": {"id": {"_eq": "a secret"}}}, "permissions: .*UUID.*"),
         ({"validation": {"no_such_field": {"_eq": 1}}}, 'validation: "directus_users" has no field "no_such_field"'),
         ({"validation": "a secret"}, "validation: Invalid filter object"),
+        ({"permissions": LARGE}, "permissions: The filter has more than 500 parts"),
+        ({"validation": LARGE}, "validation: The filter has more than 500 parts"),
+        ({"permissions": {"email": {"_in": ["ann@example.com"] * 10_001}}}, 'permissions: "_in" has 10001 items.*'),
     ],
 )
 async def test_an_unreadable_rule_grants_nothing_and_is_logged_once_without_its_values(writable_db, columns, reason):
@@ -110,7 +114,11 @@ async def test_a_permission_that_is_readable_or_not_served_is_not_logged(writabl
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("{", "not valid JSON"), (NESTED, "too deeply nested"), ('{"x": ' + "[" * 2000, "not valid JSON")],
+    [
+        ("{", "not valid JSON"),
+        (NESTED, "The filter is nested more than 32 levels deep"),
+        ('{"x": ' + "[" * 2000, "not valid JSON"),
+    ],
 )
 def test_a_text_that_is_no_filter_grants_nothing(text, reason):
     assert parse_rule("read", "directus_users", text, "*") == (None, f"permissions: {reason}")

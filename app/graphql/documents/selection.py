@@ -34,18 +34,23 @@ from app.query.read import (
     parse_search,
     parse_sort,
 )
+from app.query.size import SizeCounter
 
 Nodes = Iterable[FieldNode]
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Translates selections, with the schema, the document's fragments, the variables and the query limits."""
+    """Translates the selections of one request.
+
+    It knows the schema, the document's fragments, the variables and the query limits, and counts what is selected.
+    """
 
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     variables: dict[str, Any]
     limits: QueryLimits
+    size: SizeCounter
 
     def read(self, collection: Collection, nodes: Nodes, arguments: Mapping[str, Any]) -> Read:
         """Return the Read of the nodes of one field with these arguments.
@@ -59,8 +64,8 @@ class Selection:
         return Read(
             collection,
             tuple(self._selected(collection, nodes)),
-            _filter(collection, arguments),
-            tuple(parse_sort(collection, key) for key in arguments.get("sort") or () if key),
+            self._filter(collection, arguments),
+            tuple(parse_sort(collection, key) for key in self._sort_keys(arguments)),
             parse_search(arguments.get("search")),
             limit,
             offset,
@@ -73,18 +78,29 @@ class Selection:
         """
         collection = self.limits.registry_view(collection)
         limit, offset = self._window(arguments)
-        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in arguments.get("groupBy") or () if name))
-        sorts = (key for key in arguments.get("sort") or () if key and groups)
+        names = dict.fromkeys(name for name in arguments.get("groupBy") or () if name)
+        self.size.add_fields(len(names))
+        groups = tuple(dict.fromkeys(parse_group(collection, name) for name in names))
         return Aggregation(
             collection,
-            tuple(self._aggregate_item(collection, key, merged) for key, merged in self.collect(nodes).items()),
+            tuple(self._aggregate_item(collection, key, merged) for key, merged in self._sub_fields(nodes).items()),
             groups,
-            _filter(collection, arguments),
-            tuple(parse_group_sort(collection, groups, key) for key in sorts),
+            self._filter(collection, arguments),
+            tuple(parse_group_sort(collection, groups, key) for key in self._sort_keys(arguments) if groups),
             parse_search(arguments.get("search")),
             limit,
             offset,
         )
+
+    def _filter(self, collection: Collection, arguments: Mapping[str, Any]) -> Filter:
+        value = arguments.get("filter")
+        if value is None:
+            return MATCH_ALL
+        self.size.add_filter(value)
+        return conjunction((parse_filter(collection, value),))
+
+    def _sort_keys(self, arguments: Mapping[str, Any]) -> Iterable[str]:
+        return self.size.distinct_sort_keys(key for key in arguments.get("sort") or () if key)
 
     def _window(self, arguments: Mapping[str, Any]) -> tuple[int | None, int]:
         return self.limits.window(*(arguments.get(name) for name in ("limit", "offset", "page")))
@@ -101,15 +117,20 @@ class Selection:
                 return AggregateObject(key, tuple(self._measures(collection, function, nodes)))
 
     def _measures(self, collection: Collection, function: str, nodes: Nodes) -> Iterator[AggregateValue | Constant]:
-        for key, merged in self.collect(nodes).items():
+        for key, merged in self._sub_fields(nodes).items():
             name = merged[0].name.value
             if name == "__typename":
                 yield Constant(key, aggregate_object_type(collection, function))
             else:
                 yield AggregateValue(key, parse_measure(collection, function, name))
 
+    def _sub_fields(self, nodes: Nodes) -> dict[str, list[FieldNode]]:
+        fields = self.collect(nodes)
+        self.size.add_fields(len(fields))
+        return fields
+
     def _selected(self, collection: Collection, nodes: Nodes) -> Iterator[Selected]:
-        for key, merged in self.collect(nodes).items():
+        for key, merged in self._sub_fields(nodes).items():
             yield self._item(collection, key, merged)
 
     def _item(self, collection: Collection, key: str, nodes: list[FieldNode]) -> Selected:
@@ -135,7 +156,7 @@ class Selection:
 
     def _functions(self, field: Field, key: str, nodes: Nodes) -> FunctionObject:
         parts: list[FieldSelection | Constant] = []
-        for part, merged in self.collect(nodes).items():
+        for part, merged in self._sub_fields(nodes).items():
             name = merged[0].name.value
             if name == "__typename":
                 parts.append(Constant(part, "datetime_functions" if field.kind == "timestamp" else "count_functions"))
@@ -177,11 +198,6 @@ class Selection:
 def _is_id(collection: Collection, field: Field) -> bool:
     """Return whether an integer is an ID, which GraphQL represents as a string."""
     return field.kind == "integer" and (field is collection.key or field.relation is not None)
-
-
-def _filter(collection: Collection, arguments: Mapping[str, Any]) -> Filter:
-    value = arguments.get("filter")
-    return MATCH_ALL if value is None else conjunction((parse_filter(collection, value),))
 
 
 def _function(name: str) -> Function:

@@ -1,7 +1,7 @@
 """The generic mutations: each builds a write command for a repository and returns what the caller sees of the rows."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,7 +96,8 @@ def _resolver(
         raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's `selected_fields` ignores @skip and @include
         context = info.context
         repository = context.directory[collection.name]
-        selection = Selection(raw.schema, raw.fragments, raw.variable_values, context.directory.services.limits)
+        limits = context.directory.services.limits
+        selection = Selection(raw.schema, raw.fragments, raw.variable_values, limits, limits.size_counter())
         command = build_command(repository, context.access.user, arguments)
         if KEY_ALIAS in selection.collect(raw.field_nodes):
             await repository.write(command)
@@ -104,7 +105,8 @@ def _resolver(
         list_arguments = {name: arguments.get(name) for name in ("filter", *builder.LIST_ARGUMENTS)} if many else {}
 
         def build_read(access: Access) -> Read:
-            request = FieldRequest(access, selection, raw.field_nodes, arguments)
+            counted = replace(selection, size=limits.size_counter())  # it is built again if the transaction is retried
+            request = FieldRequest(access, counted, raw.field_nodes, arguments)
             return request.read(collection, {**list_arguments, "limit": list_arguments.get("limit") or -1})
 
         rows = (await repository.write(command, returning(repository, build_read))).result or []

@@ -19,6 +19,7 @@ from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
 from app.query.filter import MATCH_ALL, Filter, compare, conjunction
 from app.query.read import Read
 from app.query.results import Row
+from app.query.size import SizeCounter
 from app.repositories.directory import Directory
 
 MAIN_VERSION = "main"
@@ -112,6 +113,8 @@ class GraphQLContext:
 
     directory: Directory
     access: Access
+    size: SizeCounter
+    """Counts what the queries of the request select."""
     coerced_variables: Mapping[str, Any] = field(default_factory=dict)
     """The coerced values of the variables, if graphql-core would coerce them differently."""
     pending_reads: dict[Read | Aggregation, "asyncio.Future[list[Row]]"] = field(default_factory=dict)
@@ -174,7 +177,8 @@ def _resolver(build_query: FieldQueryBuilder) -> Callable[..., Awaitable[Finishe
     async def resolve(info: strawberry.Info[GraphQLContext, Any], **arguments: Any) -> FinishedValue | None:
         raw: Any = info._raw_info  # noqa: SLF001  # Strawberry's `selected_fields` ignores @skip and @include
         context = info.context
-        selection = Selection(raw.schema, raw.fragments, raw.variable_values, context.directory.services.limits)
+        limits = context.directory.services.limits
+        selection = Selection(raw.schema, raw.fragments, raw.variable_values, limits, context.size)
         access = await context.directory.access()
         field_query = build_query(FieldRequest(access, selection, raw.field_nodes, arguments))
         if field_query.query is None and await context.fresh_access() is not access:

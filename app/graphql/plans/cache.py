@@ -173,7 +173,8 @@ class PlanCache:
         prepared, value_shape = cached.prepared, cached.shape
         bindings: dict[Source, Any] = {**access.bindings, **cached.bindings}
         if variables:
-            value_shape = (*value_shape, *variable_shapes(variables, prepared.single_use, bindings))
+            max_items = directory.services.limits.size.list_items
+            value_shape = (*value_shape, *variable_shapes(variables, prepared.single_use, bindings, max_items))
         key = (prepared.identity, value_shape, access.shape)
         shape = self._shapes.get(key, None)
         planned = shape.plan if shape and not shape.deciding_sources else self._plan_for_values(shape, bindings)
@@ -250,7 +251,8 @@ class PlanCache:
         fragments = {
             node.name.value: node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        selection = Selection(self._schema, fragments, variables, directory.services.limits)
+        limits = directory.services.limits
+        selection = Selection(self._schema, fragments, variables, limits, limits.size_counter())
         query_type: Any = self._schema.query_type
         root_fields, plans, plan_indexes = list[PlannedField](), list[QueryPlan](), dict[Any, int]()
         for key, nodes in selection.collect([operation.definition]).items():

@@ -68,7 +68,7 @@ class PlannedMutation:
 
     def selection(self, limits: QueryLimits) -> Selection:
         """Return the Selection for the returned fields, in which there are no variables."""
-        return Selection(self.schema, self.fragments, {}, limits)
+        return Selection(self.schema, self.fragments, {}, limits, limits.size_counter())
 
 
 class MutationRequest(NamedTuple):
@@ -132,7 +132,8 @@ def plan_mutation(schema: GraphQLSchema, operation: Operation, cache_weight: int
     }
     if _selects_by_variable(definition):
         return None
-    root_fields = Selection(schema, fragments, {}, QueryLimits()).collect([definition])
+    limits = QueryLimits()
+    root_fields = Selection(schema, fragments, {}, limits, limits.size_counter()).collect([definition])
     if len(root_fields) != 1:
         return None
     response_key, nodes = next(iter(root_fields.items()))
@@ -142,7 +143,7 @@ def plan_mutation(schema: GraphQLSchema, operation: Operation, cache_weight: int
     if field is None or spec is None or len(nodes) > 1:
         return None
     planned = PlannedMutation(response_key, spec, field, nodes, fragments, schema, cache_weight)
-    selected = planned.selection(QueryLimits()).collect(nodes)
+    selected = planned.selection(limits).collect(nodes)
     return None if KEY_ALIAS in selected or _has_string_literals(operation) else planned
 
 

@@ -20,16 +20,17 @@ _TEXT_SOURCES, _NUMBER_SOURCES = (
 
 
 def variable_shapes(
-    values: Mapping[str, Any], single_use: frozenset[str], bindings: dict[Source, Any]
+    values: Mapping[str, Any], single_use: frozenset[str], bindings: dict[Source, Any], max_items: int
 ) -> list[Hashable]:
     """Return the shapes of the variables' values, and add what may differ in them to `bindings`.
 
-    The shape of a variable that is used more than once is its value. `single_use` names the others.
+    The shape of a variable that is used more than once is its value. `single_use` names the others. The
+    shape of a list of more than `max_items` items is its value too, so that its plan is made, and its items counted.
     """
     shapes: list[Hashable] = []
     for name, value in values.items():
         if name in single_use:
-            shapes += (name, _value_shape(value, f"{VALUE_PREFIX}{name}", bindings))
+            shapes += (name, _value_shape(value, f"{VALUE_PREFIX}{name}", bindings, max_items))
         else:
             shapes += (name, "=", repr(value))
     return shapes
@@ -72,18 +73,21 @@ def coercion_shape(value: Any) -> Hashable | None:
     return None
 
 
-def _value_shape(value: Any, source: Source, bindings: dict[Source, Any]) -> Hashable:
+def _value_shape(value: Any, source: Source, bindings: dict[Source, Any], max_items: int) -> Hashable:
     if scalar := _scalar_shape(value):
         bindings[source] = value
         return scalar
     if isinstance(value, dict):
-        return tuple((key, _value_shape(inner, f"{source}.{key}", bindings)) for key, inner in value.items())
-    if isinstance(value, list):
+        return tuple((key, _value_shape(inner, f"{source}.{key}", bindings, max_items)) for key, inner in value.items())
+    if isinstance(value, list) and len(value) <= max_items:
         shapes = {_scalar_shape(item) for item in value}
         if len(shapes) == 1 and (item_shape := shapes.pop()):
             bindings[source] = value
             return f"[{item_shape}]"
-        return ("[]", *(_value_shape(item, f"{source}.{index}", bindings) for index, item in enumerate(value)))
+        return (
+            "[]",
+            *(_value_shape(item, f"{source}.{index}", bindings, max_items) for index, item in enumerate(value)),
+        )
     return ("=", repr(value))
 
 

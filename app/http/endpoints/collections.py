@@ -19,7 +19,7 @@ from app.http.parsing import QueryParameters, parse_query
 from app.http.request_head import RequestHead
 from app.http.response import HTML, NO_CONTENT, Response, data_response
 from app.query.collection import FILES, USERS, Collection
-from app.query.parameters import expand_names, split_names
+from app.query.parameters import expand_names
 from app.repositories.directory import Directory
 from app.repositories.plans.rest import RestPlanCache
 from app.repositories.services import Services
@@ -101,7 +101,8 @@ async def _rows_response(request: CollectionRequest, query: QueryParameters) -> 
     rows = await request.repository.read_by_query(query)
     if query.get("aggregate"):
         rows = flatten_groups(rows)
-    counts = expand_names(split_names(query.get("meta")), META_COUNTS, "meta")
+    names = request.directory.services.limits.size_counter().split_names(query.get("meta"), "meta")
+    counts = expand_names(names, META_COUNTS, "meta")
     if not counts:
         return data_response(rows)
     meta = {name: await request.repository.count(query if name == "filter_count" else {}) for name in counts}

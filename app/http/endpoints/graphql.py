@@ -30,6 +30,7 @@ from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import error_to_report
 from app.http.exchange import BodyReader
+from app.http.parsing import MAX_PARAMETERS, load_json
 from app.http.request_head import RequestHead
 from app.http.response import JSON, VARIES, Header, Response, error_response
 from app.policy.rules import Access
@@ -56,6 +57,7 @@ class GraphQLEndpoint:
 
     def __init__(self, services: Services, authenticator: Authenticator) -> None:
         self._services, self._authenticator = services, authenticator
+        self._max_values = services.settings.max_payload_values
         self._bound_requests: LRUCache[RequestKey, BoundRequest] = LRUCache(MAX_CACHED_REQUESTS)
 
     async def __call__(self, scope: Scope, head: RequestHead, read_body: BodyReader) -> Response:
@@ -75,7 +77,7 @@ class GraphQLEndpoint:
                 return await self._execute_get(method, directory, head.query)
             request = (head.content_type, await read_body())
             body = await answer_from_plan(directory, lambda access: self._bind(directory, (access, *request)))
-            return body or await self._execute(directory, _parse_body(*request), tuple(OperationType))
+            return body or await self._execute(directory, _parse_body(*request, self._max_values), tuple(OperationType))
         except RollcallError as error:
             raise await error_to_report(error, directory) from None
 
@@ -86,7 +88,7 @@ class GraphQLEndpoint:
     async def _execute_get(self, method: str, directory: Directory, query: bytes) -> bytes:
         if method != "GET":
             raise MethodNotAllowed(method, ALLOWED_METHODS)
-        params = _parse_query(query)
+        params = _parse_query(query, self._max_values)
         body = await schema.execute_planned(directory, *params)
         return body or await self._execute(directory, params, (OperationType.QUERY,))
 
@@ -96,7 +98,9 @@ class GraphQLEndpoint:
         if cached is not None:
             return cached
         access, content_type, body = key
-        bound = schema.plans.bind(directory, access, *_parse_body(content_type, body), allow_mutations=True)
+        bound = schema.plans.bind(
+            directory, access, *_parse_body(content_type, body, self._max_values), allow_mutations=True
+        )
         if bound is not None and bound.is_reusable and len(body) <= MAX_CACHED_BODY_BYTES:
             self._bound_requests.set(key, bound)
         return bound
@@ -179,29 +183,25 @@ def _weight(parameters: str) -> float:
     return 1
 
 
-def _parse_body(content_type: bytes, body: bytes) -> GraphQLParams:
+def _parse_body(content_type: bytes, body: bytes, max_values: int) -> GraphQLParams:
     if content_type != JSON_MEDIA_TYPE and content_type.partition(b";")[0].strip().lower() != JSON_MEDIA_TYPE:
         raise InvalidPayload("Must provide query string")
-    try:
-        values = orjson.loads(body) if body else {}
-    except orjson.JSONDecodeError as error:
-        raise InvalidPayload(f"The body is not valid JSON: {error}") from None
+    values = load_json(body, max_values) if body else {}
     if not isinstance(values, dict):
         raise InvalidPayload("The body has to be one JSON object with a query")
     return _checked(values)
 
 
-def _parse_query(text: bytes) -> GraphQLParams:
+def _parse_query(text: bytes, max_values: int) -> GraphQLParams:
     try:
-        parameters = parse_qs(text.decode(), keep_blank_values=True, errors="strict")
+        pairs = parse_qs(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError:
         raise InvalidQuery("The query string is not valid UTF-8") from None
-    values: dict[str, Any] = {name: repeated[-1] for name, repeated in parameters.items()}
+    except ValueError:
+        raise InvalidQuery(f"The query string has more than {MAX_PARAMETERS} parameters") from None
+    values: dict[str, Any] = {name: repeated[-1] for name, repeated in pairs.items()}
     for name in OBJECT_PARAMETERS:
-        try:
-            values[name] = orjson.loads(values[name]) if values.get(name) else None
-        except orjson.JSONDecodeError:
-            raise InvalidPayload(f'"{name}" has to be a JSON object') from None
+        values[name] = load_json(values[name].encode(), max_values, f'"{name}"') if values.get(name) else None
     return _checked(values)
 
 

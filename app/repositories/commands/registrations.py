@@ -39,6 +39,7 @@ class RegistrationPolicy:
         if self.email_filter is None:
             return True
         try:
+            services.limits.size_counter().add_filter(self.email_filter)
             filter_ = parse_filter(USERS, self.email_filter, stored=True, allow_payload_operators=True)
         except PARSE_ERRORS as error:
             services.unreadable_rules.report("registration filter", USERS.name, "create", unreadable_reason(error))

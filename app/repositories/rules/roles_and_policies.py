@@ -10,6 +10,7 @@ from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.rules import legacy_writes
 from app.repositories.rules.hierarchy import check_parent
+from app.repositories.rules.stored_filters import check_filter_sizes
 from app.repositories.rules.stored_regexes import check_regexes
 from app.repositories.rules.users import ROLE, STATUS, SUSPENDED, end_sessions
 
@@ -95,12 +96,14 @@ class PermissionRules(CollectionRules):
         return await legacy_writes.expand_permission(work, payload)
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
+        check_filter_sizes(work, values)
         await check_regexes(work, values)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         work.affected.permissions.add(key)
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
+        check_filter_sizes(work, values)
         await check_regexes(work, {field: value for field, value in values.items() if row[field] != value})
         work.affected.permissions.add(row[PERMISSIONS.key])
 

@@ -3,6 +3,7 @@
 from app.query.collection import SETTINGS
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
+from app.repositories.rules.stored_filters import check_filter_sizes
 from app.repositories.rules.stored_regexes import check_regexes
 
 REGISTRATION_ROLE = SETTINGS.fields["public_registration_role"]
@@ -23,4 +24,5 @@ class SettingsRules(CollectionRules):
     async def _check(self, work: WriteContext, values: RowValues) -> None:
         if values.get(REGISTRATION_ROLE):
             work.affected.roles.add(values[REGISTRATION_ROLE])
+        check_filter_sizes(work, values)
         await check_regexes(work, values)
