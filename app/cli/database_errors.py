@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import OperatorError, ServiceUnavailable
 from app.db.base import POSTGRESQL
-from app.db.connection import DATABASE_UNAVAILABLE
+from app.db.driver_errors import DATABASE_UNAVAILABLE
 
 DATABASE_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
 NO_TABLES_MESSAGE = "The database has no Rollcall tables. Run `rollcall bootstrap` first."

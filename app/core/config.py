@@ -30,6 +30,8 @@ SECRET_BYTES = 32
 MIN_HASH_KIB_PER_THREAD = 8
 """KiB of memory that argon2 needs per thread."""
 PUBLIC_URL_PATTERN = re.compile(r"https?://[^/]", re.IGNORECASE)
+MAX_DB_TIMEOUT = 3600
+"""Upper bound of the time limits of the database, in seconds."""
 ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 """An origin as browsers send it, also that of an app."""
 DIRECTUS_URL_PATTERN = re.compile(r"https?://[a-z0-9.\[\]:_-]+(/[!-~]*)?", re.ASCII | re.IGNORECASE)
@@ -362,7 +364,19 @@ class Settings(BaseSettings):
     )
     db_queue_size: int = Field(1000, ge=1, description="Maximum number of requests that wait for a read connection")
     db_queue_timeout: float = Field(5.0, gt=0, description="Maximum seconds a request waits for a read connection")
-    db_statement_timeout: float = Field(10.0, gt=0, description="Maximum seconds a read statement may take")
+    db_statement_timeout: float = Field(
+        10.0, gt=0, le=MAX_DB_TIMEOUT, description="Maximum seconds a read statement may take"
+    )
+    db_write_statement_timeout: float = Field(
+        5.0,
+        gt=0,
+        le=MAX_DB_TIMEOUT,
+        description="Maximum seconds a statement of a write may take, including the one that reads its result; other "
+        "writes may wait for it",
+    )
+    db_transaction_timeout: float = Field(
+        60.0, gt=0, le=MAX_DB_TIMEOUT, description="Maximum seconds a write may take, and a statement of retention"
+    )
     shutdown_timeout: int = Field(
         10, ge=0, description="Maximum seconds to wait for running requests when the server stops"
     )

@@ -12,9 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.config import Settings
 from app.core.errors import ServiceUnavailable
-from app.db.connection import DATABASE_UNAVAILABLE
-from app.db.email_index import has_email_index
-from app.db.engine import UNREACHABLE, concurrent_writes, create_write_engine, parse_url, sqlstate
+from app.db.driver_errors import DATABASE_UNAVAILABLE
+from app.db.email_index import select_has_email_index
+from app.db.engine import (
+    UNREACHABLE,
+    concurrent_writes,
+    create_maintenance_engine,
+    create_write_engine,
+    parse_url,
+    sqlstate,
+)
 from app.db.read_pool import ReadPool
 from app.db.transaction import WriteTransaction
 from app.db.write_pool import WRITERS_BUSY, WritePool
@@ -31,13 +38,18 @@ class RetryTransaction(Exception):
 
 
 class Database:
-    """One database: `reader` runs queries, `run_write` and `run_in_transaction` run transactions."""
+    """One database: `reader` runs queries, `run_write` runs writes, each within a time limit.
 
-    def __init__(self, engine: AsyncEngine, reader: ReadPool, concurrent: int) -> None:
-        self._engine = engine
+    `transaction` and `run_in_transaction` are for maintenance, which may take any time.
+    """
+
+    def __init__(
+        self, reader: ReadPool, write_engine: AsyncEngine, write_pool: WritePool, maintenance_engine: AsyncEngine
+    ) -> None:
         self.reader = reader
-        self.dialect: str = engine.dialect.name
-        self._write_pool = WritePool(engine, concurrent)
+        self.dialect: str = write_engine.dialect.name
+        self._write_pool = write_pool
+        self._engines = (maintenance_engine, write_engine)
         self._has_email_index = False
 
     @classmethod
@@ -48,18 +60,25 @@ class Database:
             OperatorError: The URL is not supported, or the SQLite file cannot be created.
         """
         url, size = parse_url(settings.database_url), settings.db_pool_size
-        return cls(create_write_engine(url, size), ReadPool.open(url, settings), concurrent_writes(size))
+        engine = create_write_engine(url, size, settings.db_write_statement_timeout)
+        write_pool = WritePool(
+            engine,
+            concurrent_writes(size),
+            statement_timeout=settings.db_write_statement_timeout,
+            transaction_timeout=settings.db_transaction_timeout,
+        )
+        return cls(ReadPool.open(url, settings), engine, write_pool, create_maintenance_engine(url))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Open a SQLAlchemy transaction: committed when the block ends, rolled back if it raises.
+        """Open a SQLAlchemy transaction without a time limit: committed when the block ends, rolled back if it raises.
 
         Raises:
             ServiceUnavailable: The database is unreachable, becomes so, or stays locked.
         """
         async with AsyncExitStack() as stack:
             try:
-                connection = await stack.enter_async_context(self._engine.connect())
+                connection = await stack.enter_async_context(self._engines[0].connect())
             except PoolTimeout:
                 raise ServiceUnavailable(WRITERS_BUSY) from None
             except (*UNREACHABLE, DBAPIError):
@@ -85,30 +104,34 @@ class Database:
 
         return await _retry_conflicts(attempt)
 
-    async def run_write(self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool) -> T:
+    async def run_write(
+        self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool, background: bool = False
+    ) -> T:
         """Run `work` in a write transaction on the driver and return its result; run it again after a conflict.
 
         `exclusive` excludes every other exclusive write of the directory until the transaction ends, so that whatever
         `work` reads of other rows stays as it is. A write whose outcome depends on the rows it locks itself needs no
-        such lock. On SQLite every write is exclusive.
+        such lock. On SQLite every write is exclusive. In the `background`, where no client waits, a statement may take
+        as long as a transaction.
 
         Raises:
-            ServiceUnavailable: The database is unreachable or busy, or every attempt ended in a conflict.
+            ServiceUnavailable: The database is unreachable or busy, `work` takes too long, or every attempt ended in a
+                conflict.
         """
-        return await _retry_conflicts(lambda: self._write_pool.run(work, exclusive=exclusive))
+        return await _retry_conflicts(lambda: self._write_pool.run(work, exclusive=exclusive, background=background))
 
     async def has_email_index(self) -> bool:
         """Return whether the database itself keeps emails unique. Once it does, the answer is cached."""
         if not self._has_email_index:
-            async with self.transaction() as connection:
-                self._has_email_index = await connection.run_sync(has_email_index)
+            self._has_email_index = bool((await self.reader.fetch(select_has_email_index(self.dialect)))[0])
         return self._has_email_index
 
     async def dispose(self) -> None:
         """Close every connection. SQLite's write connections come last: closing them merges the WAL into the file."""
         await self.reader.dispose()
         await self._write_pool.dispose()
-        await self._engine.dispose()
+        for engine in self._engines:
+            await engine.dispose()
 
 
 async def _retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:

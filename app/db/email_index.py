@@ -3,7 +3,7 @@
 In an index SQLite folds ASCII only; Rollcall's own writes check uniqueness themselves and fold as Unicode does.
 """
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from app.db.base import POSTGRESQL
 from app.db.integrity import EMAIL_INDEX
@@ -16,14 +16,14 @@ FOLDED_EMAIL = {POSTGRESQL: "rollcall_fold(email)", "sqlite": "lower(email)"}
 DUPLICATE_EMAILS = "SELECT {folded} FROM directus_users GROUP BY {folded} HAVING count(email) > 1 ORDER BY 1"
 
 
-def has_email_index(connection: Connection) -> bool:
-    """Return whether the index exists."""
-    return bool(connection.scalar(text(INDEX_EXISTS[connection.dialect.name]), {"name": EMAIL_INDEX}))
+def select_has_email_index(dialect: str) -> TextClause:
+    """Return the statement that says whether the index exists."""
+    return text(INDEX_EXISTS[dialect]).bindparams(name=EMAIL_INDEX)
 
 
 def ensure_email_index(connection: Connection) -> list[str]:
     """Create the index unless it exists; return the duplicate emails that prevent it, in lower case."""
-    if has_email_index(connection):
+    if connection.scalar(select_has_email_index(connection.dialect.name)):
         return []
     folded = FOLDED_EMAIL[connection.dialect.name]
     duplicates = [str(row[0]) for row in connection.execute(text(DUPLICATE_EMAILS.format(folded=folded)))]

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.core.errors import OperatorError
 from app.core.timestamps import from_microseconds, to_microseconds
 from app.db.base import POSTGRESQL
+from app.db.driver_errors import STALE_SQLSTATES
 
 DRIVERS = {
     "postgres": "postgresql+asyncpg",
@@ -27,10 +28,12 @@ DRIVERS = {
 URL_EXAMPLES = "DATABASE_URL should be like postgresql://user:password@host:5432/name or sqlite:///path/to/file.db"
 # What connecting raises when the database is unreachable; a statement raises the same wrapped in a DBAPIError.
 UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
-# The server shut down, the connection broke, or another program altered a table under a prepared statement.
-STALE_SQLSTATES = ("57P", "08", "0A000")
 BUSY_TIMEOUT_MS = 5_000
-"""Milliseconds SQLite waits for the file's lock; PostgreSQL's writers wait twice as long for a lock."""
+"""Milliseconds SQLite waits for the file's lock; on PostgreSQL maintenance waits twice as long for a lock."""
+LOCK_SHARE = 0.9
+"""The part of a write statement's time limit for which it waits for a lock, so that waiting has an error of its own."""
+IDLE_IN_TRANSACTION_MS = 10_000
+"""Milliseconds after which PostgreSQL ends a transaction whose process sends nothing, as it may hang or be cut off."""
 CONNECT_TIMEOUT_SECONDS = 5
 MAX_CONCURRENT_WRITES = 8
 """Concurrent write transactions of one process on PostgreSQL.
@@ -40,15 +43,16 @@ slowest of them get slower.
 """
 EXCLUSIVE_WRITES = 1
 """Exclusive write transactions of one process at a time."""
-OTHER_TRANSACTIONS = 1
+MAINTENANCE_CONNECTIONS = 1
 """Connections for `Database.transaction`, which the write pool never holds."""
 SQLITE_READ_CONNECTIONS = 2
 """Read connections to an SQLite file. Each is a thread; small queries wait longer for each other than for SQLite."""
-SQLITE_WRITE_CONNECTIONS = EXCLUSIVE_WRITES + OTHER_TRANSACTIONS
-"""Write connections to an SQLite file, which knows one writer at a time."""
 WRITE_CACHE_KIB = 500
 """Page cache of a write connection to SQLite: a quarter of its default; writes measured no slower."""
 STEPS_PER_DEADLINE_CHECK = 10_000
+
+Parameters = Mapping[str, str | int]
+"""Run-time parameters of a PostgreSQL session."""
 
 
 def parse_url(text: str) -> URL:
@@ -89,21 +93,45 @@ def concurrent_writes(pool_size: int) -> int:
     return min(pool_size, MAX_CONCURRENT_WRITES)
 
 
-def create_write_engine(url: URL, pool_size: int) -> AsyncEngine:
-    """Return the engine of all write connections.
+def create_write_engine(url: URL, pool_size: int, statement_timeout: float) -> AsyncEngine:
+    """Return the engine of all connections of the write pool, which keeps as many open as it ever needs.
 
-    The write pool keeps its connections open, so the engine may open as many as it ever needs and one for others.
+    PostgreSQL stops a statement after `statement_timeout` seconds.
 
     Raises:
         OperatorError: The SQLite file cannot be created.
     """
     if url.get_backend_name() == POSTGRESQL:
-        server_settings = {"lock_timeout": f"{2 * BUSY_TIMEOUT_MS}", "default_transaction_read_only": "off"}
-        size = concurrent_writes(pool_size) + EXCLUSIVE_WRITES + OTHER_TRANSACTIONS
-        return _create_postgresql_engine(url, size, server_settings, isolation_level="READ COMMITTED")
-    create_private_file(Path(url.database or ""))
-    pragmas = ["journal_mode=WAL", f"cache_size=-{WRITE_CACHE_KIB}"]
-    engine = _create_sqlite_engine(url, SQLITE_WRITE_CONNECTIONS, pragmas, pool_timeout=2 * BUSY_TIMEOUT_MS / 1000)
+        milliseconds = int(statement_timeout * 1000)
+        parameters: Parameters = {
+            "default_transaction_read_only": "off",
+            "statement_timeout": milliseconds,
+            "lock_timeout": max(1, int(milliseconds * LOCK_SHARE)),
+            "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
+            "jit": "off",
+        }
+        size = concurrent_writes(pool_size) + EXCLUSIVE_WRITES
+        return _create_postgresql_engine(url, size, parameters, isolation_level="READ COMMITTED")
+    engine = _create_writable_sqlite_engine(url, EXCLUSIVE_WRITES)
+    event.listen(engine.sync_engine, "connect", _install_deadline)
+    return engine
+
+
+def create_maintenance_engine(url: URL) -> AsyncEngine:
+    """Return the engine for work that may take hours: migrations, upgrades, imports, exports.
+
+    Raises:
+        OperatorError: The SQLite file cannot be created.
+    """
+    if url.get_backend_name() == POSTGRESQL:
+        parameters: Parameters = {
+            "default_transaction_read_only": "off",
+            "statement_timeout": 0,
+            "lock_timeout": 2 * BUSY_TIMEOUT_MS,
+            "idle_in_transaction_session_timeout": 0,
+        }
+        return _create_postgresql_engine(url, MAINTENANCE_CONNECTIONS, parameters, isolation_level="READ COMMITTED")
+    engine = _create_writable_sqlite_engine(url, MAINTENANCE_CONNECTIONS)
     event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
@@ -115,19 +143,20 @@ def create_read_engine(url: URL, size: int, statement_timeout: float) -> AsyncEn
     """
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     if url.get_backend_name() == POSTGRESQL:
-        server_settings = {
+        parameters: Parameters = {
             "default_transaction_read_only": "on",
-            "statement_timeout": f"{int(statement_timeout * 1000)}",
+            "statement_timeout": int(statement_timeout * 1000),
             "jit": "off",
         }
-        return _create_postgresql_engine(url, size, server_settings, **options)
+        return _create_postgresql_engine(url, size, parameters, **options)
     engine = _create_sqlite_engine(url, size, ["query_only=ON"], **options)
     event.listen(engine.sync_engine, "connect", _install_deadline)
     return engine
 
 
-def _create_postgresql_engine(url: URL, size: int, server_settings: dict[str, str], **options: Any) -> AsyncEngine:
-    server_settings = {"application_name": "rollcall", "TimeZone": "UTC", **server_settings}
+def _create_postgresql_engine(url: URL, size: int, parameters: Parameters, **options: Any) -> AsyncEngine:
+    # Only what PgBouncer accepts at the start of a connection; the other parameters are set once it is open.
+    server_settings = {"application_name": "rollcall", "TimeZone": "UTC"}
     arguments = {"timeout": CONNECT_TIMEOUT_SECONDS, "server_settings": server_settings}
     options |= {"pool_size": size, "max_overflow": 0, "connect_args": arguments}
     # JSON stays text: app.db.base.Json decodes it, and most of it is only passed on.
@@ -135,6 +164,7 @@ def _create_postgresql_engine(url: URL, size: int, server_settings: dict[str, st
     engine = create_async_engine(url, hide_parameters=True, json_deserializer=str, **options)
     event.listen(engine.sync_engine, "handle_error", _mark_stale)
     event.listen(engine.sync_engine, "connect", _set_timestamp_codec)
+    event.listen(engine.sync_engine, "connect", _parameter_setter(parameters))
     return engine
 
 
@@ -151,10 +181,29 @@ def _set_timestamp_codec(connection: Any, record: Any) -> None:
     )
 
 
+def _parameter_setter(parameters: Parameters) -> Callable[[Any, Any], None]:
+    commands = "; ".join(f"SET {name} = {value}" for name, value in parameters.items())
+
+    def set_parameters(connection: Any, record: Any) -> None:
+        try:
+            connection.run_async(lambda driver: driver.execute(commands))
+        except Exception:
+            connection.terminate()
+            raise
+
+    return set_parameters
+
+
 def _mark_stale(context: ExceptionContext) -> None:
     # Makes SQLAlchemy's pool drop its other connections, which are as old as this one and therefore broken too.
     code = getattr(context.original_exception, "sqlstate", None) or ""
     context.is_disconnect = context.is_disconnect or code.startswith(STALE_SQLSTATES)
+
+
+def _create_writable_sqlite_engine(url: URL, size: int) -> AsyncEngine:
+    create_private_file(Path(url.database or ""))
+    pragmas = ["journal_mode=WAL", f"cache_size=-{WRITE_CACHE_KIB}"]
+    return _create_sqlite_engine(url, size, pragmas, pool_timeout=2 * BUSY_TIMEOUT_MS / 1000)
 
 
 def _create_sqlite_engine(url: URL, size: int, pragmas: Iterable[str], **options: Any) -> AsyncEngine:
@@ -206,6 +255,10 @@ class StatementDeadline:
         """Give the next statement this many seconds."""
         self.expires = time.monotonic() + seconds
 
+    def expire(self) -> None:
+        """Stop the statement that is running, and any other until the next `start`, unless it is a short one."""
+        self.expires = 0.0
+
     def __call__(self) -> bool:
         return time.monotonic() > self.expires
 
@@ -227,14 +280,6 @@ def create_private_file(file: Path) -> None:
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise OperatorError(f"The database file {file} cannot be created: {error.strerror}.") from None
-
-
-def redact_driver_error(error: BaseException) -> None:
-    """Remove stored and sent values from a driver's error, whose text may end up in the log."""
-    if isinstance(error, asyncpg.PostgresError):
-        error.detail = None  # names a key or quotes a whole row
-    if isinstance(error, asyncpg.DataError):
-        error.args = ("a value doesn't fit its column",)
 
 
 def sqlstate(error: DBAPIError) -> str:

@@ -1,10 +1,9 @@
 """The read pool: runs a statement on a read-only connection and returns its one row."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self
 
-import asyncpg
 import structlog
 from sqlalchemy import URL, ClauseElement
 from sqlalchemy.exc import DBAPIError
@@ -13,23 +12,24 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.bindings import Bindings
 from app.core.config import Settings
 from app.core.errors import InvalidQuery, ServiceUnavailable
+from app.core.watchdog import Watchdog
 from app.db.base import POSTGRESQL
-from app.db.connection import CONNECTION_ERRORS, DATABASE_UNAVAILABLE, PooledConnection, Row, terminate
-from app.db.engine import (
-    CONNECT_TIMEOUT_SECONDS,
-    STALE_SQLSTATES,
-    UNREACHABLE,
-    create_read_engine,
-    read_connections,
+from app.db.connection import PooledConnection, Row, has_timed_out, terminate
+from app.db.driver_errors import (
+    DATABASE_UNAVAILABLE,
+    StaleConnection,
+    StatementTimeout,
+    is_stale,
+    is_timeout,
     redact_driver_error,
+    rejection_reason,
 )
+from app.db.engine import CONNECT_TIMEOUT_SECONDS, UNREACHABLE, create_read_engine, read_connections
 from app.db.resource_pool import ResourcePool
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
-from app.db.watchdog import Watchdog
 
 MAX_ATTEMPTS = 2
 """How often a statement is run if its connection turns out to be dead."""
-SQLITE_TOO_DEEP = "parser stack overflow"
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +39,9 @@ class ReadPool:
 
     SQLAlchemy creates and owns the connections. The pool borrows each one once and keeps it, so that running a
     statement costs no more than the driver itself. A statement waits for a connection for at most `queue_timeout`
-    seconds and runs for at most `statement_timeout`; if the server has not stopped it `grace` seconds after that, the
-    connection is closed. `statements` counts the statements run so far.
+    seconds and runs for at most `statement_timeout`; if the server has not stopped it `grace` seconds after that, it is
+    cancelled. A cancelled statement keeps its connection until the server has stopped it; if that takes more than
+    `grace` seconds again, the connection is closed. `statements` counts the statements run so far.
     """
 
     def __init__(
@@ -54,10 +55,10 @@ class ReadPool:
         grace: float = CONNECT_TIMEOUT_SECONDS,
     ) -> None:
         self._engine = engine
-        self._closing: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self._slots = ResourcePool((PoolSlot() for _ in range(size)), max_waiting=max_waiting, timeout=queue_timeout)
-        self._statement_timeout = statement_timeout
-        self._watchdog: Watchdog[PooledConnection] = Watchdog(statement_timeout + grace, self._abandon)
+        self._statement_timeout, self._grace = statement_timeout, grace
+        self._watchdog: Watchdog[PooledConnection] = Watchdog(statement_timeout + grace, PooledConnection.cancel_task)
         self._run: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
             self._run_postgresql if engine.dialect.name == POSTGRESQL else self._run_sqlite
         )
@@ -90,7 +91,7 @@ class ReadPool:
 
         Raises:
             ServiceUnavailable: The database is unreachable, too many statements are waiting, or this one ran too long.
-            InvalidQuery: The statement is nested deeper than SQLite can parse.
+            InvalidQuery: The driver or the database rejects the statement because of its size, depth or values.
             ValueError: A bound value doesn't fit its type.
         """
         values = statement.bind(bindings)
@@ -100,23 +101,26 @@ class ReadPool:
         try:
             while True:
                 connection = slot.connection or await self._connect(slot)
+                connection.task = asyncio.current_task()
                 self._watchdog.track(connection)
                 try:
                     return await self._run(connection, statement.text, values)
                 except BaseException as error:
-                    failure, attempts = self._handle_error(error, slot), attempts - 1
-                    if not attempts or not isinstance(failure, _StaleConnection):
+                    failure, attempts = self._handle_error(error, slot, connection), attempts - 1
+                    if not attempts or not isinstance(failure, StaleConnection):
                         raise failure from error
                 finally:
                     self._watchdog.untrack(connection)
         finally:
-            self._slots.release(slot)
+            if not slot.stopping:
+                self._slots.release(slot)
 
     async def dispose(self) -> None:
         """Close every connection that is not in use. The next statement opens a new one."""
         self._watchdog.stop()
+        await asyncio.gather(*self._background, return_exceptions=True)
         self._close_idle()
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._engine.dispose()
 
     async def _connect(self, slot: "PoolSlot") -> PooledConnection:
@@ -138,66 +142,64 @@ class ReadPool:
         return row
 
     async def _run_sqlite(self, connection: PooledConnection, text: str, values: list[Any]) -> Row:
-        connection.owner.info["deadline"].start(self._statement_timeout)
+        if connection.deadline is not None:
+            connection.deadline.start(self._statement_timeout)
         rows: list[Row] = await connection.driver.execute_fetchall(text, values)
         return rows[0]
 
-    def _abandon(self, connection: PooledConnection) -> None:
-        connection.abandoned = True
-        self._close_in_background(connection)
-
-    def _handle_error(self, error: BaseException, slot: "PoolSlot") -> BaseException:
-        """Return what to raise for a statement's error; a connection that is unusable afterwards leaves its slot."""
+    def _handle_error(self, error: BaseException, slot: "PoolSlot", connection: PooledConnection) -> BaseException:
+        """Return what to raise for a statement's error; take care of its connection, which may still be busy."""
         redact_driver_error(error)
-        if slot.connection is None or slot.connection.abandoned:
+        timed_out = has_timed_out(connection)
+        if timed_out or not isinstance(error, Exception):
+            slot.stopping = True
+            self._run_in_background(self._stop(slot, connection))
+            return ServiceUnavailable(DATABASE_UNAVAILABLE) if timed_out else error
+        if is_timeout(error):
+            return StatementTimeout(self._statement_timeout)
+        if reason := rejection_reason(error):
+            return InvalidQuery(reason)
+        if is_stale(error):
             slot.connection = None
-            return ServiceUnavailable(DATABASE_UNAVAILABLE)
-        failure = self._translate_error(error)
-        if isinstance(failure, _StaleConnection) or not isinstance(error, Exception):
-            self._close_in_background(slot.connection)
-            slot.connection = None
-        return failure
-
-    def _translate_error(self, error: BaseException) -> BaseException:
-        """Return the error to raise for a driver's error; it may be the same."""
-        if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) or str(error) == "interrupted":
-            seconds = self._statement_timeout
-            return _StatementTimeout(f"The query took longer than the {seconds:g} s allowed; request less data")
-        if str(error) == SQLITE_TOO_DEEP:
-            return InvalidQuery("The query is nested too deeply")
-        code = getattr(error, "sqlstate", None) or ""
-        if isinstance(error, CONNECTION_ERRORS) or code.startswith(STALE_SQLSTATES):
+            self._run_in_background(terminate(connection))
             self._close_idle()  # the other connections are as old as this one, and so they are dead too
-            return _StaleConnection(DATABASE_UNAVAILABLE)
-        if isinstance(error, asyncpg.DataError):
-            return ValueError(str(error))
+            return StaleConnection()
         return error
+
+    async def _stop(self, slot: "PoolSlot", connection: PooledConnection) -> None:
+        """Release the slot of a cancelled statement once that has ended; close a connection on which it does not."""
+        connection.interrupt()
+        try:
+            async with asyncio.timeout(self._grace):
+                await connection.wait_until_idle()
+        except Exception:  # noqa: BLE001  # whatever it is, the connection is of no more use
+            slot.connection = None
+            await terminate(connection)
+        finally:
+            slot.stopping = False
+            self._slots.release(slot)
 
     def _close_idle(self) -> None:
         for slot in self._slots.free:
             if slot.connection is not None:
-                self._close_in_background(slot.connection)
+                self._run_in_background(terminate(slot.connection))
                 slot.connection = None
 
-    def _close_in_background(self, connection: PooledConnection) -> None:
-        """Close a connection without waiting for it, because it may hang."""
-        task = asyncio.ensure_future(terminate(connection))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    def _run_in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what closes or frees a connection without waiting for it, because it may hang."""
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
 
 class PoolSlot:
-    """A permit to run one statement, with its connection, once that is open."""
+    """A permit to run one statement, with its connection, once that is open.
 
-    __slots__ = ("connection",)
+    While it is `stopping`, the server has not yet stopped a cancelled statement.
+    """
+
+    __slots__ = ("connection", "stopping")
 
     def __init__(self) -> None:
         self.connection: PooledConnection | None = None
-
-
-class _StaleConnection(ServiceUnavailable):
-    """The connection was dead, or older than a change of the tables; a new one may work."""
-
-
-class _StatementTimeout(ServiceUnavailable):
-    """The statement was stopped; its connection is still usable."""
+        self.stopping = False

@@ -1,7 +1,7 @@
 """The write transaction: runs statements on the driver's own connection, which adds little to their own cost."""
 
 import sqlite3
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -11,12 +11,21 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.core.bindings import Bindings
 from app.core.cache import LRUCache
+from app.core.errors import InvalidPayload
 from app.db.base import POSTGRESQL
-from app.db.connection import CONNECTION_ERRORS, Row
-from app.db.engine import STALE_SQLSTATES, redact_driver_error
+from app.db.connection import PooledConnection, Row
+from app.db.driver_errors import (
+    CONNECTION_ERRORS,
+    StaleConnection,
+    StatementTimeout,
+    is_stale,
+    is_timeout,
+    redact_driver_error,
+    rejection_reason,
+)
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 
-DRIVER_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError, sqlite3.Error)
+DRIVER_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError, sqlite3.Error, OverflowError)
 INTEGRITY_SQLSTATES = "23"
 COMMIT = "COMMIT"
 
@@ -39,13 +48,30 @@ PreparedQueries = LRUCache[Hashable, PreparedQuery]
 
 
 class WriteTransaction:
-    """One transaction, in which either every statement takes effect or none."""
+    """One transaction, in which either every statement takes effect or none.
 
-    def __init__(self, driver: Any, dialect: Dialect, prepared: PreparedQueries) -> None:
-        self._driver, self._prepared = driver, prepared
+    A statement may take `statement_timeout` seconds. The methods that run statements raise:
+
+    Raises:
+        StaleConnection: The connection broke.
+        StatementTimeout: The statement took too long.
+        InvalidPayload: The driver or the database rejects the statement because of its size, depth or values.
+        IntegrityError: The write violates a constraint.
+        DBAPIError: Any other error of the database.
+        ValueError: A bound value doesn't fit its type.
+    """
+
+    def __init__(
+        self, connection: PooledConnection, dialect: Dialect, prepared: PreparedQueries, statement_timeout: float
+    ) -> None:
+        self._driver, self._deadline, self._prepared = connection.driver, connection.deadline, prepared
+        self._statement_timeout = statement_timeout
         self._deferred: list[BoundStatement] = []
         """Statements that are sent together with the next one."""
-        self._committed = False
+        self.committed = self.failed = False
+        """Whether the changes are permanent, and whether a statement failed, after which none can succeed."""
+        self.after_commit: Callable[[], Coroutine[Any, Any, None]] | None = None
+        """Work to do once the transaction is committed, even if its task is cancelled."""
         self.dialect = dialect
         self.postgresql = dialect.name == POSTGRESQL
 
@@ -69,20 +95,20 @@ class WriteTransaction:
     async def fetch_one(self, statement: CompiledStatement, bindings: Bindings = EMPTY_BINDINGS) -> Row:
         """Run a statement and return its first row as the driver does.
 
-        Raises as `fetch_all` does, and IndexError if there is no row.
+        Raises IndexError if there is no row.
         """
         return (await self.fetch_all(statement, bindings))[0]
 
     async def fetch(self, clause: ClauseElement, bindings: Bindings = EMPTY_BINDINGS) -> Row:
-        """Run a SQLAlchemy statement and return its first row; raises as `fetch_one` does."""
+        """Run a SQLAlchemy statement and return its first row."""
         return await self.fetch_one(self.compile(clause), bindings)
 
     async def execute(self, clause: ClauseElement, bindings: Bindings = EMPTY_BINDINGS) -> Sequence[Row]:
-        """Run a SQLAlchemy statement and return all its rows; raises as `fetch_all` does."""
+        """Run a SQLAlchemy statement and return all its rows."""
         return await self.fetch_all(self.compile(clause), bindings)
 
     async def rows(self, query: PreparedQuery, bindings: Bindings = EMPTY_BINDINGS) -> list[list[Any]]:
-        """Run a prepared query and return all its rows, decoded; raises as `fetch_all` does."""
+        """Run a prepared query and return all its rows, decoded."""
         rows = [list(row) for row in await self.fetch_all(query.statement, bindings)]
         for row in rows:
             for index, decode in query.decoders:
@@ -90,107 +116,101 @@ class WriteTransaction:
         return rows
 
     async def fetch_all(self, statement: CompiledStatement, bindings: Bindings = EMPTY_BINDINGS) -> Sequence[Row]:
-        """Run a statement and return all its rows as the driver does.
-
-        Raises:
-            DBAPIError: The database rejects the statement, or the connection broke.
-            IntegrityError: The write violates a constraint.
-            ValueError: A bound value doesn't fit its type.
-        """
+        """Run a statement and return all its rows as the driver does."""
         return await self._run((statement.text, statement.bind(bindings)))
 
     async def execute_batch(self, statements: Iterable[CompiledStatement], bindings: Bindings) -> Sequence[Row]:
-        """Run several statements in order, on SQLite in one hop to its thread; return the rows of the last.
-
-        Raises as `fetch_all` does.
-        """
+        """Run several statements in order, on SQLite in one hop to its thread; return the rows of the last."""
         return await self._run(*((statement.text, statement.bind(bindings)) for statement in statements))
 
     async def fetch_and_commit(self, statement: CompiledStatement, bindings: Bindings, decode: Callable[[Row], T]) -> T:
         """Run the last statement and return its first row, decoded. If `decode` raises, the transaction fails.
 
-        On SQLite the commit goes along, which saves a hop to its thread. Raises as `fetch_all` does.
+        On SQLite the commit goes along, which saves a hop to its thread.
         """
         last = (statement.text, statement.bind(bindings))
         if self.postgresql:
             return decode((await self._run(last))[0])
-        statements, self._deferred = (*self._deferred, last), []
-        try:
-            result: T = await self._driver._execute(_run_and_commit, self._driver, statements, decode)  # noqa: SLF001  # as in _run
-        except DRIVER_ERRORS as error:
-            raise_as_dbapi_error(error)
-        self._committed = True
+        result: T = await self._run_in_thread(self._run_and_commit, last, decode)
         return result
 
     async def begin(self, *commands: str) -> None:
-        """Begin the transaction; on SQLite together with its first statement, which saves a hop to its thread.
-
-        Raises as `fetch_all` does.
-        """
+        """Begin the transaction; on SQLite together with its first statement, which saves a hop to its thread."""
         if self.postgresql:
             await self._send("; ".join(commands))
         else:
             self._deferred = [(command, ()) for command in commands]
 
     async def commit(self) -> None:
-        """Make every change permanent, if there is any that is not yet; raises as `fetch_all` does."""
+        """Make every change permanent, if there is any that is not yet."""
         if self.postgresql:
             await self._send(COMMIT)
-        elif not (self._committed or self._deferred):
+        elif not (self.committed or self._deferred):
             await self._run((COMMIT, ()))
+        self.committed = True
 
     async def rollback(self) -> None:
-        """Undo every change; raises as `fetch_all` does."""
+        """Undo every change, unless it is committed."""
         if self.postgresql:
             await self._send("ROLLBACK")
             return
         try:
             await self._driver.rollback()
         except DRIVER_ERRORS as error:
-            raise_as_dbapi_error(error)
+            self._raise_translated(error)
 
     async def _send(self, commands: str) -> None:
         try:
             await self._driver.execute(commands)
         except DRIVER_ERRORS as error:
-            raise_as_dbapi_error(error)
+            self._raise_translated(error)
 
     async def _run(self, *statements: BoundStatement) -> Sequence[Row]:
+        if not self.postgresql:
+            rows: Sequence[Row] = await self._run_in_thread(_run_all, *statements)
+            return rows
         try:
-            if self.postgresql:
-                for text, values in statements:
-                    rows: Sequence[Row] = await self._driver.fetch(text, *values)
-            else:
-                statements, self._deferred = (*self._deferred, *statements), []
-                rows = await self._driver._execute(_run_all, self._driver, statements)  # noqa: SLF001  # no public method takes several at once
+            for text, values in statements:
+                rows = await self._driver.fetch(text, *values)
         except DRIVER_ERRORS as error:
-            raise_as_dbapi_error(error)
+            self._raise_translated(error)
         return rows
 
+    async def _run_in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `work` with the driver, the deferred statements and the arguments in SQLite's own thread."""
+        deferred, self._deferred = self._deferred, []
+        if self._deadline is not None:
+            self._deadline.start(self._statement_timeout)
+        try:
+            return await self._driver._execute(work, self._driver, *deferred, *arguments)  # noqa: SLF001  # no public method takes several at once
+        except DRIVER_ERRORS as error:
+            self._raise_translated(error)
 
-def _run_all(driver: Any, statements: Iterable[BoundStatement]) -> Sequence[Row]:
+    def _run_and_commit(self, driver: Any, *arguments: Any) -> Any:
+        *statements, decode = arguments
+        result = decode(_run_all(driver, *statements)[0])
+        _run_all(driver, (COMMIT, ()))
+        self.committed = True  # here, as the task that waits for this thread may have been cancelled
+        return result
+
+    def _raise_translated(self, error: Exception) -> NoReturn:
+        """Raise what the methods of this class promise for a driver's error."""
+        self.failed = True
+        redact_driver_error(error)
+        code = str(getattr(error, "sqlstate", None) or "")
+        if isinstance(error, sqlite3.IntegrityError) or code.startswith(INTEGRITY_SQLSTATES):
+            raise IntegrityError(None, None, error, hide_parameters=True) from error
+        if is_timeout(error):
+            raise StatementTimeout(self._statement_timeout) from error
+        if reason := rejection_reason(error):
+            raise InvalidPayload(reason) from error
+        if is_stale(error):
+            raise StaleConnection from error
+        raise DBAPIError(None, None, error, hide_parameters=True) from error
+
+
+def _run_all(driver: Any, *statements: BoundStatement) -> Sequence[Row]:
     """Run statements on SQLite's own thread; return the rows of the last."""
     for text, values in statements:
-        rows: Sequence[Row] = driver._execute_fetchall(text, values)  # noqa: SLF001  # as in WriteTransaction._run
+        rows: Sequence[Row] = driver._execute_fetchall(text, values)  # noqa: SLF001  # as in WriteTransaction._run_in_thread
     return rows
-
-
-def _run_and_commit(driver: Any, statements: Iterable[BoundStatement], decode: Callable[[Row], T]) -> T:
-    result = decode(_run_all(driver, statements)[0])
-    _run_all(driver, [(COMMIT, ())])
-    return result
-
-
-def raise_as_dbapi_error(error: Exception) -> NoReturn:
-    """Raise the SQLAlchemy error for a driver's error.
-
-    Raises:
-        IntegrityError: The write violates a constraint.
-        DBAPIError: Anything else; `connection_invalidated` says that the connection is unusable.
-    """
-    redact_driver_error(error)
-    code = str(getattr(error, "sqlstate", None) or "")
-    if isinstance(error, sqlite3.IntegrityError) or code.startswith(INTEGRITY_SQLSTATES):
-        raise IntegrityError(None, None, error, hide_parameters=True) from error
-    broken = isinstance(error, CONNECTION_ERRORS) or code.startswith(STALE_SQLSTATES)
-    raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=broken) from error

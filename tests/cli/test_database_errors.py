@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from app.cli.database_errors import NO_TABLES_MESSAGE, operator_error
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
-from app.db.connection import DATABASE_UNAVAILABLE
+from app.db.driver_errors import DATABASE_UNAVAILABLE
 from app.testing import TestSystem
 from tests.cli.commands import CommandResult, run_command, run_process
 from tests.compat.replay import free_port

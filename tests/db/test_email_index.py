@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import RollcallError
 from app.db import migrate
-from app.db.email_index import has_email_index
+from app.db.email_index import select_has_email_index
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
 from app.query.sql_functions import EmailEquals
@@ -41,7 +41,7 @@ async def change_email(system, user, email):
 
 async def is_indexed(system):
     async with system.database.transaction() as connection:
-        return await connection.run_sync(has_email_index)
+        return bool(await connection.scalar(select_has_email_index(system.database.dialect)))
 
 
 @pytest_asyncio.fixture

@@ -56,7 +56,7 @@ async def test_cancelled_statements_lose_no_connection(database):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert [row[0] for row in await asyncio.gather(*(database.reader.fetch(ONE) for _ in range(4)))] == [1] * 4
+    assert [row[0] for row in await asyncio.gather(*(database.reader.fetch(ONE) for _ in range(2)))] == [1] * 2
 
 
 async def test_the_read_pool_cannot_write(database):

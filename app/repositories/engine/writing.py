@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -101,12 +102,11 @@ class WriteRepository(ReadRepository):
         self, command: WriteCommand, read_result: ResultReader[T] | None, budget: RequestBudget, *, exclusive: bool
     ) -> WriteResult[T]:
         database, attempts = self._services.database, 0
-        orphaned: Iterable[str] = ()
         has_email_index = await database.has_email_index()
         exclusive = exclusive or not has_email_index
 
         async def transaction(writer: WriteTransaction) -> WriteResult[T]:
-            nonlocal attempts, orphaned
+            nonlocal attempts
             isolated = exclusive and not writer.postgresql  # on SQLite there is no other writer and no other snapshot
             attempts += 1
             access = await self._access(writer if exclusive else None, reload=attempts > 1)
@@ -126,24 +126,24 @@ class WriteRepository(ReadRepository):
                 if work.affected.requires_exclusive_lock(self._services.user_limits) and not exclusive:
                     raise NeedsExclusiveLock
                 await self._check_all(work)
+                if work.files.orphaned:
+                    writer.after_commit = partial(remove_files, self._services.storage, work.files.orphaned)
                 result = await read_result(work, keys) if read_result else None
             except RollcallError:
                 await self._check_access_current(work)  # a new permission is never denied because of a cached access
                 raise
             if result is None:
                 await self._check_access_current(work)
-            orphaned = work.files.orphaned
             return WriteResult(keys, result)
 
         outcome = await database.run_write(transaction, exclusive=exclusive)
         if exclusive:
             self._services.access_changed.set()
-        await remove_files(self._services.storage, orphaned)
         return outcome
 
     async def _check_access_current(self, work: UnitOfWork) -> None:
         """Raise RetryTransaction if the access of the unit of work is stale."""
-        if not work.isolated:
+        if not (work.isolated or work.writer.failed):
             work.check_access_current(await self._services.access_cache.fetch_state(self._caller, work.writer))
 
     async def _check_all(self, work: UnitOfWork) -> None:

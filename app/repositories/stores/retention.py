@@ -48,7 +48,7 @@ class RetentionStore:
         async def work(writer: WriteTransaction) -> bool:
             return bool(await writer.execute(claim))
 
-        return await self._services.database.run_write(work, exclusive=False)
+        return await self._services.database.run_write(work, exclusive=False, background=True)
 
     async def delete_expired_sessions(self) -> int:
         """Delete expired sessions."""
@@ -72,7 +72,7 @@ class RetentionStore:
             await writer.execute(delete(_ACTIVITY).where(in_list(_ACTIVITY.c.id, keys)))
             return len(keys)
 
-        return await self._services.database.run_write(work, exclusive=False)
+        return await self._services.database.run_write(work, exclusive=False, background=True)
 
     async def delete_revisions(self, before: datetime) -> int:
         """Delete revisions older than `before`."""
@@ -84,7 +84,7 @@ class RetentionStore:
             await writer.execute(delete(_REVISIONS).where(in_list(_REVISIONS.c.id, keys)))
             return len(keys)
 
-        return await self._services.database.run_write(work, exclusive=False)
+        return await self._services.database.run_write(work, exclusive=False, background=True)
 
     async def _delete_batch(self, table: Any, key: ColumnElement[Any], condition: ColumnElement[bool]) -> int:
         """Delete a batch of the rows that match, except rows that another transaction has locked."""
@@ -95,7 +95,7 @@ class RetentionStore:
             await writer.execute(delete(table).where(in_list(key, keys)))
             return len(keys)
 
-        return await self._services.database.run_write(work, exclusive=False)
+        return await self._services.database.run_write(work, exclusive=False, background=True)
 
 
 async def _keys(writer: WriteTransaction, statement: Select[Any]) -> Sequence[Any]:

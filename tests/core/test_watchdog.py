@@ -2,8 +2,8 @@
 
 import asyncio
 
-from app.db import watchdog
-from app.db.watchdog import Watchdog
+from app.core import watchdog
+from app.core.watchdog import Watchdog
 
 
 async def test_an_item_that_runs_too_long_is_reported_and_one_that_ended_in_time_is_not(monkeypatch):

@@ -1,4 +1,4 @@
-"""A watchdog for statements, in case the server hangs so badly that its own statement timeout has no effect."""
+"""A watchdog: reports what has been running for too long, for little more than an entry in a dictionary."""
 
 import asyncio
 import time
@@ -11,13 +11,14 @@ POLL_INTERVAL_SECONDS = 1.0
 
 
 class Watchdog(Generic[T]):
-    """Calls `on_timeout` with every tracked item that has been running for more than `seconds`.
+    """Calls `on_timeout` with every tracked item that has been running for more than `seconds`, once per check.
 
-    One check per second of all items is cheaper than a timer per statement, as almost none ever fires.
+    One check per `interval` seconds of all items is cheaper than a timer for each, as almost none ever fires.
     """
 
-    def __init__(self, seconds: float, on_timeout: Callable[[T], None]) -> None:
+    def __init__(self, seconds: float, on_timeout: Callable[[T], None], interval: float | None = None) -> None:
         self._seconds, self._on_timeout = seconds, on_timeout
+        self._interval = POLL_INTERVAL_SECONDS if interval is None else interval
         self._started: dict[T, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -26,7 +27,7 @@ class Watchdog(Generic[T]):
         self._started[item] = time.monotonic()
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(POLL_INTERVAL_SECONDS, self._check, loop)
+            self._timer = loop.call_later(self._interval, self._check, loop)
 
     def untrack(self, item: T) -> None:
         """Stop watching an item, whether or not it timed out."""
@@ -42,4 +43,4 @@ class Watchdog(Generic[T]):
         latest_start = time.monotonic() - self._seconds
         for item in [item for item, started in self._started.items() if started < latest_start]:
             self._on_timeout(item)
-        self._timer = loop.call_later(POLL_INTERVAL_SECONDS, self._check, loop) if self._started else None
+        self._timer = loop.call_later(self._interval, self._check, loop) if self._started else None
