@@ -1,19 +1,35 @@
 """Write commands: what a transaction does to the rows of a collection."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.core.errors import InvalidPayload
-from app.policy.rules import Access
+from app.policy.rules import Access, AccessState
 from app.query.collection import USERS, Collection
 from app.query.payload import Payload
 from app.query.read import Read
 from app.repositories.engine.unit_of_work import UnitOfWork
 
 RawValues = Mapping[str, Any]
-Keys = Sequence[Any] | Callable[[Access], Read]
-"""The keys of rows, or a query for the keys, built for the caller's access."""
+KeyQuery = Callable[[Access], Read]
+"""Builds the query for the keys of rows for the caller's access."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedKeys:
+    """The keys that a query selected before the transaction, and the caller's access state in which it did."""
+
+    keys: Sequence[Any]
+    state: AccessState
+
+
+Keys = Sequence[Any] | KeyQuery | SelectedKeys
+"""The keys of rows, or what selects them. A transaction takes keys only, so that no query of a client runs in it."""
+
+
+class StaleKeys(Exception):
+    """The caller's access has changed since the keys were selected: select them again."""
 
 
 class WriteCommand(Protocol):
@@ -78,7 +94,7 @@ class Update:
         return (self.values,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        keys = await _resolve_keys(work, self.keys)
+        keys = await _current_keys(work, self.collection, self.keys)
         if keys:
             await work.update(self.collection, keys, self.values)
         return keys
@@ -134,7 +150,7 @@ class Delete:
         return ()
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        keys = await _resolve_keys(work, self.keys)
+        keys = await _current_keys(work, self.collection, self.keys)
         if keys:
             await work.delete(self.collection, keys)
         return keys
@@ -165,19 +181,20 @@ def check_keys(payloads: Sequence[Payload]) -> None:
         raise InvalidPayload("Item in update misses primary key")
 
 
-async def _resolve_keys(work: UnitOfWork, keys: Keys) -> list[Any]:
-    if not callable(keys):
-        return list(keys)
-    rows = list(_first_values(await work.read(keys(work.access))))
-    check_count(len(rows), work.services.limits.max_batch_size)
-    return rows
+async def _current_keys(work: UnitOfWork, collection: Collection, keys: Keys) -> list[Any]:
+    """Return the keys; those that a query selected are locked, and left out if their rows are gone meanwhile.
+
+    Raises:
+        StaleKeys: They were selected with another access.
+    """
+    if not isinstance(keys, SelectedKeys):
+        return list(keys)  # type: ignore[arg-type]  # queries were replaced by what they select
+    if keys.state != work.access.state:
+        raise StaleKeys
+    return list(await work.rows(collection).fetch_for_update(keys.keys))
 
 
 def check_count(count: int, max_count: int | None) -> None:
     """Raise InvalidPayload if a mutation would write more than `max_count` rows."""
     if max_count is not None and count > max_count:
         raise InvalidPayload(f"Exceeded max batch mutation limit of {max_count}")
-
-
-def _first_values(rows: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
-    return (next(iter(row.values())) for row in rows)

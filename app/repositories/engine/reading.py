@@ -10,7 +10,7 @@ from app.core.errors import Forbidden, ServiceUnavailable
 from app.policy.access_cache import StalePlan
 from app.policy.access_queries import read_access_state, with_access_state
 from app.policy.resolver import PolicyResolver
-from app.policy.rules import Access
+from app.policy.rules import Access, AccessState
 from app.policy.write_resolver import WriteResolver
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
@@ -54,19 +54,25 @@ class ReadRepository:
 
     async def read_as(self, build: QueryBuilder) -> list[Row]:
         """Return the rows of a query that depends on the caller's access; raises as `read` does."""
+        return (await self.read_with_state(build))[0]
+
+    async def read_with_state(self, build: QueryBuilder) -> tuple[list[Row], AccessState]:
+        """Return the same, and the access state in which the rows were read."""
 
         def scope(access: Access) -> ScopedRead | ScopedAggregation:
             query = build(access)
             return self.resolver(query, access).scope(query)
 
-        return await self.read_scoped(scope)
+        return await self._read_scoped(scope)
 
     async def read_scoped(self, build: ScopedQueryBuilder) -> list[Row]:
         """Return the rows of a query that the caller of this method scopes itself; raises as `read` does."""
+        return (await self._read_scoped(build))[0]
 
-        async def attempt(access: Access) -> list[Row]:
+    async def _read_scoped(self, build: ScopedQueryBuilder) -> tuple[list[Row], AccessState]:
+        async def attempt(access: Access) -> tuple[list[Row], AccessState]:
             scoped = await self._scope(build, access)
-            return row_decoder(scoped)(await self._fetch(build_select(scoped), access))
+            return row_decoder(scoped)(await self._fetch(build_select(scoped), access)), access.state
 
         return await self._with_current_access(attempt)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy.exc import IntegrityError
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
-from app.core.errors import Forbidden, RollcallError
+from app.core.errors import Forbidden, RollcallError, ServiceUnavailable
 from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
 from app.db.transaction import WriteTransaction
@@ -21,9 +21,17 @@ from app.query.collection import Collection
 from app.query.scoped import ScopedRows
 from app.query.sql_writes import rule_matches
 from app.repositories.engine.collection_rules import DirectoryRules
-from app.repositories.engine.commands import WriteCommand, requires_exclusive_lock
+from app.repositories.engine.commands import (
+    Delete,
+    SelectedKeys,
+    StaleKeys,
+    Update,
+    WriteCommand,
+    check_count,
+    requires_exclusive_lock,
+)
 from app.repositories.engine.constraints import RowRejected, violation_error
-from app.repositories.engine.reading import ReadRepository
+from app.repositories.engine.reading import ACCESS_CHANGED_TOO_OFTEN, MAX_READ_ATTEMPTS, ReadRepository
 from app.repositories.engine.slow_writes import RuleMatches, SlowWrite, check_slow_writes, find_slow_writes
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.services import Services
@@ -71,22 +79,18 @@ class WriteRepository(ReadRepository):
     async def write(self, command: WriteCommand, read_result: ResultReader[T] | None = None) -> WriteResult[T]:
         """Run a write command in one transaction, in which `read_result` also reads its result.
 
-        The command is run again if the caller's access changes meanwhile, or if it needs the exclusive lock.
+        The command is run again if the caller's access changes meanwhile, or if it needs the exclusive lock. A query
+        that selects its rows runs before the transaction, with the time limit of a read, while nobody waits for it.
 
         Raises:
             RollcallError: The write is not allowed, is invalid, or breaks a constraint; nothing has been written.
         """
         budget = self._budget or self._services.new_budget()
         await self._prepare(command, budget)
-        try:
-            try:
-                return await self._run(command, read_result, budget, exclusive=requires_exclusive_lock(command))
-            except NeedsExclusiveLock:
-                return await self._run(command, read_result, budget, exclusive=True)
-        except RowRejected as rejected:
-            raise rejected.error from None
-        except IntegrityError as error:
-            raise violation_error(error) from None
+        for _ in range(MAX_READ_ATTEMPTS):
+            with suppress(StaleKeys):
+                return await self._run_translated(await self._select_keys(command), read_result, budget)
+        raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
 
     async def dry_run(self, command: WriteCommand) -> None:
         """Raise what running a command would raise, and write nothing."""
@@ -97,6 +101,27 @@ class WriteRepository(ReadRepository):
 
         with suppress(DryRunRollback):
             await self.write(command, end)
+
+    async def _select_keys(self, command: WriteCommand) -> WriteCommand:
+        """Return the command with the keys that its query selects, if it has one."""
+        if not isinstance(command, Update | Delete) or not callable(command.keys):
+            return command
+        rows, state = await self.read_with_state(command.keys)
+        check_count(len(rows), self._services.limits.max_batch_size)
+        return replace(command, keys=SelectedKeys([next(iter(row.values())) for row in rows], state))
+
+    async def _run_translated(
+        self, command: WriteCommand, read_result: ResultReader[T] | None, budget: RequestBudget
+    ) -> WriteResult[T]:
+        try:
+            try:
+                return await self._run(command, read_result, budget, exclusive=requires_exclusive_lock(command))
+            except NeedsExclusiveLock:
+                return await self._run(command, read_result, budget, exclusive=True)
+        except RowRejected as rejected:
+            raise rejected.error from None
+        except IntegrityError as error:
+            raise violation_error(error) from None
 
     async def _run(
         self, command: WriteCommand, read_result: ResultReader[T] | None, budget: RequestBudget, *, exclusive: bool
