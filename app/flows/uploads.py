@@ -105,7 +105,11 @@ class UploadService:
             raise InvalidPayload(f"Files of type {detected[TYPE]} can't be uploaded, only {', '.join(allowed)}")
         await self._dry_run(self._command(StoredUpload(payload, detected)))
         stream = SizeLimitedStream(chunks, self._services.settings.files_max_upload_size)
-        await self._services.storage.put(detected[FILENAME_DISK], stream.chunks())
+        try:
+            await self._services.storage.put(detected[FILENAME_DISK], stream.chunks())
+        except BaseException:  # also if the client has left while the storage was completing the file
+            await remove_files(self._services.storage, [detected[FILENAME_DISK]])
+            raise
         return StoredUpload(payload, {**detected, SIZE: stream.size})
 
     def _detect(self, incoming: IncomingFile, payload: Payload, head: bytes) -> dict[Field, Any]:

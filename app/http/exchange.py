@@ -25,10 +25,25 @@ class Exchange:
     """One request and its response.
 
     `status` is 0 until the response has started. `extra_headers` are added to the response. The response to a HEAD
-    request has the headers of a GET and no body.
+    request has the headers of a GET and no body. The exchange is created by the task that handles the request; once it
+    is watched, that task is cancelled as soon as the client leaves.
     """
 
-    __slots__ = ("_bytes_read", "_is_head", "_max_body_size", "_receive", "_send", "extra_headers", "head", "status")
+    __slots__ = (
+        "_body_ended",
+        "_bytes_read",
+        "_client_left",
+        "_is_head",
+        "_max_body_size",
+        "_receive",
+        "_received",
+        "_send",
+        "_task",
+        "_watcher",
+        "extra_headers",
+        "head",
+        "status",
+    )
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, max_body_size: int, extra_headers: Sequence[Header] = ()
@@ -38,13 +53,31 @@ class Exchange:
         self.extra_headers = extra_headers
         self._is_head = scope["method"] == "HEAD"
         self._bytes_read = self.status = 0
+        self._received: Message | None = None
+        """A message of the body that was received before it was read."""
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self._body_ended = self._client_left = False
+
+    def watch_client(self) -> None:
+        """Cancel the task of the request when its client leaves; ignored as long as the body isn't read completely.
+
+        Whoever reads the body notices by itself that the client leaves.
+        """
+        if self._watcher is None and (self._body_ended or self.head.has_no_body):
+            self._watcher = asyncio.ensure_future(self._cancel_when_client_leaves())
+
+    def stop_watching(self) -> None:
+        """Let the task end even if the client leaves."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    def was_abandoned(self) -> bool:
+        """Return whether the task was cancelled only because the client left; then it is no longer cancelled."""
+        return self._client_left and (self._task is None or self._task.uncancel() == 0)
 
     async def respond(self, response: Response) -> None:
-        """Send a response.
-
-        Raises:
-            ClientDisconnect: The client left before the end of a stream.
-        """
+        """Send a response. The task is cancelled if the client leaves before the end of a stream."""
         self.status = status = response.status
         body, headers = response.body, [*response.headers, *self._common_headers(response)]
         if status not in STATUS_WITHOUT_BODY:
@@ -56,6 +89,7 @@ class Exchange:
         if response.stream is not None:
             await self._send_stream(start, response.stream)
             return
+        self.stop_watching()
         await self._send(start)
         await self._send({"type": "http.response.body", "body": b"" if self._is_head else body})
 
@@ -69,7 +103,7 @@ class Exchange:
         if self.head.length > self._max_body_size:
             raise self._too_large()
         chunks: list[bytes] = []
-        while (message := await self._receive())["type"] != "http.disconnect":
+        while (message := await self._next_message())["type"] != "http.disconnect":
             chunk = self._checked_chunk(message)
             if not message.get("more_body"):
                 return b"".join((*chunks, chunk)) if chunks else chunk
@@ -84,7 +118,7 @@ class Exchange:
         """
         more = True
         while more:
-            message = await self._receive()
+            message = await self._next_message()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             more = message.get("more_body", False)
@@ -92,24 +126,28 @@ class Exchange:
 
     async def _send_stream(self, start: Message, stream: AsyncIterator[bytes]) -> None:
         """Send a stream; if it raises, the body gets no end, so that a part is never mistaken for the whole."""
-        disconnect = asyncio.ensure_future(self._wait_for_disconnect())
-        try:
-            async with aclosing(stream):  # type: ignore[type-var]  # Response.stream is always a generator
-                await self._send(start)
-                async for chunk in stream:
-                    if self._is_head:  # not earlier: a generator that was never started isn't closed
-                        break
-                    if disconnect.done():
-                        raise ClientDisconnect
-                    await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-                await self._send({"type": "http.response.body", "body": b""})
-        finally:
-            disconnect.cancel()
+        self.watch_client()
+        async with aclosing(stream):  # type: ignore[type-var]  # Response.stream is always a generator
+            await self._send(start)
+            async for chunk in stream:
+                if self._is_head:  # not earlier: a generator that was never started isn't closed
+                    break
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self.stop_watching()  # the server reports the end of the response like a client that left
+            await self._send({"type": "http.response.body", "body": b""})
 
-    async def _wait_for_disconnect(self) -> None:
-        """Return once the client has left; the server silently discards what is sent after that."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    async def _next_message(self) -> Message:
+        """Return the next part of the body, or that the client has left."""
+        message, self._received = self._received or await self._receive(), None
+        self._body_ended = not message.get("more_body")
+        return message
+
+    async def _cancel_when_client_leaves(self) -> None:
+        while (message := await self._receive())["type"] != "http.disconnect":
+            self._received = message
+        self._client_left = True
+        if self._task is not None:
+            self._task.cancel()
 
     def _checked_chunk(self, message: Message) -> bytes:
         chunk: bytes = message.get("body", b"")

@@ -1,5 +1,6 @@
 """The ASGI middleware around every endpoint: request id, access log, CORS, rate limit, errors, dispatch."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.config import Settings
 from app.core.errors import RollcallError, RouteNotFound
 from app.core.logging import current_request
+from app.core.watchdog import Watchdog
 from app.http.authentication import Authenticator
 from app.http.cors import Cors
 from app.http.csrf import CsrfCheck
@@ -30,6 +32,8 @@ ErrorHeaders = Callable[[RollcallError, RequestHead], Awaitable[Sequence[Header]
 """Returns additional headers for an error response."""
 
 UPLOAD_METHODS = ("POST", "PATCH")
+WATCH_AFTER_SECONDS = 0.25
+"""How long a request must have been running before its client is watched: almost all end earlier."""
 
 T = TypeVar("T")
 
@@ -82,6 +86,7 @@ class HTTPMiddleware:
         self._lifespan, self._max_body_size = lifespan, max_body_size
         self._limiter, self._cors, self._csrf_check = options[:3]
         self._error_headers, self._default_headers, self._log_requests = options[3:]
+        self._running: Watchdog[Exchange] = Watchdog(WATCH_AFTER_SECONDS, Exchange.watch_client, WATCH_AFTER_SECONDS)
         unconditional = self._cors is None and self._limiter is None
         self._direct = {
             path: endpoint for path, endpoint in endpoints.items() if unconditional and path not in self._uploads
@@ -95,6 +100,7 @@ class HTTPMiddleware:
         started = time.perf_counter()
         exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
         current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
+        self._running.track(exchange)
         try:
             endpoint = self._direct.get(scope["path"])
             if endpoint is None:
@@ -109,9 +115,14 @@ class HTTPMiddleware:
             )
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:
+            if not exchange.was_abandoned():
+                raise
         except Exception as error:  # noqa: BLE001  # every request needs a response
             await self._handle_error(scope, exchange, error)
         finally:
+            self._running.untrack(exchange)
+            exchange.stop_watching()
             if self._log_requests:
                 elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
                 # The query string is not logged: it may contain an access token.

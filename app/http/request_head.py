@@ -81,6 +81,11 @@ class RequestHead:
         return any(name == b"access-control-request-method" for name, _ in self._headers)
 
     @property
+    def has_no_body(self) -> bool:
+        """Whether the head says that no body follows."""
+        return self.length == 0 or (self.length < 0 and not self.header(b"transfer-encoding"))
+
+    @property
     def id(self) -> str:
         """The client's request id if it is valid, else a new unique one."""
         self._id = self._id or f"{_process_id}{next(_request_numbers):016x}"

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import structlog
 
+from app.core.cancellation import finish
 from app.core.errors import ServiceUnavailable
 from app.storage.base import CHUNK_SIZE, STORAGE_UNAVAILABLE_MESSAGE, Storage, is_safe_name, rechunk
 
@@ -37,7 +38,7 @@ class LocalStorage(Storage):
         try:
             async for chunk in rechunk(chunks):
                 await _run_in_thread(partial(_write, file, chunk))
-            await _run_in_thread(partial(_publish, file, draft, path))
+            await finish(_run_in_thread(partial(_publish, file, draft, path)))
         finally:
             file.close()
             with suppress(OSError):

@@ -4,7 +4,6 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
 
-import asyncpg
 import pytest
 from sqlalchemy import func, insert, literal, literal_column, select, text
 
@@ -13,11 +12,10 @@ from app.db.database import Database
 from app.db.models import ATTEMPTS
 from tests.base_data import uid
 from tests.conftest import admin_url, make_settings
+from tests.db.activity import SOON_SECONDS, active_statements
 from tests.db.test_read_pool import COUNT_FOREVER, ONE, slow
 
 READ_LIMIT, WRITE_LIMIT, TRANSACTION_LIMIT = 1.0, 0.4, 0.8
-SOON_SECONDS = 5
-"""How long a busy machine may need for what takes milliseconds on an idle one; far less than `slow` takes."""
 LIMITS = {
     "db_statement_timeout": READ_LIMIT,
     "db_write_statement_timeout": WRITE_LIMIT,
@@ -45,16 +43,6 @@ async def patient(writable_db):
     """The same database, with limits that no test reaches."""
     async with opened(writable_db.settings.database_url, **dict.fromkeys(LIMITS, 600.0)) as database:
         yield database
-
-
-async def active_statements(url):
-    """The statements that run on a database on PostgreSQL, or wait there for a lock or for their client."""
-    observer = await asyncpg.connect(admin_url("postgres"))
-    try:
-        query = "SELECT query FROM pg_stat_activity WHERE datname = $1 AND state <> 'idle'"
-        return [row["query"] for row in await observer.fetch(query, url.rpartition("/")[2])]
-    finally:
-        await observer.close()
 
 
 async def assert_nothing_runs(database, url):

@@ -1,5 +1,6 @@
 """The middleware: request ids, the access log, body limits, caching headers, and errors."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -16,6 +17,7 @@ from starlette.routing import Router
 from app.core.config import Settings
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.core.logging import configure_logging, redact
+from app.http import middleware
 from app.http.middleware import HTTPMiddleware
 from app.http.response import Response
 from app.main import create_app
@@ -281,3 +283,80 @@ async def test_the_application_starts_and_stops_with_the_server(app, lines):
         response = await send(app, "PUT", "/graphql/system/anything")
 
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+
+
+@pytest.fixture
+def watch_early(monkeypatch):
+    """Watch the clients of requests almost from the start."""
+    monkeypatch.setattr(middleware, "WATCH_AFTER_SECONDS", 0.01)
+
+
+async def exchange(endpoint, messages, headers=()):
+    """Return what an endpoint's middleware sends to a client whose messages arrive one by one, slowly."""
+    sent: list[Any] = []
+    pending = list(messages)
+
+    async def receive():
+        await asyncio.sleep(0.05)
+        return pending.pop(0) if pending else await asyncio.Event().wait()
+
+    async def send_(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": [*headers]}
+    await serving(endpoint)(scope, receive, send_)
+    return sent
+
+
+EMPTY, DISCONNECT = {"type": "http.request"}, {"type": "http.disconnect"}
+
+
+async def hang(scope, head, body):
+    await asyncio.Event().wait()
+
+
+async def read_late(scope, head, body):
+    await asyncio.sleep(0.2)
+    return await echo(scope, head, body)
+
+
+async def hang_after_reading(scope, head, body):
+    await body()
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "messages", "headers"),
+    [
+        (hang, [EMPTY, DISCONNECT], ()),
+        (hang_after_reading, [EMPTY, DISCONNECT], ()),
+        (hang_after_reading, [{"type": "http.request", "body": b"a"}, DISCONNECT], [(b"content-length", b"1")]),
+        (echo, [{"type": "http.request", "body": b"a", "more_body": True}, DISCONNECT], [(b"content-length", b"9")]),
+    ],
+)
+async def test_a_request_ends_without_a_response_when_its_client_leaves(watch_early, endpoint, messages, headers):
+    assert await exchange(endpoint, messages, headers) == []
+    assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "messages", "length"),
+    [
+        (read_late, [EMPTY], 0),
+        (read_late, [{"type": "http.request", "body": b"abc"}], 3),
+        (echo, [{"type": "http.request", "body": b"ab", "more_body": True}, {"type": "http.request", "body": b"c"}], 3),
+    ],
+)
+async def test_a_watched_request_gets_its_whole_body(watch_early, endpoint, messages, length):
+    headers = [(b"content-length", b"%d" % length)]
+
+    assert (await exchange(endpoint, messages, headers))[1]["body"] == b"%d bytes" % length
+
+
+async def test_a_request_that_its_server_cancels_stays_cancelled(watch_early):
+    request = asyncio.ensure_future(exchange(hang, [EMPTY]))
+    await asyncio.sleep(0.1)
+    request.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await request

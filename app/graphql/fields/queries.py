@@ -127,8 +127,12 @@ class GraphQLContext:
         """
         if query not in self.pending_reads:
             self.pending_reads[query] = asyncio.ensure_future(self.directory[query.collection.name].read(query))
+        pending = self.pending_reads[query]
         try:
-            rows = await asyncio.shield(self.pending_reads[query])
+            rows = await asyncio.shield(pending)
+        except asyncio.CancelledError:  # then the whole request is cancelled, also the other fields of this read
+            pending.cancel()
+            raise
         except Forbidden:
             if await self.directory.access() is self.access:
                 raise
