@@ -1,4 +1,6 @@
-"""What runs in a database on PostgreSQL."""
+"""What is running: statements in a database on PostgreSQL, and the current task."""
+
+import asyncio
 
 import asyncpg
 
@@ -16,3 +18,9 @@ async def active_statements(url):
         return [row["query"] for row in await observer.fetch(query, url.rpartition("/")[2])]
     finally:
         await observer.close()
+
+
+def is_not_cancelled():
+    """Whether the current task is free to go on, without a cancellation that is only suppressed."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() == 0

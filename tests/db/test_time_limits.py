@@ -12,7 +12,7 @@ from app.db.database import Database
 from app.db.models import ATTEMPTS
 from tests.base_data import uid
 from tests.conftest import admin_url, make_settings
-from tests.db.activity import SOON_SECONDS, active_statements
+from tests.db.activity import SOON_SECONDS, active_statements, is_not_cancelled
 from tests.db.test_read_pool import COUNT_FOREVER, ONE, slow
 
 READ_LIMIT, WRITE_LIMIT, TRANSACTION_LIMIT = 1.0, 0.4, 0.8
@@ -76,7 +76,7 @@ async def test_a_write_that_takes_too_long_in_all_is_rolled_back_and_others_succ
         await database.run_write(work, exclusive=True)
 
     assert await attempt_count(database) == 0
-    assert asyncio.current_task().cancelling() == 0
+    assert is_not_cancelled()
 
 
 async def insert_attempt(writer):

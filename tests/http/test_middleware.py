@@ -21,6 +21,7 @@ from app.http import middleware
 from app.http.middleware import HTTPMiddleware
 from app.http.response import Response
 from app.main import create_app
+from tests.db.activity import is_not_cancelled
 
 MAX_BODY_SIZE = 1_000
 UNEXPECTED = {"errors": [{"message": "An unexpected error occurred.", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}
@@ -336,7 +337,7 @@ async def hang_after_reading(scope, head, body):
 )
 async def test_a_request_ends_without_a_response_when_its_client_leaves(watch_early, endpoint, messages, headers):
     assert await exchange(endpoint, messages, headers) == []
-    assert asyncio.current_task().cancelling() == 0
+    assert is_not_cancelled()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 import pytest_asyncio
 from sqlalchemy import Integer, cast, literal, select
-from sqlalchemy.exc import DBAPIError
 
+from app.core.errors import InvalidPayload, InvalidQuery
 from app.db.models import ATTEMPTS, OUTBOX, RECOVERY_CODES, Activity, Revision
 from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, open_copy
@@ -128,7 +128,7 @@ async def test_cve_2025_53886_driver_errors_contain_no_value(editors, operation)
             lambda writer: writer.rows(writer.prepare(statement)), exclusive=False
         ),
     }[operation]
-    with pytest.raises((ValueError, DBAPIError)) as error:
+    with pytest.raises((InvalidQuery, InvalidPayload)) as error:
         await run()
 
     trace = "".join(traceback.format_exception(error.value))

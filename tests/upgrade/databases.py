@@ -110,8 +110,8 @@ async def opened_by_guest(system, privilege):
 
 @asynccontextmanager
 async def rolled_back(system, *changes):
-    """Yield a connection after some statements, and roll its transaction back at the end."""
-    async with system.database.transaction() as connection:
+    """Yield another process' connection after some statements, and roll its transaction back at the end."""
+    async with open_system(system.settings) as other, other.database.transaction() as connection:
         for change in changes:
             await connection.exec_driver_sql(change)
         yield connection
