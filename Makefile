@@ -38,9 +38,7 @@ $(DOCS_INSTALLED): $(INSTALLED) requirements-docs.lock
 	@touch $@
 
 run: install ## Migrate, create the first admin, and serve on http://127.0.0.1:8055
-	@$(BIN)/rollcall bootstrap
-	@$(BIN)/rollcall quickstart
-	@exec $(BIN)/rollcall serve
+	@exec $(BIN)/rollcall quickstart --serve
 
 test: install-dev ## Run the tests on SQLite, and on PostgreSQL if a server answers
 	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal

@@ -2,5 +2,7 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], version_table="rollcall_migrations")
+from app.db.migrate import MIGRATIONS_TABLE
+
+context.configure(connection=context.config.attributes["connection"], version_table=MIGRATIONS_TABLE)
 context.run_migrations()

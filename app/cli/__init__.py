@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from app import __version__
 from app.cli import users
 from app.cli.runner import load_and_check_settings, run
+from app.cli.startup_checks import check_address, check_database
 from app.cli.upgrade import upgrade
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.errors import OperatorError, RollcallError
@@ -120,9 +121,20 @@ def token(email: str) -> None:
 
 
 @app.command()
-def quickstart() -> None:
+def quickstart(
+    serve: Annotated[bool, typer.Option("--serve", help="First bootstrap, then also serve")] = False,
+) -> None:
     """Print the server's URL, the admin's email address, and a first query to paste."""
     settings = load_settings()
+    if serve:
+        check_address(settings.host, settings.port)
+        bootstrap()
+    _print_first_query(settings)
+    if serve:
+        serve_http()
+
+
+def _print_first_query(settings: Settings) -> None:
     url = settings.public_url or f"http://{settings.host}:{settings.port}"
     email, access_token = run(_admin_token)
     typer.echo(f"\nRollcall will listen at {url}/graphql/system\nAdmin: {email or 'has no email address'}\n")
@@ -140,8 +152,8 @@ def schema() -> None:
     typer.echo(printed_schema(), nl=False)
 
 
-@app.command()
-def serve(
+@app.command("serve")
+def serve_http(
     host: Annotated[str | None, typer.Option(help="The address to listen on; default: HOST")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; default: PORT")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of server processes")] = 1,
@@ -150,7 +162,9 @@ def serve(
     from app.cli.server import serve_with  # noqa: PLC0415  # only this command needs a server
 
     settings = load_and_check_settings()
-    Database.open(settings)  # reports an invalid DATABASE_URL before a server starts
+    host, port = host or settings.host, settings.port if port is None else port
+    check_address(host, port)
+    check_database(settings)
     RateLimiter.from_settings(settings)
     if workers > 1 and is_per_process(settings):
         typer.echo(
@@ -159,8 +173,8 @@ def serve(
         typer.echo("Set RATE_LIMITER_STORE=redis to share the counters.", err=True)
     serve_with(
         workers,
-        host=host or settings.host,
-        port=settings.port if port is None else port,
+        host=host,
+        port=port,
         lifespan="on",
         ws="none",  # uvicorn's WebSocket implementations log request URLs, tokens included, at any log level
         log_config=None,

@@ -21,8 +21,8 @@ THREAD_TIMEOUT_SECONDS = 1.0
 T = TypeVar("T")
 
 
-def run(work: Callable[[Database, Settings], Awaitable[T]]) -> T:
-    """Run `work` with an open database and the settings, and return its result.
+def run(work: Callable[[Database, Settings], Awaitable[T]], *, warn: bool = True) -> T:
+    """Run `work` with an open database and the settings, and return its result; `warn` of likely mistakes in these.
 
     Raises:
         OperatorError: A database error ended it, or DATABASE_URL is not supported.
@@ -30,7 +30,7 @@ def run(work: Callable[[Database, Settings], Awaitable[T]]) -> T:
     """
 
     async def main() -> T:
-        settings = load_and_check_settings()
+        settings = load_and_check_settings() if warn else load_settings()
         database, threads = Database.open(settings), set(threading.enumerate())
         try:
             return await work(database, settings)

@@ -1,17 +1,12 @@
 """Runs Alembic's revisions. Only migrations import this module: Alembic takes 10 MB that serving does not need."""
 
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from app.core.errors import OperatorError
-
-PACKAGE = Path(__file__).parents[1]
-MIGRATIONS = next(folder for folder in (PACKAGE / "migrations", PACKAGE.parent / "migrations") if folder.is_dir())
-"""The revisions: in an installed package below `app`, in a checkout next to it."""
+from app.db.migrate import MIGRATIONS
 
 
 def upgrade(connection: Connection) -> None:

@@ -1,6 +1,8 @@
 """Migrates the database to the newest revision, or removes what the revisions added."""
 
-from sqlalchemy import Connection, text
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +12,10 @@ from app.db.database import Database
 from app.db.engine import sqlstate
 from app.db.table_check import check_tables
 
+PACKAGE = Path(__file__).parents[1]
+MIGRATIONS = next(folder for folder in (PACKAGE / "migrations", PACKAGE.parent / "migrations") if folder.is_dir())
+"""The revisions: in an installed package below `app`, in a checkout next to it."""
+MIGRATIONS_TABLE = "rollcall_migrations"
 INSUFFICIENT_PRIVILEGE = "42501"
 # An arbitrary number that must never change.
 MIGRATION_LOCK_KEY = 7_265_511
@@ -67,7 +73,7 @@ async def migrate_down_in_transaction(connection: AsyncConnection, to: str = "ba
     await acquire_migration_lock(connection)
     await connection.run_sync(lambda sync_connection: alembic_runner.downgrade(sync_connection, to, force=force))
     if to == "base":
-        await connection.execute(text("DROP TABLE rollcall_migrations"))
+        await connection.execute(text(f"DROP TABLE {MIGRATIONS_TABLE}"))
 
 
 async def preview_down(database: Database, to: str = "base") -> list[str]:
@@ -104,6 +110,24 @@ def _columns_and_counts(connection: Connection) -> dict[str, tuple[list[str], in
         table: (names, connection.execute(text(f"SELECT count(*) FROM {quote(table)}")).scalar_one())
         for table, names in columns.items()
     }
+
+
+async def current_revision(database: Database) -> str | None:
+    """Return the newest revision that was run on the database; None if none was.
+
+    Raises:
+        ServiceUnavailable: The database cannot be reached.
+    """
+    async with database.transaction() as connection:
+        if not await connection.run_sync(lambda sync_connection: inspect(sync_connection).has_table(MIGRATIONS_TABLE)):
+            return None
+        revision: str | None = await connection.scalar(text(f"SELECT max(version_num) FROM {MIGRATIONS_TABLE}"))
+        return revision
+
+
+def newest_revision() -> str:
+    """Return the newest revision of this version: the number that its file's name starts with."""
+    return max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 async def acquire_migration_lock(connection: AsyncConnection) -> None:

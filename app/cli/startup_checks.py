@@ -1,0 +1,66 @@
+"""What `rollcall serve` checks before it starts a process: a free address, and a bootstrapped database."""
+
+import errno
+import socket
+
+import typer
+
+from app.cli.runner import run
+from app.core.config import Settings
+from app.core.errors import OperatorError
+from app.db.database import Database
+from app.db.migrate import current_revision, newest_revision
+
+ADDRESS_ERRORS = {
+    errno.EADDRINUSE: "is in use by another program. Stop it, or choose another port with --port or PORT",
+    errno.EACCES: "needs privileges: choose a port from 1024 on with --port or PORT",
+    errno.EADDRNOTAVAIL: "is no address of this machine. Correct --host or HOST",
+}
+
+
+def check_address(host: str, port: int) -> None:
+    """Check that a server can listen on an address; port 0 is any free port.
+
+    Raises:
+        OperatorError: It can't; the message says why.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror:
+        raise OperatorError(f"{host} is an unknown host. Correct --host or HOST.") from None
+    except OSError as error:
+        reason = ADDRESS_ERRORS.get(error.errno or 0, f"can't be used: {error.strerror}")
+        raise OperatorError(f"{host}, port {port}, {reason}.") from None
+
+
+def check_database(settings: Settings) -> None:
+    """Check that the database was bootstrapped by this version or a newer one.
+
+    A PostgreSQL server that is unreachable is only a warning: requests get a 503 until it is reachable.
+
+    Raises:
+        OperatorError: DATABASE_URL is not supported, the file is no database, it has no Rollcall tables, or it lacks
+            migrations of this version.
+    """
+    Database.open(settings)
+    try:
+        revision = run(_revision, warn=False)
+    except OperatorError as error:
+        if settings.is_sqlite:
+            raise
+        typer.echo(f"Warning: {error}", err=True)
+        return
+    if revision is None:
+        raise OperatorError("The database has no Rollcall tables. Run `rollcall bootstrap` first.")
+    if revision < newest_revision():
+        raise OperatorError(
+            f"The database is at revision {revision}, but this version needs {newest_revision()}. "
+            "Run `rollcall bootstrap` first."
+        )
+
+
+async def _revision(database: Database, _: Settings) -> str | None:
+    return await current_revision(database)
