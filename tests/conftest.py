@@ -57,6 +57,38 @@ async def run_on_server(*statements: str) -> None:
         await connection.close()
 
 
+CONNECTIONS_PER_PROCESS = 30
+"""PostgreSQL connections that one process of the suite opens at most, servers that tests start included."""
+
+
+async def count_free_connections() -> int:
+    """Return how many more connections the server accepts from ordinary users."""
+    connection = await asyncpg.connect(admin_url("postgres"), timeout=3)
+    try:
+        count: int = await connection.fetchval(
+            """
+            SELECT sum(setting::int) FILTER (WHERE name = 'max_connections')
+                - sum(setting::int) FILTER (WHERE name = 'superuser_reserved_connections')
+                - (SELECT count(*) - 1 FROM pg_stat_activity WHERE backend_type = 'client backend')
+            FROM pg_settings
+            """
+        )
+        return count
+    finally:
+        await connection.close()
+
+
+def connection_shortage(free: int, processes: int) -> str | None:
+    """Return what to do if a suite of so many processes would run out of connections, else None."""
+    missing = CONNECTIONS_PER_PROCESS * processes - free
+    if missing <= 0:
+        return None
+    return (
+        f"PostgreSQL has {free} free connections, and {processes} test processes need {missing} more. End other "
+        "programs that use it, raise its max_connections, or run fewer processes (pytest --maxprocesses N)."
+    )
+
+
 def is_postgresql_available() -> bool:
     try:
         asyncio.run(run_on_server("SELECT 1"))
@@ -73,6 +105,15 @@ BACKENDS = ["sqlite", "postgresql"] if HAS_POSTGRESQL else ["sqlite"]
 def pytest_addoption(parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="rewrite the golden files")
     parser.addoption("--both-ways", action="store_true", help="compare every response with the one of its plan")
+
+
+def pytest_sessionstart(session) -> None:
+    option = session.config.option
+    if not HAS_POSTGRESQL or hasattr(session.config, "workerinput") or not getattr(option, "numprocesses", None):
+        return
+    processes = min(option.numprocesses, option.maxprocesses or option.numprocesses)
+    if message := connection_shortage(asyncio.run(count_free_connections()), processes):
+        pytest.exit(message, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def pytest_collection_modifyitems(items) -> None:
