@@ -47,6 +47,7 @@ def server_environment(url: str, port: int, smtp_port: int) -> dict[str, str]:
         "EMAIL_SMTP_HOST": "127.0.0.1",
         "EMAIL_SMTP_PORT": str(smtp_port),
         "EMAIL_FROM": "no-reply@example.com",
+        "EMAIL_MIN_INTERVAL": "0",
         "USER_INVITE_URL_ALLOW_LIST": "http://127.0.0.1:3000/accept",
         "PASSWORD_RESET_URL_ALLOW_LIST": "http://127.0.0.1:3000/reset",
         "USER_REGISTER_URL_ALLOW_LIST": "http://127.0.0.1:3000/verify",
