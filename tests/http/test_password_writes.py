@@ -3,15 +3,17 @@
 import asyncio
 import threading
 
+import httpx
 import pytest
 
 from app.core.request_budget import RequestBudget
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import InProcessHasher
 from app.repositories.services import Services
-from tests.base_data import caller, static_token, uid
+from tests.base_data import static_token, uid
 from tests.flows.inviters import update_settings
 from tests.http.clients import PASSWORD, send
+from tests.http.test_export import listening
 from tests.http.test_graphql import ADA, bearer
 from tests.security.entry_points import ENTRY_POINTS, call_flow, error_code, post_graphql
 from tests.writes.editors import checksum, make_permission
@@ -25,6 +27,7 @@ ROWS_OF = {
     "own role": make_permission(
         900, "Writers", "update", "users", "id,password,role", permissions={"role": {"name": {"_eq": "Writer"}}}
     ),
+    "seen": make_permission(903, "Writers", "read", "users", "id"),
     "roles": make_permission(901, "Writers", "update", "roles", "id,name,users"),
 }
 
@@ -128,6 +131,20 @@ async def test_an_allowed_password_is_hashed_once(members, client, hashed, entry
         assert len(hashed) == (1 if request in ("many", "one") else len(names)), request
 
 
+async def test_the_rows_of_a_query_are_checked_before_their_password_is_hashed_once(members, client, hashed):
+    await grant(client, "own row")
+    await grant(client, "seen")
+    codes = []
+    for names in (("wes", "will"), ("wes",)):
+        query = {"filter": {"id": {"_in": [*map(uid, names)]}}}
+        body = {"query": query, "data": {"password": PASSWORD}}
+        codes.append((error_code(await send(client, "PATCH", "/users", body, headers=WES)), len(hashed)))
+    await send(client, "PATCH", "/users", {"query": {"limit": 5}, "data": {"password": PASSWORD}}, headers=ADA)
+
+    assert codes == [("FORBIDDEN", 0), (None, 1)]
+    assert hashed == [PASSWORD] * 2
+
+
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
 async def test_the_password_of_a_user_who_may_not_be_created_is_not_hashed(members, client, hashed, entry_point):
     for headers, values in (
@@ -203,20 +220,27 @@ async def test_nothing_is_hashed_before_a_link_is_verified(members, client, hash
     assert hashed == []
 
 
-async def test_a_cancelled_request_hashes_no_more_passwords(members, monkeypatch):
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+async def test_no_more_passwords_are_hashed_after_the_client_has_left(members, monkeypatch, entry_point):
     started: asyncio.Queue[str] = asyncio.Queue()
+    cancelled = asyncio.Event()
 
     async def hash_slowly(self, password):
         started.put_nowait(password)
-        await asyncio.sleep(3600)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
 
     monkeypatch.setattr(PasswordService, "hash", hash_slowly)
-    users = members.directory(caller("ada"))["users"]
     before = await checksum(members)
-    task = asyncio.create_task(users.create_many([{"password": f"{PASSWORD} {number}"} for number in range(9)]))
-    await started.get()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with listening(members.settings) as base_url, httpx.AsyncClient(base_url=base_url) as client:
+        request = asyncio.create_task(set_passwords(client, entry_point, "batch", "vi", "ed", "ada", headers=ADA))
+        await started.get()
+        request.cancel()  # closes the connection
+        async with asyncio.timeout(10):
+            await cancelled.wait()
 
     assert started.empty()
     assert await checksum(members) == before

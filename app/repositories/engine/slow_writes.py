@@ -16,7 +16,7 @@ from app.query.filter import AndFilter, Filter, OrFilter, RelationFilter
 from app.query.payload import Payload
 from app.query.scoped import ScopedRows
 from app.repositories.engine.collection_rules import DirectoryRules
-from app.repositories.engine.commands import Update, UpdateEach, UpdateSingleton, Upsert, WriteCommand
+from app.repositories.engine.commands import SelectedKeys, Update, UpdateEach, UpdateSingleton, Upsert, WriteCommand
 from app.repositories.engine.nested_writes import inverse_field
 
 RuleMatches = Mapping[Any, Sequence[bool]]
@@ -52,6 +52,8 @@ def find_slow_writes(command: WriteCommand, rules: DirectoryRules) -> list[SlowW
 def _outermost(command: WriteCommand, payload: Payload) -> SlowWrite:
     keys = () if payload.key is None else (payload.key,)
     match command:
+        case Update(keys=SelectedKeys(keys=selected)):
+            return SlowWrite(payload, ("update",), selected)
         case Update(keys=updated):
             return SlowWrite(payload, ("update",), updated if isinstance(updated, Sequence) else ())
         case UpdateEach():

@@ -86,10 +86,12 @@ class WriteRepository(ReadRepository):
             RollcallError: The write is not allowed, is invalid, or breaks a constraint; nothing has been written.
         """
         budget = self._budget or self._services.new_budget()
-        await self._prepare(command, budget)
+        selected = await self._select_keys(command)
+        await self._prepare(selected, budget)
         for _ in range(MAX_READ_ATTEMPTS):
             with suppress(StaleKeys):
-                return await self._run_translated(await self._select_keys(command), read_result, budget)
+                return await self._run_translated(selected, read_result, budget)
+            selected = await self._select_keys(command)
         raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
 
     async def dry_run(self, command: WriteCommand) -> None:
