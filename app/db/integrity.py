@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy.exc import IntegrityError
+from asyncpg import PostgresError
+from sqlalchemy.exc import DBAPIError
 
 from app.db.base import Base
 from app.db.engine import sqlstate
@@ -28,18 +29,20 @@ class ConstraintViolation:
     column: str = ""
 
 
-def parse_integrity_error(error: IntegrityError) -> ConstraintViolation:
+def parse_integrity_error(error: DBAPIError) -> ConstraintViolation:
     """Return which constraint a write violated."""
     return _parse_postgresql(error) if sqlstate(error) else _parse_sqlite(str(error.orig))
 
 
-def _parse_postgresql(error: IntegrityError) -> ConstraintViolation:
+def _parse_postgresql(error: DBAPIError) -> ConstraintViolation:
     kind = _SQLSTATE_KINDS.get(sqlstate(error), "other")
-    table = str(getattr(error.orig, "table_name", None) or "")
+    # SQLAlchemy's own exception, which replaces that of the driver where SQLAlchemy runs the statement, has no names
+    driver_error = error.orig if isinstance(error.orig, PostgresError) else getattr(error.orig, "__cause__", None)
+    table = str(getattr(driver_error, "table_name", None) or "")
     if kind == "foreign" and table not in Base.metadata.tables:
         return ConstraintViolation("referenced")
-    column = getattr(error.orig, "column_name", None)
-    constraint = str(getattr(error.orig, "constraint_name", ""))
+    column = getattr(driver_error, "column_name", None)
+    constraint = str(getattr(driver_error, "constraint_name", ""))
     return ConstraintViolation(kind, table, str(column or _column_of(constraint, table)))
 
 

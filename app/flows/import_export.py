@@ -5,22 +5,23 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import orjson
-from sqlalchemy import Boolean, Column, Integer, String, Table, delete, insert, select, text, update
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy import Column, Integer, Table, delete, insert, select, text, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.ecmascript_regex import InvalidRegex, Regex, unwrap
 from app.core.errors import OperatorError
-from app.core.timestamps import parse_stored_time
-from app.db.base import POSTGRESQL, Csv, JsonText, Timestamp, UUIDText
+from app.db.base import POSTGRESQL, Csv, dump_json
 from app.db.database import Database
+from app.db.integrity import parse_integrity_error
 from app.db.models import DIRECTUS_TABLES
 from app.db.seeds import is_pristine
 from app.db.table_check import extra_columns
 from app.flows.bootstrap import active_admin
+from app.flows.import_values import parse_value
 from app.repositories.rules.stored_regexes import REGEX_FIELDS
 from app.repositories.stores.directus_nodes import COUNT_USER_CHANGE
 
@@ -56,7 +57,7 @@ async def import_rows(
     database: Database, tables: Mapping[str, Any], progress: Progress | None = None, *, replace: bool = True
 ) -> dict[str, int]:
     """Import rows as `import_file` does, in the format of a file; without `replace`, bootstrap's rows always stay."""
-    rows_by_table = _parse(tables)
+    rows_by_table = _parse(tables, database.dialect)
 
     async def work(connection: AsyncConnection) -> dict[str, int]:
         replaced = replace and await connection.run_sync(is_pristine)
@@ -93,7 +94,7 @@ async def export_file(
                 out.write(b"{\n" if number == 0 else b",\n")
                 hidden = SECRET_COLUMNS.get(table.name, set()) if redact else set()
                 rows = [_to_file_row(table, row, hidden) for row in await _fetch_rows(connection, table)]
-                lines = b",\n".join(map(orjson.dumps, rows))
+                lines = ",\n".join(map(dump_json, rows)).encode()
                 out.write(orjson.dumps(table.name) + b": [\n" + lines + b"\n]")
                 if progress:
                     progress(table.name, len(rows), len(rows))
@@ -114,17 +115,17 @@ def _read(file: Path) -> Mapping[str, Any]:
     return tables
 
 
-def _parse(tables: Mapping[str, Any]) -> dict[str, list[FileRow]]:
+def _parse(tables: Mapping[str, Any], dialect: str) -> dict[str, list[FileRow]]:
     for name in tables:
         if name not in TABLES:
             raise OperatorError(f"{name} can't be imported. The tables that can are {', '.join(sorted(TABLES))}.")
     return {
-        name: _check_unique(TABLES[name], [_parse_row(TABLES[name], row) for row in rows])
+        name: _check_unique(TABLES[name], [_parse_row(TABLES[name], row, dialect) for row in rows])
         for name, rows in tables.items()
     }
 
 
-def _parse_row(table: Table, row: Any) -> FileRow:
+def _parse_row(table: Table, row: Any, dialect: str) -> FileRow:
     key = _key(table).name
     if not isinstance(row, dict) or row.get(key) is None:
         raise OperatorError(f"{table.name}: every row must be an object with its {key}.")
@@ -132,7 +133,7 @@ def _parse_row(table: Table, row: Any) -> FileRow:
     for name in row:
         if name not in table.c:
             raise OperatorError(f"{location}: there is no column {name}.")
-    values = {name: _parse_value(table.c[name], value, f"{location}, {name}") for name, value in row.items()}
+    values = {name: parse_value(table.c[name], value, f"{location}, {name}", dialect) for name, value in row.items()}
     for name, value in values.items():
         _check_regexes(table.c[name], value, f"{location}, {name}")
     return values
@@ -144,49 +145,6 @@ def _check_regexes(column: Column[Any], value: Any, location: str) -> None:
             Regex(unwrap(pattern))
     except InvalidRegex as error:
         raise OperatorError(f"{location}: it contains an invalid regular expression: {error}.") from None
-
-
-def _parse_value(column: Column[Any], value: Any, location: str) -> Any:
-    if value is None or isinstance(column.type, JsonText):
-        return value
-    try:
-        return _convert(column, value)
-    except (ValueError, TypeError, AttributeError):
-        type_name = type(value).__name__  # never the value itself: it may be a secret
-        raise OperatorError(f"{location}: the value is {type_name}, the column holds {_describe(column)}.") from None
-
-
-def _convert(column: Column[Any], value: Any) -> Any:
-    converters: tuple[tuple[type, type | tuple[type, ...], Callable[[Any], Any]], ...] = (
-        (UUIDText, str, lambda text: str(UUID(text))),
-        (Timestamp, str, parse_stored_time),
-        (Csv, (str, list), lambda words: words if isinstance(words, str) else ",".join(words)),
-        (Boolean, bool, bool),
-        (Integer, int, int),
-        (String, str, str),
-    )
-    accepted, convert = next(
-        (accepted, convert) for type_, accepted, convert in converters if isinstance(column.type, type_)
-    )
-    if not isinstance(value, accepted) or (accepted is int and isinstance(value, bool)):
-        raise ValueError
-    max_length = getattr(column.type, "length", None)
-    if isinstance(value, str) and max_length and len(value) > max_length and not isinstance(column.type, UUIDText):
-        raise ValueError
-    return convert(value)
-
-
-def _describe(column: Column[Any]) -> str:
-    names = {
-        UUIDText: "a UUID",
-        Timestamp: "a date",
-        Csv: "a comma-separated list",
-        Boolean: "true or false",
-        Integer: "an integer",
-    }
-    name = next((name for type_, name in names.items() if isinstance(column.type, type_)), None)
-    max_length = getattr(column.type, "length", None)
-    return name or (f"a text of up to {max_length} characters" if max_length else "a text")
 
 
 def _check_unique(table: Table, rows: list[FileRow]) -> list[FileRow]:
@@ -217,18 +175,40 @@ async def _write_rows(
             await _execute(connection, table, row, update(table).where(key == row[key.name]).values(references))
     if connection.dialect.name == POSTGRESQL and rows and isinstance(key.type, Integer):
         sequence = f"pg_get_serial_sequence('{table.name}', '{key.name}')"
-        last = f"GREATEST((SELECT max({key.name}) FROM {table.name}), pg_sequence_last_value({sequence}::regclass))"
+        last = f"GREATEST((SELECT max({key.name}) FROM {table.name}), 1, pg_sequence_last_value({sequence}::regclass))"
         await connection.execute(text(f"SELECT setval({sequence}, {last})"))
 
 
 async def _execute(connection: AsyncConnection, table: Table, row: FileRow, statement: Any) -> None:
     try:
         await connection.execute(statement)
-    except (IntegrityError, DataError):
-        raise OperatorError(
-            f"{table.name}, row {row[_key(table).name]}: it can't be stored. A unique value is taken, "
-            "a required one is missing, or it refers to a row that doesn't exist."
-        ) from None
+    except (IntegrityError, DataError) as error:
+        location = f"{table.name}, row {row[_key(table).name]}"
+        raise OperatorError(f"{location}{await _violated_column(connection, table, row, error)}.") from None
+
+
+async def _violated_column(connection: AsyncConnection, table: Table, row: FileRow, error: DBAPIError) -> str:
+    """Return the column that violates a constraint and why, as the rest of a message, as far as it is known."""
+    violation = parse_integrity_error(error)
+    column = violation.column or await _dangling_reference(connection, table, row)
+    reasons = {
+        "unique": "another row has the same value, which must be unique",
+        "null": "the value is missing, the column requires one",
+        "foreign": "the row it refers to doesn't exist",
+    }
+    reason = reasons.get(violation.kind, "the database rejects the row")
+    return f", {column}: {reason}" if column else f": {reason}"
+
+
+async def _dangling_reference(connection: AsyncConnection, table: Table, row: FileRow) -> str:
+    """Return the column of a row that refers to no row; SQLite does not name it, but its transaction goes on."""
+    if connection.dialect.name == POSTGRESQL:
+        return ""
+    for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
+        value = row.get(key.parent.name)
+        if value is not None and not (await connection.execute(select(key.column).where(key.column == value))).first():
+            return str(key.parent.name)
+    return ""
 
 
 async def _fetch_rows(connection: AsyncConnection, table: Table) -> Iterable[Mapping[Any, Any]]:

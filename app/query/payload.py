@@ -16,14 +16,13 @@ from app.core.errors import (
     ValueOutOfRange,
     ValueTooLong,
 )
+from app.core.json_values import MAX_JSON_DEPTH, normalized_json
 from app.query.coercion import INTEGER_BOUNDS, coerce, storable_text
 from app.query.collection import Collection, Field, target
 from app.query.filter import UnknownField
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.sql_expressions import MASK
 
-MAX_JSON_DEPTH = 100
-"""The maximum nesting of a JSON value."""
 RELATED_CHANGE_KEYS = {"create", "update", "delete"}
 FieldPath = tuple[str, ...]
 """The fields that lead from the outermost payload to a nested one."""
@@ -206,28 +205,12 @@ def _integer_value(collection: Collection, member: Field, value: Any) -> int:
 
 
 def _json_value(value: Any) -> Any:
-    """Return a JSON value. A text is parsed as JSON, as Directus does.
-
-    The nesting is limited because a deeper value could be stored, but not be serialized inside a list of rows.
-    """
+    """Return a JSON value. A text is parsed as JSON, as Directus does."""
     try:
         parsed = orjson.loads(value) if isinstance(value, str) else value
-        normalized = orjson.loads(orjson.dumps(parsed))
-    except (orjson.JSONDecodeError, TypeError):
+    except orjson.JSONDecodeError:
         raise ValueError(f"Expected JSON, such as a list, nested at most {MAX_JSON_DEPTH} levels deep") from None
-    if _exceeds_depth(normalized, MAX_JSON_DEPTH):
-        raise ValueError(f"JSON can be nested at most {MAX_JSON_DEPTH} levels deep")
-    return normalized
-
-
-def _exceeds_depth(value: Any, max_depth: int) -> bool:
-    level = [value]
-    for _ in range(max_depth + 1):
-        level = [item for item in level if isinstance(item, list | dict)]
-        if not level:
-            return False
-        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
-    return True
+    return normalized_json(parsed)
 
 
 def parse_key(collection: Collection, value: Any) -> Any:

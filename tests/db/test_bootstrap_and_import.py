@@ -8,12 +8,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, text
 
-from app.core.errors import OperatorError
+from app.core.caller import SYSTEM
+from app.core.errors import OperatorError, ValueOutOfRange
 from app.core.hashing import verify_password
+from app.core.timestamps import format_timestamp, parse_stored_time
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES, export_file, import_file
 from app.testing import open_system
-from tests.base_data import BASE_ROWS, Rows, uid
+from tests.base_data import BASE_ROWS, Rows, static_token, uid
 from tests.cli.commands import run_process
 from tests.conftest import make_settings
 
@@ -137,15 +139,42 @@ async def test_a_redacted_export_holds_no_secret(readonly_db, tmp_path):
     assert "directus_sessions" not in rows
 
 
+def user(**values) -> Rows:
+    return {"directus_users": [{"id": uid("x"), **values}]}
+
+
+X = uid("x")
 INVALID_FILES: dict[str, Rows] = {
     "directus_shoes can't be imported": {"directus_shoes": []},
-    "there is no column shoe": {"directus_roles": [{"id": uid("x"), "shoe": 1}]},
+    "there is no column shoe": {"directus_roles": [{"id": X, "shoe": 1}]},
     "row not-a-uuid, id": {"directus_roles": [{"id": "not-a-uuid", "name": "x"}]},
-    "occurs twice": {"directus_roles": [{"id": uid("x"), "name": "x"}, {"id": uid("x"), "name": "y"}]},
-    "name: the value is int, the column holds": {"directus_roles": [{"id": uid("x"), "name": 5}]},
-    "refers to a row that doesn't exist": {"directus_users": [{"id": uid("x"), "role": uid("nowhere")}]},
-    "last_access: the value is str": {"directus_users": [{"id": uid("x"), "last_access": "yesterday"}]},
-    "a text of up to 50 characters": {"directus_users": [{"id": uid("x"), "first_name": "x" * 51}]},
+    "occurs twice": {"directus_roles": [{"id": X, "name": "x"}, {"id": X, "name": "y"}]},
+    "name: the value is int, the column holds": {"directus_roles": [{"id": X, "name": 5}]},
+    f"directus_users, row {X}, role: the row it refers to doesn't exist": user(role=uid("nowhere")),
+    f"directus_folders, row {X}, parent: the row it refers to doesn't exist": {
+        "directus_folders": [{"id": X, "name": "x", "parent": uid("nowhere")}]
+    },
+    f"directus_users, row {X}, email: another row has the same value": user(email="ADA@example.com"),
+    f"directus_users, row {X}, token: another row has the same value": user(token=static_token("ada")),
+    f"directus_roles, row {X}, name: the value is missing": {"directus_roles": [{"id": X}]},
+    f"directus_users, row {X}, status: the value is missing": user(status=None),
+    "last_access: the value is str, the column holds a date": user(last_access="yesterday"),
+    "last_access: the value is int, the column holds a date": user(last_access=1),
+    "first_name: the value is str, the column holds a text of up to 50 characters without": user(first_name="x" * 51),
+    "description: the value is str, the column holds a text without U\\+0000": user(description="a\0"),
+    "tags: the value is list, the column holds JSON nested at most 200": user(tags=["a\0"]),
+    "auth_data: the value is list, the column holds JSON": user(auth_data=json.loads("[" * 201 + "]" * 201)),
+    "email_notifications: the value is int, the column holds true or false": user(email_notifications=1),
+    "ip_access: the value is list, the column holds a comma-separated list": {
+        "directus_policies": [{"id": X, "name": "x", "ip_access": ["10.0.0.1\0"]}]
+    },
+    "width: the value is int, the column holds an integer from -2147483648 to 2147483647": {
+        "directus_files": [{"id": X, "storage": "local", "filename_download": "x", "width": 2**31}]
+    },
+    "filesize: the value is int, the column holds an integer from -9223372036854775808 to": {
+        "directus_files": [{"id": X, "storage": "local", "filename_download": "x", "filesize": 2**64}]
+    },
+    "id: the value is int, the column holds an integer": {"directus_settings": [{"id": 2**31}]},
 }
 
 
@@ -214,3 +243,58 @@ async def test_a_failing_command_prints_one_line_and_no_traceback(arguments, env
     assert message in result.err
     assert len(result.err.strip().splitlines()) == 1
     assert "hunter2" not in result.err
+
+
+FAR_TIMES = {
+    "infinity": True,
+    "-infinity": True,
+    "-000043-03-15T00:00:00.000000Z": False,
+    "+010000-01-01T00:00:00Z": False,
+}
+
+
+@pytest.mark.parametrize("time", FAR_TIMES)
+async def test_a_time_that_sqlite_cannot_order_is_imported_by_postgresql_alone(writable_db, tmp_path, time):
+    file = {"directus_users": [{"id": uid("vi"), "last_access": time}]}
+    if writable_db.database.dialect == "sqlite" and not FAR_TIMES[time]:
+        with pytest.raises(OperatorError, match=f"row {uid('vi')}, last_access: .* a date of the years 1 to 9999"):
+            await writable_db.load(file)
+        return
+    await writable_db.load(file)
+    rows = await exported(writable_db, tmp_path / "rows.json")
+    read = await writable_db.directory(SYSTEM)["users"].read_one(uid("vi"), {"fields": ["last_access"]})
+
+    assert [parse_stored_time(row["last_access"]) for row in rows["directus_users"] if row["id"] == uid("vi")] == [
+        parse_stored_time(time)
+    ]
+    assert read == {"last_access": format_timestamp(time)}
+
+
+async def test_an_export_holds_integers_beyond_64_bits_inside_json(writable_db, tmp_path):
+    async with writable_db.database.transaction() as connection:
+        sql = "UPDATE directus_users SET tags = '[100000000000000000000]' WHERE email = 'vi@example.com'"
+        await connection.execute(text(sql))
+    rows = await exported(writable_db, tmp_path / "rows.json")
+    await import_file(writable_db.database, tmp_path / "rows.json")
+
+    assert [row["tags"] for row in rows["directus_users"] if row["id"] == uid("vi")] == [[10**20]]
+
+
+async def test_a_key_beyond_32_bits_is_not_generated(writable_db):
+    permissions = writable_db.directory(SYSTEM)["permissions"]
+    row = {"policy": uid("policy-Staff"), "collection": "x", "action": "read"}
+    await permissions.create_one({**row, "id": 2**31 - 1})
+    if writable_db.database.dialect == "sqlite":
+        with pytest.raises(ValueOutOfRange, match=f'"{2**31}" for field "id" in collection "directus_permissions"'):
+            await permissions.create_one(row)
+    else:
+        assert await permissions.create_one(row) < 2**31 - 1
+
+
+async def test_keys_that_are_not_positive_can_be_imported(writable_db):
+    row = {**BASE_ROWS["directus_permissions"][0], "id": -7}
+    async with writable_db.database.transaction() as connection:
+        await connection.execute(text("DELETE FROM directus_permissions"))
+    await writable_db.load({"directus_permissions": [row]})
+
+    assert await writable_db.directory(SYSTEM)["permissions"].count() == 1

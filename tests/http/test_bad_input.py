@@ -81,6 +81,8 @@ BODIES = {
     "UTF-8 with a byte order mark": (b"\xef\xbb\xbf{}", PAYLOAD, "UTF-8 byte order mark"),
     "UTF-16": ('{"title": "a"}'.encode("utf-16"), PAYLOAD, "not valid JSON"),
     "NUL in a string": (me(b'"a\\u0000b"'), PAYLOAD, '"title" in directus_users: A string must not contain U+0000'),
+    "NUL in JSON": (me(b'{"a": ["b\\u0000"]}', OVERRIDES), PAYLOAD, "U+0000"),
+    "NUL in JSON in a string": (me(b'"[\\"\\\\u0000\\"]"', OVERRIDES), PAYLOAD, "U+0000"),
     "a bare NUL": (me(b'"a\0b"'), PAYLOAD, "not valid JSON"),
     "half a surrogate pair": (me(b'"\\ud800"'), PAYLOAD, "surrogate"),
     "the other half": (me(b'"\\udc00a"'), PAYLOAD, "surrogate"),

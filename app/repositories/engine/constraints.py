@@ -15,11 +15,13 @@ from app.core.errors import (
     RecordNotUnique,
     RollcallError,
     UnprocessableContent,
+    ValueOutOfRange,
 )
 from app.db.base import Base
 from app.db.integrity import parse_integrity_error
 from app.db.transaction import WriteTransaction
 from app.query import sql_writes
+from app.query.coercion import INTEGER_BOUNDS
 from app.query.collection import USERS, Collection, Field, target
 from app.query.payload import Payload, required_fields
 from app.repositories.engine.context import RowValues
@@ -77,6 +79,13 @@ def check_required(collection: Collection, values: RowValues, path: Sequence[str
     ]
     if missing:
         raise missing[0] if len(missing) == 1 else MultipleErrors(missing)
+
+
+def check_generated_key(collection: Collection, key: Any) -> None:
+    """Raise ValueOutOfRange if SQLite numbered a new row beyond the range that PostgreSQL and a client's key have."""
+    bound = INTEGER_BOUNDS.get(collection.key.kind)
+    if bound is not None and key >= bound:
+        raise ValueOutOfRange(collection.name, collection.key.name, key)
 
 
 async def check_unique(

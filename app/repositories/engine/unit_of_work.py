@@ -30,6 +30,7 @@ from app.repositories.engine.audit_log import AuditLog, PendingWrite
 from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.constraints import (
     check_foreign_keys,
+    check_generated_key,
     check_not_referenced,
     check_required,
     check_unique,
@@ -106,6 +107,7 @@ class UnitOfWork(NestedWriter):
         if payload.to_many or key is None:
             with rejecting_row(collection, values):
                 key, pending = await self.rows(collection).insert(values), None
+            check_generated_key(collection, key)
         for field, changes in payload.to_many.items():
             await self.write_to_many(field, key, changes, is_new=True)
         with rejecting_row(collection, values):
