@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import func, select
 
 from app import __version__
 from app.cli import users
@@ -15,14 +14,15 @@ from app.cli.upgrade import upgrade
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.errors import OperatorError, RollcallError
 from app.core.tokens import sign_access_token
-from app.core.values import is_storable
 from app.db import migrate
 from app.db.database import Database
-from app.db.models import User
 from app.flows.bootstrap import active_admin
 from app.flows.bootstrap import bootstrap as run_bootstrap
 from app.flows.import_export import export_file, import_file
 from app.ratelimit.limiter import RateLimiter, is_per_process
+from app.repositories.commands.accounts import AccountStore
+from app.repositories.rules.users import ACTIVE
+from app.repositories.services import Services
 
 PROGRESS_MIN_ROWS = 2_000
 """Rows in a table from which on progress is shown."""
@@ -204,12 +204,10 @@ def _show_progress(table: str, done: int, total: int) -> None:
 
 
 async def _access_token(database: Database, settings: Settings, email: str) -> str:
-    async with database.transaction() as connection:
-        query = select(User.id).where(func.lower(User.email) == email.lower(), User.status == "active")
-        user = await connection.scalar(query) if is_storable(email) else None
-    if user is None:
+    account = await AccountStore(Services.from_settings(database, settings)).by_email(email)
+    if account is None or account.status != ACTIVE:
         raise OperatorError(f"There is no active user with the email address {email}.")
-    return _sign(user, settings)
+    return _sign(account.id, settings)
 
 
 async def _admin_token(database: Database, settings: Settings) -> tuple[str | None, str]:

@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.config import Settings
+from app.core.email_addresses import email_spellings
 from app.core.errors import OperatorError
 from app.core.hashing import hash_password
 from app.db import seeds
@@ -74,7 +75,8 @@ async def _create_public_policy(connection: AsyncConnection) -> None:
 
 
 async def _create_admin(connection: AsyncConnection, settings: Settings, password: str) -> None:
-    same_email = select(func.count()).where(func.lower(User.email) == settings.admin_email.lower())
+    spellings = [spelling.lower() for spelling in email_spellings(settings.admin_email)]
+    same_email = select(func.count()).where(func.lower(User.email).in_(spellings))
     if await connection.scalar(same_email):
         raise OperatorError(
             "There is no active admin, and ADMIN_EMAIL belongs to another user. Set it to an unused email address."

@@ -74,7 +74,7 @@ class OutboxWorker(PeriodicJob):
         super().__init__(services.mail_queued)
         settings = services.settings
         try:
-            parse_address(settings.email_from)
+            parse_address(settings.email_from, "sender")
         except PermanentDeliveryError:
             raise ConfigurationError("EMAIL_FROM must be an email address such as no-reply@example.com") from None
         self._services, self._queue = services, OutboxQueue(services)

@@ -1,16 +1,19 @@
 """Renders emails from templates in plain text and HTML, built-in or of the operator."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.core.config import ConfigurationError
 
 DEFAULT_TEMPLATES = Path(__file__).parent / "templates"
 MAIL_KINDS = ("invite", "reset", "verify")
+TEXT_BLOCK = "message"
+"""The block of the layout that contains what a mail says."""
 SUBJECT_PREFIX = "Subject: "
 """Prefix of the first line of each text template."""
 
@@ -79,3 +82,55 @@ class MailTemplates:
                 raise ConfigurationError(
                     f"EMAIL_TEMPLATES_PATH: the templates of {kind} cannot be rendered: {error}"
                 ) from error
+            for name in (f"{kind}.txt", f"{kind}.html"):
+                self._check_blocks(name, directory)
+
+    def _check_blocks(self, name: str, directory: Path) -> None:
+        """Check that no text of a template is lost in a block that its layout does not have.
+
+        A custom layout may omit the blocks of built-in templates, except for that of the text itself.
+
+        Raises:
+            ConfigurationError: Text would be lost; the message names the block and those of the layout.
+        """
+        template = self._parse(name)
+        layout = _layout(template)
+        if layout is None:
+            return
+        known = self._blocks(layout)
+        used = {block.name for block in _outer_blocks(template)}
+        if not (directory / name).is_file():
+            used &= {TEXT_BLOCK}
+        if unknown := sorted(used - known):
+            raise ConfigurationError(
+                f"EMAIL_TEMPLATES_PATH: {name} has a block {unknown[0]}, whose text is lost, because {layout} has none "
+                f"of that name. It has {', '.join(sorted(known)) or 'no blocks'}"
+            )
+        self._check_blocks(layout, directory)
+
+    def _blocks(self, name: str) -> set[str]:
+        """Return the names of all blocks of a template and of those that it extends."""
+        template = self._parse(name)
+        names = {block.name for block in template.find_all(nodes.Block)}
+        layout = _layout(template)
+        return names | (self._blocks(layout) if layout else set())
+
+    def _parse(self, name: str) -> nodes.Template:
+        loader = self._environment.loader
+        source = loader.get_source(self._environment, name)[0] if loader else ""
+        return self._environment.parse(source, name)
+
+
+def _layout(template: nodes.Template) -> str | None:
+    """Return the name of the template that a template extends; None if there is none, or if it is computed."""
+    extends = template.find(nodes.Extends)
+    return str(extends.template.value) if extends and isinstance(extends.template, nodes.Const) else None
+
+
+def _outer_blocks(node: nodes.Node) -> Iterator[nodes.Block]:
+    """Yield the blocks of a template that are not part of another one."""
+    for child in node.iter_child_nodes():
+        if isinstance(child, nodes.Block):
+            yield child
+        else:
+            yield from _outer_blocks(child)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
+from email.message import EmailMessage
 from typing import Protocol
 
 import aiosmtplib
@@ -54,10 +55,11 @@ class SmtpTransport:
 
     async def send(self, mail: OutgoingMail) -> None:
         message, client = mail.message(), self._create_client()
+        sender, recipient = (message[name].addresses[0].addr_spec for name in ("From", "To"))
         try:
             async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
                 await client.connect()
-                await client.send_message(message, sender=mail.sender, recipients=[mail.recipient])
+                await _send(client, message, sender, recipient)
         except aiosmtplib.SMTPRecipientsRefused as error:
             code = error.recipients[0].code
             raise (PermanentDeliveryError if code >= PERMANENT_ERROR_CODE else DeliveryError)(
@@ -87,6 +89,22 @@ class SmtpTransport:
 def create_transport(settings: Settings) -> Transport:
     """Return the transport selected by EMAIL_TRANSPORT."""
     return SmtpTransport(settings) if settings.email_transport == "smtp" else LogTransport()
+
+
+async def _send(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, recipient: str) -> None:
+    """Send a message over an open connection.
+
+    Raises:
+        PermanentDeliveryError: An address has a local part outside ASCII, which the server does not support.
+        SMTPException: Any other error.
+    """
+    try:
+        await client.send_message(message, sender=sender, recipients=[recipient])
+    except aiosmtplib.SMTPNotSupported:
+        owner = "sender's" if recipient.isascii() else "recipient's"
+        raise PermanentDeliveryError(
+            f"The {owner} address is not ASCII before the @, and the server does not support SMTPUTF8"
+        ) from None
 
 
 async def _quit(client: aiosmtplib.SMTP) -> None:

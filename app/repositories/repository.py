@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy import Text, cast, select
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
+from app.core.email_addresses import email_spellings
 from app.core.errors import Forbidden
 from app.core.request_budget import RequestBudget
 from app.core.values import is_storable
@@ -234,10 +235,17 @@ class UserRepository(Repository):
     async def get_user_by_email(self, email: str) -> Row | None:
         """Return the user with an email, ignoring case; None if there is none that the caller can see.
 
-        A user whose email is hidden from the caller is not found. Raises as `read` does.
+        A user whose email is hidden from the caller is not found. If the domain has two spellings, a user with this one
+        is preferred. Raises as `read` does.
         """
         if not email or not is_storable(email):
             return None
+        for spelling in email_spellings(email):
+            if user := await self._get_by_spelling(spelling):
+                return user
+        return None
+
+    async def _get_by_spelling(self, email: str) -> Row | None:
         keys = orjson.loads((await self._services.reader.fetch(_KEYS_BY_EMAIL, {"email": email}))[0])
         has_email = compare(USERS.fields["email"], None, "_icontains", email)  # matches only what the caller can see
 

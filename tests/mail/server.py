@@ -33,7 +33,7 @@ class MailServer:
     @asynccontextmanager
     async def up(self, ssl=None, **options):
         def create_session():
-            return SMTP(self, hostname="mail.example.com", enable_SMTPUTF8=True, **options)
+            return SMTP(self, hostname="mail.example.com", **{"enable_SMTPUTF8": True, **options})
 
         server = await asyncio.get_running_loop().create_server(create_session, "127.0.0.1", self.port, ssl=ssl)
         try:

@@ -61,6 +61,58 @@ def test_an_invalid_template_is_an_error_at_the_start(tmp_path, template):
         MailTemplates(tmp_path)
 
 
+LOST = "whose text is lost, because"
+LOST_BLOCKS = [
+    (
+        {"invite.html": '{% extends "mail.html" %}{% block says %}Hi{% endblock %}{% block button %}Go{% endblock %}'},
+        f"invite.html has a block says, {LOST} mail.html has none of that name. It has button, footer, message",
+    ),
+    (
+        {"verify.html": '{% extends "mail.html" %}{% if project %}{% block otherwise %}Hi{% endblock %}{% endif %}'},
+        f"verify.html has a block otherwise, {LOST} mail.html has none of that name. It has button, footer, message",
+    ),
+    (
+        {"mail.html": "{% block says %}{% endblock %}"},
+        f"invite.html has a block message, {LOST} mail.html has none of that name. It has says",
+    ),
+    (
+        {
+            "own.html": '{% extends "mail.html" %}{% block says %}{% endblock %}',
+            "reset.html": '{% extends "own.html" %}{% block message %}Hi{% endblock %}',
+        },
+        f"own.html has a block says, {LOST} mail.html has none of that name. It has button, footer, message",
+    ),
+    (
+        {
+            "own.txt": "Subject: Hi\n{{ url }}",
+            "reset.txt": '{% extends "own.txt" %}{% block text %}Hi{% endblock %}',
+        },
+        f"reset.txt has a block text, {LOST} own.txt has none of that name. It has no blocks",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "message"), LOST_BLOCKS)
+def test_a_template_whose_text_would_be_lost_is_an_error_at_the_start(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError) as error:
+        MailTemplates(tmp_path)
+
+    assert str(error.value) == f"EMAIL_TEMPLATES_PATH: {message}"
+
+
+def test_a_template_may_add_blocks_within_blocks_and_to_a_layout(tmp_path):
+    (tmp_path / "own.html").write_text(
+        '{% extends "mail.html" %}{% block message %}<i>{% block inner %}{% endblock %}</i>{% endblock %}', "utf-8"
+    )
+    (tmp_path / "reset.html").write_text(
+        '{% extends "own.html" %}{% block inner %}Hi {% block deeper %}you{% endblock %}{% endblock %}', "utf-8"
+    )
+
+    assert "<i>Hi you</i>" in MailTemplates(tmp_path).render("reset", CONTEXT).html
+
+
 def test_a_missing_directory_is_an_error(tmp_path):
     with pytest.raises(ConfigurationError, match="is not a directory"):
         MailTemplates(tmp_path / "missing")
@@ -89,11 +141,12 @@ def test_one_line_drops_line_breaks_and_non_printable_characters(text, expected)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a@", "a@b, c@d", "A <a@b.example>", "a@b\r\nBcc: c@d", "a b@c", "a@b c", "\x00"]
+    "text", ["", "a", "a@", "a@b, c@d", "A <a@b.example>", "a@b\r\nBcc: c@d", "a b@c", "a@b c", "\x00", "a@ö..example"]
 )
 def test_a_text_that_is_not_one_address_is_rejected(text):
-    with pytest.raises(PermanentDeliveryError):
-        parse_address(text)
+    for role in ("recipient", "sender"):
+        with pytest.raises(PermanentDeliveryError, match=f"^The {role} is not a valid email address$"):
+            parse_address(text, role)
 
 
 @pytest.mark.parametrize("text", ["a@example.com", '"a b"@example.com', "ü@example.com", "o'a+b@sub.example.com"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 
 from app.core.config import Settings
 from app.mail import transport
-from app.mail.message import DeliveryError, OutgoingMail
+from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError
 from app.mail.templating import RenderedMail
 from app.mail.transport import SmtpTransport
 from tests.mail.server import MailServer
@@ -49,9 +50,9 @@ def certificate(tmp_path):
     return file, context
 
 
-async def send_to(server, **settings):
+async def send_to(server, mail=MAIL, **settings):
     smtp = {"email_smtp_host": "127.0.0.1", "email_smtp_port": server.port, **settings}
-    await SmtpTransport(Settings(_env_file=None, **smtp)).send(MAIL)
+    await SmtpTransport(Settings(_env_file=None, **smtp)).send(mail)
 
 
 async def test_starttls_is_used_if_the_server_offers_it(certificate, monkeypatch):
@@ -148,3 +149,39 @@ async def test_the_configured_name_is_sent_in_ehlo():
         await send_to(server, email_smtp_name="users.example.com")
 
     assert names == ["users.example.com"]
+
+
+@pytest.mark.parametrize("domain", ["dömäin.example", "DÖMÄIN.example", "xn--dmin-moa0i.example"])
+async def test_an_international_domain_needs_no_smtputf8(domain):
+    mail = replace(MAIL, recipient=f"info@{domain}", sender=f"no-reply@{domain}")
+    async with MailServer().up(enable_SMTPUTF8=False) as server:
+        await send_to(server, mail)
+    [received] = server.mails
+
+    assert (received.sender, received.to) == ("no-reply@xn--dmin-moa0i.example", ["info@xn--dmin-moa0i.example"])
+    assert received.message["To"] == "info@xn--dmin-moa0i.example"
+    assert received.message["From"] == "Rollcall <no-reply@xn--dmin-moa0i.example>"
+    assert received.message["Message-ID"] == "<1@xn--dmin-moa0i.example>"
+
+
+async def test_an_international_local_part_is_sent_to_a_server_with_smtputf8():
+    async with MailServer().up() as server:
+        await send_to(server, replace(MAIL, recipient="jürg@dömäin.example"))
+
+    assert server.mails[0].to == ["jürg@xn--dmin-moa0i.example"]
+
+
+@pytest.mark.parametrize(
+    ("mail", "owner"),
+    [
+        (replace(MAIL, recipient="jürg@example.com"), "recipient's"),
+        (replace(MAIL, sender="jürg@example.com"), "sender's"),
+    ],
+)
+async def test_a_server_without_smtputf8_rejects_an_international_local_part_permanently(mail, owner):
+    reason = f"^The {owner} address is not ASCII before the @, and the server does not support SMTPUTF8$"
+    async with MailServer().up(enable_SMTPUTF8=False) as server:
+        with pytest.raises(PermanentDeliveryError, match=reason):
+            await send_to(server, mail)
+
+    assert server.mails == []

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Text, literal, select, true
 
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
+from app.core.email_addresses import email_spellings
 from app.core.errors import RollcallError
 from app.core.values import is_storable
 from app.db.models import Settings, User
@@ -72,9 +73,15 @@ class AccountStore:
         self._services = services
 
     async def by_email(self, email: str) -> Account | None:
-        """Return the account with an email, ignoring case; None if there is none."""
-        value = email if is_storable(email) else None
-        return await self._read(_BY_EMAIL, value)
+        """Return the account with an email, ignoring case; None if there is none.
+
+        If its domain has two spellings, and each has an account, it is the one with this spelling.
+        """
+        for spelling in email_spellings(email):
+            value = spelling if is_storable(spelling) else None
+            if account := await self._read(_BY_EMAIL, value):
+                return account
+        return None
 
     async def by_id(self, user: str) -> Account | None:
         """Return the account with an id; None if there is none."""

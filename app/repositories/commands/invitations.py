@@ -78,5 +78,5 @@ class RevokeInvitation:
 async def lock_user_by_email(work: UnitOfWork, email: str) -> RowValues | None:
     """Return the user with an email, ignoring case, and lock it until the end of the transaction; None if missing."""
     rows = work.rows(USERS)
-    keys = sorted(await rows.keys_by_email(EMAIL, email))[:1]  # the first of duplicates, as in AccountStore
+    keys = (await rows.keys_by_email(EMAIL, email))[:1]  # the first of duplicates, as in AccountStore
     return next(iter((await rows.fetch_for_update(keys)).values()), None) if keys else None

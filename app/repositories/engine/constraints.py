@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column
 from sqlalchemy.exc import IntegrityError
 
+from app.core.email_addresses import email_spellings
 from app.core.errors import (
     FailedValidation,
     InvalidForeignKey,
@@ -93,11 +94,13 @@ async def check_unique(
 ) -> None:
     """Raise RecordNotUnique if another row has the same value in a case-insensitive field.
 
-    If the database has the email index, it does that check itself; SQLite does so for ASCII values only.
+    If the database has the email index, it does that check itself; SQLite does so for ASCII values only, and neither
+    does if the domain of the email has two spellings.
     """
     for field in CASE_INSENSITIVE_FIELDS.intersection(values):
         value = values[field]
-        if value is None or (has_email_index and (writer.postgresql or str(value).isascii())):
+        is_indexed = has_email_index and (writer.postgresql or str(value).isascii())
+        if value is None or (is_indexed and len(email_spellings(value)) == 1):
             continue
         if any(key != own_key for key in await RowStore(writer, collection).keys_by_email(field, value)):
             raise RecordNotUnique(collection.name, field.name, value)

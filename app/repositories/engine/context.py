@@ -37,12 +37,15 @@ class AffectedRights:
     """Whether the role or status of a user changed, or a user was deleted."""
     user_counts: bool = False
     """Whether the number of active users of a kind may have grown."""
+    email_with_spellings: bool = False
+    """Whether an email was written whose domain has two spellings, which the database does not keep unique."""
     folder_moved: bool = False
     """Whether a folder got another parent."""
 
     def requires_exclusive_lock(self, limits: UserLimits) -> bool:
         """Return whether the checks hold only if no other transaction writes meanwhile."""
-        return self.admins or self.folder_moved or (self.user_counts and limits != UserLimits())
+        reads_other_rows = self.admins or self.folder_moved or self.email_with_spellings
+        return reads_other_rows or (self.user_counts and limits != UserLimits())
 
 
 @dataclass(frozen=True, slots=True)

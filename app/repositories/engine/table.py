@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from app.core.email_addresses import email_spellings
 from app.db.transaction import WriteTransaction
 from app.query import sql_writes
 from app.query.collection import Collection, Field
@@ -53,11 +54,17 @@ class RowStore:
         return records[0][0] if records else None
 
     async def keys_by_email(self, field: Field, value: str) -> list[Any]:
-        """Return the keys of the users whose email `field` equals an address, whatever its case."""
-        records = await self._fetch_all(
-            sql_writes.select_by_email, (self._collection, field), {sql_writes.parameter_name(field): value}
-        )
-        return [row[0] for row in records]
+        """Return the keys of the users whose email `field` equals an address, whatever its case, in ascending order.
+
+        If its domain has two spellings, the keys of those with the other one follow.
+        """
+        keys: list[Any] = []
+        for spelling in email_spellings(value):
+            records = await self._fetch_all(
+                sql_writes.select_by_email, (self._collection, field), {sql_writes.parameter_name(field): spelling}
+            )
+            keys += sorted(row[0] for row in records)
+        return keys
 
     async def insert(self, values: Values) -> Any:
         """Insert a row and return its key."""

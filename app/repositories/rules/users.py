@@ -9,6 +9,7 @@ from unicodedata import is_normalized
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete
 
+from app.core.email_addresses import email_spellings, is_canonical_domain
 from app.core.errors import FailedValidation, InvalidPayload
 from app.core.request_budget import RequestBudget
 from app.db.models import Session
@@ -60,7 +61,7 @@ class UserRules(CollectionRules):
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(EMAIL) is not None:
-            check_email(values[EMAIL])
+            _check_new_email(work, values[EMAIL])
         await self._hash_preset(work, values)
         if values.get(ROLE):
             work.affected.roles.add(values[ROLE])
@@ -68,7 +69,7 @@ class UserRules(CollectionRules):
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         if values.get(EMAIL) is not None and values[EMAIL] != row[EMAIL]:
-            check_email(values[EMAIL])
+            _check_new_email(work, values[EMAIL])
         if TFA in values:
             _check_tfa(work, row, values[TFA])
         await self._hash_preset(work, values)
@@ -117,12 +118,13 @@ async def track_page(services: Services, user: str, page: Any) -> None:
 def check_email(email: str) -> None:
     """Raise FailedValidation for an invalid email, or one that is not in Unicode's normal form NFC.
 
-    In that form, different encodings of the same characters are equal.
+    In that form, different encodings of the same characters are equal. For the same reason, an international domain is
+    written as IDNA2008 spells it, in Unicode or in ASCII.
     """
     local_part, _, domain = email.rpartition("@")
     if COMMON_LOCAL_PART.fullmatch(local_part) and len(email) <= MAX_COMMON_EMAIL_LENGTH and _is_valid_domain(domain):
         return
-    if not _is_valid_email(email) or not is_normalized("NFC", email):
+    if not _is_valid_email(email) or not is_normalized("NFC", email) or not is_canonical_domain(domain):
         raise FailedValidation("email", "email")
 
 
@@ -130,6 +132,11 @@ def check_email(email: str) -> None:
 def _is_valid_domain(domain: str) -> bool:
     """Return whether emails of a domain can be valid; cached, because most emails share a few domains."""
     return domain.isascii() and _is_valid_email(f"a@{domain}")
+
+
+def _check_new_email(work: WriteContext, email: str) -> None:
+    check_email(email)
+    work.affected.email_with_spellings |= len(email_spellings(email)) > 1
 
 
 def _is_valid_email(email: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, delete, text
 
+from app.core.email_addresses import email_key
 from app.core.ip_addresses import rate_limit_network
 from app.db.models import ATTEMPTS
 from app.db.statement import bind_param
@@ -73,9 +74,9 @@ async def reset_all(services: Services) -> None:
 
 def account_key(email: str) -> tuple[str | None, ...]:
     """Return the subject that counts attempts on an account from all IPs."""
-    return (email.casefold(),)
+    return (email_key(email),)
 
 
 def account_and_network_key(email: str, ip: str | None) -> tuple[str | None, ...]:
     """Return the subject that counts attempts on an account from one IPv4 address or IPv6 /64 network."""
-    return (email.casefold(), rate_limit_network(ip))
+    return (email_key(email), rate_limit_network(ip))
