@@ -1,17 +1,27 @@
 """Names of uploaded files: sanitizing them, and deriving titles from them."""
 
 import re
+from unicodedata import category
 
 MAX_FILENAME_LENGTH = 255
 DEFAULT_FILENAME = "file"
 
-_UNPRINTABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, of invisible ones (among them those that change the direction of writing,
+which can make `exe.png` of `gnp.exe`), of surrogates and of line separators."""
+
 _PATH_SEPARATOR, _WORD_SEPARATOR = re.compile(r"[/\\]"), re.compile(r"[\s_-]+")
 
 
 def sanitize_filename(filename: str) -> str:
-    """Return a file name without directories and control characters, truncated and never empty."""
-    return _PATH_SEPARATOR.split(_UNPRINTABLE.sub("", filename))[-1].strip()[:MAX_FILENAME_LENGTH] or DEFAULT_FILENAME
+    """Return a file name without directories and invisible characters, truncated and never empty."""
+    name = _PATH_SEPARATOR.split(remove_invisible(filename))[-1]
+    return name.strip()[:MAX_FILENAME_LENGTH] or DEFAULT_FILENAME
+
+
+def remove_invisible(text: str) -> str:
+    """Return a text without characters that are not seen, but may change how the others are read."""
+    return "".join(char for char in text if category(char) not in INVISIBLE_CATEGORIES)
 
 
 def title_from_filename(filename: str) -> str:

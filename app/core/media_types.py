@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from mimetypes import MimeTypes
 
+from app.core.heif import TYPES as HEIF_TYPES
+from app.core.heif import heif_type
+
 UNKNOWN_TYPE = "application/octet-stream"
 SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -12,12 +15,10 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF87a", "image/gif"),
     (0, b"GIF89a", "image/gif"),
     (8, b"WEBPVP8", "image/webp"),
-    (4, b"ftypavif", "image/avif"),
-    (4, b"ftypavis", "image/avif"),
-    (4, b"ftypheic", "image/heic"),
-    (4, b"ftypheix", "image/heic"),
     (0, b"II*\0", "image/tiff"),
     (0, b"MM\0*", "image/tiff"),
+    (0, b"II+\0\x08\0\0\0", "image/tiff"),
+    (0, b"MM\0+\0\x08\0\0", "image/tiff"),
     (6, b"\0\0\0\0", "image/bmp"),
     (0, b"\0\0\1\0", "image/vnd.microsoft.icon"),
     (0, b"%PDF-", "application/pdf"),
@@ -27,7 +28,7 @@ REQUIRED_PREFIXES = {"image/webp": b"RIFF", "image/bmp": b"BM"}
 """Bytes with which files of some types must also begin."""
 VERIFIED_PREFIXES = ("image/", "application/pdf")
 """Types that are accepted only if the file has their signature."""
-SAFE_INLINE_TYPES = {type_ for *_, type_ in SIGNATURES}
+SAFE_INLINE_TYPES = {type_ for *_, type_ in SIGNATURES} | HEIF_TYPES
 SAFE_INLINE_PREFIXES = ("audio/", "video/")
 SNIFF_BYTES = 4096
 """Number of leading bytes that are searched for markup."""
@@ -47,6 +48,8 @@ def sniff_media_type(head: bytes, claimed: str) -> str:
     for offset, signature, type_ in SIGNATURES:
         if head.startswith(signature, offset) and head.startswith(REQUIRED_PREFIXES.get(type_, b"")):
             return type_
+    if image := heif_type(head):
+        return image
     if markup := _sniff_markup(head[:SNIFF_BYTES]):
         return markup
     claim = claimed.partition(";")[0].strip().lower()

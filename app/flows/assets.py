@@ -11,6 +11,7 @@ import orjson
 from app.core.bindings import slot
 from app.core.caller import SYSTEM
 from app.core.errors import UnprocessableContent
+from app.core.filenames import remove_invisible
 from app.core.media_types import UNKNOWN_TYPE, is_media_type
 from app.core.timestamps import parse_stored_time
 from app.query.collection import FILES
@@ -85,7 +86,7 @@ class AssetService:
         identity = repr((row[STORAGE.name], row[FILENAME_DISK.name], row[MODIFIED_ON.name], size))
         return Asset(
             row[FILENAME_DISK.name],
-            row["filename_download"],
+            remove_invisible(row["filename_download"]),  # it may have been set without an upload
             row["type"] if row["type"] and is_media_type(row["type"].lower()) else UNKNOWN_TYPE,
             row["charset"],
             size,

@@ -1,17 +1,25 @@
 """Uploads: check permissions, store files while they are received, write their rows, and clean up after failures."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import structlog
 
-from app.core.errors import ContentTooLarge, Forbidden, InvalidPayload, RollcallError, ServiceUnavailable
+from app.core.errors import (
+    ContentTooLarge,
+    Forbidden,
+    InvalidPayload,
+    RollcallError,
+    ServiceUnavailable,
+    ValueOutOfRange,
+)
 from app.core.filenames import sanitize_filename, title_from_filename
-from app.core.image_size import image_size
+from app.core.image_size import ImageSize, image_size, late_range
 from app.core.media_types import extension_for, matches_media_type, sniff_media_type
 from app.policy.validation import references
+from app.query.coercion import INTEGER_BOUNDS
 from app.query.collection import FILES, Field
 from app.query.payload import Payload, parse_key, parse_payload
 from app.repositories.commands.uploads import CreateFiles, ReplaceFile, StoredUpload
@@ -97,33 +105,41 @@ class UploadService:
 
     async def _store(self, incoming: IncomingFile) -> StoredUpload:
         """Detect a file's type, check that its row may be written, and store its content."""
-        payload = parse_payload(FILES, incoming.values, self._services.limits.max_depth)
+        payload = parse_payload(FILES, self._values(incoming), self._services.limits.max_depth)
         head, chunks = await _read_head(incoming.chunks)
         detected = self._detect(incoming, payload, head)
         allowed = self._services.settings.files_mime_type_allow_list
         if not matches_media_type(detected[TYPE], allowed):
             raise InvalidPayload(f"Files of type {detected[TYPE]} can't be uploaded, only {', '.join(allowed)}")
-        await self._dry_run(self._command(StoredUpload(payload, detected)))
-        stream = SizeLimitedStream(chunks, self._services.settings.files_max_upload_size)
+        size = image_size(head, detected[TYPE])
+        late = None if size else late_range(head, detected[TYPE])
+        if not late:
+            detected |= _size_values(size)
+        await self._dry_run(self._command(StoredUpload(payload, detected)), (SIZE, WIDTH, HEIGHT) if late else (SIZE,))
+        stream = SizeLimitedStream(chunks, self._services.settings.files_max_upload_size, late)
         try:
             await self._services.storage.put(detected[FILENAME_DISK], stream.chunks())
+            if late:
+                detected |= _size_values(image_size(head, detected[TYPE], stream.captured))
         except BaseException:  # also if the client has left while the storage was completing the file
             await remove_files(self._services.storage, [detected[FILENAME_DISK]])
             raise
         return StoredUpload(payload, {**detected, SIZE: stream.size})
 
+    def _values(self, incoming: IncomingFile) -> Mapping[str, Any]:
+        """Return the client's values for the row, without empty ones that have a default, as in Directus."""
+        defaulted = {field.name for field in ((TYPE, DOWNLOAD, KEY, TITLE) if self._key is None else (TYPE, DOWNLOAD))}
+        return {name: value for name, value in incoming.values.items() if value or name not in defaulted}
+
     def _detect(self, incoming: IncomingFile, payload: Payload, head: bytes) -> dict[Field, Any]:
         """Return the column values that follow from the file itself, and defaults for those the client omitted."""
         type_ = sniff_media_type(head, payload.values.get(TYPE) or incoming.type)
-        width, height = image_size(head, type_) or (None, None)
         filename, key = sanitize_filename(incoming.filename), str(uuid4())
         detected = {
             STORAGE: self._services.storage.location,
             FILENAME_DISK: f"{key}{extension_for(type_)}",  # always a new name: the old content may still be needed
             TYPE: type_,
             CHARSET: incoming.charset if type_.startswith("text/") else None,
-            WIDTH: width,
-            HEIGHT: height,
             UPLOADED: self._services.clock(),
         }
         defaults = {DOWNLOAD: filename}
@@ -134,10 +150,10 @@ class UploadService:
     def _command(self, *uploads: StoredUpload) -> WriteCommand:
         return CreateFiles(uploads) if self._key is None else ReplaceFile(self._key, *uploads)
 
-    async def _dry_run(self, command: WriteCommand) -> None:
-        """Raise what writing the row would raise, unless that depends on the file's size, which is not known yet."""
-        access = await self._directory.access()
-        if not any(references(rule.filter, SIZE) for rule in access.granted(command.action, FILES)):
+    async def _dry_run(self, command: WriteCommand, unknown: Iterable[Field]) -> None:
+        """Raise what writing the row would raise, unless that depends on fields that are not known yet."""
+        rules = (await self._directory.access()).granted(command.action, FILES)
+        if not any(references(rule.filter, field) for rule in rules for field in unknown):
             await self._files.dry_run(command)
 
     async def _write(self, read_result: ResultReader[T]) -> WriteResult[T]:
@@ -155,10 +171,14 @@ class UploadService:
 
 
 class SizeLimitedStream:
-    """A byte stream with a maximum size; `size` is the number of bytes consumed so far."""
+    """A byte stream with a maximum size; `size` is the number of bytes consumed so far.
 
-    def __init__(self, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
+    `captured` are the bytes of the range `capture` among them.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], max_bytes: int, capture: range | None = None) -> None:
         self._chunks, self._max_bytes, self.size = chunks, max_bytes, 0
+        self._capture, self.captured = capture or range(0), b""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the chunks of the stream.
@@ -167,10 +187,25 @@ class SizeLimitedStream:
             ContentTooLarge: The stream exceeds its maximum size.
         """
         async for chunk in self._chunks:
+            start, stop = (max(0, position - self.size) for position in (self._capture.start, self._capture.stop))
+            self.captured += chunk[start:stop]
             self.size += len(chunk)
             if self.size > self._max_bytes:
                 raise ContentTooLarge(f"A file may have at most {self._max_bytes} bytes")
             yield chunk
+
+
+def _size_values(size: ImageSize | None) -> dict[Field, int | None]:
+    """Return the size of an image as column values.
+
+    Raises:
+        ValueOutOfRange: The image claims more pixels in a row or a column than the database can store.
+    """
+    values = dict(zip((WIDTH, HEIGHT), size or (None, None), strict=True))
+    for field, value in values.items():
+        if value is not None and value >= INTEGER_BOUNDS[field.kind]:
+            raise ValueOutOfRange(FILES.name, field.name, value)
+    return values
 
 
 async def _read_head(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:

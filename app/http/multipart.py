@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -13,6 +15,9 @@ from app.flows.uploads import IncomingFile
 
 MAX_PARTS = 1000
 MAX_CHARSET_LENGTH = 50
+NULL = "null"
+EXTENDED_CHARSETS = frozenset({"utf-8", "iso-8859-1"})
+EXTENDED_FILENAME_MESSAGE = "filename* has to be UTF-8 or ISO-8859-1, such as filename*=UTF-8''na%C3%AFve.png"
 MALFORMED_MESSAGE = "The form can't be read: it has to be multipart/form-data, with a boundary, up to its end"
 
 
@@ -28,10 +33,13 @@ class Part:
 
     def parse_headers(self) -> None:
         """Set the other attributes from the headers."""
-        _, disposition = parse_options_header(self.headers.get(b"content-disposition"))
+        header = self.headers.get(b"content-disposition", b"")
+        _, disposition = parse_options_header(header)
         self.name = disposition.get(b"name", b"").decode(errors="replace")
         if (filename := disposition.get(b"filename")) is not None:
             self.filename = filename.decode(errors="replace")
+        if b"*" in header:
+            self.filename = _extended_filename(header, self.filename)
         type_, parameters = parse_options_header(self.headers.get(b"content-type"))
         self.type, charset = type_.decode("latin-1"), parameters.get(b"charset", b"").decode("latin-1").lower()
         is_valid = charset.replace("-", "").isalnum() and len(charset) <= MAX_CHARSET_LENGTH
@@ -101,12 +109,14 @@ class MultipartEvents:
 class UploadForm:
     """A form of files and of text fields that describe them; the text fields have at most `max_text_size` bytes.
 
+    The text `null` is null, as in Directus, because a form has no other way to say it.
+
     Raises:
         InvalidPayload: The form is malformed or too large.
     """
 
     def __init__(self, content_type: bytes, chunks: AsyncIterator[bytes], max_text_size: int) -> None:
-        self.values: dict[str, str] = {}
+        self.values: dict[str, str | None] = {}
         self._chunks, self._text_bytes_left = chunks, max_text_size
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
@@ -118,7 +128,8 @@ class UploadForm:
         """Yield the files, each with the text fields since the previous one; empty file inputs are skipped."""
         while isinstance(part := await self._next_event(), Part):
             if part.filename is None:
-                self.values[part.name] = await self._read_text()
+                text = await self._read_text()
+                self.values[part.name] = None if text.strip() == NULL else text
                 continue
             content = self._content()
             if part.filename:
@@ -154,6 +165,26 @@ class UploadForm:
             else:
                 raise InvalidPayload(MALFORMED_MESSAGE)
         return self._events.queue.popleft()
+
+
+def _extended_filename(header: bytes, filename: str | None) -> str | None:
+    """Return the value of `filename*` in a Content-Disposition (RFC 5987), or `filename` if it lacks one.
+
+    RFC 7578 forbids it in forms, but some clients send nothing else for a name outside ASCII.
+
+    Raises:
+        InvalidPayload: It is not encoded as RFC 5987 says, and there is no `filename` either.
+    """
+    message = Message()
+    message["content-disposition"] = header.decode("latin-1")
+    values = [value for name, value in message.get_params([], "content-disposition") if name.lower() == "filename"]
+    extended = [value for value in values if isinstance(value, tuple)]
+    for value in extended:
+        if str(value[0]).lower() in EXTENDED_CHARSETS:
+            return collapse_rfc2231_value(value) or filename or ""
+    if extended and filename is None:
+        raise InvalidPayload(EXTENDED_FILENAME_MESSAGE)
+    return filename
 
 
 @contextmanager

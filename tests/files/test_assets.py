@@ -284,11 +284,13 @@ async def test_a_type_given_as_a_form_field_is_verified_too(uploaders):
 
 async def test_a_filename_cannot_inject_headers(uploaders):
     row = data_of(await uploaders.upload("ada", IMAGE))
-    await uploaders.request("ada", "PATCH", f"/files/{row['id']}", json={"filename_download": 'a"\r\nX: y; \\%ü.png'})
+    await uploaders.request(
+        "ada", "PATCH", f"/files/{row['id']}", json={"filename_download": 'a"\r\nX: y; \\%ü\u202e.png'}
+    )
     response = await uploaders.request("ada", "GET", f"/assets/{row['id']}")
 
     assert response.headers["content-disposition"] == (
-        "inline; filename=\"a___X: y; ___.png\"; filename*=UTF-8''a%22%0D%0AX%3A%20y%3B%20%5C%25%C3%BC.png"
+        "inline; filename=\"a_X: y; ___.png\"; filename*=UTF-8''a%22X%3A%20y%3B%20%5C%25%C3%BC.png"
     )
 
 

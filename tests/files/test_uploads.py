@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+from struct import pack
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from app.core.errors import ServiceUnavailable
 from app.db.models import Activity, File
 from app.db.transaction import WriteTransaction
 from tests.base_data import static_token, uid
+from tests.core.test_media_types import FILES as IMAGE_FILES
+from tests.core.test_media_types import IMAGES_FOLDER, tiff
 from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, SVG, png
-from tests.http.clients import FORBIDDEN, INVALID_PAYLOAD, data_of, error_of
+from tests.http.clients import FORBIDDEN, INVALID_PAYLOAD, data_of, error_of, reason_of
 from tests.http.test_graphql import served
 
 TOO_LARGE = 413, "CONTENT_TOO_LARGE"
@@ -39,6 +42,118 @@ async def test_an_upload_creates_a_row_and_a_content_named_by_its_id(uploaders):
     content = uploaders.folder / row["filename_disk"]
     assert content.read_bytes() == png(4, 5)
     assert stat.S_IMODE(content.stat().st_mode) == 0o600
+
+
+EXTENDED_FILENAMES = [  # parameters of Content-Disposition, name of the file
+    (b"filename*=UTF-8''na%C3%AFve%20x.png", "naïve x.png"),
+    (b"filename=\"a.png\"; filename*=UTF-8''na%C3%AFve.png", "naïve.png"),
+    (b"filename*=utf-8'en'na%C3%AFve.png; filename=\"a.png\"", "naïve.png"),
+    (b"filename*=iso-8859-1''%A3.png", "£.png"),
+    (b"filename*=UTF-8''..%2F%E2%80%AEb.png", "b.png"),
+    (b"filename*=UTF-8''%FF.png", "\ufffd.png"),
+    (b"filename=\"\"; filename*=UTF-8''x.png", "x.png"),
+    (b"filename=\"a.png\"; filename*=UTF-8''", "a.png"),
+    (b"filename=\"a.png\"; filename*=koi8-r''%C1.png", "a.png"),
+    (b'filename="a; filename*=b.png"', "a; filename*=b.png"),
+    (b'filename="na%C3%AFve.png"', "na%C3%AFve.png"),
+]
+
+
+def form(*parts):
+    """Return a form of parts: the parameters of their Content-Disposition, and their content."""
+    lines = (b"--x\r\nContent-Disposition: form-data; " + head + b"\r\n\r\n" + body + b"\r\n" for head, body in parts)
+    return {"content": b"".join(lines) + b"--x--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+
+
+@pytest.mark.parametrize(("parameters", "filename"), EXTENDED_FILENAMES)
+async def test_an_extended_filename_takes_precedence(uploaders, parameters, filename):
+    """RFC 5987; Directus does the same."""
+    response = await uploaders.request("uma", "POST", "/files", **form((b'name="file"; ' + parameters, png())))
+
+    assert data_of(response)["filename_download"] == filename
+
+
+@pytest.mark.parametrize("value", [b"bad.png", b"koi8-r''%C1.png"])
+async def test_a_file_with_nothing_but_an_invalid_extended_filename_is_rejected(uploaders, value):
+    response = await uploaders.request("uma", "POST", "/files", **form((b'name="file"; filename*=' + value, png())))
+
+    assert reason_of(response).startswith("filename* has to be UTF-8 or ISO-8859-1, such as")
+    assert uploaders.stored == []
+
+
+async def test_the_text_null_is_null_and_title_and_name_then_have_their_defaults(uploaders):
+    names = ("folder", "title", "description", "tags", "focal_point_x", "filename_download", "type", "id")
+    row = data_of(await uploaders.upload("ada", png(), "my_face.png", **dict.fromkeys(names, "null")))
+
+    assert {name: row[name] for name in names} == {
+        "folder": None,
+        "title": "My Face",
+        "description": None,
+        "tags": None,
+        "focal_point_x": None,
+        "filename_download": "my_face.png",
+        "type": "image/png",
+        "id": row["filename_disk"].removesuffix(".png"),
+    }
+    changed = {"description": " null ", "title": "null", "location": "Null"}
+    row = data_of(await uploaders.upload("ada", png(), path=f"/files/{row['id']}", method="PATCH", **changed))
+    assert (row["description"], row["title"], row["location"]) == (None, None, "Null")
+
+
+async def test_an_empty_title_or_name_has_its_default_and_another_text_may_be_empty(uploaders):
+    values = {"title": "", "filename_download": "", "description": ""}
+    row = data_of(await uploaders.upload("ada", png(), "my_face.png", **values))
+
+    assert {name: row[name] for name in values} == {
+        "title": "My Face",
+        "filename_download": "my_face.png",
+        "description": "",
+    }
+
+
+@pytest.mark.parametrize(("field", "code"), [("folder", "INVALID_FOREIGN_KEY"), ("focal_point_x", "INVALID_PAYLOAD")])
+async def test_an_empty_text_for_another_kind_of_value_is_rejected(uploaders, field, code):
+    assert error_of(await uploaders.upload("ada", png(), **{field: ""})) == (400, code)
+    assert uploaders.stored == []
+
+
+@pytest.mark.parametrize("name", IMAGE_FILES)
+async def test_an_image_has_its_type_and_the_size_in_which_it_is_shown(uploaders, name):
+    content = (IMAGES_FOLDER / name).read_bytes()
+    row = data_of(await uploaders.upload("uma", content, name, "application/octet-stream"))
+
+    assert (row["type"], (row["width"], row["height"])) == IMAGE_FILES[name]
+
+
+async def test_the_size_of_a_tiff_image_may_follow_megabytes_of_pixels(uploaders):
+    head, directory = tiff(directory=1_500_000, orientation=8)
+    content = head + b"x" * (1_500_000 - len(head)) + directory
+    row = data_of(await uploaders.upload("uma", content, "a.tif"))
+
+    assert (row["type"], row["width"], row["height"], row["filesize"]) == ("image/tiff", 480, 640, len(content))
+    assert (uploaders.folder / row["filename_disk"]).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [(png()[:16] + b"\xff" * 4 + png()[20:], "width"), (png()[:20] + b"\x80\0\0\0" + png()[24:], "height")],
+    ids=["width", "height"],
+)
+async def test_an_image_that_claims_more_pixels_than_can_be_stored_is_rejected(uploaders, content, field):
+    response = await uploaders.upload("uma", content)
+
+    assert error_of(response) == (400, "VALUE_OUT_OF_RANGE")
+    assert response.json()["errors"][0]["extensions"]["field"] == field
+    assert uploaders.stored == []
+
+
+async def test_a_late_tiff_image_that_claims_too_many_pixels_leaves_no_file(uploaders):
+    head, directory = tiff(directory=600_000)
+    content = head + b"x" * (600_000 - len(head)) + directory.replace(pack("<I", 640), b"\xff" * 4)
+
+    assert error_of(await uploaders.upload("uma", content, "a.tif")) == (400, "VALUE_OUT_OF_RANGE")
+    assert uploaders.stored == []
+    assert await count(uploaders) == 0
 
 
 async def test_the_title_is_derived_from_the_filename(uploaders):
