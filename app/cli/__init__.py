@@ -70,7 +70,9 @@ def bootstrap() -> None:
         typer.echo(f"Created the first admin: {result.admin}")
     if result.duplicate_emails:
         typer.echo(
-            f"Several users have the same email address, ignoring case: {', '.join(result.duplicate_emails)}.", err=True
+            "Several users have the same email address, ignoring case and the spelling of its domain: "
+            f"{', '.join(result.duplicate_emails)}.",
+            err=True,
         )
         typer.echo(
             "Change all but one of each, then run `rollcall bootstrap` again to make addresses unique.", err=True

@@ -14,7 +14,7 @@ from app.core.errors import OperatorError
 from app.core.hashing import hash_password
 from app.db import seeds
 from app.db.database import Database
-from app.db.email_index import ensure_email_index
+from app.db.email_index import duplicate_spellings, ensure_email_index
 from app.db.migrate import migrate_up_in_transaction
 from app.db.models import Access, Policy, Role, User
 from app.db.models import Settings as SettingsRow
@@ -25,8 +25,8 @@ from app.policy.role_tree import select_active_admins
 class BootstrapResult:
     """What bootstrap did: the email of the admin it created, if any, and the password if it was generated.
 
-    `duplicate_emails` are emails that several users share, ignoring case. While there are any, the database cannot
-    enforce unique emails; only Rollcall's own writes check them.
+    `duplicate_emails` are emails that several users share, ignoring case and the spelling of the domain. While there
+    are any that differ in case only, the database cannot enforce unique emails; only Rollcall's own writes check them.
     """
 
     admin: str | None = None
@@ -47,7 +47,8 @@ async def bootstrap(database: Database, settings: Settings) -> BootstrapResult:
 
     async def work(connection: AsyncConnection) -> BootstrapResult:
         await migrate_up_in_transaction(connection)
-        duplicate_emails = tuple(await connection.run_sync(ensure_email_index))
+        duplicates = await connection.run_sync(ensure_email_index)
+        duplicate_emails = tuple(duplicates + await connection.run_sync(duplicate_spellings))
         if await active_admin(connection):
             return BootstrapResult(duplicate_emails=duplicate_emails)  # what is missing may be deleted on purpose
         await _create_public_policy(connection)

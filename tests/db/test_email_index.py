@@ -84,6 +84,15 @@ async def test_duplicates_are_reported_as_long_as_there_are_some(with_duplicates
     assert await is_indexed(with_duplicates)
 
 
+async def test_duplicates_in_the_other_spelling_of_a_domain_are_reported(writable_db):
+    for name, email in (("ann", "Info@dömäin.example"), ("ed", "info@xn--dmin-moa0i.example"), ("vi", "ü@a.example")):
+        await change_email(writable_db, name, email)
+    outcome = await bootstrap(writable_db.database, writable_db.settings)
+
+    assert outcome.duplicate_emails == ("info@dömäin.example", "info@xn--dmin-moa0i.example")
+    assert await is_indexed(writable_db)
+
+
 async def test_a_running_server_notices_that_the_index_was_created(with_duplicates):
     await migrate.migrate_up(with_duplicates.database)
     assert not await with_duplicates.database.has_email_index()
@@ -162,7 +171,7 @@ async def test_the_bootstrap_command_reports_the_duplicates_and_says_what_to_do(
     code, out, err = await run_command(with_duplicates.settings.database_url, "bootstrap")
 
     assert (code, out) == (0, "")
-    assert "Several users have the same email address, ignoring case: ed@example.com, vi@example.com." in err
+    assert "ignoring case and the spelling of its domain: ed@example.com, vi@example.com." in err
     assert "`rollcall bootstrap` again" in err
     assert "sam@example.com" not in err
 
