@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,7 @@ def _sqlite_configurator(pragmas: Iterable[str]) -> Callable[[Any, Any], None]:
             raise
         cursor.close()
         for name, function in SQLITE_FUNCTIONS.items():
-            connection.create_function(name, 1, function, deterministic=True)
+            connection.create_function(name, len(signature(function).parameters), function, deterministic=True)
 
     return configure
 
@@ -241,7 +242,23 @@ def distinct_words(texts: str) -> str | None:
     return ",".join(dict.fromkeys(",".join(filter(None, values)).split(","))) if values else None
 
 
-SQLITE_FUNCTIONS = {"rollcall_fold": fold, "rollcall_words": distinct_words}
+def join_sums(high: int | None, low: int | None) -> str | None:
+    """Return the digits of a sum, given the sums of its addends' parts above and below 32 bits."""
+    return None if high is None or low is None else str((high << 32) + low)
+
+
+def sum_of(numbers: str) -> str | None:
+    """Return the digits of the sum of the integers in a JSON list, which may contain null; None if it has none."""
+    values = [value for value in orjson.loads(numbers) if value is not None]
+    return str(sum(values)) if values else None
+
+
+SQLITE_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "rollcall_fold": fold,
+    "rollcall_words": distinct_words,
+    "rollcall_sum": join_sums,
+    "rollcall_sum_of": sum_of,
+}
 """SQL functions defined on every SQLite connection."""
 
 

@@ -40,13 +40,14 @@ def _convert(column: Column[Any], value: Any, dialect: str) -> Any:
         (Timestamp, str, lambda text: _stored_time(text, dialect)),
         (Csv, (str, list), lambda words: words if isinstance(words, str) else ",".join(words)),
         (Boolean, bool, bool),
+        (BigInteger, (int, str), lambda digits: _integer(column, int(digits))),  # responses contain them as text
         (Integer, int, lambda number: _integer(column, number)),
         (String, str, str),
     )
     accepted, convert = next(
         (accepted, convert) for type_, accepted, convert in converters if isinstance(column.type, type_)
     )
-    if not isinstance(value, accepted) or (accepted is int and isinstance(value, bool)):
+    if not isinstance(value, accepted) or (accepted is not bool and isinstance(value, bool)):
         raise ValueError
     converted = convert(value)
     if isinstance(converted, str) and not (is_storable(converted) and len(converted) <= _max_length(column, converted)):

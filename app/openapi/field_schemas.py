@@ -44,13 +44,17 @@ KIND_SCHEMAS: Mapping[FieldKind, Schema] = {
     "string": _TEXT,
     "uuid": {**_TEXT, "format": "uuid"},
     "integer": {"type": "integer", "format": "int32"},
-    "bigInteger": {"type": "integer", "format": "int64"},
+    "bigInteger": {**_TEXT, "format": "int64", "pattern": r"^-?\d{1,19}$"},
     "boolean": {"type": "boolean"},
     "timestamp": {**_TEXT, "format": "date-time"},
     "json": {},
     "csv": list_of(_TEXT),
     "hash": {**_TEXT, "format": "hash"},
 }
+
+
+BIG_INTEGER_INPUT: Schema = {"oneOf": [{"type": "integer", "format": "int64"}, KIND_SCHEMAS["bigInteger"]]}
+"""A 64-bit integer that a client sends: as a number, or as the text in which it is returned."""
 
 
 def schema_name(collection: Collection, part: str = "") -> str:
@@ -63,11 +67,13 @@ def key_schema(collection: Collection) -> Schema:
     return KIND_SCHEMAS[collection.key.kind]
 
 
-def value_schema(field: Field) -> Schema:
+def value_schema(field: Field, *, written: bool = False) -> Schema:
     """Return the schema of a field that is no relation, with the maximum length of its column.
 
-    A password has no maximum length, because its hash is stored.
+    A password has no maximum length, because its hash is stored. `written` says whether a client sends the value.
     """
+    if written and field.kind == "bigInteger":
+        return BIG_INTEGER_INPUT
     max_length = getattr(field.stored.type, "length", None)
     is_limited = max_length and (field.kind == "string" or (field.kind == "hash" and field.name != "password"))
     return {**KIND_SCHEMAS[field.kind], **({"maxLength": max_length} if is_limited else {})}

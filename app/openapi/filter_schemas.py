@@ -68,5 +68,7 @@ def _comparison_value(kind: FieldKind) -> Schema:
     if kind in ("string", "csv"):
         return {**KIND_SCHEMAS["string"], "minLength": 1}
     if kind in INTEGER_BOUNDS:
-        return {**KIND_SCHEMAS[kind], "minimum": 1 - INTEGER_BOUNDS[kind], "maximum": INTEGER_BOUNDS[kind] - 1}
+        bounds = {"minimum": -INTEGER_BOUNDS[kind], "maximum": INTEGER_BOUNDS[kind] - 1}
+        number: Schema = {"type": "integer", **bounds}
+        return {"anyOf": [number, KIND_SCHEMAS[kind]]} if kind == "bigInteger" else {**KIND_SCHEMAS[kind], **bounds}
     return KIND_SCHEMAS[kind]

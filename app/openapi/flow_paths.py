@@ -21,10 +21,9 @@ from app.openapi.field_schemas import (
 from app.openapi.row_schemas import RowSchemas
 from app.query.collection import FILES, ROLES, SETTINGS, USERS, target
 
+MILLISECONDS: Schema = {"type": "integer", "format": "int64"}
 TEXT, BOOLEAN, TIMESTAMP = KIND_SCHEMAS["string"], KIND_SCHEMAS["boolean"], KIND_SCHEMAS["timestamp"]
-TOKENS = envelope_response(
-    object_of({"access_token": TEXT, "refresh_token": TEXT, "expires": KIND_SCHEMAS["bigInteger"]}, "expires")
-)
+TOKENS = envelope_response(object_of({"access_token": TEXT, "refresh_token": TEXT, "expires": MILLISECONDS}, "expires"))
 SESSION = object_of(
     {
         "id": TEXT,

@@ -90,7 +90,7 @@ class RowSchemas:
         return closed_object_of(properties, *(required if action == "create" else ()))
 
     def _input(self, action: WriteAction, field: Field) -> Schema:
-        schema = self._relation_input(action, field) if field.relation else value_schema(field)
+        schema = self._relation_input(action, field) if field.relation else value_schema(field, written=True)
         optional = field.many or field.stored.nullable
         return (nullable(schema) if optional else schema) | _concealed_note(field)
 

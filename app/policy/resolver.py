@@ -13,7 +13,7 @@ from app.policy.rules import Access
 from app.policy.scopes import CallerScope
 from app.query.aggregate import AggregateItem, AggregateObject, AggregateValue, Aggregation, Group, GroupObject, Measure
 from app.query.collection import Collection, Field
-from app.query.filter import MATCH_ALL, UnknownField
+from app.query.filter import DATE_PARTS, MATCH_ALL, UnknownField
 from app.query.read import Constant, FieldSelection, FunctionObject, Read, RelationSelection, Selected, Sort
 from app.query.scoped import (
     AggregateCell,
@@ -150,8 +150,12 @@ class PolicyResolver:
                     key, parts=tuple(self._aggregate_output(collection, part, groups, cells) for part in parts)
                 )
             case GroupObject(key):
-                values = tuple(OutputField(group.key, cells[self._group_cell(collection, group)]) for group in groups)
+                values = tuple(self._group_output(collection, group, cells) for group in groups)
                 return OutputField(key, parts=values or None)
+
+    def _group_output(self, collection: Collection, group: Group, cells: Mapping[Cell, int]) -> OutputField:
+        as_text = group.field.sent_as_text if group.function is None else group.function in DATE_PARTS
+        return OutputField(group.key, cells[self._group_cell(collection, group)], as_text=as_text)
 
     def _require_readable(self, collection: Collection) -> None:
         if not self._access.granted("read", collection):
@@ -168,7 +172,7 @@ class PolicyResolver:
                 return OutputField(key)  # always null: the caller may not read those rows, and their keys neither
             case _:
                 cell = cells.setdefault(self._cell(collection, item), len(cells))
-                return OutputField(item.key, cell, as_text=isinstance(item, FieldSelection) and item.as_text)
+                return OutputField(item.key, cell, as_text=isinstance(item, FieldSelection) and _is_text(item))
 
     def _cell(self, collection: Collection, item: FieldSelection | RelationSelection) -> Cell:
         if isinstance(item, FieldSelection):
@@ -209,6 +213,10 @@ class PolicyResolver:
         if field.kind == "uuid" and operand and _is_uuid(text.sample if isinstance(text, BoundParameter) else text):
             return Comparison(operand, "_eq", _canonical_uuid(text))
         return None
+
+
+def _is_text(item: FieldSelection) -> bool:
+    return item.as_text or (item.function is None and item.field.sent_as_text)
 
 
 def _canonical_uuid(text: str | BoundParameter) -> str | BoundParameter:

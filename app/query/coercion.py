@@ -11,7 +11,7 @@ from app.core.values import canonical_uuid, is_storable
 from app.query.collection import FieldKind
 
 INTEGER_BOUNDS = {"integer": 2**31, "bigInteger": 2**63}
-"""The exclusive upper bound of the absolute value of each integer kind."""
+"""The number above the largest of each integer kind; its negative is the smallest."""
 BINDABLE_KINDS = {"uuid", "timestamp", "string", "csv"}
 """Kinds for which any text can be bound. The type of a number would depend on its digits."""
 
@@ -74,7 +74,7 @@ def _number_value(kind: FieldKind, value: Any) -> int | float:
         exact = int(value) if isinstance(value, int | str) and number.is_integer() and "." not in str(value) else number
     except (ValueError, OverflowError):
         raise ValueError("Invalid numeric value") from None
-    if not abs(number) < INTEGER_BOUNDS[kind]:
+    if not -INTEGER_BOUNDS[kind] <= exact < INTEGER_BOUNDS[kind]:
         raise ValueError(f"Expected a number between -{INTEGER_BOUNDS[kind]} and {INTEGER_BOUNDS[kind] - 1}")
     return exact
 

@@ -74,6 +74,11 @@ class Field:
         return self.relation is not None and self.relation.many
 
     @property
+    def sent_as_text(self) -> bool:
+        """Whether clients receive the value as text, as JavaScript has no exact integers of more than 53 bits."""
+        return self.kind == "bigInteger"
+
+    @property
     def link(self) -> Relation:
         """The relation of this field.
 

@@ -18,7 +18,16 @@ from app.query.aggregate import (
     parse_group_sort,
 )
 from app.query.collection import Collection, Field
-from app.query.filter import MATCH_ALL, Filter, UnknownField, conjunction, functions_of, parse_filter, split_function
+from app.query.filter import (
+    DATE_PARTS,
+    MATCH_ALL,
+    Filter,
+    UnknownField,
+    conjunction,
+    functions_of,
+    parse_filter,
+    split_function,
+)
 from app.query.limits import QueryLimits, depth_error
 from app.query.read import FieldSelection, Read, RelationSelection, Selected, parse_search, parse_sort
 from app.query.size import SizeCounter
@@ -203,7 +212,8 @@ class QueryParser:
     ) -> Selected:
         if "(" in name:
             member, function = _parse_call(collection, name)
-            return FieldSelection(f"{member.name}_{function}" if key == name else key, member, function)  # type: ignore[arg-type]
+            as_text = member.many or function in DATE_PARTS  # what Directus gets from PostgreSQL as text
+            return FieldSelection(f"{member.name}_{function}" if key == name else key, member, function, as_text)  # type: ignore[arg-type]
         selected = collection.fields.get(name)
         if selected is None or (tree is not None and not selected.relation):
             raise UnknownField(collection, name)
@@ -224,7 +234,8 @@ def _parse_aggregate(collection: Collection, function: str, name: str) -> Aggreg
     measure = Measure(function, member)  # type: ignore[arg-type]  # one of FIELD_AGGREGATES
     if not measure.is_supported:
         raise InvalidQuery(f'"{function}" is not supported for "{name}"')
-    return AggregateValue(name, measure, as_text=measure.is_numeric)
+    is_integer = function in ("min", "max") and member.kind == "integer"  # the only number that is sent as one
+    return AggregateValue(name, measure, as_text=measure.is_numeric and not is_integer)
 
 
 def _name_depth(raw: Any) -> int:

@@ -199,7 +199,7 @@ def _integer_value(collection: Collection, member: Field, value: Any) -> int:
         number = None
     if number is None:
         raise ValueError("Expected an integer")
-    if not abs(number) < INTEGER_BOUNDS[member.kind]:
+    if not -INTEGER_BOUNDS[member.kind] <= number < INTEGER_BOUNDS[member.kind]:
         raise ValueOutOfRange(collection.name, member.name, number)
     return number
 

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 
 from app.core.timestamps import format_timestamp
-from app.query.filter import DATE_PARTS
 from app.query.scoped import (
     AggregateCell,
     Cell,
@@ -20,6 +19,9 @@ from app.query.scoped import (
     Value,
 )
 from app.query.sql_functions import GRAPHQL_NAME, MAX_FUNCTION_ARGUMENTS, MAX_OBJECT_MEMBERS
+
+SERIALIZABLE_INTEGERS = range(-(2**63), 2**64)
+"""The integers that orjson serializes."""
 
 Row = dict[str, Any]
 Cells = Sequence[Any]
@@ -108,21 +110,23 @@ def _formatter(cell: Cell) -> Formatter:
             return _object_decoder(read)
         case ToManyCell(_, read):
             return _rows_decoder(read)
-        case AggregateCell() if cell.is_calculated:
+        case AggregateCell() if cell.is_average:
             return _number
+        case AggregateCell() if cell.is_sum:
+            return _sum
         case (
             Value(Operand(field, _, False, None))
             | GroupCell(Operand(field, _, False, None))
             | AggregateCell("min" | "max", Operand(field, _, False))
         ):
             return _FORMATTERS.get(field.kind, _unchanged)
-        case GroupCell(Operand(function=function)) if function in DATE_PARTS:
-            return str  # Directus returns the date parts of groups as strings, and only those
         case _:
             return _unchanged
 
 
 def _as_text(formatter: Formatter) -> Formatter:
+    if formatter in (_unchanged, _sum):
+        return str
     return lambda value: str(formatter(value))
 
 
@@ -134,6 +138,12 @@ def _number(value: str | float) -> float:
     """Return a calculated number as JavaScript prints it: without a fraction if it is whole."""
     number = float(value)
     return int(number) if number.is_integer() else number
+
+
+def _sum(digits: str) -> float:
+    """Return a sum as a number: exactly, or rounded if it has more bits than a serialized integer may have."""
+    number = int(digits)
+    return number if number in SERIALIZABLE_INTEGERS else float(number)
 
 
 def _split_csv(value: str) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.bindings import BoundParameter
-from app.query.aggregate import NUMERIC_FUNCTIONS, AggregateFunction, is_number
+from app.query.aggregate import AggregateFunction
 from app.query.collection import Collection, Field
 from app.query.filter import Function, Quantifier
 
@@ -154,10 +154,14 @@ class AggregateCell:
     operand: Operand | Count | None = None
 
     @property
-    def is_calculated(self) -> bool:
-        """Whether the value is a calculated number, as opposed to a count, a date or a mask."""
-        numeric = isinstance(self.operand, Count) or (self.operand is not None and is_number(self.operand.field))
-        return numeric and self.function in NUMERIC_FUNCTIONS
+    def is_sum(self) -> bool:
+        """Whether the value is an exact sum, which may have any number of digits."""
+        return self.function in ("sum", "sumDistinct")
+
+    @property
+    def is_average(self) -> bool:
+        """Whether the value is a floating-point number."""
+        return self.function in ("avg", "avgDistinct")
 
 
 Cell = Value | ToOneCell | ToManyCell | GroupCell | AggregateCell

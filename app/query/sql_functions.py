@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Text, func, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Boolean, Integer
+from sqlalchemy.types import Boolean, Integer, Numeric
 
 DatePart = Literal["year", "month", "week", "day", "weekday", "hour", "minute", "second"]
 
@@ -157,6 +157,20 @@ class DistinctWords(_DialectFunction):
     name = "each_word_once"
 
 
+class ExactSum(_DialectFunction):
+    """`integer` -> the sum over all rows with all its digits; SQLite's own sum fails beyond 64 bits."""
+
+    type = Numeric()
+    name = "exact_sum"
+
+
+class ExactDistinctSum(_DialectFunction):
+    """As `ExactSum`, of distinct values."""
+
+    type = Numeric()
+    name = "exact_distinct_sum"
+
+
 class FullPrecision(_DialectFunction):
     """`number` -> the number with all the digits of a double; SQLite's JSON has only fifteen."""
 
@@ -278,6 +292,8 @@ _TEMPLATES: dict[type[_DialectFunction], tuple[str, str]] = {
         ),
         "rollcall_words(json_group_array({0}))",
     ),
+    ExactSum: ("sum({0})", "rollcall_sum(sum({0} >> 32), sum({0} & 4294967295))"),
+    ExactDistinctSum: ("sum(DISTINCT {0})", "rollcall_sum_of(json_group_array(DISTINCT {0}))"),
     FullPrecision: ("{0}", "iif({0} IS NULL, NULL, printf('%!.17g', {0}))"),
     NoLimit: ("NULL::bigint", "-1"),
     JSONArrayContains: (

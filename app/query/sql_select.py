@@ -9,6 +9,7 @@ from sqlalchemy import (
     Double,
     FromClause,
     Function,
+    Numeric,
     Select,
     Subquery,
     Text,
@@ -52,7 +53,7 @@ from app.query.sql_expressions import (
     value_of,
     with_direction,
 )
-from app.query.sql_functions import AsJSON, FullPrecision, JSONBoolean, JSONRows, NestedJSON
+from app.query.sql_functions import AsJSON, ExactDistinctSum, ExactSum, FullPrecision, JSONBoolean, JSONRows, NestedJSON
 
 Expression = ColumnElement[Any]
 RowEncoder = Callable[[ScopedRead | ScopedAggregation, Sequence[Expression]], Expression]
@@ -209,24 +210,29 @@ def _aggregate(cell: AggregateCell, values: Mapping[Operand | Count, Expression]
         if isinstance(cell.operand, Count):
             return func.coalesce(func.sum(value), 0)  # related rows belong to one row only, so all are distinct
         return func.count(value if cell.function == "count" else distinct(value))
-    if not cell.is_calculated:
-        return Function(cell.function, value, type_=value.type)
-    number = cast(value, Double)
-    name = cell.function.removesuffix("Distinct")
-    return Function(name, number if name == cell.function else distinct(number), type_=Double())
+    if cell.is_sum:
+        return ExactSum(value) if cell.function == "sum" else ExactDistinctSum(value)
+    if cell.is_average:
+        number = cast(value, Double)
+        return func.avg(number if cell.function == "avg" else distinct(number), type_=Double())
+    return Function(cell.function, value, type_=value.type)
 
 
 def _group_sort_key(key: GroupSortKey, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
     value = columns[key.cell]
     if isinstance(key.cell, GroupCell):
         value = collate_binary(key.cell.operand, value)
+    elif key.cell.is_sum:
+        value = cast(value, Numeric)  # on SQLite it is a text
     return with_direction(value, descending=key.descending)
 
 
 def _encode_cell(cell: Cell, value: Expression) -> Expression:
     match cell:
-        case AggregateCell() if cell.is_calculated:
+        case AggregateCell() if cell.is_average:
             return FullPrecision(value)
+        case AggregateCell() if cell.is_sum:
+            return cast(value, Text)
         case GroupCell(Operand() as operand) if is_json(operand):
             return NestedJSON(AsJSON(value))
         case _:

@@ -32,7 +32,7 @@ async def test_an_upload_creates_a_row_and_a_content_named_by_its_id(uploaders):
     row = data_of(await uploaders.upload("uma", png(4, 5), "my-face_2.PNG", **fields))
 
     assert row | fields | {"tags": ["a"]} == row
-    assert (row["type"], row["width"], row["height"], row["filesize"]) == ("image/png", 4, 5, len(png(4, 5)))
+    assert (row["type"], row["width"], row["height"], row["filesize"]) == ("image/png", 4, 5, str(len(png(4, 5))))
     assert (row["storage"], row["filename_disk"]) == ("local", f"{row['id']}.png")
     assert (row["filename_download"], row["description"]) == ("my-face_2.PNG", "Uploaded")
     assert row["uploaded_by"] == uid("uma")
@@ -130,7 +130,8 @@ async def test_the_size_of_a_tiff_image_may_follow_megabytes_of_pixels(uploaders
     content = head + b"x" * (1_500_000 - len(head)) + directory
     row = data_of(await uploaders.upload("uma", content, "a.tif"))
 
-    assert (row["type"], row["width"], row["height"], row["filesize"]) == ("image/tiff", 480, 640, len(content))
+    assert (row["type"], row["width"], row["height"]) == ("image/tiff", 480, 640)
+    assert row["filesize"] == str(len(content))
     assert (uploaders.folder / row["filename_disk"]).read_bytes() == content
 
 
@@ -240,7 +241,7 @@ async def test_the_maximum_upload_size_is_enforced(uploaders, size):
     limited = uploaders.system.settings.model_copy(update={"files_max_upload_size": size, "max_payload_size": 5_000})
     async with served(limited) as client:
         server = uploaders._replace(client=client)
-        assert data_of(await server.upload("uma", b"x" * size))["filesize"] == size
+        assert data_of(await server.upload("uma", b"x" * size))["filesize"] == str(size)
         before = uploaders.stored
         assert error_of(await server.upload("uma", b"x" * (size + 1))) == TOO_LARGE
 
@@ -336,7 +337,7 @@ async def test_a_content_is_replaced(uploaders):
     second = data_of(await uploaders.upload("uma", b"GIF89a\7\0\10\0", "b.gif", "x/y", path, "PATCH", description="B"))
 
     assert (second["title"], second["description"], second["filename_download"]) == ("A", "B", "b.gif")
-    assert (second["type"], second["width"], second["height"], second["filesize"]) == ("image/gif", 7, 8, 10)
+    assert (second["type"], second["width"], second["height"], second["filesize"]) == ("image/gif", 7, 8, "10")
     assert second["modified_by"] == uid("uma")
     assert second["filename_disk"] != first["filename_disk"]
     assert uploaders.stored == [second["filename_disk"]]

@@ -50,7 +50,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     Hash: _scalar("Hash", "A value that was hashed, or is kept secret: it reads as asterisks.", _string),
     Date: _scalar("Date", "A moment in UTC, such as 2024-01-15T10:30:45.000Z.", _string),
     Json: _scalar("JSON", "Any JSON value."),
-    BigInt: _scalar("GraphQLBigInt", "A whole number of up to 64 bits.", _big_int),
+    BigInt: _scalar("GraphQLBigInt", "A whole number of up to 64 bits, as text.", _big_int),
     StringOrFloat: _scalar("GraphQLStringOrFloat", "A number, or a text that may be read as one.", _string_or_float),
     Void: _scalar("Void", "Nothing at all."),
     PermissionsMe: _scalar("permissions_me_type", "What one may do, by collection and action."),

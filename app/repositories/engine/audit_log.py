@@ -125,9 +125,12 @@ class AuditLog:
 
 def redacted(values: Values) -> dict[str, Any]:
     """Return values by field name as a client reads them, concealed ones masked."""
-    values_by_name = {
-        field.name: format_timestamp(value) if value is not None and field.kind == "timestamp" else value
-        for field, value in values.items()
-    }
+    values_by_name = {field.name: _as_read(field, value) for field, value in values.items()}
     concealed = {field.name: MASK for field, value in values.items() if field.concealed and value is not None}
     return values_by_name | concealed
+
+
+def _as_read(field: Field, value: Any) -> Any:
+    if value is not None and field.kind == "timestamp":
+        return format_timestamp(value)
+    return str(value) if value is not None and field.sent_as_text else value
