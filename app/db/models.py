@@ -136,7 +136,7 @@ class Access(Base):
     role_id: Mapped[str | None] = foreign_key("role", "roles", "CASCADE")
     user_id: Mapped[str | None] = foreign_key("user", "users", "CASCADE")
     policy_id: Mapped[str] = foreign_key("policy", "policies", "CASCADE", nullable=False)
-    sort: Mapped[int | None] = mapped_column(Integer)
+    sort: Mapped[int | None] = mapped_column(Integer, info={"orders_rows": True})
 
     role: Mapped["Role | None"] = relation("Access.role_id")
     user: Mapped["User | None"] = relation("Access.user_id")

@@ -184,8 +184,11 @@ class PolicyResolver:
         return ToManyCell(relation, nested) if item.field.many else ToOneCell(relation, nested)
 
     def _sort_keys(self, collection: Collection, sorts: Iterable[Sort]) -> tuple[SortKey, ...]:
-        """Return the query's sort keys followed by the row's key, which makes the order deterministic."""
+        """Return the query's sort keys, or the default ones, and the row's key, which makes the order deterministic."""
         keys = [self._sort_key(collection, sort) for sort in sorts]
+        order_field = collection.order_field
+        if order_field and not keys and self._scope.can_see(collection, order_field):
+            keys = [self._sort_key(collection, Sort((), order_field, None, descending=False))]
         return (*keys, SortKey((), Operand(collection.key), descending=False))
 
     def _sort_key(self, collection: Collection, sort: Sort) -> SortKey:

@@ -105,6 +105,8 @@ class Collection:
     """Names of fields that `*` does not include; they are returned only if they are selected by name."""
     derived: tuple[Field, ...] = ()
     """The fields whose values are derived from other rows."""
+    order_field: Field | None = None
+    """The field that rows are sorted by unless a query says otherwise; None for the key."""
 
     @property
     def short_name(self) -> str:
@@ -187,7 +189,14 @@ def _create_collection(model: type[Base], registry: Mapping[str, Collection], na
         for column in table.columns
     }
     aliases = {name: Field(name, "alias", relation=relation) for name, relation in reachable.items() if relation.many}
-    return Collection(table.name, table, MappingProxyType(fields | aliases), registry, singleton=model is Settings)
+    return Collection(
+        table.name,
+        table,
+        MappingProxyType(fields | aliases),
+        registry,
+        singleton=model is Settings,
+        order_field=next((field for field in fields.values() if field.stored.info.get("orders_rows")), None),
+    )
 
 
 def _create_registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.core.errors import Forbidden
-from app.query.collection import ACCESS, Collection, Field, target
+from app.query.coercion import INTEGER_BOUNDS
+from app.query.collection import ACCESS, ROLES, USERS, Collection, Field, target
 from app.query.payload import Payload, Reference, RelatedChanges, ReplaceRelated
 from app.repositories.engine.table import RowStore
 
 FieldValues = Mapping[Field, Any]
 EMPTY_VALUES: FieldValues = {}
+MAX_NUMBER = INTEGER_BOUNDS["integer"] - 1
+NUMBER_FIELDS = dict.fromkeys((ROLES.fields["policies"], USERS.fields["policies"]), ACCESS.fields["sort"])
+"""The field in which rows are numbered when they are added to a relation, as in Directus."""
 HOLDER_FIELDS = {"users": ACCESS.fields["user"], "roles": ACCESS.fields["role"]}
 """A policy's `users` and `roles` are both its access rows: each relation covers the rows with a user or a role."""
 
@@ -23,8 +27,16 @@ class NestedWriter(ABC):
         """Return the stored rows of a collection."""
 
     @abstractmethod
-    async def create(self, payload: Payload, link_values: FieldValues = EMPTY_VALUES) -> Any:
-        """Create a row and return its key; `link_values` link it to the row it is nested in."""
+    async def create(
+        self,
+        payload: Payload,
+        link_values: FieldValues = EMPTY_VALUES,
+        server_values: FieldValues = EMPTY_VALUES,
+    ) -> Any:
+        """Create a row and return its key.
+
+        `link_values` link it to the row it is nested in. The fields of `server_values` need no permission.
+        """
 
     @abstractmethod
     async def update(
@@ -61,7 +73,7 @@ class NestedWriter(ABC):
     ) -> None:
         """Change which rows refer to the row with this key through a to-many field; a new row has none yet."""
         if isinstance(changes, RelatedChanges):
-            await self._write_related_changes(field, key, changes)
+            await self._write_related_changes(field, key, changes, is_new=is_new)
             return
         collection, link = target(field), inverse_field(field)
         current = [] if is_new else await self._related_keys(field, key)
@@ -73,13 +85,18 @@ class NestedWriter(ABC):
             elif item.key not in current:
                 await self.update(collection, [item.key], Payload(collection), {link: key})
 
-    async def _write_related_changes(self, field: Field, key: Any, changes: RelatedChanges) -> None:
+    async def _write_related_changes(self, field: Field, key: Any, changes: RelatedChanges, *, is_new: bool) -> None:
         collection, link_values = target(field), {inverse_field(field): key}
-        current = await self._related_keys(field, key) if changes.delete else []
+        number_field = NUMBER_FIELDS.get(field) if changes.create else None
+        current = await self._related_keys(field, key) if not is_new and (changes.delete or number_field) else []
         if any(other not in current for other in changes.delete):
             raise Forbidden
-        for payload in changes.create:
-            await self.create(payload, link_values)
+        last = await self._last_number(number_field, collection, current) if number_field else 0
+        for number, payload in enumerate(changes.create, last + 1):
+            server_values = EMPTY_VALUES
+            if number_field and number_field not in payload.values and number <= MAX_NUMBER:
+                server_values = {number_field: number}
+            await self.create(payload, link_values, server_values)
         for payload in changes.update:
             await self.update(collection, [payload.key], payload, link_values)
         await self._unlink(field, changes.delete)
@@ -101,6 +118,11 @@ class NestedWriter(ABC):
         if holder is None:
             return keys
         return [other for other, row in (await rows.fetch(keys)).items() if row[holder] is not None]
+
+    async def _last_number(self, number_field: Field, collection: Collection, keys: list[Any]) -> int:
+        """Return the largest number of the rows with these keys; 0 if they have none."""
+        rows = await self.rows(collection).fetch(keys) if keys else {}
+        return max((row[number_field] or 0 for row in rows.values()), default=0)
 
     async def _unlink(self, field: Field, keys: Iterable[Any]) -> None:
         """Set the references of rows to null, or delete the rows if the reference is required.
