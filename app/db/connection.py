@@ -65,5 +65,7 @@ async def terminate(connection: PooledConnection) -> None:
     if isinstance(connection.driver, asyncpg.Connection):
         connection.driver.terminate()
     else:
-        await connection.driver.interrupt()
+        connection.interrupt()
+        # Waits until the statement has ended. Closing then merges the WAL, which a handler that has expired prevents.
+        await connection.driver.set_progress_handler(None, 0)
     await greenlet_spawn(connection.owner.invalidate)
