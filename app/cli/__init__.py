@@ -166,13 +166,13 @@ def serve_http(
     settings = load_and_check_settings()
     host, port = host or settings.host, settings.port if port is None else port
     check_address(host, port)
-    check_database(settings)
     RateLimiter.from_settings(settings)
     if workers > 1 and is_per_process(settings):
         typer.echo(
             f"Each of {workers} workers counts requests separately: rate limits multiply by {workers}.", err=True
         )
         typer.echo("Set RATE_LIMITER_STORE=redis to share the counters.", err=True)
+    check_database(settings)
     serve_with(
         workers,
         host=host,

@@ -111,9 +111,13 @@ async def test_an_invalid_request_gets_a_status_and_a_code(client, request_, sta
 
 @pytest.mark.parametrize("name", ["variables", "extensions"])
 async def test_parameters_of_a_url_that_must_be_objects_are_checked(client, name):
-    for value in ("{", "[]", "1"):
+    for value, reason in (
+        ("{", "is not valid JSON"),
+        ("[]", "has to be a JSON object"),
+        ("1", "has to be a JSON object"),
+    ):
         response = await client.get(PATH, params={"query": "{ server_ping }", name: value})
-        assert f'"{name}" has to be a JSON object' in response.json()["errors"][0]["message"]
+        assert f'"{name}" {reason}' in response.json()["errors"][0]["message"]
 
 
 JSON, GRAPHQL_JSON = "application/json; charset=utf-8", "application/graphql-response+json; charset=utf-8"

@@ -86,4 +86,4 @@ async def test_an_address_in_use_is_rejected_for_several_workers(tmp_path):
             _, err = await second.communicate()
 
     assert second.returncode != 0
-    assert b"Address already in use" in err
+    assert b"is in use by another program" in err
