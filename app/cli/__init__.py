@@ -104,8 +104,12 @@ def down(
 @app.command("import")
 def import_(file: Path) -> None:
     """Load rows from a JSON file in one transaction."""
-    loaded = run(lambda database, _: import_file(database, file, _show_progress))
-    typer.echo(", ".join(f"{count} {table}" for table, count in loaded.items()) or "The file holds no rows.")
+    result = run(lambda database, _: import_file(database, file, _show_progress))
+    typer.echo(", ".join(f"{count} {table}" for table, count in result.rows.items()) or "The file holds no rows.")
+    if result.replaced_bootstrap:
+        typer.echo(
+            "They replaced what bootstrap had created, the first admin included: log in as an admin of the file."
+        )
 
 
 @app.command()

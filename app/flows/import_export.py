@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,19 @@ REGEX_COLUMNS = {field.stored: regexes_in for field, regexes_in in REGEX_FIELDS.
 """Columns that hold regular expressions, each with a function that returns those in its value."""
 
 
-async def import_file(database: Database, file: Path, progress: Progress | None = None) -> dict[str, int]:
-    """Import a file in one transaction and return the number of rows per table.
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did: the number of rows per table, and whether they replaced those of bootstrap."""
 
-    Rows with an existing key are updated, others added. If the database holds only what bootstrap created, the file
-    replaces it.
+    rows: Mapping[str, int]
+    replaced_bootstrap: bool
+
+
+async def import_file(database: Database, file: Path, progress: Progress | None = None) -> ImportResult:
+    """Import a file in one transaction.
+
+    Rows with an existing key are updated, others added. If the database holds only what bootstrap created, its admin
+    included, the file replaces it.
 
     Raises:
         OperatorError: The file is invalid; the message names table, row and column. Nothing is changed.
@@ -55,11 +64,11 @@ async def import_file(database: Database, file: Path, progress: Progress | None 
 
 async def import_rows(
     database: Database, tables: Mapping[str, Any], progress: Progress | None = None, *, replace: bool = True
-) -> dict[str, int]:
+) -> ImportResult:
     """Import rows as `import_file` does, in the format of a file; without `replace`, bootstrap's rows always stay."""
     rows_by_table = _parse(tables, database.dialect)
 
-    async def work(connection: AsyncConnection) -> dict[str, int]:
+    async def work(connection: AsyncConnection) -> ImportResult:
         replaced = replace and await connection.run_sync(is_pristine)
         if replaced:
             for table in reversed(DIRECTUS_TABLES):
@@ -71,7 +80,7 @@ async def import_rows(
             raise OperatorError(
                 "The rows would replace bootstrap's, but hold no active admin. Add a user with admin access to them."
             )
-        return {name: len(rows) for name, rows in rows_by_table.items()}
+        return ImportResult({name: len(rows) for name, rows in rows_by_table.items()}, replaced)
 
     return await database.run_in_transaction(work)
 

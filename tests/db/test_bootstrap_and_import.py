@@ -16,7 +16,7 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES, export_file, import_file
 from app.testing import open_system
 from tests.base_data import BASE_ROWS, Rows, static_token, uid
-from tests.cli.commands import run_process
+from tests.cli.commands import run_command, run_process
 from tests.conftest import make_settings
 
 
@@ -85,6 +85,19 @@ async def test_an_export_is_the_same_after_an_import_into_either_database(readon
 
     assert after == before
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_an_import_says_whether_it_replaces_the_bootstrap_admin(readonly_db, empty_database_url, tmp_path):
+    file = tmp_path / "exported.json"
+    await exported(readonly_db, file)
+    await run_command(empty_database_url, "bootstrap")
+    first = await run_command(empty_database_url, "import", str(file))
+    again = await run_command(empty_database_url, "import", str(file))
+
+    assert first.out.endswith(
+        "They replaced the rows of bootstrap, its admin included. Log in as an admin of the file.\n"
+    )
+    assert again.out == first.out.partition("\n")[0] + "\n"
 
 
 async def test_bootstrap_does_not_restore_deleted_rows(writable_db):
