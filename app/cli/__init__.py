@@ -107,9 +107,7 @@ def import_(file: Path) -> None:
     result = run(lambda database, _: import_file(database, file, _show_progress))
     typer.echo(", ".join(f"{count} {table}" for table, count in result.rows.items()) or "The file holds no rows.")
     if result.replaced_bootstrap:
-        typer.echo(
-            "They replaced what bootstrap had created, the first admin included: log in as an admin of the file."
-        )
+        typer.echo("They replaced the rows of bootstrap, its admin included. Log in as an admin of the file.")
 
 
 @app.command()
