@@ -1,8 +1,9 @@
 """IP addresses: the client's address behind proxies, and rules that match addresses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -10,6 +11,15 @@ MAPPED_PREFIX_BITS = 96
 """Length of the IPv6 prefix of IPv4-mapped addresses."""
 CLIENT_PREFIX_BITS = 64
 """Length of the IPv6 prefix that belongs to one client."""
+
+
+class Interval(NamedTuple):
+    """All addresses from `low` to `high`, of one version."""
+
+    low: Address
+    high: Address
+
+
 ProxyTrust = bool | int | tuple[Network, ...]
 """Which proxies' X-Forwarded-For is trusted: none, all, the last n, or those within networks."""
 
@@ -73,29 +83,48 @@ def ip_matches(ip: str | None, rules: Iterable[str]) -> bool:
     return address is not None and any(_matches_rule(address, rule.strip()) for rule in rules)
 
 
+def ip_rules_within(inner: Collection[str], outer: Collection[str]) -> bool:
+    """Return whether every address that matches `inner` certainly matches `outer`; no rules match every address.
+
+    Each rule of `inner` must be within a single one of `outer`.
+    """
+    if not outer:
+        return True
+    allowed = [interval for interval in map(_parse_rule, outer) if interval is not None]
+    required = [interval for interval in map(_parse_rule, inner) if interval is not None]
+    return bool(inner) and all(any(_is_within(interval, one) for one in allowed) for interval in required)
+
+
 def is_ip_rule(text: str) -> bool:
     """Return whether a text is an address, a network or a range, as `ip_matches` accepts them."""
-    first, dash, last = text.strip().partition("-")
-    if dash:
-        low, high = _parse_address(first), _parse_address(last)
-        return low is not None and high is not None and low.version == high.version
-    try:
-        _parse_network(first)
-    except ValueError:
-        return False
-    return True
+    return _parse_rule(text) is not None
 
 
 def _matches_rule(address: Address, rule: str) -> bool:
-    first, dash, last = rule.partition("-")
+    interval = _parse_rule(rule)
+    return interval is not None and _is_within(Interval(address, address), interval)
+
+
+def _is_within(inner: Interval, outer: Interval) -> bool:
+    return (
+        inner.low.version == outer.low.version
+        and int(outer.low) <= int(inner.low)
+        and int(inner.high) <= int(outer.high)
+    )
+
+
+def _parse_rule(rule: str) -> Interval | None:
+    """Return the addresses that match a rule, None if it is none."""
+    first, dash, last = rule.strip().partition("-")
     if dash:
         low, high = _parse_address(first), _parse_address(last)
-        comparable = low is not None and high is not None and low.version == high.version == address.version
-        return comparable and int(low) <= int(address) <= int(high)  # type: ignore[arg-type]  # neither is None
+        comparable = low is not None and high is not None and low.version == high.version
+        return Interval(low, high) if comparable else None  # type: ignore[arg-type]  # neither is None
     try:
-        return address in _parse_network(rule)
+        network = _parse_network(first)
     except ValueError:
-        return False
+        return None
+    return Interval(network.network_address, network.broadcast_address)
 
 
 def _is_in_networks(address: Address | None, networks: Iterable[Network]) -> bool:

@@ -22,9 +22,11 @@ from app.policy.access_queries import (
     caller_bindings,
     caller_kind,
     parameterized_caller,
+    parse_policies,
     read_access_state,
     with_access_state,
 )
+from app.policy.grantor_rights import GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.rules import APP_PERMISSIONS, APP_RULES, READ, Access, AccessShape, AccessState, Rule, parse_rule
 from app.policy.unreadable_rules import UnreadableRuleLog
@@ -138,7 +140,7 @@ class AccessCache:
         Raises:
             InvalidCredentials: As `access`.
         """
-        access, _ = await self._load(caller)
+        access, *_ = await self._load(caller)
         return access
 
     async def refresh(self, caller: Caller, stale: Access) -> Access:
@@ -179,8 +181,17 @@ class AccessCache:
         Raises:
             InvalidCredentials: As `access`.
         """
-        access, permissions = await self._load(caller)
+        access, _, permissions = await self._load(caller)
         return access, tuple(_grants(access, permissions))
+
+    async def held_policies(self, caller: Caller) -> tuple[Access, tuple[GrantedPolicy, ...]]:
+        """Load the caller's access from the database, with all policies attached to the caller, whatever its IP.
+
+        Raises:
+            InvalidCredentials: As `access`.
+        """
+        access, policies, permissions = await self._load(caller)
+        return access, parse_policies(policies, permissions, self._limits)
 
     async def is_current(self, caller: Caller, access: Access, transaction: StatementRunner) -> bool:
         """Return whether a caller's access is still current within a transaction."""
@@ -190,9 +201,10 @@ class AccessCache:
         """Return a row with the caller's access state within a transaction, for `read_access_state`."""
         return await self._fetch(with_access_state, caller, transaction)
 
-    async def _load(self, caller: Caller) -> tuple[Access, list[Any]]:
+    async def _load(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
+        """Load the caller's access into the cache; return it with the rows of its policies and permissions."""
         try:
-            access, permissions = await self._query(caller)
+            access, policies, permissions = await self._query(caller)
         except InvalidCredentials:
             if (cached := self._accesses.get(caller, None)) is not None:
                 self._activity.discard(cached.user)
@@ -200,9 +212,9 @@ class AccessCache:
             raise
         self._accesses.set(caller, access)
         self._activity.record(access.user)
-        return access, permissions
+        return access, policies, permissions
 
-    async def _query(self, caller: Caller) -> tuple[Access, list[Any]]:
+    async def _query(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
         if not is_storable((caller.token or "") + (caller.session or "")):
             raise InvalidCredentials
         row = await self._fetch(access_query, caller, self._reader)
@@ -211,7 +223,7 @@ class AccessCache:
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:])
         access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
-        return access, permissions
+        return access, policies, permissions
 
     async def _fetch(self, build: QueryBuilder, caller: Caller, runner: StatementRunner) -> Any:
         key = (build, *caller_kind(caller))

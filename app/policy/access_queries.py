@@ -1,5 +1,7 @@
 """The SQL that reads a caller's access: its state along with any statement, and its roles, policies and permissions."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -26,12 +28,18 @@ from app.core.clock import utc_now
 from app.db.base import Timestamp
 from app.db.models import VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
+from app.policy.grantor_rights import CONDITIONAL_ACTIONS, GrantedPolicy
+from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.role_tree import with_ancestors
-from app.policy.rules import AccessState
+from app.policy.rules import AccessState, ParsedRule, parse_rule
+from app.query.collection import COLLECTIONS
+from app.query.size import SizeLimits
 from app.query.sql_functions import JSONArray, JSONRows
 
 TFA_SETUP_REQUIRED = 2
 """The value of `AccessState.live` for a caller who must set up TFA and has not done so yet."""
+KeyCondition = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+"""Builds a condition on the key of a policy."""
 CAST_TO_TEXT = {"permissions", "fields", "validation", "presets", "ip_access"}
 
 _USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, AccessRow.__table__
@@ -103,28 +111,52 @@ def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
         caller,
         now,
         _rows(tree, "id", "parent"),
-        _rows(
-            _POLICIES,
-            "id",
-            "ip_access",
-            "admin_access",
-            "app_access",
-            "enforce_tfa",
-            where=_POLICIES.c.id.in_(policy_ids),
-        ),
-        _rows(
-            _PERMISSIONS,
-            "policy",
-            "action",
-            "collection",
-            "permissions",
-            "fields",
-            "validation",
-            "presets",
-            "id",
-            where=_PERMISSIONS.c.policy.in_(policy_ids),
-        ),
+        policy_rows(lambda key: key.in_(policy_ids)),
+        permission_rows(lambda key: key.in_(policy_ids)),
     )
+
+
+def policy_rows(condition: KeyCondition) -> ColumnElement[Any]:
+    """Return the policies whose key fulfils a condition, as one JSON text."""
+    names = ("id", "ip_access", "admin_access", "app_access", "enforce_tfa")
+    return _rows(_POLICIES, *names, where=condition(_POLICIES.c.id))
+
+
+def permission_rows(condition: KeyCondition) -> ColumnElement[Any]:
+    """Return the permissions of the policies whose key fulfils a condition, as one JSON text."""
+    names = ("policy", "action", "collection", "permissions", "fields", "validation", "presets", "id")
+    return _rows(_PERMISSIONS, *names, where=condition(_PERMISSIONS.c.policy))
+
+
+def parse_policies(
+    policies: Iterable[list[Any]], permissions: Iterable[list[Any]], limits: SizeLimits
+) -> tuple[GrantedPolicy, ...]:
+    """Return policies with their permissions, from the rows of `policy_rows` and `permission_rows`."""
+    grants: dict[str, list[PermissionGrant]] = {}
+    for policy, action, collection, rule, fields, validation, presets, _ in permissions:
+        texts = (action, collection, rule, fields, validation, presets)
+        applies = may_grant(action, rule, validation) and _applies(
+            action, parse_rule(*texts, limits=limits), collection
+        )
+        grants.setdefault(policy, []).append(replace(parse_grant(*texts), applies=applies))
+    return tuple(
+        GrantedPolicy(
+            key,
+            bool(admin),
+            bool(app),
+            bool(enforce_tfa),
+            tuple(ip_access.split(",")) if ip_access else (),
+            tuple(grants.get(key, ())),
+        )
+        for key, ip_access, admin, app, enforce_tfa in policies
+    )
+
+
+def _applies(action: str, parsed: ParsedRule, collection: str) -> bool:
+    """Return whether a permission grants anything, and, for created and updated rows, imposes its conditions."""
+    if collection not in COLLECTIONS or parsed.rule is not None:
+        return True
+    return parsed.problem is None and action not in CONDITIONAL_ACTIONS
 
 
 def _rows(table: Any, *names: str, where: ColumnElement[bool] | None = None) -> ColumnElement[Any]:

@@ -23,6 +23,13 @@ class PermissionGrant:
     fields: tuple[str, ...] | None
     presets: Mapping[str, Any]
     validation: Mapping[str, Any] = field(default_factory=dict)
+    applies: bool = True
+    """Whether it has any effect: a permission with a filter that can't be read, or without any field, doesn't."""
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """The collection and the action."""
+        return self.collection, self.action
 
 
 def summarize(grants: Iterable[PermissionGrant]) -> Summary:

@@ -113,6 +113,14 @@ COVERED_ELSEWHERE = {
         "flows/test_two_factor.py::test_one_of_many_concurrent_logins_with_one_code_succeeds",
         "flows/test_two_processes.py::test_two_processes_share_limits_lockouts_sessions_mails_and_revocations",
     ],
+    "R2, R3, R5: conditions that a grantor drops, and credentials of users with more rights": [
+        "security/test_writes.py::test_r2_r3_r5_nobody_grants_or_takes_more_than_they_have",
+        "writes/test_grant_conditions.py::test_conditions_may_not_be_lost_or_become_wider",
+        "writes/test_grant_conditions.py::test_rights_under_required_tfa_are_not_granted_without_it",
+        "writes/test_takeovers.py::test_no_credential_of_a_user_with_more_rights_is_set",
+        "writes/test_takeovers.py::test_credentials_and_rights_are_not_exchanged_within_one_write",
+        "writes/test_takeovers.py::test_users_with_more_rights_are_not_activated",
+    ],
     "R10, CVE-2024-47082: cross-site requests with a cookie": [
         "http/test_csrf.py::test_a_form_of_another_site_is_rejected_everywhere",
         "http/test_csrf.py::test_a_cookie_without_a_known_origin_is_rejected",

@@ -11,8 +11,10 @@ from app.core.errors import RollcallError
 from app.db.models import Activity, Permission, Revision, Session
 from app.repositories.directory import Directory
 from app.repositories.repository import Repository
-from tests.base_data import caller, uid
-from tests.writes.editors import checksum
+from tests.base_data import caller, make_access, make_policy, static_token, uid
+from tests.http.test_graphql import bearer
+from tests.security.entry_points import error_code, post_graphql
+from tests.writes.editors import checksum, make_permission
 
 ADA, WES, RITA = caller("ada"), caller("wes"), caller("rita")
 ADMINS = uid("role-Administrator")
@@ -156,3 +158,42 @@ async def test_write_permissions_do_not_allow_privilege_escalation(editors, coll
     assert await error_code_of(editors.directory(RITA)[collection].create_one(values)) == "FORBIDDEN"
     assert await checksum(editors) == before
     assert not (await editors.directory(RITA).access()).admin
+
+
+GRANT_WRITES = {
+    "R2: presets": ("permissions", 900, {"presets": None}),
+    "R2: validation": ("permissions", 900, {"validation": {}}),
+    "R3: IP addresses": ("policies", uid("policy-Tokens"), {"ip_access": None}),
+    "R3: TFA": ("policies", uid("policy-Tokens"), {"enforce_tfa": False}),
+    "R5: takeover": ("users", uid("ann"), {"password": "known to Rita", "role": None}),
+    "R5: takeover of an admin": ("users", uid("ada"), {"email": "rita2@example.com", "role": None}),
+    "R5: token": ("users", uid("ann"), {"token": "known-to-rita"}),
+}
+
+
+@pytest.mark.parametrize("case", GRANT_WRITES)
+async def test_r2_r3_r5_nobody_grants_or_takes_more_than_they_have(client, members, entry_point, case):
+    """Rita holds the policy Tokens under conditions, and may write users, policies and permissions."""
+    drafts = {"presets": {"status": "draft"}, "validation": {"title": {"_nempty": True}}}
+    await members.load(
+        {
+            "directus_policies": [make_policy("Tokens", ip_access=["127.0.0.0/8"], enforce_tfa=True)],
+            "directus_access": [make_access("Tokens", role="Rights")],
+            "directus_permissions": [
+                make_permission(900, "Tokens", "create", "files", "title") | drafts,
+                make_permission(901, "Tokens", "update", "users", "token"),
+            ],
+        }
+    )
+    collection, key, values = GRANT_WRITES[case]
+    before, headers = await checksum(members), bearer(static_token("rita"))
+    if entry_point == "rest":
+        response = await client.patch(f"/{collection}/{key}", json=values, headers=headers)
+    else:
+        field = f'update_{collection}_item(id: "{key}", data: $d) {{ id }}'
+        mutation = f"mutation($d: update_directus_{collection}_input!) {{ {field} }}"
+        response = await post_graphql(client, mutation, headers=headers, variables={"d": values})
+
+    assert error_code(response) == "FORBIDDEN", response.text
+    assert "permission to" in response.json()["errors"][0]["message"]
+    assert await checksum(members) == before

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from app.core.caller import Caller
 from app.core.request_budget import RequestBudget
 from app.db.transaction import WriteTransaction
-from app.policy.permission_summary import PermissionGrant
+from app.policy.grantor_rights import GrantedPolicy
 from app.policy.rules import Access
 from app.query.collection import Collection, Field
 from app.query.payload import Payload
@@ -22,15 +22,20 @@ RowValues = dict[Field, Any]
 class AffectedRights:
     """What a transaction may have changed that depends on other rows, mostly rights; checked after its last write."""
 
-    roles: set[str] = field(default_factory=set)
-    """Roles that were assigned to a user, or that became the parent of a role."""
-    policies: set[str] = field(default_factory=set)
-    """Policies that were attached to a role, to a user or to the public."""
-    edited_policies: set[str] = field(default_factory=set)
-    """Policies whose flags or IP addresses changed."""
-    permissions: set[int] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
+    """Users whose role or attached policies changed."""
+    roles: set[str] = field(default_factory=set)
+    """Roles whose parent or attached policies changed."""
+    public: bool = False
+    """Whether the policies attached to the public changed."""
+    policies: set[str] = field(default_factory=set)
+    """Policies that were created or deleted, or whose flags or permissions changed."""
+    activated_users: set[str] = field(default_factory=set)
+    """Users who may log in, or accept an invitation, and could not do so before."""
+    users_with_new_credentials: set[str] = field(default_factory=set)
     """Users other than the caller whose sign-in fields changed."""
+    registration_roles: set[str] = field(default_factory=set)
+    """Roles that visitors can give themselves because of a changed setting."""
     admins: bool = False
     """Whether a user may have ceased to be an active admin."""
     user_access: bool = False
@@ -41,6 +46,20 @@ class AffectedRights:
     """Whether an email was written whose domain has two spellings, which the database does not keep unique."""
     folder_moved: bool = False
     """Whether a folder got another parent."""
+
+    @property
+    def changes_rights(self) -> bool:
+        """Whether anyone may have gained a right, or control of a user."""
+        return self.public or any(
+            (
+                self.users,
+                self.roles,
+                self.policies,
+                self.activated_users,
+                self.users_with_new_credentials,
+                self.registration_roles,
+            )
+        )
 
     def requires_exclusive_lock(self, limits: UserLimits) -> bool:
         """Return whether the checks hold only if no other transaction writes meanwhile."""
@@ -101,6 +120,6 @@ class WriteContext(Protocol):
         """Return whether the caller may read every field of a payload on that very row."""
         ...
 
-    async def grants(self) -> Sequence[PermissionGrant]:
-        """Return the permissions the caller held before the first write; empty for admins."""
+    async def held_policies(self) -> Sequence[GrantedPolicy]:
+        """Return the policies attached to the caller before the first write."""
         ...

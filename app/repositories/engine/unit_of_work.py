@@ -13,7 +13,7 @@ from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
 from app.db.transaction import WriteTransaction
 from app.policy.access_queries import read_access_state, with_access_state
-from app.policy.permission_summary import PermissionGrant
+from app.policy.grantor_rights import GrantedPolicy
 from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.write_resolver import WriteResolver
@@ -225,14 +225,12 @@ class UnitOfWork(NestedWriter):
             or self.signed_out_self
         )
 
-    async def grants(self) -> Sequence[PermissionGrant]:
-        """Return the permissions the caller held before the first write; empty for admins."""
-        if self.access.admin:
-            return ()
-        access, grants = await self.services.access_cache.grants(self.caller)
+    async def held_policies(self) -> Sequence[GrantedPolicy]:
+        """Return the policies attached to the caller before the first write."""
+        access, policies = await self.services.access_cache.held_policies(self.caller)
         if access.state.token != self.access.state.token:
             raise RetryTransaction
-        return grants
+        return policies
 
     async def check_written_rows(self) -> None:
         """Raise Forbidden if a written row is no longer within the rules that allowed the write."""

@@ -1,89 +1,174 @@
-"""Prevents privilege escalation: rejects writes that grant permissions their author did not hold before."""
+"""Prevents privilege escalation: rejects writes that grant rights which their author did not hold before.
 
-from collections.abc import Iterable
-from typing import Any
+What a write granted is the difference between what users, roles and the public held before it and what they hold after
+it, and between the policies themselves. Losing a condition, such as a preset or required TFA, counts as a grant of all
+that the condition applied to.
+"""
 
-from sqlalchemy import Select, Text, cast, or_, select
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import select
 
 from app.core.errors import Forbidden
-from app.policy.grantor_rights import GrantedPolicy, GrantorRights
-from app.policy.permission_summary import PermissionGrant, parse_grant
-from app.policy.role_tree import with_ancestors
-from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, USERS
+from app.policy.grantor_rights import (
+    Bundle,
+    GrantedPolicy,
+    GrantorRights,
+    changed_part,
+    lost_conditions,
+    part_of_targets,
+)
+from app.policy.holdings import Held, Holdings
+from app.query.collection import ROLES
 from app.query.sql_writes import in_list
-from app.repositories.engine.context import WriteContext
-from app.repositories.engine.table import RowStore
+from app.repositories.engine.context import AffectedRights, WriteContext
 
 EXCEEDS_OWN_RIGHTS_MESSAGE = "You don't have permission to grant more than you have yourself"
 ADMIN_CREDENTIALS_MESSAGE = "You don't have permission to change the credentials of an admin"
-_ROLES, _USERS = ROLES.table.c, USERS.table.c
-_ACCESS, _POLICIES, _PERMISSIONS = ACCESS.table.c, POLICIES.table.c, PERMISSIONS.table.c
-PERMISSION_COLUMNS = (
-    _PERMISSIONS.policy,
-    _PERMISSIONS.action,
-    _PERMISSIONS.collection,
-    cast(_PERMISSIONS.permissions, Text),
-    cast(_PERMISSIONS.fields, Text),
-    cast(_PERMISSIONS.validation, Text),
-    cast(_PERMISSIONS.presets, Text),
-)
+CREDENTIALS_MESSAGE = "You don't have permission to change the credentials of a user who has more permissions than you"
+PUBLIC = ""
+"""The key of the public among holders."""
 
 
 async def check_delegation(work: WriteContext) -> None:
     """Check that the author of a write held every right that it granted to anyone, before the write began.
 
-    Only admins may change the fields that an admin signs in with, because these would let the author sign in as admin.
+    Whoever sets the fields that a user logs in with can act as that user, and must hold all its rights, those before
+    the write and those after it.
 
     Raises:
-        Forbidden: The write granted more, or changed the sign-in fields of an admin.
+        Forbidden: The write granted more, or changed the sign-in fields of a user with more rights.
     """
-    affected, access = work.affected, work.access
-    if access.admin or not (
-        affected.roles or affected.policies or affected.edited_policies or affected.permissions or affected.users
-    ):
+    affected = work.affected
+    if work.access.admin or not affected.changes_rights:
         return
-    own_rights = GrantorRights(access.admin, access.app, frozenset(access.policies), tuple(await work.grants()))
-    if affected.users and any(
-        policy.admin for policy in await _load_policies(work, await _policies_of(work, (), affected.users))
-    ):
-        raise Forbidden(ADMIN_CREDENTIALS_MESSAGE)
-    inherited = await _policies_of(work, affected.roles)
-    unproven = (inherited | affected.policies) - own_rights.policies | affected.edited_policies
-    granted = await _load_policies(work, unproven)
-    if not all(own_rights.covers(policy) for policy in granted):
-        raise Forbidden(EXCEEDS_OWN_RIGHTS_MESSAGE)
-    if affected.permissions:
-        rows = await _fetch(work, select(*PERMISSION_COLUMNS).where(in_list(_PERMISSIONS.id, affected.permissions)))
-        if not all(own_rights.covers_permission(parse_grant(*row[1:])) for row in rows):
-            raise Forbidden(EXCEEDS_OWN_RIGHTS_MESSAGE)
+    limits = work.services.limits.size
+    before, after = _Side(Holdings(work.services.reader, limits), {}), _Side(Holdings(work.writer, limits), {})
+    if not affected.policies:
+        after.policies = before.policies
+    rights = GrantorRights(await work.held_policies(), work.access.policies)
+    await _Delegation(affected, rights, before, after, await before.holdings.of_public()).check()
 
 
-async def _policies_of(work: WriteContext, roles: Iterable[str], users: Iterable[str] = ()) -> set[str]:
-    """Return the policies that are attached to users, to roles, or to their ancestors, as stored after the write."""
-    roles, users = set(roles), list(users)
-    if users:
-        rows = await RowStore(work.writer, USERS).fetch(users)
-        roles |= {row[USERS.fields["role"]] for row in rows.values() if row[USERS.fields["role"]]}
-    if not roles and not users:
-        return set()
-    tree = with_ancestors(select(_ROLES.id, _ROLES.parent).where(in_list(_ROLES.id, roles)))
-    is_attached = or_(_ACCESS.role.in_(select(tree.c.id)), in_list(_ACCESS.user, users))
-    return {row[0] for row in await _fetch(work, select(_ACCESS.policy).where(is_attached).distinct())}
+@dataclass(slots=True)
+class _Side:
+    """The holdings before or after a write, and the policies read so far; both sides share these if none changed."""
+
+    holdings: Holdings
+    policies: dict[str, GrantedPolicy]
+
+    async def load(self, keys: Iterable[str]) -> None:
+        """Read policies, so that `bundle` finds them."""
+        self.policies |= await self.holdings.policies(sorted(set(keys) - self.policies.keys()))
+
+    def bundle(self, keys: Iterable[str]) -> Bundle:
+        """Return the policies with these keys that exist."""
+        return [self.policies[key] for key in sorted(keys) if key in self.policies]
 
 
-async def _load_policies(work: WriteContext, policies: Iterable[str]) -> list[GrantedPolicy]:
-    keys = sorted(policies)
-    if not keys:
-        return []
-    flags = await _fetch(
-        work, select(_POLICIES.id, _POLICIES.admin_access, _POLICIES.app_access).where(in_list(_POLICIES.id, keys))
-    )
-    permissions: dict[str, list[PermissionGrant]] = {}
-    of_policies = select(*PERMISSION_COLUMNS).where(in_list(_PERMISSIONS.policy, keys))
-    for policy, *permission in await _fetch(work, of_policies):
-        permissions.setdefault(policy, []).append(parse_grant(*permission))
-    return [GrantedPolicy(bool(admin), bool(app), tuple(permissions.get(key, ()))) for key, admin, app in flags]
+@dataclass(frozen=True, slots=True)
+class _Delegation:
+    """The checks of one write."""
+
+    affected: AffectedRights
+    rights: GrantorRights
+    before: _Side
+    after: _Side
+    public: frozenset[str]
+    """The policies of the public before the write: no user gains anything by them."""
+
+    async def check(self) -> None:
+        affected = self.affected
+        users, roles = await self._check_policies(affected.policies)
+        users |= await self._check_roles(affected.roles | roles)
+        users |= await self._check_public() if affected.public else set()
+        await self._check_registration(affected.registration_roles)
+        changed = affected.users | affected.activated_users | affected.users_with_new_credentials
+        await self._check_users(users | changed)
+
+    async def _check_policies(self, keys: Collection[str]) -> tuple[set[str], set[str]]:
+        """Check changed policies by themselves; return the users and roles whose conditions they may have changed."""
+        await self._load(keys, keys)
+        changed = {key for key in keys if self._check_change(self.before.bundle([key]), self.after.bundle([key]))}
+        return await self.before.holdings.holders(changed) if changed else (set(), set())
+
+    async def _check_roles(self, roles: Collection[str]) -> set[str]:
+        """Check roles, and those below a role whose conditions may have changed; return the users of the latter."""
+        changed = await self._check_role_bundles(roles)
+        if not changed:
+            return set()
+        selected = select(ROLES.table.c.id).where(in_list(ROLES.table.c.id, sorted(changed)))
+        users, below = await self.after.holdings.members(selected)
+        await self._check_role_bundles(below - set(roles))
+        return users
+
+    async def _check_role_bundles(self, roles: Collection[str]) -> set[str]:
+        before, after = await self.before.holdings.of_roles(roles), await self.after.holdings.of_roles(roles)
+        await self._load(_all_policies(before), _all_policies(after))
+        return {role for role in roles if self._check_change(*self._bundles(role, before, after))}
+
+    async def _check_registration(self, roles: Collection[str]) -> None:
+        held = await self.after.holdings.of_roles(roles)
+        await self.after.load(_all_policies(held))
+        for role in roles:
+            self._require_covered(self.after.bundle(held.get(role, ())))
+
+    async def _check_public(self) -> set[str]:
+        """Check the public; return the users without a role if their conditions may have changed."""
+        before, after = {PUBLIC: self.public}, {PUBLIC: await self.after.holdings.of_public()}
+        await self._load(before[PUBLIC], after[PUBLIC])
+        is_changed = self._check_change(*self._bundles(PUBLIC, before, after))
+        return await self.after.holdings.users_without_role() if is_changed else set()
+
+    async def _check_users(self, users: Collection[str]) -> None:
+        before, after = await self.before.holdings.of_users(users), await self.after.holdings.of_users(users)
+        await self._load(_all_policies(before), _all_policies(after))
+        for user in users:
+            bundles = self._bundles(user, before, after)
+            if user in self.affected.users_with_new_credentials:
+                self._check_credentials(*bundles)
+            if user in self.affected.activated_users:
+                self._require_covered(bundles[1], self.public)
+            self._check_change(*bundles, self.public)
+
+    def _check_credentials(self, *bundles: Bundle) -> None:
+        """Check that the author holds all rights of a user, those before and those after the write."""
+        if any(policy.admin for bundle in bundles for policy in bundle):
+            raise Forbidden(ADMIN_CREDENTIALS_MESSAGE)
+        for bundle in bundles:
+            self._require_covered(bundle, self.public, CREDENTIALS_MESSAGE)
+
+    def _check_change(self, before: Bundle, after: Bundle, ignored: Collection[str] = ()) -> bool:
+        """Check what a holder gained; return whether conditions of others who hold the same may have changed."""
+        requires_less_tfa, targets = lost_conditions(before, after)
+        granted = [*_gained(before, after)]
+        lost = after if requires_less_tfa else [part_of_targets(policy, targets) for policy in after]
+        for part in (*granted, *lost):
+            if part.key not in ignored and not self.rights.covers(part, after):
+                raise Forbidden(EXCEEDS_OWN_RIGHTS_MESSAGE)
+        return requires_less_tfa or bool(targets) or any(one.presets for part in granted for one in part.permissions)
+
+    def _require_covered(
+        self, bundle: Bundle, ignored: Collection[str] = (), message: str = EXCEEDS_OWN_RIGHTS_MESSAGE
+    ) -> None:
+        if not all(policy.key in ignored or self.rights.covers(policy, bundle) for policy in bundle):
+            raise Forbidden(message)
+
+    async def _load(self, before: Collection[str], after: Collection[str]) -> None:
+        await self.before.load(before)
+        await self.after.load(after)
+
+    def _bundles(self, key: str, before: Held, after: Held) -> tuple[Bundle, Bundle]:
+        return self.before.bundle(before.get(key, ())), self.after.bundle(after.get(key, ()))
 
 
-async def _fetch(work: WriteContext, statement: Select[Any]) -> list[list[Any]]:
-    return await work.writer.rows(work.writer.prepare(statement))
+def _gained(before: Bundle, after: Bundle) -> Iterator[GrantedPolicy]:
+    """Yield the policies that a holder gained, and the parts that its policies gained."""
+    previous = {policy.key: policy for policy in before}
+    for policy in after:
+        yield changed_part(previous.get(policy.key), policy)
+
+
+def _all_policies(held: Held) -> set[str]:
+    return {policy for policies in held.values() for policy in policies}

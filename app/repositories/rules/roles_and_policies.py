@@ -18,7 +18,9 @@ PARENT = ROLES.fields["parent"]
 IP_ACCESS = POLICIES.fields["ip_access"]
 POLICY_FLAGS = frozenset(POLICIES.fields[name] for name in ("admin_access", "app_access", "enforce_tfa", "ip_access"))
 """The fields of a policy that decide, beside its permissions, what it grants."""
-ACCESS_LINKS = frozenset(ACCESS.fields[name] for name in ("role", "user", "policy"))
+POLICY = PERMISSIONS.fields["policy"]
+USER, ACCESS_ROLE = ACCESS.fields["user"], ACCESS.fields["role"]
+ACCESS_LINKS = frozenset((USER, ACCESS_ROLE, ACCESS.fields["policy"]))
 
 
 class RoleRules(CollectionRules):
@@ -30,15 +32,18 @@ class RoleRules(CollectionRules):
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(PARENT):
             await check_parent(work, ROLES, values.get(ROLES.key), values[PARENT])
-            work.affected.roles.add(values[PARENT])
+
+    async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
+        if values.get(PARENT):
+            work.affected.roles.add(key)
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         parent = values.get(PARENT)
         if PARENT in values and parent != row[PARENT]:
             work.affected.admins = work.affected.user_counts = True
+            work.affected.roles.add(row[ROLES.key])
         if parent and parent != row[PARENT]:
             await check_parent(work, ROLES, row[ROLES.key], parent)
-            work.affected.roles.add(parent)
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
@@ -49,6 +54,7 @@ class RoleRules(CollectionRules):
         for row in (await roles.fetch(await roles.referencing(PARENT, rows))).values():
             if row[ROLES.key] not in rows:
                 await work.update_derived(ROLES, row, {PARENT: None})
+                work.affected.roles.add(row[ROLES.key])
             else:
                 await roles.update(row[ROLES.key], {PARENT: None})
 
@@ -60,37 +66,41 @@ class PolicyRules(CollectionRules):
         _check_ip_access(values)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
-        work.affected.edited_policies.add(key)
+        work.affected.policies.add(key)
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         _check_ip_access(values)
         if any(row[field] != values.get(field, row[field]) for field in POLICY_FLAGS):
-            work.affected.edited_policies.add(row[POLICIES.key])
+            work.affected.policies.add(row[POLICIES.key])
             work.affected.admins = work.affected.user_counts = True
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
+        work.affected.policies.update(rows)
 
 
 class AccessRules(CollectionRules):
-    """Rules of access rows: an attached policy is noted for the checks at the end of the transaction."""
+    """Rules of access rows: holders whose policies change are noted for the checks at the end of the transaction."""
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
-        work.affected.policies.add(values[ACCESS.fields["policy"]])
+        _note_holder(work, values)
         work.affected.user_counts = True
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         after = {**row, **values}
         if any(row[field] != after[field] for field in ACCESS_LINKS):
-            work.affected.policies.add(after[ACCESS.fields["policy"]])
+            _note_holder(work, row)
+            _note_holder(work, after)
             work.affected.admins = work.affected.user_counts = True
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = True
+        for row in rows.values():
+            _note_holder(work, row)
 
 
 class PermissionRules(CollectionRules):
-    """Rules of permissions: regular expressions are valid; a written row is noted for the checks at the end."""
+    """Rules of permissions: regular expressions are valid; changed policies are noted for the checks at the end."""
 
     async def expand_legacy(self, work: WriteContext, payload: Payload, row: RowValues | None) -> Payload:
         return await legacy_writes.expand_permission(work, payload)
@@ -100,12 +110,26 @@ class PermissionRules(CollectionRules):
         await check_regexes(work, values)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
-        work.affected.permissions.add(key)
+        work.affected.policies.add(values[POLICY])
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         check_filter_sizes(work, values)
         await check_regexes(work, {field: value for field, value in values.items() if row[field] != value})
-        work.affected.permissions.add(row[PERMISSIONS.key])
+        work.affected.policies.update({row[POLICY], {**row, **values}[POLICY]})
+
+    async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
+        work.affected.policies.update(row[POLICY] for row in rows.values())
+
+
+def _note_holder(work: WriteContext, access: RowValues) -> None:
+    """Note whose policies an access row changes: a user's, a role's or, without either, the public's."""
+    user, role = access.get(USER), access.get(ACCESS_ROLE)
+    if user is not None:
+        work.affected.users.add(user)
+    if role is not None:
+        work.affected.roles.add(role)
+    if user is None and role is None:
+        work.affected.public = True
 
 
 def _check_ip_access(values: RowValues) -> None:

@@ -6,23 +6,30 @@ from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.rules.stored_filters import check_filter_sizes
 from app.repositories.rules.stored_regexes import check_regexes
 
-REGISTRATION_ROLE = SETTINGS.fields["public_registration_role"]
+REGISTRATION, REGISTRATION_ROLE, *REGISTRATION_CONDITIONS = (
+    SETTINGS.fields[f"public_registration{suffix}"] for suffix in ("", "_role", "_verify_email", "_email_filter")
+)
+REGISTRATION_FIELDS = {REGISTRATION, REGISTRATION_ROLE, *REGISTRATION_CONDITIONS}
 
 
 class SettingsRules(CollectionRules):
     """Rules of the project settings.
 
-    Regular expressions are valid, and the author of a registration role must hold all its rights.
+    Regular expressions are valid. Whoever sets the registration role, or changes who can register with it, must hold
+    all its rights.
     """
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
-        await self._check(work, values)
+        await self._check(work, values, values)
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
-        await self._check(work, {field: value for field, value in values.items() if row[field] != value})
+        changed = {field: value for field, value in values.items() if row[field] != value}
+        await self._check(work, changed, {**row, **changed})
 
-    async def _check(self, work: WriteContext, values: RowValues) -> None:
-        if values.get(REGISTRATION_ROLE):
-            work.affected.roles.add(values[REGISTRATION_ROLE])
-        check_filter_sizes(work, values)
-        await check_regexes(work, values)
+    async def _check(self, work: WriteContext, changed: RowValues, values: RowValues) -> None:
+        role = values.get(REGISTRATION_ROLE)
+        is_usable = REGISTRATION_ROLE in changed or values.get(REGISTRATION)
+        if role is not None and is_usable and REGISTRATION_FIELDS & changed.keys():
+            work.affected.registration_roles.add(role)
+        check_filter_sizes(work, changed)
+        await check_regexes(work, changed)

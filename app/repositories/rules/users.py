@@ -33,6 +33,8 @@ SIGN_IN_FIELDS = frozenset(
 )
 """The fields that allow their author to sign in as the user."""
 ACTIVE, INVITED, SUSPENDED, UNVERIFIED = "active", "invited", "suspended", "unverified"
+MAY_LOG_IN = {ACTIVE, INVITED, UNVERIFIED}
+"""The statuses of users who can log in, or can do so after following a link that was mailed to them."""
 COMMON_LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII)
 MAX_COMMON_EMAIL_LENGTH = 64
 """Emails up to this length with a common local part are valid if their domain is, whose check is cached."""
@@ -43,7 +45,7 @@ _SESSIONS: Any = Session.__table__
 class UserRules(CollectionRules):
     """Rules of users.
 
-    Emails are valid and passwords conform to the policy and are hashed. Assigned roles and changed sign-in fields are
+    Emails are valid and passwords conform to the policy and are hashed. A changed role, status or sign-in field is
     noted for the checks at the end of the transaction. A new password or a status other than active ends the user's
     sessions; a new TFA secret deletes the recovery codes.
     """
@@ -63,9 +65,11 @@ class UserRules(CollectionRules):
         if values.get(EMAIL) is not None:
             _check_new_email(work, values[EMAIL])
         await self._hash_preset(work, values)
-        if values.get(ROLE):
-            work.affected.roles.add(values[ROLE])
         work.affected.user_counts = True
+
+    async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
+        if values.get(ROLE):
+            work.affected.users.add(key)
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         if values.get(EMAIL) is not None and values[EMAIL] != row[EMAIL]:
@@ -74,10 +78,12 @@ class UserRules(CollectionRules):
             _check_tfa(work, row, values[TFA])
         await self._hash_preset(work, values)
         changed = {field for field, value in values.items() if row[field] != value}
-        if ROLE in changed and values[ROLE]:
-            work.affected.roles.add(values[ROLE])
-        if SIGN_IN_FIELDS & changed and row[ID] != work.access.user:
+        if ROLE in changed:
             work.affected.users.add(row[ID])
+        if STATUS in changed and values[STATUS] in MAY_LOG_IN:
+            work.affected.activated_users.add(row[ID])
+        if SIGN_IN_FIELDS & changed and row[ID] != work.access.user:
+            work.affected.users_with_new_credentials.add(row[ID])
         if {ROLE, STATUS} & changed:
             work.affected.admins = work.affected.user_counts = work.affected.user_access = True
         if PASSWORD in changed or (STATUS in changed and values[STATUS] != ACTIVE):
