@@ -172,7 +172,7 @@ def parse_rule(
             return ParsedRule(Rule(filter_, granted))
         column = "validation"
         raw_checks = _load_filter(validation, limits)
-        checks = parse_filter(definition, raw_checks, stored=True, allow_payload_operators=True)
+        checks = parse_filter(definition, raw_checks, stored=True, for_payload=True)
     except PARSE_ERRORS as error:
         return ParsedRule(None, f"{column}: {unreadable_reason(error)}")
     problem = _presets_problem(presets)

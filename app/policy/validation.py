@@ -30,7 +30,7 @@ async def validate(
 ) -> list[FailedValidation]:
     """Return the errors of the values written to a row; an empty list if they satisfy the validation.
 
-    Only `_submitted` applies to a field that isn't written. Filters on related rows are not evaluated.
+    Only `_submitted` applies to a field that isn't written. The filter must have been parsed `for_payload`.
 
     Raises:
         UnusableRegex: A written value would have to match a text that is not a regular expression.
@@ -43,9 +43,9 @@ async def validate(
             errors = [await validate(part, values, resolve, match_regex, path) for part in parts]
             return errors[0] if errors and all(errors) else []
         case RelationFilter():
-            return []
-        case FieldFilter(field, function, operator, value):
-            if function is not None or (field not in values and operator != "_submitted"):
+            raise TypeError("A validation can't ask for related rows")
+        case FieldFilter(field, _, operator, value):
+            if field not in values and operator != "_submitted":
                 return []
             operand = _resolved(value, field.kind, resolve)
             if field not in values or operand is None:

@@ -89,19 +89,37 @@ class UnknownField(Forbidden):
         )
 
 
-def parse_filter(
-    collection: Collection, raw: Any, *, stored: bool = False, allow_payload_operators: bool = False
-) -> Filter:
+class NoPayloadFilter(InvalidQuery):
+    """A filter that is to be evaluated on written values asks for related rows or the result of a function."""
+
+
+def parse_filter(collection: Collection, raw: Any, *, stored: bool = False, for_payload: bool = False) -> Filter:
     """Parse a filter object in Directus' format. Parts without any operator do not count.
 
     `stored` filters, such as permission rules, may compare with an empty text and with an empty list, which clients'
-    filters may not. `allow_payload_operators` admits operators for payloads only.
+    filters may not. Filters `for_payload` are evaluated on written values: they may ask whether a field is submitted,
+    but not for related rows or the result of a function.
 
     Raises:
         InvalidQuery: The filter is malformed.
+        NoPayloadFilter: The filter is for payloads and asks for something that isn't written.
         UnknownField: A field does not exist.
     """
-    return _Parser(stored, allow_payload_operators).object(collection, raw) or MATCH_ALL
+    filter_ = _Parser(stored, for_payload).object(collection, raw) or MATCH_ALL
+    if for_payload:
+        _require_payload_filter(filter_)
+    return filter_
+
+
+def _require_payload_filter(filter_: Filter) -> None:
+    match filter_:
+        case AndFilter(parts) | OrFilter(parts):
+            for part in parts:
+                _require_payload_filter(part)
+        case RelationFilter(field):
+            raise NoPayloadFilter(f'Only written values are validated, not the rows related by "{field.name}"')
+        case FieldFilter(field, function) if function is not None:
+            raise NoPayloadFilter(f'Only written values are validated, not "{function}({field.name})"')
 
 
 def conjunction(parts: tuple[Filter, ...]) -> Filter:
@@ -147,7 +165,7 @@ class _Parser:
     """The parser of one filter. Its methods return None for a part without any operator, which then does not count."""
 
     stored: bool
-    allow_payload_operators: bool
+    for_payload: bool
 
     def object(self, collection: Collection, raw: Any) -> Filter | None:
         if not isinstance(raw, Mapping):
@@ -207,7 +225,7 @@ class _Parser:
             yield RelationFilter(field, "any", filter_)
 
     def _comparison(self, field: Field, function: Function | None, name: str, value: Any) -> Filter:
-        if name in OPERATORS and OPERATORS[name].payload_only and not self.allow_payload_operators:
+        if name in OPERATORS and OPERATORS[name].payload_only and not self.for_payload:
             raise _unsupported(field.kind, name)
         return compare(field, function, name, value, stored=self.stored)
 

@@ -46,7 +46,7 @@ async def is_valid(validation, values):
 
 @pytest.mark.parametrize(("raw", "valid"), VALIDATIONS)
 async def test_a_validation_accepts_the_values_that_its_operators_match(raw, valid):
-    validation = parse_filter(USERS, raw, stored=True, allow_payload_operators=True)
+    validation = parse_filter(USERS, raw, stored=True, for_payload=True)
     payloads = {title: {USERS.fields["title"]: title} for title in (None, "", "x", "y")}
 
     assert [

@@ -40,7 +40,7 @@ class RegistrationPolicy:
             return True
         try:
             services.limits.size_counter().add_filter(self.email_filter)
-            filter_ = parse_filter(USERS, self.email_filter, stored=True, allow_payload_operators=True)
+            filter_ = parse_filter(USERS, self.email_filter, stored=True, for_payload=True)
         except PARSE_ERRORS as error:
             services.unreadable_rules.report("registration filter", USERS.name, "create", unreadable_reason(error))
             return False

@@ -10,7 +10,7 @@ from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.rules import legacy_writes
 from app.repositories.rules.hierarchy import check_parent
-from app.repositories.rules.stored_filters import check_filter_sizes
+from app.repositories.rules.stored_filters import ACTION, COLLECTION, VALIDATION, check_filter_sizes, check_validation
 from app.repositories.rules.stored_regexes import check_regexes
 from app.repositories.rules.users import ROLE, STATUS, SUSPENDED, end_sessions
 
@@ -107,6 +107,7 @@ class PermissionRules(CollectionRules):
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         check_filter_sizes(work, values)
+        check_validation(values)
         await check_regexes(work, values)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
@@ -114,6 +115,8 @@ class PermissionRules(CollectionRules):
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         check_filter_sizes(work, values)
+        if any(row[field] != values.get(field, row[field]) for field in (COLLECTION, ACTION, VALIDATION)):
+            check_validation({**row, **values})
         await check_regexes(work, {field: value for field, value in values.items() if row[field] != value})
         work.affected.policies.update({row[POLICY], {**row, **values}[POLICY]})
 

@@ -3,7 +3,7 @@
 from app.query.collection import SETTINGS
 from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
-from app.repositories.rules.stored_filters import check_filter_sizes
+from app.repositories.rules.stored_filters import check_email_filter, check_filter_sizes
 from app.repositories.rules.stored_regexes import check_regexes
 
 REGISTRATION, REGISTRATION_ROLE, *REGISTRATION_CONDITIONS = (
@@ -32,4 +32,5 @@ class SettingsRules(CollectionRules):
         if role is not None and is_usable and REGISTRATION_FIELDS & changed.keys():
             work.affected.registration_roles.add(role)
         check_filter_sizes(work, changed)
+        check_email_filter(changed)
         await check_regexes(work, changed)
