@@ -137,7 +137,7 @@ def rights(policies, ip, *, has_tfa):
 
 @lru_cache(maxsize=2048)
 def _rights(policies):
-    permissions = {action: [] for action in ("create", "read", "update", "delete")}
+    permissions: dict[str, list[Permission]] = {action: [] for action in ("create", "read", "update", "delete")}
     other = set()
     for one in (one for policy in policies for one in policy.permissions):
         if one.collection == "directus_files":

@@ -23,7 +23,7 @@ TAKING = {"take a user", "take a user by its role", "strip and take a user"}
 @pytest.fixture
 def outcomes():
     """Count the outcomes of the writes; so that the property means something, each kind of write must have both."""
-    counts = Counter()
+    counts: Counter[tuple[str, bool]] = Counter()
     yield counts
     accepted, rejected = ({kind for kind, outcome in counts if outcome is code} for code in (True, False))
     assert accepted == rejected == WRITES.keys()
