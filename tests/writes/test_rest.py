@@ -15,7 +15,7 @@ from tests.writes.editors import checksum
 from tests.writes.test_delegation import DELEGATION_CASES
 from tests.writes.test_write_permissions_matrix import ALLOWED, WRITE_CASES
 
-VI, ED, SAM, KIT, UNKNOWN_ID = (uid(name) for name in ("vi", "ed", "sam", "kit", "nobody"))
+VI, NORA, ED, SAM, KIT, UNKNOWN_ID = (uid(name) for name in ("vi", "nora", "ed", "sam", "kit", "nobody"))
 RESPONSE_FIELDS = "fields=email,title"
 JSON = {"content-type": "application/json"}
 
@@ -278,17 +278,17 @@ async def test_a_write_returns_only_what_its_caller_may_read(client, editors):
 
 async def test_a_write_by_a_caller_without_read_permission_returns_nothing(client, editors):
     await editors.directory(SYSTEM)["permissions"].delete_one(111)
-    one = await client.patch(f"/users/{VI}", json={"token": "made-by-pat"}, headers=auth_headers("pat"))
+    one = await client.patch(f"/users/{NORA}", json={"token": "made-by-pat"}, headers=auth_headers("pat"))
     updates = [
-        {"keys": [VI], "data": {"token": "made-by-pat-2"}},
-        [{"id": VI, "token": "made-by-pat-3"}],
+        {"keys": [NORA], "data": {"token": "made-by-pat-2"}},
+        [{"id": NORA, "token": "made-by-pat-3"}],
         {"query": {"filter": {}}, "data": {"token": None}},
     ]
     many = [await client.patch("/users", json=body, headers=auth_headers("pat")) for body in updates]
 
     assert [(response.status_code, response.content) for response in (one, *many[:2])] == [(204, b"")] * 3
     assert (many[2].status_code, error_codes(many[2])) == (403, {FORBIDDEN})
-    assert (await client.get("/users/me", headers=bearer("made-by-pat-3"))).json()["data"]["id"] == VI
+    assert (await client.get("/users/me", headers=bearer("made-by-pat-3"))).json()["data"]["id"] == NORA
 
 
 @pytest.mark.parametrize(("user", "status"), [("ada", 200), ("wes", 200), ("vi", 403), ("nora", 403), (None, 401)])

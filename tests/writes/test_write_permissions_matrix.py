@@ -54,7 +54,8 @@ WRITE_CASES = [
     (None, "create", None, {"email": "new@example.com"}, FORBIDDEN),
     (None, "update", "ada", {"title": "Fool"}, FORBIDDEN),
     (None, "delete", "ada", None, FORBIDDEN),
-    ("pat", "update", "vi", {"token": "a-token-that-pat-made"}, ALLOWED),
+    ("pat", "update", "nora", {"token": "a-token-that-pat-made"}, ALLOWED),
+    ("pat", "update", "vi", {"token": "a-token-that-pat-made"}, FORBIDDEN),  # Vi may read more than Pat
     ("pat", "update", "vi", {"provider": "github"}, FORBIDDEN),
 ]
 
@@ -122,8 +123,8 @@ async def test_a_mutation_returns_only_what_its_caller_may_read(editors):
     }
 
     mutation = 'mutation($i: ID!) { update_users_item(id: $i, data: { token: "x" }) { id token } }'
-    masked = await editors.execute(mutation, {"i": uid("vi")}, caller("pat"))
-    assert masked.data == {"update_users_item": {"id": uid("vi"), "token": "**********"}}
+    masked = await editors.execute(mutation, {"i": uid("nora")}, caller("pat"))
+    assert masked.data == {"update_users_item": {"id": uid("nora"), "token": "**********"}}
 
 
 async def test_a_deleted_permission_allows_no_further_write(editors):
