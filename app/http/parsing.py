@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from app.core.errors import InvalidPayload, InvalidQuery
+from app.query.parameters import parse_object
 
 MAX_BRACKET_DEPTH = 32
 """Bracket pairs in one parameter name; no sensible filter is nested deeper."""
@@ -18,6 +19,7 @@ MIN_BYTES_PER_VALUE = 2
 JSON_PARAMETERS = {"filter", "deep", "aggregate", "alias"}
 """Parameters that hold an object, and may be sent as JSON."""
 _NAME = re.compile(r"([^\[\]]*)((?:\[[^\[\]]*\])*)")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 
 QueryParameters = dict[str, Any]
@@ -45,7 +47,19 @@ def parse_query(text: bytes) -> QueryParameters:
             raise InvalidQuery(f"A parameter name has more than {MAX_BRACKET_DEPTH} brackets")
         if match[1] != "access_token":
             _insert(parameters, [match[1], *steps], value)
-    return {name: _decoded(name, _with_lists(value)) for name, value in parameters.items()}
+    return decode_objects({name: _with_lists(value) for name, value in parameters.items()})
+
+
+def decode_objects(parameters: QueryParameters) -> QueryParameters:
+    """Return query parameters, with the objects that some of them hold as a JSON text parsed.
+
+    Raises:
+        InvalidQuery: Such a text is not a JSON object.
+    """
+    return {
+        name: parse_object(value, name) if name in JSON_PARAMETERS and isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
 
 
 def parse_json(body: bytes, content_type: bytes, max_values: int) -> Any:
@@ -108,20 +122,10 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _with_lists(value: Any) -> Any:
-    """Turn objects whose names count from 0 into lists, at every level."""
+    """Turn objects whose names are all indexes into lists in their order, without gaps, at every level."""
     if not isinstance(value, dict):
         return value
     members = {name: _with_lists(member) for name, member in value.items()}
-    is_list = list(members) == [str(index) for index in range(len(members))]
-    return list(members.values()) if is_list else members
-
-
-def _decoded(name: str, value: Any) -> Any:
-    if name not in JSON_PARAMETERS or not isinstance(value, str):
-        return value
-    if value == "":
-        return None
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise InvalidQuery(f"Invalid JSON for {name} object") from None
+    if not all(map(_INDEX.fullmatch, members)):
+        return members
+    return [members[name] for name in sorted(members, key=int)]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.core.bindings import BoundParameter
 from app.core.errors import Forbidden, InvalidQuery
-from app.core.values import canonical_uuid
+from app.core.values import KEY_LENGTH, canonical_uuid
 from app.policy.rules import Access
 from app.policy.scopes import CallerScope
 from app.query.aggregate import AggregateItem, AggregateObject, AggregateValue, Aggregation, Group, GroupObject, Measure
@@ -16,6 +16,8 @@ from app.query.collection import Collection, Field
 from app.query.filter import DATE_PARTS, MATCH_ALL, UnknownField
 from app.query.read import Constant, FieldSelection, FunctionObject, Read, RelationSelection, Selected, Sort
 from app.query.scoped import (
+    FALSE,
+    TRUE,
     AggregateCell,
     Cell,
     Comparison,
@@ -202,8 +204,10 @@ class PolicyResolver:
         return SortKey(tuple(path), self._scope.operand(collection, sort.field, sort.function), sort.descending)
 
     def _search(self, collection: Collection, text: str | BoundParameter | None) -> Predicate:
-        if not text:
-            return all_of()
+        if text is None:
+            return TRUE
+        if text == "":
+            return FALSE
         readable = self._access.fields("read", collection)
         fields = (field for field in collection.fields.values() if field in readable and not field.concealed)
         predicates = (self._search_field(collection, field, text) for field in fields)
@@ -231,6 +235,6 @@ def _canonical_uuid(text: str | BoundParameter) -> str | BoundParameter:
 
 def _is_uuid(text: str) -> bool:
     try:
-        return len(text) == 36 and bool(UUID(text))
+        return len(text) == KEY_LENGTH and bool(UUID(text))
     except ValueError:
         return False

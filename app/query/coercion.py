@@ -7,7 +7,7 @@ from typing import Any
 
 from app.core.bindings import BoundParameter, SlotList, SlotNumber, SlotText, bind
 from app.core.timestamps import parse_date
-from app.core.values import canonical_uuid, is_storable
+from app.core.values import KEY_LENGTH, canonical_uuid, is_storable
 from app.query.collection import FieldKind
 
 INTEGER_BOUNDS = {"integer": 2**31, "bigInteger": 2**63}
@@ -48,7 +48,7 @@ def _boolean_value(value: Any) -> bool:
 
 def _uuid_value(value: Any) -> str:
     try:
-        return canonical_uuid(value) if len(value) == 36 else _reject_uuid()
+        return canonical_uuid(value) if len(value) == KEY_LENGTH else _reject_uuid()
     except (ValueError, TypeError, AttributeError):
         return _reject_uuid()
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
 from app.core.errors import InvalidQuery
 from app.query.aggregate import (
     COUNT_FUNCTIONS,
@@ -23,7 +25,6 @@ from app.query.filter import (
     MATCH_ALL,
     Filter,
     UnknownField,
-    conjunction,
     functions_of,
     parse_filter,
     split_function,
@@ -76,7 +77,7 @@ class QueryParser:
             UnknownField: A field does not exist.
         """
         tree = self._field_tree(self.size.split_names(parameters.get("fields"), "fields") or [WILDCARD])
-        deep = _require_object(parameters.get("deep"), "deep")
+        deep = parse_object(parameters.get("deep"), "deep")
         return self._read(self.limits.registry_view(collection), tree, parameters, deep)
 
     def aggregation(self, collection: Collection, parameters: RawParameters) -> Aggregation:
@@ -90,7 +91,7 @@ class QueryParser:
         names = self.size.split_names(parameters.get("groupBy"), "groupBy")
         self.size.add_fields(len(names))
         groups = tuple(dict.fromkeys(parse_group(collection, name) for name in names))
-        aggregates = _require_object(parameters.get("aggregate"), "aggregate")
+        aggregates = parse_object(parameters.get("aggregate"), "aggregate")
         select: list[AggregateItem] = list(self._aggregates(collection, aggregates))
         if groups:
             select.append(GroupObject("group"))
@@ -113,12 +114,13 @@ class QueryParser:
             InvalidQuery: The filter is malformed, or a path in it is longer than the limit.
             UnknownField: A field does not exist.
         """
-        raw = parameters.get("filter")
-        if raw is None or raw == "":
+        value = parameters.get("filter")
+        if value is None or value == "":
             return MATCH_ALL
+        raw = parse_object(value, "filter")
         self.size.add_filter(raw)
         try:
-            return conjunction((parse_filter(collection, _require_object(raw, "filter")),))
+            return parse_filter(collection, raw)
         except UnknownField:
             if _name_depth(raw) > self.limits.max_depth:  # the same error as for fields that exist
                 raise depth_error(self.limits.max_depth) from None
@@ -153,7 +155,7 @@ class QueryParser:
         return tree
 
     def _aliases(self, value: Any) -> dict[str, str]:
-        aliases = _require_object(value, "alias")
+        aliases = parse_object(value, "alias")
         self.size.check_entries("alias", aliases)
         for key, name in aliases.items():
             if "." in key or not isinstance(name, str) or "." in name:
@@ -227,6 +229,14 @@ class QueryParser:
         return RelationSelection(key, selected, replace(keys, flat=True))
 
 
+def is_grouped(parameters: RawParameters) -> bool:
+    """Return whether query parameters request groups or aggregates of rows instead of rows."""
+    names = parameters.get("groupBy")
+    texts = names if isinstance(names, list | tuple) else (names,)
+    has_groups = any(text.strip(" ,") if isinstance(text, str) else text is not None for text in texts)
+    return has_groups or bool(parse_object(parameters.get("aggregate"), "aggregate"))
+
+
 def _parse_aggregate(collection: Collection, function: str, name: str) -> AggregateValue:
     member = collection.fields.get(name)
     if member is None:
@@ -252,9 +262,8 @@ def _without_trees(names: Iterable[str]) -> dict[str, FieldTree | None]:
 def _merge_trees(first: FieldTree | None, second: FieldTree) -> FieldTree:
     if first is None:
         return second
-    return FieldTree(
-        first.leaves | second.leaves, {**first.relations, **second.relations}, first.wildcard or second.wildcard
-    )
+    merged = {name: _merge_trees(first.relations.get(name), tree) for name, tree in second.relations.items()}
+    return FieldTree(first.leaves | second.leaves, {**first.relations, **merged}, first.wildcard or second.wildcard)
 
 
 def _nested_parameters(deep: RawParameters) -> RawParameters:
@@ -274,6 +283,20 @@ def _parse_call(collection: Collection, name: str) -> tuple[Field, str]:
     return member, str(parsed)
 
 
+def parse_object(value: Any, name: str) -> RawParameters:
+    """Return the object that a parameter holds, also as a JSON text; an empty one if there is none.
+
+    Raises:
+        InvalidQuery: It holds anything else.
+    """
+    if isinstance(value, str) and value:
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            raise InvalidQuery(f"Invalid JSON for {name} object") from None
+    return _require_object(None if value == "" else value, name)
+
+
 def _require_object(value: Any, name: str) -> RawParameters:
     if value is None:
         return {}
@@ -291,6 +314,8 @@ def _parse_text(value: Any, name: str) -> str | None:
 
 
 def _parse_integer(value: Any, name: str) -> int | None:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]  # of `limit[]=1`
     if value is None or value == "":
         return None
     try:

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.core.bindings import BoundParameter
+from app.core.bindings import BoundParameter, Slot, bind
 from app.core.errors import InvalidQuery
-from app.query.coercion import coerce
+from app.core.values import KEY_LENGTH
+from app.query.coercion import storable_text
 from app.query.collection import Collection, Field
 from app.query.filter import MATCH_ALL, Filter, Function, UnknownField, conjunction, split_function
 
@@ -119,12 +120,30 @@ def _path_name(path: Iterable[Field]) -> str:
 
 
 def parse_search(text: str | None) -> str | BoundParameter | None:
-    """Return the text to search for, or None if it is empty.
+    """Return the text to search for, without the spaces around it.
+
+    None if there is no text, so that every row matches; "" if there are only spaces: no row matches, as in Directus.
 
     Raises:
         InvalidQuery: The text contains characters that the database cannot store.
     """
+    if text is None or text == "":
+        return None
     try:
-        return coerce("string", text) or None
+        trimmed = storable_text(text).strip()
     except ValueError as error:
         raise InvalidQuery(str(error)) from None
+    if isinstance(text, Slot):
+        try:
+            return bind(text, "search", _plannable_search)
+        except ValueError:
+            pass  # the plan serves only this text
+    return trimmed
+
+
+def _plannable_search(text: str) -> str:
+    """Return the trimmed text; raise ValueError if the plan of other texts does not search for it correctly."""
+    trimmed = storable_text(text).strip()
+    if not trimmed or len(trimmed) == KEY_LENGTH != len(text):
+        raise ValueError("Spaces around the text change how it is searched for")
+    return trimmed

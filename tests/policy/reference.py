@@ -88,6 +88,9 @@ class Reference:
 
     def search_matches(self, name, row, text):
         """Return whether a search matches a row, by its visible texts and keys."""
+        text = text.strip()
+        if not text:
+            return False
         if self.admin and any(text.lower() in word for word in DEFAULTED[name]):
             return True
         fields = [field for field in SEARCHED[name] if self.allowed(name, field)]

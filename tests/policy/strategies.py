@@ -19,7 +19,7 @@ MOMENTS = st.sampled_from([None, datetime(2023, 12, 31, 23, tzinfo=UTC), datetim
 LISTS = st.sampled_from([None, [], ["a"], ["a", "b"]])
 USER_FIELDS = ["id", "first_name", "title", "token", "role", "last_access", "tags"]
 ROLE_FIELDS = ["id", "name", "parent", "users", "children"]
-SEARCHES = st.sampled_from([None, None, "a", "B", "č", "x", ROLES[0], USERS[1]])
+SEARCHES = st.sampled_from([None, None, "a", " B\t", "č", "x", " ", ROLES[0], USERS[1], f" {USERS[2]} "])
 IPS = st.sampled_from(["10.1.0.1", "192.0.2.1"])
 
 

@@ -80,6 +80,7 @@ UPDATES = [
     ("", {"keys": [VI], "query": None, "data": {"title": "New"}}, {"vi": "New"}),
     ("", {"query": {"filter": {"title": {"_eq": "Editor"}}}, "data": {"title": "New"}}, {"ed": "New", "ida": "New"}),
     ("", {"query": {"search": "edelman"}, "data": {"title": "New"}}, {"ed": "New"}),
+    ("", {"query": {"filter": '{"title": {"_eq": "Viewer"}}'}, "data": {"title": "New"}}, {"vi": "New"}),
     ("", {"query": {"sort": ["email"], "limit": 2}, "data": {"title": "New"}}, {"ada": "New", "ann": "New"}),
     ("", {"query": {"filter": {"title": {"_eq": "None such"}}}, "data": {"title": "New"}}, {}),
     ("", [{"id": VI, "title": "A"}, {"id": SAM, "title": "B"}], {"vi": "A", "sam": "B"}),
@@ -104,6 +105,7 @@ DELETIONS = [
     ("", {"json": {"keys": [VI, SAM]}}, {"vi", "sam"}),
     ("", {"json": {"query": {"filter": {"title": {"_eq": "Editor"}}}}}, {"ed", "ida"}),
     ("", {"json": {"query": {"filter": {"title": {"_eq": "None such"}}}}}, set()),
+    ("", {"json": {"query": {"filter": '{"title": {"_eq": "Viewer"}}'}}}, {"vi"}),
     ("", {"json": {"keys": [KIT], "query": None}}, {"kit"}),
     ("", {"json": []}, set()),
 ]
@@ -159,6 +161,7 @@ REJECTED_REQUESTS = [
     ("PATCH", "/users", {"query": [], "data": DATA}, INVALID_PAYLOAD),
     ("PATCH", "/users", {"query": "x", "data": DATA}, INVALID_PAYLOAD),
     ("PATCH", "/users", {"query": {"filter": 1}, "data": DATA}, INVALID_QUERY),
+    ("PATCH", "/users", {"query": {"filter": "{"}, "data": DATA}, INVALID_QUERY),
     ("PATCH", "/users", {"query": {"limit": "x"}, "data": DATA}, INVALID_QUERY),
     ("PATCH", "/users", {"query": {"filter": {"no_such_field": {"_eq": 1}}}, "data": DATA}, FORBIDDEN),
     ("PATCH", "/users", DATA, INVALID_PAYLOAD),

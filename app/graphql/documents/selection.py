@@ -22,7 +22,7 @@ from app.query.aggregate import (
     parse_measure,
 )
 from app.query.collection import Collection, Field
-from app.query.filter import MATCH_ALL, Filter, Function, conjunction, parse_filter
+from app.query.filter import MATCH_ALL, Filter, Function, parse_filter
 from app.query.limits import QueryLimits
 from app.query.read import (
     Constant,
@@ -97,7 +97,7 @@ class Selection:
         if value is None:
             return MATCH_ALL
         self.size.add_filter(value)
-        return conjunction((parse_filter(collection, value),))
+        return parse_filter(collection, value)
 
     def _sort_keys(self, arguments: Mapping[str, Any]) -> Iterable[str]:
         return self.size.distinct_sort_keys(key for key in arguments.get("sort") or () if key)

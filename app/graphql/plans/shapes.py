@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from app.core.bindings import Source, slot
+from app.core.values import KEY_LENGTH
 from app.graphql.plans.literals import NUMBER_VARIABLES, TEXT_VARIABLES, ExtractedLiterals
 from app.query.filter import NULL_TEXTS
 
@@ -12,7 +13,6 @@ VALUE_PREFIX = "$"
 """Prefix of the sources of a client's values."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_KEY_LENGTH = 36
 _TEXT = "text"
 _TEXT_SOURCES, _NUMBER_SOURCES = (
     tuple(f"{VALUE_PREFIX}{name}" for name in names) for names in (TEXT_VARIABLES, NUMBER_VARIABLES)
@@ -45,7 +45,7 @@ def literal_shapes(literals: ExtractedLiterals, bindings: dict[Source, Any]) -> 
     for index, number in enumerate(literals.numbers):
         bindings[_NUMBER_SOURCES[index]] = number
     for index, text in enumerate(literals.texts):
-        shape = _scalar_shape(text) if len(text) == _KEY_LENGTH else _TEXT
+        shape = _scalar_shape(text) if len(text) == KEY_LENGTH else _TEXT
         if shape is not None:
             bindings[_TEXT_SOURCES[index]] = text
         if shape is not _TEXT:
@@ -97,7 +97,7 @@ def _scalar_shape(value: Any) -> str | None:
         return "number" if 0 <= value < 2**31 else None
     if type(value) is not str or not value or value[0] == "$" or "," in value or value in NULL_TEXTS:
         return None
-    return _TEXT if len(value) != _KEY_LENGTH else "key" if _UUID.fullmatch(value) else None
+    return _TEXT if len(value) != KEY_LENGTH else "key" if _UUID.fullmatch(value) else None
 
 
 def with_slots(value: Any, name: str, bindings: Mapping[Source, Any]) -> Any:

@@ -15,11 +15,11 @@ from app.http.endpoints.export import export_response, flatten_groups
 from app.http.endpoints.me import me_handler
 from app.http.endpoints.uploads import reject_import
 from app.http.exchange import BodyReader
-from app.http.parsing import QueryParameters, parse_query
+from app.http.parsing import QueryParameters, decode_objects, parse_query
 from app.http.request_head import RequestHead
 from app.http.response import HTML, NO_CONTENT, Response, data_response
 from app.query.collection import FILES, USERS, Collection
-from app.query.parameters import expand_names
+from app.query.parameters import expand_names, is_grouped
 from app.repositories.directory import Directory
 from app.repositories.plans.rest import RestPlanCache
 from app.repositories.services import Services
@@ -86,7 +86,7 @@ async def _read_rows(request: CollectionRequest) -> Response:
 
 async def _search(request: CollectionRequest) -> Response:
     body = _checked_body(await request.json_if_any(), {"query", "keys"})
-    query = {} if body.get("query") is None else _checked_object(body["query"], "query")
+    query = {} if body.get("query") is None else _checked_query(body)
     if body.get("keys") is None:
         return await _rows_response(request, query)
     if query.get("export") is not None:
@@ -99,7 +99,7 @@ async def _rows_response(request: CollectionRequest, query: QueryParameters) -> 
     if query.get("export") is not None:
         return await export_response(request, query)
     rows = await request.repository.read_by_query(query)
-    if query.get("aggregate"):
+    if is_grouped(query):
         rows = flatten_groups(rows)
     names = request.directory.services.limits.size_counter().split_names(query.get("meta"), "meta")
     counts = expand_names(names, META_COUNTS, "meta")
@@ -133,7 +133,7 @@ async def _update(request: CollectionRequest) -> Response:
     if _selector(body) == "keys":
         command = request.repository.update_command(_checked_keys(body), body["data"])
     else:
-        command = request.repository.update_by_query_command(_checked_object(body["query"], "query"), body["data"])
+        command = request.repository.update_by_query_command(_checked_query(body), body["data"])
     return await write(request, command, several=True)
 
 
@@ -144,7 +144,7 @@ async def _delete(request: CollectionRequest) -> Response:
     if _selector(body) == "keys":
         command = request.repository.delete_command(_checked_keys(body))
     else:
-        command = request.repository.delete_by_query_command(_checked_object(body["query"], "query"))
+        command = request.repository.delete_by_query_command(_checked_query(body))
     await request.repository.write(command)
     return NO_CONTENT
 
@@ -206,7 +206,7 @@ def _checked_keys(body: Mapping[str, Any]) -> list[Any]:
     return body["keys"]
 
 
-def _checked_object(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidPayload(f'"{name}" must be of type object')
-    return value
+def _checked_query(body: Mapping[str, Any]) -> QueryParameters:
+    if not isinstance(body["query"], dict):
+        raise InvalidPayload('"query" must be of type object')
+    return decode_objects(body["query"])
