@@ -83,7 +83,7 @@ def _query_parameters(rows: RowSchemas, collection: Collection) -> list[Schema]:
         parameter("page", OFFSET, "Page number, from 1; a page has `limit` rows."),
         parameter("search", {"type": "string"}, "Text that must occur in a field of the row."),
         json_parameter("aggregate", object_of(functions), aggregate),
-        list_parameter("groupBy", names, "Fields to group the rows by for `aggregate`."),
+        list_parameter("groupBy", names, "Fields, or functions of fields, to group the rows by."),
         parameter(
             "export", {"type": "string", "enum": list(EXPORT_FORMATS)}, "Return the rows as a file in this format."
         ),

@@ -8,6 +8,7 @@ from app.core.bindings import BoundParameter
 from app.core.errors import InvalidQuery
 from app.query.collection import Collection, Field
 from app.query.filter import MATCH_ALL, Filter, Function, UnknownField, split_function
+from app.query.operators import ORDERED_KINDS, TEXT_KINDS
 from app.query.read import Constant
 
 AggregateFunction = Literal[
@@ -15,6 +16,10 @@ AggregateFunction = Literal[
 ]
 COUNT_FUNCTIONS: tuple[AggregateFunction, ...] = ("count", "countDistinct")
 NUMERIC_FUNCTIONS: tuple[AggregateFunction, ...] = ("avg", "sum", "avgDistinct", "sumDistinct", "min", "max")
+EXTREMES: tuple[AggregateFunction, ...] = ("min", "max")
+EXTREME_KINDS = TEXT_KINDS | ORDERED_KINDS
+ROW_COUNTS = ("countAll", "count", "count.*")
+"""Sort keys of groups that mean the number of their rows."""
 
 _MEASURE = re.compile(r"(\w+)\.(\w+)", re.ASCII)
 
@@ -31,7 +36,7 @@ class Measure:
         """Whether the field supports the function: sums need numbers, minimum and maximum need an order."""
         if self.field is None or self.is_numeric:
             return True
-        return self.function in ("min", "max") and (self.field.kind == "timestamp" or self.field.concealed)
+        return self.function in EXTREMES and (self.field.kind in EXTREME_KINDS or self.field.concealed)
 
     @property
     def is_numeric(self) -> bool:
@@ -124,14 +129,14 @@ def parse_group(collection: Collection, text: str) -> Group:
 
 
 def parse_group_sort(collection: Collection, groups: tuple[Group, ...], text: str) -> GroupSort:
-    """Parse a sort key of groups: `-count.id`, `countAll`, or one of the groups as written in `groupBy`.
+    """Parse a sort key of groups: `-count.id`, `count`, or one of the groups as written in `groupBy`.
 
     Raises:
         UnknownField: The field of an aggregate does not exist, or does not support the function.
         InvalidQuery: The key is neither a group nor an aggregate.
     """
     descending, name = text.startswith("-"), text.removeprefix("-")
-    if name == "countAll":
+    if name in ROW_COUNTS:
         return GroupSort(Measure("countAll"), descending)
     if (measure := _MEASURE.fullmatch(name)) and measure[1] in (*COUNT_FUNCTIONS, *NUMERIC_FUNCTIONS):
         return GroupSort(parse_measure(collection, measure[1], measure[2]), descending)
@@ -150,6 +155,7 @@ def parse_measure(collection: Collection, function: str, name: str) -> Measure:
         UnknownField: The field does not exist, or does not support the function.
     """
     field = collection.fields.get(name)
-    if field is None or (function in NUMERIC_FUNCTIONS and not is_number(field)):
+    measure = Measure(function, field)  # type: ignore[arg-type]  # every caller passes one of the names above
+    if field is None or not measure.is_supported:
         raise UnknownField(collection, name)
-    return Measure(function, field)  # type: ignore[arg-type]  # every caller passes one of the names above
+    return measure

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from app.core.bindings import BoundParameter
 from app.query import sql_functions as sql
-from app.query.aggregate import COUNT_FUNCTIONS
+from app.query.aggregate import COUNT_FUNCTIONS, EXTREMES
 from app.query.collection import target
 from app.query.results import is_database_json
 from app.query.scoped import (
@@ -215,15 +215,15 @@ def _aggregate(cell: AggregateCell, values: Mapping[Operand | Count, Expression]
     if cell.is_average:
         number = cast(value, Double)
         return func.avg(number if cell.function == "avg" else distinct(number), type_=Double())
-    return Function(cell.function, value, type_=value.type)
+    return Function(cell.function, collate_binary(cell.operand, value), type_=value.type)
 
 
 def _group_sort_key(key: GroupSortKey, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
-    value = columns[key.cell]
-    if isinstance(key.cell, GroupCell):
-        value = collate_binary(key.cell.operand, value)
-    elif key.cell.is_sum:
+    cell, value = key.cell, columns[key.cell]
+    if isinstance(cell, AggregateCell) and cell.is_sum:
         value = cast(value, Numeric)  # on SQLite it is a text
+    elif cell.operand is not None and (isinstance(cell, GroupCell) or cell.function in EXTREMES):
+        value = collate_binary(cell.operand, value)
     return with_direction(value, descending=key.descending)
 
 

@@ -16,7 +16,7 @@ from app.policy.rules import Access
 from app.query.aggregate import Aggregation
 from app.query.collection import USERS, Collection
 from app.query.filter import compare
-from app.query.parameters import QueryParser
+from app.query.parameters import QueryParser, is_grouped
 from app.query.payload import Payload, parse_key, parse_payload
 from app.query.read import FieldSelection, Read
 from app.query.results import Row
@@ -78,7 +78,7 @@ class Repository(WriteRepository):
         super().__init__(collection, caller, services, DIRECTORY_RULES, client_info, budget)
 
     async def read_by_query(self, query: Query | None = None) -> list[Row]:
-        """Return the rows that match a query or, with `aggregate`, its groups."""
+        """Return the rows that match a query or, with `aggregate` or `groupBy`, its groups."""
         return await self.read_as(lambda access: self._parse_query(access, query or {}))
 
     async def read_one(self, key: Any, query: Query | None = None) -> Row:
@@ -202,7 +202,7 @@ class Repository(WriteRepository):
 
     def _parse_query(self, access: Access, query: Query) -> Read | Aggregation:
         parser = self.query_parser(access)
-        if query.get("aggregate"):
+        if is_grouped(query):
             return parser.aggregation(self.collection, query)
         return parser.read(self.collection, query)
 

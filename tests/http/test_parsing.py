@@ -80,6 +80,9 @@ LISTS = [
     ("sort=email&limit=2&page=2", ["ed", "ida"]),
     ("sort=email&limit=2&page=2&offset=7", ["ed", "ida"]),
     ("sort=email&limit=2&page=0", ["ada", "ann"]),
+    ("sort=email&limit[]=2", ["ada", "ann"]),
+    ("sort=email&limit[7]=2&offset[]=1&page[]=", ["ann", "ed"]),
+    ("sort=email&limit=2&page[]=2", ["ed", "ida"]),
     ("sort=email&limit=&offset=&page=", EMAILS),
     ("sort=-status,email&limit=3", ["sue", "ida", "ada"]),
     ("sort=role.name,email&filter[role][_nnull]=true&limit=3", ["ada", "ann", "ed"]),
@@ -99,6 +102,9 @@ LISTS = [
     ("sort=email&filter[_or][0][title][_eq]=Viewer&filter[_or][1][title][_eq]=Staff", ["sue", "vi"]),
     ("filter[_and][0][status][_eq]=active&filter[_and][1][title][_eq]=Editor", ["ed"]),
     ("search=edelman", ["ed"]),
+    ("search=+edelman%09", ["ed"]),
+    (f"search=%20{VI}%20", ["vi"]),
+    ("search=%20", []),
     ("search=EDEL", ["ed"]),
     ("search=%C4%8Capek", ["sam"]),
     ("search=no+such+thing", []),
@@ -151,6 +157,14 @@ async def test_a_wildcard_includes_every_field_of_one_level(send):
     assert data(await send(f"/users/{VI}?fields=*,role.name")) == flat | {"role": {"name": "Viewer"}}
 
 
+@pytest.mark.parametrize("fields", ["*.*.id,role.policies.policy", "role.*.id,role.policies.policy"])
+async def test_fields_below_a_wildcard_are_merged_with_the_named_ones(send, fields):
+    role = data(await send(f"/users/{VI}?fields={fields}"))["role"]
+
+    assert role["policies"] == [{"id": uid("access-Viewers-Viewer-None"), "policy": uid("policy-Viewers")}]
+    assert role["users"] == [{"id": VI}]
+
+
 DEEP = [
     ("users", "deep[users][_limit]=1&deep[users][_sort]=-email", ["ida"]),
     ("users", "deep[users][_sort]=email", ["ed", "ida"]),
@@ -159,6 +173,8 @@ DEEP = [
     ("users", "deep[users][_filter][status][_eq]=active", ["ed"]),
     ("users", "deep[users][_search]=edelman", ["ed"]),
     ("x", "alias[x]=users&deep[x][_limit]=1&deep[x][_sort]=email", ["ed"]),
+    ("users", f"deep[users][_filter]={encode_json({'status': {'_eq': 'active'}})}", ["ed"]),
+    ("users", "deep[users][_filter][_or][0][title]={}&deep[users][_filter][_or][3][status]=active", ["ed"]),
 ]
 
 
@@ -197,6 +213,23 @@ AGGREGATES = [
         "aggregate[count]=*&groupBy[]=year(last_access)&sort=year(last_access)&filter[last_access][_nnull]=true",
         [{"last_access_year": "2023", "count": "1"}, {"last_access_year": "2024", "count": "1"}],
     ),
+    ("groupBy=status", [{"status": "active"}, {"status": "invited"}, {"status": "suspended"}]),
+    ("groupBy[]=status&sort=-count,status&limit=2", [{"status": "active"}, {"status": "invited"}]),
+    ("groupBy=status&aggregate={}&sort=-status&limit[]=1", [{"status": "suspended"}]),
+    ("aggregate[count]=*&groupBy=status&sort=-count&limit=1", [{"status": "active", "count": "7"}]),
+    ("aggregate[count]=*&groupBy=status&sort=-count.*&limit=1", [{"status": "active", "count": "7"}]),
+    (
+        "aggregate[max]=last_access&groupBy=role&filter[last_access][_nnull]=true&sort=-max.last_access",
+        [
+            {"role": uid("role-Administrator"), "max": {"last_access": "2024-01-15T10:30:45.123Z"}},
+            {"role": uid("role-Editor"), "max": {"last_access": "2023-12-31T00:00:00.000Z"}},
+        ],
+    ),
+    (
+        "aggregate[min]=title,first_name&aggregate[max]=title",
+        [{"min": {"title": "Director", "first_name": "Ada"}, "max": {"title": "Viewer"}}],
+    ),
+    ("aggregate[max]=title&groupBy=status&sort=-max.title&limit=1", [{"status": "active", "max": {"title": "Viewer"}}]),
 ]
 
 
@@ -250,7 +283,13 @@ EQUIVALENT = [
     ),
     ("sort=-status,email", "sort[]=-status&sort[]=email", "sort[0]=-status&sort[1]=email", "sort=-status&sort=email"),
     ("limit=3&page=2&sort=email", "limit=3&offset=3&sort=email", "limit=3.0&offset=3&sort[]=email"),
-    ("limit=-1", "limit=100", ""),
+    ("limit=-1", "limit=100", "", "limit[]=100", "limit[4]=-1"),
+    (
+        "filter[_or][0][title][_eq]=Viewer&filter[_or][1][title][_eq]=Staff&sort=email",
+        "filter[_or][0][title][_eq]=Viewer&filter[_or][2][title][_eq]=Staff&sort[3]=email",
+        "filter[_or][9][title][_eq]=Viewer&filter[_or][4][title][_eq]=Staff&sort[]=email",
+        "filter[title][_in][5]=Viewer&filter[title][_in][300]=Staff&sort=email",
+    ),
     ("search=ed", "search=ED"),
     ("aggregate[count]=*", f"aggregate={encode_json({'count': '*'})}", f"aggregate={encode_json({'count': ['*']})}"),
     ("aggregate[count]=id,title", "aggregate[count][]=id&aggregate[count][]=title"),
@@ -284,6 +323,14 @@ async def test_equivalent_queries_have_the_same_response(send, queries):
         ("fields=email&sort=-email&limit=2", {"fields": "email", "sort": "-email", "limit": "2"}),
         ("filter[status][_eq]=invited", {"filter": {"status": {"_eq": "invited"}}}),
         ("aggregate[count]=*&groupBy=status", {"aggregate": {"count": "*"}, "groupBy": ["status"]}),
+        ("groupBy=status,title&limit=2", {"groupBy": "status,title", "limit": [2]}),
+        ("filter[status][_eq]=invited", {"filter": '{"status": {"_eq": "invited"}}'}),
+        ("aggregate[count]=*", {"aggregate": '{"count": "*"}', "filter": "", "alias": "", "deep": ""}),
+        ("fields=x&alias[x]=title&sort=email", {"fields": "x", "alias": '{"x": "title"}', "sort": "email"}),
+        (
+            "fields=role.users.id&deep[role][users][_limit]=1",
+            {"fields": "role.users.id", "deep": '{"role": {"users": {"_limit": 1}}}'},
+        ),
         ("fields=id&meta=*", {"fields": ["id"], "meta": ["*"]}),
         ("", {}),
         ("", None),
@@ -310,6 +357,9 @@ SEARCHES = [
     ({"keys": 1}, "INVALID_PAYLOAD"),
     ({"filter": {}}, "INVALID_PAYLOAD"),
     ({"query": {"filter": "x"}}, "INVALID_QUERY"),
+    ({"query": {"filter": "[]"}}, "INVALID_QUERY"),
+    ({"query": {"deep": {"role": {"_filter": "{"}}, "fields": "role.name"}}, "INVALID_QUERY"),
+    ({"query": {"aggregate": "{"}}, "INVALID_QUERY"),
     ({"query": {"fields": {"email": 1}}}, "INVALID_QUERY"),
     ({"query": {"limit": True}}, "INVALID_QUERY"),
     ({"query": {"search": ["x"]}}, "INVALID_QUERY"),

@@ -21,6 +21,7 @@ GROUPED = {
     "users": ["first_name", "title", "token", "role", "year(last_access)", "count(tags)"],
     "roles": ["name", "parent", "count(users)"],
 }
+TEXT = {"users": "first_name", "roles": "name"}
 
 AT_LEAST = st.sampled_from([0, 1, 1, 1])
 
@@ -32,7 +33,9 @@ async def test_an_aggregation_counts_what_the_reference_counts(scratch_db, data)
     tables, user = data.draw(directories())
     reference, caller = reference_and_caller(tables, user, data.draw(IPS))
     groups = data.draw(st.lists(st.sampled_from(GROUPED[name]), min_size=data.draw(AT_LEAST), max_size=2, unique=True))
-    sorts = [*groups, "countAll", "count.id", "countDistinct.id"] if groups else ["title"]
+    text = TEXT[name]
+    measures = ["countAll", "count", "count.id", "countDistinct.id", f"min.{text}", f"max.{text}"]
+    sorts = [*groups, *measures] if groups else ["title"]
     variables = {
         "f": data.draw(st.one_of(st.just({}), st.just({}), filters(name, 1))),
         "g": groups,
@@ -94,10 +97,12 @@ def sort_by(keys, sort, variables, measure):
 
 
 def aggregate(reference, name, rows, measure):
-    if measure == "countAll":
+    if measure in ("countAll", "count"):
         return len(rows)
     function, field = measure.split(".")
     values = [value for value in (reference.value(name, row, field) for row in rows) if value is not None]
+    if function in ("min", "max"):
+        return {"min": min, "max": max}[function](values) if values else None
     return len(values) if function == "count" else len(set(values))
 
 

@@ -18,6 +18,7 @@ from app.http.export_formats import (
 from app.http.parsing import QueryParameters
 from app.http.response import Header, Response
 from app.policy.rules import Access
+from app.query.parameters import is_grouped
 from app.query.payload import parse_key
 from app.query.read import Read, RelationSelection
 from app.query.results import Row
@@ -53,7 +54,7 @@ async def export_response(
     if not isinstance(name, str) or name not in FORMATS:
         raise InvalidQuery(f'"export" must be one of [{", ".join(FORMATS)}]')
     create_format = FORMATS[name]
-    if query.get("aggregate"):
+    if is_grouped(query):
         rows = flatten_groups(await request.repository.read_by_query(query))
         format_ = create_format(list(flat_columns(rows[0])) if rows else [])
         chunks = _encode(format_, _single_batch(rows))

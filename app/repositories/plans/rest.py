@@ -24,7 +24,7 @@ MAX_QUERY_BYTES = 2_000
 MAX_ATTEMPTS = 2
 KEY_SOURCE = "key"
 """The source of the key of a single row."""
-UNPLANNED_PARAMETERS = {"aggregate", "meta", "export"}
+UNPLANNED_PARAMETERS = {"aggregate", "groupBy", "meta", "export"}
 """Query parameters that request more than rows."""
 
 
