@@ -362,7 +362,7 @@ INVALID_READS = [
     # user, path, status, error code
     ("ada", "/users?aggregate[bogus]=id", 400, "INVALID_QUERY"),
     ("ada", "/users?aggregate[sum]=email", 400, "INVALID_QUERY"),
-    ("ada", "/users?aggregate[count]=id&groupBy=status&sort=-count&limit=2", 400, "INVALID_QUERY"),
+    ("ada", "/users?aggregate[count]=id&groupBy=status&sort=-countDistinct&limit=2", 400, "INVALID_QUERY"),
     ("ada", "/roles?deep={bad&limit=1", 400, "INVALID_QUERY"),
     ("ada", '/roles?fields=users.id&deep={"users":{"_limit":-5}}&limit=1', 400, "INVALID_QUERY"),
     ("vi", "/users?fields=role.name&limit=1", 403, "FORBIDDEN"),
@@ -376,6 +376,16 @@ async def test_an_invalid_read_is_an_error_instead_of_a_partial_response(ask, us
 
     assert (response_status, response["errors"][0]["extensions"]["code"]) == (status, code)
     assert not INTERNALS_PATTERN.search(json.dumps(response).replace("select ", ""))
+
+
+async def test_groups_are_sorted_by_a_number_of_rows_that_they_do_not_return(ask):
+    path = "/users?aggregate[count]=id&groupBy=status&sort="
+    (_, descending), (_, ascending) = [await ask(path + key, method="GET") for key in ("-count", "count")]
+    counts = [int(group["count"]["id"]) for group in descending["data"]]
+
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1]
+    assert [int(group["count"]["id"]) for group in ascending["data"]] == counts[::-1]
 
 
 async def test_the_minimum_of_concealed_fields_is_masked(ask):
