@@ -12,11 +12,12 @@ MAX_STORED_JSON_DEPTH = 200
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def normalized_json(value: Any, max_depth: int = MAX_JSON_DEPTH) -> Any:
+def normalized_json(value: Any, max_depth: int = MAX_JSON_DEPTH, max_values: int | None = None) -> Any:
     """Return a JSON value with the types that decoding it from a database gives.
 
     Raises:
-        ValueError: The value is no JSON, is nested too deeply, or contains U+0000, in which PostgreSQL cannot search.
+        ValueError: The value is no JSON, is nested too deeply, contains too many values, or contains U+0000, in which
+            PostgreSQL cannot search.
     """
     try:
         text = orjson.dumps(value)
@@ -25,16 +26,23 @@ def normalized_json(value: Any, max_depth: int = MAX_JSON_DEPTH) -> Any:
         raise ValueError(f"Expected JSON, such as a list, nested at most {max_depth} levels deep") from None
     if _ESCAPED_NUL.search(text):
         raise ValueError("A string must not contain U+0000 or an unpaired surrogate")
-    if _exceeds_depth(normalized, max_depth):
-        raise ValueError(f"JSON can be nested at most {max_depth} levels deep")
+    if problem := json_size_problem(normalized, max_depth, max_values):
+        raise ValueError(f"JSON {problem}")
     return normalized
 
 
-def _exceeds_depth(value: Any, max_depth: int) -> bool:
-    level = [value]
+def json_size_problem(value: Any, max_depth: int, max_values: int | None = None) -> str | None:
+    """Return why a JSON value is too large, as a phrase that follows its name; None if it is not.
+
+    Objects and lists are nested at most `max_depth` levels, and contain at most `max_values` values in all.
+    """
+    level, count = [value], 0
     for _ in range(max_depth + 1):
         level = [item for item in level if isinstance(item, list | dict)]
         if not level:
-            return False
+            return None
+        count += sum(map(len, level))
+        if max_values is not None and count > max_values:
+            return f"can contain at most {max_values} values"
         level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
-    return True
+    return f"can be nested at most {max_depth} levels deep"

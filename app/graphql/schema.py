@@ -20,7 +20,14 @@ from strawberry.utils.await_maybe import await_maybe
 
 from app.core.cache import LRUCache, entry_weight
 from app.core.errors import InvalidCredentials, RollcallError, TwoFactorSetupRequired
-from app.graphql.documents.operation import Operation, Variables, coerce_variables, compile_operation, parse_document
+from app.graphql.documents.operation import (
+    MAX_ERRORS,
+    Operation,
+    Variables,
+    coerce_variables,
+    compile_operation,
+    parse_document,
+)
 from app.graphql.documents.sensitive import check_single_sensitive, holds_mutations
 from app.graphql.documents.tfa_enrollment import requires_completed_tfa
 from app.graphql.fields.account import (
@@ -91,7 +98,8 @@ class VisibilityExtension(SchemaExtension):
         """Parse and compile the text, within the size limits of a query."""
         context = self.execution_context
         schema: Any = context.schema
-        document = parse_document(context.query or "", context.context.services.limits.max_tokens)
+        limits = context.context.services.limits
+        document = parse_document(context.query or "", limits.max_tokens, limits.size.fields)
         self._document = document
         self._operation = compile_operation(schema.graphql, document, context.operation_name)
         if self._operation.definition is None:
@@ -105,7 +113,8 @@ class VisibilityExtension(SchemaExtension):
         schema: Any = context.schema
         directory = context.context
         access = await directory.access()
-        variables = coerce_variables(schema.graphql, self._operation, context.variables)
+        raw_values = None if self._operation.errors else context.variables  # nothing is executed with errors
+        variables = coerce_variables(schema.graphql, self._operation, raw_values)
         self._set_access(schema, directory, access)
         if self._operation.introspects or self._is_rejected(variables):
             access = await directory.revalidate(access)
@@ -143,7 +152,8 @@ class VisibilityExtension(SchemaExtension):
             error = TwoFactorSetupRequired()
             return [GraphQLError(error.text, original_error=error)]
         visible, suggest = self._caller_schema.schema, self._caller_schema.introspection
-        operation = compile_operation(visible, self._document, self.execution_context.operation_name, suggest=suggest)
+        name = self.execution_context.operation_name
+        operation = compile_operation(visible, self._document, name, suggest=suggest, max_errors=MAX_ERRORS)
         if operation.errors:
             return list(operation.errors)
         if not suggest and self._operation.introspects:

@@ -7,12 +7,13 @@ from urllib.parse import parse_qsl
 import orjson
 
 from app.core.errors import InvalidPayload, InvalidQuery
+from app.core.json_values import json_size_problem
 from app.query.parameters import parse_object
 
 MAX_BRACKET_DEPTH = 32
 """Bracket pairs in one parameter name; no sensible filter is nested deeper."""
 MAX_PARAMETERS = 1000
-MAX_JSON_DEPTH = 128
+MAX_BODY_DEPTH = 128
 """Lists and objects inside each other in a JSON body: a stored JSON value at its own limit, in nested rows."""
 MIN_BYTES_PER_VALUE = 2
 """A text that is shorter than as many bytes per value cannot contain more values."""
@@ -83,23 +84,11 @@ def load_json(text: bytes, max_values: int, name: str = "The body") -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidPayload(f"{name} is not valid JSON: {error}") from None
-    may_be_deep = text.count(b"{") + text.count(b"[") > MAX_JSON_DEPTH
-    if may_be_deep or len(text) >= max_values * MIN_BYTES_PER_VALUE:
-        _check_json_size(value, max_values, name)
+    may_be_deep = text.count(b"{") + text.count(b"[") > MAX_BODY_DEPTH
+    may_be_large = may_be_deep or len(text) > max_values * MIN_BYTES_PER_VALUE
+    if may_be_large and (problem := json_size_problem(value, MAX_BODY_DEPTH, max_values)):
+        raise InvalidPayload(f"{name} {problem}")
     return value
-
-
-def _check_json_size(value: Any, max_values: int, name: str) -> None:
-    level, count = [value], 1
-    for _ in range(MAX_JSON_DEPTH + 1):
-        level = [item for item in level if isinstance(item, dict | list)]
-        if not level:
-            return
-        count += sum(map(len, level))
-        if count > max_values:
-            raise InvalidPayload(f"{name} has more than {max_values} values")
-        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
-    raise InvalidPayload(f"{name} can be nested at most {MAX_JSON_DEPTH} levels deep")
 
 
 def _insert(target: QueryParameters, steps: list[str], value: str) -> None:

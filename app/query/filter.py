@@ -23,6 +23,8 @@ RELATION_KEY = "_key"
 NULL_TEXTS = frozenset({"null", "NULL"})
 """Texts that filters compare as null, as in Directus, unless the operator searches in texts."""
 
+MAX_VARIABLE_FIELDS = 10
+"""Maximum number of fields in the path of a variable."""
 _VARIABLE = re.compile(r"\$(CURRENT_USER|CURRENT_ROLES?|CURRENT_POLICIES|NOW)(?:\.([\w.]+)|\((.*)\))?", re.ASCII)
 _CALL = re.compile(r"(\w+)\((\w+)\)", re.ASCII)
 
@@ -334,6 +336,8 @@ def _create_variable(name: str, path: str | None, argument: str | None) -> Varia
 
 
 def _variable_path(name: str, path: str) -> Iterator[Field]:
+    if path.count(".") >= MAX_VARIABLE_FIELDS:
+        raise InvalidQuery(f'"${name}" can be followed by at most {MAX_VARIABLE_FIELDS} fields')
     collection = {"CURRENT_USER": USERS, "CURRENT_ROLE": ROLES}.get(name)
     for field_name in path.split("."):
         if collection is None or field_name not in collection.fields:

@@ -23,6 +23,8 @@ from app.query.filter import UnknownField
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.sql_expressions import MASK
 
+MAX_JSON_VALUES = 50_000
+"""Maximum number of values inside a JSON value, which may be a text and so is not counted with the request's body."""
 RELATED_CHANGE_KEYS = {"create", "update", "delete"}
 FieldPath = tuple[str, ...]
 """The fields that lead from the outermost payload to a nested one."""
@@ -210,7 +212,7 @@ def _json_value(value: Any) -> Any:
         parsed = orjson.loads(value) if isinstance(value, str) else value
     except orjson.JSONDecodeError:
         raise ValueError(f"Expected JSON, such as a list, nested at most {MAX_JSON_DEPTH} levels deep") from None
-    return normalized_json(parsed)
+    return normalized_json(parsed, max_values=MAX_JSON_VALUES)
 
 
 def parse_key(collection: Collection, value: Any) -> Any:

@@ -20,7 +20,7 @@ SIZES = {
     "query_max_sort_keys": 3,
     "query_max_list_items": 100,
 }
-FIELDS, PARTS, DEPTH = "More than 100 fields", "more than 10 parts", "more than 8 levels deep"
+FIELDS, PARTS, DEPTH = "ore than 100 fields", "more than 10 parts", "more than 8 levels deep"
 ITEMS, KEYS = "at most 100", "at most 3"
 TITLE = {"title": {"_neq": "x"}}
 SEVERAL_SORTS = ["email", "-title", "status", "id"]
@@ -113,6 +113,12 @@ async def test_a_filter_at_a_limit_is_answered(client, filter_):
     assert response.status_code == 200, response.text
 
 
+async def test_the_path_of_a_variable_is_limited(client):
+    filter_ = {"email": {"_eq": "$CURRENT_USER." + "role.users." * 30_000 + "id"}}
+
+    assert reason(await search(client, {"filter": filter_})) == '"$CURRENT_USER" can be followed by at most 10 fields'
+
+
 TOO_LARGE: dict[str, tuple[dict[str, Any], str]] = {
     "wildcards": ({"fields": "*.*.*.*"}, FIELDS),
     "wildcards, listed several times": ({"fields": ["*.*.*", "role.*.*.*", "policies.*.*.*"]}, FIELDS),
@@ -155,7 +161,18 @@ async def test_a_query_over_a_limit_is_rejected(client, case):
     assert expected in reason(await get(client, query.items()))
 
 
+REPEATED = "selects the same fields, or fragments together, too often"
 GRAPHQL = {
+    "server_ping " * 150: REPEATED,
+    "users { role { users { id } } } " * 150: REPEATED,
+    "server_ping "
+    + " ".join(f"...F{n}" for n in range(150))
+    + " } "
+    + " ".join(f"fragment F{n} on Query {{ server_ping" + " }" * (n < 149) for n in range(150)): REPEATED,
+    "server_ping } " + "fragment F on Query { " + "server_ping " * 150: REPEATED,
+    "... F } fragment F on Query { roles { ...G } } fragment G on directus_roles { children { ...G } ": FIELDS,
+    "server_ping" + " " * 100_000: "100015 characters; at most 100000",
+    'users(filter: { email: { _in: "' + "x," * 1_000 + '" } }) { id }': "at most 1000 items",
     "users { " + " ".join(f"a{n}: email" for n in range(101)) + " }": FIELDS,
     " ".join(f"a{n}: users {{ id email role {{ id name }} }}" for n in range(21)): FIELDS,
     f"users(sort: {json.dumps(SEVERAL_SORTS)}) {{ id }}": KEYS,

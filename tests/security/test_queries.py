@@ -220,7 +220,7 @@ async def test_cve_2024_39895_and_cve_2026_75507_small_documents_are_cheap_to_ex
     result = await readonly_db.execute(query, caller=ADA)
 
     assert time.perf_counter() - started < 3
-    assert result.errors or len(result.data["a"]) <= 100
+    assert result.errors or len(result.data.get("a", ())) <= 100
 
 
 INTROSPECTING_QUERIES = [

@@ -56,6 +56,9 @@ KEY_ALIAS = "__key"
 WITHOUT_READ_BACK = "()"
 """Suffix of the coordinate of a mutation whose rows are not selected."""
 
+MAX_COMMA_ITEMS = 1_000
+"""Maximum number of items of a list that is written as a text with commas."""
+
 HOISTED_PREFIX = "__written"
 """Prefix of the variables that replace literals in a form that the schema does not have."""
 KEY_TYPES = ("ID", "String", "Int")
@@ -263,11 +266,14 @@ class _Normalizer(Visitor):
             return None
         return replace(node, value=_object([*rest, _object_field(RELATION_KEY, _object(operators))]))
 
-    @staticmethod
-    def _comma_list(node: ObjectFieldNode, type_: Any) -> ObjectFieldNode | None:
+    def _comma_list(self, node: ObjectFieldNode, type_: Any) -> ObjectFieldNode | None:
         """Split a string at its commas where a list is expected, as Directus does: `_in: "a,b"` is a list of two."""
         value = node.value
         if not is_list_type(type_) or not isinstance(value, StringValueNode) or "," not in value.value:
+            return None
+        if value.value.count(",") >= MAX_COMMA_ITEMS:
+            message = f"A text can hold a list of at most {MAX_COMMA_ITEMS} items; use a variable with a list."
+            self.errors.append(GraphQLError(message, node))
             return None
         items = tuple(StringValueNode(value=item, loc=value.loc) for item in value.value.split(","))
         return replace(node, value=ListValueNode(values=items, loc=value.loc))

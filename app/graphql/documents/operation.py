@@ -7,16 +7,12 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
     IntValueNode,
     NoUnusedVariablesRule,
     OperationDefinitionNode,
-    SelectionSetNode,
     Visitor,
     get_operation_ast,
     is_list_type,
@@ -35,12 +31,14 @@ from app.core.bindings import Slot
 from app.core.errors import GraphQLValidation
 from app.graphql.documents.normalize_document import HoistedLiteral, normalize_document
 from app.graphql.documents.normalize_values import ValueNormalizer
+from app.graphql.documents.size import MAX_SELECTIONS, check_selections, check_text_length
 
+RULES = (*specified_rules, MaybeNullValidationRule)
 AS_WRITTEN_RULES = (NoUnusedVariablesRule,)
 """Validation rules for the document as the client wrote it, if literals with variables in them were hoisted."""
-NORMALIZED_RULES = tuple(rule for rule in specified_rules if rule not in AS_WRITTEN_RULES)
-MAX_FIELDS = 20_000
-"""Maximum number of selected fields of a document, each fragment counted wherever it is spread."""
+NORMALIZED_RULES = tuple(rule for rule in RULES if rule not in AS_WRITTEN_RULES)
+MAX_ERRORS = 20
+"""Maximum number of validation errors in a response; each may contain suggestions, which take long."""
 
 MAX_DIGITS = 400
 """Maximum number of consecutive digits of a number: more than a double has. Python parses no integer beyond 4,300."""
@@ -85,13 +83,16 @@ class Operation:
         return root_fields <= {"Query.__schema", "Query.__type"}
 
 
-def parse_document(text: str, max_tokens: int, *, with_locations: bool = True) -> DocumentNode:
+def parse_document(
+    text: str, max_tokens: int, max_fields: int = MAX_SELECTIONS, *, with_locations: bool = True
+) -> DocumentNode:
     """Parse a text. Without locations in the text, the document takes about a third of the memory.
 
     Raises:
-        GraphQLValidation: The text has a syntax error, more than `max_tokens` tokens or comments, too many fields, or a
-            number with too many digits.
+        GraphQLValidation: The text has a syntax error, more than `max_tokens` tokens or comments, is too long, selects
+            too much, or contains a number with too many digits.
     """
+    check_text_length(text, max_tokens)
     try:
         document = parse(
             text,
@@ -102,8 +103,7 @@ def parse_document(text: str, max_tokens: int, *, with_locations: bool = True) -
         )
     except GraphQLSyntaxError as error:
         raise GraphQLValidation([error.formatted]) from None
-    if _count_fields(document) > MAX_FIELDS:
-        raise GraphQLValidation([{"message": f"The query selects more than {MAX_FIELDS} fields."}])
+    check_selections(document, max_fields)
     if len(text) > MAX_DIGITS and _max_digits(text) > MAX_DIGITS:
         visit(document, _NumberChecker())
     return document
@@ -124,15 +124,17 @@ class _NumberChecker(Visitor):
 
 
 def compile_operation(
-    schema: GraphQLSchema, document: DocumentNode, name: str | None, *, suggest: bool = True
+    schema: GraphQLSchema, document: DocumentNode, name: str | None, *, suggest: bool = False, max_errors: int = 1
 ) -> Operation:
-    """Compile a document for a schema; `suggest` says whether error messages may suggest names that exist."""
+    """Compile a document for a schema. There is an error if it is invalid, but validation stops at `max_errors`.
+
+    `suggest` says whether error messages may suggest names that exist.
+    """
     normalized = normalize_document(schema, document)
-    rules = NORMALIZED_RULES if normalized.hoisted else None
-    errors = validate(schema, normalized.document, rules, hide_suggestions=not suggest)
+    rules = NORMALIZED_RULES if normalized.hoisted else RULES
+    errors = validate(schema, normalized.document, rules, max_errors, hide_suggestions=not suggest)
     if normalized.hoisted:  # hoisting removes uses of variables from the document
-        errors += validate(schema, document, AS_WRITTEN_RULES, hide_suggestions=not suggest)
-    errors += validate(schema, normalized.document, [MaybeNullValidationRule])
+        errors += validate(schema, document, AS_WRITTEN_RULES, max_errors, hide_suggestions=not suggest)
     return Operation(
         normalized.document,
         normalized.coordinates,
@@ -209,33 +211,3 @@ def _with_slots(raw: Any, coerced: Any) -> Any:
     if isinstance(raw, list) and isinstance(coerced, list) and len(raw) == len(coerced):
         return [_with_slots(*pair) for pair in zip(raw, coerced, strict=True)]
     return coerced
-
-
-def _count_fields(document: DocumentNode) -> int:
-    """Return the number of selected fields, each fragment counted wherever it is spread."""
-    fragments = {
-        definition.name.value: definition
-        for definition in document.definitions
-        if isinstance(definition, FragmentDefinitionNode)
-    }
-    fragment_counts: dict[str, int] = {}
-
-    def count(selections: SelectionSetNode | None) -> int:
-        return sum(map(count_node, selections.selections)) if selections else 0
-
-    def count_node(node: Any) -> int:
-        if isinstance(node, FieldNode):
-            return 1 + count(node.selection_set)
-        return count_fragment(node.name.value) if isinstance(node, FragmentSpreadNode) else count(node.selection_set)
-
-    def count_fragment(name: str) -> int:
-        if name not in fragment_counts:
-            fragment_counts[name] = 0  # ends a cycle, which validation rejects
-            fragment_counts[name] = count(fragments[name].selection_set) if name in fragments else 0
-        return fragment_counts[name]
-
-    return sum(
-        count(definition.selection_set)
-        for definition in document.definitions
-        if isinstance(definition, OperationDefinitionNode)
-    )

@@ -130,7 +130,8 @@ class PlanCache:
         if len(text) > MAX_TEXT_LENGTH or not directory.services.plans_enabled:
             return None
         try:
-            key = (text, name, directory.services.limits.max_tokens)
+            limits = directory.services.limits
+            key = (text, name, limits.max_tokens, limits.size.fields)
             cached = self._texts.get(key, None) or self._prepare_text(*key)
             if cached is None:
                 return None
@@ -205,12 +206,12 @@ class PlanCache:
         if deciding:
             self._plans.set((shape, shape.deciding_values(bindings)), planned, weight)
 
-    def _prepare_text(self, text: str, name: str | None, max_tokens: int) -> CachedText | None:
+    def _prepare_text(self, text: str, name: str | None, max_tokens: int, max_fields: int) -> CachedText | None:
         literals = extract_literals(text)
-        key = (literals.remaining_text, name, max_tokens)
+        key = (literals.remaining_text, name, max_tokens, max_fields)
         prepared = self._documents.get(key, None)
         if prepared is None:
-            prepared = _prepare_document(self._schema, text, literals, name, max_tokens)
+            prepared = _prepare_document(self._schema, text, literals, name, max_tokens, max_fields)
             if prepared is None:
                 return None
             self._documents.set(key, prepared, entry_weight(len(text)))
@@ -219,7 +220,7 @@ class PlanCache:
         cached = CachedText(prepared, literals, shape, bindings)
         if prepared.mutation and literals:
             return cached  # not stored: a literal may be a password
-        return self._texts.set((text, name, max_tokens), cached, entry_weight(len(text)))
+        return self._texts.set((text, name, max_tokens, max_fields), cached, entry_weight(len(text)))
 
     def _plan_query(
         self,
@@ -280,11 +281,11 @@ def _deciding_sources(planned: PlannedQuery | None, bindings: Bindings) -> froze
 
 
 def _prepare_document(
-    schema: GraphQLSchema, text: str, literals: ExtractedLiterals, name: str | None, max_tokens: int
+    schema: GraphQLSchema, text: str, literals: ExtractedLiterals, name: str | None, max_tokens: int, max_fields: int
 ) -> PreparedDocument | None:
     """Return the compiled document of a text; None if it cannot be planned or must not be cached."""
     try:
-        document = parse_document(text, max_tokens, with_locations=False)  # only errors need locations
+        document = parse_document(text, max_tokens, max_fields, with_locations=False)  # only errors need locations
     except RollcallError:
         return None
     if literals:

@@ -201,8 +201,15 @@ def _parse_query(text: bytes, max_values: int) -> GraphQLParams:
         raise InvalidQuery(f"The query string has more than {MAX_PARAMETERS} parameters") from None
     values: dict[str, Any] = {name: repeated[-1] for name, repeated in pairs.items()}
     for name in OBJECT_PARAMETERS:
-        values[name] = load_json(values[name].encode(), max_values, f'"{name}"') if values.get(name) else None
+        values[name] = _load_object(values[name], name, max_values) if values.get(name) else None
     return _checked(values)
+
+
+def _load_object(text: str, name: str, max_values: int) -> Any:
+    try:
+        return load_json(text.encode(), max_values, f'"{name}"')
+    except InvalidPayload as error:
+        raise InvalidPayload(f'"{name}" has to be a JSON object: {error.reason}') from None
 
 
 def _checked(values: Mapping[str, Any]) -> GraphQLParams:
