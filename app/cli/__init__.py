@@ -177,6 +177,7 @@ def serve_http(
     check_database(settings)
     serve_with(
         workers,
+        settings,
         host=host,
         port=port,
         lifespan="on",

@@ -2,10 +2,14 @@
 
 import socket
 import sys
+from functools import partial
 from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
+
+from app.cli.http_protocol import HttpLimits, LimitedHttpProtocol
+from app.core.config import Settings
 
 APPLICATION = "app.main:create_app"
 
@@ -15,14 +19,20 @@ WORKER_HEALTH_CHECK_SECONDS = 60
 Address = tuple[Any, ...]
 
 
-def serve_with(workers: int, **options: Any) -> None:
+def serve_with(workers: int, settings: Settings, **options: Any) -> None:
     """Serve the application with this many processes until stopped; the options are uvicorn's."""
+    options["http"] = http_protocol(settings)
     if workers == 1:
         uvicorn.run(APPLICATION, factory=True, **options)
         return
     options["timeout_worker_healthcheck"] = WORKER_HEALTH_CHECK_SECONDS
     config = uvicorn.Config(APPLICATION, factory=True, workers=workers, **options)
     Multiprocess(config, sockets=[_reuse_port(config.bind_socket())]).run()
+
+
+def http_protocol(settings: Settings) -> Any:
+    """Return the protocol for uvicorn's option `http`, with the limits of the settings; it can be pickled."""
+    return partial(LimitedHttpProtocol, limits=HttpLimits.from_settings(settings))
 
 
 class ReusePortSocket(socket.socket):

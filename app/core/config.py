@@ -32,6 +32,8 @@ MIN_HASH_KIB_PER_THREAD = 8
 PUBLIC_URL_PATTERN = re.compile(r"https?://[^/]", re.IGNORECASE)
 MAX_DB_TIMEOUT = 3600
 """Upper bound of the time limits of the database, in seconds."""
+MAX_HTTP_TIMEOUT = 3600
+"""Upper bound of the time limits of requests, in seconds."""
 ORIGIN_PATTERN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 """An origin as browsers send it, also that of an app."""
 DIRECTUS_URL_PATTERN = re.compile(r"https?://[a-z0-9.\[\]:_-]+(/[!-~]*)?", re.ASCII | re.IGNORECASE)
@@ -376,6 +378,18 @@ class Settings(BaseSettings):
     )
     db_transaction_timeout: float = Field(
         60.0, gt=0, le=MAX_DB_TIMEOUT, description="Maximum seconds a write may take, and a statement of retention"
+    )
+    http_head_timeout: float = Field(
+        10.0, gt=0, le=MAX_HTTP_TIMEOUT, description="Maximum seconds that the head of a request may take to arrive"
+    )
+    http_body_timeout: float = Field(
+        10.0,
+        gt=0,
+        le=MAX_HTTP_TIMEOUT,
+        description="Seconds between two checks that enough of a body has arrived",
+    )
+    http_body_min_rate: int = Field(
+        500, ge=1, description="Minimum rate in bytes per second at which a body has to arrive"
     )
     shutdown_timeout: int = Field(
         10, ge=0, description="Maximum seconds to wait for running requests when the server stops"

@@ -1,0 +1,203 @@
+"""HTTP on a connection, with limits on what a client sends: the size of a head, and the time for heads and bodies."""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, NamedTuple, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.core.config import Settings
+
+MAX_HEAD_SIZE = 64 * 1024
+"""Maximum size of the request line and the headers together, in bytes."""
+HEADER_OVERHEAD = len(": \r\n")
+MAX_DISCARDED_SIZE = 64 * 1024**2
+"""Bytes of a rejected request that are read without being used, so that the client can finish and read the answer."""
+DISCARD_SECONDS = 10.0
+"""How long they are read at most."""
+
+
+class HttpLimits(NamedTuple):
+    """Time limits for requests, in seconds and bytes per second."""
+
+    head_timeout: float
+    body_timeout: float
+    body_min_rate: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "HttpLimits":
+        """Return the limits that the settings contain."""
+        return cls(settings.http_head_timeout, settings.http_body_timeout, settings.http_body_min_rate)
+
+
+class _Phase(Enum):
+    """What is expected next on a connection."""
+
+    IDLE = auto()
+    HEAD = auto()
+    BODY = auto()
+    END = auto()
+    """Nothing: the last answer is written, and the rest of the request is discarded."""
+
+
+class LimitedHttpProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol, which has no limits of its own on the size of a head or on the time for a request.
+
+    A head over `MAX_HEAD_SIZE` is answered with 431, a slow head or body with 408; then the connection is closed. A
+    request that arrives in one piece needs no timer. Before a connection is closed while its client is sending, the
+    rest is discarded within bounds: closing at once would reset the connection, and the client would lose the answer.
+    """
+
+    def __init__(self, *args: Any, limits: HttpLimits, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._limits = limits
+        self._phase = _Phase.HEAD
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_size = self._body_size = self._discarded_size = 0
+        """Bytes of the current head; of the body since the last check of its rate; and discarded."""
+        self._ended = self._was_paused = False
+        """Whether the last piece of data ended with the end of a request; whether the server let the body wait."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer(self._limits.head_timeout, self._check_head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase is _Phase.END:
+            self._discard(len(data))
+            return
+        if self._phase is _Phase.BODY:
+            self._body_size += len(data)
+            if self.cycle.response_complete:
+                self._discard(len(data))
+        else:
+            self._head_size += len(data)
+        self._ended = False
+        super().data_received(data)
+        self._after_data()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._ended = False
+
+    def on_headers_complete(self) -> None:
+        if self._head_size > MAX_HEAD_SIZE and self._parsed_head_size() > MAX_HEAD_SIZE:
+            raise ValueError  # ends the parsing of this piece of data; the answer is in `send_400_response`
+        super().on_headers_complete()
+        self._phase, self._body_size = _Phase.BODY, 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._phase, self._head_size, self._ended = _Phase.IDLE, 0, True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._phase is _Phase.BODY and self.cycle.response_complete and not self.transport.is_closing():
+            self._start_timer(DISCARD_SECONDS, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that cannot be parsed, or whose head is too large."""
+        if self._phase is not _Phase.BODY and self._head_size > MAX_HEAD_SIZE:
+            self._reject_head()
+        else:
+            self._reject(400, msg)
+
+    def end(self) -> None:
+        """Close the connection after the last answer; what the client is still sending is discarded before."""
+        if self._phase is not _Phase.BODY or not self.transport.can_write_eof():
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self._phase = _Phase.END
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self._start_timer(DISCARD_SECONDS, self.transport.close)
+
+    def _after_data(self) -> None:
+        """Start or stop the timer for what the client has to send next."""
+        if self._phase is _Phase.END or self.transport.is_closing():
+            return
+        if self._phase is _Phase.BODY:
+            self._was_paused |= self.flow.read_paused
+            if not isinstance(self.cycle.transport, _EndingTransport):
+                self.cycle.transport = cast("asyncio.Transport", _EndingTransport(self))
+                self._start_timer(self._limits.body_timeout, self._check_body)
+        elif self._phase is _Phase.IDLE and self._ended:
+            self._stop_timer()
+            if self.cycle.response_complete:  # before the end of the body; uvicorn's timer was stopped by the rest
+                self._start_timer(self.timeout_keep_alive, self.transport.close)
+        elif self._head_size > MAX_HEAD_SIZE:
+            self._reject_head()
+        elif self._phase is _Phase.IDLE:
+            self._phase = _Phase.HEAD
+            self._start_timer(self._limits.head_timeout, self._check_head)
+
+    def _check_head(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:  # the head of a pipelined request
+            self._start_timer(self._limits.head_timeout, self._check_head)
+        elif self._head_size == 0:  # nothing was sent, as by browsers that connect in advance
+            self.transport.close()
+        else:
+            self._reject(408, f"The head of a request has to arrive within {self._limits.head_timeout:g} seconds")
+
+    def _check_body(self) -> None:
+        limits, size, waited = self._limits, self._body_size, self._was_paused
+        waited |= self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if not waited and size < limits.body_min_rate * limits.body_timeout:
+            self._reject(408, f"A body has to arrive with at least {limits.body_min_rate} bytes per second")
+            return
+        self._body_size, self._was_paused = 0, self.flow.read_paused
+        self._start_timer(limits.body_timeout, self._check_body)
+
+    def _reject_head(self) -> None:
+        self._reject(431, f"The head of a request can have at most {MAX_HEAD_SIZE} bytes")
+
+    def _reject(self, status: int, message: str) -> None:
+        """Answer for the application, unless its answer has started, and close the connection."""
+        if self.transport.is_closing() or self._phase is _Phase.END:
+            return
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or (self._phase is _Phase.BODY and not cycle.response_started):
+            self.transport.write(_plain_answer(status, message))
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._phase = _Phase.BODY  # the client may be sending
+        self.end()
+
+    def _discard(self, size: int) -> None:
+        self._discarded_size += size
+        if self._discarded_size > MAX_DISCARDED_SIZE:
+            self.transport.close()
+
+    def _parsed_head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + HEADER_OVERHEAD for name, value in self.headers)
+
+    def _start_timer(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, callback)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _EndingTransport:
+    """The transport of a request whose body is arriving: closing it ends the connection gently."""
+
+    def __init__(self, protocol: LimitedHttpProtocol) -> None:
+        self._protocol = protocol
+        self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
+
+    def close(self) -> None:
+        self._protocol.end()
+
+
+def _plain_answer(status: int, message: str) -> bytes:
+    headers = f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(message)}\r\nconnection: close\r\n\r\n"
+    return STATUS_LINE[status] + (headers + message).encode("ascii")
