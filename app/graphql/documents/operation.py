@@ -29,9 +29,9 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 
 from app.core.bindings import Slot
 from app.core.errors import GraphQLValidation
+from app.graphql.documents.document_size import MAX_SELECTIONS, check_selections, check_text_length
 from app.graphql.documents.normalize_document import HoistedLiteral, normalize_document
 from app.graphql.documents.normalize_values import ValueNormalizer
-from app.graphql.documents.size import MAX_SELECTIONS, check_selections, check_text_length
 
 RULES = (*specified_rules, MaybeNullValidationRule)
 AS_WRITTEN_RULES = (NoUnusedVariablesRule,)
