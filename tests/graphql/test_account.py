@@ -64,7 +64,7 @@ async def client(members):
         yield client
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def readonly_client(readonly_db):
     """A client of a server on the shared, read-only database."""
     async with served(readonly_db.settings) as client:

@@ -23,14 +23,14 @@ PAYLOAD, QUERY, CREDENTIALS, FORBIDDEN = "INVALID_PAYLOAD", "INVALID_QUERY", "IN
 CREATED = {"status": "active", "email": "x@example.com"}
 
 
-@pytest_asyncio.fixture(params=BACKENDS, scope="session")
+@pytest_asyncio.fixture(params=BACKENDS, scope="module")
 async def readonly_db(request, templates, tmp_path_factory):
     """Databases of this module alone, so that what goes wrong here affects no other test."""
     async with AsyncExitStack() as stack:
         yield await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("bad"))
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def client(readonly_db):
     settings = {"max_payload_size": MAX_BODY_SIZE, "max_batch_mutation": 100, "log_level": "error"}
     async with served(readonly_db.settings.model_copy(update=settings)) as client:
@@ -44,7 +44,7 @@ async def base_url(readonly_db):
         yield base_url
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def checksum_before(readonly_db):
     return await checksum(readonly_db)
 

@@ -17,13 +17,13 @@ def with_cors(system, **settings):
     return served(system.settings.model_copy(update={"cors_enabled": True, "cors_origin": (APP,), **settings}))
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def client(readonly_db):
     async with with_cors(readonly_db) as client:
         yield client
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def plain(readonly_db):
     async with served(readonly_db.settings) as client:
         yield client

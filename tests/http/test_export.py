@@ -39,7 +39,7 @@ TEXTS = [
 INVALID_IN_XML = "bell\x07 and \x1b"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def client(readonly_db):
     async with served(readonly_db.settings) as client:
         yield client

@@ -29,7 +29,7 @@ async def served(settings, clock=utc_now):
         yield client
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def client(readonly_db):
     async with served(readonly_db.settings) as client:
         yield client

@@ -20,13 +20,13 @@ VI, SAM, MISSING, EDITOR = uid("vi"), uid("sam"), uid("missing"), uid("role-Edit
 INTERNALS = re.compile(r"Traceback|File \"|\b(SELECT|FROM|WHERE|ORDER BY)\b|sqlite|asyncpg|sqlalchemy|recursion")
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def client(readonly_db):
     async with served(readonly_db.settings.model_copy(update={"log_level": "error"})) as client:
         yield client
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def client_without_plans(readonly_db):
     async with served(readonly_db.settings.model_copy(update={"graphql_plans": False, "log_level": "error"})) as client:
         yield client

@@ -32,7 +32,7 @@ def nested(levels, name="_and", inner=TITLE):
     return inner
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def client(readonly_db):
     async with served(readonly_db.settings.model_copy(update=SIZES)) as client:
         yield client

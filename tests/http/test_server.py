@@ -12,7 +12,7 @@ HEALTHY = ({"status": "ok"}, {"status": "warn"})  # a slow answer of a busy mach
 SAM = bearer(static_token("sam"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def client(readonly_db):
     async with served(readonly_db.settings) as client:
         yield client

@@ -10,7 +10,7 @@ CROSS_ORIGIN = {"Origin": "https://elsewhere.example.com"}
 EXPORT_FORMATS = ["csv", "json", "xml", "yaml"]
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def client(readonly_db):
     async with served(readonly_db.settings) as client:
         yield client

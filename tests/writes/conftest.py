@@ -10,6 +10,7 @@ import pytest_asyncio
 from app.db.models import DIRECTUS_TABLES
 from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, open_copy
+from tests.http.test_graphql import served
 from tests.writes.editors import EDITOR_ROWS
 
 TABLE_NAMES = [table.name for table in DIRECTUS_TABLES]
@@ -65,3 +66,10 @@ async def editors(editors_db):
     """The database with `EDITOR_ROWS`; it may be changed and is restored after the test."""
     yield editors_db
     await run_sql(editors_db.settings.database_url, RESTORE_ROWS_SQL)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def client(editors_db):
+    """A client of a server on the database with `EDITOR_ROWS`, shared because each server has its own connections."""
+    async with served(editors_db.settings.model_copy(update={"log_level": "error"})) as client:
+        yield client

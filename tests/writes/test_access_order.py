@@ -6,18 +6,12 @@ import pytest_asyncio
 from app.core.caller import SYSTEM
 from app.graphql.schema import schema
 from tests.base_data import caller, uid
-from tests.http.test_graphql import ADA, served
+from tests.http.test_graphql import ADA
 from tests.writes.editors import make_permission
 
 ADMIN, STAFF = caller("ada"), uid("role-Staff")
 STAFFS, EDITORS, VIEWERS = (uid(f"policy-{name}") for name in ("Staff", "Editors", "Viewers"))
 NUMBERS = [None, 30, 2, None, 1]
-
-
-@pytest_asyncio.fixture(scope="session")
-async def client(editors_db):
-    async with served(editors_db.settings.model_copy(update={"log_level": "error"})) as client:
-        yield client
 
 
 @pytest_asyncio.fixture

@@ -9,19 +9,13 @@ import pytest_asyncio
 from app.core.caller import SYSTEM
 from app.graphql.schema import schema
 from tests.base_data import caller, uid
-from tests.http.test_graphql import ADA, PATH, served
+from tests.http.test_graphql import ADA, PATH
 
 ADMIN = caller("ada")
 A, B, C, EMPTY = (uid(f"file-{name}") for name in "abcd")
 LARGEST, BEYOND_53_BITS = 2**63 - 1, 2**53 + 1
 SIZES = {A: LARGEST, B: BEYOND_53_BITS, C: LARGEST, EMPTY: None}
 ALL_AGGREGATES = ("sum", "sumDistinct", "avg", "min", "max", "count")
-
-
-@pytest_asyncio.fixture(scope="session")
-async def client(editors_db):
-    async with served(editors_db.settings.model_copy(update={"log_level": "error"})) as client:
-        yield client
 
 
 @pytest_asyncio.fixture

@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 
 from tests.base_data import uid
-from tests.http.test_graphql import ADA, PATH, served
+from tests.http.test_graphql import ADA, PATH
 from tests.writes.editors import checksum
 
 VI, SAM, ROLE, STAFF, NEW, NOWHERE = (
@@ -19,12 +19,6 @@ PERMISSION = {"policy": STAFF, "collection": "directus_roles", "action": "read"}
 POLICY = {"name": "a", "admin_access": False, "app_access": False, "enforce_tfa": False}
 EXAMPLE = "@new.example"
 FREE, TAKEN = {"email": f"a{EXAMPLE}"}, {"email": "vi@example.com"}
-
-
-@pytest_asyncio.fixture(scope="session")
-async def client(editors_db):
-    async with served(editors_db.settings.model_copy(update={"log_level": "error"})) as client:
-        yield client
 
 
 DUPLICATES = {

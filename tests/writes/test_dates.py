@@ -6,7 +6,7 @@ import pytest_asyncio
 from app.flows.import_export import import_file
 from tests.base_data import static_token, uid
 from tests.db.test_bootstrap_and_import import exported
-from tests.http.test_graphql import ADA, PATH, bearer, served
+from tests.http.test_graphql import ADA, PATH, bearer
 from tests.writes.conftest import run_sql
 
 ZERO, LAST = "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"
@@ -38,12 +38,6 @@ REJECTED = [
     "2024-01-15T10:30:45 Europe/Prague",
 ]
 REASON = '"last_access" in directus_users: Expected a date of the years 1 to 9999, such as 2024-01-15T10:30:45Z'
-
-
-@pytest_asyncio.fixture(scope="session")
-async def client(editors_db):
-    async with served(editors_db.settings.model_copy(update={"log_level": "error"})) as client:
-        yield client
 
 
 async def ask(client, query, **variables):

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from app.core.caller import SYSTEM
 from app.db.models import Role, User
 from tests.conftest import RECORDINGS
-from tests.http.test_graphql import ADA, served
+from tests.http.test_graphql import ADA
 
 PAGES = ("users-api-v10.md", "users-api-v11.txt")
 FLOW_PATTERN = re.compile(r"users_(invite|register|me_tfa)|/users/(invi|register|me/tfa)")
@@ -73,12 +73,6 @@ EXAMPLES = list(dict.fromkeys(examples()))
 
 def example_id(example):
     return f"{example.page[10:13]}-{example.method}-{example.path[:12]}-{' '.join(example.body.split())[:60]}"
-
-
-@pytest_asyncio.fixture(scope="session")
-async def client(editors_db):
-    async with served(editors_db.settings) as client:
-        yield client
 
 
 @pytest_asyncio.fixture

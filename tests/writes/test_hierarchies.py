@@ -12,18 +12,12 @@ from app.core.errors import RollcallError
 from app.db.models import Folder, Role
 from app.testing import open_system
 from tests.base_data import static_token, uid
-from tests.http.test_graphql import ADA, PATH, bearer, served
+from tests.http.test_graphql import ADA, PATH, bearer
 from tests.writes.editors import make_permission
 
 A, B, C = (uid(f"node-{name}") for name in "abc")
 MODELS: dict[str, Any] = {"folders": Folder, "roles": Role}
 REPETITIONS = 5
-
-
-@pytest_asyncio.fixture(scope="session")
-async def client(editors_db):
-    async with served(editors_db.settings.model_copy(update={"log_level": "error"})) as client:
-        yield client
 
 
 @pytest_asyncio.fixture(params=MODELS)

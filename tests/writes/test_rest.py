@@ -4,13 +4,12 @@ Permissions are the same as from Python: the matrices of write permissions and o
 """
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import func, select
 
 from app.core.caller import SYSTEM
 from app.db.models import File, Folder, User
 from tests.base_data import static_token, uid
-from tests.http.test_graphql import ADA, bearer, served
+from tests.http.test_graphql import ADA, bearer
 from tests.writes.editors import checksum
 from tests.writes.test_delegation import DELEGATION_CASES
 from tests.writes.test_write_permissions_matrix import ALLOWED, WRITE_CASES
@@ -18,12 +17,6 @@ from tests.writes.test_write_permissions_matrix import ALLOWED, WRITE_CASES
 VI, NORA, ED, SAM, KIT, UNKNOWN_ID = (uid(name) for name in ("vi", "nora", "ed", "sam", "kit", "nobody"))
 RESPONSE_FIELDS = "fields=email,title"
 JSON = {"content-type": "application/json"}
-
-
-@pytest_asyncio.fixture(scope="session")
-async def client(editors_db):
-    async with served(editors_db.settings.model_copy(update={"log_level": "error"})) as client:
-        yield client
 
 
 def auth_headers(user):
