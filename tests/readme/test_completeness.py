@@ -126,6 +126,28 @@ def test_the_generated_parts_are_those_of_the_code(name):
     assert rendered(text) == text, "run `make docs-generate`"
 
 
+def test_every_diagram_becomes_a_drawing_of_the_page_itself():
+    pytest.importorskip("mmdr", reason="only `make docs` installs mmdr")
+    from tests.readme.diagrams import format_diagram
+
+    sources = re.findall(rf"```{DIAGRAM}\n(.*?)```", "\n".join(file.read_text() for file in PAGES.values()), re.DOTALL)
+    drawings = [format_diagram(source, DIAGRAM, "diagram", {}, None) for source in sources]
+    ids = [set(re.findall(r"\bid=\"(diagram-\w+)\"", drawing)) for drawing in drawings]
+
+    assert len(sources) == 6
+    assert all(re.match(r'<div class="diagram"><svg id="diagram-\w+" width="\d', drawing) for drawing in drawings)
+    assert len(set.union(*ids)) == len(sources), "two drawings would share their styles"
+    assert not any(re.search(r"<script|@import|url\((?!#)|merman", drawing) for drawing in drawings)
+
+
+def test_the_site_requests_nothing_from_other_servers():
+    configuration = (ROOT / "mkdocs.yml").read_text()
+
+    assert "font: false" in configuration, "the theme would load fonts from another server"
+    assert "class: mermaid" not in configuration, "the theme would load a script from another server"
+    assert not re.search(r"https?://", (DOCS / "extra.css").read_text())
+
+
 def test_the_readme_is_short():
     assert len(README.read_text().splitlines()) <= 150
 
