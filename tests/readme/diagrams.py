@@ -11,7 +11,7 @@ STYLE = "%%{init: {'theme': 'neutral', 'fontFamily': 'sans-serif'}}%%\n"
 RENDERED_ID = "merman"
 """The id of every drawing of mmdr, which its styles refer to."""
 
-SMALLEST_SCALE = 0.65
+SMALLEST_SCALE = 0.6
 
 
 def format_diagram(source: str, language: str, css_class: str, options: Any, md: Any, **extra: Any) -> str:
@@ -25,7 +25,7 @@ def format_diagram(source: str, language: str, css_class: str, options: Any, md:
     except Exception as error:
         raise SuperFencesException(f"A diagram is invalid: {error}\n{source}") from error
     unique_id = f"diagram-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
-    svg = re.sub(rf"\b{RENDERED_ID}\b", unique_id, svg)
+    svg = re.sub(rf"\b{RENDERED_ID}(?=\b|_)", unique_id, svg)
     width = re.search(r"max-width:\s*([\d.]+)px", svg)
     if width:  # narrow pages shrink a drawing only as far as it can be read, then it scrolls
         smallest = round(float(width[1]) * SMALLEST_SCALE)
