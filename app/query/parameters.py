@@ -1,7 +1,7 @@
 """The parser of Directus' global query parameters: from REST or Python to a Read or an Aggregation."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from app.query.aggregate import (
     parse_group_sort,
 )
 from app.query.collection import Collection, Field
+from app.query.field_tree import WILDCARD, FieldExpansion, FieldTree, ReadableFields, parse_field_tree
 from app.query.filter import (
     DATE_PARTS,
     MATCH_ALL,
@@ -34,31 +35,9 @@ from app.query.read import FieldSelection, Read, RelationSelection, Selected, pa
 from app.query.size import SizeCounter
 
 RawParameters = Mapping[str, Any]
-ReadableFields = Callable[[Collection], frozenset[Field]]
-"""Returns the fields of a collection that the caller may read, which `*` expands to."""
-WILDCARD = "*"
 FIELD_AGGREGATES = (*COUNT_FUNCTIONS, *NUMERIC_FUNCTIONS)
 MAX_INT32 = 2**31 - 1
 """The largest number of rows or pages, as of GraphQL's Int."""
-
-
-@dataclass(slots=True)
-class FieldTree:
-    """The selected fields of a row by their response keys, with a nested tree for each relation."""
-
-    leaves: dict[str, None] = field(default_factory=dict)
-    relations: dict[str, "FieldTree"] = field(default_factory=dict)
-    wildcard: bool = False
-
-    def add(self, path: list[str]) -> None:
-        """Add a path such as `["role", "name"]`."""
-        name, rest = path[0], path[1:]
-        if name == WILDCARD:
-            self.wildcard = True
-        if rest:
-            self.relations.setdefault(name, FieldTree()).add(rest)
-        elif name != WILDCARD:
-            self.leaves[name] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +126,9 @@ class QueryParser:
 
     def _field_tree(self, names: list[str]) -> FieldTree:
         self.size.check_entries("fields", names)
-        tree = FieldTree()
-        for name in names:
-            if name.count(".") >= self.limits.max_depth:
-                raise depth_error(self.limits.max_depth)
-            tree.add(name.split("."))
-        return tree
+        if any(name.count(".") >= self.limits.max_depth for name in names):
+            raise depth_error(self.limits.max_depth)
+        return parse_field_tree(names)
 
     def _aliases(self, value: Any) -> dict[str, str]:
         aliases = parse_object(value, "alias")
@@ -171,17 +147,7 @@ class QueryParser:
     def _select(
         self, collection: Collection, tree: FieldTree, aliases: Mapping[str, str], deep: RawParameters
     ) -> Iterator[Selected]:
-        trees = _without_trees(sorted(self._wildcard_names(collection)) if tree.wildcard else ())
-        wildcard_tree = tree.relations.get(WILDCARD)
-        if wildcard_tree is not None:
-            readable = self.readable_fields(collection)
-            for relation in collection.relations:
-                if relation in readable and self.readable_fields(collection.target_of(relation)):
-                    trees[relation.name] = wildcard_tree
-        trees |= _without_trees(name for name in tree.leaves if trees.get(name) is None)
-        for name, nested in tree.relations.items():
-            if name != WILDCARD:
-                trees[name] = _merge_trees(trees.get(name), nested)
+        trees = FieldExpansion(collection, aliases, self.readable_fields).expand(tree)
         self.size.add_fields(len(trees))
         for key, key_tree in trees.items():
             yield self._item(collection, key, aliases.get(key, key), key_tree, _require_object(deep.get(key), "deep"))
@@ -202,13 +168,6 @@ class QueryParser:
                 self.size.add_fields(len(fields))
                 yield AggregateObject(function, tuple(_parse_aggregate(collection, function, name) for name in fields))
 
-    def _wildcard_names(self, collection: Collection) -> Iterator[str]:
-        for member in self.readable_fields(collection):
-            if member.name not in collection.wildcard_excluded and (
-                not member.many or self.readable_fields(collection.target_of(member))
-            ):
-                yield member.name
-
     def _item(
         self, collection: Collection, key: str, name: str, tree: FieldTree | None, deep: RawParameters
     ) -> Selected:
@@ -225,7 +184,7 @@ class QueryParser:
         related, parameters = collection.target_of(selected), _nested_parameters(deep)
         if tree is not None:
             return RelationSelection(key, selected, self._read(related, tree, parameters, deep))
-        keys = self._read(related, FieldTree({related.key.name: None}), parameters, deep)
+        keys = self._read(related, parse_field_tree([related.key.name]), parameters, deep)
         return RelationSelection(key, selected, replace(keys, flat=True))
 
 
@@ -253,17 +212,6 @@ def _name_depth(raw: Any) -> int:
     if isinstance(raw, Mapping):
         return max((_name_depth(value) + (not name.startswith("_")) for name, value in raw.items()), default=0)
     return max(map(_name_depth, raw), default=0) if isinstance(raw, list | tuple) else 0
-
-
-def _without_trees(names: Iterable[str]) -> dict[str, FieldTree | None]:
-    return {name: None for name in names}  # noqa: C420  # the type of `dict.fromkeys` would be dict[str, None]
-
-
-def _merge_trees(first: FieldTree | None, second: FieldTree) -> FieldTree:
-    if first is None:
-        return second
-    merged = {name: _merge_trees(first.relations.get(name), tree) for name, tree in second.relations.items()}
-    return FieldTree(first.leaves | second.leaves, {**first.relations, **merged}, first.wildcard or second.wildcard)
 
 
 def _nested_parameters(deep: RawParameters) -> RawParameters:
