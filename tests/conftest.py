@@ -235,6 +235,18 @@ async def writable_db(request, templates, tmp_path) -> AsyncIterator[TestSystem]
         yield await open_copy(stack, request.param, templates, tmp_path)
 
 
+COPIES: set[TestSystem] = set()
+"""The open copies of the templates."""
+
+
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def close_idle_connections() -> AsyncIterator[None]:
+    """Close the connections of all copies after each module: the server accepts only so many."""
+    yield
+    for system in COPIES:
+        await system.database.dispose()
+
+
 async def open_copy(stack: AsyncExitStack, backend: str, templates: dict[str, str], folder: Path) -> TestSystem:
     if backend == "sqlite":
         shutil.copy(templates["sqlite"], folder / "rollcall.db")
@@ -244,7 +256,10 @@ async def open_copy(stack: AsyncExitStack, backend: str, templates: dict[str, st
         await create_database(name, templates["postgresql"])
         stack.push_async_callback(run_on_server, f"DROP DATABASE {name} WITH (FORCE)")
         url = admin_url(name)
-    return await stack.enter_async_context(open_system(make_settings(url)))
+    system = await stack.enter_async_context(open_system(make_settings(url)))
+    COPIES.add(system)
+    stack.callback(COPIES.discard, system)
+    return system
 
 
 @pytest_asyncio.fixture(params=BACKENDS)

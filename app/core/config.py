@@ -361,8 +361,8 @@ class Settings(BaseSettings):
     db_pool_size: int = Field(
         16,
         ge=1,
-        description="Maximum number of read connections. A process opens at most 10 more for writes; on SQLite it "
-        "opens at most 2 for reads and 2 for writes",
+        description="Maximum number of read connections. A process opens at most 14 others; on SQLite it "
+        "opens at most 3 for reads and 2 for writes",
     )
     db_queue_size: int = Field(1000, ge=1, description="Maximum number of requests that wait for a read connection")
     db_queue_timeout: float = Field(5.0, gt=0, description="Maximum seconds a request waits for a read connection")

@@ -15,6 +15,7 @@ from app.core.errors import ServiceUnavailable
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 from app.db.email_index import select_has_email_index
 from app.db.engine import (
+    RESERVED_CONNECTIONS,
     UNREACHABLE,
     concurrent_writes,
     create_maintenance_engine,
@@ -23,6 +24,7 @@ from app.db.engine import (
     sqlstate,
 )
 from app.db.read_pool import ReadPool
+from app.db.resource_pool import Owner
 from app.db.transaction import WriteTransaction
 from app.db.write_pool import WRITERS_BUSY, WritePool
 
@@ -64,6 +66,8 @@ class Database:
         write_pool = WritePool(
             engine,
             concurrent_writes(size),
+            RESERVED_CONNECTIONS,
+            max_waiting=settings.db_queue_size,
             statement_timeout=settings.db_write_statement_timeout,
             transaction_timeout=settings.db_transaction_timeout,
         )
@@ -105,20 +109,27 @@ class Database:
         return await _retry_conflicts(attempt)
 
     async def run_write(
-        self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool, background: bool = False
+        self,
+        work: Callable[[WriteTransaction], Awaitable[T]],
+        *,
+        exclusive: bool,
+        background: bool = False,
+        owner: Owner = None,
     ) -> T:
         """Run `work` in a write transaction on the driver and return its result; run it again after a conflict.
 
         `exclusive` excludes every other exclusive write of the directory until the transaction ends, so that whatever
         `work` reads of other rows stays as it is. A write whose outcome depends on the rows it locks itself needs no
         such lock. On SQLite every write is exclusive. In the `background`, where no client waits, a statement may take
-        as long as a transaction.
+        as long as a transaction. Owners take turns, and one runs only a part of the concurrent writes at once.
 
         Raises:
             ServiceUnavailable: The database is unreachable or busy, `work` takes too long, or every attempt ended in a
                 conflict.
         """
-        return await _retry_conflicts(lambda: self._write_pool.run(work, exclusive=exclusive, background=background))
+        return await _retry_conflicts(
+            lambda: self._write_pool.run(work, exclusive=exclusive, background=background, owner=owner)
+        )
 
     async def has_email_index(self) -> bool:
         """Return whether the database itself keeps emails unique. Once it does, the answer is cached."""

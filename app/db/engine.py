@@ -46,7 +46,9 @@ EXCLUSIVE_WRITES = 1
 """Exclusive write transactions of one process at a time."""
 MAINTENANCE_CONNECTIONS = 1
 """Connections for `Database.transaction`, which the write pool never holds."""
-SQLITE_READ_CONNECTIONS = 2
+RESERVED_CONNECTIONS = 2
+"""Connections of each pool on PostgreSQL that a caller uses only while it uses no other."""
+SQLITE_READ_CONNECTIONS, SQLITE_RESERVED_CONNECTIONS = 2, 1
 """Read connections to an SQLite file. Each is a thread; small queries wait longer for each other than for SQLite."""
 WRITE_CACHE_KIB = 500
 """Page cache of a write connection to SQLite: a quarter of its default; writes measured no slower."""
@@ -89,6 +91,11 @@ def read_connections(url: URL, pool_size: int) -> int:
     return pool_size if url.get_backend_name() == POSTGRESQL else min(pool_size, SQLITE_READ_CONNECTIONS)
 
 
+def reserved_connections(url: URL) -> int:
+    """Return how many more read connections are reserved for callers that use none yet."""
+    return RESERVED_CONNECTIONS if url.get_backend_name() == POSTGRESQL else SQLITE_RESERVED_CONNECTIONS
+
+
 def concurrent_writes(pool_size: int) -> int:
     """Return how many concurrent write transactions a process runs at most on PostgreSQL."""
     return min(pool_size, MAX_CONCURRENT_WRITES)
@@ -111,7 +118,7 @@ def create_write_engine(url: URL, pool_size: int, statement_timeout: float) -> A
             "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
             "jit": "off",
         }
-        size = concurrent_writes(pool_size) + EXCLUSIVE_WRITES
+        size = concurrent_writes(pool_size) + RESERVED_CONNECTIONS + EXCLUSIVE_WRITES
         return _create_postgresql_engine(url, size, parameters, isolation_level="READ COMMITTED")
     engine = _create_writable_sqlite_engine(url, EXCLUSIVE_WRITES)
     event.listen(engine.sync_engine, "connect", _install_deadline)

@@ -24,12 +24,20 @@ from app.db.driver_errors import (
     redact_driver_error,
     rejection_reason,
 )
-from app.db.engine import CONNECT_TIMEOUT_SECONDS, UNREACHABLE, create_read_engine, read_connections
-from app.db.resource_pool import ResourcePool
+from app.db.engine import (
+    CONNECT_TIMEOUT_SECONDS,
+    UNREACHABLE,
+    create_read_engine,
+    read_connections,
+    reserved_connections,
+)
+from app.db.resource_pool import Owner, ResourcePool
 from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statement
 
 MAX_ATTEMPTS = 2
 """How often a statement is run if its connection turns out to be dead."""
+
+POOL_EXHAUSTED = "Too many requests are waiting for the database; try again later"
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +57,7 @@ class ReadPool:
         engine: AsyncEngine,
         *,
         size: int,
+        reserved: int,
         max_waiting: int,
         queue_timeout: float,
         statement_timeout: float,
@@ -56,7 +65,13 @@ class ReadPool:
     ) -> None:
         self._engine = engine
         self._background: set[asyncio.Task[None]] = set()
-        self._slots = ResourcePool((PoolSlot() for _ in range(size)), max_waiting=max_waiting, timeout=queue_timeout)
+        self._slots = ResourcePool(
+            (PoolSlot() for _ in range(size + reserved)),
+            max_waiting=max_waiting,
+            timeout=queue_timeout,
+            reserved=reserved,
+            exhausted=POOL_EXHAUSTED,
+        )
         self._statement_timeout, self._grace = statement_timeout, grace
         self._watchdog: Watchdog[PooledConnection] = Watchdog(statement_timeout + grace, PooledConnection.cancel_task)
         self._run: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
@@ -67,10 +82,11 @@ class ReadPool:
     @classmethod
     def open(cls, url: URL, settings: Settings) -> Self:
         """Create the pool for a database URL, not yet connected."""
-        size = read_connections(url, settings.db_pool_size)
+        size, reserved = read_connections(url, settings.db_pool_size), reserved_connections(url)
         return cls(
-            create_read_engine(url, size, settings.db_statement_timeout),
+            create_read_engine(url, size + reserved, settings.db_statement_timeout),
             size=size,
+            reserved=reserved,
             max_waiting=settings.db_queue_size,
             queue_timeout=settings.db_queue_timeout,
             statement_timeout=settings.db_statement_timeout,
@@ -80,14 +96,17 @@ class ReadPool:
         """Compile a SQLAlchemy statement for this database."""
         return compile_statement(clause, self._engine.dialect)
 
-    async def fetch(self, clause: ClauseElement, bindings: Bindings = EMPTY_BINDINGS) -> Row:
+    async def fetch(self, clause: ClauseElement, bindings: Bindings = EMPTY_BINDINGS, owner: Owner = None) -> Row:
         """Run a SQLAlchemy statement and return its one row; raises as `fetch_one` does."""
-        return await self.fetch_one(self.compile(clause), bindings)
+        return await self.fetch_one(self.compile(clause), bindings, owner)
 
-    async def fetch_one(self, statement: CompiledStatement, bindings: Bindings = EMPTY_BINDINGS) -> Row:
+    async def fetch_one(
+        self, statement: CompiledStatement, bindings: Bindings = EMPTY_BINDINGS, owner: Owner = None
+    ) -> Row:
         """Run a statement and return its one row as the driver does: JSON is text.
 
-        Any error of the database that is not listed is raised as it is.
+        The statement counts as one of its `owner`, who uses only a part of the connections at once. Any error of the
+        database that is not listed is raised as it is.
 
         Raises:
             ServiceUnavailable: The database is unreachable, too many statements are waiting, or this one ran too long.
@@ -95,7 +114,8 @@ class ReadPool:
             ValueError: A bound value doesn't fit its type.
         """
         values = statement.bind(bindings)
-        slot = self._slots.acquire_nowait() or await self._slots.acquire()
+        slot = self._slots.acquire_nowait(owner) or await self._slots.acquire(owner)
+        slot.owner = owner
         self.statements += 1
         attempts = MAX_ATTEMPTS
         try:
@@ -113,7 +133,7 @@ class ReadPool:
                     self._watchdog.untrack(connection)
         finally:
             if not slot.stopping:
-                self._slots.release(slot)
+                self._slots.release(slot, slot.owner)
 
     async def dispose(self) -> None:
         """Close every connection that is not in use. The next statement opens a new one."""
@@ -177,7 +197,7 @@ class ReadPool:
             await terminate(connection)
         finally:
             slot.stopping = False
-            self._slots.release(slot)
+            self._slots.release(slot, slot.owner)
 
     def _close_idle(self) -> None:
         for slot in self._slots.free:
@@ -198,8 +218,9 @@ class PoolSlot:
     While it is `stopping`, the server has not yet stopped a cancelled statement.
     """
 
-    __slots__ = ("connection", "stopping")
+    __slots__ = ("connection", "owner", "stopping")
 
     def __init__(self) -> None:
         self.connection: PooledConnection | None = None
+        self.owner: Owner = None
         self.stopping = False

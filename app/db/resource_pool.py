@@ -1,4 +1,4 @@
-"""A bounded pool of resources: does what a semaphore does, without its coroutine while a resource is free."""
+"""A bounded pool of fairly shared resources: a semaphore that needs no coroutine while a resource is free."""
 
 import asyncio
 from collections import deque
@@ -8,50 +8,86 @@ from typing import Generic, TypeVar
 
 from app.core.errors import ServiceUnavailable
 
-POOL_EXHAUSTED = "Too many requests are waiting for the database; try again later"
-
 T = TypeVar("T")
+Owner = str | None
+"""Who uses a resource: one of those that share the pool, or None for uses that are not limited."""
 
 
 class ResourcePool(Generic[T]):
-    """A pool of resources with a FIFO queue of at most `max_waiting` waiters, each for at most `timeout` seconds."""
+    """A pool of resources with a queue of at most `max_waiting` waiters, each for at most `timeout` seconds.
 
-    def __init__(self, resources: Iterable[T], *, max_waiting: int, timeout: float) -> None:
+    The last `reserved` free resources are for owners that use none yet, and an owner fills at most half of the queue:
+    no single one keeps the others waiting. The waiters of one owner are served in order; owners take turns. `exhausted`
+    is what a client reads whose turn does not come.
+    """
+
+    def __init__(
+        self, resources: Iterable[T], *, reserved: int, max_waiting: int, timeout: float, exhausted: str
+    ) -> None:
         self.free = list(resources)
-        self._max_waiting, self._timeout = max_waiting, timeout
-        self._waiters: deque[asyncio.Future[T]] = deque()
+        self._reserved, self._max_waiting, self._timeout, self._exhausted = reserved, max_waiting, timeout, exhausted
+        self._in_use: dict[Owner, int] = {}
+        self._queues: dict[Owner, deque[asyncio.Future[T]]] = {}
+        self._waiting = 0
 
-    def acquire_nowait(self) -> T | None:
-        """Return a free resource, or None if all are in use. While one is free, the queue is empty."""
-        return self.free.pop() if self.free else None
+    def acquire_nowait(self, owner: Owner = None) -> T | None:
+        """Return a free resource; None if there is none for this owner."""
+        free, in_use = self.free, self._in_use
+        if len(free) > self._reserved or (free and (owner is None or owner not in in_use)):
+            in_use[owner] = in_use.get(owner, 0) + 1
+            return free.pop()
+        return None
 
-    async def acquire(self) -> T:
+    async def acquire(self, owner: Owner = None) -> T:
         """Wait in the queue for a resource.
 
         Raises:
             ServiceUnavailable: The queue is full, or the wait took too long.
         """
-        if len(self._waiters) >= self._max_waiting:
-            raise ServiceUnavailable(POOL_EXHAUSTED)
+        queue = self._queues.get(owner, ())
+        if self._waiting >= self._max_waiting or (owner is not None and len(queue) >= (self._max_waiting + 1) // 2):
+            raise ServiceUnavailable(self._exhausted)
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._queues.setdefault(owner, deque()).append(waiter)
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._timeout):
                 return await waiter
         except BaseException as error:
-            with suppress(ValueError):
-                self._waiters.remove(waiter)
+            self._leave(owner, waiter)
             if waiter.done() and not waiter.cancelled():  # the resource arrived too late
-                self.release(waiter.result())
+                self.release(waiter.result(), owner)
             if isinstance(error, TimeoutError):
-                raise ServiceUnavailable(POOL_EXHAUSTED) from None
+                raise ServiceUnavailable(self._exhausted) from None
             raise
 
-    def release(self, resource: T) -> None:
-        """Hand a resource to the longest waiter, or put it back if there is none."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(resource)
-                return
+    def release(self, resource: T, owner: Owner = None) -> None:
+        """Put a resource of this owner back, and hand it to the next waiter who may use it."""
+        self._in_use[owner] -= 1
+        if not self._in_use[owner]:
+            del self._in_use[owner]
         self.free.append(resource)
+        if self._queues:
+            self._serve_next()
+
+    def _serve_next(self) -> None:
+        for owner in list(self._queues):
+            if (resource := self.acquire_nowait(owner)) is None:
+                continue
+            queue = self._queues.pop(owner)
+            waiter = queue.popleft()
+            self._waiting -= 1
+            if queue:
+                self._queues[owner] = queue  # behind the other owners
+            if waiter.done():  # cancelled a moment ago
+                self.release(resource, owner)
+            else:
+                waiter.set_result(resource)
+            return
+
+    def _leave(self, owner: Owner, waiter: asyncio.Future[T]) -> None:
+        with suppress(KeyError, ValueError):
+            self._queues[owner].remove(waiter)
+            self._waiting -= 1
+            if not self._queues[owner]:
+                del self._queues[owner]

@@ -17,6 +17,7 @@ from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, has_timed_out, terminate
 from app.db.driver_errors import DATABASE_UNAVAILABLE, StaleConnection
 from app.db.engine import BUSY_TIMEOUT_MS, CONNECT_TIMEOUT_SECONDS, UNREACHABLE
+from app.db.resource_pool import Owner, ResourcePool
 from app.db.transaction import PreparedQueries, WriteTransaction
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ MAX_PREPARED_QUERIES = 500
 class WritePool:
     """Runs write transactions on pooled connections.
 
-    Exclusive ones hold a row lock (`rollcall_lock`) across processes and an `asyncio.Lock` within one; on PostgreSQL up
+    Exclusive ones hold a row lock (`rollcall_lock`) across processes and the only permit within one; on PostgreSQL up
     to `concurrent` others run at the same time, also beside an exclusive one. On SQLite every write is exclusive.
 
     A statement may take `statement_timeout` seconds, and a transaction `transaction_timeout`. What takes longer, or is
@@ -42,10 +43,18 @@ class WritePool:
     """
 
     def __init__(
-        self, engine: AsyncEngine, concurrent: int, *, statement_timeout: float, transaction_timeout: float
+        self,
+        engine: AsyncEngine,
+        concurrent: int,
+        reserved: int,
+        *,
+        max_waiting: int,
+        statement_timeout: float,
+        transaction_timeout: float,
     ) -> None:
         self._engine = engine
-        self._exclusive, self._concurrent = asyncio.Lock(), asyncio.Semaphore(concurrent)
+        self._exclusive = _permits(1, 0, max_waiting)
+        self._concurrent = _permits(concurrent, reserved, max_waiting)
         self._statement_timeout, self._transaction_timeout = statement_timeout, transaction_timeout
         self._idle: list[PooledConnection] = []
         self._prepared: PreparedQueries = LRUCache(MAX_PREPARED_QUERIES)
@@ -54,18 +63,24 @@ class WritePool:
         self._postgresql = engine.dialect.name == POSTGRESQL
 
     async def run(
-        self, work: Callable[[WriteTransaction], Awaitable[T]], *, exclusive: bool, background: bool = False
+        self,
+        work: Callable[[WriteTransaction], Awaitable[T]],
+        *,
+        exclusive: bool,
+        background: bool = False,
+        owner: Owner = None,
     ) -> T:
         """Run `work` in a transaction and return its result; commit afterwards, roll back if it raises.
 
-        In the `background`, where no client waits, a statement may take as long as a transaction.
+        Owners take turns, and one runs only a part of the concurrent writes at once. In the `background`, where no
+        client waits, a statement may take as long as a transaction.
 
         Raises:
             ServiceUnavailable: The database is unreachable, or this write or those before it take too long.
         """
         exclusive = exclusive or not self._postgresql
-        permit = self._exclusive if exclusive else self._concurrent
-        await _acquire(permit)
+        permits = self._exclusive if exclusive else self._concurrent
+        permit = permits.acquire_nowait(owner) or await permits.acquire(owner)
         try:
             connection, writer = await self._begin(exclusive=exclusive, background=background)
             try:
@@ -77,7 +92,7 @@ class WritePool:
             self._watchdog.untrack(connection)
             self._idle.append(connection)
         finally:
-            permit.release()
+            permits.release(permit, owner)
         if writer.after_commit:
             await finish(writer.after_commit())
         return result
@@ -170,12 +185,12 @@ async def _rolled_back(writer: WriteTransaction) -> bool:
     return True
 
 
-async def _acquire(permit: asyncio.Lock | asyncio.Semaphore) -> None:
-    if not permit.locked():
-        await permit.acquire()
-        return
-    try:
-        async with asyncio.timeout(QUEUE_TIMEOUT_SECONDS):
-            await permit.acquire()
-    except TimeoutError:
-        raise ServiceUnavailable(WRITERS_BUSY) from None
+def _permits(count: int, reserved: int, max_waiting: int) -> ResourcePool[object]:
+    """Return a pool of permits to run a transaction; a caller that runs none can use those that are reserved."""
+    return ResourcePool(
+        [object() for _ in range(count + reserved)],
+        max_waiting=max_waiting,
+        timeout=QUEUE_TIMEOUT_SECONDS,
+        reserved=reserved,
+        exhausted=WRITERS_BUSY,
+    )

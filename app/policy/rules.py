@@ -32,6 +32,10 @@ class Rule:
     presets: str | None = None
 
 
+ANONYMOUS = "anonymous"
+"""The owner of the statements of all anonymous callers."""
+
+
 class ParsedRule(NamedTuple):
     """The rule of a permission row, None if it grants nothing, and the part of the row that can't be read, if any."""
 
@@ -95,6 +99,14 @@ class Access:
     def user(self) -> str | None:
         """The caller's user id; None if anonymous."""
         return self.state.user
+
+    @property
+    def owner(self) -> str | None:
+        """Who shares connections for the caller's statements: the user, or all anonymous callers together.
+
+        None for trusted code.
+        """
+        return self.state.user or (ANONYMOUS if self.state.token else None)
 
     def granted(self, action: str, collection: Collection) -> tuple[Rule, ...]:
         """Return the rules for an action on a collection; none means that nothing is granted."""

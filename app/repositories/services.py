@@ -8,9 +8,10 @@ from app.core.config import Settings
 from app.core.regex_matcher import RegexMatcher
 from app.core.request_budget import RequestBudget
 from app.db.database import Database
+from app.db.read_pool import ReadPool
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import PasswordHasher
-from app.policy.access_cache import AccessCache, StatementReader
+from app.policy.access_cache import AccessCache
 from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.limits import QueryLimits
 from app.query.size import SizeLimits
@@ -106,7 +107,7 @@ class Services:
         return self.settings.graphql_plans
 
     @property
-    def reader(self) -> StatementReader:
+    def reader(self) -> ReadPool:
         """The pool that reads outside of transactions."""
         return self.database.reader
 

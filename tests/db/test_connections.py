@@ -76,7 +76,7 @@ async def test_a_busy_process_opens_as_many_connections_to_postgresql_as_documen
         opened = await settled(count) - before
     await observer.close()
 
-    assert opened == POOL_SIZE + 10
+    assert opened == POOL_SIZE + 14
 
 
 def open_files():
@@ -96,7 +96,7 @@ async def test_a_busy_process_opens_as_many_connections_to_sqlite_as_documented(
     async with busy_process(make_settings(url, db_pool_size=POOL_SIZE, db_statement_timeout=60)):
         opened = await settled(count) - before
 
-    assert opened == 4
+    assert opened == 5
 
 
 def test_the_documentation_says_how_many():
@@ -104,8 +104,8 @@ def test_the_documentation_says_how_many():
     pages = [README, *README.parent.glob("docs/**/*.md")]
     text = re.sub(r"\s+", " ", " ".join(page.read_text() for page in pages))
 
-    assert "at most 10 more for writes; on SQLite it opens at most 2 for reads and 2" in str(setting.description)
-    assert {(10, setting.default + 10)} == {
+    assert "at most 14 others; on SQLite it opens at most 3 for reads and 2" in str(setting.description)
+    assert {(14, setting.default + 14)} == {
         (int(more), int(total))
         for more, total in re.findall(r"`DB_POOL_SIZE` \+ (\d+) connections, (\d+) by default", text)
     }

@@ -41,7 +41,7 @@ async def test_a_statement_that_takes_too_long_is_stopped_and_the_error_names_th
 
 
 async def test_a_statement_that_finds_the_queue_full_or_waits_too_long_is_rejected(database):
-    running = [database.reader.fetch(slow(database)) for _ in range(6)]
+    running = [database.reader.fetch(slow(database), owner="eve") for _ in range(6)]
     errors = [str(error) for error in await asyncio.gather(*running, return_exceptions=True)]
 
     assert sum("longer than" in error for error in errors) == 2
@@ -113,7 +113,7 @@ async def test_a_connection_to_a_silent_server_is_abandoned_and_the_next_stateme
         pytest.skip("SQLite has no server that could hang")
     async with silenceable_proxy(empty_database_url) as (url, silence):
         engine = create_read_engine(parse_url(url), 1, 60)
-        reader = ReadPool(engine, size=1, max_waiting=1, queue_timeout=1, statement_timeout=0.1, grace=0.1)
+        reader = ReadPool(engine, size=1, reserved=0, max_waiting=1, queue_timeout=1, statement_timeout=0.1, grace=0.1)
         await reader.fetch(ONE)
         silence(True)
         with pytest.raises(ServiceUnavailable) as error:

@@ -86,3 +86,41 @@ async def test_a_users_last_page_is_saved_while_an_exclusive_write_is_running(wr
 
     page = await writable_db.database.reader.fetch(select(User.last_page).where(User.id == uid("vi")))
     assert page[0] == "/users"
+
+
+async def test_exclusive_writes_of_one_owner_let_others_take_turns(writable_db):
+    order = []
+
+    async def write_as(owner):
+        await writable_db.database.run_write(lambda writer: writer.fetch(ONE), exclusive=True, owner=owner)
+        order.append(owner)
+
+    async with open_write(writable_db, exclusive=True):
+        tasks = []
+        for owner in ("eve", "eve", "eve", "ada"):
+            tasks.append(asyncio.ensure_future(write_as(owner)))
+            await asyncio.sleep(0)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await asyncio.gather(*tasks)
+
+    assert order == ["eve", "ada", "eve", "eve"]
+
+
+async def test_concurrent_writes_of_one_owner_leave_permits_for_others(writable_db):
+    if writable_db.database.dialect == "sqlite":
+        pytest.skip("every write to SQLite is exclusive")
+    release = asyncio.Event()
+
+    async def work(writer):
+        await writer.fetch(ONE)
+        await release.wait()
+
+    database = writable_db.database
+    permits = writable_db.settings.db_pool_size
+    eves = [asyncio.ensure_future(database.run_write(work, exclusive=False, owner="eve")) for _ in range(permits)]
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await database.run_write(lambda writer: writer.fetch(ONE), exclusive=False, owner="ada")
+        assert not any(task.done() for task in eves)
+        release.set()
+        await asyncio.gather(*eves)

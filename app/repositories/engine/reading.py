@@ -106,7 +106,8 @@ class ReadRepository:
 
     async def _fetch(self, column: ColumnElement[Any], access: Access) -> Any:
         """Return the value of one column; raise StalePlan if `access` is no longer the caller's."""
-        row = await self._services.reader.fetch(with_access_state(self._caller, self._services.clock(), column))
+        statement = with_access_state(self._caller, self._services.clock(), column)
+        row = await self._services.reader.fetch(statement, owner=access.owner)
         if not self._caller.system and read_access_state(row) != access.state:
             raise StalePlan
         return row[-1]

@@ -163,7 +163,8 @@ class WriteRepository(ReadRepository):
                 await self._check_access_current(work)
             return WriteResult(keys, result)
 
-        outcome = await database.run_write(transaction, exclusive=exclusive)
+        owner = (await self._services.access_cache.access(self._caller)).owner
+        outcome = await database.run_write(transaction, exclusive=exclusive, owner=owner)
         if exclusive:
             self._services.access_changed.set()
         return outcome

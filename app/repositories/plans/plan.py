@@ -87,7 +87,7 @@ async def execute_plan(plan: QueryPlan, access: Access, bindings: Bindings, serv
         ValueError: A value cannot be converted for its bound parameter.
         ServiceUnavailable: The database is unavailable.
     """
-    return plan.result_json(await services.reader.fetch_one(plan.statement, bindings), access)
+    return plan.result_json(await services.reader.fetch_one(plan.statement, bindings, access.owner), access)
 
 
 def log_planning_failure(api: str, error: ValueError | RecursionError) -> None:
