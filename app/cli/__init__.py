@@ -158,8 +158,8 @@ def schema() -> None:
 
 @app.command("serve")
 def serve_http(
-    host: Annotated[str | None, typer.Option(help="The address to listen on; default: HOST")] = None,
-    port: Annotated[int | None, typer.Option(help="The port to listen on; default: PORT")] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on; default: the setting HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; default: the setting PORT")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of server processes")] = 1,
 ) -> None:
     """Serve HTTP until stopped."""

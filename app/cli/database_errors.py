@@ -15,7 +15,6 @@ from app.db.base import POSTGRESQL
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 
 DATABASE_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
-NO_TABLES_MESSAGE = "The database has no Rollcall tables. Run `rollcall bootstrap` first."
 UNDEFINED_TABLE = "42P01"
 CONNECTION_ERROR_CLASS = "08"
 REJECTIONS = {
@@ -27,8 +26,16 @@ REJECTIONS = {
     "57P03": "the server is starting or stopping",
 }
 """Why a PostgreSQL server rejects a connection, by SQLSTATE."""
+UNKNOWN_HOST = "the host is unknown"
+REMEDIES = {
+    REJECTIONS["28000"]: "Correct the user in DATABASE_URL, or the server's pg_hba.conf.",
+    REJECTIONS["28P01"]: "Correct the user and the password in DATABASE_URL.",
+    REJECTIONS["3D000"]: "Create it, for example with `createdb`, or correct DATABASE_URL.",
+    UNKNOWN_HOST: "Correct the host in DATABASE_URL.",
+}
+DEFAULT_REMEDY = "Check DATABASE_URL, and that the server is running and accepts connections."
 NETWORK_ERRORS: tuple[tuple[type[OSError], str], ...] = (
-    (socket.gaierror, "the host is unknown"),
+    (socket.gaierror, UNKNOWN_HOST),
     (ConnectionRefusedError, "the connection was refused"),
     (TimeoutError, "the server did not respond in time"),
     (FileNotFoundError, "there is no such socket"),
@@ -56,6 +63,12 @@ def operator_error(error: Exception, url: URL) -> OperatorError | None:
     return OperatorError(_unreachable_message(url, _network_reason(error)))
 
 
+def no_tables_message(url: URL) -> str:
+    """Return the message for a database that was never bootstrapped; in the wrong directory that is another file."""
+    name = url.database if url.get_backend_name() == POSTGRESQL else Path(url.database or "").absolute()
+    return f"The database {name} has no Rollcall tables. Run `rollcall bootstrap` first, or correct DATABASE_URL."
+
+
 def _driver_error(error: BaseException | None) -> DriverError | None:
     """Return the driver's exception behind `error`, which SQLAlchemy or `Database` may have replaced."""
     return next((each for each in _causes(error) if isinstance(each, DriverError)), None)
@@ -77,7 +90,7 @@ def _network_reason(error: Exception) -> str:
 def _postgresql_message(error: asyncpg.PostgresError, url: URL) -> str:
     sqlstate = error.sqlstate or ""
     if sqlstate == UNDEFINED_TABLE:
-        return NO_TABLES_MESSAGE
+        return no_tables_message(url)
     if sqlstate in REJECTIONS:
         return _unreachable_message(url, REJECTIONS[sqlstate])
     if sqlstate.startswith(CONNECTION_ERROR_CLASS):
@@ -96,7 +109,7 @@ def _condition_name(error_class: type[asyncpg.PostgresError]) -> str:
 
 def _sqlite_message(error: sqlite3.Error, url: URL) -> str:
     if str(error).startswith(SQLITE_NO_TABLE):
-        return NO_TABLES_MESSAGE
+        return no_tables_message(url)
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # raised by Python's module, not by SQLite
         return f"Database error ({type(error).__name__})."
@@ -123,7 +136,7 @@ def _unreachable_message(url: URL, reason: str) -> str:
     host, port = (_joined(arguments.get(name) or default) for name, default in DEFAULT_ADDRESS.items())
     return (
         f"The database {url.database} at host {host}, port {port} can't be reached: {reason}. "
-        "Check DATABASE_URL, and that the server is running and accepts connections."
+        f"{REMEDIES.get(reason, DEFAULT_REMEDY)}"
     )
 
 

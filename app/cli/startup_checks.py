@@ -5,10 +5,12 @@ import socket
 
 import typer
 
+from app.cli.database_errors import no_tables_message
 from app.cli.runner import run
 from app.core.config import Settings
 from app.core.errors import OperatorError
 from app.db.database import Database
+from app.db.engine import parse_url
 from app.db.migrate import current_revision, newest_revision
 
 ADDRESS_ERRORS = {
@@ -54,7 +56,7 @@ def check_database(settings: Settings) -> None:
         typer.echo(f"Warning: {error}", err=True)
         return
     if revision is None:
-        raise OperatorError("The database has no Rollcall tables. Run `rollcall bootstrap` first.")
+        raise OperatorError(no_tables_message(parse_url(settings.database_url)))
     if revision < newest_revision():
         raise OperatorError(
             f"The database is at revision {revision}, but this version needs {newest_revision()}. "

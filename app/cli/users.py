@@ -15,7 +15,7 @@ from app.repositories.services import Services
 commands = typer.Typer(no_args_is_help=True, help="Manage users without signing in.")
 
 Email = Annotated[str, typer.Argument(help="The user's email address")]
-GeneratePassword = Annotated[bool, typer.Option("--make-up", help="Generate a password and print it once")]
+GeneratePassword = Annotated[bool, typer.Option("--generate-password", help="Generate a password and print it once")]
 
 
 @commands.command("list")

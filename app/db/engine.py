@@ -29,6 +29,8 @@ DRIVERS = {
 URL_EXAMPLES = "DATABASE_URL should be like postgresql://user:password@host:5432/name or sqlite:///path/to/file.db"
 # What connecting raises when the database is unreachable; a statement raises the same wrapped in a DBAPIError.
 UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
+NOT_A_DIRECTORY = (FileExistsError, NotADirectoryError)
+"""What creating a file or directory below a file raises."""
 BUSY_TIMEOUT_MS = 5_000
 """Milliseconds SQLite waits for the file's lock; on PostgreSQL maintenance waits twice as long for a lock."""
 LOCK_SHARE = 0.9
@@ -303,7 +305,10 @@ def create_private_file(file: Path) -> None:
         if not file.exists():
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise OperatorError(f"The database file {file} cannot be created: {error.strerror}.") from None
+        reason = "a part of its path is not a directory" if isinstance(error, NOT_A_DIRECTORY) else error.strerror
+        raise OperatorError(
+            f"The database file {file} cannot be created: {reason}. Correct DATABASE_URL or the permissions."
+        ) from None
 
 
 def sqlstate(error: DBAPIError) -> str:

@@ -89,7 +89,7 @@ async def preview_down(database: Database, to: str = "base") -> list[str]:
         await migrate_down_in_transaction(connection, to, force=True)
         after = await connection.run_sync(_columns_and_counts)
         await connection.rollback()
-    tables = [f"table {name} ({rows} rows)" for name, (_, rows) in before.items() if name not in after]
+    tables = [f"table {name} ({_rows(rows)})" for name, (_, rows) in before.items() if name not in after]
     columns = [
         f"column {name}.{column}"
         for name, (columns, _) in before.items()
@@ -98,6 +98,10 @@ async def preview_down(database: Database, to: str = "base") -> list[str]:
         if column not in after[name][0]
     ]
     return tables + columns
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _columns_and_counts(connection: Connection) -> dict[str, tuple[list[str], int]]:

@@ -147,7 +147,7 @@ class ReadPool:
         try:
             owner = await self._engine.raw_connection()
         except (*UNREACHABLE, DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
-            log.warning("database_unavailable", error=type(error).__name__)
+            log.warning("database_unavailable", error=type(error.__cause__ or error).__name__)
             raise ServiceUnavailable(DATABASE_UNAVAILABLE) from error
         slot.connection = PooledConnection(owner)
         return slot.connection

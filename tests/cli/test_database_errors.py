@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from app.cli.database_errors import NO_TABLES_MESSAGE, operator_error
+from app.cli.database_errors import no_tables_message, operator_error
 from app.core.errors import ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.driver_errors import DATABASE_UNAVAILABLE
@@ -52,7 +52,11 @@ COMMANDS = [("users", "list"), ("users", "create", "new@example.com"), ("token",
 async def test_a_database_without_tables_is_reported_with_the_command_that_creates_them(empty_database_url, command):
     result = await run_command(empty_database_url, *command, stdin="correct horse, again")
 
-    assert is_one_line(result, "The database has no Rollcall tables. Run `rollcall bootstrap` first.")
+    assert is_one_line(
+        result,
+        f"The database {make_url(empty_database_url).database} has no Rollcall tables. "
+        "Run `rollcall bootstrap` first, or correct DATABASE_URL.",
+    )
 
 
 async def test_a_missing_column_is_not_reported_as_missing_tables(writable_db):
@@ -86,7 +90,7 @@ async def test_an_unreachable_server_is_reported_with_address_database_and_reaso
 
     at = f"The database rollcall at host 127.0.0.1, port {port} can't be reached: the connection was refused."
     assert_reported(refused, at)
-    at = "The database rollcall at host nowhere.invalid, port 5432 can't be reached: the host is unknown."
+    at = "The database rollcall at host nowhere.invalid, port 5432 can't be reached: the host is unknown. Correct"
     assert_reported(unknown, at)
 
 
@@ -94,7 +98,9 @@ async def test_a_file_that_cannot_be_opened_or_is_no_database_is_reported(tmp_pa
     folder = await run_command(f"sqlite:///{tmp_path}", "users", "list")
     (tmp_path / "text.db").write_text(f"{SECRET} " * 1_000)
     garbage = await run_command(f"sqlite:///{tmp_path}/text.db", "users", "list")
+    below_file = await run_command(f"sqlite:///{tmp_path}/text.db/a.db", "users", "list")
 
+    assert_reported(below_file, f"The database file {tmp_path}/text.db/a.db cannot be created: a part of its path")
     assert is_one_line(folder, f"{tmp_path} is a directory. DATABASE_URL must name a file.")
     assert is_one_line(garbage, f"The file {tmp_path}/text.db is not an SQLite database. Correct DATABASE_URL.")
 
@@ -104,7 +110,7 @@ async def test_a_server_without_the_database_is_reported_with_its_name():
     result = await run_command(admin_url("no_such_database"), "users", "list")
 
     assert_reported(result, "The database no_such_database at host ")
-    assert "can't be reached: the server has no such database." in result.err
+    assert "can't be reached: the server has no such database. Create it" in result.err
 
 
 async def test_the_installed_command_prints_no_traceback(empty_database_url):
@@ -112,7 +118,7 @@ async def test_the_installed_command_prints_no_traceback(empty_database_url):
     env = {"DATABASE_URL": empty_database_url, "SECRET": "a secret that only tests know and use", "PYTHONPATH": "."}
     result = await run_process("users", "list", **env)
 
-    assert is_one_line(result, NO_TABLES_MESSAGE)
+    assert is_one_line(result, no_tables_message(make_url(empty_database_url)))
 
 
 def sqlite_error(message: str, code: int | None = None, name: str = "") -> sqlite3.Error:
@@ -129,17 +135,18 @@ def postgresql_error(sqlstate: str) -> asyncpg.PostgresError:
 UNREACHABLE = "The database rollcall at host db.example, port 6543 can't be reached: "
 FILE_NOT_OPENED = "The database file data/rollcall.db can't be opened."
 ERRORS = [
-    (postgresql_error("42P01"), NO_TABLES_MESSAGE),
+    (postgresql_error("42P01"), no_tables_message(POSTGRESQL_URL)),
     (postgresql_error("40P01"), "Database error 40P01 (deadlock detected)."),
     (postgresql_error("25006"), "Database error 25006 (read only sql transaction)."),
-    (postgresql_error("28P01"), f"{UNREACHABLE}the server knows no such user with this password."),
+    (postgresql_error("28P01"), f"{UNREACHABLE}the server knows no such user with this password. Correct the user"),
+    (postgresql_error("3D000"), f"{UNREACHABLE}the server has no such database. Create it"),
     (postgresql_error("58030"), "Database error 58030 (io)."),
     (postgresql_error("XY123"), "Database error XY123."),
     (postgresql_error("08006"), UNREACHABLE),
     (asyncpg.InterfaceError(SECRET), UNREACHABLE),
     (ConnectionRefusedError(SECRET), f"{UNREACHABLE}the connection was refused."),
     (OSError(SECRET), f"{UNREACHABLE}no connection was made."),
-    (sqlite_error("no such table: directus_users", 1, "SQLITE_ERROR"), NO_TABLES_MESSAGE),
+    (sqlite_error("no such table: directus_users", 1, "SQLITE_ERROR"), no_tables_message(SQLITE_URL)),
     (sqlite_error(SECRET, 779, "SQLITE_CORRUPT_INDEX"), "Database error 779 (SQLITE_CORRUPT_INDEX)."),
     (sqlite_error(SECRET, 1038, "SQLITE_CANTOPEN_FULLPATH"), FILE_NOT_OPENED),
     (sqlite_error(SECRET), "Database error (OperationalError)."),

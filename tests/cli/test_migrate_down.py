@@ -31,6 +31,7 @@ async def test_the_list_names_each_dropped_table_with_its_rows(writable_db):
         (users,) = (await connection.exec_driver_sql("SELECT count(*) FROM directus_users")).one()
 
     assert f"table directus_users ({users} rows)" in result.out.splitlines()
+    assert "table rollcall_version (1 row)" in result.out.splitlines()
 
 
 @pytest.mark.parametrize("options", [(), ("--yes",)])

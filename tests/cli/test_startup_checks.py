@@ -4,6 +4,7 @@ import socket
 
 import pytest
 from alembic.script import ScriptDirectory
+from sqlalchemy import make_url
 
 from app.db.alembic_runner import _config
 from app.db.migrate import current_revision, migrate_down, newest_revision
@@ -15,7 +16,10 @@ async def test_serve_refuses_a_database_that_was_never_bootstrapped(empty_databa
     result = await run_command(empty_database_url, "serve", "--port", str(free_port()))
 
     assert (result.code, result.out) == (1, "")
-    assert result.err == "rollcall: The database has no Rollcall tables. Run `rollcall bootstrap` first.\n"
+    assert result.err == (
+        f"rollcall: The database {make_url(empty_database_url).database} has no Rollcall tables. "
+        "Run `rollcall bootstrap` first, or correct DATABASE_URL.\n"
+    )
 
 
 async def test_serve_refuses_a_database_that_lacks_migrations_and_names_both_revisions(writable_db):

@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from sqlalchemy import func, literal, literal_column, select, text
+from structlog.testing import capture_logs
 
 from app.core.errors import ServiceUnavailable
 from app.db.database import Database
 from app.db.engine import create_read_engine, parse_url
 from app.db.read_pool import ReadPool
-from tests.conftest import make_settings
+from tests.conftest import HAS_POSTGRESQL, admin_url, make_settings
 
 ONE = select(literal(1))
 COUNT_FOREVER = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)"
@@ -160,3 +161,13 @@ async def execute_on_server(url, statement):
     connection = await asyncpg.connect(url.rsplit("/", 1)[0] + "/postgres")
     await connection.execute(statement)
     await connection.close()
+
+
+@pytest.mark.skipif(not HAS_POSTGRESQL, reason="no PostgreSQL server answers")
+async def test_the_log_names_the_drivers_error_of_a_failed_connection():
+    database = Database.open(make_settings(admin_url("no_such_database")))
+    with capture_logs() as lines, pytest.raises(ServiceUnavailable):
+        await database.reader.fetch(ONE)
+    await database.dispose()
+
+    assert [(line["event"], line["error"]) for line in lines] == [("database_unavailable", "InvalidCatalogNameError")]

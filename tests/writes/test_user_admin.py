@@ -72,7 +72,7 @@ async def test_a_created_user_can_sign_in_with_the_typed_password(editors, users
 
 @pytest.mark.parametrize("command", [("create", "new@example.com"), ("set-password", "vi@example.com")])
 async def test_a_password_is_printed_only_if_it_was_generated(editors, users, command):
-    result = await users(*command, "--make-up")
+    result = await users(*command, "--generate-password")
     password = result.out.removeprefix(GENERATED).strip()
 
     assert (result.code, result.err) == (0, "")
@@ -80,14 +80,14 @@ async def test_a_password_is_printed_only_if_it_was_generated(editors, users, co
     assert len(password) >= 16
     assert verify_password(password, (await user_row(editors, command[1])).password)
 
-    again = await users("set-password", command[1], "--make-up")
+    again = await users("set-password", command[1], "--generate-password")
     assert again.out.startswith(GENERATED)
     assert again.out != result.out
 
 
 @pytest.mark.parametrize("command", [("create", "vi@example.com"), ("set-password", "nobody@example.com")])
 async def test_a_generated_password_is_not_printed_if_the_command_fails(editors, users, command):
-    result = await users(*command, "--make-up")
+    result = await users(*command, "--generate-password")
 
     assert (result.code, result.out) == (1, "")
 
