@@ -275,7 +275,7 @@ class Settings(BaseSettings):
     query_limit_max: RowLimit = Field(None, description="Maximum number of rows of a list; -1 for no limit")
     max_relational_depth: int = Field(10, ge=2, description="Maximum number of fields in a path through relations")
     query_max_fields: int = Field(
-        1000, ge=100, description="Maximum number of fields that a query selects, after the expansion of wildcards"
+        1500, ge=100, description="Maximum number of fields that a query selects, after the expansion of wildcards"
     )
     query_max_filter_parts: int = Field(
         500,
