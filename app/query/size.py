@@ -12,7 +12,7 @@ LIST_OPERATORS = frozenset({"_in", "_nin", "_between", "_nbetween"})
 class SizeLimits(NamedTuple):
     """The maximum size of one query, its nested lists included; `SizeCounter` says what counts."""
 
-    fields: int = 1_000
+    fields: int = 1_500
     filter_parts: int = 500
     filter_depth: int = 32
     sort_keys: int = 50
