@@ -64,9 +64,10 @@ def run_shell(script: str, folder: Path, env: dict[str, str]) -> str:
 
 
 @contextmanager
-def running_server(folder: Path, env: dict[str, str], port: int) -> Iterator[None]:
+def running_server(folder: Path, env: dict[str, str], port: int, *, bootstrap: bool = True) -> Iterator[None]:
     """Bootstrap and serve, as `make run` does after installing, with the log in a file."""
-    subprocess.run([*ROLLCALL, "bootstrap"], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
+    if bootstrap:
+        subprocess.run([*ROLLCALL, "bootstrap"], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
     with (folder / "log").open("w") as log:
         server = subprocess.Popen([*ROLLCALL, "serve", "--port", str(port)], cwd=folder, env=env, stderr=log)
         try:

@@ -20,7 +20,12 @@ from tests.readme.pages import create_checkout, page, run_shell, running_server,
 
 README_URL = "postgresql://rollcall@127.0.0.1/rollcall"
 ADMIN = {"email": "you@example.com", "password": "only for as long as this takes"}
-ADMIN_ENV = {"ADMIN_EMAIL": ADMIN["email"], "ADMIN_PASSWORD": ADMIN["password"]}
+ADMIN_ENV = {
+    "ADMIN_EMAIL": ADMIN["email"],
+    "ADMIN_PASSWORD": ADMIN["password"],
+    "ADMIN_TOKEN": "only for as long as this takes",
+}
+ADMIN_HEADERS = {"authorization": f"Bearer {ADMIN_ENV['ADMIN_TOKEN']}"}
 REQUEST_TIMEOUT_SECONDS = 60
 CLIENT_IP = "203.0.113.9"
 needs_postgresql = pytest.mark.skipif(not HAS_POSTGRESQL, reason="PostgreSQL is unavailable")
@@ -151,11 +156,8 @@ async def test_the_setting_that_hides_the_tables_from_directus_names_all_of_them
 
 
 def read_emails(base_url):
-    """Return the emails of all users, and the headers of the administrator who read them."""
-    tokens = httpx.post(f"{base_url}/auth/login", json=ADMIN, timeout=REQUEST_TIMEOUT_SECONDS).json()["data"]
-    headers = {"authorization": f"Bearer {tokens['access_token']}"}
-    users = httpx.get(f"{base_url}/users?fields=email", headers=headers)
-    return {user["email"] for user in users.json()["data"]}, headers
+    users = httpx.get(f"{base_url}/users?fields=email", headers=ADMIN_HEADERS, timeout=REQUEST_TIMEOUT_SECONDS)
+    return {user["email"] for user in users.json()["data"]}
 
 
 def emails_around_restore(tmp_path, back_up, restore, **settings):
@@ -163,14 +165,14 @@ def emails_around_restore(tmp_path, back_up, restore, **settings):
     env, port = create_checkout(tmp_path) | ADMIN_ENV | settings, free_port()
     base_url = f"http://127.0.0.1:{port}"
     with running_server(tmp_path, env, port):
-        before, headers = read_emails(base_url)
+        before = read_emails(base_url)
         run_shell(back_up, tmp_path, env)
-        httpx.post(f"{base_url}/users", json={"email": "late@example.com"}, headers=headers).raise_for_status()
-        after, _ = read_emails(base_url)
+        httpx.post(f"{base_url}/users", json={"email": "late@example.com"}, headers=ADMIN_HEADERS).raise_for_status()
+        after = read_emails(base_url)
     assert not list(tmp_path.glob("data/*-wal"))  # the write-ahead log is merged into the file when the server stops
     run_shell(restore, tmp_path, env)
-    with running_server(tmp_path, env, port):
-        restored, _ = read_emails(base_url)
+    with running_server(tmp_path, env, port, bootstrap=False):
+        restored = read_emails(base_url)
     return before, after, restored
 
 

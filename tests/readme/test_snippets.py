@@ -4,8 +4,10 @@ import ast
 import re
 import shutil
 from inspect import CO_COROUTINE
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import httpx
 import orjson
 import pytest
 from graphql import parse, validate
@@ -17,11 +19,40 @@ from tests.compat.replay import free_port
 from tests.http.test_graphql import served
 from tests.readme.pages import DOCS, create_checkout, page, run_shell, running_server, section, snippets
 
+ADMIN_TOKEN = "only for this test"
 needs_curl = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="curl is not installed")
 ROW_MUTATIONS = ("create_", "update_", "delete_")
 WAIT_FOR_TOKEN = """for _ in $(seq 100); do
   TOKEN=$(sed -n 's/.*accept-invite?token=\\([^\\\\]*\\).*/\\1/p' log); [ -n "$TOKEN" ] && break; sleep 0.1
 done"""
+
+
+class Checkout(NamedTuple):
+    """An installed checkout whose server listens on `port` instead of 8055."""
+
+    folder: Path
+    env: dict[str, str]
+    port: int
+
+    def run(self, script: str) -> str:
+        return run_shell(script.replace(":8055", f":{self.port}"), self.folder, self.env)
+
+    def delete_user(self, email: str) -> None:
+        httpx.request(
+            "DELETE",
+            f"http://127.0.0.1:{self.port}/users",
+            json={"query": {"filter": {"email": {"_eq": email}}}},
+            headers={"authorization": f"Bearer {ADMIN_TOKEN}"},
+        ).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A checkout in which a server runs. A test leaves the users as they were: one, the admin."""
+    folder, port = tmp_path_factory.mktemp("checkout"), free_port()
+    env = create_checkout(folder) | {"ADMIN_TOKEN": ADMIN_TOKEN}
+    with running_server(folder, env, port):
+        yield Checkout(folder, env, port)
 
 
 async def test_the_python_snippets_have_the_described_effect(writable_db, monkeypatch):
@@ -71,14 +102,11 @@ async def test_the_example_of_a_permission_is_accepted(writable_db):
 
 
 @needs_curl
-def test_the_first_query_succeeds(tmp_path):
-    env, port = create_checkout(tmp_path), free_port()
+def test_the_first_query_succeeds(checkout):
     commands, query = snippets("sh", section("README.md", "Quick start"))
     (response,) = snippets("json", section("README.md", "Quick start"))
     (other_query,) = snippets("sh", section("quickstart.md", "Send a query"))
-    with running_server(tmp_path, env, port):
-        output = run_shell(query.replace(":8055", f":{port}"), tmp_path, env)
-        other_output = run_shell(other_query.replace(":8055", f":{port}"), tmp_path, env)
+    output, other_output = checkout.run(query), checkout.run(other_query)
 
     assert orjson.loads(output) == orjson.loads(response)
     assert orjson.loads(other_output)["data"]["users"][0]["email"] == "admin@example.com"
@@ -87,25 +115,24 @@ def test_the_first_query_succeeds(tmp_path):
 
 
 @needs_curl
-def test_users_are_exported_as_a_file(tmp_path):
-    env, port = create_checkout(tmp_path), free_port()
+def test_users_are_exported_as_a_file(checkout):
     (export,) = snippets("sh", section("reference/rest.md", "Exporting a list as a file"))
-    with running_server(tmp_path, env, port):
-        head, admin = run_shell(export.replace(":8055", f":{port}"), tmp_path, env).splitlines()
+    head, admin = checkout.run(export).splitlines()
 
     assert head == '"id","email","role.name"'
     assert '"admin@example.com"' in admin
 
 
 @needs_curl
-def test_an_invitation_leads_to_a_first_query(tmp_path):
-    env, port = create_checkout(tmp_path), free_port()
+def test_an_invitation_leads_to_a_first_query(checkout):
     script = "".join(
         snippets("sh", page("quickstart.md").partition("## Create a role")[2].partition("## Use PostgreSQL")[0])
     )
     assert script.count("TOKEN='eyJ...'") == 1
-    with running_server(tmp_path, env, port):
-        output = run_shell(script.replace("TOKEN='eyJ...'", WAIT_FOR_TOKEN).replace(":8055", f":{port}"), tmp_path, env)
+    try:
+        output = checkout.run(script.replace("TOKEN='eyJ...'", WAIT_FOR_TOKEN))
+    finally:
+        checkout.delete_user("ines@example.com")
 
     assert output.count("HTTP/1.1 204 No Content") == 2
     data = orjson.loads(output.splitlines()[-1])["data"]
@@ -115,15 +142,13 @@ def test_an_invitation_leads_to_a_first_query(tmp_path):
 
 
 @needs_curl
-def test_an_image_is_uploaded_and_read(tmp_path):
-    env, port = create_checkout(tmp_path), free_port()
+def test_an_image_is_uploaded_and_read(checkout):
     (script,) = snippets("sh", page("concepts/files.md"))
-    with running_server(tmp_path, env, port):
-        output = run_shell(script.replace(":8055", f":{port}"), tmp_path, env)
+    output = checkout.run(script)
 
     assert orjson.loads(output) == {"data": {"avatar": {"title": "Dot", "type": "image/gif", "width": 1}}}
-    (stored,) = (tmp_path / "uploads").iterdir()
-    assert stored.read_bytes() == (tmp_path / "dot.gif").read_bytes()
+    (stored,) = (checkout.folder / "uploads").iterdir()
+    assert stored.read_bytes() == (checkout.folder / "dot.gif").read_bytes()
 
 
 def test_the_table_of_accounts_lists_every_root_field_with_its_arguments():
