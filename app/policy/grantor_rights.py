@@ -52,7 +52,7 @@ class GrantorRights:
     """The rights of the grantor: all policies attached to it, and the keys of those in force at its IP address."""
 
     policies: Bundle
-    in_force: Collection[str]
+    in_force: frozenset[str]
 
     def covers(self, granted: GrantedPolicy, bundle: Bundle) -> bool:
         """Return whether a policy that is held within a bundle grants nothing beyond the grantor's rights.

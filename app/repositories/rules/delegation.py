@@ -27,6 +27,7 @@ from app.repositories.engine.context import AffectedRights, WriteContext
 EXCEEDS_OWN_RIGHTS_MESSAGE = "You don't have permission to grant more than you have yourself"
 ADMIN_CREDENTIALS_MESSAGE = "You don't have permission to change the credentials of an admin"
 CREDENTIALS_MESSAGE = "You don't have permission to change the credentials of a user who has more permissions than you"
+NO_RIGHTS = GrantorRights((), frozenset())
 PUBLIC = ""
 """The key of the public among holders."""
 
@@ -47,7 +48,7 @@ async def check_delegation(work: WriteContext) -> None:
     before, after = _Side(Holdings(work.services.reader, limits), {}), _Side(Holdings(work.writer, limits), {})
     if not affected.policies:
         after.policies = before.policies
-    rights = GrantorRights(await work.held_policies(), work.access.policies)
+    rights = GrantorRights(await work.held_policies(), frozenset(work.access.policies))
     await _Delegation(affected, rights, before, after, await before.holdings.of_public()).check()
 
 
@@ -76,22 +77,22 @@ class _Delegation:
     before: _Side
     after: _Side
     public: frozenset[str]
-    """The policies of the public before the write: no user gains anything by them."""
+    """The policies of the public before the write: no user gains anything by what everybody can do."""
 
     async def check(self) -> None:
         affected = self.affected
-        users, roles = await self._check_policies(affected.policies)
+        policies = await self._check_policies(affected.policies)
+        users, roles = await self.before.holdings.holders(policies) if policies else (set[str](), set[str]())
         users |= await self._check_roles(affected.roles | roles)
-        users |= await self._check_public() if affected.public else set()
+        users |= await self._check_public() if affected.public or policies & self.public else set()
         await self._check_registration(affected.registration_roles)
         changed = affected.users | affected.activated_users | affected.users_with_new_credentials
         await self._check_users(users | changed)
 
-    async def _check_policies(self, keys: Collection[str]) -> tuple[set[str], set[str]]:
-        """Check changed policies by themselves; return the users and roles whose conditions they may have changed."""
+    async def _check_policies(self, keys: Collection[str]) -> set[str]:
+        """Check changed policies by themselves; return those that may have changed the conditions of their holders."""
         await self._load(keys, keys)
-        changed = {key for key in keys if self._check_change(self.before.bundle([key]), self.after.bundle([key]))}
-        return await self.before.holdings.holders(changed) if changed else (set(), set())
+        return {key for key in keys if self._check_change(self.before.bundle([key]), self.after.bundle([key]))}
 
     async def _check_roles(self, roles: Collection[str]) -> set[str]:
         """Check roles, and those below a role whose conditions may have changed; return the users of the latter."""
@@ -123,37 +124,47 @@ class _Delegation:
 
     async def _check_users(self, users: Collection[str]) -> None:
         before, after = await self.before.holdings.of_users(users), await self.after.holdings.of_users(users)
-        await self._load(_all_policies(before), _all_policies(after))
+        await self._load(_all_policies(before) | self.public, _all_policies(after))
+        everybody = GrantorRights(self.before.bundle(self.public), self.public)
         for user in users:
             bundles = self._bundles(user, before, after)
             if user in self.affected.users_with_new_credentials:
-                self._check_credentials(*bundles)
+                self._check_credentials(everybody, *bundles)
             if user in self.affected.activated_users:
-                self._require_covered(bundles[1], self.public)
-            self._check_change(*bundles, self.public)
+                self._require_covered(bundles[1], everybody)
+            self._check_change(*bundles, everybody)
 
-    def _check_credentials(self, *bundles: Bundle) -> None:
+    def _check_credentials(self, everybody: GrantorRights, *bundles: Bundle) -> None:
         """Check that the author holds all rights of a user, those before and those after the write."""
         if any(policy.admin for bundle in bundles for policy in bundle):
             raise Forbidden(ADMIN_CREDENTIALS_MESSAGE)
         for bundle in bundles:
-            self._require_covered(bundle, self.public, CREDENTIALS_MESSAGE)
+            self._require_covered(bundle, everybody, CREDENTIALS_MESSAGE)
 
-    def _check_change(self, before: Bundle, after: Bundle, ignored: Collection[str] = ()) -> bool:
+    def _check_change(self, before: Bundle, after: Bundle, everybody: GrantorRights = NO_RIGHTS) -> bool:
         """Check what a holder gained; return whether conditions of others who hold the same may have changed."""
         requires_less_tfa, targets = lost_conditions(before, after)
         granted = [*_gained(before, after)]
         lost = after if requires_less_tfa else [part_of_targets(policy, targets) for policy in after]
         for part in (*granted, *lost):
-            if part.key not in ignored and not self.rights.covers(part, after):
+            if not self._is_covered(part, after, everybody):
                 raise Forbidden(EXCEEDS_OWN_RIGHTS_MESSAGE)
         return requires_less_tfa or bool(targets) or any(one.presets for part in granted for one in part.permissions)
 
     def _require_covered(
-        self, bundle: Bundle, ignored: Collection[str] = (), message: str = EXCEEDS_OWN_RIGHTS_MESSAGE
+        self, bundle: Bundle, everybody: GrantorRights = NO_RIGHTS, message: str = EXCEEDS_OWN_RIGHTS_MESSAGE
     ) -> None:
-        if not all(policy.key in ignored or self.rights.covers(policy, bundle) for policy in bundle):
+        if not all(self._is_covered(policy, bundle, everybody) for policy in bundle):
             raise Forbidden(message)
+
+    def _is_covered(self, policy: GrantedPolicy, bundle: Bundle, everybody: GrantorRights) -> bool:
+        """Return whether the author or everybody has the rights of a policy that is held within a bundle.
+
+        A policy of the public by itself may grant more than the public has, whose other policies impose conditions.
+        """
+        if policy.key in everybody.in_force and everybody.in_force <= {one.key for one in bundle}:
+            return True
+        return self.rights.covers(policy, bundle) or everybody.covers(policy, bundle)
 
     async def _load(self, before: Collection[str], after: Collection[str]) -> None:
         await self.before.load(before)
