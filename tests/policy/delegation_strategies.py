@@ -9,6 +9,8 @@ ROLES, USERS, POLICIES = ([uid(f"{kind}{n}") for n in range(3)] for kind in "rup
 WRITER, CHIEF, MANAGING, ADMINS = map(uid, ("writer", "chief", "managing", "admins"))
 ACTIONS = ("create", "read", "update", "delete")
 TITLE, DESCRIPTION, LOCATION = {"title": {"_eq": "a"}}, {"description": {"_eq": "a"}}, {"location": {"_null": True}}
+DRAWN_KEYS = [*ROLES, *USERS, *POLICIES, WRITER, CHIEF, MANAGING, ADMINS, *(uid(f"a{number}") for number in range(20))]
+"""The keys of all rows of a drawn world but permissions, whose keys are numbers."""
 EQUAL_NAMES = ("action", "permissions", "validation", "presets", "fields")
 
 LEAVES = st.sampled_from([TITLE, {"title": {"_in": ["a", "b"]}}, DESCRIPTION, LOCATION])
@@ -27,6 +29,7 @@ CONTENT = st.fixed_dictionaries(
         "presets": st.sampled_from([None, None, {"title": "a"}, {"description": "a"}, {"title": "b", "location": "a"}]),
         "fields": st.one_of(
             st.just("*"),
+            st.sampled_from(["title", "description", "location"]),
             st.lists(st.sampled_from(["title", "description", "location"]), min_size=1, unique=True).map(",".join),
         ),
     }
@@ -39,13 +42,11 @@ FLAGS = st.fixed_dictionaries(
     }
 )
 FURTHER_FLAGS = st.sampled_from([{}, {}, {}, {"app_access": True}, {"admin_access": True}])
-STATUSES = st.sampled_from(["active", "active", "suspended", "invited"])
+STATUSES = st.sampled_from(["active", "suspended", "suspended", "invited"])
 OPTIONAL_ROLE = st.sampled_from([None, *ROLES])
-HOLDERS = st.one_of(
-    st.sampled_from([{"user": key, "role": None} for key in USERS]),
-    st.sampled_from([{"user": None, "role": key} for key in ROLES]),
-    st.just({"user": None, "role": None}),
-)
+USER_HOLDERS = st.sampled_from([{"user": key, "role": None} for key in USERS])
+ROLE_HOLDERS = st.sampled_from([{"user": None, "role": key} for key in ROLES])
+HOLDERS = st.one_of(USER_HOLDERS, ROLE_HOLDERS, st.just({"user": None, "role": None}))
 
 
 @st.composite
@@ -72,9 +73,12 @@ def worlds(draw):
     by_role = {"user": None, "role": users[0]["role"]} if users[0]["role"] else own
     attached = [(ADMINS, {"user": CHIEF, "role": None}), (MANAGING, own)]
     attached += [(key, draw(st.sampled_from([own, by_role]))) for key in POLICIES[:2]]
+    others = st.sampled_from([*POLICIES, POLICIES[2], POLICIES[2]])
+    attached += [(draw(others), draw(USER_HOLDERS)), (draw(others), draw(ROLE_HOLDERS))]
+    attached += [(POLICIES[2], draw(ROLE_HOLDERS))]
     attached += draw(st.lists(st.tuples(st.sampled_from(POLICIES), HOLDERS), max_size=4))
     access = [{"id": uid(f"a{number}"), "policy": policy, **holder} for number, (policy, holder) in enumerate(attached)]
-    unconditional = {"permissions": None, "validation": None, "presets": None, "fields": "*"}
+    unconditional = {"permissions": None, "validation": None, "presets": None, "fields": "*,token"}
     permissions = [
         {"policy": MANAGING, "collection": f"directus_{name}", "action": action, **unconditional}
         for name in NAMES
@@ -94,17 +98,22 @@ def worlds(draw):
 
 
 @st.composite
-def writes(draw, tables):
-    """Draw a write: its kind, the collection, the method of its repository, and the arguments."""
-    kind = draw(st.sampled_from([*WRITES]))
-    return kind, *WRITES[kind](lambda *choices: draw(st.sampled_from(choices)), draw, tables)
+def writes(draw, kind, tables):
+    """Draw a write of this kind: the collection, the method of its repository, and the arguments."""
+    return WRITES[kind](lambda *choices: draw(st.sampled_from(choices)), draw, tables)
+
+
+def _stored(pick, tables, keys):
+    """Draw one of the keys of roles or policies that are still stored."""
+    stored = {row["id"] for name in ("roles", "policies") for row in tables[name]}
+    return pick(*([key for key in keys if key in stored] or keys))
 
 
 def _similar(pick, draw, tables):
     """Draw a permission on files, and the content of one that is equal, or differs in a few parts."""
     rows = [row for row in tables["permissions"] if row["collection"] == "directus_files"] or tables["permissions"]
     row = pick(*rows)
-    changes = {name: value for name, value in draw(CONTENT).items() if pick(*range(5)) == 0}
+    changes = {name: value for name, value in draw(CONTENT).items() if pick(*range(8)) == 0}
     content = {**{name: row[name] for name in EQUAL_NAMES}, **changes}
     if isinstance(content["fields"], str):
         content["fields"] = content["fields"].split(",")
@@ -112,8 +121,9 @@ def _similar(pick, draw, tables):
 
 
 def _create_permission(pick, draw, tables):
-    _, content, _ = _similar(pick, draw, tables)
-    return "permissions", "create_one", {"policy": pick(*POLICIES), "collection": "directus_files", **content}
+    row, content, _ = _similar(pick, draw, tables)
+    policy = pick(row["policy"], row["policy"], _stored(pick, tables, POLICIES))
+    return "permissions", "create_one", {"policy": policy, "collection": "directus_files", **content}
 
 
 def _change_permission(pick, draw, tables):
@@ -122,11 +132,19 @@ def _change_permission(pick, draw, tables):
 
 
 def _drop_condition(pick, draw, tables):
-    return "permissions", "update_one", _similar(pick, draw, tables)[0]["id"], {pick("presets", "validation"): None}
+    """Draw a removed condition, in half of the cases a preset that can't be replaced by a written value."""
+    rows = [row for row in tables["permissions"] if row["action"] in ("create", "update")]
+    conditions = [(row["id"], name) for row in rows for name in ("presets", "validation") if row[name]]
+    forced = [
+        (row["id"], "presets") for row in rows if row["presets"] and not {"*", *row["presets"]} & {*row["fields"]}
+    ]
+    key, name = pick(*(pick(conditions, forced) or conditions or [(1, "presets")]))
+    return "permissions", "update_one", key, {name: None}
 
 
 def _move_permission(pick, draw, tables):
-    return "permissions", "update_one", _similar(pick, draw, tables)[0]["id"], {"policy": pick(*POLICIES)}
+    policy = _stored(pick, tables, POLICIES)
+    return "permissions", "update_one", _similar(pick, draw, tables)[0]["id"], {"policy": policy}
 
 
 def _delete_permission(pick, draw, tables):
@@ -177,13 +195,14 @@ def _take_user(pick, draw, tables):
     credentials = pick(
         {"password": "known to the writer"}, {"token": "known-to-the-writer"}, {"email": "mine@example.com"}
     )
-    more = pick({}, {}, {"role": None}, {"role": pick(*ROLES)}, {"status": "suspended"})
+    more = pick({}, {}, {"role": None}, {"role": _stored(pick, tables, ROLES)}, {"status": "suspended"})
     return "users", "update_one", pick(*USERS), {**credentials, **more}
 
 
 def _take_user_by_role(pick, draw, tables):
     taken = {"id": pick(*USERS), "password": "known to the writer"}
-    return "roles", "update_one", pick(*ROLES), {"users": {"create": [], "update": [taken], "delete": []}}
+    users = {"create": [], "update": [taken], "delete": []}
+    return "roles", "update_one", _stored(pick, tables, ROLES), {"users": users}
 
 
 def _take_stripped_user(pick, draw, tables):
@@ -192,22 +211,33 @@ def _take_stripped_user(pick, draw, tables):
 
 
 def _create_user(pick, draw, tables):
-    rights = pick({"role": pick(*ROLES)}, {"policies": [{"policy": pick(*POLICIES)}]})
+    rights = pick({"role": _stored(pick, tables, ROLES)}, {"policies": [{"policy": _stored(pick, tables, POLICIES)}]})
     return "users", "create_one", {"email": "new@example.com", "password": "known to the writer", **rights}
 
 
 def _create_role(pick, draw, tables):
     values = {
         "name": "n",
-        "parent": draw(OPTIONAL_ROLE),
-        "policies": [{"policy": pick(*POLICIES)}],
-        "users": [pick(*USERS)],
+        "parent": pick(None, None, _stored(pick, tables, ROLES)),
+        "policies": [{"policy": _stored(pick, tables, POLICIES)}],
+        "users": pick([], [pick(*USERS)]),
     }
     return "roles", "create_one", values
 
 
+def _change_parent(pick, draw, tables):
+    number = pick(*range(1, len(ROLES)))
+    return "roles", "update_one", ROLES[number], {"parent": pick(None, *3 * ROLES[:number])}
+
+
 def _access_key(pick, tables):
-    return pick(*(row["id"] for row in tables["access"] if row["policy"] != ADMINS), uid("none"))
+    keys = [row["id"] for row in tables["access"] if row["policy"] not in (ADMINS, MANAGING)]
+    return pick(*(keys or [uid("none")]))
+
+
+def _change_status(pick, draw, tables):
+    suspended = [row["id"] for row in tables["users"] if row["status"] == "suspended"]
+    return "users", "update_one", pick(*(suspended or USERS)), {"status": pick("active", "active", "invited", "draft")}
 
 
 WRITES = {
@@ -218,34 +248,38 @@ WRITES = {
     "delete a permission": _delete_permission,
     "copy a policy": _copy_policy,
     "change a policy": _change_policy,
-    "delete a policy": lambda pick, _, __: ("policies", "delete_one", pick(*POLICIES)),
-    "attach a policy": lambda pick, draw, _: ("access", "create_one", {"policy": pick(*POLICIES), **draw(HOLDERS)}),
+    "delete a policy": lambda pick, _, tables: ("policies", "delete_one", _stored(pick, tables, POLICIES)),
+    "attach a policy": lambda pick, draw, tables: (
+        "access",
+        "create_one",
+        {"policy": _stored(pick, tables, POLICIES), **draw(HOLDERS)},
+    ),
     "detach a policy": lambda pick, _, tables: ("access", "delete_one", _access_key(pick, tables)),
     "change an access row": lambda pick, draw, tables: (
         "access",
         "update_one",
         _access_key(pick, tables),
-        pick({"policy": pick(*POLICIES)}, draw(HOLDERS)),
+        pick({"policy": _stored(pick, tables, POLICIES)}, draw(HOLDERS)),
     ),
-    "change a role of a user": lambda pick, draw, _: (
+    "change a role of a user": lambda pick, draw, tables: (
         "users",
         "update_one",
         pick(*USERS, WRITER),
-        {"role": draw(OPTIONAL_ROLE)},
+        {"role": pick(None, *3 * [_stored(pick, tables, ROLES)])},
     ),
-    "change a status": lambda pick, draw, _: ("users", "update_one", pick(*USERS), {"status": draw(STATUSES)}),
+    "change a status": _change_status,
     "take a user": _take_user,
     "take a user by its role": _take_user_by_role,
     "strip and take a user": _take_stripped_user,
     "create a user": _create_user,
-    "change a parent": lambda pick, draw, _: ("roles", "update_one", pick(*ROLES), {"parent": draw(OPTIONAL_ROLE)}),
-    "replace policies": lambda pick, _, __: (
+    "change a parent": _change_parent,
+    "replace policies": lambda pick, _, tables: (
         "roles",
         "update_one",
-        pick(*ROLES),
-        {"policies": [{"policy": pick(*POLICIES)}]},
+        _stored(pick, tables, ROLES),
+        {"policies": [{"policy": _stored(pick, tables, POLICIES)}]},
     ),
     "create a role": _create_role,
-    "delete a role": lambda pick, _, __: ("roles", "delete_one", pick(*ROLES)),
+    "delete a role": lambda pick, _, tables: ("roles", "delete_one", _stored(pick, tables, ROLES)),
 }
 """The kinds of writes, each with a function that draws one."""

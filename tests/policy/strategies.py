@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, text
 
 from app.flows.import_export import TABLES
 from tests.base_data import static_token, uid
@@ -169,6 +169,12 @@ def permission(draw, number, name, policy):
     }
 
 
+RESTART_KEYS = """
+SELECT setval(pg_get_serial_sequence('directus_permissions', 'id'), coalesce(max(id), 1)) FROM directus_permissions
+"""
+"""Lets a new permission get the next free key, as it does on SQLite, instead of one that a drawn permission has."""
+
+
 async def replace(system, tables):
     """Replace all rows of these tables."""
     async with system.database.transaction() as connection:
@@ -182,3 +188,5 @@ async def replace(system, tables):
         for name in ("users", "policies", "access", "permissions"):
             if tables[name]:
                 await connection.execute(insert(TABLES[f"directus_{name}"]), tables[name])
+        if system.database.dialect == "postgresql":
+            await connection.execute(text(RESTART_KEYS))

@@ -4,39 +4,58 @@ from collections import Counter
 from copy import deepcopy
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from app.core.caller import Caller
 from app.core.errors import RollcallError
 from app.flows.import_export import TABLES
+from app.repositories.rules.delegation import (
+    ADMIN_CREDENTIALS_MESSAGE,
+    CREDENTIALS_MESSAGE,
+    EXCEEDS_OWN_RIGHTS_MESSAGE,
+)
 from tests.base_data import static_token
 from tests.policy.delegation_reference import IPS, World, excess
-from tests.policy.delegation_strategies import NAMES, USERS, WRITER, WRITES, worlds, writes
+from tests.policy.delegation_strategies import DRAWN_KEYS, MANAGING, NAMES, USERS, WRITER, WRITES, worlds, writes
 from tests.policy.strategies import replace
 
-WRITES_PER_EXAMPLE = 5
+WRITES_PER_WORLD = 9
+MORE = ["change a parent", "change a role of a user", "change a status", "detach a policy", *2 * ["drop a condition"]]
+"""Kinds of writes that occur more than once: those that rarely have one of the outcomes, or a visible effect."""
+EXAMPLES = settings().max_examples // 6
+DELEGATION_MESSAGES = {EXCEEDS_OWN_RIGHTS_MESSAGE, CREDENTIALS_MESSAGE, ADMIN_CREDENTIALS_MESSAGE}
+"""The reasons for which a write counts as rejected; rows that an earlier write removed are none of them."""
+NEVER_SEEN = {("delete a role", False)}
+"""An outcome that is too rare here: see "a deleted parent" in tests/writes/test_grant_conditions.py."""
+POSITIONS = {key: number for number, key in enumerate(DRAWN_KEYS)}
 TAKING = {"take a user", "take a user by its role", "strip and take a user"}
 
 
 @pytest.fixture
 def outcomes():
-    """Count the outcomes of the writes; so that the property means something, many kinds of writes must have both."""
+    """Count the outcomes of the writes; so that the property means something, each kind of write must have both."""
     counts: Counter[tuple[str, bool]] = Counter()
     yield counts
-    accepted, rejected = ({kind for kind, outcome in counts if outcome is code} for code in (True, False))
-    assert len(accepted & rejected) > len(WRITES) / 3
-    assert sum(count for (_, is_accepted), count in counts.items() if is_accepted) > counts.total() / 4
+    possible = {(kind, is_accepted) for kind in WRITES for is_accepted in (True, False)} - NEVER_SEEN
+    assert possible <= counts.keys(), possible - counts.keys()
+
+
+def position(row):
+    return row["id"] if isinstance(row["id"], int) else POSITIONS.get(row["id"], len(POSITIONS))
 
 
 async def stored_world(system):
-    """Return the tables that decide about rights, as stored."""
+    """Return the tables that decide about rights, as stored, in the same order on both databases.
+
+    Only the order of several new rows may differ, whose keys are random.
+    """
     tables = {}
     async with system.database.transaction() as connection:
         for name in NAMES:
             rows = (await connection.execute(select(TABLES[f"directus_{name}"]))).mappings().all()
-            tables[name] = [dict(row) for row in rows]
+            tables[name] = sorted(map(dict, rows), key=position)
     return World(tables)
 
 
@@ -60,22 +79,33 @@ def taken_user(kind, arguments):
     return next(key for key in USERS if key in repr(arguments))
 
 
-@settings(max_examples=settings().max_examples // 2)  # each example replaces all rows
+def is_admin(tables):
+    return any(policy.admin for policy in World(tables).of_user(WRITER))
+
+
+@settings(max_examples=EXAMPLES)  # each replaces all rows several times
 @given(data=st.data())
 async def test_no_accepted_write_grants_more_than_its_author_has(scratch_db, outcomes, data):
-    tables = data.draw(worlds())
-    await replace(scratch_db, deepcopy(tables))
-    before = await stored_world(scratch_db)
-    assume(not any(policy.admin for policy in before.of_user(WRITER)))
-    for _ in range(WRITES_PER_EXAMPLE):
-        kind, collection, method, *arguments = data.draw(writes(before.tables))
-        caller = Caller(token=static_token(WRITER), ip=data.draw(st.sampled_from(IPS)))
-        try:
-            await getattr(scratch_db.directory(caller)[collection], method)(*arguments)
-        except RollcallError:
+    kinds = data.draw(st.permutations([*WRITES, *MORE]))
+    for start in range(0, len(kinds), WRITES_PER_WORLD):
+        await replace(scratch_db, deepcopy(data.draw(worlds().filter(lambda tables: not is_admin(tables)))))
+        before = await stored_world(scratch_db)
+        for kind in kinds[start : start + WRITES_PER_WORLD]:
+            before = await check_write(scratch_db, outcomes, data, kind, before)
+
+
+async def check_write(system, outcomes, data, kind, before):
+    """Try a write from an address at which the writer manages rights; return the world after it, judged."""
+    collection, method, *arguments = data.draw(writes(kind, before.tables))
+    addresses = [ip for ip in IPS if before.policies[MANAGING].applies_at(ip)] or IPS
+    caller = Caller(token=static_token(WRITER), ip=data.draw(st.sampled_from(addresses)))
+    try:
+        await getattr(system.directory(caller)[collection], method)(*arguments)
+    except RollcallError as error:
+        if error.reason in DELEGATION_MESSAGES:
             outcomes[kind, False] += 1
-            continue
-        outcomes[kind, True] += 1
-        after = await stored_world(scratch_db)
-        assert judge(before, after, taken_user(kind, arguments)) is None, (kind, arguments)
-        before = after
+        return before
+    outcomes[kind, True] += 1
+    after = await stored_world(system)
+    assert judge(before, after, taken_user(kind, arguments)) is None, (kind, arguments)
+    return after
