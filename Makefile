@@ -76,6 +76,9 @@ schema: install ## Rewrite schema.graphql
 golden: install-dev ## Rewrite the golden files; read the diff before you commit
 	$(BIN)/pytest tests/golden --write-golden
 
+# Material for MkDocs prints a notice about MkDocs 2, which is not used here: the lock file pins version 1
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
 docs: $(DOCS_INSTALLED) ## Build the documentation as a site in build/site; a wrong link fails
 	$(BIN)/mkdocs build --strict
 
