@@ -3,8 +3,11 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+import structlog
+
 from app.core.ecmascript_regex import InvalidRegex
 from app.core.errors import FailedValidation, InvalidPayload
+from app.core.timestamps import to_microseconds
 from app.query.collection import Field, FieldKind
 from app.query.filter import AndFilter, FieldFilter, Filter, OrFilter, RelationFilter, Variable
 from app.query.operators import OPERATORS, REGEX, as_text
@@ -14,6 +17,8 @@ Resolve = Callable[[Variable, FieldKind], tuple[Any, ...]]
 """A function that returns a variable's values for the caller who writes."""
 MatchRegex = Callable[[str, str, str], Awaitable[bool]]
 """A function that returns whether a regular expression matches a text, the value of the named field."""
+
+log = structlog.get_logger(__name__)
 
 
 class UnusableRegex(InvalidPayload):
@@ -53,8 +58,26 @@ async def validate(
             elif operator == REGEX:
                 valid = await _matches(field, values[field], operand[0], match_regex)
             else:
-                valid = OPERATORS[operator].evaluate(values[field], operand[0])
+                valid = _evaluate(field, operator, values[field], operand[0])
             return [] if valid else [FailedValidation(field.name, operator.removeprefix("_"), tuple(path))]
+
+
+def _evaluate(field: Field, operator: str, value: Any, operand: Any) -> bool:
+    """Return whether a value satisfies an operator; False, and a warning, if a variable's value is of another kind."""
+    try:
+        if field.kind == "timestamp":
+            value, operand = _comparable_times(value), _comparable_times(operand)
+        return OPERATORS[operator].evaluate(value, operand)
+    except (TypeError, ValueError, AttributeError):
+        log.warning("validation_not_comparable", field=field.name, operator=operator)
+        return False
+
+
+def _comparable_times(value: Any) -> Any:
+    """Return times as numbers, because those without a datetime, such as infinity, are texts."""
+    if value is None:
+        return None
+    return tuple(map(_comparable_times, value)) if isinstance(value, tuple) else to_microseconds(value)
 
 
 async def _matches(field: Field, value: Any, pattern: str | None, match_regex: MatchRegex) -> bool:
