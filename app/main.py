@@ -1,7 +1,7 @@
 """Creates the ASGI application: wires services, endpoints and the lifespan together."""
 
 import gc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -11,6 +11,8 @@ from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
 from app.core.logging import configure_logging
 from app.db.database import Database
+from app.extensions.contents import Extensions
+from app.extensions.loading import Register, load_extensions
 from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
@@ -23,6 +25,7 @@ from app.http.endpoints.account import account_endpoint
 from app.http.endpoints.assets import AssetsEndpoint
 from app.http.endpoints.auth import auth_endpoint
 from app.http.endpoints.collections import CollectionEndpoint
+from app.http.endpoints.extensions import ExtensionEndpoint
 from app.http.endpoints.graphql import GraphQLEndpoint
 from app.http.endpoints.server import ROOTS as SERVER_ROOTS
 from app.http.endpoints.server import ServerEndpoints
@@ -70,17 +73,20 @@ class RollcallApp(HTTPMiddleware):
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
 
 
-def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> RollcallApp:
+def create_app(
+    settings: Settings | None = None, clock: Clock = utc_now, extensions: Sequence[Register] = ()
+) -> RollcallApp:
     """Return the application for these settings, by default those of the environment.
 
-    It connects to nothing before its lifespan starts.
+    It connects to nothing before its lifespan starts. `extensions` are loaded after those of the settings.
 
     Raises:
-        ConfigurationError: The settings are invalid.
+        ConfigurationError: The settings are invalid, or an extension can't be loaded.
         OperatorError: The database can't be used.
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, settings.log_style)
+    loaded = load_extensions(settings, extensions)
     database = Database.open(settings)
     hasher = create_hasher(settings.hash_cost)
     services = Services.from_settings(database, settings, clock, hasher)
@@ -108,7 +114,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Roll
             await database.dispose()
 
     uploads: dict[str, UploadEndpoint] = {FILES: FileUploadEndpoint(services, authenticator)}
-    endpoints = _create_endpoints(services, authenticator)
+    endpoints = _create_endpoints(services, authenticator) | _extension_endpoints(loaded, services, authenticator)
     return RollcallApp(endpoints, Router(lifespan=lifespan), services, authenticator, uploads)
 
 
@@ -127,6 +133,16 @@ def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[
     endpoints[ASSETS] = AssetsEndpoint(services, authenticator)
     endpoints |= dict.fromkeys(SERVER_ROOTS, ServerEndpoints(services, authenticator))
     return endpoints
+
+
+def _extension_endpoints(
+    extensions: Extensions, services: Services, authenticator: Authenticator
+) -> dict[str, Endpoint]:
+    """Return the endpoints of extensions by path prefix."""
+    return {
+        root: ExtensionEndpoint(services, authenticator, [route for route in extensions.routes if route.root == root])
+        for root in dict.fromkeys(route.root for route in extensions.routes)
+    }
 
 
 def _log_warnings(settings: Settings) -> None:

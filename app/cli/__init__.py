@@ -16,6 +16,7 @@ from app.core.errors import OperatorError, RollcallError
 from app.core.tokens import sign_access_token
 from app.db import migrate
 from app.db.database import Database
+from app.extensions.loading import load_extensions
 from app.flows.bootstrap import active_admin
 from app.flows.bootstrap import bootstrap as run_bootstrap
 from app.flows.import_export import export_file, import_file
@@ -175,6 +176,7 @@ def serve_http(
         )
         typer.echo("Set RATE_LIMITER_STORE=redis to share the counters.", err=True)
     check_database(settings)
+    load_extensions(settings)  # here, because workers that can't load them would be started again and again
     serve_with(
         workers,
         settings,

@@ -343,6 +343,9 @@ class Settings(BaseSettings):
     compatibility: Literal["10"] | None = Field(
         None, description="`10` for clients of Directus 10: roles have their access flags, and permissions their role"
     )
+    extensions: CommaSeparated = Field(
+        (), description="Python modules with extensions, comma-separated, besides those of installed packages"
+    )
     directus_url: DirectusUrls = Field(
         None,
         description="URLs of the nodes of a Directus on the same database, comma-separated, whose caches are cleared "

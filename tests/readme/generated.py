@@ -24,7 +24,7 @@ DOCS = ROOT / "docs"
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SETTING_GROUPS = {
     "Server": r"database_url|secret|host|port|public_url|root_redirect|admin_|compatibility|ip_trust|log_|shutdown|"
-    r"directus_",
+    r"directus_|extensions",
     "Browsers": r"cors_|hsts_|csrf_",
     "Sign-in": r"access_token|refresh_token|session_|auth_|hash_|login_|register_stall|last_access|max_password",
     "Mail": r"email_|user_invite|password_reset|user_register|mail_",

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.graphql.schema import schema
-from tests.readme import test_deployment, test_running_it, test_snippets, test_testing
+from tests.readme import test_deployment, test_extensions, test_running_it, test_snippets, test_testing
 from tests.readme.generated import rendered
 from tests.readme.pages import DOCS, README, ROOT, page
 from tests.upgrade import test_report
@@ -63,6 +63,11 @@ TESTS_BY_BLOCK = {
     },
     "python/library.md": {"Python library": [test_snippets.test_the_python_snippets_have_the_described_effect] * 7},
     "python/testing.md": {"Testing from Python": [test_testing.test_the_example_test_passes_in_another_folder] * 3},
+    "python/extensions.md": {
+        "Extensions": [test_extensions.test_a_module_named_by_the_setting_adds_an_endpoint] * 2
+        + [test_extensions.test_an_entry_point_names_the_module_of_an_installed_package],
+        "Endpoints": [test_extensions.test_the_examples_of_working_with_users_are_endpoints],
+    },
 }
 BLOCK = re.compile(r"^```(\w*)\n.*?^```$", re.DOTALL | re.MULTILINE)
 TEXT = "\n".join(BLOCK.sub("", file.read_text()) for file in PAGES.values())

@@ -1,0 +1,78 @@
+"""The extensions that the documentation shows, run by a server."""
+
+import re
+import sys
+
+import httpx
+import pytest
+
+from app.extensions.loading import load_extensions
+from tests.base_data import uid
+from tests.compat.replay import free_port
+from tests.conftest import make_settings
+from tests.http.clients import FORBIDDEN, data_of, error_of
+from tests.http.test_graphql import ADA, served
+from tests.readme.pages import ROOT, create_checkout, page, running_server, section, snippets
+
+PAGE = "python/extensions.md"
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch):
+    """Store the only Python block below a heading as a module that can be imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def create(title, name):
+        (tmp_path / f"{name}.py").write_text(snippets("python", section(PAGE, title))[0])
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return name
+
+    return create
+
+
+def first_block(language):
+    return snippets(language, page(PAGE))[0]
+
+
+def test_a_module_named_by_the_setting_adds_an_endpoint(tmp_path):
+    (tmp_path / "greetings.py").write_text(first_block("python"))
+    exported = dict(re.findall(r"(\w+)=(\S+)", first_block("sh")))
+    assert exported == {"PYTHONPATH": ".", "EXTENSIONS": "greetings"}
+    port, env = free_port(), create_checkout(tmp_path) | exported | {"PYTHONPATH": f".:{ROOT}"}
+
+    with running_server(tmp_path, env, port):
+        assert httpx.get(f"http://127.0.0.1:{port}/hello/world").json() == {"hello": "world"}
+
+
+def test_an_entry_point_names_the_module_of_an_installed_package(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "greetings.py").write_text(first_block("python"))
+    ((group, line),) = re.findall(r'\[project\.entry-points\."(.+)"\]\n(.+)', first_block("toml"))
+    metadata = tmp_path / "greetings-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: greetings\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[{group}]\n{line.replace(chr(34), '')}\n")
+
+    settings = make_settings(f"sqlite+aiosqlite:///{tmp_path / 'rollcall.db'}")
+    assert [route.path for route in load_extensions(settings).routes] == ["/hello/{name}"]
+
+
+async def test_the_examples_of_working_with_users_are_endpoints(writable_db, example):
+    extensions = (example("Endpoints", "interns"),)
+    async with served(writable_db.settings.model_copy(update={"extensions": extensions})) as client:
+        ada = await client.get("/interns", params={"email": "ADA@example.com"}, headers=ADA)
+        role = await client.post("/interns/role", headers=ADA)
+        ina = await client.post("/interns", json={"email": "ina@example.com"}, headers=ADA)
+        updated = await client.patch(f"/interns/{ina.json()}", headers=ADA)
+        permission = await client.post("/interns/permission", headers=ADA)
+        row = data_of(await client.get(f"/users/{ina.json()}?fields=email,title,role", headers=ADA))
+        deleted = await client.delete(f"/interns/{ina.json()}", headers=ADA)
+        anonymous = await client.post("/interns", json={"email": "eve@example.com"})
+        after = await client.get("/interns", params={"email": "ina@example.com"}, headers=ADA)
+
+    assert ada.json()["id"] == uid("ada")
+    assert row == {"email": "ina@example.com", "title": "CTO", "role": role.json()}
+    assert updated.json() == deleted.json() == ina.json()
+    assert isinstance(permission.json(), int)
+    assert error_of(anonymous) == FORBIDDEN
+    assert after.json() is None
