@@ -109,6 +109,8 @@ def import_(file: Path) -> None:
     typer.echo(", ".join(f"{count} {table}" for table, count in result.rows.items()) or "The file holds no rows.")
     if result.replaced_bootstrap:
         typer.echo("They replaced the rows of bootstrap, its admin included. Log in as an admin of the file.")
+    for warning in result.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
 
 
 @app.command()

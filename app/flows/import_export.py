@@ -1,7 +1,7 @@
 """Import and export of all Directus tables as a JSON file, `{table: [row, …]}`."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,17 +44,22 @@ REGEX_COLUMNS = {field.stored: regexes_in for field, regexes_in in REGEX_FIELDS.
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What an import did: the number of rows per table, and whether they replaced those of bootstrap."""
+    """What an import did: the number of rows per table, and whether they replaced those of bootstrap.
+
+    Each of the `warnings` names the table, row and column of a value that was imported although it has no effect.
+    """
 
     rows: Mapping[str, int]
     replaced_bootstrap: bool
+    warnings: Sequence[str] = ()
 
 
 async def import_file(database: Database, file: Path, progress: Progress | None = None) -> ImportResult:
     """Import a file in one transaction.
 
     Rows with an existing key are updated, others added. If the database holds only what bootstrap created, its admin
-    included, the file replaces it.
+    included, the file replaces it. Regular expressions that can't be compiled, which Directus may have stored, are
+    imported with a warning: no value matches them.
 
     Raises:
         OperatorError: The file is invalid; the message names table, row and column. Nothing is changed.
@@ -67,6 +72,7 @@ async def import_rows(
 ) -> ImportResult:
     """Import rows as `import_file` does, in the format of a file; without `replace`, bootstrap's rows always stay."""
     rows_by_table = _parse(tables, database.dialect)
+    warnings = list(_invalid_regexes(rows_by_table))
 
     async def work(connection: AsyncConnection) -> ImportResult:
         replaced = replace and await connection.run_sync(is_pristine)
@@ -80,7 +86,7 @@ async def import_rows(
             raise OperatorError(
                 "The rows would replace bootstrap's, but hold no active admin. Add a user with admin access to them."
             )
-        return ImportResult({name: len(rows) for name, rows in rows_by_table.items()}, replaced)
+        return ImportResult({name: len(rows) for name, rows in rows_by_table.items()}, replaced, warnings)
 
     return await database.run_in_transaction(work)
 
@@ -142,18 +148,19 @@ def _parse_row(table: Table, row: Any, dialect: str) -> FileRow:
     for name in row:
         if name not in table.c:
             raise OperatorError(f"{location}: there is no column {name}.")
-    values = {name: parse_value(table.c[name], value, f"{location}, {name}", dialect) for name, value in row.items()}
-    for name, value in values.items():
-        _check_regexes(table.c[name], value, f"{location}, {name}")
-    return values
+    return {name: parse_value(table.c[name], value, f"{location}, {name}", dialect) for name, value in row.items()}
 
 
-def _check_regexes(column: Column[Any], value: Any, location: str) -> None:
-    try:
-        for pattern in REGEX_COLUMNS[column](value) if value and column in REGEX_COLUMNS else ():
-            Regex(unwrap(pattern))
-    except InvalidRegex as error:
-        raise OperatorError(f"{location}: it contains an invalid regular expression: {error}.") from None
+def _invalid_regexes(tables: Mapping[str, Iterable[FileRow]]) -> Iterator[str]:
+    """Yield a warning for each value with a regular expression that can't be compiled."""
+    for column, regexes_in in REGEX_COLUMNS.items():
+        for row in tables.get(column.table.name, ()):
+            try:
+                for pattern in regexes_in(row[column.name]) if row.get(column.name) else ():
+                    Regex(unwrap(pattern))
+            except InvalidRegex as error:
+                location = f"{column.table.name}, row {row[_key(column.table).name]}, {column.name}"
+                yield f"{location}: it contains an invalid regular expression, which matches nothing: {error}."
 
 
 def _check_unique(table: Table, rows: list[FileRow]) -> list[FileRow]:

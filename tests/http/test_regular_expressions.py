@@ -3,7 +3,6 @@
 import pytest
 
 from app.core import regex_matcher
-from app.core.errors import OperatorError
 from app.flows.import_export import import_rows
 from tests.base_data import static_token, uid
 from tests.flows.inviters import update_settings
@@ -17,7 +16,7 @@ from tests.writes.editors import checksum
 INVALID, BACKTRACKING = "[\\w-\\.", "^(a+)+\\1b$"
 DIRECTUS_EMAIL = r"^[\w-\.]+@([\w-]+\.)+[\w-]{2,4}$"
 PASSWORD = "correct, but only here"
-WES = bearer(static_token("wes"))
+WES, ANN = (bearer(static_token(name)) for name in ("wes", "ann"))
 PERMISSION_OF_WES = 102
 SETTINGS = ("PATCH", "/settings", "update_settings(data: $data)", "update_directus_settings_input")
 NEW_PERMISSION = (
@@ -102,16 +101,40 @@ async def test_a_regular_expression_that_is_too_long_is_rejected_when_it_is_writ
     ("table", "column", "values"),
     [
         ("directus_settings", "auth_password_policy", {"auth_password_policy": f"/{INVALID}/"}),
+        ("directus_settings", "public_registration_email_filter", {"public_registration_email_filter": deep(INVALID)}),
         ("directus_permissions", "validation", row("directus_users", validation=deep(INVALID), fields="*")),
+        ("directus_permissions", "permissions", row("articles", permissions=deep(INVALID), fields="*")),
     ],
 )
-async def test_an_invalid_regular_expression_is_not_imported(members, table, column, values):
-    before = await checksum(members)
-    message = f"^{table}, row 1, {column}: it contains an invalid regular expression: unterminated character class"
-    with pytest.raises(OperatorError, match=message):
-        await import_rows(members.database, {table: [{"id": 1, **values}]})
+async def test_an_invalid_regular_expression_is_imported_with_a_warning(members, table, column, values):
+    (warning,) = (await import_rows(members.database, {table: [{"id": 1, **values}]})).warnings
+    location = f"{table}, row 1, {column}: it contains an invalid regular expression, which matches nothing: "
 
-    assert await checksum(members) == before
+    assert warning.startswith(f"{location}unterminated character class")
+
+
+async def test_an_imported_regular_expression_that_is_invalid_grants_nothing(members, client):
+    rows = [
+        row("directus_users", action="update", validation={"title": {"_regex": INVALID}}, fields="title") | {"id": 801},
+        row("directus_files", action="read", permissions={"title": {"_regex": INVALID}}, fields="*") | {"id": 802},
+    ]
+    policy = {"directus_policies": [{"id": rows[0]["policy"], "name": "p"}]}
+    access = {"directus_access": [{"id": uid("access-of-ann"), "policy": rows[0]["policy"], "user": uid("ann")}]}
+    tables = {**policy, **access, "directus_permissions": rows}
+    result = await import_rows(members.database, tables, replace=False)
+    await import_rows(
+        members.database, {"directus_settings": [{"id": 1, "auth_password_policy": INVALID}]}, replace=False
+    )
+    written = await send(client, "PATCH", f"/users/{uid('ann')}", {"title": "x"}, headers=ANN)
+    read = await send(client, "GET", "/files", None, headers=ANN)
+    password = await send(client, "PATCH", f"/users/{uid('ann')}", {"password": "long enough"}, headers=ADA)
+
+    assert len(result.warnings) == 2
+    assert [error_code(response) for response in (written, read, password)] == [
+        "INVALID_PAYLOAD",
+        "FORBIDDEN",
+        "INVALID_PAYLOAD",
+    ]
 
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
