@@ -98,6 +98,8 @@ def down(
     dropped = run(lambda database, _: migrate.preview_down(database, to))
     typer.echo("\n".join(["This drops:", *dropped]) if dropped else "This drops no table and no column.")
     if not yes:
+        if not force:  # nobody is asked about what is rejected afterwards
+            run(lambda database, _: migrate.check_down(database, to), warn=False)
         _confirm("Add --yes to drop them.")
     run(lambda database, _: migrate.migrate_down(database, to, force=force))
 

@@ -100,6 +100,17 @@ async def preview_down(database: Database, to: str = "base") -> list[str]:
     return tables + columns
 
 
+async def check_down(database: Database, to: str = "base") -> None:
+    """Check, in a transaction that is rolled back, that migrating down loses nothing but what bootstrap wrote.
+
+    Raises:
+        OperatorError: It would lose rows, or there is no such revision.
+    """
+    async with database.transaction() as connection:
+        await migrate_down_in_transaction(connection, to)
+        await connection.rollback()
+
+
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 

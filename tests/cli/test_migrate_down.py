@@ -25,6 +25,14 @@ async def test_without_a_terminal_nothing_is_dropped_unless_confirmed_by_an_opti
     assert not await tables(writable_db) & before
 
 
+async def test_without_force_lost_rows_are_an_error_before_the_question(writable_db):
+    result = await run_command(writable_db.settings.database_url, "migrate", "down", "base")
+
+    assert (result.code, result.out.splitlines()[0]) == (1, "This drops:")
+    assert result.err.endswith("export them first, then add --force.\n")
+    assert "confirmation" not in result.err
+
+
 async def test_the_list_names_each_dropped_table_with_its_rows(writable_db):
     result = await run_command(writable_db.settings.database_url, "migrate", "down", "base")
     async with writable_db.database.transaction() as connection:
