@@ -18,6 +18,7 @@ async def test_the_visibility_of_a_shape_is_computed_once(readonly_db):
 
 async def test_a_shape_that_is_no_longer_used_is_not_kept_alive(readonly_db):
     access = await readonly_db.directory(caller("ed")).access()
+    gc.collect()  # shapes that other tests left
     shape = AccessShape(access.rules)
     visibility.visibility_for(replace(access, shape=shape))
     remembered, reference = len(visibility._visibilities), weakref.ref(shape)
