@@ -39,7 +39,6 @@ from app.http.middleware import (
     request_limiter,
 )
 from app.passwords.hashers import create_hasher
-from app.query.collection import COLLECTIONS, WRITABLE_COLLECTIONS
 from app.repositories.services import Services
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
@@ -125,10 +124,8 @@ def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[
         AUTH: auth_endpoint(services, authenticator),
         **dict.fromkeys(ACCOUNT_ROOTS, account_endpoint(services, authenticator)),
     }
-    for collection in COLLECTIONS.values():
-        endpoint = CollectionEndpoint(
-            collection, services, authenticator, read_only=collection not in WRITABLE_COLLECTIONS
-        )
+    for collection in services.registry.values():
+        endpoint = CollectionEndpoint(collection, services, authenticator, read_only=not collection.writable)
         endpoints[f"/{collection.short_name}"] = endpoint
     endpoints[ASSETS] = AssetsEndpoint(services, authenticator)
     endpoints |= dict.fromkeys(SERVER_ROOTS, ServerEndpoints(services, authenticator))

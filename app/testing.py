@@ -20,7 +20,7 @@ from app.db.database import Database
 from app.db.models import User
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
-from app.graphql.schema import schema
+from app.graphql.schema import schema_for
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
@@ -58,6 +58,7 @@ class TestSystem:
         self, query: str, variables: dict[str, Any] | None = None, caller: Caller = PUBLIC
     ) -> ExecutionResult:
         """Execute a GraphQL query as a caller; data are plain Python values, errors have their `original_error`."""
+        schema = schema_for(self.services.registry)
         return await schema.execute(query, variables, context_value=self.directory(caller))
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.policy.permission_summary import PermissionGrant, summarize
-from app.query.collection import COLLECTIONS
+from app.query.collection import BUILT_IN
 from tests.base_data import caller, make_read_permission, uid
 
 ADA, ANN, SAM, VI = (caller(name) for name in ("ada", "ann", "sam", "vi"))
@@ -12,7 +12,7 @@ ADA, ANN, SAM, VI = (caller(name) for name in ("ada", "ann", "sam", "vi"))
 async def test_an_admin_may_do_everything(readonly_db):
     permissions = (await readonly_db.execute("{ permissions_me }", caller=ADA)).data["permissions_me"]
 
-    assert set(permissions) == set(COLLECTIONS)
+    assert set(permissions) == set(BUILT_IN)
     assert all(
         permissions["directus_users"][action] == {"access": "full", "fields": ["*"]}
         for action in ("create", "read", "update", "delete", "share")

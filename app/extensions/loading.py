@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from app.core.config import ConfigurationError, Settings
 from app.extensions.contents import Extensions, OwnNames
 from app.extensions.registrar import Registrar, Registrations
-from app.query.collection import COLLECTIONS
+from app.query.collection import BUILT_IN
 
 ENTRY_POINT_GROUP = "rollcall.extensions"
 MAX_REASON_LENGTH = 300
@@ -33,7 +33,7 @@ def load_extensions(settings: Settings, additional: Sequence[Register] = ()) -> 
             registers something that is invalid or registered already.
     """
     modules = ((name, _register_function(name)) for name in extension_modules(settings))
-    own = OwnNames.from_collections(COLLECTIONS.values())
+    own = OwnNames.from_collections(BUILT_IN.values())
     return collect_extensions(own, (*modules, *((register.__module__, register) for register in additional)))
 
 

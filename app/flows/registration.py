@@ -87,7 +87,8 @@ class Registration:
         """Return the user to create; invalid values are rejected whether or not the email is in use."""
         check_new_password(values["password"])
         assigned = {"status": UNVERIFIED if policy.verify_email else ACTIVE, "role": policy.role}
-        payload = parse_payload(USERS, {**values, **assigned}, self._services.limits.max_depth)
+        users = self._services.registry.own(USERS)
+        payload = parse_payload(users, {**values, **assigned}, self._services.limits.max_depth)
         check_email(values["email"])
         services, budget = self._services, self._directory.budget
         await check_password(values["password"], await read_password_policy(services), services, budget)

@@ -105,7 +105,9 @@ class UploadService:
 
     async def _store(self, incoming: IncomingFile) -> StoredUpload:
         """Detect a file's type, check that its row may be written, and store its content."""
-        payload = parse_payload(FILES, self._values(incoming), self._services.limits.max_depth)
+        payload = parse_payload(
+            self._services.registry.own(FILES), self._values(incoming), self._services.limits.max_depth
+        )
         head, chunks = await _read_head(incoming.chunks)
         detected = self._detect(incoming, payload, head)
         allowed = self._services.settings.files_mime_type_allow_list

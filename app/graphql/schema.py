@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import orjson
@@ -41,12 +41,12 @@ from app.graphql.fields.mutations import define_mutation_types, mutations
 from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
 from app.graphql.fields.server import define_server_types, server_queries
 from app.graphql.plans.cache import PlanCache
-from app.graphql.types import builder
+from app.graphql.types.builder import TypeBuilder
 from app.graphql.types.scalars import SCALARS
 from app.graphql.visibility.caller_schema import CallerSchema, caller_schema, caller_schema_for
 from app.policy.rules import Access
-from app.policy.visibility import ADMIN_VISIBILITY
-from app.query.collection import COLLECTIONS
+from app.policy.visibility import admin_visibility
+from app.query.collection import BUILT_IN, Registry
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import MAX_READ_ATTEMPTS
 
@@ -257,28 +257,36 @@ class RollcallSchema(strawberry.Schema):
                 log.error("resolver_failed", path=error.path, exc_info=original)
 
 
-def build_schema() -> RollcallSchema:
-    """Build the schema of all types and root fields."""
-    builder.define_collection_types(COLLECTIONS.values())
-    define_server_types()
-    define_account_types()
-    builder.define_type("Query", (*server_queries(), *queries(), *extension_queries()))
-    define_mutation_types()
-    update_me, *collection_mutations = mutations()
-    accounts = (*account_mutations(), update_me, *invite_mutations())
-    builder.define_type("Mutation", (*accounts, *collection_mutations, *extension_mutations()))
-    return RollcallSchema(
-        builder.get_type("Query"),
-        builder.get_type("Mutation"),
-        extensions=[VisibilityExtension],
-        execution_context_class=FinishedValueExecutor,
-        config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),
-    )
+def build_schema(registry: Registry = BUILT_IN) -> RollcallSchema:
+    """Build the schema of all types and root fields for the collections of a registry."""
+    with TypeBuilder(registry) as types:
+        types.define_collection_types()
+        define_server_types(types)
+        define_account_types(types)
+        types.define_type("Query", (*server_queries(types), *queries(types), *extension_queries(types)))
+        define_mutation_types(types)
+        update_me, *collection_mutations = mutations(types)
+        accounts = (*account_mutations(types), update_me, *invite_mutations(types))
+        types.define_type("Mutation", (*accounts, *collection_mutations, *extension_mutations(types)))
+        return RollcallSchema(
+            types.get_type("Query"),
+            types.get_type("Mutation"),
+            extensions=[VisibilityExtension],
+            execution_context_class=FinishedValueExecutor,
+            config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),
+        )
 
 
-schema = build_schema()
+@lru_cache(maxsize=8)
+def schema_for(registry: Registry) -> RollcallSchema:
+    """Return the schema of a registry; the last eight are cached. Building one takes half a second."""
+    return build_schema(registry)
+
+
+schema = schema_for(BUILT_IN)
+"""The schema of a database without custom fields."""
 
 
 def printed_schema() -> str:
-    """Return the SDL that an admin sees."""
-    return caller_schema(schema.graphql, ADMIN_VISIBILITY).sdl
+    """Return the SDL that an admin sees of a database without custom fields."""
+    return caller_schema(schema.graphql, admin_visibility(BUILT_IN)).sdl

@@ -23,7 +23,7 @@ from app.openapi.field_schemas import (
 )
 from app.openapi.row_schemas import RowSchemas
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS
-from app.query.collection import COLLECTIONS, FILES, WRITABLE_COLLECTIONS, Collection
+from app.query.collection import FILES, Collection
 from app.query.parameters import MAX_INT32
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -35,10 +35,10 @@ EXPORT_MEDIA_TYPES = ("text/csv", "text/xml", "text/yaml")
 
 def collection_endpoints(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """Yield the endpoints of collections, without those that the caller may not use for any row."""
-    for collection in COLLECTIONS.values():
+    for collection in rows.visibility.registry.values():
         if rows.visibility.readable(collection):
             yield from _read_singleton(rows, collection) if collection.singleton else _read_rows(rows, collection)
-        if collection in WRITABLE_COLLECTIONS:
+        if collection.writable:
             yield from _write_singleton(rows, collection) if collection.singleton else _write_rows(rows, collection)
 
 
@@ -120,7 +120,7 @@ def _read_singleton(rows: RowSchemas, collection: Collection) -> Iterator[Endpoi
 
 
 def _write_singleton(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSpec]:
-    if collection in rows.visibility.writable_fields["update"]:
+    if rows.visibility.may_write("update", collection):
         body = reference(schema_name(collection, "update"))
         responses = write_responses(rows, collection, rows.row(collection))
         output = output_parameters(rows, collection)
@@ -132,18 +132,18 @@ def _write_rows(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSp
     by_id = {"id": key_schema(collection)}
     row = rows.row(collection)
     many, one = write_responses(rows, collection, list_of(row)), write_responses(rows, collection, row)
-    if collection in rows.visibility.writable_fields["create"]:
+    if rows.visibility.may_write("create", collection):
         new = reference(schema_name(collection, "create"))
         body = {"oneOf": [new, list_of(new)]}
         responses = write_responses(rows, collection, {"oneOf": [row, list_of(row)]})
-        upload = _upload_body(new) if collection is FILES else None
+        upload = _upload_body(new) if collection.is_same(FILES) else None
         yield EndpointSpec("POST", path, "Create one or more rows", responses, body, output, multipart_body=upload)
-    if collection in rows.visibility.writable_fields["update"]:
+    if rows.visibility.may_write("update", collection):
         values = reference(schema_name(collection, "update"))
-        upload = _upload_body(values) if collection is FILES else None
+        upload = _upload_body(values) if collection.is_same(FILES) else None
         yield EndpointSpec("PATCH", path, "Update rows", many, _update_body(collection, values), output)
         yield EndpointSpec("PATCH", f"{path}/{{id}}", "Update a row", one, values, output, by_id, multipart_body=upload)
-    if collection in rows.visibility.schema.delete:
+    if rows.visibility.may_delete(collection):
         yield EndpointSpec("DELETE", path, "Delete rows", NO_CONTENT, _delete_body(collection))
         yield EndpointSpec("DELETE", f"{path}/{{id}}", "Delete a row", NO_CONTENT, path_parameters=by_id)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from app.openapi.field_schemas import KIND_SCHEMAS, Schema, closed_object_of, list_of, reference, schema_name
 from app.policy.visibility import CollectionVisibility
 from app.query.coercion import INTEGER_BOUNDS
-from app.query.collection import Collection, Field, FieldKind, target
+from app.query.collection import Collection, Field, FieldKind
 from app.query.filter import functions_of
 from app.query.operators import OPERATORS, Operator
 
@@ -38,7 +38,7 @@ def _field_filter(visibility: CollectionVisibility, field: Field) -> Schema:
     """Return the filter of a field: for a relation, that of its key, or of its target if the caller may traverse it."""
     if not field.relation:
         return reference(_operators_name(field.kind))
-    related = target(field)
+    related = visibility.registry[field.link.target]
     filters = [reference(_operators_name(related.key.kind))]
     if visibility.navigable(field):
         inner = reference(schema_name(related, "filter"))

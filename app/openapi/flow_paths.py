@@ -19,7 +19,7 @@ from app.openapi.field_schemas import (
     schema_name,
 )
 from app.openapi.row_schemas import RowSchemas
-from app.query.collection import FILES, ROLES, SETTINGS, USERS, target
+from app.query.collection import BUILT_IN, FILES, ROLES, SETTINGS, USERS
 
 MILLISECONDS: Schema = {"type": "integer", "format": "int64"}
 TEXT, BOOLEAN, TIMESTAMP = KIND_SCHEMAS["string"], KIND_SCHEMAS["boolean"], KIND_SCHEMAS["timestamp"]
@@ -63,9 +63,9 @@ def authentication(*, password_login: bool) -> Iterator[EndpointSpec]:
 
 def accounts(rows: RowSchemas) -> Iterator[EndpointSpec]:
     """Yield invitations and registration."""
-    if USERS in rows.visibility.writable_fields["create"]:
+    if rows.visibility.may_write("create", USERS):
         yield EndpointSpec("POST", "/users/invite", "Invite users", NO_CONTENT, request_bodies.INVITATION.schema)
-    if USERS in rows.visibility.schema.delete:
+    if rows.visibility.may_delete(USERS):
         revocation = request_bodies.INVITATION_REVOCATION.schema
         yield EndpointSpec(
             "DELETE", "/users/invite", "Revoke the invitations of an email address", NO_CONTENT, revocation
@@ -95,7 +95,7 @@ def current_user(rows: RowSchemas) -> Iterator[EndpointSpec]:
     output = output_parameters(rows, USERS)
     row = rows.row(USERS)
     yield EndpointSpec("GET", "/users/me", "Get the current user", envelope_response(row), parameters=output)
-    if USERS in rows.visibility.writable_fields["update"]:
+    if rows.visibility.may_write("update", USERS):
         values = reference(schema_name(USERS, "update"))
         responses = write_responses(rows, USERS, row)
         yield EndpointSpec("PATCH", "/users/me", "Update the current user", responses, values, output)
@@ -227,7 +227,7 @@ def server(rows: RowSchemas) -> Iterator[EndpointSpec]:
 def _setting(name: str) -> Schema:
     """Return the schema of a setting. It is nullable, because most have no value until settings are saved."""
     field = SETTINGS.fields[name]
-    return nullable(key_schema(target(field)) if field.relation else KIND_SCHEMAS[field.kind])
+    return nullable(key_schema(BUILT_IN[field.relation.target]) if field.relation else KIND_SCHEMAS[field.kind])
 
 
 def _server_limits() -> dict[str, Schema]:

@@ -16,7 +16,7 @@ from app.openapi.field_schemas import (
 )
 from app.openapi.filter_schemas import filter_schema, operator_schemas
 from app.policy.visibility import CollectionVisibility, WriteAction
-from app.query.collection import POLICIES, ROLES, WRITABLE_COLLECTIONS, Collection, Field, target
+from app.query.collection import POLICIES, ROLES, Collection, Field
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.payload import required_fields
 from app.query.sql_expressions import MASK
@@ -61,7 +61,7 @@ class RowSchemas:
     def _write_schemas(self) -> Iterator[tuple[str, Schema]]:
         for action in WRITE_ACTIONS:
             for collection, fields in self.visibility.writable_fields[action].items():
-                if collection in WRITABLE_COLLECTIONS and (action == "update" or not collection.singleton):
+                if collection.writable and (action == "update" or not collection.singleton):
                     yield schema_name(collection, action), self._payload(action, collection, fields)
 
     def _output(self, field: Field) -> Schema:
@@ -72,7 +72,7 @@ class RowSchemas:
     def _value(self, field: Field) -> Schema:
         if not field.relation:
             return value_schema(field)
-        related = target(field)
+        related = self.visibility.registry[field.link.target]
         key = key_schema(related)
         value = {"oneOf": [key, self.row(related)]} if self.visibility.navigable(field) else key
         return list_of(value) if field.many else value
@@ -96,7 +96,7 @@ class RowSchemas:
 
     def _relation_input(self, action: WriteAction, field: Field) -> Schema:
         """Return the schema of a relation: a key or a nested row; for to-many a list, or `{create, update, delete}`."""
-        related = target(field)
+        related = self.visibility.registry[field.link.target]
         allowed = [nested for nested in WRITE_ACTIONS if self.visibility.writable(nested, field)]
         items = [key_schema(related), *([reference(schema_name(related, action))] if action in allowed else ())]
         if not field.many:

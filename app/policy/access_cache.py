@@ -28,8 +28,9 @@ from app.policy.access_queries import (
 )
 from app.policy.grantor_rights import GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
-from app.policy.rules import APP_PERMISSIONS, APP_RULES, READ, Access, AccessShape, AccessState, Rule, parse_rule
+from app.policy.rules import APP_PERMISSIONS, READ, Access, AccessShape, AccessState, Rule, app_rules, parse_rule
 from app.policy.unreadable_rules import UnreadableRuleLog
+from app.query.collection import BUILT_IN, Registry
 from app.query.size import SizeLimits
 
 MAX_CALLERS = 4096
@@ -40,8 +41,6 @@ MAX_SHAPES = 1024
 QueryBuilder = Callable[[Caller, BoundParameter], Select[Any]]
 
 T = TypeVar("T")
-
-_SYSTEM = Access(AccessState(token=""), (), (), admin=True, app=True, enforce_tfa=False, rules={})
 
 
 class StalePlan(Exception):
@@ -94,8 +93,10 @@ class AccessCache:
         unreadable_rules: UnreadableRuleLog,
         limits: SizeLimits,
         clock: Clock = utc_now,
+        registry: Registry = BUILT_IN,
     ) -> None:
-        self._reader, self._activity, self._clock = reader, activity, clock
+        self._reader, self._activity, self._clock, self._registry = reader, activity, clock, registry
+        self._system = Access(AccessState(token=""), (), (), True, True, False, {}, registry)
         self._unreadable_rules, self._limits = unreadable_rules, limits
         self._accesses: LRUCache[Caller, Access] = LRUCache(MAX_CALLERS)
         self._shapes: LRUCache[tuple[Any, ...], AccessShape] = LRUCache(MAX_SHAPES)
@@ -120,7 +121,7 @@ class AccessCache:
             InvalidCredentials: The credentials belong to no active user, or the session has ended.
         """
         if caller.system:
-            return _SYSTEM
+            return self._system
         return self.peek(caller) or await self.reload(caller)
 
     async def revalidate(self, caller: Caller, access: Access) -> Access:
@@ -130,7 +131,7 @@ class AccessCache:
             InvalidCredentials: As `access`.
         """
         if caller.system:
-            return _SYSTEM
+            return self._system
         row = await self._fetch(with_access_state, caller, self._reader)
         return access if read_access_state(row) == access.state else await self.reload(caller)
 
@@ -191,7 +192,7 @@ class AccessCache:
             InvalidCredentials: As `access`.
         """
         access, policies, permissions = await self._load(caller)
-        return access, parse_policies(policies, permissions, self._limits)
+        return access, parse_policies(policies, permissions, self._limits, self._registry)
 
     async def is_current(self, caller: Caller, access: Access, transaction: StatementRunner) -> bool:
         """Return whether a caller's access is still current within a transaction."""
@@ -235,7 +236,17 @@ class AccessCache:
         self, caller: Caller, state: AccessState, roles: list[Any], policies: list[Any], permissions: list[Any]
     ) -> Access:
         if state.live == TFA_SETUP_REQUIRED:
-            return Access(state, (), (), admin=False, app=False, enforce_tfa=True, rules={}, tfa_setup_required=True)
+            return Access(
+                state,
+                (),
+                (),
+                admin=False,
+                app=False,
+                enforce_tfa=True,
+                rules={},
+                registry=self._registry,
+                tfa_setup_required=True,
+            )
         in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
         policy_ids = {row[0] for row in in_force}
         app = any(row[3] for row in in_force)
@@ -247,17 +258,18 @@ class AccessCache:
             app=app,
             enforce_tfa=any(row[4] for row in in_force),
             rules=self._rules((row[1:] for row in permissions if row[0] in policy_ids), app=app),
+            registry=self._registry,
         )
 
     def _rules(self, permissions: Iterable[list[Any]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
         by_key: dict[tuple[str, str], dict[Rule, None]] = {}
         for action, collection, *texts, permission_id in permissions:
-            rule, problem = parse_rule(action, collection, *texts, limits=self._limits)
+            rule, problem = parse_rule(action, collection, *texts, limits=self._limits, registry=self._registry)
             if problem is not None:
                 self._unreadable_rules.report(permission_id, collection, action, problem)
             if rule is not None:
                 by_key.setdefault((action, collection), {})[rule] = None
-        for key, rule in APP_RULES.items() if app else ():
+        for key, rule in app_rules(self._registry).items() if app else ():
             by_key.setdefault(key, {})[rule] = None
         return {key: tuple(rules) for key, rules in by_key.items()}
 

@@ -32,7 +32,7 @@ from app.policy.grantor_rights import CONDITIONAL_ACTIONS, GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.role_tree import with_ancestors
 from app.policy.rules import AccessState, ParsedRule, parse_rule
-from app.query.collection import COLLECTIONS
+from app.query.collection import Registry
 from app.query.size import SizeLimits
 from app.query.sql_functions import JSONArray, JSONRows
 
@@ -129,14 +129,14 @@ def permission_rows(condition: KeyCondition) -> ColumnElement[Any]:
 
 
 def parse_policies(
-    policies: Iterable[list[Any]], permissions: Iterable[list[Any]], limits: SizeLimits
+    policies: Iterable[list[Any]], permissions: Iterable[list[Any]], limits: SizeLimits, registry: Registry
 ) -> tuple[GrantedPolicy, ...]:
     """Return policies with their permissions, from the rows of `policy_rows` and `permission_rows`."""
     grants: dict[str, list[PermissionGrant]] = {}
     for policy, action, collection, rule, fields, validation, presets, _ in permissions:
         texts = (action, collection, rule, fields, validation, presets)
         applies = may_grant(action, rule, validation) and _applies(
-            action, parse_rule(*texts, limits=limits), collection
+            action, parse_rule(*texts, limits=limits, registry=registry), collection, registry
         )
         grants.setdefault(policy, []).append(replace(parse_grant(*texts), applies=applies))
     return tuple(
@@ -152,9 +152,9 @@ def parse_policies(
     )
 
 
-def _applies(action: str, parsed: ParsedRule, collection: str) -> bool:
+def _applies(action: str, parsed: ParsedRule, collection: str, registry: Registry) -> bool:
     """Return whether a permission grants anything, and, for created and updated rows, imposes its conditions."""
-    if collection not in COLLECTIONS or parsed.rule is not None:
+    if collection not in registry or parsed.rule is not None:
         return True
     return parsed.problem is None and action not in CONDITIONAL_ACTIONS
 

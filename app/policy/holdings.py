@@ -11,6 +11,7 @@ from app.db.models import Access, Role, User
 from app.policy.access_cache import StatementReader
 from app.policy.access_queries import parse_policies, permission_rows, policy_rows
 from app.policy.grantor_rights import GrantedPolicy
+from app.query.collection import Registry
 from app.query.size import SizeLimits
 from app.query.sql_functions import JSONArray, JSONRows
 from app.query.sql_writes import in_list
@@ -29,8 +30,8 @@ class Holdings:
     public. A role holds those attached to itself and its ancestors.
     """
 
-    def __init__(self, runner: StatementReader, limits: SizeLimits) -> None:
-        self._runner, self._limits = runner, limits
+    def __init__(self, runner: StatementReader, limits: SizeLimits, registry: Registry) -> None:
+        self._runner, self._limits, self._registry = runner, limits, registry
 
     async def of_users(self, users: Collection[str]) -> Held:
         """Return the policies of users, whatever their status."""
@@ -90,7 +91,7 @@ class Holdings:
             select(policy_rows(lambda key: in_list(key, keys)), permission_rows(lambda key: in_list(key, keys)))
         )
         policies, permissions = map(orjson.loads, row)
-        return {policy.key: policy for policy in parse_policies(policies, permissions, self._limits)}
+        return {policy.key: policy for policy in parse_policies(policies, permissions, self._limits, self._registry)}
 
     async def _held(self, *selects: Select[Any]) -> Held:
         held: dict[str, set[str]] = {}

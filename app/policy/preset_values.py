@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from app.query.collection import Registry
 from app.query.filter import Variable, parse_variable
 
 
-def find_variables(value: Any) -> dict[str, Variable]:
+def find_variables(registry: Registry, value: Any) -> dict[str, Variable]:
     """Return the variables in a preset's value, by their texts.
 
     Raises:
         InvalidQuery: The path or the argument of a variable is invalid.
     """
-    parsed = {text: parse_variable(text) for text in _texts(value) if text.startswith("$")}
+    parsed = {text: parse_variable(registry, text) for text in _texts(value) if text.startswith("$")}
     return {text: variable for text, variable in parsed.items() if variable is not None}
 
 

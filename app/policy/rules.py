@@ -9,7 +9,7 @@ import orjson
 
 from app.core.bindings import Bindings
 from app.policy.unreadable_rules import PARSE_ERRORS, unreadable_reason
-from app.query.collection import COLLECTIONS, Collection, Field
+from app.query.collection import BUILT_IN, Collection, Field, Registry
 from app.query.filter import MATCH_ALL, Filter, parse_filter
 from app.query.size import DEFAULT_SIZE_LIMITS, SizeCounter, SizeLimits
 
@@ -89,6 +89,8 @@ class Access:
     app: bool
     enforce_tfa: bool
     rules: Mapping[tuple[str, str], tuple[Rule, ...]]
+    registry: Registry = BUILT_IN
+    """The collections and fields that the rules refer to."""
     shape: AccessShape = field(default_factory=lambda: AccessShape({}), compare=False)
     tfa_setup_required: bool = False
     """Whether TFA must be set up before anything else is allowed."""
@@ -161,6 +163,7 @@ def parse_rule(
     validation: str | None = None,
     presets: str | None = None,
     limits: SizeLimits = DEFAULT_SIZE_LIMITS,
+    registry: Registry = BUILT_IN,
 ) -> ParsedRule:
     """Parse a permission row: its JSON texts and its comma-separated `fields`.
 
@@ -169,7 +172,7 @@ def parse_rule(
     has none of the fields.
     Presets that can't be read are left out of the rule.
     """
-    definition = COLLECTIONS.get(collection)
+    definition = registry.get(collection)
     if definition is None:
         return ParsedRule(None)
     names = set((fields or "").split(","))
@@ -220,12 +223,15 @@ APP_PERMISSIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 """The read permissions of app access, as Directus 11's `/permissions/me` reports them for a user with no others."""
 
 
-def _app_rules() -> Iterator[tuple[tuple[str, str], Rule]]:
+@lru_cache(maxsize=8)
+def app_rules(registry: Registry) -> Mapping[tuple[str, str], Rule]:
+    """Return the rules of app access by action and collection."""
+    return dict(_app_rules(registry))
+
+
+def _app_rules(registry: Registry) -> Iterator[tuple[tuple[str, str], Rule]]:
     for collection, permissions, fields in APP_PERMISSIONS:
-        rule = parse_rule(READ, collection, orjson.dumps(permissions).decode(), fields).rule
+        rule = parse_rule(READ, collection, orjson.dumps(permissions).decode(), fields, registry=registry).rule
         if rule is None:
             raise ValueError(f"The app permission on {collection} is invalid")
         yield (READ, collection), rule
-
-
-APP_RULES = dict(_app_rules())

@@ -79,7 +79,7 @@ class UnrestrictedScope:
         derivation = link.derivation
         linked = self._derived(owner, link, derivation) if derivation else Operand(link, self.visible(owner, link))
         visible = self.visible(collection, field) if field.many else TRUE
-        return ScopedRelation(field, linked, self.rows(target), visible)
+        return ScopedRelation(field, target, linked, self.rows(target), visible)
 
     def _derived(self, collection: Collection, field: Field, derivation: Derivation) -> Operand:
         path, target = list[ScopedRelation](), collection
@@ -145,7 +145,8 @@ class UnrestrictedScope:
             UnknownField: A field of the path is visible on no row.
         """
         path = variable.path if variable.name == "CURRENT_USER" else (USERS.fields["role"], *variable.path)
-        relations, collection = [], USERS
+        users = self.access.registry.own(USERS)
+        relations, collection = [], users
         for field in path[:-1]:
             relations.append(self.relation(collection, field))
             collection = collection.target_of(field)
@@ -156,7 +157,7 @@ class UnrestrictedScope:
             last = collection.key
         self.require_visible(collection, last)
         operand = Operand(last, self.visible(collection, last), self.masked(last))
-        return CallerLookup(parameter(self.access.user), self.rows(USERS), tuple(relations), operand)
+        return CallerLookup(parameter(self.access.user), users, self.rows(users), tuple(relations), operand)
 
 
 class CallerScope(UnrestrictedScope):

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from weakref import WeakKeyDictionary
 
 from app.policy.rules import Access, AccessShape
-from app.query.collection import COLLECTIONS, WRITABLE_COLLECTIONS, Collection, Field, target
-from app.query.legacy_fields import LEGACY_COLLECTIONS
+from app.query.collection import Collection, Field, Registry
+from app.query.legacy_fields import legacy_registry
 
 Fields = frozenset[tuple[Collection, frozenset[Field]]]
 WriteAction = Literal["create", "update"]
@@ -21,6 +22,7 @@ class SchemaVisibility:
     from. `authenticated` callers see more of the server than the public, an `admin` sees everything.
     """
 
+    registry: Registry
     read: Fields
     create: Fields = frozenset()
     update: Fields = frozenset()
@@ -29,14 +31,15 @@ class SchemaVisibility:
     admin: bool = False
 
 
-def _admin_visibility(registry: Mapping[str, Collection]) -> SchemaVisibility:
+@lru_cache(maxsize=8)
+def admin_visibility(registry: Registry, *, legacy: bool = False) -> SchemaVisibility:
+    """Return what an admin sees; with `legacy`, including the fields of Directus 10."""
+    with_fields = legacy_registry(registry) if legacy else registry
     fields = frozenset(
-        (collection, frozenset(registry[name].fields.values())) for name, collection in COLLECTIONS.items()
+        (collection, frozenset(with_fields.own(collection).fields.values())) for collection in registry.values()
     )
-    return SchemaVisibility(fields, fields, fields, frozenset(COLLECTIONS.values()), admin=True)
+    return SchemaVisibility(registry, fields, fields, fields, frozenset(registry.values()), admin=True)
 
-
-ADMIN_VISIBILITY, ADMIN_VISIBILITY_WITH_LEGACY = _admin_visibility(COLLECTIONS), _admin_visibility(LEGACY_COLLECTIONS)
 
 _CacheKey = tuple[bool, bool]
 _visibilities: WeakKeyDictionary[AccessShape, dict[_CacheKey, SchemaVisibility]] = WeakKeyDictionary()
@@ -46,33 +49,31 @@ _visibilities: WeakKeyDictionary[AccessShape, dict[_CacheKey, SchemaVisibility]]
 def visibility_for(access: Access, *, legacy: bool = False) -> SchemaVisibility:
     """Return what a caller with this access sees; with `legacy`, including the fields of Directus 10."""
     if access.admin:
-        return ADMIN_VISIBILITY_WITH_LEGACY if legacy else ADMIN_VISIBILITY
+        return admin_visibility(access.registry, legacy=legacy)
     key = (access.user is not None, legacy)
     by_key = _visibilities.setdefault(access.shape, {})
     visibility = by_key.get(key)
     if visibility is None:
-        visibility = by_key[key] = _compute(access.shape, authenticated=key[0], legacy=legacy)
+        visibility = by_key[key] = _compute(access.registry, access.shape, authenticated=key[0], legacy=legacy)
     return visibility
 
 
-def _compute(shape: AccessShape, *, authenticated: bool, legacy: bool) -> SchemaVisibility:
-    registry = LEGACY_COLLECTIONS if legacy else COLLECTIONS
+def _compute(registry: Registry, shape: AccessShape, *, authenticated: bool, legacy: bool) -> SchemaVisibility:
+    with_fields = legacy_registry(registry) if legacy else registry
 
     def fields(action: str) -> Fields:
-        granted = ((collection, shape.fields(action, registry[name])) for name, collection in COLLECTIONS.items())
+        granted = ((one, shape.fields(action, with_fields.own(one))) for one in registry.values())
         return frozenset((collection, some) for collection, some in granted if some)
 
-    deletable = frozenset(
-        collection for collection in COLLECTIONS.values() if shape.rules.get(("delete", collection.name))
-    )
-    return SchemaVisibility(fields("read"), fields("create"), fields("update"), deletable, authenticated)
+    deletable = frozenset(one for one in registry.values() if shape.rules.get(("delete", one.name)))
+    return SchemaVisibility(registry, fields("read"), fields("create"), fields("update"), deletable, authenticated)
 
 
 class CollectionVisibility:
     """What callers with one visibility see of each collection, and which relations they can follow."""
 
     def __init__(self, schema: SchemaVisibility) -> None:
-        self.schema = schema
+        self.schema, self.registry = schema, schema.registry
         self.readable_fields: Mapping[Collection, frozenset[Field]] = dict(schema.read)
         self.writable_fields: dict[WriteAction, Mapping[Collection, frozenset[Field]]] = {
             "create": dict(schema.create),
@@ -81,27 +82,34 @@ class CollectionVisibility:
 
     def readable(self, collection: Collection) -> bool:
         """Return whether any field of a collection is readable."""
-        return collection in self.readable_fields
+        return self.registry.own(collection) in self.readable_fields
+
+    def may_write(self, action: WriteAction, collection: Collection) -> bool:
+        """Return whether any field of a collection may be written by this action."""
+        return self.registry.own(collection) in self.writable_fields[action]
+
+    def may_delete(self, collection: Collection) -> bool:
+        """Return whether some rows of a collection may be deleted."""
+        return self.registry.own(collection) in self.schema.delete
 
     def navigable(self, field: Field) -> bool:
         """Return whether a relation can be followed: its target and a field of the inverse relation are visible.
 
         If the target has no field for the inverse relation, the target alone decides, as in Directus' own schema.
         """
-        return _is_navigable(field, self.readable_fields)
+        return self._is_navigable(field, self.readable_fields)
 
     def writable(self, action: WriteAction, field: Field) -> bool:
         """Return whether the rows behind a relation can be written along with the row."""
         return (
             field.relation is not None
-            and target(field) in WRITABLE_COLLECTIONS
-            and _is_navigable(field, self.writable_fields[action])
+            and self.registry[field.relation.target].writable
+            and self._is_navigable(field, self.writable_fields[action])
         )
 
-
-def _is_navigable(field: Field, visible: Mapping[Collection, frozenset[Field]]) -> bool:
-    if field.relation is None:
-        return False
-    target_fields = visible.get(target(field), frozenset())
-    inverse = field.relation.reverse
-    return bool(target_fields) and (not inverse or any(other.name in inverse for other in target_fields))
+    def _is_navigable(self, field: Field, visible: Mapping[Collection, frozenset[Field]]) -> bool:
+        if field.relation is None:
+            return False
+        target_fields = visible.get(self.registry[field.relation.target], frozenset())
+        inverse = field.relation.reverse
+        return bool(target_fields) and (not inverse or any(other.name in inverse for other in target_fields))

@@ -1,6 +1,6 @@
-"""The registry of collections and their fields, derived from the models."""
+"""The registry of collections and their fields: the built-in ones are derived from the models."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,6 +14,11 @@ from app.db.models import Access, Activity, File, Folder, Permission, Policy, Re
 FieldKind = Literal["string", "uuid", "integer", "bigInteger", "boolean", "timestamp", "json", "csv", "hash", "alias"]
 
 PREFIX = "directus_"
+WRITABLE_NAMES = tuple(
+    f"{PREFIX}{name}"
+    for name in ("permissions", "files", "folders", "users", "roles", "policies", "access", "settings")
+)
+"""The collections that clients may write to, in the order of the mutations in the schema."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,10 +102,12 @@ class Collection:
     name: str
     table: Table
     fields: Mapping[str, Field]
-    registry: Mapping[str, "Collection"] = field(repr=False)
+    registry: "Registry" = field(repr=False)
     """The registry that contains this collection."""
     singleton: bool = False
     """Whether it has a single row, which is read without a key."""
+    writable: bool = True
+    """Whether clients may write to it."""
     wildcard_excluded: frozenset[str] = frozenset()
     """Names of fields that `*` does not include; they are returned only if they are selected by name."""
     derived: tuple[Field, ...] = ()
@@ -119,6 +126,11 @@ class Collection:
         return self.fields["id"]
 
     @property
+    def key_column(self) -> Column[Any]:
+        """The column of the field that identifies a row."""
+        return self.column(self.key)
+
+    @property
     def relations(self) -> Iterable[Field]:
         """The fields that are relations to other collections."""
         return (field for field in self.fields.values() if field.relation)
@@ -126,6 +138,57 @@ class Collection:
     def target_of(self, relation: Field) -> "Collection":
         """Return the target collection of a relation, from this collection's registry."""
         return self.registry[relation.link.target]
+
+    def inverse_of(self, relation: Field) -> Field:
+        """Return the to-one field of the target that a to-many relation of this collection is the other side of."""
+        return self.target_of(relation).fields[str(relation.link.foreign_key.name)]
+
+    def column(self, field: Field) -> Column[Any]:
+        """Return the column of this collection's table that stores a field; built-in fields know one of another table.
+
+        Raises:
+            TypeError: The field is a to-many relation, which has no column.
+        """
+        return self.table.c[field.stored.name]
+
+    def is_same(self, other: "Collection") -> bool:
+        """Return whether both are the same table; their fields may differ if they are from different registries."""
+        return self.name == other.name
+
+
+class Registry(Mapping[str, Collection]):
+    """All collections that one database serves, by name. Immutable, and compared by identity."""
+
+    __slots__ = ("__weakref__", "_collections", "legacy")
+
+    def __init__(self, build: Callable[["Registry"], Iterable[Collection]]) -> None:
+        """Create a registry of the collections that `build` returns for it, which may refer to it."""
+        self._collections = {collection.name: collection for collection in build(self)}
+        self.legacy: Registry | None = None
+        """The same registry with the fields of Directus 10, once `legacy_registry` has created it."""
+
+    def __getitem__(self, name: str) -> Collection:
+        return self._collections[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._collections)
+
+    def __len__(self) -> int:
+        return len(self._collections)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def own(self, collection: Collection) -> Collection:
+        """Return this registry's collection for a built-in one, or one of another registry."""
+        return self._collections[collection.name]
+
+    @property
+    def writable(self) -> tuple[Collection, ...]:
+        """The collections that clients may write to, in the order of the mutations in the schema."""
+        return tuple(self._collections[name] for name in WRITABLE_NAMES)
 
 
 def _field_kind(column: Column[Any]) -> FieldKind:
@@ -169,7 +232,7 @@ def _create_relation(prop: RelationshipProperty[Any]) -> Relation:
     return Relation(target, bool(prop.uselist), column, _reverse_fields(prop, column))
 
 
-def _create_collection(model: type[Base], registry: Mapping[str, Collection], names: frozenset[str]) -> Collection:
+def _create_collection(model: type[Base], registry: Registry, names: frozenset[str]) -> Collection:
     mapper: Mapper[Any] = inspect(model)
     table = mapper.local_table
     if not isinstance(table, Table):
@@ -190,32 +253,27 @@ def _create_collection(model: type[Base], registry: Mapping[str, Collection], na
     }
     aliases = {name: Field(name, "alias", relation=relation) for name, relation in reachable.items() if relation.many}
     return Collection(
-        table.name,
+        str(table.name),
         table,
         MappingProxyType(fields | aliases),
         registry,
         singleton=model is Settings,
+        writable=table.name in WRITABLE_NAMES,
         order_field=next((field for field in fields.values() if field.stored.info.get("orders_rows")), None),
     )
 
 
-def _create_registry(models: Iterable[type[Base]]) -> Mapping[str, Collection]:
+def _create_registry(models: Iterable[type[Base]]) -> Registry:
     models = tuple(models)
     names = frozenset(model.__tablename__ for model in models)
-    registry: dict[str, Collection] = {}
-    registry |= {model.__tablename__: _create_collection(model, registry, names) for model in models}
-    return MappingProxyType(registry)
+    return Registry(lambda registry: (_create_collection(model, registry, names) for model in models))
 
 
-COLLECTIONS = _create_registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access, Settings))
+BUILT_IN = _create_registry((Activity, Permission, File, Folder, User, Role, Revision, Policy, Access, Settings))
+"""The registry of a database without custom fields."""
 ACCESS, ACTIVITY, FILES, FOLDERS, PERMISSIONS, POLICIES, REVISIONS, ROLES, SETTINGS, USERS = (
-    COLLECTIONS[model.__tablename__]
+    BUILT_IN[model.__tablename__]
     for model in (Access, Activity, File, Folder, Permission, Policy, Revision, Role, Settings, User)
 )
-WRITABLE_COLLECTIONS = (PERMISSIONS, FILES, FOLDERS, USERS, ROLES, POLICIES, ACCESS, SETTINGS)
-"""The collections that clients may write to, in the order of the mutations in the schema."""
-
-
-def target(field: Field) -> Collection:
-    """Return the target collection of a relation, from the default registry."""
-    return COLLECTIONS[field.link.target]
+"""The built-in collections. They name a collection and its built-in fields, which all registries share; queries and
+writes need the collection of their own registry (`Registry.own`)."""

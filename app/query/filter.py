@@ -9,7 +9,7 @@ from app.core.bindings import SlotList
 from app.core.clock import adjusted, utc_now
 from app.core.errors import Forbidden, InvalidQuery
 from app.query.coercion import coerce, coerce_list
-from app.query.collection import ROLES, USERS, Collection, Field, FieldKind, target
+from app.query.collection import BUILT_IN, ROLES, USERS, Collection, Field, FieldKind, Registry
 from app.query.operators import OPERATORS, OPPOSITE_FLAGS
 from app.query.sql_functions import DatePart
 
@@ -107,7 +107,7 @@ def parse_filter(collection: Collection, raw: Any, *, stored: bool = False, for_
         NoPayloadFilter: The filter is for payloads and asks for something that isn't written.
         UnknownField: A field does not exist.
     """
-    filter_ = _Parser(stored, for_payload).object(collection, raw) or MATCH_ALL
+    filter_ = _Parser(collection.registry, stored, for_payload).object(collection, raw) or MATCH_ALL
     if for_payload:
         _require_payload_filter(filter_)
     return filter_
@@ -166,6 +166,7 @@ def filter_depth(filter_: Filter) -> int:
 class _Parser:
     """The parser of one filter. Its methods return None for a part without any operator, which then does not count."""
 
+    registry: Registry
     stored: bool
     for_payload: bool
 
@@ -229,7 +230,7 @@ class _Parser:
     def _comparison(self, field: Field, function: Function | None, name: str, value: Any) -> Filter:
         if name in OPERATORS and OPERATORS[name].payload_only and not self.for_payload:
             raise _unsupported(field.kind, name)
-        return compare(field, function, name, value, stored=self.stored)
+        return compare(field, function, name, value, stored=self.stored, registry=self.registry)
 
 
 def _all_of(parts: Iterable[Filter | None]) -> Filter | None:
@@ -248,10 +249,18 @@ def _compares(filter_: Filter) -> bool:
             return True
 
 
-def compare(field: Field, function: Function | None, name: str, value: Any, *, stored: bool = False) -> Filter:
+def compare(
+    field: Field,
+    function: Function | None,
+    name: str,
+    value: Any,
+    *,
+    stored: bool = False,
+    registry: Registry = BUILT_IN,
+) -> Filter:
     """Return a filter by one operator on one field, with the value converted to the field's kind.
 
-    `stored` is as in `parse_filter`.
+    `stored` is as in `parse_filter`. The paths of variables lead through the collections of `registry`.
 
     Raises:
         InvalidQuery: The field does not support the operator, or the value does not fit it.
@@ -269,7 +278,7 @@ def compare(field: Field, function: Function | None, name: str, value: Any, *, s
     if operator.arity == "one":
         if value == "" and not stored:
             raise InvalidQuery(f'You can\'t filter for an empty string in "{name}". Use "_empty" or "_nempty" instead')
-        return FieldFilter(field, function, name, _parse_value(kind, value))
+        return FieldFilter(field, function, name, _parse_value(registry, kind, value))
     if isinstance(value, SlotList) and operator.arity == "many":
         return FieldFilter(field, function, name, _coerce_with(coerce_list, kind, value))
     items = _split_items(value)
@@ -277,7 +286,9 @@ def compare(field: Field, function: Function | None, name: str, value: Any, *, s
     if not is_complete:
         expected = "an array of values" if operator.arity == "many" else "an array of two values"
         raise InvalidQuery(f'"{name}" has to be {expected}')
-    return FieldFilter(field, function, name, tuple(_parse_value(kind, _null_for_text(item)) for item in items))
+    return FieldFilter(
+        field, function, name, tuple(_parse_value(registry, kind, _null_for_text(item)) for item in items)
+    )
 
 
 def _unsupported(kind: FieldKind, operator: str) -> InvalidQuery:
@@ -303,9 +314,9 @@ def _split_items(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _parse_value(kind: FieldKind, value: Any) -> Any:
+def _parse_value(registry: Registry, kind: FieldKind, value: Any) -> Any:
     if isinstance(value, str) and (variable := _VARIABLE.fullmatch(value)):
-        return _create_variable(variable[1], variable[2], variable[3])
+        return _create_variable(registry, variable[1], variable[2], variable[3])
     return _coerce_with(coerce, kind, value)
 
 
@@ -316,32 +327,33 @@ def _coerce_with(convert: Callable[[FieldKind, Any], Any], kind: FieldKind, valu
         raise InvalidQuery(str(error)) from None
 
 
-def parse_variable(text: str) -> Variable | None:
-    """Parse a variable such as `$CURRENT_USER`. Return None for any other text.
+def parse_variable(registry: Registry, text: str) -> Variable | None:
+    """Parse a variable such as `$CURRENT_USER`, whose path leads through a registry. Return None for any other text.
 
     Raises:
         InvalidQuery: The variable's path or argument is invalid.
     """
     match = _VARIABLE.fullmatch(text)
-    return _create_variable(match[1], match[2], match[3]) if match else None
+    return _create_variable(registry, match[1], match[2], match[3]) if match else None
 
 
-def _create_variable(name: str, path: str | None, argument: str | None) -> Variable:
+def _create_variable(registry: Registry, name: str, path: str | None, argument: str | None) -> Variable:
     if argument is not None:
         try:
             adjusted(utc_now(), argument)
         except ValueError as error:
             raise InvalidQuery(str(error)) from None
-    return Variable(name, tuple(_variable_path(name, path)) if path else (), argument)
+    return Variable(name, tuple(_variable_path(registry, name, path)) if path else (), argument)
 
 
-def _variable_path(name: str, path: str) -> Iterator[Field]:
+def _variable_path(registry: Registry, name: str, path: str) -> Iterator[Field]:
     if path.count(".") >= MAX_VARIABLE_FIELDS:
         raise InvalidQuery(f'"${name}" can be followed by at most {MAX_VARIABLE_FIELDS} fields')
-    collection = {"CURRENT_USER": USERS, "CURRENT_ROLE": ROLES}.get(name)
+    start = {"CURRENT_USER": USERS.name, "CURRENT_ROLE": ROLES.name}.get(name)
+    collection = registry[start] if start else None
     for field_name in path.split("."):
         if collection is None or field_name not in collection.fields:
             raise InvalidQuery(f'"${name}.{path}" does not name a field')
         field = collection.fields[field_name]
         yield field
-        collection = target(field) if field.relation else None
+        collection = registry[field.link.target] if field.relation else None

@@ -1,12 +1,11 @@
 """The registry with the fields of Directus 10: flags on roles, and the role of a permission."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 from app.query.collection import (
     ACCESS,
-    COLLECTIONS,
     PERMISSIONS,
     POLICIES,
     ROLES,
@@ -14,6 +13,7 @@ from app.query.collection import (
     Collection,
     Derivation,
     Field,
+    Registry,
     Relation,
 )
 
@@ -47,22 +47,29 @@ DERIVED_FIELDS: Mapping[str, tuple[Field, ...]] = {
 """The fields of each collection that Directus 10 stored and that are now derived from other rows."""
 
 
-def _create_registry(collections: Iterable[Collection]) -> Mapping[str, Collection]:
-    registry: dict[str, Collection] = {}
-    for collection in collections:
-        derived = DERIVED_FIELDS.get(collection.name, ())
-        registry[collection.name] = replace(
-            collection,
-            fields=MappingProxyType({**collection.fields, **{field.name: field for field in derived}}),
-            registry=registry,
-            wildcard_excluded=frozenset(ADDED_IN_11.get(collection.name, ())),
-            derived=derived,
-        )
-    return MappingProxyType(registry)
+def with_legacy_fields(collection: Collection) -> Collection:
+    """Return the collection with its fields of Directus 10 in addition to the current ones."""
+    return legacy_registry(collection.registry)[collection.name]
 
 
-LEGACY_COLLECTIONS = _create_registry(COLLECTIONS.values())
-"""Every collection with its fields of Directus 10 in addition to the current ones."""
+def legacy_registry(registry: Registry) -> Registry:
+    """Return the registry in which every collection has its fields of Directus 10, too. It is created once."""
+    if registry.legacy is None:
+        legacy = Registry(lambda legacy: (_add_legacy_fields(one, legacy) for one in registry.values()))
+        registry.legacy = legacy.legacy = legacy
+    return registry.legacy
+
+
+def _add_legacy_fields(collection: Collection, registry: Registry) -> Collection:
+    derived = DERIVED_FIELDS.get(collection.name, ())
+    return replace(
+        collection,
+        fields=MappingProxyType({**collection.fields, **{field.name: field for field in derived}}),
+        registry=registry,
+        wildcard_excluded=frozenset(ADDED_IN_11.get(collection.name, ())),
+        derived=derived,
+    )
+
 
 LEGACY_FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
     name: tuple(field.name for field in fields) for name, fields in DERIVED_FIELDS.items()

@@ -9,7 +9,7 @@ from app.core.errors import InvalidQuery
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
 from app.query.filter import filter_depth
-from app.query.legacy_fields import LEGACY_COLLECTIONS
+from app.query.legacy_fields import with_legacy_fields
 from app.query.read import Read, RelationSelection
 from app.query.size import DEFAULT_SIZE_LIMITS, SizeCounter, SizeLimits
 
@@ -38,7 +38,7 @@ class QueryLimits:
 
     def registry_view(self, collection: Collection) -> Collection:
         """Return the collection with the fields that queries may name."""
-        return LEGACY_COLLECTIONS[collection.name] if self.legacy_fields else collection
+        return with_legacy_fields(collection) if self.legacy_fields else collection
 
     def size_counter(self) -> SizeCounter:
         """Return a counter for one query."""

@@ -18,7 +18,7 @@ from app.core.errors import (
 )
 from app.core.json_values import MAX_JSON_DEPTH, normalized_json
 from app.query.coercion import INTEGER_BOUNDS, coerce, storable_text
-from app.query.collection import Collection, Field, target
+from app.query.collection import Collection, Field
 from app.query.filter import UnknownField
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.sql_expressions import MASK
@@ -126,11 +126,11 @@ def parse_payload(collection: Collection, raw: Any, max_depth: int, path: FieldP
             raise UnknownField(collection, str(name))
         elif member.many:
             if value is not None:  # clients that send every field send null for unchanged relations
-                payload.to_many[member] = _parse_to_many(member, value, max_depth, path)
-        elif member.relation and isinstance(value, Mapping) and not _is_key_object(member, value):
-            payload.to_one[member] = parse_payload(target(member), value, max_depth, (*path, name))
+                payload.to_many[member] = _parse_to_many(collection, member, value, max_depth, path)
+        elif member.relation and isinstance(value, Mapping) and not _is_key_object(collection, member, value):
+            payload.to_one[member] = parse_payload(collection.target_of(member), value, max_depth, (*path, name))
         elif not (member.concealed and value == MASK):
-            payload.values[member] = to_column_value(collection, member, _extract_key(member, value), path)
+            payload.values[member] = to_column_value(collection, member, _extract_key(collection, member, value), path)
     return payload
 
 
@@ -234,7 +234,7 @@ def _convert_key(collection: Collection, member: Field, value: Any) -> Any:
     if member is collection.key:
         return parse_key(collection, value)
     try:
-        return parse_key(target(member), value)
+        return parse_key(collection.target_of(member), value)
     except Forbidden:
         raise InvalidForeignKey(collection.name, member.name, _short_text(value)) from None
 
@@ -243,28 +243,35 @@ def _short_text(value: Any) -> str | None:
     return str(value)[:100] if isinstance(value, str | int | float) else None
 
 
-def _is_key_object(member: Field, value: Mapping[str, Any]) -> bool:
-    return value.keys() == {target(member).key.name}
+def _is_key_object(collection: Collection, member: Field, value: Mapping[str, Any]) -> bool:
+    return value.keys() == {collection.target_of(member).key.name}
 
 
-def _extract_key(member: Field, value: Any) -> Any:
+def _extract_key(collection: Collection, member: Field, value: Any) -> Any:
     """Return the key in an object that consists of it alone; return any other value unchanged."""
-    return value[target(member).key.name] if member.relation and isinstance(value, Mapping) else value
+    is_object = member.relation and isinstance(value, Mapping)
+    return value[collection.target_of(member).key.name] if is_object else value
 
 
-def _parse_to_many(member: Field, value: Any, max_depth: int, path: FieldPath) -> ReplaceRelated | RelatedChanges:
+def _parse_to_many(
+    collection: Collection, member: Field, value: Any, max_depth: int, path: FieldPath
+) -> ReplaceRelated | RelatedChanges:
     path = (*path, member.name)
     if isinstance(value, Mapping):
         if not value.keys() <= RELATED_CHANGE_KEYS:
             raise _related_error(member)
         create, update, delete = (_require_list(member, value.get(part)) for part in ("create", "update", "delete"))
-        related = target(member)
-        created = [_parse_child(member, item, max_depth, path) for item in create]
-        updated = [_parse_child(member, item, max_depth, path) for item in update]
+        related = collection.target_of(member)
+        created = [_parse_child(collection, member, item, max_depth, path) for item in create]
+        updated = [_parse_child(collection, member, item, max_depth, path) for item in update]
         if any(payload.key is None for payload in updated):
             raise InvalidPayload(f'Every row that "{member.name}" updates must have its {related.key.name}')
-        return RelatedChanges(created, updated, [parse_key(related, _extract_key(member, item)) for item in delete])
-    return ReplaceRelated([_parse_related(member, item, max_depth, path) for item in _require_list(member, value)])
+        return RelatedChanges(
+            created, updated, [parse_key(related, _extract_key(collection, member, item)) for item in delete]
+        )
+    return ReplaceRelated(
+        [_parse_related(collection, member, item, max_depth, path) for item in _require_list(member, value)]
+    )
 
 
 def _related_error(member: Field) -> InvalidPayload:
@@ -279,18 +286,20 @@ def _require_list(member: Field, value: Any) -> Sequence[Any]:
     return value
 
 
-def _parse_related(member: Field, item: Any, max_depth: int, path: FieldPath) -> Reference | Payload:
-    if isinstance(item, Mapping) and not _is_key_object(member, item):
-        return _parse_child(member, item, max_depth, path)
-    return Reference(parse_key(target(member), _extract_key(member, item)))
+def _parse_related(
+    collection: Collection, member: Field, item: Any, max_depth: int, path: FieldPath
+) -> Reference | Payload:
+    if isinstance(item, Mapping) and not _is_key_object(collection, member, item):
+        return _parse_child(collection, member, item, max_depth, path)
+    return Reference(parse_key(collection.target_of(member), _extract_key(collection, member, item)))
 
 
-def _parse_child(member: Field, item: Any, max_depth: int, path: FieldPath) -> Payload:
+def _parse_child(collection: Collection, member: Field, item: Any, max_depth: int, path: FieldPath) -> Payload:
     """Parse a row that will reference this one, without its foreign key, for which Directus' clients send `+`."""
     foreign_key = str(member.link.foreign_key.name)
     if isinstance(item, Mapping) and not isinstance(item.get(foreign_key), Mapping):
         item = {name: value for name, value in item.items() if name != foreign_key}
-    return parse_payload(target(member), item, max_depth, path)
+    return parse_payload(collection.target_of(member), item, max_depth, path)
 
 
 def _location(collection: Collection, path: FieldPath) -> str:

@@ -40,9 +40,10 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class ScopedRelation:
-    """A relation as one scope sees it: the foreign key, and the predicate of the rows that can be reached."""
+    """A relation to `target` as one scope sees it: the foreign key, and the predicate of the rows it reaches."""
 
     field: Field
+    target: Collection
     link: Operand
     row_filter: "Predicate"
     visible: "Predicate" = AllOf()
@@ -72,6 +73,7 @@ class CallerLookup:
     """A value read from the caller's own row by the statement itself, so that it is never a cached one."""
 
     user: str | BoundParameter | None
+    users: Collection
     row_filter: "Predicate"
     path: tuple[ScopedRelation, ...]
     operand: Operand

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from app.core.bindings import BoundParameter
 from app.query import sql_functions as sql
 from app.query.bind_types import ListParam
-from app.query.collection import USERS, Field, target
+from app.query.collection import Field
 from app.query.operators import OPERATORS
 from app.query.scoped import (
     TRUE,
@@ -106,10 +106,10 @@ def _derived(derived: Derived, row: FromClause) -> Expression:
     """Return the combined value of the rows at the end of a path, combined as the kind of the value requires."""
     source, conditions = row, list[ColumnElement[bool]]()
     if derived.ancestors:
-        source = target(derived.ancestors.field).table.alias()
+        source = derived.ancestors.target.table.alias()
         conditions.append(source.c.id == _ancestor_keys(derived.ancestors, row).c.id)
     for relation in derived.path:
-        related = target(relation.field).table.alias()
+        related = relation.target.table.alias()
         conditions += [
             condition_sql(relation.visible, source),
             join_condition(relation, source, related),
@@ -131,7 +131,7 @@ def _derived(derived: Derived, row: FromClause) -> Expression:
 def _ancestor_keys(relation: ScopedRelation, row: FromClause) -> CTE:
     """Return the keys of a row and of all rows reached by following a relation repeatedly. Cycles end the recursion."""
     keys = select(row.c.id.label("id")).correlate(row).cte(recursive=True, nesting=True)
-    child, parent = (target(relation.field).table.alias() for _ in range(2))
+    child, parent = (relation.target.table.alias() for _ in range(2))
     parents = select(parent.c.id).where(
         child.c.id == keys.c.id, join_condition(relation, child, parent), condition_sql(relation.row_filter, parent)
     )
@@ -139,7 +139,7 @@ def _ancestor_keys(relation: ScopedRelation, row: FromClause) -> CTE:
 
 
 def _count(relation: ScopedRelation, row: FromClause) -> Expression:
-    related = target(relation.field).table.alias()
+    related = relation.target.table.alias()
     where = and_(join_condition(relation, row, related), condition_sql(relation.row_filter, related))
     count = select(func.count()).select_from(related).where(where).correlate(row).scalar_subquery()
     return null_unless(relation.visible, row, count)
@@ -154,7 +154,7 @@ def join_condition(relation: ScopedRelation, row: FromClause, related: FromClaus
 
 def _relation_sql(predicate: RelationPredicate, row: FromClause) -> ColumnElement[bool]:
     relation, condition = predicate.relation, predicate.condition
-    related = target(relation.field).table.alias()
+    related = relation.target.table.alias()
     joined = and_(join_condition(relation, row, related), condition_sql(relation.row_filter, related))
     if predicate.quantifier == "any" and _matches_null_row(condition):
         one = select(literal(1).label("one")).subquery()
@@ -192,7 +192,7 @@ def _on_null_row(predicate: Predicate, relation: ScopedRelation) -> Predicate:
             visible = _on_null_row(counted.visible, relation)
             return replace(predicate, operand=Count(replace(counted, visible=visible)))
         case RelationPredicate(inner) if inner.field.many:
-            return all_of(Comparison(Operand(target(relation.field).key), "_nnull"), predicate)
+            return all_of(Comparison(Operand(relation.target.key), "_nnull"), predicate)
     return predicate
 
 
@@ -248,11 +248,14 @@ def _bind_type(operand: Operand) -> Any:
 
 def lookup_select(lookup: CallerLookup) -> Select[Any]:
     """Return a SELECT of the values at the end of a path that starts at the caller's own row."""
-    user = USERS.table.alias()
-    conditions = [user.c.id == literal(lookup.user, USERS.key.stored.type), condition_sql(lookup.row_filter, user)]
+    user = lookup.users.table.alias()
+    conditions = [
+        user.c.id == literal(lookup.user, lookup.users.key.stored.type),
+        condition_sql(lookup.row_filter, user),
+    ]
     source = user
     for relation in lookup.path:
-        related = target(relation.field).table.alias()
+        related = relation.target.table.alias()
         conditions += [join_condition(relation, source, related), condition_sql(relation.row_filter, related)]
         source = related
     value = value_of(lookup.operand, source)
@@ -285,7 +288,7 @@ def _value_at_path(
 ) -> Expression:
     """Return the value at the end of a path; of several rows, the value that sorts first in this direction."""
     relation, rest = path[0], path[1:]
-    related = target(relation.field).table.alias()
+    related = relation.target.table.alias()
     value = _value_at_path(rest, operand, related, descending) if rest else value_of(operand, related)
     ordered = value.desc().nulls_last() if descending else value.asc().nulls_last()
     joined = and_(join_condition(relation, row, related), condition_sql(relation.row_filter, related))

@@ -26,7 +26,6 @@ from sqlalchemy import (
 from app.core.bindings import BoundParameter
 from app.query import sql_functions as sql
 from app.query.aggregate import COUNT_FUNCTIONS, EXTREMES
-from app.query.collection import target
 from app.query.results import is_database_json
 from app.query.scoped import (
     AggregateCell,
@@ -153,7 +152,7 @@ class _ColumnList:
                 is_nested = isinstance(operand, Operand) and is_json(operand)
                 return lambda rows: NestedJSON(rows.c[name]) if is_nested else rows.c[name]
             case ToManyCell(relation, read):
-                related = target(relation.field).table.alias()
+                related = relation.target.table.alias()
                 nested = _select_rows(read, related, self._encode_row, row, relation)
                 name = self._add_column(null_unless(relation.visible, row, nested))
                 return lambda rows: NestedJSON(rows.c[name])
@@ -163,7 +162,7 @@ class _ColumnList:
                 raise TypeError("only grouped rows have such cells")
 
     def _add_to_one(self, relation: ScopedRelation, read: ScopedRead, row: FromClause) -> CellReader:
-        related = target(relation.field).table.alias()
+        related = relation.target.table.alias()
         on = and_(join_condition(relation, row, related), condition_sql(read.where, related))
         self.source = self.source.outerjoin(related, on)
         key, readers = self._add_column(related.c.id), self.add_cells(read.cells, related)

@@ -55,7 +55,7 @@ def parameter_name(field: Field, prefix: str = "") -> str:
 
 def insert_row(collection: Collection, fields: tuple[Field, ...], prefix: str = "") -> Insert:
     """Return a statement that inserts a row with these fields and returns its key."""
-    return insert(collection.table).values(_parameters(fields, prefix)).returning(collection.key.stored)
+    return insert(collection.table).values(_parameters(fields, prefix)).returning(collection.key_column)
 
 
 def insert_with_audit(change: ChangeSpec | None, activity: InsertSpec, revision: InsertSpec) -> Insert:
@@ -71,7 +71,7 @@ def insert_with_audit(change: ChangeSpec | None, activity: InsertSpec, revision:
     if change is not None:
         build, collection, changed_fields = change
         statement = statement.add_cte(build(collection, changed_fields).cte("changed"))
-    return statement.returning(revision[0].key.stored)
+    return statement.returning(revision[0].key_column)
 
 
 def insert_child_row(collection: Collection, fields: tuple[Field, ...], prefix: str) -> Insert:
@@ -81,31 +81,31 @@ def insert_child_row(collection: Collection, fields: tuple[Field, ...], prefix: 
     """
     foreign_key, *others = fields
     values = {foreign_key.stored.name: func.last_insert_rowid(), **_parameters(others, prefix)}
-    return insert(collection.table).values(values).returning(collection.key.stored)
+    return insert(collection.table).values(values).returning(collection.key_column)
 
 
 def update_row(collection: Collection, fields: tuple[Field, ...]) -> Update:
     """Return a statement that updates these fields of one row."""
-    key = collection.key.stored
+    key = collection.key_column
     has_key = key == bind_param(KEY_PARAMETER, key.type)
     return update(collection.table).where(has_key).values(_parameters(fields))
 
 
 def delete_rows(collection: Collection) -> Delete:
     """Return a statement that deletes rows by their keys."""
-    return delete(collection.table).where(_in_keys(collection.key.stored))
+    return delete(collection.table).where(_in_keys(collection.key_column))
 
 
 def select_rows(collection: Collection, for_update: bool) -> Select[Any]:
     """Return a statement that reads all columns of rows, in the order of `columns_of`; `for_update` locks the rows."""
-    columns = [field.stored for field in columns_of(collection)]
-    rows = select(*columns).where(_in_keys(collection.key.stored)).order_by(collection.key.stored)
+    columns = [collection.column(field) for field in columns_of(collection)]
+    rows = select(*columns).where(_in_keys(collection.key_column)).order_by(collection.key_column)
     return rows.with_for_update() if for_update else rows
 
 
 def select_referencing(collection: Collection, field: Field) -> Select[Any]:
     """Return a statement for the keys of the rows whose `field` is one of the given keys."""
-    return select(collection.key.stored).where(_in_keys(field.stored)).order_by(collection.key.stored)
+    return select(collection.key_column).where(_in_keys(collection.column(field))).order_by(collection.key_column)
 
 
 def select_reference(foreign_key: Column[Any], target: Table) -> Select[Any]:
@@ -117,19 +117,19 @@ def select_reference(foreign_key: Column[Any], target: Table) -> Select[Any]:
 
 def select_existing(collection: Collection, lock: bool = False) -> Select[Any]:
     """Return a statement for those of the given keys that exist; `lock` keeps their rows from being deleted."""
-    rows = select(collection.key.stored).where(_in_keys(collection.key.stored))
+    rows = select(collection.key_column).where(_in_keys(collection.key_column))
     return rows.with_for_update(read=True, key_share=True) if lock else rows
 
 
 def select_first_key(collection: Collection) -> Select[Any]:
     """Return a statement for the lowest key of a collection."""
-    return select(collection.key.stored).order_by(collection.key.stored).limit(1)
+    return select(collection.key_column).order_by(collection.key_column).limit(1)
 
 
 def select_by_email(collection: Collection, field: Field) -> Select[Any]:
     """Return a statement for the keys of the users whose `field` is an email address, ignoring case."""
-    key = collection.key.stored
-    return select(key).where(sql.EmailEquals(key, field.stored, bind_param(parameter_name(field), Text())))
+    key = collection.key_column
+    return select(key).where(sql.EmailEquals(key, collection.column(field), bind_param(parameter_name(field), Text())))
 
 
 def select_rule_matches(scoped: ScopedRows) -> Select[Any]:

@@ -9,7 +9,7 @@ from app.core.request_budget import RequestBudget
 from app.policy.access_cache import AccessCache
 from app.policy.permission_summary import Summary, full_summary, summarize
 from app.policy.rules import Access
-from app.query.collection import COLLECTIONS, PREFIX, USERS
+from app.query.collection import PREFIX, USERS
 from app.repositories.own_values import with_preset_values
 from app.repositories.repository import Repository, UserRepository
 from app.repositories.services import Services
@@ -44,8 +44,9 @@ class Directory:
 
     def __getitem__(self, name: str) -> Repository:
         """Return the repository of a collection, by its short or its full name; raise KeyError if there is none."""
-        collection = COLLECTIONS.get(name) or COLLECTIONS[f"{PREFIX}{name}"]
-        repository = UserRepository if collection is USERS else Repository
+        registry = self.services.registry
+        collection = registry.get(name) or registry[f"{PREFIX}{name}"]
+        repository = UserRepository if collection.is_same(USERS) else Repository
         return repository(collection, self.caller, self.services, self.client_info, self._budget)
 
     @property
@@ -97,7 +98,7 @@ class Directory:
         """Return what the caller may currently do, by collection, with the values that presets have for the caller."""
         access, grants = await self._access_cache.grants(self.caller)
         if access.admin:
-            return full_summary(COLLECTIONS)
+            return full_summary(self.services.registry)
         return summarize(await with_preset_values(grants, access, self.services))
 
     @property

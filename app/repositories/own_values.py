@@ -11,7 +11,7 @@ from app.policy.permission_summary import PermissionGrant
 from app.policy.preset_values import find_variables, is_list_variable, replace_variables
 from app.policy.rules import Access
 from app.policy.variables import resolve_variable
-from app.query.collection import USERS
+from app.query.collection import USERS, Registry
 from app.query.filter import Variable
 from app.query.results import Row
 from app.repositories.repository import Repository
@@ -26,7 +26,7 @@ async def with_preset_values(
     Presets whose variables are invalid stay as they are: a write that needs them reports the error.
     """
     grants = list(grants)
-    variables = [_variables(grant) for grant in grants]
+    variables = [_variables(services.registry, grant) for grant in grants]
     known = {text: variable for found in variables for text, variable in found.items()}
     values = await _own_values(known, access, services) if known else {}
     return [
@@ -35,9 +35,9 @@ async def with_preset_values(
     ]
 
 
-def _variables(grant: PermissionGrant) -> dict[str, Variable]:
+def _variables(registry: Registry, grant: PermissionGrant) -> dict[str, Variable]:
     try:
-        return find_variables(grant.presets)
+        return find_variables(registry, grant.presets)
     except InvalidQuery:
         return {}
 
@@ -67,7 +67,8 @@ def _own_path(variable: Variable) -> str:
 async def _own_row(paths: Iterable[str], access: Access, services: Services) -> Row:
     """Return the fields of the caller's row, whatever the caller may read: permissions depend on what is stored."""
     fields = list(paths)
-    return await Repository(USERS, SYSTEM, services).read_one(access.user, {"fields": fields}) if fields else {}
+    users = Repository(services.registry.own(USERS), SYSTEM, services)
+    return await users.read_one(access.user, {"fields": fields}) if fields else {}
 
 
 def _value_at(value: Any, path: list[str]) -> Any:

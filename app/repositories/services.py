@@ -13,6 +13,7 @@ from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import PasswordHasher
 from app.policy.access_cache import AccessCache
 from app.policy.unreadable_rules import UnreadableRuleLog
+from app.query.collection import BUILT_IN, Registry
 from app.query.limits import QueryLimits
 from app.query.size import SizeLimits
 from app.ratelimit.limiter import RateLimiter
@@ -36,6 +37,7 @@ class Services:
 
     database: Database
     access_cache: AccessCache
+    registry: Registry
     limits: QueryLimits
     settings: Settings
     rates: RateLimiter
@@ -55,7 +57,12 @@ class Services:
 
     @classmethod
     def from_settings(
-        cls, database: Database, settings: Settings, clock: Clock = utc_now, hasher: PasswordHasher | None = None
+        cls,
+        database: Database,
+        settings: Settings,
+        clock: Clock = utc_now,
+        hasher: PasswordHasher | None = None,
+        registry: Registry = BUILT_IN,
     ) -> "Services":
         """Create the services of a process. Passwords are hashed in threads unless there is a `hasher`.
 
@@ -84,7 +91,8 @@ class Services:
         last_access, unreadable_rules = LastAccessTracker(database, clock), UnreadableRuleLog()
         return cls(
             database=database,
-            access_cache=AccessCache(database.reader, last_access, unreadable_rules, limits.size, clock),
+            access_cache=AccessCache(database.reader, last_access, unreadable_rules, limits.size, clock, registry),
+            registry=registry,
             limits=limits,
             settings=settings,
             rates=RateLimiter.from_settings(settings, clock),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.import_export import Progress
 from app.policy.rules import EVERY_FIELD, parse_rule
-from app.query.collection import COLLECTIONS
+from app.query.collection import BUILT_IN
 from app.upgrade.app_minimum import (
     APP_MINIMUM,
     REMOVED_FROM_MINIMUM,
@@ -70,7 +70,7 @@ _MOVED = """(p.collection = 'directus_webhooks'
 LATER_MIGRATIONS = f"SELECT {_ROW} {_FROM} WHERE {_NOT_ADMIN} AND {_MOVED} {_ORDER}, id"
 UNSUPPORTED_RULE = f"""
     SELECT {_ROW} {_FROM} WHERE {_NOT_ADMIN} AND NOT {_MOVED}
-    AND p.collection IN ({", ".join(f"'{name}'" for name in COLLECTIONS)})
+    AND p.collection IN ({", ".join(f"'{name}'" for name in BUILT_IN)})
     AND (p.permissions::text <> '{{}}' OR p.validation::text <> '{{}}') {_ORDER}, id
 """
 IP_ACCESS = "SELECT id AS role, name, ip_access FROM directus_roles WHERE ip_access <> '' ORDER BY name, id"

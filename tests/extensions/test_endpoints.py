@@ -11,7 +11,7 @@ from app.core.tokens import sign_access_token
 from app.extensions.contents import OWN_ROOTS, OwnNames
 from app.http import middleware
 from app.main import create_app
-from app.query.collection import COLLECTIONS
+from app.query.collection import BUILT_IN
 from tests.base_data import BASE_ROWS, static_token, uid
 from tests.extensions import endpoints
 from tests.http.clients import FORBIDDEN, INVALID_CREDENTIALS, ROUTE_NOT_FOUND, SESSION, error_of, reason_of, send
@@ -211,5 +211,5 @@ def test_every_path_of_the_server_is_reserved(readonly_db):
     settings = readonly_db.settings.model_copy(update={"root_redirect": "/admin", "secret": SecretStr("x" * 32)})
     roots = {path.split("/")[1] for path in create_app(settings).endpoints} - {""}
 
-    assert roots <= OwnNames.from_collections(COLLECTIONS.values()).roots
+    assert roots <= OwnNames.from_collections(BUILT_IN.values()).roots
     assert OWN_ROOTS - roots == {"shares"}

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app.db.models import Session
 from app.http.csrf import UNTRUSTED_ORIGIN_MESSAGE
 from app.http.endpoints import account, auth
-from app.query.collection import WRITABLE_COLLECTIONS
+from app.query.collection import BUILT_IN
 from tests.base_data import static_token, uid
 from tests.http.clients import FORBIDDEN, REFRESH, SESSION, cookie_of, cookies_of, error_of, login, send
 from tests.http.test_graphql import PATH, bearer, served
@@ -22,7 +22,7 @@ FORM_CONTENT_TYPES = [
 CLEAR = "/utils/cache/clear"
 PATHS = sorted(
     {path for method, path in {**account.ROUTES, **auth.ROUTES, **auth.LOGIN_ROUTE} if method == "POST"}
-    | {f"/{collection.short_name}" for collection in WRITABLE_COLLECTIONS}
+    | {f"/{collection.short_name}" for collection in BUILT_IN.writable}
     | {PATH, f"{PATH}/", "/FILES", f"/users/{uid('ed')}/tfa/disable", "/users/me/tfa/recovery-codes", "/nowhere"}
 )
 UNKNOWN_ORIGINS = [

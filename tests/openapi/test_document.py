@@ -22,8 +22,8 @@ from app.main import create_app
 from app.openapi.collection_paths import EXPORT_FORMATS, EXPORT_MEDIA_TYPES
 from app.openapi.document import DocumentOptions, render_document
 from app.openapi.field_schemas import schema_name
-from app.policy.visibility import ADMIN_VISIBILITY, SchemaVisibility, visibility_for
-from app.query.collection import COLLECTIONS
+from app.policy.visibility import SchemaVisibility, admin_visibility, visibility_for
+from app.query.collection import BUILT_IN
 from tests.base_data import caller, static_token, uid
 from tests.conftest import make_settings
 from tests.http.test_graphql import bearer, served
@@ -97,7 +97,7 @@ def documented_methods(templates, path):
 def test_the_document_describes_exactly_what_is_served(tmp_path):
     app = create_app(make_settings(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}"))
     templates: dict[tuple[str | None, ...], set[str]] = {}
-    for method, path in operations(render(ADMIN_VISIBILITY)):
+    for method, path in operations(render(admin_visibility(BUILT_IN))):
         segments = tuple(None if segment.startswith("{") else segment for segment in path.split("/")[1:])
         templates.setdefault(segments, set()).add(method)
     roots = {path.split("/")[1] for path in (*app.endpoints, *server_paths(app)) if not path.startswith("/graphql")}
@@ -122,7 +122,9 @@ def test_the_documented_export_formats_are_those_served():
     assert {"application/json", *EXPORT_MEDIA_TYPES} == {create([]).media for create in FORMATS.values()}
 
 
-@pytest.mark.parametrize("visibility", [ADMIN_VISIBILITY, SchemaVisibility(frozenset(), authenticated=False)])
+@pytest.mark.parametrize(
+    "visibility", [admin_visibility(BUILT_IN), SchemaVisibility(BUILT_IN, frozenset(), authenticated=False)]
+)
 def test_the_document_is_valid_with_everything_and_nothing_visible(visibility):
     validate(render(visibility))
 
@@ -139,7 +141,7 @@ async def test_the_document_contains_the_same_collections_and_fields_as_the_sche
         caller_schema(schema.graphql, visibility).introspection_schema.type_map,
     )
 
-    for collection in COLLECTIONS.values():
+    for collection in BUILT_IN.values():
         for suffix, type_ in (("", collection.name), ("filter", f"{collection.name}_filter")):
             expected = {name for name in type_fields(types, type_) if not name.endswith(("_func", "_and", "_or"))}
             documented = {
@@ -242,7 +244,9 @@ async def test_disabled_introspection_disables_the_document_too(readonly_db):
 
 
 def test_the_login_is_not_documented_if_passwords_are_disabled():
-    assert ("POST", "/auth/login") not in operations(render(ADMIN_VISIBILITY, OPTIONS._replace(password_login=False)))
+    assert ("POST", "/auth/login") not in operations(
+        render(admin_visibility(BUILT_IN), OPTIONS._replace(password_login=False))
+    )
 
 
 async def test_a_row_has_exactly_the_documented_fields(editors):

@@ -13,8 +13,8 @@ def row_counts(editors, monkeypatch):
     """The number of rows in each JSON answer of the reader."""
     counts, fetch = [], editors.services.reader.fetch
 
-    async def counted(*arguments):
-        row = await fetch(*arguments)
+    async def counted(*arguments, **options):
+        row = await fetch(*arguments, **options)
         if isinstance(row[-1], str) and row[-1].startswith("["):
             counts.append(len(orjson.loads(row[-1])))
         return row

@@ -41,7 +41,7 @@ from graphql import (
 )
 
 from app.graphql.documents.normalize_values import TRAVERSES, is_relation_filter, written_collection
-from app.query.collection import COLLECTIONS
+from app.query.collection import BUILT_IN
 from app.query.filter import RELATION_KEY
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.operators import OPERATORS
@@ -172,11 +172,11 @@ class _Normalizer(Visitor):
 
     def _returns_collection(self) -> bool:
         named = get_named_type(self.info.get_type())
-        return is_object_type(named) and named.name in COLLECTIONS
+        return is_object_type(named) and named.name in BUILT_IN
 
     def _is_relation(self, parent: str) -> bool:
         named = get_named_type(self.info.get_type())
-        return parent in COLLECTIONS and is_object_type(named) and named.name in COLLECTIONS
+        return parent in BUILT_IN and is_object_type(named) and named.name in BUILT_IN
 
     def enter_argument(self, node: ArgumentNode, *_: Any) -> ArgumentNode | None:
         parent, type_ = self.info.get_parent_type(), self.info.get_input_type()

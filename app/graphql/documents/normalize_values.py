@@ -16,7 +16,7 @@ from graphql import is_non_null_type as is_non_null
 from graphql.utilities import coerce_input_value, validate_input_value
 
 from app.core.bindings import Slot
-from app.query.collection import COLLECTIONS
+from app.query.collection import BUILT_IN
 from app.query.filter import RELATION_KEY
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
 from app.query.operators import OPERATORS
@@ -45,7 +45,7 @@ def written_collection(type_: Any) -> str | None:
     name = get_named_type(type_).name if type_ is not None else ""
     prefix = next((prefix for prefix in INPUT_PREFIXES if name.startswith(prefix)), None)
     inner = name.removeprefix(prefix or "").removesuffix(INPUT_SUFFIX)
-    return inner if prefix and name.endswith(INPUT_SUFFIX) and inner in COLLECTIONS else None
+    return inner if prefix and name.endswith(INPUT_SUFFIX) and inner in BUILT_IN else None
 
 
 def is_relation_filter(name: str, type_: Any) -> bool:

@@ -19,7 +19,7 @@ from app.flows.session_list import SessionListService
 from app.flows.tokens import TokenMode, Tokens
 from app.flows.two_factor import TwoFactorService
 from app.graphql.fields.queries import GraphQLContext
-from app.graphql.types import builder
+from app.graphql.types.builder import TypeBuilder
 from app.repositories.directory import Directory
 
 TOKEN_FIELDS = {"access_token": "String", "expires": "GraphQLBigInt", "refresh_token": "String"}
@@ -44,66 +44,76 @@ class FieldCredentialsError(InvalidCredentials):
     """The credentials in a field's arguments are invalid: an error of that field, not of the whole request."""
 
 
-def define_account_types() -> None:
+def define_account_types(types: TypeBuilder) -> None:
     """Define the types of these fields."""
-    builder.register_type("auth_mode", strawberry.enum(AuthMode, name="auth_mode"))
-    types = {
+    types.register_type("auth_mode", strawberry.enum(AuthMode, name="auth_mode"))
+    specs_by_name = {
         "auth_tokens": TOKEN_FIELDS,
         "users_me_tfa_generate_data": TOTP_SECRET_FIELDS,
         "users_me_session": SESSION_FIELDS,
     }
-    for name, specs in types.items():
-        builder.define_type(name, (builder.field(member, spec) for member, spec in specs.items()))
+    for name, specs in specs_by_name.items():
+        types.define_type(name, (types.field(member, spec) for member, spec in specs.items()))
 
 
-def account_mutations() -> Iterator[StrawberryField]:
+def account_mutations(types: TypeBuilder) -> Iterator[StrawberryField]:
     """Yield the mutations that every caller sees."""
     mode = {"mode": "auth_mode"}
     login = {"email": "String!", "password": "String!", **mode, "otp": "String"}
     new_password = {"token": "String!", "password": "String!"}
-    yield _mutation("auth_login", "auth_tokens", login, _login)
-    yield _mutation("auth_refresh", "auth_tokens", {"refresh_token": "String", **mode}, _refresh)
-    yield _mutation("auth_logout", "Boolean", {"refresh_token": "String", **mode}, _logout)
-    yield _mutation("auth_password_request", "Boolean", {"email": "String!", "reset_url": "String"}, _request)
-    yield _mutation("auth_password_reset", "Boolean", new_password, _reset)
+    yield _mutation(types, "auth_login", "auth_tokens", login, _login)
+    yield _mutation(types, "auth_refresh", "auth_tokens", {"refresh_token": "String", **mode}, _refresh)
+    yield _mutation(types, "auth_logout", "Boolean", {"refresh_token": "String", **mode}, _logout)
+    yield _mutation(types, "auth_password_request", "Boolean", {"email": "String!", "reset_url": "String"}, _request)
+    yield _mutation(types, "auth_password_reset", "Boolean", new_password, _reset)
     yield _mutation(
-        "users_me_tfa_generate", "users_me_tfa_generate_data", {"password": "String!"}, _unless_anonymous(_generate)
+        types,
+        "users_me_tfa_generate",
+        "users_me_tfa_generate_data",
+        {"password": "String!"},
+        _unless_anonymous(_generate),
     )
     yield _mutation(
-        "users_me_tfa_enable", "Boolean", {"otp": "String!", "secret": "String!"}, _unless_anonymous(_enable)
+        types, "users_me_tfa_enable", "Boolean", {"otp": "String!", "secret": "String!"}, _unless_anonymous(_enable)
     )
-    yield _mutation("users_me_tfa_disable", "Boolean", {"otp": "String!"}, _unless_anonymous(_disable))
-    yield _mutation("utils_random_string", "String", {"length": "Int"}, _random)
-    yield _mutation("utils_hash_generate", "String", {"string": "String!"}, _hash)
-    yield _mutation("utils_hash_verify", "Boolean", {"string": "String!", "hash": "String!"}, _verify_hash)
-    yield _mutation("utils_cache_clear", "Void", {}, tools.clear_cache)
-    yield _mutation("users_invite_accept", "Boolean", new_password, _accept)
+    yield _mutation(types, "users_me_tfa_disable", "Boolean", {"otp": "String!"}, _unless_anonymous(_disable))
+    yield _mutation(types, "utils_random_string", "String", {"length": "Int"}, _random)
+    yield _mutation(types, "utils_hash_generate", "String", {"string": "String!"}, _hash)
+    yield _mutation(types, "utils_hash_verify", "Boolean", {"string": "String!", "hash": "String!"}, _verify_hash)
+    yield _mutation(types, "utils_cache_clear", "Void", {}, tools.clear_cache)
+    yield _mutation(types, "users_invite_accept", "Boolean", new_password, _accept)
     optional = dict.fromkeys(("verification_url", "first_name", "last_name"), "String")
-    yield _mutation("users_register", "Boolean", {"email": "String!", "password": "String!", **optional}, _register)
-    yield _mutation("users_register_verify", "Boolean", {"token": "String!"}, _verify)
+    yield _mutation(
+        types, "users_register", "Boolean", {"email": "String!", "password": "String!", **optional}, _register
+    )
+    yield _mutation(types, "users_register_verify", "Boolean", {"token": "String!"}, _verify)
 
 
-def invite_mutations() -> Iterator[StrawberryField]:
+def invite_mutations(types: TypeBuilder) -> Iterator[StrawberryField]:
     """Yield the mutation that only callers see who may create users."""
     invitation = {"email": "String!", "role": "String!", "invite_url": "String"}
-    yield _mutation("users_invite", "Boolean", invitation, _invite)
+    yield _mutation(types, "users_invite", "Boolean", invitation, _invite)
 
 
-def extension_mutations() -> Iterator[StrawberryField]:
+def extension_mutations(types: TypeBuilder) -> Iterator[StrawberryField]:
     """Yield the mutations that Directus does not have."""
-    yield _mutation("users_invite_revoke", "Boolean", {"email": "String!"}, _revoke_invite)
-    yield _mutation("users_me_tfa_recovery_codes", "[String!]", {"otp": "String!"}, _unless_anonymous(_recovery_codes))
-    yield _mutation("users_me_sessions_revoke", "Int", {"id": "ID"}, _unless_anonymous(_revoke_sessions))
-    yield _mutation("users_sessions_revoke", "Int", {"user": "ID!", "id": "ID"}, _revoke_sessions)
+    yield _mutation(types, "users_invite_revoke", "Boolean", {"email": "String!"}, _revoke_invite)
+    yield _mutation(
+        types, "users_me_tfa_recovery_codes", "[String!]", {"otp": "String!"}, _unless_anonymous(_recovery_codes)
+    )
+    yield _mutation(types, "users_me_sessions_revoke", "Int", {"id": "ID"}, _unless_anonymous(_revoke_sessions))
+    yield _mutation(types, "users_sessions_revoke", "Int", {"user": "ID!", "id": "ID"}, _revoke_sessions)
 
 
-def extension_queries() -> Iterator[StrawberryField]:
+def extension_queries(types: TypeBuilder) -> Iterator[StrawberryField]:
     """Yield the queries of active sessions, which Directus does not have."""
-    yield builder.field("users_me_sessions", "[users_me_session!]", {}, _resolver(_unless_anonymous(_sessions)))
-    yield builder.field("users_sessions", "[users_me_session!]", {"user": "ID!"}, _resolver(_sessions))
+    yield types.field("users_me_sessions", "[users_me_session!]", {}, _resolver(_unless_anonymous(_sessions)))
+    yield types.field("users_sessions", "[users_me_session!]", {"user": "ID!"}, _resolver(_sessions))
 
 
-def _mutation(name: str, spec: str, arguments: Mapping[str, str], action: Action) -> StrawberryField:
+def _mutation(
+    types: TypeBuilder, name: str, spec: str, arguments: Mapping[str, str], action: Action
+) -> StrawberryField:
     """Return a field whose response is not stored, and in which invalid credentials are an error of the field alone."""
 
     async def execute(directory: Directory, **values: Any) -> Any:
@@ -113,7 +123,7 @@ def _mutation(name: str, spec: str, arguments: Mapping[str, str], action: Action
         except InvalidCredentials:
             raise FieldCredentialsError from None
 
-    return builder.field(name, spec, arguments, _resolver(execute))
+    return types.field(name, spec, arguments, _resolver(execute))
 
 
 def _resolver(action: Action) -> Callable[..., Awaitable[Any]]:

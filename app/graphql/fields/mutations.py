@@ -12,9 +12,9 @@ from app.core.errors import InvalidCredentials, InvalidPayload
 from app.graphql.documents.normalize_document import KEY_ALIAS
 from app.graphql.documents.selection import Selection
 from app.graphql.fields.queries import FieldRequest, FinishedValue, GraphQLContext
-from app.graphql.types import builder
+from app.graphql.types.builder import LIST_ARGUMENTS, TypeBuilder, input_type
 from app.policy.rules import Access
-from app.query.collection import USERS, WRITABLE_COLLECTIONS, Collection
+from app.query.collection import USERS, Collection
 from app.query.read import Read
 from app.query.results import Row
 from app.repositories.engine.commands import WriteCommand
@@ -35,58 +35,59 @@ class MutationSpec:
     collection: Collection
 
 
-def define_mutation_types() -> None:
+def define_mutation_types(types: TypeBuilder) -> None:
     """Define the types that mutations return for deleted rows."""
-    builder.define_type("delete_one", [builder.field("id", "ID!")])
-    builder.define_type("delete_many", [builder.field("ids", "[ID]!")])
+    types.define_type("delete_one", [types.field("id", "ID!")])
+    types.define_type("delete_many", [types.field("ids", "[ID]!")])
 
 
-def mutations() -> Iterator[StrawberryField]:
+def mutations(types: TypeBuilder) -> Iterator[StrawberryField]:
     """Yield the root fields that write collections, `update_users_me` first."""
-    yield _row_field("update_users_me", USERS, {"data": f"{builder.input_type('update', USERS)}"}, _update_me)
-    for collection in WRITABLE_COLLECTIONS:
+    users = types.registry.own(USERS)
+    yield _row_field(types, "update_users_me", users, {"data": f"{input_type('update', users)}"}, _update_me)
+    for collection in types.registry.writable:
         if collection.singleton:
-            data = {"data": f"{builder.input_type('update', collection)}!"}
-            yield _row_field(f"update_{collection.short_name}", collection, data, _update_singleton)
+            data = {"data": f"{input_type('update', collection)}!"}
+            yield _row_field(types, f"update_{collection.short_name}", collection, data, _update_singleton)
             continue
-        yield from _create_fields(collection)
-        yield from _update_fields(collection)
-        yield from _delete_fields(collection)
+        yield from _create_fields(types, collection)
+        yield from _update_fields(types, collection)
+        yield from _delete_fields(types, collection)
 
 
-def _create_fields(collection: Collection) -> Iterator[StrawberryField]:
-    name, data = collection.short_name, builder.input_type("create", collection)
-    yield _list_field(f"create_{name}_items", collection, {"data": f"[{data}!]"}, _create_many)
-    yield _row_field(f"create_{name}_item", collection, {"data": f"{data}!"}, _create_one)
+def _create_fields(types: TypeBuilder, collection: Collection) -> Iterator[StrawberryField]:
+    name, data = collection.short_name, input_type("create", collection)
+    yield _list_field(types, f"create_{name}_items", collection, {"data": f"[{data}!]"}, _create_many)
+    yield _row_field(types, f"create_{name}_item", collection, {"data": f"{data}!"}, _create_one)
 
 
-def _update_fields(collection: Collection) -> Iterator[StrawberryField]:
-    name, data = collection.short_name, builder.input_type("update", collection)
-    yield _list_field(f"update_{name}_items", collection, {"ids": "[ID]!", "data": f"{data}!"}, _update_many)
-    yield _list_field(f"update_{name}_batch", collection, {"data": f"[{data}!]"}, _update_each)
-    yield _row_field(f"update_{name}_item", collection, {"id": "ID!", "data": f"{data}!"}, _update_one)
+def _update_fields(types: TypeBuilder, collection: Collection) -> Iterator[StrawberryField]:
+    name, data = collection.short_name, input_type("update", collection)
+    yield _list_field(types, f"update_{name}_items", collection, {"ids": "[ID]!", "data": f"{data}!"}, _update_many)
+    yield _list_field(types, f"update_{name}_batch", collection, {"data": f"[{data}!]"}, _update_each)
+    yield _row_field(types, f"update_{name}_item", collection, {"id": "ID!", "data": f"{data}!"}, _update_one)
 
 
-def _delete_fields(collection: Collection) -> Iterator[StrawberryField]:
+def _delete_fields(types: TypeBuilder, collection: Collection) -> Iterator[StrawberryField]:
     name, many, one = collection.short_name, _delete_resolver(collection, many=True), _delete_resolver(collection)
-    yield builder.field(f"delete_{name}_items", "delete_many", {"ids": "[ID]!"}, many)
-    yield builder.field(f"delete_{name}_item", "delete_one", {"id": "ID!"}, one)
+    yield types.field(f"delete_{name}_items", "delete_many", {"ids": "[ID]!"}, many)
+    yield types.field(f"delete_{name}_item", "delete_one", {"id": "ID!"}, one)
 
 
 def _list_field(
-    name: str, collection: Collection, arguments: Mapping[str, str], build_command: CommandBuilder
+    types: TypeBuilder, name: str, collection: Collection, arguments: Mapping[str, str], build_command: CommandBuilder
 ) -> StrawberryField:
-    list_arguments = {"filter": f"{collection.name}_filter", **builder.LIST_ARGUMENTS}
+    list_arguments = {"filter": f"{collection.name}_filter", **LIST_ARGUMENTS}
     resolver = _resolver(collection, build_command, many=True)
-    return builder.field(name, f"[{collection.name}!]!", {**list_arguments, **arguments}, resolver)
+    return types.field(name, f"[{collection.name}!]!", {**list_arguments, **arguments}, resolver)
 
 
 def _row_field(
-    name: str, collection: Collection, arguments: Mapping[str, str], build_command: CommandBuilder
+    types: TypeBuilder, name: str, collection: Collection, arguments: Mapping[str, str], build_command: CommandBuilder
 ) -> StrawberryField:
     metadata = {MUTATION_SPEC: MutationSpec(build_command, collection)}
     resolver = _resolver(collection, build_command)
-    return builder.field(name, collection.name, arguments, resolver, extra_metadata=metadata)
+    return types.field(name, collection.name, arguments, resolver, extra_metadata=metadata)
 
 
 def _resolver(
@@ -102,7 +103,7 @@ def _resolver(
         if KEY_ALIAS in selection.collect(raw.field_nodes):
             await repository.write(command)
             return FinishedValue(value=True)
-        list_arguments = {name: arguments.get(name) for name in ("filter", *builder.LIST_ARGUMENTS)} if many else {}
+        list_arguments = {name: arguments.get(name) for name in ("filter", *LIST_ARGUMENTS)} if many else {}
 
         def build_read(access: Access) -> Read:
             counted = replace(selection, size=limits.size_counter())  # it is built again if the transaction is retried

@@ -11,11 +11,11 @@ from strawberry.types.field import StrawberryField
 
 from app.core.errors import Forbidden, InvalidQuery
 from app.graphql.documents.selection import Selection
-from app.graphql.types import builder
+from app.graphql.types.builder import LIST_ARGUMENTS, TypeBuilder, aggregate_arguments, aggregated_type
 from app.policy.rules import Access
 from app.policy.visibility import visibility_for
 from app.query.aggregate import Aggregation
-from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
+from app.query.collection import ROLES, USERS, Collection
 from app.query.filter import MATCH_ALL, Filter, compare, conjunction
 from app.query.read import Read
 from app.query.results import Row
@@ -156,25 +156,27 @@ class GraphQLContext:
             raise StaleAccess
 
 
-def queries() -> Iterator[StrawberryField]:
+def queries(types: TypeBuilder) -> Iterator[StrawberryField]:
     """Yield the root fields that read collections."""
-    yield _root_field("users_me", USERS.name, {}, _current_user)
-    yield _root_field("roles_me", f"[{ROLES.name}]", {}, _current_roles)
-    for collection in COLLECTIONS.values():
+    yield _root_field(types, "users_me", USERS.name, {}, _current_user)
+    yield _root_field(types, "roles_me", f"[{ROLES.name}]", {}, _current_roles)
+    for collection in types.registry.values():
         name, version = collection.short_name, {"version": "String"}
         if collection.singleton:
-            yield _root_field(name, collection.name, version, _singleton(collection))
+            yield _root_field(types, name, collection.name, version, _singleton(collection))
             continue
-        arguments = {"filter": f"{collection.name}_filter", **builder.LIST_ARGUMENTS}
-        yield _root_field(name, f"[{collection.name}!]!", arguments, _list(collection))
-        yield _root_field(f"{name}_by_id", collection.name, {"id": "ID!", **version}, _by_id(collection))
-        type_ = f"[{builder.aggregated_type(collection)}!]!"
-        yield _root_field(f"{name}_aggregated", type_, builder.aggregate_arguments(collection), _aggregated(collection))
+        arguments = {"filter": f"{collection.name}_filter", **LIST_ARGUMENTS}
+        yield _root_field(types, name, f"[{collection.name}!]!", arguments, _list(collection))
+        yield _root_field(types, f"{name}_by_id", collection.name, {"id": "ID!", **version}, _by_id(collection))
+        type_ = f"[{aggregated_type(collection)}!]!"
+        yield _root_field(types, f"{name}_aggregated", type_, aggregate_arguments(collection), _aggregated(collection))
 
 
-def _root_field(name: str, spec: str, arguments: Mapping[str, str], build_query: FieldQueryBuilder) -> StrawberryField:
+def _root_field(
+    types: TypeBuilder, name: str, spec: str, arguments: Mapping[str, str], build_query: FieldQueryBuilder
+) -> StrawberryField:
     """Return a root field that reads a repository; plans use the same query builder as its resolver."""
-    return builder.field(name, spec, arguments, _resolver(build_query), extra_metadata={QUERY_BUILDER: build_query})
+    return types.field(name, spec, arguments, _resolver(build_query), extra_metadata={QUERY_BUILDER: build_query})
 
 
 def _resolver(build_query: FieldQueryBuilder) -> Callable[..., Awaitable[FinishedValue | None]]:
@@ -220,7 +222,7 @@ def _by_id(collection: Collection) -> FieldQueryBuilder:
 
 def _current_user(request: FieldRequest) -> FieldQuery:
     user = request.access.user
-    return FieldQuery(None) if user is None else request.by_key(USERS, user)
+    return FieldQuery(None) if user is None else request.by_key(request.access.registry.own(USERS), user)
 
 
 def _current_roles(request: FieldRequest) -> FieldQuery:
@@ -228,7 +230,7 @@ def _current_roles(request: FieldRequest) -> FieldQuery:
     if not roles:
         return FieldQuery(None, value=None if request.access.user is None else [])
     condition = compare(ROLES.key, None, "_in", roles)
-    return FieldQuery(request.read(ROLES, {"limit": -1}, condition))
+    return FieldQuery(request.read(request.access.registry.own(ROLES), {"limit": -1}, condition))
 
 
 def _require_main_version(arguments: Mapping[str, Any]) -> None:

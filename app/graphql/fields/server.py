@@ -13,7 +13,7 @@ from strawberry.types.field import StrawberryField
 from app.core.errors import InvalidQuery
 from app.flows import server_info
 from app.graphql.fields.queries import GraphQLContext
-from app.graphql.types import builder
+from app.graphql.types.builder import TypeBuilder
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.graphql.visibility.coordinates import EMPTY_FIELD
 from app.openapi.document import openapi
@@ -46,26 +46,26 @@ Info = strawberry.Info[GraphQLContext, Any]
 Scope = enum.Enum("Scope", {"items": "items", "system": "system"})
 
 
-def define_server_types() -> None:
+def define_server_types(types: TypeBuilder) -> None:
     """Define the types of these fields."""
-    builder.register_type("graphql_sdl_scope", strawberry.enum(Scope, name="graphql_sdl_scope"))
-    builder.define_type("server_info_project", (builder.field(name, spec) for name, spec in PROJECT_FIELDS.items()))
-    builder.define_type("server_info_query_limit", (builder.field(name, "Int") for name in ("default", "max")))
-    builder.define_type("server_info", (builder.field(name, spec) for name, spec in INFO_FIELDS.items()))
-    builder.define_type("policy_me_globals_type", (builder.field(name, "Boolean") for name in GLOBALS_FIELDS))
+    types.register_type("graphql_sdl_scope", strawberry.enum(Scope, name="graphql_sdl_scope"))
+    types.define_type("server_info_project", (types.field(name, spec) for name, spec in PROJECT_FIELDS.items()))
+    types.define_type("server_info_query_limit", (types.field(name, "Int") for name in ("default", "max")))
+    types.define_type("server_info", (types.field(name, spec) for name, spec in INFO_FIELDS.items()))
+    types.define_type("policy_me_globals_type", (types.field(name, "Boolean") for name in GLOBALS_FIELDS))
 
 
-def server_queries() -> Iterator[StrawberryField]:
+def server_queries(types: TypeBuilder) -> Iterator[StrawberryField]:
     """Yield the queries about the server and the caller's permissions."""
     scope = {"scope": "graphql_sdl_scope"}
-    yield builder.field("server_specs_oas", "JSON", resolver=_openapi)
-    yield builder.field("server_specs_graphql", "String", scope, _sdl)
-    yield builder.field("server_ping", "String", resolver=_ping)
-    yield builder.field("server_info", "server_info", resolver=_info)
-    yield builder.field("server_health", "JSON", resolver=_health)
-    yield builder.field("permissions_me", "permissions_me_type", resolver=_permissions)
-    yield builder.field("policies_me_globals", "policy_me_globals_type", resolver=_globals)
-    yield builder.field(EMPTY_FIELD, "Void", resolver=_empty, description="There is no data to query.")
+    yield types.field("server_specs_oas", "JSON", resolver=_openapi)
+    yield types.field("server_specs_graphql", "String", scope, _sdl)
+    yield types.field("server_ping", "String", resolver=_ping)
+    yield types.field("server_info", "server_info", resolver=_info)
+    yield types.field("server_health", "JSON", resolver=_health)
+    yield types.field("permissions_me", "permissions_me_type", resolver=_permissions)
+    yield types.field("policies_me_globals", "policy_me_globals_type", resolver=_globals)
+    yield types.field(EMPTY_FIELD, "Void", resolver=_empty, description="There is no data to query.")
 
 
 def _ping() -> str:

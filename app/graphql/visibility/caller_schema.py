@@ -22,9 +22,9 @@ from app.graphql.types.builder import key_type, operators_of
 from app.graphql.visibility.coordinates import TYPE_SUFFIXES, VisibleCoordinates, is_shared
 from app.policy.rules import Access
 from app.policy.visibility import SchemaVisibility, WriteAction, visibility_for
-from app.query.collection import COLLECTIONS, Field
+from app.query.collection import Field
 from app.query.filter import RELATION_KEY
-from app.query.legacy_fields import LEGACY_COLLECTIONS
+from app.query.legacy_fields import legacy_registry
 from app.query.limits import QueryLimits
 
 
@@ -113,14 +113,14 @@ class CallerSchema:
 
     def _hidden_relation(self, type_: str, name: str) -> Field | None:
         suffix = next(suffix for suffix in sorted(TYPE_SUFFIXES, key=len, reverse=True) if type_.endswith(suffix))
-        collection = LEGACY_COLLECTIONS.get(type_.removesuffix(suffix))
+        collection = legacy_registry(self._visible.registry).get(type_.removesuffix(suffix))
         member = collection.fields.get(name) if collection else None
         hidden = member and collection and member.relation and not self._visible.navigable(member)
         return member if hidden else None
 
     def _output_field(self, field: GraphQLField) -> GraphQLField:
         """Return a field with visible types; if the caller cannot read its rows, a Boolean that tells of success."""
-        collection = COLLECTIONS.get(get_named_type(field.type).name)
+        collection = self._visible.registry.get(get_named_type(field.type).name)
         hidden = collection is not None and not self._visible.readable(collection)
         arguments = {
             name: type(argument)(**{**argument.to_kwargs(), "type_": self._type(argument.type)})
@@ -153,7 +153,7 @@ class CallerSchema:
         """Return the key type of a relation whose rows the caller cannot write; None for any other field."""
         actions: tuple[WriteAction, ...] = ("create", "update")
         for action in actions:
-            collection = COLLECTIONS.get(type_.removeprefix(f"{action}_").removesuffix("_input"))
+            collection = self._visible.registry.get(type_.removeprefix(f"{action}_").removesuffix("_input"))
             member = collection.fields[name] if collection and type_.startswith(action) else None
             if member and member.relation and not self._visible.writable(action, member):
                 return self._full.type_map[key_type(member)]

@@ -10,7 +10,7 @@ from app.graphql.documents.normalize_values import TRAVERSES
 from app.graphql.types.builder import aggregate_object_type, aggregated_type, functions_type, input_type
 from app.policy.visibility import CollectionVisibility, SchemaVisibility
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS, is_number
-from app.query.collection import COLLECTIONS, USERS, WRITABLE_COLLECTIONS, Collection, Field
+from app.query.collection import USERS, Collection, Field
 
 EMPTY_FIELD = "_empty"
 """The root field of a caller who may read nothing, because GraphQL has no empty types."""
@@ -68,8 +68,8 @@ class VisibleCoordinates(CollectionVisibility):
         yield "Query"
         for name, field in query.fields.items() if query else ():
             named = get_named_type(field.type).name
-            collection = COLLECTIONS.get(named.removesuffix("_aggregated"))
-            required = COLLECTIONS.get(REQUIRED_COLLECTIONS.get(name, "")) or collection
+            collection = self.registry.get(named.removesuffix("_aggregated"))
+            required = self.registry.get(REQUIRED_COLLECTIONS.get(name, "")) or collection
             hidden = name == EMPTY_FIELD or (name in SPECS_FIELDS and not self.introspection)
             hidden = hidden or (name in ADMIN_FIELDS and not self.schema.admin)
             if required in self.readable_fields or (required is None and not hidden):
@@ -81,14 +81,14 @@ class VisibleCoordinates(CollectionVisibility):
 
     def _mutations(self) -> Iterator[str]:
         yield from ("Mutation", *(f"Mutation.{name}" for name in self._account_mutations()))
-        for collection in WRITABLE_COLLECTIONS:
+        for collection in self.registry.writable:
             names: list[str] = []
             if collection in self.writable_fields["create"] and not collection.singleton:
                 names += [f"create_{collection.short_name}_{part}" for part in ("items", "item")]
             if collection in self.writable_fields["update"]:
                 updates = [f"update_{collection.short_name}_{part}" for part in ("items", "batch", "item")]
                 names += [f"update_{collection.short_name}"] if collection.singleton else updates
-                names += ["update_users_me"] if collection is USERS else []
+                names += ["update_users_me"] if collection.is_same(USERS) else []
             yield from (f"Mutation.{name}" for name in names)
             if collection not in self.readable_fields:
                 yield from (f"Mutation.{name}{WITHOUT_READ_BACK}" for name in names)
@@ -98,8 +98,8 @@ class VisibleCoordinates(CollectionVisibility):
     def _account_mutations(self) -> Iterator[str]:
         mutation = self._full.mutation_type
         allowed = {
-            "users_invite": USERS in self.writable_fields["create"],
-            "users_invite_revoke": USERS in self.schema.delete,
+            "users_invite": self.may_write("create", USERS),
+            "users_invite_revoke": self.may_delete(USERS),
             **dict.fromkeys(ADMIN_FIELDS, self.schema.admin),
         }
         names = mutation.fields if mutation else ()
@@ -129,7 +129,7 @@ class VisibleCoordinates(CollectionVisibility):
     def _input_types(self) -> Iterator[str]:
         for action, collections in self.writable_fields.items():
             for collection, fields in collections.items():
-                if collection in WRITABLE_COLLECTIONS:
+                if collection.writable:
                     name = input_type(action, collection)
                     yield from (name, *(f"{name}.{field.name}" for field in fields))
                     yield from (f"{name}.{field.name}{TRAVERSES}" for field in fields if self.writable(action, field))

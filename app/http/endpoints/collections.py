@@ -66,9 +66,9 @@ class CollectionEndpoint:
     def _handler(self, method: str, steps: tuple[str, ...]) -> Handler | None:
         if self._read_only and method not in READ_ONLY_METHODS:
             return None
-        if self._collection is USERS and (handler := account_security_handler(method, steps)):
+        if self._collection.is_same(USERS) and (handler := account_security_handler(method, steps)):
             return handler
-        if self._collection is FILES and (method, steps) == ("POST", ("import",)):
+        if self._collection.is_same(FILES) and (method, steps) == ("POST", ("import",)):
             return reject_import
         if steps[:1] == ("me",):
             handler = me_handler(self._collection, method, steps[1:])

@@ -25,7 +25,7 @@ from app.core.errors import (
 )
 from app.graphql.fields.account import FieldCredentialsError
 from app.graphql.plans.queries import BoundRequest, answer_from_plan
-from app.graphql.schema import schema
+from app.graphql.schema import schema_for
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.endpoint_request import error_to_report
@@ -57,6 +57,7 @@ class GraphQLEndpoint:
 
     def __init__(self, services: Services, authenticator: Authenticator) -> None:
         self._services, self._authenticator = services, authenticator
+        self._schema = schema_for(services.registry)
         self._max_values = services.settings.max_payload_values
         self._bound_requests: LRUCache[RequestKey, BoundRequest] = LRUCache(MAX_CACHED_REQUESTS)
 
@@ -89,7 +90,7 @@ class GraphQLEndpoint:
         if method != "GET":
             raise MethodNotAllowed(method, ALLOWED_METHODS)
         params = _parse_query(query, self._max_values)
-        body = await schema.execute_planned(directory, *params)
+        body = await self._schema.execute_planned(directory, *params)
         return body or await self._execute(directory, params, (OperationType.QUERY,))
 
     def _bind(self, directory: Directory, key: RequestKey) -> BoundRequest | None:
@@ -98,7 +99,7 @@ class GraphQLEndpoint:
         if cached is not None:
             return cached
         access, content_type, body = key
-        bound = schema.plans.bind(
+        bound = self._schema.plans.bind(
             directory, access, *_parse_body(content_type, body, self._max_values), allow_mutations=True
         )
         if bound is not None and bound.is_reusable and len(body) <= MAX_CACHED_BODY_BYTES:
@@ -108,7 +109,7 @@ class GraphQLEndpoint:
     async def _execute(self, directory: Directory, params: GraphQLParams, allowed: tuple[OperationType, ...]) -> bytes:
         query, variables, operation_name = params
         try:
-            result = await schema.execute_full(
+            result = await self._schema.execute_full(
                 query,
                 variables,
                 context_value=directory,

@@ -8,7 +8,7 @@ import orjson
 from app.core.errors import Forbidden, InvalidCredentials, InvalidPayload
 from app.http.collection_request import CollectionRequest, Handler, row_parameters, update_one
 from app.http.response import NO_CONTENT, Response, data_response
-from app.query.collection import COLLECTIONS, ROLES, USERS, Collection
+from app.query.collection import ROLES, USERS, Collection
 from app.repositories.rules.users import track_page
 
 ITEM_ACTIONS = ("update", "delete", "share")
@@ -85,7 +85,7 @@ class _ItemPermissions:
     async def __call__(self, request: CollectionRequest) -> Response:
         """Return the actions; raise Forbidden for anonymous callers."""
         _require_authenticated(request)
-        if self.collection not in COLLECTIONS:
+        if self.collection not in request.directory.services.registry:
             await request.directory.fresh_access()
             return data_response({action: {"access": False} for action in ITEM_ACTIONS})
         repository = request.directory[self.collection]

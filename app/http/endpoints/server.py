@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from app.core.errors import MethodNotAllowed, RouteNotFound
 from app.flows import server_info
-from app.graphql.schema import schema
+from app.graphql.schema import schema_for
 from app.graphql.visibility.caller_schema import caller_schema_for
 from app.http.authentication import Authenticator
 from app.http.exchange import BodyReader
@@ -86,6 +86,7 @@ class ServerEndpoints:
         """
         self._require_introspection(scope)
         access = await self._directory(head).fresh_access()
+        schema = schema_for(self._services.registry)
         visible = caller_schema_for(schema.graphql, access, self._services.limits)
         sdl = await asyncio.to_thread(lambda: visible.sdl)
         return Response(sdl.encode(), media=BINARY, headers=(SDL_FILE,))

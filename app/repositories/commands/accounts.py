@@ -107,8 +107,9 @@ class AccountStore:
             conflict_error: The account changed since it was read.
             RollcallError: As any write to a user.
         """
-        payload = parse_payload(USERS, values, self._services.limits.max_depth)
-        repository = Repository(USERS, caller, self._services, client_info)
+        users = self._services.registry.own(USERS)
+        payload = parse_payload(users, values, self._services.limits.max_depth)
+        repository = Repository(users, caller, self._services, client_info)
         await repository.write(_UpdateIfUnchanged(account, payload, conflict_error))
 
     async def _read(self, statement: Select[Any], value: str | None) -> Account | None:

@@ -47,9 +47,10 @@ NO_RULES = CollectionRules()
 class DirectoryRules:
     """The business rules of a unit of work: those of each collection, and what is checked or recorded in the end."""
 
-    collections: Mapping[Collection, CollectionRules]
+    collections: Mapping[str, CollectionRules]
+    """The rules by the name of the collection."""
     checks: Sequence[Callable[[WriteContext], Awaitable[None]]]
 
     def of(self, collection: Collection) -> CollectionRules:
         """Return the rules of a collection."""
-        return self.collections.get(collection, NO_RULES)
+        return self.collections.get(collection.name, NO_RULES)

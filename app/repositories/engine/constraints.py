@@ -18,12 +18,11 @@ from app.core.errors import (
     UnprocessableContent,
     ValueOutOfRange,
 )
-from app.db.base import Base
 from app.db.integrity import parse_integrity_error
 from app.db.transaction import WriteTransaction
 from app.query import sql_writes
 from app.query.coercion import INTEGER_BOUNDS
-from app.query.collection import USERS, Collection, Field, target
+from app.query.collection import USERS, Collection, Field
 from app.query.payload import Payload, required_fields
 from app.repositories.engine.context import RowValues
 from app.repositories.engine.table import RowStore
@@ -115,7 +114,7 @@ async def check_foreign_keys(writer: WriteTransaction, payload: Payload, values:
         if field.link.target == collection.name and value == values.get(collection.key):
             continue  # a reference to itself; whether that is allowed is a rule of the collection
         only_checked_here = not field.stored.foreign_keys  # Directus has no foreign key for avatars
-        if not await RowStore(writer, target(field)).existing([value], lock=only_checked_here):
+        if not await RowStore(writer, collection.target_of(field)).existing([value], lock=only_checked_here):
             raise InvalidForeignKey(collection.name, field.name, value)
 
 
@@ -132,7 +131,7 @@ def _restricting_columns(collection: Collection) -> tuple[Column[Any], ...]:
     """Return the foreign keys that keep a row of the collection from being deleted."""
     return tuple(
         key.parent
-        for table in Base.metadata.sorted_tables
+        for table in collection.table.metadata.sorted_tables
         for key in sorted(table.foreign_keys, key=lambda key: key.parent.name)
         if key.column.table is collection.table and key.ondelete is None
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.errors import Forbidden
 from app.query.coercion import INTEGER_BOUNDS
-from app.query.collection import ACCESS, ROLES, USERS, Collection, Field, target
+from app.query.collection import ACCESS, ROLES, USERS, Collection, Field
 from app.query.payload import Payload, Reference, RelatedChanges, ReplaceRelated
 from app.repositories.engine.table import RowStore
 
@@ -69,37 +69,47 @@ class NestedWriter(ABC):
         return payload.key
 
     async def write_to_many(
-        self, field: Field, key: Any, changes: ReplaceRelated | RelatedChanges, *, is_new: bool
+        self,
+        collection: Collection,
+        field: Field,
+        key: Any,
+        changes: ReplaceRelated | RelatedChanges,
+        *,
+        is_new: bool,
     ) -> None:
         """Change which rows refer to the row with this key through a to-many field; a new row has none yet."""
         if isinstance(changes, RelatedChanges):
-            await self._write_related_changes(field, key, changes, is_new=is_new)
+            await self._write_related_changes(collection, field, key, changes, is_new=is_new)
             return
-        collection, link = target(field), inverse_field(field)
-        current = [] if is_new else await self._related_keys(field, key)
+        related, link = collection.target_of(field), collection.inverse_of(field)
+        current = [] if is_new else await self._related_keys(collection, field, key)
         remaining = {_key_of(item) for item in changes.items}
-        await self._unlink(field, [other for other in current if other not in remaining])
+        await self._unlink(collection, field, [other for other in current if other not in remaining])
         for item in changes.items:
             if isinstance(item, Payload):
                 await self._write_related(item, {link: key})
             elif item.key not in current:
-                await self.update(collection, [item.key], Payload(collection), {link: key})
+                await self.update(related, [item.key], Payload(related), {link: key})
 
-    async def _write_related_changes(self, field: Field, key: Any, changes: RelatedChanges, *, is_new: bool) -> None:
-        collection, link_values = target(field), {inverse_field(field): key}
+    async def _write_related_changes(
+        self, collection: Collection, field: Field, key: Any, changes: RelatedChanges, *, is_new: bool
+    ) -> None:
+        related, link_values = collection.target_of(field), {collection.inverse_of(field): key}
         number_field = NUMBER_FIELDS.get(field) if changes.create else None
-        current = await self._related_keys(field, key) if not is_new and (changes.delete or number_field) else []
+        current = (
+            await self._related_keys(collection, field, key) if not is_new and (changes.delete or number_field) else []
+        )
         if any(other not in current for other in changes.delete):
             raise Forbidden
-        last = await self._last_number(number_field, collection, current) if number_field else 0
+        last = await self._last_number(number_field, related, current) if number_field else 0
         for number, payload in enumerate(changes.create, last + 1):
             server_values = EMPTY_VALUES
             if number_field and number_field not in payload.values and number <= MAX_NUMBER:
                 server_values = {number_field: number}
             await self.create(payload, link_values, server_values)
         for payload in changes.update:
-            await self.update(collection, [payload.key], payload, link_values)
-        await self._unlink(field, changes.delete)
+            await self.update(related, [payload.key], payload, link_values)
+        await self._unlink(collection, field, changes.delete)
 
     async def _write_related(self, payload: Payload, link_values: FieldValues) -> None:
         collection = payload.collection
@@ -111,10 +121,11 @@ class NestedWriter(ABC):
         if not is_linked or not await self.is_unchanged(payload, row):
             await self.update(collection, [payload.key], payload, link_values)
 
-    async def _related_keys(self, field: Field, key: Any) -> list[Any]:
-        rows = self.rows(target(field))
-        keys = await rows.referencing(inverse_field(field), [key])
-        holder = HOLDER_FIELDS.get(field.name) if target(field) is ACCESS else None
+    async def _related_keys(self, collection: Collection, field: Field, key: Any) -> list[Any]:
+        related = collection.target_of(field)
+        rows = self.rows(related)
+        keys = await rows.referencing(collection.inverse_of(field), [key])
+        holder = HOLDER_FIELDS.get(field.name) if related.is_same(ACCESS) else None
         if holder is None:
             return keys
         return [other for other, row in (await rows.fetch(keys)).items() if row[holder] is not None]
@@ -124,23 +135,18 @@ class NestedWriter(ABC):
         rows = await self.rows(collection).fetch(keys) if keys else {}
         return max((row[number_field] or 0 for row in rows.values()), default=0)
 
-    async def _unlink(self, field: Field, keys: Iterable[Any]) -> None:
+    async def _unlink(self, collection: Collection, field: Field, keys: Iterable[Any]) -> None:
         """Set the references of rows to null, or delete the rows if the reference is required.
 
         Access rows are always deleted: without user and role, they would grant their policy to the public.
         """
-        collection, link, keys = target(field), inverse_field(field), list(keys)
+        related, link, keys = collection.target_of(field), collection.inverse_of(field), list(keys)
         if not keys:
             return
-        if collection is ACCESS or not link.stored.nullable:
-            await self.delete(collection, keys)
+        if related.is_same(ACCESS) or not link.stored.nullable:
+            await self.delete(related, keys)
         else:
-            await self.update(collection, keys, Payload(collection), {link: None})
-
-
-def inverse_field(field: Field) -> Field:
-    """Return the many-to-one field on the other side of a to-many relation."""
-    return target(field).fields[str(field.link.foreign_key.name)]
+            await self.update(related, keys, Payload(related), {link: None})
 
 
 def _key_of(item: Reference | Payload) -> Any:

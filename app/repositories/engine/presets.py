@@ -37,7 +37,9 @@ class PresetApplier:
         missing = {name: value for name, value in presets.items() if name in collection.fields and name not in names}
         if not missing:
             return payload
-        values = {text: await self._value(variable) for text, variable in find_variables(missing).items()}
+        values = {
+            text: await self._value(variable) for text, variable in find_variables(collection.registry, missing).items()
+        }
         resolved = replace_variables(missing, values)
         additional = parse_payload(collection, resolved, self._services.limits.max_depth, payload.path)
         return Payload(

@@ -17,7 +17,6 @@ from app.query.payload import Payload
 from app.query.scoped import ScopedRows
 from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.commands import SelectedKeys, Update, UpdateEach, UpdateSingleton, Upsert, WriteCommand
-from app.repositories.engine.nested_writes import inverse_field
 
 RuleMatches = Mapping[Any, Sequence[bool]]
 FetchMatches = Callable[[ScopedRows, Iterable[Any]], Awaitable[RuleMatches]]
@@ -70,7 +69,7 @@ def _walk(write: SlowWrite) -> Iterator[SlowWrite]:
         yield from _walk(_nested(payload, None))
     for field, changes in write.payload.to_many.items():
         for payload in changes.payloads():
-            yield from _walk(_nested(payload, inverse_field(field)))
+            yield from _walk(_nested(payload, write.payload.collection.inverse_of(field)))
 
 
 def _nested(payload: Payload, link: Field | None) -> SlowWrite:
@@ -114,7 +113,7 @@ async def _check_rows(
     for write in writes:
         for key in write.keys:
             if key in matches or "create" not in write.actions:
-                is_self = collection is USERS and key == policy.access.user
+                is_self = collection.is_same(USERS) and key == policy.access.user
                 policy.check("update", collection, matches.get(key, ()), write.fields("update"), is_self=is_self)
             else:
                 policy.require_fields("create", collection, write.fields("create"))

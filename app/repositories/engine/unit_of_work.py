@@ -1,6 +1,7 @@
 """The unit of work behind one mutation: checks permissions before and after each write and records the audit log."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -69,6 +70,7 @@ class UnitOfWork(NestedWriter):
         self.isolated, self._has_email_index = isolated, has_email_index
         self.writer, self.caller, self.access = writer, caller, access
         self.services, self.now = services, services.clock()
+        self._registry = services.registry
         self.policy = WriteResolver(access, self.now)
         self._rules, self.budget = rules, budget
         self.affected = AffectedRights()
@@ -81,7 +83,7 @@ class UnitOfWork(NestedWriter):
         self._audit_log = AuditLog(writer, access.user or caller.user, caller, client_info)
 
     def rows(self, collection: Collection) -> RowStore:
-        return RowStore(self.writer, collection)
+        return RowStore(self.writer, self._registry.own(collection))
 
     async def create(
         self,
@@ -90,6 +92,7 @@ class UnitOfWork(NestedWriter):
         server_values: FieldValues = EMPTY_VALUES,
     ) -> Any:
         """Create a row as NestedWriter says; the fields of `server_values` need no permission."""
+        payload = self._own(payload)
         collection, fields = payload.collection, payload.fields | link_values.keys()
         rules = self.policy.rules("create", collection)
         self.policy.require_fields("create", collection, fields)
@@ -109,7 +112,7 @@ class UnitOfWork(NestedWriter):
                 key, pending = await self.rows(collection).insert(values), None
             check_generated_key(collection, key)
         for field, changes in payload.to_many.items():
-            await self.write_to_many(field, key, changes, is_new=True)
+            await self.write_to_many(collection, field, key, changes, is_new=True)
         with rejecting_row(collection, values):
             await self._audit_log.record_revision("create", collection, key, values, values, mark, pending)
         await self._rules.of(collection).after_create(self, key, values)
@@ -125,6 +128,7 @@ class UnitOfWork(NestedWriter):
         server_values: FieldValues = EMPTY_VALUES,
     ) -> None:
         """Update rows as NestedWriter says; `server_values` as in `create`."""
+        payload, collection = self._own(payload), self._registry.own(collection)
         keys = list(dict.fromkeys(keys))
         fields = (payload.fields | link_values.keys()) - {collection.key}
         self.policy.require_fields("update", collection, fields)
@@ -133,7 +137,7 @@ class UnitOfWork(NestedWriter):
         stored = await self.rows(collection).fetch_for_update(keys)
         matches = await self._matching_rules("update", collection, keys, stored)
         for key in keys:
-            is_self = collection is USERS and key == self.access.user
+            is_self = collection.is_same(USERS) and key == self.access.user
             rules = self.policy.check("update", collection, matches.get(key, ()), fields, is_self=is_self)
             await self._update(rules, stored[key], payload, {**link_values, **server_values})
             self.written_rows.append(WrittenRow("update", collection, key, fields))
@@ -154,21 +158,21 @@ class UnitOfWork(NestedWriter):
                 await self.rows(collection).update(key, changed)
             pending = None
         for field, changes in payload.to_many.items():
-            await self.write_to_many(field, key, changes, is_new=False)
+            await self.write_to_many(collection, field, key, changes, is_new=False)
         if changed or self._audit_log.mark() > mark:
             data = {**row, **changed}
             with rejecting_row(collection, changed):
                 await self._audit_log.record_revision("update", collection, key, data, changed, mark, pending)
 
     async def delete(self, collection: Collection, keys: Iterable[Any]) -> None:
-        keys = list(dict.fromkeys(keys))
+        collection, keys = self._registry.own(collection), list(dict.fromkeys(keys))
         self.policy.rules("delete", collection)
         stored = await self.rows(collection).fetch_for_update(keys)
         matches = await self._matching_rules("delete", collection, keys, stored)
         for key in keys:
             if key in stored or not self.access.admin:
                 self.policy.check("delete", collection, matches.get(key, ()), ())
-        self.signed_out_self = self.signed_out_self or (collection is USERS and self.access.user in stored)
+        self.signed_out_self = self.signed_out_self or (collection.is_same(USERS) and self.access.user in stored)
         await self._rules.of(collection).before_delete(self, stored)
         await check_not_referenced(self.writer, collection, stored)
         await self.rows(collection).delete(stored)
@@ -177,6 +181,7 @@ class UnitOfWork(NestedWriter):
 
     async def update_derived(self, collection: Collection, row: RowValues, values: RowValues) -> None:
         """Update a row as a consequence of another write: recorded, but no permission is required."""
+        collection = self._registry.own(collection)
         key, mark = row[collection.key], self._audit_log.mark()
         pending = PendingWrite(sql_writes.update_row, values, key)
         await self._audit_log.record_revision("update", collection, key, {**row, **values}, values, mark, pending)
@@ -221,7 +226,7 @@ class UnitOfWork(NestedWriter):
     def changed_self(self) -> bool:
         """Whether this transaction changed or deleted the caller's own row."""
         return (
-            any(one.collection is USERS and one.key == self.access.user for one in self.written_rows)
+            any(one.collection.is_same(USERS) and one.key == self.access.user for one in self.written_rows)
             or self.signed_out_self
         )
 
@@ -239,7 +244,7 @@ class UnitOfWork(NestedWriter):
             rows = [row for row in self.written_rows if (row.action, row.collection) == (action, collection)]
             matches = await self._matching_rules(action, collection, [row.key for row in rows])
             for row in rows:
-                is_self = collection is USERS and row.key == self.access.user
+                is_self = collection.is_same(USERS) and row.key == self.access.user
                 if row.key in matches:  # a row may have been deleted again
                     self.policy.check(action, collection, matches[row.key], row.fields, is_self=is_self)
 
@@ -257,7 +262,7 @@ class UnitOfWork(NestedWriter):
 
     async def readable(self, payload: Payload) -> bool:
         """Return whether the caller may read every field of a payload on that very row."""
-        collection = payload.collection
+        collection = self._registry.own(payload.collection)
         if self.access.admin:
             return True
         if not payload.fields <= self.access.fields("read", collection):
@@ -268,6 +273,11 @@ class UnitOfWork(NestedWriter):
         except Forbidden:
             return False
         return True
+
+    def _own(self, payload: Payload) -> Payload:
+        """Return a payload for the collection of this registry, as code that writes built-in fields names another."""
+        collection = self._registry.own(payload.collection)
+        return payload if payload.collection is collection else replace(payload, collection=collection)
 
     async def _column_values(self, rules: Sequence[Rule], payload: Payload, link_values: FieldValues) -> RowValues:
         """Return the values of a row's columns, after validating them and writing its to-one relations."""

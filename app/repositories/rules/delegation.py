@@ -45,7 +45,9 @@ async def check_delegation(work: WriteContext) -> None:
     if work.access.admin or not affected.changes_rights:
         return
     limits = work.services.limits.size
-    before, after = _Side(Holdings(work.services.reader, limits), {}), _Side(Holdings(work.writer, limits), {})
+    registry = work.services.registry
+    before = _Side(Holdings(work.services.reader, limits, registry), {})
+    after = _Side(Holdings(work.writer, limits, registry), {})
     if not affected.policies:
         after.policies = before.policies
     rights = GrantorRights(await work.held_policies(), frozenset(work.access.policies))

@@ -8,12 +8,12 @@ from app.core.errors import InvalidPayload
 from app.query.collection import FOLDERS, ROLES, Collection
 from app.repositories.engine.context import WriteContext
 
-NOUNS = {FOLDERS: "folder", ROLES: "role"}
+NOUNS = {FOLDERS.name: "folder", ROLES.name: "role"}
 
 
 async def check_parent(work: WriteContext, collection: Collection, key: Any, parent: Any) -> None:
     """Raise InvalidPayload if a row would be its own ancestor with this parent; `key` is None for one without a key."""
-    noun = NOUNS[collection]
+    noun = NOUNS[collection.name]
     if key == parent:
         raise InvalidPayload(f"A {noun} cannot be a parent of itself")
     if await work.writer.rows(work.writer.prepare(_select_if_ancestor(collection.table, key, parent))):

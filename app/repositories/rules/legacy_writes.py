@@ -73,7 +73,8 @@ async def expand_permission(work: WriteContext, payload: Payload) -> Payload:
         expanded.values[policy_field] = await _public_policy(work)
         return expanded
     raw_role = value if isinstance(value, Mapping) else {ROLES.key.name: value}
-    role = parse_payload(ROLES, raw_role, work.services.limits.max_depth, (*payload.path, "role"))
+    roles = work.services.registry.own(ROLES)
+    role = parse_payload(roles, raw_role, work.services.limits.max_depth, (*payload.path, "role"))
     policy = None if role.key is None else await _own_policy(work, role)
     if policy is None:
         expanded.to_one[policy_field] = _new_own_policy(role)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from app.query.collection import ACCESS, FILES, FOLDERS, PERMISSIONS, POLICIES, ROLES, SETTINGS, USERS, Collection
+from app.query.collection import ACCESS, FILES, FOLDERS, PERMISSIONS, POLICIES, ROLES, SETTINGS, USERS
 from app.repositories.engine.collection_rules import CollectionRules, DirectoryRules
 from app.repositories.rules.delegation import check_delegation
 from app.repositories.rules.files import FileRules
@@ -14,15 +14,15 @@ from app.repositories.rules.user_changes import record_user_changes
 from app.repositories.rules.user_limits import check_user_limits
 from app.repositories.rules.users import UserRules
 
-COLLECTION_RULES: Mapping[Collection, CollectionRules] = {
-    USERS: UserRules(),
-    ROLES: RoleRules(),
-    POLICIES: PolicyRules(),
-    ACCESS: AccessRules(),
-    PERMISSIONS: PermissionRules(),
-    SETTINGS: SettingsRules(),
-    FILES: FileRules(),
-    FOLDERS: FolderRules(),
+COLLECTION_RULES: Mapping[str, CollectionRules] = {
+    USERS.name: UserRules(),
+    ROLES.name: RoleRules(),
+    POLICIES.name: PolicyRules(),
+    ACCESS.name: AccessRules(),
+    PERMISSIONS.name: PermissionRules(),
+    SETTINGS.name: SettingsRules(),
+    FILES.name: FileRules(),
+    FOLDERS.name: FolderRules(),
 }
 DIRECTORY_RULES = DirectoryRules(
     COLLECTION_RULES, (check_delegation, check_last_admin, check_user_limits, record_user_changes)

@@ -107,7 +107,7 @@ class PermissionRules(CollectionRules):
 
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         check_filter_sizes(work, values)
-        check_validation(values)
+        check_validation(work, values)
         await check_regexes(work, values)
 
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
@@ -116,7 +116,7 @@ class PermissionRules(CollectionRules):
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
         check_filter_sizes(work, values)
         if any(row[field] != values.get(field, row[field]) for field in (COLLECTION, ACTION, VALIDATION)):
-            check_validation({**row, **values})
+            check_validation(work, {**row, **values})
         await check_regexes(work, {field: value for field, value in values.items() if row[field] != value})
         work.affected.policies.update({row[POLICY], {**row, **values}[POLICY]})
 

@@ -32,5 +32,5 @@ class SettingsRules(CollectionRules):
         if role is not None and is_usable and REGISTRATION_FIELDS & changed.keys():
             work.affected.registration_roles.add(role)
         check_filter_sizes(work, changed)
-        check_email_filter(changed)
+        check_email_filter(work, changed)
         await check_regexes(work, changed)

@@ -2,7 +2,7 @@
 
 from app.core.errors import InvalidPayload, InvalidQuery
 from app.policy.rules import READ
-from app.query.collection import COLLECTIONS, PERMISSIONS, SETTINGS, USERS, Collection, Field
+from app.query.collection import PERMISSIONS, SETTINGS, USERS, Collection, Field
 from app.query.filter import NoPayloadFilter, UnknownField, parse_filter
 from app.repositories.engine.context import RowValues, WriteContext
 
@@ -20,15 +20,15 @@ def check_filter_sizes(work: WriteContext, values: RowValues) -> None:
             raise InvalidPayload(f'"{field.name}": {error.reason}') from None
 
 
-def check_validation(values: RowValues) -> None:
+def check_validation(work: WriteContext, values: RowValues) -> None:
     """Raise InvalidPayload if the validation of a permission, given with all its values, asks for unwritten values."""
     if values.get(ACTION) != READ:
-        _check_payload_filter(COLLECTIONS.get(values.get(COLLECTION, "")), VALIDATION, values)
+        _check_payload_filter(work.services.registry.get(values.get(COLLECTION, "")), VALIDATION, values)
 
 
-def check_email_filter(values: RowValues) -> None:
+def check_email_filter(work: WriteContext, values: RowValues) -> None:
     """Raise InvalidPayload if the registration filter asks for more than the written values of a user."""
-    _check_payload_filter(USERS, EMAIL_FILTER, values)
+    _check_payload_filter(work.services.registry.own(USERS), EMAIL_FILTER, values)
 
 
 def _check_payload_filter(collection: Collection | None, field: Field, values: RowValues) -> None:
