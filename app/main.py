@@ -88,7 +88,7 @@ def create_app(
     loaded = load_extensions(settings, extensions)
     database = Database.open(settings)
     hasher = create_hasher(settings.hash_cost)
-    services = Services.from_settings(database, settings, clock, hasher)
+    services = Services.from_settings(database, settings, clock, hasher, hooks=loaded.hooks)
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job = DirectusCacheJob(services)
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
@@ -106,6 +106,7 @@ def create_app(
                 outbox_worker.running(),
                 retention_job.running(),
                 directus_cache_job.running(),
+                loaded.running(),
             ):
                 yield
         finally:

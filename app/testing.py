@@ -3,7 +3,7 @@
 Put `pytest_plugins = ["app.testing"]` into a conftest.py and use the fixture `rollcall`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from app.core.clock import Clock, utc_now
 from app.core.config import Settings
 from app.db.database import Database
 from app.db.models import User
+from app.extensions.loading import Register, load_extensions
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import import_rows
 from app.graphql.schema import schema_for
@@ -30,9 +31,12 @@ class TestSystem:
 
     __test__ = False  # pytest collects classes whose names begin with "Test"
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock = utc_now, extensions: Sequence[Register] = ()
+    ) -> None:
         self.database, self.settings = database, settings
-        self.services = Services.from_settings(database, settings, clock)
+        self.extensions = load_extensions(settings, extensions)
+        self.services = Services.from_settings(database, settings, clock, hooks=self.extensions.hooks)
 
     async def load(self, rows: Mapping[str, Any]) -> None:
         """Import rows, `{table: [row, …]}`; those with an existing key are updated."""
@@ -61,13 +65,29 @@ class TestSystem:
         schema = schema_for(self.services.registry)
         return await schema.execute(query, variables, context_value=self.directory(caller))
 
+    async def finish_hooks(self) -> None:
+        """Wait for the hooks of extensions that run after writes."""
+        if self.extensions.hooks is not None:
+            await self.extensions.hooks.finished()
+
 
 @asynccontextmanager
-async def open_system(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[TestSystem]:
-    """Open a directory on an existing database and close it at the end."""
+async def open_system(
+    settings: Settings, clock: Clock = utc_now, extensions: Sequence[Register] = ()
+) -> AsyncIterator[TestSystem]:
+    """Open a directory on an existing database and close it at the end.
+
+    `extensions` are functions `register`, called after those of the settings. At the end, hooks that run after writes
+    are finished.
+
+    Raises:
+        ConfigurationError: An extension can't be loaded.
+    """
     database = Database.open(settings)
     try:
-        yield TestSystem(database, settings, clock)
+        system = TestSystem(database, settings, clock, extensions)
+        async with system.extensions.running():
+            yield system
     finally:
         await database.dispose()
 

@@ -1,6 +1,7 @@
 """What extensions have registered, and the names that they must not use because Rollcall has them."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +9,16 @@ from starlette.requests import Request
 
 from app.query.collection import Collection
 from app.repositories.directory import Directory
+from app.repositories.hooks import LOGIN_EVENT, HookEvent, Hooks
 
 EndpointFunction = Callable[[Request, Directory], Awaitable[Any]]
 """Answers a request for the caller of a directory."""
 
+HookOfExtension = Callable[[HookEvent, Directory], Awaitable[Any]]
+"""Receives an event, and the directory of the caller that causes it."""
+
 OWN_ROOTS = frozenset({"admin", "assets", "auth", "graphql", "robots.txt", "server", "shares", "utils"})
+WRITE_ACTIONS = ("create", "update", "delete")
 RESERVED_ROOTS = frozenset({"collections", "fields", "items", "relations", "schema"})
 """First segments of Directus' paths that Rollcall may serve one day."""
 
@@ -33,15 +39,21 @@ class ExtensionRoute:
 
 @dataclass(frozen=True, slots=True)
 class OwnNames:
-    """Names that extensions must not use."""
+    """What the server itself has: names that extensions must not use, and the events that they can react to."""
 
-    roots: frozenset[str] = OWN_ROOTS | RESERVED_ROOTS
+    roots: frozenset[str]
     """First segments of paths."""
+    events: frozenset[str]
+    """The events that can have hooks."""
 
     @classmethod
     def from_collections(cls, collections: Iterable[Collection]) -> "OwnNames":
         """Return the names of a server with these collections."""
-        return cls(OWN_ROOTS | RESERVED_ROOTS | {collection.short_name for collection in collections})
+        collections = list(collections)
+        writable = [collection for collection in collections if collection.writable]
+        roots = OWN_ROOTS | RESERVED_ROOTS | {collection.short_name for collection in collections}
+        events = {f"{collection.short_name}.{action}" for collection in writable for action in WRITE_ACTIONS}
+        return cls(roots, frozenset(events | {LOGIN_EVENT}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,12 @@ class Extensions:
     """Everything that the extensions of a process have registered."""
 
     routes: tuple[ExtensionRoute, ...] = ()
+    hooks: Hooks | None = None
 
-
-NO_EXTENSIONS = Extensions()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run in the background what is not part of a request; on exit, wait for it for a moment."""
+        async with AsyncExitStack() as stack:
+            if self.hooks is not None:
+                await stack.enter_async_context(self.hooks.running())
+            yield

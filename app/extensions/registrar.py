@@ -4,17 +4,21 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from starlette.routing import compile_path
 
 from app.core.config import ConfigurationError
-from app.extensions.contents import EndpointFunction, ExtensionRoute, Extensions, OwnNames
+from app.extensions.contents import EndpointFunction, ExtensionRoute, Extensions, HookOfExtension, OwnNames
+from app.repositories.directory import Directory
+from app.repositories.hooks import Hooks, HookSource
 
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "SEARCH")
 PATH_PATTERN = re.compile(r"(/[a-z0-9._~-]+)(/[a-z0-9._~-]+|/\{[a-z_][a-z0-9_]*(:(str|int|uuid|path))?\})*", re.ASCII)
 
 EndpointT = TypeVar("EndpointT", bound=EndpointFunction)
+HookT = TypeVar("HookT", bound=HookOfExtension)
 
 
 @dataclass(slots=True)
@@ -23,12 +27,19 @@ class Registrations:
 
     own: OwnNames
     routes: list[ExtensionRoute] = field(default_factory=list)
+    before: dict[str, list[HookOfExtension]] = field(default_factory=dict)
+    after: dict[str, list[HookOfExtension]] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
     """The module that registered a name, by the name."""
 
     def contents(self) -> Extensions:
         """Return what was registered."""
-        return Extensions(tuple(self.routes))
+        hooks = Hooks(self.before, self.after, _open_directory) if self.before or self.after else None
+        return Extensions(tuple(self.routes), hooks)
+
+
+def _open_directory(source: HookSource) -> Directory:
+    return Directory(source.caller, source.services, lambda: source.client_info)
 
 
 class Registrar:
@@ -60,6 +71,42 @@ class Registrar:
             return function
 
         return register
+
+    def before(self, *events: str) -> Callable[[HookT], HookT]:
+        """Run an asynchronous function before events such as `users.create`, inside the transaction of the write.
+
+        It receives the event and the directory of the caller, from which it may read. It may change `event.payload` or
+        return another one, which is then validated and checked like a client's, and reject the write by raising a
+        RollcallError. A transaction may be run again, and then its hooks are too.
+        """
+        return self._hook(self._registrations.before, events)
+
+    def after(self, *events: str) -> Callable[[HookT], HookT]:
+        """Run an asynchronous function once after the commit of events such as `users.create`.
+
+        It receives the event and the directory of the caller. The response does not wait for it; if it fails, that is
+        logged, and nothing is undone.
+        """
+        return self._hook(self._registrations.after, events)
+
+    def _hook(self, hooks: dict[str, list[HookOfExtension]], events: Sequence[str]) -> Callable[[HookT], HookT]:
+        def register(function: HookT) -> HookT:
+            self._check_events(events)
+            self._require_async(function, ", ".join(events))
+            for event in dict.fromkeys(events):
+                hooks.setdefault(event, []).append(function)
+            return function
+
+        return register
+
+    def _check_events(self, events: Sequence[str]) -> None:
+        known = self._registrations.own.events
+        if not events:
+            raise self._error("a hook must name at least one event, such as users.create")
+        for event in events:
+            if event not in known:
+                similar = get_close_matches(event, sorted(known), 3, 0) or sorted(known)
+                raise self._error(f'there is no event "{event}"; similar ones are {", ".join(similar)}')
 
     def _check_path(self, path: str, methods: Sequence[str]) -> None:
         if not PATH_PATTERN.fullmatch(path):

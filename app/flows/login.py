@@ -8,6 +8,7 @@ client can lock another one out.
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from app.core.caller import on_behalf_of
 from app.core.errors import InvalidCredentials, InvalidOtp
@@ -19,6 +20,7 @@ from app.query.collection import USERS
 from app.repositories.commands.accounts import Account, AccountStore, is_unchanged
 from app.repositories.directory import Directory
 from app.repositories.engine.audit_log import AuditLog
+from app.repositories.hooks import LOGIN_EVENT, Accountability, HookEvent, HookSource
 from app.repositories.stores.login_attempts import AttemptCounter, account_and_network_key, account_key
 from app.repositories.stores.sessions import SessionGrant, SessionStore
 
@@ -117,6 +119,7 @@ class LoginService:
         caller, client_info = self._directory.caller, self._directory.client_info()
         if not await is_unchanged(writer, account):
             raise InvalidCredentials
+        await self._run_hooks(writer, account, email)
         grant = await SessionStore(writer, self._services).begin(
             account.id, session_ttl(self._services, mode), caller, client_info
         )
@@ -124,6 +127,23 @@ class LoginService:
         await OTPVerifier(self._services, account).reset(writer)
         await AuditLog(writer, account.id, caller, client_info).record("login", USERS, account.id)
         return grant
+
+    async def _run_hooks(self, writer: WriteTransaction, account: Account, email: str) -> None:
+        """Run the hooks before a login, and have those after it run once the session is committed.
+
+        Raises:
+            RollcallError: A hook rejects the login or failed.
+        """
+        hooks, directory = self._services.hooks, self._directory
+        if hooks is None:
+            return
+        client_info = directory.client_info()
+        accountability = Accountability.from_access(await directory.access(), directory.caller, client_info)
+        event = HookEvent(LOGIN_EVENT, (account.id,), {"email": email}, accountability, USERS.name)
+        source = HookSource(self._services, directory.caller, client_info)
+        await hooks.run_before(event, source)
+        if LOGIN_EVENT in hooks.after:
+            writer.after_commit = partial(hooks.dispatch, [event], source)
 
     async def _record_lockout(self, email: str) -> None:
         """Record in the audit log that an IP is locked out of an account, if the account exists."""

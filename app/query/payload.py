@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -28,6 +28,20 @@ MAX_JSON_VALUES = 50_000
 RELATED_CHANGE_KEYS = {"create", "update", "delete"}
 FieldPath = tuple[str, ...]
 """The fields that lead from the outermost payload to a nested one."""
+
+
+class ConcealedValue(str):
+    """The mask in place of a secret in trusted code's view of a payload; parsing it restores the secret."""
+
+    __slots__ = ("secret",)
+
+    def __new__(cls, secret: Any) -> Self:
+        """Return the mask, with a secret behind it."""
+        value = super().__new__(cls, MASK)
+        value.secret = secret
+        return value
+
+    secret: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +143,19 @@ def parse_payload(collection: Collection, raw: Any, max_depth: int, path: FieldP
                 payload.to_many[member] = _parse_to_many(collection, member, value, max_depth, path)
         elif member.relation and isinstance(value, Mapping) and not _is_key_object(collection, member, value):
             payload.to_one[member] = parse_payload(collection.target_of(member), value, max_depth, (*path, name))
-        elif not (member.concealed and value == MASK):
-            payload.values[member] = to_column_value(collection, member, _extract_key(collection, member, value), path)
+        else:
+            _add_value(payload, member, value)
     return payload
+
+
+def _add_value(payload: Payload, member: Field, value: Any) -> None:
+    """Add the value of a column; the mask of a secret stands for the stored value, so it is left out."""
+    collection = payload.collection
+    if not (member.concealed and value == MASK):
+        key_or_value = _extract_key(collection, member, value)
+        payload.values[member] = to_column_value(collection, member, key_or_value, payload.path)
+    elif isinstance(value, ConcealedValue):
+        payload.values[member] = value.secret
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ from app.query.collection import BUILT_IN, Registry
 from app.query.limits import QueryLimits
 from app.query.size import SizeLimits
 from app.ratelimit.limiter import RateLimiter
+from app.repositories.hooks import Hooks
 from app.repositories.last_access import LastAccessTracker
 from app.storage.base import Storage
 from app.storage.factory import open_storage
@@ -54,6 +55,8 @@ class Services:
     """Set when a mail is queued, for the outbox worker."""
     access_changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a write may have changed access rights, for the Directus cache job."""
+    hooks: Hooks | None = None
+    """The hooks of extensions; None if there are none."""
 
     @classmethod
     def from_settings(
@@ -63,6 +66,7 @@ class Services:
         clock: Clock = utc_now,
         hasher: PasswordHasher | None = None,
         registry: Registry = BUILT_IN,
+        hooks: Hooks | None = None,
     ) -> "Services":
         """Create the services of a process. Passwords are hashed in threads unless there is a `hasher`.
 
@@ -103,6 +107,7 @@ class Services:
             passwords=PasswordService(settings.hash_cost, hasher),
             utility_hasher=PasswordService(settings.hash_cost, hasher, threads=1),
             unreadable_rules=unreadable_rules,
+            hooks=hooks,
         )
 
     def new_budget(self) -> RequestBudget:

@@ -62,6 +62,13 @@ def reason(start, text):
         (registering("extend.endpoint('/a', methods=['TRACE'])(f)"), 'the methods of "/a" must be a list of these:'),
         (registering("extend.endpoint('/a', methods='GET')(f)"), 'the methods of "/a" must be a list of these:'),
         (
+            registering("extend.before('user.create')(f)"),
+            'there is no event "user.create"; similar ones are users.c',
+        ),
+        (registering("extend.after('items.create')(f)"), 'there is no event "items.create"; similar ones are '),
+        (registering("extend.after()(f)"), "a hook must name at least one event, such as users.create."),
+        (registering("extend.after('users.create')(g)"), 'the function for "users.create" must be defined with'),
+        (
             registering("extend.endpoint('/a')(f)\nextend.endpoint('/a', methods=['POST', 'GET'])(f)"),
             '"GET /a" is registered already, by "broken_module".',
         ),

@@ -20,8 +20,8 @@ ME = {"query": "{ users_me { id } }"}
 
 
 @asynccontextmanager
-async def served(settings, clock=utc_now):
-    app = create_app(settings, clock)
+async def served(settings, clock=utc_now, extensions=()):
+    app = create_app(settings, clock, extensions)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rollcall") as client,

@@ -76,3 +76,14 @@ async def test_the_examples_of_working_with_users_are_endpoints(writable_db, exa
     assert isinstance(permission.json(), int)
     assert error_of(anonymous) == FORBIDDEN
     assert after.json() is None
+
+
+async def test_the_hooks_reject_change_and_follow_writes(writable_db, example):
+    name = example("Hooks", "colleagues")
+    async with served(writable_db.settings.model_copy(update={"extensions": (name,)})) as client:
+        created = await client.post("/users?fields=id,email", json={"email": "INA@Example.com"}, headers=ADA)
+        rejected = await client.patch(f"/users/{uid('vi')}", json={"email": "vi@example.org"}, headers=ADA)
+
+    assert data_of(created)["email"] == "ina@example.com"
+    assert error_of(rejected) == (422, "UNPROCESSABLE_CONTENT")
+    assert sys.modules[name].welcomed == [data_of(created)["id"]]

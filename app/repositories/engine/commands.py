@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 from app.core.errors import InvalidPayload
 from app.policy.rules import Access, AccessState
-from app.query.collection import USERS, Collection
+from app.query.collection import Collection
 from app.query.payload import Payload
 from app.query.read import Read
+from app.repositories.engine.access_changes import changes_access
 from app.repositories.engine.unit_of_work import UnitOfWork
 
 RawValues = Mapping[str, Any]
@@ -49,22 +50,11 @@ class WriteCommand(Protocol):
         ...
 
 
-CONCURRENT_COLLECTIONS = {"directus_users", "directus_files", "directus_folders"}
-"""Collections whose rows can be written concurrently, as long as no user's access changes."""
-ACCESS_FIELDS = {USERS.fields["role"], USERS.fields["status"]}
-
-
 def requires_exclusive_lock(command: WriteCommand) -> bool:
     """Return whether a command must not run beside other writes: it changes access, or deletes rows."""
     if command.action == "delete":
         return True
-    return any(_changes_access(command, nested) for payload in command.payloads() for nested in payload.walk())
-
-
-def _changes_access(command: WriteCommand, payload: Payload) -> bool:
-    if payload.collection.name not in CONCURRENT_COLLECTIONS or payload.legacy:
-        return True
-    return bool(payload.to_many) or (command.action != "create" and bool(ACCESS_FIELDS & payload.fields))
+    return any(changes_access(command.action, payload) for payload in command.payloads())
 
 
 @dataclass(frozen=True, slots=True)

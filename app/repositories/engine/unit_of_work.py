@@ -1,6 +1,6 @@
 """The unit of work behind one mutation: checks permissions before and after each write and records the audit log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -41,6 +41,7 @@ from app.repositories.engine.context import AffectedRights, RowValues, TouchedFi
 from app.repositories.engine.nested_writes import EMPTY_VALUES, FieldValues, NestedWriter
 from app.repositories.engine.presets import PresetApplier
 from app.repositories.engine.table import RowStore
+from app.repositories.engine.write_events import WriteEvents
 from app.repositories.services import Services
 
 KEY_ALIAS = "__key"
@@ -81,6 +82,8 @@ class UnitOfWork(NestedWriter):
         self.files = TouchedFiles()
         self._presets = PresetApplier(self.policy, writer, services, budget)
         self._audit_log = AuditLog(writer, access.user or caller.user, caller, client_info)
+        hooks = services.hooks
+        self.events = WriteEvents(hooks, services, access, caller, client_info) if hooks is not None else None
 
     def rows(self, collection: Collection) -> RowStore:
         return RowStore(self.writer, self._registry.own(collection))
@@ -96,6 +99,10 @@ class UnitOfWork(NestedWriter):
         collection, fields = payload.collection, payload.fields | link_values.keys()
         rules = self.policy.rules("create", collection)
         self.policy.require_fields("create", collection, fields)
+        if self.events is not None:
+            payload = await self._run_hooks("create", payload, (), {**link_values, **server_values})
+            fields = payload.fields | link_values.keys()
+        sent = payload
         payload = await self._presets.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, None))
         mark = self._audit_log.mark()
         values = await self._column_values(rules, payload, {**link_values, **server_values})
@@ -117,6 +124,8 @@ class UnitOfWork(NestedWriter):
             await self._audit_log.record_revision("create", collection, key, values, values, mark, pending)
         await self._rules.of(collection).after_create(self, key, values)
         self.written_rows.append(WrittenRow("create", collection, key, fields))
+        if self.events is not None:
+            self.events.record("create", collection, [key], sent, {**link_values, **server_values})
         return key
 
     async def update(
@@ -133,14 +142,39 @@ class UnitOfWork(NestedWriter):
         fields = (payload.fields | link_values.keys()) - {collection.key}
         self.policy.require_fields("update", collection, fields)
         if payload.key is not None and keys != [payload.key]:
-            raise InvalidPayload(f'"{collection.key.name}" is the primary key and cannot be changed')
+            raise _primary_key_changed(collection)
         stored = await self.rows(collection).fetch_for_update(keys)
         matches = await self._matching_rules("update", collection, keys, stored)
+        if self.events is not None:
+            self._check_rows(collection, keys, matches)
+            payload = await self._run_hooks("update", payload, keys, {**link_values, **server_values})
+            fields = (payload.fields | link_values.keys()) - {collection.key}
         for key in keys:
             is_self = collection.is_same(USERS) and key == self.access.user
             rules = self.policy.check("update", collection, matches.get(key, ()), fields, is_self=is_self)
             await self._update(rules, stored[key], payload, {**link_values, **server_values})
             self.written_rows.append(WrittenRow("update", collection, key, fields))
+        if self.events is not None:
+            self.events.record("update", collection, keys, payload, {**link_values, **server_values})
+
+    def _check_rows(self, collection: Collection, keys: Iterable[Any], matches: Mapping[Any, Sequence[bool]]) -> None:
+        """Raise Forbidden if the caller may update nothing of one of these rows."""
+        for key in keys:
+            is_self = collection.is_same(USERS) and key == self.access.user
+            self.policy.check("update", collection, matches.get(key, ()), (), is_self=is_self)
+
+    async def _run_hooks(
+        self, action: str, payload: Payload, keys: Sequence[Any], fixed_values: FieldValues
+    ) -> Payload:
+        """Return the payload that the hooks before a write leave behind, with fields that the caller may write."""
+        if self.events is None:
+            return payload
+        changed = await self.events.before(action, payload, keys, fixed_values)
+        if changed is not payload:
+            self.policy.require_fields(action, payload.collection, changed.fields - {payload.collection.key})
+            if action == "update" and changed.key is not None and keys != [changed.key]:
+                raise _primary_key_changed(payload.collection)
+        return changed
 
     async def _update(self, rules: Sequence[Rule], row: RowValues, payload: Payload, link_values: FieldValues) -> None:
         collection, key = payload.collection, row[payload.collection.key]
@@ -172,12 +206,16 @@ class UnitOfWork(NestedWriter):
         for key in keys:
             if key in stored or not self.access.admin:
                 self.policy.check("delete", collection, matches.get(key, ()), ())
+        if self.events is not None:
+            await self.events.before_delete(collection, list(stored))
         self.signed_out_self = self.signed_out_self or (collection.is_same(USERS) and self.access.user in stored)
         await self._rules.of(collection).before_delete(self, stored)
         await check_not_referenced(self.writer, collection, stored)
         await self.rows(collection).delete(stored)
         for key in stored:
             await self._audit_log.record("delete", collection, key)
+        if self.events is not None:
+            self.events.record("delete", collection, list(stored))
 
     async def update_derived(self, collection: Collection, row: RowValues, values: RowValues) -> None:
         """Update a row as a consequence of another write: recorded, but no permission is required."""
@@ -229,6 +267,13 @@ class UnitOfWork(NestedWriter):
             any(one.collection.is_same(USERS) and one.key == self.access.user for one in self.written_rows)
             or self.signed_out_self
         )
+
+    @property
+    def requires_exclusive_lock(self) -> bool:
+        """Whether what was written holds only if no other transaction writes meanwhile."""
+        if self.events is not None and self.events.requires_exclusive_lock:
+            return True
+        return self.affected.requires_exclusive_lock(self.services.user_limits)
 
     async def held_policies(self) -> Sequence[GrantedPolicy]:
         """Return the policies attached to the caller before the first write."""
@@ -286,3 +331,7 @@ class UnitOfWork(NestedWriter):
         for field, inner in payload.to_one.items():
             values[field] = await self.write_to_one(inner)
         return values
+
+
+def _primary_key_changed(collection: Collection) -> InvalidPayload:
+    return InvalidPayload(f'"{collection.key.name}" is the primary key and cannot be changed')

@@ -1,6 +1,6 @@
 """WriteRepository: runs write commands in transactions, and retries them."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +34,7 @@ from app.repositories.engine.constraints import RowRejected, violation_error
 from app.repositories.engine.reading import ACCESS_CHANGED_TOO_OFTEN, MAX_READ_ATTEMPTS, ReadRepository
 from app.repositories.engine.slow_writes import RuleMatches, SlowWrite, check_slow_writes, find_slow_writes
 from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.hooks import WriteInHookError, in_before_hook
 from app.repositories.services import Services
 from app.storage.cleanup import remove_files
 
@@ -85,6 +86,8 @@ class WriteRepository(ReadRepository):
         Raises:
             RollcallError: The write is not allowed, is invalid, or breaks a constraint; nothing has been written.
         """
+        if in_before_hook.get():
+            raise WriteInHookError
         budget = self._budget or self._services.new_budget()
         selected = await self._select_keys(command)
         await self._prepare(selected, budget)
@@ -150,11 +153,10 @@ class WriteRepository(ReadRepository):
             )
             try:
                 keys = await command.apply(work)
-                if work.affected.requires_exclusive_lock(self._services.user_limits) and not exclusive:
+                if work.requires_exclusive_lock and not exclusive:
                     raise NeedsExclusiveLock
                 await self._check_all(work)
-                if work.files.orphaned:
-                    writer.after_commit = partial(remove_files, self._services.storage, work.files.orphaned)
+                writer.after_commit = self._after_commit(work)
                 result = await read_result(work, keys) if read_result else None
             except RollcallError:
                 await self._check_access_current(work)  # a new permission is never denied because of a cached access
@@ -168,6 +170,21 @@ class WriteRepository(ReadRepository):
         if exclusive:
             self._services.access_changed.set()
         return outcome
+
+    def _after_commit(self, work: UnitOfWork) -> Callable[[], Coroutine[Any, Any, None]] | None:
+        """Return what is done once the unit of work is committed, if anything."""
+        remove = partial(remove_files, self._services.storage, work.files.orphaned) if work.files.orphaned else None
+        if work.events is None or not work.events.recorded:
+            return remove
+        dispatch = work.events.dispatch
+        if remove is None:
+            return dispatch
+
+        async def dispatch_and_remove() -> None:
+            await dispatch()
+            await remove()
+
+        return dispatch_and_remove
 
     async def _check_access_current(self, work: UnitOfWork) -> None:
         """Raise RetryTransaction if the access of the unit of work is stale."""
