@@ -365,12 +365,87 @@ class Revision(Base):
     parent: Mapped["Revision | None"] = relation("Revision.parent_id", remote_side="Revision.id")
 
 
-# One row, whose token changes with every write to the four tables that define permissions.
+class CollectionMeta(Base):
+    """What Directus knows of a collection beyond its table."""
+
+    __tablename__ = "directus_collections"
+
+    collection: Mapped[str] = mapped_column(String(64), primary_key=True)
+    icon: Mapped[str | None] = mapped_column(String(64))
+    note: Mapped[str | None] = mapped_column(Text)
+    display_template: Mapped[str | None] = mapped_column(String(255))
+    hidden: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    singleton: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    translations: Mapped[Any | None] = mapped_column(Json)
+    archive_field: Mapped[str | None] = mapped_column(String(64))
+    archive_app_filter: Mapped[bool] = mapped_column(Boolean, server_default=true())
+    archive_value: Mapped[str | None] = mapped_column(String(255))
+    unarchive_value: Mapped[str | None] = mapped_column(String(255))
+    sort_field: Mapped[str | None] = mapped_column(String(64))
+    accountability: Mapped[str | None] = mapped_column(String(255), server_default="all")
+    color: Mapped[str | None] = mapped_column(String(255))
+    item_duplication_fields: Mapped[Any | None] = mapped_column(Json)
+    sort: Mapped[int | None] = mapped_column(Integer)
+    group: Mapped[str | None] = mapped_column(String(64), ForeignKey("directus_collections.collection"))
+    collapse: Mapped[str] = mapped_column(String(255), server_default="open")
+    preview_url: Mapped[str | None] = mapped_column(String(255))
+    versioning: Mapped[bool] = mapped_column(Boolean, server_default=false())
+
+
+class FieldMeta(Base):
+    """What Directus knows of a field beyond its column. A column of a project is a field only if it has such a row."""
+
+    __tablename__ = "directus_fields"
+    __table_args__ = AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    collection: Mapped[str] = mapped_column(String(64))
+    field: Mapped[str] = mapped_column(String(64))
+    special: Mapped[list[str] | None] = mapped_column(Csv)
+    interface: Mapped[str | None] = mapped_column(String(64))
+    options: Mapped[Any | None] = mapped_column(Json)
+    display: Mapped[str | None] = mapped_column(String(64))
+    display_options: Mapped[Any | None] = mapped_column(Json)
+    readonly: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    hidden: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    sort: Mapped[int | None] = mapped_column(Integer)
+    width: Mapped[str | None] = mapped_column(String(30), server_default="full")
+    translations: Mapped[Any | None] = mapped_column(Json)
+    note: Mapped[str | None] = mapped_column(Text)
+    conditions: Mapped[Any | None] = mapped_column(Json)
+    required: Mapped[bool | None] = mapped_column(Boolean, server_default=false())
+    group: Mapped[str | None] = mapped_column(String(64))
+    validation: Mapped[Any | None] = mapped_column(Json)
+    validation_message: Mapped[str | None] = mapped_column(Text)
+    searchable: Mapped[bool] = mapped_column(Boolean, server_default=true())
+
+
+class RelationMeta(Base):
+    """What Directus knows of a relation: the many-to-one field, and the name of its one-to-many alias."""
+
+    __tablename__ = "directus_relations"
+    __table_args__ = AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    many_collection: Mapped[str] = mapped_column(String(64))
+    many_field: Mapped[str] = mapped_column(String(64))
+    one_collection: Mapped[str | None] = mapped_column(String(64))
+    one_field: Mapped[str | None] = mapped_column(String(64))
+    one_collection_field: Mapped[str | None] = mapped_column(String(64))
+    one_allowed_collections: Mapped[list[str] | None] = mapped_column(Csv)
+    junction_field: Mapped[str | None] = mapped_column(String(64))
+    sort_field: Mapped[str | None] = mapped_column(String(64))
+    one_deselect_action: Mapped[str] = mapped_column(String(255), server_default="nullify")
+
+
+# One row. `token` changes with every write to the four tables that define permissions and the three that describe
+# fields; `schema_token` only with those that describe fields.
 VERSION = Table(
     "rollcall_version",
     Base.metadata,
     Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
     Column("token", UUIDText, nullable=False),
+    Column("schema_token", UUIDText, nullable=False),
 )
 # One row, locked FOR UPDATE by exclusive writes; locking the version row instead would deadlock with Directus' writes.
 # `user_changes` counts the writes that changed the role or status of users, or deleted users.
@@ -444,3 +519,5 @@ TASKS = Table(
 
 # Directus' tables, each after those it references.
 DIRECTUS_TABLES = [table for table in Base.metadata.sorted_tables if table.name.startswith("directus_")]
+# The tables that describe collections, fields and relations. Earlier versions of Rollcall did not create them.
+SCHEMA_TABLES = ("directus_collections", "directus_fields", "directus_relations")

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, inspect
 
 from app.core.errors import OperatorError
-from app.db.models import DIRECTUS_TABLES
+from app.db.models import DIRECTUS_TABLES, SCHEMA_TABLES
 
 ADMIN_FLAG = "admin_access"
 """A column of roles in Directus 10, and of policies in Directus 11."""
@@ -49,7 +49,10 @@ def _missing(columns: Columns) -> list[str]:
     names = []
     for table in DIRECTUS_TABLES:
         missing = [f"{table.name}.{column.name}" for column in table.columns if column.name not in columns[table.name]]
-        names += missing if columns[table.name] else [table.name]
+        if columns[table.name]:
+            names += missing
+        elif table.name not in SCHEMA_TABLES:  # a migration creates these where they are missing
+            names.append(table.name)
     return names
 
 
