@@ -12,6 +12,7 @@ from app.core.config import Settings, load_settings, signing_secret
 from app.core.logging import configure_logging
 from app.db.database import Database
 from app.extensions.contents import Extensions
+from app.extensions.jobs import running_extensions
 from app.extensions.loading import Register, load_extensions
 from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
@@ -106,7 +107,7 @@ def create_app(
                 outbox_worker.running(),
                 retention_job.running(),
                 directus_cache_job.running(),
-                loaded.running(),
+                running_extensions(loaded, services),
             ):
                 yield
         finally:

@@ -86,7 +86,7 @@ async def open_system(
     database = Database.open(settings)
     try:
         system = TestSystem(database, settings, clock, extensions)
-        async with system.extensions.running():
+        async with system.extensions.running_hooks():
             yield system
     finally:
         await database.dispose()

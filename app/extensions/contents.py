@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -16,6 +17,8 @@ EndpointFunction = Callable[[Request, Directory], Awaitable[Any]]
 
 HookOfExtension = Callable[[HookEvent, Directory], Awaitable[Any]]
 """Receives an event, and the directory of the caller that causes it."""
+JobFunction = Callable[[Directory], Awaitable[Any]]
+"""Does periodic work with the directory of the system."""
 
 OWN_ROOTS = frozenset({"admin", "assets", "auth", "graphql", "robots.txt", "server", "shares", "utils"})
 WRITE_ACTIONS = ("create", "update", "delete")
@@ -35,6 +38,15 @@ class ExtensionRoute:
     def root(self) -> str:
         """The path's first segment, with its slash."""
         return f"/{self.path.split('/')[1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A function that is run once per interval `every`, in one of all processes."""
+
+    name: str
+    function: JobFunction
+    every: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +74,11 @@ class Extensions:
 
     routes: tuple[ExtensionRoute, ...] = ()
     hooks: Hooks | None = None
+    jobs: tuple[JobSpec, ...] = ()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Run in the background what is not part of a request; on exit, wait for it for a moment."""
+    async def running_hooks(self) -> AsyncIterator[None]:
+        """On exit, wait a moment for the hooks that run after writes, then cancel them."""
         async with AsyncExitStack() as stack:
             if self.hooks is not None:
                 await stack.enter_async_context(self.hooks.running())

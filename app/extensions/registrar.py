@@ -4,21 +4,32 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from starlette.routing import compile_path
 
 from app.core.config import ConfigurationError
-from app.extensions.contents import EndpointFunction, ExtensionRoute, Extensions, HookOfExtension, OwnNames
+from app.extensions.contents import (
+    EndpointFunction,
+    ExtensionRoute,
+    Extensions,
+    HookOfExtension,
+    JobFunction,
+    JobSpec,
+    OwnNames,
+)
 from app.repositories.directory import Directory
 from app.repositories.hooks import Hooks, HookSource
 
+MIN_JOB_INTERVAL, MAX_JOB_INTERVAL = timedelta(seconds=1), timedelta(days=366)
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "SEARCH")
 PATH_PATTERN = re.compile(r"(/[a-z0-9._~-]+)(/[a-z0-9._~-]+|/\{[a-z_][a-z0-9_]*(:(str|int|uuid|path))?\})*", re.ASCII)
 
 EndpointT = TypeVar("EndpointT", bound=EndpointFunction)
 HookT = TypeVar("HookT", bound=HookOfExtension)
+JobT = TypeVar("JobT", bound=JobFunction)
 
 
 @dataclass(slots=True)
@@ -29,13 +40,14 @@ class Registrations:
     routes: list[ExtensionRoute] = field(default_factory=list)
     before: dict[str, list[HookOfExtension]] = field(default_factory=dict)
     after: dict[str, list[HookOfExtension]] = field(default_factory=dict)
+    jobs: list[JobSpec] = field(default_factory=list)
     modules: dict[str, str] = field(default_factory=dict)
     """The module that registered a name, by the name."""
 
     def contents(self) -> Extensions:
         """Return what was registered."""
         hooks = Hooks(self.before, self.after, _open_directory) if self.before or self.after else None
-        return Extensions(tuple(self.routes), hooks)
+        return Extensions(tuple(self.routes), hooks, tuple(self.jobs))
 
 
 def _open_directory(source: HookSource) -> Directory:
@@ -88,6 +100,23 @@ class Registrar:
         logged, and nothing is undone.
         """
         return self._hook(self._registrations.after, events)
+
+    def job(self, every: timedelta) -> Callable[[JobT], JobT]:
+        """Run an asynchronous function once per interval, at least a second, in one of all processes.
+
+        It receives the directory of the system, which has no policies. A run may take as long as the interval.
+        """
+
+        def register(function: JobT) -> JobT:
+            name = f"{self._module}.{getattr(function, '__qualname__', function)}"
+            self._require_async(function, name)
+            if not isinstance(every, timedelta) or not MIN_JOB_INTERVAL <= every <= MAX_JOB_INTERVAL:
+                raise self._error(f'the interval of the job "{name}" must be a timedelta of 1 second to 366 days')
+            self._reserve(f"job {name}")
+            self._registrations.jobs.append(JobSpec(name, function, every))
+            return function
+
+        return register
 
     def _hook(self, hooks: dict[str, list[HookOfExtension]], events: Sequence[str]) -> Callable[[HookT], HookT]:
         def register(function: HookT) -> HookT:

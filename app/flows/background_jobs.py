@@ -4,7 +4,6 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import ClassVar
 
 import structlog
 
@@ -27,8 +26,8 @@ class PeriodicJob(ABC):
     `stopping` is true, a run must not start further work.
     """
 
-    name: ClassVar[str]
-    interval_seconds: ClassVar[float]
+    name: str
+    interval_seconds: float
 
     def __init__(self, wake: asyncio.Event | None = None) -> None:
         self.stopping = False

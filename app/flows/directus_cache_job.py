@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import ClassVar
 
 import structlog
 from sqlalchemy import func, select
@@ -36,8 +35,8 @@ class DirectusCacheJob(PeriodicJob):
     If DIRECTUS_URL is not set and Directus created the tables, the job only logs a warning, once.
     """
 
-    name: ClassVar[str] = "directus_cache_job"
-    interval_seconds: ClassVar[float] = 1.0
+    name = "directus_cache_job"
+    interval_seconds = 1.0
 
     def __init__(self, services: Services) -> None:
         super().__init__(services.access_changed)

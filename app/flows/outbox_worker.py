@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from traceback import format_tb
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 
@@ -67,8 +67,8 @@ class OutboxWorker(PeriodicJob):
         ConfigurationError: EMAIL_FROM is not an email address, or the templates can't be used.
     """
 
-    name: ClassVar[str] = "outbox_worker"
-    interval_seconds: ClassVar[float] = 1.0
+    name = "outbox_worker"
+    interval_seconds = 1.0
 
     def __init__(self, services: Services, transport: Transport | None = None) -> None:
         super().__init__(services.mail_queued)

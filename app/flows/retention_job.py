@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import ClassVar
 
 import structlog
 
@@ -33,8 +32,8 @@ class RetentionJob(PeriodicJob):
     Every process checks regularly whether a task is due; the first one to claim it in the database runs it.
     """
 
-    name: ClassVar[str] = "retention_job"
-    interval_seconds: ClassVar[float] = 60.0
+    name = "retention_job"
+    interval_seconds = 60.0
 
     def __init__(self, services: Services) -> None:
         super().__init__()

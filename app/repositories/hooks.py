@@ -166,11 +166,10 @@ def _checked_payload(event: HookEvent, result: Any) -> dict[str, Any]:
 
 
 def _log_failure(hook: HookFunction, event: HookEvent, error: Exception) -> None:
-    """Log that a hook failed, without the text of its error, which may contain personal data."""
-    log.error(
-        "extension_hook_failed",
-        hook=f"{hook.__module__}.{getattr(hook, '__qualname__', hook)}",
-        hook_event=event.name,
-        error=type(error).__name__,
-        stack="".join(traceback.format_tb(error.__traceback__)),
-    )
+    name = f"{hook.__module__}.{getattr(hook, '__qualname__', hook)}"
+    log.error("extension_hook_failed", hook=name, hook_event=event.name, **failure_fields(error))
+
+
+def failure_fields(error: Exception) -> dict[str, str]:
+    """Return what is logged of an error in an extension: not its text, which may contain personal data."""
+    return {"error": type(error).__name__, "stack": "".join(traceback.format_tb(error.__traceback__))}

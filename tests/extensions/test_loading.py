@@ -69,6 +69,15 @@ def reason(start, text):
         (registering("extend.after()(f)"), "a hook must name at least one event, such as users.create."),
         (registering("extend.after('users.create')(g)"), 'the function for "users.create" must be defined with'),
         (
+            registering("from datetime import timedelta\nextend.job(timedelta(milliseconds=1))(f)"),
+            'the interval of the job "broken_module.f" must be a timedelta of 1 second to 366 days.',
+        ),
+        (registering("extend.job(60)(f)"), 'the interval of the job "broken_module.f" must be a timedelta'),
+        (
+            registering("from datetime import timedelta\nfor _ in 1, 2: extend.job(timedelta(1))(f)"),
+            '"job broken_module.f" is registered already',
+        ),
+        (
             registering("extend.endpoint('/a')(f)\nextend.endpoint('/a', methods=['POST', 'GET'])(f)"),
             '"GET /a" is registered already, by "broken_module".',
         ),

@@ -68,6 +68,7 @@ TESTS_BY_BLOCK = {
         + [test_extensions.test_an_entry_point_names_the_module_of_an_installed_package],
         "Endpoints": [test_extensions.test_the_examples_of_working_with_users_are_endpoints],
         "Hooks": [test_extensions.test_the_hooks_reject_change_and_follow_writes],
+        "Jobs": [test_extensions.test_the_job_suspends_users],
     },
 }
 BLOCK = re.compile(r"^```(\w*)\n.*?^```$", re.DOTALL | re.MULTILINE)

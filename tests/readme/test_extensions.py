@@ -6,6 +6,7 @@ import sys
 import httpx
 import pytest
 
+from app.extensions.jobs import ExtensionJob
 from app.extensions.loading import load_extensions
 from tests.base_data import uid
 from tests.compat.replay import free_port
@@ -87,3 +88,13 @@ async def test_the_hooks_reject_change_and_follow_writes(writable_db, example):
     assert data_of(created)["email"] == "ina@example.com"
     assert error_of(rejected) == (422, "UNPROCESSABLE_CONTENT")
     assert sys.modules[name].welcomed == [data_of(created)["id"]]
+
+
+async def test_the_job_suspends_users(writable_db, example):
+    settings = writable_db.settings.model_copy(update={"extensions": (example("Jobs", "suspending"),)})
+    (spec,) = load_extensions(settings).jobs
+    await ExtensionJob(spec, writable_db.services).run_once()
+    ada = await writable_db.as_user("ada@example.com")
+    suspended = {"filter": {"status": {"_eq": "suspended"}}, "fields": ["first_name"], "sort": ["email"]}
+
+    assert await ada["users"].read_by_query(suspended) == [{"first_name": "Nora"}, {"first_name": "Sue"}]
