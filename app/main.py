@@ -89,7 +89,9 @@ def create_app(
     loaded = load_extensions(settings, extensions)
     database = Database.open(settings)
     hasher = create_hasher(settings.hash_cost)
-    services = Services.from_settings(database, settings, clock, hasher, hooks=loaded.hooks)
+    services = Services.from_settings(
+        database, settings, clock, hasher, hooks=loaded.hooks, root_fields=loaded.root_fields
+    )
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job = DirectusCacheJob(services)
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)

@@ -36,7 +36,8 @@ class TestSystem:
     ) -> None:
         self.database, self.settings = database, settings
         self.extensions = load_extensions(settings, extensions)
-        self.services = Services.from_settings(database, settings, clock, hooks=self.extensions.hooks)
+        hooks, root_fields = self.extensions.hooks, self.extensions.root_fields
+        self.services = Services.from_settings(database, settings, clock, hooks=hooks, root_fields=root_fields)
 
     async def load(self, rows: Mapping[str, Any]) -> None:
         """Import rows, `{table: [row, …]}`; those with an existing key are updated."""
@@ -62,7 +63,7 @@ class TestSystem:
         self, query: str, variables: dict[str, Any] | None = None, caller: Caller = PUBLIC
     ) -> ExecutionResult:
         """Execute a GraphQL query as a caller; data are plain Python values, errors have their `original_error`."""
-        schema = schema_for(self.services.registry)
+        schema = schema_for(self.services.registry, self.services.root_fields)
         return await schema.execute(query, variables, context_value=self.directory(caller))
 
     async def finish_hooks(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from app.policy.root_fields import RootField
 from app.query.collection import Collection
 from app.repositories.directory import Directory
 from app.repositories.hooks import LOGIN_EVENT, HookEvent, Hooks
@@ -75,6 +76,7 @@ class Extensions:
     routes: tuple[ExtensionRoute, ...] = ()
     hooks: Hooks | None = None
     jobs: tuple[JobSpec, ...] = ()
+    root_fields: tuple[RootField, ...] = ()
 
     @asynccontextmanager
     async def running_hooks(self) -> AsyncIterator[None]:

@@ -49,6 +49,10 @@ def collect_extensions(own: OwnNames, functions: Iterable[tuple[str, Register]])
             raise
         except Exception as error:
             raise _loading_error(module, f"register raised {_described(error)}") from error
+    if registrations.root_fields:
+        from app.extensions.schema_check import check_root_fields  # noqa: PLC0415  # builds the schema, which takes long
+
+        check_root_fields(registrations.root_fields)
     return registrations.contents()
 
 

@@ -2,11 +2,11 @@
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from starlette.routing import compile_path
 
@@ -20,16 +20,19 @@ from app.extensions.contents import (
     JobSpec,
     OwnNames,
 )
+from app.policy.root_fields import RootField, RootFieldKind, RootFieldVisibility
 from app.repositories.directory import Directory
 from app.repositories.hooks import Hooks, HookSource
 
 MIN_JOB_INTERVAL, MAX_JOB_INTERVAL = timedelta(seconds=1), timedelta(days=366)
+NAME_PATTERN = re.compile(r"[A-Za-z]\w*", re.ASCII)
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "SEARCH")
 PATH_PATTERN = re.compile(r"(/[a-z0-9._~-]+)(/[a-z0-9._~-]+|/\{[a-z_][a-z0-9_]*(:(str|int|uuid|path))?\})*", re.ASCII)
 
 EndpointT = TypeVar("EndpointT", bound=EndpointFunction)
 HookT = TypeVar("HookT", bound=HookOfExtension)
 JobT = TypeVar("JobT", bound=JobFunction)
+ResolverT = TypeVar("ResolverT", bound=Callable[..., Awaitable[Any]])
 
 
 @dataclass(slots=True)
@@ -41,13 +44,14 @@ class Registrations:
     before: dict[str, list[HookOfExtension]] = field(default_factory=dict)
     after: dict[str, list[HookOfExtension]] = field(default_factory=dict)
     jobs: list[JobSpec] = field(default_factory=list)
+    root_fields: list[RootField] = field(default_factory=list)
     modules: dict[str, str] = field(default_factory=dict)
     """The module that registered a name, by the name."""
 
     def contents(self) -> Extensions:
         """Return what was registered."""
         hooks = Hooks(self.before, self.after, _open_directory) if self.before or self.after else None
-        return Extensions(tuple(self.routes), hooks, tuple(self.jobs))
+        return Extensions(tuple(self.routes), hooks, tuple(self.jobs), tuple(self.root_fields))
 
 
 def _open_directory(source: HookSource) -> Directory:
@@ -100,6 +104,35 @@ class Registrar:
         logged, and nothing is undone.
         """
         return self._hook(self._registrations.after, events)
+
+    def query(self, *, visible: RootFieldVisibility, name: str | None = None) -> Callable[[ResolverT], ResolverT]:
+        """Add a query to the GraphQL schema: an asynchronous Strawberry resolver, by default under its own name.
+
+        `visible` says who sees it: "public", "user" for every signed-in user, "app" for those with app access, or
+        "admin". For all others it does not exist. `info.context.directory` is the directory of the caller.
+        """
+        return self._root_field("Query", name, visible)
+
+    def mutation(self, *, visible: RootFieldVisibility, name: str | None = None) -> Callable[[ResolverT], ResolverT]:
+        """Add a mutation to the GraphQL schema, as `query` adds a query."""
+        return self._root_field("Mutation", name, visible)
+
+    def _root_field(
+        self, kind: RootFieldKind, name: str | None, visible: RootFieldVisibility
+    ) -> Callable[[ResolverT], ResolverT]:
+        def register(function: ResolverT) -> ResolverT:
+            field_name = str(name or getattr(function, "__name__", ""))
+            self._require_async(function, field_name)
+            if not NAME_PATTERN.fullmatch(field_name):
+                raise self._error(f'the name "{field_name}" must consist of letters, digits and underscores')
+            if visible not in get_args(RootFieldVisibility):
+                allowed = ", ".join(get_args(RootFieldVisibility))
+                raise self._error(f'`visible` of "{field_name}" must be one of these: {allowed}')
+            self._reserve(f"{kind}.{field_name}")
+            self._registrations.root_fields.append(RootField(kind, field_name, function, visible, self._module))
+            return function
+
+        return register
 
     def job(self, every: timedelta) -> Callable[[JobT], JobT]:
         """Run an asynchronous function once per interval, at least a second, in one of all processes.

@@ -37,6 +37,7 @@ from app.graphql.fields.account import (
     extension_queries,
     invite_mutations,
 )
+from app.graphql.fields.extension_fields import extension_root_fields
 from app.graphql.fields.mutations import define_mutation_types, mutations
 from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
 from app.graphql.fields.server import define_server_types, server_queries
@@ -44,6 +45,7 @@ from app.graphql.plans.cache import PlanCache
 from app.graphql.types.builder import TypeBuilder
 from app.graphql.types.scalars import SCALARS
 from app.graphql.visibility.caller_schema import CallerSchema, caller_schema, caller_schema_for
+from app.policy.root_fields import RootField
 from app.policy.rules import Access
 from app.policy.visibility import admin_visibility
 from app.query.collection import BUILT_IN, Registry
@@ -257,17 +259,19 @@ class RollcallSchema(strawberry.Schema):
                 log.error("resolver_failed", path=error.path, exc_info=original)
 
 
-def build_schema(registry: Registry = BUILT_IN) -> RollcallSchema:
-    """Build the schema of all types and root fields for the collections of a registry."""
+def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ...] = ()) -> RollcallSchema:
+    """Build the schema of all types and root fields for the collections of a registry, with those of extensions."""
     with TypeBuilder(registry) as types:
         types.define_collection_types()
         define_server_types(types)
         define_account_types(types)
-        types.define_type("Query", (*server_queries(types), *queries(types), *extension_queries(types)))
+        own_queries = (*server_queries(types), *queries(types), *extension_queries(types))
+        types.define_type("Query", (*own_queries, *extension_root_fields(root_fields, "Query")))
         define_mutation_types(types)
         update_me, *collection_mutations = mutations(types)
         accounts = (*account_mutations(types), update_me, *invite_mutations(types))
-        types.define_type("Mutation", (*accounts, *collection_mutations, *extension_mutations(types)))
+        own_mutations = (*accounts, *collection_mutations, *extension_mutations(types))
+        types.define_type("Mutation", (*own_mutations, *extension_root_fields(root_fields, "Mutation")))
         return RollcallSchema(
             types.get_type("Query"),
             types.get_type("Mutation"),
@@ -277,10 +281,14 @@ def build_schema(registry: Registry = BUILT_IN) -> RollcallSchema:
         )
 
 
+def schema_for(registry: Registry, root_fields: tuple[RootField, ...] = ()) -> RollcallSchema:
+    """Return the schema of a registry, with the root fields of extensions. Building one takes half a second."""
+    return _cached_schema(registry, root_fields)
+
+
 @lru_cache(maxsize=8)
-def schema_for(registry: Registry) -> RollcallSchema:
-    """Return the schema of a registry; the last eight are cached. Building one takes half a second."""
-    return build_schema(registry)
+def _cached_schema(registry: Registry, root_fields: tuple[RootField, ...]) -> RollcallSchema:
+    return build_schema(registry, root_fields)
 
 
 schema = schema_for(BUILT_IN)

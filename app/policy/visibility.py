@@ -19,7 +19,8 @@ class SchemaVisibility:
     """What a caller sees of the schema. Callers with equal visibilities see the same schema.
 
     `read`, `create` and `update` hold the fields it may use on at least one row, `delete` the collections it may delete
-    from. `authenticated` callers see more of the server than the public, an `admin` sees everything.
+    from. `authenticated` callers see more of the server than the public, an `admin` sees everything. `app` access shows
+    some root fields of extensions.
     """
 
     registry: Registry
@@ -29,6 +30,7 @@ class SchemaVisibility:
     delete: frozenset[Collection] = frozenset()
     authenticated: bool = True
     admin: bool = False
+    app: bool = False
 
 
 @lru_cache(maxsize=8)
@@ -41,7 +43,7 @@ def admin_visibility(registry: Registry, *, legacy: bool = False) -> SchemaVisib
     return SchemaVisibility(registry, fields, fields, fields, frozenset(registry.values()), admin=True)
 
 
-_CacheKey = tuple[bool, bool]
+_CacheKey = tuple[bool, bool, bool]
 _visibilities: WeakKeyDictionary[AccessShape, dict[_CacheKey, SchemaVisibility]] = WeakKeyDictionary()
 """Computed once per access shape and dropped together with it: the access cache bounds their number."""
 
@@ -50,15 +52,16 @@ def visibility_for(access: Access, *, legacy: bool = False) -> SchemaVisibility:
     """Return what a caller with this access sees; with `legacy`, including the fields of Directus 10."""
     if access.admin:
         return admin_visibility(access.registry, legacy=legacy)
-    key = (access.user is not None, legacy)
+    key = (access.user is not None, legacy, access.app)
     by_key = _visibilities.setdefault(access.shape, {})
     visibility = by_key.get(key)
     if visibility is None:
-        visibility = by_key[key] = _compute(access.registry, access.shape, authenticated=key[0], legacy=legacy)
+        visibility = by_key[key] = _compute(access, legacy=legacy)
     return visibility
 
 
-def _compute(registry: Registry, shape: AccessShape, *, authenticated: bool, legacy: bool) -> SchemaVisibility:
+def _compute(access: Access, *, legacy: bool) -> SchemaVisibility:
+    registry, shape = access.registry, access.shape
     with_fields = legacy_registry(registry) if legacy else registry
 
     def fields(action: str) -> Fields:
@@ -66,7 +69,15 @@ def _compute(registry: Registry, shape: AccessShape, *, authenticated: bool, leg
         return frozenset((collection, some) for collection, some in granted if some)
 
     deletable = frozenset(one for one in registry.values() if shape.rules.get(("delete", one.name)))
-    return SchemaVisibility(registry, fields("read"), fields("create"), fields("update"), deletable, authenticated)
+    return SchemaVisibility(
+        registry,
+        fields("read"),
+        fields("create"),
+        fields("update"),
+        deletable,
+        authenticated=access.user is not None,
+        app=access.app,
+    )
 
 
 class CollectionVisibility:

@@ -12,6 +12,7 @@ from app.db.read_pool import ReadPool
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import PasswordHasher
 from app.policy.access_cache import AccessCache
+from app.policy.root_fields import RootField
 from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.collection import BUILT_IN, Registry
 from app.query.limits import QueryLimits
@@ -57,6 +58,8 @@ class Services:
     """Set when a write may have changed access rights, for the Directus cache job."""
     hooks: Hooks | None = None
     """The hooks of extensions; None if there are none."""
+    root_fields: tuple[RootField, ...] = ()
+    """The root fields that extensions add to the GraphQL schema."""
 
     @classmethod
     def from_settings(
@@ -67,6 +70,7 @@ class Services:
         hasher: PasswordHasher | None = None,
         registry: Registry = BUILT_IN,
         hooks: Hooks | None = None,
+        root_fields: tuple[RootField, ...] = (),
     ) -> "Services":
         """Create the services of a process. Passwords are hashed in threads unless there is a `hasher`.
 
@@ -108,6 +112,7 @@ class Services:
             utility_hasher=PasswordService(settings.hash_cost, hasher, threads=1),
             unreadable_rules=unreadable_rules,
             hooks=hooks,
+            root_fields=root_fields,
         )
 
     def new_budget(self) -> RequestBudget:

@@ -68,7 +68,9 @@ TESTS_BY_BLOCK = {
         + [test_extensions.test_an_entry_point_names_the_module_of_an_installed_package],
         "Endpoints": [test_extensions.test_the_examples_of_working_with_users_are_endpoints],
         "Hooks": [test_extensions.test_the_hooks_reject_change_and_follow_writes],
+        "GraphQL": [test_extensions.test_the_root_fields_read_and_rename_a_team],
         "Jobs": [test_extensions.test_the_job_suspends_users],
+        "Tests": [test_extensions.test_the_example_test_of_an_extension_passes_in_another_folder],
     },
 }
 BLOCK = re.compile(r"^```(\w*)\n.*?^```$", re.DOTALL | re.MULTILINE)

@@ -1,6 +1,7 @@
 """The extensions that the documentation shows, run by a server."""
 
 import re
+import subprocess
 import sys
 
 import httpx
@@ -8,7 +9,8 @@ import pytest
 
 from app.extensions.jobs import ExtensionJob
 from app.extensions.loading import load_extensions
-from tests.base_data import uid
+from app.testing import open_system
+from tests.base_data import caller, uid
 from tests.compat.replay import free_port
 from tests.conftest import make_settings
 from tests.http.clients import FORBIDDEN, data_of, error_of
@@ -98,3 +100,31 @@ async def test_the_job_suspends_users(writable_db, example):
     suspended = {"filter": {"status": {"_eq": "suspended"}}, "fields": ["first_name"], "sort": ["email"]}
 
     assert await ada["users"].read_by_query(suspended) == [{"first_name": "Nora"}, {"first_name": "Sue"}]
+
+
+async def test_the_root_fields_read_and_rename_a_team(writable_db, example):
+    settings = writable_db.settings.model_copy(update={"extensions": (example("GraphQL", "teams"),)})
+    query, rename = '{ team(title: "Editor") { members } }', 'mutation { rename_team(old: "Editor", new: "Author") }'
+    async with open_system(settings) as system:
+        team = await system.execute(query, caller=caller("ed"))
+        hidden = await system.execute(rename, caller=caller("ed"))
+        renamed = await system.execute(rename, caller=caller("ada"))
+        anonymous = await system.execute(query)
+
+    assert team.data == {"team": {"members": ["Ed"]}}
+    assert renamed.data == {"rename_team": 2}
+    assert "Cannot query field 'rename_team'" in str(hidden.errors)
+    assert "Cannot query field 'team'" in str(anonymous.errors)
+
+
+def test_the_example_test_of_an_extension_passes_in_another_folder(tmp_path):
+    ini = snippets("ini", page("python/testing.md"))[0]
+    (test,) = snippets("python", section(PAGE, "Tests"))
+    for name, content in {"pytest.ini": ini, "test_notes.py": test}.items():
+        (tmp_path / name).write_text(content)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    env = create_checkout(tmp_path)
+    process = subprocess.run(command, check=False, cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    assert process.returncode == 0, process.stdout
+    assert "1 passed" in process.stdout

@@ -121,9 +121,13 @@ class TypeBuilder:
         return result
 
     def define_type(self, name: str, fields: Iterable[StrawberryField], *, is_input: bool = False) -> None:
-        """Define a Strawberry type with these fields and register it by its name."""
+        """Define a Strawberry type with these fields and register it by its name.
+
+        A field without a spec has the type that its resolver's annotation names.
+        """
         members = {member.python_name: member for member in fields}
-        annotations = {key: self._annotation(member.metadata["spec"]) for key, member in members.items()}
+        specs = {key: member.metadata["spec"] for key, member in members.items() if "spec" in member.metadata}
+        annotations = {key: self._annotation(spec) for key, spec in specs.items()}
         body = {"__module__": self._module.__name__, "__annotations__": annotations, **members}
         type_ = strawberry.type(type(name, (), body), name=name, is_input=is_input)
         if is_input:

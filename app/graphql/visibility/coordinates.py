@@ -3,11 +3,18 @@
 from collections.abc import Iterator
 from functools import cached_property
 
-from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_input_object_type, is_object_type
+from graphql import (
+    GraphQLNamedType,
+    GraphQLSchema,
+    get_named_type,
+    is_input_object_type,
+    is_object_type,
+)
 
 from app.graphql.documents.normalize_document import WITHOUT_READ_BACK
 from app.graphql.documents.normalize_values import TRAVERSES
 from app.graphql.types.builder import aggregate_object_type, aggregated_type, functions_type, input_type
+from app.graphql.visibility.extension_visibility import root_field_of
 from app.policy.visibility import CollectionVisibility, SchemaVisibility
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS, is_number
 from app.query.collection import USERS, Collection, Field
@@ -67,6 +74,9 @@ class VisibleCoordinates(CollectionVisibility):
         query = self._full.query_type
         yield "Query"
         for name, field in query.fields.items() if query else ():
+            if spec := root_field_of(field):
+                yield from (f"Query.{name}",) if spec.is_visible(self.schema) else ()
+                continue
             named = get_named_type(field.type).name
             collection = self.registry.get(named.removesuffix("_aggregated"))
             required = self.registry.get(REQUIRED_COLLECTIONS.get(name, "")) or collection
@@ -102,8 +112,13 @@ class VisibleCoordinates(CollectionVisibility):
             "users_invite_revoke": self.may_delete(USERS),
             **dict.fromkeys(ADMIN_FIELDS, self.schema.admin),
         }
-        names = mutation.fields if mutation else ()
-        yield from (name for name in names if not name.startswith(ROW_MUTATION_PREFIXES) and allowed.get(name, True))
+        for name, field in mutation.fields.items() if mutation else ():
+            if spec := root_field_of(field):
+                is_visible = spec.is_visible(self.schema)
+            else:
+                is_visible = not name.startswith(ROW_MUTATION_PREFIXES) and allowed.get(name, True)
+            if is_visible:
+                yield name
 
     def _collection_types(self) -> Iterator[str]:
         yield "server_info"

@@ -57,7 +57,7 @@ class GraphQLEndpoint:
 
     def __init__(self, services: Services, authenticator: Authenticator) -> None:
         self._services, self._authenticator = services, authenticator
-        self._schema = schema_for(services.registry)
+        self._schema = schema_for(services.registry, services.root_fields)
         self._max_values = services.settings.max_payload_values
         self._bound_requests: LRUCache[RequestKey, BoundRequest] = LRUCache(MAX_CACHED_REQUESTS)
 

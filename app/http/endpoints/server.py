@@ -86,7 +86,7 @@ class ServerEndpoints:
         """
         self._require_introspection(scope)
         access = await self._directory(head).fresh_access()
-        schema = schema_for(self._services.registry)
+        schema = schema_for(self._services.registry, self._services.root_fields)
         visible = caller_schema_for(schema.graphql, access, self._services.limits)
         sdl = await asyncio.to_thread(lambda: visible.sdl)
         return Response(sdl.encode(), media=BINARY, headers=(SDL_FILE,))
