@@ -12,6 +12,7 @@ from app.core.email_addresses import email_spellings
 from app.core.errors import (
     FailedValidation,
     InvalidForeignKey,
+    InvalidPayload,
     MultipleErrors,
     RecordNotUnique,
     RollcallError,
@@ -79,6 +80,12 @@ def check_required(collection: Collection, values: RowValues, path: Sequence[str
     ]
     if missing:
         raise missing[0] if len(missing) == 1 else MultipleErrors(missing)
+
+
+def check_same_key(payload: Payload, keys: Sequence[Any]) -> None:
+    """Raise InvalidPayload if a payload would change the primary key of a row, whose key is the only one of `keys`."""
+    if payload.key is not None and list(keys) != [payload.key]:
+        raise InvalidPayload(f'"{payload.collection.key.name}" is the primary key and cannot be changed')
 
 
 def check_generated_key(collection: Collection, key: Any) -> None:

@@ -1,6 +1,6 @@
 """The unit of work behind one mutation: checks permissions before and after each write and records the audit log."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -8,7 +8,6 @@ from uuid import uuid4
 from app.core.caller import Caller, ClientInfo
 from app.core.errors import (
     Forbidden,
-    InvalidPayload,
 )
 from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
@@ -34,6 +33,7 @@ from app.repositories.engine.constraints import (
     check_generated_key,
     check_not_referenced,
     check_required,
+    check_same_key,
     check_unique,
     rejecting_row,
 )
@@ -83,7 +83,7 @@ class UnitOfWork(NestedWriter):
         self._presets = PresetApplier(self.policy, writer, services, budget)
         self._audit_log = AuditLog(writer, access.user or caller.user, caller, client_info)
         hooks = services.hooks
-        self.events = WriteEvents(hooks, services, access, caller, client_info) if hooks is not None else None
+        self.events = WriteEvents(hooks, services, self.policy, caller, client_info) if hooks is not None else None
 
     def rows(self, collection: Collection) -> RowStore:
         return RowStore(self.writer, self._registry.own(collection))
@@ -100,7 +100,7 @@ class UnitOfWork(NestedWriter):
         rules = self.policy.rules("create", collection)
         self.policy.require_fields("create", collection, fields)
         if self.events is not None:
-            payload = await self._run_hooks("create", payload, (), {**link_values, **server_values})
+            payload = await self.events.before_create(payload, {**link_values, **server_values})
             fields = payload.fields | link_values.keys()
         sent = payload
         payload = await self._presets.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, None))
@@ -141,13 +141,11 @@ class UnitOfWork(NestedWriter):
         keys = list(dict.fromkeys(keys))
         fields = (payload.fields | link_values.keys()) - {collection.key}
         self.policy.require_fields("update", collection, fields)
-        if payload.key is not None and keys != [payload.key]:
-            raise _primary_key_changed(collection)
+        check_same_key(payload, keys)
         stored = await self.rows(collection).fetch_for_update(keys)
         matches = await self._matching_rules("update", collection, keys, stored)
         if self.events is not None:
-            self._check_rows(collection, keys, matches)
-            payload = await self._run_hooks("update", payload, keys, {**link_values, **server_values})
+            payload = await self.events.before_update(payload, keys, matches, {**link_values, **server_values})
             fields = (payload.fields | link_values.keys()) - {collection.key}
         for key in keys:
             is_self = collection.is_same(USERS) and key == self.access.user
@@ -156,25 +154,6 @@ class UnitOfWork(NestedWriter):
             self.written_rows.append(WrittenRow("update", collection, key, fields))
         if self.events is not None:
             self.events.record("update", collection, keys, payload, {**link_values, **server_values})
-
-    def _check_rows(self, collection: Collection, keys: Iterable[Any], matches: Mapping[Any, Sequence[bool]]) -> None:
-        """Raise Forbidden if the caller may update nothing of one of these rows."""
-        for key in keys:
-            is_self = collection.is_same(USERS) and key == self.access.user
-            self.policy.check("update", collection, matches.get(key, ()), (), is_self=is_self)
-
-    async def _run_hooks(
-        self, action: str, payload: Payload, keys: Sequence[Any], fixed_values: FieldValues
-    ) -> Payload:
-        """Return the payload that the hooks before a write leave behind, with fields that the caller may write."""
-        if self.events is None:
-            return payload
-        changed = await self.events.before(action, payload, keys, fixed_values)
-        if changed is not payload:
-            self.policy.require_fields(action, payload.collection, changed.fields - {payload.collection.key})
-            if action == "update" and changed.key is not None and keys != [changed.key]:
-                raise _primary_key_changed(payload.collection)
-        return changed
 
     async def _update(self, rules: Sequence[Rule], row: RowValues, payload: Payload, link_values: FieldValues) -> None:
         collection, key = payload.collection, row[payload.collection.key]
@@ -331,7 +310,3 @@ class UnitOfWork(NestedWriter):
         for field, inner in payload.to_one.items():
             values[field] = await self.write_to_one(inner)
         return values
-
-
-def _primary_key_changed(collection: Collection) -> InvalidPayload:
-    return InvalidPayload(f'"{collection.key.name}" is the primary key and cannot be changed')

@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.core.caller import Caller, ClientInfo
-from app.policy.rules import Access
+from app.policy.write_resolver import WriteResolver
 from app.query.collection import Collection, Field
 from app.query.payload import Payload
 from app.repositories.engine.access_changes import changes_access
 from app.repositories.engine.audit_log import redacted
+from app.repositories.engine.constraints import check_same_key
 from app.repositories.engine.hook_payloads import named_values, with_changes
 from app.repositories.hooks import Accountability, HookEvent, Hooks, HookSource
 from app.repositories.services import Services
 
 FixedValues = Mapping[Field, Any]
 """Values that the server sets, which hooks see and can't change."""
+RuleMatches = Mapping[Any, Sequence[bool]]
 
 
 class WriteEvents:
@@ -24,31 +26,36 @@ class WriteEvents:
     """
 
     def __init__(
-        self, hooks: Hooks, services: Services, access: Access, caller: Caller, client_info: ClientInfo
+        self, hooks: Hooks, services: Services, policy: WriteResolver, caller: Caller, client_info: ClientInfo
     ) -> None:
-        self._hooks, self._max_depth = hooks, services.limits.max_depth
+        self._hooks, self._policy, self._max_depth = hooks, policy, services.limits.max_depth
         self._source = HookSource(services, caller, client_info)
-        self._accountability = Accountability.from_access(access, caller, client_info)
+        self._accountability = Accountability.from_access(policy.access, caller, client_info)
         self._recorded: list[HookEvent] = []
         self.requires_exclusive_lock = False
 
-    async def before(self, action: str, payload: Payload, keys: Sequence[Any], fixed: FixedValues) -> Payload:
-        """Run the hooks before a creation or an update, and return the payload that they leave behind.
+    async def before_create(self, payload: Payload, fixed: FixedValues) -> Payload:
+        """Run the hooks before a creation, and return the payload that they leave behind.
 
         Raises:
-            RollcallError: A hook rejects the write or failed, or its payload is invalid.
+            RollcallError: A hook rejects the write or failed, or its payload is invalid or not permitted.
         """
-        if f"{payload.collection.short_name}.{action}" not in self._hooks.before:
-            return payload
-        original = named_values(payload)
-        event = self._event(action, payload.collection, keys, {**named_values(payload), **redacted(fixed)})
-        await self._hooks.run_before(event, self._source)
-        names = {field.name for field in fixed}
-        before = {name: value for name, value in original.items() if name not in names}
-        after = {name: value for name, value in (event.payload or {}).items() if name not in names}
-        changed = with_changes(payload, before, after, self._max_depth)
-        if changed is not payload and changes_access(action, changed):
-            self.requires_exclusive_lock = True
+        return await self._before("create", payload, (), fixed)
+
+    async def before_update(
+        self, payload: Payload, keys: Sequence[Any], matches: RuleMatches, fixed: FixedValues
+    ) -> Payload:
+        """Run the hooks before an update of rows, as `before_create`; `matches` says which rules match each row.
+
+        Raises:
+            Forbidden: The caller may update nothing of one of these rows; then no hook runs.
+            RollcallError: As `before_create`.
+        """
+        if self._has_hooks("update", payload.collection):
+            for key in keys:
+                self._policy.check("update", payload.collection, matches.get(key, ()), ())
+        changed = await self._before("update", payload, keys, fixed)
+        check_same_key(changed, keys)
         return changed
 
     async def before_delete(self, collection: Collection, keys: Sequence[Any]) -> None:
@@ -57,7 +64,7 @@ class WriteEvents:
         Raises:
             RollcallError: A hook rejects it or failed.
         """
-        if keys:
+        if keys and self._has_hooks("delete", collection):
             await self._hooks.run_before(self._event("delete", collection, keys, None), self._source)
 
     def record(
@@ -81,6 +88,25 @@ class WriteEvents:
     async def dispatch(self) -> None:
         """Start the hooks that run after the commit."""
         await self._hooks.dispatch(self._recorded, self._source)
+
+    async def _before(self, action: str, payload: Payload, keys: Sequence[Any], fixed: FixedValues) -> Payload:
+        collection = payload.collection
+        if not self._has_hooks(action, collection):
+            return payload
+        original = named_values(payload)
+        event = self._event(action, collection, keys, {**named_values(payload), **redacted(fixed)})
+        await self._hooks.run_before(event, self._source)
+        names = {field.name for field in fixed}
+        before = {name: value for name, value in original.items() if name not in names}
+        after = {name: value for name, value in (event.payload or {}).items() if name not in names}
+        changed = with_changes(payload, before, after, self._max_depth)
+        if changed is not payload:
+            self._policy.require_fields(action, collection, changed.fields - {collection.key})
+            self.requires_exclusive_lock = self.requires_exclusive_lock or changes_access(action, changed)
+        return changed
+
+    def _has_hooks(self, action: str, collection: Collection) -> bool:
+        return f"{collection.short_name}.{action}" in self._hooks.before
 
     def _event(
         self, action: str, collection: Collection, keys: Sequence[Any], payload: dict[str, Any] | None
