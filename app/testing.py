@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 from sqlalchemy import func, select
@@ -93,8 +94,14 @@ async def open_system(
         await database.dispose()
 
 
+@pytest.fixture
+def rollcall_extensions() -> Sequence[Register]:
+    """Return the functions `register` of extensions that `rollcall` loads: none, unless a test module overrides it."""
+    return ()
+
+
 @pytest_asyncio.fixture
-async def rollcall(tmp_path: Path) -> AsyncIterator[TestSystem]:
+async def rollcall(tmp_path: Path, rollcall_extensions: Sequence[Register]) -> AsyncIterator[TestSystem]:
     """Yield a bootstrapped directory on a temporary SQLite file; its admin is admin@example.com."""
     settings = Settings(
         _env_file=None,
@@ -103,6 +110,6 @@ async def rollcall(tmp_path: Path) -> AsyncIterator[TestSystem]:
         secret=SecretStr("only for a test"),
         storage_local_root=tmp_path / "uploads",
     )
-    async with open_system(settings) as system:
+    async with open_system(settings, extensions=rollcall_extensions) as system:
         await bootstrap(system.database, settings)
         yield system

@@ -59,7 +59,7 @@ def collect_extensions(own: OwnNames, functions: Iterable[tuple[str, Register]])
 def _register_function(module: str) -> Register:
     try:
         loaded = importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _loading_error(module, f"importing it raised {_described(error)}") from error
     register = getattr(loaded, "register", None)
     if not callable(register):
@@ -68,7 +68,7 @@ def _register_function(module: str) -> Register:
     return function
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"[:MAX_REASON_LENGTH].rstrip(": .")
 

@@ -47,9 +47,12 @@ class Registrations:
     root_fields: list[RootField] = field(default_factory=list)
     modules: dict[str, str] = field(default_factory=dict)
     """The module that registered a name, by the name."""
+    closed: bool = False
+    """Whether the extensions are loaded, so that nothing more can be registered."""
 
     def contents(self) -> Extensions:
-        """Return what was registered."""
+        """Return what was registered; nothing more can be registered afterwards."""
+        self.closed = True
         hooks = Hooks(self.before, self.after, _open_directory) if self.before or self.after else None
         return Extensions(tuple(self.routes), hooks, tuple(self.jobs), tuple(self.root_fields))
 
@@ -193,6 +196,8 @@ class Registrar:
             modules[name] = self._module
 
     def _require_async(self, function: Any, name: str) -> None:
+        if self._registrations.closed:
+            raise self._error(f'it registers "{name}" only after `register` has returned')
         if not inspect.iscoroutinefunction(function):
             raise self._error(f'the function for "{name}" must be defined with `async def`')
 

@@ -16,4 +16,4 @@ async def act_as_system(directory: Directory) -> Directory:
     caller = (
         directory.caller if directory.caller.system else on_behalf_of((await directory.access()).user, directory.caller)
     )
-    return Directory(caller, directory.services, directory.client_info)
+    return Directory(caller, directory.services, directory.client_info, directory.budget)

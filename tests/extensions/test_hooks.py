@@ -395,6 +395,84 @@ async def test_a_hook_after_a_write_may_write_and_one_before_it_may_only_read(wr
     assert [event["error"] for event in events] == ["WriteInHookError"]
 
 
+async def test_every_way_to_write_several_rows_has_events(client, recorder):
+    by_query = {"query": {"filter": {"title": {"_eq": "A"}}, "limit": -1}, "data": {"title": "B"}}
+    each = [{"id": uid("ann"), "title": "C"}, {"id": uid("kit"), "title": "D"}]
+    vi_and_ed = [uid("vi"), uid("ed")]
+    for body in ({"keys": vi_and_ed, "data": {"title": "A"}}, by_query, each):
+        response = await client.patch("/users", json=body, headers=ADA)
+        assert response.status_code == 200, response.text
+    await client.patch("/settings", json={"project_name": "Hooked"}, headers=ADA)
+    await client.request("DELETE", "/users", json=vi_and_ed, headers=ADA)
+    await asyncio.sleep(0.05)
+    events = [(event.name, set(event.keys), event.payload) for event in recorder.after]
+
+    assert events.pop(4)[::2] == ("settings.create", {"project_name": "Hooked"})
+    assert events == [
+        ("users.update", set(vi_and_ed), {"title": "A"}),
+        ("users.update", set(vi_and_ed), {"title": "B"}),
+        ("users.update", {uid("ann")}, each[0]),
+        ("users.update", {uid("kit")}, each[1]),
+        ("users.delete", set(vi_and_ed), None),
+    ]
+
+
+async def test_rows_that_a_nested_write_creates_unlinks_and_deletes_have_events(hooked, recorder):
+    roles, users = ada(hooked)["roles"], ada(hooked)["users"]
+    await users.update_one(uid("vi"), {"policies": {"create": [{"policy": uid("policy-App")}]}})
+    (access,) = await ada(hooked)["access"].get_keys_by_query({"filter": {"user": {"_eq": uid("vi")}}})
+    await users.update_one(uid("vi"), {"policies": {"delete": [access]}})
+    await roles.update_one(uid("role-Viewer"), {"users": []})
+    await users.upsert_many([{"id": uid("vi"), "title": "X"}, {"email": "new@example.com"}])
+    await hooked.finish_hooks()
+
+    events = [(event.name, event.keys) for event in recorder.after if event.name != "users.create"]
+    assert sorted(events) == sorted(
+        [
+            ("access.create", (access,)),
+            ("access.delete", (access,)),
+            ("roles.update", (uid("role-Viewer"),)),
+            *[("users.update", (uid("vi"),))] * 4,
+        ]
+    )
+    assert recorder.names().count("users.create") == 1
+    assert ("users.update", {"role": None}) in [(event.name, event.payload) for event in recorder.after]
+
+
+async def test_a_slow_hook_after_a_write_is_stopped_and_the_next_one_runs(writable_db, recorder, monkeypatch):
+    monkeypatch.setattr(hooks, "AFTER_HOOK_SECONDS", 0.05)
+
+    def register(extend):
+        @extend.after("users.update")
+        async def hang(event, directory):
+            await asyncio.Event().wait()
+
+        recorder.register(extend)
+
+    with captured_logs(hooks) as events:
+        async with open_system(writable_db.settings, extensions=[register]) as system:
+            await ada(system)["users"].update_one(uid("vi"), {"title": "X"})
+            await system.finish_hooks()
+
+    assert [(event["event"], event["error"]) for event in events] == [("extension_hook_failed", "TimeoutError")]
+    assert recorder.names() == ["users.update"]
+
+
+async def test_a_hook_that_hangs_at_shutdown_is_cancelled(writable_db, monkeypatch):
+    monkeypatch.setattr(hooks, "SHUTDOWN_SECONDS", 0.05)
+
+    def register(extend):
+        @extend.after("users.update")
+        async def hang(event, directory):
+            await asyncio.Event().wait()
+
+    with captured_logs(hooks) as events:
+        async with open_system(writable_db.settings, extensions=[register]) as system:
+            await ada(system)["users"].update_one(uid("vi"), {"title": "X"})
+
+    assert [(event["event"], event["count"]) for event in events] == [("extension_hooks_cancelled", 1)]
+
+
 async def test_uploads_have_events_with_what_the_server_determined(client, recorder):
     response = await client.post("/files", files={"file": ("a.txt", b"content", "text/plain")}, headers=ADA)
     assert response.status_code == 200, response.text

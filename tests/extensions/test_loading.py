@@ -6,6 +6,7 @@ import textwrap
 import pytest
 
 from app.core.config import ConfigurationError
+from app.extensions.registrar import Registrar
 from app.main import create_app
 from tests.conftest import make_settings
 
@@ -47,6 +48,7 @@ def reason(start, text):
         ("import missing_module_x", "importing it raised ModuleNotFoundError: No module named 'missing_module_x'."),
         ("def", "importing it raised SyntaxError: "),
         ("raise ValueError('first\\nsecond')", "importing it raised ValueError: first."),
+        ("import sys; sys.exit(3)", "importing it raised SystemExit: 3."),
         ("x = 1", "it has no function register(extend)."),
         ("register = 1", "it has no function register(extend)."),
         (registering("raise KeyError('x')"), "register raised KeyError: 'x'."),
@@ -122,3 +124,13 @@ def test_an_installed_package_names_its_module_with_an_entry_point(start, tmp_pa
 
     assert "/mine" in start().endpoints
     assert "/mine" in start(installed_module=GOOD).endpoints
+
+
+def test_nothing_can_be_registered_after_the_start(start):
+    kept: list[Registrar] = []
+    start(kept.append)
+
+    async def late(request, directory): ...
+
+    with pytest.raises(ConfigurationError, match='it registers "/late" only after `register` has returned'):
+        kept[0].endpoint("/late")(late)

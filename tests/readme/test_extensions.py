@@ -118,9 +118,10 @@ async def test_the_root_fields_read_and_rename_a_team(writable_db, example):
 
 
 def test_the_example_test_of_an_extension_passes_in_another_folder(tmp_path):
-    ini = snippets("ini", page("python/testing.md"))[0]
+    testing = page("python/testing.md")
+    (ini,), conftest = snippets("ini", testing), snippets("python", testing)[0]
     (test,) = snippets("python", section(PAGE, "Tests"))
-    for name, content in {"pytest.ini": ini, "test_notes.py": test}.items():
+    for name, content in {"pytest.ini": ini, "conftest.py": conftest, "test_notes.py": test}.items():
         (tmp_path / name).write_text(content)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     env = create_checkout(tmp_path)

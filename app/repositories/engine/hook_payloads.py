@@ -1,6 +1,6 @@
 """Payloads as hooks see them: values by field name, secrets masked; and the payload that a hook leaves behind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.query.collection import Field
@@ -10,16 +10,18 @@ from app.repositories.engine.audit_log import redacted
 NamedValues = dict[str, Any]
 
 
-def named_values(payload: Payload) -> NamedValues:
-    """Return the values of a payload by field name, as a client would send them, secrets masked."""
-    secrets = {
-        field.name: ConcealedValue(value)
-        for field, value in payload.values.items()
-        if field.concealed and value is not None
-    }
-    to_one = {field.name: named_values(inner) for field, inner in payload.to_one.items()}
-    to_many = {field.name: _related_values(changes) for field, changes in payload.to_many.items()}
-    return {**redacted(payload.values), **secrets, **to_one, **to_many, **payload.legacy}
+def named_values(payload: Payload, *, restorable: bool = False) -> NamedValues:
+    """Return the values of a payload by field name, as a client would send them, secrets masked.
+
+    If `restorable`, parsing the values again restores the secrets.
+    """
+    values = redacted(payload.values)
+    if restorable:
+        concealed = (field for field, value in payload.values.items() if field.concealed and value is not None)
+        values |= {field.name: ConcealedValue(payload.values[field]) for field in concealed}
+    to_one = {field.name: named_values(inner, restorable=restorable) for field, inner in payload.to_one.items()}
+    to_many = {field.name: _related_values(changes, restorable) for field, changes in payload.to_many.items()}
+    return {**values, **to_one, **to_many, **payload.legacy}
 
 
 def with_changes(payload: Payload, before: NamedValues, after: Mapping[str, Any], max_depth: int) -> Payload:
@@ -47,11 +49,10 @@ def with_changes(payload: Payload, before: NamedValues, after: Mapping[str, Any]
     )
 
 
-def _related_values(changes: ReplaceRelated | RelatedChanges) -> Any:
-    if isinstance(changes, ReplaceRelated):
-        return [item.key if isinstance(item, Reference) else named_values(item) for item in changes.items]
-    return {
-        "create": [named_values(item) for item in changes.create],
-        "update": [named_values(item) for item in changes.update],
-        "delete": list(changes.delete),
-    }
+def _related_values(changes: ReplaceRelated | RelatedChanges, restorable: bool) -> Any:
+    def values(payloads: Iterable[Payload]) -> list[NamedValues]:
+        return [named_values(payload, restorable=restorable) for payload in payloads]
+
+    if isinstance(changes, RelatedChanges):
+        return {"create": values(changes.create), "update": values(changes.update), "delete": list(changes.delete)}
+    return [item.key if isinstance(item, Reference) else values([item])[0] for item in changes.items]

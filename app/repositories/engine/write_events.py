@@ -93,8 +93,8 @@ class WriteEvents:
         collection = payload.collection
         if not self._has_hooks(action, collection):
             return payload
-        original = named_values(payload)
-        event = self._event(action, collection, keys, {**named_values(payload), **redacted(fixed)})
+        original, values = named_values(payload), named_values(payload, restorable=True)
+        event = self._event(action, collection, keys, {**values, **redacted(fixed)})
         await self._hooks.run_before(event, self._source)
         names = {field.name for field in fixed}
         before = {name: value for name, value in original.items() if name not in names}
