@@ -30,6 +30,8 @@ from app.http.endpoints.extensions import ExtensionEndpoint
 from app.http.endpoints.graphql import GraphQLEndpoint
 from app.http.endpoints.server import ROOTS as SERVER_ROOTS
 from app.http.endpoints.server import ServerEndpoints
+from app.http.endpoints.system_api import ROOTS as SYSTEM_API_ROOTS
+from app.http.endpoints.system_api import SystemAPIEndpoint
 from app.http.endpoints.uploads import FileUploadEndpoint
 from app.http.middleware import (
     Endpoint,
@@ -132,6 +134,7 @@ def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[
         endpoint = CollectionEndpoint(collection, services, authenticator, read_only=not collection.writable)
         endpoints[f"/{collection.short_name}"] = endpoint
     endpoints[ASSETS] = AssetsEndpoint(services, authenticator)
+    endpoints |= dict.fromkeys(SYSTEM_API_ROOTS, SystemAPIEndpoint(services, authenticator))
     endpoints |= dict.fromkeys(SERVER_ROOTS, ServerEndpoints(services, authenticator))
     return endpoints
 

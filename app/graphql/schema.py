@@ -37,6 +37,7 @@ from app.graphql.fields.account import (
     extension_queries,
     invite_mutations,
 )
+from app.graphql.fields.descriptions import define_schema_types, schema_queries
 from app.graphql.fields.extension_fields import extension_root_fields
 from app.graphql.fields.mutations import define_mutation_types, mutations
 from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
@@ -264,8 +265,10 @@ def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ..
     with TypeBuilder(registry) as types:
         types.define_collection_types()
         define_server_types(types)
+        define_schema_types(types)
         define_account_types(types)
-        own_queries = (*server_queries(types), *queries(types), *extension_queries(types))
+        built_in = (server_queries, schema_queries, queries, extension_queries)
+        own_queries = (field for fields in built_in for field in fields(types))
         types.define_type("Query", (*own_queries, *extension_root_fields(root_fields, "Query")))
         define_mutation_types(types)
         update_me, *collection_mutations = mutations(types)

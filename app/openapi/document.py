@@ -14,6 +14,7 @@ from app.openapi.collection_paths import collection_endpoints
 from app.openapi.endpoint_spec import EndpointSpec, error_responses
 from app.openapi.field_schemas import Schema, schema_name
 from app.openapi.row_schemas import RowSchemas
+from app.openapi.schema_paths import schema_descriptions
 from app.policy.visibility import CollectionVisibility, SchemaVisibility
 
 OPENAPI_VERSION = "3.0.1"
@@ -55,6 +56,7 @@ def endpoints(rows: RowSchemas, options: DocumentOptions) -> Iterator[EndpointSp
     yield from collection_endpoints(rows)
     yield from flow_paths.assets(rows)
     yield from flow_paths.tools(rows)
+    yield from schema_descriptions(rows)
     yield from flow_paths.server(rows)
     yield from flow_paths.graphql()
 

@@ -29,6 +29,7 @@ from app.policy.access_queries import (
 from app.policy.grantor_rights import GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.rules import APP_PERMISSIONS, READ, Access, AccessShape, AccessState, Rule, app_rules, parse_rule
+from app.policy.schema_rights import schema_rights
 from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.collection import BUILT_IN, Registry
 from app.query.size import SizeLimits
@@ -249,15 +250,18 @@ class AccessCache:
             )
         in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
         policy_ids = {row[0] for row in in_force}
-        app = any(row[3] for row in in_force)
+        admin, app = (any(row[flag] for row in in_force) for flag in (2, 3))
         return Access(
             state=state,
             roles=tuple(row[0] for row in roles),
             policies=tuple(sorted(policy_ids)),
-            admin=any(row[2] for row in in_force),
+            admin=admin,
             app=app,
             enforce_tfa=any(row[4] for row in in_force),
             rules=self._rules((row[1:] for row in permissions if row[0] in policy_ids), app=app),
+            schema_rights=schema_rights(
+                ((row[1], row[2]) for row in permissions if row[0] in policy_ids), everything=app or admin
+            ),
             registry=self._registry,
         )
 
@@ -277,8 +281,8 @@ class AccessCache:
         """Return the access with its shape, which it shares with others, and with its own bindings."""
         rule_ids = tuple((key, *map(id, rules)) for key, rules in sorted(access.rules.items()))
         flags = (access.admin, access.user is None, access.state.role is None, not access.roles, not access.policies)
-        key = (*flags, caller_kind(caller), rule_ids)
-        shape = self._shapes.get(key, None) or self._shapes.set(key, AccessShape(access.rules))
+        key = (*flags, caller_kind(caller), access.schema_rights, rule_ids)
+        shape = self._shapes.get(key, None) or self._shapes.set(key, AccessShape(access.rules, access.schema_rights))
         bindings = {
             **caller_bindings(caller),
             "me": access.user,

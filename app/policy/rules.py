@@ -63,8 +63,10 @@ class AccessShape:
     It keeps its rules alive, because shapes are distinguished by the identities of their rules.
     """
 
-    def __init__(self, rules: Mapping[tuple[str, str], tuple[Rule, ...]]) -> None:
-        self.rules = rules
+    def __init__(
+        self, rules: Mapping[tuple[str, str], tuple[Rule, ...]], schema_rights: frozenset[str] = frozenset()
+    ) -> None:
+        self.rules, self.schema_rights = rules, schema_rights
 
     def fields(self, action: str, collection: Collection) -> frozenset[Field]:
         """Return the fields that at least one rule grants on some row."""
@@ -96,6 +98,8 @@ class Access:
     """Whether TFA must be set up before anything else is allowed."""
     bindings: Bindings = field(default_factory=dict, compare=False, repr=False)
     """The values that plans bind for this caller and its access."""
+    schema_rights: frozenset[str] = frozenset()
+    """The tables among `directus_collections`, `_fields` and `_relations` whose contents the caller may list."""
 
     @property
     def user(self) -> str | None:

@@ -7,6 +7,7 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from app.policy.rules import Access, AccessShape
+from app.policy.schema_rights import ALL_SCHEMA_RIGHTS
 from app.query.collection import Collection, Field, Registry
 from app.query.legacy_fields import legacy_registry
 
@@ -31,6 +32,8 @@ class SchemaVisibility:
     authenticated: bool = True
     admin: bool = False
     app: bool = False
+    schema_rights: frozenset[str] = frozenset()
+    """The tables that describe the schema whose contents it may list."""
 
 
 @lru_cache(maxsize=8)
@@ -40,7 +43,8 @@ def admin_visibility(registry: Registry, *, legacy: bool = False) -> SchemaVisib
     fields = frozenset(
         (collection, frozenset(with_fields.own(collection).fields.values())) for collection in registry.values()
     )
-    return SchemaVisibility(registry, fields, fields, fields, frozenset(registry.values()), admin=True)
+    deletable = frozenset(registry.values())
+    return SchemaVisibility(registry, fields, fields, fields, deletable, admin=True, schema_rights=ALL_SCHEMA_RIGHTS)
 
 
 _CacheKey = tuple[bool, bool, bool]
@@ -65,8 +69,8 @@ def _compute(access: Access, *, legacy: bool) -> SchemaVisibility:
     with_fields = legacy_registry(registry) if legacy else registry
 
     def fields(action: str) -> Fields:
-        granted = ((one, shape.fields(action, with_fields.own(one))) for one in registry.values())
-        return frozenset((collection, some) for collection, some in granted if some)
+        by_collection = ((one, shape.fields(action, with_fields.own(one))) for one in registry.values())
+        return frozenset((collection, some) for collection, some in by_collection if some)
 
     deletable = frozenset(one for one in registry.values() if shape.rules.get(("delete", one.name)))
     return SchemaVisibility(
@@ -77,6 +81,7 @@ def _compute(access: Access, *, legacy: bool) -> SchemaVisibility:
         deletable,
         authenticated=access.user is not None,
         app=access.app,
+        schema_rights=access.schema_rights,
     )
 
 

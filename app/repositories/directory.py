@@ -13,6 +13,7 @@ from app.query.collection import PREFIX, USERS
 from app.repositories.own_values import with_preset_values
 from app.repositories.repository import Repository, UserRepository
 from app.repositories.services import Services
+from app.repositories.system.catalog import SchemaCatalog
 
 T = TypeVar("T")
 
@@ -48,6 +49,11 @@ class Directory:
         collection = registry.get(name) or registry[f"{PREFIX}{name}"]
         repository = UserRepository if collection.is_same(USERS) else Repository
         return repository(collection, self.caller, self.services, self.client_info, self._budget)
+
+    @property
+    def catalog(self) -> SchemaCatalog:
+        """The collections, fields and relations that the caller may see."""
+        return SchemaCatalog(self.caller, self.services)
 
     @property
     def budget(self) -> RequestBudget:

@@ -16,6 +16,7 @@ from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.export import FORMATS
 from app.http.endpoints.graphql import ALLOWED_METHODS
 from app.http.endpoints.server import ServerEndpoints
+from app.http.endpoints.system_api import SystemAPIEndpoint
 from app.http.flow_endpoint import FlowEndpoint
 from app.http.middleware import match_prefix
 from app.main import create_app
@@ -61,7 +62,7 @@ def path_words(*modules):
 
 def candidate_paths(roots):
     yield "/graphql/system"
-    words = path_words("me", "account_security", "account", "auth", "server")
+    words = path_words("me", "account_security", "account", "auth", "server", "system_api")
     for root in roots:
         paths = (segments for number in range(3) for segments in product(words, repeat=number))
         yield from ("/".join(("", root, *segments)) for segments in paths)
@@ -83,6 +84,8 @@ def is_served(endpoint, method, path):
         return method == "GET" and 1 <= len(segments) <= 2
     if isinstance(endpoint, ServerEndpoints):
         return method == "GET" and endpoint.handler(path) is not None
+    if isinstance(endpoint, SystemAPIEndpoint):
+        return endpoint.handler(method, path.split("/")[1], segments) is not None
     return endpoint is not None and method in ALLOWED_METHODS
 
 

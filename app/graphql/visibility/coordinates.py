@@ -15,6 +15,7 @@ from app.graphql.documents.normalize_document import WITHOUT_READ_BACK
 from app.graphql.documents.normalize_values import TRAVERSES
 from app.graphql.types.builder import aggregate_object_type, aggregated_type, functions_type, input_type
 from app.graphql.visibility.extension_visibility import root_field_of
+from app.policy.schema_rights import ALL_SCHEMA_RIGHTS
 from app.policy.visibility import CollectionVisibility, SchemaVisibility
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS, is_number
 from app.query.collection import USERS, Collection, Field
@@ -82,6 +83,7 @@ class VisibleCoordinates(CollectionVisibility):
             required = self.registry.get(REQUIRED_COLLECTIONS.get(name, "")) or collection
             hidden = name == EMPTY_FIELD or (name in SPECS_FIELDS and not self.introspection)
             hidden = hidden or (name in ADMIN_FIELDS and not self.schema.admin)
+            hidden = hidden or (named in ALL_SCHEMA_RIGHTS and named not in self.schema.schema_rights)
             if required in self.readable_fields or (required is None and not hidden):
                 yield f"Query.{name}"
         if not self.readable_fields:
@@ -133,6 +135,15 @@ class VisibleCoordinates(CollectionVisibility):
                 for field in fields:
                     yield from self._field_coordinates(name, collection, field)
             yield from _aggregation_types(collection, fields)
+        yield from self._schema_types()
+
+    def _schema_types(self) -> Iterator[str]:
+        """Yield the types that describe collections, fields and relations."""
+        for table in self.schema.schema_rights:
+            for name in (table, f"{table}_meta", f"{table}_schema"):
+                yield name
+                members = self._full.type_map[name].fields  # type: ignore[attr-defined]  # an object type
+                yield from (f"{name}.{member}" for member in members)
 
     def _field_coordinates(self, type_: str, collection: Collection, field: Field) -> Iterator[str]:
         yield f"{type_}.{field.name}"

@@ -1,6 +1,6 @@
 """ReadRepository: reads one collection through the policies of one caller."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, literal
@@ -34,12 +34,40 @@ MAX_READ_ATTEMPTS = 5
 """How often a read is planned while the caller's access keeps changing."""
 
 
-class ReadRepository:
+class CurrentReader:
+    """Reads values for one caller, with the access that the caller has at that moment."""
+
+    def __init__(self, caller: Caller, services: Services) -> None:
+        self._caller, self._services = caller, services
+
+    async def _with_current_access(self, attempt: Callable[[Access], Awaitable[T]]) -> T:
+        cache = self._services.access_cache
+        access = await cache.access(self._caller)
+        try:
+            return await cache.run_while_current(self._caller, access, attempt, MAX_READ_ATTEMPTS)
+        except StalePlan:
+            raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN) from None
+
+    async def _fetch(self, column: ColumnElement[Any], access: Access) -> Any:
+        """Return the value of one column; raise StalePlan if `access` is no longer the caller's."""
+        return (await self._fetch_all((column,), access))[0]
+
+    async def _fetch_all(self, columns: Iterable[ColumnElement[Any]], access: Access) -> Sequence[Any]:
+        """Return the values of columns; raise StalePlan if `access` is no longer the caller's."""
+        statement = with_access_state(self._caller, self._services.clock(), *columns)
+        row = await self._services.reader.fetch(statement, owner=access.owner)
+        if not self._caller.system and read_access_state(row) != access.state:
+            raise StalePlan
+        values: Sequence[Any] = row[len(AccessState._fields) :]
+        return values
+
+
+class ReadRepository(CurrentReader):
     """The rows of a collection that one caller can see."""
 
     def __init__(self, collection: Collection, caller: Caller, services: Services) -> None:
+        super().__init__(caller, services)
         self.collection = collection
-        self._caller, self._services = caller, services
 
     async def read(self, query: Read | Aggregation) -> list[Row]:
         """Return the rows of a query under their response keys.
@@ -95,22 +123,6 @@ class ReadRepository:
             raise StalePlan
 
         return await self._with_current_access(attempt)
-
-    async def _with_current_access(self, attempt: Callable[[Access], Awaitable[T]]) -> T:
-        cache = self._services.access_cache
-        access = await cache.access(self._caller)
-        try:
-            return await cache.run_while_current(self._caller, access, attempt, MAX_READ_ATTEMPTS)
-        except StalePlan:
-            raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN) from None
-
-    async def _fetch(self, column: ColumnElement[Any], access: Access) -> Any:
-        """Return the value of one column; raise StalePlan if `access` is no longer the caller's."""
-        statement = with_access_state(self._caller, self._services.clock(), column)
-        row = await self._services.reader.fetch(statement, owner=access.owner)
-        if not self._caller.system and read_access_state(row) != access.state:
-            raise StalePlan
-        return row[-1]
 
     async def _scope(self, build: ScopedQueryBuilder, access: Access) -> ScopedRead | ScopedAggregation:
         """Return the scoped query; before it is denied, reload the access: a new permission counts at once."""
