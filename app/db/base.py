@@ -1,12 +1,14 @@
 """The declarative base, and column types that behave alike on PostgreSQL and SQLite."""
 
 import json
-from datetime import UTC
-from typing import Any, ClassVar
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import orjson
-from sqlalchemy import CHAR, Dialect, MetaData, Text
+from sqlalchemy import CHAR, Date, DateTime, Dialect, Float, MetaData, Numeric, Text, Time
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
@@ -98,6 +100,56 @@ def _now(element: Now, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(Now, "sqlite")
 def _now_as_text(element: Now, compiler: SQLCompiler, **options: Any) -> str:
     return "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+
+
+class PlainTime(TypeDecorator[str]):
+    """A `date`, a `time` or a `dateTime` without a time zone, in Python its ISO text; SQLite stores that text too."""
+
+    impl = Text()
+    cache_ok = True
+
+    def __init__(self, kind: Literal["date", "time", "dateTime"]) -> None:
+        self.kind = kind
+        super().__init__()
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        native = _PLAIN_TIMES[self.kind][0] if dialect.name == POSTGRESQL else Text()
+        return dialect.type_descriptor(native)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        return value if value is None or dialect.name != POSTGRESQL else _PLAIN_TIMES[self.kind][1](value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return value if value is None or isinstance(value, str) else str(value.isoformat())
+
+
+_PLAIN_TIMES: dict[str, tuple[TypeEngine[Any], Callable[[str], Any]]] = {
+    "date": (Date(), date.fromisoformat),
+    "time": (Time(), time.fromisoformat),
+    "dateTime": (DateTime(), datetime.fromisoformat),
+}
+"""PostgreSQL's type of each kind, and the function that returns what its driver takes."""
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A decimal with a fixed number of digits after the point, in Python a Decimal; SQLite stores a double."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def __init__(self, precision: int, scale: int) -> None:
+        self.precision, self.scale = precision, scale
+        super().__init__(precision, scale)
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        native = Numeric(self.precision, self.scale) if dialect.name == POSTGRESQL else Float()
+        return dialect.type_descriptor(native)
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        return value if value is None or dialect.name == POSTGRESQL else float(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return value if value is None or isinstance(value, Decimal) else Decimal(f"{value:.{self.scale}f}")
 
 
 class JsonText(TypeDecorator[Any]):

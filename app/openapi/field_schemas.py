@@ -45,7 +45,12 @@ KIND_SCHEMAS: Mapping[FieldKind, Schema] = {
     "uuid": {**_TEXT, "format": "uuid"},
     "integer": {"type": "integer", "format": "int32"},
     "bigInteger": {**_TEXT, "format": "int64", "pattern": r"^-?\d{1,19}$"},
+    "float": {"type": "number", "format": "float"},
+    "decimal": {**_TEXT, "format": "decimal", "pattern": r"^-?\d+(\.\d+)?$"},
     "boolean": {"type": "boolean"},
+    "date": {**_TEXT, "format": "date"},
+    "time": {**_TEXT, "format": "time"},
+    "dateTime": {**_TEXT, "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$"},
     "timestamp": {**_TEXT, "format": "date-time"},
     "json": {},
     "csv": list_of(_TEXT),
@@ -74,6 +79,8 @@ def value_schema(field: Field, *, written: bool = False) -> Schema:
     """
     if written and field.kind == "bigInteger":
         return BIG_INTEGER_INPUT
+    if written and field.kind == "decimal":
+        return {"oneOf": [{"type": "number"}, KIND_SCHEMAS["decimal"]]}
     max_length = getattr(field.stored.type, "length", None)
     is_limited = max_length and (field.kind == "string" or (field.kind == "hash" and field.name != "password"))
     return {**KIND_SCHEMAS[field.kind], **({"maxLength": max_length} if is_limited else {})}

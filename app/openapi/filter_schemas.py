@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from app.openapi.field_schemas import KIND_SCHEMAS, Schema, closed_object_of, list_of, reference, schema_name
 from app.policy.visibility import CollectionVisibility
 from app.query.coercion import INTEGER_BOUNDS
-from app.query.collection import Collection, Field, FieldKind
+from app.query.collection import Collection, Field, FieldKind, Registry
 from app.query.filter import functions_of
 from app.query.operators import OPERATORS, Operator
 
@@ -13,9 +13,10 @@ VARIABLE: Schema = {"type": "string", "pattern": r"^\$(CURRENT_|NOW)"}
 """A variable of Directus, whose value depends on the caller and the time."""
 
 
-def operator_schemas() -> Iterator[tuple[str, Schema]]:
-    """Yield the schema of the operators of each field kind, by name."""
-    for kind in KIND_SCHEMAS:
+def operator_schemas(registry: Registry) -> Iterator[tuple[str, Schema]]:
+    """Yield the schema of the operators of each kind of field that a registry has, by name."""
+    kinds = {field.kind for collection in registry.values() for field in collection.fields.values()}
+    for kind in filter(kinds.__contains__, KIND_SCHEMAS):
         operands = {
             name: _operand_schema(operator, kind)
             for name, operator in OPERATORS.items()
@@ -67,6 +68,8 @@ def _comparison_value(kind: FieldKind) -> Schema:
     """Return the schema of a value that a field of this kind is compared with; a list is compared as text."""
     if kind in ("string", "csv"):
         return {**KIND_SCHEMAS["string"], "minLength": 1}
+    if kind == "decimal":
+        return {"anyOf": [{"type": "number"}, KIND_SCHEMAS[kind]]}
     if kind in INTEGER_BOUNDS:
         bounds = {"minimum": -INTEGER_BOUNDS[kind], "maximum": INTEGER_BOUNDS[kind] - 1}
         number: Schema = {"type": "integer", **bounds}

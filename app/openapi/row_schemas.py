@@ -56,7 +56,7 @@ class RowSchemas:
             }
             yield schema_name(collection, "field"), {"anyOf": [names, path]}
         if self.visibility.readable_fields:
-            yield from operator_schemas()
+            yield from operator_schemas(self.visibility.registry)
 
     def _write_schemas(self) -> Iterator[tuple[str, Schema]]:
         for action in WRITE_ACTIONS:

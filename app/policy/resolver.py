@@ -223,7 +223,7 @@ class PolicyResolver:
 
 
 def _is_text(item: FieldSelection) -> bool:
-    return item.as_text or (item.function is None and item.field.sent_as_text)
+    return item.as_text or (item.function is None and item.field.sent_as_text and not item.as_number)
 
 
 def _canonical_uuid(text: str | BoundParameter) -> str | BoundParameter:

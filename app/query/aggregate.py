@@ -17,6 +17,7 @@ AggregateFunction = Literal[
 COUNT_FUNCTIONS: tuple[AggregateFunction, ...] = ("count", "countDistinct")
 NUMERIC_FUNCTIONS: tuple[AggregateFunction, ...] = ("avg", "sum", "avgDistinct", "sumDistinct", "min", "max")
 EXTREMES: tuple[AggregateFunction, ...] = ("min", "max")
+NUMBER_KINDS = ("integer", "bigInteger", "float", "decimal")
 EXTREME_KINDS = TEXT_KINDS | ORDERED_KINDS
 ROW_COUNTS = ("countAll", "count", "count.*")
 """Sort keys of groups that mean the number of their rows."""
@@ -111,7 +112,7 @@ class Aggregation:
 
 def is_number(field: Field) -> bool:
     """Return whether a field can be summed; as in Directus, this includes numeric keys."""
-    return field.kind in ("integer", "bigInteger")
+    return field.kind in NUMBER_KINDS
 
 
 def parse_group(collection: Collection, text: str) -> Group:

@@ -1,8 +1,12 @@
 """Conversion of request values to the kind of a field: text, booleans, UUIDs, dates and numbers."""
 
+import re
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime, time
+from decimal import Decimal
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from app.core.bindings import BoundParameter, SlotList, SlotNumber, SlotText, bind
@@ -12,7 +16,13 @@ from app.query.collection import FieldKind
 
 INTEGER_BOUNDS = {"integer": 2**31, "bigInteger": 2**63}
 """The number above the largest of each integer kind; its negative is the smallest."""
-BINDABLE_KINDS = {"uuid", "timestamp", "string", "csv"}
+MAX_FLOAT = 3.4e38
+"""The largest number that PostgreSQL's `real` holds, which is what a float is there."""
+MAX_DECIMAL_DIGITS = 1000
+PLAIN_TIME_KINDS = {"date", "time", "dateTime"}
+"""Kinds of times without a time zone."""
+_TIME = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?", re.ASCII)
+BINDABLE_KINDS = {"uuid", "timestamp", "string", "csv", "date", "time", "dateTime"}
 """Kinds for which any text can be bound. The type of a number would depend on its digits."""
 
 
@@ -79,6 +89,54 @@ def _number_value(kind: FieldKind, value: Any) -> int | float:
     return exact
 
 
+def _float_value(value: Any) -> float:
+    number = _finite(value)
+    if abs(number) > MAX_FLOAT:
+        raise ValueError(f"Expected a number between -{MAX_FLOAT:g} and {MAX_FLOAT:g}")
+    return number
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError("Invalid numeric value")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError("Invalid numeric value") from None
+    if not isfinite(number):
+        raise ValueError("Invalid numeric value")
+    return number
+
+
+def _decimal_value(value: Any) -> Decimal:
+    _finite(value)
+    number = Decimal(str(value))
+    if abs(number.adjusted()) > MAX_DECIMAL_DIGITS:
+        raise ValueError(f"Expected a number of at most {MAX_DECIMAL_DIGITS} digits")
+    return number
+
+
+def _plain_date(value: Any) -> str:
+    return _as_moment(value).date().isoformat()
+
+
+def _plain_datetime(value: Any) -> str:
+    return _as_moment(value).replace(microsecond=0, tzinfo=None).isoformat()
+
+
+def _as_moment(value: Any) -> datetime:
+    return _date_value(value).astimezone(UTC)
+
+
+def _plain_time(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).time().isoformat()
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        with suppress(ValueError):
+            return time.fromisoformat(value).isoformat()
+    raise ValueError("Expected a time of day, such as 10:30:45")
+
+
 def coerce(kind: FieldKind, value: Any) -> Any:
     """Return a filter's value converted to the kind of the field it is compared with.
 
@@ -94,7 +152,7 @@ def coerce(kind: FieldKind, value: Any) -> Any:
     ):
         return bind(value, kind, _converter(kind), canonical=kind == "uuid")
     if isinstance(value, BoundParameter):
-        return value if kind == "timestamp" else _reject_uuid()
+        return value if kind == "timestamp" else _bound_moment(kind, value)
     return _converter(kind)(value)
 
 
@@ -106,12 +164,27 @@ def coerce_list(kind: FieldKind, items: list[Any]) -> Any:
     return tuple(coerce(kind, item) for item in items)
 
 
+def _bound_moment(kind: FieldKind, moment: BoundParameter) -> BoundParameter:
+    """Return the time of the request, as plans bind it, as a value of a kind without a time zone."""
+    if kind not in PLAIN_TIME_KINDS:
+        raise ValueError("A time cannot be compared with a value of another kind")
+    convert, compute = _converter(kind), moment.compute
+    return BoundParameter(
+        f"{kind}:{moment.name}", moment.sources, convert(moment.sample), lambda bindings: convert(compute(bindings))
+    )
+
+
 _CONVERTERS: dict[FieldKind, Callable[[Any], Any]] = {
     "uuid": _uuid_value,
     "boolean": _boolean_value,
     "timestamp": _date_value,
     "integer": partial(_number_value, "integer"),
     "bigInteger": partial(_number_value, "bigInteger"),
+    "float": _float_value,
+    "decimal": _decimal_value,
+    "date": _plain_date,
+    "time": _plain_time,
+    "dateTime": _plain_datetime,
 }
 
 

@@ -11,7 +11,23 @@ from sqlalchemy.orm import Mapper, RelationshipProperty
 from app.db.base import Base, Csv, JsonText, Timestamp, UUIDText
 from app.db.models import Access, Activity, File, Folder, Permission, Policy, Revision, Role, Settings, User
 
-FieldKind = Literal["string", "uuid", "integer", "bigInteger", "boolean", "timestamp", "json", "csv", "hash", "alias"]
+FieldKind = Literal[
+    "string",
+    "uuid",
+    "integer",
+    "bigInteger",
+    "float",
+    "decimal",
+    "boolean",
+    "date",
+    "time",
+    "dateTime",
+    "timestamp",
+    "json",
+    "csv",
+    "hash",
+    "alias",
+]
 
 PREFIX = "directus_"
 WRITABLE_NAMES = tuple(
@@ -80,8 +96,13 @@ class Field:
 
     @property
     def sent_as_text(self) -> bool:
-        """Whether clients receive the value as text, as JavaScript has no exact integers of more than 53 bits."""
-        return self.kind == "bigInteger"
+        """Whether clients receive the value as text, because JavaScript has no numbers with that many digits."""
+        return self.kind in ("bigInteger", "decimal")
+
+    @property
+    def scale(self) -> int:
+        """The digits after the point that a decimal has."""
+        return getattr(self.stored.type, "scale", None) or 0
 
     @property
     def link(self) -> Relation:

@@ -17,6 +17,13 @@ Quantifier = Literal["any", "some", "none"]
 Function = Literal["count", "year", "month", "week", "day", "weekday", "hour", "minute", "second"]
 
 DATE_PARTS: tuple[DatePart, ...] = ("year", "month", "week", "day", "weekday", "hour", "minute", "second")
+DATE_PART_KINDS: Mapping[FieldKind, tuple[DatePart, ...]] = {
+    "date": DATE_PARTS[:5],
+    "time": DATE_PARTS[5:],
+    "dateTime": DATE_PARTS,
+    "timestamp": DATE_PARTS,
+}
+"""The parts of a time that fields of each kind have."""
 RELATION_KEY = "_key"
 """The key under which a normalized filter holds operators that apply to a relation itself; clients cannot use it."""
 
@@ -146,8 +153,8 @@ def split_function(collection: Collection, name: str) -> tuple[Field, Function |
 
 def functions_of(field: Field) -> tuple[Function, ...]:
     """Return the functions that a field supports: date parts of a timestamp, the count of a list."""
-    if field.kind == "timestamp":
-        return DATE_PARTS
+    if field.kind in DATE_PART_KINDS:
+        return DATE_PART_KINDS[field.kind]
     return ("count",) if field.kind == "json" or field.many else ()
 
 

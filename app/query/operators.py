@@ -18,7 +18,9 @@ Evaluator = Callable[[Any, Any], bool]
 TextEvaluator = Callable[[str, str], bool]
 
 TEXT_KINDS: frozenset[FieldKind] = frozenset({"string", "csv"})
-ORDERED_KINDS: frozenset[FieldKind] = frozenset({"integer", "bigInteger", "timestamp"})
+ORDERED_KINDS: frozenset[FieldKind] = frozenset(
+    {"integer", "bigInteger", "float", "decimal", "date", "time", "dateTime", "timestamp"}
+)
 COMPARABLE_KINDS: frozenset[FieldKind] = TEXT_KINDS | ORDERED_KINDS | {"uuid", "boolean"}
 LIST_KINDS: frozenset[FieldKind] = TEXT_KINDS | ORDERED_KINDS | {"uuid"}
 ALL_KINDS: frozenset[FieldKind] = COMPARABLE_KINDS | {"json", "hash"}

@@ -203,8 +203,10 @@ def _parse_aggregate(collection: Collection, function: str, name: str) -> Aggreg
     measure = Measure(function, member)  # type: ignore[arg-type]  # one of FIELD_AGGREGATES
     if not measure.is_supported:
         raise InvalidQuery(f'"{function}" is not supported for "{name}"')
-    is_integer = function in ("min", "max") and member.kind == "integer"  # the only number that is sent as one
-    return AggregateValue(name, measure, as_text=measure.is_numeric and not is_integer)
+    is_number = (function in ("min", "max") and member.kind == "integer") or (
+        function not in COUNT_FUNCTIONS and member.kind == "float"
+    )  # what Directus gets from PostgreSQL as a number
+    return AggregateValue(name, measure, as_text=measure.is_numeric and not is_number)
 
 
 def _name_depth(raw: Any) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from app.core.errors import (
     ValueTooLong,
 )
 from app.core.json_values import MAX_JSON_DEPTH, normalized_json
-from app.query.coercion import INTEGER_BOUNDS, coerce, storable_text
+from app.query.coercion import INTEGER_BOUNDS, MAX_DECIMAL_DIGITS, coerce, storable_text
 from app.query.collection import Collection, Field
 from app.query.filter import UnknownField
 from app.query.legacy_fields import LEGACY_FIELD_NAMES
@@ -204,12 +205,8 @@ def _convert(collection: Collection, member: Field, value: Any) -> Any:
             if max_length and len(text) > max_length and member.name != "password":  # only its hash is stored
                 raise ValueTooLong(collection.name, member.name, None if member.concealed else text)
             return text
-        case "timestamp":
-            moment: datetime = coerce(member.kind, value)
-            # clients never receive more digits, and a filter with the time they receive must find the row
-            return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
         case _:
-            return coerce(member.kind, value)
+            return _rounded(collection, member, coerce(member.kind, value))
 
 
 def _text_value(value: Any) -> str:
@@ -227,6 +224,23 @@ def _integer_value(collection: Collection, member: Field, value: Any) -> int:
         raise ValueError("Expected an integer")
     if not -INTEGER_BOUNDS[member.kind] <= number < INTEGER_BOUNDS[member.kind]:
         raise ValueOutOfRange(collection.name, member.name, number)
+    return number
+
+
+def _rounded(collection: Collection, member: Field, value: Any) -> Any:
+    """Return a time with the digits that clients receive, and a decimal with those of its column."""
+    if isinstance(value, datetime):  # a filter with the time that clients receive must find the row
+        return value.replace(microsecond=value.microsecond // 1000 * 1000)
+    return _rounded_decimal(collection, member, value) if isinstance(value, Decimal) else value
+
+
+def _rounded_decimal(collection: Collection, member: Field, value: Decimal) -> Decimal:
+    """Return a decimal rounded as PostgreSQL rounds it."""
+    precision = getattr(member.stored.type, "precision", None)
+    with localcontext(prec=MAX_DECIMAL_DIGITS * 2):
+        number = value.quantize(Decimal(1).scaleb(-member.scale), ROUND_HALF_UP)
+    if precision is not None and number and number.adjusted() >= precision - member.scale:
+        raise ValueOutOfRange(collection.name, member.name, str(value))
     return number
 
 

@@ -16,13 +16,14 @@ from app.query.filter import MATCH_ALL, Filter, Function, UnknownField, conjunct
 class FieldSelection:
     """A value of a row, or a function of it, under its response key.
 
-    `as_text` returns a number as a string, as GraphQL does for every ID.
+    `as_text` returns a number as a string, as GraphQL does for every ID; `as_number` a decimal as a number.
     """
 
     key: str
     field: Field
     function: Function | None = None
     as_text: bool = False
+    as_number: bool = False
 
 
 @dataclass(frozen=True, slots=True)

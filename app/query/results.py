@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.core.timestamps import format_timestamp
+from app.core.timestamps import INFINITIES, format_timestamp
 from app.query.scoped import (
     AggregateCell,
     Cell,
@@ -125,7 +125,7 @@ def _formatter(cell: Cell) -> Formatter:
 
 
 def _as_text(formatter: Formatter) -> Formatter:
-    if formatter in (_unchanged, _sum):
+    if formatter in (_unchanged, _sum, float):  # the database returns these as texts already, or as integers
         return str
     return lambda value: str(formatter(value))
 
@@ -141,7 +141,9 @@ def _number(value: str | float) -> float:
 
 
 def _sum(digits: str) -> float:
-    """Return a sum as a number: exactly, or rounded if it has more bits than a serialized integer may have."""
+    """Return a sum as a number: exactly, or rounded if it is no integer, or has more bits than one may have in JSON."""
+    if not digits.removeprefix("-").isdecimal():
+        return float(digits)
     number = int(digits)
     return number if number in SERIALIZABLE_INTEGERS else float(number)
 
@@ -150,5 +152,17 @@ def _split_csv(value: str) -> list[str]:
     return value.split(",") if value else []
 
 
-_FORMATTERS: dict[str, Formatter] = {"timestamp": format_timestamp, "boolean": bool, "csv": _split_csv}
+def _plain_time(text: str) -> str | None:
+    """Return a date, or a date and time without a zone, without its fraction of a second; clients have no infinity."""
+    return None if text in INFINITIES else text.partition(".")[0]
+
+
+_FORMATTERS: dict[str, Formatter] = {
+    "timestamp": format_timestamp,
+    "boolean": bool,
+    "csv": _split_csv,
+    "decimal": float,
+    "date": _plain_time,
+    "dateTime": _plain_time,
+}
 """The formatters of the field kinds whose values differ from the database's JSON."""

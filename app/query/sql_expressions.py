@@ -20,6 +20,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -87,6 +88,13 @@ def value_of(operand: Operand | Count, row: FromClause) -> Expression:
         value = case((value.is_not(None), literal(MASK, Text())))
     value = null_unless(operand.visible, row, value)
     return value if operand.function is None else _function(operand, value)
+
+
+def as_output(operand: Operand | Count, value: Expression) -> Expression:
+    """Return a value in the form that clients receive: a decimal as a text with all its digits."""
+    if isinstance(operand, Count) or operand.function or operand.masked or operand.field.kind != "decimal":
+        return value
+    return sql.FixedPoint(value, literal_column(str(operand.field.scale)))
 
 
 def _column(field: Field, row: FromClause) -> Expression:

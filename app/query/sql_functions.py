@@ -140,6 +140,13 @@ class AsJSON(_DialectFunction):
     name = "as_json"
 
 
+class FixedPoint(_DialectFunction):
+    """`decimal, scale` -> the decimal as a text with so many digits after the point."""
+
+    type = Text()
+    name = "fixed_point"
+
+
 class ByCodePoint(_DialectFunction):
     """`text` -> the text, compared by code point regardless of the database's collation."""
 
@@ -282,6 +289,7 @@ _TEMPLATES: dict[type[_DialectFunction], tuple[str, str]] = {
     JSONBoolean: ("{0}", "CASE {0} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END"),
     NestedJSON: ("{0}", "json({0})"),
     AsJSON: ("({0}::json)", "{0}"),
+    FixedPoint: ("(({0})::text)", "iif({0} IS NULL, NULL, printf('%.{1}f', {0}))"),
     ByCodePoint: ('({0} COLLATE "C")', "{0}"),
     DistinctWords: (
         (

@@ -43,6 +43,7 @@ from app.query.scoped import (
     Value,
 )
 from app.query.sql_expressions import (
+    as_output,
     collate_binary,
     condition_sql,
     is_json,
@@ -148,7 +149,7 @@ class _ColumnList:
     def _add_cell(self, cell: Cell, row: FromClause) -> CellReader:
         match cell:
             case Value(operand):
-                name = self._add_column(value_of(operand, row))
+                name = self._add_column(as_output(operand, value_of(operand, row)))
                 is_nested = isinstance(operand, Operand) and is_json(operand)
                 return lambda rows: NestedJSON(rows.c[name]) if is_nested else rows.c[name]
             case ToManyCell(relation, read):
@@ -210,11 +211,19 @@ def _aggregate(cell: AggregateCell, values: Mapping[Operand | Count, Expression]
             return func.coalesce(func.sum(value), 0)  # related rows belong to one row only, so all are distinct
         return func.count(value if cell.function == "count" else distinct(value))
     if cell.is_sum:
-        return ExactSum(value) if cell.function == "sum" else ExactDistinctSum(value)
+        return _sum(cell, value)
     if cell.is_average:
         number = cast(value, Double)
         return func.avg(number if cell.function == "avg" else distinct(number), type_=Double())
     return Function(cell.function, collate_binary(cell.operand, value), type_=value.type)
+
+
+def _sum(cell: AggregateCell, value: Expression) -> Expression:
+    kind = cell.operand.field.kind if isinstance(cell.operand, Operand) else "integer"
+    if kind in ("float", "decimal"):
+        number = cast(value, Double) if kind == "float" else value
+        return func.sum(number if cell.function == "sum" else distinct(number))
+    return ExactSum(value) if cell.function == "sum" else ExactDistinctSum(value)
 
 
 def _group_sort_key(key: GroupSortKey, columns: Mapping[Cell, Expression]) -> ColumnElement[Any]:
@@ -234,5 +243,7 @@ def _encode_cell(cell: Cell, value: Expression) -> Expression:
             return cast(value, Text)
         case GroupCell(Operand() as operand) if is_json(operand):
             return NestedJSON(AsJSON(value))
+        case GroupCell(operand) | AggregateCell("min" | "max", operand) if operand is not None:
+            return as_output(operand, value)
         case _:
             return value

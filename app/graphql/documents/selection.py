@@ -9,7 +9,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from app.core.errors import InvalidQuery
 from app.graphql.documents.normalize_document import KEY_ALIAS
-from app.graphql.types.builder import aggregate_object_type, aggregated_type
+from app.graphql.types.builder import aggregate_object_type, aggregated_type, functions_type
 from app.query.aggregate import (
     AggregateItem,
     AggregateObject,
@@ -144,7 +144,7 @@ class Selection:
             definition = self.schema.type_map[collection.name].fields[name]  # type: ignore[attr-defined]
             arguments = get_argument_values(definition, nodes[0], VariableValues({}, self.variables))
             return RelationSelection(key, field, self.read(collection.target_of(field), nodes, arguments))
-        return FieldSelection(key, field, as_text=_is_id(collection, field))
+        return FieldSelection(key, field, as_text=_is_id(collection, field), as_number=field.kind == "decimal")
 
     def _selects_key(self, field: Field, nodes: list[FieldNode]) -> bool:
         keys = self.collect(nodes)
@@ -159,7 +159,7 @@ class Selection:
         for part, merged in self._sub_fields(nodes).items():
             name = merged[0].name.value
             if name == "__typename":
-                parts.append(Constant(part, "datetime_functions" if field.kind == "timestamp" else "count_functions"))
+                parts.append(Constant(part, f"{functions_type(field)}s"))
             else:
                 parts.append(FieldSelection(part, field, _function(name)))
         return FunctionObject(key, tuple(parts))

@@ -16,7 +16,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from app.graphql.types import scalars
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS, is_number
 from app.query.collection import Collection, Field, FieldKind, Registry
-from app.query.filter import DATE_PARTS, RELATION_KEY
+from app.query.filter import DATE_PART_KINDS, RELATION_KEY
 from app.query.legacy_fields import legacy_registry
 
 BUILT_IN_TYPES: Mapping[str, Any] = {
@@ -44,7 +44,12 @@ _SCALARS: dict[FieldKind, str] = {
     "uuid": "ID",
     "integer": "Int",
     "bigInteger": "GraphQLBigInt",
+    "float": "Float",
+    "decimal": "Float",
     "boolean": "Boolean",
+    "date": "Date",
+    "time": "Date",
+    "dateTime": "Date",
     "timestamp": "Date",
     "json": "JSON",
     "csv": "[String]",
@@ -55,11 +60,22 @@ _OPERATOR_PREFIXES: dict[FieldKind, str] = {
     "uuid": "id",
     "integer": "number",
     "bigInteger": "big_int",
+    "float": "number",
+    "decimal": "number",
     "boolean": "boolean",
+    "date": "date",
+    "time": "date",
+    "dateTime": "date",
     "timestamp": "date",
     "json": "string",
     "csv": "string",
     "hash": "hash",
+}
+_DATE_FUNCTIONS: dict[FieldKind, str] = {
+    "date": "date_function",
+    "time": "time_function",
+    "dateTime": "datetime_function",
+    "timestamp": "datetime_function",
 }
 _STRING_OPERATORS = (
     "_eq _neq _contains _icontains _ncontains _starts_with _nstarts_with _istarts_with _nistarts_with "
@@ -223,9 +239,13 @@ class TypeBuilder:
                     **dict.fromkeys(flag_operators.split(), "Boolean"),
                 },
             )
-        self.define_type("datetime_functions", (self.field(part, "Int") for part in DATE_PARTS))
+        kinds = {field.kind for collection in self.registry.values() for field in collection.fields.values()}
+        for name, parts in {
+            _DATE_FUNCTIONS[kind]: DATE_PART_KINDS[kind] for kind in DATE_PART_KINDS if kind in kinds
+        }.items():
+            self.define_type(f"{name}s", (self.field(part, "Int") for part in parts))
+            self.define_input(f"{name}_filter_operators", dict.fromkeys(parts, "number_filter_operators"))
         self.define_type("count_functions", [self.field("count", "Int")])
-        self.define_input("datetime_function_filter_operators", dict.fromkeys(DATE_PARTS, "number_filter_operators"))
         self.define_input("count_function_filter_operators", {"count": "number_filter_operators"})
 
     def _annotation(self, spec: str) -> Any:
@@ -277,8 +297,8 @@ def aggregate_arguments(collection: Collection) -> dict[str, str]:
 
 def functions_type(member: Field) -> str | None:
     """Return the prefix of the type of `<field>_func`; None if the field has no functions."""
-    if member.kind == "timestamp":
-        return "datetime_function"
+    if member.kind in DATE_PART_KINDS:
+        return _DATE_FUNCTIONS[member.kind]
     return "count_function" if member.many or member.kind == "json" else None
 
 
