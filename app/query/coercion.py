@@ -130,10 +130,11 @@ def _as_moment(value: Any) -> datetime:
 
 def _plain_time(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).time().isoformat()
+        return value.astimezone(UTC).time().isoformat(timespec="seconds")
     if isinstance(value, str) and _TIME.fullmatch(value):
         with suppress(ValueError):
-            return time.fromisoformat(value).isoformat()
+            text = time.fromisoformat(value).isoformat()
+            return text.rstrip("0") if "." in text else text  # as PostgreSQL writes it
     raise ValueError("Expected a time of day, such as 10:30:45")
 
 

@@ -75,6 +75,10 @@ class Field:
     required: bool = False
     concealed: bool = False
     note: str | None = None
+    special: frozenset[str] = frozenset()
+    """What Directus calls special about a custom field: `date-created`, `hash` …"""
+    validation: str | None = None
+    """The JSON text of a filter that written values of a custom field must match."""
     derivation: Derivation | None = None
     """Set if the value is derived from other rows; `column` is then the column of the field it is derived from."""
 

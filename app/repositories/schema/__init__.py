@@ -1,0 +1,1 @@
+"""What the database says about its own fields, and the registry built from that."""

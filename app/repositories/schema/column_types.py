@@ -1,0 +1,66 @@
+"""The kind and the type of a custom column, from its type in the database and its specials in `directus_fields`."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Integer, String, Text, types
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
+
+from app.core.values import KEY_LENGTH
+from app.db.base import Csv, ExactDecimal, Json, PlainTime, Timestamp, UUIDText
+from app.query.collection import FieldKind
+
+DEFAULT_PRECISION, DEFAULT_SCALE = 10, 5
+"""The digits of a decimal whose column has no limit, as in Directus."""
+
+ColumnType = tuple[FieldKind, TypeEngine[Any]]
+
+
+def column_type(stored: TypeEngine[Any], special: frozenset[str]) -> ColumnType | None:
+    """Return the kind and the type of a column as Directus 11 derives them; None if there is no kind for it."""
+    if isinstance(stored, types.Enum):
+        return None
+    if isinstance(stored, types.String):
+        return _text_type(stored, special)
+    return next((build(stored) for type_, build in _TYPES if isinstance(stored, type_)), None)
+
+
+def _text_type(stored: String, special: frozenset[str]) -> ColumnType:
+    if "cast-csv" in special:
+        return "csv", Csv()
+    if "cast-json" in special:
+        return "json", Json()
+    if special & {"hash", "conceal"}:
+        return "hash", String(stored.length)
+    if isinstance(stored, types.CHAR) and stored.length == KEY_LENGTH:
+        return "uuid", UUIDText()
+    return "string", String(stored.length) if stored.length else Text()
+
+
+def _timestamp_type(stored: Any) -> ColumnType:
+    is_timestamp = getattr(stored, "timezone", False) or isinstance(stored, types.TIMESTAMP)
+    if isinstance(stored, postgresql.TIMESTAMP) and not stored.timezone:
+        is_timestamp = False
+    return ("timestamp", Timestamp()) if is_timestamp else ("dateTime", PlainTime("dateTime"))
+
+
+def _decimal_type(stored: Any) -> ColumnType:
+    precision = stored.precision or DEFAULT_PRECISION
+    scale = DEFAULT_SCALE if stored.scale is None else stored.scale
+    return "decimal", ExactDecimal(precision, scale)
+
+
+_TYPES: Iterable[tuple[type[TypeEngine[Any]], Callable[[Any], ColumnType]]] = (
+    (types.Uuid, lambda _: ("uuid", UUIDText())),
+    (types.JSON, lambda _: ("json", Json())),
+    (types.Boolean, lambda _: ("boolean", Boolean())),
+    (types.BigInteger, lambda _: ("bigInteger", BigInteger())),
+    (types.Integer, lambda _: ("integer", Integer())),
+    (types.Float, lambda stored: ("float", stored)),
+    (types.Numeric, _decimal_type),
+    (types.DateTime, _timestamp_type),
+    (types.Date, lambda _: ("date", PlainTime("date"))),
+    (types.Time, lambda _: ("time", PlainTime("time"))),
+)
+"""Types as SQLAlchemy reflects them; a type comes before those that it is a kind of."""
