@@ -1,14 +1,16 @@
 """Creates the ASGI application: wires services, endpoints and the lifespan together."""
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 from starlette.routing import Router
 
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings, load_settings, signing_secret
+from app.core.errors import ServiceUnavailable
 from app.core.logging import configure_logging
 from app.db.database import Database
 from app.extensions.contents import Extensions
@@ -17,6 +19,7 @@ from app.extensions.loading import Register, load_extensions
 from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
+from app.graphql.schema import schema_for
 from app.http.authentication import Authenticator
 from app.http.cookies import ExpiredSessionCookie
 from app.http.cors import Cors
@@ -42,17 +45,28 @@ from app.http.middleware import (
     request_limiter,
 )
 from app.passwords.hashers import create_hasher
+from app.query.collection import BUILT_IN
+from app.repositories.schema.loading import count_custom_fields, load_schema
 from app.repositories.services import Services
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
+UNKNOWN_SCHEMA = ""
+"""The schema token of services whose registry was not loaded from the database."""
 GC_GENERATION0_THRESHOLD = 5_000
 """Allocations between collections of the youngest generation: a planned query, the usual case, leaves no cycles."""
+
+EndpointBuilder = Callable[[Services], tuple[Mapping[str, Endpoint], Mapping[str, UploadEndpoint]]]
+"""Returns the endpoints by path prefix, and those of uploads."""
 
 log = structlog.get_logger(__name__)
 
 
 class RollcallApp(HTTPMiddleware):
-    """The middleware with all endpoints, configured from the settings."""
+    """The middleware with all endpoints, configured from the settings.
+
+    `build_endpoints` returns the endpoints for the services of another registry, when the fields of the directory have
+    changed; without it they stay as they are.
+    """
 
     def __init__(
         self,
@@ -61,8 +75,10 @@ class RollcallApp(HTTPMiddleware):
         services: Services,
         authenticator: Authenticator,
         uploads: Mapping[str, UploadEndpoint] | None = None,
+        build_endpoints: EndpointBuilder | None = None,
     ) -> None:
-        self.router = router
+        self.router, self._services, self._build_endpoints = router, services, build_endpoints
+        self._schema_token, self._refreshing = UNKNOWN_SCHEMA, asyncio.Lock()
         settings = services.settings
         options = MiddlewareOptions(
             limiter=request_limiter(services.rates, authenticator),
@@ -73,6 +89,26 @@ class RollcallApp(HTTPMiddleware):
             log_requests=settings.log_level in ("debug", "info"),  # formatting an event costs more than many a query
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
+
+    async def refresh_schema(self) -> None:
+        """Replace the endpoints if the fields of the directory have changed.
+
+        Requests that are under way go on with those they began with; the GraphQL schema is built in a thread.
+
+        Raises:
+            ServiceUnavailable: The database is unavailable.
+        """
+        if self._build_endpoints is None:
+            return
+        async with self._refreshing:
+            loaded = await load_schema(self._services.database, self._schema_token)
+            if loaded is None:
+                return
+            services = self._services.with_registry(*loaded)
+            await asyncio.to_thread(schema_for, loaded.registry, services.root_fields)
+            self.use_endpoints(*self._build_endpoints(services))
+            self._services, self._schema_token = services, loaded.token
+            log.info("schema_loaded", custom_fields=count_custom_fields(loaded.registry))
 
 
 def create_app(
@@ -94,6 +130,7 @@ def create_app(
     services = Services.from_settings(
         database, settings, clock, hasher, hooks=loaded.hooks, root_fields=loaded.root_fields
     )
+    services = services.with_registry(BUILT_IN, UNKNOWN_SCHEMA)  # the first statement finds out what it is
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job = DirectusCacheJob(services)
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
@@ -103,7 +140,11 @@ def create_app(
         _log_warnings(settings)
         gc.collect()
         gc.freeze()  # what exists now stays alive: scanning it again and again would slow down the slowest requests
-        gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
+        gc.set_threshold(UNKNOWN_SCHEMA = ""
+"""The schema token of services whose registry was not loaded from the database."""
+GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
+        with suppress(ServiceUnavailable):  # the first request that finds the database loads it then
+            await app.refresh_schema()
         try:
             async with (
                 hasher.running(),
@@ -118,9 +159,13 @@ def create_app(
             await services.rates.dispose()
             await database.dispose()
 
-    uploads: dict[str, UploadEndpoint] = {FILES: FileUploadEndpoint(services, authenticator)}
-    endpoints = _create_endpoints(services, authenticator) | _extension_endpoints(loaded, services, authenticator)
-    return RollcallApp(endpoints, Router(lifespan=lifespan), services, authenticator, uploads)
+    def build_endpoints(services: Services) -> tuple[dict[str, Endpoint], dict[str, UploadEndpoint]]:
+        endpoints = _create_endpoints(services, authenticator) | _extension_endpoints(loaded, services, authenticator)
+        return endpoints, {FILES: FileUploadEndpoint(services, authenticator)}
+
+    endpoints, uploads = build_endpoints(services)
+    app = RollcallApp(endpoints, Router(lifespan=lifespan), services, authenticator, uploads, build_endpoints)
+    return app
 
 
 def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[str, Endpoint]:

@@ -313,6 +313,13 @@ class ServiceUnavailable(RollcallError):
     status, code, message = 503, "SERVICE_UNAVAILABLE", "Service unavailable."
 
 
+class SchemaChanged(ServiceUnavailable):
+    """The collections or their fields have changed since the request was parsed: it must be parsed again."""
+
+    def __init__(self) -> None:
+        super().__init__("The fields of the directory have just changed; try again")
+
+
 class MultipleErrors(RollcallError):
     """All errors of one payload; `errors` must not be empty. Status and code are those of the first error."""
 

@@ -19,7 +19,7 @@ from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
 from app.core.cache import LRUCache, entry_weight
-from app.core.errors import InvalidCredentials, RollcallError, TwoFactorSetupRequired
+from app.core.errors import InvalidCredentials, RollcallError, SchemaChanged, TwoFactorSetupRequired
 from app.graphql.documents.operation import (
     MAX_ERRORS,
     Operation,
@@ -248,7 +248,10 @@ class RollcallSchema(strawberry.Schema):
         """
         for _ in range(MAX_READ_ATTEMPTS):
             result = await super().execute(*args, **kwargs)
-            if not any(isinstance(error.original_error, StaleAccess) for error in result.errors or ()):
+            originals = [error.original_error for error in result.errors or ()]
+            if any(isinstance(error, SchemaChanged) for error in originals) and not any((result.data or {}).values()):
+                raise SchemaChanged  # nothing was written: the request can be parsed again
+            if not any(isinstance(error, StaleAccess) for error in originals):
                 break
         return result
 

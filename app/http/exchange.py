@@ -12,7 +12,7 @@ from app.http.request_head import RequestHead
 from app.http.response import Header, Response
 
 BodyReader = Callable[[], Awaitable[bytes]]
-"""Reads the whole body, once."""
+"""Reads the whole body."""
 ChunkReader = Callable[[], AsyncIterator[bytes]]
 """Reads the body chunk by chunk, once."""
 
@@ -30,6 +30,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_body",
         "_body_ended",
         "_bytes_read",
         "_client_left",
@@ -58,6 +59,7 @@ class Exchange:
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         self._body_ended = self._client_left = False
+        self._body: bytes | None = None
 
     def watch_client(self) -> None:
         """Cancel the task of the request when its client leaves; ignored as long as the body isn't read completely.
@@ -94,19 +96,22 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b"" if self._is_head else body})
 
     async def body(self) -> bytes:
-        """Return the whole body.
+        """Return the whole body; a request that is answered again reads the same one.
 
         Raises:
             InvalidPayload: The body is too large.
             ClientDisconnect: The client left before the end of the body.
         """
+        if self._body is not None:
+            return self._body
         if self.head.length > self._max_body_size:
             raise self._too_large()
         chunks: list[bytes] = []
         while (message := await self._next_message())["type"] != "http.disconnect":
             chunk = self._checked_chunk(message)
             if not message.get("more_body"):
-                return b"".join((*chunks, chunk)) if chunks else chunk
+                self._body = b"".join((*chunks, chunk)) if chunks else chunk
+                return self._body
             chunks.append(chunk)
         raise ClientDisconnect
 

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
-from app.core.errors import RollcallError, RouteNotFound
+from app.core.errors import RollcallError, RouteNotFound, SchemaChanged
 from app.core.logging import current_request
 from app.core.watchdog import Watchdog
 from app.http.authentication import Authenticator
@@ -20,6 +20,7 @@ from app.http.csrf import CsrfCheck
 from app.http.exchange import BodyReader, ChunkReader, Exchange
 from app.http.request_head import REQUESTED_PATH, RequestHead
 from app.http.response import Header, Response, error_response
+from app.query.filter import UnknownField
 from app.ratelimit.limiter import RateLimiter
 
 Endpoint = Callable[[Scope, RequestHead, BodyReader], Awaitable[Response]]
@@ -32,6 +33,8 @@ ErrorHeaders = Callable[[RollcallError, RequestHead], Awaitable[Sequence[Header]
 """Returns additional headers for an error response."""
 
 UPLOAD_METHODS = ("POST", "PATCH")
+MAX_SCHEMA_ATTEMPTS = 3
+"""How often a request is answered again because the fields of the directory have changed meanwhile."""
 WATCH_AFTER_SECONDS = 0.25
 """How long a request must have been running before its client is watched: almost all end earlier."""
 
@@ -82,22 +85,31 @@ class HTTPMiddleware:
         options: MiddlewareOptions = MiddlewareOptions(),  # noqa: B008  # immutable
         uploads: Mapping[str, UploadEndpoint] | None = None,
     ) -> None:
-        self.endpoints, self._uploads = endpoints, uploads or {}
         self._lifespan, self._max_body_size = lifespan, max_body_size
         self._limiter, self._cors, self._csrf_check = options[:3]
         self._error_headers, self._default_headers, self._log_requests = options[3:]
+        self._unconditional = self._cors is None and self._limiter is None
+        self._generation = 0
+        """How often the endpoints were replaced."""
+        self.use_endpoints(endpoints, uploads or {})
         self._running: Watchdog[Exchange] = Watchdog(WATCH_AFTER_SECONDS, Exchange.watch_client, WATCH_AFTER_SECONDS)
-        unconditional = self._cors is None and self._limiter is None
-        self._direct = {
-            path: endpoint for path, endpoint in endpoints.items() if unconditional and path not in self._uploads
-        }
+
+    def use_endpoints(self, endpoints: Mapping[str, Endpoint], uploads: Mapping[str, UploadEndpoint]) -> None:
+        """Dispatch requests to these endpoints from now on."""
+        self.endpoints, self._uploads = endpoints, uploads
+        direct = endpoints.keys() - uploads.keys() if self._unconditional else ()
+        self._direct = {path: endpoints[path] for path in direct}
         """Endpoints that are called without `_dispatch` when a request names exactly their path."""
+        self._generation += 1
+
+    async def refresh_schema(self) -> None:
+        """Replace the endpoints if the fields of the directory have changed; by default they never do."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._lifespan(scope, receive, send)
             return
-        started = time.perf_counter()
+        started, generation = time.perf_counter(), self._generation
         exchange = Exchange(scope, receive, send, self._max_body_size, self._default_headers)
         current_request.set(exchange.head)  # never reset: a server runs each request in a context of its own
         self._running.track(exchange)
@@ -119,7 +131,7 @@ class HTTPMiddleware:
             if not exchange.was_abandoned():
                 raise
         except Exception as error:  # noqa: BLE001  # every request needs a response
-            await self._handle_error(scope, exchange, error)
+            await self._recover(scope, exchange, error, generation)
         finally:
             self._running.untrack(exchange)
             exchange.stop_watching()
@@ -127,6 +139,37 @@ class HTTPMiddleware:
                 elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
                 # The query string is not logged: it may contain an access token.
                 log.info("request", method=scope["method"], path=scope["path"], status=exchange.status, ms=elapsed_ms)
+
+    async def _recover(self, scope: Scope, exchange: Exchange, error: Exception, generation: int) -> None:
+        """Answer a request again if the fields of the directory have changed since; else respond with its error."""
+        for _ in range(MAX_SCHEMA_ATTEMPTS):
+            try:
+                if exchange.status or not await self._is_outdated(error, generation):
+                    break
+                generation = self._generation
+                response = await self._dispatch(scope, exchange)
+            except ClientDisconnect:
+                return
+            except Exception as another:  # noqa: BLE001  # handled like that of the first attempt
+                error = another
+            else:
+                await self._respond(exchange, response)
+                return
+        await self._handle_error(scope, exchange, error)
+
+    async def _is_outdated(self, error: Exception, generation: int) -> bool:
+        """Return whether a request failed with endpoints that are replaced by now."""
+        if not isinstance(error, SchemaChanged | UnknownField):
+            return False
+        await self.refresh_schema()
+        return generation != self._generation
+
+    async def _respond(self, exchange: Exchange, response: Response) -> None:
+        await (
+            exchange.respond(response)
+            if response.error is None
+            else self._respond_with_error(exchange, response, response.error)
+        )
 
     async def _dispatch(self, scope: Scope, exchange: Exchange) -> Response:
         head = exchange.head

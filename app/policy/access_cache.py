@@ -12,7 +12,7 @@ from app.core.bindings import Bindings, BoundParameter
 from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
-from app.core.errors import InvalidCredentials
+from app.core.errors import InvalidCredentials, SchemaChanged
 from app.core.ip_addresses import ip_matches
 from app.core.values import is_storable
 from app.policy.access_queries import (
@@ -95,7 +95,9 @@ class AccessCache:
         limits: SizeLimits,
         clock: Clock = utc_now,
         registry: Registry = BUILT_IN,
+        schema_token: str | None = None,
     ) -> None:
+        self._schema_token = schema_token
         self._reader, self._activity, self._clock, self._registry = reader, activity, clock, registry
         self._system = Access(AccessState(token=""), (), (), True, True, False, {}, registry)
         self._unreadable_rules, self._limits = unreadable_rules, limits
@@ -223,7 +225,9 @@ class AccessCache:
         state = read_access_state(row)
         if not caller.anonymous and (state.user is None or state.status != "active" or not state.live):
             raise InvalidCredentials
-        roles, policies, permissions = (orjson.loads(text) for text in row[5:])
+        roles, policies, permissions = (orjson.loads(text) for text in row[5:8])
+        if self._schema_token not in (None, row[8]):
+            raise SchemaChanged
         access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
         return access, policies, permissions
 

@@ -101,7 +101,7 @@ def _is_live(caller: Caller, me: FromClause, now: datetime | BoundParameter) -> 
 
 
 def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
-    """Return a SELECT of the access state, followed by the roles, policies and permissions, each as one JSON text.
+    """Return a SELECT of the access state, the roles, policies and permissions as JSON texts, and the schema token.
 
     The roles are the caller's role and its ancestors; the policies are all that are attached, whatever the IP address.
     """
@@ -113,6 +113,7 @@ def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
         _rows(tree, "id", "parent"),
         policy_rows(lambda key: key.in_(policy_ids)),
         permission_rows(lambda key: key.in_(policy_ids)),
+        cast(VERSION.c.schema_token, Text),
     )
 
 

@@ -13,6 +13,8 @@ from app.query.collection import BUILT_IN, Collection, Field, FieldKind, Registr
 
 CUSTOMIZABLE = frozenset(f"directus_{name}" for name in ("users", "roles", "policies", "files", "folders", "settings"))
 """The collections that may have custom fields."""
+CONCEALED = frozenset({"conceal", "hash"})
+"""Specials of fields whose values are never shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _column_field(definition: FieldDefinition, table: Table, relation: RelationD
         column,
         Relation(relation.target, many=False, foreign_key=column, reverse=reverse) if relation else None,
         required=not definition.nullable,
-        concealed="conceal" in definition.special,
+        concealed=bool(definition.special & CONCEALED),
         note=definition.note,
         special=definition.special,
         validation=definition.validation,

@@ -1,7 +1,7 @@
 """Services: the dependencies that all repositories of a process share."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
@@ -114,6 +114,19 @@ class Services:
             hooks=hooks,
             root_fields=root_fields,
         )
+
+    def with_registry(self, registry: Registry, schema_token: str) -> "Services":
+        """Return services for another registry; they share everything but the cached access of callers."""
+        access_cache = AccessCache(
+            self.database.reader,
+            self.last_access,
+            self.unreadable_rules,
+            self.limits.size,
+            self.clock,
+            registry,
+            schema_token,
+        )
+        return replace(self, registry=registry, access_cache=access_cache)
 
     def new_budget(self) -> RequestBudget:
         """Return the budget of one request."""

@@ -38,10 +38,16 @@ class LoadedSchema(NamedTuple):
     token: str
 
 
-async def load_schema(database: Database) -> LoadedSchema:
+def count_custom_fields(registry: Registry) -> int:
+    """Return how many fields a registry has that the built-in one lacks."""
+    return sum(len(collection.fields.keys() - BUILT_IN[name].fields.keys()) for name, collection in registry.items())
+
+
+async def load_schema(database: Database, known_token: str = "") -> LoadedSchema | None:
     """Return the registry of a database; that of the built-in collections if it has no custom fields.
 
-    Custom columns whose type or name cannot be served are logged and left out.
+    None if the schema token is still the known one. Custom columns whose type or name cannot be served are logged and
+    left out.
 
     Raises:
         ServiceUnavailable: The database is unavailable.
@@ -49,6 +55,8 @@ async def load_schema(database: Database) -> LoadedSchema:
     async with database.transaction() as connection:
         # read first: a change that is made meanwhile renews the token, and the registry is loaded again
         token = str((await connection.execute(SELECT_TOKEN)).scalar_one())
+        if token == known_token:
+            return None
         names = {"names": sorted(CUSTOMIZABLE)}
         rows = [row for row in await connection.execute(SELECT_FIELDS, names) if _is_custom(row)]
         relations = list(await connection.execute(SELECT_RELATIONS, names)) if rows else []
