@@ -140,9 +140,7 @@ def create_app(
         _log_warnings(settings)
         gc.collect()
         gc.freeze()  # what exists now stays alive: scanning it again and again would slow down the slowest requests
-        gc.set_threshold(UNKNOWN_SCHEMA = ""
-"""The schema token of services whose registry was not loaded from the database."""
-GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
+        gc.set_threshold(GC_GENERATION0_THRESHOLD, *gc.get_threshold()[1:])
         with suppress(ServiceUnavailable):  # the first request that finds the database loads it then
             await app.refresh_schema()
         try:

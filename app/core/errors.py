@@ -313,11 +313,12 @@ class ServiceUnavailable(RollcallError):
     status, code, message = 503, "SERVICE_UNAVAILABLE", "Service unavailable."
 
 
-class SchemaChanged(ServiceUnavailable):
+class SchemaChanged(Exception):
     """The collections or their fields have changed since the request was parsed: it must be parsed again."""
 
-    def __init__(self) -> None:
-        super().__init__("The fields of the directory have just changed; try again")
+
+SCHEMA_CHANGED = "The fields of the directory have just changed; try again"
+"""What a client reads if its request can't be parsed again."""
 
 
 class MultipleErrors(RollcallError):

@@ -58,6 +58,13 @@ def _sqlite_rejection(error: sqlite3.Error) -> str | None:
     return INVALID_VALUE if SQLITE_INVALID_VALUE.search(message) else None
 
 
+def is_missing_column(error: BaseException) -> bool:
+    """Return whether a statement names a column that does not exist: a custom field was dropped a moment ago."""
+    if isinstance(error, sqlite3.OperationalError):
+        return str(error).startswith("no such column") or "has no column named" in str(error)
+    return isinstance(error, asyncpg.UndefinedColumnError)
+
+
 def is_stale(error: BaseException) -> bool:
     """Return whether a connection is dead, or older than a change of the tables, so that a new one may work."""
     code = getattr(error, "sqlstate", None) or ""

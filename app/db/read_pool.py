@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.bindings import Bindings
 from app.core.config import Settings
-from app.core.errors import InvalidQuery, ServiceUnavailable
+from app.core.errors import InvalidQuery, SchemaChanged, ServiceUnavailable
 from app.core.watchdog import Watchdog
 from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, Row, has_timed_out, terminate
@@ -19,6 +19,7 @@ from app.db.driver_errors import (
     DATABASE_UNAVAILABLE,
     StaleConnection,
     StatementTimeout,
+    is_missing_column,
     is_stale,
     is_timeout,
     redact_driver_error,
@@ -177,6 +178,8 @@ class ReadPool:
             return ServiceUnavailable(DATABASE_UNAVAILABLE) if timed_out else error
         if is_timeout(error):
             return StatementTimeout(self._statement_timeout)
+        if is_missing_column(error):
+            return SchemaChanged()
         if reason := rejection_reason(error):
             return InvalidQuery(reason)
         if is_stale(error):

@@ -11,13 +11,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.core.bindings import Bindings
 from app.core.cache import LRUCache
-from app.core.errors import InvalidPayload
+from app.core.errors import InvalidPayload, SchemaChanged
 from app.db.base import POSTGRESQL
 from app.db.connection import PooledConnection, Row
 from app.db.driver_errors import (
     CONNECTION_ERRORS,
     StaleConnection,
     StatementTimeout,
+    is_missing_column,
     is_stale,
     is_timeout,
     redact_driver_error,
@@ -202,6 +203,8 @@ class WriteTransaction:
             raise IntegrityError(None, None, error, hide_parameters=True) from error
         if is_timeout(error):
             raise StatementTimeout(self._statement_timeout) from error
+        if is_missing_column(error):
+            raise SchemaChanged from error
         if reason := rejection_reason(error):
             raise InvalidPayload(reason) from error
         if is_stale(error):

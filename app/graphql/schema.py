@@ -19,7 +19,14 @@ from strawberry.types.graphql import OperationType
 from strawberry.utils.await_maybe import await_maybe
 
 from app.core.cache import LRUCache, entry_weight
-from app.core.errors import InvalidCredentials, RollcallError, SchemaChanged, TwoFactorSetupRequired
+from app.core.errors import (
+    SCHEMA_CHANGED,
+    InvalidCredentials,
+    RollcallError,
+    SchemaChanged,
+    ServiceUnavailable,
+    TwoFactorSetupRequired,
+)
 from app.graphql.documents.operation import (
     MAX_ERRORS,
     Operation,
@@ -138,6 +145,7 @@ class VisibilityExtension(SchemaExtension):
         yield
 
     def _set_access(self, schema: Any, directory: Directory, access: Access) -> None:
+        directory.services.access_cache.require_current_schema()
         self._access = access
         self._caller_schema = caller_schema_for(schema.graphql, access, directory.services.limits)
 
@@ -251,6 +259,9 @@ class RollcallSchema(strawberry.Schema):
             originals = [error.original_error for error in result.errors or ()]
             if any(isinstance(error, SchemaChanged) for error in originals) and not any((result.data or {}).values()):
                 raise SchemaChanged  # nothing was written: the request can be parsed again
+            for error in result.errors or ():
+                if isinstance(error.original_error, SchemaChanged):
+                    error.original_error = ServiceUnavailable(SCHEMA_CHANGED)
             if not any(isinstance(error, StaleAccess) for error in originals):
                 break
         return result

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
-from app.core.errors import RollcallError, RouteNotFound, SchemaChanged
+from app.core.errors import SCHEMA_CHANGED, RollcallError, RouteNotFound, SchemaChanged, ServiceUnavailable
 from app.core.logging import current_request
 from app.core.watchdog import Watchdog
 from app.http.authentication import Authenticator
@@ -144,7 +144,7 @@ class HTTPMiddleware:
         """Answer a request again if the fields of the directory have changed since; else respond with its error."""
         for _ in range(MAX_SCHEMA_ATTEMPTS):
             try:
-                if exchange.status or not await self._is_outdated(error, generation):
+                if exchange.status or exchange.head.multipart or not await self._is_outdated(error, generation):
                     break
                 generation = self._generation
                 response = await self._dispatch(scope, exchange)
@@ -200,6 +200,8 @@ class HTTPMiddleware:
     async def _handle_error(self, scope: Scope, exchange: Exchange, error: Exception) -> None:
         if isinstance(error, RouteNotFound):
             public: RollcallError = RouteNotFound(scope["path"])  # as requested, not normalized
+        elif isinstance(error, SchemaChanged):
+            public = ServiceUnavailable(SCHEMA_CHANGED)
         elif isinstance(error, RollcallError):
             public = error
         else:

@@ -97,7 +97,7 @@ class AccessCache:
         registry: Registry = BUILT_IN,
         schema_token: str | None = None,
     ) -> None:
-        self._schema_token = schema_token
+        self._schema_token, self._is_outdated = schema_token, False
         self._reader, self._activity, self._clock, self._registry = reader, activity, clock, registry
         self._system = Access(AccessState(token=""), (), (), True, True, False, {}, registry)
         self._unreadable_rules, self._limits = unreadable_rules, limits
@@ -179,6 +179,18 @@ class AccessCache:
                 access = await self.refresh(caller, access)
         return await attempt(access)
 
+    def require_current_schema(self) -> None:
+        """Check that the registry is the one that the database describes, as far as the last loaded access tells.
+
+        Whatever can be parsed again checks this before it has written anything. Other code, such as that which signs
+        users in, goes on with the registry that it began with.
+
+        Raises:
+            SchemaChanged: The fields of the directory have changed.
+        """
+        if self._is_outdated:
+            raise SchemaChanged
+
     async def grants(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
         """Load the caller's access from the database, with the stored permissions that it is made of.
 
@@ -227,7 +239,7 @@ class AccessCache:
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:8])
         if self._schema_token not in (None, row[8]):
-            raise SchemaChanged
+            self._is_outdated = True
         access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
         return access, policies, permissions
 

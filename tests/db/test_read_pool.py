@@ -79,7 +79,7 @@ async def test_every_statement_is_counted_once(database):
 
 async def test_an_error_of_the_statement_itself_is_raised_as_it_is(database):
     with pytest.raises((asyncpg.PostgresError, sqlite3.Error)):
-        await database.reader.fetch(select(literal_column("no_such_column")))
+        await database.reader.fetch(select(literal_column("no_such_function()")))
 
 
 async def test_dead_connections_are_replaced_without_an_error(database, empty_database_url):

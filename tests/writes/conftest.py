@@ -13,7 +13,9 @@ from tests.conftest import BACKENDS, open_copy
 from tests.http.test_graphql import served
 from tests.writes.editors import EDITOR_ROWS
 
-TABLE_NAMES = [table.name for table in DIRECTUS_TABLES]
+DESCRIPTIONS = ("directus_collections", "directus_fields", "directus_relations")
+"""Tables that no test with these databases writes to: each change of them makes every server load its fields again."""
+TABLE_NAMES = [table.name for table in DIRECTUS_TABLES if table.name not in DESCRIPTIONS]
 TABLES_WITH_SEQUENCES = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")
 SAVE_ROWS_SQL = "".join(f"CREATE TABLE pristine_{name} AS SELECT * FROM {name};" for name in TABLE_NAMES)
 ROLLCALL_TABLES = (

@@ -127,6 +127,7 @@ async def answer_from_plan(directory: Directory, bind: Callable[[Access], BoundR
         return None
 
     async def attempt(access: Access) -> bytes | None:
+        directory.services.access_cache.require_current_schema()
         request = bind(access)
         return None if request is None else await request.execute(directory.services)
 

@@ -77,6 +77,7 @@ class ReadRepository(CurrentReader):
             InvalidQuery: The query is invalid or exceeds a limit.
             InvalidCredentials: The credentials belong to no active user, or the session has ended.
             ServiceUnavailable: The database cannot be reached, or the caller's access keeps changing.
+            SchemaChanged: The fields of the directory have changed, so that the request must be parsed again.
         """
         return await self.read_as(lambda _: query)
 
@@ -99,6 +100,8 @@ class ReadRepository(CurrentReader):
 
     async def _read_scoped(self, build: ScopedQueryBuilder) -> tuple[list[Row], AccessState]:
         async def attempt(access: Access) -> tuple[list[Row], AccessState]:
+            if not self._caller.system:
+                self._services.access_cache.require_current_schema()
             scoped = await self._scope(build, access)
             return row_decoder(scoped)(await self._fetch(build_select(scoped), access)), access.state
 

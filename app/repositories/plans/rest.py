@@ -52,6 +52,7 @@ class RestPlanCache:
             return None
 
         async def attempt(access: Access) -> bytes | None:
+            directory.services.access_cache.require_current_schema()
             return await self._answer(directory, repository, access, query, parameters, key)
 
         try:

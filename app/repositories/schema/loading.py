@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 import orjson
 import structlog
 from sqlalchemy import Connection, bindparam, inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import ServiceUnavailable
 from app.db.database import Database
+from app.db.driver_errors import DATABASE_UNAVAILABLE
 from app.query.collection import BUILT_IN, Registry
 from app.query.custom_fields import CUSTOMIZABLE, FieldDefinition, RelationDefinition, extended_registry
 from app.query.sql_functions import GRAPHQL_NAME
@@ -54,7 +57,7 @@ async def load_schema(database: Database, known_token: str = "") -> LoadedSchema
     """
     async with database.transaction() as connection:
         # read first: a change that is made meanwhile renews the token, and the registry is loaded again
-        token = str((await connection.execute(SELECT_TOKEN)).scalar_one())
+        token = await _read_token(connection)
         if token == known_token:
             return None
         names = {"names": sorted(CUSTOMIZABLE)}
@@ -64,6 +67,13 @@ async def load_schema(database: Database, known_token: str = "") -> LoadedSchema
             return LoadedSchema(BUILT_IN, token)
         columns, keys = await _reflect(connection)
     return LoadedSchema(extended_registry(_fields(rows, columns), _relations(rows, relations, keys)), token)
+
+
+async def _read_token(connection: AsyncConnection) -> str:
+    try:
+        return str((await connection.execute(SELECT_TOKEN)).scalar_one())
+    except DBAPIError:  # the database is not migrated
+        raise ServiceUnavailable(DATABASE_UNAVAILABLE) from None
 
 
 def _is_custom(row: Any) -> bool:
