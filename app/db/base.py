@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import orjson
-from sqlalchemy import CHAR, Date, DateTime, Dialect, Float, MetaData, Numeric, Text, Time
+from sqlalchemy import CHAR, REAL, Date, DateTime, Dialect, Double, Float, MetaData, Numeric, Text, Time
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
@@ -150,6 +150,27 @@ class ExactDecimal(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         return value if value is None or isinstance(value, Decimal) else Decimal(f"{value:.{self.scale}f}")
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Decimal | None]:
+        # not SQLAlchemy's own, which needs the column's type as the driver reports it
+        return lambda value: self.process_result_value(value, dialect)
+
+
+class Real(TypeDecorator[float]):
+    """A floating-point number of single or `double` precision."""
+
+    impl = Float()
+    cache_ok = True
+
+    def __init__(self, *, double: bool = False) -> None:
+        self.double = double
+        super().__init__()
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Double() if self.double else REAL())
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        return None
 
 
 class JsonText(TypeDecorator[Any]):

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from app.core.values import KEY_LENGTH
-from app.db.base import Csv, ExactDecimal, Json, PlainTime, Timestamp, UUIDText
+from app.db.base import Csv, ExactDecimal, Json, PlainTime, Real, Timestamp, UUIDText
 from app.query.collection import FieldKind
 
 DEFAULT_PRECISION, DEFAULT_SCALE = 10, 5
@@ -57,7 +57,7 @@ _TYPES: Iterable[tuple[type[TypeEngine[Any]], Callable[[Any], ColumnType]]] = (
     (types.Boolean, lambda _: ("boolean", Boolean())),
     (types.BigInteger, lambda _: ("bigInteger", BigInteger())),
     (types.Integer, lambda _: ("integer", Integer())),
-    (types.Float, lambda stored: ("float", stored)),
+    (types.Float, lambda stored: ("float", Real(double=isinstance(stored, types.Double)))),
     (types.Numeric, _decimal_type),
     (types.DateTime, _timestamp_type),
     (types.Date, lambda _: ("date", PlainTime("date"))),
