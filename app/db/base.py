@@ -1,6 +1,7 @@
 """The declarative base, and column types that behave alike on PostgreSQL and SQLite."""
 
 import json
+import struct
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -168,6 +169,13 @@ class Real(TypeDecorator[float]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(Double() if self.double else REAL())
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        if value is None or self.double or dialect.name != POSTGRESQL:
+            return value
+        # SQLAlchemy binds a double, which must equal the number of single precision that is stored
+        rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+        return rounded
 
     def result_processor(self, dialect: Dialect, coltype: object) -> None:
         return None

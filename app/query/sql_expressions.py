@@ -243,6 +243,8 @@ def _in_lookup(column: Expression, lookup: CallerLookup) -> ColumnElement[bool]:
 def _bind(operand: Operand | Count, value: Any) -> Any:
     if isinstance(value, CallerLookup):
         return lookup_select(value).limit(1).scalar_subquery()
+    if isinstance(operand, Operand) and operand.field.kind == "float" and not operand.function:
+        return literal(value, operand.field.stored.type)  # as a double it would differ from the same number
     if value is None or isinstance(value, float):
         return literal(value, Float() if value is not None else None)
     if isinstance(operand, Count) or operand.function:

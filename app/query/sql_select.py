@@ -240,7 +240,8 @@ def _encode_cell(cell: Cell, value: Expression) -> Expression:
         case AggregateCell() if cell.is_average:
             return FullPrecision(value)
         case AggregateCell() if cell.is_sum:
-            return cast(value, Text)
+            is_decimal = isinstance(cell.operand, Operand) and cell.operand.field.kind == "decimal"
+            return as_output(cell.operand, value) if cell.operand and is_decimal else cast(value, Text)
         case GroupCell(Operand() as operand) if is_json(operand):
             return NestedJSON(AsJSON(value))
         case GroupCell(operand) | AggregateCell("min" | "max", operand) if operand is not None:

@@ -17,6 +17,7 @@ from app.query.payload import Payload
 from app.query.scoped import ScopedRows
 from app.repositories.engine.collection_rules import DirectoryRules
 from app.repositories.engine.commands import SelectedKeys, Update, UpdateEach, UpdateSingleton, Upsert, WriteCommand
+from app.repositories.engine.custom_values import has_hashed_values
 
 RuleMatches = Mapping[Any, Sequence[bool]]
 FetchMatches = Callable[[ScopedRows, Iterable[Any]], Awaitable[RuleMatches]]
@@ -43,9 +44,14 @@ class SlowWrite(NamedTuple):
 
 
 def find_slow_writes(command: WriteCommand, rules: DirectoryRules) -> list[SlowWrite]:
-    """Return the payloads of a command that contain the slow field of their collection."""
+    """Return the payloads of a command that contain the slow field of their collection, or a hashed custom field."""
     writes = (write for payload in command.payloads() for write in _walk(_outermost(command, payload)))
-    return [write for write in writes if rules.of(write.payload.collection).slow_field in write.payload.values]
+    return [write for write in writes if has_slow_field(write.payload, rules) or has_hashed_values(write.payload)]
+
+
+def has_slow_field(payload: Payload, rules: DirectoryRules) -> bool:
+    """Return whether a payload contains the slow field of its collection."""
+    return rules.of(payload.collection).slow_field in payload.values
 
 
 def _outermost(command: WriteCommand, payload: Payload) -> SlowWrite:

@@ -38,6 +38,7 @@ from app.repositories.engine.constraints import (
     rejecting_row,
 )
 from app.repositories.engine.context import AffectedRights, RowValues, TouchedFiles, WrittenRow
+from app.repositories.engine.custom_values import created_values, field_rules, hash_values, updated_values
 from app.repositories.engine.nested_writes import EMPTY_VALUES, FieldValues, NestedWriter
 from app.repositories.engine.presets import PresetApplier
 from app.repositories.engine.table import RowStore
@@ -106,6 +107,7 @@ class UnitOfWork(NestedWriter):
         payload = await self._presets.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, None))
         mark = self._audit_log.mark()
         values = await self._column_values(rules, payload, {**link_values, **server_values})
+        values |= created_values(collection, self.access, self.now, values)
         await self._rules.of(collection).before_create(self, values)
         check_required(collection, values, payload.path)
         await check_unique(self.writer, collection, values, has_email_index=self._has_email_index)
@@ -163,6 +165,8 @@ class UnitOfWork(NestedWriter):
         values.pop(collection.key, None)
         await self._rules.of(collection).before_update(self, row, values)
         changed = {field: value for field, value in values.items() if row[field] != value}
+        if changed or payload.to_many:
+            changed |= updated_values(collection, self.access, self.now)
         await check_unique(self.writer, collection, changed, key, has_email_index=self._has_email_index)
         await check_foreign_keys(self.writer, payload, changed)
         pending = PendingWrite(sql_writes.update_row, changed, key) if changed else None
@@ -306,7 +310,8 @@ class UnitOfWork(NestedWriter):
     async def _column_values(self, rules: Sequence[Rule], payload: Payload, link_values: FieldValues) -> RowValues:
         """Return the values of a row's columns, after validating them and writing its to-one relations."""
         values = {**payload.values, **link_values}
-        await self._presets.validate(rules, values, payload.path)
+        await hash_values(values, self.services, self.budget)
+        await self._presets.validate([*rules, *field_rules(payload.collection, values)], values, payload.path)
         for field, inner in payload.to_one.items():
             values[field] = await self.write_to_one(inner)
         return values

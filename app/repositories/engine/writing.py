@@ -31,8 +31,15 @@ from app.repositories.engine.commands import (
     requires_exclusive_lock,
 )
 from app.repositories.engine.constraints import RowRejected, violation_error
+from app.repositories.engine.custom_values import hash_values
 from app.repositories.engine.reading import ACCESS_CHANGED_TOO_OFTEN, MAX_READ_ATTEMPTS, ReadRepository
-from app.repositories.engine.slow_writes import RuleMatches, SlowWrite, check_slow_writes, find_slow_writes
+from app.repositories.engine.slow_writes import (
+    RuleMatches,
+    SlowWrite,
+    check_slow_writes,
+    find_slow_writes,
+    has_slow_field,
+)
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.hooks import WriteInHookError, in_before_hook
 from app.repositories.services import Services
@@ -213,7 +220,11 @@ class WriteRepository(ReadRepository):
         await self._with_current_access(lambda access: self._check_slow_writes(command, writes, access))
         for collection in {write.payload.collection for write in writes}:
             payloads = [write.payload for write in writes if write.payload.collection is collection]
-            await self._rules.of(collection).prepare(payloads, self._services, budget)
+            slow = [payload for payload in payloads if has_slow_field(payload, self._rules)]
+            if slow:
+                await self._rules.of(collection).prepare(slow, self._services, budget)
+            for payload in payloads:
+                await hash_values(payload.values, self._services, budget)
 
     async def _check_slow_writes(self, command: WriteCommand, writes: Sequence[SlowWrite], access: Access) -> None:
         """Raise Forbidden if the transaction would deny the command; StalePlan if `access` is not current."""
