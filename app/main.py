@@ -46,7 +46,7 @@ from app.http.middleware import (
 )
 from app.passwords.hashers import create_hasher
 from app.query.collection import BUILT_IN
-from app.repositories.schema.loading import count_custom_fields, load_schema
+from app.repositories.schema.registry_loader import count_custom_fields, load_schema
 from app.repositories.services import Services
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
