@@ -10,11 +10,11 @@ import asyncpg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from app.core.errors import OperatorError, ServiceUnavailable
+from app.core.errors import OperatorError, SchemaChanged, ServiceUnavailable
 from app.db.base import POSTGRESQL
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 
-DATABASE_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
+DATABASE_ERRORS = (DBAPIError, SchemaChanged, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
 UNDEFINED_TABLE = "42P01"
 CONNECTION_ERROR_CLASS = "08"
 REJECTIONS = {
