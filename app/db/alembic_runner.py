@@ -1,42 +1,43 @@
 """Runs Alembic's revisions. Only migrations import this module: Alembic takes 10 MB that serving does not need."""
 
+from pathlib import Path
+
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from app.core.errors import OperatorError
-from app.db.migrate import MIGRATIONS
 
 
-def upgrade(connection: Connection) -> None:
-    """Run every revision that has not been run.
+def upgrade(connection: Connection, folder: Path) -> None:
+    """Run every revision in a folder that has not been run.
 
     Raises:
         OperatorError: A newer Rollcall has migrated the database.
     """
     try:
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection, folder), "head")
     except CommandError as error:
         raise OperatorError(
             "The database was migrated by a newer Rollcall: use that version, or migrate down with it."
         ) from error
 
 
-def downgrade(connection: Connection, to: str, *, force: bool) -> None:
-    """Revert the revisions after `to`; with `force` also if rows are lost.
+def downgrade(connection: Connection, folder: Path, to: str, *, force: bool) -> None:
+    """Revert the revisions in a folder after `to`; with `force` also if rows are lost.
 
     Raises:
         OperatorError: There is no such revision.
     """
     try:
-        command.downgrade(_config(connection, force=force), to)
+        command.downgrade(_config(connection, folder, force=force), to)
     except CommandError as error:
         raise OperatorError("There is no such revision; `rollcall migrate down base` removes everything.") from error
 
 
-def _config(connection: Connection, *, force: bool = False) -> Config:
+def _config(connection: Connection, folder: Path, *, force: bool = False) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes.update(connection=connection, force=force)
     return config

@@ -49,7 +49,7 @@ async def migrate_up_in_transaction(connection: AsyncConnection) -> None:
     await acquire_migration_lock(connection)
     await connection.run_sync(check_tables)
     try:
-        await connection.run_sync(alembic_runner.upgrade)
+        await connection.run_sync(alembic_runner.upgrade, MIGRATIONS)
     except DBAPIError as error:
         if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
             raise
@@ -71,7 +71,7 @@ async def migrate_down_in_transaction(connection: AsyncConnection, to: str = "ba
     from app.db import alembic_runner  # noqa: PLC0415  # loads Alembic, which serving does not need
 
     await acquire_migration_lock(connection)
-    await connection.run_sync(lambda sync_connection: alembic_runner.downgrade(sync_connection, to, force=force))
+    await connection.run_sync(alembic_runner.downgrade, MIGRATIONS, to, force=force)
     if to == "base":
         await connection.execute(text(f"DROP TABLE {MIGRATIONS_TABLE}"))
 

@@ -7,7 +7,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from app.db.alembic_runner import _config
-from app.db.migrate import current_revision, migrate_down, newest_revision
+from app.db.migrate import MIGRATIONS, current_revision, migrate_down, newest_revision
 from tests.cli.commands import run_command
 from tests.compat.replay import free_port
 
@@ -61,7 +61,7 @@ async def test_a_host_that_cannot_be_listened_on_is_reported(host, reason, empty
 async def test_the_newest_revision_is_that_of_the_migrations(readonly_db):
     async with readonly_db.database.transaction() as connection:
         head = await connection.run_sync(
-            lambda sync_connection: ScriptDirectory.from_config(_config(sync_connection)).get_current_head()
+            lambda sync_connection: ScriptDirectory.from_config(_config(sync_connection, MIGRATIONS)).get_current_head()
         )
 
     assert await current_revision(readonly_db.database) == newest_revision() == head
