@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import users
+from app.cli import fields, users
+from app.cli.confirmation import confirm
 from app.cli.runner import load_and_check_settings, run
 from app.cli.startup_checks import check_address, check_database
 from app.cli.upgrade import upgrade
@@ -32,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 migrations = typer.Typer(no_args_is_help=True, help="Migrate the tables up, or remove what Rollcall added.")
 app.add_typer(migrations, name="migrate")
 app.add_typer(users.commands, name="users")
+app.add_typer(fields.commands, name="fields")
 app.command()(upgrade)
 
 
@@ -100,7 +102,7 @@ def down(
     if not yes:
         if not force:  # nobody is asked about what is rejected afterwards
             run(lambda database, _: migrate.check_down(database, to), warn=False)
-        _confirm("Add --yes to drop them.")
+        confirm("Add --yes to drop them.")
     run(lambda database, _: migrate.migrate_down(database, to, force=force))
 
 
@@ -195,18 +197,6 @@ def serve_http(
         proxy_headers=False,
         timeout_graceful_shutdown=settings.shutdown_timeout,
     )
-
-
-def _confirm(alternative: str) -> None:
-    """Ask on a terminal whether to continue.
-
-    Raises:
-        OperatorError: The answer is no, or standard input is no terminal; then the message names the alternative.
-    """
-    if not sys.stdin.isatty():
-        raise OperatorError(f"Nothing was changed: this needs a confirmation. {alternative}")
-    if not typer.confirm("Continue?"):
-        raise OperatorError("Nothing was changed.")
 
 
 def _show_progress(table: str, done: int, total: int) -> None:

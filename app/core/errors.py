@@ -14,6 +14,7 @@
     ├── InvalidForeignKey              400     INVALID_FOREIGN_KEY
     ├── ValueTooLong                   400     VALUE_TOO_LONG
     ├── ValueOutOfRange                400     VALUE_OUT_OF_RANGE
+    ├── ContainsNullValues             400     CONTAINS_NULL_VALUES
     ├── UnprocessableContent           422     UNPROCESSABLE_CONTENT
     ├── ContentTooLarge                413     CONTENT_TOO_LARGE
     ├── RangeNotSatisfiable            416     RANGE_NOT_SATISFIABLE
@@ -201,6 +202,19 @@ class ValueOutOfRange(_InvalidValue):
 
     code = "VALUE_OUT_OF_RANGE"
     template = 'Value "{value}" for field "{field}" in collection "{collection}" is out of range.'
+
+
+class ContainsNullValues(RollcallError):
+    """A field cannot become one that is not nullable, because rows have no value for it."""
+
+    status, code = 400, "CONTAINS_NULL_VALUES"
+
+    def __init__(self, collection: str, field: str) -> None:
+        super().__init__(None, collection=collection, field=field)
+
+    @property
+    def text(self) -> str:
+        return f'Field "{self.details["field"]}" in collection "{self.details["collection"]}" contains null values.'
 
 
 class UnprocessableContent(RollcallError):

@@ -48,6 +48,7 @@ from app.graphql.fields.descriptions import define_schema_types, schema_queries
 from app.graphql.fields.extension_fields import extension_root_fields
 from app.graphql.fields.mutations import define_mutation_types, mutations
 from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
+from app.graphql.fields.schema_changes import define_schema_change_types, schema_mutations
 from app.graphql.fields.server import define_server_types, server_queries
 from app.graphql.plans.cache import PlanCache
 from app.graphql.types.builder import TypeBuilder
@@ -285,8 +286,9 @@ def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ..
         own_queries = (field for fields in built_in for field in fields(types))
         types.define_type("Query", (*own_queries, *extension_root_fields(root_fields, "Query")))
         define_mutation_types(types)
+        define_schema_change_types(types)
         update_me, *collection_mutations = mutations(types)
-        accounts = (*account_mutations(types), update_me, *invite_mutations(types))
+        accounts = (*account_mutations(types), *schema_mutations(types), update_me, *invite_mutations(types))
         own_mutations = (*accounts, *collection_mutations, *extension_mutations(types))
         types.define_type("Mutation", (*own_mutations, *extension_root_fields(root_fields, "Mutation")))
         return RollcallSchema(

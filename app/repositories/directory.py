@@ -14,6 +14,8 @@ from app.repositories.own_values import with_preset_values
 from app.repositories.repository import Repository, UserRepository
 from app.repositories.services import Services
 from app.repositories.system.catalog import SchemaCatalog
+from app.repositories.system.field_writer import FieldWriter
+from app.repositories.system.relation_writer import RelationWriter
 
 T = TypeVar("T")
 
@@ -54,6 +56,16 @@ class Directory:
     def catalog(self) -> SchemaCatalog:
         """The collections, fields and relations that the caller may see."""
         return SchemaCatalog(self.caller, self.services)
+
+    @property
+    def field_writer(self) -> FieldWriter:
+        """Changes custom fields, if the caller is an admin."""
+        return FieldWriter(self.caller, self.services, self.client_info)
+
+    @property
+    def relation_writer(self) -> RelationWriter:
+        """Changes the relations of custom fields, if the caller is an admin."""
+        return RelationWriter(self.caller, self.services, self.client_info)
 
     @property
     def budget(self) -> RequestBudget:

@@ -29,6 +29,17 @@ REQUIRED_COLLECTIONS = {"permissions_me": "directus_permissions", "policies_me_g
 ADMIN_FIELDS = ("users_sessions", "users_sessions_revoke")
 """Root fields that only admins see."""
 
+SCHEMA_MUTATIONS = (
+    "create_fields_item",
+    "update_fields_item",
+    "update_fields_items",
+    "delete_fields_item",
+    "create_relations_item",
+    "update_relations_item",
+    "delete_relations_item",
+)
+"""Mutations of custom fields and relations, which only admins see."""
+
 ROW_MUTATION_PREFIXES = ("create_", "update_", "delete_")
 """Prefixes of the mutations that write rows of a collection; most others are visible to every caller."""
 
@@ -93,6 +104,7 @@ class VisibleCoordinates(CollectionVisibility):
 
     def _mutations(self) -> Iterator[str]:
         yield from ("Mutation", *(f"Mutation.{name}" for name in self._account_mutations()))
+        yield from (f"Mutation.{name}" for name in (SCHEMA_MUTATIONS if self.schema.admin else ()))
         for collection in self.registry.writable:
             names: list[str] = []
             if collection in self.writable_fields["create"] and not collection.singleton:

@@ -61,7 +61,11 @@ class AuditLog:
 
     async def record(self, action: str, collection: Collection, key: Any) -> None:
         """Record an activity without a revision, such as a deletion."""
-        await RowStore(self._writer, ACTIVITY).insert(self._activity(action, collection, key))
+        await self.record_in(action, collection.name, key)
+
+    async def record_in(self, action: str, table: str, key: Any) -> None:
+        """Record the same about a row of a table that is not served as a collection."""
+        await RowStore(self._writer, ACTIVITY).insert(self._activity(action, table, key))
 
     async def record_revision(
         self,
@@ -74,7 +78,7 @@ class AuditLog:
         pending: PendingWrite | None,
     ) -> None:
         """Execute `pending`, if given, and record an activity with a revision of the row's data and changes."""
-        activity = self._activity(action, collection, key)
+        activity = self._activity(action, collection.name, key)
         fields, redacted_delta = REVISIONS.fields, redacted(delta)
         revision = {
             fields["collection"]: collection.name,
@@ -113,11 +117,11 @@ class AuditLog:
         revision_key: int = (await self._writer.execute_batch([query.statement for query in queries], bindings))[0][0]
         return revision_key
 
-    def _activity(self, action: str, collection: Collection, key: Any) -> dict[Field, Any]:
+    def _activity(self, action: str, table: str, key: Any) -> dict[Field, Any]:
         fields = ACTIVITY.fields
         subject = {
             fields["action"]: action,
-            fields["collection"]: collection.name,
+            fields["collection"]: table,
             fields["item"]: str(key)[:MAX_ITEM_LENGTH],
         }
         return {**subject, **self._author}

@@ -1,20 +1,21 @@
 """The catalog of collections, fields and relations, as far as one caller may see them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from sqlalchemy import Text, literal_column
+from sqlalchemy import ColumnElement, Text, literal_column
 
 from app.core.errors import Forbidden
 from app.policy.rules import READ, Access
 from app.policy.schema_rights import COLLECTIONS, FIELDS, RELATIONS
-from app.query.collection import Collection, Field, Registry
+from app.query.collection import BUILT_IN, Collection, Field, Registry
 from app.repositories.engine.reading import CurrentReader
 from app.repositories.system.built_in_meta import collection_meta, field_meta
 from app.repositories.system.column_queries import columns_query
-from app.repositories.system.columns import ColumnCatalog
+from app.repositories.system.columns import ColumnCatalog, ColumnKey
+from app.repositories.system.field_types import ALIAS, stored_type
 from app.repositories.system.relations import relation_entries
 from app.repositories.system.rows import FIELD_ROWS, RELATION_ROWS, parse_rows, rows_as_json
 
@@ -32,6 +33,13 @@ class SchemaState:
     columns: ColumnCatalog
     field_rows: list[dict[str, Any]]
     relation_rows: list[dict[str, Any]]
+
+    @classmethod
+    def parse(cls, access: Access, texts: Sequence[str]) -> "SchemaState":
+        """Return the state that a statement of `state_columns` yields."""
+        columns, fields, relations = texts
+        parsed = (parse_rows(FIELD_ROWS, fields), parse_rows(RELATION_ROWS, relations))
+        return cls(access, ColumnCatalog.parse(columns), *parsed)
 
     @property
     def registry(self) -> Registry:
@@ -54,10 +62,10 @@ class SchemaState:
             if field in readable and field.derivation is None:
                 yield self._field_entry(collection, field)
         if self.access.admin:
-            for (owner, name), row in self.rows_by_field.items():
+            for owner, name in self.rows_by_field:
                 is_column = (owner, name) in self.columns.columns
                 if owner == collection.name and name not in collection.fields and not is_column:
-                    yield {"collection": owner, "field": name, "type": "alias", "schema": None, "meta": row}
+                    yield custom_entry(self, (owner, name))
 
     def _field_entry(self, collection: Collection, field: Field) -> Entry:
         key = (collection.name, field.name)
@@ -69,6 +77,16 @@ class SchemaState:
             "schema": None if field.many else self.columns.columns.get(key),
             "meta": meta,
         }
+
+
+def state_columns(access: Access, dialect: str) -> tuple[ColumnElement[Any], ...]:
+    """Return the columns of a statement that reads the state."""
+    names = access.registry.keys()
+    return (
+        literal_column(f"({columns_query(dialect, names)})", Text()),
+        rows_as_json(FIELD_ROWS, FIELD_ROWS.c.collection, names),
+        rows_as_json(RELATION_ROWS, RELATION_ROWS.c.many_collection, names),
+    )
 
 
 class SchemaCatalog(CurrentReader):
@@ -147,30 +165,44 @@ class SchemaCatalog(CurrentReader):
 
         return await self._read(list_all)
 
+    async def custom_fields(self) -> list[Entry]:
+        """Return the custom fields that rows describe, even if they are not served; raises as `everything` does."""
+
+        def list_custom(state: SchemaState) -> list[Entry]:
+            if not state.access.admin:
+                raise Forbidden
+            return [custom_entry(state, key) for key in state.rows_by_field if not is_built_in(*key)]
+
+        return await self._read(list_custom)
+
     async def _read(self, answer: Callable[[SchemaState], T]) -> T:
         """Return the answer for the current state: read in one statement with the caller's access."""
 
         async def attempt(access: Access) -> T:
-            names = access.registry.keys()
-            columns = literal_column(f"({columns_query(self._services.dialect, names)})", Text())
-            fields = rows_as_json(FIELD_ROWS, FIELD_ROWS.c.collection, names)
-            relations = rows_as_json(RELATION_ROWS, RELATION_ROWS.c.many_collection, names)
-            texts = await self._fetch_all((columns, fields, relations), access)
-            state = SchemaState(
-                access,
-                ColumnCatalog.parse(texts[0]),
-                parse_rows(FIELD_ROWS, texts[1]),
-                parse_rows(RELATION_ROWS, texts[2]),
-            )
+            texts = await self._fetch_all(state_columns(access, self._services.dialect), access)
+            state = SchemaState.parse(access, texts)
             return answer(state)
 
         return await self._with_current_access(attempt)
 
 
+def custom_entry(state: SchemaState, key: ColumnKey) -> Entry:
+    """Return a custom field as the system API describes it, from its column and its row."""
+    meta, column = state.rows_by_field.get(key), state.columns.columns.get(key)
+    special = (meta or {}).get("special") or ()
+    type_ = ALIAS if column is None else stored_type(column, special)
+    return {"collection": key[0], "field": key[1], "type": type_, "schema": column, "meta": meta}
+
+
+def is_built_in(collection: str, field: str) -> bool:
+    """Return whether a field is one of Directus' own."""
+    return collection in BUILT_IN and field in BUILT_IN[collection].fields
+
+
 def field_type(field: Field, special: Iterable[str]) -> str:
     """Return the type of a field as the system API names it."""
     if field.column is None:
-        return "alias"
+        return ALIAS
     if "hash" in special:
         return "hash"
     if field.kind in ("string", "hash"):
@@ -193,20 +225,20 @@ def _collection_entry(collection: Collection) -> Entry:
 
 def _require_listing(state: SchemaState, table: str) -> None:
     if not state.access.admin and table not in state.access.schema_rights:
-        raise Forbidden(_cannot_read(table))
+        raise Forbidden(cannot_read(table))
 
 
 def _known_collection(state: SchemaState, name: str) -> Collection:
     collection = state.registry.get(name)
     if collection is None:
-        raise Forbidden(_cannot_read(name))
+        raise Forbidden(cannot_read(name))
     return collection
 
 
 def _readable_collection(state: SchemaState, name: str) -> Collection:
     collection = _known_collection(state, name)
     if not state.readable(collection):
-        raise Forbidden(_cannot_read(name))
+        raise Forbidden(cannot_read(name))
     return collection
 
 
@@ -217,5 +249,6 @@ def _required(entries: Iterable[Entry]) -> Entry:
     return entry
 
 
-def _cannot_read(name: str) -> str:
+def cannot_read(name: str) -> str:
+    """Return the message for a collection that the caller may not read, or that does not exist."""
     return f'You don\'t have permission to perform "read" for collection "{name}" or it does not exist'

@@ -19,7 +19,7 @@ COLUMN_PARTS = (
 """The parts of each described column, in order."""
 KEY_PARTS = ("table", "column", "constraint", "schema", "target", "target_column", "on_update", "on_delete")
 """The parts of each foreign key of one column."""
-INDEX_PARTS = ("table", "column", "unique", "primary")
+INDEX_PARTS = ("table", "column", "name", "unique", "primary")
 """The parts of each index of one column. Those that Rollcall adds for itself are left out."""
 
 _POSTGRESQL = """
@@ -42,7 +42,7 @@ SELECT CAST(json_build_object(
         WHERE contype = 'f' AND array_length(conkey, 1) = 1 AND one.relname IN ({tables})
         AND one.relnamespace = CAST(current_schema() AS regnamespace)),
     'indexes', (SELECT coalesce(json_agg(json_build_array(
-        one.relname, attname, indisunique, indisprimary
+        one.relname, attname, named.relname, indisunique, indisprimary
     )), '[]') FROM pg_index
         JOIN pg_class AS one ON one.oid = indrelid
         JOIN pg_class AS named ON named.oid = indexrelid
@@ -67,10 +67,10 @@ SELECT json_object(
     )) FROM sqlite_master AS one JOIN pragma_foreign_key_list(one.name) AS link
         WHERE one.type = 'table' AND one.name IN ({tables})),
     'indexes', (SELECT json_group_array(json_array(
-        found."table", found.name, json(CASE WHEN found."unique" THEN 'true' ELSE 'false' END),
+        found."table", found.name, found.index_name, json(CASE WHEN found."unique" THEN 'true' ELSE 'false' END),
         json(CASE WHEN found.origin = 'pk' THEN 'true' ELSE 'false' END)
     )) FROM (
-        SELECT one.name AS "table", min(member.name) AS name, list."unique", list.origin
+        SELECT one.name AS "table", min(member.name) AS name, list.name AS index_name, list."unique", list.origin
         FROM sqlite_master AS one JOIN pragma_index_list(one.name) AS list
         JOIN pragma_index_info(list.name) AS member
         WHERE one.type = 'table' AND one.name IN ({tables}) AND list.name NOT LIKE 'rollcall%' AND NOT list.partial

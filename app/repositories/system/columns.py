@@ -26,6 +26,8 @@ class ColumnCatalog:
     """The `schema` of each column, as a field of the system API has it."""
     keys: Mapping[ColumnKey, Mapping[str, Any]]
     """The `schema` of each foreign key, as a relation of the system API has it."""
+    indexes: Mapping[ColumnKey, Mapping[bool, str]]
+    """The names of the indexes of each column, by whether they are unique."""
 
     @classmethod
     def parse(cls, text: str) -> "ColumnCatalog":
@@ -36,12 +38,13 @@ class ColumnCatalog:
         for index in _named(INDEX_PARTS, found["indexes"]):
             indexes.setdefault((index["table"], index["column"]), []).append(index)
         for table, name in found.get("primary", ()):
-            indexes.setdefault((table, name), []).append({"unique": True, "primary": True})
+            indexes.setdefault((table, name), []).append({"name": None, "unique": True, "primary": True})
         columns = {}
         for part in _named(COLUMN_PARTS, found["columns"]):
             key = (part["table"], part["name"])
             columns[key] = _column_schema(part, keys.get(key), indexes.get(key, []))
-        return cls(columns, {key: _relation_schema(value) for key, value in keys.items()})
+        names = {key: {index["unique"]: index["name"] for index in found} for key, found in indexes.items()}
+        return cls(columns, {key: _relation_schema(value) for key, value in keys.items()}, names)
 
 
 def _named(names: tuple[str, ...], rows: Iterable[list[Any]]) -> Iterable[dict[str, Any]]:
