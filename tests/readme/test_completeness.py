@@ -10,7 +10,14 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.graphql.schema import schema
-from tests.readme import test_deployment, test_extensions, test_running_it, test_snippets, test_testing
+from tests.readme import (
+    test_custom_fields,
+    test_deployment,
+    test_extensions,
+    test_running_it,
+    test_snippets,
+    test_testing,
+)
 from tests.readme.generated import rendered
 from tests.readme.pages import DOCS, README, ROOT, page
 from tests.upgrade import test_report
@@ -29,6 +36,11 @@ TESTS_BY_BLOCK = {
     },
     "concepts/permissions.md": {
         "Policies, roles and access": [test_snippets.test_the_example_of_a_permission_is_accepted]
+    },
+    "concepts/custom-fields.md": {
+        "Add a field": [test_custom_fields.test_a_field_is_added_and_queried] * 2
+        + [test_custom_fields.test_the_command_adds_the_same_field],
+        "Relations": [test_custom_fields.test_a_relation_is_added_and_followed] * 3,
     },
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {

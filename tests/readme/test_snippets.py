@@ -85,7 +85,8 @@ async def test_the_python_example_of_the_readme_works(writable_db, monkeypatch):
 
 
 def test_every_graphql_example_is_valid():
-    queries = [query for file in DOCS.rglob("*.md") for query in snippets("graphql", file.read_text())]
+    files = [file for file in DOCS.rglob("*.md") if file.name != "custom-fields.md"]  # has fields of its own
+    queries = [query for file in files for query in snippets("graphql", file.read_text())]
 
     assert len(queries) == 2
     assert [validate(schema.graphql, parse(query)) for query in queries] == [[], []]
