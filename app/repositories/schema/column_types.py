@@ -23,6 +23,8 @@ def column_type(stored: TypeEngine[Any], special: frozenset[str]) -> ColumnType 
         return None
     if isinstance(stored, types.String):
         return _text_type(stored, special)
+    if isinstance(stored, types.DateTime) and "cast-timestamp" in special:  # as Directus marks them on SQLite
+        return "timestamp", Timestamp()
     return next((build(stored) for type_, build in _TYPES if isinstance(stored, type_)), None)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import ServiceUnavailable
+from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.driver_errors import DATABASE_UNAVAILABLE
 from app.query.collection import BUILT_IN, Registry
@@ -25,6 +26,12 @@ SELECT_RELATIONS = text(
     "SELECT many_collection, many_field, one_collection, one_field FROM directus_relations "
     "WHERE many_collection IN :names ORDER BY id"
 ).bindparams(bindparam("names", expanding=True))
+
+SELECT_SQLITE_ACTIONS = text(
+    'SELECT one.name, link."from", link.on_delete FROM sqlite_master AS one '
+    "JOIN pragma_foreign_key_list(one.name) AS link WHERE one.name IN :names"
+).bindparams(bindparam("names", expanding=True))
+"""What foreign keys do on delete: SQLAlchemy reads that only of those which are written after the columns."""
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +88,8 @@ def _is_custom(row: Any) -> bool:
 
 
 async def _reflect(connection: AsyncConnection) -> tuple[Columns, ForeignKeys]:
+    names = {"names": sorted(CUSTOMIZABLE)}
+
     def reflect(sync_connection: Connection) -> tuple[Columns, ForeignKeys]:
         inspector = inspect(sync_connection)
         columns = inspector.get_multi_columns(filter_names=sorted(CUSTOMIZABLE))
@@ -92,6 +101,9 @@ async def _reflect(connection: AsyncConnection) -> tuple[Columns, ForeignKeys]:
             for key in found
             if len(key["constrained_columns"]) == 1
         }
+        if sync_connection.dialect.name != POSTGRESQL:
+            for table, column, action in sync_connection.execute(SELECT_SQLITE_ACTIONS, names):
+                by_column[table, column]["options"]["ondelete"] = action
         return by_table, by_column
 
     return await connection.run_sync(reflect)

@@ -69,7 +69,9 @@ class SchemaState:
 
     def _field_entry(self, collection: Collection, field: Field) -> Entry:
         key = (collection.name, field.name)
-        meta = self.rows_by_field.get(key) or field_meta(*key, field.note)
+        if not is_built_in(*key):
+            return custom_entry(self, key)
+        meta = field_meta(*key, field.note)
         return {
             "collection": collection.name,
             "field": field.name,
@@ -180,6 +182,7 @@ class SchemaCatalog(CurrentReader):
 
         async def attempt(access: Access) -> T:
             texts = await self._fetch_all(state_columns(access, self._services.dialect), access)
+            self._services.access_cache.require_current_schema()
             state = SchemaState.parse(access, texts)
             return answer(state)
 

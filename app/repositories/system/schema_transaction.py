@@ -16,6 +16,7 @@ from app.db.statement import CompiledStatement
 from app.db.transaction import WriteTransaction
 from app.policy.rules import Access
 from app.query.collection import Collection
+from app.query.custom_fields import CUSTOMIZABLE
 from app.repositories.engine.audit_log import AuditLog
 from app.repositories.engine.constraints import violation_error
 from app.repositories.services import Services
@@ -98,20 +99,15 @@ class SchemaTransaction:
         await self.audit.record_in("create", table.name, rows[0][0])
 
     async def update_row(self, table: Table, key: int, values: Mapping[str, Any]) -> None:
-        """Update such a row."""
-        if values:
-            await self.writer.execute(update(table).where(table.c.id == key).values(**values))
-            await self.audit.record_in("update", table.name, key)
+        """Update such a row; without values too, as this renews the schema token after a change of the column."""
+        await self.writer.execute(update(table).where(table.c.id == key).values(**{"id": key, **values}))
+        await self.audit.record_in("update", table.name, key)
 
     async def delete_rows(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         """Delete such rows."""
         for row in rows:
             await self.writer.execute(delete(table).where(table.c.id == row["id"]))
             await self.audit.record_in("delete", table.name, row["id"])
-
-
-CUSTOMIZABLE = frozenset(f"directus_{name}" for name in ("users", "roles", "policies", "files", "folders", "settings"))
-"""The collections that may have custom fields."""
 
 
 def declared_type(column: Mapping[str, Any], field_type: str, dialect: str) -> str:
