@@ -1,6 +1,7 @@
 """The Strawberry schema, shared by all callers, and its execution under the visibility of one caller."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -305,9 +306,14 @@ def schema_for(registry: Registry, root_fields: tuple[RootField, ...] = ()) -> R
     return _cached_schema(registry, root_fields)
 
 
+_building = threading.Lock()
+"""Strawberry parses annotations with `ast`, which CPython 3.11 can't do in two threads at once (gh-106905)."""
+
+
 @lru_cache(maxsize=8)
 def _cached_schema(registry: Registry, root_fields: tuple[RootField, ...]) -> RollcallSchema:
-    return build_schema(registry, root_fields)
+    with _building:
+        return build_schema(registry, root_fields)
 
 
 schema = schema_for(BUILT_IN)
