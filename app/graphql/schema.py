@@ -70,6 +70,9 @@ introspection_cache: LRUCache[Hashable, CoreResult] = LRUCache(MAX_INTROSPECTION
 
 log = structlog.get_logger(__name__)
 
+EXPECTED_ERRORS = (RollcallError, GraphQLError, SchemaChanged)
+"""What fields may raise: it is part of the response or, if the directory's fields have changed, answered again."""
+
 
 class FinishedValueExecutor(StrawberryGraphQLCoreExecutionContext):
     """graphql-core's executor, which returns finished values without completing their sub-fields.
@@ -269,10 +272,10 @@ class RollcallSchema(strawberry.Schema):
         return result
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Log unexpected exceptions, without what the client sent; a `RollcallError` is part of the response."""
+        """Log unexpected exceptions, without what the client sent."""
         for error in errors:
             original = error.original_error
-            if original is not None and not isinstance(original, RollcallError | GraphQLError):
+            if original is not None and not isinstance(original, EXPECTED_ERRORS):
                 log.error("resolver_failed", path=error.path, exc_info=original)
 
 

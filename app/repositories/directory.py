@@ -94,6 +94,17 @@ class Directory:
         """Return the caller's current access, for responses that read no rows; raises as `access`."""
         return await self.revalidate(await self.access())
 
+    async def described_access(self) -> Access:
+        """Return the same, for responses that describe the fields of the directory.
+
+        Raises:
+            InvalidCredentials: As `access`.
+            SchemaChanged: The fields have changed, so that the request must be answered again.
+        """
+        access = await self.fresh_access()
+        self._access_cache.require_current_schema()
+        return access
+
     async def require_tfa_setup_done(self) -> None:
         """Raise TwoFactorSetupRequired if the caller must set up two-factor authentication first.
 

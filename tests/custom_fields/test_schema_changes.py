@@ -59,6 +59,36 @@ async def test_every_kind_of_read_knows_a_new_field(writable_db, nodes, path):
     assert "fields" not in path or all("nickname" in response.text for response in responses)
 
 
+@pytest.mark.parametrize("path", ["/fields", "/schema/snapshot", "/server/specs/oas", "/server/specs/graphql/system"])
+async def test_every_description_over_rest_names_a_new_field(writable_db, nodes, path):
+    await sql(writable_db, ADD_NICKNAME)
+    responses = [await client.get(path, headers=ADA) for client in nodes]
+
+    assert [response.status_code for response in responses] == [200, 200]
+    assert all("nickname" in response.text for response in responses)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ['{ fields_in_collection(collection: "directus_users") { field } }', "{ server_specs_oas }"],
+)
+async def test_every_description_in_graphql_names_a_new_field(writable_db, nodes, query, caplog):
+    await sql(writable_db, ADD_NICKNAME)
+    responses = [await ask(client, query) for client in nodes]
+
+    assert all("nickname" in response.text for response in responses)
+    assert caplog.records == []
+
+
+async def test_descriptions_name_a_new_field_on_the_node_that_created_it(writable_db, nodes):
+    body = {"field": "nickname", "type": "string"}
+    assert (await nodes[0].post("/fields/directus_users", json=body, headers=ADA)).status_code == 200
+
+    for client in nodes:
+        assert "nickname" in (await client.get("/schema/snapshot", headers=ADA)).text
+        assert "nickname" in (await client.get("/fields", headers=ADA)).text
+
+
 async def test_a_mutation_knows_a_new_field(writable_db, nodes):
     await sql(writable_db, ADD_NICKNAME)
     mutation = f'mutation {{ update_users_item(id: "{uid("vi")}", data: {{ nickname: "V" }}) {{ nickname }} }}'

@@ -105,8 +105,10 @@ async def _globals(info: Info) -> SimpleNamespace | None:
 
 async def _openapi(info: Info) -> Any:
     """Return the OpenAPI document that the caller sees."""
-    settings = info.context.directory.services.settings
-    return orjson.loads(await openapi(visibility_for(await info.context.fresh_access()), settings))
+    services = info.context.directory.services
+    access = await info.context.fresh_access()
+    services.access_cache.require_current_schema()
+    return orjson.loads(await openapi(visibility_for(access), services.settings))
 
 
 async def _sdl(info: Info, scope: Scope | None = None) -> str:
@@ -114,6 +116,8 @@ async def _sdl(info: Info, scope: Scope | None = None) -> str:
     if scope is Scope.items:
         raise InvalidQuery('Only the scope "system" is supported')
     schema: Any = info.schema
-    limits = info.context.directory.services.limits
-    visible = caller_schema_for(schema.graphql, await info.context.fresh_access(), limits)
+    services = info.context.directory.services
+    access = await info.context.fresh_access()
+    services.access_cache.require_current_schema()
+    visible = caller_schema_for(schema.graphql, access, services.limits)
     return await asyncio.to_thread(lambda: visible.sdl)

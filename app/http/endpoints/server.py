@@ -85,7 +85,7 @@ class ServerEndpoints:
             RouteNotFound: Introspection is disabled.
         """
         self._require_introspection(scope)
-        access = await self._directory(head).fresh_access()
+        access = await self._directory(head).described_access()
         schema = schema_for(self._services.registry, self._services.root_fields)
         visible = caller_schema_for(schema.graphql, access, self._services.limits)
         sdl = await asyncio.to_thread(lambda: visible.sdl)
@@ -98,7 +98,7 @@ class ServerEndpoints:
             RouteNotFound: Introspection is disabled.
         """
         self._require_introspection(scope)
-        visibility = visibility_for(await self._directory(head).fresh_access())
+        visibility = visibility_for(await self._directory(head).described_access())
         return Response(await openapi(visibility, self._services.settings))
 
     def _require_introspection(self, scope: Scope) -> None:

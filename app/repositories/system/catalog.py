@@ -100,6 +100,7 @@ class SchemaCatalog(CurrentReader):
         Forbidden: The caller may not see it, or it does not exist.
         InvalidCredentials: The credentials belong to no active user, or the session has ended.
         ServiceUnavailable: The database cannot be reached, or the caller's access keeps changing.
+        SchemaChanged: The fields of the directory have changed, so that the request must be answered again.
     """
 
     async def fields(self, collection: str | None = None) -> list[Entry]:
@@ -181,6 +182,8 @@ class SchemaCatalog(CurrentReader):
         """Return the answer for the current state: read in one statement with the caller's access."""
 
         async def attempt(access: Access) -> T:
+            if not self._caller.system:
+                self._services.access_cache.require_current_schema()
             texts = await self._fetch_all(state_columns(access, self._services.dialect), access)
             self._services.access_cache.require_current_schema()
             state = SchemaState.parse(access, texts)
