@@ -108,9 +108,11 @@ def down(
 
 @app.command("import")
 def import_(file: Path) -> None:
-    """Load rows from a JSON file in one transaction."""
+    """Load rows from a JSON file in one transaction, and add the custom columns that they need."""
     result = run(lambda database, _: import_file(database, file, _show_progress))
     typer.echo(", ".join(f"{count} {table}" for table, count in result.rows.items()) or "The file holds no rows.")
+    if result.added_columns:
+        typer.echo(f"Added columns: {', '.join(result.added_columns)}.")
     if result.replaced_bootstrap:
         typer.echo("They replaced the rows of bootstrap, its admin included. Log in as an admin of the file.")
     for warning in result.warnings:
@@ -122,7 +124,9 @@ def export(file: Path, redact: Annotated[bool, typer.Option(help="Omit secrets")
     """Write all rows to a JSON file that only its owner can read."""
     omitted = run(lambda database, _: export_file(database, file, redact=redact, progress=_show_progress))
     if omitted:
-        typer.echo(f"Omitted columns that Directus does not have: {', '.join(omitted)}.", err=True)
+        typer.echo(
+            f"Omitted, because nothing describes it or only this database has it: {', '.join(omitted)}.", err=True
+        )
 
 
 @app.command()

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as ProgressBars
 
 from app.cli.runner import run
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.upgrade import repair, revert, upgrade
 from app.upgrade.report import (
     DRY_RUN_MESSAGE,

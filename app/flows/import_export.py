@@ -1,34 +1,36 @@
-"""Import and export of all Directus tables as a JSON file, `{table: [row, …]}`."""
+"""Import and export of all Directus tables as a JSON file, `{table: [row, …]}`.
+
+A file with custom fields also has `columns`, which says what columns its rows need beyond those of Directus.
+"""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import Column, Integer, Table, delete, insert, select, text, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy import Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.ecmascript_regex import InvalidRegex, Regex, unwrap
 from app.core.errors import OperatorError
-from app.db.base import POSTGRESQL, Csv, dump_json
+from app.db.base import dump_json
 from app.db.database import Database
-from app.db.integrity import parse_integrity_error
-from app.db.models import DIRECTUS_TABLES
+from app.db.models import DIRECTUS_TABLES, SCHEMA_TABLES
 from app.db.seeds import is_pristine
-from app.db.table_check import extra_columns
 from app.flows.bootstrap import active_admin
-from app.flows.import_values import parse_value
+from app.flows.column_import import add_missing_columns, check_columns
+from app.flows.existing_columns import custom_columns, describe_columns
+from app.flows.import_values import file_value, parse_value
+from app.flows.import_writes import FileRow, Progress, match_descriptions, primary_key, write_tables
+from app.flows.portable_columns import PortableColumn
+from app.query.collection import Registry
+from app.query.custom_fields import CUSTOMIZABLE
 from app.repositories.rules.stored_regexes import REGEX_FIELDS
+from app.repositories.schema.registry_loader import read_registry
 from app.repositories.stores.directus_nodes import COUNT_USER_CHANGE
-
-FileRow = dict[str, Any]
-Progress = Callable[[str, int, int], None]
-"""Called with the current table or step, how many of its items are done, and how many it has."""
 
 TABLES: Mapping[str, Table] = {table.name: table for table in DIRECTUS_TABLES}
 SECRET_COLUMNS = {
@@ -38,6 +40,8 @@ SECRET_COLUMNS = {
     },
 }
 SECRET_TABLES = {"directus_sessions"}
+COLUMNS = "columns"
+"""The key of a file that holds the descriptions of custom columns."""
 REGEX_COLUMNS = {field.stored: regexes_in for field, regexes_in in REGEX_FIELDS.items()}
 """Columns that hold regular expressions, each with a function that returns those in its value."""
 
@@ -46,18 +50,21 @@ REGEX_COLUMNS = {field.stored: regexes_in for field, regexes_in in REGEX_FIELDS.
 class ImportResult:
     """What an import did: the number of rows per table, and whether they replaced those of bootstrap.
 
-    Each of the `warnings` names the table, row and column of a value that was imported although it has no effect.
+    `added_columns` are the custom columns that the database lacked, as `table.column`. Each of the `warnings`
+    names the table, row and column of a value that was imported although it has no effect.
     """
 
     rows: Mapping[str, int]
     replaced_bootstrap: bool
     warnings: Sequence[str] = ()
+    added_columns: Sequence[str] = ()
 
 
 async def import_file(database: Database, file: Path, progress: Progress | None = None) -> ImportResult:
     """Import a file in one transaction.
 
-    Rows with an existing key are updated, others added. If the database holds only what bootstrap created, its admin
+    Rows with an existing key are updated, others added; rows that describe the same field or relation are the same row.
+    Custom columns that the database lacks are added. If the database holds only what bootstrap created, its admin
     included, the file replaces it. Regular expressions that can't be compiled, which Directus may have stored, are
     imported with a warning: no value matches them.
 
@@ -71,24 +78,43 @@ async def import_rows(
     database: Database, tables: Mapping[str, Any], progress: Progress | None = None, *, replace: bool = True
 ) -> ImportResult:
     """Import rows as `import_file` does, in the format of a file; without `replace`, bootstrap's rows always stay."""
-    rows_by_table = _parse(tables, database.dialect)
-    warnings = list(_invalid_regexes(rows_by_table))
+    columns = [PortableColumn.parse(entry) for entry in tables.get(COLUMNS, ())]
+    _check_names(tables)
 
     async def work(connection: AsyncConnection) -> ImportResult:
         replaced = replace and await connection.run_sync(is_pristine)
         if replaced:
             for table in reversed(DIRECTUS_TABLES):
                 await connection.execute(delete(table))
-        for table in DIRECTUS_TABLES:
-            await _write_rows(connection, table, rows_by_table.get(table.name, []), progress)
+        added = await add_missing_columns(connection, columns)
+        known = await _write_descriptions(connection, tables)
+        await check_columns(connection, known, columns)
+        own_tables = _tables(known)
+        rows = _parse(tables, {name: own_tables[name] for name in own_tables if name not in SCHEMA_TABLES}, connection)
+        await write_tables(connection, own_tables, rows, progress)
         await connection.execute(COUNT_USER_CHANGE)
         if replaced and not await active_admin(connection):
             raise OperatorError(
                 "The rows would replace bootstrap's, but hold no active admin. Add a user with admin access to them."
             )
-        return ImportResult({name: len(rows) for name, rows in rows_by_table.items()}, replaced, warnings)
+        counts = {name: len(found) for name, found in tables.items() if name != COLUMNS}
+        return ImportResult(counts, replaced, list(_invalid_regexes(rows)), [str(column) for column in added])
 
     return await database.run_in_transaction(work)
+
+
+async def _write_descriptions(connection: AsyncConnection, tables: Mapping[str, Any]) -> Registry:
+    """Write the rows that describe collections, fields and relations, and return the registry that they make."""
+    described = {name: TABLES[name] for name in SCHEMA_TABLES}
+    rows = _parse(tables, described, connection)
+    matched = {name: await match_descriptions(connection, TABLES[name], found) for name, found in rows.items()}
+    await write_tables(connection, described, matched)
+    return await read_registry(connection)
+
+
+def _tables(registry: Registry) -> dict[str, Table]:
+    """Return Directus' tables with their custom columns."""
+    return {name: registry[name].table if name in CUSTOMIZABLE else table for name, table in TABLES.items()}
 
 
 async def export_file(
@@ -96,26 +122,45 @@ async def export_file(
 ) -> list[str]:
     """Write all rows of the Directus tables to a file that only its owner can read (mode 0600).
 
-    With `redact`, passwords, tokens, sessions and API keys are left out. Columns that a project added to these tables
-    are always left out; they are returned as `table.column`.
+    With `redact`, passwords, tokens, sessions, API keys and concealed custom fields are left out. What a project added
+    to these tables and no export can contain is always left out, and returned as `table.column`: columns that nothing
+    describes or whose type is unknown, and defaults that only one kind of database has.
     """
     draft = file.with_name(f".{file.name}.{uuid4().hex}")  # an existing file stays until the new one is complete
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out:
         async with database.transaction() as connection:
-            omitted = await connection.run_sync(extra_columns)
-            tables = [table for table in DIRECTUS_TABLES if not (redact and table.name in SECRET_TABLES)]
-            for number, table in enumerate(tables):
-                out.write(b"{\n" if number == 0 else b",\n")
-                hidden = SECRET_COLUMNS.get(table.name, set()) if redact else set()
-                rows = [_to_file_row(table, row, hidden) for row in await _fetch_rows(connection, table)]
-                lines = ",\n".join(map(dump_json, rows)).encode()
-                out.write(orjson.dumps(table.name) + b": [\n" + lines + b"\n]")
+            registry = await read_registry(connection)
+            columns, omitted = await describe_columns(connection, registry)
+            hidden = _secret_columns(registry) if redact else {}
+            separator = b"{\n"
+            if columns:
+                out.write(separator + _section(COLUMNS, (column.to_entry() for column in columns)))
+                separator = b",\n"
+            for table in _tables(registry).values():
+                if redact and table.name in SECRET_TABLES:
+                    continue
+                names = [column.name for column in table.c if column.name not in hidden.get(table.name, ())]
+                rows = [_to_file_row(table, row, names) for row in await _fetch_rows(connection, table)]
+                out.write(separator + _section(table.name, rows))
+                separator = b",\n"
                 if progress:
                     progress(table.name, len(rows), len(rows))
             out.write(b"\n}\n")
     draft.replace(file)
     return omitted
+
+
+def _section(name: str, rows: Iterable[FileRow]) -> bytes:
+    return orjson.dumps(name) + b": [\n" + ",\n".join(map(dump_json, rows)).encode() + b"\n]"
+
+
+def _secret_columns(registry: Registry) -> dict[str, set[str]]:
+    custom: dict[str, set[str]] = {}
+    for table, field in custom_columns(registry):
+        if field.concealed:
+            custom.setdefault(table, set()).add(field.name)
+    return {name: SECRET_COLUMNS.get(name, set()) | custom.get(name, set()) for name in {*SECRET_COLUMNS, *custom}}
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -130,24 +175,32 @@ def _read(file: Path) -> Mapping[str, Any]:
     return tables
 
 
-def _parse(tables: Mapping[str, Any], dialect: str) -> dict[str, list[FileRow]]:
+def _check_names(tables: Mapping[str, Any]) -> None:
     for name in tables:
-        if name not in TABLES:
+        if name not in TABLES and name != COLUMNS:
             raise OperatorError(f"{name} can't be imported. The tables that can are {', '.join(sorted(TABLES))}.")
+
+
+def _parse(
+    file: Mapping[str, Any], tables: Mapping[str, Table], connection: AsyncConnection
+) -> dict[str, list[FileRow]]:
+    """Return the file's rows of these tables, in the order of the file."""
     return {
-        name: _check_unique(TABLES[name], [_parse_row(TABLES[name], row, dialect) for row in rows])
-        for name, rows in tables.items()
+        name: _check_unique(tables[name], [_parse_row(tables[name], row, connection.dialect.name) for row in rows])
+        for name, rows in file.items()
+        if name in tables
     }
 
 
 def _parse_row(table: Table, row: Any, dialect: str) -> FileRow:
-    key = _key(table).name
+    key = primary_key(table).name
     if not isinstance(row, dict) or row.get(key) is None:
         raise OperatorError(f"{table.name}: every row must be an object with its {key}.")
     location = f"{table.name}, row {row[key]}"
     for name in row:
         if name not in table.c:
-            raise OperatorError(f"{location}: there is no column {name}.")
+            hint = " A custom column needs an entry in columns and a row of directus_fields."
+            raise OperatorError(f"{location}: there is no column {name}.{hint if table.name in CUSTOMIZABLE else ''}")
     return {name: parse_value(table.c[name], value, f"{location}, {name}", dialect) for name, value in row.items()}
 
 
@@ -159,12 +212,12 @@ def _invalid_regexes(tables: Mapping[str, Iterable[FileRow]]) -> Iterator[str]:
                 for pattern in regexes_in(row[column.name]) if row.get(column.name) else ():
                     Regex(unwrap(pattern))
             except InvalidRegex as error:
-                location = f"{column.table.name}, row {row[_key(column.table).name]}, {column.name}"
+                location = f"{column.table.name}, row {row[primary_key(column.table).name]}, {column.name}"
                 yield f"{location}: it contains an invalid regular expression, which matches nothing: {error}."
 
 
 def _check_unique(table: Table, rows: list[FileRow]) -> list[FileRow]:
-    key, seen = _key(table).name, set()
+    key, seen = primary_key(table).name, set()
     for row in rows:
         if row[key] in seen:
             raise OperatorError(f"{table.name}: {key} {row[key]} occurs twice.")
@@ -172,74 +225,9 @@ def _check_unique(table: Table, rows: list[FileRow]) -> list[FileRow]:
     return rows
 
 
-async def _write_rows(
-    connection: AsyncConnection, table: Table, rows: list[FileRow], progress: Progress | None
-) -> None:
-    """Write rows first without their references to the same table, then these: a row may refer to a later one."""
-    self_references = {c.name for c in table.c if any(key.column.table is table for key in c.foreign_keys)}
-    key = _key(table)
-    existing = set((await connection.execute(select(key))).scalars()) if rows else set()
-    for number, row in enumerate(rows, 1):
-        values = {name: value for name, value in row.items() if name not in self_references}
-        statement = update(table).where(key == row[key.name]) if row[key.name] in existing else insert(table)
-        await _execute(connection, table, row, statement.values(values))
-        if progress:
-            progress(table.name, number, len(rows))
-    for row in rows:
-        references = {name: row[name] for name in self_references & row.keys()}
-        if references:
-            await _execute(connection, table, row, update(table).where(key == row[key.name]).values(references))
-    if connection.dialect.name == POSTGRESQL and rows and isinstance(key.type, Integer):
-        sequence = f"pg_get_serial_sequence('{table.name}', '{key.name}')"
-        last = f"GREATEST((SELECT max({key.name}) FROM {table.name}), 1, pg_sequence_last_value({sequence}::regclass))"
-        await connection.execute(text(f"SELECT setval({sequence}, {last})"))
-
-
-async def _execute(connection: AsyncConnection, table: Table, row: FileRow, statement: Any) -> None:
-    try:
-        await connection.execute(statement)
-    except (IntegrityError, DataError) as error:
-        location = f"{table.name}, row {row[_key(table).name]}"
-        raise OperatorError(f"{location}{await _violated_column(connection, table, row, error)}.") from None
-
-
-async def _violated_column(connection: AsyncConnection, table: Table, row: FileRow, error: DBAPIError) -> str:
-    """Return the column that violates a constraint and why, as the rest of a message, as far as it is known."""
-    violation = parse_integrity_error(error)
-    column = violation.column or await _dangling_reference(connection, table, row)
-    reasons = {
-        "unique": "another row has the same value, which must be unique",
-        "null": "the value is missing, the column requires one",
-        "foreign": "the row it refers to doesn't exist",
-    }
-    reason = reasons.get(violation.kind, "the database rejects the row")
-    return f", {column}: {reason}" if column else f": {reason}"
-
-
-async def _dangling_reference(connection: AsyncConnection, table: Table, row: FileRow) -> str:
-    """Return the column of a row that refers to no row; SQLite does not name it, but its transaction goes on."""
-    if connection.dialect.name == POSTGRESQL:
-        return ""
-    for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
-        value = row.get(key.parent.name)
-        if value is not None and not (await connection.execute(select(key.column).where(key.column == value))).first():
-            return str(key.parent.name)
-    return ""
-
-
 async def _fetch_rows(connection: AsyncConnection, table: Table) -> Iterable[Mapping[Any, Any]]:
-    return (await connection.execute(select(table).order_by(_key(table)))).mappings().all()
+    return (await connection.execute(select(table).order_by(primary_key(table)))).mappings().all()
 
 
-def _to_file_row(table: Table, row: Mapping[Any, Any], hidden: set[str]) -> FileRow:
-    return {f"{column.name}": _to_file_value(column, row[column]) for column in table.c if column.name not in hidden}
-
-
-def _to_file_value(column: Column[Any], value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return ",".join(value) if isinstance(column.type, Csv) and value is not None else value
-
-
-def _key(table: Table) -> Column[Any]:
-    return next(iter(table.primary_key))
+def _to_file_row(table: Table, row: Mapping[Any, Any], names: Iterable[str]) -> FileRow:
+    return {name: file_value(table.c[name], row[table.c[name]]) for name in names}

@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.policy.rules import EVERY_FIELD, parse_rule
 from app.query.collection import BUILT_IN
 from app.upgrade.app_minimum import (

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.upgrade.merge_permissions import Json, LegacyGrant, merge
 
 PUBLIC_ROLE = "00000000-0000-0000-0000-000000000000"

@@ -7,7 +7,7 @@ from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
 from app.db.database import Database
 from app.db.migrate import acquire_migration_lock
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.upgrade.db_errors import READ_REQUIRED_MESSAGE, translate_db_errors
 from app.upgrade.inspection import ROLE_FLAGS, inspect_database
 from app.upgrade.locks import acquire_locks

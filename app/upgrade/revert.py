@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.errors import OperatorError
 from app.db.database import Database
 from app.db.migrate import acquire_migration_lock, migrate_down_in_transaction
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.locks import acquire_locks
 from app.upgrade.losses import Loss

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.errors import OperatorError
 from app.db.base import POSTGRESQL
 from app.db.database import Database
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.edition import Edition, detect_edition
 from app.upgrade.flatten import PUBLIC_ROLE, flatten

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.upgrade.flatten import PUBLIC_ROLE
 from app.upgrade.inspection import POLICIES_MIGRATION, ROLE_FLAGS
 

@@ -11,7 +11,7 @@ from app.db.database import Database
 from app.db.migrate import acquire_migration_lock
 from app.db.seeds import PUBLIC_POLICY
 from app.db.table_check import missing_columns
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.upgrade.db_errors import translate_db_errors
 from app.upgrade.edition import Edition, detect_edition
 from app.upgrade.inspection import POLICIES_MIGRATION, POLICIES_MIGRATION_NAME, ROLE_FLAGS

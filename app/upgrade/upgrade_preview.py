@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.base import POSTGRESQL
 from app.db.database import Database
-from app.flows.import_export import Progress
+from app.flows.import_writes import Progress
 from app.upgrade.db_errors import READ_REQUIRED_MESSAGE, translate_db_errors
 from app.upgrade.difference_kinds import Difference, DifferenceKind, Direction
 from app.upgrade.differences import find_differences

@@ -67,13 +67,18 @@ async def load_schema(database: Database, known_token: str = "") -> LoadedSchema
         token = await _read_token(connection)
         if token == known_token:
             return None
-        names = {"names": sorted(CUSTOMIZABLE)}
-        rows = [row for row in await connection.execute(SELECT_FIELDS, names) if _is_custom(row)]
-        relations = list(await connection.execute(SELECT_RELATIONS, names)) if rows else []
-        if not rows:
-            return LoadedSchema(BUILT_IN, token)
-        columns, keys = await _reflect(connection)
-    return LoadedSchema(extended_registry(_fields(rows, columns), _relations(rows, relations, keys)), token)
+        return LoadedSchema(await read_registry(connection), token)
+
+
+async def read_registry(connection: AsyncConnection) -> Registry:
+    """Return the registry as `load_schema` does, in a transaction that may have changed the schema itself."""
+    names = {"names": sorted(CUSTOMIZABLE)}
+    rows = [row for row in await connection.execute(SELECT_FIELDS, names) if _is_custom(row)]
+    if not rows:
+        return BUILT_IN
+    relations = list(await connection.execute(SELECT_RELATIONS, names))
+    columns, keys = await _reflect(connection)
+    return extended_registry(_fields(rows, columns), _relations(rows, relations, keys))
 
 
 async def _read_token(connection: AsyncConnection) -> str:
