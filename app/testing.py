@@ -21,7 +21,7 @@ from app.db.database import Database
 from app.db.models import User
 from app.extensions.loading import Register, load_extensions
 from app.flows.bootstrap import bootstrap
-from app.flows.import_export import import_rows
+from app.flows.import_export import ImportResult, import_rows
 from app.graphql.schema import schema_for
 from app.repositories.directory import Directory
 from app.repositories.services import Services
@@ -40,9 +40,9 @@ class TestSystem:
         hooks, root_fields = self.extensions.hooks, self.extensions.root_fields
         self.services = Services.from_settings(database, settings, clock, hooks=hooks, root_fields=root_fields)
 
-    async def load(self, rows: Mapping[str, Any]) -> None:
+    async def load(self, rows: Mapping[str, Any]) -> ImportResult:
         """Import rows, `{table: [row, …]}`; those with an existing key are updated."""
-        await import_rows(self.database, rows, replace=False)
+        return await import_rows(self.database, rows, replace=False)
 
     async def as_user(self, email: str) -> Directory:
         """Return the directory for the user with this email.

@@ -191,7 +191,8 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else dump_json(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else json.loads(value)
+        # SQLite turns the text of a number into a number in a column that a project declared as `json`
+        return json.loads(value) if isinstance(value, str) else value
 
 
 class Json(JsonText):

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from sqlalchemy import ForeignKey
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import OperatorError
 from app.flows.existing_columns import custom_columns, portable_column, read_catalog
-from app.flows.portable_columns import PortableColumn
+from app.flows.portable_columns import TABLE_NAMES, PortableColumn
 from app.query.collection import Registry
 from app.repositories.system.ddl import add_column
 
@@ -26,7 +27,7 @@ async def add_missing_columns(connection: AsyncConnection, columns: Iterable[Por
             for statement in add_column(connection.dialect.name, definition):
                 await connection.exec_driver_sql(statement)
         except DBAPIError:
-            raise OperatorError(f"{column}: {await _reason(connection, column)}.") from None
+            raise OperatorError(f"{column}: {_reason(column)}.") from None
     return missing
 
 
@@ -53,7 +54,17 @@ async def check_columns(connection: AsyncConnection, registry: Registry, columns
             )
 
 
-async def _reason(connection: AsyncConnection, column: PortableColumn) -> str:
+async def add_foreign_keys(connection: AsyncConnection, registry: Registry) -> None:
+    """Add to the custom columns of a registry the foreign keys of the database that no relation describes."""
+    fields = [(table, field.stored) for table, field in custom_columns(registry) if not field.stored.foreign_keys]
+    keys = (await read_catalog(connection)).keys if fields else {}
+    for table, column in fields:
+        key = keys.get((table, column.name))
+        if key is not None and key["foreign_key_table"] in TABLE_NAMES:
+            column.append_foreign_key(ForeignKey(f"{key['foreign_key_table']}.{key['foreign_key_column']}"))
+
+
+def _reason(column: PortableColumn) -> str:
     if column.nullable or column.default is not None:
         return "the database can't add the column as the file describes it"
     return (

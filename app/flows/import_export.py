@@ -21,7 +21,7 @@ from app.db.database import Database
 from app.db.models import DIRECTUS_TABLES, SCHEMA_TABLES
 from app.db.seeds import is_pristine
 from app.flows.bootstrap import active_admin
-from app.flows.column_import import add_missing_columns, check_columns
+from app.flows.column_import import add_foreign_keys, add_missing_columns, check_columns
 from app.flows.existing_columns import custom_columns, describe_columns
 from app.flows.import_values import file_value, parse_value
 from app.flows.import_writes import FileRow, Progress, match_descriptions, primary_key, write_tables
@@ -89,6 +89,7 @@ async def import_rows(
         added = await add_missing_columns(connection, columns)
         known = await _write_descriptions(connection, tables)
         await check_columns(connection, known, columns)
+        await add_foreign_keys(connection, known)
         own_tables = _tables(known)
         rows = _parse(tables, {name: own_tables[name] for name in own_tables if name not in SCHEMA_TABLES}, connection)
         await write_tables(connection, own_tables, rows, progress)
