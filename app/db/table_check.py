@@ -57,7 +57,7 @@ def _missing(columns: Columns) -> list[str]:
 
 
 def extra_columns(connection: Connection) -> list[str]:
-    """Return the columns (`table.column`) that a project added to Directus' tables; Rollcall never uses them."""
+    """Return the columns (`table.column`) that a project added to Directus' tables, also those that are not served."""
     columns = _columns(connection)
     return [
         f"{table.name}.{name}"
