@@ -4,6 +4,7 @@ import json
 import random
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -226,7 +227,7 @@ async def test_an_invalid_file_adds_no_column_and_says_why(writable_db, tmp_path
         assert (await connection.execute(text("SELECT count(*) FROM directus_fields"))).scalar_one() == 0
 
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "text": "it's",
     "integer": -5,
     "bigInteger": 2**63 - 1,
@@ -262,7 +263,7 @@ def described(columns):
 
 async def test_defaults_survive_in_either_database(empty_database_url, tmp_path):
     table = "directus_folders"
-    columns = [
+    columns: list[dict[str, Any]] = [
         *({"table": table, "column": type_, "type": type_, "default": value} for type_, value in DEFAULTS.items()),
         *(
             {"table": table, "column": name, "type": type_, "default": "CURRENT_TIMESTAMP"}
