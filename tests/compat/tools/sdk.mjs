@@ -62,6 +62,53 @@ function readsAndUpdates(one, several, change, call = (name, ...args) => async (
 	};
 }
 
+const users = 'directus_users';
+const manager = { collection: users, field: 'manager', related_collection: users, schema: { on_delete: 'SET NULL' }, meta: { one_field: 'reports' } };
+const named = (entries, name) => entries.find((entry) => entry.collection === users && entry.field === name);
+
+/** The functions that describe and change the schema; fields are used between their creation and their deletion. */
+function schemaCalls() {
+	return {
+		createField: async () => {
+			const field = await request(sdk.createField(users, { field: 'phone', type: 'string', schema: { max_length: 32 }, meta: { note: 'A note' } }));
+			check(field.type === 'string' && field.schema.max_length === 32, field);
+			await request(sdk.createField(users, { field: 'manager', type: 'uuid', meta: { special: ['m2o'] } }));
+			await request(sdk.createField(users, { field: 'reports', type: 'alias', meta: { special: ['o2m'] } }));
+			const me = await request(sdk.updateMe({ phone: '+49 1' }, { fields: ['phone'] }));
+			check(me.phone === '+49 1', me);
+		},
+		readFields: async () => check(named(await request(sdk.readFields()), 'phone').meta.note === 'A note', 'fields'),
+		readFieldsByCollection: async () => check(named(await request(sdk.readFieldsByCollection(users)), 'phone'), 'fields'),
+		readField: async () => check((await request(sdk.readField(users, 'phone'))).collection === users, 'a field'),
+		updateField: async () => check((await request(sdk.updateField(users, 'phone', { meta: { note: 'Another' } }))).meta.note === 'Another', 'a field'),
+		updateFields: async () => check((await request(sdk.updateFields(users, [{ field: 'phone', meta: { width: 'half' } }])))[0].meta.width === 'half', 'fields'),
+		createRelation: async () => check((await request(sdk.createRelation(manager))).meta.one_field === 'reports', 'a relation'),
+		readRelations: async () => {
+			check(named(await request(sdk.readRelations()), 'manager').related_collection === users, 'relations');
+			const me = await request(sdk.readMe({ fields: ['id', { manager: ['email'] }, { reports: ['email'] }] }));
+			check(me.manager === null && me.reports.length === 0, me);
+		},
+		readRelationByCollection: async () => check(named(await request(sdk.readRelationByCollection(users)), 'manager'), 'relations'),
+		readRelation: async () => check((await request(sdk.readRelation(users, 'manager'))).schema.on_delete === 'SET NULL', 'a relation'),
+		updateRelation: async () => {
+			const change = { collection: users, field: 'manager', schema: { on_delete: 'RESTRICT' } };
+			check((await request(sdk.updateRelation(users, 'manager', change))).schema.on_delete === 'RESTRICT', 'a relation');
+		},
+		readCollections: async () => check((await request(sdk.readCollections())).some((entry) => entry.collection === users), 'collections'),
+		readCollection: async () => check((await request(sdk.readCollection(users))).collection === users, 'a collection'),
+		schemaSnapshot: async () => {
+			const snapshot = await request(sdk.schemaSnapshot());
+			check(named(snapshot.fields, 'phone') && named(snapshot.relations, 'manager') && snapshot.version === 1, snapshot);
+		},
+		deleteRelation: () => request(sdk.deleteRelation(users, 'manager')),
+		deleteField: async () => {
+			for (const name of ['phone', 'manager', 'reports']) await request(sdk.deleteField(users, name));
+			await expectError(request(sdk.readField(users, 'phone')), 'FORBIDDEN');
+			await expectError(request(sdk.deleteField(users, 'email')), 'INVALID_PAYLOAD');
+		},
+	};
+}
+
 const form = (...names) => {
 	const body = new FormData();
 	for (const name of names) {
@@ -146,6 +193,7 @@ const calls = {
 	readActivity: () => request(sdk.readActivity(created.Activities[0].id)),
 	readRevisions: async () => (created.Revisions = await request(sdk.readRevisions({ limit: 2 }))),
 	readRevision: () => request(sdk.readRevision(created.Revisions[0].id)),
+	...schemaCalls(),
 	logout: () => admin.logout(),
 };
 
