@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.graphql.schema import schema
+from tests.compat import test_directus_tools
 from tests.readme import (
     test_custom_fields,
     test_deployment,
@@ -41,6 +42,7 @@ TESTS_BY_BLOCK = {
         "Add a field": [test_custom_fields.test_a_field_is_added_and_queried] * 2
         + [test_custom_fields.test_the_command_adds_the_same_field],
         "Relations": [test_custom_fields.test_a_relation_is_added_and_followed] * 3,
+        "Tools": [test_directus_tools.test_the_tools_generate_types_that_compile_and_pull_the_schema],
     },
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {

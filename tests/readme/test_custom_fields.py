@@ -24,7 +24,7 @@ async def test_a_field_is_added_and_queried(writable_db):
 
 
 async def test_the_command_adds_the_same_field(writable_db):
-    (command,) = snippets("sh", page(PAGE))
+    (command,) = snippets("sh", section(PAGE, "Add a field"))
     result = await run_command(writable_db.settings.database_url, *command.split()[1:])
     assert result.code == 0, result.err
     async with served(writable_db.settings) as client:
