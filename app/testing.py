@@ -4,7 +4,7 @@ Put `pytest_plugins = ["app.testing"]` into a conftest.py and use the fixture `r
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ from strawberry.types import ExecutionResult
 from app.core.caller import PUBLIC, Caller
 from app.core.clock import Clock, utc_now
 from app.core.config import Settings
+from app.core.errors import ServiceUnavailable
 from app.db.database import Database
-from app.db.models import User
+from app.db.models import SCHEMA_TABLES, User
 from app.extensions.loading import Register, load_extensions
 from app.flows.bootstrap import bootstrap
-from app.flows.import_export import ImportResult, import_rows
+from app.flows.import_export import COLUMNS, ImportResult, import_rows
 from app.graphql.schema import schema_for
 from app.repositories.directory import Directory
+from app.repositories.schema.registry_loader import load_schema
 from app.repositories.services import Services
 
 
@@ -41,8 +43,24 @@ class TestSystem:
         self.services = Services.from_settings(database, settings, clock, hooks=hooks, root_fields=root_fields)
 
     async def load(self, rows: Mapping[str, Any]) -> ImportResult:
-        """Import rows, `{table: [row, …]}`; those with an existing key are updated."""
-        return await import_rows(self.database, rows, replace=False)
+        """Import rows, `{table: [row, …]}`; those with an existing key are updated.
+
+        If they describe custom fields, as the file of an export does, these are added and served.
+        """
+        result = await import_rows(self.database, rows, replace=False)
+        if rows.keys() & {COLUMNS, *SCHEMA_TABLES}:
+            await self.reload_schema()
+        return result
+
+    async def reload_schema(self) -> None:
+        """Serve the custom fields that the database has now. Directories that exist already keep theirs.
+
+        Raises:
+            ServiceUnavailable: The database is unavailable, or not migrated.
+        """
+        loaded = await load_schema(self.database)
+        if loaded is not None and loaded.registry is not self.services.registry:
+            self.services = self.services.with_registry(loaded.registry)
 
     async def as_user(self, email: str) -> Directory:
         """Return the directory for the user with this email.
@@ -77,7 +95,7 @@ class TestSystem:
 async def open_system(
     settings: Settings, clock: Clock = utc_now, extensions: Sequence[Register] = ()
 ) -> AsyncIterator[TestSystem]:
-    """Open a directory on an existing database and close it at the end.
+    """Open a directory on an existing database, with its custom fields, and close it at the end.
 
     `extensions` are functions `register`, called after those of the settings. At the end, hooks that run after writes
     are finished.
@@ -88,6 +106,8 @@ async def open_system(
     database = Database.open(settings)
     try:
         system = TestSystem(database, settings, clock, extensions)
+        with suppress(ServiceUnavailable):  # the database is not migrated yet, so it has no custom fields
+            await system.reload_schema()
         async with system.extensions.running_hooks():
             yield system
     finally:

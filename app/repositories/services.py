@@ -115,8 +115,11 @@ class Services:
             root_fields=root_fields,
         )
 
-    def with_registry(self, registry: Registry, schema_token: str) -> "Services":
-        """Return services for another registry; they share everything but the cached access of callers."""
+    def with_registry(self, registry: Registry, schema_token: str | None = None) -> "Services":
+        """Return services for another registry; they share everything but the cached access of callers.
+
+        With a schema token, requests notice that the registry is outdated.
+        """
         access_cache = AccessCache(
             self.database.reader,
             self.last_access,

@@ -16,4 +16,4 @@ def test_the_example_test_passes_in_another_folder(tmp_path):
     process = subprocess.run(command, check=False, cwd=tmp_path, env=env, capture_output=True, text=True)
 
     assert process.returncode == 0, process.stdout
-    assert "1 passed" in process.stdout
+    assert "2 passed" in process.stdout
