@@ -144,7 +144,10 @@ class HTTPMiddleware:
         """Answer a request again if the fields of the directory have changed since; else respond with its error."""
         for _ in range(MAX_SCHEMA_ATTEMPTS):
             try:
-                if exchange.status or exchange.head.multipart or not await self._is_outdated(error, generation):
+                if exchange.status or not await self._is_outdated(error, generation):
+                    break
+                if exchange.head.multipart:  # its body can't be read again
+                    error = SchemaChanged()
                     break
                 generation = self._generation
                 response = await self._dispatch(scope, exchange)

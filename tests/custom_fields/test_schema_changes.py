@@ -209,3 +209,16 @@ async def test_a_new_relation_with_its_alias_is_served(writable_db, nodes):
         "buddies": [{"email": "vi@example.com", "buddy": {"email": "ada@example.com"}}]
     }
     assert (await nodes[1].delete(ADA_USER, headers=bearer(static_token("ada")))).status_code in (204, 400, 403, 422)
+
+
+async def test_an_upload_whose_body_cannot_be_read_again_is_asked_to_try_again(writable_db, nodes):
+    badge = f"ALTER TABLE directus_files ADD COLUMN badge varchar(20); {describe('badge', collection='directus_files')}"
+    await sql(writable_db, badge)
+    uploads = [
+        await nodes[0].post("/files?fields=badge", data={"badge": "x"}, files={"file": ("a.txt", b"a")}, headers=ADA)
+        for _ in range(2)
+    ]
+
+    assert [response.status_code for response in uploads] == [503, 200]
+    assert "try again" in uploads[0].text
+    assert uploads[1].json()["data"] == {"badge": "x"}
