@@ -1,5 +1,8 @@
 """Custom fields that are created through the API are served at once, on every node, like those of Directus."""
 
+import asyncio
+import signal
+import sys
 from contextlib import AsyncExitStack
 
 import pytest
@@ -128,6 +131,18 @@ async def test_a_dropped_field_is_gone_on_every_node(nodes):
     for client in nodes:
         await call(client, "GET", f"{VI}?fields=phone", status=403)
         await call(client, "GET", f"{USERS}/phone", status=403)
+
+
+async def test_a_process_that_is_killed_in_the_middle_leaves_nothing_and_blocks_nobody(writable_db):
+    command = [sys.executable, "-m", "tests.custom_fields.killed_change", writable_db.settings.database_url]
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == -signal.SIGKILL
+
+    async with served(writable_db.settings) as client:
+        assert (await call(client, "GET", "/schema/snapshot"))["fields"] == []
+        await call(client, "GET", f"{USERS}/phone", status=403)
+        phone = {"field": "phone", "type": "string", "schema": {"is_indexed": True}}
+        assert (await call(client, "POST", USERS, phone))["schema"]["is_indexed"]
 
 
 @pytest.mark.parametrize("name", ["vi", "ed"])

@@ -139,6 +139,13 @@ async def test_an_alias_has_no_column(client, writable_db):
         ({"field": "extra", "type": "string", "meta": {"hidden": "yes"}}, '"meta.hidden" must be a boolean'),
         ({"field": "extra", "type": "string", "meta": {"width": "x" * 31}}, "at most 30 characters"),
         ({"field": "extra", "type": "string", "meta": {"note": "a\0"}}, '"meta.note" must be a string'),
+        *(
+            (
+                {"field": "extra", "type": "integer", "meta": {"validation": validation}},
+                '"meta.validation" is no filter',
+            )
+            for validation in ({"extra": {"_foo": 1}}, {"other": {"_eq": 1}}, {"extra": {"_gte": "x"}}, [1], "x")
+        ),
         ({"field": "extra", "type": "string", "schema": {"max_length": 0}}, '"schema.max_length" must be a number'),
         ({"field": "extra", "type": "string", "schema": {"max_length": "x"}}, '"schema.max_length" must be a number'),
         ({"field": "extra", "type": "decimal", "schema": {"numeric_precision": 2, "numeric_scale": 3}}, "from 0 to 2"),
@@ -248,6 +255,18 @@ async def test_the_meta_of_a_field_is_changed(client):
     meta = response.json()["data"]["meta"]
 
     assert (meta["note"], meta["required"], meta["special"]) == ("New", True, ["conceal"])
+
+
+async def test_a_validation_holds_for_what_is_written_afterwards(client):
+    validation = {"_and": [{"level": {"_gte": 1}}, {"level": {"_lte": 9}}]}
+    await create(client, "level", "integer", meta={"validation": validation})
+    rejected = await client.patch(f"/users/{uid('vi')}", json={"level": 0}, headers=ADA)
+    unreadable = await client.patch(
+        f"{USERS}/level", json={"meta": {"validation": {"level": {"_foo": 1}}}}, headers=ADA
+    )
+
+    assert code_of(rejected) == (400, "FAILED_VALIDATION")
+    assert code_of(unreadable) == (400, "INVALID_PAYLOAD")
 
 
 async def test_several_fields_are_changed_together_or_not_at_all(client):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.core.errors import ContainsNullValues, InvalidPayload, RecordNotUnique
+from app.query.collection import Collection
 from app.repositories.system import ddl
 from app.repositories.system.columns import ColumnKey
 from app.repositories.system.ddl import ColumnDefinition, quoted
@@ -14,17 +15,19 @@ from app.repositories.system.field_types import ALIAS, TYPES, FieldType, stored_
 from app.repositories.system.rows import FIELD_ROWS
 from app.repositories.system.schema_transaction import SchemaTransaction
 from app.repositories.system.specials import check_special
+from app.repositories.system.validations import check_validation
 
 
-async def change_field(transaction: SchemaTransaction, key: ColumnKey, field: FieldPayload) -> None:
-    """Change a custom field as a payload says.
+async def change_field(transaction: SchemaTransaction, owner: Collection, name: str, field: FieldPayload) -> None:
+    """Change a custom field of a collection as a payload says.
 
     Raises:
         InvalidPayload: The field cannot be changed like this, or its values do not fit.
         ContainsNullValues: The field has no value in some row, and must have one.
         RecordNotUnique: Several rows have the same value, and must not.
     """
-    if field.name not in (None, key[1]):
+    key = (owner.name, name)
+    if field.name not in (None, name):
         raise InvalidPayload("A field cannot be renamed: create another one")
     row, column = transaction.state.rows_by_field[key], transaction.state.columns.columns.get(key)
     meta = dict(field.meta or {})
@@ -40,6 +43,7 @@ async def change_field(transaction: SchemaTransaction, key: ColumnKey, field: Fi
         special = with_own_special(TYPES[new_type], _without_old_special(special, old_type, new_type))
         await _change_column(transaction, key, (old_type, new_type), field.column or {})
     check_special(special or (), new_type)
+    check_validation(owner, name, new_type, meta.get("validation"))
     if special != row["special"]:
         meta["special"] = special
     await transaction.update_row(FIELD_ROWS, row["id"], meta)

@@ -20,6 +20,7 @@ from app.repositories.system.field_types import ALIAS, TYPES, FieldType
 from app.repositories.system.rows import FIELD_ROWS, RELATION_ROWS
 from app.repositories.system.schema_transaction import SchemaTransaction, SchemaWriter
 from app.repositories.system.specials import check_special
+from app.repositories.system.validations import check_validation
 
 MAX_CUSTOM_FIELDS = 500
 """The most custom fields of one collection."""
@@ -79,7 +80,7 @@ class FieldWriter(SchemaWriter):
             owner = transaction.collection(collection)
             for name, field in fields:
                 _require_custom(transaction, owner, name)
-                await change_field(transaction, (collection, name), field)
+                await change_field(transaction, owner, name, field)
                 await transaction.reload()
             return [custom_entry(transaction.state, (collection, name)) for name, _ in fields]
 
@@ -101,6 +102,7 @@ async def _create(transaction: SchemaTransaction, owner: Collection, field: Fiel
         definition = _new_definition(transaction.dialect, owner.name, name, type_, field.column or {})
         await transaction.run(ddl.add_column(transaction.dialect, definition))
     check_special(meta.get("special") or (), field.type)
+    check_validation(owner, name, field.type, meta.get("validation"))
     position = max((row["sort"] or 0 for row in custom), default=0) + 1
     await transaction.insert_row(FIELD_ROWS, {"sort": position, **meta, "collection": owner.name, "field": name})
 
