@@ -130,12 +130,19 @@ TYPES: Mapping[str, Specs] = {
     },
 }
 """The types of what these fields return, in SDL."""
+NOTES = {
+    ("directus_collections_meta", "translations"): (
+        "$t:field_options.directus_collections.collection_naming_translations_note"
+    )
+}
+"""The descriptions of their fields."""
 
 
 def define_schema_types(types: TypeBuilder) -> None:
     """Define the types of these fields."""
     for name, specs in TYPES.items():
-        types.define_type(name, (types.field(member, spec) for member, spec in specs.items()))
+        fields = (types.field(key, spec, description=NOTES.get((name, key))) for key, spec in specs.items())
+        types.define_type(name, fields)
 
 
 def schema_queries(types: TypeBuilder) -> Iterator[StrawberryField]:

@@ -71,7 +71,11 @@ def _mutation(
         changed: SimpleNamespace | None = await action(info.context.directory, **values)
         return changed
 
-    return types.field(name, spec, arguments, resolve)
+    field = types.field(name, spec, arguments, resolve)
+    for argument in field.arguments:
+        if argument.python_name in CONCURRENTLY:
+            argument.default = False
+    return field
 
 
 async def _create_field(directory: Directory, *, collection: str, data: Any) -> SimpleNamespace:
