@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from app.core.errors import OperatorError
-from app.db.base import NAMING_CONVENTION, Json, Now, Timestamp, UUIDText
+from app.db.base import NAMING_CONVENTION, POSTGRESQL, Json, Now, Timestamp, UUIDText
 from app.db.seeds import is_pristine
 from app.db.table_check import has_directus_tables
 
@@ -34,8 +34,21 @@ def downgrade() -> None:
             raise OperatorError(
                 "Migrating down would delete users, roles and other rows for good: export them first, then add --force."
             )
+        _forget_custom_references(connection)
         TABLES.drop_all(connection, checkfirst=False)
     ORIGIN.drop(connection)
+
+
+def _forget_custom_references(connection: sa.Connection) -> None:
+    """Make the order in which the tables are dropped independent of foreign keys that a project added to them."""
+    if connection.dialect.name != POSTGRESQL:
+        op.execute("PRAGMA defer_foreign_keys = ON")
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    for name, table in TABLES.tables.items():
+        for key in sa.inspect(connection).get_foreign_keys(name):
+            if not set(key["constrained_columns"]) & set(table.columns.keys()):
+                op.execute(f"ALTER TABLE {name} DROP CONSTRAINT {quote(str(key['name']))}")
 
 
 sa.Table(

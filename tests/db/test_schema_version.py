@@ -3,13 +3,15 @@
 import json
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
+from app.core.caller import SYSTEM
 from app.core.errors import OperatorError
 from app.db import migrate
 from app.flows.bootstrap import bootstrap
 from app.flows.import_export import export_file, import_file
 from app.testing import open_system
+from tests.base_data import uid
 from tests.conftest import make_settings
 
 SCHEMA_TABLES = ["directus_collections", "directus_fields", "directus_relations"]
@@ -137,3 +139,23 @@ async def test_export_and_import_carry_the_descriptions_of_fields_and_relations(
 
     assert exported["directus_fields"][0]["special"] == "hash,conceal"
     assert [imported[table] for table in SCHEMA_TABLES] == [exported[table] for table in SCHEMA_TABLES]
+
+
+async def test_everything_is_removed_even_if_custom_fields_refer_to_other_tables(writable_db):
+    fields = [("directus_users", "badge_photo", "directus_files"), ("directus_users", "manager", "directus_users")]
+    directory = writable_db.directory(SYSTEM)
+    for collection, field, target in fields:
+        await directory.field_writer.create(collection, {"field": field, "type": "uuid"})
+        relation = {"collection": collection, "field": field, "related_collection": target}
+        await directory.relation_writer.create(relation)
+    photo = "INSERT INTO directus_files (id, storage, filename_download) VALUES ('{}', 'local', 'x')"
+    await run(
+        writable_db,
+        photo.format(uid("photo")),
+        f"UPDATE directus_users SET manager = id, badge_photo = '{uid('photo')}'",
+    )
+    await migrate.migrate_down(writable_db.database, force=True)
+
+    async with writable_db.database.transaction() as connection:
+        names = await connection.run_sync(lambda sync_connection: inspect(sync_connection).get_table_names())
+    assert [name for name in names if name.startswith("directus_")] == []
