@@ -1,7 +1,5 @@
 """The reference's view of queries: whether a caller may send one, and the order of its rows."""
 
-from typing import Any
-
 
 def is_visible(reference, collection, filter_):
     """Return whether every field that a filter uses is in the caller's schema."""
@@ -58,16 +56,6 @@ def ordered(rows, keys, value_of):
         present = sorted(
             (row for row in rows if values[row["id"]] is not None), key=lambda row: values[row["id"]], reverse=down
         )
-        if down:
-            # reverse=True also reverses equal rows; those must stay in the order of their ids
-            present = _stable(present, values)
         absent = [row for row in rows if values[row["id"]] is None]
         rows = [*absent, *present] if down else [*present, *absent]
     return rows
-
-
-def _stable(rows, values):
-    groups: dict[Any, list[Any]] = {}
-    for row in rows:
-        groups.setdefault(values[row["id"]], []).append(row)
-    return [row for equals in groups.values() for row in sorted(equals, key=lambda row: row["id"])]

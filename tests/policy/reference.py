@@ -4,15 +4,24 @@ It shares no code with the policy resolver or the planner; the property tests co
 """
 
 import re
+from datetime import date
 from ipaddress import ip_address, ip_network
 
-LINKS = {("users", "role"): ("roles", "id", "role"), ("roles", "parent"): ("roles", "id", "parent")}
-BACK = {("roles", "users"): ("users", "role"), ("roles", "children"): ("roles", "parent")}
+LINKS = {
+    ("users", "role"): ("roles", "id", "role"),
+    ("roles", "parent"): ("roles", "id", "parent"),
+    ("users", "boss"): ("users", "id", "boss"),
+}
+BACK = {
+    ("roles", "users"): ("users", "role"),
+    ("roles", "children"): ("roles", "parent"),
+    ("users", "team"): ("users", "boss"),
+}
 MASK = "**********"
-SEARCHED = {"users": ["first_name", "title", "id", "role"], "roles": ["name", "id", "parent"]}
+SEARCHED = {"users": ["first_name", "title", "id", "role", "code", "boss"], "roles": ["name", "id", "parent"]}
 DEFAULTED = {"users": ["active", "default"], "roles": ["supervised_user_circle"]}
 """Column defaults in fields that no generated rule lists but that an admin's search includes."""
-KEYS = {"id", "role", "parent"}
+KEYS = {"id", "role", "parent", "boss"}
 NESTED = {"_and", "_or", "_some", "_none"}
 CALL = re.compile(r"(\w+)\((\w+)\)")
 
@@ -84,6 +93,8 @@ class Reference:
             visible = real or everywhere or self.may_see(name, row, field)
             return len(self.related_rows(name, row, field, real=real)[1]) if visible else None
         value = self.value(name, row, field, real=real)
+        if field == "born" and value is not None:
+            value = date.fromisoformat(value)
         return None if value is None else len(value) if function == "count" else getattr(value, function)
 
     def search_matches(self, name, row, text):
@@ -93,7 +104,7 @@ class Reference:
             return False
         if self.admin and any(text.lower() in word for word in DEFAULTED[name]):
             return True
-        fields = [field for field in SEARCHED[name] if self.allowed(name, field)]
+        fields = [field for field in SEARCHED[name] if self.allowed(name, field) and field in self.tables[name][0]]
         values = [(field, self.value(name, row, field)) for field in fields]
         return any(
             value == text.lower() if field in KEYS else text.lower() in value.lower()

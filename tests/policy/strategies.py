@@ -6,7 +6,6 @@ from typing import Any
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, text
 
-from app.flows.import_export import TABLES
 from tests.base_data import static_token, uid
 
 ROLES, USERS, POLICIES = (
@@ -19,6 +18,13 @@ MOMENTS = st.sampled_from([None, datetime(2023, 12, 31, 23, tzinfo=UTC), datetim
 LISTS = st.sampled_from([None, [], ["a"], ["a", "b"]])
 USER_FIELDS = ["id", "first_name", "title", "token", "role", "last_access", "tags"]
 ROLE_FIELDS = ["id", "name", "parent", "users", "children"]
+CUSTOM_VALUES = {
+    "code": TEXTS,
+    "level": st.sampled_from([None, 0, 1, 2]),
+    "born": st.sampled_from([None, "2023-12-31", "2024-01-01"]),
+    "boss": st.sampled_from([None, *USERS]),
+}
+"""The values of custom fields of users, which only some registries have. `team` is the other side of `boss`."""
 SEARCHES = st.sampled_from([None, None, "a", " B\t", "č", "x", " ", ROLES[0], USERS[1], f" {USERS[2]} "])
 IPS = st.sampled_from(["10.1.0.1", "192.0.2.1"])
 
@@ -76,8 +82,11 @@ EMPTY = {
 """Filters without any operator, and one that is true if there is any related row."""
 
 
-def filters(collection, depth, *, stored=False):
-    """Return a strategy of filters on users or roles, at most `depth` relations deep; `stored` as in `comparison`."""
+def filters(collection, depth, *, stored=False, custom=()):
+    """Return a strategy of filters on users or roles, at most `depth` relations deep; `stored` as in `comparison`.
+
+    `custom` are the custom fields of users in the registry; every second comparison of users is of one of them.
+    """
     text = comparison(["$CURRENT_USER.title", "$CURRENT_USER.first_name"], stored=stored)
     if collection == "users":
         leaves = [pair("first_name", text), pair("title", text), pair("role", KEY), pair("id", ME)]
@@ -85,20 +94,38 @@ def filters(collection, depth, *, stored=False):
     else:
         leaves = [pair("name", text), pair("parent", KEY), pair("id", KEY), pair("users_func", COUNT)]
     if depth:
-        inner = filters("users" if collection == "roles" else "roles", depth - 1, stored=stored)
+        inner = filters("users" if collection == "roles" else "roles", depth - 1, stored=stored, custom=custom)
         if collection == "users":
             leaves.append(pair("role", inner))
         else:
             leaves += [pair("users", inner), pair("users", pair("_some", inner)), pair("users", pair("_none", inner))]
     leaf = st.one_of(leaves)
+    if collection == "users" and custom:
+        leaf = st.one_of(leaf, st.one_of(custom_leaves(custom, depth, stored=stored)))
     empty = st.one_of(*EMPTY[collection], st.sampled_from([{}, {"_and": []}, {"_or": []}]))
     part = st.one_of(leaf, leaf, empty)
     parts = st.lists(st.one_of(part, part, pair("_and", st.lists(part, max_size=2))), max_size=3)
     return st.one_of(leaf, leaf, pair("_and", parts), pair("_or", parts), pair("_or", parts), empty)
 
 
+def custom_leaves(custom, depth, *, stored):
+    """Return strategies of filters on custom fields of users."""
+    leaves = {
+        "code": [pair("code", comparison(["$CURRENT_USER.code"], stored=stored))],
+        "level": [pair("level", number(0, 1, 2))],
+        "born": [pair("born", number("2023-12-31", "2024-01-01")), pair("born_func", YEAR)],
+        "boss": [pair("boss", ME), pair("boss", pair("_in", st.lists(st.sampled_from(USERS), min_size=1, max_size=2)))],
+        "team": [pair("team_func", COUNT)],
+    }
+    if depth:
+        inner = filters("users", depth - 1, stored=stored, custom=custom)
+        leaves["boss"].append(pair("boss", inner))
+        leaves["team"] += [pair("team", inner), pair("team", pair("_some", inner)), pair("team", pair("_none", inner))]
+    return [leaf for name in custom for leaf in leaves[name]]
+
+
 @st.composite
-def directories(draw):
+def directories(draw, custom=()):
     """Draw tables of nested roles, users, policies, access rows and permissions, and the calling user or None.
 
     The caller has two policies, so that most queries are answered; the rest is random.
@@ -114,6 +141,7 @@ def directories(draw):
             "token": static_token(key),
             "last_access": draw(MOMENTS),
             "tags": draw(LISTS),
+            **{name: draw(CUSTOM_VALUES[name]) for name in custom if name in CUSTOM_VALUES},
         }
         for key in USERS
     ]
@@ -128,7 +156,7 @@ def directories(draw):
         for n, row in enumerate(holders)
     ]
     grants = [("users", 0), ("users", 1), ("roles", 0), ("roles", 1), *draw(st.lists(GRANT, max_size=3))]
-    permissions = [draw(permission(n, *grant)) for n, grant in enumerate(grants, 1)]
+    permissions = [draw(permission(n, *grant, custom)) for n, grant in enumerate(grants, 1)]
     tables = {"roles": roles, "users": users, "policies": policies, "access": access, "permissions": permissions}
     return tables, user
 
@@ -151,11 +179,13 @@ def holder_of(user):
 
 
 @st.composite
-def permission(draw, number, name, policy):
+def permission(draw, number, name, policy, custom):
     """Draw a read permission: the first policy covers many rows and few fields, the second few rows and most fields."""
-    fields = USER_FIELDS if name == "users" else ROLE_FIELDS
+    fields = [*USER_FIELDS, *custom] if name == "users" else ROLE_FIELDS
     some = st.lists(st.sampled_from(USERS if name == "users" else ROLES), min_size=1, max_size=2)
-    narrow = st.one_of(pair("id", pair("_in", some)), pair("id", pair("_in", some)), filters(name, 1, stored=True))
+    narrow = st.one_of(
+        pair("id", pair("_in", some)), pair("id", pair("_in", some)), filters(name, 1, stored=True, custom=custom)
+    )
     rule = draw(st.one_of(st.just({}), st.just({}), narrow) if policy == 0 else narrow)
     many, few = st.sets(st.sampled_from(fields[1:]), min_size=2), st.sets(st.sampled_from(fields), max_size=1)
     omitted = draw(many if policy == 0 else few)
@@ -178,15 +208,16 @@ SELECT setval(pg_get_serial_sequence('directus_permissions', 'id'), coalesce(max
 async def replace(system, tables):
     """Replace all rows of these tables."""
     async with system.database.transaction() as connection:
+        registry = system.services.registry
         for name in ("permissions", "access", "policies", "users", "roles"):
-            await connection.execute(delete(TABLES[f"directus_{name}"]))
-        roles = TABLES["directus_roles"]
+            await connection.execute(delete(registry[f"directus_{name}"].table))
+        roles = registry["directus_roles"].table
         await connection.execute(insert(roles), [{**role, "parent": None} for role in tables["roles"]])
         for role in tables["roles"]:
             if role["parent"]:
                 await connection.execute(roles.update().where(roles.c.id == role["id"]).values(parent=role["parent"]))
         for name in ("users", "policies", "access", "permissions"):
             if tables[name]:
-                await connection.execute(insert(TABLES[f"directus_{name}"]), tables[name])
+                await connection.execute(insert(registry[f"directus_{name}"].table), tables[name])
         if system.database.dialect == "postgresql":
             await connection.execute(text(RESTART_KEYS))

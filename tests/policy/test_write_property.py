@@ -105,8 +105,7 @@ def created(reference, payload):
     if values is None:
         return None
     tables = deepcopy(reference.tables)
-    nulls = dict.fromkeys(("first_name", "title", "role", "last_access", "tags"))
-    tables["users"].append({**nulls, "id": NEW, **values})
+    tables["users"].append({**dict.fromkeys(tables["users"][0]), "id": NEW, **values})
     return tables if reference.allows(tables, tables["users"][-1], payload) else None
 
 
