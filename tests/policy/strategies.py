@@ -156,7 +156,7 @@ def directories(draw, custom=()):
         for n, row in enumerate(holders)
     ]
     grants = [("users", 0), ("users", 1), ("roles", 0), ("roles", 1), *draw(st.lists(GRANT, max_size=3))]
-    permissions = [draw(permission(n, *grant, custom)) for n, grant in enumerate(grants, 1)]
+    permissions = [draw(permission(n, name, policy, custom)) for n, (name, policy) in enumerate(grants, 1)]
     tables = {"roles": roles, "users": users, "policies": policies, "access": access, "permissions": permissions}
     return tables, user
 

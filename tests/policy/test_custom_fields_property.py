@@ -4,15 +4,18 @@ from contextlib import AsyncExitStack
 from copy import copy
 from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Integer, String, select
+from sqlalchemy.types import TypeEngine
 
 from app.core.errors import RollcallError
 from app.db.base import PlainTime, UUIDText
+from app.query.collection import FieldKind
 from app.query.custom_fields import FieldDefinition, RelationDefinition, extended_registry
 from tests.base_data import static_token, uid
 from tests.conftest import BACKENDS, open_copy
@@ -25,7 +28,7 @@ from tests.policy.test_write_property import ADMINS, CHIEF, KEYS, WriteReference
 from tests.writes.conftest import run_sql
 
 USERS = "directus_users"
-COLUMNS = {
+COLUMNS: dict[str, tuple[FieldKind, TypeEngine[Any], str | None]] = {
     "code": ("string", String(32), "varchar(32)"),
     "level": ("integer", Integer(), "integer"),
     "born": ("date", PlainTime("date"), "date"),
@@ -45,7 +48,7 @@ PRESETS = {"code": "p", "level": 2, "born": "2024-01-01"}
 
 @lru_cache
 def registry_with(names):
-    fields = [FieldDefinition(USERS, name, *COLUMNS[name][:2]) for name in names]
+    fields = [FieldDefinition(USERS, name, kind, type_) for name in names for kind, type_, _ in [COLUMNS[name]]]
     relations = [RelationDefinition(USERS, "boss", USERS, alias="team", has_foreign_key=False)]
     return extended_registry(fields, relations if "boss" in names else [])
 
