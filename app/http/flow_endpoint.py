@@ -65,7 +65,7 @@ class FlowEndpoint:
     async def _respond(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         operation, handler = self._route(scope)
         caller = self._authenticator.authenticate(_without_cookie(head) if operation in ANONYMOUS_FLOWS else head)
-        directory = Directory(caller, self._services, head.client_info, self._services.new_budget())
+        directory = Directory(caller, self._services, head.client_info, shares_budget=True)
         if not caller.anonymous:
             await directory.fresh_access()
         if operation not in OPERATIONS_BEFORE_TFA:

@@ -118,7 +118,8 @@ class HTTPMiddleware:
             if endpoint is None:
                 response = await self._dispatch(scope, exchange)
             else:
-                self._check_origin(scope, exchange.head)
+                if self._csrf_check is not None:
+                    self._csrf_check(scope, exchange.head)
                 response = await endpoint(scope, exchange.head, exchange.body)
             await (
                 exchange.respond(response)
@@ -182,17 +183,14 @@ class HTTPMiddleware:
             exchange.extra_headers = (*self._default_headers, *self._cors.response_headers(head))
         if self._limiter is not None:
             await self._limiter(head)
-        self._check_origin(scope, head)
+        if self._csrf_check is not None:
+            self._csrf_check(scope, head)
         normalized = normalize_path(scope)
         if head.multipart and scope["method"] in UPLOAD_METHODS and (upload := match_prefix(self._uploads, normalized)):
             return await upload(normalized, head, exchange.chunks)
         if endpoint := match_prefix(self.endpoints, normalized):
             return await endpoint(normalized, head, exchange.body)
         raise RouteNotFound(scope["path"])
-
-    def _check_origin(self, scope: Scope, head: RequestHead) -> None:
-        if self._csrf_check is not None:
-            self._csrf_check(scope, head)
 
     async def _respond_with_error(self, exchange: Exchange, response: Response, error: RollcallError) -> None:
         if self._error_headers is not None:

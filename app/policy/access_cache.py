@@ -28,7 +28,7 @@ from app.policy.access_queries import (
 )
 from app.policy.grantor_rights import GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
-from app.policy.rules import APP_PERMISSIONS, READ, Access, AccessShape, AccessState, Rule, app_rules, parse_rule
+from app.policy.rules import ANONYMOUS, APP_PERMISSIONS, READ, Access, AccessShape, AccessState, Rule, app_rules, parse_rule
 from app.policy.schema_rights import schema_rights
 from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.collection import BUILT_IN, Registry
@@ -97,7 +97,9 @@ class AccessCache:
         registry: Registry = BUILT_IN,
         schema_token: str | None = None,
     ) -> None:
-        self._schema_token, self._is_outdated = schema_token, False
+        self._schema_token = schema_token
+        self.is_outdated = False
+        """Whether the fields of the directory have changed, as far as the last loaded access tells."""
         self._reader, self._activity, self._clock, self._registry = reader, activity, clock, registry
         self._system = Access(AccessState(token=""), (), (), True, True, False, {}, registry)
         self._unreadable_rules, self._limits = unreadable_rules, limits
@@ -188,7 +190,7 @@ class AccessCache:
         Raises:
             SchemaChanged: The fields of the directory have changed.
         """
-        if self._is_outdated:
+        if self.is_outdated:
             raise SchemaChanged
 
     async def grants(self, caller: Caller) -> tuple[Access, tuple[PermissionGrant, ...]]:
@@ -239,7 +241,7 @@ class AccessCache:
             raise InvalidCredentials
         roles, policies, permissions = (orjson.loads(text) for text in row[5:8])
         if self._schema_token not in (None, row[8]):
-            self._is_outdated = True
+            self.is_outdated = True
         access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
         return access, policies, permissions
 
@@ -306,7 +308,7 @@ class AccessCache:
             "roles": list(access.roles),
             "policies": list(access.policies),
         }
-        return replace(access, shape=shape, bindings=bindings)
+        return replace(access, shape=shape, owner=access.user or ANONYMOUS, bindings=bindings)
 
 
 def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[PermissionGrant]:

@@ -96,6 +96,11 @@ class Access:
     shape: AccessShape = field(default_factory=lambda: AccessShape({}), compare=False)
     tfa_setup_required: bool = False
     """Whether TFA must be set up before anything else is allowed."""
+    owner: str | None = None
+    """Who shares connections for the caller's statements: the user, or all anonymous callers together.
+
+    None for trusted code.
+    """
     bindings: Bindings = field(default_factory=dict, compare=False, repr=False)
     """The values that plans bind for this caller and its access."""
     schema_rights: frozenset[str] = frozenset()
@@ -105,14 +110,6 @@ class Access:
     def user(self) -> str | None:
         """The caller's user id; None if anonymous."""
         return self.state.user
-
-    @property
-    def owner(self) -> str | None:
-        """Who shares connections for the caller's statements: the user, or all anonymous callers together.
-
-        None for trusted code.
-        """
-        return self.state.user or (ANONYMOUS if self.state.token else None)
 
     def granted(self, action: str, collection: Collection) -> tuple[Rule, ...]:
         """Return the rules for an action on a collection; none means that nothing is granted."""

@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Directory:
     """The directory for one caller: `directory["users"]` is a repository, `access` returns what the caller may do.
 
-    A request has one `budget` for all its writes; without it, each write has its own.
+    A request has one budget for all its writes, this `budget` or a new one (`shares_budget`); else each write has its own.
     """
 
     def __init__(
@@ -32,8 +32,11 @@ class Directory:
         services: Services,
         client_info: ClientInfoFactory = no_client_info,
         budget: RequestBudget | None = None,
+        *,
+        shares_budget: bool = False,
     ) -> None:
-        self.caller, self.services, self.client_info, self._budget = caller, services, client_info, budget
+        self.caller, self.services, self.client_info = caller, services, client_info
+        self._shares_budget, self._budget = shares_budget or budget is not None, budget
         self.response_cookies: tuple[ResponseCookie, ...] = ()
         """Cookies to set in the response."""
         self.no_store = False
@@ -50,7 +53,8 @@ class Directory:
         registry = self.services.registry
         collection = registry.get(name) or registry[f"{PREFIX}{name}"]
         repository = UserRepository if collection.is_same(USERS) else Repository
-        return repository(collection, self.caller, self.services, self.client_info, self._budget)
+        budget = self.budget if self._shares_budget else None
+        return repository(collection, self.caller, self.services, self.client_info, budget)
 
     @property
     def catalog(self) -> SchemaCatalog:
@@ -70,12 +74,15 @@ class Directory:
     @property
     def budget(self) -> RequestBudget:
         """The request's budget; without a request, a new one each time."""
-        return self._budget or self.services.new_budget()
+        if not self._shares_budget:
+            return self.services.new_budget()
+        if self._budget is None:
+            self._budget = self.services.new_budget()
+        return self._budget
 
     def renew_budget(self) -> None:
         """Restore a request's budget, because what it has done so far is going to be done again."""
-        if self._budget is not None:
-            self._budget = self.services.new_budget()
+        self._budget = None
 
     @property
     def cached_access(self) -> Access | None:

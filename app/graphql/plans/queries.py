@@ -8,7 +8,7 @@ from typing import Protocol
 import orjson
 
 from app.core.bindings import Bindings
-from app.core.errors import RollcallError, ServiceUnavailable
+from app.core.errors import RollcallError, SchemaChanged, ServiceUnavailable
 from app.graphql.fields.queries import FieldQuery
 from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
@@ -127,7 +127,8 @@ async def answer_from_plan(directory: Directory, bind: Callable[[Access], BoundR
         return None
 
     async def attempt(access: Access) -> bytes | None:
-        directory.services.access_cache.require_current_schema()
+        if directory.services.access_cache.is_outdated:
+            raise SchemaChanged
         request = bind(access)
         return None if request is None else await request.execute(directory.services)
 

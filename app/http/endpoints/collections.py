@@ -41,7 +41,7 @@ class CollectionEndpoint:
 
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         caller, services = self._authenticator.authenticate(head), self._services
-        directory = Directory(caller, services, head.client_info, services.new_budget())
+        directory = Directory(caller, services, head.client_info, shares_budget=True)
         try:
             return await self._respond(scope, directory, head, body)
         except RecursionError:

@@ -76,7 +76,7 @@ class ExtensionEndpoint:
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
         route, parameters = self._route(scope)
         caller = self._authenticator.authenticate(head)
-        directory = Directory(caller, self._services, head.client_info, self._services.new_budget())
+        directory = Directory(caller, self._services, head.client_info, shares_budget=True)
         if not caller.anonymous:
             await directory.fresh_access()
         await directory.require_tfa_setup_done()

@@ -65,7 +65,7 @@ class GraphQLEndpoint:
         media = GRAPHQL_CONTENT_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
         try:
             caller, services = self._authenticator.authenticate(head), self._services
-            directory = Directory(caller, services, head.client_info, services.new_budget())
+            directory = Directory(caller, services, head.client_info, shares_budget=True)
             body = await self._answer(scope["method"], directory, head, read_body)
         except RollcallError as error:
             return replace(error_response(error, media), varies=VARIES_BY_ACCEPT)

@@ -25,7 +25,7 @@ class FileUploadEndpoint:
 
     async def __call__(self, scope: Scope, head: RequestHead, chunks: ChunkReader) -> Response:
         caller, services = self._authenticator.authenticate(head), self._services
-        directory = Directory(caller, services, head.client_info, services.new_budget())
+        directory = Directory(caller, services, head.client_info, shares_budget=True)
         try:
             return await self._respond(scope, directory, head, chunks)
         except RollcallError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.bindings import slot
 from app.core.cache import LRUCache, entry_weight
-from app.core.errors import RollcallError, ServiceUnavailable
+from app.core.errors import RollcallError, SchemaChanged, ServiceUnavailable
 from app.policy.access_cache import StalePlan
 from app.policy.rules import Access
 from app.query.filter import compare
@@ -52,7 +52,8 @@ class RestPlanCache:
             return None
 
         async def attempt(access: Access) -> bytes | None:
-            directory.services.access_cache.require_current_schema()
+            if directory.services.access_cache.is_outdated:
+                raise SchemaChanged
             return await self._answer(directory, repository, access, query, parameters, key)
 
         try:
