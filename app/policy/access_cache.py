@@ -28,7 +28,17 @@ from app.policy.access_queries import (
 )
 from app.policy.grantor_rights import GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
-from app.policy.rules import ANONYMOUS, APP_PERMISSIONS, READ, Access, AccessShape, AccessState, Rule, app_rules, parse_rule
+from app.policy.rules import (
+    ANONYMOUS,
+    APP_PERMISSIONS,
+    READ,
+    Access,
+    AccessShape,
+    AccessState,
+    Rule,
+    app_rules,
+    parse_rule,
+)
 from app.policy.schema_rights import schema_rights
 from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.collection import BUILT_IN, Registry

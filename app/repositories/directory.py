@@ -23,7 +23,8 @@ T = TypeVar("T")
 class Directory:
     """The directory for one caller: `directory["users"]` is a repository, `access` returns what the caller may do.
 
-    A request has one budget for all its writes, this `budget` or a new one (`shares_budget`); else each write has its own.
+    A request has one budget for all its writes, this `budget` or a new one (`shares_budget`); otherwise each write has
+    its own.
     """
 
     def __init__(

@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from sqlalchemy import func, literal, literal_column, select, text
-from structlog.testing import capture_logs
 
 from app.core.errors import ServiceUnavailable
+from app.db import read_pool
 from app.db.database import Database
 from app.db.engine import create_read_engine, parse_url
 from app.db.read_pool import ReadPool
 from tests.conftest import HAS_POSTGRESQL, admin_url, make_settings
+from tests.logs import captured_logs
 
 ONE = select(literal(1))
 COUNT_FOREVER = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)"
@@ -166,7 +167,7 @@ async def execute_on_server(url, statement):
 @pytest.mark.skipif(not HAS_POSTGRESQL, reason="no PostgreSQL server answers")
 async def test_the_log_names_the_drivers_error_of_a_failed_connection():
     database = Database.open(make_settings(admin_url("no_such_database")))
-    with capture_logs() as lines, pytest.raises(ServiceUnavailable):
+    with captured_logs(read_pool) as lines, pytest.raises(ServiceUnavailable):
         await database.reader.fetch(ONE)
     await database.dispose()
 
