@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
+from app.core.caller import SYSTEM
 from app.core.clock import utc_now
 from app.core.config import Settings
 from app.core.tokens import sign_access_token
@@ -14,6 +15,7 @@ from tests.base_data import Rows, uid
 USER_COUNT, ROLE_COUNT = 10_000, 5
 SECRET = uid("bench")
 ADMIN, GUEST = "chief", "guest"
+EXTRA_TYPES = ("string", "integer", "boolean", "date", "json")
 STATUSES = ("active", "active", "active", "suspended", "invited")
 
 
@@ -75,10 +77,14 @@ def make_rows() -> Rows:
     }
 
 
-async def fill(settings: Settings) -> None:
-    """Create the tables and insert the rows."""
+async def fill(settings: Settings, extra_fields: int = 0) -> None:
+    """Create the tables, with so many custom fields of users, and insert the rows."""
     async with open_system(settings) as system:
         await bootstrap(system.database, settings)
+        writer = system.directory(SYSTEM).field_writer
+        for number in range(extra_fields):
+            field = {"field": f"extra_{number}", "type": EXTRA_TYPES[number % len(EXTRA_TYPES)]}
+            await writer.create("directus_users", field)
         await system.load(make_rows())
         async with system.database.transaction() as connection:
             await connection.execute(text("ANALYZE"))

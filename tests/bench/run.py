@@ -1,7 +1,8 @@
 """Compares Rollcall with bare handlers, alternating between them: `make bench`. Only the ratios count.
 
 Each runs as one process over the same database; CPU is that of the serving process, per request. Options:
-`--only NAME` (one or more queries), `--connections N …`, `--seconds S`, `--rounds N`, `--database NAME`.
+`--only NAME` (one or more queries), `--connections N …`, `--seconds S`, `--rounds N`, `--database NAME`,
+`--extra-fields N` (custom fields of users).
 """
 
 import argparse
@@ -135,7 +136,7 @@ async def main() -> None:
     options = parse_options()
     async with temporary_databases(options.database) as urls:
         for kind, url in urls.items():
-            await fill(make_settings(url))
+            await fill(make_settings(url), options.extra_fields)
             print(f"\n{kind}, median of {options.rounds} rounds of {options.seconds:g} s\n")
             print("| query | connections | served by | req/s | p50 ms | p99 ms | CPU µs | MB | CPU: of rows, of json |")
             print("|---|---|---|---|---|---|---|---|---|", flush=True)
@@ -151,6 +152,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.7)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--database", nargs="+", default=["SQLite", "PostgreSQL"])
+    parser.add_argument("--extra-fields", type=int, default=0)
     return parser.parse_args()
 
 
