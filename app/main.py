@@ -46,7 +46,7 @@ from app.http.middleware import (
 )
 from app.passwords.hashers import create_hasher
 from app.query.collection import BUILT_IN
-from app.repositories.schema.registry_loader import count_custom_fields, load_schema
+from app.repositories.schema.registry_loader import count_custom_fields, load_schema, read_schema_token
 from app.repositories.services import Services
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
@@ -90,6 +90,12 @@ class RollcallApp(HTTPMiddleware):
         )
         super().__init__(endpoints, router, settings.max_payload_size, options, uploads)
 
+    async def _is_schema_current(self) -> bool:
+        """Return whether the schema is the loaded one, without a transaction: any request may ask for this."""
+        return self._schema_token != UNKNOWN_SCHEMA and self._schema_token == await read_schema_token(
+            self._services.database
+        )
+
     async def refresh_schema(self) -> None:
         """Replace the endpoints if the fields of the directory have changed.
 
@@ -98,7 +104,7 @@ class RollcallApp(HTTPMiddleware):
         Raises:
             ServiceUnavailable: The database is unavailable.
         """
-        if self._build_endpoints is None:
+        if self._build_endpoints is None or await self._is_schema_current():
             return
         async with self._refreshing:
             loaded = await load_schema(self._services.database, self._schema_token)

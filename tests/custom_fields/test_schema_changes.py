@@ -221,3 +221,11 @@ async def test_an_upload_whose_body_cannot_be_read_again_is_asked_to_try_again(w
     assert [response.status_code for response in uploads] == [503, 200]
     assert "try again" in uploads[0].text
     assert uploads[1].json()["data"] == {"badge": "x"}
+
+
+async def test_an_unknown_field_is_rejected_while_another_program_writes(writable_db, nodes):
+    async with asyncio.timeout(4), writable_db.database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE directus_users SET title = title")
+        response = await nodes[0].get("/users?fields=no_such_field", headers=ADA)
+
+    assert response.status_code == 403

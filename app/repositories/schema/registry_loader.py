@@ -53,6 +53,15 @@ def count_custom_fields(registry: Registry) -> int:
     return sum(len(collection.fields.keys() - BUILT_IN[name].fields.keys()) for name, collection in registry.items())
 
 
+async def read_schema_token(database: Database) -> str:
+    """Return the current schema token, read without a transaction.
+
+    Raises:
+        ServiceUnavailable: The database is unavailable.
+    """
+    return str((await database.reader.fetch(SELECT_TOKEN))[0])
+
+
 async def load_schema(database: Database, known_token: str = "") -> LoadedSchema | None:
     """Return the registry of a database; that of the built-in collections if it has no custom fields.
 
