@@ -41,9 +41,8 @@ def _text_type(stored: String, special: frozenset[str]) -> ColumnType:
 
 
 def _timestamp_type(stored: Any) -> ColumnType:
-    is_timestamp = getattr(stored, "timezone", False) or isinstance(stored, types.TIMESTAMP)
-    if isinstance(stored, postgresql.TIMESTAMP) and not stored.timezone:
-        is_timestamp = False
+    # SQLite has no time zones: there the name of the type tells
+    is_timestamp = stored.timezone if isinstance(stored, postgresql.TIMESTAMP) else isinstance(stored, types.TIMESTAMP)
     return ("timestamp", Timestamp()) if is_timestamp else ("dateTime", PlainTime("dateTime"))
 
 
