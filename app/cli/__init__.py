@@ -100,7 +100,7 @@ def down(
     dropped = run(lambda database, _: migrate.preview_down(database, to))
     typer.echo("\n".join(["This drops:", *dropped]) if dropped else "This drops no table and no column.")
     if not yes:
-        if not force:  # nobody is asked about what is rejected afterwards
+        if not force:  # reject first, so that the question is only about what can be done
             run(lambda database, _: migrate.check_down(database, to), warn=False)
         confirm("Add --yes to drop them.")
     run(lambda database, _: migrate.migrate_down(database, to, force=force))

@@ -7,7 +7,7 @@ from app.repositories.directory import Directory
 async def act_as_system(directory: Directory) -> Directory:
     """Return the same directory without any policy: it can read and write everything.
 
-    Whoever reaches the code that uses it has these rights, so that code must check first who the caller is. The audit
+    Every caller of the code that uses it gets these rights, so that code must check the caller first. The audit
     log still names the caller.
 
     Raises:

@@ -65,7 +65,7 @@ def drop_column(dialect: str, column: ColumnDefinition) -> Iterator[str]:
 
 
 def change_column(dialect: str, old: ColumnDefinition, new: ColumnDefinition, *, convert: bool) -> Iterator[str]:
-    """Yield the statements that turn a column into another; with `convert` its values are kept."""
+    """Yield the statements that turn a column into another; with `convert` its values are copied."""
     if dialect == POSTGRESQL and (convert or old.type == new.type):
         yield from _alter(old, new)
     elif _body(old) != _body(new):

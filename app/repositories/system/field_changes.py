@@ -59,8 +59,8 @@ async def _change_column(
     transaction: SchemaTransaction, key: ColumnKey, types: tuple[str, str], column: Mapping[str, Any]
 ) -> None:
     (old_type, new_type), stored = types, transaction.state.columns.columns[key]
-    kept = {name: stored[name] for name in ("max_length", "numeric_precision", "numeric_scale")}
-    options = {**(kept if old_type == new_type else {}), **column}
+    current = {name: stored[name] for name in ("max_length", "numeric_precision", "numeric_scale")}
+    options = {**(current if old_type == new_type else {}), **column}
     old, dialect = transaction.definition(key), transaction.dialect
     default = column["default_value"] if "default_value" in column else stored["default_value"]
     new = replace(
