@@ -92,3 +92,4 @@ lock: ## Update the locked dependencies; needs uv
 	$(LOCK) --extra s3 --group build -o requirements.lock
 	$(LOCK) --extra s3 --extra dev --group build -c requirements.lock -o requirements-dev.lock
 	$(LOCK) --extra docs -c requirements-dev.lock -o requirements-docs.lock
+	$(LOCK) --extra browser -c requirements-dev.lock -o requirements-browser.lock

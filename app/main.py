@@ -32,7 +32,7 @@ from app.http.endpoints.collections import CollectionEndpoint
 from app.http.endpoints.extensions import ExtensionEndpoint
 from app.http.endpoints.graphql import GraphQLEndpoint
 from app.http.endpoints.server import ROOTS as SERVER_ROOTS
-from app.http.endpoints.server import ServerEndpoints
+from app.http.endpoints.server import VERIFIED_USERS, ServerEndpoints
 from app.http.endpoints.system_api import ROOTS as SYSTEM_API_ROOTS
 from app.http.endpoints.system_api import SystemAPIEndpoint
 from app.http.endpoints.uploads import FileUploadEndpoint
@@ -48,6 +48,8 @@ from app.passwords.hashers import create_hasher
 from app.query.collection import BUILT_IN
 from app.repositories.schema.registry_loader import count_custom_fields, load_schema, read_schema_token
 from app.repositories.services import Services
+from app.studio.addresses import ROOT as STUDIO
+from app.studio.endpoint import StudioEndpoint
 
 GRAPHQL, AUTH, FILES, ASSETS = "/graphql/system", "/auth", "/files", "/assets"
 UNKNOWN_SCHEMA = ""
@@ -185,6 +187,9 @@ def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[
     endpoints[ASSETS] = AssetsEndpoint(services, authenticator)
     endpoints |= dict.fromkeys(SYSTEM_API_ROOTS, SystemAPIEndpoint(services, authenticator))
     endpoints |= dict.fromkeys(SERVER_ROOTS, ServerEndpoints(services, authenticator))
+    if services.settings.studio:
+        del endpoints[VERIFIED_USERS]  # the Studio has pages of users
+        endpoints[STUDIO] = StudioEndpoint(services, authenticator)
     return endpoints
 
 

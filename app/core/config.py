@@ -137,9 +137,10 @@ class Settings(BaseSettings):
     )
     root_redirect: RedirectTarget = Field(
         None,
-        description="Where `/` redirects to: a path, such as Directus' `./admin`, or a URL below PUBLIC_URL; `false` "
-        "disables it",
+        description="Where `/` redirects to: a path, such as `./admin`, or a URL below PUBLIC_URL; `false` disables "
+        "it. The default is the Studio, if it is served",
     )
+    studio: bool = Field(True, description="Whether to serve the Studio, the web interface, at `/admin`")
     cors_enabled: bool = Field(False, description="Whether to answer cross-origin requests with CORS headers")
     cors_origin: Origins = Field(
         False,
@@ -414,6 +415,13 @@ class Settings(BaseSettings):
         for source in sources:
             source.env_vars = _alias_storage_variables(source.env_vars, *location)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @property
+    def root_target(self) -> str | None:
+        """Where `/` redirects to, if anywhere."""
+        if self.root_redirect is None and "root_redirect" not in self.model_fields_set and self.studio:
+            return "./admin"
+        return self.root_redirect
 
     @property
     def is_sqlite(self) -> bool:

@@ -40,13 +40,13 @@ class CsrfCheck:
         """
         if not head.cookie or scope["method"] != "POST" or head.content_type == JSON_MEDIA_TYPE:
             return
-        if self._has_own_cookie(head) and not _needs_cors_permission(head) and not self._has_known_origin(scope, head):
+        if self._has_own_cookie(head) and not _needs_cors_permission(head) and not self.has_known_origin(scope, head):
             raise Forbidden(UNTRUSTED_ORIGIN_MESSAGE)
 
     def _has_own_cookie(self, head: RequestHead) -> bool:
         return not self._cookie_names.isdisjoint(cookie_parser(head.cookie.decode("latin-1")))
 
-    def _has_known_origin(self, scope: Scope, head: RequestHead) -> bool:
+    def has_known_origin(self, scope: Scope, head: RequestHead) -> bool:
         """Return whether the browser names this server or a listed origin as the origin of the page.
 
         Without HTTPS browsers send no Sec-Fetch-Site; then the origin is compared with the address of the request.

@@ -163,8 +163,11 @@ class Exchange:
 
     def _common_headers(self, response: Response) -> tuple[Header, ...]:
         """Return the headers for caching and browser security, the extra headers, and maybe the request id."""
-        if self.head.has_credentials or response.no_store:  # no-store responses need no Vary header
-            headers: tuple[Header, ...] = (NO_STORE, NOSNIFF, response.policy)
+        if response.same_for_everyone and response.max_age:
+            caching = (b"cache-control", b"public, max-age=%d, immutable" % response.max_age)
+            headers: tuple[Header, ...] = (caching, NOSNIFF, response.policy)
+        elif self.head.has_credentials or response.no_store:  # no-store responses need no Vary header
+            headers = (NO_STORE, NOSNIFF, response.policy)
         else:
             caching = (b"cache-control", b"public, max-age=%d" % response.max_age) if response.max_age else NO_CACHE
             headers = (caching, NOSNIFF, response.policy, (b"vary", response.varies))

@@ -48,6 +48,8 @@ class Response:
     """
     max_age: int = 0
     """Seconds for which shared caches may store it, unless the request had credentials."""
+    same_for_everyone: bool = False
+    """Whether it depends on the path alone, so that `max_age` also applies to requests with credentials."""
     policy: Header = DEFAULT_CSP
     """What a browser may do with it."""
     error: RollcallError | None = None

@@ -43,6 +43,7 @@ def server_environment(url: str, port: int, smtp_port: int) -> dict[str, str]:
         "PORT": str(port),
         "IP_TRUST_PROXY": "true",
         "ROOT_REDIRECT": "./admin",
+        "STUDIO": "false",
         "EMAIL_TRANSPORT": "smtp",
         "EMAIL_SMTP_HOST": "127.0.0.1",
         "EMAIL_SMTP_PORT": str(smtp_port),

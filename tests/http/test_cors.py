@@ -179,8 +179,10 @@ async def test_the_root_redirects_as_the_settings_say(readonly_db, target):
     assert response.text == f"Found. Redirecting to {target}"
 
 
-async def test_the_root_does_not_exist_by_default(plain):
-    assert (await plain.get("/")).status_code == 404
+async def test_the_root_leads_to_the_studio_by_default(plain):
+    response = await plain.get("/")
+
+    assert (response.status_code, response.headers["location"]) == (302, "./admin")
 
 
 @pytest.mark.parametrize("path", [PATH, "/users", "/server/ping", "/nowhere"])

@@ -66,7 +66,9 @@ async def _verify_registration(request: FlowRequest) -> Response:
     """Activate the user of a registration link, and redirect to the user's page."""
     parameters = {name: value for name, value in request.parameters.items() if name == "token"}
     token = EMAIL_VERIFICATION.parse(parameters)["token"]
-    page = f"/admin/users/{quote(await Registration(request.directory).verify(token), safe='')}"
+    user = await Registration(request.directory).verify(token)
+    notice = "?notice=email-verified" if request.directory.services.settings.studio else ""
+    page = f"/admin/users/{quote(user, safe='')}{notice}"
     # no-referrer: that page, and what it loads, must not learn the token
     headers = ((b"location", page.encode()), (b"referrer-policy", b"no-referrer"))
     return Response(f"Found. Redirecting to {page}".encode(), 302, PLAIN_TEXT, headers)

@@ -19,7 +19,9 @@ from app.policy.visibility import visibility_for
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 
-ROOTS = ("/", "/server", "/admin/users", "/robots.txt")
+VERIFIED_USERS = "/admin/users"
+"""Path prefix of the pages that the links in registration mails redirect to."""
+ROOTS = ("/", "/server", VERIFIED_USERS, "/robots.txt")
 """Path prefixes of this endpoint."""
 HEALTH_JSON = b"application/health+json; charset=utf-8"
 BINARY = b"application/octet-stream"
@@ -42,7 +44,7 @@ class ServerEndpoints:
             "/server/specs/oas": self._openapi,
             "/admin/users/{user}": _email_verified_page,
             "/robots.txt": _robots,
-            **({"/": self._root} if services.settings.root_redirect else {}),
+            **({"/": self._root} if services.settings.root_target else {}),
         }
 
     async def __call__(self, scope: Scope, head: RequestHead, _: BodyReader) -> Response:
@@ -58,8 +60,8 @@ class ServerEndpoints:
         return self.handlers.get(path) or self.handlers.get(f"{path.rpartition('/')[0]}/{{user}}")
 
     async def _root(self, _: Scope, __: RequestHead) -> Response:
-        """Redirect to `ROOT_REDIRECT`."""
-        target = str(self._services.settings.root_redirect)
+        """Redirect to `ROOT_REDIRECT` or the Studio."""
+        target = str(self._services.settings.root_target)
         location = (b"location", target.encode("latin-1"))
         return Response(f"Found. Redirecting to {target}".encode(), 302, PLAIN_TEXT, (location,))
 

@@ -1,0 +1,152 @@
+"""The endpoint of the Studio: finds the page of a request, authenticates its caller, and turns errors into pages."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+from starlette.types import Scope
+
+from app.core.caller import ResponseCookie
+from app.core.errors import (
+    Forbidden,
+    InvalidCredentials,
+    InvalidToken,
+    RollcallError,
+    SchemaChanged,
+    ServiceUnavailable,
+    TokenExpired,
+    TwoFactorSetupRequired,
+)
+from app.graphql.schema import schema_for
+from app.http.authentication import Authenticator
+from app.http.cookies import set_cookie_header
+from app.http.csrf import CsrfCheck
+from app.http.exchange import BodyReader
+from app.http.request_head import READ_METHODS, RequestHead
+from app.http.response import Response
+from app.query.filter import UnknownField
+from app.repositories.directory import Directory
+from app.repositories.services import Services
+from app.studio.addresses import ROOT, Addresses
+from app.studio.error_pages import error_page
+from app.studio.page_request import PageRequest, redirect_to
+from app.studio.pages import ROUTES
+from app.studio.routing import Match, Router
+from app.studio.session import anonymous, cookie_only, renew_session
+from app.studio.site import Site
+from app.studio.static_files import StaticFiles
+from app.studio.templating import Templates
+from app.studio.viewer import DEFAULT_PROJECT, read_project, read_viewer
+
+SESSION_ERRORS = (InvalidCredentials, InvalidToken, TokenExpired)
+STATIC = "/static/"
+EMAIL_VERIFIED = "email-verified"
+"""The notice with which the link of a registration mail leads to the page of the new user."""
+TFA_SETUP = "/account/two-factor"
+
+log = structlog.get_logger(__name__)
+
+
+class StudioEndpoint:
+    """The endpoint behind `/admin`."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services, self._authenticator = services, authenticator
+        static_files = StaticFiles()
+        self._site = Site(schema_for(services.registry, services.root_fields), Templates(static_files), static_files)
+        self._router, self._csrf_check = Router(ROUTES), CsrfCheck(services.settings)
+
+    async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
+        addresses = Addresses(self._services.settings, scope.get("root_path", ""))
+        path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(ROOT)
+        if path.startswith(STATIC):
+            return self._site.static_files.response(path.removeprefix(STATIC).partition("/")[2])
+        request = await self._visitor_request(scope, head, body, path, addresses)
+        try:
+            match = self._router.match(scope["method"], path)
+            self._check_origin(scope, head)
+            if match.route.visitors:
+                request.parameters = match.parameters
+                response = await match.route.handler(request)
+            else:
+                request = await self._signed_in_request(request, match)
+                response = await match.route.handler(request)
+        except SESSION_ERRORS as error:
+            return self._sign_in_response(request, error)
+        except TwoFactorSetupRequired:
+            return request.redirect(TFA_SETUP)
+        except RollcallError as error:
+            response = await error_page(request, error)
+        except (SchemaChanged, UnknownField):
+            raise
+        except Exception:  # a person gets a page whatever happens
+            log.exception("request_failed")
+            response = await error_page(request, RollcallError())
+        return self._with_cookies(request.directory, response)
+
+    def _check_origin(self, scope: Scope, head: RequestHead) -> None:
+        """Check that a form was sent by a page of this server, also without a session: nobody else may sign users in.
+
+        Raises:
+            Forbidden: Another page sent it.
+        """
+        if scope["method"] not in READ_METHODS and not self._csrf_check.has_known_origin(scope, head):
+            raise Forbidden("This form was sent by a page of another site")
+
+    async def _visitor_request(
+        self, scope: Scope, head: RequestHead, body: BodyReader, path: str, addresses: Addresses
+    ) -> PageRequest:
+        directory = self._directory(anonymous(head), head)
+        project = DEFAULT_PROJECT
+        with suppress(ServiceUnavailable):  # reported by a page, not instead of one
+            project = await read_project(self._services)
+        viewer = await read_viewer(directory, project, head.header(b"accept-language").decode("latin-1"))
+        return PageRequest(self._site, directory, head, body, scope["method"], path, {}, addresses, project, viewer)
+
+    async def _signed_in_request(self, request: PageRequest, match: Match) -> PageRequest:
+        """Return the request with its session's user.
+
+        Raises:
+            InvalidCredentials, InvalidToken, TokenExpired: There is no valid session.
+            TwoFactorSetupRequired: The user must set up two-factor authentication first.
+        """
+        head = request.head
+        directory = self._directory(cookie_only(head), head)
+        if directory.caller.user is None:
+            raise InvalidCredentials
+        await directory.fresh_access()
+        if not match.route.before_tfa:
+            await directory.require_tfa_setup_done()
+        if request.method == "GET" and not request.fragment:
+            await renew_session(directory)
+        viewer = await read_viewer(directory, request.project, head.header(b"accept-language").decode("latin-1"))
+        return replace(request, directory=directory, parameters=match.parameters, viewer=viewer)
+
+    def _directory(self, credentials: RequestHead, head: RequestHead) -> Directory:
+        caller = self._authenticator.authenticate(credentials)
+        return Directory(caller, self._services, head.client_info, shares_budget=True)
+
+    def _sign_in_response(self, request: PageRequest, error: RollcallError) -> Response:
+        """Return a redirect to the sign-in page, which leads back to the requested page; delete the dead cookie."""
+        settings = self._services.settings
+        requested = request.addresses.base + request.path
+        query = request.head.query.decode("latin-1")
+        parameters = {}
+        if request.method == "GET" and request.path not in ("", "/"):
+            parameters["next"] = requested + (f"?{query}" if query else "")
+        had_session = settings.session_cookie_name in request.head.client_info().cookies
+        notice = request.query.get("notice")
+        if notice == EMAIL_VERIFIED:
+            parameters = {"notice": notice}
+        elif had_session:
+            parameters["notice"] = "session-ended"
+        response = redirect_to(request.addresses.page("/sign-in", parameters))
+        if had_session:
+            expired = set_cookie_header(ResponseCookie("session"), settings, self._services.clock())
+            return replace(response, headers=[*response.headers, expired])
+        return response
+
+    def _with_cookies(self, directory: Directory, response: Response) -> Response:
+        now = self._services.clock()
+        cookies = [set_cookie_header(cookie, self._services.settings, now) for cookie in directory.response_cookies]
+        return replace(response, headers=[*response.headers, *cookies]) if cookies else response

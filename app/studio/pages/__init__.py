@@ -1,0 +1,20 @@
+"""The pages of the Studio; each module has the handlers and the routes of one area."""
+
+from app.studio.pages import (
+    account,
+    activity,
+    entry,
+    explorer,
+    overview,
+    permissions,
+    policies,
+    roles,
+    settings,
+    sign_in,
+    users,
+)
+from app.studio.routing import Route
+
+AREAS = (overview, sign_in, entry, account, users, roles, policies, permissions, activity, settings, explorer)
+ROUTES: tuple[Route, ...] = tuple(route for area in AREAS for route in area.ROUTES)
+"""All routes; earlier ones take precedence."""

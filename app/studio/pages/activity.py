@@ -1,0 +1,5 @@
+"""The audit log."""
+
+from app.studio.routing import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,5 @@
+"""The GraphQL explorer."""
+
+from app.studio.routing import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,5 @@
+"""Policies."""
+
+from app.studio.routing import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,34 @@
+"""What the caller may do, as pages ask for it: nothing is offered that the API would refuse."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from app.policy.permission_summary import Summary
+from app.policy.rules import EVERY_FIELD
+from app.query.collection import PREFIX
+
+
+class Rights:
+    """The caller's permissions by collection, named without the prefix.
+
+    They are a union over all rows. For one row, ask its repository's `may`, and still expect `Forbidden`.
+    """
+
+    def __init__(self, summary: Summary, *, admin: bool = False) -> None:
+        self._summary, self.admin = summary, admin
+
+    def may(self, action: str, collection: str) -> bool:
+        """Return whether the caller may do something with at least some rows of a collection."""
+        return bool(self._action(action, collection).get("access", "none") != "none")
+
+    def fields(self, action: str, collection: str, wanted: Iterable[str]) -> list[str]:
+        """Return those of the `wanted` fields for which the caller may do something, in their order."""
+        names = self._action(action, collection).get("fields", [])
+        return [name for name in wanted if EVERY_FIELD in names or name in names]
+
+    def may_field(self, action: str, collection: str, field: str) -> bool:
+        """Return whether the caller may do something with a field."""
+        return bool(self.fields(action, collection, [field]))
+
+    def _action(self, action: str, collection: str) -> dict[str, Any]:
+        return self._summary.get(f"{PREFIX}{collection}", {}).get(action, {})
