@@ -99,6 +99,11 @@ class Field:
         return self.relation is not None and self.relation.many
 
     @property
+    def is_hashed(self) -> bool:
+        """Whether values of a custom field are stored as their hashes."""
+        return "hash" in self.special
+
+    @property
     def sent_as_text(self) -> bool:
         """Whether clients receive the value as text, because JavaScript has no numbers with that many digits."""
         return self.kind in ("bigInteger", "decimal")

@@ -237,7 +237,8 @@ class _Parser:
     def _comparison(self, field: Field, function: Function | None, name: str, value: Any) -> Filter:
         if name in OPERATORS and OPERATORS[name].payload_only and not self.for_payload:
             raise _unsupported(field.kind, name)
-        return compare(field, function, name, value, stored=self.stored, registry=self.registry)
+        kind: FieldKind | None = "string" if self.for_payload and field.is_hashed else None  # not hashed yet
+        return compare(field, function, name, value, stored=self.stored, registry=self.registry, kind=kind)
 
 
 def _all_of(parts: Iterable[Filter | None]) -> Filter | None:
@@ -264,8 +265,9 @@ def compare(
     *,
     stored: bool = False,
     registry: Registry = BUILT_IN,
+    kind: FieldKind | None = None,
 ) -> Filter:
-    """Return a filter by one operator on one field, with the value converted to the field's kind.
+    """Return a filter by one operator on one field, with the value converted to the field's kind, or to this `kind`.
 
     `stored` is as in `parse_filter`. The paths of variables lead through the collections of `registry`.
 
@@ -273,7 +275,7 @@ def compare(
         InvalidQuery: The field does not support the operator, or the value does not fit it.
     """
     operator = OPERATORS.get(name)
-    kind: FieldKind = "integer" if function else field.kind
+    kind = "integer" if function else kind or field.kind
     if operator is None or kind not in operator.kinds:
         raise _unsupported(kind, name)
     if not operator.searches_text:

@@ -35,7 +35,7 @@ COLUMNS = {
     ),
     "level": ("integer DEFAULT 3", "integer DEFAULT 3", None),
 }
-VALIDATIONS = {"level": {"level": {"_gte": 1}}}
+VALIDATIONS = {"level": {"level": {"_gte": 1}}, "pin": {"pin": {"_regex": "^[0-9]{4}$"}}}
 NOTES = {"phone": "With the country code"}
 UNDESCRIBED = ("undescribed", "varchar(20)")
 """A column without a row in `directus_fields`, which is not served."""

@@ -245,6 +245,15 @@ async def test_a_hashed_value_is_stored_as_its_hash_and_never_shown(custom, clie
     assert "argon2" not in revision.text
 
 
+@pytest.mark.parametrize("pin", ["12345", "12a4"])
+async def test_a_hashed_value_is_validated_before_it_is_hashed(custom, client, pin):
+    response = await client.patch(VI, json={"pin": pin}, headers=ADA)
+
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["extensions"]["field"]) == (400, "pin")
+    assert pin not in response.text
+
+
 async def test_changes_are_in_the_audit_log(custom, client):
     await change(client, salary="5", birthday="1990-05-17")
     path = f"/revisions?filter[item]={uid('vi')}&sort=-id&limit=1&fields=data,delta"

@@ -18,7 +18,18 @@ from app.query.filter import MATCH_ALL, parse_filter
 from app.query.payload import Payload
 from app.repositories.services import Services
 
-HASH = "hash"
+
+class HashedValue(HashedPassword):
+    """The hash of a field's value, with the value itself until the row is written, because validations refer to it."""
+
+    plain: str
+
+    @classmethod
+    def of(cls, hashed: HashedPassword, plain: str) -> "HashedValue":
+        """Return a hash with the value it was computed from."""
+        value = cls(hashed)
+        value.plain = plain
+        return value
 
 
 def created_values(collection: Collection, access: Access, now: datetime, values: Mapping[Field, Any]) -> Any:
@@ -39,19 +50,19 @@ async def hash_values(values: dict[Field, Any], services: Services, budget: Requ
         InvalidPayload: The request sets more passwords than it may.
     """
     for field, value in values.items():
-        if is_hashed(field) and value and not isinstance(value, HashedPassword):
+        if field.is_hashed and value and not isinstance(value, HashedPassword):
             budget.spend_hashes(1)
-            values[field] = await services.passwords.hash(value)
+            values[field] = HashedValue.of(await services.passwords.hash(value), value)
 
 
-def is_hashed(field: Field) -> bool:
-    """Return whether the value of a custom field is stored as its hash."""
-    return HASH in field.special
+def values_as_sent(values: Mapping[Field, Any]) -> dict[Field, Any]:
+    """Return values with those that are hashed already as the client sent them."""
+    return {field: value.plain if isinstance(value, HashedValue) else value for field, value in values.items()}
 
 
 def has_hashed_values(payload: Payload) -> bool:
     """Return whether a payload sets a hashed custom field."""
-    return any(is_hashed(field) and value for field, value in payload.values.items())
+    return any(field.is_hashed and value for field, value in payload.values.items())
 
 
 def field_rules(collection: Collection, values: Mapping[Field, Any]) -> list[Rule]:

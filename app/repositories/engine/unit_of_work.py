@@ -38,7 +38,13 @@ from app.repositories.engine.constraints import (
     rejecting_row,
 )
 from app.repositories.engine.context import AffectedRights, RowValues, TouchedFiles, WrittenRow
-from app.repositories.engine.custom_values import created_values, field_rules, hash_values, updated_values
+from app.repositories.engine.custom_values import (
+    created_values,
+    field_rules,
+    hash_values,
+    updated_values,
+    values_as_sent,
+)
 from app.repositories.engine.nested_writes import EMPTY_VALUES, FieldValues, NestedWriter
 from app.repositories.engine.presets import PresetApplier
 from app.repositories.engine.table import RowStore
@@ -310,8 +316,9 @@ class UnitOfWork(NestedWriter):
     async def _column_values(self, rules: Sequence[Rule], payload: Payload, link_values: FieldValues) -> RowValues:
         """Return the values of a row's columns, after validating them and writing its to-one relations."""
         values = {**payload.values, **link_values}
+        all_rules = [*rules, *field_rules(payload.collection, values)]
+        await self._presets.validate(all_rules, values_as_sent(values), payload.path)
         await hash_values(values, self.services, self.budget)
-        await self._presets.validate([*rules, *field_rules(payload.collection, values)], values, payload.path)
         for field, inner in payload.to_one.items():
             values[field] = await self.write_to_one(inner)
         return values
