@@ -45,7 +45,6 @@ SAME_MODULE_NAMES = {
     "rights": "what extensions do on behalf of a caller, and what the pages of the Studio offer",
     "server": "the `serve` command, root fields, and endpoints",
     "session": "the flow that refreshes sessions, and its use by pages",
-    "settings": "the endpoints' and the Studio's settings",
     "templating": "of mails, and of pages",
     "tokens": "the format of tokens, and the flow that issues them",
     "upgrade": "the `upgrade` command, and the upgrade",

@@ -1,6 +1,6 @@
 """What the caller may do, as pages ask for it: nothing is offered that the API would refuse."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.policy.permission_summary import Summary
@@ -29,6 +29,10 @@ class Rights:
     def may_field(self, action: str, collection: str, field: str) -> bool:
         """Return whether the caller may do something with a field."""
         return bool(self.fields(action, collection, [field]))
+
+    def may_fields(self, action: str, collection: str, fields: Sequence[str]) -> bool:
+        """Return whether the caller may do something with all of the fields."""
+        return len(self.fields(action, collection, fields)) == len(fields)
 
     def _action(self, action: str, collection: str) -> dict[str, Any]:
         return self._summary.get(f"{PREFIX}{collection}", {}).get(action, {})

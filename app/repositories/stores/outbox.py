@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ClauseElement, and_, delete, func, insert, select, update
+from sqlalchemy import ClauseElement, and_, case, delete, func, insert, select, update
 
 from app.db.models import OUTBOX
 from app.db.transaction import WriteTransaction
@@ -55,6 +55,20 @@ class QueuedMail:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxSummary:
+    """How many mails are queued, without anything about a recipient.
+
+    `earliest_due` is when the next attempt is due, `retried` counts the mails with a failed attempt, and `max_attempts`
+    is the largest number of attempts of one mail.
+    """
+
+    count: int
+    retried: int
+    max_attempts: int
+    earliest_due: datetime | str | None
+
+
 class OutboxQueue:
     """The outbox as seen by the outbox worker; every call is its own transaction.
 
@@ -68,6 +82,14 @@ class OutboxQueue:
         """Return the number of mails that are due."""
         count = select(func.count()).select_from(OUTBOX).where(self._is_due())
         return int((await self._services.reader.fetch(count))[0])
+
+    async def summary(self) -> OutboxSummary:
+        """Return how many mails are queued, and how many of them have failed before."""
+        failed = func.coalesce(func.sum(case((OUTBOX.c.attempts > 1, 1), else_=0)), 0)
+        attempts = func.coalesce(func.max(OUTBOX.c.attempts), 0)
+        columns = (func.count(), failed, attempts, func.min(OUTBOX.c.due))
+        row = await self._services.reader.fetch(select(*columns).select_from(OUTBOX).where(OUTBOX.c.sent.is_(None)))
+        return OutboxSummary(int(row[0]), int(row[1]), int(row[2]), row[3])
 
     async def claim(self, lease: timedelta) -> QueuedMail | None:
         """Return a mail that is due, exclusively for the duration of the lease; None if there is none.

@@ -8,13 +8,25 @@ from app.studio.pages import (
     overview,
     permissions,
     policies,
+    project_settings_page,
     roles,
-    settings,
     sign_in,
     users,
 )
 from app.studio.routing import Route
 
-AREAS = (overview, sign_in, entry, account, users, roles, policies, permissions, activity, settings, explorer)
+AREAS = (
+    overview,
+    sign_in,
+    entry,
+    account,
+    users,
+    roles,
+    policies,
+    permissions,
+    activity,
+    project_settings_page,
+    explorer,
+)
 ROUTES: tuple[Route, ...] = tuple(route for area in AREAS for route in area.ROUTES)
 """All routes; earlier ones take precedence."""
