@@ -32,7 +32,12 @@ NULL_TEXTS = frozenset({"null", "NULL"})
 
 MAX_VARIABLE_FIELDS = 10
 """Maximum number of fields in the path of a variable."""
-_VARIABLE = re.compile(r"\$(CURRENT_USER|CURRENT_ROLES?|CURRENT_POLICIES|NOW)(?:\.([\w.]+)|\((.*)\))?", re.ASCII)
+VARIABLE_NAMES = ("CURRENT_USER", "CURRENT_ROLE", "CURRENT_ROLES", "CURRENT_POLICIES", "NOW")
+LOGICAL_NAMES = ("_and", "_or")
+"""The names of lists of conditions in a filter."""
+QUANTIFIER_NAMES: Mapping[str, Quantifier] = {"_some": "some", "_none": "none"}
+"""The names of the conditions on the rows of a to-many relation."""
+_VARIABLE = re.compile(rf"\$({'|'.join(VARIABLE_NAMES)})(?:\.([\w.]+)|\((.*)\))?", re.ASCII)
 _CALL = re.compile(r"(\w+)\((\w+)\)", re.ASCII)
 
 
@@ -183,7 +188,7 @@ class _Parser:
         return _all_of(self._entry(collection, name, value) for name, value in raw.items())
 
     def _entry(self, collection: Collection, name: str, value: Any) -> Filter | None:
-        if name in ("_and", "_or"):
+        if name in LOGICAL_NAMES:
             return self._logical(collection, name, value)
         if name.endswith("_func") and name.removesuffix("_func") in collection.fields:
             return self._functions(collection.fields[name.removesuffix("_func")], value)
@@ -219,14 +224,14 @@ class _Parser:
 
     def _relation(self, field: Field, value: Mapping[str, Any], related: Collection) -> Iterator[Filter | None]:
         operators = {**value.get(RELATION_KEY, {}), **{name: part for name, part in value.items() if name in OPERATORS}}
-        quantifiers: dict[str, Quantifier] = {"_some": "some", "_none": "none"}
-        nested = {name: part for name, part in value.items() if name not in (*operators, *quantifiers, RELATION_KEY)}
+        others = (*operators, *QUANTIFIER_NAMES, RELATION_KEY)
+        nested = {name: part for name, part in value.items() if name not in others}
         for name, operand in operators.items():
             if field.many:
                 yield RelationFilter(field, "any", self._comparison(related.key, None, name, operand))
             else:
                 yield self._comparison(field, None, name, operand)
-        for name, quantifier in quantifiers.items():
+        for name, quantifier in QUANTIFIER_NAMES.items():
             if name in value and not field.many:
                 raise InvalidQuery(f'"{name}" can only be used with a to-many relation, which "{field.name}" is not')
             if name in value:

@@ -8,6 +8,8 @@ from app.policy.role_tree import IS_ADMIN, policy_holders
 from app.query.collection import POLICIES
 from app.repositories.engine.context import WriteContext
 
+LAST_ADMIN_MESSAGE = "Cannot remove the last admin user from the system"
+LOCKED_OUT_MESSAGE = "Cannot lock out the last admin user: no admin policy allows your IP address"
 _POLICIES = POLICIES.table.c
 
 _admins = policy_holders(IS_ADMIN)
@@ -25,7 +27,7 @@ async def check_last_admin(work: WriteContext) -> None:
         return
     networks = [row[0] for row in await work.writer.rows(work.writer.prepare(ADMIN_NETWORKS))]
     if not networks:
-        raise UnprocessableContent("Cannot remove the last admin user from the system")
+        raise UnprocessableContent(LAST_ADMIN_MESSAGE)
     ip = work.caller.ip
     if ip is not None and not any(not network or ip_matches(ip, network) for network in networks):
-        raise UnprocessableContent("Cannot lock out the last admin user: no admin policy allows your IP address")
+        raise UnprocessableContent(LOCKED_OUT_MESSAGE)
