@@ -1,6 +1,6 @@
 """Turns errors of the API into messages at the fields of a form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from app.core.errors import (
     FailedValidation,
@@ -13,6 +13,12 @@ from app.core.errors import (
     ValueOutOfRange,
     ValueTooLong,
 )
+from app.repositories.rules.delegation import (
+    ADMIN_CREDENTIALS_MESSAGE,
+    CREDENTIALS_MESSAGE,
+    EXCEEDS_OWN_RIGHTS_MESSAGE,
+)
+from app.repositories.rules.last_admin import LAST_ADMIN_MESSAGE, LOCKED_OUT_MESSAGE
 
 FormErrors = dict[str, str]
 """Messages by the name of a form's field; those of the whole form have an empty name."""
@@ -35,6 +41,8 @@ def error_message(error: RollcallError, translate: Translate) -> str:
         return _validation_message(str(error.details["type"]), translate)
     if isinstance(error, GraphQLValidation):
         return "; ".join(str(each.get("message")) for each in error.details["errors"])
+    if error.reason and (message := _rule_messages(translate).get(error.reason)):
+        return message
     messages = {
         RecordNotUnique: _("This value is already in use. Choose another one."),
         InvalidForeignKey: _("This entry no longer exists. Choose another one."),
@@ -43,6 +51,18 @@ def error_message(error: RollcallError, translate: Translate) -> str:
         Forbidden: "" if error.reason else _("You do not have permission for this, or it no longer exists."),
     }
     return messages.get(type(error)) or error.text
+
+
+def _rule_messages(translate: Translate) -> Mapping[str, str]:
+    """Return the messages of rules about rights and admins, by the reason that the API gives."""
+    _ = translate
+    return {
+        EXCEEDS_OWN_RIGHTS_MESSAGE: _("You cannot grant more than you have yourself. Ask an administrator."),
+        ADMIN_CREDENTIALS_MESSAGE: _("Only an administrator may change what an administrator signs in with."),
+        CREDENTIALS_MESSAGE: _("You cannot change what a user with more permissions than you signs in with."),
+        LAST_ADMIN_MESSAGE: _("No active admin would remain. Make another user an admin first."),
+        LOCKED_OUT_MESSAGE: _("No admin could sign in from your address. Change the IP addresses of the policy first."),
+    }
 
 
 def _validation_message(rule: str, translate: Translate) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.policy.permission_summary import Summary
-from app.policy.rules import EVERY_FIELD
+from app.policy.rules import DELETE, EVERY_FIELD
 from app.query.collection import PREFIX
 
 
@@ -20,6 +20,11 @@ class Rights:
     def may(self, action: str, collection: str) -> bool:
         """Return whether the caller may do something with at least some rows of a collection."""
         return bool(self._action(action, collection).get("access", "none") != "none")
+
+    def may_all(self, action: str, collection: str) -> bool:
+        """Return whether the caller may do something with all fields of all rows of a collection."""
+        granted = self._action(action, collection)
+        return granted.get("access") == "full" and (action == DELETE or EVERY_FIELD in granted.get("fields", []))
 
     def fields(self, action: str, collection: str, wanted: Iterable[str]) -> list[str]:
         """Return those of the `wanted` fields for which the caller may do something, in their order."""

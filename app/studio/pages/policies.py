@@ -1,5 +1,133 @@
-"""Policies."""
+"""Policies: what each is, and its own fields."""
 
+from typing import Any
+
+from app.core.errors import Forbidden, RollcallError
+from app.http.response import Response
+from app.studio.form_errors import form_errors
+from app.studio.page_request import PageRequest
+from app.studio.policy_editor.policy_form import EDITED, FLAGS, PolicyForm
+from app.studio.policy_editor.policy_page import page_number, policy_page, read_policy
+from app.studio.rights import Rights
 from app.studio.routing import Route
 
-ROUTES: tuple[Route, ...] = ()
+PAGE_SIZE = 50
+NO_FLAGS = dict.fromkeys(FLAGS, False)
+"""The flags that GraphQL requires of a new policy."""
+
+
+async def list_policies(request: PageRequest) -> Response:
+    """Return the policies that the caller may see, with their flags and the number of their holders."""
+    rights = await request.rights()
+    fields = ["id", *rights.fields("read", "policies", EDITED)]
+    search, page = request.query.get("search", ""), page_number(request.query.get("page", ""))
+    document = f"""query Policies($search: String, $page: Int) {{
+  policies(search: $search, sort: ["name", "id"], limit: {PAGE_SIZE}, page: $page) {{ {" ".join(fields)} }}
+  policies_aggregated(search: $search) {{ countAll }}
+}}"""
+    data = await request.execute(document, {"search": search or None, "page": page})
+    return await request.page(
+        "policies/list.html",
+        policies=data["policies"],
+        holders=await _count_holders(request, rights),
+        search=search,
+        page=page,
+        pages=-(-sum(row["countAll"] for row in data["policies_aggregated"]) // PAGE_SIZE),
+    )
+
+
+async def new_policy(request: PageRequest) -> Response:
+    """Return the form of a new policy."""
+    fields = await _creatable_fields(request)
+    return await request.page("policies/new.html", values={}, writable=fields)
+
+
+async def create_policy(request: PageRequest) -> Response:
+    """Create a policy and lead to its page."""
+    fields = await _creatable_fields(request)
+    form = PolicyForm.of_submitted(await request.form(), fields, request.translate)
+    if not form.errors:
+        document = """mutation Create($data: create_directus_policies_input!) {
+  create_policies_item(data: $data) { id }
+}"""
+        try:
+            data = await request.execute(document, {"data": {**NO_FLAGS, **form.values}})
+        except RollcallError as error:
+            form.errors.update(form_errors(error, request.translate))
+        else:
+            created = data["create_policies_item"]  # None if the caller may not read it
+            return request.redirect(f"/policies/{created['id']}" if created else "/policies", notice="saved")
+    return await request.page("policies/new.html", status=422, errors=form.errors, values=form.values, writable=fields)
+
+
+async def show_policy(request: PageRequest) -> Response:
+    """Return the page of a policy."""
+    return await policy_page(request, request.parameters["policy"])
+
+
+async def update_policy(request: PageRequest) -> Response:
+    """Save the changed fields of a policy."""
+    key = request.parameters["policy"]
+    rights = await request.rights()
+    stored = await read_policy(request, key)
+    form = PolicyForm.of_submitted(await request.form(), rights.fields("update", "policies", EDITED), request.translate)
+    changed = form.changed(stored)
+    if not form.errors and changed:
+        document = """mutation Save($id: ID!, $data: update_directus_policies_input!) {
+  update_policies_item(id: $id, data: $data) { id }
+}"""
+        try:
+            await request.execute(document, {"id": key, "data": changed})
+        except RollcallError as error:
+            form.errors.update(form_errors(error, request.translate))
+    if form.errors:
+        return await policy_page(request, key, errors=form.errors, status=422, values={**stored, **form.values})
+    return request.redirect(f"/policies/{key}", notice="saved")
+
+
+async def delete_policy(request: PageRequest) -> Response:
+    """Delete a policy with its permissions, and take it from its holders."""
+    key = request.parameters["policy"]
+    await request.form()
+    document = "mutation Delete($id: ID!) {\n  delete_policies_item(id: $id) { id }\n}"
+    try:
+        await request.execute(document, {"id": key})
+    except RollcallError as error:
+        return await policy_page(request, key, errors=form_errors(error, request.translate), status=error.status)
+    return request.redirect("/policies", notice="deleted")
+
+
+async def _creatable_fields(request: PageRequest) -> list[str]:
+    """Return the fields of a new policy that the caller may set.
+
+    Raises:
+        Forbidden: The caller may not create policies.
+    """
+    fields = (await request.rights()).fields("create", "policies", EDITED)
+    if not fields:
+        raise Forbidden
+    return fields
+
+
+async def _count_holders(request: PageRequest, rights: Rights) -> dict[str, Any] | None:
+    """Return the numbers of roles and users, and of everyone, by policy; None if the caller may not read them."""
+    if len(rights.fields("read", "access", ("policy", "role", "user"))) < 3:
+        return None
+    document = """{
+  access_aggregated(groupBy: ["policy"], limit: -1) { group countAll count { role user } }
+}"""
+    counts = {}
+    for row in (await request.execute(document))["access_aggregated"]:
+        count = row["count"]
+        counts[row["group"]["policy"]] = {**count, "everyone": row["countAll"] - count["role"] - count["user"]}
+    return counts
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/policies", list_policies),
+    Route("GET", "/policies/new", new_policy),
+    Route("POST", "/policies/new", create_policy),
+    Route("GET", "/policies/{policy}", show_policy),
+    Route("POST", "/policies/{policy}", update_policy),
+    Route("POST", "/policies/{policy}/delete", delete_policy),
+)

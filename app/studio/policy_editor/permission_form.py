@@ -1,0 +1,116 @@
+"""The form of one permission: its parts, and what is wrong with them, by line and column."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.errors import InvalidQuery
+from app.policy.rules import DELETE, EVERY_FIELD, READ
+from app.query.collection import Collection
+from app.query.filter import parse_variable
+from app.query.limits import QueryLimits
+from app.studio.form_errors import FormErrors, Translate
+from app.studio.page_request import Form
+from app.studio.policy_editor.json_text import JsonTextError, ParsedText, line_and_column, parse_json_text
+from app.studio.policy_editor.rule_check import RuleCheck, RuleProblem
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "create": ("fields", "validation", "presets"),
+    READ: ("fields", "permissions"),
+    "update": ("fields", "permissions", "validation", "presets"),
+    DELETE: ("permissions",),
+}
+"""The parts of a permission that have an effect, by action."""
+
+
+def parts_of(action: str, stored: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the parts that the form shows: those with an effect, and others that are stored nevertheless."""
+    shown = PARTS[action]
+    stored_too = [name for name in ("permissions", "validation", "presets") if name not in shown and stored.get(name)]
+    return (*shown, *stored_too)
+
+
+def json_of(value: Any) -> str:
+    """Return a stored value as text for its field."""
+    return json.dumps(value, indent=2, ensure_ascii=False) if value else ""
+
+
+@dataclass(slots=True)
+class PermissionForm:
+    """The submitted values of a permission: texts as they were typed, values as they are stored, and errors."""
+
+    fields: list[str]
+    texts: dict[str, str]
+    values: dict[str, Any] = field(default_factory=dict)
+    errors: FormErrors = field(default_factory=dict)
+
+    @classmethod
+    def of_stored(cls, stored: Mapping[str, Any], parts: tuple[str, ...]) -> "PermissionForm":
+        """Return the form of a stored permission; an empty mapping is one that does not exist yet."""
+        texts = {name: json_of(stored.get(name)) for name in parts if name != "fields"}
+        return cls(list(stored.get("fields") or ([] if stored else [EVERY_FIELD])), texts)
+
+    @classmethod
+    def of_submitted(cls, form: Form, stored: Mapping[str, Any], parts: tuple[str, ...]) -> "PermissionForm":
+        """Return the submitted form; fields keep the order in which they are stored."""
+        chosen = set(form.getlist("fields"))
+        known = [name for name in stored.get("fields") or () if name in chosen]
+        fields = [*known, *(name for name in dict.fromkeys(form.getlist("fields")) if name not in known)]
+        texts = {name: form.get(name, "").replace("\r\n", "\n") for name in parts if name != "fields"}
+        return cls(fields, texts)
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionParser:
+    """Parses the texts of a form about a collection, as far as its caller knows it."""
+
+    collection: Collection
+    limits: QueryLimits
+    translate: Translate
+
+    def parse(self, form: PermissionForm) -> None:
+        """Set the values of a form, and the errors of the texts that cannot be stored."""
+        for name, text in form.texts.items():
+            try:
+                form.values[name] = self._parse_text(name, text)
+            except JsonTextError as error:
+                form.errors[name] = self._at_line(text, error.offset, error.reason)
+
+    def _parse_text(self, name: str, text: str) -> Any:
+        """Return the value of a text.
+
+        Raises:
+            JsonTextError: It is not JSON, or not what is stored under this name.
+        """
+        if not text.strip():
+            return {} if name == "permissions" else None
+        parsed = parse_json_text(text)
+        if not isinstance(parsed.value, dict):
+            raise JsonTextError(self.translate("Enter a JSON object, such as {}."), 0)
+        problem = self._preset_problem(parsed) if name == "presets" else self._filter_problem(name, parsed)
+        if problem is not None:
+            raise JsonTextError(problem.reason, parsed.offset(problem.path))
+        return parsed.value or ({} if name == "permissions" else None)
+
+    def _filter_problem(self, name: str, parsed: ParsedText) -> RuleProblem | None:
+        try:
+            self.limits.size_counter().add_filter(parsed.value)
+        except InvalidQuery as error:
+            return RuleProblem((), error.reason or "")
+        return RuleCheck(for_payload=name == "validation").problem(self.collection, parsed.value)
+
+    def _preset_problem(self, parsed: ParsedText) -> RuleProblem | None:
+        for name, value in parsed.value.items():
+            if name not in self.collection.fields:
+                return RuleProblem((name,), f'"{self.collection.name}" has no field "{name}"')
+            try:
+                if isinstance(value, str):
+                    parse_variable(self.collection.registry, value)
+            except InvalidQuery as error:
+                return RuleProblem((name,), error.reason or "")
+        return None
+
+    def _at_line(self, text: str, offset: int, reason: str) -> str:
+        line, column = line_and_column(text, offset)
+        return self.translate("Line {line}, column {column}: {reason}").format(line=line, column=column, reason=reason)

@@ -1,0 +1,124 @@
+"""The page of a policy: what it is, what it allows, and who holds it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.core.errors import Forbidden
+from app.http.response import Response
+from app.studio.form_errors import FormErrors
+from app.studio.page_request import PageRequest
+from app.studio.policy_editor.permission_grid import COLUMNS, Grid, build_grid
+from app.studio.policy_editor.policy_form import EDITED
+from app.studio.policy_editor.visible_registry import visible_registry
+from app.studio.rights import Rights
+
+HOLDERS_PER_PAGE = 25
+MAX_ROLES = 200
+MAX_PAGE_DIGITS = 8
+USER_NAMES = ("first_name", "last_name", "email")
+
+
+async def read_policy(request: PageRequest, key: str) -> dict[str, Any]:
+    """Return a policy with the fields that the caller may read.
+
+    Raises:
+        Forbidden: It does not exist, or the caller may not read it.
+    """
+    fields = ["id", *(await request.rights()).fields("read", "policies", EDITED)]
+    document = f"query Policy($id: ID!) {{\n  policies_by_id(id: $id) {{ {' '.join(fields)} }}\n}}"
+    row: dict[str, Any] | None = (await request.execute(document, {"id": key}))["policies_by_id"]
+    if row is None:
+        raise Forbidden
+    return row
+
+
+async def read_permissions(request: PageRequest, key: str) -> list[dict[str, Any]] | None:
+    """Return the permissions of a policy; None if the caller may not read all that the grid needs."""
+    if len((await request.rights()).fields("read", "permissions", COLUMNS)) < len(COLUMNS):
+        return None
+    document = """query Permissions($policy: ID!) {
+  permissions(filter: { policy: { id: { _eq: $policy } } }, sort: ["id"], limit: -1) {
+    id collection action fields permissions validation presets
+  }
+}"""
+    rows: list[dict[str, Any]] = (await request.execute(document, {"policy": key}))["permissions"]
+    return rows
+
+
+async def read_grid(request: PageRequest, key: str) -> Grid | None:
+    """Return the grid of a policy; None if the caller may not read its permissions."""
+    permissions = await read_permissions(request, key)
+    rights = await request.rights()
+    registry = visible_registry(request.services.registry, rights)
+    return None if permissions is None else build_grid(registry, permissions, rights)
+
+
+async def policy_page(
+    request: PageRequest,
+    key: str,
+    *,
+    errors: FormErrors | None = None,
+    status: int = 200,
+    values: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, str] | None = None,
+    email: str = "",
+) -> Response:
+    """Return the page of a policy; `values`, `chosen` and `email` are those of a form that was not saved."""
+    rights = await request.rights()
+    policy = await read_policy(request, key)
+    may_update = rights.may("update", "policies") and await request.directory["policies"].may("update", key)
+    variables = {
+        "policy": policy,
+        "values": values or policy,
+        "writable": rights.fields("update", "policies", EDITED) if may_update else [],
+        "may_delete": rights.may("delete", "policies") and await request.directory["policies"].may("delete", key),
+        "grid": await read_grid(request, key),
+        "chosen": chosen,
+        "holders": await _read_holders(request, rights, key),
+        "email": email,
+    }
+    return await request.page("policies/policy.html", status=status, errors=errors, **variables)
+
+
+async def _read_holders(request: PageRequest, rights: Rights, key: str) -> dict[str, Any] | None:
+    """Return the access rows of a policy: those of roles, of a page of the users, and of everyone, with counts."""
+    if len(rights.fields("read", "access", ("policy", "role", "user"))) < 3:
+        return None
+    page = page_number(request.query.get("page", ""))
+    data = await request.execute(_holders_document(rights), {"policy": key, "page": page})
+    count = data["counts"][0]["count"] if data["counts"] else {"role": 0, "user": 0}
+    pages = -(-int(count["user"]) // HOLDERS_PER_PAGE)
+    taken = {row["role"]["id"] for row in data["roles"] if row.get("role")}
+    return {
+        **data,
+        "role_count": int(count["role"]),
+        "user_count": int(count["user"]),
+        "page": page,
+        "pages": pages,
+        "free_roles": [role for role in data.get("all_roles", ()) if role["id"] not in taken],
+    }
+
+
+def _holders_document(rights: Rights) -> str:
+    may_name_roles = rights.may_field("read", "roles", "name")
+    names = " ".join(["id", *rights.fields("read", "users", USER_NAMES)])
+    role = f"role {{ id{' name' if may_name_roles else ''} }}" if rights.may("read", "roles") else ""
+    user = f"user {{ {names} }}" if rights.may("read", "users") else ""
+    roles = f'all_roles: roles(sort: ["name", "id"], limit: {MAX_ROLES}) {{ id name }}' if may_name_roles else ""
+    of_policy = "policy: { id: { _eq: $policy } }"
+    return f"""query Holders($policy: ID!, $page: Int) {{
+  roles: access(filter: {{ {of_policy}, role: {{ id: {{ _nnull: true }} }} }}, limit: {MAX_ROLES}) {{ id {role} }}
+  users: access(
+    filter: {{ {of_policy}, user: {{ id: {{ _nnull: true }} }} }}, sort: ["id"], limit: {HOLDERS_PER_PAGE}, page: $page
+  ) {{ id {user} }}
+  everyone: access(
+    filter: {{ {of_policy}, role: {{ id: {{ _null: true }} }}, user: {{ id: {{ _null: true }} }} }}, limit: 1
+  ) {{ id }}
+  counts: access_aggregated(filter: {{ {of_policy} }}) {{ count {{ role user }} }}
+  {roles}
+}}"""
+
+
+def page_number(text: str) -> int:
+    """Return the number of a page in an address; 1 for anything else."""
+    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < MAX_PAGE_DIGITS else 1
