@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEV_INSTALLED := $(VENV)/.installed-dev
+BROWSER_INSTALLED := $(VENV)/.installed-browser
 DOCS_INSTALLED := $(VENV)/.installed-docs
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test test-both test-nightly coverage check format bench schema golden \
+.PHONY: help install install-dev run test test-both test-nightly test-browser coverage check format bench schema golden \
     docs docs-serve docs-generate lock
 
 help: ## Show this list
@@ -33,6 +34,10 @@ $(DEV_INSTALLED): $(INSTALLED) requirements-dev.lock
 	$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
+$(BROWSER_INSTALLED): $(DEV_INSTALLED) requirements-browser.lock
+	$(PIP) --require-hashes -r requirements-browser.lock
+	@touch $@
+
 $(DOCS_INSTALLED): $(INSTALLED) requirements-docs.lock
 	$(PIP) --require-hashes -r requirements-docs.lock
 	@touch $@
@@ -49,6 +54,10 @@ test-both: install-dev ## Run the tests comparing every response with the one fr
 
 test-nightly: install-dev ## Run all tests, including the long ones
 	$(BIN)/pytest --hypothesis-profile=nightly -m "nightly or not nightly"
+
+test-browser: $(BROWSER_INSTALLED) ## Run the tests of the Studio in Chromium, if it is installed
+	@$(BIN)/python -m tests.browser.axe_script || true
+	@if $(BIN)/python -m tests.browser.requirements; then $(BIN)/pytest tests/browser --numprocesses 2; fi
 
 coverage: install-dev ## Run the tests; fail if coverage of lines and branches is below the floor
 	$(BIN)/pytest --numprocesses auto --maxprocesses 3 --dist worksteal --cov --cov-report=term

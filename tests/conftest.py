@@ -27,6 +27,7 @@ from app.flows.import_export import import_rows
 from app.graphql.schema import RollcallSchema
 from app.testing import TestSystem, open_system
 from tests.base_data import BASE_ROWS, CHEAP_HASH_COST
+from tests.browser import requirements as browser
 
 SERVER_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 RECORDINGS = Path(__file__).parents[2] / "shared"
@@ -116,6 +117,13 @@ def pytest_sessionstart(session) -> None:
         pytest.exit(message, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
+def pytest_ignore_collect(collection_path, config) -> bool | None:
+    """Leave the browser tests out unless they are requested: each takes seconds, and they need a browser."""
+    if browser.DIRECTORY not in (collection_path, *collection_path.parents):
+        return None
+    return not browser.are_requested(config.args) or bool(browser.missing_requirements())
+
+
 def pytest_collection_modifyitems(items) -> None:
     if not Settings(_env_file=None).graphql_plans:
         for item in items:
@@ -128,6 +136,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
+    browser.report(terminalreporter)
     if COMPARISONS:
         line = (
             f"{COMPARISONS['compared']} responses equal those of their plans, {COMPARISONS['not planned']} have no plan"
