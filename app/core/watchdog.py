@@ -33,6 +33,10 @@ class Watchdog(Generic[T]):
         """Stop watching an item, whether or not it timed out."""
         del self._started[item]
 
+    def seconds_running(self, item: T) -> float:
+        """Return how long a tracked item has been running."""
+        return time.monotonic() - self._started[item]
+
     def stop(self) -> None:
         """Stop checking until the next item is tracked."""
         if self._timer is not None:

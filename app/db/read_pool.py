@@ -38,6 +38,9 @@ from app.db.statement import EMPTY_BINDINGS, CompiledStatement, compile_statemen
 MAX_ATTEMPTS = 2
 """How often a statement is run if its connection turns out to be dead."""
 
+SLOW_SECONDS, SLOW_CHECK_SECONDS = 0.2, 0.1
+"""A statement is slow when it has been running for so long; how often the running ones are checked."""
+
 POOL_EXHAUSTED = "Too many requests are waiting for the database; try again later"
 
 log = structlog.get_logger(__name__)
@@ -49,8 +52,9 @@ class ReadPool:
     SQLAlchemy creates and owns the connections. The pool borrows each one once and keeps it, so that running a
     statement costs no more than the driver itself. A statement waits for a connection for at most `queue_timeout`
     seconds and runs for at most `statement_timeout`; if the server has not stopped it `grace` seconds after that, it is
-    cancelled. A cancelled statement keeps its connection until the server has stopped it; if that takes more than
-    `grace` seconds again, the connection is closed. `statements` counts the statements run so far.
+    cancelled. An owner with a slow statement runs few at once, because slow ones use up the database's processors. A
+    cancelled statement keeps its connection until the server has stopped it; if that takes more than `grace` seconds
+    again, the connection is closed. `statements` counts the statements run so far.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class ReadPool:
             exhausted=POOL_EXHAUSTED,
         )
         self._statement_timeout, self._grace = statement_timeout, grace
-        self._watchdog: Watchdog[PooledConnection] = Watchdog(statement_timeout + grace, PooledConnection.cancel_task)
+        self._watchdog: Watchdog[PoolSlot] = Watchdog(SLOW_SECONDS, self._handle_slow, SLOW_CHECK_SECONDS)
         self._run: Callable[[PooledConnection, str, list[Any]], Awaitable[Row]] = (
             self._run_postgresql if engine.dialect.name == POSTGRESQL else self._run_sqlite
         )
@@ -99,14 +103,15 @@ class ReadPool:
 
     async def fetch(self, clause: ClauseElement, bindings: Bindings = EMPTY_BINDINGS, owner: Owner = None) -> Row:
         """Run a SQLAlchemy statement and return its one row; raises as `fetch_one` does."""
-        return await self.fetch_one(self.compile(clause), bindings, owner)
+        return await self.fetch_one(clause, bindings, owner)
 
     async def fetch_one(
-        self, statement: CompiledStatement, bindings: Bindings = EMPTY_BINDINGS, owner: Owner = None
+        self, statement: CompiledStatement | ClauseElement, bindings: Bindings = EMPTY_BINDINGS, owner: Owner = None
     ) -> Row:
         """Run a statement and return its one row as the driver does: JSON is text.
 
-        The statement counts as one of its `owner`, who uses only a part of the connections at once. Any error of the
+        The statement counts as one of its `owner`, who uses only a part of the connections at once. One of SQLAlchemy
+        is compiled once it has its connection, as compiling a large one keeps all others waiting. Any error of the
         database that is not listed is raised as it is.
 
         Raises:
@@ -114,24 +119,25 @@ class ReadPool:
             InvalidQuery: The driver or the database rejects the statement because of its size, depth or values.
             ValueError: A bound value doesn't fit its type.
         """
-        values = statement.bind(bindings)
         slot = self._slots.acquire_nowait(owner) or await self._slots.acquire(owner)
         slot.owner = owner
         self.statements += 1
         attempts = MAX_ATTEMPTS
         try:
+            compiled = statement if isinstance(statement, CompiledStatement) else self.compile(statement)
+            values = compiled.bind(bindings)
             while True:
                 connection = slot.connection or await self._connect(slot)
                 connection.task = asyncio.current_task()
-                self._watchdog.track(connection)
+                self._watchdog.track(slot)
                 try:
-                    return await self._run(connection, statement.text, values)
+                    return await self._run(connection, compiled.text, values)
                 except BaseException as error:
                     failure, attempts = self._handle_error(error, slot, connection), attempts - 1
                     if not attempts or not isinstance(failure, StaleConnection):
                         raise failure from error
                 finally:
-                    self._watchdog.untrack(connection)
+                    self._watchdog.untrack(slot)
         finally:
             if not slot.stopping:
                 self._slots.release(slot, slot.owner)
@@ -188,6 +194,11 @@ class ReadPool:
             self._close_idle()  # the other connections are as old as this one, and so they are dead too
             return StaleConnection()
         return error
+
+    def _handle_slow(self, slot: "PoolSlot") -> None:
+        self._slots.limit(slot.owner)
+        if self._watchdog.seconds_running(slot) > self._statement_timeout + self._grace and slot.connection:
+            slot.connection.cancel_task()
 
     async def _stop(self, slot: "PoolSlot", connection: PooledConnection) -> None:
         """Release the slot of a cancelled statement once that has ended; close a connection on which it does not."""

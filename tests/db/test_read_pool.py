@@ -50,6 +50,24 @@ async def test_a_statement_that_finds_the_queue_full_or_waits_too_long_is_reject
     assert sum("Too many requests" in error for error in errors) == 4
 
 
+async def test_an_owner_with_slow_statements_runs_few_of_them_and_others_are_not_limited(empty_database_url):
+    settings = make_settings(empty_database_url, db_pool_size=8, db_queue_timeout=0.5, db_statement_timeout=0.6)
+    opened = Database.open(settings)
+    try:
+        first = asyncio.ensure_future(opened.reader.fetch(slow(opened), owner="eve"))
+        await asyncio.sleep(read_pool.SLOW_SECONDS + 2 * read_pool.SLOW_CHECK_SECONDS)
+        before = opened.reader.statements
+        second = asyncio.ensure_future(opened.reader.fetch(ONE, owner="eve"))
+        await asyncio.sleep(0)
+        assert opened.reader.statements == before
+        assert (await opened.reader.fetch(ONE, owner="ada"))[0] == 1
+
+        await asyncio.gather(first, return_exceptions=True)
+        assert (await second)[0] == 1
+    finally:
+        await opened.dispose()
+
+
 async def test_cancelled_statements_lose_no_connection(database):
     for _ in range(3):
         tasks = [asyncio.create_task(database.reader.fetch(slow(database))) for _ in range(4)]

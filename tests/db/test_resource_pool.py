@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import ServiceUnavailable
+from app.db import resource_pool
 from app.db.resource_pool import ResourcePool
 
 LONG_SECONDS = 60.0
@@ -120,6 +121,40 @@ async def test_an_owner_fills_at_most_half_of_the_queue():
     await start_waiting(pool)
     with pytest.raises(ServiceUnavailable):
         await pool.acquire("bo")
+
+
+async def test_a_limited_owner_uses_an_eighth_and_the_others_do_not_notice():
+    pool = create_pool(size=16)
+    used = [pool.acquire_nowait("eve") for _ in range(3)]
+    pool.limit("eve")
+    waiting = await start_waiting(pool, "eve")
+    assert pool.acquire_nowait("eve") is None
+    assert None not in [pool.acquire_nowait("ada") for _ in range(10)]
+
+    pool.release(used[0], "eve")
+    assert not waiting.done()
+    pool.release(used[1], "eve")
+    assert await waiting is not None
+
+
+async def test_all_waiters_are_served_when_the_limit_of_their_owner_has_ended(monkeypatch):
+    monkeypatch.setattr(resource_pool, "LIMITED_SECONDS", 0.01)
+    pool = create_pool(size=8)
+    used = pool.acquire_nowait("eve")
+    pool.limit("eve")
+    waiting = [await start_waiting(pool, "eve") for _ in range(4)]
+    await asyncio.sleep(0.02)
+    pool.release(used, "eve")
+
+    assert len({await task for task in waiting}) == 4
+
+
+async def test_uses_without_an_owner_are_not_limited_because_of_slow_ones():
+    pool = create_pool(size=8)
+    pool.acquire_nowait()
+    pool.limit(None)
+
+    assert None not in [pool.acquire_nowait() for _ in range(7)]
 
 
 OWNERS = (None, "ada", "eve")
