@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from app.core.errors import InvalidPayload, InvalidQuery
-from app.core.json_values import json_size_problem
+from app.core.json_values import has_too_many_values, json_size_problem, too_many_values
 from app.query.parameters import parse_object
 
 MAX_BRACKET_DEPTH = 32
@@ -80,13 +80,15 @@ def load_json(text: bytes, max_values: int, name: str = "The body") -> Any:
     Raises:
         InvalidPayload: The text, which `name` stands for, isn't JSON, or has too many values or levels.
     """
+    may_be_large = len(text) > max_values * MIN_BYTES_PER_VALUE
+    if may_be_large and has_too_many_values(text, max_values):
+        raise InvalidPayload(f"{name} {too_many_values(max_values)}")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidPayload(f"{name} is not valid JSON: {error}") from None
     may_be_deep = text.count(b"{") + text.count(b"[") > MAX_BODY_DEPTH
-    may_be_large = may_be_deep or len(text) > max_values * MIN_BYTES_PER_VALUE
-    if may_be_large and (problem := json_size_problem(value, MAX_BODY_DEPTH, max_values)):
+    if (may_be_deep or may_be_large) and (problem := json_size_problem(value, MAX_BODY_DEPTH, max_values)):
         raise InvalidPayload(f"{name} {problem}")
     return value
 

@@ -1,7 +1,9 @@
 """The size of a document: what it selects is counted before it is validated, whose costs grow with the square of it."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from graphql import (
     DocumentNode,
@@ -22,14 +24,32 @@ MAX_SELECTIONS = 20_000
 MAX_PAIRS = 10_000
 """Maximum number of pairs that validation compares: fields of one name, and fragments, that are selected together."""
 
+_NUMBER, _BLOCK_STRING = r"-?\d++(?:\.\d++)?+(?:[eE][+-]?\d++)?+", r'"""(?:[^"\\]++|\\(?:""")?+|"(?!""))*+"""'
+_TOKEN_OR_COMMENT = re.compile(
+    rf'{_BLOCK_STRING}|"(?:[^"\\\n\r]++|\\.)*+"|{_NUMBER}|\w++|\.\.\.|[!$&()\[\]{{}}:=@|]|(#)[^\n\r]*+', re.ASCII
+)
+"""A token, or a comment, which is a group; in a text with syntax errors there may be more tokens."""
+
 Level = list[SelectionSetNode]
 """The selection sets of all fields that are merged into one field of the response."""
 
 
-def check_text_length(text: str, max_tokens: int) -> None:
-    """Raise GraphQLValidation if a text is longer than its maximum number of tokens may be."""
+def check_text_size(text: str, max_tokens: int) -> None:
+    """Check the size of a text, in a fraction of the time it takes to parse.
+
+    Raises:
+        GraphQLValidation: It is longer than its maximum number of tokens may be, or contains more tokens.
+    """
     if len(text) > (max_length := max_tokens * CHARACTERS_PER_TOKEN):
         raise _too_large(f"has {len(text)} characters; at most {max_length} are allowed")
+    if len(text) > max_tokens and has_more_tokens(text, max_tokens):
+        raise _too_large(f"contains more than {max_tokens} tokens")
+
+
+def has_more_tokens(text: str, max_tokens: int) -> bool:
+    """Return whether a text contains more than `max_tokens` tokens; comments are none."""
+    tokens = (match for match in _TOKEN_OR_COMMENT.finditer(text) if match.lastindex is None)
+    return next(islice(tokens, max_tokens, None), None) is not None
 
 
 def check_selections(document: DocumentNode, max_fields: int) -> None:

@@ -29,7 +29,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 
 from app.core.bindings import Slot
 from app.core.errors import GraphQLValidation
-from app.graphql.documents.document_size import MAX_SELECTIONS, check_selections, check_text_length
+from app.graphql.documents.document_size import MAX_SELECTIONS, check_selections, check_text_size
 from app.graphql.documents.normalize_document import HoistedLiteral, normalize_document
 from app.graphql.documents.normalize_values import ValueNormalizer
 
@@ -92,7 +92,7 @@ def parse_document(
         GraphQLValidation: The text has a syntax error, more than `max_tokens` tokens or comments, is too long, selects
             too much, or contains a number with too many digits.
     """
-    check_text_length(text, max_tokens)
+    check_text_size(text, max_tokens)
     try:
         document = parse(
             text,
