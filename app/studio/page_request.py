@@ -132,13 +132,16 @@ class PageRequest:
         return self._rights
 
     async def execute(self, text: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the data of a GraphQL document; the page links to it.
+        """Return the data of a GraphQL document; the page links to it if it is a query.
+
+        Mutations are not linked: their variables may contain a password.
 
         Raises:
             RollcallError: The document has errors.
         """
         document = Document(text, dict(variables or {}))
-        self._documents.append(document)
+        if not text.lstrip().startswith("mutation"):
+            self._documents.append(document)
         return await execute(self.site.schema, self.directory, document)
 
     async def page(
