@@ -8,7 +8,7 @@ from app.core.errors import InvalidInvite, InvalidPayload, RecordNotUnique, Valu
 from app.flows.link_input import account_for_link, allowed_link_url, check_new_password
 from app.query.collection import USERS
 from app.query.payload import to_column_value
-from app.repositories.commands.accounts import AccountStore
+from app.repositories.commands.accounts import Account, AccountStore
 from app.repositories.commands.invitations import InviteUsers, RevokeInvitation
 from app.repositories.directory import Directory
 from app.repositories.rules.users import ACTIVE, EMAIL, INVITED
@@ -41,17 +41,25 @@ class Invitations:
         except RecordNotUnique:  # an email was taken concurrently: now its user is visible and can be skipped
             await users.write(command)
 
-    async def accept(self, token: str, password: str) -> None:
-        """Set the password of an invited user and activate the user; each invitation can be accepted once.
+    async def account(self, token: str) -> Account:
+        """Return the account that a link invites, and change nothing.
 
         Raises:
             InvalidInvite: The user is no longer invited, or no longer exists.
-            RollcallError: The link is invalid, as `verify_link_token` raises, or the password is, as a user update
-                raises.
+            RollcallError: The link is invalid, as `verify_link_token` raises.
         """
         _, account = await account_for_link(token, LinkPurpose.INVITATION, self._services)
         if account is None or account.status != INVITED:
             raise InvalidInvite
+        return account
+
+    async def accept(self, token: str, password: str) -> None:
+        """Set the password of an invited user and activate the user; each invitation can be accepted once.
+
+        Raises:
+            RollcallError: The link is invalid, as `account` raises, or the password is, as a user update raises.
+        """
+        account = await self.account(token)
         check_new_password(password)
         await AccountStore(self._services).update(
             account,

@@ -37,15 +37,12 @@ class PasswordReset:
             account = await self._accounts.by_email(email)
             await self._services.database.run_write(lambda writer: self._enqueue(writer, account, url), exclusive=False)
 
-    async def reset(self, token: str, password: str) -> None:
-        """Set a new password, end all sessions of the user and reset the failed logins.
-
-        A link is valid while its user is active and still has the password that was forgotten, so it works once.
+    async def account(self, token: str) -> Account:
+        """Return the account whose password a link may replace, and change nothing.
 
         Raises:
             Forbidden: The link is no longer valid.
-            RollcallError: The link is invalid, as `verify_link_token` raises, or the password is, as a user update
-                raises.
+            RollcallError: The link is invalid, as `verify_link_token` raises.
         """
         link, account = await account_for_link(token, LinkPurpose.RESET, self._services)
         if (
@@ -54,12 +51,23 @@ class PasswordReset:
             or link.password_fingerprint != password_fingerprint(account.password)
         ):
             raise Forbidden
+        return account
+
+    async def reset(self, token: str, password: str) -> None:
+        """Set a new password, end all sessions of the user and reset the failed logins.
+
+        A link is valid while its user is active and still has the password that was forgotten, so it works once.
+
+        Raises:
+            RollcallError: The link is invalid, as `account` raises, or the password is, as a user update raises.
+        """
+        account = await self.account(token)
         check_new_password(password)
         caller = on_behalf_of(account.id, self._directory.caller)
         await self._accounts.update(
             account, {"password": password}, caller, self._directory.client_info, conflict_error=Forbidden
         )
-        email = account.email or link.email
+        email = account.email or ""  # never empty: links find their account by its email
         await self._services.database.run_write(
             lambda writer: LoginService(self._directory).reset_attempts(writer, email), exclusive=False
         )
