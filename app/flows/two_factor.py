@@ -53,8 +53,17 @@ class TwoFactorService:
             raise InvalidCredentials
         await self._services.database.run_write(lambda writer: login.reset_attempts(writer, email), exclusive=False)
         _check_disabled(account)
-        secret, issuer = generate_totp_secret(), await read_project_name(self._services)
-        return TotpSecret(secret, otpauth_url(secret, email, issuer))
+        return await self.totp_secret(generate_totp_secret())
+
+    async def totp_secret(self, secret: str) -> TotpSecret:
+        """Return a generated secret with its URL once more.
+
+        Raises:
+            InvalidPayload: The secret is malformed.
+        """
+        account, issuer = await self._account(), await read_project_name(self._services)
+        normalized = _normalize_secret(secret)
+        return TotpSecret(normalized, otpauth_url(normalized, account.email or "", issuer))
 
     async def enable(self, otp: str, secret: str) -> None:
         """Store the secret, so that logins require its codes; `otp` proves that an authenticator has it.

@@ -9,6 +9,7 @@ from app.core.errors import (
     InvalidForeignKey,
     MultipleErrors,
     RecordNotUnique,
+    RequestsExceeded,
     RollcallError,
     ValueOutOfRange,
     ValueTooLong,
@@ -43,6 +44,8 @@ def error_message(error: RollcallError, translate: Translate) -> str:
         return "; ".join(str(each.get("message")) for each in error.details["errors"])
     if error.reason and (message := _rule_messages(translate).get(error.reason)):
         return message
+    if isinstance(error, RequestsExceeded):
+        return _("Too many attempts. Wait {seconds} seconds, then try again.").format(seconds=error.seconds)
     messages = {
         RecordNotUnique: _("This value is already in use. Choose another one."),
         InvalidForeignKey: _("This entry no longer exists. Choose another one."),

@@ -16,6 +16,20 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "signed-out": _("You are signed out."),
         "session-ended": _("Your session has ended. Sign in again to continue."),
         "email-verified": _("Your email address is confirmed. Sign in to continue."),
+        "reset-requested": _(
+            "If there is an account with this email address, a mail with a link to set a new password is on its way. "
+            "The link is valid for one day."
+        ),
+        "password-changed": _("Your new password is saved. All other devices are signed out."),
+        "invitation-accepted": _("Your password is saved and your account is active."),
+        "registration-mailed": _(
+            "Check your mail: if this email address is new here, a link to confirm it is on its way."
+        ),
+        "registered": _("If this email address is new here, your account is ready. Sign in to continue."),
+        "two-factor-enabled": _("Two-factor authentication is enabled."),
+        "two-factor-disabled": _("Two-factor authentication is disabled."),
+        "session-revoked": _("The session is ended."),
+        "sessions-revoked": _("All other sessions are ended."),
         "saved": _("Saved."),
         "deleted": _("Deleted."),
         "users-updated": _("The selected users were updated."),

@@ -148,9 +148,7 @@ class PageRequest:
         self, template: str, *, status: int = 200, errors: FormErrors | None = None, **context: Any
     ) -> Response:
         """Return a page. `errors` are the messages of a rejected form by field."""
-        rights = None
-        if self.viewer.id is not None and status < 500 and not self.directory.caller.tfa_setup_required:
-            rights = await self.rights()
+        rights = await self.rights() if status < 500 and await self._may_navigate() else None
         variables = {
             "request": self,
             "viewer": self.viewer,
@@ -163,6 +161,13 @@ class PageRequest:
         }
         html = self.site.templates.render(template, self.viewer.language, variables)
         return Response(html.encode(), status, HTML, [REFERRER_POLICY], no_store=True, policy=CSP)
+
+    async def _may_navigate(self) -> bool:
+        """Return whether there is a user who does not have to set up two-factor authentication first."""
+        if self.viewer.id is None:
+            return False
+        is_claimed = self.directory.caller.tfa_setup_required
+        return not (is_claimed and (await self.directory.fresh_access()).tfa_setup_required)
 
     def redirect(
         self, path: str, parameters: Mapping[str, Any] | None = None, *, notice: str | None = None

@@ -45,6 +45,18 @@ class Page:
         """The entries of the error summary."""
         return [" ".join(entry.get_text(" ").split()) for entry in self.html.select(".error-summary li")]
 
+    def text_at(self, selector: str) -> str:
+        """The text of the first element that a selector matches."""
+        element = self.html.select_one(selector)
+        assert element is not None, selector
+        return element.get_text()
+
+    def attribute_at(self, selector: str, name: str) -> str:
+        """An attribute of the first element that a selector matches."""
+        element = self.html.select_one(selector)
+        assert element is not None, selector
+        return str(element[name])
+
     def has_link(self, path: str) -> bool:
         return self.html.find("a", href=path) is not None
 

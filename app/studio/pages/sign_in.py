@@ -6,13 +6,13 @@ from app.flows.session import SessionService
 from app.flows.tokens import TokenMode
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
-from app.studio.page_request import Form, PageRequest, redirect_to
+from app.studio.page_request import PageRequest, redirect_to
 from app.studio.routing import Route
 
 
 async def show_sign_in(request: PageRequest) -> Response:
     """Return the form to sign in."""
-    return await _sign_in_page(request, Form(), target=request.query.get("next", ""))
+    return await sign_in_page(request, target=request.query.get("next", ""))
 
 
 async def sign_in(request: PageRequest) -> Response:
@@ -22,17 +22,13 @@ async def sign_in(request: PageRequest) -> Response:
     code; without scripts the user enters both again.
     """
     form = await request.form()
-    credentials = Credentials(form.get("email", ""), form.get("password", ""), form.get("otp", "").strip() or None)
-    target = form.get("next", "")
+    email, target = form.get("email", ""), form.get("next", "")
+    credentials = Credentials(email, form.get("password", ""), form.get("otp", "").strip() or None)
     try:
         tokens = await LoginService(request.directory).login(credentials, TokenMode.SESSION)
-    except InvalidOtp as error:
-        return await _sign_in_page(request, form, target, _code_errors(request, credentials), error.status)
-    except InvalidCredentials as error:
-        message = request.translate("The email address or the password is wrong.")
-        return await _sign_in_page(request, form, target, {"": message}, error.status)
     except RollcallError as error:
-        return await _sign_in_page(request, form, target, form_errors(error, request.translate), error.status)
+        errors = _sign_in_errors(request, error, has_code=credentials.otp is not None)
+        return await sign_in_page(request, email, target, errors, error.status)
     request.directory.response_cookies += tokens.cookies
     return redirect_to(request.addresses.checked(target))
 
@@ -45,17 +41,33 @@ async def sign_out(request: PageRequest) -> Response:
     return request.redirect("/sign-in", notice="signed-out")
 
 
-def _code_errors(request: PageRequest, credentials: Credentials) -> FormErrors:
+def _sign_in_errors(request: PageRequest, error: RollcallError, *, has_code: bool) -> FormErrors:
+    """Return the messages of a failed attempt, which do not reveal whether the account exists or is locked."""
     _ = request.translate
-    if credentials.otp is None:
-        return {"otp": _("Enter the code from your authenticator app, or a recovery code.")}
-    return {"otp": _("This code is wrong or was used before. Enter the current one.")}
+    match error:
+        case InvalidOtp() if has_code:
+            return {"otp": _("This code is wrong or was used before. Enter the current one.")}
+        case InvalidOtp():
+            return {"otp": _("Enter the code from your authenticator app, or a recovery code.")}
+        case InvalidCredentials():
+            wrong = _("The email address or the password is wrong.")
+            locked = _("After too many failed attempts, further ones are rejected for a while.")
+            return {"": f"{wrong} {locked}"}
+        case _:
+            return form_errors(error, request.translate)
 
 
-async def _sign_in_page(
-    request: PageRequest, form: Form, target: str, errors: FormErrors | None = None, status: int = 200
+async def sign_in_page(
+    request: PageRequest,
+    email: str = "",
+    target: str = "",
+    errors: FormErrors | None = None,
+    status: int = 200,
+    *,
+    message: str = "",
 ) -> Response:
-    return await request.page("sign_in.html", status=status, errors=errors, email=form.get("email", ""), target=target)
+    """Return the form to sign in, with the notice that has the name `message`, if any."""
+    return await request.page("sign_in.html", status=status, errors=errors, email=email, target=target, message=message)
 
 
 ROUTES: tuple[Route, ...] = (

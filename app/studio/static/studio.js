@@ -1,5 +1,7 @@
 // What every page loads: each module improves the elements that ask for it, and pages work without all of them.
 
+import { enableCopyButtons } from "./copy-buttons.js";
+import { enablePasswordFields } from "./password-fields.js";
 import { showLocalTimes } from "./local-times.js";
 import { enableLiveForms } from "./live-forms.js";
 import { enableSignIn } from "./sign-in.js";
@@ -12,10 +14,14 @@ export function improve(root) {
 improve(document);
 enableLiveForms(improve);
 enableSignIn();
+enablePasswordFields(document);
+enableCopyButtons(document);
 
-// The notice of a finished action would come back with a reload
+// The notice of a finished action would come back with a reload, and the token of a mailed link is a secret
 const address = new URL(location.href);
-if (address.searchParams.has("notice")) {
-  address.searchParams.delete("notice");
-  history.replaceState(history.state, "", address);
+for (const name of ["notice", "token"]) {
+  if (address.searchParams.has(name)) {
+    address.searchParams.delete(name);
+    history.replaceState(history.state, "", address);
+  }
 }
