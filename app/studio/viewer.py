@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.caller import SYSTEM
+from app.core.colors import project_color
 from app.query.collection import USERS
 from app.query.filter import compare
 from app.query.read import FieldSelection, Read
@@ -11,7 +12,6 @@ from app.repositories.directory import Directory
 from app.repositories.engine.reading import ReadRepository
 from app.repositories.project_settings import DIRECTUS_DEFAULT_NAME, PRODUCT_NAME, read_project_settings
 from app.repositories.services import Services
-from app.studio.theme import project_color
 from app.studio.translations import choose_language
 
 THEMES = ("auto", "light", "dark")
