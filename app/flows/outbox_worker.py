@@ -15,10 +15,10 @@ from app.core.config import ConfigurationError, Settings, signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
 from app.core.errors import ServiceUnavailable
 from app.flows.background_jobs import PeriodicJob
-from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, one_line, parse_address
+from app.flows.mail_brand import read_mail_brand, server_url
+from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, parse_address
 from app.mail.templating import MailContext, MailTemplates
 from app.mail.transport import Transport, create_transport
-from app.repositories.project_settings import read_project_name
 from app.repositories.services import Services
 from app.repositories.stores.outbox import OutboxQueue, QueuedMail
 
@@ -149,16 +149,17 @@ class OutboxWorker(PeriodicJob):
         kind, settings, now = KIND_BY_NAME.get(mail.kind), self._services.settings, self._services.clock()
         if kind is None:  # a newer version queued the mail, and can send it
             raise DeliveryError("This version doesn't know the kind of mail")
-        project, ttl = one_line(await read_project_name(self._services)), kind.ttl(settings)
-        content = self._templates.render(mail.kind, MailContext(project, self._link(mail, kind, now), now + ttl))
-        return OutgoingMail(self._message_id(mail), project, settings.email_from, mail.recipient, content, now)
+        brand, expires = await read_mail_brand(self._services), now + kind.ttl(settings)
+        link = self._link(mail, kind, now)
+        context = MailContext(brand.name, link, expires, brand.color, brand.text_color, brand.logo)
+        content = self._templates.render(mail.kind, context)
+        return OutgoingMail(self._message_id(mail), brand.name, settings.email_from, mail.recipient, content, now)
 
     def _link(self, mail: QueuedMail, kind: MailKind, now: datetime) -> str:
         settings = self._services.settings
         link = EmailLink(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
         token = sign_link_token(self._secret, link, kind.ttl(settings), now)
-        base_url = settings.public_url or f"http://{settings.host}:{settings.port}"
-        return add_token(mail.data.get("url") or base_url.rstrip("/") + kind.path, token)
+        return add_token(mail.data.get("url") or server_url(settings) + kind.path, token)
 
     def _message_id(self, mail: QueuedMail) -> str:
         """Return an id that is the same for each attempt, so that mail programs recognize a duplicate."""

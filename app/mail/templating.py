@@ -1,13 +1,14 @@
 """Renders emails from templates in plain text and HTML, built-in or of the operator."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from app.core.colors import DEFAULT_COLOR, WHITE
 from app.core.config import ConfigurationError
 
 DEFAULT_TEMPLATES = Path(__file__).parent / "templates"
@@ -20,11 +21,17 @@ SUBJECT_PREFIX = "Subject: "
 
 @dataclass(frozen=True, slots=True)
 class MailContext:
-    """The variables of a template: the project's name, a link, and the time until which the link is valid."""
+    """The variables of a template: the project's name, a link, and the time until which the link is valid.
+
+    `color` is the project's color, `text_color` that of texts on it, `logo` the URL of its logo, None for none.
+    """
 
     project: str
     url: str = field(repr=False)
     expires: datetime
+    color: str = DEFAULT_COLOR
+    text_color: str = WHITE
+    logo: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class MailTemplates:
             ValueError: The text template does not begin with the subject.
             Exception: Any error of a template.
         """
-        variables = {"project": context.project, "url": context.url, "expires": context.expires.astimezone(UTC)}
+        variables = {**asdict(context), "expires": context.expires.astimezone(UTC)}
         rendered = self._environment.get_template(f"{kind}.txt").render(variables)
         first_line, _, text = rendered.lstrip().partition("\n")
         subject = first_line.removeprefix(SUBJECT_PREFIX).strip()

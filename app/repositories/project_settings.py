@@ -32,5 +32,9 @@ async def read_password_policy(services: Services) -> str | None:
 
 async def read_project_name(services: Services) -> str:
     """Return the project's name for mails and authenticator apps; without one of its own, the product's."""
-    name: str | None = (await read_project_settings(services, "project_name")).get("project_name")
+    return displayed_name((await read_project_settings(services, "project_name")).get("project_name"))
+
+
+def displayed_name(name: str | None) -> str:
+    """Return a stored name of the project; that of the product if the project was never named."""
     return PRODUCT_NAME if name in (None, "", DIRECTUS_DEFAULT_NAME) else name

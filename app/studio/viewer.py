@@ -10,7 +10,7 @@ from app.query.filter import compare
 from app.query.read import FieldSelection, Read
 from app.repositories.directory import Directory
 from app.repositories.engine.reading import ReadRepository
-from app.repositories.project_settings import DIRECTUS_DEFAULT_NAME, PRODUCT_NAME, read_project_settings
+from app.repositories.project_settings import PRODUCT_NAME, displayed_name, read_project_settings
 from app.repositories.services import Services
 from app.studio.translations import choose_language
 
@@ -60,9 +60,8 @@ class Viewer:
 async def read_project(services: Services) -> Project:
     """Return the project as it is now."""
     values = await read_project_settings(services, *PROJECT_SETTINGS)
-    name = values.get("project_name")
     return Project(
-        name if name not in (None, "", DIRECTUS_DEFAULT_NAME) else PRODUCT_NAME,
+        displayed_name(values.get("project_name")),
         project_color(values.get("project_color")),
         _key(values.get("project_logo")),
         values.get("default_language"),

@@ -236,7 +236,7 @@ async def test_a_mail_waits_for_a_database_that_fails_while_it_is_built(writable
     await enqueue(services)
     await execute(services, update(OUTBOX).values(attempts=MAX_BUILD_ATTEMPTS))
     with monkeypatch.context() as patch, captured_job_logs() as events:
-        patch.setattr(outbox_worker, "read_project_name", unavailable)
+        patch.setattr(outbox_worker, "read_mail_brand", unavailable)
         assert await run_worker(services) == 0
 
     assert [event["event"] for event in events] == ["mail_retry_scheduled"]
