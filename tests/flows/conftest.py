@@ -18,11 +18,13 @@ from tests.writes.editors import EDITOR_ROWS
 async def inviters_db(request, templates, tmp_path_factory):
     """A database with `EDITOR_ROWS` and `INVITER_ROWS`, and a copy of every table."""
     async with AsyncExitStack() as stack:
-        system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("inviters"))
+        folder = tmp_path_factory.mktemp("inviters")
+        system = await open_copy(stack, request.param, templates, folder)
         for rows in (EDITOR_ROWS, INVITER_ROWS):
             await import_rows(system.database, rows, replace=False)
         await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
-        yield TestSystem(system.database, system.settings.model_copy(update=SETTINGS_OVERRIDES))
+        overrides = {**SETTINGS_OVERRIDES, "storage_local_root": folder / "uploads"}
+        yield TestSystem(system.database, system.settings.model_copy(update=overrides))
 
 
 @pytest_asyncio.fixture

@@ -1,8 +1,10 @@
 """The outbox worker sends each mail once and with a valid link, also after failures."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, insert, text, update
@@ -11,7 +13,7 @@ from app.core.clock import utc_now
 from app.core.config import ConfigurationError
 from app.core.email_links import LinkPurpose, verify_link_token
 from app.core.errors import ServiceUnavailable
-from app.db.models import OUTBOX
+from app.db.models import OUTBOX, File
 from app.db.models import Settings as ProjectSettings
 from app.flows import outbox_worker
 from app.flows.outbox_worker import LEASE, MAX_BUILD_ATTEMPTS, MAX_DELIVERY_ATTEMPTS, MAX_RETRY_WAIT, OutboxWorker
@@ -51,6 +53,22 @@ def secret_of(services):
 
 async def set_project_name(services, name):
     await execute(services, delete(ProjectSettings), insert(ProjectSettings).values(id=1, project_name=name))
+
+
+async def test_a_mail_shows_the_color_and_the_logo_of_the_project(writable_db, server):
+    services = with_smtp(writable_db.services, server)
+    services = replace(services, settings=services.settings.model_copy(update={"public_url": "https://example.com"}))
+    for number, (media, is_shown) in enumerate([("image/png", True), ("image/svg+xml", False)]):
+        key = str(uuid4())
+        file = {"id": key, "storage": "local", "filename_download": "logo", "type": media}
+        logo = {"id": 1, "project_name": "Roster", "project_color": "#FFEE00", "project_logo_id": key}
+        settings = delete(ProjectSettings), insert(File).values(**file), insert(ProjectSettings).values(**logo)
+        await execute(services, *settings)
+        await enqueue(services, "invite", f"user{number}@example.com", password="1f")
+        await run_worker(services)
+        html = server.mails[-1].html
+        assert ("background: #ffee00; color: #000000" in html, "Roster" in html) == (True, True)
+        assert (f'src="https://example.com/admin/logo/{key}"' in html) is is_shown
 
 
 @pytest.mark.parametrize("kind", LINKS)

@@ -92,7 +92,18 @@ class StudioClient:
         form = {"origin": ORIGIN, "content-type": "application/x-www-form-urlencoded", **(headers or {})}
         return await self._send("POST", path, form, body)
 
-    async def _send(self, method: str, path: str, headers: dict[str, str], body: str | None = None) -> Page:
+    async def upload(
+        self, path: str, field: str, filename: str, content: bytes, media: str = "image/png", token: str | None = None
+    ) -> Page:
+        """Submit a form with a file, as a browser does."""
+        token = token if token is not None else form_token(self.settings, self.user or "")
+        parts: list[tuple[str, Any]] = [("form_token", (None, token)), (field, (filename, content, media))]
+        form = httpx.Request("POST", ORIGIN, files=parts)
+        form.read()
+        headers = {"origin": ORIGIN, "content-type": form.headers["content-type"]}
+        return await self._send("POST", path, headers, form.content)
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], body: str | bytes | None = None) -> Page:
         self.client.cookies.clear()
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         sent = {**({"cookie": cookie} if cookie else {}), **headers}

@@ -15,6 +15,7 @@ from app.studio.pages import (
     permissions,
     policies,
     policy_holders,
+    project_logo,
     project_settings_page,
     registration_page,
     roles,
@@ -41,6 +42,7 @@ AREAS = (
     permissions,
     permission_editor,
     activity,
+    project_logo,
     project_settings_page,
     explorer,
 )
