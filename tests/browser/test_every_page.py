@@ -12,7 +12,9 @@ EXAMPLES = {
 }
 """A page of each route with parameters; its path may have a query."""
 
-NOT_PAGES: dict[str, str] = {}
+NOT_PAGES: dict[str, str] = {
+    "/logo/{file}": "the logo of the project, an image",
+}
 """Routes whose responses are no pages, each with what they are instead."""
 
 PAGE_ROUTES = [route for route in ROUTES if route.method == "GET" and route.path not in NOT_PAGES]

@@ -24,7 +24,7 @@ class Visitor(StudioClient):
         assert page.status == 303, page.text
         return await self.get(page.location.removeprefix("/admin"))
 
-    async def _send(self, method: str, path: str, headers: dict[str, str], body: str | None = None) -> Page:
+    async def _send(self, method: str, path: str, headers: dict[str, str], body: str | bytes | None = None) -> Page:
         page = await super()._send(method, path, headers, body)
         self.cookies |= {name: value for name, (value, _) in cookies_of(page.response).items()}
         return page
