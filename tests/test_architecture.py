@@ -35,6 +35,7 @@ SAME_CLASS_NAMES = {
     "Settings": "Directus' table `directus_settings`, and the server's own settings",
 }
 SAME_MODULE_NAMES = {
+    "access": LAYERS,
     "account": LAYERS,
     "assets": LAYERS,
     "base": "what the other modules of a package build on",

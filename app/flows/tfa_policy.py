@@ -36,6 +36,7 @@ class FlowOperation(Enum):
     INVITE = auto()
     REVOKE_INVITATION = auto()
     CLEAR_CACHE = auto()
+    EXPLAIN_ACCESS = auto()
 
 
 SERVER_OPERATIONS = frozenset(

@@ -38,6 +38,7 @@ from app.graphql.documents.operation import (
 )
 from app.graphql.documents.sensitive import check_single_sensitive, holds_mutations
 from app.graphql.documents.tfa_enrollment import requires_completed_tfa
+from app.graphql.fields.access import access_queries, define_access_types
 from app.graphql.fields.account import (
     account_mutations,
     define_account_types,
@@ -286,7 +287,8 @@ def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ..
         define_server_types(types)
         define_schema_types(types)
         define_account_types(types)
-        built_in = (server_queries, schema_queries, queries, extension_queries)
+        define_access_types(types)
+        built_in = (server_queries, schema_queries, queries, extension_queries, access_queries)
         own_queries = (field for fields in built_in for field in fields(types))
         types.define_type("Query", (*own_queries, *extension_root_fields(root_fields, "Query")))
         define_mutation_types(types)

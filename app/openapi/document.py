@@ -56,6 +56,7 @@ def endpoints(rows: RowSchemas, options: DocumentOptions) -> Iterator[EndpointSp
     yield from collection_endpoints(rows)
     yield from flow_paths.assets(rows)
     yield from flow_paths.tools(rows)
+    yield from flow_paths.access(rows)
     yield from schema_descriptions(rows)
     yield from flow_paths.server(rows)
     yield from flow_paths.graphql()

@@ -21,6 +21,19 @@ from app.openapi.field_schemas import (
 from app.openapi.row_schemas import RowSchemas
 from app.query.collection import BUILT_IN, FILES, ROLES, SETTINGS, USERS
 
+EXPLANATION = object_of(
+    {
+        "allowed": KIND_SCHEMAS["boolean"],
+        **dict.fromkeys(("user", "status", "item", "field", "ip"), nullable(KIND_SCHEMAS["string"])),
+        **dict.fromkeys(("collection", "action"), KIND_SCHEMAS["string"]),
+        **dict.fromkeys(("reasons", "enough"), list_of(KIND_SCHEMAS["string"])),
+        "policies": list_of(ANY_OBJECT),
+    },
+    "allowed",
+    "reasons",
+    "enough",
+    "policies",
+)
 MILLISECONDS: Schema = {"type": "integer", "format": "int64"}
 TEXT, BOOLEAN, TIMESTAMP = KIND_SCHEMAS["string"], KIND_SCHEMAS["boolean"], KIND_SCHEMAS["timestamp"]
 TOKENS = envelope_response(object_of({"access_token": TEXT, "refresh_token": TEXT, "expires": MILLISECONDS}, "expires"))
@@ -200,6 +213,13 @@ def tools(rows: RowSchemas) -> Iterator[EndpointSpec]:
     if rows.visibility.schema.admin:
         empty = request_bodies.EMPTY.schema
         yield EndpointSpec("POST", "/utils/cache/clear", "Clear the caches", EMPTY_BODY, empty, body_optional=True)
+
+
+def access(rows: RowSchemas) -> Iterator[EndpointSpec]:
+    """Yield the explanation of access, for callers who are signed in."""
+    if rows.visibility.schema.authenticated:
+        question = request_bodies.ACCESS_QUESTION.schema
+        yield EndpointSpec("POST", "/access/explain", "Explain access", envelope_response(EXPLANATION), question)
 
 
 def server(rows: RowSchemas) -> Iterator[EndpointSpec]:

@@ -72,6 +72,11 @@ def _check_text(value: Any) -> str | None:
     return _check_string(value) or (None if value else "is not allowed to be empty")
 
 
+def _check_key(value: Any) -> str | None:
+    is_key = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+    return None if is_key else "must be a string or a number"
+
+
 def _check_email(value: Any) -> str | None:
     return _check_text(value) or (None if "@" in value.strip("@") else "must be a valid email")
 
@@ -109,6 +114,8 @@ def _check_mode(value: Any) -> str | None:
     return None if value in tuple(TokenMode) else "must be one of [cookie, json, session]"
 
 
+key = ValueType({"oneOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}, _check_key)
+"""The key of a row."""
 any_text = ValueType({"type": "string"}, _check_string)
 """A string, which may be empty."""
 text = ValueType({"type": "string", "minLength": 1}, _check_text)
@@ -147,3 +154,6 @@ TFA_ACTIVATION = RequestBody({"secret": text, "otp": text})
 
 TEXT = RequestBody({"string": text})
 TEXT_AND_HASH = RequestBody({"string": text, "hash": text})
+ACCESS_QUESTION = RequestBody(
+    {"collection": text, "action": text}, {"user": text, "item": key, "field": text, "ip": text}, closed=True
+)

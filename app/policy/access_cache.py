@@ -242,18 +242,30 @@ class AccessCache:
         self._activity.record(access.user)
         return access, policies, permissions
 
+    async def inspect(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
+        """Load what the policies of a caller add up to, whatever the caller's status, with their rows.
+
+        Nothing is cached or recorded, because it is not the caller who makes the request.
+        """
+        state, roles, policies, permissions = await self._query_rows(caller)
+        return self._access(caller, state, roles, policies, permissions), policies, permissions
+
     async def _query(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
         if not is_storable((caller.token or "") + (caller.session or "")):
             raise InvalidCredentials
-        row = await self._fetch(access_query, caller, self._reader)
-        state = read_access_state(row)
+        state, roles, policies, permissions = await self._query_rows(caller)
         if not caller.anonymous and (state.user is None or state.status != "active" or not state.live):
             raise InvalidCredentials
+        access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
+        return access, policies, permissions
+
+    async def _query_rows(self, caller: Caller) -> tuple[AccessState, list[Any], list[Any], list[Any]]:
+        """Return the caller's access state, and the rows of its roles, policies and permissions."""
+        row = await self._fetch(access_query, caller, self._reader)
         roles, policies, permissions = (orjson.loads(text) for text in row[5:8])
         if self._schema_token not in (None, row[8]):
             self.is_outdated = True
-        access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
-        return access, policies, permissions
+        return read_access_state(row), roles, policies, permissions
 
     async def _fetch(self, build: QueryBuilder, caller: Caller, runner: StatementRunner) -> Any:
         key = (build, *caller_kind(caller))

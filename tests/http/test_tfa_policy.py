@@ -5,7 +5,7 @@ import pytest_asyncio
 from app.core.errors import TwoFactorSetupRequired
 from app.flows.tfa_policy import OPERATIONS_BEFORE_TFA, FlowOperation
 from app.graphql.documents.tfa_enrollment import OPERATION_OF_FIELD
-from app.http.endpoints import account, account_security, auth
+from app.http.endpoints import access, account, account_security, auth
 from tests.base_data import uid
 from tests.flows.clock import HASHED, AccountHarness, FrozenClock
 from tests.http.test_graphql import PATH, bearer, served
@@ -18,7 +18,7 @@ SERVER_PATHS = {
     ("GET", "/server/specs/graphql/system"): FlowOperation.GRAPHQL_SDL,
     ("GET", "/server/specs/oas"): FlowOperation.OPENAPI_DOCUMENT,
 }
-FLOW_ROUTES = {**auth.ROUTES, **auth.LOGIN_ROUTE, **account.ROUTES}
+FLOW_ROUTES = {**auth.ROUTES, **auth.LOGIN_ROUTE, **account.ROUTES, **access.ROUTES}
 OPERATION_OF_PATH = {
     **SERVER_PATHS,
     **{route: operation for route, (operation, _) in FLOW_ROUTES.items()},

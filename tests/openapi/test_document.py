@@ -62,7 +62,7 @@ def path_words(*modules):
 
 def candidate_paths(roots):
     yield "/graphql/system"
-    words = path_words("me", "account_security", "account", "auth", "server", "system_api")
+    words = path_words("me", "access", "account_security", "account", "auth", "server", "system_api")
     for root in roots:
         paths = (segments for number in range(3) for segments in product(words, repeat=number))
         yield from ("/".join(("", root, *segments)) for segments in paths)

@@ -14,6 +14,7 @@ from tests.compat import test_directus_tools
 from tests.readme import (
     test_custom_fields,
     test_deployment,
+    test_explaining_access,
     test_extensions,
     test_running_it,
     test_snippets,
@@ -25,6 +26,13 @@ from tests.upgrade import test_report
 
 PAGES = {"README.md": README, **{str(file.relative_to(DOCS)): file for file in sorted(DOCS.rglob("*.md"))}}
 DIAGRAM = "mermaid"
+EXPLAINED_QUESTIONS = (
+    "A row is missing",
+    "A field is missing, or null on some rows",
+    "`users_me` is missing from the schema",
+    "An update is FORBIDDEN although there is a permission",
+    "It works from one office only",
+)
 TESTS_BY_BLOCK = {
     "README.md": {"Quick start": [test_snippets.test_the_first_query_succeeds] * 3}
     | {"Using it from Python": [test_snippets.test_the_python_example_of_the_readme_works]},
@@ -43,6 +51,13 @@ TESTS_BY_BLOCK = {
         + [test_custom_fields.test_the_command_adds_the_same_field],
         "Relations": [test_custom_fields.test_a_relation_is_added_and_followed] * 3,
         "Tools": [test_directus_tools.test_the_tools_generate_types_that_compile_and_pull_the_schema],
+    },
+    "concepts/explaining-access.md": {
+        "An example": [test_explaining_access.test_each_question_has_the_answer_that_the_page_shows],
+        **dict.fromkeys(
+            EXPLAINED_QUESTIONS, [test_explaining_access.test_each_question_has_the_answer_that_the_page_shows] * 2
+        ),
+        "As data": [test_explaining_access.test_the_query_of_the_page_returns_the_same_as_data],
     },
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {

@@ -1,0 +1,45 @@
+"""The questions of the page about access get the answers that it shows."""
+
+import re
+
+import pytest_asyncio
+
+from app.flows.bootstrap import bootstrap
+from app.testing import open_system
+from tests.cli.commands import run_command
+from tests.conftest import make_settings
+from tests.readme.pages import page, section, snippets
+
+PAGE = "concepts/explaining-access.md"
+
+
+@pytest_asyncio.fixture
+async def directory(tmp_path):
+    """The directory of the page, in an SQLite file."""
+    settings = make_settings(f"sqlite+aiosqlite:///{tmp_path / 'directory.db'}")
+    (rows,) = snippets("json", section(PAGE, "An example"))
+    (tmp_path / "directory.json").write_text(rows)
+    async with open_system(settings) as system:
+        await bootstrap(system.database, settings)
+        result = await run_command(settings.database_url, "import", str(tmp_path / "directory.json"))
+        assert result.code == 0, result.err
+        yield system
+
+
+async def test_each_question_has_the_answer_that_the_page_shows(directory):
+    examples = re.findall(r"```sh\nrollcall (.*?)\n```\n\n```text\n(.*?)```", page(PAGE), re.DOTALL)
+    answers = [await run_command(directory.settings.database_url, *command.split()) for command, _ in examples]
+
+    assert len(examples) == 5
+    assert [answer.out for answer in answers] == [expected for _, expected in examples]
+    assert {answer.code for answer in answers} == {1}
+
+
+async def test_the_query_of_the_page_returns_the_same_as_data(directory):
+    (query,) = snippets("graphql", page(PAGE))
+    admin = await directory.as_user("ada@example.com")
+    result = await directory.execute(query, caller=admin.caller)
+
+    assert result.errors is None
+    answer = result.data["access_explain"]
+    assert (answer["allowed"], answer["policies"][0]["name"]) == (False, "Active users")
