@@ -11,7 +11,7 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev run test test-both test-nightly test-browser coverage check format bench schema golden \
-    docs docs-serve docs-generate lock
+    docs docs-serve docs-generate translations lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ docs-serve: $(DOCS_INSTALLED) ## Show the documentation at http://127.0.0.1:8000
 
 docs-generate: install-dev ## Rewrite the parts of the documentation that are generated from the code
 	$(BIN)/python -m tests.readme.generated
+
+translations: install-dev ## Update the German texts of the Studio from the code, and compile them
+	$(BIN)/python -m tests.studio.catalog
 
 lock: ## Update the locked dependencies; needs uv
 	$(LOCK) --extra s3 --group build -o requirements.lock

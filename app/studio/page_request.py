@@ -96,6 +96,10 @@ class PageRequest:
         """Return a message in the language of the page."""
         return self.site.templates.translations(self.viewer.language).gettext(message)
 
+    def translate_plural(self, one: str, many: str, count: int) -> str:
+        """Return one of two messages, which depends on a count, in the language of the page."""
+        return self.site.templates.translations(self.viewer.language).ngettext(one, many, count)
+
     async def form(self) -> Form:
         """Return the submitted form.
 

@@ -55,6 +55,7 @@ class Templates:
             auto_reload=False,
             extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
         )
+        environment.policies["ext.i18n.trimmed"] = True  # messages of several lines are one line in the catalogs
         environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
         gettext = translations(language).gettext
         environment.globals |= {
