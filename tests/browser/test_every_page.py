@@ -9,6 +9,8 @@ from tests.browser.backends import sqlite_only
 
 EXAMPLES = {
     "/users/{user}": f"/users/{uid('ed')}",
+    "/policies/{policy}": f"/policies/{uid('policy-Editors')}",
+    "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Editors')}/directus_users/read",
 }
 """A page of each route with parameters; its path may have a query."""
 

@@ -80,7 +80,7 @@ async def test_a_policy_is_attached_to_a_role_and_detached(ada):
     assert (await ada.post(f"{EDITORS}/attach", {"holder": "role", "role": uid("role-Viewer")})).status == 303
     page = await ada.get(EDITORS)
     assert page.has_link(f"/admin/roles/{uid('role-Viewer')}")
-    access = page.html.find("button", {"aria-label": "Detach from Viewer"}).parent.find("input", {"name": "access"})
+    access = page.html.find("button", {"aria-label": "Detach: Viewer"}).parent.find("input", {"name": "access"})
     assert (await ada.post(f"{EDITORS}/detach", {"access": access["value"]})).status == 303
     assert not (await ada.get(EDITORS)).has_link(f"/admin/roles/{uid('role-Viewer')}")
 
