@@ -29,6 +29,7 @@ from app.repositories.directory import Directory
 from app.repositories.services import Services
 from app.studio.addresses import ROOT, Addresses
 from app.studio.error_pages import error_page
+from app.studio.graphiql_files import graphiql_files
 from app.studio.page_request import PageRequest, redirect_to
 from app.studio.pages import ROUTES
 from app.studio.routing import Match, Router
@@ -52,8 +53,10 @@ class StudioEndpoint:
 
     def __init__(self, services: Services, authenticator: Authenticator) -> None:
         self._services, self._authenticator = services, authenticator
-        static_files = StaticFiles()
-        self._site = Site(schema_for(services.registry, services.root_fields), Templates(static_files), static_files)
+        graphiql = {f"graphiql/{name}": path for name, path in graphiql_files().items()}
+        static_files = StaticFiles(optional=graphiql)
+        schema = schema_for(services.registry, services.root_fields)
+        self._site = Site(schema, Templates(static_files), static_files, has_graphiql=bool(graphiql))
         self._router, self._csrf_check = Router(ROUTES), CsrfCheck(services.settings)
 
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:

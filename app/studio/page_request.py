@@ -25,24 +25,19 @@ FORM_MEDIA_TYPE = b"application/x-www-form-urlencoded"
 MAX_FORM_FIELDS = 5_000
 FRAGMENT_HEADER = b"studio-fragment"
 """Header of a request that replaces a part of a page: the id of that part."""
-CSP: Header = (
-    b"content-security-policy",
-    b"; ".join(
-        [
-            b"default-src 'none'",
-            b"script-src 'self'",
-            b"style-src 'self'",
-            b"img-src 'self' data: blob:",
-            b"font-src 'self'",
-            b"connect-src 'self'",
-            b"form-action 'self'",
-            b"frame-ancestors 'none'",
-            b"base-uri 'none'",
-            b"require-trusted-types-for 'script'",
-            b"trusted-types studio",
-        ]
-    ),
+CSP_DIRECTIVES = (
+    b"default-src 'none'",
+    b"script-src 'self'",
+    b"style-src 'self'",
+    b"img-src 'self' data: blob:",
+    b"font-src 'self'",
+    b"connect-src 'self'",
+    b"form-action 'self'",
+    b"frame-ancestors 'none'",
+    b"base-uri 'none'",
 )
+TRUSTED_TYPES = (b"require-trusted-types-for 'script'", b"trusted-types studio")
+CSP: Header = (b"content-security-policy", b"; ".join(CSP_DIRECTIVES + TRUSTED_TYPES))
 REFERRER_POLICY: Header = (b"referrer-policy", b"strict-origin")
 """Not `no-referrer`, with which browsers send `Origin: null` to this server, too."""
 

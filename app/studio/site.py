@@ -14,3 +14,4 @@ class Site:
     schema: RollcallSchema
     templates: Templates
     static_files: StaticFiles
+    has_graphiql: bool = False

@@ -8,6 +8,7 @@ from app.studio.pages import (
     account_two_factor,
     activity,
     explorer,
+    graphiql,
     invitation_page,
     overview,
     password_recovery,
@@ -45,6 +46,7 @@ AREAS = (
     project_logo,
     project_settings_page,
     explorer,
+    graphiql,
 )
 ROUTES: tuple[Route, ...] = tuple(route for area in AREAS for route in area.ROUTES)
 """All routes; earlier ones take precedence."""
