@@ -9,7 +9,7 @@ from app.flows.link_input import account_for_link, allowed_link_url, check_new_p
 from app.query.collection import USERS
 from app.query.payload import to_column_value
 from app.repositories.commands.accounts import Account, AccountStore
-from app.repositories.commands.invitations import InviteUsers, RevokeInvitation
+from app.repositories.commands.invitations import InvitationOutcome, InviteUsers, RevokeInvitation
 from app.repositories.directory import Directory
 from app.repositories.rules.users import ACTIVE, EMAIL, INVITED
 
@@ -20,8 +20,10 @@ class Invitations:
     def __init__(self, directory: Directory) -> None:
         self._directory, self._services = directory, directory.services
 
-    async def invite(self, emails: Sequence[str], role: str | None, url: str | None = None) -> None:
+    async def invite(self, emails: Sequence[str], role: str | None, url: str | None = None) -> list[InvitationOutcome]:
         """Create an invited user for each unused email, with this role if there is one, and send a mail.
+
+        Return the outcome for each email, in their order.
 
         A user who is already invited gets another mail, at the email as stored, and the new role if there is one; all
         links sent to the user stay valid until one is used. Emails of other users are skipped. Either all of it is
@@ -40,6 +42,7 @@ class Invitations:
             await users.write(command)
         except RecordNotUnique:  # an email was taken concurrently: now its user is visible and can be skipped
             await users.write(command)
+        return command.outcomes
 
     async def account(self, token: str) -> Account:
         """Return the account that a link invites, and change nothing.

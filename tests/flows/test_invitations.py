@@ -21,6 +21,7 @@ from app.core.errors import (
 from app.db.models import Activity
 from app.flows.invitations import Invitations
 from app.flows.login import Credentials, LoginService
+from app.repositories.commands.invitations import InvitationResult
 from app.repositories.directory import Directory
 from tests.base_data import caller, uid
 from tests.flows.inviters import (
@@ -62,6 +63,18 @@ async def test_an_unused_email_gets_an_invited_user_and_a_mail(inviters):
     row = await user_row(inviters, NEW)
     assert (row["status"], row["role"], row["password"]) == ("invited", VIEWER, None)
     assert await queued_mails(inviters) == [("invite", NEW, {"user": row["id"], "url": None})]
+
+
+async def test_each_email_has_an_outcome(inviters):
+    emails = [NEW, "ida@example.com", "vi@example.com", NEW]
+    outcomes = await invitations(inviters).invite(emails, VIEWER)
+
+    assert outcomes == [
+        (InvitationResult.CREATED, True),
+        (InvitationResult.INVITED_AGAIN, True),
+        (InvitationResult.SKIPPED, False),
+        (InvitationResult.SKIPPED, False),
+    ]
 
 
 async def test_a_mail_links_to_urls_on_the_allow_list(inviters):

@@ -19,14 +19,15 @@ class Outbox:
     def __init__(self, writer: WriteTransaction, services: Services) -> None:
         self._writer, self._services = writer, services
 
-    async def enqueue(self, kind: str, recipient: str, data: Mapping[str, Any]) -> None:
-        """Queue a mail of this kind; `data` is the input of its template and must not contain a valid token.
+    async def enqueue(self, kind: str, recipient: str, data: Mapping[str, Any]) -> bool:
+        """Queue a mail of this kind and return True; `data` is the input of its template, without a valid token.
 
-        Nothing is queued if another one of this kind to this recipient was, less than EMAIL_MIN_INTERVAL ago.
+        Nothing is queued, and False is returned, if another one of this kind to this recipient was queued less than
+        EMAIL_MIN_INTERVAL ago.
         """
         interval = self._services.settings.email_min_interval
         if interval and await self._count(kind, recipient, interval) > 1:
-            return
+            return False
         row = {
             "kind": kind,
             "recipient": recipient,
@@ -36,6 +37,7 @@ class Outbox:
         }
         await self._writer.execute(insert(OUTBOX).values(row))
         self._services.mail_queued.set()
+        return True
 
     async def _count(self, kind: str, recipient: str, interval: timedelta) -> int:
         """Count a mail within the transaction, so that of two concurrent ones the second is counted as the second."""
