@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphql import GraphQLError
+
 from app.core.errors import GraphQLValidation, MultipleErrors, RollcallError
 from app.graphql.schema import RollcallSchema
 from app.repositories.directory import Directory
@@ -30,7 +32,7 @@ async def execute(schema: RollcallSchema, directory: Directory, document: Docume
         original = error.original_error
         if isinstance(original, RollcallError):
             errors.append(original)
-        elif original is not None:
+        elif original is not None and not isinstance(original, GraphQLError):  # that is one about a variable's value
             raise original
         else:
             errors.append(GraphQLValidation([{"message": error.message}]))

@@ -37,8 +37,11 @@ function enableLiveForm(form, improve) {
         location.assign(address);
         return;
       }
+      const focused = document.activeElement?.id;
       document.getElementById(form.dataset.live).replaceWith(document.adoptNode(part));
       improve(part);
+      // A checkbox in the replaced part keeps the focus
+      if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
       history.replaceState(history.state, "", address);
     } catch (error) {
       if (error.name !== "AbortError") location.assign(address);
@@ -46,12 +49,14 @@ function enableLiveForm(form, improve) {
   }
 
   form.addEventListener("input", () => {
+    controller.abort(); // its part would undo what is selected meanwhile
     clearTimeout(timer);
     timer = setTimeout(update, PAUSE_MILLISECONDS);
   });
   form.addEventListener("submit", (event) => {
-    event.preventDefault();
     clearTimeout(timer);
+    if (event.submitter?.formMethod === "post") return; // it does something with what is selected
+    event.preventDefault();
     update();
   });
 }
