@@ -8,6 +8,11 @@ from tests.browser import axe, requirements
 from tests.browser.backends import sqlite_only
 
 EXAMPLES = {
+    "/roles/{role}": f"/roles/{uid('role-Editor')}",
+    "/roles/{role}/edit": f"/roles/{uid('role-Editor')}/edit",
+    "/roles/{role}/invite": f"/roles/{uid('role-Editor')}/invite",
+    "/roles/{role}/add": f"/roles/{uid('role-Editor')}/add",
+    "/roles/{role}/remove": f"/roles/{uid('role-Editor')}/remove?user={uid('ed')}",
     "/users/{user}": f"/users/{uid('ed')}",
     "/policies/{policy}": f"/policies/{uid('policy-Editors')}",
     "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Editors')}/directus_users/read",
