@@ -37,6 +37,7 @@ async def test_roles_are_listed_below_their_parents_with_their_number_of_users(a
     assert staff.find("a")["href"] == f"/admin/roles/{STAFF}"
     assert editor.find_parent(class_="role-line").get_text(" ", strip=True) == "Editor 2 users"
     assert "3 users have no role" in page.text
+    assert page.has_link("/admin/users?role=none")
     assert page.has_link("/admin/roles/new")
 
 
