@@ -1,11 +1,16 @@
 """A client of the Studio on both databases; the database is restored after each test."""
 
+from datetime import UTC, datetime
+
 import pytest
 import pytest_asyncio
 
+from tests.flows.clock import FrozenClock
 from tests.flows.conftest import inviters, inviters_db
 from tests.http.conftest import client, members
+from tests.http.test_graphql import served
 from tests.studio.pages import StudioClient
+from tests.studio.visitors import Visitor
 
 __all__ = ["client", "inviters", "inviters_db", "members"]
 
@@ -26,3 +31,29 @@ async def ada(studio):
 async def vi(studio):
     """The Studio, visited by Vi, who may read users that have a title."""
     return await studio.sign_in("vi")
+
+
+@pytest.fixture(scope="session")
+def server_clock():
+    """The clock of `timed_client`."""
+    return FrozenClock()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def timed_client(inviters_db, server_clock):
+    """A client of a server with a frozen clock."""
+    async with served(inviters_db.settings, server_clock) as client:
+        yield client
+
+
+@pytest.fixture
+def clock(server_clock):
+    """The clock of the visitor's server; it starts at the current time."""
+    server_clock.now = datetime.now(UTC)
+    return server_clock
+
+
+@pytest.fixture
+def visitor(members, timed_client, clock):
+    """A visitor of a server with a frozen clock."""
+    return Visitor(timed_client, members)

@@ -7,9 +7,7 @@ import pytest_asyncio
 
 from app.studio.devices import Device, describe_device
 from tests.base_data import uid
-from tests.flows.clock import FrozenClock
 from tests.http.clients import PASSWORD, SESSION, cookies_of
-from tests.http.test_graphql import served
 from tests.studio.pages import StudioClient
 from tests.studio.visitors import Visitor
 
@@ -19,18 +17,11 @@ CREDENTIALS = {"email": "vi@example.com", "password": PASSWORD}
 
 
 @pytest_asyncio.fixture
-async def clock(members):
-    """The clock of `vi_later`, whose session lasts one day."""
-    return FrozenClock()
-
-
-@pytest_asyncio.fixture
-async def vi_later(members, clock):
-    """Vi, signed in to a server with a frozen clock."""
-    async with served(members.settings, clock) as client:
-        vi = Visitor(client, members, uid("vi"))
-        await vi.post("/sign-in", CREDENTIALS)
-        yield vi
+async def vi_later(visitor):
+    """Vi, signed in to a server with a frozen clock for one day."""
+    visitor.user = uid("vi")
+    await visitor.post("/sign-in", CREDENTIALS)
+    return visitor
 
 
 def renewed(page):

@@ -6,6 +6,7 @@ from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import Form, PageRequest
+from app.studio.pages.user_writes import update_own_user
 from app.studio.rights import Rights
 from app.studio.routing import Route
 from app.studio.translations import LANGUAGES
@@ -27,11 +28,8 @@ async def save_profile(request: PageRequest) -> Response:
     changes = _changes(form, stored, await _editable(request, rights))
     if not changes:
         return request.redirect("/account")
-    document = """mutation SaveProfile($data: update_directus_users_input!) {
-  update_users_me(data: $data) { __typename }
-}"""
     try:
-        await request.execute(document, {"data": changes})
+        await update_own_user(request, changes)
     except RollcallError as error:
         errors = form_errors(error, request.translate)
         return await _profile_page(request, stored, {**stored, **changes}, errors, error.status)

@@ -36,6 +36,19 @@ async def update_user(request: PageRequest, user: str, values: Values) -> None:
     await request.execute(document, {"id": user, "data": dict(values)})
 
 
+async def update_own_user(request: PageRequest, values: Values) -> None:
+    """Update the signed-in user.
+
+    Raises:
+        RollcallError: The values are rejected.
+    """
+    selection = _selection(await request.rights())
+    document = f"""mutation UpdateMe($data: update_directus_users_input!) {{
+  update_users_me(data: $data) {selection}
+}}"""
+    await request.execute(document, {"data": dict(values)})
+
+
 async def update_users(request: PageRequest, users: Sequence[str], values: Values) -> None:
     """Update several users with the same values, all or none.
 
