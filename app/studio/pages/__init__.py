@@ -1,6 +1,7 @@
 """The pages of the Studio; each module has the handlers and the routes of one area."""
 
 from app.studio.pages import (
+    access_check,
     account,
     account_password,
     account_rights,
@@ -42,6 +43,7 @@ AREAS = (
     policy_holders,
     permissions,
     permission_editor,
+    access_check,
     activity,
     project_logo,
     project_settings_page,
