@@ -39,5 +39,9 @@ class Rights:
         """Return whether the caller may do something with all of the fields."""
         return len(self.fields(action, collection, fields)) == len(fields)
 
+    def presets(self, action: str, collection: str) -> dict[str, Any]:
+        """Return the values that the caller's permissions set unless a write has others."""
+        return dict(self._action(action, collection).get("presets", {}))
+
     def _action(self, action: str, collection: str) -> dict[str, Any]:
         return self._summary.get(f"{PREFIX}{collection}", {}).get(action, {})

@@ -13,6 +13,7 @@ EXAMPLES = {
     "/roles/{role}/invite": f"/roles/{uid('role-Editor')}/invite",
     "/roles/{role}/add": f"/roles/{uid('role-Editor')}/add",
     "/roles/{role}/remove": f"/roles/{uid('role-Editor')}/remove?user={uid('ed')}",
+    "/users/{user}/edit": f"/users/{uid('ed')}/edit",
     "/users/{user}": f"/users/{uid('ed')}",
     "/policies/{policy}": f"/policies/{uid('policy-Editors')}",
     "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Editors')}/directus_users/read",

@@ -1,6 +1,12 @@
 """The routes of users."""
 
-from app.studio.pages import user_actions, user_bulk, user_detail, user_list
+from app.studio.pages import user_actions, user_bulk, user_detail, user_form, user_list
 from app.studio.routing import Route
 
-ROUTES: tuple[Route, ...] = (*user_list.ROUTES, *user_bulk.ROUTES, *user_detail.ROUTES, *user_actions.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *user_list.ROUTES,
+    *user_bulk.ROUTES,
+    *user_form.ROUTES,
+    *user_detail.ROUTES,
+    *user_actions.ROUTES,
+)
