@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from app.studio.form_token import form_token
 from app.studio.notices import notice_message
 from app.studio.static_files import StaticFiles
+from app.studio.stored_texts import stored_text
 from app.studio.translations import LANGUAGES, translations
 
 DIRECTORY = Path(__file__).parent / "templates"
@@ -66,7 +67,11 @@ class Templates:
             "language": language,
             "form_token": form_token,
         }
-        environment.filters |= {"timestamp": timestamp_element, "fragment": url_fragment}
+        environment.filters |= {
+            "stored_text": partial(stored_text, translate=gettext),
+            "timestamp": timestamp_element,
+            "fragment": url_fragment,
+        }
         return environment
 
 

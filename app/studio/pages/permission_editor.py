@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from app.core.errors import RollcallError
+import orjson
+
+from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.policy.rules import EVERY_FIELD
 from app.policy.write_resolver import WILDCARD_EXCLUDED_FIELDS
@@ -12,9 +14,12 @@ from app.studio.pages.permissions import CREATE, DELETE, UPDATE
 from app.studio.policy_editor.open_permission import OpenPermission, open_permission
 from app.studio.policy_editor.permission_form import PermissionForm, PermissionParser
 from app.studio.policy_editor.rule_preview import Preview, preview_rows
+from app.studio.policy_editor.visible_registry import visible_registry
+from app.studio.policy_editor.vocabulary import vocabulary
 from app.studio.routing import Route
 
 PATH = "/policies/{policy}/{collection}/{action}"
+VOCABULARY = "/policies/vocabulary"
 
 
 async def show_permission(request: PageRequest) -> Response:
@@ -121,7 +126,17 @@ async def _editor_page(
     )
 
 
+async def read_vocabulary(request: PageRequest) -> Response:
+    """Return what the builder for rules offers, as JSON."""
+    rights = await request.rights()
+    if not rights.may("read", "permissions"):
+        raise Forbidden
+    registry = visible_registry(request.services.registry, rights)
+    return Response(orjson.dumps(vocabulary(registry, request.translate)), no_store=True)
+
+
 ROUTES: tuple[Route, ...] = (
+    Route("GET", VOCABULARY, read_vocabulary),
     Route("GET", PATH, show_permission),
     Route("POST", PATH, save_permission),
     Route("POST", f"{PATH}/preview", preview_permission),

@@ -38,12 +38,16 @@ def json_of(value: Any) -> str:
 
 @dataclass(slots=True)
 class PermissionForm:
-    """The submitted values of a permission: texts as they were typed, values as they are stored, and errors."""
+    """The submitted values of a permission: texts as they were typed, values as they are stored, and errors.
+
+    `lines` are those of the errors in texts.
+    """
 
     fields: list[str]
     texts: dict[str, str]
     values: dict[str, Any] = field(default_factory=dict)
     errors: FormErrors = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of_stored(cls, stored: Mapping[str, Any], parts: tuple[str, ...]) -> "PermissionForm":
@@ -75,7 +79,10 @@ class PermissionParser:
             try:
                 form.values[name] = self._parse_text(name, text)
             except JsonTextError as error:
-                form.errors[name] = self._at_line(text, error.offset, error.reason)
+                line, column = line_and_column(text, error.offset)
+                message = self.translate("Line {line}, column {column}: {reason}")
+                form.errors[name] = message.format(line=line, column=column, reason=error.reason)
+                form.lines[name] = line
 
     def _parse_text(self, name: str, text: str) -> Any:
         """Return the value of a text.
@@ -110,7 +117,3 @@ class PermissionParser:
             except InvalidQuery as error:
                 return RuleProblem((name,), error.reason or "")
         return None
-
-    def _at_line(self, text: str, offset: int, reason: str) -> str:
-        line, column = line_and_column(text, offset)
-        return self.translate("Line {line}, column {column}: {reason}").format(line=line, column=column, reason=reason)

@@ -11,6 +11,8 @@ from app.studio.rights import Rights
 PermissionRow = Mapping[str, Any]
 State = Literal["none", "all", "custom"]
 
+FIRST_COLLECTIONS = ("directus_users", "directus_roles", "directus_policies", "directus_access", "directus_permissions")
+"""The first rows of the grid; the others follow in the order of the registry."""
 ACTIONS = ("create", READ, "update", DELETE)
 FILTERS = ("permissions", "validation", "presets")
 COLUMNS = ("collection", "action", "fields", *FILTERS, "policy")
@@ -67,7 +69,8 @@ def build_grid(registry: Registry, permissions: Iterable[PermissionRow], rights:
     for row in permissions:
         stored.setdefault((row["collection"], row["action"]), []).append(row)
     rows = {}
-    for name, collection in registry.items():
+    for name in dict.fromkeys((*FIRST_COLLECTIONS, *registry)):
+        collection = registry[name]
         cells = [_cell(collection, action, stored.pop((name, action), []), rights) for action in ACTIONS]
         if any(cell.ids or cell.options for cell in cells):
             rows[name] = tuple(cells)
