@@ -14,14 +14,15 @@ EXAMPLES = {
     "/roles/{role}/add": f"/roles/{uid('role-Editor')}/add",
     "/roles/{role}/remove": f"/roles/{uid('role-Editor')}/remove?user={uid('ed')}",
     "/users/{user}/edit": f"/users/{uid('ed')}/edit",
+    "/policies/{policy}": f"/policies/{uid('policy-Writers')}",
+    "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Writers')}/directus_users/update",
     "/users/{user}": f"/users/{uid('ed')}",
-    "/policies/{policy}": f"/policies/{uid('policy-Editors')}",
-    "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Editors')}/directus_users/read",
 }
 """A page of each route with parameters; its path may have a query."""
 
 NOT_PAGES: dict[str, str] = {
     "/logo/{file}": "the logo of the project, an image",
+    "/policies/vocabulary": "what the builder for rules offers, as JSON",
 }
 """Routes whose responses are no pages, each with what they are instead."""
 
