@@ -23,6 +23,7 @@ EXAMPLES = {
 NOT_PAGES: dict[str, str] = {
     "/logo/{file}": "the logo of the project, an image",
     "/policies/vocabulary": "what the builder for rules offers, as JSON",
+    "/graphiql": "GraphiQL, only if the extra is installed; docs/studio.md lists what axe-core reports there",
 }
 """Routes whose responses are no pages, each with what they are instead."""
 

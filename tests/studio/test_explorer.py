@@ -51,7 +51,7 @@ async def test_the_explorer_is_for_signed_in_users(studio):
 async def test_without_javascript_the_page_says_that_it_needs_it(ada):
     html = (await ada.get("/explorer")).html
 
-    assert "The explorer needs JavaScript" in html.noscript.get_text()
+    assert "The explorer needs JavaScript" in html.select_one("[data-needs-javascript]").get_text()
     assert "hidden" in html.select_one("[data-explorer]").attrs
 
 

@@ -42,7 +42,7 @@ def _script_messages(_: Callable[[str], str]) -> Mapping[str, str]:
         "answer-with-errors": _("HTTP status {status}, {milliseconds} ms, errors: {count}"),
         "unreachable": _("The server cannot be reached. Check the connection, then run the document again."),
         "place": _("line {line}, column {column}"),
-        "invalid-json": _("The variables are not valid JSON."),
+        "invalid-json": _("The variables are not valid JSON: line {line}, column {column}."),
         "not-an-object": _("The variables must be a JSON object, such as {}."),
         "suggestions": _("Suggestions: {count}"),
         "no-suggestions": _("No suggestions"),

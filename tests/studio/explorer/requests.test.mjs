@@ -8,7 +8,7 @@ import { History } from "./explorer/history.js";
 import { printType } from "./explorer/schema.js";
 import { documentWithoutSecrets, valueWithoutSecrets } from "./explorer/secrets.js";
 import { operationFor } from "./explorer/snippets.js";
-import { JsonError, parseVariables } from "./explorer/variables.js";
+import { parseVariables, VariablesError } from "./explorer/variables.js";
 import { schema } from "./schema.mjs";
 
 class Storage {
@@ -21,13 +21,29 @@ class Storage {
 test("variables are an object, or nothing", () => {
   assert.deepEqual(parseVariables('{"id": 1}'), { id: 1 });
   assert.deepEqual(parseVariables(" \n"), {});
-  for (const text of ["[]", "1", "null", '"a"']) assert.throws(() => parseVariables(text), JsonError);
+  for (const text of ["[]", "1", "null", '"a"']) assert.throws(() => parseVariables(text), VariablesError);
 });
 
 test("an error in the variables has its place", () => {
-  assert.throws(() => parseVariables('{\n  "id": x\n}'), (error) => {
-    return error instanceof JsonError && (error.place === null || error.place.line === 2);
-  });
+  const places = {
+    '{\n  "id": x\n}': [2, 9],
+    '{"id": }': [1, 8],
+    '{"id" 1}': [1, 7],
+    "{id: 1}": [1, 2],
+    '{"id": 1,}': [1, 10],
+    '{"id": [1 2]}': [1, 11],
+    '{"id": "a\nb"}': [1, 8],
+    '{"id": 01}': [1, 9],
+    '{"id": 1': [1, 9],
+    '{"id": 1} 2': [1, 11],
+    '{"id": {"in": [true, null, -1.5e3, "\\u00e4", {}]}': [1, 50],
+  };
+  for (const [text, [line, column]] of Object.entries(places)) {
+    assert.throws(() => parseVariables(text), (error) => {
+      assert.deepEqual(error.place, { line, column }, text);
+      return true;
+    });
+  }
 });
 
 test("the history has the newest request first, each once, and at most fifty", () => {

@@ -5,8 +5,6 @@ import { showJson } from "./highlighting.js";
 import { message } from "./messages.js";
 import { errorsOf } from "./requests.js";
 
-const UNAUTHORIZED = 401;
-
 /** The panel with the answer; `onPlace` is called with the line and column of an error. */
 export class AnswerPanel {
   constructor(root, onPlace) {
@@ -32,8 +30,12 @@ export class AnswerPanel {
     const summary = message(errors.length ? "answer-with-errors" : "answer", { status, milliseconds, count: errors.length });
     this.#show(summary, errors);
     this.status.classList.toggle("error", errors.length > 0 || status >= 400);
-    this.sessionEnded.hidden = status !== UNAUTHORIZED;
     showJson(this.code, body === undefined ? text : JSON.stringify(body, null, 2));
+  }
+
+  /** Say that the session has ended: without it, the server answers as it answers visitors. */
+  showSessionEnded() {
+    this.sessionEnded.hidden = false;
   }
 
   #show(summary, errors) {

@@ -10,7 +10,7 @@ import { HistoryPanel } from "./history-panel.js";
 import { History } from "./history.js";
 import { message } from "./messages.js";
 import { RequestForm } from "./request-form.js";
-import { errorsOf, send } from "./requests.js";
+import { errorsOf, isSignedIn, send } from "./requests.js";
 import { INTROSPECTION, Schema } from "./schema.js";
 import { operationFor, selectionOf } from "./snippets.js";
 import { Suggestions } from "./suggestions.js";
@@ -34,10 +34,11 @@ class Explorer {
   }
 
   start() {
+    document.querySelector("[data-needs-javascript]").remove();
     this.root.hidden = false;
     this.find("run").addEventListener("click", () => this.run());
     this.find("format").addEventListener("click", () => this.editor.replace(format(this.editor.text)));
-    this.find("copy").addEventListener("click", () => this.copyAsCurl());
+    this.find("copy-curl").addEventListener("click", () => this.copyAsCurl());
     this.root.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
@@ -61,7 +62,9 @@ class Explorer {
     this.history.add(request.query, request.variables ?? {});
     this.historyPanel.refresh();
     try {
-      this.answer.showResponse(await send(this.address, request, this.running.signal));
+      const response = await send(this.address, request, this.running.signal);
+      this.answer.showResponse(response);
+      if (errorsOf(response.body).length && !(await isSignedIn())) this.answer.showSessionEnded();
     } catch (error) {
       if (error.name !== "AbortError") this.answer.showUnreachable();
     }

@@ -2,7 +2,7 @@
 
 import { message } from "./messages.js";
 import { operationAt, operationsOf } from "./operations.js";
-import { JsonError, parseVariables } from "./variables.js";
+import { VariablesError, parseVariables } from "./variables.js";
 
 /** Reads and writes the fields of the request. */
 export class RequestForm {
@@ -60,9 +60,8 @@ export class RequestForm {
       this.#showError("");
       return variables;
     } catch (error) {
-      if (!(error instanceof JsonError)) throw error;
-      const text = error.message ? message("invalid-json") : message("not-an-object");
-      this.#showError(error.place ? `${text} (${message("place", error.place)})` : text);
+      if (!(error instanceof VariablesError)) throw error;
+      this.#showError(error.place ? message("invalid-json", error.place) : message("not-an-object"));
       return null;
     }
   }

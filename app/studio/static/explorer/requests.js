@@ -15,6 +15,12 @@ export async function send(address, request, signal) {
   return { status: response.status, milliseconds, text, body: parsed(text) };
 }
 
+/** Return whether the session is still valid: pages lead visitors to the form to sign in. */
+export async function isSignedIn() {
+  const response = await fetch(location.pathname, { method: "HEAD", redirect: "manual", credentials: "same-origin" });
+  return response.type !== "opaqueredirect";
+}
+
 function parsed(text) {
   try {
     return JSON.parse(text);

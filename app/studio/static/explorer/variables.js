@@ -1,32 +1,29 @@
 // The variables of a request, written as JSON.
 
-/** An error in a JSON text, with its place if it is known: `line` and `column` begin with 1. */
-export class JsonError extends Error {
-  constructor(message, place = null) {
-    super(message);
+import { errorOffset } from "./json-errors.js";
+
+/** An error in the variables: at a `place`, whose `line` and `column` begin with 1, or null if they are no object. */
+export class VariablesError extends Error {
+  constructor(place = null) {
+    super("The variables are not a JSON object");
     this.place = place;
   }
 }
 
-/** Return the variables in a text as an object; an empty text has none. Throws a JsonError. */
+/** Return the variables in a text as an object; an empty text has none. Throws a VariablesError. */
 export function parseVariables(text) {
   if (!text.trim()) return {};
   let value;
   try {
     value = JSON.parse(text);
-  } catch (error) {
-    throw new JsonError(error.message, placeOf(error.message, text));
+  } catch {
+    throw new VariablesError(placeOf(text, errorOffset(text)));
   }
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new JsonError("");
+  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new VariablesError();
   return value;
 }
 
-/** Return the place that a browser's message names, as an offset or as line and column; null if it names none. */
-function placeOf(message, text) {
-  const lines = /line (\d+) column (\d+)/.exec(message);
-  if (lines) return { line: Number(lines[1]), column: Number(lines[2]) };
-  const offset = /position (\d+)/.exec(message)?.[1] ?? (/end of/i.test(message) ? text.length : null);
-  if (offset === null) return null;
-  const before = text.slice(0, Number(offset)).split("\n");
+function placeOf(text, offset) {
+  const before = text.slice(0, offset).split("\n");
   return { line: before.length, column: before[before.length - 1].length + 1 };
 }
