@@ -53,7 +53,7 @@ def error_message(error: RollcallError, translate: Translate) -> str:
         ValueOutOfRange: _("This number is out of range."),
         Forbidden: "" if error.reason else _("You do not have permission for this, or it no longer exists."),
     }
-    return messages.get(type(error)) or (f"{error.reason}." if error.reason else error.text)
+    return messages.get(type(error)) or (f"{error.reason.rstrip('.')}." if error.reason else error.text)
 
 
 def _rule_messages(translate: Translate) -> Mapping[str, str]:

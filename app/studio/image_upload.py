@@ -1,6 +1,6 @@
 """Receives the form with which a page uploads an image, such as the logo of the project."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,14 @@ from app.repositories.engine.writing import WriteResult
 from app.studio.form_token import FIELD
 from app.studio.page_request import PageRequest
 
+PHOTO_TYPES = ("image/png", "image/jpeg", "image/webp")
+"""Types of pictures of people: every browser shows them, and none contains a script."""
 
-async def receive_image(request: PageRequest) -> str:
+
+async def receive_image(request: PageRequest, types: Collection[str] = ()) -> str:
     """Store the image of a multipart form as a file of the caller, and return the file's key.
+
+    It must have one of the media `types`, by default that of any image.
 
     Raises:
         Forbidden: The form token is missing or wrong, or the caller may not create files.
@@ -24,7 +29,7 @@ async def receive_image(request: PageRequest) -> str:
     body = await request.body()
     form = UploadForm(request.head.content_type, _single_chunk(body), request.services.settings.max_payload_size)
     written: WriteResult[None] = await UploadService(request.directory).receive(
-        _ImageSource(request, form), _read_nothing
+        _ImageSource(request, form, types), _read_nothing
     )
     return str(written.keys[0])
 
@@ -34,8 +39,8 @@ class _ImageSource:
 
     values: Mapping[str, Any] = {}
 
-    def __init__(self, request: PageRequest, form: UploadForm) -> None:
-        self._request, self._form = request, form
+    def __init__(self, request: PageRequest, form: UploadForm, types: Collection[str]) -> None:
+        self._request, self._form, self._types = request, form, types
 
     async def files(self) -> AsyncIterator[IncomingFile]:
         """Yield the file.
@@ -51,11 +56,17 @@ class _ImageSource:
                 raise InvalidPayload(_("Choose a single file."))
             self._request.check_form_token(incoming.values.get(FIELD) or "")
             content = b"".join([chunk async for chunk in incoming.chunks])
-            if not sniff_media_type(content, incoming.type).startswith("image/"):
-                raise InvalidPayload(_("Choose an image, such as a PNG, JPEG or SVG file."))
+            self._check_type(sniff_media_type(content, incoming.type))
             yield replace(incoming, values={}, chunks=_single_chunk(content))
         if not count:
             raise InvalidPayload(_("Choose a file."))
+
+    def _check_type(self, type_: str) -> None:
+        _ = self._request.translate
+        if self._types and type_ not in self._types:
+            raise InvalidPayload(_("Choose a PNG, JPEG or WebP file."))
+        if not type_.startswith("image/"):
+            raise InvalidPayload(_("Choose an image, such as a PNG, JPEG or SVG file."))
 
 
 async def _single_chunk(content: bytes) -> AsyncIterator[bytes]:

@@ -53,6 +53,12 @@ async def remove_token(request: PageRequest, user: str, _: Form) -> str:
     return "token-removed"
 
 
+async def remove_avatar(request: PageRequest, user: str, _: Form) -> str:
+    """Show no picture of the user; the file remains."""
+    await update_user(request, user, {"avatar": None})
+    return "picture-removed"
+
+
 async def assign_policy(request: PageRequest, user: str, form: Form) -> str:
     """Assign a policy to the user itself."""
     document = "mutation AssignPolicy($data: create_directus_access_input!) { create_access_item(data: $data) { id } }"
@@ -99,6 +105,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/users/{user}/tfa/remove", action(remove_tfa)),
     Route("POST", "/users/{user}/token", create_token),
     Route("POST", "/users/{user}/token/remove", action(remove_token)),
+    Route("POST", "/users/{user}/avatar/remove", action(remove_avatar)),
     Route("POST", "/users/{user}/policies", action(assign_policy)),
     Route("POST", "/users/{user}/policies/remove", action(remove_policy)),
     Route("POST", "/users/{user}/delete", delete_user),

@@ -4,7 +4,9 @@ from typing import Any
 
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
+from app.studio.devices import describe_device
 from app.studio.form_errors import FormErrors
+from app.studio.image_upload import PHOTO_TYPES
 from app.studio.page_request import PageRequest
 from app.studio.pages.user_columns import NAMES, may_see_avatars, may_see_roles
 from app.studio.pages.user_fields import UserField, described_custom_fields, field_labels, status_labels
@@ -49,6 +51,7 @@ async def user_page(
             name: may["update"] and rights.may_field("update", "users", name) for name in ("token", "avatar", "status")
         },
         "may_upload": rights.may("create", "files") and may_see_avatars(rights),
+        "picture_types": ",".join(PHOTO_TYPES),
         "own": own,
         "labels": field_labels(request.translate),
         "status_labels": status_labels(request.translate),
@@ -109,8 +112,8 @@ async def _sessions(request: PageRequest, rights: Rights, key: str) -> list[dict
     document = """query Sessions($user: ID!) {
   users_sessions(user: $user) { id ip user_agent expires current }
 }"""
-    sessions: list[dict[str, Any]] = (await request.execute(document, {"user": key}))["users_sessions"]
-    return sessions
+    sessions = (await request.execute(document, {"user": key}))["users_sessions"]
+    return [{**session, "device": describe_device(session["user_agent"])} for session in sessions]
 
 
 async def _activity(request: PageRequest, rights: Rights, key: str) -> list[dict[str, Any]] | None:

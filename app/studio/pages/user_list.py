@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 from starlette.datastructures import QueryParams
 
 from app.core.errors import RollcallError
@@ -15,7 +16,7 @@ from app.studio.page_request import PageRequest
 from app.studio.pages.user_columns import may_see_avatars, may_see_roles, readable_columns
 from app.studio.pages.user_fields import UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.user_filters import NO_ROLE, last_access_choices
-from app.studio.pages.user_list_state import PAGE_SIZES, UserListState, parse_state
+from app.studio.pages.user_list_state import PAGE_SIZES, UserListState, default_columns, parse_state
 from app.studio.rights import Rights
 from app.studio.routing import Route
 
@@ -76,6 +77,7 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
         "last_access_choices": last_access_choices(request.translate),
         "bulk": bulk_actions(rights),
         "sizes": PAGE_SIZES,
+        "defaults": orjson.dumps({"columns": ",".join(default_columns(columns)), "size": str(PAGE_SIZES[0])}).decode(),
         "no_role": NO_ROLE,
     }
     errors = {**state.filter.errors, **(selection.errors or {})}

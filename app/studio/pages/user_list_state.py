@@ -31,12 +31,11 @@ class UserListState:
 
     def parameters(self, **changes: Any) -> dict[str, Any]:
         """Return the parameters of an address with this state, except for the changes; defaults are left out."""
-        defaults = tuple(name for name in DEFAULT_COLUMNS if name in self.available)
         return {
             "search": self.search,
             **self.filter.parameters,
             "sort": self.sort if self.sort != default_sort(self.available) else None,
-            "columns": self.columns if self.columns != defaults else None,
+            "columns": self.columns if self.columns != default_columns(self.available) else None,
             "size": self.size if self.size != PAGE_SIZES[0] else None,
             "page": self.page if self.page > 1 else None,
             **changes,
@@ -83,6 +82,11 @@ class UserListState:
             "sort": ",".join(self.sort_fields),
             "limit": -1,
         }
+
+
+def default_columns(available: Mapping[str, Column]) -> tuple[str, ...]:
+    """Return the names of the columns that a list has unless its address says otherwise."""
+    return tuple(name for name in available if name in DEFAULT_COLUMNS)
 
 
 def default_sort(available: Mapping[str, Column]) -> str:

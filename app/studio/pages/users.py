@@ -1,6 +1,6 @@
 """The routes of users."""
 
-from app.studio.pages import user_actions, user_bulk, user_detail, user_form, user_list
+from app.studio.pages import user_actions, user_avatar, user_bulk, user_detail, user_form, user_list
 from app.studio.routing import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -9,4 +9,5 @@ ROUTES: tuple[Route, ...] = (
     *user_form.ROUTES,
     *user_detail.ROUTES,
     *user_actions.ROUTES,
+    *user_avatar.ROUTES,
 )

@@ -1,4 +1,11 @@
-// The list of users: selecting rows, and the bar with the actions on them.
+// The list of users: short addresses, selecting rows, and the bar with the actions on them.
+
+const filters = document.querySelector("form[data-defaults]");
+filters?.addEventListener("formdata", ({ formData }) => {
+  for (const [name, value] of Object.entries(JSON.parse(filters.dataset.defaults))) {
+    if (formData.getAll(name).join() === value) formData.delete(name);
+  }
+});
 
 const bar = document.querySelector("[data-bulk]");
 
