@@ -31,7 +31,7 @@ EXAMPLES: dict[str, str | Callable[[TestSystem], str]] = {
     "/policies/{policy}": f"/policies/{uid('policy-Writers')}",
     "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Writers')}/directus_users/update",
     "/users/{user}": f"/users/{uid('ed')}",
-"/accept-invite": partial(link, "/accept-invite", LinkPurpose.INVITATION, "ida"),
+    "/accept-invite": partial(link, "/accept-invite", LinkPurpose.INVITATION, "ida"),
     "/reset-password": partial(link, "/reset-password", LinkPurpose.RESET, "vi"),
 }
 """A page of each route with parameters; its path may have a query."""
