@@ -54,6 +54,17 @@ async def test_completion_knows_only_what_the_user_may_read(browsing):
     assert not names & {"email", "status", "role"}
 
 
+async def test_a_long_document_scrolls_with_the_cursor(browsing):
+    page = await open_explorer(browsing)
+    editor = page.get_by_label("Document", exact=True)
+    await editor.fill("query Ping {\n" + "  server_ping\n" * 100)
+    await editor.press("Control+End")
+    await editor.press_sequentially("us")
+
+    await expect(page.get_by_role("option", name="users_by_id")).to_be_in_viewport()
+    assert await page.evaluate("document.querySelector('.editor-text').scrollTop") > 500
+
+
 async def test_an_error_leads_to_its_place(browsing):
     page = await open_explorer(browsing)
     editor = await write_document(page, "{ users { id nope } }")
