@@ -47,6 +47,19 @@ async def test_assign_a_role_to_existing_users(browsing, javascript):
         await expect(section.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
 
 
+async def test_create_a_user(browsing):
+    page, section = await open_role(browsing)
+    await section.get_by_role("link", name="Create New").click()
+    await expect(page.get_by_label("Role")).to_have_value(uid("role-Editor"))
+    await page.get_by_label("First name").fill("Uma")
+    await page.get_by_label("Email", exact=True).fill("uma@example.com")
+    await page.get_by_role("button", name="Create user").click()
+
+    await expect(page.get_by_role("status").first).to_contain_text("The user was created.")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Editor")
+    await expect(section.get_by_role("rowheader", name="Uma")).to_be_visible()
+
+
 async def test_remove_a_users_role(browsing):
     page, section = await open_role(browsing)
     await section.get_by_role("link", name="Remove Ed Edelman").click()

@@ -44,7 +44,22 @@ async def test_create_a_user(ada):
     page = await ada.get(ROLE)
 
     link = page.html.find("a", string="Create New")
-    assert link["href"] == f"/admin/users/new?role={EDITOR}&next=%2Fadmin%2Froles%2F{EDITOR}"
+    form = await ada.get(link["href"].removeprefix("/admin"))
+    target = form.html.select_one(".user-form")["action"].removeprefix("/admin")
+    original = form.html.find("input", {"name": "original"})["value"]
+    values = {**json.loads(original), "original": original, "role": EDITOR}
+    rejected = await ada.post(target, {**values, "email": "not an address"})
+    assert rejected.html.select_one(".user-form")["action"] == f"/admin{target}"
+
+    created = await ada.post(target, {**values, "first_name": "Uma", "email": "uma@example.com"})
+    assert created.location == f"/admin{ROLE}?notice=user-created"
+    assert "Uma" in names(await ada.get(ROLE))
+
+
+async def test_creating_a_user_leads_to_no_other_site(ada):
+    form = await ada.get(f"/users/new?role={EDITOR}&next=https://example.com/admin")
+
+    assert form.html.select_one(".user-form")["action"] == "/admin/users/new?next=%2Fadmin"
 
 
 async def test_assign_a_role_to_existing_users(ada):

@@ -9,7 +9,7 @@ import orjson
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
-from app.studio.page_request import Form, PageRequest
+from app.studio.page_request import Form, PageRequest, redirect_to
 from app.studio.pages.user_detail import read_user
 from app.studio.pages.user_fields import UserField
 from app.studio.pages.user_form_fields import FieldGroup, form_groups
@@ -49,7 +49,7 @@ class UserForm:
 
 
 async def show_new(request: PageRequest) -> Response:
-    """Return the form for a new user; `?role=ID` in the address preselects a role."""
+    """Return the form for a new user; `role` in the address preselects a role, `next` is the page to come back to."""
     rights = await _creating_rights(request)
     groups = await form_groups(request, "create")
     stored = DEFAULTS | rights.presets("create", "users")
@@ -60,7 +60,7 @@ async def show_new(request: PageRequest) -> Response:
 
 
 async def create(request: PageRequest) -> Response:
-    """Create a user with what was entered, and lead to its page."""
+    """Create a user with what was entered, and lead to its page, or back to the page that the address names."""
     form = await request.form()
     await _creating_rights(request)
     submitted = await _submitted(request, form, "create")
@@ -72,6 +72,8 @@ async def create(request: PageRequest) -> Response:
     except RollcallError as error:
         errors = form_errors(error, request.translate)
         return await _form_page(request, _rejected(submitted, errors, error.status), None)
+    if origin := _origin(request):
+        return redirect_to(f"{origin}{'&' if '?' in origin else '?'}notice=user-created")
     return request.redirect(f"/users/{user}" if user else "/users", notice="user-created")
 
 
@@ -98,6 +100,12 @@ async def save(request: PageRequest) -> Response:
         errors = form_errors(error, request.translate)
         return await _form_page(request, _rejected(submitted, errors, error.status), user)
     return request.redirect(f"/users/{user['key']}", notice="saved")
+
+
+def _origin(request: PageRequest) -> str | None:
+    """Return the page of the Studio to come back to, None unless the address names one."""
+    target = request.query.get("next")
+    return request.addresses.checked(target) if target else None
 
 
 async def _creating_rights(request: PageRequest) -> Rights:
@@ -177,6 +185,7 @@ async def _form_page(request: PageRequest, form: UserForm, user: dict[str, Any] 
         errors=form.errors,
         form=form,
         user=user,
+        origin=_origin(request),
         labels={field.name: field.label for field in form.fields},
     )
 
