@@ -1,5 +1,7 @@
 """The users of a role: the four tasks of the user guide, searching, and pending invitations."""
 
+import json
+
 import pytest
 
 from app.core.caller import SYSTEM
