@@ -26,7 +26,7 @@ class Exchange:
 
     `status` is 0 until the response has started. `extra_headers` are added to the response. The response to a HEAD
     request has the headers of a GET and no body. The exchange is created by the task that handles the request; once it
-    is watched, that task is cancelled as soon as the client leaves.
+    is watched, by its `watcher`, that task is cancelled as soon as the client leaves.
     """
 
     __slots__ = (
@@ -40,10 +40,10 @@ class Exchange:
         "_received",
         "_send",
         "_task",
-        "_watcher",
         "extra_headers",
         "head",
         "status",
+        "watcher",
     )
 
     def __init__(
@@ -57,7 +57,7 @@ class Exchange:
         self._received: Message | None = None
         """A message of the body that was received before it was read."""
         self._task = asyncio.current_task()
-        self._watcher: asyncio.Task[None] | None = None
+        self.watcher: asyncio.Task[None] | None = None
         self._body_ended = self._client_left = False
         self._body: bytes | None = None
 
@@ -66,13 +66,13 @@ class Exchange:
 
         Whoever reads the body notices by itself that the client leaves.
         """
-        if self._watcher is None and (self._body_ended or self.head.has_no_body):
-            self._watcher = asyncio.ensure_future(self._cancel_when_client_leaves())
+        if self.watcher is None and (self._body_ended or self.head.has_no_body):
+            self.watcher = asyncio.ensure_future(self._cancel_when_client_leaves())
 
     def stop_watching(self) -> None:
         """Let the task end even if the client leaves."""
-        if self._watcher is not None:
-            self._watcher.cancel()
+        if self.watcher is not None:
+            self.watcher.cancel()
 
     def was_abandoned(self) -> bool:
         """Return whether the task was cancelled only because the client left; then it is no longer cancelled."""
@@ -91,7 +91,8 @@ class Exchange:
         if response.stream is not None:
             await self._send_stream(start, response.stream)
             return
-        self.stop_watching()
+        if self.watcher is not None:
+            self.stop_watching()
         await self._send(start)
         await self._send({"type": "http.response.body", "body": b"" if self._is_head else body})
 
@@ -107,9 +108,9 @@ class Exchange:
         if self.head.length > self._max_body_size:
             raise self._too_large()
         chunks: list[bytes] = []
-        while (message := await self._next_message())["type"] != "http.disconnect":
-            chunk = self._checked_chunk(message)
-            if not message.get("more_body"):
+        while (message := self._received or await self._receive())["type"] != "http.disconnect":
+            chunk = self._take_chunk(message)
+            if self._body_ended:
                 self._body = b"".join((*chunks, chunk)) if chunks else chunk
                 return self._body
             chunks.append(chunk)
@@ -123,10 +124,12 @@ class Exchange:
         """
         more = True
         while more:
-            message = await self._next_message()
+            message = self._received or await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
+            self._received = None
             more = message.get("more_body", False)
+            self._body_ended = not more
             yield message.get("body", b"")
 
     async def _send_stream(self, start: Message, stream: AsyncIterator[bytes]) -> None:
@@ -141,12 +144,6 @@ class Exchange:
             self.stop_watching()  # the server reports the end of the response like a client that left
             await self._send({"type": "http.response.body", "body": b""})
 
-    async def _next_message(self) -> Message:
-        """Return the next part of the body, or that the client has left."""
-        message, self._received = self._received or await self._receive(), None
-        self._body_ended = not message.get("more_body")
-        return message
-
     async def _cancel_when_client_leaves(self) -> None:
         while (message := await self._receive())["type"] != "http.disconnect":
             self._received = message
@@ -154,7 +151,10 @@ class Exchange:
         if self._task is not None:
             self._task.cancel()
 
-    def _checked_chunk(self, message: Message) -> bytes:
+    def _take_chunk(self, message: Message) -> bytes:
+        """Return the part of the body in a message, within the limit; note whether it is the last."""
+        self._received = None
+        self._body_ended = not message.get("more_body")
         chunk: bytes = message.get("body", b"")
         self._bytes_read += len(chunk)
         if self._bytes_read > self._max_body_size:

@@ -118,7 +118,7 @@ class HTTPMiddleware:
             if endpoint is None:
                 response = await self._dispatch(scope, exchange)
             else:
-                if self._csrf_check is not None:
+                if exchange.head.cookie and self._csrf_check is not None:
                     self._csrf_check(scope, exchange.head)
                 response = await endpoint(scope, exchange.head, exchange.body)
             await (
@@ -135,7 +135,8 @@ class HTTPMiddleware:
             await self._recover(scope, exchange, error, generation)
         finally:
             self._running.untrack(exchange)
-            exchange.stop_watching()
+            if exchange.watcher is not None:
+                exchange.stop_watching()
             if self._log_requests:
                 elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
                 # The query string is not logged: it may contain an access token.

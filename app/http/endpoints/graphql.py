@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -63,28 +64,29 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, head: RequestHead, read_body: BodyReader) -> Response:
         media = GRAPHQL_CONTENT_TYPE if head.accept and _prefers_graphql(head.accept) else JSON
+        directory = None
         try:
             caller, services = self._authenticator.authenticate(head), self._services
             directory = Directory(caller, services, head.client_info, shares_budget=True)
-            body = await self._answer(scope["method"], directory, head, read_body)
+            if scope["method"] == "POST":
+                request = (head.content_type, await read_body())
+                planned = await answer_from_plan(directory, partial(self._bind, directory, *request))
+                body = planned or await self._execute_post(directory, *request)
+            else:
+                body = await self._execute_get(scope["method"], directory, head.query)
         except RollcallError as error:
-            return replace(error_response(error, media), varies=VARIES_BY_ACCEPT)
+            reported = error if directory is None else await error_to_report(error, directory)
+            return replace(error_response(reported, media), varies=VARIES_BY_ACCEPT)
         headers = self._cookies(directory) if directory.response_cookies else ()
         return Response(body, 200, media, headers, VARIES_BY_ACCEPT, directory.no_store)
-
-    async def _answer(self, method: str, directory: Directory, head: RequestHead, read_body: BodyReader) -> bytes:
-        try:
-            if method != "POST":
-                return await self._execute_get(method, directory, head.query)
-            request = (head.content_type, await read_body())
-            body = await answer_from_plan(directory, lambda access: self._bind(directory, (access, *request)))
-            return body or await self._execute(directory, _parse_body(*request, self._max_values), tuple(OperationType))
-        except RollcallError as error:
-            raise await error_to_report(error, directory) from None
 
     def _cookies(self, directory: Directory) -> Sequence[Header]:
         settings, now = self._services.settings, self._services.clock
         return [set_cookie_header(cookie, settings, now()) for cookie in directory.response_cookies]
+
+    async def _execute_post(self, directory: Directory, content_type: bytes, body: bytes) -> bytes:
+        params = _parse_body(content_type, body, self._max_values)
+        return await self._execute(directory, params, tuple(OperationType))
 
     async def _execute_get(self, method: str, directory: Directory, query: bytes) -> bytes:
         if method != "GET":
@@ -93,12 +95,12 @@ class GraphQLEndpoint:
         body = await self._schema.execute_planned(directory, *params)
         return body or await self._execute(directory, params, (OperationType.QUERY,))
 
-    def _bind(self, directory: Directory, key: RequestKey) -> BoundRequest | None:
+    def _bind(self, directory: Directory, content_type: bytes, body: bytes, access: Access) -> BoundRequest | None:
         """Return the request bound to its plan, None if there is no plan; cached if nothing in it can differ."""
+        key = (access, content_type, body)
         cached = self._bound_requests.get(key, None)
         if cached is not None:
             return cached
-        access, content_type, body = key
         bound = self._schema.plans.bind(
             directory, access, *_parse_body(content_type, body, self._max_values), allow_mutations=True
         )
