@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from app.core.errors import Forbidden
 from app.policy.permission_summary import Summary
 from app.policy.rules import DELETE, EVERY_FIELD
 from app.query.collection import PREFIX
@@ -20,6 +21,11 @@ class Rights:
     def may(self, action: str, collection: str) -> bool:
         """Return whether the caller may do something with at least some rows of a collection."""
         return bool(self._action(action, collection).get("access", "none") != "none")
+
+    def require(self, action: str, collection: str) -> None:
+        """Raise Forbidden unless the caller may do something with at least some rows of a collection."""
+        if not self.may(action, collection):
+            raise Forbidden
 
     def may_all(self, action: str, collection: str) -> bool:
         """Return whether the caller may do something with all fields of all rows of a collection."""

@@ -100,6 +100,33 @@ async def test_an_unknown_address_is_reported_at_its_field(ada):
     assert page.html.find("input", {"name": "email"})["value"] == "nobody@example.com"
 
 
+async def test_a_policy_is_attached_to_a_user_only_once(ada):
+    values = {"holder": "user", "email": "VI@example.com"}
+    assert (await ada.post(f"{EDITORS}/attach", values)).status == 303
+
+    assert (await ada.post(f"{EDITORS}/attach", values)).errors == [
+        "Email address: This user holds the policy already."
+    ]
+
+
+async def test_a_caller_who_may_read_names_sees_names_and_changes_nothing(ada, vi):
+    path = (await ada.post("/policies/new", {"name": "Policy names"})).location.removeprefix("/admin").partition("?")[0]
+    await ada.post(f"{path}/directus_policies/read", {"fields": ["id", "name"], "permissions": ""})
+    await ada.post(f"{path}/attach", {"holder": "user", "email": "vi@example.com"})
+
+    page, listed = await vi.get(path), await vi.get("/policies")
+
+    assert page.html.h1.text == "Policy names"
+    assert [form["action"] for form in page.html.find_all("form")] == ["/admin/sign-out"]
+    assert not page.html.select(".grid")
+    assert listed.has_link("/admin/policies/" + path.rpartition("/")[2])
+    assert "Admin access" not in listed.text
+    for action in ("", "/permissions", "/attach", "/detach", "/delete"):
+        refused = await vi.post(f"{path}{action}", {"name": "Other", "holder": "everyone", "access": uid("ada")})
+        assert refused.status == 403
+    assert (await ada.get(path)).html.h1.text == "Policy names"
+
+
 async def test_a_deleted_policy_is_gone(ada):
     page = await ada.get(EDITORS)
     assert "It is attached to 1 role and 0 users" in page.text

@@ -34,6 +34,7 @@ async def save_permission(request: PageRequest) -> Response:
     """Create a permission, or save its changed parts."""
     permission = await open_permission(request)
     form = await _submitted(request, permission)
+    (await request.rights()).require("update" if permission.stored else "create", "permissions")
     if not form.errors:
         try:
             await _save(request, permission, form)
@@ -63,6 +64,7 @@ async def delete_permission(request: PageRequest) -> Response:
     """Delete a permission."""
     permission = await open_permission(request)
     await request.form()
+    (await request.rights()).require("delete", "permissions")
     try:
         await request.execute(DELETE, {"ids": [permission.stored.get("id", "")]})
     except RollcallError as error:

@@ -7,7 +7,7 @@ from app.http.response import Response
 from app.studio.form_errors import form_errors
 from app.studio.page_request import PageRequest
 from app.studio.policy_editor.policy_form import EDITED, FLAGS, PolicyForm
-from app.studio.policy_editor.policy_page import page_number, policy_page, read_policy
+from app.studio.policy_editor.policy_page import page_number, policy_page, read_policy, with_all_fields
 from app.studio.rights import Rights
 from app.studio.routing import Route
 
@@ -28,7 +28,7 @@ async def list_policies(request: PageRequest) -> Response:
     data = await request.execute(document, {"search": search or None, "page": page})
     return await request.page(
         "policies/list.html",
-        policies=data["policies"],
+        policies=[with_all_fields(row) for row in data["policies"]],
         holders=await _count_holders(request, rights),
         search=search,
         page=page,
@@ -69,6 +69,7 @@ async def update_policy(request: PageRequest) -> Response:
     """Save the changed fields of a policy."""
     key = request.parameters["policy"]
     rights = await request.rights()
+    rights.require("update", "policies")
     stored = await read_policy(request, key)
     form = PolicyForm.of_submitted(await request.form(), rights.fields("update", "policies", EDITED), request.translate)
     changed = form.changed(stored)
@@ -89,6 +90,7 @@ async def delete_policy(request: PageRequest) -> Response:
     """Delete a policy with its permissions, and take it from its holders."""
     key = request.parameters["policy"]
     await request.form()
+    (await request.rights()).require("delete", "policies")
     document = "mutation Delete($id: ID!) {\n  delete_policies_item(id: $id) { id }\n}"
     try:
         await request.execute(document, {"id": key})

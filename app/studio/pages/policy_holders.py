@@ -13,6 +13,7 @@ from app.studio.routing import Route
 async def attach_policy(request: PageRequest) -> Response:
     """Attach a policy to a role, to the user with an email address, or to everyone."""
     key, form = request.parameters["policy"], await request.form()
+    (await request.rights()).require("create", "access")
     holder, errors = await _find_holder(request, form)
     if not errors:
         document = """mutation Attach($data: create_directus_access_input!) {
@@ -30,6 +31,7 @@ async def attach_policy(request: PageRequest) -> Response:
 async def detach_policy(request: PageRequest) -> Response:
     """Take a policy from one of its holders."""
     key, form = request.parameters["policy"], await request.form()
+    (await request.rights()).require("delete", "access")
     document = "mutation Detach($id: ID!) {\n  delete_access_item(id: $id) { id }\n}"
     try:
         await request.execute(document, {"id": form.get("access", "")})
@@ -47,14 +49,24 @@ async def _find_holder(request: PageRequest, form: Form) -> tuple[dict[str, Any]
             role = form.get("role", "")
             return {"role": {"id": role}}, {} if role else {"role": request.translate("Choose a role.")}
         case _:
-            email = form.get("email", "").strip()
-            if not email:
-                return {}, {"email": request.translate("Enter the email address of a user.")}
-            document = "query User($email: String!) {\n  users(filter: { email: { _eq: $email } }, limit: 1) { id }\n}"
-            users = (await request.execute(document, {"email": email}))["users"]
-            if users:
-                return {"user": {"id": users[0]["id"]}}, {}
-            return {}, {"email": request.translate("No user has this email address. Check it for typing errors.")}
+            user, error = await _find_user(request, form.get("email", "").strip())
+            return {"user": {"id": user}}, {"email": error} if error else {}
+
+
+async def _find_user(request: PageRequest, email: str) -> tuple[str, str]:
+    """Return the id of the user with an address, or why the policy cannot be attached to it."""
+    _ = request.translate
+    if not email:
+        return "", _("Enter the email address of a user.")
+    document = """query User($emails: [String], $policy: ID!) {
+  users(filter: { email: { _in: $emails } }, limit: 1) { id }
+  access(filter: { policy: { id: { _eq: $policy } }, user: { email: { _in: $emails } } }, limit: 1) { id }
+}"""
+    variables = {"emails": [email, email.lower()], "policy": request.parameters["policy"]}
+    data = await request.execute(document, variables)
+    if not data["users"]:
+        return "", _("No user has this email address. Check it for typing errors.")
+    return data["users"][0]["id"], _("This user holds the policy already.") if data["access"] else ""
 
 
 ROUTES: tuple[Route, ...] = (

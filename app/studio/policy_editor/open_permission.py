@@ -12,9 +12,6 @@ from app.studio.policy_editor.permission_grid import served_actions
 from app.studio.policy_editor.policy_page import read_permissions, read_policy
 from app.studio.policy_editor.visible_registry import visible_registry
 
-NEW = "new"
-"""Stands in an address for a further permission for the same action."""
-
 
 @dataclass(frozen=True, slots=True)
 class OpenPermission:
@@ -69,6 +66,4 @@ async def open_permission(request: PageRequest) -> OpenPermission:
 
 
 def _chosen(rows: list[dict[str, Any]], wanted: str) -> Mapping[str, Any]:
-    if wanted == NEW or not rows:
-        return {}
-    return next((row for row in rows if str(row["id"]) == wanted), rows[0])
+    return next((row for row in rows if str(row["id"]) == wanted), rows[0] if rows else {})

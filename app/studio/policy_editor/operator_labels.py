@@ -66,5 +66,5 @@ def builder_texts(translate: Translate) -> Mapping[str, str]:
         "anything": _("No condition: any values."),
         "nothing": _("No values."),
         "jsonOnly": _("This part can only be edited as JSON."),
-        "unreadable": _("The JSON below has an error. Correct it to continue here."),
+        "unreadable": _("The JSON below has an error, or a part that can only be edited there."),
     }

@@ -19,7 +19,7 @@ USER_NAMES = ("first_name", "last_name", "email")
 
 
 async def read_policy(request: PageRequest, key: str) -> dict[str, Any]:
-    """Return a policy with the fields that the caller may read.
+    """Return a policy; fields that the caller may not read are None.
 
     Raises:
         Forbidden: It does not exist, or the caller may not read it.
@@ -29,7 +29,12 @@ async def read_policy(request: PageRequest, key: str) -> dict[str, Any]:
     row: dict[str, Any] | None = (await request.execute(document, {"id": key}))["policies_by_id"]
     if row is None:
         raise Forbidden
-    return row
+    return with_all_fields(row)
+
+
+def with_all_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a policy with None for the fields that the caller may not read."""
+    return {**dict.fromkeys(EDITED), **row}
 
 
 async def read_permissions(request: PageRequest, key: str) -> list[dict[str, Any]] | None:

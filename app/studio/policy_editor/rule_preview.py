@@ -10,7 +10,7 @@ from app.studio.form_errors import error_message
 from app.studio.page_request import PageRequest
 
 SAMPLE_SIZE = 5
-MAX_COLUMNS = 5
+MAX_COLUMNS = 4
 TELLING_FIELDS = (
     "name",
     "title",

@@ -43,8 +43,12 @@ function enablePreview(form) {
   update();
 }
 
-/** Return the value of a JSON field: an object, empty if the field is; null if it is something else. */
+// Numbers with more digits than a JavaScript number has would be changed
+const LONG_NUMBER = /[:[,\s]-?\d{16,}/;
+
+/** Return the value of a JSON field: an object, empty if the field is; null if a builder cannot show it. */
 function valueOf(textarea) {
+  if (LONG_NUMBER.test(textarea.value)) return null;
   try {
     const value = JSON.parse(textarea.value.trim() || "{}");
     return typeof value === "object" && !Array.isArray(value) ? value : null;
