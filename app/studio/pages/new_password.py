@@ -10,11 +10,10 @@ from app.http.response import Response
 from app.repositories.project_settings import read_password_policy
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import PageRequest
+from app.studio.pages.password_policies import STRONG, preset_of
 from app.studio.pages.sign_in import sign_in_page
 
 MIN_LENGTH_POLICY = re.compile(r"/\^\.\{(\d{1,4}),\}\$/", re.ASCII)
-STRONG_POLICY = r"/(?=^.{8,}$)(?=.*\d)(?=.*[!@#$%^&*()_+}{';'?>.<,])(?!.*\s)(?=.*[A-Z])(?=.*[a-z]).*$/"
-"""The stricter of the two policies that Directus offers."""
 
 
 class PasswordRequirement(NamedTuple):
@@ -30,7 +29,7 @@ async def read_requirement(request: PageRequest) -> PasswordRequirement:
     policy = await read_password_policy(request.services)
     if not policy:
         return PasswordRequirement()
-    if policy == STRONG_POLICY:
+    if preset_of(policy) == STRONG:
         return PasswordRequirement(is_strong=True)
     match = MIN_LENGTH_POLICY.fullmatch(policy)
     return PasswordRequirement(min_length=int(match[1])) if match else PasswordRequirement(pattern=policy)
