@@ -5,6 +5,7 @@ import pytest
 from app.core.caller import SYSTEM
 from tests.base_data import uid
 from tests.flows.inviters import user_row
+from tests.studio.writers import sign_in_as
 
 
 def buttons(page):
@@ -84,13 +85,24 @@ async def test_deletion_says_what_it_takes_along(ada):
     assert await user_row(ada.system, "kit@example.com") is None
 
 
-async def test_deletion_of_an_author_of_files_is_refused_with_the_reason(ada):
-    await ada.system.directory(SYSTEM)["files"].create_one(
-        {"storage": "local", "filename_download": "a.txt", "uploaded_by": uid("kit")}
-    )
-    assert "This user uploaded 1 file." in (await ada.get(path("kit"))).text
+async def test_files_of_a_deleted_user_stay_without_an_author(ada):
+    files = ada.system.directory(SYSTEM)["files"]
+    file = await files.create_one({"storage": "local", "filename_download": "a.txt", "uploaded_by": uid("kit")})
+    assert "Kept without an author: 1 file." in (await ada.get(path("kit"))).text
 
     page = await ada.post(path("kit", "/delete"))
+
+    assert page.status == 303
+    assert (await files.read_one(file, {"fields": ["uploaded_by"]}))["uploaded_by"] is None
+
+
+async def test_deletion_of_an_author_is_refused_with_the_reason_to_those_who_may_not_change_files(studio, members):
+    files = members.directory(SYSTEM)["files"]
+    await files.create_one({"storage": "local", "filename_download": "a.txt", "uploaded_by": uid("will")})
+    wes = await sign_in_as(studio, members, "wes")
+    assert "refused as long as files name the user" in (await wes.get(path("will"))).text
+
+    page = await wes.post(path("will", "/delete"))
 
     assert page.status == 400
     assert page.errors == ["Files or other entries still refer to this user. Change them first."]

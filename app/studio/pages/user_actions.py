@@ -2,14 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 
-from app.core.errors import InvalidForeignKey, RollcallError
+from app.core.errors import RollcallError
 from app.flows.tools import random_string
 from app.flows.two_factor import TwoFactorService
 from app.http.response import Response
-from app.studio.form_errors import error_message, form_errors
+from app.studio.form_errors import form_errors
 from app.studio.page_request import Form, PageRequest
+from app.studio.pages.user_deletion import delete_with_files_released, deletion_errors
 from app.studio.pages.user_detail import user_page
-from app.studio.pages.user_writes import delete_users, update_user
+from app.studio.pages.user_writes import update_user
 from app.studio.routing import Route
 
 TOKEN_LENGTH = 32
@@ -91,12 +92,9 @@ async def delete_user(request: PageRequest) -> Response:
     await request.form()
     user = request.parameters["user"]
     try:
-        await delete_users(request, [user])
-    except InvalidForeignKey as error:
-        message = request.translate("Files or other entries still refer to this user. Change them first.")
-        return await user_page(request, {"": message}, error.status)
+        await delete_with_files_released(request, [user])
     except RollcallError as error:
-        return await user_page(request, {"": error_message(error, request.translate)}, error.status)
+        return await user_page(request, deletion_errors(request, error), error.status)
     return request.redirect("/users", notice="user-deleted")
 
 

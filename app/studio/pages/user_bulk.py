@@ -6,11 +6,11 @@ from starlette.datastructures import QueryParams
 
 from app.core.errors import InvalidPayload, RollcallError
 from app.http.response import Response
-from app.studio.form_errors import form_errors
 from app.studio.page_request import Form, PageRequest, redirect_to
+from app.studio.pages.user_deletion import delete_with_files_released, deletion_errors, read_consequences
 from app.studio.pages.user_list import SelectedUsers, users_page
 from app.studio.pages.user_list_state import PAGE_SIZES
-from app.studio.pages.user_writes import delete_users, update_users
+from app.studio.pages.user_writes import update_users
 from app.studio.routing import Route
 
 MAX_SELECTED = PAGE_SIZES[-1]
@@ -32,7 +32,7 @@ async def change_users(request: PageRequest) -> Response:
             return await _confirm_page(request, ids, str(state))
         notice = await _run(request, form, ids)
     except RollcallError as error:
-        errors = form_errors(error, request.translate)
+        errors = deletion_errors(request, error)
         return await users_page(request, state, SelectedUsers(frozenset(ids), errors, error.status))
     parameters = {name: state.getlist(name) for name in state}
     return redirect_to(request.addresses.page("/users", {**parameters, "notice": notice}))
@@ -54,7 +54,7 @@ async def _run(request: PageRequest, form: Form, ids: list[str]) -> str:
             await _end_sessions(request, ids)
             return "sessions-ended"
         case "delete":
-            await delete_users(request, ids)
+            await delete_with_files_released(request, ids)
             return "users-deleted"
         case _:
             raise InvalidPayload(request.translate("Choose an action"))
@@ -76,9 +76,10 @@ async def _confirm_page(request: PageRequest, ids: list[str], state: str) -> Res
   users(filter: {{ id: {{ _in: $ids }} }}, sort: ["id"], limit: $limit) {{ {" ".join(fields)} }}
 }}"""
     users: list[dict[str, Any]] = (await request.execute(document, {"ids": ids, "limit": len(ids)}))["users"]
-    return await request.page(
-        "users/delete_many.html", users=users, ids=[user["id"] for user in users], state=state, own=request.user in ids
-    )
+    keys = [user["id"] for user in users]
+    context: dict[str, Any] = {"ids": keys, "state": state, "own": request.user in ids}
+    consequences = await read_consequences(request, rights, keys)
+    return await request.page("users/delete_many.html", users=users, consequences=consequences, **context)
 
 
 ROUTES: tuple[Route, ...] = (Route("POST", "/users/bulk", change_users),)

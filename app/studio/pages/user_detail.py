@@ -9,6 +9,7 @@ from app.studio.form_errors import FormErrors
 from app.studio.image_upload import PHOTO_TYPES
 from app.studio.page_request import PageRequest
 from app.studio.pages.user_columns import NAMES, may_see_avatars, may_see_roles
+from app.studio.pages.user_deletion import read_consequences
 from app.studio.pages.user_fields import UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.user_policies import read_policies
 from app.studio.rights import Rights
@@ -45,7 +46,7 @@ async def user_page(
         "policies": await read_policies(request, rights, user),
         "sessions": await _sessions(request, rights, key),
         "activity": await _activity(request, rights, key),
-        "files": await count_files(request, rights, key) if may["delete"] else 0,
+        "consequences": await read_consequences(request, rights, [key]) if may["delete"] else None,
         "may": may,
         "may_set": {
             name: may["update"] and rights.may_field("update", "users", name) for name in ("token", "avatar", "status")
@@ -82,17 +83,6 @@ async def read_user(request: PageRequest, rights: Rights, key: str, *more: str) 
 async def custom_facts(request: PageRequest, rights: Rights) -> list[UserField]:
     """Return the custom fields of users that the caller may read."""
     return await described_custom_fields(request, lambda field: rights.may_field("read", "users", field.name))
-
-
-async def count_files(request: PageRequest, rights: Rights, key: str) -> int:
-    """Return how many files name the user as their author; 0 if the caller may not know."""
-    if not rights.may_field("read", "files", "uploaded_by"):
-        return 0
-    document = """query Files($user: ID!) {
-  files_aggregated(filter: { uploaded_by: { id: { _eq: $user } } }) { countAll }
-}"""
-    counted: int = (await request.execute(document, {"user": key}))["files_aggregated"][0]["countAll"]
-    return counted
 
 
 async def _facts(request: PageRequest, rights: Rights, user: dict[str, Any]) -> list[tuple[str, str, Any]]:

@@ -24,6 +24,9 @@ LAST_ACCESS: Mapping[str, Condition] = {
 }
 BOOLEANS = ("true", "false")
 TEXT_KINDS = ("string", "uuid")
+MOMENTS = ("dateTime", "timestamp")
+END_OF_DAY = "T23:59:59.999Z"
+"""What completes the last day of a range to its last moment."""
 OPERATORS = {"is": "_eq", "from": "_gte", "to": "_lte"}
 
 
@@ -48,9 +51,9 @@ class UserFilter:
     errors: FormErrors
 
     @property
-    def value(self) -> Condition | None:
-        """The filter as the API takes it; None if there are no conditions."""
-        return {"_and": list(self.conditions)} if self.conditions else None
+    def has_custom(self) -> bool:
+        """Whether there is a filter on a custom field."""
+        return any("." in name for name in self.parameters)
 
 
 def search_conditions(text: str, searched: list[str]) -> list[Condition]:
@@ -110,6 +113,7 @@ def _condition(operator: str, field: UserField, value: str) -> Condition:
         case "is" if field.kind == "boolean" and value in BOOLEANS:
             condition = {"_eq": value == "true"}
         case "is" | "from" | "to" if field.kind in ORDERED_KINDS or (operator == "is" and field.kind in TEXT_KINDS):
+            value += END_OF_DAY if operator == "to" and field.kind in MOMENTS and "T" not in value else ""
             coerce(field.kind, value)  # type: ignore[arg-type]  # a kind of the registry
             condition = {OPERATORS[operator]: value}
         case _:

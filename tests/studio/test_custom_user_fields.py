@@ -1,0 +1,125 @@
+"""Custom fields of users in the list and in the form, by their types."""
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import update
+
+from app.db.models import User
+from tests.base_data import uid
+from tests.custom_fields.conftest import client, custom, custom_db
+from tests.http.clients import PASSWORD_HASH
+from tests.studio.pages import StudioClient
+from tests.studio.test_user_form import error_at, fields
+from tests.studio.test_user_list import emails, headers
+from tests.writes.conftest import run_sql
+
+__all__ = ["client", "custom", "custom_db"]
+
+VALUES = {
+    "phone": "+43 1 234",
+    "badge_number": "17",
+    "points": "9007199254740993",
+    "rating": "4.5",
+    "salary": "1234.5",
+    "remote": "true",
+    "skills": '{"a": [1, 2]}',
+    "labels": "red, green",
+    "external_ref": uid("anything"),
+    "birthday": "1990-02-03",
+    "shift_start": "08:30:00",
+    "hired_at": "2020-01-02T03:04:05",
+    "checked_at": "2021-01-02T03:04:05",
+    "level": "2",
+}
+
+
+@pytest_asyncio.fixture
+async def ada(custom, client):
+    """The Studio of a directory with custom fields, visited by Ada."""
+    async with custom.database.transaction() as connection:
+        await connection.execute(update(User).where(User.id == uid("ada")).values(password=PASSWORD_HASH))
+    return await StudioClient(client, custom).sign_in("ada")
+
+
+async def saved(ada, **values):
+    path = f"/users/{uid('ed')}/edit"
+    return await ada.post(path, {**fields(await ada.get(path)), **values})
+
+
+async def test_values_of_each_type_are_saved_and_shown_again(ada):
+    page = await saved(ada, **VALUES)
+    assert page.status == 303, page.errors
+
+    shown = fields(await ada.get(f"/users/{uid('ed')}/edit"))
+
+    assert {name: shown[name] for name in VALUES if name != "skills"} == {
+        name: value for name, value in VALUES.items() if name != "skills"
+    } | {"salary": shown["salary"]}
+    assert float(shown["salary"]) == 1234.5
+    assert '"a"' in shown["skills"]
+    assert (await saved(ada)).status == 303
+    detail = await ada.get(f"/users/{uid('ed')}")
+    assert "+43 1 234" in detail.text
+    assert "Badge number" in detail.text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("badge_number", "many", "Enter a whole number."),
+        ("rating", "good", "Enter a number."),
+        ("skills", "{", "This is not valid JSON: line 1, column 2."),
+        ("level", "0", "This value is not allowed."),
+    ],
+)
+async def test_what_is_no_value_is_reported_at_its_field(ada, name, text, message):
+    page = await saved(ada, **{name: text})
+
+    assert page.status in (400, 422)
+    assert error_at(page, name) == message
+    assert fields(page)[name] == text
+
+
+async def test_secrets_and_automatic_fields_are_not_in_the_form(ada):
+    names = set(fields(await ada.get(f"/users/{uid('ed')}/edit")))
+
+    assert not names & {"pin", "secret_note", "made_on", "changed_on", "made_by", "changed_by", "manager"}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("has.phone=43+1", True),
+        ("has.phone=99", False),
+        ("is.remote=true", True),
+        ("is.remote=false&search=ed@", False),
+        ("from.badge_number=17&to.badge_number=17", True),
+        ("from.badge_number=18", False),
+        ("from.birthday=1990-02-03&to.birthday=1990-02-03", True),
+        ("to.birthday=1990-02-02", False),
+        ("to.hired_at=2020-01-02", True),
+        ("to.hired_at=2020-01-01", False),
+        ("from.hired_at=2020-01-01&from.salary=1234&is.level=2&from.points=5", True),
+    ],
+)
+async def test_the_list_is_filtered_by_custom_fields(ada, query, found):
+    await saved(ada, **VALUES)
+
+    page = await ada.get(f"/users?{query}")
+
+    assert page.errors == []
+    assert ("ed@example.com" in emails(page)) is found
+
+
+async def test_choices_become_a_select(ada):
+    options = '{"choices": [{"text": "Gold", "value": "g"}, {"text": "Silver", "value": "s"}]}'
+    await run_sql(
+        ada.system.settings.database_url, f"UPDATE directus_fields SET options = '{options}' WHERE field = 'phone';"
+    )
+
+    form = await ada.get(f"/users/{uid('ed')}/edit")
+    page = await ada.get("/users?columns=name&columns=email&columns=phone&sort=-phone")
+
+    assert [option.get_text() for option in form.html.select("#field-phone option")] == ["Not set", "Gold", "Silver"]
+    assert page.html.find("select", {"name": "is.phone"})
+    assert headers(page)[1:] == ["Name", "Email", "Phone"]
