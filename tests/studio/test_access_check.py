@@ -17,6 +17,8 @@ async def test_an_admin_finds_the_rule_that_hides_a_user(ada):
     assert 'status _eq "active" : false' in page.text
     assert "Its fields do not include email." in page.text
     assert page.has_link(f"/admin/policies/{uid('policy-Editors')}")
+    editor = page.html.find("a", string="Permission 3")["href"].removeprefix("/admin")
+    assert (await ada.get(editor)).status == 200
 
 
 async def test_what_is_allowed_names_the_permission(ada):

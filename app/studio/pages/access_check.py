@@ -13,7 +13,7 @@ QUESTION = ("user", "action", "collection", "item", "field", "ip")
 """The parameters of the page, which are those of the question."""
 DOCUMENT = """query Explain($user: ID, $action: String!, $collection: String!, $item: ID, $field: String, $ip: String) {
   access_explain(user: $user, action: $action, collection: $collection, item: $item, field: $field, ip: $ip) {
-    allowed user status item field ip
+    allowed user status collection action item field ip
     policies {
       id name in_force ip_access admin_access origins { kind role role_name }
       permissions { id fields includes_field matches_item problem conditions { text matches } }
