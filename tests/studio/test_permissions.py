@@ -247,6 +247,28 @@ async def test_a_permission_beyond_the_own_ones_has_no_page(rita, members):
     assert await permissions_of(members, "Rights") == before
 
 
+async def test_a_rule_beyond_the_own_ones_is_refused_in_words(ada, rita, members):
+    rights, editors = (f"/policies/{uid(f'policy-{name}')}/directus_users/read" for name in ("Rights", "Editors"))
+    assert (await ada.post(rights, {"fields": "*", "permissions": ACTIVE_ONLY})).status == 303
+    before = await permissions_of(members, "Editors")
+
+    page = await rita.post(editors, {"fields": ["id", "email", "status", "title"], "permissions": ""})
+
+    assert page.status == 422
+    assert page.errors == ["You cannot grant more than you have yourself. Ask an administrator."]
+    assert await permissions_of(members, "Editors") == before
+    grid = await rita.get(f"/policies/{uid('policy-Editors')}")
+    options = grid.html.find("select", {"name": "directus_users:read"}).find_all("option")
+    assert [option["value"] for option in options] == ["none", "custom"]
+
+
+async def test_several_permissions_for_one_action_have_a_page_each(ada):
+    page = await ada.get(f"{VIEWERS}/directus_users/read")
+
+    assert states(await ada.get(VIEWERS))["directus_users:read"] == "custom"
+    assert [link["href"].rpartition("=")[2] for link in page.html.select(".warning a")] == ["4", "5"]
+
+
 @pytest.mark.parametrize("path", ["/directus_users/share", "/articles/read", "/directus_activity/create"])
 async def test_only_permissions_that_have_an_effect_have_a_page(ada, path):
     assert (await ada.get(f"{WRITERS}{path}")).status == 403

@@ -19,7 +19,8 @@ export function labeled(label, control) {
 
 /** Return a button; `key` finds it again after the builder has been rendered anew. */
 export function button(key, label, action, style = "") {
-  const created = element("button", { type: "button", class: `button small ${style}`.trim(), "data-control": key }, label);
+  const attributes = { type: "button", class: `button small ${style}`.trim(), "data-control": key };
+  const created = element("button", attributes, label);
   created.addEventListener("click", action);
   return created;
 }

@@ -62,21 +62,31 @@ export class PresetBuilder {
   }
 
   valueControl(row, index) {
-    const [name, value] = row;
+    const value = row[1];
     const key = `preset.${index}.value`;
     if (typeof value === "object" && value !== null) {
       return element("span", {}, [element("code", {}, JSON.stringify(value)), " ", this.texts.jsonOnly]);
     }
-    if (typeof value === "boolean") {
-      const options = [["true", this.texts.yes], ["false", this.texts.no]];
-      return select(key, this.texts.value, options, String(value), (text) => {
-        row[1] = text === "true";
-        this.changed();
-      });
-    }
+    return typeof value === "boolean" ? this.booleanControl(row, key) : this.textControl(row, key);
+  }
+
+  booleanControl(row, key) {
+    const options = [
+      ["true", this.texts.yes],
+      ["false", this.texts.no],
+    ];
+    return select(key, this.texts.value, options, String(row[1]), (text) => {
+      row[1] = text === "true";
+      this.changed();
+    });
+  }
+
+  textControl(row, key) {
+    const [name, value] = row;
     const field = this.fields.find((each) => each.name === name);
     const values = [...(field?.values ?? []), ...this.vocabulary.variables(field?.kind)];
-    const input = element("input", { type: "text", "data-control": key, list: suggestions(this.container, values), autocomplete: "off" });
+    const list = suggestions(this.container, values);
+    const input = element("input", { type: "text", "data-control": key, list, autocomplete: "off" });
     input.value = value ?? "null";
     input.addEventListener("input", () => {
       row[1] = input.value === "null" ? null : valueOfText(field?.kind, input.value);

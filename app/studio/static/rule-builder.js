@@ -35,14 +35,7 @@ export class RuleBuilder {
 
   groupElement(group, key, remove) {
     const isNested = remove !== null;
-    const options = [
-      ["_and", this.texts.all],
-      ["_or", this.texts.any],
-    ];
-    const match = select(`${key}.match`, this.texts.match, options, group.operator, (value) => {
-      group.operator = value;
-      this.changed();
-    });
+    const everything = this.vocabulary.isForPayload ? this.texts.anything : this.texts.everything;
     const children = group.children.map((child, index) => {
       const removeChild = () => {
         group.children.splice(index, 1);
@@ -50,13 +43,23 @@ export class RuleBuilder {
       };
       return element("li", {}, this.nodeElement(child, `${key}.${index}`, removeChild));
     });
-    const empty = this.vocabulary.isForPayload ? this.texts.anything : this.texts.everything;
     return element("fieldset", { class: isNested ? "rule-group nested" : "rule-group" }, [
       element("legend", { class: "visually-hidden" }, this.texts.group),
-      group.children.length > 1 || isNested ? match : null,
-      children.length > 0 ? element("ul", {}, children) : element("p", { class: "hint" }, isNested ? "" : empty),
+      children.length > 1 || isNested ? this.matchControl(group, key) : null,
+      children.length > 0 ? element("ul", {}, children) : element("p", { class: "hint" }, isNested ? "" : everything),
       this.groupActions(group, key, remove),
     ]);
+  }
+
+  matchControl(group, key) {
+    const options = [
+      ["_and", this.texts.all],
+      ["_or", this.texts.any],
+    ];
+    return select(`${key}.match`, this.texts.match, options, group.operator, (value) => {
+      group.operator = value;
+      this.changed();
+    });
   }
 
   groupActions(group, key, remove) {
@@ -97,7 +100,8 @@ export class RuleBuilder {
     const steps = this.vocabulary.steps(this.collection, condition.path);
     const controls = steps.map((step, index) => {
       const before = condition.path.slice(0, index);
-      const next = index === 0 ? { collection: this.collection, quantifiers: [] } : this.vocabulary.nextSteps(this.collection, before);
+      const start = { collection: this.collection, quantifiers: [] };
+      const next = index === 0 ? start : this.vocabulary.nextSteps(this.collection, before);
       return this.stepControl(condition, key, index, next, step.name);
     });
     const further = this.vocabulary.nextSteps(this.collection, condition.path);
@@ -152,21 +156,8 @@ export class RuleBuilder {
   valueControl(condition, key, field) {
     const { arity } = this.vocabulary.operator(condition.operator);
     if (arity === "flag") return null;
-    if (arity === "pair") {
-      const items = Array.isArray(condition.value) ? [...condition.value] : String(condition.value).split(",");
-      return element("span", { class: "rule-pair" }, [this.texts.from, this.texts.to].map((label, index) =>
-        this.textControl(`${key}.value.${index}`, label, field, items[index], (text) => {
-          items[index] = valueOfText(field.kind, text);
-          condition.value = items;
-        })));
-    }
-    if (field.kind === "boolean" && typeof condition.value === "boolean") {
-      const options = [["true", this.texts.yes], ["false", this.texts.no]];
-      return select(`${key}.value`, this.texts.value, options, String(condition.value), (text) => {
-        condition.value = text === "true";
-        this.changed();
-      });
-    }
+    if (arity === "pair") return this.pairControl(condition, key, field);
+    if (typeof condition.value === "boolean") return this.booleanControl(condition, key);
     const isList = arity === "many";
     const shown = isList && Array.isArray(condition.value) ? condition.value.join(", ") : condition.value;
     return this.textControl(`${key}.value`, isList ? this.texts.values : this.texts.value, field, shown, (text) => {
@@ -175,9 +166,32 @@ export class RuleBuilder {
     });
   }
 
+  pairControl(condition, key, field) {
+    const items = Array.isArray(condition.value) ? [...condition.value] : String(condition.value).split(",");
+    const controls = [this.texts.from, this.texts.to].map((label, index) =>
+      this.textControl(`${key}.value.${index}`, label, field, items[index], (text) => {
+        items[index] = valueOfText(field.kind, text);
+        condition.value = items;
+      }),
+    );
+    return element("span", { class: "rule-pair" }, controls);
+  }
+
+  booleanControl(condition, key) {
+    const options = [
+      ["true", this.texts.yes],
+      ["false", this.texts.no],
+    ];
+    return select(`${key}.value`, this.texts.value, options, String(condition.value), (text) => {
+      condition.value = text === "true";
+      this.changed();
+    });
+  }
+
   textControl(key, label, field, value, change) {
     const list = suggestions(this.container, [...(field.values ?? []), ...this.vocabulary.variables(field.kind)]);
-    const input = element("input", { type: "text", "data-control": key, list, autocomplete: "off", spellcheck: "false" });
+    const attributes = { type: "text", "data-control": key, list, autocomplete: "off", spellcheck: "false" };
+    const input = element("input", attributes);
     input.value = value ?? "null";
     input.addEventListener("input", () => {
       change(input.value);

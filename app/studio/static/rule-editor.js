@@ -77,7 +77,8 @@ function enableBuilder(container, data) {
   });
   show();
   container.hidden = false;
-  details.open = !valueOf(textarea) || textarea.hasAttribute("aria-invalid") || Boolean(builder.root && hasJsonOnly(builder.root));
+  const isComplete = valueOf(textarea) && !(builder.root && hasJsonOnly(builder.root));
+  details.open = !isComplete || textarea.hasAttribute("aria-invalid");
 }
 
 /** Select the line that the message of an invalid field names. */

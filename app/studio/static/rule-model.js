@@ -114,8 +114,9 @@ function isPlain(arity, value) {
   if (arity === "flag") return value === true || value === "true";
   if (arity === "one") return !isObject(value) && !Array.isArray(value);
   const items = Array.isArray(value) ? value : String(value).split(",");
-  const areScalars = items.every((item) => typeof item !== "object" && !(Array.isArray(value) && String(item).includes(",")));
-  return areScalars && (arity === "many" || items.length === 2);
+  const hasCommas = Array.isArray(value) && value.some((item) => String(item).includes(","));
+  const areScalars = items.every((item) => typeof item !== "object");
+  return areScalars && !hasCommas && (arity === "many" || items.length === 2);
 }
 
 function isObject(value) {
@@ -146,7 +147,8 @@ export function valueOfText(kind, text) {
 
 /** Return the value that an operator starts with, or keeps of the one before. */
 export function initialValue(operator, kind, previous) {
-  const texts = (Array.isArray(previous) ? previous : [previous]).filter((item) => ["string", "number"].includes(typeof item));
+  const items = Array.isArray(previous) ? previous : [previous];
+  const texts = items.filter((item) => ["string", "number"].includes(typeof item));
   switch (operator.arity) {
     case "flag":
       return true;
