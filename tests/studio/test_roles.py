@@ -3,6 +3,7 @@
 from sqlalchemy import select
 
 from app.db.models import Access, Role
+from app.studio.pages.role_hierarchy import RoleHierarchy
 from tests.base_data import uid
 from tests.flows.inviters import update_user, user_row
 from tests.http.clients import PASSWORD_HASH
@@ -39,6 +40,14 @@ async def test_roles_are_listed_below_their_parents_with_their_number_of_users(a
     assert "3 users have no role" in page.text
     assert page.has_link("/admin/users?role=none")
     assert page.has_link("/admin/roles/new")
+
+
+def test_roles_in_a_stored_cycle_are_listed_once():
+    rows = [{"id": key, "name": key, "parent": {"id": parent}} for key, parent in (("a", "b"), ("b", "a"), ("c", "x"))]
+    hierarchy = RoleHierarchy(rows)
+
+    assert [(level, role.id) for level, role in hierarchy.levels()] == [(0, "c"), (0, "a"), (1, "b")]
+    assert [role.id for role in hierarchy.ancestors("a")] == ["b"]
 
 
 async def test_a_limited_user_sees_only_the_roles_and_numbers_that_the_api_returns(studio):

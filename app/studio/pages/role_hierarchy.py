@@ -41,7 +41,7 @@ class RoleHierarchy:
 
     @property
     def roots(self) -> list[RoleNode]:
-        """The roles at the top; those of a stored cycle follow, each as often as the cycle is entered: once."""
+        """The roles at the top, and one role of each stored cycle, so that none is missing."""
         roots = [node for node in self._nodes.values() if node.parent not in self._nodes]
         reached = {node.id for root in roots for _, node in self._below(root)}
         for node in self._nodes.values():
