@@ -11,13 +11,13 @@ from app.studio.routing import Route
 async def show_overview(request: PageRequest) -> Response:
     """Return the start page."""
     rights = await request.rights()
-    outbox = await read_outbox(request, rights)
+    statuses, outbox = await read_users_by_status(request, rights), await read_outbox(request, rights)
     return await request.page(
         "overview.html",
-        statuses=await read_users_by_status(request, rights),
+        statuses=statuses,
         sign_ins=await read_sign_ins(request, rights),
         events=await read_access_events(request, rights),
-        invitations=await read_invitations(request, rights),
+        invitations=await read_invitations(request, rights, statuses),
         outbox=outbox,
         warnings=operator_warnings(request, rights, outbox),
     )
