@@ -36,6 +36,9 @@ EXAMPLES: dict[str, str | Callable[[TestSystem], str]] = {
 }
 """A page of each route with parameters; its path may have a query."""
 
+LINKED = {"/activity/{entry}": "/activity"}
+"""Routes whose pages have no fixed address, each with a page whose table links to one first."""
+
 NOT_PAGES: dict[str, str] = {
     "/logo/{file}": "the logo of the project, an image",
     "/policies/vocabulary": "what the builder for rules offers, as JSON",
@@ -51,7 +54,7 @@ SIDEWAYS_SCROLL = "document.documentElement.scrollWidth - document.documentEleme
 def test_every_route_has_an_example():
     with_parameters = {route.path for route in PAGE_ROUTES if "{" in route.path}
 
-    assert set(EXAMPLES) >= with_parameters
+    assert set(EXAMPLES) | set(LINKED) >= with_parameters
     assert {route.path for route in ROUTES} >= set(NOT_PAGES)
 
 
@@ -70,6 +73,9 @@ def address(route, directory):
 async def load(browsing, route, address, **options):
     """Return a page with everything that can be unfolded."""
     page = await browsing.open(user=None if route.visitors else "ada", **options)
+    if route.path in LINKED:
+        await page.goto(f"/admin{LINKED[route.path]}")
+        address = (await page.locator("tbody th a").first.get_attribute("href")).removeprefix("/admin")
     response = await page.goto(f"/admin{address}")
     assert response.status == 200
     await page.evaluate(UNFOLD)
