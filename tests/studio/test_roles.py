@@ -48,6 +48,7 @@ def test_roles_in_a_stored_cycle_are_listed_once():
 
     assert [(level, role.id) for level, role in hierarchy.levels()] == [(0, "c"), (0, "a"), (1, "b")]
     assert [role.id for role in hierarchy.ancestors("a")] == ["b"]
+    assert [[child.id for child in role.children] for role in hierarchy.roots] == [[], ["b"]]
 
 
 async def test_a_limited_user_sees_only_the_roles_and_numbers_that_the_api_returns(studio):

@@ -35,20 +35,11 @@ class RoleHierarchy:
         for node in self._nodes.values():
             if node.parent in self._nodes:
                 self._nodes[node.parent].children.append(node)
+        self.roots = self._cut_cycles()
+        """The roles at the top, and one role of each stored cycle, so that none is missing."""
 
     def __len__(self) -> int:
         return len(self._nodes)
-
-    @property
-    def roots(self) -> list[RoleNode]:
-        """The roles at the top, and one role of each stored cycle, so that none is missing."""
-        roots = [node for node in self._nodes.values() if node.parent not in self._nodes]
-        reached = {node.id for root in roots for _, node in self._below(root)}
-        for node in self._nodes.values():
-            if node.id not in reached:
-                roots.append(node)
-                reached |= {below.id for _, below in self._below(node)}
-        return roots
 
     @property
     def users_without_role(self) -> int | None:
@@ -78,6 +69,17 @@ class RoleHierarchy:
         excluded = {below.id for _, below in self._below(node)} if node else set()
         options = [(each.id, INDENTATION * level + each.name) for level, each in self.levels()]
         return [("", none), *(option for option in options if option[0] not in excluded)]
+
+    def _cut_cycles(self) -> list[RoleNode]:
+        """Return the roots, and make each stored cycle a tree below one of its roles."""
+        roots = [node for node in self._nodes.values() if node.parent not in self._nodes]
+        reached = {node.id for root in roots for _, node in self._below(root)}
+        for node in self._nodes.values():
+            if node.id not in reached:
+                self._nodes[node.parent or ""].children.remove(node)
+                roots.append(node)
+                reached |= {below.id for _, below in self._below(node)}
+        return roots
 
     def _node(self, row: Mapping[str, Any]) -> RoleNode:
         users = None if self.counts is None else self.counts.get(row["id"], 0)
