@@ -6,8 +6,16 @@ from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import Form, PageRequest
+from app.studio.pages.user_fields import (
+    SIMPLE_KINDS,
+    Choices,
+    UserField,
+    described_custom_fields,
+    field_labels,
+)
+from app.studio.pages.user_form_fields import KINDS, MAX_LENGTHS
+from app.studio.pages.user_values import ValueRejected, control_text, control_value
 from app.studio.pages.user_writes import update_own_user
-from app.studio.rights import Rights
 from app.studio.routing import Route
 from app.studio.translations import LANGUAGES
 
@@ -18,70 +26,113 @@ FIELDS = ("first_name", "last_name", "email", "title", "location", "description"
 
 async def show_profile(request: PageRequest) -> Response:
     """Return the profile: fields that the user may change as a form, all others that are readable as text."""
-    return await _profile_page(request, await _read_profile(request, await request.rights()))
+    stored = await _read_profile(request)
+    return await _profile_page(request, stored, await _editable(request))
 
 
 async def save_profile(request: PageRequest) -> Response:
     """Save the changed fields."""
-    form, rights = await request.form(), await request.rights()
-    stored = await _read_profile(request, rights)
-    changes = _changes(form, stored, await _editable(request, rights))
+    form, stored, editable = await request.form(), await _read_profile(request), await _editable(request)
+    changes, errors = _changes(request, form, stored, editable)
+    if errors:
+        return await _profile_page(request, stored, editable, form, errors, 422)
     if not changes:
         return request.redirect("/account")
     try:
         await update_own_user(request, changes)
     except RollcallError as error:
-        errors = form_errors(error, request.translate)
-        return await _profile_page(request, stored, {**stored, **changes}, errors, error.status)
+        return await _profile_page(request, stored, editable, form, form_errors(error, request.translate), error.status)
     return request.redirect("/account", notice="saved")
 
 
-async def _read_profile(request: PageRequest, rights: Rights) -> dict[str, Any]:
+async def _fields(request: PageRequest, action: str) -> list[UserField]:
+    """Return the fields for which the user has a permission, whether or not for the own row."""
+    rights, labels = await request.rights(), field_labels(request.translate)
+    labels = {**labels, "appearance": request.translate("Appearance")}
+    built_in = [
+        UserField(
+            name,
+            labels[name],
+            KINDS.get(name, "string"),
+            choices=_choices(request, name),
+            max_length=MAX_LENGTHS.get(name),
+        )
+        for name in rights.fields(action, "users", FIELDS)
+    ]
+    return built_in + await described_custom_fields(
+        request, lambda field: field.kind in SIMPLE_KINDS and rights.may_field(action, "users", field.name)
+    )
+
+
+def _choices(request: PageRequest, name: str) -> Choices:
+    _ = request.translate
+    match name:
+        case "language":
+            return (("", _("As the browser")), *((tag, LANGUAGES[code]) for tag, code in LANGUAGE_TAGS.items()))
+        case "appearance":
+            return (
+                ("", _("As the project")),
+                ("auto", _("As the device")),
+                ("light", _("Light")),
+                ("dark", _("Dark")),
+            )
+    return ()
+
+
+async def _read_profile(request: PageRequest) -> dict[str, Any]:
     """Return the readable fields; a user who may not read the own row has none."""
-    fields = rights.fields("read", "users", FIELDS)
-    if not fields:
+    names = [field.name for field in await _fields(request, "read")]
+    if not names:
         return {}
     try:
-        data = await request.execute(f"query Profile {{ users_me {{ {' '.join(fields)} }} }}")
+        data = await request.execute(f"query Profile {{ users_me {{ {' '.join(names)} }} }}")
     except Forbidden:
         return {}
     return data["users_me"] or {}
 
 
-async def _editable(request: PageRequest, rights: Rights) -> list[str]:
+async def _editable(request: PageRequest) -> list[UserField]:
     """Return the fields that the user may change in the own row, as far as that is known before."""
-    fields = rights.fields("update", "users", FIELDS)
+    fields = [field for field in await _fields(request, "update") if not field.automatic]
     return fields if fields and await request.directory["users"].may("update", request.user) else []
 
 
-def _changes(form: Form, stored: dict[str, Any], editable: list[str]) -> dict[str, str | None]:
-    """Return the values that differ from the stored ones; an empty field is null."""
-    entered = {name: form[name].strip().replace("\r\n", "\n") for name in editable if name in form}
-    return {name: value or None for name, value in entered.items() if value != (stored.get(name) or "")}
-
-
-def _language_options(request: PageRequest, stored: str | None) -> list[tuple[str, str]]:
-    """Return the languages to choose from; the stored one may be one that another application offers."""
-    options = [("", request.translate("As the browser"))]
-    options += [(tag, LANGUAGES[code]) for tag, code in LANGUAGE_TAGS.items()]
-    return options if not stored or stored in LANGUAGE_TAGS else [*options, (stored, stored)]
+def _changes(
+    request: PageRequest, form: Form, stored: dict[str, Any], editable: list[UserField]
+) -> tuple[dict[str, Any], FormErrors]:
+    """Return the changed values, null for an empty field, and the messages of texts that are no values."""
+    changes: dict[str, Any] = {}
+    errors: FormErrors = {}
+    for field in editable:
+        text = form.get(field.name, control_text(field, stored.get(field.name))).replace("\r\n", "\n").strip()
+        if text == control_text(field, stored.get(field.name)).strip():
+            continue
+        try:
+            changes[field.name] = control_value(field, text, request.translate)
+        except ValueRejected as error:
+            errors[field.name] = str(error)
+    return changes, errors
 
 
 async def _profile_page(
     request: PageRequest,
     stored: dict[str, Any],
-    values: dict[str, Any] | None = None,
+    editable: list[UserField],
+    form: Form | None = None,
     errors: FormErrors | None = None,
     status: int = 200,
 ) -> Response:
+    texts = {field.name: control_text(field, stored.get(field.name)) for field in editable}
+    names = {field.name for field in editable}
+    others = [field for field in await _fields(request, "read") if field.name in stored and field.name not in names]
     return await request.page(
         "account/profile.html",
         status=status,
         errors=errors,
-        editable=await _editable(request, await request.rights()),
-        stored=stored,
-        languages=_language_options(request, stored.get("language")),
-        values=stored if values is None else values,
+        editable=editable,
+        hidden=names - stored.keys(),
+        entered=texts if form is None else {name: form.get(name, text) for name, text in texts.items()},
+        others=[(field.label, control_text(field, stored[field.name])) for field in others],
     )
 
 

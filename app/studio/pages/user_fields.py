@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.policy.schema_rights import FIELDS as FIELD_DEFINITIONS
 from app.query.collection import USERS, Field
 from app.studio.form_errors import Translate
 from app.studio.page_request import PageRequest
@@ -96,10 +97,16 @@ def simple_custom_fields(request: PageRequest) -> list[UserField]:
 
 
 async def described_custom_fields(request: PageRequest, is_wanted: Callable[[Field], bool]) -> list[UserField]:
-    """Return custom fields with their choices and notes, which are read only if there are any such fields."""
+    """Return custom fields with their choices and notes, which are read only if there are any such fields.
+
+    Callers who may not list the fields of the directory get the fields without choices.
+    """
     fields = [field for field in registered_custom_fields(request) if is_wanted(field)]
     if not fields:
         return []
+    access = await request.directory.fresh_access()
+    if not access.admin and FIELD_DEFINITIONS not in access.schema_rights:
+        return [_user_field(field, {}) for field in fields]
     data = await request.execute(DEFINITIONS)
     definitions = {entry["field"]: entry for entry in data["fields_in_collection"]}
     described = [(field, definitions[field.name]) for field in fields if field.name in definitions]
