@@ -90,8 +90,8 @@ def update() -> None:
 
 
 def texts(message: Message) -> tuple[str, ...]:
-    """Return the translation of a message, one text for each plural form."""
-    return _as_tuple(message.string)
+    """Return the translation of a message, one text for each plural form; empty texts if there is none."""
+    return _as_tuple(message.string or "")
 
 
 def originals(message: Message) -> tuple[str, ...]:
