@@ -12,7 +12,7 @@ ROOT = "/admin"
 SAME_KIND = 3
 """How many pages of one route with the same parameters in their address are visited."""
 ENTRY_PATHS = {"forgot-password": "entry", "register": "entry"}
-UNFINISHED = {area.__name__.rpartition(".")[2] for area in AREAS if not area.ROUTES} | {"users"}
+UNFINISHED = {area.__name__.rpartition(".")[2] for area in AREAS if not area.ROUTES}
 """The areas without pages, to which links lead nevertheless."""
 
 
