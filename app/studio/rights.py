@@ -5,8 +5,17 @@ from typing import Any
 
 from app.core.errors import Forbidden
 from app.policy.permission_summary import Summary
-from app.policy.rules import DELETE, EVERY_FIELD
-from app.query.collection import PREFIX
+from app.policy.rules import DELETE, EVERY_FIELD, Access
+from app.query.collection import PREFIX, Registry
+
+
+def effective_summary(summary: Summary, access: Access, registry: Registry) -> Summary:
+    """Return the summary without what only permissions grant that cannot be read, which the API ignores."""
+    return {
+        name: {action: granted for action, granted in actions.items() if access.granted(action, registry[name])}
+        for name, actions in summary.items()
+        if name in registry
+    }
 
 
 class Rights:
