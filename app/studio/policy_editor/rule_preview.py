@@ -11,17 +11,7 @@ from app.studio.page_request import PageRequest
 
 SAMPLE_SIZE = 5
 MAX_COLUMNS = 4
-TELLING_FIELDS = (
-    "name",
-    "title",
-    "first_name",
-    "last_name",
-    "email",
-    "status",
-    "collection",
-    "action",
-    "filename_download",
-)
+TELLING_FIELDS = ("name", "first_name", "last_name", "email", "status", "title", "collection", "action", "type")
 """Fields by which people recognize rows, in the order of the columns; others follow in the order of the collection."""
 PAGES = {"directus_users": "/users", "directus_roles": "/roles", "directus_policies": "/policies"}
 
