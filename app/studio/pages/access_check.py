@@ -40,7 +40,7 @@ async def show_access_check(request: PageRequest) -> Response:
         errors=errors,
         question=question,
         answer=answer,
-        collections=[(name, name) for name in sorted(collection.short_name for collection in registry.values())],
+        collections=[collection.short_name for collection in registry.values()],
         fields=sorted({name for collection in registry.values() for name in collection.fields}) if rights.admin else [],
     )
 
