@@ -17,7 +17,7 @@ from app.studio.addresses import Addresses
 from app.studio.documents import Document, execute
 from app.studio.form_errors import FormErrors
 from app.studio.form_token import FIELD, is_form_token
-from app.studio.rights import Rights, effective_summary
+from app.studio.rights import Rights
 from app.studio.site import Site
 from app.studio.viewer import Project, Viewer
 
@@ -126,9 +126,7 @@ class PageRequest:
     async def rights(self) -> Rights:
         """Return what the caller may do; read once for each page."""
         if self._rights is None:
-            access = await self.directory.fresh_access()
-            summary = effective_summary(await self.directory.permissions(), access, self.services.registry)
-            self._rights = Rights(summary, admin=access.admin)
+            self._rights = Rights(await self.directory.fresh_access())
         return self._rights
 
     async def execute(self, text: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -1,35 +1,26 @@
 """What the caller may do, as pages ask for it: nothing is offered that the API would refuse."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from app.core.errors import Forbidden
-from app.policy.permission_summary import Summary
-from app.policy.rules import DELETE, EVERY_FIELD, Access
-from app.query.collection import PREFIX, Registry
-
-
-def effective_summary(summary: Summary, access: Access, registry: Registry) -> Summary:
-    """Return the summary without what only permissions grant that cannot be read, which the API ignores."""
-    return {
-        name: {action: granted for action, granted in actions.items() if access.granted(action, registry[name])}
-        for name, actions in summary.items()
-        if name in registry
-    }
+from app.policy.rules import DELETE, Access
+from app.query.collection import PREFIX, Collection
+from app.query.filter import MATCH_ALL
 
 
 class Rights:
-    """The caller's permissions by collection, named without the prefix.
+    """The caller's permissions by collection, named without the prefix, as the policy resolver applies them.
 
     They are a union over all rows. For one row, ask its repository's `may`, and still expect `Forbidden`.
     """
 
-    def __init__(self, summary: Summary, *, admin: bool = False) -> None:
-        self._summary, self.admin = summary, admin
+    def __init__(self, access: Access) -> None:
+        self._access, self.admin = access, access.admin
 
     def may(self, action: str, collection: str) -> bool:
         """Return whether the caller may do something with at least some rows of a collection."""
-        return bool(self._action(action, collection).get("access", "none") != "none")
+        definition = self._collection(collection)
+        return definition is not None and bool(self._access.granted(action, definition))
 
     def require(self, action: str, collection: str) -> None:
         """Raise Forbidden unless the caller may do something with at least some rows of a collection."""
@@ -38,13 +29,20 @@ class Rights:
 
     def may_all(self, action: str, collection: str) -> bool:
         """Return whether the caller may do something with all fields of all rows of a collection."""
-        granted = self._action(action, collection)
-        return granted.get("access") == "full" and (action == DELETE or EVERY_FIELD in granted.get("fields", []))
+        definition = self._collection(collection)
+        if definition is None:
+            return False
+        fields = frozenset(definition.fields.values())
+        rules = (rule for rule in self._access.granted(action, definition) if rule.filter == MATCH_ALL)
+        return any(action == DELETE or rule.fields >= fields for rule in rules)
 
     def fields(self, action: str, collection: str, wanted: Iterable[str]) -> list[str]:
         """Return those of the `wanted` fields for which the caller may do something, in their order."""
-        names = self._action(action, collection).get("fields", [])
-        return [name for name in wanted if EVERY_FIELD in names or name in names]
+        definition = self._collection(collection)
+        if definition is None:
+            return []
+        names = {field.name for field in self._access.fields(action, definition)}
+        return [name for name in wanted if name in names]
 
     def may_field(self, action: str, collection: str, field: str) -> bool:
         """Return whether the caller may do something with a field."""
@@ -54,9 +52,5 @@ class Rights:
         """Return whether the caller may do something with all of the fields."""
         return len(self.fields(action, collection, fields)) == len(fields)
 
-    def presets(self, action: str, collection: str) -> dict[str, Any]:
-        """Return the values that the caller's permissions set unless a write has others."""
-        return dict(self._action(action, collection).get("presets", {}))
-
-    def _action(self, action: str, collection: str) -> dict[str, Any]:
-        return self._summary.get(f"{PREFIX}{collection}", {}).get(action, {})
+    def _collection(self, name: str) -> Collection | None:
+        return self._access.registry.get(f"{PREFIX}{name}")

@@ -8,6 +8,7 @@ import orjson
 
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
+from app.query.collection import USERS
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import Form, PageRequest, redirect_to
 from app.studio.pages.user_detail import read_user
@@ -50,13 +51,19 @@ class UserForm:
 
 async def show_new(request: PageRequest) -> Response:
     """Return the form for a new user; `role` in the address preselects a role, `next` is the page to come back to."""
-    rights = await _creating_rights(request)
+    await _creating_rights(request)
     groups = await form_groups(request, "create")
-    stored = DEFAULTS | rights.presets("create", "users")
+    stored = DEFAULTS | await _presets(request)
     original = _texts(groups, stored)
     role = request.query.get("role")
     entered = {**original, "role": role} if role and "role" in original else original
     return await _form_page(request, UserForm(groups, original, entered, {}), None)
+
+
+async def _presets(request: PageRequest) -> dict[str, Any]:
+    """Return the values that the caller's permissions set in new users unless the form has others."""
+    summary = (await request.directory.permissions()).get(USERS.name, {})
+    return dict(summary.get("create", {}).get("presets", {}))
 
 
 async def create(request: PageRequest) -> Response:
