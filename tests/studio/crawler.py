@@ -4,16 +4,13 @@ from collections import Counter
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from app.core.errors import RollcallError
-from app.studio.pages import AREAS, ROUTES
+from app.studio.pages import ROUTES
 from app.studio.routing import Router
 from tests.studio.pages import ORIGIN, Page
 
 ROOT = "/admin"
 SAME_KIND = 3
 """How many pages of one route with the same parameters in their address are visited."""
-ENTRY_PATHS = {"forgot-password": "entry", "register": "entry"}
-UNFINISHED = {area.__name__.rpartition(".")[2] for area in AREAS if not area.ROUTES}
-"""The areas without pages, to which links lead nevertheless."""
 
 
 class Crawler:
@@ -37,8 +34,7 @@ class Crawler:
         if response.is_redirect:
             self.follow(urljoin(address, response.headers["location"]), source)
         elif response.status_code >= 400:
-            if not self.is_unfinished(path):
-                self.dead_ends.append(f"{source} links to {address}: {response.status_code}")
+            self.dead_ends.append(f"{source} links to {address}: {response.status_code}")
         elif path.startswith(ROOT) and response.headers["content-type"].startswith("text/html"):
             self.read(address, response)
 
@@ -88,9 +84,4 @@ class Crawler:
             try:
                 self.router.match(method, path.removeprefix(ROOT))
             except RollcallError:
-                if not self.is_unfinished(path):
-                    self.dead_ends.append(f"{address} has a form that leads nowhere: {method} {path}")
-
-    def is_unfinished(self, path):
-        name = path.removeprefix(f"{ROOT}/").partition("/")[0]
-        return ENTRY_PATHS.get(name, name) in UNFINISHED
+                self.dead_ends.append(f"{address} has a form that leads nowhere: {method} {path}")
