@@ -9,8 +9,8 @@ from sqlalchemy import delete, select
 from app.core.clock import utc_now
 from app.db.models import Activity, Revision
 from app.query.sql_expressions import MASK
-from app.studio.pages.activity import PAGE_SIZE
-from app.studio.pages.revision_changes import shown_value
+from app.studio.pages.activity.activity import PAGE_SIZE
+from app.studio.pages.activity.revision_changes import shown_value
 from tests.base_data import uid
 from tests.studio.grants import grant, insert_rows
 

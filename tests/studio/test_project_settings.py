@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from app.db.models import File
 from app.db.models import Settings as ProjectSettings
-from app.studio.pages.password_policies import PRESETS
+from app.studio.pages.settings.password_policies import PRESETS
 from tests.base_data import uid
 from tests.files.uploaders import HTML, SVG, png
 from tests.flows.inviters import update_settings

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.core.caller import SYSTEM
-from app.studio.pages import role_members
+from app.studio.pages.roles import role_members
 from tests.base_data import uid
 from tests.flows.inviters import update_user, user_row
 from tests.http.clients import PASSWORD_HASH

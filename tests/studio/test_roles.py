@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from app.db.models import Access, Role
-from app.studio.pages.role_hierarchy import RoleHierarchy
+from app.studio.pages.roles.role_hierarchy import RoleHierarchy
 from tests.base_data import uid
 from tests.flows.inviters import update_user, user_row
 from tests.http.clients import PASSWORD_HASH

@@ -1,29 +1,14 @@
 """The pages of the Studio; each module has the handlers and the routes of one area."""
 
-from app.studio.pages import (
-    access_check,
-    account,
-    account_password,
-    account_rights,
-    account_sessions,
-    account_two_factor,
-    activity,
-    explorer,
-    graphiql,
-    invitation_page,
-    overview,
-    password_recovery,
-    permission_editor,
-    permissions,
-    policies,
-    policy_holders,
-    project_logo,
-    project_settings_page,
-    registration_page,
-    roles,
-    sign_in,
-    users,
-)
+from app.studio.pages.account import account, account_password, account_rights, account_sessions, account_two_factor
+from app.studio.pages.activity import activity
+from app.studio.pages.entry import invitation_page, password_recovery, registration_page, sign_in
+from app.studio.pages.overview import overview
+from app.studio.pages.policies import permission_editor, permissions, policies, policy_holders
+from app.studio.pages.roles import roles
+from app.studio.pages.settings import project_logo, project_settings_page
+from app.studio.pages.tools import access_check, explorer, graphiql
+from app.studio.pages.users import users
 from app.studio.routing import Route
 
 AREAS = (

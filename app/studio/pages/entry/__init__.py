@@ -1,0 +1,1 @@
+"""The pages of visitors: signing in, and what mailed links lead to."""

@@ -1,0 +1,146 @@
+"""The page of one permission: its fields, its rule, and the checks and the values of written rows."""
+
+from typing import Any
+
+import orjson
+
+from app.core.errors import Forbidden, RollcallError
+from app.http.response import Response
+from app.policy.rules import EVERY_FIELD
+from app.policy.write_resolver import WILDCARD_EXCLUDED_FIELDS
+from app.studio.form_errors import form_errors
+from app.studio.page_request import PageRequest
+from app.studio.pages.policies.permissions import CREATE, DELETE, UPDATE
+from app.studio.policy_editor.open_permission import OpenPermission, open_permission
+from app.studio.policy_editor.permission_form import PermissionForm, PermissionParser
+from app.studio.policy_editor.rule_preview import Preview, preview_rows
+from app.studio.policy_editor.visible_registry import visible_registry
+from app.studio.policy_editor.vocabulary import vocabulary
+from app.studio.routing import Route
+
+PATH = "/policies/{policy}/{collection}/{action}"
+VOCABULARY = "/policies/vocabulary"
+
+
+async def show_permission(request: PageRequest) -> Response:
+    """Return the form of a permission; errors of a stored one say why it grants nothing."""
+    permission = await open_permission(request)
+    form = PermissionForm.of_stored(permission.stored, permission.parts)
+    _parser(request, permission).parse(form)
+    return await _editor_page(request, permission, form)
+
+
+async def save_permission(request: PageRequest) -> Response:
+    """Create a permission, or save its changed parts."""
+    permission = await open_permission(request)
+    form = await _submitted(request, permission)
+    (await request.rights()).require("update" if permission.stored else "create", "permissions")
+    if not form.errors:
+        try:
+            await _save(request, permission, form)
+        except RollcallError as error:
+            form.errors.update(form_errors(error, request.translate))
+    if form.errors:
+        return await _editor_page(request, permission, form, status=422)
+    return request.redirect(f"/policies/{permission.policy['id']}", notice="saved")
+
+
+async def preview_permission(request: PageRequest) -> Response:
+    """Return the rows that the submitted rule matches: the part of the page for a script, or the whole page."""
+    permission = await open_permission(request)
+    form = await _submitted(request, permission)
+    preview = None
+    if "permissions" in form.values:
+        preview = await preview_rows(request, permission.collection, form.values["permissions"])
+    if request.fragment:
+        message = form.errors.get("permissions", "")
+        return await request.page(
+            "policies/preview.html", preview=preview or Preview(error=message), collection=permission.collection
+        )
+    return await _editor_page(request, permission, form, status=422 if form.errors else 200, preview=preview)
+
+
+async def delete_permission(request: PageRequest) -> Response:
+    """Delete a permission."""
+    permission = await open_permission(request)
+    await request.form()
+    (await request.rights()).require("delete", "permissions")
+    try:
+        await request.execute(DELETE, {"ids": [permission.stored.get("id", "")]})
+    except RollcallError as error:
+        form = PermissionForm.of_stored(permission.stored, permission.parts)
+        form.errors = form_errors(error, request.translate)
+        return await _editor_page(request, permission, form, status=error.status)
+    return request.redirect(f"/policies/{permission.policy['id']}", notice="deleted")
+
+
+def _parser(request: PageRequest, permission: OpenPermission) -> PermissionParser:
+    return PermissionParser(permission.collection, request.services.limits, request.translate)
+
+
+async def _submitted(request: PageRequest, permission: OpenPermission) -> PermissionForm:
+    form = PermissionForm.of_submitted(await request.form(), permission.stored, permission.parts)
+    _parser(request, permission).parse(form)
+    return form
+
+
+async def _save(request: PageRequest, permission: OpenPermission, form: PermissionForm) -> None:
+    values: dict[str, Any] = dict(form.values)
+    if "fields" in permission.parts:
+        values["fields"] = form.fields
+    stored = permission.stored
+    if not stored:
+        target = {"policy": {"id": permission.policy["id"]}, "collection": permission.collection.name}
+        row = {"permissions": {}, **values, **target, "action": permission.action}
+        await request.execute(CREATE, {"data": [row]})
+        return
+    changed = {name: value for name, value in values.items() if (value or None) != (stored[name] or None)}
+    if changed:
+        await request.execute(UPDATE, {"ids": [stored["id"]], "data": changed})
+
+
+async def _editor_page(
+    request: PageRequest,
+    permission: OpenPermission,
+    form: PermissionForm,
+    status: int = 200,
+    preview: Preview | None = None,
+) -> Response:
+    rights, collection = await request.rights(), permission.collection
+    action = permission.action
+    names = (
+        rights.fields(action, collection.short_name, collection.fields) if not rights.admin else [*collection.fields]
+    )
+    known = [name for name in names if action == "read" or collection.fields[name] is not collection.key]
+    shown = [*known, *(name for name in collection.fields if name in form.fields and name not in known)]
+    return await request.page(
+        "policies/permission.html",
+        status=status,
+        errors=form.errors,
+        permission=permission,
+        form=form,
+        every_field=EVERY_FIELD,
+        fields=shown,
+        unknown_fields=[name for name in form.fields if name not in collection.fields and name != EVERY_FIELD],
+        excluded_fields=[f.name for f in collection.fields.values() if f in WILDCARD_EXCLUDED_FIELDS],
+        preview=preview,
+        collection=collection,
+    )
+
+
+async def read_vocabulary(request: PageRequest) -> Response:
+    """Return what the builder for rules offers, as JSON."""
+    rights = await request.rights()
+    if not rights.may("read", "permissions"):
+        raise Forbidden
+    registry = visible_registry(request.services.registry, rights)
+    return Response(orjson.dumps(vocabulary(registry, request.translate)), no_store=True)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", VOCABULARY, read_vocabulary),
+    Route("GET", PATH, show_permission),
+    Route("POST", PATH, save_permission),
+    Route("POST", f"{PATH}/preview", preview_permission),
+    Route("POST", f"{PATH}/delete", delete_permission),
+)

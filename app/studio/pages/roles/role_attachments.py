@@ -1,0 +1,42 @@
+"""Attaching policies to a role and detaching them."""
+
+from app.core.errors import RollcallError
+from app.http.response import Response
+from app.studio.page_request import PageRequest
+from app.studio.pages.roles.role_page import authorized_role, rejected_action, role_page
+from app.studio.routing import Route
+
+ATTACH = """mutation AttachPolicy($role: ID!, $policy: ID!) {
+  create_access_item(data: {role: {id: $role}, policy: {id: $policy}}) { id }
+}"""
+DETACH = "mutation DetachPolicy($access: ID!) {\n  delete_access_item(id: $access) { id }\n}"
+
+
+async def attach_policy(request: PageRequest) -> Response:
+    """Attach a policy to a role."""
+    policy = (await request.form()).get("policy", "")
+    role = (await authorized_role(request, lambda may: may.attach))["id"]
+    if not policy:
+        return await role_page(request, {"policy": request.translate("Select a policy.")}, 422)
+    try:
+        await request.execute(ATTACH, {"role": role, "policy": policy})
+    except RollcallError as error:
+        return await rejected_action(request, error)
+    return request.redirect(f"/roles/{role}", notice="policy-attached")
+
+
+async def detach_policy(request: PageRequest) -> Response:
+    """Detach a policy from a role."""
+    access = (await request.form()).get("access", "")
+    role = (await authorized_role(request, lambda may: may.detach))["id"]
+    try:
+        await request.execute(DETACH, {"access": access})
+    except RollcallError as error:
+        return await rejected_action(request, error)
+    return request.redirect(f"/roles/{role}", notice="policy-detached")
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/roles/{role}/policies/attach", attach_policy),
+    Route("POST", "/roles/{role}/policies/detach", detach_policy),
+)

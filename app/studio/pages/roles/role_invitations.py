@@ -1,0 +1,158 @@
+"""Inviting users into a role, and the pending invitations of a role."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.email_addresses import email_key
+from app.core.errors import FailedValidation, Forbidden, MultipleErrors, RollcallError
+from app.flows.invitations import Invitations
+from app.http.response import Response
+from app.repositories.commands.invitations import InvitationOutcome, InvitationResult
+from app.studio.form_errors import FormErrors, form_errors
+from app.studio.page_request import PageRequest
+from app.studio.pages.roles.role_hierarchy import role_name
+from app.studio.pages.roles.role_page import authorized_role, rejected_action, role_page
+from app.studio.routing import Route
+
+MAX_ADDRESSES = 100
+"""How many addresses one form may invite: each is a transaction of its own, so that one cannot prevent the others."""
+SEPARATORS = re.compile(r"[,;\r\n]+")
+INVITED_USER = "query InvitedUser($id: ID!) {\n  users_by_id(id: $id) { email status }\n}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressOutcome:
+    """What happened to one address."""
+
+    address: str
+    message: str
+    failed: bool = False
+    is_user: bool = False
+    """Whether the address is that of a user who can be added instead."""
+
+
+async def show_invite(request: PageRequest) -> Response:
+    """Return the drawer with the form to invite users."""
+    return await _invite_page(request, "")
+
+
+async def invite_users(request: PageRequest) -> Response:
+    """Invite each address by itself and report an outcome per address; the form keeps those that failed."""
+    text = (await request.form()).get("emails", "")
+    addresses = _addresses(text)
+    if problem := _count_problem(request, addresses):
+        return await _invite_page(request, text, errors={"emails": problem}, status=422)
+    role = await authorized_role(request, lambda may: may.invite)
+    results = [await _invite(request, address, role["id"]) for address in addresses]
+    if all(result == InvitationOutcome(InvitationResult.CREATED, has_mail=True) for result in results):
+        return request.redirect(f"/roles/{role['id']}", notice="invitations-sent")
+    outcomes = [await _outcome(request, *pair) for pair in zip(addresses, results, strict=True)]
+    failed = [outcome.address for outcome in outcomes if outcome.failed]
+    return await _invite_page(request, "\n".join(failed), outcomes, status=422 if failed else 200)
+
+
+async def resend_invitation(request: PageRequest) -> Response:
+    """Send another mail to an invited user."""
+    user = (await request.form()).get("user", "")
+    await authorized_role(request, lambda may: may.resend)
+    try:
+        email = await _invited_email(request, user)
+        outcomes = await Invitations(request.directory).invite([email], None)
+    except RollcallError as error:
+        return await rejected_action(request, error)
+    notice = "invitation-sent" if outcomes[0].has_mail else "invitation-recent"
+    return request.redirect(f"/roles/{request.parameters['role']}", notice=notice)
+
+
+async def revoke_invitation(request: PageRequest) -> Response:
+    """Delete an invited user, so that the links in all mails become invalid."""
+    user = (await request.form()).get("user", "")
+    await authorized_role(request, lambda may: may.revoke)
+    try:
+        is_revoked = await Invitations(request.directory).revoke(await _invited_email(request, user))
+    except RollcallError as error:
+        return await rejected_action(request, error)
+    if not is_revoked:
+        message = request.translate("You do not have permission to revoke this invitation, or it was accepted.")
+        return await role_page(request, {"": message}, Forbidden.status)
+    return request.redirect(f"/roles/{request.parameters['role']}", notice="invitation-revoked")
+
+
+def _addresses(text: str) -> list[str]:
+    """Return the addresses of a text, separated by commas or line breaks, each once."""
+    parts = [part.strip() for part in SEPARATORS.split(text)]
+    return list({email_key(part): part for part in reversed(parts) if part}.values())[::-1]
+
+
+def _count_problem(request: PageRequest, addresses: Sequence[str]) -> str:
+    _ = request.translate
+    if not addresses:
+        return _("Enter at least one email address.")
+    if len(addresses) > MAX_ADDRESSES:
+        message = _("Enter at most {max} addresses at a time; these are {count}.")
+        return message.format(max=MAX_ADDRESSES, count=len(addresses))
+    return ""
+
+
+async def _invite(request: PageRequest, address: str, role: str) -> InvitationOutcome | RollcallError:
+    try:
+        return (await Invitations(request.directory).invite([address], role))[0]
+    except RollcallError as error:
+        return error
+
+
+async def _outcome(request: PageRequest, address: str, result: InvitationOutcome | RollcallError) -> AddressOutcome:
+    _ = request.translate
+    if isinstance(result, RollcallError):
+        return AddressOutcome(address, _failure(request, result), failed=True)
+    rights = await request.rights()
+    if result.result is not InvitationResult.CREATED and not rights.may_field("read", "users", "status"):
+        return AddressOutcome(address, _("Already a user or invited"))
+    if result.result is InvitationResult.SKIPPED:
+        return AddressOutcome(address, _("Already a user (skipped)"), is_user=True)
+    if not result.has_mail:
+        return AddressOutcome(address, _("Invited a moment ago; no further mail was sent"))
+    is_new = result.result is InvitationResult.CREATED
+    return AddressOutcome(address, _("Invited") if is_new else _("Invited again"))
+
+
+def _failure(request: PageRequest, error: RollcallError) -> str:
+    first = error.errors[0] if isinstance(error, MultipleErrors) else error
+    if isinstance(first, FailedValidation) and first.details["field"] == "email" and first.details["type"] == "email":
+        return request.translate("Invalid address")
+    messages = "; ".join(dict.fromkeys(form_errors(error, request.translate).values()))
+    return request.translate("Failed: {reason}").format(reason=messages)
+
+
+async def _invited_email(request: PageRequest, user: str) -> str:
+    """Return the email of an invited user.
+
+    Raises:
+        Forbidden: The caller cannot see the user, or it is not invited.
+    """
+    found: dict[str, Any] = (await request.execute(INVITED_USER, {"id": user}))["users_by_id"]
+    if found["status"] != "invited" or not found["email"]:
+        raise Forbidden(request.translate("This invitation was accepted or revoked"))
+    return str(found["email"])
+
+
+async def _invite_page(
+    request: PageRequest,
+    emails: str,
+    outcomes: Sequence[AddressOutcome] = (),
+    errors: FormErrors | None = None,
+    status: int = 200,
+) -> Response:
+    role = await authorized_role(request, lambda may: may.invite)
+    context = {"role": role, "name": role_name(role), "emails": emails, "outcomes": outcomes}
+    return await request.page("roles/invite.html", status=status, errors=errors, **context)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/roles/{role}/invite", show_invite),
+    Route("POST", "/roles/{role}/invite", invite_users),
+    Route("POST", "/roles/{role}/invitations/resend", resend_invitation),
+    Route("POST", "/roles/{role}/invitations/revoke", revoke_invitation),
+)

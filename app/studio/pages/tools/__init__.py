@@ -1,0 +1,1 @@
+"""The explorers, and the explanation of access."""

@@ -1,0 +1,110 @@
+"""What the page of a user does: sessions, two-factor authentication, static token, policies, deletion."""
+
+from collections.abc import Awaitable, Callable
+
+from app.core.errors import RollcallError
+from app.flows.tools import random_string
+from app.flows.two_factor import TwoFactorService
+from app.http.response import Response
+from app.studio.form_errors import form_errors
+from app.studio.page_request import Form, PageRequest
+from app.studio.pages.users.user_deletion import delete_with_files_released, deletion_errors
+from app.studio.pages.users.user_detail import user_page
+from app.studio.pages.users.user_writes import update_user
+from app.studio.routing import Route
+
+TOKEN_LENGTH = 32
+
+Action = Callable[[PageRequest, str, Form], Awaitable[str]]
+"""Does something with the user that has this id; returns the name of the notice."""
+
+
+def action(run: Action) -> Callable[[PageRequest], Awaitable[Response]]:
+    """Return a handler that runs an action and leads back to the page, which shows the error of a rejected one."""
+
+    async def handle(request: PageRequest) -> Response:
+        form, user = await request.form(), request.parameters["user"]
+        try:
+            notice = await run(request, user, form)
+        except RollcallError as error:
+            message = "; ".join(form_errors(error, request.translate).values())
+            return await user_page(request, {"": message}, error.status)
+        return request.redirect(f"/users/{user}", notice=notice)
+
+    return handle
+
+
+async def end_sessions(request: PageRequest, user: str, form: Form) -> str:
+    """End one session, or all except the caller's own."""
+    session = form.get("session")
+    document = "mutation EndSessions($user: ID!, $id: ID) { users_sessions_revoke(user: $user, id: $id) }"
+    await request.execute(document, {"user": user, "id": session or None})
+    return "session-ended-by-admin" if session else "sessions-ended"
+
+
+async def remove_tfa(request: PageRequest, user: str, _: Form) -> str:
+    """Remove the two-factor authentication of somebody who lost it."""
+    await TwoFactorService(request.directory).disable_for(user)
+    return "tfa-removed"
+
+
+async def remove_token(request: PageRequest, user: str, _: Form) -> str:
+    """Remove the static token."""
+    await update_user(request, user, {"token": None})
+    return "token-removed"
+
+
+async def remove_avatar(request: PageRequest, user: str, _: Form) -> str:
+    """Show no picture of the user; the file remains."""
+    await update_user(request, user, {"avatar": None})
+    return "picture-removed"
+
+
+async def assign_policy(request: PageRequest, user: str, form: Form) -> str:
+    """Assign a policy to the user itself."""
+    document = "mutation AssignPolicy($data: create_directus_access_input!) { create_access_item(data: $data) { id } }"
+    data = {"user": {"id": user}, "policy": {"id": form.get("policy")}}
+    await request.execute(document, {"data": data})
+    return "policy-assigned"
+
+
+async def remove_policy(request: PageRequest, _: str, form: Form) -> str:
+    """Remove a policy that was assigned to the user itself."""
+    document = "mutation RemovePolicy($id: ID!) { delete_access_item(id: $id) { id } }"
+    await request.execute(document, {"id": form.get("access")})
+    return "policy-removed"
+
+
+async def create_token(request: PageRequest) -> Response:
+    """Replace the static token by a new one and show it, this once."""
+    await request.form()
+    user, token = request.parameters["user"], random_string(TOKEN_LENGTH)
+    try:
+        await update_user(request, user, {"token": token})
+    except RollcallError as error:
+        message = "; ".join(form_errors(error, request.translate).values())
+        return await user_page(request, {"": message}, error.status)
+    return await user_page(request, new_token=token)
+
+
+async def delete_user(request: PageRequest) -> Response:
+    """Delete the user and lead to the list."""
+    await request.form()
+    user = request.parameters["user"]
+    try:
+        await delete_with_files_released(request, [user])
+    except RollcallError as error:
+        return await user_page(request, deletion_errors(request, error), error.status)
+    return request.redirect("/users", notice="user-deleted")
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/users/{user}/sessions", action(end_sessions)),
+    Route("POST", "/users/{user}/tfa/remove", action(remove_tfa)),
+    Route("POST", "/users/{user}/token", create_token),
+    Route("POST", "/users/{user}/token/remove", action(remove_token)),
+    Route("POST", "/users/{user}/avatar/remove", action(remove_avatar)),
+    Route("POST", "/users/{user}/policies", action(assign_policy)),
+    Route("POST", "/users/{user}/policies/remove", action(remove_policy)),
+    Route("POST", "/users/{user}/delete", delete_user),
+)

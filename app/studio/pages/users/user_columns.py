@@ -1,0 +1,72 @@
+"""The columns of the list of users, for the fields that the caller may read: what each selects and sorts by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.core.errors import Forbidden
+from app.studio.page_request import PageRequest
+from app.studio.pages.users.user_fields import field_labels, simple_custom_fields
+from app.studio.rights import Rights
+
+NAMES = ("first_name", "last_name")
+PLAIN_COLUMNS = ("status", "last_access", "title", "location", "language", "provider", "external_identifier")
+DEFAULT_COLUMNS = ("name", "email", "role", "status", "last_access")
+KINDS = {"last_access": "timestamp", "status": "status"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. `fields` are paths as in exports; the list is sorted by those of `sort`, none if it cannot be."""
+
+    name: str
+    label: str
+    kind: str
+    fields: tuple[str, ...]
+    sort: tuple[str, ...]
+    selection: str
+
+
+def readable_columns(request: PageRequest, rights: Rights) -> Mapping[str, Column]:
+    """Return the columns that the caller may read, by name; the first one is the name of the user.
+
+    Raises:
+        Forbidden: The caller may read no user at all.
+    """
+    if not rights.fields("read", "users", ["id", *NAMES, "email"]):
+        raise Forbidden
+    labels = field_labels(request.translate)
+    columns = [_name_column(request, rights)]
+    columns += [_plain(name, labels[name]) for name in rights.fields("read", "users", ["email"])]
+    columns += [_role_column(labels["role"])] if may_see_roles(rights) else []
+    columns += [_plain(name, labels[name]) for name in rights.fields("read", "users", PLAIN_COLUMNS)]
+    columns += [
+        _plain(field.name, field.label, field.kind)
+        for field in simple_custom_fields(request)
+        if rights.may_field("read", "users", field.name)
+    ]
+    return {column.name: column for column in columns}
+
+
+def may_see_roles(rights: Rights) -> bool:
+    """Return whether the caller may see which role a user has."""
+    return rights.may_field("read", "users", "role") and len(rights.fields("read", "roles", ["id", "name"])) == 2
+
+
+def may_see_avatars(rights: Rights) -> bool:
+    """Return whether the caller may see the pictures of users."""
+    return rights.may_field("read", "users", "avatar") and rights.may_field("read", "files", "id")
+
+
+def _name_column(request: PageRequest, rights: Rights) -> Column:
+    names = tuple(rights.fields("read", "users", NAMES))
+    fallback = tuple(rights.fields("read", "users", ["id", "email"]))
+    selection = [*fallback, *names, *(["avatar { id }"] if may_see_avatars(rights) else [])]
+    return Column("name", request.translate("Name"), "name", names or fallback, names[::-1], " ".join(selection))
+
+
+def _role_column(label: str) -> Column:
+    return Column("role", label, "role", ("role.name",), ("role.name",), "role { id name }")
+
+
+def _plain(name: str, label: str, kind: str = "string") -> Column:
+    return Column(name, label, KINDS.get(name, kind), (name,), (name,), name)

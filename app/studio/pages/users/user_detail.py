@@ -1,0 +1,126 @@
+"""The page of a user: facts, policies, sessions, activity, and what an administrator can do with the account."""
+
+from typing import Any
+
+from app.core.errors import Forbidden, RollcallError
+from app.http.response import Response
+from app.studio.devices import describe_device
+from app.studio.form_errors import FormErrors
+from app.studio.image_upload import PHOTO_TYPES
+from app.studio.page_request import PageRequest
+from app.studio.pages.users.user_columns import NAMES, may_see_avatars, may_see_roles
+from app.studio.pages.users.user_deletion import read_consequences
+from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, status_labels
+from app.studio.pages.users.user_policies import read_policies
+from app.studio.rights import Rights
+from app.studio.routing import Route
+
+FACTS = ("email", "title", "location", "description", "tags", "language", "last_access", "last_page", "provider")
+MORE_FACTS = ("external_identifier", "email_notifications", "id")
+KINDS = {"last_access": "timestamp", "email_notifications": "boolean", "tags": "json"}
+SECRETS = ("tfa_secret", "token")
+ACTIVITY_FIELDS = ("id", "action", "collection", "item", "timestamp", "ip")
+ACTIVITY_ENTRIES = 20
+
+
+async def show_user(request: PageRequest) -> Response:
+    """Return the page of a user."""
+    return await user_page(request)
+
+
+async def user_page(
+    request: PageRequest, errors: FormErrors | None = None, status: int = 200, **context: Any
+) -> Response:
+    """Return the page of the user in the path; with `errors` after an action that was rejected.
+
+    Raises:
+        Forbidden: The user does not exist, or the caller may not see it.
+    """
+    rights, key = await request.rights(), request.parameters["user"]
+    user = await read_user(request, rights, key)
+    users = request.directory["users"]
+    may = {action: await users.may(action, key) for action in ("update", "delete")}
+    own = key.lower() == request.user
+    sections = {
+        "facts": await _facts(request, rights, user),
+        "policies": await read_policies(request, rights, user),
+        "sessions": await _sessions(request, rights, key),
+        "activity": await _activity(request, rights, key),
+        "consequences": await read_consequences(request, rights, [key]) if may["delete"] else None,
+        "may": may,
+        "may_set": {
+            name: may["update"] and rights.may_field("update", "users", name) for name in ("token", "avatar", "status")
+        },
+        "may_upload": rights.may("create", "files") and may_see_avatars(rights),
+        "picture_types": ",".join(PHOTO_TYPES),
+        "own": own,
+        "labels": field_labels(request.translate),
+        "status_labels": status_labels(request.translate),
+    }
+    return await request.page("users/detail.html", status=status, errors=errors, user=user, **sections, **context)
+
+
+async def read_user(request: PageRequest, rights: Rights, key: str, *more: str) -> dict[str, Any]:
+    """Return what the caller may read of a user: the fields of the page, and `more` of them.
+
+    Raises:
+        Forbidden: The user does not exist, or the caller may not see it.
+    """
+    custom = [field.name for field in await custom_facts(request, rights)]
+    wanted = dict.fromkeys(("id", *NAMES, "status", *FACTS, *MORE_FACTS, *SECRETS, *custom, *more))
+    selection = rights.fields("read", "users", wanted)
+    selection += ["role { id name }"] if may_see_roles(rights) else []
+    selection += ["avatar { id }"] if may_see_avatars(rights) else []
+    if not selection:
+        raise Forbidden
+    document = f"query User($id: ID!) {{ users_by_id(id: $id) {{ {' '.join(selection)} }} }}"
+    user: dict[str, Any] | None = (await request.execute(document, {"id": key}))["users_by_id"]
+    if user is None:
+        raise Forbidden
+    return {"key": key, **user}
+
+
+async def custom_facts(request: PageRequest, rights: Rights) -> list[UserField]:
+    """Return the custom fields of users that the caller may read."""
+    return await described_custom_fields(request, lambda field: rights.may_field("read", "users", field.name))
+
+
+async def _facts(request: PageRequest, rights: Rights, user: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """Return label, kind and value of each fact; facts without a value are left out."""
+    labels = field_labels(request.translate)
+    facts = [(labels[name], KINDS.get(name, "string"), user.get(name)) for name in (*FACTS, *MORE_FACTS)]
+    for field in await custom_facts(request, rights):
+        value = user.get(field.name)
+        facts.append((field.label, field.kind, dict(field.choices).get(str(value), value)))
+    return [fact for fact in facts if fact[2] not in (None, "", [])]
+
+
+async def _sessions(request: PageRequest, rights: Rights, key: str) -> list[dict[str, Any]] | None:
+    """Return the active sessions; None if the caller may not know them."""
+    if not rights.admin:
+        return None
+    document = """query Sessions($user: ID!) {
+  users_sessions(user: $user) { id ip user_agent expires current }
+}"""
+    sessions = (await request.execute(document, {"user": key}))["users_sessions"]
+    return [{**session, "device": describe_device(session["user_agent"])} for session in sessions]
+
+
+async def _activity(request: PageRequest, rights: Rights, key: str) -> list[dict[str, Any]] | None:
+    """Return what the user did last; None if the caller may not know it."""
+    if not rights.may_field("read", "activity", "user"):
+        return None
+    fields = " ".join(rights.fields("read", "activity", ACTIVITY_FIELDS))
+    document = f"""query Activity($user: ID!) {{
+  activity(filter: {{ user: {{ id: {{ _eq: $user }} }} }}, sort: ["-timestamp", "-id"], limit: {ACTIVITY_ENTRIES}) {{
+    {fields}
+  }}
+}}"""
+    try:
+        entries: list[dict[str, Any]] = (await request.execute(document, {"user": key}))["activity"]
+    except RollcallError:  # the rule of each permission makes the relation unreadable
+        return None
+    return entries
+
+
+ROUTES: tuple[Route, ...] = (Route("GET", "/users/{user}", show_user),)
