@@ -49,7 +49,7 @@ async def test_a_policy_is_created_with_its_flags(ada, members):
 
     assert page.status == 303
     policy = await policy_named(members, "Night shift")
-    assert page.location == f"/admin/policies/{policy['id']}?notice=saved"
+    assert page.location == f"/admin/policies/{policy['id']}?notice=policy-created"
     assert (policy["enforce_tfa"], policy["admin_access"]) == (True, False)
     assert policy["ip_access"] == ["10.0.0.0/8", "192.0.2.1"]
 
@@ -131,7 +131,7 @@ async def test_a_deleted_policy_is_gone(ada):
     page = await ada.get(EDITORS)
     assert "It is attached to 1 role and 0 users" in page.text
 
-    assert (await ada.post(f"{EDITORS}/delete")).location == "/admin/policies?notice=deleted"
+    assert (await ada.post(f"{EDITORS}/delete")).location == "/admin/policies?notice=policy-deleted"
     assert (await ada.get(EDITORS)).status == 403
 
 

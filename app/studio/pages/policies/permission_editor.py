@@ -42,7 +42,7 @@ async def save_permission(request: PageRequest) -> Response:
             form.errors.update(form_errors(error, request.translate))
     if form.errors:
         return await _editor_page(request, permission, form, status=422)
-    return request.redirect(f"/policies/{permission.policy['id']}", notice="saved")
+    return request.redirect(f"/policies/{permission.policy['id']}", notice="permission-saved")
 
 
 async def preview_permission(request: PageRequest) -> Response:
@@ -71,7 +71,7 @@ async def delete_permission(request: PageRequest) -> Response:
         form = PermissionForm.of_stored(permission.stored, permission.parts)
         form.errors = form_errors(error, request.translate)
         return await _editor_page(request, permission, form, status=error.status)
-    return request.redirect(f"/policies/{permission.policy['id']}", notice="deleted")
+    return request.redirect(f"/policies/{permission.policy['id']}", notice="permission-deleted")
 
 
 def _parser(request: PageRequest, permission: OpenPermission) -> PermissionParser:

@@ -8,6 +8,7 @@ from app.http.response import Response
 from app.studio.form_errors import form_errors
 from app.studio.page_request import Form, PageRequest
 from app.studio.policy_editor.permission_grid import ALL_VALUES, Cell, Grid
+from app.studio.policy_editor.policy_form import EDITED, PolicyForm
 from app.studio.policy_editor.policy_page import policy_page, read_grid
 from app.studio.routing import Route
 
@@ -23,24 +24,37 @@ DELETE = """mutation Delete($ids: [ID]!) {
 
 
 async def save_grid(request: PageRequest) -> Response:
-    """Save the changed cells of the grid, or fill in a row or a column of it without saving."""
+    """Save the changed cells of the grid, or fill in a row or a column of it without saving anything."""
     key, form = request.parameters["policy"], await request.form()
     grid = await read_grid(request, key)
     if grid is None:
         raise Forbidden
-    chosen = {name: form.get(name, cell.state) for name, cell in grid.cells.items()}
+    chosen = chosen_states(grid, form)
     if "fill" in form:
         filled = _fill(grid, chosen, form["fill"])
-        return await policy_page(request, key, chosen=filled)
+        return await policy_page(request, key, chosen=filled, values=await _policy_values(request, form))
     try:
-        await _apply(request, key, _changed_cells(grid, form))
+        await save_cells(request, key, changed_cells(grid, form))
     except RollcallError as error:
         errors = form_errors(error, request.translate)
         return await policy_page(request, key, errors=errors, status=error.status, chosen=chosen)
-    return request.redirect(f"/policies/{key}", notice="saved")
+    return request.redirect(f"/policies/{key}", notice="permissions-saved")
 
 
-def _changed_cells(grid: Grid, form: Form) -> list[tuple[Cell, str]]:
+def chosen_states(grid: Grid, form: Form) -> dict[str, str]:
+    """Return the submitted state of each cell, or the stored one of those that the form does not contain."""
+    return {name: form.get(name, cell.state) for name, cell in grid.cells.items()}
+
+
+async def _policy_values(request: PageRequest, form: Form) -> dict[str, Any] | None:
+    """Return the policy's own fields as they were submitted with the grid; None if they were not."""
+    if "name" not in form:
+        return None
+    fields = (await request.rights()).fields("update", "policies", EDITED)
+    return PolicyForm.of_submitted(form, fields, request.translate).values
+
+
+def changed_cells(grid: Grid, form: Form) -> list[tuple[Cell, str]]:
     """Return the cells that the form changes, each with its new state.
 
     The form contains the states it was rendered with: what another person saved meanwhile is kept.
@@ -54,7 +68,7 @@ def _changed_cells(grid: Grid, form: Form) -> list[tuple[Cell, str]]:
     ]
 
 
-async def _apply(request: PageRequest, policy: str, changes: list[tuple[Cell, str]]) -> None:
+async def save_cells(request: PageRequest, policy: str, changes: list[tuple[Cell, str]]) -> None:
     """Write the changed cells: removed permissions last, so that an error before leaves no policy with less."""
     created = [cell for cell, state in changes if state == "all" and not cell.ids]
     widened = [cell.ids[0] for cell, state in changes if state == "all" and cell.ids]

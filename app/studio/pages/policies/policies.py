@@ -6,8 +6,15 @@ from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.form_errors import form_errors
 from app.studio.page_request import PageRequest
+from app.studio.pages.policies.permissions import changed_cells, chosen_states, save_cells
 from app.studio.policy_editor.policy_form import EDITED, FLAGS, PolicyForm
-from app.studio.policy_editor.policy_page import page_number, policy_page, read_policy, with_all_fields
+from app.studio.policy_editor.policy_page import (
+    page_number,
+    policy_page,
+    read_grid,
+    read_policy,
+    with_all_fields,
+)
 from app.studio.rights import Rights
 from app.studio.routing import Route
 
@@ -56,7 +63,7 @@ async def create_policy(request: PageRequest) -> Response:
             form.errors.update(form_errors(error, request.translate))
         else:
             created = data["create_policies_item"]  # None if the caller may not read it
-            return request.redirect(f"/policies/{created['id']}" if created else "/policies", notice="saved")
+            return request.redirect(f"/policies/{created['id']}" if created else "/policies", notice="policy-created")
     return await request.page("policies/new.html", status=422, errors=form.errors, values=form.values, writable=fields)
 
 
@@ -66,24 +73,32 @@ async def show_policy(request: PageRequest) -> Response:
 
 
 async def update_policy(request: PageRequest) -> Response:
-    """Save the changed fields of a policy."""
-    key = request.parameters["policy"]
+    """Save the changed fields of a policy, and the changed cells of its grid."""
+    key, submitted = request.parameters["policy"], await request.form()
     rights = await request.rights()
     rights.require("update", "policies")
-    stored = await read_policy(request, key)
-    form = PolicyForm.of_submitted(await request.form(), rights.fields("update", "policies", EDITED), request.translate)
-    changed = form.changed(stored)
-    if not form.errors and changed:
-        document = """mutation Save($id: ID!, $data: update_directus_policies_input!) {
-  update_policies_item(id: $id, data: $data) { id }
-}"""
+    stored, grid = await read_policy(request, key), await read_grid(request, key)
+    form = PolicyForm.of_submitted(submitted, rights.fields("update", "policies", EDITED), request.translate)
+    cells = changed_cells(grid, submitted) if grid else []
+    if not form.errors:
         try:
-            await request.execute(document, {"id": key, "data": changed})
+            await _save(request, key, form.changed(stored))
+            await save_cells(request, key, cells)
         except RollcallError as error:
             form.errors.update(form_errors(error, request.translate))
     if form.errors:
-        return await policy_page(request, key, errors=form.errors, status=422, values={**stored, **form.values})
-    return request.redirect(f"/policies/{key}", notice="saved")
+        chosen = chosen_states(grid, submitted) if grid and cells else None
+        values = {**stored, **form.values}
+        return await policy_page(request, key, errors=form.errors, status=422, values=values, chosen=chosen)
+    return request.redirect(f"/policies/{key}", notice="policy-saved")
+
+
+async def _save(request: PageRequest, key: str, changed: dict[str, Any]) -> None:
+    document = """mutation Save($id: ID!, $data: update_directus_policies_input!) {
+  update_policies_item(id: $id, data: $data) { id }
+}"""
+    if changed:
+        await request.execute(document, {"id": key, "data": changed})
 
 
 async def delete_policy(request: PageRequest) -> Response:
@@ -96,7 +111,7 @@ async def delete_policy(request: PageRequest) -> Response:
         await request.execute(document, {"id": key})
     except RollcallError as error:
         return await policy_page(request, key, errors=form_errors(error, request.translate), status=error.status)
-    return request.redirect("/policies", notice="deleted")
+    return request.redirect("/policies", notice="policy-deleted")
 
 
 async def _creatable_fields(request: PageRequest) -> list[str]:

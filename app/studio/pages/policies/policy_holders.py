@@ -25,7 +25,7 @@ async def attach_policy(request: PageRequest) -> Response:
             errors = form_errors(error, request.translate)
     if errors:
         return await policy_page(request, key, errors=errors, status=422, email=form.get("email", ""))
-    return request.redirect(f"/policies/{key}", notice="saved")
+    return request.redirect(f"/policies/{key}", notice="policy-attached")
 
 
 async def detach_policy(request: PageRequest) -> Response:
@@ -37,7 +37,7 @@ async def detach_policy(request: PageRequest) -> Response:
         await request.execute(document, {"id": form.get("access", "")})
     except RollcallError as error:
         return await policy_page(request, key, errors=form_errors(error, request.translate), status=error.status)
-    return request.redirect(f"/policies/{key}", notice="saved")
+    return request.redirect(f"/policies/{key}", notice="policy-detached")
 
 
 async def _find_holder(request: PageRequest, form: Form) -> tuple[dict[str, Any], FormErrors]:
