@@ -1,12 +1,17 @@
 """The page that explains why a user may or may not do something."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.errors import InvalidPayload, RollcallError
+from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
-from app.query.collection import USERS
+from app.query.collection import PREFIX, USERS, Collection
+from app.query.payload import parse_key
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import PageRequest
+from app.studio.pages.tools.explained_item import ExplainedItem, read_explained_item
+from app.studio.pages.tools.user_reference import MAX_MATCHES, MatchingUser, find_users
 from app.studio.routing import Route
 
 QUESTION = ("user", "action", "collection", "item", "field", "ip")
@@ -22,46 +27,118 @@ DOCUMENT = """query Explain($user: ID, $action: String!, $collection: String!, $
 }"""
 
 
+@dataclass(slots=True)
+class _Question:
+    """What the form contains, the variables of the question, and what is wrong or unclear about it."""
+
+    texts: Mapping[str, str]
+    variables: dict[str, Any]
+    errors: FormErrors = field(default_factory=dict)
+    matches: dict[str, Sequence[MatchingUser]] = field(default_factory=dict)
+    """The users that a text names, by field, if it names several."""
+    user_name: str = ""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether there is something to explain."""
+        return bool(self.texts["action"] and self.texts["collection"]) and not (self.errors or self.matches)
+
+
 async def show_access_check(request: PageRequest) -> Response:
     """Return the form of a question and, if the address contains one, its answer."""
-    rights = await request.rights()
-    question = {name: request.query.get(name, "").strip() for name in QUESTION}
-    answer: dict[str, Any] | None = None
-    errors: FormErrors = {}
-    if question["action"] and question["collection"]:
-        try:
-            answer = (await request.execute(DOCUMENT, await _variables(request, question)))["access_explain"]
-        except RollcallError as error:
-            errors = form_errors(error, request.translate)
-    registry = request.services.registry
+    rights, registry = await request.rights(), request.services.registry
+    texts = {name: request.query.get(name, "").strip() for name in QUESTION}
+    question = _Question(texts, {name: text or None for name, text in texts.items()})
+    if texts["action"] and texts["collection"]:
+        await _read_user(request, question)
+        await _read_item(request, question)
+    answer = await _answer(request, question) if question.is_clear else None
+    item = await _explained_item(request, question, answer) if answer and answer["item"] else None
     return await request.page(
         "access_check.html",
-        status=400 if errors else 200,
-        errors=errors,
-        question=question,
-        answer=answer,
+        status=400 if question.errors else 200,
+        errors=question.errors,
+        question=texts,
+        matches=question.matches,
+        max_matches=MAX_MATCHES,
+        answer=None if question.errors else answer,
+        item=item,
+        user_name=question.user_name,
         collections=[collection.short_name for collection in registry.values()],
         fields=sorted({name for collection in registry.values() for name in collection.fields}) if rights.admin else [],
     )
 
 
-async def _variables(request: PageRequest, question: dict[str, str]) -> dict[str, Any]:
-    """Return the variables of the question, with users named by their email addresses replaced by their ids."""
-    values: dict[str, Any] = {name: value or None for name, value in question.items()}
-    values["user"] = await _user_id(request, "user", question["user"]) if question["user"] else request.user
-    is_of_users = question["collection"] in (USERS.name, USERS.short_name)
-    if question["item"] and is_of_users:
-        values["item"] = await _user_id(request, "item", question["item"])
-    return values
+async def _answer(request: PageRequest, question: _Question) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = (await request.execute(DOCUMENT, question.variables))["access_explain"]
+    except Forbidden as error:
+        if not question.texts["item"] or question.variables["user"] != request.user:
+            question.errors = form_errors(error, request.translate)
+        else:
+            question.errors = _no_such_row(request)
+        return None
+    except RollcallError as error:
+        question.errors = form_errors(error, request.translate)
+        return None
+    return answer
 
 
-async def _user_id(request: PageRequest, name: str, text: str) -> str:
-    if "@" not in text:
-        return text
-    user = await request.directory["users"].get_user_by_email(text)
-    if user is None:
-        raise InvalidPayload(request.translate("There is no user with this email address"), field=name)
-    return str(user["id"])
+async def _read_user(request: PageRequest, question: _Question) -> None:
+    """Find the user who asks; an admin may enter a name, and for nobody else there is a field."""
+    text = question.texts["user"]
+    if not text:
+        question.variables["user"], question.user_name = request.user, request.viewer.name
+    elif (await request.rights()).admin and (user := await _one_user(request, question, "user", text)):
+        question.variables["user"], question.user_name = user.id, user.label
+
+
+async def _read_item(request: PageRequest, question: _Question) -> None:
+    """Find the item: a user by a name or an address, and other rows by their keys."""
+    text, collection = question.texts["item"], _collection(request, question.texts["collection"])
+    if not text or collection is None or question.texts["action"] == "create":
+        return
+    if collection.is_same(USERS):
+        if user := await _one_user(request, question, "item", text):
+            question.variables["item"] = user.id
+        return
+    try:
+        parse_key(collection, text)
+    except Forbidden:
+        question.errors["item"] = request.translate("“{text}” is not an id. Enter the id of a row.").format(text=text)
+
+
+async def _one_user(request: PageRequest, question: _Question, name: str, text: str) -> MatchingUser | None:
+    """Return the only user that a text names; note that there is none, or that there are several."""
+    users = await find_users(request, text)
+    if len(users) == 1:
+        return users[0]
+    if users:
+        question.matches[name] = users
+    else:
+        message = request.translate("No user matches “{text}”. Enter an email address or an id.")
+        question.errors[name] = message.format(text=text)
+    return None
+
+
+async def _explained_item(request: PageRequest, question: _Question, answer: Mapping[str, Any]) -> ExplainedItem | None:
+    """Return the item of an answer; note at its field that it does not exist."""
+    permissions = (permission for policy in answer["policies"] for permission in policy["permissions"])
+    conditions = [condition["text"] for permission in permissions for condition in permission["conditions"]]
+    collection = request.services.registry[answer["collection"]]
+    item = await read_explained_item(request, collection, answer["item"], conditions)
+    if item is None:
+        question.errors = _no_such_row(request)
+    return item
+
+
+def _no_such_row(request: PageRequest) -> FormErrors:
+    return {"item": request.translate("This collection has no row with this id that you can see.")}
+
+
+def _collection(request: PageRequest, name: str) -> Collection | None:
+    registry = request.services.registry
+    return registry.get(name) or registry.get(f"{PREFIX}{name}")
 
 
 ROUTES: tuple[Route, ...] = (Route("GET", "/access", show_access_check),)
