@@ -6,6 +6,7 @@ from typing import Any
 from app.core.errors import Forbidden
 from app.http.response import Response
 from app.studio.form_errors import FormErrors
+from app.studio.page_numbers import page_number
 from app.studio.page_request import PageRequest
 from app.studio.policy_editor.permission_grid import COLUMNS, Grid, build_grid
 from app.studio.policy_editor.policy_form import EDITED
@@ -14,7 +15,6 @@ from app.studio.rights import Rights
 
 HOLDERS_PER_PAGE = 25
 MAX_ROLES = 200
-MAX_PAGE_DIGITS = 8
 USER_NAMES = ("first_name", "last_name", "email")
 
 
@@ -89,7 +89,7 @@ async def _read_holders(request: PageRequest, rights: Rights, key: str) -> dict[
     """Return the access rows of a policy: those of roles, of a page of the users, and of everyone, with counts."""
     if len(rights.fields("read", "access", ("policy", "role", "user"))) < 3:
         return None
-    page = page_number(request.query.get("page", ""))
+    page = page_number(request.query.get("page"))
     data = await request.execute(_holders_document(rights), {"policy": key, "page": page})
     count = data["counts"][0]["count"] if data["counts"] else {"role": 0, "user": 0}
     pages = -(-int(count["user"]) // HOLDERS_PER_PAGE)
@@ -122,8 +122,3 @@ def _holders_document(rights: Rights) -> str:
   counts: access_aggregated(filter: {{ {of_policy} }}) {{ count {{ role user }} }}
   {roles}
 }}"""
-
-
-def page_number(text: str) -> int:
-    """Return the number of a page in an address; 1 for anything else."""
-    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < MAX_PAGE_DIGITS else 1

@@ -5,16 +5,11 @@ from typing import Any
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.form_errors import form_errors
+from app.studio.page_numbers import page_number
 from app.studio.page_request import PageRequest
 from app.studio.pages.policies.permissions import changed_cells, chosen_states, save_cells
 from app.studio.policy_editor.policy_form import EDITED, FLAGS, PolicyForm
-from app.studio.policy_editor.policy_page import (
-    page_number,
-    policy_page,
-    read_grid,
-    read_policy,
-    with_all_fields,
-)
+from app.studio.policy_editor.policy_page import policy_page, read_grid, read_policy, with_all_fields
 from app.studio.rights import Rights
 from app.studio.routing import Route
 
@@ -27,7 +22,7 @@ async def list_policies(request: PageRequest) -> Response:
     """Return the policies that the caller may see, with their flags and the number of their holders."""
     rights = await request.rights()
     fields = ["id", *rights.fields("read", "policies", EDITED)]
-    search, page = request.query.get("search", ""), page_number(request.query.get("page", ""))
+    search, page = request.query.get("search", ""), page_number(request.query.get("page"))
     document = f"""query Policies($search: String, $page: Int) {{
   policies(search: $search, sort: ["name", "id"], limit: {PAGE_SIZE}, page: $page) {{ {" ".join(fields)} }}
   policies_aggregated(search: $search) {{ countAll }}

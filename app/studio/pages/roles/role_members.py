@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from app.studio.page_numbers import page_number
 from app.studio.page_request import PageRequest
 from app.studio.pages.roles.role_hierarchy import role_name
 from app.studio.rights import Rights
@@ -14,7 +15,6 @@ USERS_IN_ROLE = "users-in-role"
 PAGE_SIZE = 25
 USER_FIELDS = ("first_name", "last_name", "email", "status", "last_access")
 SORT_FIELDS = ("last_name", "first_name", "email")
-MAX_PAGE = 1_000_000
 IN_ROLE = "role: {id: {_eq: $role}}"
 NOT_IN_ROLE = "_or: [{role: {id: {_neq: $role}}}, {role: {id: {_null: true}}}]"
 
@@ -84,7 +84,7 @@ async def _read(
     request: PageRequest, role: str, condition: str, all_users: str, counts: str = "", *, only_invited: bool = False
 ) -> MemberList:
     rights = await request.rights()
-    search, page = request.query.get("search", "").strip(), _page_number(request)
+    search, page = request.query.get("search", "").strip(), page_number(request.query.get("page"))
     role_variable = "$role: ID!, " if condition else ""
     document = f"""query Users({role_variable}$search: String, $page: Int) {{
   users(filter: {{{condition}}}, search: $search, sort: {_sort(rights)}, limit: {PAGE_SIZE}, page: $page) {{
@@ -137,8 +137,3 @@ def _sort(rights: Rights) -> str:
 
 def _count(groups: list[dict[str, Any]] | None) -> int:
     return int(groups[0]["count"]["id"]) if groups else 0
-
-
-def _page_number(request: PageRequest) -> int:
-    text = request.query.get("page", "")
-    return min(int(text), MAX_PAGE) if text.isascii() and text.isdecimal() and int(text) else 1

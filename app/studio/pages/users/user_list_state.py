@@ -8,12 +8,12 @@ import orjson
 from starlette.datastructures import QueryParams
 
 from app.studio.form_errors import Translate
+from app.studio.page_numbers import page_number
 from app.studio.pages.users.user_columns import DEFAULT_COLUMNS, Column
 from app.studio.pages.users.user_fields import UserField
 from app.studio.pages.users.user_filters import SEARCHED, UserFilter, parse_filter, search_conditions
 
 PAGE_SIZES = (25, 50, 100)
-MAX_PAGE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +112,6 @@ def parse_state(
         tuple(name for name in SEARCHED if any(name in column.selection.split() for column in available.values())),
         sort if column and column.sort else default_sort(available),
         columns,
-        _number(query.get("page"), 1, MAX_PAGE) or 1,
-        size if (size := _number(query.get("size"), 1, PAGE_SIZES[-1])) in PAGE_SIZES else PAGE_SIZES[0],
+        page_number(query.get("page")),
+        next((size for size in PAGE_SIZES if query.get("size") == str(size)), PAGE_SIZES[0]),
     )
-
-
-def _number(text: str | None, least: int, most: int) -> int | None:
-    number = int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
-    return number if number is not None and least <= number <= most else None
