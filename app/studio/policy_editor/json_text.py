@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 JsonPath = tuple[str | int, ...]
 """The names and indexes that lead to a value inside a JSON value."""
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
@@ -48,7 +49,7 @@ def parse_json_text(text: str) -> ParsedText:
     """Parse a JSON text.
 
     Raises:
-        JsonTextError: The text is not JSON, is nested too deeply, or has a name twice in one object.
+        JsonTextError: The text is not JSON, is nested too deeply, has a name twice in one object, or half a character.
     """
     try:
         value = json.loads(text, parse_constant=_reject_constant)
@@ -58,6 +59,7 @@ def parse_json_text(text: str) -> ParsedText:
         raise JsonTextError("Too deeply nested", 0) from None
     except ValueError as error:  # a number that JSON does not have, such as NaN, or one with too many digits
         raise JsonTextError(str(error), 0) from None
+    _require_characters(text, value)
     return ParsedText(text, value, _part_offsets(text))
 
 
@@ -65,6 +67,15 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
     """Return the position of an offset as people count: from 1."""
     start = text.rfind("\n", 0, offset) + 1
     return text.count("\n", 0, offset) + 1, offset - start + 1
+
+
+def _require_characters(text: str, value: Any) -> None:
+    """Check that no string has half of a surrogate pair, which neither databases nor pages can contain."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        match = _SURROGATE.search(text)
+        raise JsonTextError("This escape is half of a character", match.start() if match else 0) from None
 
 
 def _reject_constant(name: str) -> NoReturn:

@@ -9,6 +9,7 @@ from app.repositories.project_settings import DIRECTUS_DEFAULT_NAME
 from app.studio.form_errors import FormErrors, Translate
 from app.studio.page_request import Form
 from app.studio.pages.settings.password_policies import entered_policy, preset_of
+from app.studio.policy_editor.json_text import JsonTextError, line_and_column, parse_json_text
 
 TEXTS = ("project_name", "project_color", "public_note", "default_language", "default_appearance")
 FLAGS = ("public_registration", "public_registration_verify_email")
@@ -114,12 +115,11 @@ def _email_filter(entry: str, translate: Translate) -> dict[str, Any] | None:
     if not entry:
         return None
     try:
-        value = json.loads(entry)
-    except json.JSONDecodeError as error:
+        value = parse_json_text(entry).value
+    except JsonTextError as error:
+        line, column = line_and_column(entry, error.offset)
         message = translate("This is not JSON: there is an error in line {line}, column {column}.")
-        raise EntryError(message.format(line=error.lineno, column=error.colno)) from None
-    except RecursionError:
-        value = None
+        raise EntryError(message.format(line=line, column=column)) from None
     if not isinstance(value, dict):
         raise EntryError(translate('Enter a JSON object, such as {"email": {"_ends_with": "@example.com"}}.'))
     return value or None
