@@ -40,7 +40,7 @@ async def read_consequences(request: PageRequest, rights: Rights, users: Sequenc
     files = None
     if rights.may_fields("read", "files", FILE_AUTHORS):
         files = (await request.execute(FILES, {"users": list(users)}))["files_aggregated"][0]["countAll"]
-    return Consequences(files, rights.may_fields("update", "files", FILE_AUTHORS), _emptied_fields(request))
+    return Consequences(files, rights.may_fields("update", "files", FILE_AUTHORS), _emptied_fields(request, rights))
 
 
 async def delete_with_files_released(request: PageRequest, users: Sequence[str]) -> None:
@@ -67,8 +67,8 @@ def deletion_errors(request: PageRequest, error: RollcallError) -> dict[str, str
     return form_errors(error, request.translate)
 
 
-def _emptied_fields(request: PageRequest) -> list[str]:
-    """Return the labels of the custom fields that refer to users and become null with them."""
+def _emptied_fields(request: PageRequest, rights: Rights) -> list[str]:
+    """Return the labels of the custom fields that become null with users they refer to, if the caller may read them."""
     registry = request.services.registry
     users = registry.own(USERS).table
     return [
@@ -76,5 +76,6 @@ def _emptied_fields(request: PageRequest) -> list[str]:
         for collection in registry.values()
         for field in collection.fields.values()
         if field.column is not None
+        and rights.may_field("read", collection.short_name, field.name)
         and any(key.column.table is users and key.ondelete == "SET NULL" for key in field.column.foreign_keys)
     ]
