@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -33,6 +33,7 @@ ErrorHeaders = Callable[[RollcallError, RequestHead], Awaitable[Sequence[Header]
 """Returns additional headers for an error response."""
 
 UPLOAD_METHODS = ("POST", "PATCH")
+HTML_MEDIA_TYPE = b"text/html"
 MAX_SCHEMA_ATTEMPTS = 3
 """How often a request is answered again because the fields of the directory have changed meanwhile."""
 WATCH_AFTER_SECONDS = 0.25
@@ -52,6 +53,15 @@ def hsts_headers(settings: Settings) -> tuple[Header, ...]:
 def request_limiter(rates: RateLimiter, authenticator: Authenticator) -> RequestLimiter | None:
     """Return a limiter that counts requests by client IP, or None if requests are not limited."""
     return (lambda head: rates.check_request(authenticator.client_ip(head))) if rates.limits_requests else None
+
+
+@runtime_checkable
+class PageEndpoint(Protocol):
+    """An endpoint for people: browsers get a page also if an error keeps their request from it."""
+
+    async def error_response(self, scope: Scope, head: RequestHead, error: RollcallError) -> Response:
+        """Return the page of an error; it must not need the database."""
+        ...
 
 
 class MiddlewareOptions(NamedTuple):
@@ -212,7 +222,14 @@ class HTTPMiddleware:
         if exchange.status:
             log.error("response_aborted", code=public.code)
             raise error
-        await self._respond_with_error(exchange, error_response(public), public)
+        await self._respond_with_error(exchange, await self._error_response(scope, exchange.head, public), public)
+
+    async def _error_response(self, scope: Scope, head: RequestHead, error: RollcallError) -> Response:
+        """Return an error as JSON, or as a page if a browser asks an endpoint for people."""
+        endpoint = match_prefix(self.endpoints, normalize_path(scope)) if HTML_MEDIA_TYPE in head.accept else None
+        if isinstance(endpoint, PageEndpoint):
+            return await endpoint.error_response(scope, head, error)
+        return error_response(error)
 
 
 def match_prefix(table: Mapping[str, T], scope: Scope) -> T | None:

@@ -65,7 +65,12 @@ def data_response(data: Mapping[str, Any] | Sequence[Any] | bool) -> Response:
 
 
 def error_response(error: RollcallError, media: bytes = JSON) -> Response:
-    """Return an error in Directus' REST format, with `Allow`, `Retry-After` or `Content-Range` if it has them."""
+    """Return an error in Directus' REST format, with the headers that belong to it."""
+    return Response(orjson.dumps({"errors": error.entries()}), error.status, media, error_headers(error), error=error)
+
+
+def error_headers(error: RollcallError) -> list[Header]:
+    """Return `Allow`, `Retry-After` or `Content-Range` if the error has them."""
     headers: list[Header] = []
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.details["allowed"]).encode()))
@@ -75,4 +80,4 @@ def error_response(error: RollcallError, media: bytes = JSON) -> Response:
         headers.append((b"retry-after", b"%d" % error.seconds))
     if isinstance(error, RangeNotSatisfiable):
         headers.append((b"content-range", b"bytes */%d" % error.size))
-    return Response(orjson.dumps({"errors": error.entries()}), error.status, media, headers, error=error)
+    return headers

@@ -11,7 +11,9 @@ from app.core.errors import (
     Forbidden,
     InvalidCredentials,
     InvalidToken,
+    MethodNotAllowed,
     RollcallError,
+    RouteNotFound,
     SchemaChanged,
     ServiceUnavailable,
     TokenExpired,
@@ -37,7 +39,7 @@ from app.studio.session import anonymous, cookie_only, renew_session
 from app.studio.site import Site
 from app.studio.static_files import StaticFiles
 from app.studio.templating import Templates
-from app.studio.viewer import DEFAULT_PROJECT, read_project, read_viewer
+from app.studio.viewer import DEFAULT_PROJECT, Project, read_project, read_viewer
 
 SESSION_ERRORS = (InvalidCredentials, InvalidToken, TokenExpired)
 STATIC = "/static/"
@@ -60,11 +62,12 @@ class StudioEndpoint:
         self._router, self._csrf_check = Router(ROUTES), CsrfCheck(services.settings)
 
     async def __call__(self, scope: Scope, head: RequestHead, body: BodyReader) -> Response:
-        addresses = Addresses(self._services.settings, scope.get("root_path", ""))
-        path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix(ROOT)
+        path = _path_below_root(scope)
         if path.startswith(STATIC):
+            if scope["method"] not in READ_METHODS:
+                raise MethodNotAllowed(scope["method"], READ_METHODS)
             return self._site.static_files.response(path.removeprefix(STATIC).partition("/")[2])
-        request = await self._visitor_request(scope, head, body, path, addresses)
+        request = await self._visitor_request(scope, head, body)
         try:
             match = self._router.match(scope["method"], path)
             self._check_origin(scope, head)
@@ -78,6 +81,10 @@ class StudioEndpoint:
             return self._sign_in_response(request, error)
         except TwoFactorSetupRequired:
             return request.redirect(TFA_SETUP)
+        except (RouteNotFound, MethodNotAllowed) as error:
+            with suppress(RollcallError):  # without a session, it is a page for visitors
+                request = await self._with_user(request)
+            response = await error_page(request, error)
         except RollcallError as error:
             response = await error_page(request, error)
         except (SchemaChanged, UnknownField):
@@ -86,6 +93,15 @@ class StudioEndpoint:
             log.exception("request_failed")
             response = await error_page(request, RollcallError())
         return self._with_cookies(request.directory, response)
+
+    async def error_response(self, scope: Scope, head: RequestHead, error: RollcallError) -> Response:
+        """Return the page of an error that kept the request from this endpoint; it needs no database."""
+
+        async def no_body() -> bytes:
+            return b""
+
+        request = await self._page_request(scope, head, no_body, DEFAULT_PROJECT)
+        return replace(await error_page(request, error), error=error)
 
     def _check_origin(self, scope: Scope, head: RequestHead) -> None:
         """Check that a form was sent by a page of this server, also without a session: nobody else may sign users in.
@@ -96,34 +112,47 @@ class StudioEndpoint:
         if scope["method"] not in READ_METHODS and not self._csrf_check.has_known_origin(scope, head):
             raise Forbidden("This form was sent by a page of another site")
 
-    async def _visitor_request(
-        self, scope: Scope, head: RequestHead, body: BodyReader, path: str, addresses: Addresses
-    ) -> PageRequest:
-        directory = self._directory(anonymous(head), head)
+    async def _visitor_request(self, scope: Scope, head: RequestHead, body: BodyReader) -> PageRequest:
         project = DEFAULT_PROJECT
         with suppress(ServiceUnavailable):  # reported by a page, not instead of one
             project = await read_project(self._services)
+        return await self._page_request(scope, head, body, project)
+
+    async def _page_request(self, scope: Scope, head: RequestHead, body: BodyReader, project: Project) -> PageRequest:
+        """Return the request of a visitor."""
+        directory = self._directory(anonymous(head), head)
+        addresses = Addresses(self._services.settings, scope.get("root_path", ""))
         viewer = await read_viewer(directory, project, head.header(b"accept-language").decode("latin-1"))
-        return PageRequest(self._site, directory, head, body, scope["method"], path, {}, addresses, project, viewer)
+        method, path = scope["method"], _path_below_root(scope)
+        return PageRequest(self._site, directory, head, body, method, path, {}, addresses, project, viewer)
 
     async def _signed_in_request(self, request: PageRequest, match: Match) -> PageRequest:
-        """Return the request with its session's user.
+        """Return the request with its session's user, if that user may use its route.
 
         Raises:
             InvalidCredentials, InvalidToken, TokenExpired: There is no valid session.
             TwoFactorSetupRequired: The user must set up two-factor authentication first.
+        """
+        request = await self._with_user(request)
+        if not match.route.before_tfa:
+            await request.directory.require_tfa_setup_done()
+        if request.method == "GET" and not request.fragment:
+            await renew_session(request.directory)
+        return replace(request, parameters=match.parameters)
+
+    async def _with_user(self, request: PageRequest) -> PageRequest:
+        """Return the request with its session's user.
+
+        Raises:
+            InvalidCredentials, InvalidToken, TokenExpired: There is no valid session.
         """
         head = request.head
         directory = self._directory(cookie_only(head), head)
         if directory.caller.user is None:
             raise InvalidCredentials
         await directory.fresh_access()
-        if not match.route.before_tfa:
-            await directory.require_tfa_setup_done()
-        if request.method == "GET" and not request.fragment:
-            await renew_session(directory)
         viewer = await read_viewer(directory, request.project, head.header(b"accept-language").decode("latin-1"))
-        return replace(request, directory=directory, parameters=match.parameters, viewer=viewer)
+        return replace(request, directory=directory, viewer=viewer)
 
     def _directory(self, credentials: RequestHead, head: RequestHead) -> Directory:
         caller = self._authenticator.authenticate(credentials)
@@ -153,3 +182,8 @@ class StudioEndpoint:
         now = self._services.clock()
         cookies = [set_cookie_header(cookie, self._services.settings, now) for cookie in directory.response_cookies]
         return replace(response, headers=[*response.headers, *cookies]) if cookies else response
+
+
+def _path_below_root(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")).removeprefix(ROOT)

@@ -1,5 +1,7 @@
 """The pages that report an error."""
 
+from dataclasses import replace
+
 from app.core.errors import (
     Forbidden,
     MethodNotAllowed,
@@ -8,7 +10,7 @@ from app.core.errors import (
     RouteNotFound,
     ServiceUnavailable,
 )
-from app.http.response import Response
+from app.http.response import Response, error_headers
 from app.studio.form_errors import error_message
 from app.studio.page_request import PageRequest
 
@@ -16,7 +18,8 @@ from app.studio.page_request import PageRequest
 async def error_page(request: PageRequest, error: RollcallError) -> Response:
     """Return a page that says what is wrong and what can be done."""
     title, message = _explain(request, error)
-    return await request.page("error.html", status=error.status, title=title, message=message)
+    response = await request.page("error.html", status=error.status, title=title, message=message)
+    return replace(response, headers=[*response.headers, *error_headers(error)])
 
 
 def _explain(request: PageRequest, error: RollcallError) -> tuple[str, str]:
