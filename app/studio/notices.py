@@ -53,7 +53,9 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "role-created": _("The role was created. Attach policies to it, and add users."),
         "role-deleted": _("The role was deleted."),
         "users-added": _("The users have this role now."),
-        "users-removed": _("The users have no role now, only the permissions of the public."),
+        "users-removed": _(
+            "The users have no role now: the policies of the public apply, and those that are attached to each user."
+        ),
         "policy-attached": _("The policy was attached."),
         "policy-detached": _("The policy was detached."),
         "invitations-sent": _("The users were invited. Each of them gets a mail with a link."),

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from app.core.errors import Forbidden
-from app.policy.rules import DELETE, Access
-from app.query.collection import PREFIX, Collection
-from app.query.filter import MATCH_ALL
+from app.policy.rules import DELETE, READ, Access, Rule
+from app.query.collection import PREFIX, USERS, Collection
+from app.query.filter import MATCH_ALL, Filter, parse_filter
+
+OWN_ROW = {"id": {"_eq": "$CURRENT_USER"}}
+"""The filter of permissions on the caller's own row, such as that of app access."""
 
 
 class Rights:
@@ -51,6 +54,61 @@ class Rights:
     def may_fields(self, action: str, collection: str, fields: Sequence[str]) -> bool:
         """Return whether the caller may do something with all of the fields."""
         return len(self.fields(action, collection, fields)) == len(fields)
+
+    def shows(self, collection: str, field: str, key: str | None = None) -> bool:
+        """Return whether null in a field means that it is empty; otherwise the caller may not see its value.
+
+        `key` is that of the row; None stands for every row that the caller may see.
+        """
+        definition = self._collection(collection)
+        if definition is None:
+            return False
+        rules, own_filters = self._access.granted(READ, definition), self._own_filters(definition)
+        for_own = [rule for rule in rules if rule.filter in own_filters]
+        for_others = [rule for rule in rules if rule.filter not in own_filters]
+        wanted = definition.fields.get(field)
+        granting = [rule for rule in rules if wanted in rule.fields]
+        certain = [rule for rule in granting if rule.filter == MATCH_ALL]
+        is_shown_in_others = bool(certain) or all(rule in granting for rule in for_others)
+        is_shown_in_own = any(rule in granting for rule in for_own) or is_shown_in_others
+        if key is None:
+            return bool(rules) and is_shown_in_others and (is_shown_in_own or not for_own)
+        return is_shown_in_own if own_filters and self.is_own(key) else bool(for_others) and is_shown_in_others
+
+    def shows_all_rows(self, collection: str, fields: Sequence[str]) -> bool:
+        """Return whether the caller may read these fields of every row, so that counts are those of all rows."""
+        definition = self._collection(collection)
+        if definition is None:
+            return False
+        rules = [rule for rule in self._access.granted(READ, definition) if rule.filter == MATCH_ALL]
+        return all(any(definition.fields.get(name) in rule.fields for rule in rules) for name in fields)
+
+    def listed_fields(self, wanted: Iterable[str]) -> list[str]:
+        """Return those of the `wanted` fields of users that are worth a column or a filter, in their order.
+
+        A field that the caller may read only in its own row is not, unless that is the only visible row.
+        """
+        definition = self._access.registry.own(USERS)
+        own_filters = self._own_filters(definition)
+        rules = self._access.granted(READ, definition)
+        for_others: Sequence[Rule] = [rule for rule in rules if rule.filter not in own_filters]
+        names = {field.name for rule in for_others or rules for field in rule.fields}
+        return [name for name in self.fields(READ, "users", wanted) if name in names]
+
+    def is_own(self, key: str | None) -> bool:
+        """Return whether a key is that of the caller's own row of users."""
+        return key is not None and key.lower() == self._access.user
+
+    @property
+    def has_role(self) -> bool:
+        """Whether the caller has a role."""
+        return self._access.state.role is not None
+
+    def _own_filters(self, definition: Collection) -> tuple[Filter, ...]:
+        """Return the filters that match only the row of the caller; none for other collections than users."""
+        if definition.name != USERS.name:
+            return ()
+        return tuple(parse_filter(definition, text, stored=True) for text in (OWN_ROW, {"_and": [OWN_ROW]}))
 
     def _collection(self, name: str) -> Collection | None:
         return self._access.registry.get(f"{PREFIX}{name}")

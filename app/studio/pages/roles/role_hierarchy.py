@@ -109,7 +109,7 @@ def description_text(row: Mapping[str, Any]) -> str:
 
 
 async def read_hierarchy(request: PageRequest, *, with_counts: bool = False) -> RoleHierarchy:
-    """Return the roles that the caller can see, with the numbers of their users if the caller can see those.
+    """Return the roles that the caller can see, with the numbers of their users if the caller can see all of them.
 
     Raises:
         Forbidden: The caller cannot see roles.
@@ -122,7 +122,7 @@ async def read_hierarchy(request: PageRequest, *, with_counts: bool = False) -> 
         fields.append("parent { id }")
     sort = "name" if "name" in fields else "id"
     counts = ""
-    if with_counts and rights.fields("read", "users", ("id", "role")) == ["id", "role"]:
+    if with_counts and rights.shows_all_rows("users", ["id", "role"]):
         counts = 'users_aggregated(groupBy: ["role"], limit: -1) { group count { id } }'
     data = await request.execute(
         f'query Roles {{\n  roles(sort: ["{sort}"], limit: -1) {{ {" ".join(fields)} }}\n  {counts}\n}}'

@@ -36,13 +36,13 @@ def readable_columns(request: PageRequest, rights: Rights) -> Mapping[str, Colum
         raise Forbidden
     labels = field_labels(request.translate)
     columns = [_name_column(request, rights)]
-    columns += [_plain(name, labels[name]) for name in rights.fields("read", "users", ["email"])]
-    columns += [_role_column(labels["role"])] if may_see_roles(rights) else []
-    columns += [_plain(name, labels[name]) for name in rights.fields("read", "users", PLAIN_COLUMNS)]
+    columns += [_plain(name, labels[name]) for name in rights.listed_fields(["email"])]
+    columns += [_role_column(labels["role"])] if may_list_roles(rights) else []
+    columns += [_plain(name, labels[name]) for name in rights.listed_fields(PLAIN_COLUMNS)]
     columns += [
         _plain(field.name, field.label, field.kind)
         for field in simple_custom_fields(request)
-        if rights.may_field("read", "users", field.name)
+        if rights.listed_fields([field.name])
     ]
     return {column.name: column for column in columns}
 
@@ -50,6 +50,23 @@ def readable_columns(request: PageRequest, rights: Rights) -> Mapping[str, Colum
 def may_see_roles(rights: Rights) -> bool:
     """Return whether the caller may see which role a user has."""
     return rights.may_field("read", "users", "role") and len(rights.fields("read", "roles", ["id", "name"])) == 2
+
+
+def may_list_roles(rights: Rights) -> bool:
+    """Return whether the caller may see the roles of other users than itself, unless it sees no other ones."""
+    return may_see_roles(rights) and bool(rights.listed_fields(["role"]))
+
+
+def shows_field(rights: Rights, field: str, key: str | None = None) -> bool:
+    """Return whether null in a field of a user means that it is empty: the field is visible, and a role itself is too.
+
+    `key` is the user; None stands for every user that the caller may see.
+    """
+    if not rights.shows("users", field, key):
+        return False
+    if field != "role" or rights.shows_all_rows("roles", ["id"]):
+        return True
+    return rights.is_own(key) and not rights.has_role
 
 
 def may_see_avatars(rights: Rights) -> bool:

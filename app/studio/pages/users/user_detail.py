@@ -8,7 +8,7 @@ from app.studio.devices import describe_device
 from app.studio.form_errors import FormErrors
 from app.studio.image_upload import PHOTO_TYPES
 from app.studio.page_request import PageRequest
-from app.studio.pages.users.user_columns import NAMES, may_see_avatars, may_see_roles
+from app.studio.pages.users.user_columns import NAMES, may_see_avatars, may_see_roles, shows_field
 from app.studio.pages.users.user_deletion import read_consequences
 from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.users.user_policies import read_policies
@@ -54,6 +54,8 @@ async def user_page(
         "may_upload": rights.may("create", "files") and may_see_avatars(rights),
         "picture_types": ",".join(PHOTO_TYPES),
         "own": own,
+        "shown": {name: shows_field(rights, name, key) for name in ("role", *SECRETS)},
+        "shows_all_activity": rights.shows_all_rows("activity", ["user"]),
         "labels": field_labels(request.translate),
         "status_labels": status_labels(request.translate),
     }

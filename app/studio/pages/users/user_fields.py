@@ -39,6 +39,8 @@ class UserField:
     max_length: int | None = None
     automatic: bool = False
     """Whether the server writes it, so that no form offers it."""
+    shows_null: bool = True
+    """Whether null means that it is empty in every row; otherwise it may be hidden from the caller."""
 
 
 def field_labels(translate: Translate) -> Mapping[str, str]:

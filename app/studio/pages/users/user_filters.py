@@ -14,13 +14,13 @@ Condition = dict[str, Any]
 
 SEARCHED = ("first_name", "last_name", "email")
 MAX_WORDS = 8
-NO_ROLE = "none"
+NO_ROLE, NEVER = "none", "never"
 LAST_ACCESS: Mapping[str, Condition] = {
     "day": {"_gte": "$NOW(-1 day)"},
     "week": {"_gte": "$NOW(-7 days)"},
     "month": {"_gte": "$NOW(-30 days)"},
     "quarter": {"_lt": "$NOW(-90 days)"},
-    "never": {"_null": True},
+    NEVER: {"_null": True},
 }
 BOOLEANS = ("true", "false")
 TEXT_KINDS = ("string", "uuid")
@@ -30,15 +30,16 @@ END_OF_DAY = "T23:59:59.999Z"
 OPERATORS = {"is": "_eq", "from": "_gte", "to": "_lte"}
 
 
-def last_access_choices(translate: Translate) -> Choices:
+def last_access_choices(translate: Translate, *, with_never: bool) -> Choices:
     """Return the choices of the filter on the last access."""
     _ = translate
+    never = ((NEVER, _("Never")),) if with_never else ()
     return (
         ("day", _("In the last 24 hours")),
         ("week", _("In the last 7 days")),
         ("month", _("In the last 30 days")),
         ("quarter", _("Not for 90 days")),
-        ("never", _("Never")),
+        *never,
     )
 
 
@@ -102,6 +103,8 @@ def _condition(operator: str, field: UserField, value: str) -> Condition:
     """
     condition: Condition
     match operator:
+        case "role" | "last_access" if value in (NO_ROLE, NEVER) and not field.shows_null:
+            raise ValueError(operator)
         case "status":
             condition = {"_eq": value}
         case "role":

@@ -11,6 +11,7 @@ from app.http.response import Response
 from app.query.collection import USERS
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import Form, PageRequest, redirect_to
+from app.studio.pages.users.user_columns import shows_field
 from app.studio.pages.users.user_detail import read_user
 from app.studio.pages.users.user_fields import UserField
 from app.studio.pages.users.user_form_fields import FieldGroup, form_groups
@@ -186,8 +187,10 @@ def _rejected(form: UserForm, errors: FormErrors, status: int) -> UserForm:
 
 
 async def _form_page(request: PageRequest, form: UserForm, user: dict[str, Any] | None) -> Response:
+    rights = await request.rights()
     return await request.page(
         "users/form.html",
+        shows=lambda field: user is None or shows_field(rights, field, user["key"]),
         status=form.status,
         errors=form.errors,
         form=form,

@@ -13,7 +13,12 @@ from app.http.response import Response
 from app.query.operators import ORDERED_KINDS
 from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest
-from app.studio.pages.users.user_columns import may_see_avatars, may_see_roles, readable_columns
+from app.studio.pages.users.user_columns import (
+    may_list_roles,
+    may_see_avatars,
+    readable_columns,
+    shows_field,
+)
 from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.users.user_filters import NO_ROLE, last_access_choices
 from app.studio.pages.users.user_list_state import PAGE_SIZES, UserListState, default_columns, parse_state
@@ -66,6 +71,7 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
         "with_avatars": may_see_avatars(rights),
         "exports": {name: _export_address(request, state, name) for name in EXPORT_FORMATS},
         "query": urlencode({k: v for k, v in state.parameters().items() if v}, doseq=True),
+        "shows": lambda field, user: shows_field(rights, field, user.get("id")),
         "status_labels": status_labels(request.translate),
     }
     if only_results:
@@ -74,7 +80,7 @@ async def users_page(request: PageRequest, query: QueryParams, selection: Select
         "filters": filters,
         "custom_filters": [field for field in filters.values() if field.name not in ("status", "role", "last_access")],
         "roles": await readable_roles(request, rights),
-        "last_access_choices": last_access_choices(request.translate),
+        "last_access_choices": last_access_choices(request.translate, with_never=shows_field(rights, "last_access")),
         "bulk": bulk_actions(rights),
         "sizes": PAGE_SIZES,
         "defaults": orjson.dumps({"columns": ",".join(default_columns(columns)), "size": str(PAGE_SIZES[0])}).decode(),
@@ -129,11 +135,11 @@ async def _read_users(request: PageRequest, state: UserListState) -> tuple[list[
 async def _filter_fields(request: PageRequest, rights: Rights) -> Mapping[str, UserField]:
     """Return the fields that the caller may filter by, by name."""
     labels = field_labels(request.translate)
-    names = [*rights.fields("read", "users", ["status"]), *(["role"] if may_see_roles(rights) else [])]
-    names += rights.fields("read", "users", ["last_access"])
-    built_in = {name: UserField(name, labels[name], name) for name in names}
+    names = [*rights.listed_fields(["status"]), *(["role"] if may_list_roles(rights) else [])]
+    names += rights.listed_fields(["last_access"])
+    built_in = {name: UserField(name, labels[name], name, shows_null=shows_field(rights, name)) for name in names}
     custom = await described_custom_fields(
-        request, lambda field: field.kind in FILTERABLE_KINDS and rights.may_field("read", "users", field.name)
+        request, lambda field: field.kind in FILTERABLE_KINDS and rights.listed_fields([field.name]) != []
     )
     return built_in | {field.name: field for field in custom}
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.studio.page_request import PageRequest
+from app.studio.pages.users.user_columns import shows_field
 from app.studio.rights import Rights
 
 MAX_ANCESTORS = 20
@@ -33,11 +34,15 @@ class EffectivePolicy:
 
 @dataclass(frozen=True, slots=True)
 class PolicyOverview:
-    """The policies of a user, and those that the caller may assign; `may_remove` says whether own ones can go."""
+    """The policies of a user, and those that the caller may assign; `may_remove` says whether own ones can go.
+
+    `is_complete` is whether the caller may see all policies that the user has.
+    """
 
     effective: list[EffectivePolicy]
     assignable: list[tuple[str, str]]
     may_remove: bool
+    is_complete: bool
 
 
 async def read_policies(request: PageRequest, rights: Rights, user: dict[str, Any]) -> PolicyOverview | None:
@@ -60,7 +65,14 @@ async def read_policies(request: PageRequest, rights: Rights, user: dict[str, An
     effective = [entry for entry in policies.values() if entry.sources]
     for entry in effective:
         entry.sources.sort(key=lambda source: order.index(source.role["id"] if source.role else None))
-    return PolicyOverview(effective, await _assignable(request, rights, effective), rights.may("delete", "access"))
+    assignable = await _assignable(request, rights, effective)
+    is_complete = (
+        shows_field(rights, "role", user["key"])
+        and rights.shows_all_rows("access", ["policy", "role", "user"])
+        and rights.shows_all_rows("policies", ["id"])
+        and rights.shows_all_rows("roles", ["id", "parent"])
+    )
+    return PolicyOverview(effective, assignable, rights.may("delete", "access"), is_complete)
 
 
 def _source(row: dict[str, Any], roles: list[dict[str, Any]]) -> Source | None:
