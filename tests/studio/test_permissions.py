@@ -186,6 +186,96 @@ async def test_errors_are_reported_at_their_line(ada, text, message):
     assert page.html.find("textarea", {"name": "permissions"}).text.lstrip("\n") == text
 
 
+@pytest.mark.parametrize(
+    ("rule", "place"),
+    [
+        ('{"status": {"_eq": ""}}', "Line 1, column 13"),
+        ('{"_and": [\n {"status": {"_in": []}}]}', "Line 2, column 14"),
+        ('{"last_access": {"_between": ["", "$NOW"]}}', "Line 1, column 18"),
+        ('{"role": {"name": {"_contains": " "}}}', "Line 1, column 20"),
+        ('{"status": ""}', "Line 1, column 2"),
+    ],
+)
+async def test_a_condition_without_a_value_is_rejected_at_its_line(ada, members, rule, place):
+    before = await permissions_of(members, "Writers")
+    page = await ada.post(f"{WRITERS}/directus_users/read", {"fields": "id", "permissions": rule})
+
+    assert page.status == 422
+    assert page.errors == [
+        f'Rule: {place}: This condition has no value. Enter one, or use "_empty" to match empty values.'
+    ]
+    assert await permissions_of(members, "Writers") == before
+
+
+async def test_operators_that_need_no_value_are_saved(ada):
+    values = {"fields": "id", "permissions": '{"title": {"_empty": true}}'}
+
+    assert (await ada.post(f"{WRITERS}/directus_users/read", values)).status == 303
+
+
+async def test_a_new_permission_starts_without_fields_and_an_untouched_form_grants_nothing(ada, members):
+    path = f"{WRITERS}/directus_roles/update"
+    page = await ada.get(path)
+
+    assert "Now: not allowed." in page.text
+    assert not page.html.select("[name=fields][checked]")
+    assert "Create permission" in page.html.select_one(".save-bar").text
+    rejected = await ada.post(path, {"permissions": "", "validation": "", "presets": ""})
+    assert rejected.status == 422
+    assert rejected.errors == ['Fields: Choose "All fields" or "Only these fields".']
+    assert ("directus_roles", "update") not in await permissions_of(members, "Writers")
+
+
+async def test_a_new_permission_to_delete_every_row_must_say_so(ada, members):
+    path = f"{WRITERS}/directus_roles/delete"
+
+    rejected = await ada.post(path, {"permissions": ""})
+    assert rejected.errors == ['Rule: Enter a rule, or check "Every row".']
+    assert (await ada.post(path, {"permissions": "", "every_row": "true"})).status == 303
+    assert ("directus_roles", "delete") in await permissions_of(members, "Writers")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (["*", "email"], "All fields and single fields are chosen."),
+        ([""], "Check at least one field"),
+    ],
+)
+async def test_contradicting_or_missing_fields_are_rejected(ada, members, fields, message):
+    before = await permissions_of(members, "Writers")
+    page = await ada.post(f"{WRITERS}/directus_users/read", {"fields": fields, "permissions": ""})
+
+    assert page.status == 422
+    assert message in page.errors[0]
+    assert await permissions_of(members, "Writers") == before
+
+
+async def test_all_fields_and_those_that_must_be_named_are_saved(ada, members):
+    values = {"fields": ["*", "token"], "permissions": "", "validation": "", "presets": ""}
+
+    saved = await ada.post(f"{WRITERS}/directus_users/update", values)
+    assert (saved.status, saved.errors) == (303, [])
+    rows = (await policy_named(members, "Writers"))["permissions"]
+    assert ["*", "token"] in [row["fields"] for row in rows]
+
+
+async def test_the_page_says_that_secrets_are_never_returned(ada):
+    page = await ada.get(f"{WRITERS}/directus_users/read")
+
+    hints = " ".join(hint.text for hint in page.html.select("fieldset .hint"))
+    assert "are never returned" in hints
+    assert all(name in hints for name in ("password", "token", "tfa_secret"))
+
+
+async def test_the_preview_of_a_rule_without_a_value_is_no_error(ada):
+    values = {"fields": "id", "permissions": '{"last_access": {"_gt": ""}}'}
+    page = await ada.post(f"{WRITERS}/directus_users/read/preview", values, {"studio-fragment": "preview"})
+
+    assert not page.html.select(".error")
+    assert "Enter a value for each condition" in page.text
+
+
 async def test_an_invalid_preset_is_reported_at_its_line(ada):
     values = {"fields": "email", "validation": "", "presets": '{\n "title": "New",\n "nope": 1\n}'}
     page = await ada.post(f"{WRITERS}/directus_users/create", values)

@@ -26,6 +26,8 @@ class Preview:
     page: str | None = None
     """The path below which each row has a page."""
     error: str = ""
+    is_incomplete: bool = False
+    """Whether a condition has no value yet."""
 
 
 async def preview_rows(request: PageRequest, collection: Collection, rule: Any) -> Preview:

@@ -3,6 +3,7 @@
 /** Show the notice of a form after its first change, and warn before the page is left until the form is submitted. */
 function enableNotice(form) {
   const notice = form.querySelector("[data-unsaved-notice]");
+  if (!notice) return; // the caller may not change anything
   let isChanged = !notice.hidden;
   let isSubmitted = false;
 

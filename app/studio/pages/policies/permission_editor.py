@@ -7,12 +7,12 @@ import orjson
 from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.policy.rules import EVERY_FIELD
-from app.policy.write_resolver import WILDCARD_EXCLUDED_FIELDS
 from app.studio.form_errors import form_errors
 from app.studio.page_request import PageRequest
 from app.studio.pages.policies.permissions import CREATE, DELETE, UPDATE
 from app.studio.policy_editor.open_permission import OpenPermission, open_permission
 from app.studio.policy_editor.permission_form import PermissionForm, PermissionParser
+from app.studio.policy_editor.permission_grid import state_of
 from app.studio.policy_editor.rule_preview import Preview, preview_rows
 from app.studio.policy_editor.visible_registry import visible_registry
 from app.studio.policy_editor.vocabulary import vocabulary
@@ -35,6 +35,7 @@ async def save_permission(request: PageRequest) -> Response:
     permission = await open_permission(request)
     form = await _submitted(request, permission)
     (await request.rights()).require("update" if permission.stored else "create", "permissions")
+    _parser(request, permission).check_choices(form, permission.stored, permission.parts)
     if not form.errors:
         try:
             await _save(request, permission, form)
@@ -53,11 +54,16 @@ async def preview_permission(request: PageRequest) -> Response:
     if "permissions" in form.values:
         preview = await preview_rows(request, permission.collection, form.values["permissions"])
     if request.fragment:
-        message = form.errors.get("permissions", "")
-        return await request.page(
-            "policies/preview.html", preview=preview or Preview(error=message), collection=permission.collection
-        )
+        preview = preview or _unreadable(form)
+        return await request.page("policies/preview.html", preview=preview, collection=permission.collection)
     return await _editor_page(request, permission, form, status=422 if form.errors else 200, preview=preview)
+
+
+def _unreadable(form: PermissionForm) -> Preview:
+    """Return the preview of a rule that has none; one whose values are still missing is not wrong."""
+    if "permissions" in form.incomplete:
+        return Preview(is_incomplete=True)
+    return Preview(error=form.errors.get("permissions", ""))
 
 
 async def delete_permission(request: PageRequest) -> Response:
@@ -112,6 +118,7 @@ async def _editor_page(
         rights.fields(action, collection.short_name, collection.fields) if not rights.admin else [*collection.fields]
     )
     known = [name for name in names if action == "read" or collection.fields[name] is not collection.key]
+    parser = _parser(request, permission)
     shown = [*known, *(name for name in collection.fields if name in form.fields and name not in known)]
     return await request.page(
         "policies/permission.html",
@@ -122,7 +129,9 @@ async def _editor_page(
         every_field=EVERY_FIELD,
         fields=shown,
         unknown_fields=[name for name in form.fields if name not in collection.fields and name != EVERY_FIELD],
-        excluded_fields=[f.name for f in collection.fields.values() if f in WILDCARD_EXCLUDED_FIELDS],
+        named_fields=parser.named_fields,
+        secret_fields=[field.name for field in collection.fields.values() if field.concealed],
+        state=state_of(permission.stored) if permission.stored else "none",
         preview=preview,
         collection=collection,
     )
