@@ -5,6 +5,7 @@ import pytest
 from app.core.caller import SYSTEM
 from tests.base_data import uid
 from tests.flows.inviters import user_row
+from tests.studio.grants import grant
 from tests.studio.writers import sign_in_as
 
 
@@ -117,6 +118,51 @@ async def test_the_last_administrator_cannot_be_deleted(ada):
 
 async def test_activity_of_the_user_is_listed(ada):
     assert "Signed in" in (await ada.get(path("ada"))).text
+
+
+def table(page, title):
+    """The cells of the table of a section, row by row."""
+    rows = page.html.find(id=title).find_parent("section").select("tbody tr")
+    return [[" ".join(cell.get_text(" ").split()) for cell in row.find_all(["th", "td"])] for row in rows]
+
+
+async def test_changes_of_a_user_name_who_did_them_and_the_changed_fields(ada):
+    await ada.post("/users/bulk", {"ids": [uid("sam")], "action": "status", "status": "suspended"})
+
+    page = await ada.get(path("sam"))
+
+    assert table(page, "changes-title")[0][1:] == ["Ada", "Changed", "Status"]
+    assert "Signed in" not in (await ada.get(path("ada"))).html.find(id="changes-title").find_parent("section").text
+    entry = page.html.find(id="changes-title").find_parent("section").select_one("tbody th a")["href"]
+    assert "suspended" in (await ada.get(entry.removeprefix("/admin"))).text
+    link = next(a["href"] for a in page.html.find_all("a") if a.get_text() == "All changes to this user")
+    assert "Changed" in (await ada.get(link.removeprefix("/admin"))).text
+
+
+async def test_activity_of_a_user_names_the_rows_and_links_to_the_entries(ada):
+    await ada.post("/users/bulk", {"ids": [uid("ed")], "action": "status", "status": "suspended"})
+
+    page = await ada.get(path("ada"))
+
+    assert table(page, "activity-title")[0][1:4] == ["Changed", "users", "Ed Edelman"]
+    section = page.html.find(id="activity-title").find_parent("section")
+    assert [cell.get_text() for cell in section.select("thead th")] == [
+        "Time",
+        "Action",
+        "Collection",
+        "Item",
+        "IP address",
+    ]
+    assert section.select_one("tbody th a")["href"].startswith("/admin/activity/")
+
+
+async def test_changes_are_shown_only_to_those_who_may_read_them(vi):
+    assert not (await vi.get(path("ed"))).html.find(id="changes-title")
+    await grant(vi.system, "read", "activity", "id,collection,item,action", permissions={"action": {"_eq": "delete"}})
+
+    page = await vi.get(path("ed"))
+
+    assert "There are no changes that you may see." in page.text
 
 
 async def test_a_limited_caller_sees_no_more_than_the_api_gives(vi):

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from app.core.errors import Forbidden, RollcallError
+from app.core.errors import Forbidden
 from app.http.response import Response
 from app.studio.devices import describe_device
 from app.studio.form_errors import FormErrors
 from app.studio.image_upload import PHOTO_TYPES
 from app.studio.page_request import PageRequest
+from app.studio.pages.activity.activity_items import read_items
+from app.studio.pages.users.user_activity import read_activity, read_changes_of_user
 from app.studio.pages.users.user_columns import NAMES, may_see_avatars, may_see_roles, shows_field
 from app.studio.pages.users.user_deletion import read_consequences
 from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, status_labels
@@ -19,8 +21,6 @@ FACTS = ("email", "title", "location", "description", "tags", "language", "last_
 MORE_FACTS = ("external_identifier", "email_notifications", "id")
 KINDS = {"last_access": "timestamp", "email_notifications": "boolean", "tags": "json"}
 SECRETS = ("tfa_secret", "token")
-ACTIVITY_FIELDS = ("id", "action", "collection", "item", "timestamp", "ip")
-ACTIVITY_ENTRIES = 20
 
 
 async def show_user(request: PageRequest) -> Response:
@@ -41,11 +41,14 @@ async def user_page(
     users = request.directory["users"]
     may = {action: await users.may(action, key) for action in ("update", "delete")}
     own = key.lower() == request.user
+    activity = await read_activity(request, rights, key)
     sections = {
         "facts": await _facts(request, rights, user),
         "policies": await read_policies(request, rights, user),
         "sessions": await _sessions(request, rights, key),
-        "activity": await _activity(request, rights, key),
+        "activity": activity,
+        "items": await read_items(request, rights, activity or []),
+        "changes": await read_changes_of_user(request, rights, key),
         "consequences": await read_consequences(request, rights, [key]) if may["delete"] else None,
         "may": may,
         "may_set": {
@@ -106,23 +109,6 @@ async def _sessions(request: PageRequest, rights: Rights, key: str) -> list[dict
 }"""
     sessions = (await request.execute(document, {"user": key}))["users_sessions"]
     return [{**session, "device": describe_device(session["user_agent"])} for session in sessions]
-
-
-async def _activity(request: PageRequest, rights: Rights, key: str) -> list[dict[str, Any]] | None:
-    """Return what the user did last; None if the caller may not know it."""
-    if not rights.may_field("read", "activity", "user"):
-        return None
-    fields = " ".join(rights.fields("read", "activity", ACTIVITY_FIELDS))
-    document = f"""query Activity($user: ID!) {{
-  activity(filter: {{ user: {{ id: {{ _eq: $user }} }} }}, sort: ["-timestamp", "-id"], limit: {ACTIVITY_ENTRIES}) {{
-    {fields}
-  }}
-}}"""
-    try:
-        entries: list[dict[str, Any]] = (await request.execute(document, {"user": key}))["activity"]
-    except RollcallError:  # the rule of each permission makes the relation unreadable
-        return None
-    return entries
 
 
 ROUTES: tuple[Route, ...] = (Route("GET", "/users/{user}", show_user),)
