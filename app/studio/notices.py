@@ -1,13 +1,38 @@
 """The messages that pages show after a finished action, by the name in their address."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from app.studio.form_errors import Translate
 
+TranslatePlural = Callable[[str, str, int], str]
+MAX_DIGITS = 6
 
-def notice_message(name: str, translate: Translate) -> str:
-    """Return the message with a name; empty if there is none, as anyone can write any name into an address."""
+
+def notice_message(name: str, count: str, translate: Translate, translate_plural: TranslatePlural) -> str:
+    """Return the message with a name; empty if there is none, as anyone can write any name into an address.
+
+    `count` is the number of rows that the message names, if it names one.
+    """
+    if count.isascii() and count.isdecimal() and len(count) <= MAX_DIGITS:
+        counted = _counted_messages(translate_plural, int(count)).get(name, "")
+        if counted:
+            return counted.format(count=int(count))
     return _messages(translate).get(name, "")
+
+
+def _counted_messages(ngettext: TranslatePlural, count: int) -> Mapping[str, str]:
+    return {
+        "users-active": ngettext("{count} user activated.", "{count} users activated.", count),
+        "users-suspended": ngettext(
+            "{count} user suspended and signed out.", "{count} users suspended and signed out.", count
+        ),
+        "users-archived": ngettext("{count} user archived.", "{count} users archived.", count),
+        "users-draft": ngettext("{count} user set to draft.", "{count} users set to draft.", count),
+        "users-invited": ngettext("{count} user set to invited.", "{count} users set to invited.", count),
+        "users-unverified": ngettext("{count} user set to unverified.", "{count} users set to unverified.", count),
+        "users-updated": ngettext("{count} user updated.", "{count} users updated.", count),
+        "users-deleted": ngettext("{count} user deleted.", "{count} users deleted.", count),
+    }
 
 
 def _messages(translate: Translate) -> Mapping[str, str]:
@@ -41,13 +66,15 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "users-updated": _("The selected users were updated."),
         "users-deleted": _("The selected users were deleted."),
         "user-created": _("The user was created."),
+        "user-suspended": _("The user is suspended, and all sessions ended."),
+        "user-activated": _("The user is active and can sign in."),
         "user-deleted": _("The user was deleted."),
         "sessions-ended": _("The sessions were ended."),
         "session-ended-by-admin": _("The session was ended."),
         "tfa-removed": _("Two-factor authentication was removed."),
         "token-removed": _("The static token was removed."),
-        "policy-assigned": _("The policy was assigned."),
-        "policy-removed": _("The policy was removed."),
+        "policy-assigned": _("The policy was attached."),
+        "policy-removed": _("The policy was detached."),
         "picture-saved": _("The picture was saved."),
         "picture-removed": _("The picture was removed."),
         "role-created": _("The role was created. Attach policies to it, and add users."),

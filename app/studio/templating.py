@@ -58,9 +58,9 @@ class Templates:
         )
         environment.policies["ext.i18n.trimmed"] = True  # messages of several lines are one line in the catalogs
         environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-        gettext = translations(language).gettext
+        gettext, ngettext = translations(language).gettext, translations(language).ngettext
         environment.globals |= {
-            "notices": partial(notice_message, translate=gettext),
+            "notices": partial(notice_message, translate=gettext, translate_plural=ngettext),
             "static": self._static_files.path,
             "theme": self._static_files.theme_path,
             "languages": LANGUAGES,

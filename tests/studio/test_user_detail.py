@@ -32,16 +32,16 @@ async def test_public_policies_count_for_users_without_a_role(ada):
     assert "Public: applies to users without a role" in (await ada.get(path("nora"))).text
 
 
-async def test_a_policy_is_assigned_to_a_user_and_removed_again(ada):
+async def test_a_policy_is_attached_to_a_user_and_detached_again(ada):
     assigned = await ada.post(path("sam", "/policies"), {"policy": uid("policy-App")})
     page = await ada.get(path("sam"))
 
     assert assigned.location.endswith("?notice=policy-assigned")
-    assert "App Assigned to this user" in page.text
+    assert "App Attached to this user" in page.text
     form = page.html.find("input", {"name": "access"}).parent
     access = form.find("input", {"name": "access"})["value"]
     await ada.post(path("sam", "/policies/remove"), {"access": access})
-    assert "Assigned to this user" not in (await ada.get(path("sam"))).text.replace("Assign a policy to this user", "")
+    assert "Attached to this user" not in (await ada.get(path("sam"))).text.replace("Attach a policy to this user", "")
 
 
 async def test_an_administrator_ends_sessions_of_a_user(ada, vi):
@@ -52,6 +52,32 @@ async def test_an_administrator_ends_sessions_of_a_user(ada, vi):
     assert ended.location.endswith("?notice=session-ended-by-admin")
     assert (await vi.get("")).location == "/admin/sign-in?notice=session-ended"
     assert "No active session." in (await ada.get(path("vi"))).text
+
+
+async def test_a_policy_must_be_chosen(ada):
+    page = await ada.post(path("sam", "/policies"), {"policy": ""})
+
+    assert page.status == 400
+    assert "Choose a policy." in page.errors[0]
+    assert page.text_at("#assign-policy option") == "Choose a policy"
+
+
+async def test_a_user_is_suspended_and_activated_again(ada, vi):
+    assert "all sessions end at once" in (await ada.get(path("vi"))).text_at("#confirm-suspend")
+
+    suspended = await ada.post(path("vi", "/status"), {"status": "suspended"})
+
+    assert suspended.location.endswith("?notice=user-suspended")
+    assert (await vi.get("")).location == "/admin/sign-in?notice=session-ended"
+    page = await ada.get(path("vi"))
+    assert "Activate" in buttons(page)
+    assert "Suspend" not in buttons(page)
+    await ada.post(path("vi", "/status"), {"status": "active"})
+    assert (await user_row(ada.system, "vi@example.com"))["status"] == "active"
+
+
+async def test_own_accounts_are_not_suspended_with_a_button(ada):
+    assert "Suspend" not in buttons(await ada.get(path("ada")))
 
 
 async def test_an_administrator_removes_two_factor_authentication_of_others(ada):
@@ -190,6 +216,7 @@ async def test_a_user_out_of_sight_looks_like_one_that_does_not_exist(vi, name):
     ("action", "values"),
     [
         ("/sessions", {}),
+        ("/status", {"status": "suspended"}),
         ("/tfa/remove", {}),
         ("/token", {}),
         ("/token/remove", {}),

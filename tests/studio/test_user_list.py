@@ -133,14 +133,15 @@ async def test_the_export_has_the_filter_the_order_and_the_columns_of_the_list(a
     [
         ({"action": "status", "status": "suspended"}, "status", "suspended"),
         ({"action": "role", "role": uid("role-Viewer")}, "role", {"id": uid("role-Viewer")}),
-        ({"action": "role", "role": ""}, "role", None),
+        ({"action": "role", "role": "none"}, "role", None),
     ],
 )
 async def test_selected_users_are_changed_and_the_list_keeps_its_state(ada, values, field, expected):
     ids = [uid("ed"), uid("sam")]
     page = await ada.post("/users/bulk", {"ids": ids, "state": "sort=-email&columns=name&columns=email", **values})
 
-    assert page.location == "/admin/users?sort=-email&columns=name&columns=email&notice=users-updated"
+    notice = "users-suspended" if field == "status" else "users-updated"
+    assert page.location == f"/admin/users?sort=-email&columns=name&columns=email&notice={notice}&count=2"
     directory = await ada.system.as_user("ada@example.com")
     names = ["role.id"] if field == "role" else [field]
     rows = await directory["users"].read_many(ids, {"fields": names})
@@ -156,6 +157,23 @@ async def test_a_rejected_action_changes_nothing_and_keeps_the_selection(ada):
     checked = [box["value"] for box in page.html.find_all("input", {"name": "ids"}) if box.has_attr("checked")]
     assert sorted(checked) == sorted(ids)
     assert "ed@example.com" in emails(await ada.get("/users?status=active"))
+
+
+async def test_the_message_names_the_number_of_users_and_the_status(ada):
+    page = await ada.get("/users?notice=users-suspended&count=3")
+
+    assert page.text_at("[data-notice]") == "3 users suspended and signed out."
+    assert "1 user activated." in (await ada.get("/users?notice=users-active&count=1")).text
+    assert not (await ada.get("/users?notice=users-active&count=x")).html.select("[data-notice]")
+
+
+@pytest.mark.parametrize(("action", "error"), [("status", "Choose a status."), ("role", "Choose a role.")])
+async def test_a_status_or_a_role_must_be_chosen(ada, action, error):
+    page = await ada.post("/users/bulk", {"ids": [uid("sam")], "action": action, action: ""})
+
+    assert page.status == 400
+    assert error in page.errors[0]
+    assert page.text_at(f"#bulk-{action} option") == "Choose…"
 
 
 async def test_an_action_needs_a_selection(ada):
@@ -175,14 +193,14 @@ async def test_deletion_is_confirmed_on_a_page_that_says_how_many(ada):
     assert "sam@example.com" in page.text
     assert await count_rows(ada.system, User) == before
     done = await ada.post("/users/bulk", {**values, "confirmed": "true"})
-    assert done.location == "/admin/users?status=active&notice=users-deleted"
+    assert done.location == "/admin/users?status=active&notice=users-deleted&count=2"
     assert await count_rows(ada.system, User) == before - 2
 
 
 async def test_sessions_of_selected_users_are_ended(ada, vi):
     page = await ada.post("/users/bulk", {"ids": [uid("vi"), uid("ada")], "action": "sessions"})
 
-    assert page.location == "/admin/users?notice=sessions-ended"
+    assert page.location == "/admin/users?notice=sessions-ended&count=2"
     assert (await vi.get("")).location == "/admin/sign-in?notice=session-ended"
     assert (await ada.get("")).status == 200
 

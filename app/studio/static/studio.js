@@ -19,7 +19,7 @@ enableCopyButtons(document);
 
 // The notice of a finished action would come back with a reload, and the token of a mailed link is a secret
 const address = new URL(location.href);
-for (const name of ["notice", "token"]) {
+for (const name of ["notice", "count", "token"]) {
   if (address.searchParams.has(name)) {
     address.searchParams.delete(name);
     history.replaceState(history.state, "", address);

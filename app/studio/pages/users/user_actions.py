@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from app.core.errors import RollcallError
+from app.core.errors import InvalidPayload, RollcallError
 from app.flows.tools import random_string
 from app.flows.two_factor import TwoFactorService
 from app.http.response import Response
@@ -14,6 +14,8 @@ from app.studio.pages.users.user_writes import update_user
 from app.studio.routing import Route
 
 TOKEN_LENGTH = 32
+STATUS_NOTICES = {"active": "user-activated", "suspended": "user-suspended"}
+"""The statuses that the page sets, and the names of their notices."""
 
 Action = Callable[[PageRequest, str, Form], Awaitable[str]]
 """Does something with the user that has this id; returns the name of the notice."""
@@ -42,6 +44,15 @@ async def end_sessions(request: PageRequest, user: str, form: Form) -> str:
     return "session-ended-by-admin" if session else "sessions-ended"
 
 
+async def set_status(request: PageRequest, user: str, form: Form) -> str:
+    """Suspend or activate the user; the sessions of a suspended user end."""
+    status = form.get("status", "")
+    if status not in STATUS_NOTICES:
+        raise InvalidPayload(request.translate("Choose a status."))
+    await update_user(request, user, {"status": status})
+    return STATUS_NOTICES[status]
+
+
 async def remove_tfa(request: PageRequest, user: str, _: Form) -> str:
     """Remove the two-factor authentication of somebody who lost it."""
     await TwoFactorService(request.directory).disable_for(user)
@@ -61,7 +72,9 @@ async def remove_avatar(request: PageRequest, user: str, _: Form) -> str:
 
 
 async def assign_policy(request: PageRequest, user: str, form: Form) -> str:
-    """Assign a policy to the user itself."""
+    """Attach a policy to the user itself."""
+    if not form.get("policy"):
+        raise InvalidPayload(request.translate("Choose a policy."))
     document = "mutation AssignPolicy($data: create_directus_access_input!) { create_access_item(data: $data) { id } }"
     data = {"user": {"id": user}, "policy": {"id": form.get("policy")}}
     await request.execute(document, {"data": data})
@@ -69,7 +82,7 @@ async def assign_policy(request: PageRequest, user: str, form: Form) -> str:
 
 
 async def remove_policy(request: PageRequest, _: str, form: Form) -> str:
-    """Remove a policy that was assigned to the user itself."""
+    """Detach a policy that is attached to the user itself."""
     document = "mutation RemovePolicy($id: ID!) { delete_access_item(id: $id) { id } }"
     await request.execute(document, {"id": form.get("access")})
     return "policy-removed"
@@ -100,6 +113,7 @@ async def delete_user(request: PageRequest) -> Response:
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/users/{user}/sessions", action(end_sessions)),
+    Route("POST", "/users/{user}/status", action(set_status)),
     Route("POST", "/users/{user}/tfa/remove", action(remove_tfa)),
     Route("POST", "/users/{user}/token", create_token),
     Route("POST", "/users/{user}/token/remove", action(remove_token)),

@@ -8,6 +8,7 @@ from app.core.errors import InvalidPayload, RollcallError
 from app.http.response import Response
 from app.studio.page_request import Form, PageRequest, redirect_to
 from app.studio.pages.users.user_deletion import delete_with_files_released, deletion_errors, read_consequences
+from app.studio.pages.users.user_filters import NO_ROLE
 from app.studio.pages.users.user_list import SelectedUsers, users_page
 from app.studio.pages.users.user_list_state import PAGE_SIZES
 from app.studio.pages.users.user_writes import update_users
@@ -35,7 +36,7 @@ async def change_users(request: PageRequest) -> Response:
         errors = deletion_errors(request, error)
         return await users_page(request, state, SelectedUsers(frozenset(ids), errors, error.status))
     parameters = {name: state.getlist(name) for name in state}
-    return redirect_to(request.addresses.page("/users", {**parameters, "notice": notice}))
+    return redirect_to(request.addresses.page("/users", {**parameters, "notice": notice, "count": len(ids)}))
 
 
 async def _run(request: PageRequest, form: Form, ids: list[str]) -> str:
@@ -46,10 +47,12 @@ async def _run(request: PageRequest, form: Form, ids: list[str]) -> str:
     """
     match form.get("action"):
         case "status":
-            await update_users(request, ids, {"status": form.get("status")})
+            status = _chosen(request, form, "status")
+            await update_users(request, ids, {"status": status})
+            return f"users-{status}"
         case "role":
-            role = form.get("role")
-            await update_users(request, ids, {"role": {"id": role} if role else None})
+            role = _chosen(request, form, "role")
+            await update_users(request, ids, {"role": None if role == NO_ROLE else {"id": role}})
         case "sessions":
             await _end_sessions(request, ids)
             return "sessions-ended"
@@ -59,6 +62,19 @@ async def _run(request: PageRequest, form: Form, ids: list[str]) -> str:
         case _:
             raise InvalidPayload(request.translate("Choose an action"))
     return "users-updated"
+
+
+def _chosen(request: PageRequest, form: Form, name: str) -> str:
+    """Return what was chosen in a select.
+
+    Raises:
+        InvalidPayload: Nothing was.
+    """
+    value = form.get(name, "")
+    if not value:
+        _ = request.translate
+        raise InvalidPayload(_("Choose a status.") if name == "status" else _("Choose a role."))
+    return value
 
 
 async def _end_sessions(request: PageRequest, ids: list[str]) -> None:
