@@ -88,5 +88,5 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "invitations-sent": _("The users were invited. Each of them gets a mail with a link."),
         "invitation-sent": _("Another mail was sent. The links of earlier mails remain valid."),
         "invitation-recent": _("The last mail to this user was sent a moment ago, so no other one was sent."),
-        "invitation-revoked": _("The invitation was revoked. The links of its mails are invalid."),
+        "invitation-revoked": _("The invitation was canceled. The links of its mails are invalid."),
     }

@@ -62,7 +62,7 @@ async def test_create_a_user(browsing):
 
 async def test_remove_a_users_role(browsing):
     page, section = await open_role(browsing)
-    await section.get_by_role("link", name="Remove Ed Edelman").click()
+    await section.get_by_role("link", name="Remove from role Ed Edelman").click()
     await page.get_by_role("button", name="Remove", exact=True).click()
 
     await expect(page.get_by_role("status")).to_contain_text("The users have no role now")
@@ -79,15 +79,15 @@ async def test_a_failed_address_stays_in_the_form(browsing):
     await expect(page.get_by_label("Email addresses")).to_have_value("not an address")
 
 
-async def test_an_invitation_is_revoked_after_a_confirmation(browsing):
+async def test_an_invitation_is_canceled_after_a_confirmation(browsing):
     page, section = await open_role(browsing)
     await section.get_by_label("Pending invitations only").check()
     await expect(section.get_by_role("rowheader")).to_have_text(["Ida"])
-    await section.get_by_role("button", name="Revoke", exact=True).click()
-    await expect(page.get_by_role("dialog", name="Revoke")).to_contain_text("ida@example.com is deleted")
-    await page.get_by_role("button", name="Revoke invitation").click()
+    await section.get_by_role("button", name="Cancel invitation", exact=True).click()
+    await expect(page.get_by_role("dialog", name="Cancel invitation")).to_contain_text("ida@example.com is deleted")
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel invitation").click()
 
-    await expect(page.get_by_role("status")).to_contain_text("The invitation was revoked.")
+    await expect(page.get_by_role("status")).to_contain_text("The invitation was canceled.")
     await expect(section.get_by_role("rowheader")).to_have_text(["Ed Edelman"])
 
 

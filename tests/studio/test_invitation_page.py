@@ -81,6 +81,15 @@ async def test_a_rejected_first_password_is_reported_at_its_field(studio):
     assert page.attribute_at("input[name=token]", "value") == token
 
 
+async def test_the_address_of_the_account_is_text_and_known_to_password_managers(studio):
+    page = await studio.get(f"/accept-invite?token={invitation(studio.system)}")
+
+    assert page.text_at(".own-email") == "ida@example.com"
+    username = page.html.select_one("input[autocomplete=username]")
+    assert username["value"] == "ida@example.com"
+    assert "hidden" in username.attrs
+
+
 @pytest.mark.parametrize("email", ["noor@example.com", "vi@example.com", "una@example.com"])
 async def test_registration_responds_in_the_same_way_to_every_address(studio, email):
     page = await studio.post("/register", {**NEW_USER, "email": email})

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from app.core.clock import utc_now
 from app.db.models import OUTBOX, Activity, User
 from tests.base_data import uid
+from tests.flows.inviters import update_settings
 from tests.studio.grants import grant, insert_rows
 
 HEADINGS = [
@@ -96,6 +97,15 @@ async def test_queued_mails_are_counted_without_their_recipients(queued, ada):
     assert "Failed before 1 Most attempts 3" in page.text
     assert "someone@example.com" not in page.response.text
     assert "Queued mails are overdue." in page.text
+
+
+async def test_a_missing_password_policy_is_a_warning(ada, members):
+    message = "Choose a password policy in the settings."
+    await update_settings(members, auth_password_policy=None)
+    assert message in (await ada.get()).text_at(".warnings")
+    await update_settings(members, auth_password_policy="/^.{8,}$/")
+
+    assert message not in (await ada.get()).text
 
 
 async def test_only_administrators_see_mails_and_warnings(queued, ada, vi):

@@ -202,7 +202,7 @@ async def test_a_pending_invitation_is_marked_sent_again_and_revoked(ada):
 async def test_an_accepted_invitation_is_neither_sent_again_nor_revoked(ada, action):
     page = await ada.post(f"{ROLE}/invitations/{action}", {"user": uid("ed")})
 
-    assert page.errors == ["This invitation was accepted or revoked."]
+    assert page.errors == ["This invitation was accepted or canceled."]
     assert await user_row(ada.system, "ed@example.com") is not None
 
 

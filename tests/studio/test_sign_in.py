@@ -50,10 +50,21 @@ async def test_a_code_is_requested_and_the_password_is_not_in_the_page(studio):
     page = await studio.post("/sign-in", {"email": "ed@example.com", "password": PASSWORD})
 
     assert page.status == 401
+    assert page.errors == []
+    assert page.html.select_one(".invalid, .error") is None
     assert "hidden" not in page.html.select_one("[data-code]").attrs
+    assert "autofocus" in page.html.select_one("#field-otp").attrs
     assert PASSWORD not in page.response.text
     signed_in = await studio.post("/sign-in", {"email": "ed@example.com", "password": PASSWORD, "otp": totp_code()})
     assert signed_in.status == 303
+
+
+async def test_a_wrong_code_is_an_error_at_its_field(studio):
+    page = await studio.post("/sign-in", {"email": "ed@example.com", "password": PASSWORD, "otp": "000000"})
+
+    assert page.status == 401
+    assert page.errors == ["One-time code: This code is wrong or was used before. Enter the current one."]
+    assert page.html.find(id="error-otp")
 
 
 @pytest.mark.parametrize(

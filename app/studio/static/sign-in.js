@@ -30,6 +30,7 @@ export function enableSignIn() {
 function showErrors(form, page) {
   form.querySelector(".error-summary")?.remove();
   const summary = page.querySelector(".error-summary");
+  summary?.removeAttribute("autofocus"); // browsers report it if another element has the focus already
   if (summary) form.prepend(document.adoptNode(summary));
   const code = form.querySelector("[data-code]");
   if (page.querySelector("[data-code]:not([hidden])")) {

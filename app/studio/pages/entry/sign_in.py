@@ -27,8 +27,9 @@ async def sign_in(request: PageRequest) -> Response:
     try:
         tokens = await LoginService(request.directory).login(credentials, TokenMode.SESSION)
     except RollcallError as error:
-        errors = _sign_in_errors(request, error, has_code=credentials.otp is not None)
-        return await sign_in_page(request, email, target, errors, error.status)
+        asks_code = isinstance(error, InvalidOtp) and credentials.otp is None
+        errors = None if asks_code else _sign_in_errors(request, error)
+        return await sign_in_page(request, email, target, errors, error.status, asks_code=asks_code)
     request.directory.response_cookies += tokens.cookies
     return redirect_to(request.addresses.checked(target))
 
@@ -41,14 +42,12 @@ async def sign_out(request: PageRequest) -> Response:
     return request.redirect("/sign-in", notice="signed-out")
 
 
-def _sign_in_errors(request: PageRequest, error: RollcallError, *, has_code: bool) -> FormErrors:
+def _sign_in_errors(request: PageRequest, error: RollcallError) -> FormErrors:
     """Return the messages of a failed attempt, which do not reveal whether the account exists or is locked."""
     _ = request.translate
     match error:
-        case InvalidOtp() if has_code:
-            return {"otp": _("This code is wrong or was used before. Enter the current one.")}
         case InvalidOtp():
-            return {"otp": _("Enter the code from your authenticator app, or a recovery code.")}
+            return {"otp": _("This code is wrong or was used before. Enter the current one.")}
         case InvalidCredentials():
             wrong = _("The email address or the password is wrong.")
             locked = _("After too many failed attempts, further ones are rejected for a while.")
@@ -65,9 +64,21 @@ async def sign_in_page(
     status: int = 200,
     *,
     message: str = "",
+    asks_code: bool = False,
 ) -> Response:
-    """Return the form to sign in, with the notice that has the name `message`, if any."""
-    return await request.page("sign_in.html", status=status, errors=errors, email=email, target=target, message=message)
+    """Return the form to sign in, with the notice that has the name `message`, if any.
+
+    `asks_code` is whether the password is right and the one-time code is needed, too.
+    """
+    return await request.page(
+        "sign_in.html",
+        status=status,
+        errors=errors,
+        email=email,
+        target=target,
+        message=message,
+        asks_code=asks_code,
+    )
 
 
 ROUTES: tuple[Route, ...] = (

@@ -19,7 +19,7 @@ async def show_overview(request: PageRequest) -> Response:
         events=await read_access_events(request, rights),
         invitations=await read_invitations(request, rights, statuses),
         outbox=outbox,
-        warnings=operator_warnings(request, rights, outbox),
+        warnings=await operator_warnings(request, rights, outbox),
     )
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from app.repositories.project_settings import read_password_policy
 from app.repositories.stores.outbox import OutboxQueue, OutboxSummary
 from app.studio.page_request import PageRequest
 from app.studio.rights import Rights
@@ -15,7 +16,7 @@ async def read_outbox(request: PageRequest, rights: Rights) -> OutboxSummary | N
     return await OutboxQueue(request.services).summary() if rights.admin else None
 
 
-def operator_warnings(request: PageRequest, rights: Rights, outbox: OutboxSummary | None) -> list[str]:
+async def operator_warnings(request: PageRequest, rights: Rights, outbox: OutboxSummary | None) -> list[str]:
     """Return what an operator should change; nothing unless the caller is an administrator."""
     _, settings = request.translate, request.services.settings
     if not rights.admin:
@@ -36,6 +37,8 @@ def operator_warnings(request: PageRequest, rights: Rights, outbox: OutboxSummar
                 "every session ends and links in mails become invalid."
             )
         )
+    if not await read_password_policy(request.services):
+        warnings.append(_("Passwords of any length are accepted. Choose a password policy in the settings."))
     if outbox and outbox.earliest_due and _age(request, outbox.earliest_due) > MAX_DELAY:
         warnings.append(_("Queued mails are overdue. Check whether a server process runs, and its log."))
     return warnings

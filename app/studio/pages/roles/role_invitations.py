@@ -134,7 +134,7 @@ async def _invited_email(request: PageRequest, user: str) -> str:
     """
     found: dict[str, Any] = (await request.execute(INVITED_USER, {"id": user}))["users_by_id"]
     if found["status"] != "invited" or not found["email"]:
-        raise Forbidden(request.translate("This invitation was accepted or revoked"))
+        raise Forbidden(request.translate("This invitation was accepted or canceled"))
     return str(found["email"])
 
 
