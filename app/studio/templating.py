@@ -1,7 +1,7 @@
 """Renders the templates of pages."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from gettext import NullTranslations
 from pathlib import Path
@@ -19,6 +19,7 @@ from app.studio.stored_texts import stored_text
 from app.studio.translations import LANGUAGES, translations
 
 DIRECTORY = Path(__file__).parent / "templates"
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Templates:
@@ -71,6 +72,7 @@ class Templates:
             "stored_text": partial(stored_text, translate=gettext),
             "timestamp": timestamp_element,
             "fragment": url_fragment,
+            "short_date": partial(short_date, language=language),
         }
         return environment
 
@@ -79,6 +81,11 @@ def url_fragment(values: Mapping[str, Any]) -> str:
     """Return values for the fragment of an address, which browsers never send to a server; objects as JSON."""
     texts = {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in values.items()}
     return urlencode({name: text for name, text in texts.items() if text})
+
+
+def short_date(day: date, language: str) -> str:
+    """Return a day of this year in few characters, such as "Nov 17" or "17.11."."""
+    return f"{day.day}.{day.month}." if language == "de" else f"{MONTHS[day.month - 1]} {day.day}"
 
 
 def timestamp_element(value: str | datetime | None) -> Markup:

@@ -9,6 +9,8 @@ DOMAIN = "studio"
 SOURCE_LANGUAGE = "en"
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 """The languages of the pages, by code, as they call themselves."""
+LANGUAGE_TAGS = {"en-US": "en", "de-DE": "de"}
+"""The languages of the Studio as Directus stores them for users."""
 
 
 @cache

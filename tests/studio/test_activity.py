@@ -144,6 +144,30 @@ async def test_a_change_shows_the_values_before_and_after(ada, members, log):
     assert page.has_link(f"/admin/users/{uid('vi')}")
 
 
+async def test_the_keys_of_other_rows_are_shown_as_their_names(ada, members, log):
+    gone, viewer = uid("gone"), uid("role-Viewer")
+    await insert_rows(members, Revision, revision(1003, {"role": gone}), revision(1004, {"role": viewer}))
+    page = await ada.get("/activity/1004")
+
+    assert changes(page) == [("Field", "Before", "After"), ("role", gone, "Viewer")]
+    assert page.html.select_one(".changes ins a")["href"] == f"/admin/roles/{viewer}"
+
+
+async def test_the_title_of_an_entry_says_what_was_done(ada, log):
+    assert (await ada.get("/activity/1004")).text_at("h1") == "Changed: Vi"
+    assert (await ada.get("/activity/1005")).text_at("h1") == "Deleted: Users"
+
+
+async def test_collections_have_names_in_alphabetical_order(ada, log):
+    page = await ada.get("/activity")
+    names = [option.get_text() for option in page.html.select("#field-collection option")]
+
+    assert names[0] == "All"
+    assert names[1:] == sorted(names[1:])
+    assert "Users" in names
+    assert page.html.select_one("#field-item")
+
+
 async def test_a_new_row_shows_its_values(ada, members, log):
     await insert_rows(members, Revision, revision(1002, {"first_name": "Vi", "title": None}))
     page = await ada.get("/activity/1002")
@@ -192,7 +216,7 @@ async def test_a_limited_user_sees_only_the_permitted_entries_and_fields(vi, mem
 
     assert 1001 in listed(page)
     assert not {1002, 1003, 1004, 1005} & set(listed(page))
-    assert [header.get_text() for header in page.html.select("thead th")] == ["Entry", "User", "Action"]
+    assert [header.get_text() for header in page.html.select("thead th")] == ["Entry", "Done by", "Action"]
     names = {control["name"] for control in page.html.select(".filters [name]")}
     assert names == {"action", "user"}
     assert (await vi.get("/activity/1002")).status == 403

@@ -1,6 +1,6 @@
 """The start page: each part for those who may read it, and nothing else."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import pytest_asyncio
@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from app.core.clock import utc_now
 from app.db.models import OUTBOX, Activity, User
+from app.studio.templating import short_date
 from tests.base_data import uid
 from tests.flows.inviters import update_settings
 from tests.studio.grants import grant, insert_rows
@@ -58,6 +59,11 @@ async def test_sign_ins_are_counted_by_day(ada, members):
     assert len(rows) == 14
     assert rows[str((now - timedelta(days=1)).date())] == "2"
     assert len(page.html.select(".chart-days g")) == 14
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "Nov 7"), ("de", "7.11.")])
+def test_days_in_the_chart_have_the_form_of_the_language(language, text):
+    assert short_date(date(2026, 11, 7), language) == text
 
 
 async def test_recent_sign_ins_and_lockouts_link_to_their_users(ada, members):

@@ -17,10 +17,8 @@ from app.studio.pages.users.user_form_fields import KINDS, MAX_LENGTHS
 from app.studio.pages.users.user_values import ValueRejected, control_text, control_value
 from app.studio.pages.users.user_writes import update_own_user
 from app.studio.routing import Route
-from app.studio.translations import LANGUAGES
+from app.studio.translations import LANGUAGE_TAGS, LANGUAGES
 
-LANGUAGE_TAGS = {"en-US": "en", "de-DE": "de"}
-"""The languages of the Studio as Directus stores them."""
 FIELDS = ("first_name", "last_name", "email", "title", "location", "description", "language", "appearance")
 
 

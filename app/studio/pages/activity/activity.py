@@ -5,9 +5,9 @@ from typing import Any
 from app.core.errors import Forbidden
 from app.http.response import Response
 from app.studio.page_request import PageRequest
-from app.studio.pages.activity.activity_filter import ACTIONS, NAMES, Condition, collection_options, read_filter
+from app.studio.pages.activity.activity_filter import ACTIONS, NAMES, Condition, read_filter
 from app.studio.pages.activity.activity_items import read_items
-from app.studio.pages.activity.revision_changes import read_changes
+from app.studio.pages.activity.revision_changes import read_changes, references
 from app.studio.rights import Rights
 from app.studio.routing import Route
 
@@ -42,7 +42,7 @@ async def list_activity(request: PageRequest) -> Response:
         filters={name: chosen.values.get(name, "") for name in NAMES},
         offered=chosen.offered,
         actions=ACTIONS,
-        collections=collection_options(request),
+        collections=list(request.services.registry),
         older=rows[-1]["id"] if rows and (has_more or is_forward) else None,
         newer=rows[0]["id"] if rows and (has_more if is_forward else BEFORE in cursor) else None,
         is_first=not cursor,
@@ -58,11 +58,12 @@ async def show_entry(request: PageRequest) -> Response:
     entry = (await request.execute(document, {"id": request.parameters["entry"]}))["activity_by_id"]
     if entry is None:
         raise Forbidden
+    changes = await read_changes(request, rights, entry)
     return await request.page(
         "activity/entry.html",
         entry=entry,
-        items=await read_items(request, rights, [entry]),
-        changes=await read_changes(request, rights, entry),
+        items=await read_items(request, rights, [entry, *references(changes or ())]),
+        changes=changes,
     )
 
 

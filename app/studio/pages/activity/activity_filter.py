@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from app.query.collection import PREFIX
 from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest
 from app.studio.rights import Rights
@@ -45,11 +44,6 @@ async def read_filter(request: PageRequest, rights: Rights) -> ActivityFilter:
     if "user" in result.values:
         await _add_user(request, result, result.values["user"])
     return result
-
-
-def collection_options(request: PageRequest) -> list[tuple[str, str]]:
-    """Return the collections that have activity, with their names without the prefix."""
-    return [("", request.translate("All")), *((name, name.removeprefix(PREFIX)) for name in request.services.registry)]
 
 
 def _add_time(request: PageRequest, result: ActivityFilter, name: str, value: str) -> None:

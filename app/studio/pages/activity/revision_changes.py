@@ -1,11 +1,13 @@
 """What an entry of the audit log changed: the values of each field before and after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import UUID
 
 import orjson
 
+from app.query.collection import Registry
 from app.query.sql_expressions import MASK
 from app.studio.page_request import PageRequest
 from app.studio.rights import Rights
@@ -32,11 +34,12 @@ class ShownValue:
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """A field with its values before and after."""
+    """A field with its values before and after; `target` is the collection of the row that they are keys of, if any."""
 
     field: str
     before: ShownValue
     after: ShownValue
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,22 @@ async def read_changes(request: PageRequest, rights: Rights, entry: Mapping[str,
     of_entry = {"activity": {"id": key} if rights.may_field("read", "activity", "revisions") else key}
     revisions = (await request.execute(OF_ENTRY, {"filter": of_entry}))["revisions"]
     is_new = entry.get("action") == "create"
-    return [_row_change(each, None if is_new else await _before(request, each), is_new=is_new) for each in revisions]
+    registry = request.services.registry
+    return [
+        _row_change(registry, each, None if is_new else await _before(request, each), is_new=is_new)
+        for each in revisions
+    ]
+
+
+def references(rows: Iterable[RowChange]) -> list[Mapping[str, Any]]:
+    """Return the rows that changed values are keys of, as entries of the audit log name their rows."""
+    return [
+        {"collection": change.target, "item": shown.text}
+        for row in rows
+        for change in row.changes
+        for shown in (change.before, change.after)
+        if change.target and shown.kind == "text" and is_uuid(shown.text)
+    ]
 
 
 async def _before(request: PageRequest, revision: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -71,15 +89,32 @@ async def _before(request: PageRequest, revision: Mapping[str, Any]) -> Mapping[
     return data if isinstance(data, dict) else None
 
 
-def _row_change(revision: Mapping[str, Any], before: Mapping[str, Any] | None, *, is_new: bool) -> RowChange:
+def is_uuid(text: str) -> bool:
+    """Return whether a text can be the key of a user, a role or a policy."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _row_change(
+    registry: Registry, revision: Mapping[str, Any], before: Mapping[str, Any] | None, *, is_new: bool
+) -> RowChange:
     after = revision["delta"] or revision["data"]
     values = after if isinstance(after, dict) else {}
     changes = [
-        FieldChange(name, _value_before(before, name), shown_value(value))
+        FieldChange(name, _value_before(before, name), shown_value(value), _target(registry, revision, name))
         for name, value in values.items()
         if not (is_new and value is None)
     ]
     return RowChange(revision["collection"], revision["item"], changes, not is_new)
+
+
+def _target(registry: Registry, revision: Mapping[str, Any], name: str) -> str | None:
+    collection = registry.get(revision["collection"])
+    field = collection.fields.get(name) if collection else None
+    return field.link.target if field and field.relation else None
 
 
 def _value_before(before: Mapping[str, Any] | None, name: str) -> ShownValue:

@@ -149,9 +149,10 @@ async def _role_options(request: PageRequest, settings: Mapping[str, Any]) -> Se
 
 
 def _language_options(current: str | None) -> Sequence[tuple[str, str]]:
-    """Return the languages of the Studio, and the stored one if it is another or more exact."""
-    options = list(LANGUAGES.items())
-    return options if not current or current in LANGUAGES else [(current, current), *options]
+    """Return the languages of the Studio, and the stored one if it is another; a tag such as `de-DE` stays as it is."""
+    stored = (current or "").partition("-")[0]
+    options = [(current if current and code == stored else code, name) for code, name in LANGUAGES.items()]
+    return options if not current or stored in LANGUAGES else [(current, current), *options]
 
 
 def _located(errors: FormErrors, values: Mapping[str, Any]) -> FormErrors:

@@ -7,10 +7,10 @@ from app.studio.page_request import PageRequest
 from app.studio.pages.users.user_fields import Choices, UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.users.user_list import readable_roles
 from app.studio.rights import Rights
+from app.studio.translations import LANGUAGE_TAGS, LANGUAGES
 
 PERSON = ("first_name", "last_name", "title", "location", "language", "tags", "description")
 ACCOUNT = ("email", "password", "role", "status", "email_notifications", "provider", "external_identifier")
-LANGUAGES = ("en-US", "de-DE")
 MAX_LENGTHS = {
     "first_name": 50,
     "last_name": 50,
@@ -94,5 +94,5 @@ def _choices(translate: Translate, name: str) -> Choices:
         case "status":
             return tuple(status_labels(translate).items())
         case "language":
-            return (("", _("Default of the project")), *((language, language) for language in LANGUAGES))
+            return (("", _("Default of the project")), *((tag, LANGUAGES[code]) for tag, code in LANGUAGE_TAGS.items()))
     return ()
