@@ -27,7 +27,7 @@ async def rule_of(page):
 
 async def test_a_built_rule_is_what_its_holders_see(editor, directory):
     await editor.get_by_role("button", name="Add condition").click()
-    await editor.get_by_label("Value", exact=True).fill("suspended")
+    await editor.get_by_label("Value", exact=True).select_option("suspended")
 
     assert await rule_of(editor) == {"status": {"_eq": "suspended"}}
     await expect(editor.locator("#preview")).to_contain_text("rows match.")
@@ -66,9 +66,25 @@ async def test_json_that_the_builder_cannot_show_is_kept(editor):
     same_row = {"policies": {"_some": {"sort": {"_null": True}, "policy": {"name": {"_eq": "Staff"}}}}}
     await editor.locator("[name=permissions]").fill(json.dumps({"status": {"_eq": "active"}, **same_row}))
     await expect(editor.get_by_text("This part can only be edited as JSON.")).to_be_visible()
-    await editor.get_by_label("Value", exact=True).fill("archived")
+    await editor.get_by_label("Value", exact=True).select_option("archived")
 
     assert await rule_of(editor) == {"_and": [{"status": {"_eq": "archived"}}, same_row]}
+
+
+async def test_a_condition_without_a_value_is_marked_where_it_is(editor):
+    await editor.get_by_role("button", name="Add condition").click()
+    await expect(editor.locator("#preview")).to_contain_text("Enter a value for each condition")
+    await editor.get_by_role("button", name="Save permission").click()
+
+    await expect(editor.get_by_text("Enter a value.", exact=True)).to_be_visible()
+    await expect(editor.get_by_label("Value", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+async def test_single_fields_can_be_checked_only_if_they_are_chosen(editor):
+    await editor.get_by_label("All fields").check()
+    await expect(editor.get_by_label("title", exact=True)).to_be_disabled()
+    await editor.get_by_label("Only these fields").check()
+    await editor.get_by_label("title", exact=True).check()
 
 
 async def test_the_preview_names_the_line_of_an_error(editor):

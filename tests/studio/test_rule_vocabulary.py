@@ -15,7 +15,7 @@ VALUES = {"one": "1", "many": ["1"], "pair": ["1", "2"], "flag": True}
 
 
 def built_in():
-    return vocabulary(BUILT_IN, lambda text: text)
+    return vocabulary(BUILT_IN, lambda text: text, {"first_name": "First name"})
 
 
 def test_every_operator_has_words():
@@ -26,6 +26,15 @@ def test_every_offered_field_can_be_part_of_a_rule():
     for name, fields in built_in()["collections"].items():
         for field in fields:
             parse_filter(BUILT_IN[name], {field["name"]: {"_nnull": True}}, stored=True)
+
+
+def test_fields_have_labels_and_functions_come_last():
+    fields = built_in()["collections"]["directus_users"]
+
+    labels = {field["name"]: field["label"] for field in fields}
+    assert (labels["first_name"], labels["last_access"]) == ("First name", "Last access")
+    is_function = [field.get("isFunction", False) for field in fields]
+    assert is_function == sorted(is_function)
 
 
 @pytest.mark.parametrize("operator", built_in()["operators"], ids=lambda operator: operator["name"])

@@ -1,6 +1,6 @@
 """What the builder for rules offers: fields, operators and variables, as the parser of filters knows them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.query.collection import PERMISSIONS, ROLES, USERS, Collection, Field, FieldKind, Registry
@@ -21,8 +21,11 @@ KNOWN_VALUES = {
 """Values to suggest for fields that have only a few."""
 
 
-def vocabulary(registry: Registry, translate: Translate) -> dict[str, Any]:
-    """Return the fields of each collection, the operators, the variables by kind of field, and the texts."""
+def vocabulary(registry: Registry, translate: Translate, user_labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of each collection, the operators, the variables by kind of field, and the texts.
+
+    `user_labels` are the labels of the fields of users by name.
+    """
     labels = operator_labels(translate)
     operators = [
         {
@@ -35,20 +38,31 @@ def vocabulary(registry: Registry, translate: Translate) -> dict[str, Any]:
         for name, operator in OPERATORS.items()
     ]
     return {
-        "collections": {name: list(_fields(collection)) for name, collection in registry.items()},
+        "collections": {
+            name: _fields(collection, user_labels if name == USERS.name else {})
+            for name, collection in registry.items()
+        },
         "operators": operators,
         "variables": _variables(registry),
         "texts": dict(builder_texts(translate)),
     }
 
 
-def _fields(collection: Collection) -> Iterator[dict[str, Any]]:
+def _fields(collection: Collection, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the fields of a collection, and after them the functions of its fields."""
+    fields = list(_described(collection, labels))
+    return sorted(fields, key=lambda field: field.get("isFunction", False))
+
+
+def _described(collection: Collection, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     for name, field in collection.fields.items():
         values = {"values": KNOWN_VALUES[collection.name, name]} if (collection.name, name) in KNOWN_VALUES else {}
         relation = {"target": field.link.target, "many": field.many} if field.relation else {}
-        yield {"name": name, "kind": _kind(collection, field), **relation, **values}
+        label = labels.get(name, name.replace("_", " ").capitalize())
+        yield {"name": name, "label": label, "kind": _kind(collection, field), **relation, **values}
         for function in functions_of(field):
-            yield {"name": f"{function}({name})", "kind": "integer", "isFunction": True}
+            text = f"{label}: {function}"
+            yield {"name": f"{function}({name})", "label": text, "kind": "integer", "isFunction": True}
 
 
 def _kind(collection: Collection, field: Field) -> FieldKind:

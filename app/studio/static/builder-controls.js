@@ -6,7 +6,7 @@ export function element(name, attributes = {}, children = []) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined) created.setAttribute(key, value);
   }
-  created.append(...[children].flat().filter((child) => child !== null && child !== ""));
+  created.append(...[children].flat(Infinity).filter((child) => child !== null && child !== ""));
   return created;
 }
 
@@ -25,11 +25,21 @@ export function button(key, label, action, style = "") {
   return created;
 }
 
-/** Return a list of choices, which are pairs of a value and its text. */
+/** Return the options of a list; those with a group come behind the others, below its name. */
+function optionElements(options) {
+  const groups = new Map([["", []]]);
+  for (const [value, text, title, group = ""] of options) {
+    if (!groups.has(group)) groups.set(group, []);
+    groups.get(group).push(element("option", { value, title }, text || value));
+  }
+  return [...groups].map(([label, members]) => (label ? element("optgroup", { label }, members) : members));
+}
+
+/** Return a list of choices: each is a value and its text, and may have a title and the name of a group. */
 export function select(key, label, options, selected, change) {
-  const choices = options.map(([value, text]) => element("option", { value }, text || value));
-  const created = labeled(label, element("select", { "data-control": key }, choices));
+  const created = labeled(label, element("select", { "data-control": key }, optionElements(options)));
   created.value = selected;
+  created.title = options.find(([value]) => value === selected)?.[2] ?? "";
   created.addEventListener("change", () => change(created.value));
   return created;
 }

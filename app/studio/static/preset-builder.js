@@ -45,7 +45,7 @@ export class PresetBuilder {
   rowElement(row, index) {
     const [name] = row;
     const others = this.rows.filter((other) => other !== row).map(([other]) => other);
-    const options = this.fields.map((field) => [field.name, field.name]).filter(([other]) => !others.includes(other));
+    const options = this.fields.map((field) => [field.name, field.label, field.name]).filter(([other]) => !others.includes(other));
     if (!options.some(([other]) => other === name)) options.unshift([name, name]);
     const remove = () => {
       this.rows.splice(index, 1);

@@ -115,7 +115,12 @@ export class RuleBuilder {
     const options = [
       ...(canEnd ? [["", this.texts.itself]] : []),
       ...quantifiers.map((name) => [name, words[name]]),
-      ...this.vocabulary.fields(collection).map(({ name }) => [name, name]),
+      ...this.vocabulary.fields(collection).map(({ name, label, isFunction }) => [
+        name,
+        label,
+        name,
+        isFunction ? this.texts.functions : "",
+      ]),
     ];
     return select(`${key}.path.${index}`, this.texts.field, options, selected, (name) => {
       this.setPath(condition, name ? [...before, name] : before);
@@ -145,7 +150,7 @@ export class RuleBuilder {
   }
 
   operatorControl(condition, key, { kind }) {
-    const options = this.vocabulary.operators(kind).map(({ name, label }) => [name, label]);
+    const options = this.vocabulary.operators(kind).map(({ name, label }) => [name, label, name]);
     return select(`${key}.operator`, this.texts.operator, options, condition.operator, (name) => {
       condition.operator = name;
       condition.value = initialValue(this.vocabulary.operator(name), kind, condition.value);
@@ -158,6 +163,7 @@ export class RuleBuilder {
     if (arity === "flag") return null;
     if (arity === "pair") return this.pairControl(condition, key, field);
     if (typeof condition.value === "boolean") return this.booleanControl(condition, key);
+    if (field.values && ["_eq", "_neq"].includes(condition.operator)) return this.choiceControl(condition, key, field);
     const isList = arity === "many";
     const shown = isList && Array.isArray(condition.value) ? condition.value.join(", ") : condition.value;
     return this.textControl(`${key}.value`, isList ? this.texts.values : this.texts.value, field, shown, (text) => {
@@ -188,6 +194,28 @@ export class RuleBuilder {
     });
   }
 
+  /** Return a list of the known values of a field; a stored value that is none of them is kept. */
+  choiceControl(condition, key, { values }) {
+    const current = condition.value ?? "null";
+    const known = ["", ...values];
+    const options = (known.includes(current) ? known : [...known, current]).map((value) => [
+      value,
+      value || this.texts.chooseValue,
+    ]);
+    const control = select(`${key}.value`, this.texts.value, options, current, (value) => {
+      condition.value = value;
+      this.changed();
+    });
+    return this.withError(control);
+  }
+
+  /** Return a control, with an error if the server rejected the rule and the control is empty. */
+  withError(control) {
+    if (!this.isRejected || control.value !== "") return control;
+    control.setAttribute("aria-invalid", "true");
+    return [control, element("span", { class: "error" }, this.texts.enterValue)];
+  }
+
   textControl(key, label, field, value, change) {
     const list = suggestions(this.container, [...(field.values ?? []), ...this.vocabulary.variables(field.kind)]);
     const attributes = { type: "text", "data-control": key, list, autocomplete: "off", spellcheck: "false" };
@@ -197,6 +225,6 @@ export class RuleBuilder {
       change(input.value);
       this.changed();
     });
-    return labeled(label, input);
+    return this.withError(labeled(label, input));
   }
 }

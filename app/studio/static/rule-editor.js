@@ -72,6 +72,7 @@ function enableBuilder(container, data) {
     if (value) builder.show(value);
     else builder.showUnreadable();
   };
+  builder.isRejected = textarea.hasAttribute("aria-invalid");
   textarea.addEventListener("input", (event) => {
     if (event.isTrusted) show();
   });

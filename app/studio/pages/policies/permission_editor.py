@@ -10,6 +10,7 @@ from app.policy.rules import EVERY_FIELD
 from app.studio.form_errors import form_errors
 from app.studio.page_request import PageRequest
 from app.studio.pages.policies.permissions import CREATE, DELETE, UPDATE
+from app.studio.pages.users.user_fields import field_labels
 from app.studio.policy_editor.open_permission import OpenPermission, open_permission
 from app.studio.policy_editor.permission_form import PermissionForm, PermissionParser
 from app.studio.policy_editor.permission_grid import state_of
@@ -143,7 +144,9 @@ async def read_vocabulary(request: PageRequest) -> Response:
     if not rights.may("read", "permissions"):
         raise Forbidden
     registry = visible_registry(request.services.registry, rights)
-    return Response(orjson.dumps(vocabulary(registry, request.translate)), no_store=True)
+    return Response(
+        orjson.dumps(vocabulary(registry, request.translate, field_labels(request.translate))), no_store=True
+    )
 
 
 ROUTES: tuple[Route, ...] = (
