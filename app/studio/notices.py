@@ -58,6 +58,7 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "saved": _("Saved."),
         "policy-saved": _("The policy and its permissions were saved."),
         "policy-created": _("The policy was created. Choose its permissions, and attach it to roles or users."),
+        "policy-created-for-role": _("The policy was created and attached. Open it to choose its permissions."),
         "policy-deleted": _("The policy was deleted."),
         "permissions-saved": _("The permissions of the policy were saved."),
         "permission-saved": _("The permission was saved."),
@@ -78,6 +79,7 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "picture-saved": _("The picture was saved."),
         "picture-removed": _("The picture was removed."),
         "role-created": _("The role was created. Attach policies to it, and add users."),
+        "role-saved": _("The role was saved."),
         "role-deleted": _("The role was deleted."),
         "users-added": _("The users have this role now."),
         "users-removed": _(

@@ -55,7 +55,7 @@ async def test_a_path_cannot_add_headers_to_a_redirect(ada):
 async def test_a_path_outside_of_latin_1_leads_back_to_itself(ada):
     page = await ada.post("/policies/%E2%82%AC/detach", {"access": uid("access-Staff-Staff-None")})
 
-    assert page.location == "/admin/policies/%E2%82%AC?notice=saved"
+    assert page.location == "/admin/policies/%E2%82%AC?notice=policy-detached"
 
 
 @pytest.mark.parametrize("prefix", ["", "/directory"])

@@ -159,3 +159,37 @@ async def test_a_caller_without_rights_on_policies_sees_none(vi, path):
     assert page.status in (400, 403)
     assert "Editors" not in page.text
     assert not (await vi.get("")).has_link("/admin/policies")
+
+
+async def test_a_policy_for_a_role_is_attached_when_it_is_created(ada, members):
+    role = uid("role-Viewer")
+    assert (await ada.get(f"/roles/{role}")).has_link(f"/admin/policies/new?role={role}")
+    form = await ada.get(f"/policies/new?role={role}")
+    assert form.html.find("input", {"name": "role"})["value"] == role
+
+    page = await ada.post("/policies/new", {"name": "Night shift", "role": role})
+
+    assert page.location == f"/admin/roles/{role}?notice=policy-created-for-role"
+    policy = await policy_named(members, "Night shift")
+    shown = await ada.get(f"/roles/{role}")
+    assert shown.has_link(f"/admin/policies/{policy['id']}")
+    assert "No permissions yet" in shown.text
+
+
+async def test_a_rejected_policy_for_a_role_keeps_the_role(ada):
+    page = await ada.post("/policies/new", {"name": "", "role": uid("role-Viewer")})
+
+    assert page.status == 422
+    assert page.html.find("input", {"name": "role"})["value"] == uid("role-Viewer")
+
+
+async def test_the_page_of_a_role_sums_up_what_its_policies_allow(ada):
+    path = (await ada.post("/policies/new", {"name": "Helpers"})).location.removeprefix("/admin").partition("?")[0]
+    for action in ("read", "update"):
+        values = {"fields": "*", "permissions": "", "validation": "", "presets": ""}
+        assert (await ada.post(f"{path}/directus_users/{action}", values)).status == 303
+    await ada.post(f"{path}/attach", {"holder": "role", "role": uid("role-Viewer")})
+
+    page = await ada.get(f"/roles/{uid('role-Viewer')}")
+
+    assert "Users: read, update" in page.html.find("ul", class_="role-policies").get_text()

@@ -112,7 +112,7 @@ async def test_a_role_is_edited(ada):
     values = {"name": "Authors", "description": "", "icon": "edit", "parent": ""}
     page = await ada.post(f"/roles/{EDITOR}/edit", values)
 
-    assert page.location == f"/admin/roles/{EDITOR}?notice=saved"
+    assert page.location == f"/admin/roles/{EDITOR}?notice=role-saved"
     row = await role_row(ada.system, id=EDITOR)
     assert (row["name"], row["icon"], row["parent"]) == ("Authors", "edit", None)
 
@@ -150,8 +150,8 @@ async def test_inherited_policies_are_marked_with_their_role(ada):
     page = await ada.get(f"/roles/{EDITOR}")
 
     own, inherited = page.html.select(".role-policies li")
-    assert own.get_text(" ", strip=True) == "Editors Detach Editors"
-    assert inherited.get_text(" ", strip=True) == "Staff Inherited from Staff"
+    assert own.get_text(" ", strip=True) == "Editors Users: read Detach Editors"
+    assert inherited.get_text(" ", strip=True) == "Staff Users: read; Roles: read Inherited from Staff"
     assert inherited.find("a", href=f"/admin/roles/{STAFF}")
     assert not inherited.find("form")
 

@@ -41,25 +41,52 @@ async def list_policies(request: PageRequest) -> Response:
 async def new_policy(request: PageRequest) -> Response:
     """Return the form of a new policy."""
     fields = await _creatable_fields(request)
-    return await request.page("policies/new.html", values={}, writable=fields)
+    role = await _role_to_attach(request, request.query.get("role", ""))
+    return await request.page("policies/new.html", values={}, writable=fields, role=role)
 
 
 async def create_policy(request: PageRequest) -> Response:
-    """Create a policy and lead to its page."""
-    fields = await _creatable_fields(request)
-    form = PolicyForm.of_submitted(await request.form(), fields, request.translate)
+    """Create a policy and lead to its page, or attach it to a role and lead back to that."""
+    fields, submitted = await _creatable_fields(request), await request.form()
+    role = await _role_to_attach(request, submitted.get("role", ""))
+    form = PolicyForm.of_submitted(submitted, fields, request.translate)
     if not form.errors:
-        document = """mutation Create($data: create_directus_policies_input!) {
-  create_policies_item(data: $data) { id }
-}"""
         try:
-            data = await request.execute(document, {"data": {**NO_FLAGS, **form.values}})
+            values = {**NO_FLAGS, **form.values}
+            return await (_create_for_role(request, role, values) if role else _create(request, values))
         except RollcallError as error:
             form.errors.update(form_errors(error, request.translate))
-        else:
-            created = data["create_policies_item"]  # None if the caller may not read it
-            return request.redirect(f"/policies/{created['id']}" if created else "/policies", notice="policy-created")
-    return await request.page("policies/new.html", status=422, errors=form.errors, values=form.values, writable=fields)
+    context = {"values": form.values, "writable": fields, "role": role}
+    return await request.page("policies/new.html", status=422, errors=form.errors, **context)
+
+
+async def _create(request: PageRequest, values: dict[str, Any]) -> Response:
+    document = """mutation Create($data: create_directus_policies_input!) {
+  create_policies_item(data: $data) { id }
+}"""
+    created = (await request.execute(document, {"data": values}))["create_policies_item"]
+    # None if the caller may not read it
+    return request.redirect(f"/policies/{created['id']}" if created else "/policies", notice="policy-created")
+
+
+async def _create_for_role(request: PageRequest, role: dict[str, Any], values: dict[str, Any]) -> Response:
+    """Create a policy together with the row that attaches it, so that neither exists without the other."""
+    document = """mutation CreateForRole($data: create_directus_access_input!) {
+  create_access_item(data: $data) { id }
+}"""
+    await request.execute(document, {"data": {"role": {"id": role["id"]}, "policy": values}})
+    return request.redirect(f"/roles/{role['id']}", notice="policy-created-for-role")
+
+
+async def _role_to_attach(request: PageRequest, key: str) -> dict[str, Any] | None:
+    """Return the role that a new policy is attached to; None if there is none, or the caller may not attach to it."""
+    rights = await request.rights()
+    if not key or len(rights.fields("create", "access", ("role", "policy"))) < 2 or not rights.may("read", "roles"):
+        return None
+    fields = ["id", *rights.fields("read", "roles", ("name",))]
+    document = f"query Role($id: ID!) {{\n  roles_by_id(id: $id) {{ {' '.join(fields)} }}\n}}"
+    role: dict[str, Any] | None = (await request.execute(document, {"id": key}))["roles_by_id"]
+    return role
 
 
 async def show_policy(request: PageRequest) -> Response:

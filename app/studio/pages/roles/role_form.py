@@ -60,7 +60,7 @@ async def update_role(request: PageRequest) -> Response:
             await request.execute(UPDATE, {"id": role["id"], "data": data})
     except RollcallError as error:
         return await _form_page(request, role, form, form_errors(error, request.translate), error.status)
-    return request.redirect(f"/roles/{role['id']}", notice="saved")
+    return request.redirect(f"/roles/{role['id']}", notice="role-saved")
 
 
 async def delete_role(request: PageRequest) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.studio.page_request import PageRequest
 from app.studio.pages.roles.role_hierarchy import RoleHierarchy, RoleNode, description_text
+from app.studio.rights import Rights
 
 POLICY_FIELDS = ("name", "description", "admin_access", "app_access", "enforce_tfa")
 
@@ -22,6 +23,8 @@ class HeldPolicy:
     flags: frozenset[str]
     """Those of `admin_access`, `app_access` and `enforce_tfa` that are set, as far as the caller can see them."""
     source: RoleNode | None
+    grants: dict[str, list[str]] | None = None
+    """The actions that its permissions allow by collection; None if the caller may not see all of them."""
 
 
 async def read_policies(request: PageRequest, role: str, hierarchy: RoleHierarchy) -> list[HeldPolicy]:
@@ -29,7 +32,7 @@ async def read_policies(request: PageRequest, role: str, hierarchy: RoleHierarch
     rights = await request.rights()
     ancestors = hierarchy.ancestors(role)
     sources: dict[str, RoleNode | None] = {role: None, **{node.id: node for node in ancestors}}
-    fields = " ".join(["id", *rights.fields("read", "policies", POLICY_FIELDS)])
+    fields = " ".join(["id", *rights.fields("read", "policies", POLICY_FIELDS), *_permission_fields(rights)])
     data = await request.execute(
         "query Policies($roles: [ID!]) {\n"
         '  access(filter: {role: {id: {_in: $roles}}}, sort: ["id"], limit: -1) '
@@ -52,8 +55,26 @@ async def read_attachable(request: PageRequest, held: Sequence[HeldPolicy]) -> l
     return [(row["id"], row.get("name") or row["id"]) for row in data["policies"] if row["id"] not in own]
 
 
+def _permission_fields(rights: Rights) -> list[str]:
+    is_readable = rights.may_field("read", "policies", "permissions") and all(
+        rights.may_field("read", "permissions", name) for name in ("collection", "action")
+    )
+    return ['permissions(sort: ["id"], limit: -1) { collection action }'] if is_readable else []
+
+
+def _grants(policy: dict[str, Any]) -> dict[str, list[str]] | None:
+    if "permissions" not in policy:
+        return None
+    grants: dict[str, list[str]] = {}
+    for row in policy["permissions"]:
+        actions = grants.setdefault(row["collection"], [])
+        if row["action"] not in actions:
+            actions.append(row["action"])
+    return grants
+
+
 def _held(row: dict[str, Any], sources: dict[str, RoleNode | None]) -> HeldPolicy:
     policy = row["policy"]
     flags = frozenset(name for name in ("admin_access", "app_access", "enforce_tfa") if policy.get(name))
     name, description = policy.get("name") or policy["id"], description_text(policy)
-    return HeldPolicy(row["id"], policy["id"], name, description, flags, sources[row["role"]["id"]])
+    return HeldPolicy(row["id"], policy["id"], name, description, flags, sources[row["role"]["id"]], _grants(policy))
