@@ -24,7 +24,7 @@ def test_schema_graphql_is_the_served_schema():
 
 
 OWN_FIELDS = {
-    "Query": {"users_me_sessions", "users_sessions"},
+    "Query": {"access_explain", "users_me_sessions", "users_sessions"},
     "Mutation": {
         "users_invite_revoke",
         "users_me_tfa_recovery_codes",
@@ -33,7 +33,14 @@ OWN_FIELDS = {
     },
 }
 """Root fields that Directus doesn't have; those that return objects have types of their own."""
-OWN_TYPES = {"users_me_session"}
+OWN_TYPES = {
+    "users_me_session",
+    "access_condition",
+    "access_explanation",
+    "access_origin",
+    "access_permission",
+    "access_policy",
+}
 UNSUPPORTED_MUTATIONS = {"utils_sort", "utils_revert"}
 """Mutations, other than of rows, that Rollcall doesn't support."""
 
@@ -112,8 +119,8 @@ def test_account_mutations_are_printed_as_recorded_and_in_that_order(recordings)
     ("user", "visible"),
     [
         ("ada", OWN_FIELDS["Query"] | OWN_FIELDS["Mutation"] | {"users_invite"}),
-        ("ed", {"users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
-        (None, {"users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
+        ("ed", {"access_explain", "users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
+        (None, {"access_explain", "users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
     ],
 )
 async def test_restricted_fields_are_visible_only_to_permitted_callers(readonly_db, user, visible):

@@ -376,7 +376,7 @@ async def test_additional_properties_are_ignored(client, members):
     assert error_of(reset) == (403, "INVALID_TOKEN")
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"email": "a@b.c", "email"}', b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"email": "a@b.c", "email"}', b"[" * 10_000])
 async def test_a_body_that_is_not_json_is_rejected(client, content):
     response = await post(client, "login", content=content, headers={"content-type": "application/json"})
 

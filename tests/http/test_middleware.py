@@ -242,7 +242,7 @@ async def test_a_ping_succeeds_with_any_token(app, token):
     assert {"server", "x-powered-by"}.isdisjoint(response.headers)
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/server", "/graphql", "/graphql/systems"])
+@pytest.mark.parametrize("path", ["/nope", "/server", "/graphql", "/graphql/systems"])
 async def test_an_unknown_path_is_a_404_in_rests_format(app, path):
     response = await send(app, path=path)
 

@@ -223,25 +223,32 @@ async def test_cve_2026_22032_and_cve_2026_35411_urls_not_allowed_are_rejected(m
     assert await queued_mails(members) == []
 
 
-def test_cve_2024_28239_only_two_modules_redirect():
-    """One redirects to a page of Rollcall (tested in test_account.py), the other to the URL of a setting."""
+def test_cve_2024_28239_only_three_modules_redirect():
+    """Two redirect to pages of Rollcall (test_account.py, studio/test_sign_in.py), one to the URL of a setting."""
     redirecting = set()
-    for module in (APP / "http").rglob("*.py"):
+    for module in (*(APP / "http").rglob("*.py"), *(APP / "studio").rglob("*.py")):
         for node in ast.walk(ast.parse(module.read_text())):
             value = node.value if isinstance(node, ast.Constant) else getattr(node, "id", "")
-            if value in (b"location", "location", "Location", b"refresh", "RedirectResponse"):
+            if value in (b"location", "Location", b"refresh", "RedirectResponse"):
                 redirecting.add(module.name)
 
-    assert redirecting == {"account.py", "server.py"}
+    assert redirecting == {"account.py", "server.py", "page_request.py"}
 
 
-@pytest.mark.parametrize("path", [f"//{EVIL}", f"//{EVIL}/%2e%2e", f"/\\{EVIL}", "/users/", "/auth/login/", "/admin"])
+@pytest.mark.parametrize("path", [f"//{EVIL}", f"//{EVIL}/%2e%2e", f"/\\{EVIL}", "/users/", "/auth/login/"])
 async def test_cve_2024_28239_no_path_redirects(mail_server, path):
     client, _ = mail_server
     for method in ("GET", "HEAD", "POST"):
         response = await client.request(method, f"http://rollcall{path}?redirect=http://{EVIL}&continue=//{EVIL}")
         assert "location" not in response.headers
         assert response.status_code // 100 != 3
+
+
+async def test_cve_2024_28239_the_studio_leads_visitors_to_its_own_form_only(mail_server):
+    client, _ = mail_server
+    response = await client.get(f"http://rollcall/admin?redirect=http://{EVIL}&continue=//{EVIL}&next=//{EVIL}")
+
+    assert (response.status_code, response.headers["location"]) == (303, "/admin/sign-in")
 
 
 async def test_ssrf_no_submitted_url_is_fetched(mails, listener, monkeypatch):
