@@ -42,6 +42,28 @@ async def test_invite_a_user(ada):
     assert "one@example.com" in (await ada.get(ROLE)).text
 
 
+async def test_users_are_invited_into_a_chosen_role(ada):
+    assert (await ada.get("/users")).html.find("a", string="Invite")["href"] == "/admin/users/invite"
+    form = await ada.get("/users/invite")
+    assert EDITOR in [option["value"] for option in form.html.select("select[name=role] option")]
+
+    rejected = await ada.post("/users/invite", {"role": "", "emails": "one@example.com"})
+    assert rejected.errors == ["Role: Choose a role."]
+    assert rejected.text_at("textarea").strip() == "one@example.com"
+    known = await ada.post("/users/invite", {"role": EDITOR, "emails": "vi@example.com"})
+    assert known.has_link(f"/admin/roles/{EDITOR}/add?search=vi%40example.com")
+    sent = await ada.post("/users/invite", {"role": EDITOR, "emails": "one@example.com"})
+
+    assert sent.location == "/admin/users?notice=invitations-sent"
+    assert (await user_row(ada.system, "one@example.com"))["role"] == EDITOR
+
+
+async def test_those_who_may_not_create_users_are_not_offered_to_invite_them(vi):
+    assert not (await vi.get("/users")).has_link("/admin/users/invite")
+    assert (await vi.get("/users/invite")).status == 403
+    assert (await vi.post("/users/invite", {"role": EDITOR, "emails": "one@example.com"})).status == 403
+
+
 async def test_create_a_user(ada):
     page = await ada.get(ROLE)
 

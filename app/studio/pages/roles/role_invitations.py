@@ -12,7 +12,7 @@ from app.http.response import Response
 from app.repositories.commands.invitations import InvitationOutcome, InvitationResult
 from app.studio.form_errors import FormErrors, form_errors
 from app.studio.page_request import PageRequest
-from app.studio.pages.roles.role_hierarchy import role_name
+from app.studio.pages.roles.role_hierarchy import read_hierarchy, role_name
 from app.studio.pages.roles.role_page import authorized_role, rejected_action, role_page
 from app.studio.routing import Route
 
@@ -34,23 +34,27 @@ class AddressOutcome:
 
 
 async def show_invite(request: PageRequest) -> Response:
-    """Return the drawer with the form to invite users."""
-    return await _invite_page(request, "")
+    """Return the drawer with the form to invite users, which has a select for the role unless the path names it."""
+    return await _invite_page(request, "", request.query.get("role", ""))
 
 
 async def invite_users(request: PageRequest) -> Response:
     """Invite each address by itself and report an outcome per address; the form keeps those that failed."""
-    text = (await request.form()).get("emails", "")
+    form = await request.form()
+    text, chosen = form.get("emails", ""), form.get("role", "")
     addresses = _addresses(text)
-    if problem := _count_problem(request, addresses):
-        return await _invite_page(request, text, errors={"emails": problem}, status=422)
-    role = await authorized_role(request, lambda may: may.invite)
+    problems = {"role": _role_problem(request, chosen), "emails": _count_problem(request, addresses)}
+    if any(problems.values()):
+        errors = {name: problem for name, problem in problems.items() if problem}
+        return await _invite_page(request, text, chosen, errors=errors, status=422)
+    role = await authorized_role(request, lambda may: may.invite, request.parameters.get("role", chosen))
     results = [await _invite(request, address, role["id"]) for address in addresses]
     if all(result == InvitationOutcome(InvitationResult.CREATED, has_mail=True) for result in results):
-        return request.redirect(f"/roles/{role['id']}", notice="invitations-sent")
+        page = f"/roles/{role['id']}" if "role" in request.parameters else "/users"
+        return request.redirect(page, notice="invitations-sent")
     outcomes = [await _outcome(request, *pair) for pair in zip(addresses, results, strict=True)]
     failed = [outcome.address for outcome in outcomes if outcome.failed]
-    return await _invite_page(request, "\n".join(failed), outcomes, status=422 if failed else 200)
+    return await _invite_page(request, "\n".join(failed), chosen, outcomes, status=422 if failed else 200)
 
 
 async def resend_invitation(request: PageRequest) -> Response:
@@ -84,6 +88,10 @@ def _addresses(text: str) -> list[str]:
     """Return the addresses of a text, separated by commas or line breaks, each once."""
     parts = [part.strip() for part in SEPARATORS.split(text)]
     return list({email_key(part): part for part in reversed(parts) if part}.values())[::-1]
+
+
+def _role_problem(request: PageRequest, chosen: str) -> str:
+    return "" if chosen or "role" in request.parameters else request.translate("Choose a role.")
 
 
 def _count_problem(request: PageRequest, addresses: Sequence[str]) -> str:
@@ -141,15 +149,36 @@ async def _invited_email(request: PageRequest, user: str) -> str:
 async def _invite_page(
     request: PageRequest,
     emails: str,
+    chosen: str,
     outcomes: Sequence[AddressOutcome] = (),
     errors: FormErrors | None = None,
     status: int = 200,
 ) -> Response:
-    role = await authorized_role(request, lambda may: may.invite)
-    context = {"role": role, "name": role_name(role), "emails": emails, "outcomes": outcomes}
+    context = {**await _role_context(request, chosen), "emails": emails, "outcomes": outcomes}
     return await request.page("roles/invite.html", status=status, errors=errors, **context)
 
 
+async def _role_context(request: PageRequest, chosen: str) -> dict[str, Any]:
+    """Return the role in the path, or the roles to choose from.
+
+    Raises:
+        Forbidden: The caller may not invite users.
+    """
+    if "role" in request.parameters:
+        role = await authorized_role(request, lambda may: may.invite)
+        return {"role": role, "name": role_name(role), "choices": None, "chosen": role["id"]}
+    rights = await request.rights()
+    if not rights.may_fields("create", "users", ["email", "role"]):
+        raise Forbidden
+    choices = (await read_hierarchy(request)).parent_options(None, request.translate("Choose a role"))
+    return {"role": None, "name": "", "choices": choices, "chosen": chosen}
+
+
+USER_ROUTES: tuple[Route, ...] = (
+    Route("GET", "/users/invite", show_invite),
+    Route("POST", "/users/invite", invite_users),
+)
+"""The routes of the invitation of users into a role that the form asks for."""
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/roles/{role}/invite", show_invite),
     Route("POST", "/roles/{role}/invite", invite_users),

@@ -46,13 +46,15 @@ async def rejected_action(request: PageRequest, error: RollcallError) -> Respons
     return await role_page(request, {"": messages}, error.status)
 
 
-async def authorized_role(request: PageRequest, is_allowed: Callable[[RoleRights], bool]) -> dict[str, Any]:
-    """Return the role of the request.
+async def authorized_role(
+    request: PageRequest, is_allowed: Callable[[RoleRights], bool], key: str | None = None
+) -> dict[str, Any]:
+    """Return the role with this key, that in the path if there is none.
 
     Raises:
         Forbidden: The caller cannot see it, or does not have the right.
     """
-    role = await read_role(request, request.parameters["role"])
+    role = await read_role(request, key or request.parameters["role"])
     if not is_allowed(await role_rights(request, role["id"])):
         raise Forbidden
     return role
