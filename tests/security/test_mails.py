@@ -229,7 +229,7 @@ def test_cve_2024_28239_only_three_modules_redirect():
     for module in (*(APP / "http").rglob("*.py"), *(APP / "studio").rglob("*.py")):
         for node in ast.walk(ast.parse(module.read_text())):
             value = node.value if isinstance(node, ast.Constant) else getattr(node, "id", "")
-            if value in (b"location", "Location", b"refresh", "RedirectResponse"):
+            if value in (b"location", b"Location", b"refresh", "RedirectResponse"):
                 redirecting.add(module.name)
 
     assert redirecting == {"account.py", "server.py", "page_request.py"}
