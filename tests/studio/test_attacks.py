@@ -1,12 +1,14 @@
 """What attackers and broken clients send: no page fails, leads elsewhere, or says more than its caller may know."""
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
-from app.db.models import User
+from app.db.models import Permission, User
 from app.studio.addresses import Addresses
 from tests.base_data import uid
 from tests.http.test_graphql import served
+from tests.studio.grants import grant
+from tests.studio.pages import StudioClient
 
 HTML = {"accept": "text/html,application/xhtml+xml", "accept-language": "de"}
 MANY_DIGITS = "9" * 5_000
@@ -144,3 +146,44 @@ async def test_a_body_that_is_too_large_gets_a_page(ada):
 
     assert page.status == 400
     assert page.response.headers["content-type"].startswith("text/html")
+
+
+async def test_pages_need_no_field_that_the_caller_cannot_read(vi, members):
+    await grant(members, "read", "activity", "id,item")
+    await grant(members, "read", "policies", "name,description")
+    await grant(members, "read", "access", "policy,role,user")
+    navigation = (await vi.get("/activity")).html.nav
+
+    assert (await vi.get("/activity")).status == 200
+    assert not navigation.find("a", href="/admin/policies")
+    for path in ("/policies", f"/policies/{uid('policy-Staff')}", PERMISSION):
+        page = await vi.get(path)
+        assert page.status == 403
+        assert "Cannot query" not in page.text
+
+
+async def test_users_without_visible_keys_are_listed(studio, members):
+    await grant(members, "read", "users", "email", permissions={"email": {"_eq": "sam@example.com"}})
+    await remove_permission(members, 4)
+    vi = await studio.sign_in("vi")
+    page = await vi.get("/users?sort=-email")
+
+    assert page.status == 200
+    assert "sam@example.com" in page.text
+    assert "ada@example.com" not in page.text
+
+
+async def test_the_pages_work_for_clients_of_directus_10(members):
+    async with served(members.settings.model_copy(update={"compatibility": "10"})) as client:
+        ada = await StudioClient(client, members).sign_in("ada")
+        saved = await ada.post(PERMISSION, {"fields": ["id", "email"], "permissions": '{"status": {"_eq": "active"}}'})
+        role, policy = await ada.post("/roles/new", {"name": "New"}), await ada.post("/policies/new", {"name": "New"})
+        pages = [await ada.get(page.location.removeprefix("/admin")) for page in (saved, role, policy)]
+
+    assert [page.status for page in pages] == [200, 200, 200]
+
+
+async def remove_permission(system, number):
+    """Take a permission from its policy without the API."""
+    async with system.database.transaction() as connection:
+        await connection.execute(delete(Permission).where(Permission.id == number))

@@ -8,6 +8,7 @@ from app.db.models import User
 from tests.base_data import uid
 from tests.custom_fields.conftest import client, custom, custom_db
 from tests.http.clients import PASSWORD_HASH
+from tests.studio.grants import grant
 from tests.studio.pages import StudioClient
 from tests.studio.test_user_form import error_at, fields
 from tests.studio.test_user_list import emails, headers
@@ -123,3 +124,18 @@ async def test_choices_become_a_select(ada):
     assert [option.get_text() for option in form.html.select("#field-phone option")] == ["Not set", "Gold", "Silver"]
     assert page.html.find("select", {"name": "is.phone"})
     assert headers(page)[1:] == ["Name", "Email", "Phone"]
+
+
+async def test_a_deletion_names_only_readable_fields_that_it_empties(ada, custom, client):
+    everything = (await ada.get(f"/users/{uid('ed')}")).text
+    await grant(custom, "delete", "users", None)
+    async with custom.database.transaction() as connection:
+        await connection.execute(
+            update(User).where(User.id == uid("vi")).values(password=PASSWORD_HASH, tfa_secret=None)
+        )
+    vi = await StudioClient(client, custom).sign_in("vi")
+    limited = (await vi.get(f"/users/{uid('ed')}")).text
+
+    assert "Emptied wherever they name the user" in everything
+    assert "Delete user" in limited
+    assert "Emptied wherever they name the user" not in limited

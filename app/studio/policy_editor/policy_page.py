@@ -24,7 +24,10 @@ async def read_policy(request: PageRequest, key: str) -> dict[str, Any]:
     Raises:
         Forbidden: It does not exist, or the caller may not read it.
     """
-    fields = ["id", *(await request.rights()).fields("read", "policies", EDITED)]
+    rights = await request.rights()
+    if not rights.may_field("read", "policies", "id"):
+        raise Forbidden
+    fields = ["id", *rights.fields("read", "policies", EDITED)]
     document = f"query Policy($id: ID!) {{\n  policies_by_id(id: $id) {{ {' '.join(fields)} }}\n}}"
     row: dict[str, Any] | None = (await request.execute(document, {"id": key}))["policies_by_id"]
     if row is None:
@@ -39,7 +42,7 @@ def with_all_fields(row: Mapping[str, Any]) -> dict[str, Any]:
 
 async def read_permissions(request: PageRequest, key: str) -> list[dict[str, Any]] | None:
     """Return the permissions of a policy; None if the caller may not read all that the grid needs."""
-    if len((await request.rights()).fields("read", "permissions", COLUMNS)) < len(COLUMNS):
+    if not (await request.rights()).may_fields("read", "permissions", ["id", *COLUMNS]):
         return None
     document = """query Permissions($policy: ID!) {
   permissions(filter: { policy: { id: { _eq: $policy } } }, sort: ["id"], limit: -1) {
@@ -87,7 +90,7 @@ async def policy_page(
 
 async def _read_holders(request: PageRequest, rights: Rights, key: str) -> dict[str, Any] | None:
     """Return the access rows of a policy: those of roles, of a page of the users, and of everyone, with counts."""
-    if len(rights.fields("read", "access", ("policy", "role", "user"))) < 3:
+    if not rights.may_fields("read", "access", ["id", "policy", "role", "user"]):
         return None
     page = page_number(request.query.get("page"))
     data = await request.execute(_holders_document(rights), {"policy": key, "page": page})
@@ -105,10 +108,10 @@ async def _read_holders(request: PageRequest, rights: Rights, key: str) -> dict[
 
 
 def _holders_document(rights: Rights) -> str:
-    may_name_roles = rights.may_field("read", "roles", "name")
+    may_name_roles = rights.may_fields("read", "roles", ["id", "name"])
     names = " ".join(["id", *rights.fields("read", "users", USER_NAMES)])
-    role = f"role {{ id{' name' if may_name_roles else ''} }}" if rights.may("read", "roles") else ""
-    user = f"user {{ {names} }}" if rights.may("read", "users") else ""
+    role = f"role {{ id{' name' if may_name_roles else ''} }}" if rights.may_field("read", "roles", "id") else ""
+    user = f"user {{ {names} }}" if rights.may_field("read", "users", "id") else ""
     roles = f'all_roles: roles(sort: ["name", "id"], limit: {MAX_ROLES}) {{ id name }}' if may_name_roles else ""
     of_policy = "policy: { id: { _eq: $policy } }"
     return f"""query Holders($policy: ID!, $page: Int) {{

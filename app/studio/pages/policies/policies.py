@@ -19,12 +19,19 @@ NO_FLAGS = dict.fromkeys(FLAGS, False)
 
 
 async def list_policies(request: PageRequest) -> Response:
-    """Return the policies that the caller may see, with their flags and the number of their holders."""
+    """Return the policies that the caller may see, with their flags and the number of their holders.
+
+    Raises:
+        Forbidden: The caller may not read the keys of policies.
+    """
     rights = await request.rights()
+    if not rights.may_field("read", "policies", "id"):
+        raise Forbidden
     fields = ["id", *rights.fields("read", "policies", EDITED)]
+    sort = ", ".join(f'"{name}"' for name in rights.fields("read", "policies", ("name", "id")))
     search, page = request.query.get("search", ""), page_number(request.query.get("page"))
     document = f"""query Policies($search: String, $page: Int) {{
-  policies(search: $search, sort: ["name", "id"], limit: {PAGE_SIZE}, page: $page) {{ {" ".join(fields)} }}
+  policies(search: $search, sort: [{sort}], limit: {PAGE_SIZE}, page: $page) {{ {" ".join(fields)} }}
   policies_aggregated(search: $search) {{ countAll }}
 }}"""
     data = await request.execute(document, {"search": search or None, "page": page})

@@ -32,7 +32,8 @@ async def role_rights(request: PageRequest, role: str) -> RoleRights:
     see_users = _all_fields(rights, "read", "users", "id", "role")
     see_invitations = see_users and _all_fields(rights, "read", "users", "email", "status")
     may_create = _all_fields(rights, "create", "users", "email", "role")
-    see_policies = _all_fields(rights, "read", "access", "id", "role", "policy") and rights.may("read", "policies")
+    may_name_policies = rights.may_field("read", "policies", "id")
+    see_policies = may_name_policies and _all_fields(rights, "read", "access", "id", "role", "policy")
     return RoleRights(
         edit=bool(editable_fields(rights)) and await roles.may("update", role),
         delete=rights.may("delete", "roles") and await roles.may("delete", role),

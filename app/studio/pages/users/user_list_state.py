@@ -59,10 +59,11 @@ class UserListState:
 
     @property
     def sort_fields(self) -> list[str]:
-        """The sort parameter of the API; the key makes the order of equal rows the same on all pages."""
+        """The sort parameter of the API; the key, if it is readable, orders equal rows the same on all pages."""
         descending, column = self.sort.startswith("-"), self.available.get(self.sort.removeprefix("-"))
         fields = [f"-{field}" if descending else field for field in (column.sort if column else ())]
-        return [*fields, "id"]
+        has_key = "id" in self.available["name"].selection.split()
+        return [*fields, "id"] if has_key else fields
 
     def sort_after(self, column: Column) -> str:
         """Return the sort order to which the header of a column leads: ascending first, then descending."""
@@ -79,7 +80,7 @@ class UserListState:
             "export": format_,
             "fields": ",".join(dict.fromkeys(field for column in self.shown for field in column.fields)),
             "filter": orjson.dumps(conditions).decode() if conditions else None,
-            "sort": ",".join(self.sort_fields),
+            "sort": ",".join(self.sort_fields) or None,
             "limit": -1,
         }
 
