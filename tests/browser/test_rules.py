@@ -109,6 +109,28 @@ async def test_the_builder_is_used_by_keyboard_only(editor):
     await expect(editor.locator("[name=permissions]")).to_have_value("")
 
 
+async def test_a_changed_cell_is_unsaved_until_the_only_save_button_is_pressed(browsing):
+    page = await browsing.open(f"/policies/{uid('policy-Writers')}", user="ada")
+    await expect(page.get_by_text("Not saved yet")).to_be_hidden()
+    await page.get_by_label("Roles: Update").select_option("all")
+    await expect(page.get_by_text("Not saved yet")).to_be_visible()
+
+    questions = []
+
+    async def stay(dialog):
+        questions.append(dialog.type)
+        await dialog.dismiss()
+
+    page.once("dialog", stay)
+    await page.get_by_role("link", name="Overview").click(no_wait_after=True)
+    await expect(page.get_by_text("Not saved yet")).to_be_visible()
+    await page.get_by_role("button", name="Save policy and permissions").click()
+
+    await expect(page.locator("[data-notice]")).to_have_text("The policy and its permissions were saved.")
+    await expect(page.get_by_label("Roles: Update")).to_have_value("all")
+    assert questions == ["beforeunload"]
+
+
 async def test_presets_are_built_from_fields_and_values(browsing):
     page = await browsing.open(READ_USERS.replace("/read", "/create"), user="ada")
     builder = page.locator("[data-builder=presets]")

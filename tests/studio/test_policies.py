@@ -98,6 +98,7 @@ async def test_an_unknown_address_is_reported_at_its_field(ada):
     assert page.status == 422
     assert page.errors == ["Email address: No user has this email address. Check it for typing errors."]
     assert page.html.find("input", {"name": "email"})["value"] == "nobody@example.com"
+    assert page.html.select_one("[data-unsaved-notice]").has_attr("hidden")
 
 
 async def test_a_policy_is_attached_to_a_user_only_once(ada):

@@ -78,6 +78,7 @@ async def policy_page(
     variables = {
         "policy": policy,
         "values": values or policy,
+        "is_unsaved": values is not None or chosen is not None,
         "writable": rights.fields("update", "policies", EDITED) if may_update else [],
         "may_delete": rights.may("delete", "policies") and await request.directory["policies"].may("delete", key),
         "grid": await read_grid(request, key),
