@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app.studio.form_token import form_token
+from app.studio.initials import initials
 from app.studio.notices import notice_message
 from app.studio.static_files import StaticFiles
 from app.studio.stored_texts import stored_text
@@ -69,6 +70,7 @@ class Templates:
             "form_token": form_token,
         }
         environment.filters |= {
+            "initials": initials,
             "stored_text": partial(stored_text, translate=gettext),
             "timestamp": timestamp_element,
             "fragment": url_fragment,

@@ -12,6 +12,7 @@ from app.repositories.directory import Directory
 from app.repositories.engine.reading import ReadRepository
 from app.repositories.project_settings import PRODUCT_NAME, displayed_name, read_project_settings
 from app.repositories.services import Services
+from app.studio.initials import initials
 from app.studio.translations import choose_language
 
 THEMES = ("auto", "light", "dark")
@@ -82,7 +83,7 @@ async def read_viewer(directory: Directory, project: Project, accepted_languages
     return Viewer(
         user,
         " ".join(names) or row.get("email") or "",
-        "".join(part[0] for part in names[:2]).upper() or (row.get("email") or "?")[0].upper(),
+        initials(row),
         _key(row.get("avatar")),
         choose_language(row.get("language"), accepted_languages, project.language),
         _theme(row.get("appearance") or project.appearance),

@@ -69,6 +69,13 @@ async def test_a_header_sorts_by_its_column_and_keeps_the_rest_of_the_state(ada)
     assert sorted(emails(back)) == sorted(emails(page))
 
 
+async def test_initials_are_the_same_as_in_the_navigation(ada):
+    page = await ada.get("/users?search=ada")
+
+    assert page.text_at("tbody .avatar").strip() == page.text_at(".account .avatar").strip() == "A"
+    assert (await ada.get("/users?search=edelman")).text_at("tbody .avatar").strip() == "EE"
+
+
 async def test_columns_are_chosen_in_the_address(ada):
     page = await ada.get("/users?columns=name&columns=title")
 
