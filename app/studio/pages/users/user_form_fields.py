@@ -94,5 +94,5 @@ def _choices(translate: Translate, name: str) -> Choices:
         case "status":
             return tuple(status_labels(translate).items())
         case "language":
-            return (("", _("Default of the project")), *((tag, LANGUAGES[code]) for tag, code in LANGUAGE_TAGS.items()))
+            return (("", _("As the browser")), *((tag, LANGUAGES[code]) for tag, code in LANGUAGE_TAGS.items()))
     return ()
