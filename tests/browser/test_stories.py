@@ -113,7 +113,7 @@ async def test_the_keyboard_alone_signs_in_finds_a_user_and_changes_the_status(p
     await tab_to(page, page.get_by_role("button", name="Save"))
     await page.keyboard.press("Enter")
 
-    await expect(page.get_by_role("status")).to_have_text("Saved.")
+    await expect(page.get_by_role("status")).to_have_text("The user was saved.")
     await expect(page.get_by_role("main")).to_contain_text("Suspended")
 
 

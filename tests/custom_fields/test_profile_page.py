@@ -47,5 +47,5 @@ async def test_a_custom_field_is_saved_and_a_text_that_is_no_number_is_reported_
 
     assert rejected.status == 422
     assert rejected.attribute_at("#field-badge_number", "value") == "many"
-    assert saved.location == "/admin/account?notice=saved"
+    assert saved.location == "/admin/account?notice=profile-saved"
     assert (await sam.get("/account")).attribute_at("#field-badge_number", "value") == "7"

@@ -72,7 +72,7 @@ async def test_changed_fields_are_saved_and_an_empty_one_becomes_null(ada):
         "/account", {"first_name": " Augusta ", "title": "", "appearance": "dark", "language": "de-DE"}
     )
 
-    assert page.location == "/admin/account?notice=saved"
+    assert page.location == "/admin/account?notice=profile-saved"
     saved = await user_row(ada.system, "ada@example.com")
     changes = {name: saved[name] for name in saved if saved[name] != stored[name]} | {"last_access": None}
     assert changes == {

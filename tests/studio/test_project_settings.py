@@ -53,7 +53,7 @@ def values_of(page):
 async def test_an_administrator_changes_every_setting(ada, members):
     page = await ada.post("/settings", EVERY_FIELD)
 
-    assert page.location == "/admin/settings?notice=saved"
+    assert page.location == "/admin/settings?notice=settings-saved"
     row = await stored(members)
     assert row["project_name"] == "Roster"
     assert row["project_color"] == "#a03060"
@@ -181,7 +181,7 @@ async def test_a_tried_password_is_neither_logged_nor_rendered(ada, caplog, caps
 async def test_the_logo_is_uploaded_and_shown_to_everybody(ada, studio, members):
     page = await ada.upload("/settings/logo", "project_logo", "logo.png", png())
 
-    assert page.location == "/admin/settings?notice=saved"
+    assert page.location == "/admin/settings?notice=logo-saved"
     key = (await stored(members))["project_logo"]
     assert (await studio.get("/sign-in")).html.find("img", src=f"/admin/logo/{key}")
     logo = (await studio.get(f"/logo/{key}")).response

@@ -51,7 +51,7 @@ async def test_only_changed_fields_are_written(ada):
 
     page = await ada.post(path, {**form, "last_name": "Edwards"})
 
-    assert page.location == f"/admin/users/{uid('ed')}?notice=saved"
+    assert page.location == f"/admin/users/{uid('ed')}?notice=user-saved"
     row = await user_row(ada.system, "ed@example.com")
     assert (row["last_name"], row["title"]) == ("Edwards", "Chief")
 
@@ -66,7 +66,7 @@ async def test_an_emptied_field_becomes_null(ada):
 async def test_saving_without_changes_writes_nothing(ada):
     page = await edit(ada, "ed")
 
-    assert page.location.endswith("?notice=saved")
+    assert page.location.endswith("?notice=user-saved")
     assert "Changed" not in (await ada.get(f"/users/{uid('ada')}")).text
 
 

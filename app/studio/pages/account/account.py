@@ -40,7 +40,7 @@ async def save_profile(request: PageRequest) -> Response:
         await update_own_user(request, changes)
     except RollcallError as error:
         return await _profile_page(request, stored, editable, form, form_errors(error, request.translate), error.status)
-    return request.redirect("/account", notice="saved")
+    return request.redirect("/account", notice="profile-saved")
 
 
 async def _fields(request: PageRequest, action: str) -> list[UserField]:

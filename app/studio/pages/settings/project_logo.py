@@ -42,7 +42,7 @@ async def upload_logo(request: PageRequest) -> Response:
         await update_settings(request, {LOGO: {"id": await receive_image(request)}})
     except RollcallError as error:
         return await settings_page(request, errors=_at_logo(request, error), status=error.status)
-    return request.redirect("/settings", notice="saved")
+    return request.redirect("/settings", notice="logo-saved")
 
 
 async def remove_logo(request: PageRequest) -> Response:
@@ -52,7 +52,7 @@ async def remove_logo(request: PageRequest) -> Response:
         await update_settings(request, {LOGO: None})
     except RollcallError as error:
         return await settings_page(request, errors=_at_logo(request, error), status=error.status)
-    return request.redirect("/settings", notice="saved")
+    return request.redirect("/settings", notice="logo-removed")
 
 
 def _at_logo(request: PageRequest, error: RollcallError) -> FormErrors:

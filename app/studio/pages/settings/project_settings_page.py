@@ -53,7 +53,7 @@ async def save_settings(request: PageRequest) -> Response:
             errors, status = _located(form_errors(error, request.translate), values), error.status
     if errors:
         return await settings_page(request, submitted_entries(form), errors=errors, status=status)
-    return request.redirect("/settings", notice="saved")
+    return request.redirect("/settings", notice="settings-saved")
 
 
 async def try_password_policy(request: PageRequest) -> Response:

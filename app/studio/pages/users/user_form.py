@@ -107,7 +107,7 @@ async def save(request: PageRequest) -> Response:
     except RollcallError as error:
         errors = form_errors(error, request.translate)
         return await _form_page(request, _rejected(submitted, errors, error.status), user)
-    return request.redirect(f"/users/{user['key']}", notice="saved")
+    return request.redirect(f"/users/{user['key']}", notice="user-saved")
 
 
 def _origin(request: PageRequest) -> str | None:
