@@ -8,7 +8,7 @@ TranslatePlural = Callable[[str, str, int], str]
 MAX_DIGITS = 6
 
 
-def notice_message(name: str, count: str, translate: Translate, translate_plural: TranslatePlural) -> str:
+def notice_message(name: str, count: str = "", *, translate: Translate, translate_plural: TranslatePlural) -> str:
     """Return the message with a name; empty if there is none, as anyone can write any name into an address.
 
     `count` is the number of rows that the message names, if it names one.
