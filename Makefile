@@ -78,6 +78,7 @@ bench: install-dev ## Run the benchmarks against bare handlers and print the rat
 	$(BIN)/python -m tests.bench.disturbances
 	$(BIN)/python -m tests.bench.sign_in
 	$(BIN)/python -m tests.bench.files
+	$(BIN)/python -m tests.bench.studio --users 300 --users 100000
 
 schema: install ## Rewrite schema.graphql
 	$(BIN)/rollcall schema > schema.new && mv schema.new schema.graphql
