@@ -26,7 +26,6 @@ from app.http.csrf import CsrfCheck
 from app.http.exchange import BodyReader
 from app.http.request_head import READ_METHODS, RequestHead
 from app.http.response import Response
-from app.query.filter import UnknownField
 from app.repositories.directory import Directory
 from app.repositories.services import Services
 from app.studio.addresses import ROOT, Addresses
@@ -87,7 +86,7 @@ class StudioEndpoint:
             response = await error_page(request, error)
         except RollcallError as error:
             response = await error_page(request, error)
-        except (SchemaChanged, UnknownField):
+        except SchemaChanged:  # the middleware answers the request again with the current fields
             raise
         except Exception:  # a person gets a page whatever happens
             log.exception("request_failed")
@@ -95,7 +94,7 @@ class StudioEndpoint:
         return self._with_cookies(request.directory, response)
 
     async def error_response(self, scope: Scope, head: RequestHead, error: RollcallError) -> Response:
-        """Return the page of an error that kept the request from this endpoint; it needs no database."""
+        """Return the page of an error that the middleware raised before this endpoint; it needs no database."""
 
         async def no_body() -> bytes:
             return b""
@@ -104,7 +103,7 @@ class StudioEndpoint:
         return replace(await error_page(request, error), error=error)
 
     def _check_origin(self, scope: Scope, head: RequestHead) -> None:
-        """Check that a form was sent by a page of this server, also without a session: nobody else may sign users in.
+        """Check that a page of this server sent the form, also without a session: other sites must not sign users in.
 
         Raises:
             Forbidden: Another page sent it.

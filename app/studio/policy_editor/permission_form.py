@@ -28,9 +28,9 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 def parts_of(action: str, stored: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the parts that the form shows: those with an effect, and others that are stored nevertheless."""
-    shown = PARTS[action]
-    stored_too = [name for name in ("permissions", "validation", "presets") if name not in shown and stored.get(name)]
-    return (*shown, *stored_too)
+    parts = PARTS[action]
+    stored_too = [name for name in ("permissions", "validation", "presets") if name not in parts and stored.get(name)]
+    return (*parts, *stored_too)
 
 
 def json_of(value: Any) -> str:

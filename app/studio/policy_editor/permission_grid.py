@@ -93,7 +93,7 @@ def _cell(collection: Collection, action: str, rows: list[PermissionRow], rights
 
 
 def _options(collection: Collection, action: str, state: State, rights: Rights) -> tuple[State, ...]:
-    """Return the states that the caller may set, and the current one: nobody grants more than they have."""
+    """Return the current state and those that the caller may set, as callers cannot grant more than they have."""
     may_grant = rights.may("create" if state == "none" else "update", "permissions")
     if state == "none" and not (may_grant and rights.may(action, collection.short_name)):
         return ()

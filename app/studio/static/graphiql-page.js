@@ -3,7 +3,7 @@
 const container = document.getElementById("graphiql");
 const values = new URLSearchParams(location.hash.slice(1));
 
-// GraphiQL would keep documents and variables, also secrets, in the browser for whoever uses it next
+// GraphiQL would keep documents and variables, also secrets, in the browser for the next person who uses it
 const memory = new Map();
 const storage = {
   getItem: (key) => memory.get(key) ?? null,

@@ -71,11 +71,11 @@ async def read_changes(request: PageRequest, rights: Rights, entry: Mapping[str,
 def references(rows: Iterable[RowChange]) -> list[Mapping[str, Any]]:
     """Return the rows that changed values are keys of, as entries of the audit log name their rows."""
     return [
-        {"collection": change.target, "item": shown.text}
+        {"collection": change.target, "item": value.text}
         for row in rows
         for change in row.changes
-        for shown in (change.before, change.after)
-        if change.target and shown.kind == "text" and is_uuid(shown.text)
+        for value in (change.before, change.after)
+        if change.target and value.kind == "text" and is_uuid(value.text)
     ]
 
 

@@ -120,7 +120,7 @@ async def _editor_page(
     )
     known = [name for name in names if action == "read" or collection.fields[name] is not collection.key]
     parser = _parser(request, permission)
-    shown = [*known, *(name for name in collection.fields if name in form.fields and name not in known)]
+    field_names = [*known, *(name for name in collection.fields if name in form.fields and name not in known)]
     return await request.page(
         "policies/permission.html",
         status=status,
@@ -128,7 +128,7 @@ async def _editor_page(
         permission=permission,
         form=form,
         every_field=EVERY_FIELD,
-        fields=shown,
+        fields=field_names,
         unknown_fields=[name for name in form.fields if name not in collection.fields and name != EVERY_FIELD],
         named_fields=parser.named_fields,
         secret_fields=[field.name for field in collection.fields.values() if field.concealed],

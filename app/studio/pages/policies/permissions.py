@@ -57,7 +57,7 @@ async def _policy_values(request: PageRequest, form: Form) -> dict[str, Any] | N
 def changed_cells(grid: Grid, form: Form) -> list[tuple[Cell, str]]:
     """Return the cells that the form changes, each with its new state.
 
-    The form contains the states it was rendered with: what another person saved meanwhile is kept.
+    The form contains the states it was rendered with, so it does not undo what another user has saved meanwhile.
     """
     return [
         (cell, state)

@@ -118,7 +118,7 @@ def editable_fields(rights: Rights) -> list[str]:
 
 
 def filter_error(request: PageRequest, value: Any) -> str | None:
-    """Return why a filter of emails would accept nobody; None if it is valid."""
+    """Return why a filter of email addresses is invalid, so that it would accept no address; None if it is valid."""
     try:
         parse_filter(request.services.registry.own(USERS), value or {}, stored=True, for_payload=True)
     except UnknownField as error:

@@ -85,7 +85,7 @@ async def _answer(request: PageRequest, question: _Question) -> dict[str, Any] |
 
 
 async def _read_user(request: PageRequest, question: _Question) -> None:
-    """Find the user who asks; an admin may enter a name, and for nobody else there is a field."""
+    """Find the user whose access is explained: the caller, or for admins the one that the form names."""
     text = question.texts["user"]
     if not text:
         question.variables["user"], question.user_name = request.user, request.viewer.name

@@ -54,7 +54,7 @@ async def set_status(request: PageRequest, user: str, form: Form) -> str:
 
 
 async def remove_tfa(request: PageRequest, user: str, _: Form) -> str:
-    """Remove the two-factor authentication of somebody who lost it."""
+    """Remove the two-factor authentication of a user who lost the device and the recovery codes."""
     await TwoFactorService(request.directory).disable_for(user)
     return "tfa-removed"
 

@@ -48,7 +48,7 @@ async def _use(request: PageRequest, user: str, file: str) -> None:
     try:
         await update_user(request, user, {"avatar": {"id": file}})
     except RollcallError:
-        with suppress(RollcallError):  # whoever may create files may not always delete them
+        with suppress(RollcallError):  # a caller who may create files may not always delete them
             await request.directory["files"].delete_one(file)
         raise
 

@@ -118,7 +118,7 @@ async def _read_users(request: PageRequest, state: UserListState) -> tuple[list[
     the matches of a search means reading every user, so that a search with few matches does that only once.
     """
     offset = (state.page - 1) * state.size
-    selections = dict.fromkeys(column.selection for column in (state.available["name"], *state.shown))
+    selections = dict.fromkeys(column.selection for column in (state.available["name"], *state.chosen_columns))
     document = f"""query Users($filter: directus_users_filter, $sort: [String], $limit: Int, $offset: Int) {{
   users(filter: $filter, sort: $sort, limit: $limit, offset: $offset) {{ {" ".join(selections)} }}
 }}"""

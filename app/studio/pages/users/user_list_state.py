@@ -42,7 +42,7 @@ class UserListState:
         }
 
     @property
-    def shown(self) -> list[Column]:
+    def chosen_columns(self) -> list[Column]:
         """The chosen columns."""
         return [self.available[name] for name in self.columns]
 
@@ -78,7 +78,7 @@ class UserListState:
         conditions = self.conditions
         return {
             "export": format_,
-            "fields": ",".join(dict.fromkeys(field for column in self.shown for field in column.fields)),
+            "fields": ",".join(dict.fromkeys(field for column in self.chosen_columns for field in column.fields)),
             "filter": orjson.dumps(conditions).decode() if conditions else None,
             "sort": ",".join(self.sort_fields) or None,
             "limit": -1,
