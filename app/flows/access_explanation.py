@@ -57,7 +57,10 @@ class AccessQuestion:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a question is about: `key` is that of the item, `access` what the policies of the user add up to."""
+    """What a question is about: `key` is that of the item, `access` what the policies of the user add up to.
+
+    `owner` is the caller as the owner of the statements.
+    """
 
     collection: Collection
     action: str
@@ -65,6 +68,7 @@ class _Target:
     field: Field | None
     field_name: str | None
     access: Access
+    owner: str | None
 
     def includes_field(self, rule: Rule | None) -> bool | None:
         """Return whether a rule lists the field of the question, None if there is none."""
@@ -147,7 +151,7 @@ class AccessExplainer:
             key = parse_key(collection, question.item)
             if not asker.admin:  # a row that the caller cannot see must look like one that does not exist
                 await self._directory[collection.name].read_one(key, {"fields": [collection.key.name]})
-        return _Target(collection, question.action, key, field, question.field, access)
+        return _Target(collection, question.action, key, field, question.field, access, asker.owner)
 
     def _candidates(
         self, target: _Target, policies: Iterable[Sequence[Any]], permissions: Iterable[Sequence[Any]]
@@ -179,7 +183,7 @@ class AccessExplainer:
         scope = UnrestrictedScope(target.access, self._services.clock())
         conditions = [scope.condition(target.collection, filter_) for each in filters for filter_ in each]
         statement = select(rule_matches(ScopedRows(target.collection, tuple(conditions)), [target.key]))
-        rows = orjson.loads((await self._services.database.reader.fetch(statement))[0])
+        rows = orjson.loads((await self._services.database.reader.fetch(statement, owner=target.owner))[0])
         flags = iter(map(bool, rows[0][1:]) if rows else ())
         return [[next(flags, False) for _ in each] for each in filters], bool(rows)
 
@@ -187,7 +191,8 @@ class AccessExplainer:
         self, target: _Target, policies: Iterable[Sequence[Any]], explained: Sequence[tuple[str, ExplainedPermission]]
     ) -> tuple[ExplainedPolicy, ...]:
         access = target.access
-        fetched = await self._services.database.reader.fetch(origins_query(access.user, access.roles))
+        statement = origins_query(access.user, access.roles)
+        fetched = await self._services.database.reader.fetch(statement, owner=target.owner)
         origins = [(policy, name, _origin(access, *rest)) for policy, name, rest in _origin_rows(fetched[0])]
         names = {policy: name for policy, name, _ in origins}
         return tuple(
