@@ -10,8 +10,14 @@ from sqlalchemy import select
 from app.core.caller import Caller
 from app.core.errors import Forbidden, InvalidPayload
 from app.core.values import is_storable
+from app.flows.candidate_permissions import (
+    AccessTarget,
+    CandidatePermission,
+    candidate_permissions,
+    evaluated_filters,
+    explained_permission,
+)
 from app.policy.explanation import (
-    Condition,
     ExplainedPermission,
     ExplainedPolicy,
     Explanation,
@@ -21,13 +27,10 @@ from app.policy.explanation import (
     changes_that_would_allow,
     reasons,
 )
-from app.policy.filter_leaves import filter_text, leaves
 from app.policy.policy_origins import origins_query
-from app.policy.rules import APP_PERMISSIONS, READ, Access, Rule, parse_rule
+from app.policy.rules import Access
 from app.policy.scopes import UnrestrictedScope
-from app.policy.write_resolver import is_writable
-from app.query.collection import PREFIX, USERS, Collection, Field
-from app.query.filter import MATCH_ALL, Filter
+from app.query.collection import PREFIX
 from app.query.payload import parse_key
 from app.query.scoped import ScopedRows
 from app.query.sql_writes import rule_matches
@@ -53,52 +56,6 @@ class AccessQuestion:
     item: Any = None
     field: str | None = None
     ip: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """What a question is about: `key` is that of the item, `access` what the policies of the user add up to.
-
-    `owner` is the caller as the owner of the statements.
-    """
-
-    collection: Collection
-    action: str
-    key: Any
-    field: Field | None
-    field_name: str | None
-    access: Access
-    owner: str | None
-
-    def includes_field(self, rule: Rule | None) -> bool | None:
-        """Return whether a rule lists the field of the question, None if there is none."""
-        if self.field_name is None or self.action == "delete":
-            return None
-        if rule is None or self.field is None:
-            return False
-        if self.action == READ:
-            return self.field in rule.fields or self._is_derived()
-        is_self = self.collection.is_same(USERS) and self.key == self.access.user
-        return self.field in rule.fields and (self.action == "create" or is_writable(rule, self.field, is_self=is_self))
-
-    def _is_derived(self) -> bool:
-        return self.field in self.collection.derived and self.field in self.access.fields(READ, self.collection)
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A permission of one policy for the collection and the action; `id` is None for one that app access includes."""
-
-    policy: str
-    id: Any
-    texts: Sequence[str | None]
-    """Rule, fields, validation and presets as stored."""
-    rule: Rule | None
-    problem: str | None
-
-    def conditions(self) -> list[Filter]:
-        """Return the comparisons of the rule."""
-        return list(leaves(self.rule.filter)) if self.rule else []
 
 
 class AccessExplainer:
@@ -127,16 +84,16 @@ class AccessExplainer:
         if access.user is None:
             raise InvalidPayload(NO_SUCH_USER)
         target = await self._target(question, access, asker)
-        candidates = list(self._candidates(target, policies, permissions))
+        candidates = list(candidate_permissions(target, policies, permissions, self._services.limits.size))
         matches, exists = await self._matches(target, candidates)
         explained = [
-            _explained(target, candidate, match, include_rules=asker.admin)
+            explained_permission(target, candidate, match, include_rules=asker.admin)
             for candidate, match in zip(candidates, matches, strict=True)
         ]
         by_policy = list(zip((candidate.policy for candidate in candidates), explained, strict=True))
         return _answer(target, await self._policies(target, policies, by_policy), ip, exists=exists)
 
-    async def _target(self, question: AccessQuestion, access: Access, asker: Access) -> _Target:
+    async def _target(self, question: AccessQuestion, access: Access, asker: Access) -> AccessTarget:
         if question.action not in ACTIONS:
             raise InvalidPayload(f'"action" must be one of {", ".join(ACTIONS)}')
         registry = self._services.registry
@@ -151,33 +108,17 @@ class AccessExplainer:
             key = parse_key(collection, question.item)
             if not asker.admin:  # a row that the caller cannot see must look like one that does not exist
                 await self._directory[collection.name].read_one(key, {"fields": [collection.key.name]})
-        return _Target(collection, question.action, key, field, question.field, access, asker.owner)
-
-    def _candidates(
-        self, target: _Target, policies: Iterable[Sequence[Any]], permissions: Iterable[Sequence[Any]]
-    ) -> Iterator[_Candidate]:
-        """Yield the stored permissions for the collection and the action, and those that app access includes."""
-        limits, registry, name = self._services.limits.size, self._services.registry, target.collection.name
-        for policy, action, collection, *texts, key in permissions:
-            if (action, collection) == (target.action, name):
-                rule, problem = parse_rule(action, collection, *texts, limits=limits, registry=registry)
-                missing = None if rule else "it names no field of the collection"
-                yield _Candidate(policy, key, texts, rule, problem or missing)
-        for collection, raw, fields in APP_PERMISSIONS if target.action == READ else ():
-            texts = [orjson.dumps(raw).decode(), fields, None, None]
-            for policy in (row[0] for row in policies if row[3] and collection == name):
-                rule = parse_rule(READ, collection, *texts, registry=registry).rule
-                yield _Candidate(policy, None, texts, rule, None)
+        return AccessTarget(collection, question.action, key, field, question.field, access, asker.owner)
 
     async def _matches(
-        self, target: _Target, candidates: Sequence[_Candidate]
+        self, target: AccessTarget, candidates: Sequence[CandidatePermission]
     ) -> tuple[list[list[bool | None]], bool | None]:
         """Return, for each candidate, whether its rule and then each of its comparisons match the item.
 
         Also return whether the item exists; both are None without an item.
         """
         split = sum(len(candidate.conditions()) for candidate in candidates) <= MAX_CONDITIONS
-        filters = [_filters(candidate, split=split) for candidate in candidates]
+        filters = [evaluated_filters(candidate, split=split) for candidate in candidates]
         if target.key is None:
             return [[None] * len(each) for each in filters], None
         scope = UnrestrictedScope(target.access, self._services.clock())
@@ -188,7 +129,10 @@ class AccessExplainer:
         return [[next(flags, False) for _ in each] for each in filters], bool(rows)
 
     async def _policies(
-        self, target: _Target, policies: Iterable[Sequence[Any]], explained: Sequence[tuple[str, ExplainedPermission]]
+        self,
+        target: AccessTarget,
+        policies: Iterable[Sequence[Any]],
+        explained: Sequence[tuple[str, ExplainedPermission]],
     ) -> tuple[ExplainedPolicy, ...]:
         access = target.access
         statement = origins_query(access.user, access.roles)
@@ -210,31 +154,8 @@ class AccessExplainer:
         )
 
 
-def _filters(candidate: _Candidate, *, split: bool) -> list[Filter]:
-    whole = candidate.rule.filter if candidate.rule else MATCH_ALL
-    return [whole, *(candidate.conditions() if split else ())]
-
-
-def _explained(
-    target: _Target, candidate: _Candidate, matches: Sequence[bool | None], *, include_rules: bool
-) -> ExplainedPermission:
-    rule, fields, validation, presets = candidate.texts
-    whole, *parts = matches
-    conditions = zip(candidate.conditions(), parts, strict=False)
-    return ExplainedPermission(
-        candidate.id,
-        tuple(fields.split(",")) if fields else (),
-        target.includes_field(candidate.rule),
-        whole,
-        candidate.problem,
-        target.action in ("create", "update") and bool(candidate.conditions()),
-        tuple(Condition(filter_text(leaf), match) for leaf, match in conditions) if include_rules else (),
-        *((_json(text) for text in (rule, validation, presets)) if include_rules else ()),
-    )
-
-
 def _answer(
-    target: _Target, policies: tuple[ExplainedPolicy, ...], ip: str | None, *, exists: bool | None
+    target: AccessTarget, policies: tuple[ExplainedPolicy, ...], ip: str | None, *, exists: bool | None
 ) -> Explanation:
     access, is_active = target.access, target.access.state.status == ACTIVE
     item = None if target.key is None else str(target.key)
@@ -279,11 +200,3 @@ def _origin(access: Access, access_row: str, role: str | None, role_name: str | 
     elif role is not None:
         kind = "role" if role == access.state.role else "ancestor"
     return Origin(kind, access_row, role, role_name)
-
-
-def _json(text: str | None) -> Any:
-    """Return a stored JSON text as a value, or as it is if it cannot be read."""
-    try:
-        return orjson.loads(text) if text else None
-    except orjson.JSONDecodeError:
-        return text
