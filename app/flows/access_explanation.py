@@ -35,11 +35,11 @@ from app.query.payload import parse_key
 from app.query.scoped import ScopedRows
 from app.query.sql_writes import rule_matches
 from app.repositories.directory import Directory
+from app.repositories.rules.users import ACTIVE
 
 ACTIONS = ("create", "read", "update", "delete")
 MAX_CONDITIONS = 100
 """Comparisons of all rules together that are evaluated one by one; of more, only whole rules are evaluated."""
-ACTIVE = "active"
 NO_SUCH_USER = "There is no user with this id"
 
 
