@@ -159,8 +159,12 @@ async def test_a_worker_that_does_not_respond_is_killed(hasher, monkeypatch):
     stopped = pid_of(hasher)
     os.kill(stopped, signal.SIGSTOP)
 
-    assert await PasswordService(CHEAP_HASH_COST, hasher).verify("x", cheap_hash("x"))
-    await until_gone(stopped)
+    with capture_logs() as lines:
+        assert await PasswordService(CHEAP_HASH_COST, hasher).verify("x", cheap_hash("x"))
+        await until_gone(stopped)
+        await until(lambda: lines)
+
+    assert [line["event"] for line in lines] == ["hasher_process_exited"]
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", shutil.which("false")])
