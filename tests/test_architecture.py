@@ -50,6 +50,7 @@ SAME_MODULE_NAMES = {
     "tokens": "the format of tokens, and the flow that issues them",
     "upgrade": "the `upgrade` command, and the upgrade",
     "uploads": LAYERS,
+    "user_deletion": LAYERS,
     "users": "the `users` command, and the business rules of users",
 }
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli import user_deletion
 from app.cli.runner import run
 from app.core.config import Settings
 from app.db.database import Database
@@ -13,6 +14,8 @@ from app.flows.user_admin import UserAdmin, generate_password
 from app.repositories.services import Services
 
 commands = typer.Typer(no_args_is_help=True, help="Manage users without signing in.")
+
+commands.command()(user_deletion.delete)
 
 Email = Annotated[str, typer.Argument(help="The user's email address")]
 GeneratePassword = Annotated[bool, typer.Option("--generate-password", help="Generate a password and print it once")]

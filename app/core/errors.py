@@ -12,6 +12,7 @@
     ├── FailedValidation               400     FAILED_VALIDATION
     ├── RecordNotUnique                400     RECORD_NOT_UNIQUE
     ├── InvalidForeignKey              400     INVALID_FOREIGN_KEY
+    │   └── UserReferenced             400     INVALID_FOREIGN_KEY
     ├── ValueTooLong                   400     VALUE_TOO_LONG
     ├── ValueOutOfRange                400     VALUE_OUT_OF_RANGE
     ├── ContainsNullValues             400     CONTAINS_NULL_VALUES
@@ -164,9 +165,9 @@ class _InvalidValue(RollcallError):
     status = 400
     template: ClassVar[str]
 
-    def __init__(self, collection: str, field: str, value: Any = None) -> None:
+    def __init__(self, collection: str, field: str, value: Any = None, **extensions: Any) -> None:
         text = {} if value is None else {"value": str(value)}
-        super().__init__(None, collection=collection, field=field, **text)
+        super().__init__(None, collection=collection, field=field, **text, **extensions)
 
     @property
     def text(self) -> str:
@@ -188,6 +189,27 @@ class InvalidForeignKey(_InvalidValue):
 
     code = "INVALID_FOREIGN_KEY"
     template = 'Invalid foreign key "{value}" for field "{field}" in collection "{collection}".'
+
+
+class UserReferenced(InvalidForeignKey):
+    """Users cannot be deleted, because rows refer to them; for admins only, as it names tables.
+
+    `references` are the table, the column and the number of rows of each foreign key, at least one; `value` is the key
+    of the user if there is only one.
+    """
+
+    def __init__(self, references: Sequence[tuple[str, str, int]], value: str | None = None) -> None:
+        table, column, _ = references[0]
+        listed = [dict(zip(("table", "column", "count"), one, strict=True)) for one in references]
+        super().__init__(table, column, value, references=listed)
+
+    @property
+    def text(self) -> str:
+        parts = (f'"{one["table"]}"."{one["column"]}" ({one["count"]})' for one in self.details["references"])
+        return (
+            f"Rows still refer to what would be deleted, by table, column and number of rows: {', '.join(parts)}. "
+            'Move them to another user with "reassign_to", or change them first.'
+        )
 
 
 class ValueTooLong(_InvalidValue):

@@ -1,6 +1,7 @@
 """The paths of collections: reading, creating, updating and deleting rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from app.openapi.endpoint_spec import (
     NO_CONTENT,
@@ -23,12 +24,19 @@ from app.openapi.field_schemas import (
 )
 from app.openapi.row_schemas import RowSchemas
 from app.query.aggregate import COUNT_FUNCTIONS, NUMERIC_FUNCTIONS
-from app.query.collection import FILES, Collection
+from app.query.collection import FILES, USERS, Collection
 from app.query.parameters import MAX_INT32
+from app.repositories.references.user_references import ReferenceAction
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 OFFSET: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_INT32}
 META = object_of({"total_count": COUNT, "filter_count": COUNT})
+REFERENCE: dict[str, Schema] = {
+    "table": {"type": "string"},
+    "column": {"type": "string"},
+    "count": COUNT,
+    "action": {"type": "string", "enum": list(get_args(ReferenceAction))},
+}
 EXPORT_FORMATS = ("csv", "csv_utf8", "json", "xml", "yaml")
 EXPORT_MEDIA_TYPES = ("text/csv", "text/xml", "text/yaml")
 
@@ -144,8 +152,10 @@ def _write_rows(rows: RowSchemas, collection: Collection) -> Iterator[EndpointSp
         yield EndpointSpec("PATCH", path, "Update rows", many, _update_body(collection, values), output)
         yield EndpointSpec("PATCH", f"{path}/{{id}}", "Update a row", one, values, output, by_id, multipart_body=upload)
     if rows.visibility.may_delete(collection):
-        yield EndpointSpec("DELETE", path, "Delete rows", NO_CONTENT, _delete_body(collection))
-        yield EndpointSpec("DELETE", f"{path}/{{id}}", "Delete a row", NO_CONTENT, path_parameters=by_id)
+        key = key_schema(collection)
+        several, single, options = _delete_responses(collection, key)
+        yield EndpointSpec("DELETE", path, "Delete rows", several, _delete_body(collection), options)
+        yield EndpointSpec("DELETE", f"{path}/{{id}}", "Delete a row", single, None, options, by_id)
 
 
 def _upload_body(fields: Schema) -> Schema:
@@ -159,6 +169,25 @@ def _update_body(collection: Collection, values: Schema) -> Schema:
     by_query = closed_object_of({"query": ANY_OBJECT, "data": values}, "query", "data")
     row = {"allOf": [values, {"required": [collection.key.name]}]}
     return {"oneOf": [by_keys, by_query, list_of(row)]}
+
+
+def _delete_responses(
+    collection: Collection, key: Schema
+) -> tuple[Mapping[int, ResponseSpec], Mapping[int, ResponseSpec], list[Schema]]:
+    """Return the responses to the deletion of several rows and of one, and the parameters, which only users have."""
+    if not collection.is_same(USERS):
+        return NO_CONTENT, NO_CONTENT, []
+    references = list_of(object_of(REFERENCE, *REFERENCE))
+    several, single = (
+        object_of({**deleted, "references": references}) for deleted in ({"ids": list_of(key)}, {"id": key})
+    )
+    options = [
+        parameter("reassign_to", key, "The user to which what refers to the deleted users is moved."),
+        parameter("dry_run", {"type": "boolean"}, "Delete nothing, but return what refers to the users."),
+    ]
+    description = "What refers to the users, if it is a dry run."
+    responses = ({**envelope_response(data, description), **NO_CONTENT} for data in (several, single))
+    return next(responses), next(responses), options
 
 
 def _delete_body(collection: Collection) -> Schema:

@@ -40,7 +40,10 @@ OWN_TYPES = {
     "access_origin",
     "access_permission",
     "access_policy",
+    "deletion_reference",
 }
+OWN_MEMBERS = {"delete_one": {"references"}, "delete_many": {"references"}}
+"""Nullable fields that types of Directus have in addition, which its clients do not select."""
 UNSUPPORTED_MUTATIONS = {"utils_sort", "utils_revert"}
 """Mutations, other than of rows, that Rollcall doesn't support."""
 
@@ -48,7 +51,8 @@ UNSUPPORTED_MUTATIONS = {"utils_sort", "utils_revert"}
 def field_types(sdl: GraphQLSchema, name: str) -> dict[str, str]:
     type_ = sdl.type_map[name]
     assert is_object_type(type_) or is_input_object_type(type_)
-    return {field: str(field_.type) for field, field_ in type_.fields.items()}
+    added = OWN_MEMBERS.get(name, set())
+    return {field: str(field_.type) for field, field_ in type_.fields.items() if field not in added}
 
 
 def test_every_type_equals_the_one_of_a_real_directus(recordings):

@@ -13,6 +13,7 @@ from app.graphql.schema import schema
 from tests.compat import test_directus_tools
 from tests.readme import (
     test_custom_fields,
+    test_deleting_users,
     test_deployment,
     test_explaining_access,
     test_extensions,
@@ -58,6 +59,10 @@ TESTS_BY_BLOCK = {
             EXPLAINED_QUESTIONS, [test_explaining_access.test_each_question_has_the_answer_that_the_page_shows] * 2
         ),
         "As data": [test_explaining_access.test_the_query_of_the_page_returns_the_same_as_data],
+    },
+    "concepts/deleting-users.md": {
+        "A dry run": [test_deleting_users.test_the_dry_run_has_the_answer_that_the_page_shows] * 2,
+        "Reassigning": [test_deleting_users.test_the_command_moves_what_the_dry_run_listed],
     },
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {

@@ -161,12 +161,20 @@ async def test_a_row_that_others_refer_to_is_not_deleted_and_the_reference_is_na
     for collection, key, named, field in (
         ("files", used_rows["file"], "settings", "project_logo"),
         ("folders", used_rows["outer"], "folders", "parent"),
-        ("users", VI, "files", "uploaded_by"),
     ):
         query = f'mutation {{ delete_{collection}_item(id: "{key}") {{ id }} }}'
         response = await client.delete(f"/{collection}/{key}", headers=ADA)
         assert rest_error(response) == expected(NO_ROW, named, field, key)
         assert await graphql_error(client, query) == expected(NO_ROW, named, field, key)
+
+
+async def test_a_user_whom_files_name_is_not_deleted_and_every_reference_is_counted(client, used_rows):
+    query = f'mutation {{ delete_users_item(id: "{VI}") {{ id }} }}'
+    references = [{"table": "directus_files", "column": "uploaded_by", "count": 1}]
+    error = {**expected(NO_ROW, "files", "uploaded_by", VI), "references": references}
+
+    assert rest_error(await client.delete(f"/users/{VI}", headers=ADA)) == error
+    assert await graphql_error(client, query) == error
 
 
 async def test_rows_that_only_refer_to_each_other_are_deleted_together(client, used_rows):

@@ -1,7 +1,7 @@
 """The generic mutations: each builds a write command for a repository and returns what the caller sees of the rows."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +9,7 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from app.core.errors import InvalidCredentials, InvalidPayload
+from app.flows.user_deletion import DeletionOptions, delete_users
 from app.graphql.documents.normalize_document import KEY_ALIAS
 from app.graphql.documents.selection import Selection
 from app.graphql.fields.queries import FieldRequest, FinishedValue, GraphQLContext
@@ -27,6 +28,12 @@ MUTATION_SPEC = "mutation_spec"
 """The key of a root field's `MutationSpec` in its metadata."""
 
 
+REFERENCE = {"table": "String!", "column": "String!", "count": "Int!", "action": "String!"}
+REFERENCES_DESCRIPTION = "What refers to deleted users; null without `dry_run` or `reassign_to`."
+DELETION_OPTIONS = {"reassign_to": "ID", "dry_run": "Boolean"}
+"""The arguments that only the deletion of users has."""
+
+
 @dataclass(frozen=True, slots=True)
 class MutationSpec:
     """A root field that writes: its command builder, and the collection of the one row that it returns."""
@@ -36,9 +43,12 @@ class MutationSpec:
 
 
 def define_mutation_types(types: TypeBuilder) -> None:
-    """Define the types that mutations return for deleted rows."""
-    types.define_type("delete_one", [types.field("id", "ID!")])
-    types.define_type("delete_many", [types.field("ids", "[ID]!")])
+    """Define the types that mutations return for deleted rows; only those of users have references."""
+    members = [types.field(name, spec) for name, spec in REFERENCE.items()]
+    types.define_type("deletion_reference", members)
+    references = types.field("references", "[deletion_reference!]", description=REFERENCES_DESCRIPTION)
+    types.define_type("delete_one", [types.field("id", "ID!"), references])
+    types.define_type("delete_many", [types.field("ids", "[ID]!"), references])
 
 
 def mutations(types: TypeBuilder) -> Iterator[StrawberryField]:
@@ -70,8 +80,9 @@ def _update_fields(types: TypeBuilder, collection: Collection) -> Iterator[Straw
 
 def _delete_fields(types: TypeBuilder, collection: Collection) -> Iterator[StrawberryField]:
     name, many, one = collection.short_name, _delete_resolver(collection, many=True), _delete_resolver(collection)
-    yield types.field(f"delete_{name}_items", "delete_many", {"ids": "[ID]!"}, many)
-    yield types.field(f"delete_{name}_item", "delete_one", {"id": "ID!"}, one)
+    options = DELETION_OPTIONS if collection.is_same(USERS) else {}
+    yield types.field(f"delete_{name}_items", "delete_many", {"ids": "[ID]!", **options}, many)
+    yield types.field(f"delete_{name}_item", "delete_one", {"id": "ID!", **options}, one)
 
 
 def _list_field(
@@ -125,10 +136,18 @@ def _finished(rows: Sequence[Row], *, many: bool) -> FinishedValue | None:
 
 def _delete_resolver(collection: Collection, *, many: bool = False) -> Callable[..., Awaitable[Any]]:
     async def resolve(info: strawberry.Info[GraphQLContext, Any], **arguments: Any) -> Any:
-        repository = info.context.directory[collection.name]
+        directory = info.context.directory
         keys = arguments["ids"] if many else [arguments["id"]]
-        await repository.write(repository.delete_command(keys))
-        return SimpleNamespace(ids=keys) if many else SimpleNamespace(id=keys[0])
+        options = DeletionOptions(arguments.get("reassign_to"), bool(arguments.get("dry_run")))
+        references = None
+        if options:
+            found = (await delete_users(directory, keys, options)).references
+            references = [SimpleNamespace(**asdict(reference)) for reference in found]
+        else:
+            repository = directory[collection.name]
+            await repository.write(repository.delete_command(keys))
+        deleted = {"ids": keys} if many else {"id": keys[0]}
+        return SimpleNamespace(**deleted, references=references)
 
     return resolve
 

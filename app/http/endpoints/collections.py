@@ -14,6 +14,7 @@ from app.http.endpoints.account_security import PATHS_BEFORE_TFA, account_securi
 from app.http.endpoints.export import export_response, flatten_groups
 from app.http.endpoints.me import me_handler
 from app.http.endpoints.uploads import reject_import
+from app.http.endpoints.user_deletion import delete_with_options, deletion_options
 from app.http.exchange import BodyReader
 from app.http.parsing import QueryParameters, decode_objects, parse_query
 from app.http.request_head import RequestHead
@@ -141,15 +142,21 @@ async def _delete(request: CollectionRequest) -> Response:
     """Delete several rows: those of a list of keys, of `keys`, or of `query`."""
     raw_body = await request.json_if_any()
     body = {"keys": raw_body} if isinstance(raw_body, list) else _checked_body(raw_body, {"keys", "query"})
-    if _selector(body) == "keys":
-        command = request.repository.delete_command(_checked_keys(body))
+    selected = _checked_keys(body) if _selector(body) == "keys" else _checked_query(body)
+    if options := deletion_options(request):
+        return await delete_with_options(request, selected, options, several=True)
+    repository = request.repository
+    if isinstance(selected, list):
+        command = repository.delete_command(selected)
     else:
-        command = request.repository.delete_by_query_command(_checked_query(body))
-    await request.repository.write(command)
+        command = repository.delete_by_query_command(selected)
+    await repository.write(command)
     return NO_CONTENT
 
 
 async def _delete_one(request: CollectionRequest, key: str) -> Response:
+    if options := deletion_options(request):
+        return await delete_with_options(request, [key], options, several=False)
     await request.repository.write(request.repository.delete_command([key]))
     return NO_CONTENT
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Select, func, insert, literal, select
+
 from app.core.caller import Caller, ClientInfo
 from app.core.timestamps import format_timestamp
 from app.db.transaction import WriteTransaction
@@ -16,6 +18,7 @@ from app.query.sql_expressions import MASK
 from app.repositories.engine.table import RowStore
 
 MAX_ITEM_LENGTH, MAX_ORIGIN_LENGTH = 255, 255
+MAX_COLLECTION_LENGTH = 64
 MAX_IP_LENGTH = 50
 
 Values = Mapping[Field, Any]
@@ -66,6 +69,16 @@ class AuditLog:
     async def record_in(self, action: str, table: str, key: Any) -> None:
         """Record the same about a row of a table that is not served as a collection."""
         await RowStore(self._writer, ACTIVITY).insert(self._activity(action, table, key))
+
+    async def record_each(self, action: str, table: str, items: Select[Any]) -> None:
+        """Record the same about each row of a table whose key `items` selects as text, in one statement."""
+        fields = dict(self._activity(action, table[:MAX_COLLECTION_LENGTH], ""))
+        del fields[ACTIVITY.fields["item"]]
+        keys = items.subquery()
+        values = [literal(value, field.stored.type) for field, value in fields.items()]
+        item = func.substr(next(iter(keys.c)), 1, MAX_ITEM_LENGTH)
+        names = [*(field.stored.name for field in fields), "item"]
+        await self._writer.execute(insert(ACTIVITY.table).from_select(names, select(*values, item)))
 
     async def record_revision(
         self,

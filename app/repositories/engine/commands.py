@@ -84,7 +84,7 @@ class Update:
         return (self.values,)
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        keys = await _current_keys(work, self.collection, self.keys)
+        keys = await current_keys(work, self.collection, self.keys)
         if keys:
             await work.update(self.collection, keys, self.values)
         return keys
@@ -140,7 +140,7 @@ class Delete:
         return ()
 
     async def apply(self, work: UnitOfWork) -> list[Any]:
-        keys = await _current_keys(work, self.collection, self.keys)
+        keys = await current_keys(work, self.collection, self.keys)
         if keys:
             await work.delete(self.collection, keys)
         return keys
@@ -171,7 +171,7 @@ def check_keys(payloads: Sequence[Payload]) -> None:
         raise InvalidPayload("Item in update misses primary key")
 
 
-async def _current_keys(work: UnitOfWork, collection: Collection, keys: Keys) -> list[Any]:
+async def current_keys(work: UnitOfWork, collection: Collection, keys: Keys) -> list[Any]:
     """Return the keys; those that a query selected are locked, and left out if their rows are gone meanwhile.
 
     Raises:

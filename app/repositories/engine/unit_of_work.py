@@ -18,6 +18,7 @@ from app.policy.resolver import PolicyResolver
 from app.policy.rules import Access, Rule
 from app.policy.write_resolver import WriteResolver
 from app.query import sql_writes
+from app.query.aggregate import Aggregation
 from app.query.collection import USERS, Collection
 from app.query.filter import MATCH_ALL
 from app.query.limits import check_complexity
@@ -88,7 +89,7 @@ class UnitOfWork(NestedWriter):
         """Whether the caller deleted its own row, or ended its own session."""
         self.files = TouchedFiles()
         self._presets = PresetApplier(self.policy, writer, services, budget)
-        self._audit_log = AuditLog(writer, access.user or caller.user, caller, client_info)
+        self.audit_log = AuditLog(writer, access.user or caller.user, caller, client_info)
         hooks = services.hooks
         self.events = WriteEvents(hooks, services, self.policy, caller, client_info) if hooks is not None else None
 
@@ -111,7 +112,7 @@ class UnitOfWork(NestedWriter):
             fields = payload.fields | link_values.keys()
         sent = payload
         payload = await self._presets.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, None))
-        mark = self._audit_log.mark()
+        mark = self.audit_log.mark()
         values = await self._column_values(rules, payload, {**link_values, **server_values})
         values |= created_values(collection, self.access, self.now, values)
         await self._rules.of(collection).before_create(self, values)
@@ -129,7 +130,7 @@ class UnitOfWork(NestedWriter):
         for field, changes in payload.to_many.items():
             await self.write_to_many(collection, field, key, changes, is_new=True)
         with rejecting_row(collection, values):
-            await self._audit_log.record_revision("create", collection, key, values, values, mark, pending)
+            await self.audit_log.record_revision("create", collection, key, values, values, mark, pending)
         await self._rules.of(collection).after_create(self, key, values)
         self.written_rows.append(WrittenRow("create", collection, key, fields))
         if self.events is not None:
@@ -166,7 +167,7 @@ class UnitOfWork(NestedWriter):
     async def _update(self, rules: Sequence[Rule], row: RowValues, payload: Payload, link_values: FieldValues) -> None:
         collection, key = payload.collection, row[payload.collection.key]
         payload = await self._presets.apply(rules, await self._rules.of(collection).expand_legacy(self, payload, row))
-        mark = self._audit_log.mark()
+        mark = self.audit_log.mark()
         values = await self._column_values(rules, payload, link_values)
         values.pop(collection.key, None)
         await self._rules.of(collection).before_update(self, row, values)
@@ -182,10 +183,10 @@ class UnitOfWork(NestedWriter):
             pending = None
         for field, changes in payload.to_many.items():
             await self.write_to_many(collection, field, key, changes, is_new=False)
-        if changed or self._audit_log.mark() > mark:
+        if changed or self.audit_log.mark() > mark:
             data = {**row, **changed}
             with rejecting_row(collection, changed):
-                await self._audit_log.record_revision("update", collection, key, data, changed, mark, pending)
+                await self.audit_log.record_revision("update", collection, key, data, changed, mark, pending)
 
     async def delete(self, collection: Collection, keys: Iterable[Any]) -> None:
         collection, keys = self._registry.own(collection), list(dict.fromkeys(keys))
@@ -202,16 +203,16 @@ class UnitOfWork(NestedWriter):
         await check_not_referenced(self.writer, collection, stored)
         await self.rows(collection).delete(stored)
         for key in stored:
-            await self._audit_log.record("delete", collection, key)
+            await self.audit_log.record("delete", collection, key)
         if self.events is not None:
             self.events.record("delete", collection, list(stored))
 
     async def update_derived(self, collection: Collection, row: RowValues, values: RowValues) -> None:
         """Update a row as a consequence of another write: recorded, but no permission is required."""
         collection = self._registry.own(collection)
-        key, mark = row[collection.key], self._audit_log.mark()
+        key, mark = row[collection.key], self.audit_log.mark()
         pending = PendingWrite(sql_writes.update_row, values, key)
-        await self._audit_log.record_revision("update", collection, key, {**row, **values}, values, mark, pending)
+        await self.audit_log.record_revision("update", collection, key, {**row, **values}, values, mark, pending)
 
     async def is_unchanged(self, payload: Payload, row: FieldValues) -> bool:
         if any(True for _ in payload.nested()) or any(row[field] != value for field, value in payload.values.items()):
@@ -219,7 +220,7 @@ class UnitOfWork(NestedWriter):
         expanded = await self._rules.of(payload.collection).expand_legacy(self, payload, dict(row))
         return not expanded.to_many and await self.readable(payload)
 
-    async def read(self, query: Read) -> list[Row]:
+    async def read(self, query: Read | Aggregation) -> list[Row]:
         """Return rows with the access the caller had when the transaction began.
 
         Raises:

@@ -104,15 +104,18 @@ class WriteRepository(ReadRepository):
             selected = await self._select_keys(command)
         raise ServiceUnavailable(ACCESS_CHANGED_TOO_OFTEN)
 
-    async def dry_run(self, command: WriteCommand) -> None:
-        """Raise what running a command would raise, and write nothing."""
+    async def dry_run(self, command: WriteCommand) -> list[Any]:
+        """Return the keys of the rows that a command would write, or raise what it would raise, and write nothing."""
+        written: list[Any] = []
 
-        async def end(work: UnitOfWork, _: list[Any]) -> None:
+        async def end(work: UnitOfWork, keys: list[Any]) -> None:
             await self._check_access_current(work)
+            written[:] = keys
             raise DryRunRollback
 
         with suppress(DryRunRollback):
             await self.write(command, end)
+        return written
 
     async def _select_keys(self, command: WriteCommand) -> WriteCommand:
         """Return the command with the keys that its query selects, if it has one."""

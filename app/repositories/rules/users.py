@@ -20,6 +20,8 @@ from app.repositories.engine.collection_rules import CollectionRules
 from app.repositories.engine.context import RowValues, WriteContext
 from app.repositories.engine.table import RowStore
 from app.repositories.project_settings import read_password_policy
+from app.repositories.references.reassignment import release_references
+from app.repositories.references.user_references import UserReferences
 from app.repositories.rules.password_policy import check_length, check_password
 from app.repositories.services import Services
 from app.repositories.stores.otp_codes import OTPStore
@@ -93,6 +95,11 @@ class UserRules(CollectionRules):
 
     async def before_delete(self, work: WriteContext, rows: dict[Any, RowValues]) -> None:
         work.affected.admins = work.affected.user_access = True
+        if rows:
+            references = await UserReferences.read(work.writer, list(rows))
+            await release_references(work.writer, references.direct, list(rows))
+            if work.access.admin:  # to others, the names of tables say too much
+                await references.check_not_blocked(work.writer)
 
     async def _hash_preset(self, work: WriteContext, values: RowValues) -> None:
         """Hash a password that comes from a preset; `prepare` hashed any other."""

@@ -1,0 +1,49 @@
+"""A database with tables of a project that refer to users in every way, and with Directus' own notifications."""
+
+import pytest_asyncio
+
+from tests.base_data import uid
+from tests.writes.conftest import run_sql
+
+VI, SAM, ADA_KEY = uid("vi"), uid("sam"), uid("ada")
+PROJECT_TABLES = """
+CREATE TABLE articles (id integer PRIMARY KEY, author {key} REFERENCES directus_users (id) ON DELETE CASCADE);
+CREATE TABLE remarks (
+    id integer PRIMARY KEY, article integer REFERENCES articles (id) ON DELETE CASCADE,
+    parent integer REFERENCES remarks (id) ON DELETE CASCADE,
+    reviewer {key} REFERENCES directus_users (id) ON DELETE SET NULL
+);
+CREATE TABLE contracts (id integer PRIMARY KEY, "Owner" {key} REFERENCES directus_users (id) ON DELETE RESTRICT);
+CREATE TABLE memberships (team varchar(20), member {key} REFERENCES directus_users (id), UNIQUE (team, member));
+CREATE TABLE directus_notifications (
+    id integer PRIMARY KEY, recipient {key} REFERENCES directus_users (id) ON DELETE CASCADE,
+    sender {key} REFERENCES directus_users (id), message varchar(255)
+);
+"""
+HARMLESS_ROWS = f"""
+INSERT INTO articles VALUES (1, '{VI}'), (2, '{VI}'), (3, '{SAM}');
+INSERT INTO remarks VALUES (1, 1, NULL, '{SAM}'), (2, 2, NULL, '{VI}'), (3, 3, NULL, '{VI}'), (4, 3, 1, NULL);
+INSERT INTO directus_notifications VALUES (1, '{VI}', '{SAM}', 'Hi Vi'), (2, '{SAM}', '{VI}', 'Hi Sam');
+"""
+"""Rows that refer to Vi, with whom some are deleted; remark 4 hangs on one of them."""
+BLOCKING_ROWS = f"""
+INSERT INTO contracts VALUES (1, '{VI}'), (2, '{VI}'), (3, '{SAM}');
+INSERT INTO memberships VALUES ('red', '{VI}'), ('blue', '{SAM}');
+"""
+
+
+@pytest_asyncio.fixture
+async def project(writable_db):
+    """The base data with the tables and the harmless rows of a project, and a session of Vi."""
+    url = writable_db.settings.database_url
+    key = "uuid" if writable_db.database.dialect == "postgresql" else "char(36)"
+    session = f"INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('s', '{VI}', '2099-01-01T00:00:00Z');"
+    await run_sql(url, PROJECT_TABLES.format(key=key) + HARMLESS_ROWS + session)
+    return writable_db
+
+
+@pytest_asyncio.fixture
+async def blocked(project):
+    """The same, with rows that keep Vi from being deleted."""
+    await run_sql(project.settings.database_url, BLOCKING_ROWS)
+    return project
