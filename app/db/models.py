@@ -509,6 +509,15 @@ RECOVERY_CODES = Table(
     Column("hash", String(64), primary_key=True),
     Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False, index=True),
 )
+# When access rows expire; rows that last have none. `announced` and `recorded` say when the jobs did so, once each.
+ACCESS_EXPIRY = Table(
+    "rollcall_access_expiry",
+    Base.metadata,
+    Column("access", UUIDText, ForeignKey("directus_access.id", ondelete="CASCADE"), primary_key=True),
+    Column("expires", Timestamp, index=True, info={"note": "When the policy stops applying, null for never"}),
+    Column("announced", Timestamp),
+    Column("recorded", Timestamp),
+)
 # When a task that a single process runs is due next.
 TASKS = Table(
     "rollcall_tasks",

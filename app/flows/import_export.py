@@ -18,7 +18,7 @@ from app.core.ecmascript_regex import InvalidRegex, Regex, unwrap
 from app.core.errors import OperatorError
 from app.db.base import dump_json
 from app.db.database import Database
-from app.db.models import DIRECTUS_TABLES, SCHEMA_TABLES
+from app.db.models import ACCESS_EXPIRY, DIRECTUS_TABLES, SCHEMA_TABLES
 from app.db.seeds import is_pristine
 from app.flows.bootstrap import active_admin
 from app.flows.column_import import add_foreign_keys, add_missing_columns, check_columns
@@ -32,7 +32,8 @@ from app.repositories.rules.stored_regexes import REGEX_FIELDS
 from app.repositories.schema.registry_loader import read_registry
 from app.repositories.stores.directus_nodes import COUNT_USER_CHANGE
 
-TABLES: Mapping[str, Table] = {table.name: table for table in DIRECTUS_TABLES}
+TABLES: Mapping[str, Table] = {table.name: table for table in (*DIRECTUS_TABLES, ACCESS_EXPIRY)}
+"""The tables that a file holds: Directus' own, and what Rollcall adds to their rows."""
 SECRET_COLUMNS = {
     "directus_users": {"password", "token", "tfa_secret", "auth_data"},
     "directus_settings": {
@@ -121,7 +122,7 @@ def _tables(registry: Registry) -> dict[str, Table]:
 async def export_file(
     database: Database, file: Path, *, redact: bool = False, progress: Progress | None = None
 ) -> list[str]:
-    """Write all rows of the Directus tables to a file that only its owner can read (mode 0600).
+    """Write all rows of the directory to a file that only its owner can read (mode 0600).
 
     With `redact`, passwords, tokens, sessions, API keys and concealed custom fields are left out. What a project added
     to these tables and no export can contain is always left out, and returned as `table.column`: columns that nothing

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-import orjson
 from sqlalchemy import Select
 
 from app.core.bindings import Bindings, BoundParameter
@@ -18,12 +17,12 @@ from app.core.values import is_storable
 from app.policy.access_queries import (
     NOW,
     TFA_SETUP_REQUIRED,
+    AccessRows,
     access_query,
     caller_bindings,
     caller_kind,
     parameterized_caller,
     parse_policies,
-    read_access_state,
     with_access_state,
 )
 from app.policy.grantor_rights import GrantedPolicy
@@ -119,10 +118,11 @@ class AccessCache:
         self._loading: dict[Caller, asyncio.Future[Access]] = {}
 
     def peek(self, caller: Caller) -> Access | None:
-        """Return the caller's cached access; None if there is none."""
+        """Return the caller's cached access; None if there is none, or if one of its policies has expired since."""
         access = self._accesses.get(caller, None)
-        if access is not None:
-            self._activity.record(access.state.user)
+        if access is None or (access.expires is not None and access.has_expired(self._clock)):
+            return None
+        self._activity.record(access.state.user)
         return access
 
     def clear(self) -> None:
@@ -148,7 +148,7 @@ class AccessCache:
         if caller.system:
             return self._system
         row = await self._fetch(with_access_state, caller, self._reader)
-        return access if read_access_state(row) == access.state else await self.reload(caller)
+        return access if access.is_current(row, self._clock) else await self.reload(caller)
 
     async def reload(self, caller: Caller) -> Access:
         """Load the caller's access from the database into the cache.
@@ -219,14 +219,14 @@ class AccessCache:
             InvalidCredentials: As `access`.
         """
         access, policies, permissions = await self._load(caller)
-        return access, parse_policies(policies, permissions, self._limits, self._registry)
+        return access, parse_policies(policies, permissions, self._limits, self._registry, access.ends)
 
     async def is_current(self, caller: Caller, access: Access, transaction: StatementRunner) -> bool:
         """Return whether a caller's access is still current within a transaction."""
-        return caller.system or read_access_state(await self.fetch_state(caller, transaction)) == access.state
+        return caller.system or access.is_current(await self.fetch_state(caller, transaction), self._clock)
 
     async def fetch_state(self, caller: Caller, transaction: StatementRunner) -> Any:
-        """Return a row with the caller's access state within a transaction, for `read_access_state`."""
+        """Return a row with the caller's access state within a transaction, for `Access.is_current`."""
         return await self._fetch(with_access_state, caller, transaction)
 
     async def _load(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
@@ -247,25 +247,24 @@ class AccessCache:
 
         Nothing is cached or recorded, because it is not the caller who makes the request.
         """
-        state, roles, policies, permissions = await self._query_rows(caller)
-        return self._access(caller, state, roles, policies, permissions), policies, permissions
+        rows = await self._query_rows(caller)
+        return self._access(caller, rows), rows.policies, rows.permissions
 
     async def _query(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
         if not is_storable((caller.token or "") + (caller.session or "")):
             raise InvalidCredentials
-        state, roles, policies, permissions = await self._query_rows(caller)
+        rows = await self._query_rows(caller)
+        state = rows.state
         if not caller.anonymous and (state.user is None or state.status != "active" or not state.live):
             raise InvalidCredentials
-        access = self._with_shape(caller, self._access(caller, state, roles, policies, permissions))
-        return access, policies, permissions
+        return self._with_shape(caller, self._access(caller, rows)), rows.policies, rows.permissions
 
-    async def _query_rows(self, caller: Caller) -> tuple[AccessState, list[Any], list[Any], list[Any]]:
+    async def _query_rows(self, caller: Caller) -> AccessRows:
         """Return the caller's access state, and the rows of its roles, policies and permissions."""
-        row = await self._fetch(access_query, caller, self._reader)
-        roles, policies, permissions = (orjson.loads(text) for text in row[5:8])
-        if self._schema_token not in (None, row[8]):
+        rows = AccessRows.parse(await self._fetch(access_query, caller, self._reader))
+        if self._schema_token not in (None, rows.schema_token):
             self.is_outdated = True
-        return read_access_state(row), roles, policies, permissions
+        return rows
 
     async def _fetch(self, build: QueryBuilder, caller: Caller, runner: StatementRunner) -> Any:
         key = (build, *caller_kind(caller))
@@ -273,9 +272,8 @@ class AccessCache:
             self._statements[key] = self._reader.compile(build(parameterized_caller(caller), NOW))
         return await runner.fetch_one(self._statements[key], {**caller_bindings(caller), "now": self._clock()})
 
-    def _access(
-        self, caller: Caller, state: AccessState, roles: list[Any], policies: list[Any], permissions: list[Any]
-    ) -> Access:
+    def _access(self, caller: Caller, rows: AccessRows) -> Access:
+        state, policies, permissions = rows.state, rows.policies, rows.permissions
         if state.live == TFA_SETUP_REQUIRED:
             return Access(
                 state,
@@ -293,7 +291,7 @@ class AccessCache:
         admin, app = (any(row[flag] for row in in_force) for flag in (2, 3))
         return Access(
             state=state,
-            roles=tuple(row[0] for row in roles),
+            roles=tuple(row[0] for row in rows.roles),
             policies=tuple(sorted(policy_ids)),
             admin=admin,
             app=app,
@@ -303,6 +301,8 @@ class AccessCache:
                 ((row[1], row[2]) for row in permissions if row[0] in policy_ids), everything=app or admin
             ),
             registry=self._registry,
+            ends=rows.ends,
+            expires=min(rows.ends.values(), default=None),
         )
 
     def _rules(self, permissions: Iterable[list[Any]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:

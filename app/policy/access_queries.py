@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
+import orjson
 from sqlalchemy import (
     ColumnElement,
     FromClause,
@@ -26,8 +27,9 @@ from app.core.bindings import BoundParameter, parameter, slot
 from app.core.caller import Caller
 from app.core.clock import utc_now
 from app.db.base import Timestamp
-from app.db.models import VERSION, Permission, Policy, Role, Session, User
+from app.db.models import ACCESS_EXPIRY, VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
+from app.policy.access_expiry import NO_ENDS, PolicyEnds, json_rows, parse_ends, policy_ends, valid_access
 from app.policy.grantor_rights import CONDITIONAL_ACTIONS, GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.role_tree import with_ancestors
@@ -79,11 +81,6 @@ def with_access_state(caller: Caller, now: datetime | BoundParameter, *columns: 
     return select(*state, *columns).select_from(VERSION.outerjoin(me, _matches_caller(caller, me)))
 
 
-def read_access_state(row: Any) -> AccessState:
-    """Return the access state from the first columns of such a SELECT's row."""
-    return AccessState(*row[:5])
-
-
 def _matches_caller(caller: Caller, row: FromClause) -> ColumnElement[bool]:
     if caller.token is not None:
         return row.c.token == literal(parameter(caller.token), Text())
@@ -101,12 +98,14 @@ def _is_live(caller: Caller, me: FromClause, now: datetime | BoundParameter) -> 
 
 
 def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
-    """Return a SELECT of the access state, the roles, policies and permissions as JSON texts, and the schema token.
+    """Return a SELECT of the access state, the roles, policies and permissions, the schema token, and policies' ends.
 
-    The roles are the caller's role and its ancestors; the policies are all that are attached, whatever the IP address.
+    The roles are the caller's role and its ancestors; the policies are all that are attached and have not expired,
+    whatever the IP address. Rows are JSON texts.
     """
     tree = _role_tree(caller)
-    policy_ids = select(_attached_policies(caller, tree).c.id)
+    held = _held_policies(caller, tree, now)
+    policy_ids = select(held.c.id)
     return with_access_state(
         caller,
         now,
@@ -114,7 +113,25 @@ def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
         policy_rows(lambda key: key.in_(policy_ids)),
         permission_rows(lambda key: key.in_(policy_ids)),
         cast(VERSION.c.schema_token, Text),
+        json_rows(policy_ends(held, held.c.id)),
     )
+
+
+class AccessRows(NamedTuple):
+    """The row of `access_query`: a caller's access state, and the rows of its roles, policies and permissions."""
+
+    state: AccessState
+    roles: list[Any]
+    policies: list[Any]
+    permissions: list[Any]
+    schema_token: str
+    ends: PolicyEnds
+
+    @classmethod
+    def parse(cls, row: Any) -> Self:
+        """Return the values of a row of `access_query`."""
+        roles, policies, permissions = (orjson.loads(text) for text in row[5:8])
+        return cls(AccessState.read(row), roles, policies, permissions, row[8], parse_ends(row[9]))
 
 
 def policy_rows(condition: KeyCondition) -> ColumnElement[Any]:
@@ -130,9 +147,13 @@ def permission_rows(condition: KeyCondition) -> ColumnElement[Any]:
 
 
 def parse_policies(
-    policies: Iterable[list[Any]], permissions: Iterable[list[Any]], limits: SizeLimits, registry: Registry
+    policies: Iterable[list[Any]],
+    permissions: Iterable[list[Any]],
+    limits: SizeLimits,
+    registry: Registry,
+    ends: PolicyEnds = NO_ENDS,
 ) -> tuple[GrantedPolicy, ...]:
-    """Return policies with their permissions, from the rows of `policy_rows` and `permission_rows`."""
+    """Return policies with their permissions, from the rows of `policy_rows` and `permission_rows`, and their ends."""
     grants: dict[str, list[PermissionGrant]] = {}
     for policy, action, collection, rule, fields, validation, presets, _ in permissions:
         texts = (action, collection, rule, fields, validation, presets)
@@ -148,6 +169,7 @@ def parse_policies(
             bool(enforce_tfa),
             tuple(ip_access.split(",")) if ip_access else (),
             tuple(grants.get(key, ())),
+            ends.get(key),
         )
         for key, ip_access, admin, app, enforce_tfa in policies
     )
@@ -173,8 +195,11 @@ def _role_tree(caller: Caller) -> CTE:
     return with_ancestors(own)
 
 
-def _attached_policies(caller: Caller, tree: CTE) -> CTE:
-    """Return the policies of the caller, of its roles and, for callers without a role, the public ones."""
+def _held_policies(caller: Caller, tree: CTE, now: datetime | BoundParameter) -> CTE:
+    """Return the policies of the caller, of its roles and, for callers without a role, the public ones.
+
+    There is a row for each access row that has not expired.
+    """
     me = _USERS.alias()
     is_attached = or_(
         _ACCESS.c.role.in_(select(tree.c.id)),
@@ -185,4 +210,4 @@ def _attached_policies(caller: Caller, tree: CTE) -> CTE:
             ~exists(select(1).where(_matches_caller(caller, me), me.c.role.is_not(None))),
         ),
     )
-    return select(_ACCESS.c.policy.label("id")).where(is_attached).distinct().cte("held")
+    return valid_access(_ACCESS.c.policy.label("id"), ACCESS_EXPIRY.c.expires, now=now).where(is_attached).cte("held")

@@ -6,6 +6,7 @@ each of its parts, as text, in the same conjunction. IP rules are within others 
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -35,6 +36,8 @@ class GrantedPolicy:
     enforce_tfa: bool
     ip_access: tuple[str, ...]
     permissions: tuple[PermissionGrant, ...]
+    until: datetime | None = None
+    """When it ends for those who hold it; None if it lasts."""
 
     @property
     def flags(self) -> tuple[object, ...]:
@@ -58,7 +61,8 @@ class GrantorRights:
         """Return whether a policy that is held within a bundle grants nothing beyond the grantor's rights.
 
         One policy in force must have each right: app access, or a permission of the same rows and fields, under IP
-        rules that are as wide. Every condition of the grantor must apply to the bundle too: TFA, validations, presets.
+        rules that are as wide, and for as long. Every condition of the grantor must apply to the bundle too: TFA,
+        validations, presets.
         """
         if granted.admin:
             return False
@@ -69,10 +73,15 @@ class GrantorRights:
         )
         return has_tfa and all(self._covers_permission(one, granted, bundle) for one in granted.permissions)
 
+    def holds(self, policy: GrantedPolicy) -> bool:
+        """Return whether a policy itself is in force for the grantor, for as long."""
+        return any(own.key == policy.key and outlasts(own, policy) for own in self.policies if own.key in self.in_force)
+
     def _policies_as_wide(self, granted: GrantedPolicy) -> Iterator[GrantedPolicy]:
-        """Yield the policies in force that apply at every IP address at which the granted one does."""
+        """Yield the policies in force that apply as long as the granted one, at every IP address at which it does."""
         for own in self.policies:
-            if own.key in self.in_force and ip_rules_within(granted.ip_access, own.ip_access):
+            is_as_wide = ip_rules_within(granted.ip_access, own.ip_access)
+            if own.key in self.in_force and is_as_wide and outlasts(own, granted):
                 yield own
 
     def _covers_permission(self, granted: PermissionGrant, policy: GrantedPolicy, bundle: Bundle) -> bool:
@@ -87,10 +96,15 @@ class GrantorRights:
         )
 
 
+def outlasts(one: GrantedPolicy, other: GrantedPolicy) -> bool:
+    """Return whether a policy applies for as long as another one."""
+    return one.until is None or (other.until is not None and one.until >= other.until)
+
+
 def lost_conditions(before: Bundle, after: Bundle) -> tuple[bool, set[tuple[str, str]]]:
     """Return whether a bundle no longer requires TFA, and the targets of the validations and presets that it lost."""
     conditions = [(policy, one) for policy in before for one in conditional_permissions(policy)]
-    changed = {target for target, _, _ in _conditions(before) ^ _conditions(after)}
+    changed = {target for target, *_ in _conditions(before) ^ _conditions(after)}
     targets = {
         one.target
         for policy, one in conditions
@@ -141,17 +155,20 @@ def conditional_permissions(policy: GrantedPolicy) -> Iterator[PermissionGrant]:
             yield one
 
 
-def _conditions(bundle: Bundle) -> set[tuple[tuple[str, str], tuple[str, ...], bytes]]:
+def _conditions(bundle: Bundle) -> set[tuple[object, ...]]:
     return {
-        (one.target, policy.ip_access, _fingerprint(one))
+        (one.target, policy.ip_access, policy.until, _fingerprint(one))
         for policy in bundle
         for one in conditional_permissions(policy)
     }
 
 
 def changed_part(before: GrantedPolicy | None, after: GrantedPolicy) -> GrantedPolicy:
-    """Return the part of a policy that a write granted: its new and changed permissions, all of it if its flags did."""
-    if before is None or before.flags != after.flags:
+    """Return the part of a policy that a write granted: its new and changed permissions.
+
+    That is all of it if its flags changed, or if it lasts longer than before.
+    """
+    if before is None or before.flags != after.flags or not outlasts(before, after):
         return after
     known = set(map(_fingerprint, before.permissions))
     return replace(
@@ -172,8 +189,9 @@ def part_of_targets(policy: GrantedPolicy, targets: Collection[tuple[str, str]])
 
 
 def _applies_with(one: GrantedPolicy, condition: GrantedPolicy, granted: GrantedPolicy) -> bool:
-    """Return whether a policy applies at every IP address at which two others both do."""
-    return ip_rules_within(granted.ip_access, one.ip_access) or ip_rules_within(condition.ip_access, one.ip_access)
+    """Return whether a policy applies at every IP address at which two others both do, and as long as both do."""
+    applies = any(ip_rules_within(other.ip_access, one.ip_access) for other in (granted, condition))
+    return applies and any(outlasts(one, other) for other in (granted, condition))
 
 
 def _permissions(policy: GrantedPolicy) -> Iterator[PermissionGrant]:

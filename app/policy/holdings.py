@@ -1,25 +1,31 @@
 """Who holds which policies, and what these grant: as stored before a write, or within its transaction."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, cast, or_, select, true, union
+from sqlalchemy import ColumnElement, FromClause, Select, and_, literal, or_, select, true, union
 from sqlalchemy.sql.selectable import CTE
 
-from app.db.models import Access, Role, User
+from app.db.models import ACCESS_EXPIRY, Access, Role, User
 from app.policy.access_cache import StatementReader
+from app.policy.access_expiry import WITH_EXPIRY, is_valid, json_rows, parse_end, valid_access
 from app.policy.access_queries import parse_policies, permission_rows, policy_rows
 from app.policy.grantor_rights import GrantedPolicy
 from app.query.collection import Registry
 from app.query.size import SizeLimits
-from app.query.sql_functions import JSONArray, JSONRows
 from app.query.sql_writes import in_list
 
 _USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, Access.__table__
+_POLICY_WITH_END = (_ACCESS.c.policy, ACCESS_EXPIRY.c.expires)
 _IS_PUBLIC = and_(_ACCESS.c.role.is_(None), _ACCESS.c.user.is_(None))
 
-Held = Mapping[str, frozenset[str]]
+PUBLIC = ""
+"""The key of the public among holders."""
+Policies = Mapping[str, datetime | None]
+"""The policies that one user, role or the public holds, each with its end; None if it lasts."""
+Held = Mapping[str, Policies]
 """The policies that each user or role holds; those who hold none are missing."""
 
 
@@ -27,11 +33,11 @@ class Holdings:
     """The policies that users, roles and the public hold, read by one runner of statements.
 
     A user holds the policies attached to itself, to its role and to that role's ancestors, or, without a role, to the
-    public. A role holds those attached to itself and its ancestors.
+    public. A role holds those attached to itself and its ancestors. What has expired `now` is held by none.
     """
 
-    def __init__(self, runner: StatementReader, limits: SizeLimits, registry: Registry) -> None:
-        self._runner, self._limits, self._registry = runner, limits, registry
+    def __init__(self, runner: StatementReader, limits: SizeLimits, registry: Registry, now: datetime) -> None:
+        self._runner, self._limits, self._registry, self._now = runner, limits, registry, now
 
     async def of_users(self, users: Collection[str]) -> Held:
         """Return the policies of users, whatever their status."""
@@ -39,10 +45,10 @@ class Holdings:
             return {}
         selected = in_list(_USERS.c.id, users)
         tree = _with_ancestors(select(_USERS.c.id.label("holder"), _USERS.c.role.label("role")).where(selected))
-        public = select(_USERS.c.id, _ACCESS.c.policy).join_from(_USERS, _ACCESS, true())
+        public = self._valid(_USERS.c.id, _USERS, true())
         return await self._held(
-            _policies_of(tree),
-            select(_ACCESS.c.user, _ACCESS.c.policy).where(in_list(_ACCESS.c.user, users)),
+            self._policies_of(tree),
+            valid_access(_ACCESS.c.user, *_POLICY_WITH_END, now=self._now).where(in_list(_ACCESS.c.user, users)),
             public.where(selected, _USERS.c.role.is_(None), _IS_PUBLIC),
         )
 
@@ -51,11 +57,12 @@ class Holdings:
         if not roles:
             return {}
         own = select(_ROLES.c.id.label("holder"), _ROLES.c.id.label("role")).where(in_list(_ROLES.c.id, roles))
-        return await self._held(_policies_of(_with_ancestors(own)))
+        return await self._held(self._policies_of(_with_ancestors(own)))
 
-    async def of_public(self) -> frozenset[str]:
+    async def of_public(self) -> Policies:
         """Return the policies that everybody without a role holds."""
-        return frozenset(row[0] for row in await self._rows(select(_ACCESS.c.policy).where(_IS_PUBLIC).distinct()))
+        rows = valid_access(literal(PUBLIC), *_POLICY_WITH_END, now=self._now).where(_IS_PUBLIC)
+        return (await self._held(rows)).get(PUBLIC, {})
 
     async def holders(self, policies: Collection[str]) -> tuple[set[str], set[str]]:
         """Return the users and the roles that hold one of the policies."""
@@ -94,15 +101,23 @@ class Holdings:
         return {policy.key: policy for policy in parse_policies(policies, permissions, self._limits, self._registry)}
 
     async def _held(self, *selects: Select[Any]) -> Held:
-        held: dict[str, set[str]] = {}
-        for holder, policy in await self._rows(union(*selects)):
-            held.setdefault(holder, set()).add(policy)
-        return {holder: frozenset(policies) for holder, policies in held.items()}
+        held: dict[str, dict[str, datetime | None]] = {}
+        for holder, policy, text in await self._rows(union(*selects)):
+            policies, end = held.setdefault(holder, {}), parse_end(text) if text else None
+            known = policies.get(policy, end)
+            policies[policy] = None if known is None or end is None else max(known, end)
+        return held
+
+    def _valid(self, holder: ColumnElement[Any], holders: FromClause, on: ColumnElement[bool]) -> Select[Any]:
+        """Return the holder, the policy and the end of each access row that `on` joins to a holder."""
+        source = holders.join(WITH_EXPIRY, on)
+        return select(holder, *_POLICY_WITH_END).select_from(source).where(is_valid(self._now))
+
+    def _policies_of(self, tree: CTE) -> Select[Any]:
+        return self._valid(tree.c.holder, tree, _ACCESS.c.role == tree.c.role)
 
     async def _rows(self, rows: Any) -> list[list[Any]]:
-        found: FromClause = rows.subquery()
-        cells: Iterable[ColumnElement[Any]] = found.c
-        text = (await self._runner.fetch(select(cast(JSONRows(JSONArray(*cells)), Text)).select_from(found)))[0]
+        text = (await self._runner.fetch(select(json_rows(rows))))[0]
         result: list[list[Any]] = orjson.loads(text)
         return result
 
@@ -113,7 +128,3 @@ def _with_ancestors(roles: Select[Any]) -> CTE:
     parent = _ROLES.alias()
     inherited = select(tree.c.holder, parent.c.parent).join(tree, tree.c.role == parent.c.id)
     return tree.union(inherited.where(parent.c.parent.is_not(None)))
-
-
-def _policies_of(tree: CTE) -> Select[Any]:
-    return select(tree.c.holder, _ACCESS.c.policy).join(_ACCESS, _ACCESS.c.role == tree.c.role)

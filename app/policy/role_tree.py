@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Select, Subquery, select, true, union_all
 
-from app.db.models import Access, Policy, Role, User
+from app.db.models import ACCESS_EXPIRY, Access, Policy, Role, User
+from app.policy.access_expiry import WITH_EXPIRY
 
 _USERS, _ROLES, _ACCESS, _POLICIES = User.__table__, Role.__table__, Access.__table__, Policy.__table__
 IS_ADMIN = _POLICIES.c.admin_access.is_(true())
+IS_LASTING = ACCESS_EXPIRY.c.expires.is_(None)
 
 
 def with_ancestors(roles: Select[Any]) -> CTE:
@@ -24,11 +26,10 @@ def policy_holders(*conditions: ColumnElement[bool]) -> Subquery:
     """Return `user` and `policy` for each policy that fulfils the conditions and each active user who holds it.
 
     A user holds the policies attached to itself, to its role and to that role's ancestors; duplicates are possible.
+    Without a condition on the expiry of access rows, those that have expired count too.
     """
-    attached = select(_ACCESS.c.role, _ACCESS.c.user, _ACCESS.c.policy).join(
-        _POLICIES, _POLICIES.c.id == _ACCESS.c.policy
-    )
-    attached = attached.where(*conditions)
+    source = WITH_EXPIRY.join(_POLICIES, _POLICIES.c.id == _ACCESS.c.policy)
+    attached = select(_ACCESS.c.role, _ACCESS.c.user, _ACCESS.c.policy).select_from(source).where(*conditions)
     granted = attached.with_only_columns(_ACCESS.c.role, _ACCESS.c.policy).where(_ACCESS.c.role.is_not(None))
     roles = granted.cte("granted", recursive=True)
     child = _ROLES.alias()
@@ -42,7 +43,10 @@ def policy_holders(*conditions: ColumnElement[bool]) -> Subquery:
 
 
 def select_active_admins() -> Select[Any]:
-    """Return a SELECT of id and email of each active user who holds an admin policy, whatever its `ip_access`."""
-    admins = policy_holders(IS_ADMIN)
+    """Return a SELECT of id and email of each active user who holds an admin policy, whatever its `ip_access`.
+
+    The policy must be attached for good: admins whose access expires are not there to stay.
+    """
+    admins = policy_holders(IS_ADMIN, IS_LASTING)
     is_admin = _USERS.c.id.in_(select(admins.c.user))
     return select(_USERS.c.id, _USERS.c.email).where(is_admin).order_by(_USERS.c.id)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import orjson
 
 from app.core.bindings import Bindings
+from app.core.clock import Clock
 from app.policy.unreadable_rules import PARSE_ERRORS, unreadable_reason
 from app.query.collection import BUILT_IN, Collection, Field, Registry
 from app.query.filter import MATCH_ALL, Filter, parse_filter
@@ -55,6 +57,15 @@ class AccessState(NamedTuple):
     status: str | None = None
     role: str | None = None
     live: bool | int = True
+
+    @classmethod
+    def read(cls, row: Any) -> Self:
+        """Return the access state from the first columns of a row that begins with it."""
+        return cls(*row[: len(cls._fields)])
+
+
+AccessVersion = tuple[AccessState, datetime | None]
+"""The access state, and when the first of the policies ends: two accesses of a caller with equal ones are equal."""
 
 
 class AccessShape:
@@ -105,6 +116,23 @@ class Access:
     """The values that plans bind for this caller and its access."""
     schema_rights: frozenset[str] = frozenset()
     """The tables among `directus_collections`, `_fields` and `_relations` whose contents the caller may list."""
+    ends: Mapping[str, datetime] = field(default_factory=dict, compare=False)
+    """When each policy that the caller holds for a limited time ends, whatever its IP address."""
+    expires: datetime | None = None
+    """The first of these times, from which on this access is no longer the caller's."""
+
+    @property
+    def version(self) -> AccessVersion:
+        """What distinguishes this access from other ones of the same caller."""
+        return self.state, self.expires
+
+    def has_expired(self, clock: Clock) -> bool:
+        """Return whether a policy has ended since this access was loaded."""
+        return self.expires is not None and clock() >= self.expires
+
+    def is_current(self, row: Any, clock: Clock) -> bool:
+        """Return whether this is still the caller's access, by a row of a statement that begins with its state."""
+        return bool(AccessState.read(row) == self.state) and not self.has_expired(clock)
 
     @property
     def user(self) -> str | None:

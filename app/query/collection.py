@@ -9,7 +9,19 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, Table, inspect
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from app.db.base import Base, Csv, JsonText, Timestamp, UUIDText
-from app.db.models import Access, Activity, File, Folder, Permission, Policy, Revision, Role, Settings, User
+from app.db.models import (
+    ACCESS_EXPIRY,
+    Access,
+    Activity,
+    File,
+    Folder,
+    Permission,
+    Policy,
+    Revision,
+    Role,
+    Settings,
+    User,
+)
 
 FieldKind = Literal[
     "string",
@@ -81,6 +93,8 @@ class Field:
     """The JSON text of a filter that written values of a custom field must match."""
     derivation: Derivation | None = None
     """Set if the value is derived from other rows; `column` is then the column of the field it is derived from."""
+    side_key: Column[Any] | None = None
+    """Set if `column` is in a side table, which has a row for each row with a value: its foreign key to that row."""
 
     @property
     def stored(self) -> Column[Any]:
@@ -262,6 +276,20 @@ def _create_relation(prop: RelationshipProperty[Any]) -> Relation:
     return Relation(target, bool(prop.uselist), column, _reverse_fields(prop, column))
 
 
+SIDE_FIELDS: Mapping[type[Base], tuple[Field, ...]] = {
+    Access: (
+        Field(
+            "expires",
+            "timestamp",
+            ACCESS_EXPIRY.c.expires,
+            note=ACCESS_EXPIRY.c.expires.info["note"],
+            side_key=ACCESS_EXPIRY.c.access,
+        ),
+    ),
+}
+"""The fields of each model that Directus does not have, whose values are therefore in tables of Rollcall's own."""
+
+
 def _create_collection(model: type[Base], registry: Registry, names: frozenset[str]) -> Collection:
     mapper: Mapper[Any] = inspect(model)
     table = mapper.local_table
@@ -282,13 +310,15 @@ def _create_collection(model: type[Base], registry: Registry, names: frozenset[s
         for column in table.columns
     }
     aliases = {name: Field(name, "alias", relation=relation) for name, relation in reachable.items() if relation.many}
+    beside = {field.name: field for field in SIDE_FIELDS.get(model, ())}
     return Collection(
         str(table.name),
         table,
-        MappingProxyType(fields | aliases),
+        MappingProxyType(fields | beside | aliases),
         registry,
         singleton=model is Settings,
         writable=table.name in WRITABLE_NAMES,
+        wildcard_excluded=frozenset(beside),
         order_field=next((field for field in fields.values() if field.stored.info.get("orders_rows")), None),
     )
 

@@ -66,7 +66,7 @@ def _add_legacy_fields(collection: Collection, registry: Registry) -> Collection
         collection,
         fields=MappingProxyType({**collection.fields, **{field.name: field for field in derived}}),
         registry=registry,
-        wildcard_excluded=frozenset(ADDED_IN_11.get(collection.name, ())),
+        wildcard_excluded=collection.wildcard_excluded.union(ADDED_IN_11.get(collection.name, ())),
         derived=derived,
     )
 

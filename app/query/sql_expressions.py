@@ -97,8 +97,17 @@ def as_output(operand: Operand | Count, value: Expression) -> Expression:
     return sql.FixedPoint(value, literal_column(str(operand.field.scale)))
 
 
+def stored_value(field: Field, row: FromClause) -> Expression:
+    """Return the value of a field that has a column, whether in the row itself or in a side table."""
+    if field.side_key is None:
+        return row.c[field.stored.name]
+    side = field.side_key.table.alias()
+    value = select(side.c[field.stored.name]).where(side.c[field.side_key.name] == row.c.id)
+    return value.correlate(row).scalar_subquery()
+
+
 def _column(field: Field, row: FromClause) -> Expression:
-    column = row.c[field.stored.name]
+    column = stored_value(field, row)
     return AsJSON(column) if field.kind == "json" else column
 
 

@@ -35,7 +35,7 @@ from app.query import sql_functions as sql
 from app.query.bind_types import ListParam
 from app.query.collection import Collection, Field
 from app.query.scoped import ScopedRows
-from app.query.sql_expressions import condition_sql
+from app.query.sql_expressions import condition_sql, stored_value
 
 ACTIVITY_PREFIX, REVISION_PREFIX = "activity", "revision"
 """Prefixes of the parameter names in a statement that writes several rows."""
@@ -91,6 +91,19 @@ def update_row(collection: Collection, fields: tuple[Field, ...]) -> Update:
     return update(collection.table).where(has_key).values(_parameters(fields))
 
 
+def insert_side_row(field: Field) -> Insert:
+    """Return a statement that inserts the value of a field into its side table."""
+    side_key = _side_key(field)
+    key = bind_param(KEY_PARAMETER, side_key.type)
+    return insert(side_key.table).values({side_key.name: key, **_parameters((field,))}).returning(side_key)
+
+
+def delete_side_row(field: Field) -> Delete:
+    """Return a statement that deletes the value of a field from its side table."""
+    side_key = _side_key(field)
+    return delete(side_key.table).where(side_key == bind_param(KEY_PARAMETER, side_key.type))
+
+
 def delete_rows(collection: Collection) -> Delete:
     """Return a statement that deletes rows by their keys."""
     return delete(collection.table).where(_in_keys(collection.key_column))
@@ -98,7 +111,7 @@ def delete_rows(collection: Collection) -> Delete:
 
 def select_rows(collection: Collection, for_update: bool) -> Select[Any]:
     """Return a statement that reads all columns of rows, in the order of `columns_of`; `for_update` locks the rows."""
-    columns = [collection.column(field) for field in columns_of(collection)]
+    columns = [stored_value(field, collection.table) for field in columns_of(collection)]
     rows = select(*columns).where(_in_keys(collection.key_column)).order_by(collection.key_column)
     return rows.with_for_update() if for_update else rows
 
@@ -166,6 +179,12 @@ def columns_of(collection: Collection) -> tuple[Field, ...]:
 def in_list(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """Return a condition that a column has one of the values, all bound as one parameter."""
     return sql.InList(column, literal(list(values), ListParam(_item_type(column))))
+
+
+def _side_key(field: Field) -> Column[Any]:
+    if field.side_key is None:
+        raise TypeError(f"{field.name} has no side table")
+    return field.side_key
 
 
 def _parameters(fields: Iterable[Field], prefix: str = "") -> dict[str, BindParameter[Any]]:

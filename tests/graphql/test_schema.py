@@ -42,7 +42,17 @@ OWN_TYPES = {
     "access_policy",
     "deletion_reference",
 }
-OWN_MEMBERS = {"delete_one": {"references"}, "delete_many": {"references"}}
+EXPIRY_MEMBERS = {"expires", "expires_func"}
+OWN_MEMBERS = {
+    "delete_one": {"references"},
+    "delete_many": {"references"},
+    "directus_access": EXPIRY_MEMBERS,
+    "directus_access_aggregated_count": {"expires"},
+    "directus_access_filter": EXPIRY_MEMBERS,
+    "directus_access_quantifier_filter": EXPIRY_MEMBERS,
+    "create_directus_access_input": {"expires"},
+    "update_directus_access_input": {"expires"},
+}
 """Nullable fields that types of Directus have in addition, which its clients do not select."""
 UNSUPPORTED_MUTATIONS = {"utils_sort", "utils_revert"}
 """Mutations, other than of rows, that Rollcall doesn't support."""

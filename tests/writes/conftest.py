@@ -24,6 +24,7 @@ ROLLCALL_TABLES = (
     "rollcall_used_codes",
     "rollcall_recovery_codes",
     "rollcall_directus_nodes",
+    "rollcall_access_expiry",
 )
 RESTORE_ROWS_SQL = "".join(
     [f"DELETE FROM {name};" for name in (*ROLLCALL_TABLES, *reversed(TABLE_NAMES))]

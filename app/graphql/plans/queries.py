@@ -84,9 +84,8 @@ class BoundQuery:
         try:
             if len(planned.plans) == 1:
                 plan = planned.plans[0]
-                results = [
-                    plan.result_json(await services.reader.fetch_one(plan.statement, bindings, access.owner), access)
-                ]
+                row = await services.reader.fetch_one(plan.statement, bindings, access.owner)
+                results = [plan.result_json(row, access, services.clock)]
             else:
                 executions = (execute_plan(plan, access, bindings, services) for plan in planned.plans)
                 results = await asyncio.gather(*executions)

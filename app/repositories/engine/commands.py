@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.core.errors import InvalidPayload
-from app.policy.rules import Access, AccessState
+from app.policy.rules import Access, AccessVersion
 from app.query.collection import Collection
 from app.query.payload import Payload
 from app.query.read import Read
@@ -19,10 +19,10 @@ KeyQuery = Callable[[Access], Read]
 
 @dataclass(frozen=True, slots=True)
 class SelectedKeys:
-    """The keys that a query selected before the transaction, and the caller's access state in which it did."""
+    """The keys that a query selected before the transaction, and the version of the access with which it did."""
 
     keys: Sequence[Any]
-    state: AccessState
+    version: AccessVersion
 
 
 Keys = Sequence[Any] | KeyQuery | SelectedKeys
@@ -179,7 +179,7 @@ async def current_keys(work: UnitOfWork, collection: Collection, keys: Keys) -> 
     """
     if not isinstance(keys, SelectedKeys):
         return list(keys)  # type: ignore[arg-type]  # queries were replaced by what they select
-    if keys.state != work.access.state:
+    if keys.version != work.access.version:
         raise StaleKeys
     return list(await work.rows(collection).fetch_for_update(keys.keys))
 

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, literal
 from app.core.caller import Caller
 from app.core.errors import Forbidden, ServiceUnavailable
 from app.policy.access_cache import StalePlan
-from app.policy.access_queries import read_access_state, with_access_state
+from app.policy.access_queries import with_access_state
 from app.policy.resolver import PolicyResolver
-from app.policy.rules import Access, AccessState
+from app.policy.rules import Access, AccessState, AccessVersion
 from app.policy.write_resolver import WriteResolver
 from app.query.aggregate import Aggregation
 from app.query.collection import Collection
@@ -56,7 +56,7 @@ class CurrentReader:
         """Return the values of columns; raise StalePlan if `access` is no longer the caller's."""
         statement = with_access_state(self._caller, self._services.clock(), *columns)
         row = await self._services.reader.fetch(statement, owner=access.owner)
-        if not self._caller.system and read_access_state(row) != access.state:
+        if not (self._caller.system or access.is_current(row, self._services.clock)):
             raise StalePlan
         values: Sequence[Any] = row[len(AccessState._fields) :]
         return values
@@ -83,10 +83,10 @@ class ReadRepository(CurrentReader):
 
     async def read_as(self, build: QueryBuilder) -> list[Row]:
         """Return the rows of a query that depends on the caller's access; raises as `read` does."""
-        return (await self.read_with_state(build))[0]
+        return (await self.read_with_version(build))[0]
 
-    async def read_with_state(self, build: QueryBuilder) -> tuple[list[Row], AccessState]:
-        """Return the same, and the access state in which the rows were read."""
+    async def read_with_version(self, build: QueryBuilder) -> tuple[list[Row], AccessVersion]:
+        """Return the same, and the version of the access with which the rows were read."""
 
         def scope(access: Access) -> ScopedRead | ScopedAggregation:
             query = build(access)
@@ -98,12 +98,12 @@ class ReadRepository(CurrentReader):
         """Return the rows of a query that the caller of this method scopes itself; raises as `read` does."""
         return (await self._read_scoped(build))[0]
 
-    async def _read_scoped(self, build: ScopedQueryBuilder) -> tuple[list[Row], AccessState]:
-        async def attempt(access: Access) -> tuple[list[Row], AccessState]:
+    async def _read_scoped(self, build: ScopedQueryBuilder) -> tuple[list[Row], AccessVersion]:
+        async def attempt(access: Access) -> tuple[list[Row], AccessVersion]:
             if not self._caller.system:
                 self._services.access_cache.require_current_schema()
             scoped = await self._scope(build, access)
-            return row_decoder(scoped)(await self._fetch(build_select(scoped), access)), access.state
+            return row_decoder(scoped)(await self._fetch(build_select(scoped), access)), access.version
 
         return await self._with_current_access(attempt)
 

@@ -68,23 +68,42 @@ class RowStore:
 
     async def insert(self, values: Values) -> Any:
         """Insert a row and return its key."""
-        records = await self._fetch_all(sql_writes.insert_row, (self._collection, tuple(values)), _bindings(values))
-        return records[0][0]
+        own = _own_columns(values)
+        key = (await self._fetch_all(sql_writes.insert_row, (self._collection, tuple(own)), _bindings(own)))[0][0]
+        await self._insert_beside(key, values)
+        return key
 
     async def update(self, key: Any, values: Values) -> None:
         """Update the values of one row."""
-        await self._fetch_all(
-            sql_writes.update_row,
-            (self._collection, tuple(values)),
-            {**_bindings(values), sql_writes.KEY_PARAMETER: key},
-        )
+        if own := _own_columns(values):
+            bindings = {**_bindings(own), sql_writes.KEY_PARAMETER: key}
+            await self._fetch_all(sql_writes.update_row, (self._collection, tuple(own)), bindings)
+        for field in values.keys() - own.keys():
+            await self._fetch_all(sql_writes.delete_side_row, (field,), {sql_writes.KEY_PARAMETER: key})
+        await self._insert_beside(key, values)
 
     async def delete(self, keys: Iterable[Any]) -> None:
         """Delete the rows with these keys."""
         await self._fetch_all(sql_writes.delete_rows, (self._collection,), {sql_writes.KEYS_PARAMETER: list(keys)})
 
+    async def _insert_beside(self, key: Any, values: Values) -> None:
+        """Insert the values of fields with a side table; a missing row means null."""
+        for field, value in values.items():
+            if field.side_key is not None and value is not None:
+                bindings = {**_bindings({field: value}), sql_writes.KEY_PARAMETER: key}
+                await self._fetch_all(sql_writes.insert_side_row, (field,), bindings)
+
     async def _fetch_all(self, build: Any, arguments: tuple[Any, ...], bindings: dict[str, Any]) -> list[list[Any]]:
         return await self._writer.rows(self._writer.prepare_cached(build, *arguments), bindings)
+
+
+def has_side_values(values: Values) -> bool:
+    """Return whether some of the values are stored in a side table."""
+    return any(field.side_key is not None for field in values)
+
+
+def _own_columns(values: Values) -> Values:
+    return {field: value for field, value in values.items() if field.side_key is None}
 
 
 def _bindings(values: Values) -> dict[str, Any]:

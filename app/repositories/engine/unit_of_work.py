@@ -12,10 +12,10 @@ from app.core.errors import (
 from app.core.request_budget import RequestBudget
 from app.db.database import RetryTransaction
 from app.db.transaction import WriteTransaction
-from app.policy.access_queries import read_access_state, with_access_state
+from app.policy.access_queries import with_access_state
 from app.policy.grantor_rights import GrantedPolicy
 from app.policy.resolver import PolicyResolver
-from app.policy.rules import Access, Rule
+from app.policy.rules import Access, AccessState, Rule
 from app.policy.write_resolver import WriteResolver
 from app.query import sql_writes
 from app.query.aggregate import Aggregation
@@ -48,7 +48,7 @@ from app.repositories.engine.custom_values import (
 )
 from app.repositories.engine.nested_writes import EMPTY_VALUES, FieldValues, NestedWriter
 from app.repositories.engine.presets import PresetApplier
-from app.repositories.engine.table import RowStore
+from app.repositories.engine.table import RowStore, has_side_values
 from app.repositories.engine.write_events import WriteEvents
 from app.repositories.services import Services
 
@@ -123,7 +123,7 @@ class UnitOfWork(NestedWriter):
             values.setdefault(collection.key, str(uuid4()))
         key = values.get(collection.key)
         pending: PendingWrite | None = PendingWrite(sql_writes.insert_row, values)
-        if payload.to_many or key is None:
+        if payload.to_many or key is None or has_side_values(values):
             with rejecting_row(collection, values):
                 key, pending = await self.rows(collection).insert(values), None
             check_generated_key(collection, key)
@@ -177,7 +177,7 @@ class UnitOfWork(NestedWriter):
         await check_unique(self.writer, collection, changed, key, has_email_index=self._has_email_index)
         await check_foreign_keys(self.writer, payload, changed)
         pending = PendingWrite(sql_writes.update_row, changed, key) if changed else None
-        if payload.to_many and changed:
+        if (payload.to_many and changed) or has_side_values(changed):
             with rejecting_row(collection, changed):
                 await self.rows(collection).update(key, changed)
             pending = None
@@ -244,10 +244,10 @@ class UnitOfWork(NestedWriter):
 
     def check_access_current(self, row: Any) -> None:
         """Raise RetryTransaction if someone else changed the caller's access; `row` begins with the access state."""
-        current, expected = read_access_state(row), self.access.state
-        if self.isolated or self.caller.system or current == expected:
+        if self.isolated or self.caller.system or self.access.is_current(row, self.services.clock):
             return
-        if current.token != expected.token or not self.changed_self:
+        is_same_token = AccessState.read(row).token == self.access.state.token
+        if not (is_same_token and self.changed_self) or self.access.has_expired(self.services.clock):
             raise RetryTransaction
 
     @property

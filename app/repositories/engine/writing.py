@@ -121,9 +121,9 @@ class WriteRepository(ReadRepository):
         """Return the command with the keys that its query selects, if it has one."""
         if not isinstance(command, Update | Delete) or not callable(command.keys):
             return command
-        rows, state = await self.read_with_state(command.keys)
+        rows, version = await self.read_with_version(command.keys)
         check_count(len(rows), self._services.limits.max_batch_size)
-        return replace(command, keys=SelectedKeys([next(iter(row.values())) for row in rows], state))
+        return replace(command, keys=SelectedKeys([next(iter(row.values())) for row in rows], version))
 
     async def _run_translated(
         self, command: WriteCommand, read_result: ResultReader[T] | None, budget: RequestBudget

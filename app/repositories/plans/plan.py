@@ -12,6 +12,7 @@ import structlog
 
 from app.core.bindings import Bindings, Slot, Source, slot, sources_of
 from app.core.caller import Caller
+from app.core.clock import Clock
 from app.policy.access_cache import StalePlan
 from app.policy.access_queries import NOW, parameterized_caller, with_access_state
 from app.policy.resolver import PolicyResolver
@@ -47,9 +48,9 @@ class QueryPlan:
     bound_sources: frozenset[Source]
     literal_sources: frozenset[Source]
 
-    def result_json(self, row: Sequence[Any], access: Access) -> str:
+    def result_json(self, row: Sequence[Any], access: Access, clock: Clock) -> str:
         """Return the rows of the statement's result as JSON; raise StalePlan if `access` is no longer current."""
-        if row[:ACCESS_STATE_COLUMNS] != access.state:
+        if row[:ACCESS_STATE_COLUMNS] != access.state or (access.expires is not None and access.has_expired(clock)):
             raise StalePlan
         text: str = row[-1]
         return text if self.decode_rows is None else orjson.dumps(self.decode_rows(text)).decode()
@@ -87,7 +88,8 @@ async def execute_plan(plan: QueryPlan, access: Access, bindings: Bindings, serv
         ValueError: A value cannot be converted for its bound parameter.
         ServiceUnavailable: The database is unavailable.
     """
-    return plan.result_json(await services.reader.fetch_one(plan.statement, bindings, access.owner), access)
+    row = await services.reader.fetch_one(plan.statement, bindings, access.owner)
+    return plan.result_json(row, access, services.clock)
 
 
 def log_planning_failure(api: str, error: ValueError | RecursionError) -> None:

@@ -6,7 +6,7 @@ that the condition applied to.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
@@ -19,7 +19,7 @@ from app.policy.grantor_rights import (
     lost_conditions,
     part_of_targets,
 )
-from app.policy.holdings import Held, Holdings
+from app.policy.holdings import PUBLIC, Held, Holdings, Policies
 from app.query.collection import ROLES
 from app.query.sql_writes import in_list
 from app.repositories.engine.context import AffectedRights, WriteContext
@@ -28,8 +28,6 @@ EXCEEDS_OWN_RIGHTS_MESSAGE = "You don't have permission to grant more than you h
 ADMIN_CREDENTIALS_MESSAGE = "You don't have permission to change the credentials of an admin"
 CREDENTIALS_MESSAGE = "You don't have permission to change the credentials of a user who has more permissions than you"
 NO_RIGHTS = GrantorRights((), frozenset())
-PUBLIC = ""
-"""The key of the public among holders."""
 
 
 async def check_delegation(work: WriteContext) -> None:
@@ -46,8 +44,8 @@ async def check_delegation(work: WriteContext) -> None:
         return
     limits = work.services.limits.size
     registry = work.services.registry
-    before = _Side(Holdings(work.services.reader, limits, registry), {})
-    after = _Side(Holdings(work.writer, limits, registry), {})
+    before = _Side(Holdings(work.services.reader, limits, registry, work.now), {})
+    after = _Side(Holdings(work.writer, limits, registry, work.now), {})
     if not affected.policies:
         after.policies = before.policies
     rights = GrantorRights(await work.held_policies(), frozenset(work.access.policies))
@@ -65,9 +63,9 @@ class _Side:
         """Read policies, so that `bundle` finds them."""
         self.policies |= await self.holdings.policies(sorted(set(keys) - self.policies.keys()))
 
-    def bundle(self, keys: Iterable[str]) -> Bundle:
-        """Return the policies with these keys that exist."""
-        return [self.policies[key] for key in sorted(keys) if key in self.policies]
+    def bundle(self, policies: Policies) -> Bundle:
+        """Return those of the policies that exist, each with its end."""
+        return [replace(self.policies[key], until=policies[key]) for key in sorted(policies) if key in self.policies]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class _Delegation:
     rights: GrantorRights
     before: _Side
     after: _Side
-    public: frozenset[str]
+    public: Policies
     """The policies of the public before the write: no user gains anything by what everybody can do."""
 
     async def check(self) -> None:
@@ -86,7 +84,7 @@ class _Delegation:
         policies = await self._check_policies(affected.policies)
         users, roles = await self.before.holdings.holders(policies) if policies else (set[str](), set[str]())
         users |= await self._check_roles(affected.roles | roles)
-        users |= await self._check_public() if affected.public or policies & self.public else set()
+        users |= await self._check_public() if affected.public or policies & self.public.keys() else set()
         await self._check_registration(affected.registration_roles)
         changed = affected.users | affected.activated_users | affected.users_with_new_credentials
         await self._check_users(users | changed)
@@ -94,7 +92,8 @@ class _Delegation:
     async def _check_policies(self, keys: Collection[str]) -> set[str]:
         """Check changed policies by themselves; return those that may have changed the conditions of their holders."""
         await self._load(keys, keys)
-        return {key for key in keys if self._check_change(self.before.bundle([key]), self.after.bundle([key]))}
+        lasting: Held = {key: {key: None} for key in keys}
+        return {key for key in keys if self._check_change(*self._bundles(key, lasting, lasting))}
 
     async def _check_roles(self, roles: Collection[str]) -> set[str]:
         """Check roles, and those below a role whose conditions may have changed; return the users of the latter."""
@@ -115,7 +114,7 @@ class _Delegation:
         held = await self.after.holdings.of_roles(roles)
         await self.after.load(_all_policies(held))
         for role in roles:
-            self._require_covered(self.after.bundle(held.get(role, ())))
+            self._require_covered(self.after.bundle(held.get(role, {})))
 
     async def _check_public(self) -> set[str]:
         """Check the public; return the users without a role if their conditions may have changed."""
@@ -126,8 +125,8 @@ class _Delegation:
 
     async def _check_users(self, users: Collection[str]) -> None:
         before, after = await self.before.holdings.of_users(users), await self.after.holdings.of_users(users)
-        await self._load(_all_policies(before) | self.public, _all_policies(after))
-        everybody = GrantorRights(self.before.bundle(self.public), self.public)
+        await self._load(_all_policies(before) | self.public.keys(), _all_policies(after))
+        everybody = GrantorRights(self.before.bundle(self.public), frozenset(self.public))
         for user in users:
             bundles = self._bundles(user, before, after)
             if user in self.affected.users_with_new_credentials:
@@ -164,7 +163,8 @@ class _Delegation:
 
         A policy of the public by itself may grant more than the public has, whose other policies impose conditions.
         """
-        if policy.key in everybody.in_force and everybody.in_force <= {one.key for one in bundle}:
+        held = GrantorRights(bundle, frozenset(one.key for one in bundle))
+        if everybody.holds(policy) and all(map(held.holds, everybody.policies)):
             return True
         return self.rights.covers(policy, bundle) or everybody.covers(policy, bundle)
 
@@ -173,7 +173,7 @@ class _Delegation:
         await self.after.load(after)
 
     def _bundles(self, key: str, before: Held, after: Held) -> tuple[Bundle, Bundle]:
-        return self.before.bundle(before.get(key, ())), self.after.bundle(after.get(key, ()))
+        return self.before.bundle(before.get(key, {})), self.after.bundle(after.get(key, {}))
 
 
 def _gained(before: Bundle, after: Bundle) -> Iterator[GrantedPolicy]:

@@ -1,10 +1,13 @@
-"""The last admin: an active user with an admin policy, who can sign in from the caller's address, is always left."""
+"""The last admin: an active user with an admin policy, who can sign in from the caller's address, is always left.
+
+The policy must be attached for good: an admin whose access expires cannot be the last one.
+"""
 
 from sqlalchemy import select
 
 from app.core.errors import UnprocessableContent
 from app.core.ip_addresses import ip_matches
-from app.policy.role_tree import IS_ADMIN, policy_holders
+from app.policy.role_tree import IS_ADMIN, IS_LASTING, policy_holders
 from app.query.collection import POLICIES
 from app.repositories.engine.context import WriteContext
 
@@ -12,7 +15,7 @@ LAST_ADMIN_MESSAGE = "Cannot remove the last admin user from the system"
 LOCKED_OUT_MESSAGE = "Cannot lock out the last admin user: no admin policy allows your IP address"
 _POLICIES = POLICIES.table.c
 
-_admins = policy_holders(IS_ADMIN)
+_admins = policy_holders(IS_ADMIN, IS_LASTING)
 ADMIN_NETWORKS = select(_POLICIES.ip_access).where(_POLICIES.id.in_(select(_admins.c.policy))).distinct()
 """The `ip_access` of every policy that makes an active user an admin."""
 

@@ -20,7 +20,9 @@ POLICY_FLAGS = frozenset(POLICIES.fields[name] for name in ("admin_access", "app
 """The fields of a policy that decide, beside its permissions, what it grants."""
 POLICY = PERMISSIONS.fields["policy"]
 USER, ACCESS_ROLE = ACCESS.fields["user"], ACCESS.fields["role"]
-ACCESS_LINKS = frozenset((USER, ACCESS_ROLE, ACCESS.fields["policy"]))
+EXPIRES = ACCESS.fields["expires"]
+ACCESS_RIGHTS = frozenset((USER, ACCESS_ROLE, ACCESS.fields["policy"], EXPIRES))
+"""The fields of an access row that decide who has which rights, and for how long."""
 
 
 class RoleRules(CollectionRules):
@@ -82,13 +84,17 @@ class PolicyRules(CollectionRules):
 class AccessRules(CollectionRules):
     """Rules of access rows: holders whose policies change are noted for the checks at the end of the transaction."""
 
+    async def before_create(self, work: WriteContext, values: RowValues) -> None:
+        _check_expiry(values)
+
     async def after_create(self, work: WriteContext, key: Any, values: RowValues) -> None:
         _note_holder(work, values)
         work.affected.user_counts = True
 
     async def before_update(self, work: WriteContext, row: RowValues, values: RowValues) -> None:
+        _check_expiry(values)
         after = {**row, **values}
-        if any(row[field] != after[field] for field in ACCESS_LINKS):
+        if any(row[field] != after[field] for field in ACCESS_RIGHTS):
             _note_holder(work, row)
             _note_holder(work, after)
             work.affected.admins = work.affected.user_counts = True
@@ -133,6 +139,12 @@ def _note_holder(work: WriteContext, access: RowValues) -> None:
         work.affected.roles.add(role)
     if user is None and role is None:
         work.affected.public = True
+
+
+def _check_expiry(values: RowValues) -> None:
+    """Check that the end of an access row, which may be past, is a time that every part of Rollcall can represent."""
+    if isinstance(values.get(EXPIRES), str):
+        raise InvalidPayload('"expires" must be a time within the years 1 to 9999')
 
 
 def _check_ip_access(values: RowValues) -> None:

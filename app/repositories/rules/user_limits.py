@@ -3,6 +3,8 @@
 from sqlalchemy import case, func, select, true
 
 from app.core.errors import LimitExceeded
+from app.policy.access_expiry import is_valid
+from app.policy.access_queries import NOW
 from app.policy.role_tree import IS_ADMIN, policy_holders
 from app.query.collection import POLICIES, USERS
 from app.repositories.engine.context import WriteContext
@@ -11,7 +13,7 @@ from app.repositories.services import UserLimits
 _USERS, _POLICIES = USERS.table.c, POLICIES.table.c
 
 
-_holders = policy_holders()
+_holders = policy_holders(is_valid(NOW))
 _kind = func.max(case((IS_ADMIN, 2), (_POLICIES.app_access.is_(true()), 1), else_=0))
 _kinds = (
     select(_kind.label("kind"))
@@ -37,7 +39,7 @@ async def check_user_limits(work: WriteContext) -> None:
     limits = work.services.user_limits
     if not work.affected.user_counts or limits == UserLimits():
         return
-    admins, apps, apis = (await work.writer.rows(work.writer.prepare(USER_COUNTS)))[0]
+    admins, apps, apis = (await work.writer.rows(work.writer.prepare(USER_COUNTS), {"now": work.now}))[0]
     kinds = (
         ("Active Admin users", admins, limits.admins),
         ("Active App users", apps, limits.apps),

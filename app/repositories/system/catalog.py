@@ -59,7 +59,7 @@ class SchemaState:
         """Yield the fields of a collection that the caller may read; for admins also aliases without a relation."""
         readable = self.readable(collection)
         for field in collection.fields.values():
-            if field in readable and field.derivation is None:
+            if field in readable and field.derivation is None and field.side_key is None:
                 yield self._field_entry(collection, field)
         if self.access.admin:
             for owner, name in self.rows_by_field:
