@@ -42,6 +42,7 @@ SAME_MODULE_NAMES = {
     "cache": "the LRU cache itself, and the cache of query plans",
     "invitations": LAYERS,
     "mutations": "root fields, and their plans",
+    "personal_data": LAYERS,
     "queries": "root fields, and their plans",
     "rights": "what extensions do on behalf of a caller, and what the pages of the Studio offer",
     "server": "the `serve` command, root fields, and endpoints",

@@ -2,10 +2,13 @@
 
 import pytest_asyncio
 
-from tests.base_data import uid
+from tests.base_data import caller, uid
 from tests.writes.conftest import run_sql
 
-VI, SAM, ADA_KEY = uid("vi"), uid("sam"), uid("ada")
+VI, SAM = uid("vi"), uid("sam")
+ADA = caller("ada")
+IP = "198.51.100.7"
+"""The address of Vi."""
 PROJECT_TABLES = """
 CREATE TABLE articles (id integer PRIMARY KEY, author {key} REFERENCES directus_users (id) ON DELETE CASCADE);
 CREATE TABLE remarks (
@@ -47,3 +50,21 @@ async def blocked(project):
     """The same, with rows that keep Vi from being deleted."""
     await run_sql(project.settings.database_url, BLOCKING_ROWS)
     return project
+
+
+@pytest_asyncio.fixture
+async def person(blocked):
+    """The same, with what else may be stored about Vi: a mail, activity, a file, a policy, and counted attempts."""
+    ada = blocked.directory(ADA)
+    await ada["users"].update_one(VI, {"last_name": "Viola", "tags": ["x"]})
+    await ada["files"].create_one({"storage": "local", "filename_download": "vi.png", "uploaded_by": VI})
+    await ada["access"].create_one({"user": VI, "policy": uid("policy-Staff")})
+    await run_sql(
+        blocked.settings.database_url,
+        'INSERT INTO directus_activity (action, "user", ip, user_agent, collection, item, timestamp) '
+        f"VALUES ('login', '{VI}', '{IP}', 'Viewer/1', 'directus_users', '{VI}', '2024-01-01T00:00:00Z');"
+        "INSERT INTO rollcall_outbox (kind, recipient, data, due, attempts) "
+        "VALUES ('reset', 'Vi@example.com', '{}', '2024-01-01T00:00:00Z', 0);"
+        f"INSERT INTO rollcall_recovery_codes (hash, \"user\") VALUES ('secret-hash', '{VI}');",
+    )
+    return blocked

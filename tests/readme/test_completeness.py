@@ -63,6 +63,10 @@ TESTS_BY_BLOCK = {
     "concepts/deleting-users.md": {
         "A dry run": [test_deleting_users.test_the_dry_run_has_the_answer_that_the_page_shows] * 2,
         "Reassigning": [test_deleting_users.test_the_command_moves_what_the_dry_run_listed],
+        "Exporting what is stored about a person": [
+            test_deleting_users.test_the_export_writes_the_members_that_the_page_lists
+        ],
+        "Erasing a person": [test_deleting_users.test_the_erasure_keeps_only_the_entry_in_the_audit_log],
     },
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {

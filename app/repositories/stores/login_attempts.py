@@ -5,6 +5,7 @@ while and starts again at 1. It is stored under a hash, so that the table lists 
 """
 
 import hashlib
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ from app.query.bind_types import ListParam
 from app.query.sql_functions import InList
 from app.repositories.services import Services
 
+MAIL_KINDS = ("invite", "reset", "verify")
+"""The kinds of mails, which are counted apart."""
 COUNT_ATTEMPT = (
     text(
         "INSERT INTO rollcall_attempts (subject, count, expires) VALUES (:subject, 1, :expires) "
@@ -64,7 +67,22 @@ class AttemptCounter:
         await writer.execute(DELETE_COUNTERS, {"subjects": [self._hash(subject) for subject in subjects]})
 
     def _hash(self, subject: tuple[Any, ...]) -> str:
-        return hashlib.sha256(repr((self._kind, *subject)).encode()).hexdigest()
+        return subject_hash(self._kind, subject)
+
+
+def subject_hash(kind: str, subject: tuple[Any, ...]) -> str:
+    """Return the text under which attempts of a kind on a subject are counted."""
+    return hashlib.sha256(repr((kind, *subject)).encode()).hexdigest()
+
+
+def hashes_of_person(user: str, email: str | None, ips: Iterable[str]) -> list[str]:
+    """Return the texts under which attempts of a user may be counted: logins from these IPs, codes, and mails."""
+    hashes = [subject_hash("otp", (user,))]
+    if email is not None:
+        logins = [account_key(email), *(account_and_network_key(email, ip) for ip in (None, *ips))]
+        hashes += [subject_hash("login", subject) for subject in logins]
+        hashes += [subject_hash("mail", (kind, *account_key(email))) for kind in MAIL_KINDS]
+    return hashes
 
 
 async def reset_all(services: Services) -> None:
