@@ -27,7 +27,8 @@
     ├── RouteNotFound                  404     ROUTE_NOT_FOUND
     ├── GraphQLValidation              400     GRAPHQL_VALIDATION
     ├── ServiceUnavailable             503     SERVICE_UNAVAILABLE
-    └── MultipleErrors                 those of its first error
+    ├── MultipleErrors                 those of its first error
+    └── ChangeRejected                 those of its error
 
 They are raised at any depth and turned into a response in one place per API: `http/response.py` for REST,
 `http/endpoints/graphql.py` for GraphQL. Codes and messages are those of Directus.
@@ -371,6 +372,22 @@ class MultipleErrors(RollcallError):
 
     def entries(self) -> list[dict[str, Any]]:
         return [error.as_dict() for error in self.errors]
+
+
+class ChangeRejected(RollcallError):
+    """One of several changes fails; status, code and extensions are those of its error, with the index of the change.
+
+    `subject` says what the change does, for example `update of directus_roles`.
+    """
+
+    def __init__(self, index: int, subject: str, error: RollcallError) -> None:
+        self.status, self.code = error.status, error.code  # type: ignore[misc]  # set per instance
+        self._prefix, self._error = f"Change {index} ({subject})", error
+        super().__init__(error.reason, **{**error.details, "change": index})
+
+    @property
+    def text(self) -> str:
+        return f"{self._prefix}: {self._error.text}"
 
 
 class OperatorError(Exception):

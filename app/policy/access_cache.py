@@ -109,7 +109,9 @@ class AccessCache:
         self._schema_token = schema_token
         self.is_outdated = False
         """Whether the fields of the directory have changed, as far as the last loaded access tells."""
-        self._reader, self._activity, self._clock, self._registry = reader, activity, clock, registry
+        self._reader, self._activity, self._clock = reader, activity, clock
+        self.registry = registry
+        """The collections and fields that rules refer to."""
         self._system = Access(AccessState(token=""), (), (), True, True, False, {}, registry)
         self._unreadable_rules, self._limits = unreadable_rules, limits
         self._accesses: LRUCache[Caller, Access] = LRUCache(MAX_CALLERS)
@@ -219,7 +221,7 @@ class AccessCache:
             InvalidCredentials: As `access`.
         """
         access, policies, permissions = await self._load(caller)
-        return access, parse_policies(policies, permissions, self._limits, self._registry, access.ends)
+        return access, parse_policies(policies, permissions, self._limits, self.registry, access.ends)
 
     async def is_current(self, caller: Caller, access: Access, transaction: StatementRunner) -> bool:
         """Return whether a caller's access is still current within a transaction."""
@@ -248,7 +250,7 @@ class AccessCache:
         Nothing is cached or recorded, because it is not the caller who makes the request.
         """
         rows = await self._query_rows(caller)
-        return self._access(caller, rows), rows.policies, rows.permissions
+        return self.assemble(caller, rows), rows.policies, rows.permissions
 
     async def _query(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
         if not is_storable((caller.token or "") + (caller.session or "")):
@@ -257,7 +259,7 @@ class AccessCache:
         state = rows.state
         if not caller.anonymous and (state.user is None or state.status != "active" or not state.live):
             raise InvalidCredentials
-        return self._with_shape(caller, self._access(caller, rows)), rows.policies, rows.permissions
+        return self._with_shape(caller, self.assemble(caller, rows)), rows.policies, rows.permissions
 
     async def _query_rows(self, caller: Caller) -> AccessRows:
         """Return the caller's access state, and the rows of its roles, policies and permissions."""
@@ -272,7 +274,8 @@ class AccessCache:
             self._statements[key] = self._reader.compile(build(parameterized_caller(caller), NOW))
         return await runner.fetch_one(self._statements[key], {**caller_bindings(caller), "now": self._clock()})
 
-    def _access(self, caller: Caller, rows: AccessRows) -> Access:
+    def assemble(self, caller: Caller, rows: AccessRows) -> Access:
+        """Return what the rows of a caller's roles, policies and permissions add up to. Nothing is cached."""
         state, policies, permissions = rows.state, rows.policies, rows.permissions
         if state.live == TFA_SETUP_REQUIRED:
             return Access(
@@ -283,7 +286,7 @@ class AccessCache:
                 app=False,
                 enforce_tfa=True,
                 rules={},
-                registry=self._registry,
+                registry=self.registry,
                 tfa_setup_required=True,
             )
         in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
@@ -300,7 +303,7 @@ class AccessCache:
             schema_rights=schema_rights(
                 ((row[1], row[2]) for row in permissions if row[0] in policy_ids), everything=app or admin
             ),
-            registry=self._registry,
+            registry=self.registry,
             ends=rows.ends,
             expires=min(rows.ends.values(), default=None),
         )
@@ -308,12 +311,12 @@ class AccessCache:
     def _rules(self, permissions: Iterable[list[Any]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
         by_key: dict[tuple[str, str], dict[Rule, None]] = {}
         for action, collection, *texts, permission_id in permissions:
-            rule, problem = parse_rule(action, collection, *texts, limits=self._limits, registry=self._registry)
+            rule, problem = parse_rule(action, collection, *texts, limits=self._limits, registry=self.registry)
             if problem is not None:
                 self._unreadable_rules.report(permission_id, collection, action, problem)
             if rule is not None:
                 by_key.setdefault((action, collection), {})[rule] = None
-        for key, rule in app_rules(self._registry).items() if app else ():
+        for key, rule in app_rules(self.registry).items() if app else ():
             by_key.setdefault(key, {})[rule] = None
         return {key: tuple(rules) for key, rules in by_key.items()}
 

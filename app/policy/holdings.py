@@ -59,6 +59,14 @@ class Holdings:
         own = select(_ROLES.c.id.label("holder"), _ROLES.c.id.label("role")).where(in_list(_ROLES.c.id, roles))
         return await self._held(self._policies_of(_with_ancestors(own)))
 
+    async def role_trees(self) -> dict[str, tuple[str, ...]]:
+        """Return every role, with itself and its ancestors."""
+        tree = _with_ancestors(select(_ROLES.c.id.label("holder"), _ROLES.c.id.label("role")))
+        trees: dict[str, list[str]] = {}
+        for holder, role in await self._rows(select(tree.c.holder, tree.c.role)):
+            trees.setdefault(holder, []).append(role)
+        return {holder: tuple(sorted(roles)) for holder, roles in trees.items()}
+
     async def of_public(self) -> Policies:
         """Return the policies that everybody without a role holds."""
         rows = valid_access(literal(PUBLIC), *_POLICY_WITH_END, now=self._now).where(_IS_PUBLIC)

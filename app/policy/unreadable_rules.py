@@ -34,6 +34,13 @@ class UnreadableRuleLog:
             )
 
 
+class SilentRuleLog(UnreadableRuleLog):
+    """Logs nothing: for rules that are only simulated."""
+
+    def report(self, permission: int | str, collection: str, action: str, reason: str) -> None:
+        """Ignore a rule."""
+
+
 def unreadable_reason(error: Exception) -> str:
     """Return why a rule can't be read. The text names fields, operators and variables, but contains no values."""
     match error:

@@ -164,6 +164,13 @@ class DistinctWords(_DialectFunction):
     name = "each_word_once"
 
 
+class JoinedTexts(_DialectFunction):
+    """`text` -> the texts of all rows, separated by commas, in any order; NULL without any."""
+
+    type = Text()
+    name = "joined_texts"
+
+
 class ExactSum(_DialectFunction):
     """`integer` -> the sum over all rows with all its digits; SQLite's own sum fails beyond 64 bits."""
 
@@ -300,6 +307,7 @@ _TEMPLATES: dict[type[_DialectFunction], tuple[str, str]] = {
         ),
         "rollcall_words(json_group_array({0}))",
     ),
+    JoinedTexts: ("string_agg({0}, ',')", "group_concat({0}, ',')"),
     ExactSum: ("sum({0})", "rollcall_sum(sum({0} >> 32), sum({0} & 4294967295))"),
     ExactDistinctSum: ("sum(DISTINCT {0})", "rollcall_sum_of(json_group_array(DISTINCT {0}))"),
     FullPrecision: ("{0}", "iif({0} IS NULL, NULL, printf('%!.17g', {0}))"),

@@ -56,6 +56,8 @@ class Services:
     """Set when a mail is queued, for the outbox worker."""
     access_changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a write may have changed access rights, for the Directus cache job."""
+    simulations: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the transaction of a simulation: a process runs one at a time."""
     hooks: Hooks | None = None
     """The hooks of extensions; None if there are none."""
     root_fields: tuple[RootField, ...] = ()

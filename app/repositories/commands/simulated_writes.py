@@ -1,0 +1,155 @@
+"""Runs write commands in a transaction that is always rolled back, so that their effects can be read in it.
+
+On PostgreSQL the transaction has a snapshot of its own (REPEATABLE READ) and does not take the directory's lock: it
+keeps nothing, so it need not exclude other writers, and only writes of the same rows wait for it. On SQLite every write
+excludes the others, and so does a simulation while it runs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from app.core.caller import Caller, ClientInfoFactory
+from app.core.errors import ChangeRejected, RollcallError, ServiceUnavailable, UnprocessableContent
+from app.db.database import RetryTransaction
+from app.db.transaction import WriteTransaction
+from app.policy.rules import Access
+from app.repositories.engine.commands import WriteCommand
+from app.repositories.engine.constraints import RowRejected, violation_error
+from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.rules.last_admin import check_last_admin
+from app.repositories.rules.registry import DIRECTORY_RULES
+from app.repositories.rules.user_changes import record_user_changes
+from app.repositories.services import Services
+
+T = TypeVar("T")
+S = TypeVar("S")
+OWN_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+CHECKS = tuple(one for one in DIRECTORY_RULES.checks if one not in (check_last_admin, record_user_changes))
+"""The checks at the end of a write. The removal of the last admin is reported, and no change of users is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedCommand:
+    """A command, and what it does in the words of an error message."""
+
+    command: WriteCommand
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRemoval:
+    """The first change that a real write would refuse because it removes or locks out the last admin, and why."""
+
+    change: int
+    reason: str
+
+
+class _RolledBack(Exception):
+    """Ends the transaction with its result."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+class SimulatedWrites:
+    """Runs commands one after the other, each checked like a write of its own, and then rolls all of them back.
+
+    The hooks of extensions do not run: they may do something that cannot be rolled back.
+    """
+
+    def __init__(self, caller: Caller, services: Services, client_info: ClientInfoFactory) -> None:
+        self._caller, self._client_info = caller, client_info
+        self._services = replace(services, hooks=None)
+
+    async def run(
+        self,
+        commands: Sequence[SimulatedCommand],
+        before: Callable[[WriteTransaction], Awaitable[S]],
+        after: Callable[[WriteTransaction, S, RefusedRemoval | None], Awaitable[T]],
+        timeout_seconds: float,
+    ) -> T:
+        """Return what `after` reads in the transaction, once the commands have run, with what `before` read.
+
+        Raises:
+            ChangeRejected: A command fails as a write would; only the removal of the last admin does not.
+            ServiceUnavailable: It takes longer than `timeout_seconds`, or the database is busy.
+        """
+        attempts = 0
+        has_email_index = await self._services.database.has_email_index()
+
+        async def transaction(writer: WriteTransaction) -> None:
+            nonlocal attempts
+            attempts += 1
+            try:
+                async with asyncio.timeout(timeout_seconds):
+                    if writer.postgresql:
+                        await writer.execute(OWN_SNAPSHOT)
+                    access = await self._current_access(writer, reload=attempts > 1)
+                    observed = await before(writer)
+                    refused = await self._apply_all(commands, writer, access, has_email_index=has_email_index)
+                    raise _RolledBack(await after(writer, observed, refused))
+            except TimeoutError:
+                raise ServiceUnavailable(
+                    f"The simulation took longer than the {timeout_seconds:g} s allowed; simulate fewer changes at once"
+                ) from None
+
+        owner = (await self._services.access_cache.access(self._caller)).owner
+        try:
+            await self._services.database.run_write(transaction, exclusive=False, owner=owner)
+        except _RolledBack as rolled_back:
+            result: T = rolled_back.result
+            return result
+        raise AssertionError("A simulation ended without a result")
+
+    async def _current_access(self, writer: WriteTransaction, *, reload: bool) -> Access:
+        cache = self._services.access_cache
+        access = await (cache.reload if reload and not self._caller.system else cache.access)(self._caller)
+        if not await cache.is_current(self._caller, access, writer):
+            raise RetryTransaction
+        return access
+
+    async def _apply_all(
+        self, commands: Sequence[SimulatedCommand], writer: WriteTransaction, access: Access, *, has_email_index: bool
+    ) -> RefusedRemoval | None:
+        refused = None
+        for index, one in enumerate(commands):
+            work = UnitOfWork(
+                writer,
+                self._caller,
+                self._client_info(),
+                access,
+                self._services,
+                DIRECTORY_RULES,
+                self._services.new_budget(),
+                isolated=True,
+                has_email_index=has_email_index,
+            )
+            try:
+                reason = await self._apply(one.command, work)
+            except RollcallError as error:
+                raise ChangeRejected(index, one.subject, error) from error
+            if reason and refused is None:
+                refused = RefusedRemoval(index, reason)
+        return refused
+
+    async def _apply(self, command: WriteCommand, work: UnitOfWork) -> str | None:
+        """Run a command and its checks; return why a write would be refused because of the last admin, if it would."""
+        try:
+            await command.apply(work)
+            await work.check_written_rows()
+            for check in CHECKS:
+                await check(work)
+        except RowRejected as rejected:
+            raise rejected.error from None
+        except IntegrityError as error:
+            raise violation_error(error) from None
+        try:
+            await check_last_admin(work)
+        except UnprocessableContent as error:
+            return error.reason
+        return None
