@@ -1,7 +1,9 @@
-"""`rollcall access …`: explains what users may do."""
+"""`rollcall access …`: explains what users may do, and what changes would do to it."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
+import orjson
 import typer
 
 from app.cli.runner import run
@@ -10,17 +12,21 @@ from app.core.config import Settings
 from app.core.errors import OperatorError
 from app.db.database import Database
 from app.flows.access_explanation import AccessExplainer, AccessQuestion
+from app.flows.access_simulation import AccessSimulation
+from app.flows.simulated_changes import parse_changes
+from app.flows.simulation_report import SimulationReport
+from app.flows.simulation_text import report_lines
 from app.policy.explanation import Explanation
 from app.repositories.directory import Directory
 from app.repositories.schema.registry_loader import load_schema
 from app.repositories.services import Services
 
-commands = typer.Typer(no_args_is_help=True, help="Explain what users may do.")
+commands = typer.Typer(no_args_is_help=True, help="Explain what users may do, and what changes would do to it.")
 
 
 @commands.callback()
 def access() -> None:
-    """Explain what users may do."""
+    """Explain what users may do, and what changes would do to it."""
 
 
 @commands.command()
@@ -35,10 +41,7 @@ def explain(
     """Print whether a user may do something, why, and what would have to change. The exit status is 1 if not."""
 
     async def answer(database: Database, settings: Settings) -> Explanation:
-        services = Services.from_settings(database, settings)
-        if (loaded := await load_schema(database)) is not None:
-            services = services.with_registry(*loaded)
-        directory = Directory(SYSTEM, services)
+        directory = await _directory(database, settings)
         user = await directory["users"].get_user_by_email(email)
         if user is None:
             raise OperatorError(f"There is no user with the email address {email}.")
@@ -56,3 +59,47 @@ def explain(
         typer.echo(f"- {change}")
     if not explanation.allowed:
         raise typer.Exit(1)
+
+
+@commands.command()
+def diff(
+    file: Annotated[Path, typer.Argument(help="A JSON file with a list of changes, or an object with `changes`")],
+    ip: Annotated[str | None, typer.Option(help="The address that requests come from; default: any")] = None,
+) -> None:
+    """Print who would gain and lose what if changes were written, and write nothing.
+
+    The exit status is 1 if one of them would be refused.
+    """
+    changes = parse_changes(_read_changes(file))
+
+    async def simulate(database: Database, settings: Settings) -> SimulationReport:
+        return await AccessSimulation(await _directory(database, settings)).run(changes, ip)
+
+    report = run(simulate)
+    for line in report_lines(report):
+        typer.echo(line)
+    if report.last_admin is not None:
+        raise typer.Exit(1)
+
+
+async def _directory(database: Database, settings: Settings) -> Directory:
+    """Return the directory of trusted code, with the custom fields of the database."""
+    services = Services.from_settings(database, settings)
+    if (loaded := await load_schema(database)) is not None:
+        services = services.with_registry(*loaded)
+    return Directory(SYSTEM, services)
+
+
+def _read_changes(file: Path) -> Any:
+    """Return the list of changes in a file.
+
+    Raises:
+        OperatorError: The file cannot be read, or is not JSON.
+    """
+    try:
+        content = orjson.loads(file.read_bytes())
+    except OSError as error:
+        raise OperatorError(f"{file} cannot be read: {error.strerror}.") from None
+    except orjson.JSONDecodeError as error:
+        raise OperatorError(f"{file} is not JSON: {error}.") from None
+    return content.get("changes") if isinstance(content, dict) else content

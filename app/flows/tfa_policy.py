@@ -37,6 +37,7 @@ class FlowOperation(Enum):
     REVOKE_INVITATION = auto()
     CLEAR_CACHE = auto()
     EXPLAIN_ACCESS = auto()
+    SIMULATE_ACCESS = auto()
 
 
 SERVER_OPERATIONS = frozenset(

@@ -52,6 +52,7 @@ from app.graphql.fields.mutations import define_mutation_types, mutations
 from app.graphql.fields.queries import FinishedValue, GraphQLContext, StaleAccess, queries
 from app.graphql.fields.schema_changes import define_schema_change_types, schema_mutations
 from app.graphql.fields.server import define_server_types, server_queries
+from app.graphql.fields.simulations import define_simulation_types, simulation_mutations
 from app.graphql.plans.cache import PlanCache
 from app.graphql.types.builder import TypeBuilder
 from app.graphql.types.scalars import SCALARS
@@ -288,6 +289,7 @@ def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ..
         define_schema_types(types)
         define_account_types(types)
         define_access_types(types)
+        define_simulation_types(types)
         built_in = (server_queries, schema_queries, queries, extension_queries, access_queries)
         own_queries = (field for fields in built_in for field in fields(types))
         types.define_type("Query", (*own_queries, *extension_root_fields(root_fields, "Query")))
@@ -295,7 +297,7 @@ def build_schema(registry: Registry = BUILT_IN, root_fields: tuple[RootField, ..
         define_schema_change_types(types)
         update_me, *collection_mutations = mutations(types)
         accounts = (*account_mutations(types), *schema_mutations(types), update_me, *invite_mutations(types))
-        own_mutations = (*accounts, *collection_mutations, *extension_mutations(types))
+        own_mutations = (*accounts, *collection_mutations, *extension_mutations(types), *simulation_mutations(types))
         types.define_type("Mutation", (*own_mutations, *extension_root_fields(root_fields, "Mutation")))
         return RollcallSchema(
             types.get_type("Query"),

@@ -34,6 +34,27 @@ EXPLANATION = object_of(
     "enough",
     "policies",
 )
+SIMULATION = object_of(
+    {
+        **dict.fromkeys(
+            (
+                "changes",
+                "effects_total",
+                "roles_total",
+                "users_total",
+                "locked_out_total",
+                "admins_before",
+                "admins_after",
+            ),
+            KIND_SCHEMAS["integer"],
+        ),
+        "ip": nullable(KIND_SCHEMAS["string"]),
+        "effects": list_of(ANY_OBJECT),
+        "last_admin": nullable(ANY_OBJECT),
+    },
+    "changes",
+    "effects",
+)
 MILLISECONDS: Schema = {"type": "integer", "format": "int64"}
 TEXT, BOOLEAN, TIMESTAMP = KIND_SCHEMAS["string"], KIND_SCHEMAS["boolean"], KIND_SCHEMAS["timestamp"]
 TOKENS = envelope_response(object_of({"access_token": TEXT, "refresh_token": TEXT, "expires": MILLISECONDS}, "expires"))
@@ -216,10 +237,13 @@ def tools(rows: RowSchemas) -> Iterator[EndpointSpec]:
 
 
 def access(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """Yield the explanation of access, for callers who are signed in."""
+    """Yield the explanation of access, for callers who are signed in, and for admins the simulation of changes."""
     if rows.visibility.schema.authenticated:
         question = request_bodies.ACCESS_QUESTION.schema
         yield EndpointSpec("POST", "/access/explain", "Explain access", envelope_response(EXPLANATION), question)
+    if rows.visibility.schema.admin:
+        changes = request_bodies.SIMULATED_CHANGES.schema
+        yield EndpointSpec("POST", "/access/simulate", "Simulate changes", envelope_response(SIMULATION), changes)
 
 
 def server(rows: RowSchemas) -> Iterator[EndpointSpec]:

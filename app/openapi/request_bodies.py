@@ -114,6 +114,10 @@ def _check_mode(value: Any) -> str | None:
     return None if value in tuple(TokenMode) else "must be one of [cookie, json, session]"
 
 
+def _check_list(value: Any) -> str | None:
+    return None if isinstance(value, list) else "must be an array"
+
+
 key = ValueType({"oneOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}, _check_key)
 """The key of a row."""
 any_text = ValueType({"type": "string"}, _check_string)
@@ -130,6 +134,24 @@ uri = ValueType({"type": "string", "format": "uri"}, _check_uri)
 """An absolute URI."""
 mode = ValueType({"type": "string", "enum": [str(mode) for mode in TokenMode]}, _check_mode)
 """How a client receives and sends its tokens."""
+
+changes = ValueType(
+    list_of(
+        closed_object_of(
+            {
+                "collection": {"type": "string", "enum": ["roles", "policies", "access", "permissions", "users"]},
+                "action": {"type": "string", "enum": ["create", "update", "delete"]},
+                "key": nullable(key.schema),
+                "keys": nullable(list_of(key.schema)),
+                "data": nullable(object_of({})),
+            },
+            "collection",
+            "action",
+        )
+    ),
+    _check_list,
+)
+"""Writes to be simulated; the code that runs them checks each."""
 
 EMPTY = RequestBody()
 
@@ -157,3 +179,4 @@ TEXT_AND_HASH = RequestBody({"string": text, "hash": text})
 ACCESS_QUESTION = RequestBody(
     {"collection": text, "action": text}, {"user": text, "item": key, "field": text, "ip": text}, closed=True
 )
+SIMULATED_CHANGES = RequestBody({"changes": changes}, {"ip": text}, closed=True)

@@ -18,7 +18,8 @@ CREATE = "create"
 class Standing:
     """What a holder is, whatever the collection.
 
-    `addresses` are the IP rules of its access, None for every address. `expires` is when the first of its policies ends.
+    `addresses` are the IP rules of its access, None for every address. `expires` is when the first of its policies
+    ends.
     """
 
     active: bool = False

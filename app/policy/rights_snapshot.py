@@ -78,7 +78,7 @@ class RightsSnapshot:
         """
         inherited = self.public if holder.role is None else self.held.get(holder.role, {})
         held = dict(inherited)
-        for key, end in holder.policies if holder.policies else ():
+        for key, end in holder.policies:
             known = held.get(key, end)
             held[key] = None if known is None or end is None else max(known, end)
         return {key: end for key, end in held.items() if key in self.policies}

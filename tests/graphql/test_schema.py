@@ -30,6 +30,7 @@ OWN_FIELDS = {
         "users_me_tfa_recovery_codes",
         "users_me_sessions_revoke",
         "users_sessions_revoke",
+        "access_simulate",
     },
 }
 """Root fields that Directus doesn't have; those that return objects have types of their own."""
@@ -41,6 +42,15 @@ OWN_TYPES = {
     "access_permission",
     "access_policy",
     "deletion_reference",
+    "access_row_counts",
+    "access_field_change",
+    "access_action_change",
+    "access_standing",
+    "access_role",
+    "access_effect",
+    "access_last_admin",
+    "access_simulation",
+    "access_change_input",
 }
 EXPIRY_MEMBERS = {"expires", "expires_func"}
 OWN_MEMBERS = {

@@ -18,6 +18,7 @@ from tests.readme import (
     test_explaining_access,
     test_extensions,
     test_running_it,
+    test_simulating_changes,
     test_snippets,
     test_testing,
 )
@@ -67,6 +68,11 @@ TESTS_BY_BLOCK = {
             test_deleting_users.test_the_export_writes_the_members_that_the_page_lists
         ],
         "Erasing a person": [test_deleting_users.test_the_erasure_keeps_only_the_entry_in_the_audit_log],
+    },
+    "concepts/simulating-changes.md": {
+        "An example": [test_simulating_changes.test_each_file_of_changes_has_the_answer_that_the_page_shows] * 6,
+        "The last admin": [test_simulating_changes.test_each_file_of_changes_has_the_answer_that_the_page_shows] * 3,
+        "As data": [test_simulating_changes.test_the_mutation_of_the_page_returns_the_same_as_data],
     },
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {

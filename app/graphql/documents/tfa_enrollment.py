@@ -15,6 +15,7 @@ OPERATION_OF_FIELD: Mapping[str, FlowOperation] = {
     "Query.server_ping": FlowOperation.PING,
     "Query.server_specs_graphql": FlowOperation.GRAPHQL_SDL,
     "Query.server_specs_oas": FlowOperation.OPENAPI_DOCUMENT,
+    "Mutation.access_simulate": FlowOperation.SIMULATE_ACCESS,
     "Mutation.auth_login": FlowOperation.LOGIN,
     "Mutation.auth_logout": FlowOperation.LOGOUT,
     "Mutation.auth_password_request": FlowOperation.REQUEST_PASSWORD_RESET,

@@ -1,7 +1,7 @@
 """The root field that explains access, with its types."""
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,15 +80,15 @@ def access_queries(types: TypeBuilder) -> Iterator[StrawberryField]:
 
 async def _explain(info: Info, **question: Any) -> SimpleNamespace:
     explanation = await AccessExplainer(info.context.directory).explain(AccessQuestion(**question))
-    return _namespace(explanation)
+    return as_namespace(explanation)
 
 
-def _namespace(value: Any) -> SimpleNamespace:
-    """Return a part of an explanation with its lists as Strawberry resolves them."""
+def as_namespace(value: Any) -> SimpleNamespace:
+    """Return a dataclass, with those that it contains, as Strawberry resolves the fields of types."""
     return SimpleNamespace(**{field.name: _resolved(getattr(value, field.name)) for field in fields(value)})
 
 
 def _resolved(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_namespace(part) if hasattr(part, "__dataclass_fields__") else part for part in value]
-    return value
+        return [_resolved(part) for part in value]
+    return as_namespace(value) if is_dataclass(value) else value

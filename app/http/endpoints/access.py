@@ -1,21 +1,23 @@
-"""The endpoint that explains access."""
+"""The endpoints that explain access and simulate changes of it."""
 
 from dataclasses import replace
 
 from app.flows.access_explanation import AccessExplainer, AccessQuestion
+from app.flows.access_simulation import AccessSimulation
+from app.flows.simulated_changes import parse_changes
 from app.flows.tfa_policy import FlowOperation
 from app.http.authentication import Authenticator
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import Response, data_response
-from app.openapi.request_bodies import ACCESS_QUESTION
+from app.openapi.request_bodies import ACCESS_QUESTION, SIMULATED_CHANGES
 from app.repositories.services import Services
 
-ROOT = "/access/explain"
-"""Path of this endpoint."""
+EXPLAIN, SIMULATE = "/access/explain", "/access/simulate"
+"""Paths of this endpoint."""
 
 
 def access_endpoint(services: Services, authenticator: Authenticator) -> FlowEndpoint:
-    """Return the endpoint behind `ROOT`."""
+    """Return the endpoint behind these paths."""
     return FlowEndpoint(services, authenticator, ROUTES)
 
 
@@ -26,4 +28,15 @@ async def _explain(request: FlowRequest) -> Response:
     return replace(data_response(explanation.as_dict()), no_store=True)
 
 
-ROUTES: FlowRoutes = {("POST", ROOT): FlowRoute(FlowOperation.EXPLAIN_ACCESS, _explain)}
+async def _simulate(request: FlowRequest) -> Response:
+    """Return what changes would do to everyone's access: to admins, and without writing them."""
+    body = await request.read(SIMULATED_CHANGES)
+    changes = parse_changes(body["changes"])
+    report = await AccessSimulation(request.directory).run(changes, body.get("ip"))
+    return replace(data_response(report.as_dict()), no_store=True)
+
+
+ROUTES: FlowRoutes = {
+    ("POST", EXPLAIN): FlowRoute(FlowOperation.EXPLAIN_ACCESS, _explain),
+    ("POST", SIMULATE): FlowRoute(FlowOperation.SIMULATE_ACCESS, _simulate),
+}

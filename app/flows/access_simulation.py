@@ -1,0 +1,166 @@
+"""Simulates changes of rights: runs them in a transaction that is rolled back, and compares what everyone may do."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from app.core.errors import Forbidden, InvalidPayload
+from app.core.ip_addresses import is_ip_rule
+from app.db.transaction import WriteTransaction
+from app.flows.simulated_changes import Change, check_number, commands_of, written_collections
+from app.flows.simulation_report import LastAdmin, SimulationReport
+from app.flows.simulation_result import effect_of, is_locked_out
+from app.policy.access_cache import AccessCache
+from app.policy.access_difference import ActionDifference, action_difference
+from app.policy.access_effects import AccessEffect, EffectFinder
+from app.policy.rights_observation import Observation, RightsObserver
+from app.policy.row_counter import RowCounter
+from app.policy.unreadable_rules import SilentRuleLog
+from app.repositories.commands.simulated_writes import RefusedRemoval, SimulatedWrites
+from app.repositories.directory import Directory
+
+TRANSACTION_SECONDS = 5.0
+"""How long the transaction may take. On SQLite no other write begins meanwhile."""
+COUNTING_SECONDS = 3.0
+"""How long rows are counted, within the transaction and after it; what is left then is not counted."""
+MAX_EFFECTS = 100
+"""Maximum number of effects in a report."""
+MAX_HOLDERS = 10
+"""Maximum number of users, and of roles, that an effect lists."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What the transaction of a simulation has found."""
+
+    before: Observation
+    after: Observation
+    finder: EffectFinder
+    effects: list[AccessEffect]
+    refused: RefusedRemoval | None
+
+
+class AccessSimulation:
+    """Answers what changes of roles, policies, access rows, permissions and users would do to everyone's access."""
+
+    def __init__(self, directory: Directory, transaction_seconds: float = TRANSACTION_SECONDS) -> None:
+        self._directory, self._services = directory, directory.services
+        self._transaction_seconds = transaction_seconds
+
+    async def run(self, changes: Sequence[Change], ip: str | None = None) -> SimulationReport:
+        """Return who would gain and lose what if these changes were written, one after the other; write nothing.
+
+        Access is that at the address `ip`; without it, that at an address which all policies allow.
+
+        Raises:
+            Forbidden: The caller is no admin.
+            InvalidPayload: There are no changes, or too many, or `ip` is no address.
+            ChangeRejected: A change would fail; the others are not simulated either. Only the removal of the last admin
+                is reported, not raised.
+            ServiceUnavailable: The changes take too long, or the database is busy.
+        """
+        if not (self._directory.caller.system or (await self._directory.fresh_access()).admin):
+            raise Forbidden
+        check_number(len(changes))
+        if ip is not None and (not is_ip_rule(ip) or "/" in ip or "-" in ip):
+            raise InvalidPayload('"ip" must be an IP address')
+        run = _Run(self._directory, ip, changes)
+        async with self._services.simulations:
+            outcome = await run.in_transaction(self._transaction_seconds)
+        await run.count_stored(outcome)
+        return run.report(outcome)
+
+
+class _Run:
+    """One simulation."""
+
+    def __init__(self, directory: Directory, ip: str | None, changes: Sequence[Change]) -> None:
+        self._directory, self._ip, self._changes = directory, ip, changes
+        self._services = services = directory.services
+        self._commands = commands_of(changes, directory)
+        self._now: datetime = services.clock()
+        self._observer = RightsObserver(services.limits.size, services.registry, self._now, MAX_HOLDERS)
+        self._counter = RowCounter(services.reader.fetch, written_collections(self._commands))
+        self._seconds_left = COUNTING_SECONDS
+
+    async def in_transaction(self, seconds: float) -> _Outcome:
+        """Run the changes, and find their effects; then roll them back."""
+        writes = SimulatedWrites(self._directory.caller, self._services, self._directory.client_info)
+        return await writes.run(self._commands, self._observer.before, self._observe, seconds)
+
+    async def _observe(
+        self, transaction: WriteTransaction, before: Observation, refused: RefusedRemoval | None
+    ) -> _Outcome:
+        after = await self._observer.after(transaction)
+        services = self._services
+        cache = AccessCache(
+            services.reader,
+            services.last_access,
+            SilentRuleLog(),
+            services.limits.size,
+            services.clock,
+            services.registry,
+        )
+        finder = EffectFinder(cache, before.rights, after.rights, self._now, self._ip)
+        for _ in finder.add_roles():
+            await asyncio.sleep(0)
+        for group in after.groups:
+            finder.add_users(group, MAX_HOLDERS)
+            await asyncio.sleep(0)
+        outcome = _Outcome(before, after, finder, finder.effects, refused)
+        await self._count(outcome, transaction)
+        return outcome
+
+    async def count_stored(self, outcome: _Outcome) -> None:
+        """Count the rows which the changes do not write, without holding a transaction."""
+        await self._count(outcome, None)
+
+    async def _count(self, outcome: _Outcome, transaction: WriteTransaction | None) -> None:
+        started = monotonic()
+        for difference in self._differences(outcome):
+            if self._counter.depends_on_writes(difference) is (transaction is None):
+                continue
+            for comparison in difference.comparisons:
+                if monotonic() - started > self._seconds_left:
+                    return
+                if transaction is None:
+                    await self._counter.count(difference.collection, comparison)
+                else:
+                    await self._counter.compare(difference.collection, comparison, transaction.fetch)
+        self._seconds_left -= monotonic() - started
+
+    def _differences(self, outcome: _Outcome) -> Iterator[ActionDifference]:
+        for effect in outcome.effects[:MAX_EFFECTS]:
+            yield from self._evaluated(outcome, effect)
+
+    def _evaluated(self, outcome: _Outcome, effect: AccessEffect) -> Iterator[ActionDifference]:
+        """Yield the differences of an effect; those that depend on the user as they are for its sample."""
+        accesses = outcome.finder.accesses(effect)
+        for one in effect.difference.actions:
+            own = action_difference(*accesses, one.collection, one.action, self._now) if one.depends_on_user else one
+            yield own if own is not None else one.without_comparisons()
+
+    def report(self, outcome: _Outcome) -> SimulationReport:
+        """Return the report of what was found."""
+        names = {**outcome.before.rights.role_names, **outcome.after.rights.role_names}
+        effects = outcome.effects
+        listed = (
+            effect_of(effect, list(self._evaluated(outcome, effect)), self._counter, names, MAX_HOLDERS)
+            for effect in effects[:MAX_EFFECTS]
+        )
+        refused: Any = outcome.refused
+        return SimulationReport(
+            changes=len(self._changes),
+            ip=self._ip,
+            effects=tuple(listed),
+            effects_total=len(effects),
+            roles_total=sum(len(effect.roles) for effect in effects),
+            users_total=sum(effect.user_count for effect in effects),
+            locked_out_total=sum(effect.user_count for effect in effects if is_locked_out(effect)),
+            admins_before=outcome.before.admins,
+            admins_after=outcome.after.admins,
+            last_admin=LastAdmin(refused.change, refused.reason) if refused else None,
+        )
