@@ -309,6 +309,10 @@ def _value_at_path(
     relation, rest = path[0], path[1:]
     related = relation.target.table.alias()
     value = _value_at_path(rest, operand, related, descending) if rest else value_of(operand, related)
-    ordered = value.desc().nulls_last() if descending else value.asc().nulls_last()
     joined = and_(join_condition(relation, row, related), condition_sql(relation.row_filter, related))
-    return select(value).where(joined).order_by(ordered).limit(1).correlate(row).scalar_subquery()
+    if not relation.field.many:
+        return select(value).where(joined).correlate(row).scalar_subquery()
+    # Sorted by its name: repeating the value, which may contain another one, would double the statement at each level.
+    named = value.label("value")
+    ordered = named.desc().nulls_last() if descending else named.asc().nulls_last()
+    return select(named).where(joined).order_by(ordered).limit(1).correlate(row).scalar_subquery()

@@ -23,7 +23,6 @@ WHERE EXISTS (SELECT 1
 FROM directus_roles AS directus_roles_2 
 WHERE directus_roles_2.id = directus_access_1.role AND true AND (directus_roles_2.name = ANY ($1::VARCHAR(100)[]))) ORDER BY ((SELECT directus_policies_2.name 
 FROM directus_policies AS directus_policies_2 
-WHERE directus_policies_2.id = directus_access_1.policy AND true ORDER BY directus_policies_2.name ASC NULLS LAST 
- LIMIT $2::INTEGER) COLLATE "C") ASC NULLS LAST, directus_access_1.id ASC NULLS LAST 
- LIMIT $3::BIGINT) AS anon_3) AS TEXT) AS anon_2 
-FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $4::VARCHAR
+WHERE directus_policies_2.id = directus_access_1.policy AND true) COLLATE "C") ASC NULLS LAST, directus_access_1.id ASC NULLS LAST 
+ LIMIT $2::BIGINT) AS anon_3) AS TEXT) AS anon_2 
+FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $3::VARCHAR

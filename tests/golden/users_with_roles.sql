@@ -7,7 +7,6 @@ WHERE directus_access_1."user" = directus_users_2.id AND true ORDER BY directus_
 FROM directus_users AS directus_users_2 LEFT OUTER JOIN directus_roles AS directus_roles_1 ON directus_roles_1.id = directus_users_2.role AND true 
 WHERE true ORDER BY ((SELECT directus_roles_2.name 
 FROM directus_roles AS directus_roles_2 
-WHERE directus_roles_2.id = directus_users_2.role AND true ORDER BY directus_roles_2.name ASC NULLS LAST 
- LIMIT $2::INTEGER) COLLATE "C") ASC NULLS LAST, (directus_users_2.email COLLATE "C") DESC NULLS FIRST, directus_users_2.id ASC NULLS LAST 
- LIMIT $3::BIGINT OFFSET $4::BIGINT) AS anon_3) AS TEXT) AS anon_2 
-FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $5::VARCHAR
+WHERE directus_roles_2.id = directus_users_2.role AND true) COLLATE "C") ASC NULLS LAST, (directus_users_2.email COLLATE "C") DESC NULLS FIRST, directus_users_2.id ASC NULLS LAST 
+ LIMIT $2::BIGINT OFFSET $3::BIGINT) AS anon_3) AS TEXT) AS anon_2 
+FROM rollcall_version LEFT OUTER JOIN directus_users AS directus_users_1 ON directus_users_1.token = $4::VARCHAR
