@@ -16,6 +16,7 @@ from app.db.database import Database
 from app.extensions.contents import Extensions
 from app.extensions.jobs import running_extensions
 from app.extensions.loading import Register, load_extensions
+from app.flows.access_expiry_job import AccessExpiryJob
 from app.flows.directus_cache_job import DirectusCacheJob
 from app.flows.outbox_worker import OutboxWorker
 from app.flows.retention_job import RetentionJob
@@ -141,7 +142,7 @@ def create_app(
     )
     services = services.with_registry(BUILT_IN, UNKNOWN_SCHEMA)  # the first statement finds out what it is
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
-    directus_cache_job = DirectusCacheJob(services)
+    directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)
     authenticator = Authenticator(signing_secret(settings), settings.session_cookie_name, settings.ip_trust_proxy)
 
     @asynccontextmanager
@@ -159,6 +160,7 @@ def create_app(
                 outbox_worker.running(),
                 retention_job.running(),
                 directus_cache_job.running(),
+                access_expiry_job.running(),
                 running_extensions(loaded, services),
             ):
                 yield

@@ -270,6 +270,12 @@ class Settings(BaseSettings):
         description="Where requests are counted: in the `memory` of each process, or in `redis` for all of them",
     )
     redis: str = Field("redis://127.0.0.1:6379", repr=False, description="URL of the Redis server")
+    access_expiry_notice: Duration = Field(
+        timedelta(days=3),
+        ge=timedelta(0),
+        le=timedelta(days=365),
+        description="How long before an access row expires its user gets a mail; 0 for never",
+    )
     activity_retention: Duration | None = Field(None, description="How long activity is stored; unlimited if unset")
     revisions_retention: Duration | None = Field(None, description="How long revisions are stored; unlimited if unset")
     query_limit_default: int = Field(100, ge=1, description="Rows of a list whose query has no limit")

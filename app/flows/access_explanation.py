@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import select
 
 from app.core.caller import Caller
 from app.core.errors import Forbidden, InvalidPayload
+from app.core.timestamps import format_timestamp
 from app.core.values import is_storable
 from app.flows.candidate_permissions import (
     AccessTarget,
@@ -17,6 +19,8 @@ from app.flows.candidate_permissions import (
     evaluated_filters,
     explained_permission,
 )
+from app.policy.access_expiry import has_ended
+from app.policy.access_queries import permission_rows, policy_rows
 from app.policy.explanation import (
     ExplainedPermission,
     ExplainedPolicy,
@@ -33,7 +37,7 @@ from app.policy.scopes import UnrestrictedScope
 from app.query.collection import PREFIX
 from app.query.payload import parse_key
 from app.query.scoped import ScopedRows
-from app.query.sql_writes import rule_matches
+from app.query.sql_writes import in_list, rule_matches
 from app.repositories.directory import Directory
 from app.repositories.rules.users import ACTIVE
 
@@ -56,6 +60,14 @@ class AccessQuestion:
     item: Any = None
     field: str | None = None
     ip: str | None = None
+
+
+class PolicyOrigin(NamedTuple):
+    """An access row that attaches a policy to the user, with the name of the policy."""
+
+    policy: str
+    name: str
+    origin: Origin
 
 
 class AccessExplainer:
@@ -84,6 +96,9 @@ class AccessExplainer:
         if access.user is None:
             raise InvalidPayload(NO_SUCH_USER)
         target = await self._target(question, access, asker)
+        origins = await self._origins(target)
+        expired_policies, expired_permissions = await self._expired(target, origins)
+        policies, permissions = [*policies, *expired_policies], [*permissions, *expired_permissions]
         candidates = list(candidate_permissions(target, policies, permissions, self._services.limits.size))
         matches, exists = await self._matches(target, candidates)
         explained = [
@@ -91,7 +106,7 @@ class AccessExplainer:
             for candidate, match in zip(candidates, matches, strict=True)
         ]
         by_policy = list(zip((candidate.policy for candidate in candidates), explained, strict=True))
-        return _answer(target, await self._policies(target, policies, by_policy), ip, exists=exists)
+        return _answer(target, _policies(access, origins, policies, by_policy), ip, exists=exists)
 
     async def _target(self, question: AccessQuestion, access: Access, asker: Access) -> AccessTarget:
         if question.action not in ACTIONS:
@@ -128,30 +143,43 @@ class AccessExplainer:
         flags = iter(map(bool, rows[0][1:]) if rows else ())
         return [[next(flags, False) for _ in each] for each in filters], bool(rows)
 
-    async def _policies(
-        self,
-        target: AccessTarget,
-        policies: Iterable[Sequence[Any]],
-        explained: Sequence[tuple[str, ExplainedPermission]],
-    ) -> tuple[ExplainedPolicy, ...]:
-        access = target.access
-        statement = origins_query(access.user, access.roles)
+    async def _origins(self, target: AccessTarget) -> list[PolicyOrigin]:
+        """Return where the policies of the user come from, those that have expired included."""
+        statement = origins_query(target.access.user, target.access.roles)
         fetched = await self._services.database.reader.fetch(statement, owner=target.owner)
-        origins = [(policy, name, _origin(access, *rest)) for policy, name, rest in _origin_rows(fetched[0])]
-        names = {policy: name for policy, name, _ in origins}
-        return tuple(
-            ExplainedPolicy(
-                key,
-                names.get(key, key),
-                tuple(origin for policy, _, origin in origins if policy == key),
-                key in access.policies,
-                tuple(ip_access.split(",")) if ip_access else (),
-                bool(admin),
-                bool(app),
-                tuple(permission for policy, permission in explained if policy == key),
-            )
-            for key, ip_access, admin, app, _ in sorted(policies, key=lambda row: names.get(row[0], row[0]))
+        return list(_parse_origins(target.access, fetched[0], self._services.clock()))
+
+    async def _expired(self, target: AccessTarget, origins: Iterable[PolicyOrigin]) -> tuple[list[Any], list[Any]]:
+        """Return the rows of the policies that the user holds no longer, and of their permissions."""
+        valid = {one.policy for one in origins if not one.origin.expired}
+        expired = sorted({one.policy for one in origins} - valid)
+        if not expired:
+            return [], []
+        columns = (build(lambda key: in_list(key, expired)) for build in (policy_rows, permission_rows))
+        fetched = await self._services.database.reader.fetch(select(*columns), owner=target.owner)
+        return orjson.loads(fetched[0]), orjson.loads(fetched[1])
+
+
+def _policies(
+    access: Access,
+    origins: Sequence[PolicyOrigin],
+    policies: Iterable[Sequence[Any]],
+    explained: Sequence[tuple[str, ExplainedPermission]],
+) -> tuple[ExplainedPolicy, ...]:
+    names = {one.policy: one.name for one in origins}
+    return tuple(
+        ExplainedPolicy(
+            key,
+            names.get(key, key),
+            tuple(one.origin for one in origins if one.policy == key),
+            key in access.policies,
+            tuple(ip_access.split(",")) if ip_access else (),
+            bool(admin),
+            bool(app),
+            tuple(permission for policy, permission in explained if policy == key),
         )
+        for key, ip_access, admin, app, _ in sorted(policies, key=lambda row: names.get(row[0], row[0]))
+    )
 
 
 def _answer(
@@ -187,16 +215,13 @@ def _answer(
     )
 
 
-def _origin_rows(text: str) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
-    """Yield the policy, its name, and access row, role, the role's name and user of each origin."""
-    for access_row, policy, name, role, role_name, user in orjson.loads(text):
-        yield policy, name, (access_row, role, role_name, user)
-
-
-def _origin(access: Access, access_row: str, role: str | None, role_name: str | None, user: str | None) -> Origin:
-    kind: OriginKind = "public"
-    if user is not None:
-        kind = "user"
-    elif role is not None:
-        kind = "role" if role == access.state.role else "ancestor"
-    return Origin(kind, access_row, role, role_name)
+def _parse_origins(access: Access, text: str, now: datetime) -> Iterator[PolicyOrigin]:
+    for access_row, policy, name, role, role_name, user, end in orjson.loads(text):
+        kind: OriginKind = "public"
+        if user is not None:
+            kind = "user"
+        elif role is not None:
+            kind = "role" if role == access.state.role else "ancestor"
+        expires = format_timestamp(end) if end else None
+        expired = expires is not None and has_ended(end, now)
+        yield PolicyOrigin(policy, name, Origin(kind, access_row, role, role_name, expires, expired))

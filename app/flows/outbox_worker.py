@@ -14,6 +14,7 @@ import structlog
 from app.core.config import ConfigurationError, Settings, signing_secret
 from app.core.email_links import EmailLink, LinkPurpose, add_token, sign_link_token
 from app.core.errors import ServiceUnavailable
+from app.core.timestamps import parse_date
 from app.flows.background_jobs import PeriodicJob
 from app.flows.mail_brand import read_mail_brand, server_url
 from app.mail.message import DeliveryError, OutgoingMail, PermanentDeliveryError, parse_address
@@ -38,9 +39,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MailKind:
-    """The link of one kind of mail: its purpose, its lifetime and, unless the mail has its own URL, its path."""
+    """The link of one kind of mail: its purpose, its lifetime and, unless the mail has its own URL, its path.
 
-    purpose: LinkPurpose
+    Without a purpose it is the plain address of a page.
+    """
+
+    purpose: LinkPurpose | None
     path: str
     ttl: Callable[[Settings], timedelta]
 
@@ -51,6 +55,7 @@ KIND_BY_NAME = {
     "verify": MailKind(
         LinkPurpose.REGISTRATION, "/users/register/verify-email", lambda settings: settings.email_verification_token_ttl
     ),
+    "access_ends": MailKind(None, "/admin/account/rights", lambda settings: settings.access_expiry_notice),
 }
 
 
@@ -149,7 +154,8 @@ class OutboxWorker(PeriodicJob):
         kind, settings, now = KIND_BY_NAME.get(mail.kind), self._services.settings, self._services.clock()
         if kind is None:  # a newer version queued the mail, and can send it
             raise DeliveryError("This version doesn't know the kind of mail")
-        brand, expires = await read_mail_brand(self._services), now + kind.ttl(settings)
+        brand, end = await read_mail_brand(self._services), mail.data.get("expires")
+        expires = parse_date(end) if end else now + kind.ttl(settings)
         link = self._link(mail, kind, now)
         context = MailContext(brand.name, link, expires, brand.color, brand.text_color, brand.logo)
         content = self._templates.render(mail.kind, context)
@@ -157,6 +163,8 @@ class OutboxWorker(PeriodicJob):
 
     def _link(self, mail: QueuedMail, kind: MailKind, now: datetime) -> str:
         settings = self._services.settings
+        if kind.purpose is None:
+            return server_url(settings) + kind.path
         link = EmailLink(kind.purpose, mail.recipient, mail.data.get("user"), mail.data.get("password"))
         token = sign_link_token(self._secret, link, kind.ttl(settings), now)
         return add_token(mail.data.get("url") or server_url(settings) + kind.path, token)

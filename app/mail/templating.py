@@ -12,7 +12,7 @@ from app.core.colors import DEFAULT_COLOR, WHITE
 from app.core.config import ConfigurationError
 
 DEFAULT_TEMPLATES = Path(__file__).parent / "templates"
-MAIL_KINDS = ("invite", "reset", "verify")
+MAIL_KINDS = ("invite", "reset", "verify", "access_ends")
 TEXT_BLOCK = "message"
 """The block of the layout that contains what a mail says."""
 SUBJECT_PREFIX = "Subject: "
@@ -22,6 +22,8 @@ SUBJECT_PREFIX = "Subject: "
 @dataclass(frozen=True, slots=True)
 class MailContext:
     """The variables of a template: the project's name, a link, and the time until which the link is valid.
+
+    In a mail about access that ends, `expires` is when it does; its link is no secret and remains valid.
 
     `color` is the project's color, `text_color` that of texts on it, `logo` the URL of its logo, None for none.
     """

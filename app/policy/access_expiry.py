@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, or_, se
 from sqlalchemy.sql.selectable import FromClause, SelectBase
 
 from app.core.bindings import BoundParameter
-from app.core.timestamps import parse_stored_time
+from app.core.timestamps import parse_stored_time, to_microseconds
 from app.db.base import Timestamp
 from app.db.models import ACCESS_EXPIRY, Access
 from app.query.sql_functions import JSONArray, JSONRows
@@ -55,6 +55,11 @@ def json_rows(rows: SelectBase) -> ColumnElement[Any]:
 def parse_ends(text: str) -> PolicyEnds:
     """Return the ends of policies from the rows of `policy_ends`, as one JSON text."""
     return {policy: parse_end(end) for policy, end in orjson.loads(text)}
+
+
+def has_ended(text: str, now: datetime) -> bool:
+    """Return whether a time that the database returned in JSON is over."""
+    return to_microseconds(parse_stored_time(text)) <= to_microseconds(now)
 
 
 def parse_end(text: str) -> datetime:

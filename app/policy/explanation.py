@@ -15,10 +15,19 @@ class Origin:
     access: str
     role: str | None = None
     role_name: str | None = None
+    expires: str | None = None
+    """When the access row expires, or when it did."""
+    expired: bool = False
 
     @property
     def text(self) -> str:
         """The origin in words."""
+        if self.expires is None:
+            return self._holder
+        return f"{self._holder}, {'expired since' if self.expired else 'until'} {self.expires}"
+
+    @property
+    def _holder(self) -> str:
         match self.kind:
             case "user":
                 return "attached to the user"
@@ -81,7 +90,7 @@ class ExplainedPermission:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPolicy:
-    """A policy of the user; it is in force at the address of the question or not."""
+    """A policy of the user; it is in force, or it is not at the address of the question, or it has expired."""
 
     id: str
     name: str
@@ -91,6 +100,16 @@ class ExplainedPolicy:
     admin_access: bool
     app_access: bool
     permissions: tuple[ExplainedPermission, ...]
+
+    @property
+    def would_allow(self) -> bool:
+        """Whether the policy allows what the question is about wherever it is in force."""
+        return self.admin_access or any(permission.grants for permission in self.permissions)
+
+    @property
+    def expired(self) -> bool:
+        """Whether every access row that attaches the policy has expired."""
+        return bool(self.origins) and all(origin.expired for origin in self.origins)
 
     @property
     def text(self) -> str:
@@ -142,7 +161,9 @@ class Subject:
 def reasons(subject: Subject, policies: tuple[ExplainedPolicy, ...]) -> Iterator[str]:
     """Yield what each policy contributes, in sentences."""
     for policy in policies:
-        if not policy.in_force:
+        if policy.expired:
+            yield f"{_start(policy.text)} is not in force: it has expired."
+        elif not policy.in_force:
             yield (
                 f"{_start(policy.text)} is not in force at this address: it applies at "
                 f"{', '.join(policy.ip_access)} only."
@@ -174,8 +195,12 @@ def _permission_reason(subject: Subject, policy: ExplainedPolicy, permission: Ex
 def changes_that_would_allow(subject: Subject, policies: tuple[ExplainedPolicy, ...]) -> Iterator[str]:
     """Yield changes of which each alone would allow what the question is about."""
     for policy in policies:
+        if policy.expired:
+            if policy.would_allow:
+                yield f'Set a later "expires" on the access row of {policy.text}, or remove it.'
+            continue
         if not policy.in_force:
-            if policy.admin_access or any(permission.grants for permission in policy.permissions):
+            if policy.would_allow:
                 yield f"Use an address that {policy.text} allows: {', '.join(policy.ip_access)}."
             continue
         for permission in policy.permissions:

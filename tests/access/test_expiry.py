@@ -8,7 +8,9 @@ from sqlalchemy import text
 
 from app.core.errors import Forbidden, RollcallError, UnprocessableContent
 from app.core.timestamps import format_timestamp
+from app.flows.access_expiry_job import AccessExpiryJob
 from app.flows.import_export import export_file, import_file
+from app.flows.outbox_worker import OutboxWorker
 from app.testing import open_system
 from tests.base_data import OFFICE_IP, caller, uid
 from tests.flows.clock import FrozenClock
@@ -21,6 +23,16 @@ HOUR = timedelta(hours=1)
 UPDATE = """
 mutation ($id: ID!, $data: update_directus_access_input!) { update_access_item(id: $id, data: $data) { id expires } }
 """
+
+
+class RecordingTransport:
+    """A mail transport that only remembers what it is given."""
+
+    def __init__(self):
+        self.mails = []
+
+    async def send(self, mail):
+        self.mails.append(mail)
 
 
 class Nodes:
@@ -221,3 +233,80 @@ async def test_nobody_lets_a_condition_of_others_expire(grantors):
 
     with pytest.raises(Forbidden):
         await grantors.system.directory(RITA)["access"].update_one(row, {"expires": grantors.later(HOUR)})
+
+
+EXPLAIN = """
+query ($user: ID!) {
+  access_explain(user: $user, action: "read", collection: "users", field: "email") {
+    allowed reasons enough policies { name in_force origins { expires expired } }
+  }
+}
+"""
+
+
+async def test_an_explanation_says_since_when_a_policy_has_expired(nodes):
+    await nodes.expire(EDITORS_ACCESS)
+    before = await nodes.system.execute(EXPLAIN, {"user": uid("ed")}, ADA)
+    end = nodes.later(HOUR)
+    nodes.clock.advance(HOUR)
+    after = await nodes.system.execute(EXPLAIN, {"user": uid("ed")}, ADA)
+
+    assert before.errors is after.errors is None
+    assert before.data["access_explain"]["allowed"]
+    assert f'(from the role "Editor", until {end}) allows to read' in before.data["access_explain"]["reasons"][0]
+    explanation = after.data["access_explain"]
+    assert not explanation["allowed"]
+    assert (
+        f'Policy "Editors" (from the role "Editor", expired since {end}) is not in force: it has expired.'
+        in (explanation["reasons"])
+    )
+    assert any(change.startswith('Set a later "expires" on the access row of') for change in explanation["enough"])
+    assert {"name": "Editors", "in_force": False, "origins": [{"expires": end, "expired": True}]} in (
+        explanation["policies"]
+    )
+
+
+async def test_an_end_is_announced_and_recorded_once_by_all_nodes(nodes):
+    access = nodes.system.directory(ADA)["access"]
+    for policy in ("Editors", "Staff"):
+        values = {"policy": uid(f"policy-{policy}"), "user": uid("vi"), "expires": nodes.later(2 * HOUR)}
+        await access.create_one(values)
+    await nodes.expire(EDITORS_ACCESS, timedelta(days=10))
+    jobs = [AccessExpiryJob(node.services) for node in (nodes.system, nodes.other)]
+
+    announced = [await job.run_once() for job in jobs]
+    async with nodes.system.database.transaction() as connection:
+        mails = (await connection.execute(text("SELECT kind, recipient, data FROM rollcall_outbox"))).all()
+    end = nodes.later(2 * HOUR)
+    nodes.clock.advance(3 * HOUR)
+    recorded = [await job.run_once() for job in jobs]
+    query = {"filter": {"action": {"_eq": "expire"}}, "fields": ["timestamp", "collection", "user"]}
+    activity = await nodes.system.directory(ADA)["activity"].read_by_query(query)
+
+    assert (announced, recorded) == ([2, 0], [2, 0])
+    assert [(kind, recipient) for kind, recipient, _ in mails] == [("access_ends", "vi@example.com")]
+    assert end in str(mails[0].data)
+    assert activity == 2 * [{"timestamp": end, "collection": "directus_access", "user": None}]
+
+
+async def test_a_changed_end_is_announced_again(nodes):
+    job = AccessExpiryJob(nodes.system.services)
+    await nodes.expire(EDITORS_ACCESS)
+    first = await job.run_once()
+    await nodes.expire(EDITORS_ACCESS, 2 * HOUR)
+
+    assert (first, await job.run_once(), await job.run_once()) == (1, 1, 0)
+
+
+async def test_the_mail_says_when_access_ends_and_leads_to_the_account(nodes):
+    transport = RecordingTransport()
+    users = nodes.system.directory(ADA)["users"]
+    policy = {"policy": uid("policy-Editors"), "expires": nodes.later(HOUR)}
+    await users.update_one(uid("vi"), {"policies": {"create": [policy]}})
+    await AccessExpiryJob(nodes.system.services).run_once()
+    await OutboxWorker(nodes.system.services, transport).run_once()
+
+    (mail,) = transport.mails
+    assert f"ends on {(nodes.clock() + HOUR):%Y-%m-%d %H:%M} UTC" in mail.content.text
+    assert "/admin/account/rights\n" in mail.content.text
+    assert "token" not in mail.content.text + mail.content.html

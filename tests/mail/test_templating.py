@@ -61,15 +61,16 @@ def test_an_invalid_template_is_an_error_at_the_start(tmp_path, template):
         MailTemplates(tmp_path)
 
 
+BLOCKS = "It has button, footer, message, validity"
 LOST = "whose text is lost, because"
 LOST_BLOCKS = [
     (
         {"invite.html": '{% extends "mail.html" %}{% block says %}Hi{% endblock %}{% block button %}Go{% endblock %}'},
-        f"invite.html has a block says, {LOST} mail.html has none of that name. It has button, footer, message",
+        f"invite.html has a block says, {LOST} mail.html has none of that name. {BLOCKS}",
     ),
     (
         {"verify.html": '{% extends "mail.html" %}{% if project %}{% block otherwise %}Hi{% endblock %}{% endif %}'},
-        f"verify.html has a block otherwise, {LOST} mail.html has none of that name. It has button, footer, message",
+        f"verify.html has a block otherwise, {LOST} mail.html has none of that name. {BLOCKS}",
     ),
     (
         {"mail.html": "{% block says %}{% endblock %}"},
@@ -80,7 +81,7 @@ LOST_BLOCKS = [
             "own.html": '{% extends "mail.html" %}{% block says %}{% endblock %}',
             "reset.html": '{% extends "own.html" %}{% block message %}Hi{% endblock %}',
         },
-        f"own.html has a block says, {LOST} mail.html has none of that name. It has button, footer, message",
+        f"own.html has a block says, {LOST} mail.html has none of that name. {BLOCKS}",
     ),
     (
         {

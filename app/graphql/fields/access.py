@@ -15,7 +15,14 @@ from app.graphql.types.builder import TypeBuilder
 Info = strawberry.Info[GraphQLContext, Any]
 
 CONDITION = {"text": "String!", "matches": "Boolean"}
-ORIGIN = {"kind": "String!", "access": "ID!", "role": "ID", "role_name": "String"}
+ORIGIN = {
+    "kind": "String!",
+    "access": "ID!",
+    "role": "ID",
+    "role_name": "String",
+    "expires": "String",
+    "expired": "Boolean!",
+}
 PERMISSION = {
     "id": "ID",
     "fields": "[String!]!",
