@@ -28,6 +28,7 @@ EXAMPLES: dict[str, str | Callable[[TestSystem], str]] = {
     "/roles/{role}/add": f"/roles/{uid('role-Editor')}/add",
     "/roles/{role}/remove": f"/roles/{uid('role-Editor')}/remove?user={uid('ed')}",
     "/users/{user}/edit": f"/users/{uid('ed')}/edit",
+    "/users/{user}/delete": f"/users/{uid('ed')}/delete",
     "/policies/{policy}": f"/policies/{uid('policy-Writers')}",
     "/policies/{policy}/{collection}/{action}": f"/policies/{uid('policy-Writers')}/directus_users/update",
     "/users/{user}": f"/users/{uid('ed')}",

@@ -127,14 +127,14 @@ async def test_choices_become_a_select(ada):
 
 
 async def test_a_deletion_names_only_readable_fields_that_it_empties(ada, custom, client):
-    everything = (await ada.get(f"/users/{uid('ed')}")).text
+    everything = (await ada.get(f"/users/{uid('ed')}/delete")).text
     await grant(custom, "delete", "users", None)
     async with custom.database.transaction() as connection:
         await connection.execute(
             update(User).where(User.id == uid("vi")).values(password=PASSWORD_HASH, tfa_secret=None)
         )
     vi = await StudioClient(client, custom).sign_in("vi")
-    limited = (await vi.get(f"/users/{uid('ed')}")).text
+    limited = (await vi.get(f"/users/{uid('ed')}/delete")).text
 
     assert "Emptied wherever they name the user" in everything
     assert "Delete user" in limited

@@ -104,7 +104,7 @@ async def test_a_generated_token_is_shown_once_and_works(ada):
 
 
 async def test_deletion_says_what_it_takes_along(ada):
-    page = await ada.get(path("kit"))
+    page = await ada.get(path("kit", "/delete"))
 
     assert "Deleted along: sessions" in page.text
     deleted = await ada.post(path("kit", "/delete"))
@@ -115,7 +115,7 @@ async def test_deletion_says_what_it_takes_along(ada):
 async def test_files_of_a_deleted_user_stay_without_an_author(ada):
     files = ada.system.directory(SYSTEM)["files"]
     file = await files.create_one({"storage": "local", "filename_download": "a.txt", "uploaded_by": uid("kit")})
-    assert "Kept without an author: 1 file." in (await ada.get(path("kit"))).text
+    assert "Kept without an author: 1 file." in (await ada.get(path("kit", "/delete"))).text
 
     page = await ada.post(path("kit", "/delete"))
 
@@ -127,7 +127,7 @@ async def test_deletion_of_an_author_is_refused_with_the_reason_to_those_who_may
     files = members.directory(SYSTEM)["files"]
     await files.create_one({"storage": "local", "filename_download": "a.txt", "uploaded_by": uid("will")})
     wes = await sign_in_as(studio, members, "wes")
-    assert "refused as long as files name the user" in (await wes.get(path("will"))).text
+    assert "refused as long as files name the user" in (await wes.get(path("will", "/delete"))).text
 
     page = await wes.post(path("will", "/delete"))
 

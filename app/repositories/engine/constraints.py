@@ -138,7 +138,7 @@ def _restricting_columns(collection: Collection) -> tuple[Column[Any], ...]:
     """Return the foreign keys that keep a row of the collection from being deleted."""
     return tuple(
         key.parent
-        for table in collection.table.metadata.sorted_tables
+        for _, table in sorted(collection.table.metadata.tables.items())  # their foreign keys may form a circle
         for key in sorted(table.foreign_keys, key=lambda key: key.parent.name)
         if key.column.table is collection.table and key.ondelete is None
     )

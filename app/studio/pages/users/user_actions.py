@@ -1,4 +1,4 @@
-"""What the page of a user does: sessions, two-factor authentication, static token, policies, deletion."""
+"""What the page of a user does: sessions, two-factor authentication, static token, policies."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,7 +8,6 @@ from app.flows.two_factor import TwoFactorService
 from app.http.response import Response
 from app.studio.form_errors import form_errors
 from app.studio.page_request import Form, PageRequest
-from app.studio.pages.users.user_deletion import delete_with_files_released, deletion_errors
 from app.studio.pages.users.user_detail import user_page
 from app.studio.pages.users.user_writes import update_user
 from app.studio.routing import Route
@@ -100,17 +99,6 @@ async def create_token(request: PageRequest) -> Response:
     return await user_page(request, new_token=token)
 
 
-async def delete_user(request: PageRequest) -> Response:
-    """Delete the user and lead to the list."""
-    await request.form()
-    user = request.parameters["user"]
-    try:
-        await delete_with_files_released(request, [user])
-    except RollcallError as error:
-        return await user_page(request, deletion_errors(request, error), error.status)
-    return request.redirect("/users", notice="user-deleted")
-
-
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/users/{user}/sessions", action(end_sessions)),
     Route("POST", "/users/{user}/status", action(set_status)),
@@ -120,5 +108,4 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/users/{user}/avatar/remove", action(remove_avatar)),
     Route("POST", "/users/{user}/policies", action(assign_policy)),
     Route("POST", "/users/{user}/policies/remove", action(remove_policy)),
-    Route("POST", "/users/{user}/delete", delete_user),
 )

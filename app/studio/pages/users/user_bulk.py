@@ -7,7 +7,14 @@ from starlette.datastructures import QueryParams
 from app.core.errors import InvalidPayload, RollcallError
 from app.http.response import Response
 from app.studio.page_request import Form, PageRequest, redirect_to
-from app.studio.pages.users.user_deletion import delete_with_files_released, deletion_errors, read_consequences
+from app.studio.pages.users.user_deletion import (
+    delete_reassigned,
+    delete_with_files_released,
+    deletion_errors,
+    read_consequences,
+    read_references,
+    reference_actions,
+)
 from app.studio.pages.users.user_filters import NO_ROLE
 from app.studio.pages.users.user_list import SelectedUsers, users_page
 from app.studio.pages.users.user_list_state import PAGE_SIZES
@@ -57,7 +64,10 @@ async def _run(request: PageRequest, form: Form, ids: list[str]) -> str:
             await _end_sessions(request, ids)
             return "sessions-ended"
         case "delete":
-            await delete_with_files_released(request, ids)
+            if target := form.get("reassign_to", "").strip():
+                await delete_reassigned(request, ids, target)
+            else:
+                await delete_with_files_released(request, ids)
             return "users-deleted"
         case _:
             raise InvalidPayload(request.translate("Choose an action"))
@@ -93,7 +103,9 @@ async def _confirm_page(request: PageRequest, ids: list[str], state: str) -> Res
 }}"""
     users: list[dict[str, Any]] = (await request.execute(document, {"ids": ids, "limit": len(ids)}))["users"]
     keys = [user["id"] for user in users]
-    context: dict[str, Any] = {"ids": keys, "state": state, "own": request.user in ids}
+    context: dict[str, Any] = {"ids": keys, "state": state, "own": request.user in ids, "target": ""}
+    references = await read_references(request, rights, keys)
+    context |= {"references": references, "actions": reference_actions(request.translate)}
     consequences = await read_consequences(request, rights, keys)
     return await request.page("users/delete_many.html", users=users, consequences=consequences, **context)
 

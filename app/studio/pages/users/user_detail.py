@@ -11,7 +11,6 @@ from app.studio.page_request import PageRequest
 from app.studio.pages.activity.activity_items import read_items
 from app.studio.pages.users.user_activity import read_activity, read_changes_of_user
 from app.studio.pages.users.user_columns import NAMES, may_see_avatars, may_see_roles, shows_field
-from app.studio.pages.users.user_deletion import read_consequences
 from app.studio.pages.users.user_fields import UserField, described_custom_fields, field_labels, status_labels
 from app.studio.pages.users.user_policies import read_policies
 from app.studio.rights import Rights
@@ -49,7 +48,6 @@ async def user_page(
         "activity": activity,
         "items": await read_items(request, rights, activity or []),
         "changes": await read_changes_of_user(request, rights, key),
-        "consequences": await read_consequences(request, rights, [key]) if may["delete"] else None,
         "may": may,
         "may_set": {
             name: may["update"] and rights.may_field("update", "users", name) for name in ("token", "avatar", "status")

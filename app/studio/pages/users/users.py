@@ -1,7 +1,15 @@
 """The routes of users."""
 
 from app.studio.pages.roles.role_invitations import USER_ROUTES
-from app.studio.pages.users import user_actions, user_avatar, user_bulk, user_detail, user_form, user_list
+from app.studio.pages.users import (
+    user_actions,
+    user_avatar,
+    user_bulk,
+    user_deletion_page,
+    user_detail,
+    user_form,
+    user_list,
+)
 from app.studio.routing import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -11,5 +19,6 @@ ROUTES: tuple[Route, ...] = (
     *user_form.ROUTES,
     *user_detail.ROUTES,
     *user_actions.ROUTES,
+    *user_deletion_page.ROUTES,
     *user_avatar.ROUTES,
 )
