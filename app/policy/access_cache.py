@@ -23,6 +23,7 @@ from app.policy.access_queries import (
     caller_kind,
     parameterized_caller,
     parse_policies,
+    role_access_query,
     with_access_state,
 )
 from app.policy.grantor_rights import GrantedPolicy
@@ -251,6 +252,11 @@ class AccessCache:
         """
         rows = await self._query_rows(caller)
         return self.assemble(caller, rows), rows.policies, rows.permissions
+
+    async def inspect_role(self, role: str, ip: str | None = None) -> Access:
+        """Load what the policies of a role add up to for a user of it who is in no row; nothing is cached."""
+        rows = AccessRows.parse(await self._reader.fetch(role_access_query(role, self._clock())))
+        return self.assemble(Caller(ip=ip), rows._replace(state=rows.state._replace(role=role)))
 
     async def _query(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
         if not is_storable((caller.token or "") + (caller.session or "")):

@@ -104,7 +104,17 @@ def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
     whatever the IP address. Rows are JSON texts.
     """
     tree = _role_tree(caller)
-    held = _held_policies(caller, tree, now)
+    return _select_access(caller, now, tree, _held_policies(caller, tree, now))
+
+
+def role_access_query(role: str, now: datetime) -> Select[Any]:
+    """Return the same SELECT for a role as such: its access state is that of an anonymous caller."""
+    tree = with_ancestors(select(_ROLES.c.id, _ROLES.c.parent).where(_ROLES.c.id == role))
+    valid = valid_access(_ACCESS.c.policy.label("id"), ACCESS_EXPIRY.c.expires, now=now)
+    return _select_access(Caller(), now, tree, valid.where(_ACCESS.c.role.in_(select(tree.c.id))).cte("held"))
+
+
+def _select_access(caller: Caller, now: datetime | BoundParameter, tree: CTE, held: CTE) -> Select[Any]:
     policy_ids = select(held.c.id)
     return with_access_state(
         caller,

@@ -1,0 +1,1 @@
+"""Evaluates tests of policies with the policy resolver."""
