@@ -43,6 +43,7 @@ SAME_MODULE_NAMES = {
     "invitations": LAYERS,
     "mutations": "root fields, and their plans",
     "personal_data": LAYERS,
+    "policies": LAYERS,
     "queries": "root fields, and their plans",
     "rights": "what extensions do on behalf of a caller, and what the pages of the Studio offer",
     "server": "the `serve` command, root fields, and endpoints",

@@ -1,0 +1,1 @@
+"""Policies as code: roles, policies and permissions in YAML files, and tests of what they allow."""
