@@ -17,6 +17,7 @@ from tests.readme import (
     test_deployment,
     test_explaining_access,
     test_extensions,
+    test_policies_as_code,
     test_running_it,
     test_simulating_changes,
     test_snippets,
@@ -73,6 +74,10 @@ TESTS_BY_BLOCK = {
         "An example": [test_simulating_changes.test_each_file_of_changes_has_the_answer_that_the_page_shows] * 6,
         "The last admin": [test_simulating_changes.test_each_file_of_changes_has_the_answer_that_the_page_shows] * 3,
         "As data": [test_simulating_changes.test_the_mutation_of_the_page_returns_the_same_as_data],
+    },
+    "concepts/policies-as-code.md": {
+        title: [test_policies_as_code.test_each_command_prints_what_the_page_shows] * count
+        for title, count in (("A file", 1), ("Plan and apply", 6), ("Tests", 6))
     },
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {
