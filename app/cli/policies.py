@@ -14,6 +14,7 @@ from app.db.database import Database
 from app.policy.expectations import PolicyTest
 from app.policy_files.applying import ApplyOutcome, DocumentWriter, Options
 from app.policy_files.document_export import export_rights
+from app.policy_files.effects import effect_lines
 from app.policy_files.expectation_reader import read_tests
 from app.policy_files.policy_document import PolicyDocument
 from app.policy_files.printing import lines, summary
@@ -60,9 +61,11 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit with status 2 if there are changes")
     ] = False,
 ) -> None:
-    """Print what `apply` would change, and the tests that would fail; exit status 1 if one does."""
+    """Print what `apply` would change, for whom, and the tests that would fail; exit status 1 if one does."""
     outcome = _apply(path, Options(prune=prune, allow_unknown=allow_unknown, dry_run=True))
     typer.echo(f"Plan: {summary(outcome.changes)}." if outcome.changes else NO_CHANGES)
+    for line in run(lambda database, settings: _effects(database, settings, outcome), warn=False):
+        typer.echo(line)
     _fail_if_tests_failed(outcome)
     if outcome.changes and detailed_exitcode:
         raise typer.Exit(CHANGES_EXIT_CODE)
@@ -129,6 +132,13 @@ def _apply(path: Path, options: Options, user: str | None = None) -> ApplyOutcom
     for warning in outcome.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     return outcome
+
+
+async def _effects(database: Database, settings: Settings, outcome: ApplyOutcome) -> list[str]:
+    """Return who would gain and lose what, as lines; none without changes."""
+    if not outcome.changes:
+        return []
+    return ["", *await effect_lines(outcome.changes, Directory(SYSTEM, await _services(database, settings)))]
 
 
 def _load(path: Path, registry: Registry) -> tuple[PolicyDocument, Sequence[PolicyTest]]:

@@ -55,9 +55,20 @@ async def test_a_dry_run_and_a_plan_change_nothing(writable_db, policies, file):
     detailed = await policies("plan", file(EDITORS), "--detailed-exitcode")
 
     assert dry_run.out.endswith("Nothing was changed. Without --dry-run: 0 created, 1 updated, 0 deleted.\n")
-    assert plan.out.endswith("Plan: 0 created, 1 updated, 0 deleted.\n")
+    assert "Plan: 0 created, 1 updated, 0 deleted.\n" in plan.out
     assert (dry_run.code, plan.code, detailed.code) == (0, 0, 2)
     assert (await rows(writable_db, "permissions"), await rows(writable_db, "activity")) == before
+
+
+async def test_a_plan_says_who_gains_and_loses_what(policies, file):
+    result = await policies("plan", file(EDITORS))
+
+    effects = result.out.partition("deleted.\n\n")[2]
+    assert effects == (
+        "1 change would affect 1 role and 1 user.\n\n"
+        f'Role "Editor"; 1 user ({uid("ed")}):\n'
+        "  ~ read directus_users: loses status, title; 9 rows; status, title on 0 rows (+0, -7)\n"
+    )
 
 
 async def test_changes_are_recorded_in_the_activity_of_their_author(writable_db, policies, file):

@@ -1,0 +1,26 @@
+"""What the changes of a document would do to everyone's access, by the simulation of changes of rights."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.flows.access_simulation import AccessSimulation
+from app.flows.simulated_changes import MAX_CHANGES, Change
+from app.flows.simulation_text import report_lines
+from app.policy_files.changes import RightsChange
+from app.repositories.directory import Directory
+
+
+async def effect_lines(changes: Sequence[RightsChange], directory: Directory) -> list[str]:
+    """Return who would gain and lose what, as lines of text.
+
+    Raises:
+        RollcallError: As `AccessSimulation.run`.
+    """
+    if len(changes) > MAX_CHANGES:
+        return [f"The effects are not shown: these are more than {MAX_CHANGES} changes."]
+    return list(report_lines(await AccessSimulation(directory).run(list(_simulated(changes)))))
+
+
+def _simulated(changes: Iterable[RightsChange]) -> Iterator[Change]:
+    for change in changes:
+        keys = () if change.kind == "create" else (change.key,)
+        yield Change(change.collection, change.kind, keys, None if change.kind == "delete" else change.values)
