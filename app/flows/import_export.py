@@ -61,18 +61,20 @@ class ImportResult:
     added_columns: Sequence[str] = ()
 
 
-async def import_file(database: Database, file: Path, progress: Progress | None = None) -> ImportResult:
+async def import_file(
+    database: Database, file: Path, progress: Progress | None = None, *, replace: bool = True
+) -> ImportResult:
     """Import a file in one transaction.
 
     Rows with an existing key are updated, others added; rows that describe the same field or relation are the same row.
     Custom columns that the database lacks are added. If the database holds only what bootstrap created, its admin
-    included, the file replaces it. Regular expressions that can't be compiled, which Directus may have stored, are
-    imported with a warning: no value matches them.
+    included, the file replaces it, unless `replace` is false. Regular expressions that can't be compiled, which
+    Directus may have stored, are imported with a warning: no value matches them.
 
     Raises:
         OperatorError: The file is invalid; the message names table, row and column. Nothing is changed.
     """
-    return await import_rows(database, _read(file), progress)
+    return await import_rows(database, _read(file), progress, replace=replace)
 
 
 async def import_rows(

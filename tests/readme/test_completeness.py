@@ -76,8 +76,11 @@ TESTS_BY_BLOCK = {
         "As data": [test_simulating_changes.test_the_mutation_of_the_page_returns_the_same_as_data],
     },
     "concepts/policies-as-code.md": {
-        title: [test_policies_as_code.test_each_command_prints_what_the_page_shows] * count
-        for title, count in (("A file", 1), ("Plan and apply", 6), ("Tests", 6))
+        "In pytest": [test_policies_as_code.test_pytest_runs_the_tests_of_the_files_that_its_configuration_names],
+        **{
+            title: [test_policies_as_code.test_each_command_prints_what_the_page_shows] * count
+            for title, count in (("A file", 1), ("Plan and apply", 6), ("Tests", 6))
+        },
     },
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {

@@ -1,6 +1,8 @@
 """The files and commands of the page about policies as code have the results that it shows."""
 
 import re
+import subprocess
+import sys
 
 import pytest_asyncio
 
@@ -8,10 +10,13 @@ from app.flows.bootstrap import bootstrap
 from app.testing import open_system
 from tests.cli.commands import run_command
 from tests.conftest import make_settings
-from tests.readme.pages import page, snippets
+from tests.readme.pages import create_checkout, page, section, snippets
 
 PAGE = "concepts/policies-as-code.md"
 FILES = ("policies.yaml", "tests.yaml", "failing.yaml")
+
+
+PLUGIN = ("-p", "app.policy_files.pytest_plugin")
 
 
 @pytest_asyncio.fixture
@@ -33,3 +38,24 @@ async def test_each_command_prints_what_the_page_shows(url):
     assert len(examples) == 5
     assert [result.out + result.err for result in results] == [expected for _, expected in examples]
     assert [result.code for result in results] == [0, 0, 0, 0, 1]
+
+
+def test_pytest_runs_the_tests_of_the_files_that_its_configuration_names(tmp_path):
+    (tmp_path / "policies").mkdir()
+    for name, content in zip(FILES, snippets("yaml", page(PAGE)), strict=True):
+        (tmp_path / "policies" / name).write_text(content)
+    (ini,) = snippets("ini", section(PAGE, "In pytest"))
+    (tmp_path / "pytest.ini").write_text(ini)
+    result = run_pytest(tmp_path)
+
+    failure = 'policies/failing.yaml, line 4: role "Support" may not read users.title, which is not expected.'
+    assert result.returncode == 1
+    assert "1 failed, 3 passed" in result.stdout
+    assert failure in result.stdout
+
+
+def run_pytest(folder, *arguments):
+    """Run pytest with the plugin, whether the installed package announces it or not."""
+    command = [sys.executable, "-m", "pytest", "-q", *PLUGIN, "-p", "no:cacheprovider", *arguments]
+    env = create_checkout(folder / "env") | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, check=False, cwd=folder, env=env, capture_output=True, text=True)
