@@ -37,6 +37,7 @@ SAME_CLASS_NAMES = {
 SAME_MODULE_NAMES = {
     "access": LAYERS,
     "account": LAYERS,
+    "api_tokens": "their format, their rows, the flow that manages them, and endpoints",
     "assets": LAYERS,
     "base": "what the other modules of a package build on",
     "cache": "the LRU cache itself, and the cache of query plans",

@@ -14,7 +14,7 @@ Source = str
 Bindings = Mapping[Source, Any]
 """The values of one request by their source."""
 
-TRUSTED_SOURCES = frozenset({"user", "session", "token", "me", "role", "key", "keys"})
+TRUSTED_SOURCES = frozenset({"user", "session", "token", "api_token", "me", "role", "key", "keys"})
 """Sources whose values come from a verified claim or the database, or were parsed as keys: they need no conversion."""
 
 

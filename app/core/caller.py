@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 class Caller(NamedTuple):
     """The claimed identity of a caller. It grants nothing: the caller's rights are read with every statement.
 
-    At most one of `user` (an id from a signed token, with that token's `session`, if any) and `token` (a static token)
-    is set; without either the caller is anonymous. `ip` is the client's address as the trusted proxies report it.
+    At most one of `user` (an id from a signed token, with that token's `session`, if any), `token` (a static token) and
+    `api_token` (the hash of an API token) is set; without any the caller is anonymous. `ip` is the client's address as
+    the trusted proxies report it.
     `tfa_setup_required` means that the token demands setting up two-factor authentication before anything else.
     `system` marks trusted code, which may read and write everything; no request can set it. The audit log names the
     `user` that such code acts for, if any.
@@ -22,6 +23,7 @@ class Caller(NamedTuple):
     ip: str | None = None
     tfa_setup_required: bool = False
     system: bool = False
+    api_token: str | None = None
 
     def __repr__(self) -> str:
         """Return all fields except those that can be used to sign in."""
@@ -31,7 +33,7 @@ class Caller(NamedTuple):
     @property
     def anonymous(self) -> bool:
         """Whether the caller is neither a user nor trusted code."""
-        return self.user is None and self.token is None and not self.system
+        return self.user is None and self.token is None and self.api_token is None and not self.system
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,13 @@
 
     RollcallError                      status  code
     ├── Forbidden                      403     FORBIDDEN
-    │   └── TwoFactorSetupRequired     403     FORBIDDEN
+    │   ├── TwoFactorSetupRequired     403     FORBIDDEN
+    │   ├── ReadOnlyToken              403     FORBIDDEN
+    │   └── APITokenRefused            403     FORBIDDEN
     ├── InvalidQuery                   400     INVALID_QUERY
     ├── InvalidPayload                 400     INVALID_PAYLOAD
     ├── InvalidCredentials             401     INVALID_CREDENTIALS
+    │   └── APITokenExpired            401     TOKEN_EXPIRED
     ├── InvalidOtp                     401     INVALID_OTP
     ├── InvalidToken                   403     INVALID_TOKEN
     ├── TokenExpired                   401     TOKEN_EXPIRED
@@ -97,6 +100,20 @@ class TwoFactorSetupRequired(Forbidden):
         )
 
 
+class ReadOnlyToken(Forbidden):
+    """The caller uses a read-only API token for a request that writes."""
+
+    def __init__(self) -> None:
+        super().__init__("This API token is read-only")
+
+
+class APITokenRefused(Forbidden):
+    """The caller uses an API token for something that takes a session or a static token."""
+
+    def __init__(self) -> None:
+        super().__init__("This is not possible with an API token: sign in instead")
+
+
 class InvalidQuery(RollcallError):
     """The query parameters are invalid."""
 
@@ -113,6 +130,12 @@ class InvalidCredentials(RollcallError):
     """The credentials do not belong to an active user."""
 
     status, code, message = 401, "INVALID_CREDENTIALS", "Invalid user credentials."
+
+
+class APITokenExpired(InvalidCredentials):
+    """The API token has expired; the response is that of an expired access token."""
+
+    code, message = "TOKEN_EXPIRED", "Token expired."
 
 
 class InvalidOtp(RollcallError):

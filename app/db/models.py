@@ -518,6 +518,32 @@ ACCESS_EXPIRY = Table(
     Column("announced", Timestamp),
     Column("recorded", Timestamp),
 )
+# API tokens. `scoped` says that a token has the rights of its rows in API_TOKEN_POLICIES only; of none, if these are
+# gone. Without it, a token has all rights of its owner.
+API_TOKENS = Table(
+    "rollcall_tokens",
+    Base.metadata,
+    Column("id", UUIDText, primary_key=True),
+    Column("user", UUIDText, ForeignKey("directus_users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("name", String(255), nullable=False),
+    Column("created", Timestamp, nullable=False),
+    Column("expires", Timestamp),
+    Column("read_only", Boolean, nullable=False, server_default=false()),
+    Column("scoped", Boolean, nullable=False, server_default=false()),
+    Column("ip_access", Csv),
+    Column("last_used", Timestamp),
+    Column("last_used_ip", String(255)),
+)
+# The policies that a scoped API token is limited to.
+API_TOKEN_POLICIES = Table(
+    "rollcall_token_policies",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("token", UUIDText, ForeignKey("rollcall_tokens.id", ondelete="CASCADE"), nullable=False),
+    Column("policy", UUIDText, ForeignKey("directus_policies.id", ondelete="CASCADE"), nullable=False, index=True),
+    UniqueConstraint("token", "policy"),
+)
 # When a task that a single process runs is due next.
 TASKS = Table(
     "rollcall_tasks",

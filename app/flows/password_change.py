@@ -25,6 +25,7 @@ class PasswordChange:
             Forbidden: The caller may not change the own password.
             RollcallError: The new password is invalid, as a user update raises.
         """
+        await self._directory.refuse_api_token()
         user = (await self._directory.fresh_access()).user
         account = await AccountStore(self._services).by_id(user) if user else None
         if account is None or account.email is None:

@@ -3,11 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.core.errors import Forbidden, InvalidCredentials, TwoFactorSetupRequired
 from app.core.timestamps import StoredTime, format_timestamp
 from app.db.transaction import WriteTransaction
-from app.query.collection import USERS
-from app.query.payload import parse_key
+from app.flows.account_owner import account_owner
 from app.repositories.directory import Directory
 from app.repositories.stores.sessions import SessionStore, list_active_sessions
 
@@ -35,7 +33,8 @@ class SessionView:
 class SessionListService:
     """The caller's sessions, or those of another `user`, which requires an admin.
 
-    Every method raises InvalidCredentials for anonymous callers and Forbidden if an admin is required.
+    Every method raises InvalidCredentials for anonymous callers, APITokenRefused for callers with an API token who ask
+    for their own, and Forbidden if an admin is required.
     """
 
     def __init__(self, directory: Directory) -> None:
@@ -65,12 +64,7 @@ class SessionListService:
 
     async def _owner(self, user: str | None) -> str:
         """Return the id of the user whose sessions are requested, after checking that the caller may access them."""
-        access = await self._directory.fresh_access()
-        if access.user is None:
-            raise InvalidCredentials
-        if access.tfa_setup_required:
-            raise TwoFactorSetupRequired
-        owner = access.user if user is None else str(parse_key(USERS, user))
-        if owner != access.user and not access.admin:
-            raise Forbidden
+        owner = await account_owner(self._directory, user)
+        if owner == (await self._directory.access()).user:
+            await self._directory.refuse_api_token()
         return owner

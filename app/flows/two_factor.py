@@ -123,6 +123,7 @@ class TwoFactorService:
         return codes
 
     async def _account(self) -> Account:
+        await self._directory.refuse_api_token()
         user = (await self._directory.fresh_access()).user
         account = await self._accounts.by_id(user) if user else None
         if account is None:

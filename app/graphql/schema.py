@@ -22,7 +22,9 @@ from strawberry.utils.await_maybe import await_maybe
 from app.core.cache import LRUCache, entry_weight
 from app.core.errors import (
     SCHEMA_CHANGED,
+    Forbidden,
     InvalidCredentials,
+    ReadOnlyToken,
     RollcallError,
     SchemaChanged,
     ServiceUnavailable,
@@ -36,6 +38,7 @@ from app.graphql.documents.operation import (
     compile_operation,
     parse_document,
 )
+from app.graphql.documents.read_only import writes
 from app.graphql.documents.sensitive import check_single_sensitive, holds_mutations
 from app.graphql.documents.tfa_enrollment import requires_completed_tfa
 from app.graphql.fields.access import access_queries, define_access_types
@@ -102,8 +105,8 @@ class VisibilityExtension(SchemaExtension):
 
     A document is validated with the full schema, and its coordinates are compared with the visible ones. Only if this
     fails, or for introspection, is the caller's own schema built: its validation errors describe what the caller may
-    not see like what does not exist. A caller that must set up two-factor authentication first gets that error,
-    whatever else is wrong.
+    not see like what does not exist. A caller that must set up two-factor authentication first, or whose API token is
+    read-only, gets that error, whatever else is wrong.
     """
 
     execution_context: ExecutionContext
@@ -159,15 +162,17 @@ class VisibilityExtension(SchemaExtension):
     def _is_rejected(self, variables: Variables) -> bool:
         coordinates = self._operation.coordinates | variables.coordinates
         invalid = bool(self._operation.errors or variables.errors) or not self._caller_schema.allows(coordinates)
-        return invalid or self._needs_tfa_setup()
+        return invalid or self._refusal() is not None
 
-    def _needs_tfa_setup(self) -> bool:
-        return self._access.tfa_setup_required and requires_completed_tfa(self._operation)
+    def _refusal(self) -> Forbidden | None:
+        """Return why the caller may not execute the document whatever it may see; None if there is no such reason."""
+        if self._access.tfa_setup_required and requires_completed_tfa(self._operation):
+            return TwoFactorSetupRequired()
+        return ReadOnlyToken() if self._access.read_only and writes(self._operation) else None
 
     def _errors(self, raw_values: dict[str, Any] | None) -> list[GraphQLError]:
         """Return why the document or its variables are rejected, as the caller's own schema words it."""
-        if self._needs_tfa_setup():
-            error = TwoFactorSetupRequired()
+        if (error := self._refusal()) is not None:
             return [GraphQLError(error.text, original_error=error)]
         visible, suggest = self._caller_schema.schema, self._caller_schema.introspection
         name = self.execution_context.operation_name

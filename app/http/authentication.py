@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import cookie_parser
 
+from app.core.api_tokens import hash_api_token, is_api_token
 from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.core.errors import InvalidCredentials, InvalidPayload
@@ -70,6 +71,8 @@ class Authenticator:
             return CachedCaller(Caller(ip=ip), float("inf"))
         if not is_storable(token):
             raise InvalidCredentials
+        if is_api_token(token):
+            return CachedCaller(Caller(api_token=hash_api_token(token), ip=ip), float("inf"))
         if not is_directus_jwt(token):
             return CachedCaller(Caller(token=token, ip=ip), float("inf"))
         claims = verify_access_token(token, self._secret)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from app.core.errors import RollcallError, RouteNotFound
+from app.flows.api_token_policy import READING_OPERATIONS
 from app.flows.tfa_policy import ANONYMOUS_FLOWS, OPERATIONS_BEFORE_TFA, FlowOperation
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
@@ -70,6 +71,8 @@ class FlowEndpoint:
             await directory.fresh_access()
         if operation not in OPERATIONS_BEFORE_TFA:
             await directory.require_tfa_setup_done()
+        if operation not in READING_OPERATIONS:
+            await directory.require_writable()
         response = await handler(FlowRequest(directory, head, body))
         now = self._services.clock()
         cookies = [set_cookie_header(cookie, self._services.settings, now) for cookie in directory.response_cookies]

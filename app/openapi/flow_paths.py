@@ -69,6 +69,19 @@ SESSION = object_of(
     }
 )
 SESSIONS = envelope_response(list_of(SESSION))
+API_TOKEN_FIELDS: dict[str, Schema] = {
+    "id": TEXT,
+    "name": TEXT,
+    "created": TIMESTAMP,
+    "expires": nullable(TIMESTAMP),
+    "read_only": BOOLEAN,
+    "policies": nullable(list_of(TEXT)),
+    "ip_access": nullable(list_of(TEXT)),
+    "last_used": nullable(TIMESTAMP),
+    "last_used_ip": nullable(TEXT),
+}
+API_TOKEN = object_of(API_TOKEN_FIELDS, *API_TOKEN_FIELDS)
+CREATED_API_TOKEN = object_of({**API_TOKEN_FIELDS, "token": TEXT}, *API_TOKEN_FIELDS, "token")
 EMPTY_BODY = {200: ResponseSpec("Done; the body is empty.")}
 ACTION = object_of({"access": BOOLEAN}, "access")
 ITEM_PERMISSIONS = envelope_response(object_of({"update": ACTION, "delete": ACTION, "share": ACTION}))
@@ -137,9 +150,11 @@ def current_user(rows: RowSchemas) -> Iterator[EndpointSpec]:
     yield EndpointSpec("PATCH", "/users/me/track/page", "Save the last visited page", NO_CONTENT, page)
     yield from _two_factor()
     yield from _sessions("me")
+    yield from _api_tokens("me")
     if rows.visibility.schema.admin:
         by_id = {"id": key_schema(USERS)}
         yield from _sessions("{id}", by_id)
+        yield from _api_tokens("{id}", by_id)
         yield EndpointSpec(
             "POST",
             "/users/{id}/tfa/disable",
@@ -168,6 +183,15 @@ def _sessions(user_segment: str, path_parameters: dict[str, Schema] | None = Non
     yield EndpointSpec("GET", path, "List active sessions", SESSIONS, path_parameters=of_user)
     yield EndpointSpec("DELETE", path, "End all sessions except the current one", NO_CONTENT, path_parameters=of_user)
     yield EndpointSpec("DELETE", f"{path}/{{session}}", "End a session", NO_CONTENT, path_parameters=of_session)
+
+
+def _api_tokens(user_segment: str, path_parameters: dict[str, Schema] | None = None) -> Iterator[EndpointSpec]:
+    path, of_user, body = f"/users/{user_segment}/tokens", path_parameters or {}, request_bodies.API_TOKEN.schema
+    listed, created = envelope_response(list_of(API_TOKEN)), envelope_response(CREATED_API_TOKEN)
+    of_token = {**of_user, "token": TEXT}
+    yield EndpointSpec("GET", path, "List API tokens", listed, path_parameters=of_user)
+    yield EndpointSpec("POST", path, "Create an API token", created, body, path_parameters=of_user)
+    yield EndpointSpec("DELETE", f"{path}/{{token}}", "Revoke an API token", NO_CONTENT, path_parameters=of_token)
 
 
 def permissions(rows: RowSchemas) -> Iterator[EndpointSpec]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -110,12 +111,23 @@ def _check_uri(value: Any) -> str | None:
     return _check_string(value) or (None if URI.fullmatch(value) else "must be a valid uri")
 
 
+def _check_boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be a boolean"
+
+
 def _check_mode(value: Any) -> str | None:
     return None if value in tuple(TokenMode) else "must be one of [cookie, json, session]"
 
 
 def _check_list(value: Any) -> str | None:
     return None if isinstance(value, list) else "must be an array"
+
+
+def _check_items(check: Callable[[Any], str | None], value: Any) -> str | None:
+    if problem := _check_list(value):
+        return problem
+    problems = ((index, check(item)) for index, item in enumerate(value))
+    return next((f"[{index}] {problem}" for index, problem in problems if problem), None)
 
 
 key = ValueType({"oneOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}, _check_key)
@@ -132,6 +144,14 @@ guid = ValueType({"type": "string", "format": "uuid"}, _check_guid)
 """The key of a row."""
 uri = ValueType({"type": "string", "format": "uri"}, _check_uri)
 """An absolute URI."""
+date = ValueType({"type": "string", "format": "date-time"}, _check_string)
+"""A date; the code that uses it validates it further."""
+boolean = ValueType({"type": "boolean"}, _check_boolean)
+"""True or false."""
+texts = ValueType(list_of(text.schema), partial(_check_items, _check_text))
+"""A list of strings that are not empty."""
+guids = ValueType({**list_of(guid.schema), "minItems": 1}, partial(_check_items, _check_guid))
+"""A list of keys of rows."""
 mode = ValueType({"type": "string", "enum": [str(mode) for mode in TokenMode]}, _check_mode)
 """How a client receives and sends its tokens."""
 
@@ -173,6 +193,12 @@ EMAIL_VERIFICATION = RequestBody({"token": text})
 PASSWORD_PROOF = RequestBody({"password": text})
 OTP = RequestBody({"otp": text})
 TFA_ACTIVATION = RequestBody({"secret": text, "otp": text})
+
+API_TOKEN = RequestBody(
+    {"name": text},
+    {"expires": date, "read_only": boolean, "policies": guids, "ip_access": texts},
+    closed=True,
+)
 
 TEXT = RequestBody({"string": text})
 TEXT_AND_HASH = RequestBody({"string": text, "hash": text})

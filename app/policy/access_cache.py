@@ -1,7 +1,7 @@
 """The cache of callers' access, which is loaded from the database in one snapshot and revalidated on each use."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -11,12 +11,11 @@ from app.core.bindings import Bindings, BoundParameter
 from app.core.cache import LRUCache
 from app.core.caller import Caller
 from app.core.clock import Clock, utc_now
-from app.core.errors import InvalidCredentials, SchemaChanged
-from app.core.ip_addresses import ip_matches
+from app.core.errors import APITokenExpired, InvalidCredentials, SchemaChanged
 from app.core.values import is_storable
+from app.policy.access_builder import AccessBuilder
 from app.policy.access_queries import (
     NOW,
-    TFA_SETUP_REQUIRED,
     AccessRows,
     access_query,
     caller_bindings,
@@ -27,19 +26,13 @@ from app.policy.access_queries import (
     with_access_state,
 )
 from app.policy.grantor_rights import GrantedPolicy
-from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
+from app.policy.permission_summary import PermissionGrant
 from app.policy.rules import (
     ANONYMOUS,
-    APP_PERMISSIONS,
-    READ,
     Access,
     AccessShape,
     AccessState,
-    Rule,
-    app_rules,
-    parse_rule,
 )
-from app.policy.schema_rights import schema_rights
 from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.collection import BUILT_IN, Registry
 from app.query.size import SizeLimits
@@ -79,14 +72,18 @@ class StatementReader(StatementRunner, Protocol):
 
 
 class UserActivityObserver(Protocol):
-    """Observes which users make requests."""
+    """Observes which users make requests, and with which API tokens."""
 
     def record(self, user: str | None) -> None:
         """Note a request of a user."""
         ...
 
-    def discard(self, user: str | None) -> None:
-        """Revoke the note: the request turned out not to be authenticated as that user."""
+    def record_token(self, token: str, ip: str | None) -> None:
+        """Note a request with an API token, by its id, from an IP address."""
+        ...
+
+    def discard(self, user: str | None, token: str | None) -> None:
+        """Revoke the notes: the request turned out not to be authenticated as that user, or with that API token."""
         ...
 
 
@@ -114,7 +111,7 @@ class AccessCache:
         self.registry = registry
         """The collections and fields that rules refer to."""
         self._system = Access(AccessState(token=""), (), (), True, True, False, {}, registry)
-        self._unreadable_rules, self._limits = unreadable_rules, limits
+        self._limits, self._builder = limits, AccessBuilder(registry, limits, unreadable_rules)
         self._accesses: LRUCache[Caller, Access] = LRUCache(MAX_CALLERS)
         self._shapes: LRUCache[tuple[Any, ...], AccessShape] = LRUCache(MAX_SHAPES)
         self._statements: dict[tuple[Any, ...], Any] = {}
@@ -125,8 +122,13 @@ class AccessCache:
         access = self._accesses.get(caller, None)
         if access is None or (access.expires is not None and access.has_expired(self._clock)):
             return None
-        self._activity.record(access.state.user)
+        self._record(caller, access)
         return access
+
+    def _record(self, caller: Caller, access: Access) -> None:
+        self._activity.record(access.state.user)
+        if access.api_token is not None:
+            self._activity.record_token(access.api_token, caller.ip)
 
     def clear(self) -> None:
         """Evict every caller and every shape, so that no plan made for a shape is found again."""
@@ -212,8 +214,8 @@ class AccessCache:
         Raises:
             InvalidCredentials: As `access`.
         """
-        access, _, permissions = await self._load(caller)
-        return access, tuple(_grants(access, permissions))
+        access, rows = await self._load(caller)
+        return access, tuple(self._builder.grants(access, rows))
 
     async def held_policies(self, caller: Caller) -> tuple[Access, tuple[GrantedPolicy, ...]]:
         """Load the caller's access from the database, with all policies attached to the caller, whatever its IP.
@@ -221,8 +223,8 @@ class AccessCache:
         Raises:
             InvalidCredentials: As `access`.
         """
-        access, policies, permissions = await self._load(caller)
-        return access, parse_policies(policies, permissions, self._limits, self.registry, access.ends)
+        access, rows = await self._load(caller)
+        return access, parse_policies(rows.policies, rows.permissions, self._limits, self.registry, access.ends)
 
     async def is_current(self, caller: Caller, access: Access, transaction: StatementRunner) -> bool:
         """Return whether a caller's access is still current within a transaction."""
@@ -232,18 +234,18 @@ class AccessCache:
         """Return a row with the caller's access state within a transaction, for `Access.is_current`."""
         return await self._fetch(with_access_state, caller, transaction)
 
-    async def _load(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
-        """Load the caller's access into the cache; return it with the rows of its policies and permissions."""
+    async def _load(self, caller: Caller) -> tuple[Access, AccessRows]:
+        """Load the caller's access into the cache; return it with the rows that it is built from."""
         try:
-            access, policies, permissions = await self._query(caller)
+            access, rows = await self._query(caller)
         except InvalidCredentials:
             if (cached := self._accesses.get(caller, None)) is not None:
-                self._activity.discard(cached.user)
+                self._activity.discard(cached.user, cached.api_token)
             self._accesses.discard(caller)
             raise
         self._accesses.set(caller, access)
-        self._activity.record(access.user)
-        return access, policies, permissions
+        self._record(caller, access)
+        return access, rows
 
     async def inspect(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
         """Load what the policies of a caller add up to, whatever the caller's status, with their rows.
@@ -258,14 +260,13 @@ class AccessCache:
         rows = AccessRows.parse(await self._reader.fetch(role_access_query(role, self._clock())))
         return self.assemble(Caller(ip=ip), rows._replace(state=rows.state._replace(role=role)))
 
-    async def _query(self, caller: Caller) -> tuple[Access, list[Any], list[Any]]:
+    async def _query(self, caller: Caller) -> tuple[Access, AccessRows]:
         if not is_storable((caller.token or "") + (caller.session or "")):
             raise InvalidCredentials
         rows = await self._query_rows(caller)
-        state = rows.state
-        if not caller.anonymous and (state.user is None or state.status != "active" or not state.live):
-            raise InvalidCredentials
-        return self._with_shape(caller, self.assemble(caller, rows)), rows.policies, rows.permissions
+        if not caller.anonymous:
+            _check_usable(caller, rows)
+        return self._with_shape(caller, self.assemble(caller, rows)), rows
 
     async def _query_rows(self, caller: Caller) -> AccessRows:
         """Return the caller's access state, and the rows of its roles, policies and permissions."""
@@ -282,49 +283,7 @@ class AccessCache:
 
     def assemble(self, caller: Caller, rows: AccessRows) -> Access:
         """Return what the rows of a caller's roles, policies and permissions add up to. Nothing is cached."""
-        state, policies, permissions = rows.state, rows.policies, rows.permissions
-        if state.live == TFA_SETUP_REQUIRED:
-            return Access(
-                state,
-                (),
-                (),
-                admin=False,
-                app=False,
-                enforce_tfa=True,
-                rules={},
-                registry=self.registry,
-                tfa_setup_required=True,
-            )
-        in_force = [row for row in policies if not row[1] or ip_matches(caller.ip, row[1].split(","))]
-        policy_ids = {row[0] for row in in_force}
-        admin, app = (any(row[flag] for row in in_force) for flag in (2, 3))
-        return Access(
-            state=state,
-            roles=tuple(row[0] for row in rows.roles),
-            policies=tuple(sorted(policy_ids)),
-            admin=admin,
-            app=app,
-            enforce_tfa=any(row[4] for row in in_force),
-            rules=self._rules((row[1:] for row in permissions if row[0] in policy_ids), app=app),
-            schema_rights=schema_rights(
-                ((row[1], row[2]) for row in permissions if row[0] in policy_ids), everything=app or admin
-            ),
-            registry=self.registry,
-            ends=rows.ends,
-            expires=min(rows.ends.values(), default=None),
-        )
-
-    def _rules(self, permissions: Iterable[list[Any]], *, app: bool) -> Mapping[tuple[str, str], tuple[Rule, ...]]:
-        by_key: dict[tuple[str, str], dict[Rule, None]] = {}
-        for action, collection, *texts, permission_id in permissions:
-            rule, problem = parse_rule(action, collection, *texts, limits=self._limits, registry=self.registry)
-            if problem is not None:
-                self._unreadable_rules.report(permission_id, collection, action, problem)
-            if rule is not None:
-                by_key.setdefault((action, collection), {})[rule] = None
-        for key, rule in app_rules(self.registry).items() if app else ():
-            by_key.setdefault(key, {})[rule] = None
-        return {key: tuple(rules) for key, rules in by_key.items()}
+        return self._builder.build(rows, caller.ip)
 
     def _with_shape(self, caller: Caller, access: Access) -> Access:
         """Return the access with its shape, which it shares with others, and with its own bindings."""
@@ -342,9 +301,13 @@ class AccessCache:
         return replace(access, shape=shape, owner=access.user or ANONYMOUS, bindings=bindings)
 
 
-def _grants(access: Access, permissions: Iterable[list[Any]]) -> Iterator[PermissionGrant]:
-    for policy, action, collection, rule, fields, validation, presets, _ in permissions:
-        if policy in access.policies and may_grant(action, rule, validation):
-            yield parse_grant(action, collection, rule, fields, validation, presets)
-    for collection, rule, fields in APP_PERMISSIONS if access.app else ():
-        yield PermissionGrant(collection, READ, rule, tuple(fields.split(",")), {})
+def _check_usable(caller: Caller, rows: AccessRows) -> None:
+    """Raise InvalidCredentials unless an active user may use the credentials at this address, and now.
+
+    Whoever finds out that an API token has expired holds it and is at an address where it was valid.
+    """
+    state, scope = rows.state, rows.scope
+    if state.user is None or state.status != "active" or not (scope is None or scope.is_usable_at(caller.ip)):
+        raise InvalidCredentials
+    if not state.live:
+        raise APITokenExpired if scope is not None else InvalidCredentials

@@ -30,6 +30,7 @@ from app.db.base import Timestamp
 from app.db.models import ACCESS_EXPIRY, VERSION, Permission, Policy, Role, Session, User
 from app.db.models import Access as AccessRow
 from app.policy.access_expiry import NO_ENDS, PolicyEnds, json_rows, parse_ends, policy_ends, valid_access
+from app.policy.api_token_scope import APITokenScope, is_unexpired, parse_scope, scope_columns, token_owner
 from app.policy.grantor_rights import CONDITIONAL_ACTIONS, GrantedPolicy
 from app.policy.permission_summary import PermissionGrant, may_grant, parse_grant
 from app.policy.role_tree import with_ancestors
@@ -42,6 +43,10 @@ TFA_SETUP_REQUIRED = 2
 """The value of `AccessState.live` for a caller who must set up TFA and has not done so yet."""
 KeyCondition = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 """Builds a condition on the key of a policy."""
+SCOPE_COLUMN = 10
+"""The index of the first column of the scope in a row of `access_query`."""
+CREDENTIALS = ("user", "session", "token", "api_token")
+"""The fields of a caller whose values plans bind."""
 CAST_TO_TEXT = {"permissions", "fields", "validation", "presets", "ip_access"}
 
 _USERS, _ROLES, _ACCESS = User.__table__, Role.__table__, AccessRow.__table__
@@ -53,13 +58,13 @@ NOW = BoundParameter("now", ("now",), utc_now(), lambda bindings: bindings["now"
 
 def parameterized_caller(caller: Caller) -> Caller:
     """Return a caller of the same kind with slots for its ids and tokens, as plans use it."""
-    values = {name: getattr(caller, name) for name in ("user", "session", "token")}
+    values = {name: getattr(caller, name) for name in CREDENTIALS}
     return caller._replace(**{name: slot(value, name) for name, value in values.items() if value is not None})
 
 
 def caller_bindings(caller: Caller) -> dict[str, Any]:
     """Return the values that plans bind for a caller."""
-    return {"user": caller.user, "session": caller.session, "token": caller.token}
+    return {name: getattr(caller, name) for name in CREDENTIALS}
 
 
 def caller_kind(caller: Caller) -> tuple[bool, ...]:
@@ -68,6 +73,7 @@ def caller_kind(caller: Caller) -> tuple[bool, ...]:
         caller.user is not None,
         caller.session is not None,
         caller.token is not None,
+        caller.api_token is not None,
         caller.tfa_setup_required,
         caller.system,
     )
@@ -84,6 +90,8 @@ def with_access_state(caller: Caller, now: datetime | BoundParameter, *columns: 
 def _matches_caller(caller: Caller, row: FromClause) -> ColumnElement[bool]:
     if caller.token is not None:
         return row.c.token == literal(parameter(caller.token), Text())
+    if caller.api_token is not None:
+        return row.c.id == token_owner(caller)
     return row.c.id == literal(parameter(caller.user), row.c.id.type) if caller.user else false()
 
 
@@ -91,6 +99,8 @@ def _is_live(caller: Caller, me: FromClause, now: datetime | BoundParameter) -> 
     if caller.tfa_setup_required:
         is_live = _is_live(caller._replace(tfa_setup_required=False), me, now)
         return case((~is_live, literal(0)), (me.c.tfa_secret.is_(None), literal(TFA_SETUP_REQUIRED)), else_=literal(1))
+    if caller.api_token is not None:
+        return is_unexpired(caller, now)
     if caller.session is None:
         return true()
     session = and_(_SESSIONS.c.token == literal(parameter(caller.session), Text()), _SESSIONS.c.user == me.c.id)
@@ -101,7 +111,7 @@ def access_query(caller: Caller, now: datetime | BoundParameter) -> Select[Any]:
     """Return a SELECT of the access state, the roles, policies and permissions, the schema token, and policies' ends.
 
     The roles are the caller's role and its ancestors; the policies are all that are attached and have not expired,
-    whatever the IP address. Rows are JSON texts.
+    whatever the IP address. Rows are JSON texts. For an API token, the columns of its scope follow.
     """
     tree = _role_tree(caller)
     return _select_access(caller, now, tree, _held_policies(caller, tree, now))
@@ -124,11 +134,15 @@ def _select_access(caller: Caller, now: datetime | BoundParameter, tree: CTE, he
         permission_rows(lambda key: key.in_(policy_ids)),
         cast(VERSION.c.schema_token, Text),
         json_rows(policy_ends(held, held.c.id)),
+        *(scope_columns(caller, now) if caller.api_token is not None else ()),
     )
 
 
 class AccessRows(NamedTuple):
-    """The row of `access_query`: a caller's access state, and the rows of its roles, policies and permissions."""
+    """The row of `access_query`: a caller's access state, and the rows of its roles, policies and permissions.
+
+    `scope` limits them if the caller uses an API token.
+    """
 
     state: AccessState
     roles: list[Any]
@@ -136,12 +150,14 @@ class AccessRows(NamedTuple):
     permissions: list[Any]
     schema_token: str
     ends: PolicyEnds
+    scope: APITokenScope | None = None
 
     @classmethod
     def parse(cls, row: Any) -> Self:
         """Return the values of a row of `access_query`."""
         roles, policies, permissions = (orjson.loads(text) for text in row[5:8])
-        return cls(AccessState.read(row), roles, policies, permissions, row[8], parse_ends(row[9]))
+        scope = parse_scope(*row[SCOPE_COLUMN:]) if len(row) > SCOPE_COLUMN else None
+        return cls(AccessState.read(row), roles, policies, permissions, row[8], parse_ends(row[9]), scope)
 
 
 def policy_rows(condition: KeyCondition) -> ColumnElement[Any]:

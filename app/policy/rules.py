@@ -1,7 +1,7 @@
 """Permission rules as data, and the access that a caller's policies add up to."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
@@ -32,6 +32,8 @@ class Rule:
     named: frozenset[Field] = frozenset()
     validation: Filter = MATCH_ALL
     presets: str | None = None
+    only_conditions: bool = False
+    """Whether it grants nothing, but validates and presets what other rules allow to write."""
 
 
 ANONYMOUS = "anonymous"
@@ -114,6 +116,10 @@ class Access:
     """
     bindings: Bindings = field(default_factory=dict, compare=False, repr=False)
     """The values that plans bind for this caller and its access."""
+    api_token: str | None = None
+    """The id of the API token that the caller uses, if any."""
+    read_only: bool = False
+    """Whether the caller may write nothing, because its API token is read-only."""
     schema_rights: frozenset[str] = frozenset()
     """The tables among `directus_collections`, `_fields` and `_relations` whose contents the caller may list."""
     ends: Mapping[str, datetime] = field(default_factory=dict, compare=False)
@@ -181,6 +187,23 @@ def unrestricted_rule(collection: Collection) -> Rule:
     """Return the rule that grants every field of every row."""
     fields = frozenset(collection.fields.values())
     return Rule(MATCH_ALL, fields, fields)
+
+
+@lru_cache(maxsize=1024)
+def only_conditions(rule: Rule) -> Rule:
+    """Return what a rule to create or update rows imposes on those who are not granted what it allows."""
+    return replace(rule, fields=frozenset(), named=frozenset(), only_conditions=True)
+
+
+def effective_rules(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return the rules for one action without superfluous conditions; none if no rule grants anything."""
+    granting = {only_conditions(rule) for rule in rules if not rule.only_conditions}
+    return tuple(
+        rule
+        for rule in rules
+        if granting
+        and (not rule.only_conditions or (rule not in granting and (rule.validation != MATCH_ALL or rule.presets)))
+    )
 
 
 @lru_cache(maxsize=8192)

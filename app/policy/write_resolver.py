@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from app.core.errors import Forbidden
-from app.policy.rules import Access, Rule
+from app.core.errors import Forbidden, ReadOnlyToken
+from app.policy.rules import READ, Access, Rule
 from app.policy.scopes import UnrestrictedScope
 from app.query.collection import USERS, Collection, Field
 from app.query.filter import UnknownField, Variable
@@ -55,8 +55,15 @@ class WriteResolver:
         Raises:
             Forbidden: The caller has no rule for the action.
         """
-        filters = (rule.filter for rule in self.rules(action, collection))
-        return ScopedRows(collection, tuple(self._scope.condition(collection, filter_) for filter_ in filters))
+        return self._scoped_rows(collection, self.rules(action, collection))
+
+    def permitted(self, action: str, collection: Collection) -> ScopedRows:
+        """Return the same for the rules that grant the action, without those that only impose conditions."""
+        rules = self.rules(action, collection)
+        return self._scoped_rows(collection, [rule for rule in rules if not rule.only_conditions])
+
+    def _scoped_rows(self, collection: Collection, rules: Iterable[Rule]) -> ScopedRows:
+        return ScopedRows(collection, tuple(self._scope.condition(collection, rule.filter) for rule in rules))
 
     def lookup(self, variable: Variable) -> CallerLookup | None:
         """Return where to read a variable's value.
@@ -87,7 +94,7 @@ class WriteResolver:
         pairs = zip(self.rules(action, collection), matches, strict=True) if matches else ()
         rules = tuple(rule for rule, is_match in pairs if is_match)
         denied = [f.name for f in fields if not any(is_writable(rule, f, is_self=is_self) for rule in rules)]
-        if rules and not denied:
+        if any(not rule.only_conditions for rule in rules) and not denied:
             return rules
         subject = f" for the field(s) {', '.join(map(_quoted, denied))} in" if denied else " for"
         raise Forbidden(
@@ -101,8 +108,11 @@ def require_rules(access: Access, action: str, collection: Collection) -> tuple[
 
     Raises:
         Forbidden: There are none.
+        ReadOnlyToken: There are none, because the API token is read-only.
     """
     rules = access.granted(action, collection)
+    if not rules and access.read_only and action != READ:
+        raise ReadOnlyToken
     if not rules:
         raise Forbidden(
             f'You don\'t have permission to access collection "{collection.name}" or it does not exist. Queried in root'

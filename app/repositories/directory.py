@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar, overload
 
 from app.core.caller import Caller, ClientInfoFactory, ResponseCookie, no_client_info
-from app.core.errors import TwoFactorSetupRequired
+from app.core.errors import APITokenRefused, ReadOnlyToken, TwoFactorSetupRequired
 from app.core.request_budget import RequestBudget
 from app.policy.access_cache import AccessCache
 from app.policy.permission_summary import Summary, full_summary, summarize
@@ -120,6 +120,23 @@ class Directory:
         """
         if self.caller.tfa_setup_required and (await self.fresh_access()).tfa_setup_required:
             raise TwoFactorSetupRequired
+
+    async def require_writable(self) -> None:
+        """Raise ReadOnlyToken if the caller uses a read-only API token.
+
+        For requests that write otherwise than through the repositories, which check it themselves.
+        """
+        if self.caller.api_token is not None and (await self.fresh_access()).read_only:
+            raise ReadOnlyToken
+
+    async def refuse_api_token(self) -> None:
+        """Raise APITokenRefused if the caller uses an API token; InvalidCredentials if that is not valid.
+
+        For requests with which the holder of a token could keep an account for longer than the token allows.
+        """
+        if self.caller.api_token is not None:
+            await self.fresh_access()
+            raise APITokenRefused
 
     def run_while_current(
         self, access: Access, attempt: Callable[[Access], Awaitable[T]], max_attempts: int

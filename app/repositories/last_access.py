@@ -1,35 +1,39 @@
-"""Tracks users' last access in memory and writes it to the database in batches."""
+"""Tracks the last access of users and the last use of API tokens in memory, and writes both in batches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, null, or_, select, update
 
 from app.core.clock import Clock, utc_now
 from app.core.errors import ServiceUnavailable
 from app.db.database import Database
-from app.db.models import User
+from app.db.models import API_TOKENS, User
 from app.db.transaction import WriteTransaction
 from app.query.sql_writes import in_list
 
 MAX_USERS = 65_536
-"""Maximum number of users in memory; requests of further users are not recorded until the next flush."""
+"""Maximum number of users, and of API tokens, in memory; requests of more are not recorded until the next flush."""
 BATCH_SIZE = 1_000
 """Maximum number of users that one statement updates."""
+TOKEN_BATCH_SIZE = 200
+"""The same for API tokens: the statement has parameters for each."""
 SHUTDOWN_FLUSH_SECONDS = 3.0
 """Timeout of the last flush, during shutdown."""
+MAX_IP_LENGTH = 255
 
 _USERS: Any = User.__table__
+_TOKENS = API_TOKENS.c
 
 log = structlog.get_logger(__name__)
 
 
 class LastAccessTracker:
-    """The users who made requests since the last flush; recording one costs next to nothing."""
+    """The users and API tokens of the requests since the last flush; recording one costs next to nothing."""
 
     def __init__(
         self, database: Database, clock: Clock = utc_now, *, max_users: int = MAX_USERS, batch_size: int = BATCH_SIZE
@@ -37,23 +41,35 @@ class LastAccessTracker:
         self._database, self._clock = database, clock
         self._max_users, self._batch_size = max_users, batch_size
         self._users: dict[str, None] = {}
+        self._tokens: dict[str, str | None] = {}
 
     def record(self, user: str | None) -> None:
         """Record a request of a user; None, an anonymous caller, is ignored."""
         if user is not None and len(self._users) < self._max_users:
             self._users[user] = None
 
-    def discard(self, user: str | None) -> None:
-        """Remove the record of a user whose credentials turned out to be invalid."""
+    def record_token(self, token: str, ip: str | None) -> None:
+        """Record a request with an API token, by its id, from an IP address."""
+        if token in self._tokens or len(self._tokens) < self._max_users:
+            self._tokens[token] = ip
+
+    def discard(self, user: str | None, token: str | None = None) -> None:
+        """Remove the records of a user and an API token whose credentials turned out to be invalid."""
         if user is not None:
             self._users.pop(user, None)
+        if token is not None:
+            self._tokens.pop(token, None)
 
     async def flush(self) -> None:
-        """Write the current time as the last access of the recorded users.
+        """Write the current time as the last access of the recorded users and the last use of the API tokens.
 
         Raises:
-            ServiceUnavailable: The database is unavailable; users who were not written stay recorded.
+            ServiceUnavailable: The database is unavailable; what was not written stays recorded.
         """
+        await self._flush_users()
+        await self._flush_tokens()
+
+    async def _flush_users(self) -> None:
         users, self._users = list(self._users), {}
         try:
             while users:
@@ -63,6 +79,18 @@ class LastAccessTracker:
         finally:
             for user in users:
                 self.record(user)
+
+    async def _flush_tokens(self) -> None:
+        tokens, self._tokens = list(self._tokens.items()), {}
+        try:
+            while tokens:
+                batch, now = dict(tokens[-TOKEN_BATCH_SIZE:]), self._clock()
+                await self._database.run_write(lambda writer: _write_tokens(writer, batch, now), exclusive=False)  # noqa: B023
+                del tokens[-TOKEN_BATCH_SIZE:]
+        finally:
+            for token, ip in tokens:
+                if token not in self._tokens:  # recorded again meanwhile, perhaps from another address
+                    self.record_token(token, ip)
 
     @asynccontextmanager
     async def running(self, interval: timedelta) -> AsyncIterator[None]:
@@ -97,3 +125,13 @@ async def _write(writer: WriteTransaction, users: Sequence[str], now: datetime) 
     outdated = select(_USERS.c.id).where(in_list(_USERS.c.id, users), is_older)
     unlocked = outdated.order_by(_USERS.c.id).with_for_update(key_share=True, skip_locked=True)
     await writer.execute(update(_USERS).where(_USERS.c.id.in_(unlocked)).values(last_access=now))
+
+
+async def _write_tokens(writer: WriteTransaction, uses: Mapping[str, str | None], now: datetime) -> None:
+    """Write the last use of API tokens, by the IP address it came from; locked rows are skipped here, too."""
+    is_older = or_(_TOKENS.last_used.is_(None), _TOKENS.last_used < now)
+    outdated = select(_TOKENS.id).where(in_list(_TOKENS.id, list(uses)), is_older)
+    unlocked = outdated.order_by(_TOKENS.id).with_for_update(key_share=True, skip_locked=True)
+    known = [(_TOKENS.id == token, ip[:MAX_IP_LENGTH]) for token, ip in uses.items() if ip is not None]
+    address = case(*known, else_=null()) if known else null()
+    await writer.execute(update(API_TOKENS).where(_TOKENS.id.in_(unlocked)).values(last_used=now, last_used_ip=address))

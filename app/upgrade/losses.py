@@ -109,6 +109,9 @@ ROLLCALL_LOSSES: dict[tuple[str, str], str] = {
     ("rollcall_recovery_codes", "users whose recovery codes become invalid"): """
         SELECT DISTINCT CAST("user" AS text) AS row FROM rollcall_recovery_codes
     """,
+    ("rollcall_tokens", "users whose API tokens become invalid"): """
+        SELECT DISTINCT CAST("user" AS text) AS row FROM rollcall_tokens
+    """,
     ("rollcall_outbox", "queued mails that were not sent"): """
         SELECT kind || ', due ' || due AS row FROM rollcall_outbox WHERE sent IS NULL
     """,

@@ -1,4 +1,4 @@
-"""Endpoints below a user's path: the sessions, and two-factor authentication."""
+"""Endpoints below a user's path: the sessions, two-factor authentication, and the way to those of API tokens."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +10,7 @@ from app.flows.session_list import SessionListService
 from app.flows.tfa_policy import OPERATIONS_BEFORE_TFA, FlowOperation
 from app.flows.two_factor import TwoFactorService
 from app.http.collection_request import CollectionRequest, Handler
+from app.http.endpoints.api_tokens import api_token_handler
 from app.http.response import NO_CONTENT, Response, data_response
 from app.openapi.request_bodies import EMPTY, OTP, PASSWORD_PROOF, TFA_ACTIVATION, RequestBody
 
@@ -26,8 +27,10 @@ def account_security_handler(method: str, steps: tuple[str, ...]) -> Handler | N
             return partial(_revoke_sessions, user=user, session=next(iter(keys), None))
         case ("POST", "tfa", "disable") if user is not None:
             return partial(_disable_tfa_for, user=user)
-    _, handler = TFA_ROUTES.get((method, "/".join(steps[1:])), (None, None))
-    return handler if user is None else None
+    if handler := api_token_handler(method, user, steps[1:]):
+        return handler
+    _, tfa_handler = TFA_ROUTES.get((method, "/".join(steps[1:])), (None, None))
+    return tfa_handler if user is None else None
 
 
 async def _list_sessions(request: CollectionRequest, *, user: str | None) -> Response:

@@ -7,6 +7,7 @@ import orjson
 from starlette.types import Scope
 
 from app.core.errors import InvalidPayload, InvalidQuery, RollcallError, RouteNotFound
+from app.flows.api_token_policy import READING_METHODS
 from app.http.authentication import Authenticator
 from app.http.collection_request import CollectionRequest, Handler, row_parameters, update_one, write
 from app.http.endpoint_request import error_to_report
@@ -26,7 +27,6 @@ from app.repositories.plans.rest import RestPlanCache
 from app.repositories.services import Services
 
 ALLOWED_METHODS = b"POST,GET,HEAD,SEARCH,PATCH,DELETE"
-READ_ONLY_METHODS = {"GET", "HEAD", "SEARCH", "OPTIONS"}
 META_COUNTS = ("total_count", "filter_count")
 
 
@@ -61,11 +61,13 @@ class CollectionEndpoint:
             raise RouteNotFound(scope["path"])
         if (method, "/".join((self._collection.short_name, *steps))) not in PATHS_BEFORE_TFA:
             await directory.require_tfa_setup_done()
+        if method not in READING_METHODS:
+            await directory.require_writable()
         repository = directory[self._collection.name]
         return await handler(CollectionRequest(directory, head, body, repository, parse_query(head.query), self._plans))
 
     def _handler(self, method: str, steps: tuple[str, ...]) -> Handler | None:
-        if self._read_only and method not in READ_ONLY_METHODS:
+        if self._read_only and method not in READING_METHODS:
             return None
         if self._collection.is_same(USERS) and (handler := account_security_handler(method, steps)):
             return handler

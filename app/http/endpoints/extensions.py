@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope
 
 from app.core.errors import InvalidPayload, MethodNotAllowed, RouteNotFound
 from app.extensions.contents import ExtensionRoute
+from app.flows.api_token_policy import READING_METHODS
 from app.http.authentication import Authenticator
 from app.http.cookies import set_cookie_header
 from app.http.exchange import BodyReader
@@ -80,6 +81,8 @@ class ExtensionEndpoint:
         if not caller.anonymous:
             await directory.fresh_access()
         await directory.require_tfa_setup_done()
+        if scope["method"] not in READING_METHODS:
+            await directory.require_writable()
         scope = {**scope, "path": requested_path(scope), "path_params": parameters}
         request = ExtensionRequest(scope, _receive(body), self._services.settings.max_payload_values)
         try:

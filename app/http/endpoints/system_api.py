@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from app.core.errors import InvalidQuery, RollcallError, RouteNotFound
+from app.flows.api_token_policy import READING_METHODS
 from app.flows.schema_snapshot import schema_snapshot
 from app.http.authentication import Authenticator
 from app.http.endpoint_request import EndpointRequest, error_to_report
@@ -46,6 +47,8 @@ class SystemAPIEndpoint:
             raise RouteNotFound(path)
         directory = Directory(self._authenticator.authenticate(head), self._services, head.client_info)
         await directory.require_tfa_setup_done()
+        if scope["method"] not in READING_METHODS:
+            await directory.require_writable()
         try:
             return await handler(SystemAPIRequest(directory, head, body, tuple(names)))
         except RollcallError as error:

@@ -41,6 +41,7 @@ class FileUploadEndpoint:
             case _:
                 raise RouteNotFound(scope["path"])
         await directory.require_tfa_setup_done()
+        await directory.require_writable()
         form = UploadForm(head.content_type, chunks(), self._services.settings.max_payload_size)
         reader = returning_rows(directory[FILES.name], parse_query(head.query))
         written = await UploadService(directory, key).receive(form, reader)

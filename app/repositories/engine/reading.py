@@ -144,4 +144,4 @@ class ReadRepository(CurrentReader):
             key = parse_key(self.collection, key)
         except Forbidden:
             return literal(0)
-        return rule_match(WriteResolver(access, self._services.clock()).scope(action, self.collection), key)
+        return rule_match(WriteResolver(access, self._services.clock()).permitted(action, self.collection), key)

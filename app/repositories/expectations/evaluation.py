@@ -49,7 +49,10 @@ class _NoActivity:
     def record(self, user: str | None) -> None:
         """Record nothing."""
 
-    def discard(self, user: str | None) -> None:
+    def record_token(self, token: str, ip: str | None) -> None:
+        """Record nothing."""
+
+    def discard(self, user: str | None, token: str | None) -> None:
         """Discard nothing."""
 
 

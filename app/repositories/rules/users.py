@@ -10,7 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete
 
 from app.core.email_addresses import email_spellings, is_canonical_domain
-from app.core.errors import FailedValidation, InvalidPayload
+from app.core.errors import FailedValidation, Forbidden, InvalidPayload
 from app.core.request_budget import RequestBudget
 from app.db.models import Session
 from app.passwords.hasher_pool import HashedPassword
@@ -34,12 +34,16 @@ SIGN_IN_FIELDS = frozenset(
     for name in ("email", "password", "token", "tfa_secret", "provider", "external_identifier", "auth_data")
 )
 """The fields that allow their author to sign in as the user."""
+TOKEN = USERS.fields["token"]
 ACTIVE, INVITED, SUSPENDED, UNVERIFIED = "active", "invited", "suspended", "unverified"
 MAY_LOG_IN = {ACTIVE, INVITED, UNVERIFIED}
 """The statuses of users who can log in, or can do so after following a link that was mailed to them."""
 COMMON_LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII)
 MAX_COMMON_EMAIL_LENGTH = 64
 """Emails up to this length with a common local part are valid if their domain is, whose check is cached."""
+
+OWNER_CREDENTIALS_MESSAGE = "The credentials of its owner can't be changed with an API token: sign in instead"
+LASTING_CREDENTIALS_MESSAGE = "A static token can't be set with an API token: sign in instead"
 
 _SESSIONS: Any = Session.__table__
 
@@ -66,6 +70,7 @@ class UserRules(CollectionRules):
     async def before_create(self, work: WriteContext, values: RowValues) -> None:
         if values.get(EMAIL) is not None:
             _check_new_email(work, values[EMAIL])
+        _check_static_token(work, values.get(TOKEN))
         await self._hash_preset(work, values)
         work.affected.user_counts = True
 
@@ -80,6 +85,9 @@ class UserRules(CollectionRules):
             _check_tfa(work, row, values[TFA])
         await self._hash_preset(work, values)
         changed = {field for field, value in values.items() if row[field] != value}
+        if work.caller.api_token is not None and row[ID] == work.access.user and SIGN_IN_FIELDS & changed:
+            raise Forbidden(OWNER_CREDENTIALS_MESSAGE)
+        _check_static_token(work, values[TOKEN] if TOKEN in changed else None)
         if ROLE in changed:
             work.affected.users.add(row[ID])
         if STATUS in changed and values[STATUS] in MAY_LOG_IN:
@@ -158,6 +166,12 @@ def _is_valid_email(email: str) -> bool:
     except EmailNotValidError:
         return False
     return True
+
+
+def _check_static_token(work: WriteContext, token: str | None) -> None:
+    """Check that a caller with an API token sets no static token, which would live longer than the API token."""
+    if token is not None and work.caller.api_token is not None:
+        raise Forbidden(LASTING_CREDENTIALS_MESSAGE)
 
 
 def _check_tfa(work: WriteContext, row: RowValues, secret: str | None) -> None:

@@ -1,0 +1,91 @@
+"""An API token loses its rights at the next statement, whoever takes them away and however."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app.core.clock import utc_now
+from app.core.errors import APITokenExpired, InvalidCredentials
+from tests.api_tokens.tokens import IP, caller_with, create_token, token_caller
+from tests.base_data import uid
+from tests.test_revocation import EMAILS, write
+
+INVALIDATIONS = {
+    "the owner is suspended": f"UPDATE directus_users SET status = 'suspended' WHERE id = '{uid('ed')}'",
+    "the owner is deleted": f"DELETE FROM directus_users WHERE id = '{uid('ed')}'",
+    "the token is revoked": "DELETE FROM rollcall_tokens",
+    "the token is bound to another address": "UPDATE rollcall_tokens SET ip_access = '10.0.0.0/8'",
+    "the token has expired": "UPDATE rollcall_tokens SET expires = '2020-01-01T00:00:00.000000Z'",
+}
+LOST_RIGHTS = {
+    "the policy of its scope is deleted": f"DELETE FROM directus_policies WHERE id = '{uid('policy-Editors')}'",
+    "the policy is removed from its scope": "DELETE FROM rollcall_token_policies",
+    "its owner loses the policy": f"DELETE FROM directus_access WHERE policy = '{uid('policy-Editors')}'",
+    "its owner loses the role": f"UPDATE directus_users SET role = NULL WHERE id = '{uid('ed')}'",
+    "it becomes scoped": "UPDATE rollcall_tokens SET scoped = true",
+}
+
+
+@pytest.mark.parametrize("change", INVALIDATIONS)
+async def test_an_invalidated_token_is_rejected_at_once(writable_db, change):
+    token = await token_caller(writable_db, "ed", ip_access=[IP])
+    before = await writable_db.execute(EMAILS, caller=token)
+    await write(writable_db, INVALIDATIONS[change])
+    after = await writable_db.execute(EMAILS, caller=token)
+
+    assert before.data["users"]
+    assert after.data is None
+    expected = APITokenExpired if "expired" in change else InvalidCredentials
+    assert type(after.errors[0].original_error) is expected
+
+
+@pytest.mark.parametrize("change", LOST_RIGHTS)
+async def test_a_scoped_token_loses_rights_with_its_scope_and_never_falls_back_to_all(writable_db, change):
+    policies = None if change == "it becomes scoped" else ["Editors"]
+    token = await token_caller(writable_db, "ed", policies=policies)
+    before = await writable_db.execute(EMAILS, caller=token)
+    await write(writable_db, LOST_RIGHTS[change])
+    after = await writable_db.execute(EMAILS, caller=token)
+
+    assert before.data["users"]
+    assert after.data is None
+    assert "Cannot query field" in after.errors[0].message
+
+
+async def test_a_token_is_deleted_with_its_owner_and_its_scope_with_it(writable_db):
+    await create_token(writable_db, "ed", policies=["Editors"])
+    await write(writable_db, INVALIDATIONS["the owner is deleted"])
+
+    async with writable_db.database.transaction() as connection:
+        tables = ("rollcall_tokens", "rollcall_token_policies")
+        counts = [await connection.scalar(text(f"SELECT count(*) FROM {table}")) for table in tables]
+    assert counts == [0, 0]
+
+
+async def test_the_last_use_of_a_token_changes_no_access_version(writable_db):
+    await create_token(writable_db, "ed")
+    versions = []
+    for statement in ("SELECT 1", "UPDATE rollcall_tokens SET last_used = NULL, last_used_ip = '192.0.2.7'"):
+        await write(writable_db, statement)
+        async with writable_db.database.transaction() as connection:
+            versions.append(await connection.scalar(text("SELECT token FROM rollcall_version")))
+
+    assert versions[0] == versions[1]
+
+
+async def test_a_token_ends_at_the_moment_it_expires(writable_db):
+    created = await create_token(writable_db, "ed", expires=(utc_now() + timedelta(hours=1)).isoformat())
+    before = await writable_db.execute(EMAILS, caller=caller_with(created.secret))
+    services = writable_db.services
+    object.__setattr__(services.access_cache, "_clock", lambda: created.token.expires)
+
+    with pytest.raises(APITokenExpired):
+        await services.access_cache.reload(caller_with(created.secret))
+    assert before.data["users"]
+
+
+async def test_an_unknown_token_is_rejected(readonly_db):
+    result = await readonly_db.execute(EMAILS, caller=caller_with("rollcall_unknown"))
+
+    assert isinstance(result.errors[0].original_error, InvalidCredentials)
