@@ -1,8 +1,11 @@
 """A database with tables of a project that refer to users in every way, and with Directus' own notifications."""
 
+from contextlib import AsyncExitStack
+
 import pytest_asyncio
 
 from tests.base_data import caller, uid
+from tests.conftest import BACKENDS, open_copy
 from tests.writes.conftest import run_sql
 
 VI, SAM = uid("vi"), uid("sam")
@@ -23,6 +26,8 @@ CREATE TABLE directus_notifications (
     sender {key} REFERENCES directus_users (id), message varchar(255)
 );
 """
+PROJECT_ROWS = ("directus_notifications", "contracts", "remarks", "articles")
+"""The tables whose rows a property test replaces, each before those that it refers to."""
 HARMLESS_ROWS = f"""
 INSERT INTO articles VALUES (1, '{VI}'), (2, '{VI}'), (3, '{SAM}');
 INSERT INTO remarks VALUES (1, 1, NULL, '{SAM}'), (2, 2, NULL, '{VI}'), (3, 3, NULL, '{VI}'), (4, 3, 1, NULL);
@@ -35,14 +40,25 @@ INSERT INTO memberships VALUES ('red', '{VI}'), ('blue', '{SAM}');
 """
 
 
+async def add_tables(system, rows=""):
+    """Add the tables of a project to a database."""
+    key = "uuid" if system.database.dialect == "postgresql" else "char(36)"
+    await run_sql(system.settings.database_url, PROJECT_TABLES.format(key=key) + rows)
+    return system
+
+
+@pytest_asyncio.fixture(params=BACKENDS, scope="module")
+async def shared_project(request, templates, tmp_path_factory):
+    """The base data with the empty tables of a project, whose rows a property test replaces for each example."""
+    async with AsyncExitStack() as stack:
+        yield await add_tables(await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("project")))
+
+
 @pytest_asyncio.fixture
 async def project(writable_db):
     """The base data with the tables and the harmless rows of a project, and a session of Vi."""
-    url = writable_db.settings.database_url
-    key = "uuid" if writable_db.database.dialect == "postgresql" else "char(36)"
     session = f"INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('s', '{VI}', '2099-01-01T00:00:00Z');"
-    await run_sql(url, PROJECT_TABLES.format(key=key) + HARMLESS_ROWS + session)
-    return writable_db
+    return await add_tables(writable_db, HARMLESS_ROWS + session)
 
 
 @pytest_asyncio.fixture

@@ -1,9 +1,13 @@
 """An erasure leaves nothing that identifies the person anywhere in the database."""
 
+from pathlib import Path
+
 import pytest
 
+from app import mail
 from app.core.errors import Forbidden, UnprocessableContent
 from app.flows.personal_data import erase_user
+from app.repositories.stores.login_attempts import MAIL_KINDS
 from tests.base_data import caller, uid
 from tests.cli.commands import run_command
 from tests.deletion.conftest import ADA, IP, SAM, VI
@@ -100,6 +104,12 @@ async def test_the_last_admin_is_not_erased(project, must_stay):
 async def test_only_admins_erase_and_only_users_who_exist(project, user, key):
     with pytest.raises(Forbidden):
         await erase_user(project.directory(caller(user)), key)
+
+
+def test_counts_of_every_kind_of_mail_are_erased():
+    templates = {file.stem for file in Path(mail.__file__).with_name("templates").glob("*.txt")}
+
+    assert set(MAIL_KINDS) == templates - {"mail"}
 
 
 async def test_the_command_asks_and_says_what_it_did(known_person):

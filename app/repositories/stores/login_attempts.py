@@ -20,7 +20,7 @@ from app.query.bind_types import ListParam
 from app.query.sql_functions import InList
 from app.repositories.services import Services
 
-MAIL_KINDS = ("invite", "reset", "verify")
+MAIL_KINDS = ("access_ends", "invite", "reset", "verify")
 """The kinds of mails, which are counted apart."""
 COUNT_ATTEMPT = (
     text(
