@@ -1,4 +1,4 @@
-"""Deleting users: a dry run tells exactly what a deletion does, and references are moved in the same transaction."""
+"""Deleting users: a dry run lists exactly what a deletion does, and references are moved in the same transaction."""
 
 from typing import Any
 

@@ -45,7 +45,7 @@ async def test_both_apis_answer_a_dry_run_alike(client, blocked):
     assert await content(blocked) == before
 
 
-async def test_graphql_reassigns_and_tells_what_it_moved(client, blocked):
+async def test_graphql_reassigns_and_returns_what_it_moved(client, blocked):
     deleted = (await graphql(client, DELETE_MANY, ids=[VI], to=SAM))["data"]["delete_users_items"]
 
     assert deleted["ids"] == [VI]

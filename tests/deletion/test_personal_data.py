@@ -34,7 +34,7 @@ async def test_the_export_has_everything_but_secrets(person):
         assert secret not in text
 
 
-async def test_the_export_tells_nothing_about_the_authors_of_changes(person):
+async def test_the_export_contains_nothing_about_the_authors_of_changes(person):
     await person.directory(caller("ada", "203.0.113.99"))["users"].update_one(VI, {"title": "Seer"})
     by_ada = await export_personal_data(person.services, VI)
     of_ada = json.dumps(await export_personal_data(person.services, uid("ada")))

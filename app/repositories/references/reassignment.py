@@ -1,9 +1,8 @@
 """Moves references from users to another one, and empties those that Directus empties."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from sqlalchemy import Text, cast, literal, select, update
+from sqlalchemy import Text, Update, cast, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import UnprocessableContent
@@ -32,10 +31,9 @@ async def move_references(
         refers = in_list(rows.c[key.column], users)
         if key.key is not None:
             await audit_log.record_each("update", key.name, select(cast(rows.c[key.key], Text)).where(refers))
-        statement = update(rows).where(refers).values({key.column: literal(target, UUIDText())})
-        moved = await _updated(writer, key, statement.returning(rows.c[key.column]))
-        if moved and key.key is None:
+        elif await writer.execute(select(rows.c[key.column]).where(refers).limit(1)):
             await audit_log.record_in("update", key.name, UNKNOWN_ITEM)
+        await _execute(writer, key, update(rows).where(refers).values({key.column: literal(target, UUIDText())}))
 
 
 async def release_references(writer: WriteTransaction, keys: Iterable[ForeignKey], users: Sequence[str]) -> None:
@@ -46,10 +44,10 @@ async def release_references(writer: WriteTransaction, keys: Iterable[ForeignKey
             await writer.execute(update(rows).where(in_list(rows.c[key.column], users)).values({key.column: None}))
 
 
-async def _updated(writer: WriteTransaction, key: ForeignKey, statement: Any) -> int:
-    """Run an update and return how many rows it changed."""
+async def _execute(writer: WriteTransaction, key: ForeignKey, statement: Update) -> None:
+    """Run an update; raise RowRejected if it breaks a constraint."""
     try:
-        return len(await writer.execute(statement))
+        await writer.execute(statement)
     except IntegrityError:
         error = UnprocessableContent(
             f'"{key.name}"."{key.column}" can\'t be moved to the user of "reassign_to": a constraint of the table '
