@@ -7,6 +7,7 @@ import orjson
 
 from app.core.caller import Caller
 from app.core.errors import InvalidPayload
+from app.core.timestamps import format_timestamp
 from app.db.transaction import WriteTransaction
 from app.policy.policy_origins import origins_query
 from app.query.collection import ROLES
@@ -63,6 +64,13 @@ async def _read_policies(services: Services, user: str) -> list[dict[str, Any]]:
     access, _, _ = await services.access_cache.inspect(Caller(user=user))
     rows = orjson.loads((await services.reader.fetch(origins_query(user, access.roles)))[0])
     return [
-        {"policy": policy, "name": name, "role": role, "role_name": role_name, "own": owner is not None}
-        for _, policy, name, role, role_name, owner in rows
+        {
+            "policy": policy,
+            "name": name,
+            "role": role,
+            "role_name": role_name,
+            "own": owner is not None,
+            "expires": None if expires is None else format_timestamp(expires),
+        }
+        for _, policy, name, role, role_name, owner, expires in rows
     ]

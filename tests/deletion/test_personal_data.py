@@ -19,6 +19,7 @@ async def test_the_export_has_everything_but_secrets(person):
     assert data["user"]["tags"] == ["x"]
     assert data["role"]["name"] == "Viewer"
     assert {policy["name"] for policy in data["policies"]} == {"Viewers", "Staff"}
+    assert {policy["expires"] for policy in data["policies"]} == {None}
     assert rows.keys() >= {
         "directus_activity",
         "directus_files",
