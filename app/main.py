@@ -25,7 +25,7 @@ from app.http.authentication import Authenticator
 from app.http.cookies import ExpiredSessionCookie
 from app.http.cors import Cors
 from app.http.csrf import CsrfCheck
-from app.http.endpoints.access import EXPLAIN, SIMULATE, access_endpoint
+from app.http.endpoints.access import EXPLAIN, SIMULATE, WHO_CAN, access_endpoint
 from app.http.endpoints.account import ROOTS as ACCOUNT_ROOTS
 from app.http.endpoints.account import account_endpoint
 from app.http.endpoints.assets import AssetsEndpoint
@@ -183,7 +183,7 @@ def _create_endpoints(services: Services, authenticator: Authenticator) -> dict[
         GRAPHQL: GraphQLEndpoint(services, authenticator),
         AUTH: auth_endpoint(services, authenticator),
         **dict.fromkeys(ACCOUNT_ROOTS, account_endpoint(services, authenticator)),
-        **dict.fromkeys((EXPLAIN, SIMULATE), access_endpoint(services, authenticator)),
+        **dict.fromkeys((EXPLAIN, SIMULATE, WHO_CAN), access_endpoint(services, authenticator)),
     }
     for collection in services.registry.values():
         endpoint = CollectionEndpoint(collection, services, authenticator, read_only=not collection.writable)

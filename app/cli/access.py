@@ -1,4 +1,4 @@
-"""`rollcall access …`: explains what users may do, and what changes would do to it."""
+"""`rollcall access …`: explains what users may do, finds who may do something, and what changes would do to it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from app.flows.access_simulation import AccessSimulation
 from app.flows.simulated_changes import parse_changes
 from app.flows.simulation_report import SimulationReport
 from app.flows.simulation_text import report_lines
+from app.flows.who_can import DEFAULT_LIMIT, AccessHolders, Holders, HoldersQuestion, holders_lines
 from app.policy.explanation import Explanation
 from app.repositories.directory import Directory
 from app.repositories.schema.registry_loader import load_schema
@@ -59,6 +60,26 @@ def explain(
         typer.echo(f"- {change}")
     if not explanation.allowed:
         raise typer.Exit(1)
+
+
+@commands.command("who-can")
+def who_can(
+    action: Annotated[str, typer.Argument(help="create, read, update or delete")],
+    collection: Annotated[str, typer.Argument(help="The collection, for example `users`")],
+    item: Annotated[str | None, typer.Argument(help="The key of an item")] = None,
+    field: Annotated[str | None, typer.Option(help="A field of the collection")] = None,
+    ip: Annotated[str | None, typer.Option(help="The address that requests come from; default: any")] = None,
+    limit: Annotated[int, typer.Option(help="Maximum number of users")] = DEFAULT_LIMIT,
+    page: Annotated[int, typer.Option(help="The page of users, from 1")] = 1,
+) -> None:
+    """Print who may do something: everyone, roles and users."""
+
+    async def find(database: Database, settings: Settings) -> Holders:
+        question = HoldersQuestion(collection, action, item=item, field=field, ip=ip, limit=limit, page=page)
+        return await AccessHolders(await _directory(database, settings)).find(question)
+
+    for line in holders_lines(run(find)):
+        typer.echo(line)
 
 
 @commands.command()

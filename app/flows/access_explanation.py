@@ -34,7 +34,7 @@ from app.policy.explanation import (
 from app.policy.policy_origins import origins_query
 from app.policy.rules import Access
 from app.policy.scopes import UnrestrictedScope
-from app.query.collection import PREFIX
+from app.query.collection import PREFIX, Registry
 from app.query.payload import parse_key
 from app.query.scoped import ScopedRows
 from app.query.sql_writes import in_list, rule_matches
@@ -109,21 +109,11 @@ class AccessExplainer:
         return _answer(target, _policies(access, origins, policies, by_policy), ip, exists=exists)
 
     async def _target(self, question: AccessQuestion, access: Access, asker: Access) -> AccessTarget:
-        if question.action not in ACTIONS:
-            raise InvalidPayload(f'"action" must be one of {", ".join(ACTIONS)}')
-        registry = self._services.registry
-        collection = registry.get(question.collection) or registry.get(f"{PREFIX}{question.collection}")
-        if collection is None:
-            raise InvalidPayload(f'There is no collection "{question.collection}"')
-        field = collection.fields.get(question.field) if question.field else None
-        if question.field and field is None and asker.admin:
-            raise InvalidPayload(f'"{question.field}" is no field of {collection.name}')
-        key = None
-        if question.item is not None and question.action != "create":
-            key = parse_key(collection, question.item)
-            if not asker.admin:  # a row that the caller cannot see must look like one that does not exist
-                await self._directory[collection.name].read_one(key, {"fields": [collection.key.name]})
-        return AccessTarget(collection, question.action, key, field, question.field, access, asker.owner)
+        target = parse_target(question, access, asker, self._services.registry)
+        if target.key is not None and not asker.admin:  # what the caller cannot see must look as if it did not exist
+            collection = target.collection
+            await self._directory[collection.name].read_one(target.key, {"fields": [collection.key.name]})
+        return target
 
     async def _matches(
         self, target: AccessTarget, candidates: Sequence[CandidatePermission]
@@ -158,6 +148,26 @@ class AccessExplainer:
         columns = (build(lambda key: in_list(key, expired)) for build in (policy_rows, permission_rows))
         fetched = await self._services.database.reader.fetch(select(*columns), owner=target.owner)
         return orjson.loads(fetched[0]), orjson.loads(fetched[1])
+
+
+def parse_target(question: AccessQuestion, access: Access, asker: Access, registry: Registry) -> AccessTarget:
+    """Return what a question is about; `access` is that of the user it is about, `asker` that of the caller.
+
+    Raises:
+        InvalidPayload: The collection, the action or, as far as the caller may know, the field does not exist.
+        Forbidden: The item is no key of the collection.
+    """
+    if question.action not in ACTIONS:
+        raise InvalidPayload(f'"action" must be one of {", ".join(ACTIONS)}')
+    collection = registry.get(question.collection) or registry.get(f"{PREFIX}{question.collection}")
+    if collection is None:
+        raise InvalidPayload(f'There is no collection "{question.collection}"')
+    field = collection.fields.get(question.field) if question.field else None
+    if question.field and field is None and asker.admin:
+        raise InvalidPayload(f'"{question.field}" is no field of {collection.name}')
+    has_key = question.item is not None and question.action != "create"
+    key = parse_key(collection, question.item) if has_key else None
+    return AccessTarget(collection, question.action, key, field, question.field, access, asker.owner)
 
 
 def _policies(

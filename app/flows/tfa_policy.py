@@ -38,6 +38,7 @@ class FlowOperation(Enum):
     CLEAR_CACHE = auto()
     EXPLAIN_ACCESS = auto()
     SIMULATE_ACCESS = auto()
+    FIND_WHO_CAN = auto()
 
 
 SERVER_OPERATIONS = frozenset(

@@ -34,6 +34,19 @@ EXPLANATION = object_of(
     "enough",
     "policies",
 )
+HOLDERS = object_of(
+    {
+        "public": KIND_SCHEMAS["boolean"],
+        "total": KIND_SCHEMAS["integer"],
+        **dict.fromkeys(("item", "field", "ip"), nullable(KIND_SCHEMAS["string"])),
+        **dict.fromkeys(("collection", "action"), KIND_SCHEMAS["string"]),
+        **dict.fromkeys(("users", "roles"), list_of(ANY_OBJECT)),
+    },
+    "public",
+    "total",
+    "users",
+    "roles",
+)
 SIMULATION = object_of(
     {
         **dict.fromkeys(
@@ -261,11 +274,13 @@ def tools(rows: RowSchemas) -> Iterator[EndpointSpec]:
 
 
 def access(rows: RowSchemas) -> Iterator[EndpointSpec]:
-    """Yield the explanation of access, for callers who are signed in, and for admins the simulation of changes."""
+    """Yield the explanation of access, for callers who are signed in; for admins also who has it, and simulations."""
     if rows.visibility.schema.authenticated:
         question = request_bodies.ACCESS_QUESTION.schema
         yield EndpointSpec("POST", "/access/explain", "Explain access", envelope_response(EXPLANATION), question)
     if rows.visibility.schema.admin:
+        holders = request_bodies.HOLDERS_QUESTION.schema
+        yield EndpointSpec("POST", "/access/who-can", "Find who has access", envelope_response(HOLDERS), holders)
         changes = request_bodies.SIMULATED_CHANGES.schema
         yield EndpointSpec("POST", "/access/simulate", "Simulate changes", envelope_response(SIMULATION), changes)
 

@@ -78,6 +78,10 @@ def _check_key(value: Any) -> str | None:
     return None if is_key else "must be a string or a number"
 
 
+def _check_count(value: Any) -> str | None:
+    return None if isinstance(value, int) and not isinstance(value, bool) else "must be an integer"
+
+
 def _check_email(value: Any) -> str | None:
     return _check_text(value) or (None if "@" in value.strip("@") else "must be a valid email")
 
@@ -132,6 +136,8 @@ def _check_items(check: Callable[[Any], str | None], value: Any) -> str | None:
 
 key = ValueType({"oneOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}, _check_key)
 """The key of a row."""
+count = ValueType({"type": "integer", "minimum": 0}, _check_count)
+"""A number; the code that uses it knows its range."""
 any_text = ValueType({"type": "string"}, _check_string)
 """A string, which may be empty."""
 text = ValueType({"type": "string", "minLength": 1}, _check_text)
@@ -204,5 +210,10 @@ TEXT = RequestBody({"string": text})
 TEXT_AND_HASH = RequestBody({"string": text, "hash": text})
 ACCESS_QUESTION = RequestBody(
     {"collection": text, "action": text}, {"user": text, "item": key, "field": text, "ip": text}, closed=True
+)
+HOLDERS_QUESTION = RequestBody(
+    {"collection": text, "action": text},
+    {"item": key, "field": text, "ip": text, "limit": count, "offset": count, "page": count},
+    closed=True,
 )
 SIMULATED_CHANGES = RequestBody({"changes": changes}, {"ip": text}, closed=True)

@@ -38,6 +38,25 @@ class InList(_DialectFunction):
     name = "among"
 
 
+class ListOfRows(_DialectFunction):
+    """`value` -> the values of all rows as a list for `InList`."""
+
+    name = "list_of_rows"
+
+
+class UUIDPattern(_DialectFunction):
+    """`before, uuid, after` -> what a `LikePattern` of the UUID is; `before` and `after` are '%' or empty."""
+
+    type = Text()
+    name = "uuid_pattern"
+
+
+class ListOfValues(_DialectFunction):
+    """`value, value …` -> the values as a list for `InList`."""
+
+    name = "list_of_values"
+
+
 class Contains(_DialectFunction):
     """`text, part` -> whether the text contains the part literally."""
 
@@ -268,6 +287,8 @@ _ENDS = "(length({0}) >= length({1}) AND substr({0}, length({0}) - length({1}) +
 _TEMPLATES: dict[type[_DialectFunction], tuple[str, str]] = {
     #             PostgreSQL                                        SQLite
     InList: ("({0} = ANY ({1}))", "({0} IN (SELECT value FROM json_each({1})))"),
+    UUIDPattern: ("({0} || {1} || {2})", "{1}"),
+    ListOfRows: ("array_agg({0})", "json_group_array({0})"),
     Contains: ("(strpos({0}, {1}) > 0)", _CONTAINS),
     ContainsPattern: ("({0} LIKE {1})", _CONTAINS),
     StartsWith: ("starts_with({0}, {1})", _STARTS),
@@ -335,6 +356,16 @@ for _element, (_postgresql, _sqlite) in (
 ):
     _register(_element, "postgresql", _postgresql)
     _register(_element, "sqlite", _sqlite)
+
+
+@compiles(ListOfValues, "postgresql")
+def _(element: ListOfValues, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"ARRAY[{', '.join(_arguments(element, compiler, **kw))}]"
+
+
+@compiles(ListOfValues, "sqlite")
+def _(element: ListOfValues, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_array({', '.join(_arguments(element, compiler, **kw))})"
 
 
 @compiles(JSONArray, "postgresql")

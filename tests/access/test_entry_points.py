@@ -156,3 +156,49 @@ async def test_the_command_line_prints_what_would_change(readonly_db, tmp_path):
     assert "Change 0 would be refused: Cannot remove the last admin user from the system." in refused.out
     assert (missing.code, "cannot be read" in missing.err) == (1, True)
     assert (malformed.code, "is not JSON" in malformed.err) == (1, True)
+
+
+WHO_CAN = "/access/who-can"
+HOLDERS = """
+query ($item: ID, $page: Int) {
+  access_who_can(collection: "users", action: "read", field: "email", item: $item, limit: 2, page: $page) {
+    total public users { id email role everywhere } roles { name every_user }
+  }
+}
+"""
+
+
+async def test_graphql_and_rest_find_the_same_users(client):
+    body = {"query": HOLDERS, "variables": {"item": uid("sam"), "page": 2}}
+    graphql = (await client.post("/graphql/system", json=body, headers=ADA)).json()["data"]["access_who_can"]
+    question = {"collection": "users", "action": "read", "field": "email", "item": uid("sam"), "limit": 2, "page": 2}
+    response = await client.post(WHO_CAN, json=question, headers=ADA)
+    rest = response.json()["data"]
+
+    assert response.headers["cache-control"] == "no-store"
+    assert graphql["users"] == [{name: user[name] for name in graphql["users"][0]} for user in rest["users"]]
+    assert [user["email"] for user in rest["users"]] == ["kit@example.com", "sam@example.com"]
+    assert (graphql["total"], rest["total"]) == (4, 4)
+
+
+async def test_only_admins_find_who_may_do_something(client):
+    question = {"collection": "users", "action": "read"}
+
+    assert error_of(await client.post(WHO_CAN, json=question, headers=bearer(static_token("ed")))) == FORBIDDEN
+    assert error_of(await client.post(WHO_CAN, json=question)) == FORBIDDEN
+
+
+async def test_the_command_line_lists_who_may_do_something(readonly_db):
+    url = readonly_db.settings.database_url
+    found = await run_command(url, "access", "who-can", "read", "users", uid("sue"), "--field=email")
+    unknown = await run_command(url, "access", "who-can", "read", "nothing")
+
+    assert found.code == 0
+    assert found.out.splitlines() == [
+        '- role "Administrator"',
+        '- role "Office", but not every user, or not at every address',
+        "2 users, of whom 2 follow:",
+        "- ada@example.com",
+        "- kit@example.com (at some addresses only)",
+    ]
+    assert (unknown.code, unknown.err) == (1, 'rollcall: Invalid payload. There is no collection "nothing".\n')

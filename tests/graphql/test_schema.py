@@ -24,7 +24,7 @@ def test_schema_graphql_is_the_served_schema():
 
 
 OWN_FIELDS = {
-    "Query": {"access_explain", "users_me_sessions", "users_sessions"},
+    "Query": {"access_explain", "access_who_can", "users_me_sessions", "users_sessions"},
     "Mutation": {
         "users_invite_revoke",
         "users_me_tfa_recovery_codes",
@@ -38,6 +38,9 @@ OWN_TYPES = {
     "users_me_session",
     "access_condition",
     "access_explanation",
+    "access_holders",
+    "access_holding_role",
+    "access_holding_user",
     "access_origin",
     "access_permission",
     "access_policy",

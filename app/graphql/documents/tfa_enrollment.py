@@ -10,6 +10,7 @@ SCHEMA_FIELDS = frozenset({"Query._empty", "Query.__schema", "Query.__type"})
 """Root fields that are no operation: introspection shows such a caller no more than an anonymous one."""
 OPERATION_OF_FIELD: Mapping[str, FlowOperation] = {
     "Query.access_explain": FlowOperation.EXPLAIN_ACCESS,
+    "Query.access_who_can": FlowOperation.FIND_WHO_CAN,
     "Query.server_health": FlowOperation.SERVER_HEALTH,
     "Query.server_info": FlowOperation.SERVER_INFO,
     "Query.server_ping": FlowOperation.PING,

@@ -1,4 +1,4 @@
-"""The root field that explains access, with its types."""
+"""The root fields that explain access and find who has it, with their types."""
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -9,6 +9,7 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from app.flows.access_explanation import AccessExplainer, AccessQuestion
+from app.flows.who_can import AccessHolders, HoldersQuestion
 from app.graphql.fields.queries import GraphQLContext
 from app.graphql.types.builder import TypeBuilder
 
@@ -57,12 +58,35 @@ EXPLANATION = {
     "enough": "[String!]!",
     "policies": "[access_policy!]!",
 }
+HOLDING_USER = {
+    "id": "ID!",
+    "email": "String",
+    "first_name": "String",
+    "last_name": "String",
+    "role": "ID",
+    "everywhere": "Boolean!",
+}
+HOLDING_ROLE = {"id": "ID!", "name": "String!", "every_user": "Boolean!"}
+HOLDERS = {
+    "collection": "String!",
+    "action": "String!",
+    "item": "String",
+    "field": "String",
+    "ip": "String",
+    "public": "Boolean!",
+    "total": "Int!",
+    "users": "[access_holding_user!]!",
+    "roles": "[access_holding_role!]!",
+}
 TYPES = {
     "access_condition": CONDITION,
     "access_origin": ORIGIN,
     "access_permission": PERMISSION,
     "access_policy": POLICY,
     "access_explanation": EXPLANATION,
+    "access_holding_user": HOLDING_USER,
+    "access_holding_role": HOLDING_ROLE,
+    "access_holders": HOLDERS,
 }
 ARGUMENTS = {
     "collection": "String!",
@@ -72,22 +96,39 @@ ARGUMENTS = {
     "field": "String",
     "ip": "String",
 }
+HOLDERS_ARGUMENTS = {
+    "collection": "String!",
+    "action": "String!",
+    "item": "ID",
+    "field": "String",
+    "ip": "String",
+    "limit": "Int",
+    "offset": "Int",
+    "page": "Int",
+}
 
 
 def define_access_types(types: TypeBuilder) -> None:
-    """Define the types of an explanation."""
+    """Define the types of these answers."""
     for name, members in TYPES.items():
         types.define_type(name, [types.field(member, spec) for member, spec in members.items()])
 
 
 def access_queries(types: TypeBuilder) -> Iterator[StrawberryField]:
-    """Yield the query that explains why a user may or may not do something, which Directus does not have."""
+    """Yield the queries that explain why a user may do something, and find who may, which Directus does not have."""
     yield types.field("access_explain", "access_explanation", ARGUMENTS, _explain)
+    yield types.field("access_who_can", "access_holders", HOLDERS_ARGUMENTS, _who_can)
 
 
 async def _explain(info: Info, **question: Any) -> SimpleNamespace:
     explanation = await AccessExplainer(info.context.directory).explain(AccessQuestion(**question))
     return as_namespace(explanation)
+
+
+async def _who_can(info: Info, **question: Any) -> SimpleNamespace:
+    values = {name: value for name, value in question.items() if value is not None}
+    holders = await AccessHolders(info.context.directory).find(HoldersQuestion(**values))
+    return as_namespace(holders)
 
 
 def as_namespace(value: Any) -> SimpleNamespace:

@@ -26,7 +26,7 @@ EMPTY_FIELD = "_empty"
 REQUIRED_COLLECTIONS = {"permissions_me": "directus_permissions", "policies_me_globals": "directus_policies"}
 """Root fields that are visible only with read access to a collection, as in Directus."""
 
-ADMIN_FIELDS = ("users_sessions", "users_sessions_revoke", "access_simulate")
+ADMIN_FIELDS = ("users_sessions", "users_sessions_revoke", "access_simulate", "access_who_can")
 """Root fields that only admins see."""
 
 SCHEMA_MUTATIONS = (

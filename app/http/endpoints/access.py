@@ -1,4 +1,4 @@
-"""The endpoints that explain access and simulate changes of it."""
+"""The endpoints that explain access, find who has it, and simulate changes of it."""
 
 from dataclasses import replace
 
@@ -6,13 +6,14 @@ from app.flows.access_explanation import AccessExplainer, AccessQuestion
 from app.flows.access_simulation import AccessSimulation
 from app.flows.simulated_changes import parse_changes
 from app.flows.tfa_policy import FlowOperation
+from app.flows.who_can import AccessHolders, HoldersQuestion
 from app.http.authentication import Authenticator
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
 from app.http.response import Response, data_response
-from app.openapi.request_bodies import ACCESS_QUESTION, SIMULATED_CHANGES
+from app.openapi.request_bodies import ACCESS_QUESTION, HOLDERS_QUESTION, SIMULATED_CHANGES
 from app.repositories.services import Services
 
-EXPLAIN, SIMULATE = "/access/explain", "/access/simulate"
+EXPLAIN, SIMULATE, WHO_CAN = "/access/explain", "/access/simulate", "/access/who-can"
 """Paths of this endpoint."""
 
 
@@ -36,7 +37,15 @@ async def _simulate(request: FlowRequest) -> Response:
     return replace(data_response(report.as_dict()), no_store=True)
 
 
+async def _who_can(request: FlowRequest) -> Response:
+    """Return who may do something: to admins."""
+    question = HoldersQuestion(**await request.read(HOLDERS_QUESTION))
+    holders = await AccessHolders(request.directory).find(question)
+    return replace(data_response(holders.as_dict()), no_store=True)
+
+
 ROUTES: FlowRoutes = {
     ("POST", EXPLAIN): FlowRoute(FlowOperation.EXPLAIN_ACCESS, _explain),
     ("POST", SIMULATE): FlowRoute(FlowOperation.SIMULATE_ACCESS, _simulate),
+    ("POST", WHO_CAN): FlowRoute(FlowOperation.FIND_WHO_CAN, _who_can),
 }
