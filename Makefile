@@ -75,6 +75,7 @@ format: install-dev ## Fix lint and format the code
 bench: install-dev ## Run the benchmarks against bare handlers and print the ratios
 	$(BIN)/python -m tests.bench.run
 	$(BIN)/python -m tests.bench.access
+	$(BIN)/python -m tests.bench.who_can
 	$(BIN)/python -m tests.bench.disturbances
 	$(BIN)/python -m tests.bench.sign_in
 	$(BIN)/python -m tests.bench.files

@@ -39,14 +39,14 @@ def make_rows() -> Rows:
         rows["directus_policies"].append(policy)
         rows["directus_access"].append({"id": uid(f"a{n}"), "policy": uid(f"p{n}"), "role": uid(f"r{n}"), "user": None})
         rule = {"email": {"_nnull": True}} if n % 2 else OWN_RULE
-        values = {"policy": uid(f"p{n}"), "collection": "directus_users", "action": "read"}
+        values: dict[str, object] = {"policy": uid(f"p{n}"), "collection": "directus_users", "action": "read"}
         rows["directus_permissions"].append({**values, "fields": "id,email", "permissions": rule})
     for n in range(USER_COUNT):
         user = {"id": uid(f"u{n}"), "email": f"u{n}@example.com", "status": "active", "role": uid(f"r{n % ROLE_COUNT}")}
         rows["directus_users"].append(user)
         if n % 100 == 0:
-            values = {"id": uid(f"o{n}"), "policy": uid(f"p{n // 100}"), "role": None, "user": uid(f"u{n}")}
-            rows["directus_access"].append(values)
+            own = {"id": uid(f"o{n}"), "policy": uid(f"p{n // 100}"), "user": uid(f"u{n}")}
+            rows["directus_access"].append({**own, "role": None})
     return rows
 
 

@@ -47,7 +47,8 @@ TESTS_BY_BLOCK = {
         "Use PostgreSQL": [test_running_it.test_postgresql_needs_only_another_url],
     },
     "concepts/permissions.md": {
-        "Policies, roles and access": [test_snippets.test_the_example_of_a_permission_is_accepted]
+        "Policies, roles and access": [test_snippets.test_the_example_of_a_permission_is_accepted],
+        "Policies for a limited time": [test_explaining_access.test_a_policy_is_attached_until_the_end_in_the_example],
     },
     "concepts/custom-fields.md": {
         "Add a field": [test_custom_fields.test_a_field_is_added_and_queried] * 2
@@ -61,6 +62,8 @@ TESTS_BY_BLOCK = {
             EXPLAINED_QUESTIONS, [test_explaining_access.test_each_question_has_the_answer_that_the_page_shows] * 2
         ),
         "As data": [test_explaining_access.test_the_query_of_the_page_returns_the_same_as_data],
+        "Who can?": [test_explaining_access.test_each_question_has_the_answer_that_the_page_shows] * 2
+        + [test_explaining_access.test_the_query_for_those_who_can_returns_the_users_that_the_rules_allow],
     },
     "concepts/deleting-users.md": {
         "A dry run": [test_deleting_users.test_the_dry_run_has_the_answer_that_the_page_shows] * 2,

@@ -88,7 +88,7 @@ def test_every_graphql_example_is_valid():
     files = [file for file in DOCS.rglob("*.md") if file.name != "custom-fields.md"]  # has fields of its own
     queries = [query for file in files for query in snippets("graphql", file.read_text())]
 
-    assert len(queries) == 5
+    assert len(queries) == 7
     assert [validate(schema.graphql, parse(query)) for query in queries] == [[]] * len(queries)
 
 
