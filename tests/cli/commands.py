@@ -9,6 +9,13 @@ from typing import NamedTuple
 import pytest
 
 from app.cli import main
+from tests.base_data import CHEAP_HASH_COST
+
+CHEAP_HASHES = {
+    "HASH_MEMORY_COST": str(CHEAP_HASH_COST.memory),
+    "HASH_TIME_COST": str(CHEAP_HASH_COST.time),
+    "HASH_PARALLELISM": str(CHEAP_HASH_COST.parallelism),
+}
 
 
 class CommandResult(NamedTuple):
@@ -19,14 +26,19 @@ class CommandResult(NamedTuple):
     err: str
 
 
-async def run_command(url: str, *arguments: str, stdin: str = "") -> CommandResult:
-    """Run `rollcall …` on the database at `url` in this process, through the entry point that is installed."""
+async def run_command(url: str, *arguments: str, stdin: str = "", **env: str) -> CommandResult:
+    """Run `rollcall …` on the database at `url` in this process, through the entry point that is installed.
+
+    `env` are further environment variables.
+    """
 
     def run() -> CommandResult:
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setenv("DATABASE_URL", url)
             patch.setenv("SECRET", "a secret that only tests know and use")
+            for name, value in {**CHEAP_HASHES, **env}.items():
+                patch.setenv(name, value)
             patch.setattr(sys, "argv", ["rollcall", *arguments])
             patch.setattr(sys, "stdin", io.StringIO(f"{stdin}\n"))
             patch.setattr(sys, "excepthook", sys.excepthook)  # typer replaces it

@@ -16,7 +16,7 @@ from app.flows.bootstrap import bootstrap
 from app.flows.import_export import TABLES, export_file, import_file
 from app.testing import open_system
 from tests.base_data import BASE_ROWS, Rows, static_token, uid
-from tests.cli.commands import run_command, run_process
+from tests.cli.commands import run_command
 from tests.conftest import make_settings
 
 
@@ -215,10 +215,9 @@ async def test_existing_rows_are_updated_and_serial_ids_continue_after_the_highe
 
 
 async def test_the_commands_lead_from_an_empty_database_to_a_query_to_paste(empty_database_url):
-    env = {"DATABASE_URL": empty_database_url, "SECRET": "a secret that only tests know and use", "PYTHONPATH": "."}
-    first = await run_process("bootstrap", **env)
-    again = await run_process("bootstrap", **env)
-    quickstart = await run_process("quickstart", **env)
+    first = await run_command(empty_database_url, "bootstrap")
+    again = await run_command(empty_database_url, "bootstrap")
+    quickstart = await run_command(empty_database_url, "quickstart")
 
     assert first.code == 0
     assert "admin@example.com" in first.out
@@ -243,12 +242,8 @@ async def test_the_commands_lead_from_an_empty_database_to_a_query_to_paste(empt
     ],
 )
 async def test_a_failing_command_prints_one_line_and_no_traceback(arguments, env, message, tmp_path):
-    settings = {
-        "PYTHONPATH": ".",
-        "SECRET": "a secret that only tests know and use",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/x.db",
-    }
-    result = await run_process(*arguments, **{**settings, **env})
+    settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", **env}
+    result = await run_command(settings.pop("DATABASE_URL"), *arguments, **settings)
 
     assert result.code == 1
     assert message in result.err
