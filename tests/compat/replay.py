@@ -81,8 +81,7 @@ def temporary_database(kind: str, folder: str) -> Iterator[str]:
 @contextmanager
 def running_server(env: dict[str, str], folder: str) -> Iterator[str]:
     """Bootstrap the database, run a server with this environment, and yield its URL."""
-    subprocess.run([*ROLLCALL, "bootstrap"], env=env, check=True, cwd=folder, stdout=subprocess.DEVNULL)
-    server = subprocess.Popen([*ROLLCALL, "serve"], env=env, cwd=folder)
+    server = subprocess.Popen([*ROLLCALL, "quickstart", "--serve"], env=env, cwd=folder, stdout=subprocess.DEVNULL)
     try:
         wait_until_ready(int(env["PORT"]))
         yield f"http://127.0.0.1:{env['PORT']}"

@@ -66,10 +66,11 @@ def run_shell(script: str, folder: Path, env: dict[str, str]) -> str:
 @contextmanager
 def running_server(folder: Path, env: dict[str, str], port: int, *, bootstrap: bool = True) -> Iterator[None]:
     """Bootstrap and serve, as `make run` does after installing, with the log in a file."""
-    if bootstrap:
-        subprocess.run([*ROLLCALL, "bootstrap"], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
+    command = [*ROLLCALL, "quickstart", "--serve"] if bootstrap else [*ROLLCALL, "serve"]
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen([*ROLLCALL, "serve", "--port", str(port)], cwd=folder, env=env, stderr=log)
+        server = subprocess.Popen(
+            command, cwd=folder, env={**env, "PORT": str(port)}, stdout=subprocess.DEVNULL, stderr=log
+        )
         try:
             wait_until_ready(port)
             yield
