@@ -1,8 +1,10 @@
 """Fixtures for all tests: databases of both kinds filled with the rows of `tests/base_data.py`, and test settings."""
 
 import asyncio
+import gc
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -103,6 +105,12 @@ HAS_S3 = all(map(find_spec, ("obstore", "moto", "flask", "flask_cors")))
 BACKENDS = ["sqlite", "postgresql"] if HAS_POSTGRESQL else ["sqlite"]
 
 
+# without bytecode files each process, also of a program that a test starts, compiles everything again
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+gc.disable()  # what the imports and the collection of the tests create stays; see pytest_collection_finish
+
+
 def pytest_addoption(parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="rewrite the golden files")
     parser.addoption("--both-ways", action="store_true", help="compare every response with the one of its plan")
@@ -129,6 +137,12 @@ def pytest_collection_modifyitems(items) -> None:
         for item in items:
             if item.get_closest_marker("planning"):
                 item.add_marker(pytest.mark.skip(reason="GRAPHQL_PLANS is false"))
+
+
+def pytest_collection_finish() -> None:
+    """Start to collect garbage, and never examine what exists already: modules, schemas and thousands of tests."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header() -> str:
