@@ -70,7 +70,7 @@ async def blocked(project):
 
 @pytest_asyncio.fixture
 async def person(blocked):
-    """The same, with what else may be stored about Vi: a mail, activity, a file, a policy, and counted attempts."""
+    """The same, with what else may be stored about Vi: a mail, activity, a file, a policy, and a token."""
     ada = blocked.directory(ADA)
     await ada["users"].update_one(VI, {"last_name": "Viola", "tags": ["x"]})
     await ada["files"].create_one({"storage": "local", "filename_download": "vi.png", "uploaded_by": VI})
@@ -81,6 +81,8 @@ async def person(blocked):
         f"VALUES ('login', '{VI}', '{IP}', 'Viewer/1', 'directus_users', '{VI}', '2024-01-01T00:00:00Z');"
         "INSERT INTO rollcall_outbox (kind, recipient, data, due, attempts) "
         "VALUES ('reset', 'Vi@example.com', '{}', '2024-01-01T00:00:00Z', 0);"
-        f"INSERT INTO rollcall_recovery_codes (hash, \"user\") VALUES ('secret-hash', '{VI}');",
+        f"INSERT INTO rollcall_recovery_codes (hash, \"user\") VALUES ('secret-hash', '{VI}');"
+        'INSERT INTO rollcall_tokens (id, "user", hash, name, created, last_used_ip) '
+        f"VALUES ('{uid('token')}', '{VI}', 'secret-hash-2', 'Build', '2024-01-01T00:00:00Z', '{IP}');",
     )
     return blocked

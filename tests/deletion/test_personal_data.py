@@ -7,7 +7,7 @@ from app.core.caller import SYSTEM
 from app.flows.personal_data import export_personal_data
 from tests.base_data import caller, uid
 from tests.cli.commands import run_command
-from tests.deletion.conftest import SAM, VI
+from tests.deletion.conftest import IP, SAM, VI
 from tests.writes.conftest import run_sql
 
 
@@ -29,6 +29,7 @@ async def test_the_export_has_everything_but_secrets(person):
         "rollcall_outbox",
         "rollcall_recovery_codes",
     }
+    assert [(row["name"], row["last_used_ip"]) for row in rows["rollcall_tokens"]] == [("Build", IP)]
     assert {"table": "contracts", "column": "Owner", "count": 2} in data["references"]
     assert {row["message"] for row in rows["directus_notifications"]} == {"Hi Vi", "Hi Sam"}
     for secret in ("static-of-vi", "not-a-hash", "NOTASECRET", "secret-hash", '"s"'):
@@ -63,10 +64,10 @@ async def test_custom_fields_are_exported_unless_they_are_concealed(person):
     conceal = ("--special", "conceal")
     await run_command(person.settings.database_url, "fields", "add", "users", "pin", "--type", "string", *conceal)
     await run_sql(
-        person.settings.database_url, f"UPDATE directus_users SET phone = '555', pin = '777' WHERE id = '{VI}';"
+        person.settings.database_url, f"UPDATE directus_users SET phone = '555', pin = 'pin-of-vi' WHERE id = '{VI}';"
     )
     printed = await run_command(person.settings.database_url, "users", "export-personal-data", "vi@example.com")
 
     assert json.loads(printed.out)["user"]["phone"] == "555"
-    assert "777" not in printed.out
+    assert "pin-of-vi" not in printed.out
     assert await person.directory(SYSTEM)["users"].count() > 0
