@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import structlog
 from starlette.routing import Router
@@ -47,6 +48,7 @@ from app.http.middleware import (
     request_limiter,
 )
 from app.passwords.hashers import create_hasher
+from app.policy_files.server_tests import load_policy_tests
 from app.query.collection import BUILT_IN
 from app.repositories.schema.registry_loader import count_custom_fields, load_schema, read_schema_token
 from app.repositories.services import Services
@@ -130,7 +132,7 @@ def create_app(
 
     Raises:
         ConfigurationError: The settings are invalid, or an extension can't be loaded.
-        OperatorError: The database can't be used.
+        OperatorError: The database can't be used, or the tests of policies can't be read.
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, settings.log_style)
@@ -140,6 +142,7 @@ def create_app(
     services = Services.from_settings(
         database, settings, clock, hasher, hooks=loaded.hooks, root_fields=loaded.root_fields
     )
+    services = replace(services, policy_tests=load_policy_tests(settings))
     services = services.with_registry(BUILT_IN, UNKNOWN_SCHEMA)  # the first statement finds out what it is
     outbox_worker, retention_job = OutboxWorker(services), RetentionJob(services)
     directus_cache_job, access_expiry_job = DirectusCacheJob(services), AccessExpiryJob(services)

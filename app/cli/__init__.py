@@ -21,6 +21,7 @@ from app.extensions.loading import load_extensions
 from app.flows.bootstrap import active_admin
 from app.flows.bootstrap import bootstrap as run_bootstrap
 from app.flows.import_export import export_file, import_file
+from app.policy_files.server_tests import load_policy_tests
 from app.ratelimit.limiter import RateLimiter, is_per_process
 from app.repositories.commands.accounts import AccountStore
 from app.repositories.rules.users import ACTIVE
@@ -188,6 +189,7 @@ def serve_http(
         )
         typer.echo("Set RATE_LIMITER_STORE=redis to share the counters.", err=True)
     check_database(settings)
+    load_policy_tests(settings)
     load_extensions(settings)  # here, because workers that can't load them would be started again and again
     serve_with(
         workers,

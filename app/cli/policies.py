@@ -1,6 +1,7 @@
 """`rollcall policies …`: exports, compares, applies and tests roles and policies as files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from app.policy_files.effects import effect_lines
 from app.policy_files.expectation_reader import read_tests
 from app.policy_files.policy_document import PolicyDocument
 from app.policy_files.printing import lines, summary
+from app.policy_files.server_tests import load_policy_tests
 from app.policy_files.sources import load
 from app.query.collection import Registry
 from app.repositories.directory import Directory
@@ -124,7 +126,8 @@ def _apply(path: Path, options: Options, user: str | None = None) -> ApplyOutcom
         services = await _services(database, settings)
         document, tests = _load(path, services.registry)
         caller = SYSTEM if user is None else await _caller(user, services)
-        return await DocumentWriter(Directory(caller, services), options).apply(document, tests), services.registry
+        directory = Directory(caller, replace(services, policy_tests=load_policy_tests(settings)))
+        return await DocumentWriter(directory, options).apply(document, tests), services.registry
 
     outcome, registry = run(write)
     for line in lines(outcome.changes, registry):

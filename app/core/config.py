@@ -353,6 +353,11 @@ class Settings(BaseSettings):
     extensions: CommaSeparated = Field(
         (), description="Python modules with extensions, comma-separated, besides those of installed packages"
     )
+    policy_tests: Path | None = Field(
+        None,
+        description="A file, or a folder, with tests of policies that must pass after every change of roles, policies, "
+        "access rows and permissions; a change with which one fails is refused",
+    )
     directus_url: DirectusUrls = Field(
         None,
         description="URLs of the nodes of a Directus on the same database, comma-separated, whose caches are cleared "

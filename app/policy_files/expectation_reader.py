@@ -17,8 +17,8 @@ EXPECTED = re.compile(r"(?P<action>\S+)\s+(?P<collection>[^\s.]+)(?:\.(?P<field>
 EXAMPLE = "'read users' or 'update users.email'"
 
 
-def read_tests(tests: Iterable[Located], registry: Registry) -> list[PolicyTest]:
-    """Return the tests of a document.
+def read_tests(tests: Iterable[Located], registry: Registry | None) -> list[PolicyTest]:
+    """Return the tests of a document; without a registry, the names of collections and fields are not checked.
 
     Raises:
         DocumentError: A key, an action, a collection or a field is unknown, or a value has the wrong type.
@@ -27,9 +27,9 @@ def read_tests(tests: Iterable[Located], registry: Registry) -> list[PolicyTest]
 
 
 class _TestReader:
-    """Reads tests whose names are those of one registry."""
+    """Reads tests; their names must be those of the registry, if there is one."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry | None) -> None:
         self._registry = registry
 
     def test(self, located: Located) -> PolicyTest:
@@ -62,9 +62,9 @@ class _TestReader:
             values = payload.plain()
             for name in values or {}:
                 self._check_field(collection, name, payload.key_position(name))
-        return ActionExpectation(allowed, action, collection.short_name, str(written.at), field, item, values)
+        return ActionExpectation(allowed, action, collection, str(written.at), field, item, values)
 
-    def _parts(self, written: Located) -> tuple[str, Collection, str | None]:
+    def _parts(self, written: Located) -> tuple[str, str, str | None]:
         text = written.text("an expectation")
         match = EXPECTED.fullmatch(text)
         if match is None:
@@ -88,23 +88,27 @@ class _TestReader:
             raise located.at.error("an item of 'sees' needs one of 'rows', 'ids' and 'emails'.")
         field = "email" if given == ["emails"] else "id"
         self._check_field(collection, field, located.at)
-        common = (collection.short_name, str(located.at), {} if filter_ is None else filter_.plain())
+        common = (collection, str(located.at), {} if filter_ is None else filter_.plain())
         if given == ["rows"]:
             return RowsExpectation(*common, count=entry.require("rows").integer("'rows'"))
         return RowsExpectation(*common, field=field, values=tuple(_keys(entry, given[0])))
 
-    def _collection(self, name: str, at: Position) -> Collection:
-        collection = self._registry.get(name) or self._registry.get(f"{PREFIX}{name}")
-        if collection is None:
+    def _collection(self, name: str, at: Position) -> str:
+        """Return the short name of a collection."""
+        if self._registry is not None and self._find(name) is None:
             known = [collection.short_name for collection in self._registry.values()]
             raise at.error(f"there is no collection {name!r}. {suggestion(name, known)}")
-        return collection
+        return name.removeprefix(PREFIX)
 
-    @staticmethod
-    def _check_field(collection: Collection, name: str, at: Position) -> None:
-        if name not in collection.fields:
+    def _check_field(self, collection_name: str, name: str, at: Position) -> None:
+        collection = self._find(collection_name)
+        if collection is not None and name not in collection.fields:
             hint = suggestion(name, collection.fields)
             raise at.error(f"{collection.name} has no field {name!r}. {hint}".rstrip())
+
+    def _find(self, name: str) -> Collection | None:
+        registry = self._registry
+        return None if registry is None else registry.get(name) or registry.get(f"{PREFIX}{name}")
 
 
 def _subject(entry: Entry) -> TestSubject:

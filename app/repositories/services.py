@@ -12,6 +12,7 @@ from app.db.read_pool import ReadPool
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import PasswordHasher
 from app.policy.access_cache import AccessCache
+from app.policy.expectations import PolicyTest
 from app.policy.root_fields import RootField
 from app.policy.unreadable_rules import UnreadableRuleLog
 from app.query.collection import BUILT_IN, Registry
@@ -58,6 +59,8 @@ class Services:
     """Set when a write may have changed access rights, for the Directus cache job."""
     simulations: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the transaction of a simulation: a process runs one at a time."""
+    policy_tests: tuple[PolicyTest, ...] = ()
+    """Tests that must pass after every change of roles, policies, access rows and permissions."""
     hooks: Hooks | None = None
     """The hooks of extensions; None if there are none."""
     root_fields: tuple[RootField, ...] = ()

@@ -79,6 +79,7 @@ TESTS_BY_BLOCK = {
         "As data": [test_simulating_changes.test_the_mutation_of_the_page_returns_the_same_as_data],
     },
     "concepts/policies-as-code.md": {
+        "On the server": [test_policies_as_code.test_the_setting_of_the_page_names_the_tests],
         "In pytest": [test_policies_as_code.test_pytest_runs_the_tests_of_the_files_that_its_configuration_names],
         **{
             title: [test_policies_as_code.test_each_command_prints_what_the_page_shows] * count

@@ -6,7 +6,9 @@ import sys
 
 import pytest_asyncio
 
+from app.core.config import load_settings
 from app.flows.bootstrap import bootstrap
+from app.policy_files.server_tests import load_policy_tests
 from app.testing import open_system
 from tests.cli.commands import run_command
 from tests.conftest import make_settings
@@ -59,3 +61,14 @@ def run_pytest(folder, *arguments):
     command = [sys.executable, "-m", "pytest", "-q", *PLUGIN, "-p", "no:cacheprovider", *arguments]
     env = create_checkout(folder / "env") | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(command, check=False, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_the_setting_of_the_page_names_the_tests(tmp_path, monkeypatch):
+    (ini,) = snippets("ini", section(PAGE, "On the server"))
+    name, _, value = ini.strip().partition("=")
+    (tmp_path / value).mkdir()
+    (tmp_path / value / "tests.yaml").write_text(snippets("yaml", page(PAGE))[1])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, value)
+
+    assert len(load_policy_tests(load_settings())) == 2

@@ -10,12 +10,15 @@ from app.core.request_budget import RequestBudget
 from app.db.transaction import WriteTransaction
 from app.policy.grantor_rights import GrantedPolicy
 from app.policy.rules import Access
-from app.query.collection import Collection, Field
+from app.query.collection import ACCESS, PERMISSIONS, POLICIES, ROLES, Collection, Field
 from app.query.payload import Payload
 from app.repositories.engine.table import RowStore
 from app.repositories.services import Services, UserLimits
 
 RowValues = dict[Field, Any]
+
+DEFINING_COLLECTIONS = frozenset(collection.name for collection in (ROLES, POLICIES, ACCESS, PERMISSIONS))
+"""The collections whose rows define who may do what."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class AffectedRights:
     """Roles that visitors can give themselves because of a changed setting."""
     admins: bool = False
     """Whether a user may have ceased to be an active admin."""
+    definitions: bool = False
+    """Whether roles, policies, access rows or permissions were written."""
     user_access: bool = False
     """Whether the role or status of a user changed, or a user was deleted."""
     user_counts: bool = False
@@ -46,6 +51,10 @@ class AffectedRights:
     """Whether an email was written whose domain has two spellings, which the database does not keep unique."""
     folder_moved: bool = False
     """Whether a folder got another parent."""
+
+    def note_write(self, collection: Collection) -> None:
+        """Note that rows of a collection are written or deleted."""
+        self.definitions = self.definitions or collection.name in DEFINING_COLLECTIONS
 
     @property
     def changes_rights(self) -> bool:

@@ -105,6 +105,7 @@ class UnitOfWork(NestedWriter):
         """Create a row as NestedWriter says; the fields of `server_values` need no permission."""
         payload = self._own(payload)
         collection, fields = payload.collection, payload.fields | link_values.keys()
+        self.affected.note_write(collection)
         rules = self.policy.rules("create", collection)
         self.policy.require_fields("create", collection, fields)
         if self.events is not None:
@@ -147,6 +148,7 @@ class UnitOfWork(NestedWriter):
     ) -> None:
         """Update rows as NestedWriter says; `server_values` as in `create`."""
         payload, collection = self._own(payload), self._registry.own(collection)
+        self.affected.note_write(collection)
         keys = list(dict.fromkeys(keys))
         fields = (payload.fields | link_values.keys()) - {collection.key}
         self.policy.require_fields("update", collection, fields)
@@ -190,6 +192,7 @@ class UnitOfWork(NestedWriter):
 
     async def delete(self, collection: Collection, keys: Iterable[Any]) -> None:
         collection, keys = self._registry.own(collection), list(dict.fromkeys(keys))
+        self.affected.note_write(collection)
         self.policy.rules("delete", collection)
         stored = await self.rows(collection).fetch_for_update(keys)
         matches = await self._matching_rules("delete", collection, keys, stored)

@@ -8,6 +8,7 @@ from app.repositories.rules.delegation import check_delegation
 from app.repositories.rules.files import FileRules
 from app.repositories.rules.folders import FolderRules
 from app.repositories.rules.last_admin import check_last_admin
+from app.repositories.rules.policy_tests import check_policy_tests
 from app.repositories.rules.roles_and_policies import AccessRules, PermissionRules, PolicyRules, RoleRules
 from app.repositories.rules.settings import SettingsRules
 from app.repositories.rules.user_changes import record_user_changes
@@ -25,5 +26,6 @@ COLLECTION_RULES: Mapping[str, CollectionRules] = {
     FOLDERS.name: FolderRules(),
 }
 DIRECTORY_RULES = DirectoryRules(
-    COLLECTION_RULES, (check_delegation, check_last_admin, check_user_limits, record_user_changes)
+    COLLECTION_RULES,
+    (check_delegation, check_last_admin, check_user_limits, check_policy_tests, record_user_changes),
 )
