@@ -24,18 +24,30 @@ def test_schema_graphql_is_the_served_schema():
 
 
 OWN_FIELDS = {
-    "Query": {"access_explain", "access_who_can", "users_me_sessions", "users_sessions"},
+    "Query": {
+        "access_explain",
+        "access_who_can",
+        "users_me_sessions",
+        "users_me_tokens",
+        "users_sessions",
+        "users_tokens",
+    },
     "Mutation": {
         "users_invite_revoke",
         "users_me_tfa_recovery_codes",
         "users_me_sessions_revoke",
         "users_sessions_revoke",
         "access_simulate",
+        "create_tokens_item",
+        "delete_tokens_item",
     },
 }
 """Root fields that Directus doesn't have; those that return objects have types of their own."""
 OWN_TYPES = {
     "users_me_session",
+    "api_token",
+    "created_api_token",
+    "create_tokens_input",
     "access_condition",
     "access_explanation",
     "access_holders",
@@ -142,12 +154,21 @@ def test_account_mutations_are_printed_as_recorded_and_in_that_order(recordings)
     assert "users_invite" in account_mutations(recorded)
 
 
+FOR_EVERYONE = {
+    "access_explain",
+    "users_me_sessions",
+    "users_me_sessions_revoke",
+    "users_me_tfa_recovery_codes",
+    "users_me_tokens",
+}
+
+
 @pytest.mark.parametrize(
     ("user", "visible"),
     [
         ("ada", OWN_FIELDS["Query"] | OWN_FIELDS["Mutation"] | {"users_invite"}),
-        ("ed", {"access_explain", "users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
-        (None, {"access_explain", "users_me_sessions", "users_me_sessions_revoke", "users_me_tfa_recovery_codes"}),
+        ("ed", FOR_EVERYONE | {"create_tokens_item", "delete_tokens_item"}),
+        (None, FOR_EVERYONE),
     ],
 )
 async def test_restricted_fields_are_visible_only_to_permitted_callers(readonly_db, user, visible):

@@ -26,8 +26,11 @@ EMPTY_FIELD = "_empty"
 REQUIRED_COLLECTIONS = {"permissions_me": "directus_permissions", "policies_me_globals": "directus_policies"}
 """Root fields that are visible only with read access to a collection, as in Directus."""
 
-ADMIN_FIELDS = ("users_sessions", "users_sessions_revoke", "access_simulate", "access_who_can")
+ADMIN_FIELDS = ("users_sessions", "users_sessions_revoke", "users_tokens", "access_simulate", "access_who_can")
 """Root fields that only admins see."""
+
+USER_MUTATIONS = ("create_tokens_item", "delete_tokens_item")
+"""Mutations that every signed-in caller sees."""
 
 SCHEMA_MUTATIONS = (
     "create_fields_item",
@@ -125,12 +128,13 @@ class VisibleCoordinates(CollectionVisibility):
             "users_invite": self.may_write("create", USERS),
             "users_invite_revoke": self.may_delete(USERS),
             **dict.fromkeys(ADMIN_FIELDS, self.schema.admin),
+            **dict.fromkeys(USER_MUTATIONS, self.schema.authenticated),
         }
         for name, field in mutation.fields.items() if mutation else ():
             if spec := root_field_of(field):
                 is_visible = spec.is_visible(self.schema)
             else:
-                is_visible = not name.startswith(ROW_MUTATION_PREFIXES) and allowed.get(name, True)
+                is_visible = allowed.get(name, not name.startswith(ROW_MUTATION_PREFIXES))
             if is_visible:
                 yield name
 
