@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import personal_data, user_deletion
+from app.cli import api_tokens, personal_data, user_deletion
 from app.cli.runner import run
 from app.core.config import Settings
 from app.db.database import Database
@@ -18,6 +18,7 @@ commands = typer.Typer(no_args_is_help=True, help="Manage users without signing 
 commands.command()(user_deletion.delete)
 commands.command("export-personal-data")(personal_data.export)
 commands.command()(personal_data.erase)
+commands.add_typer(api_tokens.commands, name="tokens")
 
 Email = Annotated[str, typer.Argument(help="The user's email address")]
 GeneratePassword = Annotated[bool, typer.Option("--generate-password", help="Generate a password and print it once")]
