@@ -8,6 +8,7 @@ READING_OPERATIONS = SERVER_OPERATIONS | {
     FlowOperation.GENERATE_HASH,
     FlowOperation.VERIFY_HASH,
     FlowOperation.EXPLAIN_ACCESS,
+    FlowOperation.FIND_WHO_CAN,
 }
 READING_METHODS = frozenset({"GET", "HEAD", "SEARCH", "OPTIONS"})
 """The methods of HTTP that write nothing, wherever no operation says more."""
