@@ -405,12 +405,12 @@ class ChangeRejected(RollcallError):
 
     def __init__(self, index: int, subject: str, error: RollcallError) -> None:
         self.status, self.code = error.status, error.code  # type: ignore[misc]  # set per instance
-        self._prefix, self._error = f"Change {index} ({subject})", error
+        self._prefix, self.error = f"Change {index} ({subject})", error
         super().__init__(error.reason, **{**error.details, "change": index})
 
     @property
     def text(self) -> str:
-        return f"{self._prefix}: {self._error.text}"
+        return f"{self._prefix}: {self.error.text}"
 
 
 class OperatorError(Exception):

@@ -22,10 +22,12 @@ from app.policy.unreadable_rules import SilentRuleLog
 from app.repositories.commands.simulated_writes import RefusedRemoval, SimulatedWrites
 from app.repositories.directory import Directory
 
-TRANSACTION_SECONDS = 5.0
-"""How long the transaction may take. On SQLite no other write begins meanwhile."""
-COUNTING_SECONDS = 3.0
-"""How long rows are counted, within the transaction and after it; what is left then is not counted."""
+TRANSACTION_SECONDS = 8.0
+"""How long the transaction may take. On SQLite other writes wait for it, and give up after 10 seconds."""
+COMPARING_SECONDS, COUNTING_SECONDS = 1.0, 3.0
+"""How long rows are compared in the transaction and counted after it; what is left then is reported without numbers."""
+TURN_SECONDS = 0.01
+"""How long a simulation computes until other requests have their turn."""
 MAX_EFFECTS = 100
 """Maximum number of effects in a report."""
 MAX_HOLDERS = 10
@@ -82,19 +84,19 @@ class _Run:
         self._services = services = directory.services
         self._commands = commands_of(changes, directory)
         self._now: datetime = services.clock()
-        self._observer = RightsObserver(services.limits.size, services.registry, self._now, MAX_HOLDERS)
+        self._observer = RightsObserver(services.dialect, services.limits.size, services.registry, self._now)
         self._counter = RowCounter(services.reader.fetch, written_collections(self._commands))
-        self._seconds_left = COUNTING_SECONDS
 
     async def in_transaction(self, seconds: float) -> _Outcome:
         """Run the changes, and find their effects; then roll them back."""
+        await self._observer.prepare(self._services.reader)
         writes = SimulatedWrites(self._directory.caller, self._services, self._directory.client_info)
         return await writes.run(self._commands, self._observer.before, self._observe, seconds)
 
     async def _observe(
         self, transaction: WriteTransaction, before: Observation, refused: RefusedRemoval | None
     ) -> _Outcome:
-        after = await self._observer.after(transaction)
+        after, groups = await self._observer.after(transaction)
         services = self._services
         cache = AccessCache(
             services.reader,
@@ -105,12 +107,9 @@ class _Run:
             services.registry,
         )
         finder = EffectFinder(cache, before.rights, after.rights, self._now, self._ip)
-        for _ in finder.add_roles():
-            await asyncio.sleep(0)
-        for group in after.groups:
-            finder.add_users(group, MAX_HOLDERS)
-            await asyncio.sleep(0)
-        outcome = _Outcome(before, after, finder, finder.effects, refused)
+        await _in_turns(finder.add_roles())
+        await _in_turns(finder.add_users(groups, MAX_HOLDERS))
+        outcome = _Outcome(before, after, finder, finder.effects(MAX_EFFECTS, MAX_HOLDERS), refused)
         await self._count(outcome, transaction)
         return outcome
 
@@ -119,18 +118,17 @@ class _Run:
         await self._count(outcome, None)
 
     async def _count(self, outcome: _Outcome, transaction: WriteTransaction | None) -> None:
-        started = monotonic()
+        end = monotonic() + (COUNTING_SECONDS if transaction is None else COMPARING_SECONDS)
         for difference in self._differences(outcome):
             if self._counter.depends_on_writes(difference) is (transaction is None):
                 continue
             for comparison in difference.comparisons:
-                if monotonic() - started > self._seconds_left:
+                if monotonic() > end:
                     return
                 if transaction is None:
                     await self._counter.count(difference.collection, comparison)
                 else:
                     await self._counter.compare(difference.collection, comparison, transaction.fetch)
-        self._seconds_left -= monotonic() - started
 
     def _differences(self, outcome: _Outcome) -> Iterator[ActionDifference]:
         for effect in outcome.effects[:MAX_EFFECTS]:
@@ -164,3 +162,12 @@ class _Run:
             admins_after=outcome.after.admins,
             last_admin=LastAdmin(refused.change, refused.reason) if refused else None,
         )
+
+
+async def _in_turns(steps: Iterator[None]) -> None:
+    """Take steps, and let other requests run in between."""
+    end = monotonic() + TURN_SECONDS
+    for _ in steps:
+        if monotonic() > end:
+            await asyncio.sleep(0)
+            end = monotonic() + TURN_SECONDS

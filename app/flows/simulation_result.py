@@ -27,7 +27,7 @@ def effect_of(
         before=_standing(before),
         after=_standing(after),
         lockouts=tuple(_lockouts(before, after)),
-        actions=tuple(_action(one, counter) for one in differences),
+        actions=tuple(_action(one, counter, varies=effect.is_merged) for one in differences),
     )
 
 
@@ -57,7 +57,7 @@ def _lockouts(before: Standing, after: Standing) -> Iterator[str]:
         yield "addresses"
 
 
-def _action(one: ActionDifference, counter: RowCounter) -> ActionChange:
+def _action(one: ActionDifference, counter: RowCounter, *, varies: bool) -> ActionChange:
     counts = [_counts(one, comparison, counter) for comparison in one.comparisons]
     return ActionChange(
         collection=one.collection.name,
@@ -73,7 +73,7 @@ def _action(one: ActionDifference, counter: RowCounter) -> ActionChange:
             for comparison, count in zip(one.comparisons[1:], counts[1:], strict=True)
             if count is None or count.gained or count.lost
         ),
-        rows_depend_on_user=one.depends_on_user,
+        rows_depend_on_user=one.depends_on_user or varies,
         rows_counted=None not in counts,
     )
 

@@ -62,6 +62,12 @@ class ActionDifference:
     rules: tuple[frozenset[Rule], frozenset[Rule]]
     comparisons: tuple[RowComparison, ...]
 
+    @property
+    def replaced_rules(self) -> tuple[frozenset[Rule], frozenset[Rule]]:
+        """The rules that are lost, and those that are gained."""
+        before, after = self.rules
+        return before - after, after - before
+
     def without_comparisons(self) -> "ActionDifference":
         """Return the same difference for a holder whose rows do not change."""
         return replace(self, comparisons=())
@@ -129,14 +135,19 @@ def _grouped(
     collection: Collection, fields: Iterable[Field], scopes: tuple[CallerScope, CallerScope], rows: RowComparison
 ) -> Mapping[RowComparison, list[Field]]:
     """Return fields by the rows on which they are granted before and after."""
-    groups: dict[RowComparison, list[Field]] = {}
+    by_rules: dict[tuple[frozenset[Rule], ...], list[Field]] = {}
+    rules = [scope.access.granted(scope.action, collection) for scope in scopes]
     for field in fields:
-        before, after = (scope.visible(collection, field) for scope in scopes)
+        granting = tuple(frozenset(rule for rule in side if field in rule.fields) for side in rules)
+        by_rules.setdefault(granting, []).append(field)
+    groups: dict[RowComparison, list[Field]] = {}
+    for same in by_rules.values():
+        before, after = (scope.visible(collection, same[0]) for scope in scopes)
         comparison = RowComparison(
             rows.before if before == TRUE else before,  # true on each row that the holder has
             rows.after if after == TRUE else after,
         )
-        groups.setdefault(comparison, []).append(field)
+        groups.setdefault(comparison, []).extend(same)
     return groups
 
 

@@ -1,8 +1,10 @@
 """Whom a change of rights affects, and how: users, roles and the public, grouped by what changes for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import nsmallest
+from itertools import chain
 from typing import Any
 
 from app.policy.access_cache import AccessCache
@@ -35,6 +37,18 @@ class AccessEffect:
     user_count: int = 0
     public: bool = False
     sample: tuple[Holder | None, Holder | None, str | None] = (None, None, None)
+    is_merged: bool = False
+    """Whether the rows that the holders have differ, although their rights change alike."""
+
+    def add(self, other: "AccessEffect", max_users: int) -> None:
+        """Add the holders of an effect by which rights change alike."""
+        self.roles += other.roles
+        self.users = nsmallest(max_users, chain(self.users, other.users))
+        self.user_count += other.user_count
+        self.public = self.public or other.public
+        self.is_merged = True
+        if other.sample[2] is not None and (self.sample[2] is None or other.sample[2] < self.sample[2]):
+            self.sample, self.difference = other.sample, other.difference
 
 
 class EffectFinder:
@@ -60,22 +74,37 @@ class EffectFinder:
         if (effect := self._effect(Holder(), Holder())) is not None:
             effect.public = True
 
-    def add_users(self, group: UserGroup, max_users: int) -> None:
-        """Compare the rights of a group of users; an effect lists at most `max_users`."""
-        effect = self._effect(group.before, group.after)
-        if effect is None:
-            return
-        if effect.sample[2] is None or group.users[0] < effect.sample[2]:
-            effect.sample = (group.before, group.after, group.users[0])
-        effect.user_count += group.size
-        effect.users = sorted([*effect.users, *group.users])[:max_users]
+    def add_users(self, groups: Iterable[UserGroup], max_users: int) -> Iterator[None]:
+        """Compare the rights of groups of users; an effect lists at most `max_users`; yield after each."""
+        for group in groups:
+            effect = self._effect(group.before, group.after)
+            if effect is not None:
+                self._add(effect, group, max_users)
+            yield
 
-    @property
-    def effects(self) -> list[AccessEffect]:
-        """The effects found so far, those for most users first."""
-        return sorted(
-            self._effects.values(), key=lambda one: (-one.user_count, -len(one.roles), not one.public, one.roles)
-        )
+    @staticmethod
+    def _add(effect: AccessEffect, group: UserGroup, max_users: int) -> None:
+        first = min(group.users)
+        if effect.sample[2] is None or first < effect.sample[2]:
+            effect.sample = (group.before, group.after, first)
+        effect.user_count += len(group.users)
+        effect.users = nsmallest(max_users, chain(effect.users, group.users))
+
+    def effects(self, max_effects: int, max_users: int) -> list[AccessEffect]:
+        """Return the effects found so far, those for most users first.
+
+        If they are more than `max_effects`, those by which rights change alike are one, whatever other rights the
+        holders have.
+        """
+        effects = list(self._effects.values())
+        if len(effects) > max_effects:
+            merged: dict[object, AccessEffect] = {}
+            for effect in effects:
+                known = merged.setdefault(_changed_rights(effect.difference), effect)
+                if known is not effect:
+                    known.add(effect, max_users)
+            effects = list(merged.values())
+        return sorted(effects, key=lambda one: (-one.user_count, -len(one.roles), not one.public, one.roles))
 
     def accesses(self, effect: AccessEffect) -> tuple[Access, Access]:
         """Return what the sample of an effect may do before and after."""
@@ -113,6 +142,19 @@ class EffectFinder:
 
     def _access(self, snapshot: RightsSnapshot, holder: Holder | None, user: str | None) -> Access:
         return self._nothing if holder is None else snapshot.access(self._cache, holder, user, self._ip)
+
+
+def _changed_rights(difference: AccessDifference) -> object:
+    """Return what is equal for differences by which rights change alike."""
+    actions = (
+        (one.collection, one.action, one.granted_before, one.granted_after, *_changed_fields(one), one.replaced_rules)
+        for one in difference.actions
+    )
+    return difference.before, difference.after, tuple(actions)
+
+
+def _changed_fields(one: ActionDifference) -> tuple[object, ...]:
+    return one.fields_gained, one.fields_lost, one.values_changed
 
 
 def _standing(snapshot: RightsSnapshot, holder: Holder | None, access: Access) -> Standing:

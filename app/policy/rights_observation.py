@@ -12,13 +12,7 @@ from app.db.connection import Row
 from app.policy.access_cache import StatementReader
 from app.policy.rights_snapshot import RightsSnapshot
 from app.policy.role_tree import select_active_admins
-from app.policy.user_groups import (
-    CREATE_USERS_BEFORE,
-    UserGroup,
-    fill_users_before,
-    read_user_groups,
-    select_user_groups,
-)
+from app.policy.user_groups import UserGroup, UserGroups, all_groups, read_active, read_changed
 from app.query.collection import Registry
 from app.query.size import SizeLimits
 
@@ -35,30 +29,35 @@ class TransactionReader(StatementReader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The rights of all holders, and the number of active admins; after writes also the groups of users."""
+    """The rights of all holders, and the number of active admins."""
 
     rights: RightsSnapshot
     admins: int
-    groups: tuple[UserGroup, ...] = ()
 
 
 class RightsObserver:
-    """Reads the rights of all holders twice in one transaction; groups list at most `max_users` users each."""
+    """Reads the rights of all holders twice in one transaction, and whose rights other rows decide after its writes."""
 
-    def __init__(self, limits: SizeLimits, registry: Registry, now: datetime, max_users: int) -> None:
-        self._limits, self._registry, self._now, self._max_users = limits, registry, now, max_users
+    def __init__(self, dialect: str, limits: SizeLimits, registry: Registry, now: datetime) -> None:
+        self._limits, self._registry, self._now = limits, registry, now
+        self._statements = UserGroups(dialect, now)
+        self._active: tuple[UserGroup, ...] = ()
+
+    async def prepare(self, reader: StatementReader) -> None:
+        """Group the active users, which takes longest, before the transaction begins."""
+        self._active = tuple(read_active((await reader.fetch(self._statements.active()))[0]))
 
     async def before(self, transaction: TransactionReader) -> Observation:
         """Read the rights, and store in a temporary table what decides those of each user."""
-        await transaction.execute(CREATE_USERS_BEFORE)
-        await transaction.execute(fill_users_before(self._now))
+        await transaction.execute(self._statements.create_table())
+        await transaction.execute(self._statements.fill_table())
         return await self._observe(transaction)
 
-    async def after(self, transaction: TransactionReader) -> Observation:
+    async def after(self, transaction: TransactionReader) -> tuple[Observation, tuple[UserGroup, ...]]:
         """Read the rights again, and group the users by what decides their rights now and did so before."""
-        rows = await transaction.execute(select_user_groups(self._max_users, self._now))
-        return await self._observe(transaction, tuple(read_user_groups(rows)))
+        changed = tuple(read_changed(await transaction.execute(self._statements.changed())))
+        return await self._observe(transaction), tuple(all_groups(self._active, changed))
 
-    async def _observe(self, transaction: TransactionReader, groups: tuple[UserGroup, ...] = ()) -> Observation:
+    async def _observe(self, transaction: TransactionReader) -> Observation:
         rights = await RightsSnapshot.load(transaction, self._limits, self._registry, self._now)
-        return Observation(rights, (await transaction.fetch(COUNT_ADMINS))[0], groups)
+        return Observation(rights, (await transaction.fetch(COUNT_ADMINS))[0])

@@ -9,7 +9,7 @@ from app.core.errors import ChangeRejected, Forbidden, InvalidPayload, ServiceUn
 from app.flows.access_simulation import AccessSimulation
 from app.flows.simulated_changes import MAX_CHANGES, Change, parse_changes
 from tests.access.contents import contents_of
-from tests.base_data import OFFICE_IP, caller, uid
+from tests.base_data import OFFICE_IP, caller, make_access, make_policy, make_read_permission, make_role, uid
 
 STAFF, EDITORS, VIEWERS, APP = (uid(f"policy-{name}") for name in ("Staff", "Editors", "Viewers", "App"))
 EDITOR, VIEWER = uid("role-Editor"), uid("role-Viewer")
@@ -127,6 +127,28 @@ async def test_access_for_a_limited_time_has_its_end(readonly_db):
     assert created.effects[0].after.expires == "2099-01-01T00:00:00.000Z"
     assert (effect.before.expires, effect.after.expires) == (None, "2099-01-01T00:00:00.000Z")
     assert (effect.actions, effect.users) == ((), (uid("ann"),))
+
+
+async def test_more_than_a_hundred_effects_are_merged_if_rights_change_alike(writable_db):
+    """Each of these roles has a rule of its own besides, so the rows that its users have differ."""
+    names = [f"{number}" for number in range(101)]
+    permissions = [
+        make_read_permission(100 + n, name, "users", "id", {"first_name": {"_eq": name}})
+        for n, name in enumerate(names)
+    ]
+    await writable_db.load(
+        {
+            "directus_roles": [make_role(name, "Staff") for name in names],
+            "directus_policies": [make_policy(name) for name in names],
+            "directus_access": [make_access(name, role=name) for name in names],
+            "directus_permissions": permissions,
+        }
+    )
+    report = await simulate(writable_db, {**WIDER_EDITORS, "key": 1, "data": {"permissions": {"title": {"_eq": "x"}}}})
+
+    (effect,) = report.effects
+    assert (effect.roles_total, len(effect.roles), effect.users) == (103, 10, (uid("ed"),))
+    assert action_of(effect).rows_depend_on_user
 
 
 async def test_the_removal_of_the_last_admin_is_reported(readonly_db):
