@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from app.core.errors import (
+    ChangeRejected,
     FailedValidation,
     Forbidden,
     GraphQLValidation,
@@ -28,6 +29,8 @@ Translate = Callable[[str], str]
 
 def form_errors(error: RollcallError, translate: Translate) -> FormErrors:
     """Return the messages of an error by field, the first one of each field."""
+    if isinstance(error, ChangeRejected):
+        error = error.error
     messages: FormErrors = {}
     for each in error.errors if isinstance(error, MultipleErrors) else [error]:
         field = ".".join([*each.details.get("path", ()), each.details.get("field", "")]).strip(".")

@@ -4,7 +4,7 @@ from app.studio.pages.account import account, account_password, account_rights, 
 from app.studio.pages.activity import activity
 from app.studio.pages.entry import invitation_page, password_recovery, registration_page, sign_in
 from app.studio.pages.overview import overview
-from app.studio.pages.policies import permission_editor, permissions, policies, policy_holders
+from app.studio.pages.policies import permission_editor, permissions, policies, policy_effects, policy_holders
 from app.studio.pages.roles import roles
 from app.studio.pages.settings import project_logo, project_settings_page
 from app.studio.pages.tools import access_check, explorer, graphiql
@@ -26,6 +26,7 @@ AREAS = (
     roles,
     permission_editor,
     policies,
+    policy_effects,
     policy_holders,
     permissions,
     access_check,

@@ -8,6 +8,7 @@ from app.http.response import Response
 from app.studio.form_errors import FormErrors
 from app.studio.page_numbers import page_number
 from app.studio.page_request import PageRequest
+from app.studio.policy_editor.change_effects import ChangeEffects
 from app.studio.policy_editor.permission_grid import COLUMNS, Grid, build_grid
 from app.studio.policy_editor.policy_form import EDITED
 from app.studio.policy_editor.visible_registry import visible_registry
@@ -70,8 +71,12 @@ async def policy_page(
     values: Mapping[str, Any] | None = None,
     chosen: Mapping[str, str] | None = None,
     email: str = "",
+    effects: ChangeEffects | None = None,
 ) -> Response:
-    """Return the page of a policy; `values`, `chosen` and `email` are those of a form that was not saved."""
+    """Return the page of a policy; `values`, `chosen` and `email` are those of a form that was not saved.
+
+    `effects` are those that saving it would have.
+    """
     rights = await request.rights()
     policy = await read_policy(request, key)
     may_update = rights.may("update", "policies") and await request.directory["policies"].may("update", key)
@@ -85,6 +90,7 @@ async def policy_page(
         "chosen": chosen,
         "holders": await _read_holders(request, rights, key),
         "email": email,
+        "effects": effects,
     }
     return await request.page("policies/policy.html", status=status, errors=errors, **variables)
 

@@ -11,6 +11,7 @@ from app.studio.form_errors import form_errors
 from app.studio.page_request import PageRequest
 from app.studio.pages.policies.permissions import CREATE, DELETE, UPDATE
 from app.studio.pages.users.user_fields import field_labels
+from app.studio.policy_editor.change_effects import ChangeEffects
 from app.studio.policy_editor.open_permission import OpenPermission, open_permission
 from app.studio.policy_editor.permission_form import PermissionForm, PermissionParser
 from app.studio.policy_editor.permission_grid import state_of
@@ -28,22 +29,21 @@ async def show_permission(request: PageRequest) -> Response:
     permission = await open_permission(request)
     form = PermissionForm.of_stored(permission.stored, permission.parts)
     _parser(request, permission).parse(form)
-    return await _editor_page(request, permission, form)
+    return await editor_page(request, permission, form)
 
 
 async def save_permission(request: PageRequest) -> Response:
     """Create a permission, or save its changed parts."""
     permission = await open_permission(request)
-    form = await _submitted(request, permission)
+    form = await checked_form(request, permission)
     (await request.rights()).require("update" if permission.stored else "create", "permissions")
-    _parser(request, permission).check_choices(form, permission.stored, permission.parts)
     if not form.errors:
         try:
             await _save(request, permission, form)
         except RollcallError as error:
             form.errors.update(form_errors(error, request.translate))
     if form.errors:
-        return await _editor_page(request, permission, form, status=422)
+        return await editor_page(request, permission, form, status=422)
     return request.redirect(f"/policies/{permission.policy['id']}", notice="permission-saved")
 
 
@@ -57,7 +57,7 @@ async def preview_permission(request: PageRequest) -> Response:
     if request.fragment:
         preview = preview or _unreadable(form)
         return await request.page("policies/preview.html", preview=preview, collection=permission.collection)
-    return await _editor_page(request, permission, form, status=422 if form.errors else 200, preview=preview)
+    return await editor_page(request, permission, form, status=422 if form.errors else 200, preview=preview)
 
 
 def _unreadable(form: PermissionForm) -> Preview:
@@ -77,7 +77,7 @@ async def delete_permission(request: PageRequest) -> Response:
     except RollcallError as error:
         form = PermissionForm.of_stored(permission.stored, permission.parts)
         form.errors = form_errors(error, request.translate)
-        return await _editor_page(request, permission, form, status=error.status)
+        return await editor_page(request, permission, form, status=error.status)
     return request.redirect(f"/policies/{permission.policy['id']}", notice="permission-deleted")
 
 
@@ -91,28 +91,45 @@ async def _submitted(request: PageRequest, permission: OpenPermission) -> Permis
     return form
 
 
+async def checked_form(request: PageRequest, permission: OpenPermission) -> PermissionForm:
+    """Return the submitted form, with errors if it cannot be saved."""
+    form = await _submitted(request, permission)
+    _parser(request, permission).check_choices(form, permission.stored, permission.parts)
+    return form
+
+
 async def _save(request: PageRequest, permission: OpenPermission, form: PermissionForm) -> None:
-    values: dict[str, Any] = dict(form.values)
-    if "fields" in permission.parts:
-        values["fields"] = form.fields
-    stored = permission.stored
-    if not stored:
-        target = {"policy": {"id": permission.policy["id"]}, "collection": permission.collection.name}
-        row = {"permissions": {}, **values, **target, "action": permission.action}
-        await request.execute(CREATE, {"data": [row]})
-        return
-    changed = {name: value for name, value in values.items() if (value or None) != (stored[name] or None)}
-    if changed:
-        await request.execute(UPDATE, {"ids": [stored["id"]], "data": changed})
+    if not permission.stored:
+        await request.execute(CREATE, {"data": [new_row(permission, form)]})
+    elif changed := changed_values(permission, form):
+        await request.execute(UPDATE, {"ids": [permission.stored["id"]], "data": changed})
 
 
-async def _editor_page(
+def new_row(permission: OpenPermission, form: PermissionForm) -> dict[str, Any]:
+    """Return the row of a permission that does not exist yet."""
+    target = {"policy": {"id": permission.policy["id"]}, "collection": permission.collection.name}
+    return {"permissions": {}, **_values(permission, form), **target, "action": permission.action}
+
+
+def changed_values(permission: OpenPermission, form: PermissionForm) -> dict[str, Any]:
+    """Return the values of a stored permission that the form changes."""
+    values, stored = _values(permission, form), permission.stored
+    return {name: value for name, value in values.items() if (value or None) != (stored.get(name) or None)}
+
+
+def _values(permission: OpenPermission, form: PermissionForm) -> dict[str, Any]:
+    return {**form.values, **({"fields": form.fields} if "fields" in permission.parts else {})}
+
+
+async def editor_page(
     request: PageRequest,
     permission: OpenPermission,
     form: PermissionForm,
     status: int = 200,
     preview: Preview | None = None,
+    effects: ChangeEffects | None = None,
 ) -> Response:
+    """Return the page of a permission with its form, and what was previewed of it."""
     rights, collection = await request.rights(), permission.collection
     action = permission.action
     names = (
@@ -134,6 +151,7 @@ async def _editor_page(
         secret_fields=[field.name for field in collection.fields.values() if field.concealed],
         state=state_of(permission.stored) if permission.stored else "none",
         preview=preview,
+        effects=effects,
         collection=collection,
     )
 

@@ -68,14 +68,19 @@ def changed_cells(grid: Grid, form: Form) -> list[tuple[Cell, str]]:
     ]
 
 
-async def save_cells(request: PageRequest, policy: str, changes: list[tuple[Cell, str]]) -> None:
-    """Write the changed cells: removed permissions last, so that an error before leaves no policy with less."""
-    created = [cell for cell, state in changes if state == "all" and not cell.ids]
+def cell_writes(policy: str, changes: list[tuple[Cell, str]]) -> tuple[list[dict[str, Any]], list[Any], list[Any]]:
+    """Return the permissions that changed cells create, and the ids of those that they widen and remove."""
+    created = [_new_row(policy, cell) for cell, state in changes if state == "all" and not cell.ids]
     widened = [cell.ids[0] for cell, state in changes if state == "all" and cell.ids]
     removed = [key for cell, state in changes for key in (cell.ids if state == "none" else cell.ids[1:])]
+    return created, widened, removed
+
+
+async def save_cells(request: PageRequest, policy: str, changes: list[tuple[Cell, str]]) -> None:
+    """Write the changed cells: removed permissions last, so that an error before leaves no policy with less."""
+    created, widened, removed = cell_writes(policy, changes)
     if created:
-        rows = [_new_row(policy, cell) for cell in created]
-        await request.execute(CREATE, {"data": rows})
+        await request.execute(CREATE, {"data": created})
     if widened:
         await request.execute(UPDATE, {"ids": widened, "data": dict(ALL_VALUES)})
     if removed:

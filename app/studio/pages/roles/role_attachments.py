@@ -1,9 +1,10 @@
 """Attaching policies to a role and detaching them."""
 
-from app.core.errors import RollcallError
+from app.core.errors import Forbidden, RollcallError
 from app.http.response import Response
 from app.studio.page_request import PageRequest
 from app.studio.pages.roles.role_page import authorized_role, rejected_action, role_page
+from app.studio.policy_editor.change_effects import change_effects
 from app.studio.routing import Route
 
 ATTACH = """mutation AttachPolicy($role: ID!, $policy: ID!) {
@@ -36,7 +37,29 @@ async def detach_policy(request: PageRequest) -> Response:
     return request.redirect(f"/roles/{role}", notice="policy-detached")
 
 
+async def preview_effects(request: PageRequest) -> Response:
+    """Return the page of a role with the effects of attaching or detaching a policy, which is not done.
+
+    Raises:
+        Forbidden: The caller is no admin.
+    """
+    form, role = await request.form(), request.parameters["role"]
+    access, policy = form.get("access", ""), form.get("policy", "")
+    if not (await request.rights()).admin:
+        raise Forbidden
+    if not access and not policy:
+        return await role_page(request, {"policy": request.translate("Select a policy.")}, 422)
+    attached = {"collection": "access", "action": "create", "data": {"role": role, "policy": policy}}
+    detached = {"collection": "access", "action": "delete", "key": access}
+    try:
+        effects = await change_effects(request, [detached if access else attached])
+    except RollcallError as error:
+        return await rejected_action(request, error)
+    return await role_page(request, effects=effects, chosen=policy)
+
+
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/roles/{role}/policies/attach", attach_policy),
     Route("POST", "/roles/{role}/policies/detach", detach_policy),
+    Route("POST", "/roles/{role}/policies/effects", preview_effects),
 )

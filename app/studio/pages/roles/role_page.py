@@ -11,10 +11,20 @@ from app.studio.pages.roles.role_hierarchy import RoleNode, description_text, re
 from app.studio.pages.roles.role_members import read_members
 from app.studio.pages.roles.role_policies import read_attachable, read_policies
 from app.studio.pages.roles.role_rights import ROLE_FIELDS, RoleRights, role_rights
+from app.studio.policy_editor.change_effects import ChangeEffects
 
 
-async def role_page(request: PageRequest, errors: FormErrors | None = None, status: int = 200) -> Response:
+async def role_page(
+    request: PageRequest,
+    errors: FormErrors | None = None,
+    status: int = 200,
+    *,
+    effects: ChangeEffects | None = None,
+    chosen: str = "",
+) -> Response:
     """Return the page of a role; `errors` are those of a rejected action on it.
+
+    `effects` are those of attaching the `chosen` policy, or of detaching one.
 
     Raises:
         Forbidden: The caller cannot see the role.
@@ -37,6 +47,8 @@ async def role_page(request: PageRequest, errors: FormErrors | None = None, stat
         members=await read_members(request, key) if may.see_users else None,
         policies=policies,
         attachable=await read_attachable(request, policies) if may.attach else [],
+        effects=effects,
+        chosen=chosen,
     )
 
 
