@@ -65,6 +65,19 @@ async def test_a_user_to_whom_rows_must_refer_is_anonymized(known_person):
     assert len(after["articles"]) == 3
 
 
+async def test_other_users_who_refer_to_an_anonymized_user_stay(known_person):
+    key = "uuid" if known_person.database.dialect == "postgresql" else "char(36)"
+    await run_sql(
+        known_person.settings.database_url,
+        f"ALTER TABLE directus_users ADD COLUMN manager {key} REFERENCES directus_users (id) ON DELETE CASCADE;"
+        f"UPDATE directus_users SET manager = '{VI}' WHERE id = '{SAM}';",
+    )
+    await erase_user(known_person.directory(ADA), VI)
+    after = await content(known_person)
+
+    assert [str(row["manager"]) for row in after["directus_users"] if str(row["id"]) == SAM] == [VI]
+
+
 @pytest.mark.parametrize("blocked_", [True, False])
 async def test_the_audit_log_keeps_that_a_user_was_erased(known_person, blocked_):
     if not blocked_:

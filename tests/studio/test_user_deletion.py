@@ -48,7 +48,7 @@ async def test_entries_move_to_the_user_that_the_form_names(ada, file, contract)
     assert row == {"uploaded_by": {"email": "ed@example.com"}}
 
 
-@pytest.mark.parametrize("target", ["no-one@example.com", "e", str(uid("nowhere"))])
+@pytest.mark.parametrize("target", ["no-one@example.com", "ed@example", "Edelman", uid("nowhere")])
 async def test_a_target_that_is_no_single_user_is_an_error_at_the_field(ada, file, target):
     page = await ada.post(PAGE, {"reassign_to": target})
 

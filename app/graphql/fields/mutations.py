@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import strawberry
 from strawberry.types.field import StrawberryField
@@ -19,6 +19,7 @@ from app.query.collection import USERS, Collection
 from app.query.read import Read
 from app.query.results import Row
 from app.repositories.engine.commands import WriteCommand
+from app.repositories.references.user_references import ReferenceAction
 from app.repositories.repository import Repository, returning
 
 Arguments = Mapping[str, Any]
@@ -29,6 +30,7 @@ MUTATION_SPEC = "mutation_spec"
 
 
 REFERENCE = {"table": "String!", "column": "String!", "count": "Int!", "action": "String!"}
+REFERENCE_NOTES = {"action": "What the deletion does to the rows: " + ", ".join(get_args(ReferenceAction))}
 REFERENCES_DESCRIPTION = "What refers to deleted users; null without `dry_run` or `reassign_to`."
 DELETION_OPTIONS = {"reassign_to": "ID", "dry_run": "Boolean"}
 """The arguments that only the deletion of users has."""
@@ -44,7 +46,7 @@ class MutationSpec:
 
 def define_mutation_types(types: TypeBuilder) -> None:
     """Define the types that mutations return for deleted rows; only those of users have references."""
-    members = [types.field(name, spec) for name, spec in REFERENCE.items()]
+    members = [types.field(name, spec, description=REFERENCE_NOTES.get(name)) for name, spec in REFERENCE.items()]
     types.define_type("deletion_reference", members)
     references = types.field("references", "[deletion_reference!]", description=REFERENCES_DESCRIPTION)
     types.define_type("delete_one", [types.field("id", "ID!"), references])

@@ -9,8 +9,7 @@ from app.query.collection import USERS
 from app.query.payload import Payload
 from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.personal_data.erasure import ErasedRows, PersonalDataEraser
-from app.repositories.references.foreign_keys import ForeignKey
-from app.repositories.references.user_references import UserReference, UserReferences
+from app.repositories.references.user_references import UserReference, UserReferences, is_personal
 from app.repositories.rules.users import EMAIL
 
 ERASE = "erase"
@@ -46,7 +45,7 @@ class EraseUser:
         eraser = PersonalDataEraser(work.writer, self.user, row[EMAIL])
         await eraser.erase()
         if self.anonymized:
-            deleted = [key for key in found.direct if is_deleted_when_anonymized(key)]
+            deleted = [key for key in found.direct if is_personal(key)]
             await eraser.delete_rows(deleted)
             await eraser.anonymize_user()
             work.affected.admins = work.affected.user_access = True
@@ -58,12 +57,3 @@ class EraseUser:
         await work.audit_log.record(ERASE, USERS, self.user)
         self.references, self.erased = counted, eraser.erased
         return [self.user]
-
-
-def is_deleted_when_anonymized(key: ForeignKey) -> bool:
-    """Return whether the rows that refer by a foreign key are deleted though the user stays.
-
-    In the tables of Directus and Rollcall those are what would be deleted along with the user, such as sessions and
-    rights. The rows of a project stay.
-    """
-    return key.on_delete == "CASCADE" and key.name.startswith(("directus_", "rollcall_"))

@@ -47,9 +47,17 @@ def is_movable(key: ForeignKey) -> bool:
     """
     if key.target_name != USERS.name or key.target_column != USERS.key.name:
         return False
-    if (key.name, key.column) in NEVER_MOVED or key.name.startswith("rollcall_"):
-        return False
-    return not (key.name.startswith("directus_") and key.name not in CUSTOMIZABLE and key.on_delete == "CASCADE")
+    return (key.name, key.column) not in NEVER_MOVED and not is_personal(key)
+
+
+def is_personal(key: ForeignKey) -> bool:
+    """Return whether the rows that refer by this foreign key belong to the user, such as sessions and rights.
+
+    A column that a project added to a table of Directus does not say so.
+    """
+    if key.name.startswith("rollcall_"):
+        return True
+    return key.name.startswith("directus_") and key.name not in CUSTOMIZABLE and key.on_delete == "CASCADE"
 
 
 class UserReferences:

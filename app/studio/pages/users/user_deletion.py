@@ -88,7 +88,7 @@ async def delete_reassigned(request: PageRequest, users: Sequence[str], text: st
     Raises:
         RollcallError: The text names no single user, or the deletion is rejected.
     """
-    matches = await find_users(request, text)
+    matches = [user for user in await find_users(request, text) if text.lower() in (user.reference.lower(), user.id)]
     if len(matches) != 1:
         message = request.translate("Enter the email address or the id of another user")
         raise InvalidPayload(message, field="reassign_to")
