@@ -12,6 +12,7 @@ from app.cli import app
 from app.graphql.schema import schema
 from tests.compat import test_directus_tools
 from tests.readme import (
+    test_api_tokens,
     test_custom_fields,
     test_deleting_users,
     test_deployment,
@@ -64,6 +65,15 @@ TESTS_BY_BLOCK = {
         "As data": [test_explaining_access.test_the_query_of_the_page_returns_the_same_as_data],
         "Who can?": [test_explaining_access.test_each_question_has_the_answer_that_the_page_shows] * 2
         + [test_explaining_access.test_the_query_for_those_who_can_returns_the_users_that_the_rules_allow],
+    },
+    "concepts/api-tokens.md": {
+        "Creating a token": [
+            test_api_tokens.test_the_mutation_creates_a_token_that_the_query_lists_with_its_limits,
+            test_api_tokens.test_the_command_creates_a_token,
+        ],
+        "Keeping track": [
+            test_api_tokens.test_the_mutation_creates_a_token_that_the_query_lists_with_its_limits,
+        ],
     },
     "concepts/deleting-users.md": {
         "A dry run": [test_deleting_users.test_the_dry_run_has_the_answer_that_the_page_shows] * 2,

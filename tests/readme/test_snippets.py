@@ -88,7 +88,7 @@ def test_every_graphql_example_is_valid():
     files = [file for file in DOCS.rglob("*.md") if file.name != "custom-fields.md"]  # has fields of its own
     queries = [query for file in files for query in snippets("graphql", file.read_text())]
 
-    assert len(queries) == 7
+    assert len(queries) == 9
     assert [validate(schema.graphql, parse(query)) for query in queries] == [[]] * len(queries)
 
 
@@ -158,20 +158,25 @@ def test_the_table_of_accounts_lists_every_root_field_with_its_arguments():
         name: set(filter(None, arguments.split(", ")))
         for name, arguments in re.findall(r"`((?:auth|users|utils)_\w+)(?:\(([^)]*)\))?`", table)
     }
+    listed |= {
+        name: set(arguments.split(", ")) for name, arguments in re.findall(r"`(\w+_tokens_item)\((\w+, user)\)`", table)
+    }
     graphql: Any = schema.graphql
     roots = {**graphql.mutation_type.fields, **graphql.query_type.fields}
     mutations = {name for name in graphql.mutation_type.fields if not name.startswith(ROW_MUTATIONS)}
 
     assert listed == {name: set(roots[name].args) for name in listed}
-    assert mutations - {"access_simulate"} | {"users_me_sessions", "users_sessions"} == set(listed)
+    added = {"users_me_sessions", "users_sessions", "users_me_tokens", "users_tokens"}
+    added |= {"create_tokens_item", "delete_tokens_item"}
+    assert mutations - {"access_simulate"} | added == set(listed)
 
 
 async def test_every_path_of_the_table_of_accounts_exists(readonly_db):
     paths = re.findall(r"`(GET|POST|DELETE) (/\S+)`", section("reference/graphql.md", "Accounts"))
     async with served(readonly_db.settings) as client:
         for method, path in paths:
-            existing = path.replace("ID", uid("vi")).replace("SESSION", "0" * 16)
+            existing = path.replace("ID", uid("vi")).replace("SESSION", "0" * 16).replace("TOKEN", uid("token"))
             response = await client.request(method, existing)
             assert "ROUTE_NOT_FOUND" not in response.text, (method, path)
 
-    assert len(paths) == 26
+    assert len(paths) == 32
