@@ -97,7 +97,9 @@ def apply(
 
 @commands.command("test")
 def run_tests(
-    path: FileOrFolder,
+    path: Annotated[
+        Path | None, typer.Argument(help="As of `apply`; default: the files of the setting POLICY_TESTS")
+    ] = None,
     with_: Annotated[
         Path | None, typer.Option("--with", help="Test with the changes of these files instead of those of PATH")
     ] = None,
@@ -107,16 +109,27 @@ def run_tests(
 
     async def evaluate(database: Database, settings: Settings) -> tuple[Sequence[PolicyTest], ApplyOutcome]:
         services = await _services(database, settings)
-        document, tests = _load(path, services.registry)
+        document, tests = _load(_tests_path(path, settings), services.registry)
         changes = PolicyDocument() if current else document if with_ is None else _load(with_, services.registry)[0]
         writer = DocumentWriter(Directory(SYSTEM, services), Options(allow_unknown=True, dry_run=True))
         return tests, await writer.apply(changes, tests)
 
     tests, outcome = run(evaluate)
     if not tests:
-        raise OperatorError(f"{path} has no tests.")
+        raise OperatorError("There are no tests.")
     _fail_if_tests_failed(outcome)
     typer.echo(f"{len(tests)} {'test' if len(tests) == 1 else 'tests'} passed.")
+
+
+def _tests_path(path: Path | None, settings: Settings) -> Path:
+    """Return the path of an argument or of the setting.
+
+    Raises:
+        OperatorError: There is neither.
+    """
+    if (tests := path or settings.policy_tests) is None:
+        raise OperatorError("Name a file or a folder with tests, or set POLICY_TESTS.")
+    return tests
 
 
 def _apply(path: Path, options: Options, user: str | None = None) -> ApplyOutcome:

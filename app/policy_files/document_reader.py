@@ -92,10 +92,10 @@ def reference_to(value: Located, name: str) -> EntryReference:
     """
     if isinstance(value.value, dict):
         entry = value.entry(name, ("id", "name"))
-        found = EntryReference(_id(entry), entry.optional_text("name"), value.at)
-        if found.id is None and found.name is None:
+        reference = EntryReference(_id(entry), entry.optional_text("name"), value.at)
+        if reference.id is None and reference.name is None:
             raise value.at.error(f"{name} needs 'id' or 'name'.")
-        return found
+        return reference
     text = value.text(name)
     key = canonical_id(text)
     return EntryReference(key, None if key else text, value.at)

@@ -83,15 +83,15 @@ class _TestReader:
         filter_ = entry.get("filter")
         if filter_ is not None:
             filter_.mapping("'filter'")
-        given = [key for key in ("rows", "ids", "emails") if entry.get(key) is not None]
-        if len(given) != 1:
+        results = [key for key in ("rows", "ids", "emails") if entry.get(key) is not None]
+        if len(results) != 1:
             raise located.at.error("an item of 'sees' needs one of 'rows', 'ids' and 'emails'.")
-        field = "email" if given == ["emails"] else "id"
+        field = "email" if results == ["emails"] else "id"
         self._check_field(collection, field, located.at)
         common = (collection, str(located.at), {} if filter_ is None else filter_.plain())
-        if given == ["rows"]:
+        if results == ["rows"]:
             return RowsExpectation(*common, count=entry.require("rows").integer("'rows'"))
-        return RowsExpectation(*common, field=field, values=tuple(_keys(entry, given[0])))
+        return RowsExpectation(*common, field=field, values=tuple(_keys(entry, results[0])))
 
     def _collection(self, name: str, at: Position) -> str:
         """Return the short name of a collection."""
@@ -116,14 +116,14 @@ def _subject(entry: Entry) -> TestSubject:
     address = None if ip is None else ip.text("'ip'")
     if ip is not None and not _is_ip(address):
         raise ip.at.error(f"{address!r} is no IP address.")
-    who = entry.require("as")
-    if isinstance(who.value, dict):
-        named = who.entry("'as'", ("role", "user"))
+    subject = entry.require("as")
+    if isinstance(subject.value, dict):
+        named = subject.entry("'as'", ("role", "user"))
         if len(named.values) != 1:
-            raise who.at.error("'as' needs either 'role' or 'user'.")
+            raise subject.at.error("'as' needs either 'role' or 'user'.")
         ((kind, value),) = named.values.items()
         return TestSubject("role" if kind == "role" else "user", value.text(repr(kind)), address)
-    name = who.text("'as'")
+    name = subject.text("'as'")
     if name == "public":
         return TestSubject("public", ip=address)
     return TestSubject("user" if "@" in name else "role", name, address)

@@ -1,6 +1,6 @@
 """Roles, policies, permissions and attachments as they are stored, read within one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,35 +28,49 @@ PERMISSION_COLUMNS = ("id", "policy", "collection", "action", *PERMISSION_VALUES
 
 @dataclass(frozen=True, slots=True)
 class StoredRights:
-    """The stored rows by table. `attachments` are access rows of roles and of the public, without a user."""
+    """The stored roles and policies, the permissions by policy, and the attachments by role, None for the public.
+
+    Attachments are access rows without a user.
+    """
 
     roles: Sequence[StoredRow]
     policies: Sequence[StoredRow]
-    permissions: Sequence[StoredRow]
-    attachments: Sequence[StoredRow]
+    _permissions: Mapping[str, Sequence[StoredRow]]
+    _attachments: Mapping[str | None, Sequence[StoredRow]]
 
     def permissions_of(self, policy: str) -> list[StoredRow]:
         """Return the permissions of a policy, in the order of their ids."""
-        return [row for row in self.permissions if row["policy"] == policy]
+        return list(self._permissions.get(policy, ()))
 
     def attachments_of(self, role: str | None) -> list[StoredRow]:
-        """Return what is attached to a role, or to the public for None, in order."""
-        return [row for row in self.attachments if row["role"] == role]
+        """Return what is attached to a role, or to the public for None, in the order of its ids."""
+        return list(self._attachments.get(role, ()))
 
 
 async def read_stored_rights(writer: WriteTransaction) -> StoredRights:
     """Return the rows as this transaction sees them."""
+    attachments = [
+        {**row, "expires": format_timestamp(row["expires"]) if row["expires"] else None}
+        for row in await _rows(writer, ATTACHMENTS, (*ATTACHMENT_COLUMNS, "expires"))
+    ]
     return StoredRights(
-        await _rows(writer, _select(_ROLES, ROLE_COLUMNS).order_by(_ROLES.c.name, _ROLES.c.id), ROLE_COLUMNS),
-        await _rows(
-            writer, _select(_POLICIES, POLICY_COLUMNS).order_by(_POLICIES.c.name, _POLICIES.c.id), POLICY_COLUMNS
+        await _rows(writer, _select(_ROLES, ROLE_COLUMNS).order_by(_ROLES.c.id), ROLE_COLUMNS),
+        await _rows(writer, _select(_POLICIES, POLICY_COLUMNS).order_by(_POLICIES.c.id), POLICY_COLUMNS),
+        _grouped(
+            await _rows(
+                writer, _select(_PERMISSIONS, PERMISSION_COLUMNS).order_by(_PERMISSIONS.c.id), PERMISSION_COLUMNS
+            ),
+            "policy",
         ),
-        await _rows(writer, _select(_PERMISSIONS, PERMISSION_COLUMNS).order_by(_PERMISSIONS.c.id), PERMISSION_COLUMNS),
-        [
-            {**row, "expires": format_timestamp(row["expires"]) if row["expires"] else None}
-            for row in await _rows(writer, ATTACHMENTS, (*ATTACHMENT_COLUMNS, "expires"))
-        ],
+        _grouped(attachments, "role"),
     )
+
+
+def _grouped(rows: Iterable[StoredRow], name: str) -> Mapping[Any, Sequence[StoredRow]]:
+    groups: dict[Any, list[StoredRow]] = {}
+    for row in rows:
+        groups.setdefault(row[name], []).append(row)
+    return groups
 
 
 def _select(table: Any, names: Sequence[str]) -> Select[Any]:

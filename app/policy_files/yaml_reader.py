@@ -15,6 +15,8 @@ from app.policy_files.located import DocumentError, Located, Position, Scalar
 
 MAX_BYTES = 8 * 1024 * 1024
 """Maximum size of a file."""
+MAX_VALUES = 500_000
+"""Maximum number of values in a file, keys included."""
 MAX_DEPTH = 100
 """Maximum nesting of lists and mappings."""
 WORDS: dict[str, Scalar] = {"": None, "null": None, "~": None, "true": True, "false": False}
@@ -67,6 +69,7 @@ class _EventReader:
 
     def __init__(self, events: Iterator[Any], file: str) -> None:
         self._events, self._file = events, file
+        self._values_left = MAX_VALUES
 
     def document(self) -> Located | None:
         """Return the document; None if there is none."""
@@ -84,6 +87,9 @@ class _EventReader:
             raise at.error("anchors and aliases are not allowed. Repeat the value.")
         if event.tag is not None:
             raise at.error(f"tags such as {event.tag} are not allowed.")
+        self._values_left -= 1
+        if self._values_left < 0:
+            raise at.error(f"a file can have at most {MAX_VALUES} values.")
         if depth > MAX_DEPTH:
             raise at.error(f"values can be nested at most {MAX_DEPTH} levels deep.")
         if isinstance(event, yaml.ScalarEvent):

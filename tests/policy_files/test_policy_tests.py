@@ -134,6 +134,11 @@ async def test_tests_of_one_file_can_judge_the_changes_of_another(policies, file
 
 
 async def test_a_file_without_tests_is_an_error(policies, file):
-    path = file("roles: [{name: New}]")
+    assert (await policies("test", file("roles: [{name: New}]"))).err == "rollcall: There are no tests.\n"
+    assert "set POLICY_TESTS" in (await policies("test")).err
 
-    assert (await policies("test", path)).err == f"rollcall: {path} has no tests.\n"
+
+async def test_without_an_argument_the_tests_of_the_setting_are_run(policies, file, monkeypatch):
+    monkeypatch.setenv("POLICY_TESTS", str(file("tests: [{as: public, may not: [read users]}]")))
+
+    assert (await policies("test")).out == "1 test passed.\n"

@@ -63,7 +63,7 @@ async def test_other_changes_are_made(client):
     assert (name.status_code, user.status_code) == (200, 200)
 
 
-async def test_who_is_no_admin_learns_only_that_a_test_fails(client, writable_db):
+async def test_callers_other_than_admins_learn_only_that_a_test_fails(client, writable_db):
     tables = ("policies", "access", "permissions", "roles", "users")
     await writable_db.directory(SYSTEM)["policies"].update_one(
         uid("policy-Editors"),
