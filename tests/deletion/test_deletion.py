@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from app.core.errors import Forbidden, InvalidForeignKey, InvalidPayload, RollcallError, UnprocessableContent
 from app.flows.user_deletion import DeletionOptions, delete_users
+from app.repositories.references.foreign_keys import POSTGRESQL_KEYS
 from tests.base_data import caller, uid
 from tests.deletion.conftest import SAM, VI
 from tests.deletion.database import content
@@ -33,6 +35,18 @@ async def test_a_dry_run_lists_every_reference_and_what_happens_to_it(blocked):
         ("directus_notifications", "sender"): ("set_null", 1),
         ("directus_sessions", "user"): ("cascade", 1),
     }
+
+
+async def test_tables_that_the_database_role_may_not_read_are_left_out(project):
+    if project.database.dialect != "postgresql":
+        pytest.skip("SQLite has no roles")
+    async with project.database.transaction() as connection:
+        for statement in ("CREATE ROLE reader", "GRANT SELECT ON articles TO reader", "SET LOCAL ROLE reader"):
+            await connection.execute(text(statement))
+        tables = {row[1] for row in await connection.execute(POSTGRESQL_KEYS)}
+        await connection.rollback()
+
+    assert tables == {"articles"}
 
 
 async def test_a_dry_run_changes_nothing(blocked):

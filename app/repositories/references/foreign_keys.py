@@ -11,8 +11,9 @@ from app.db.transaction import WriteTransaction
 
 OnDelete = Literal["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"]
 
-# Keys of several columns are left out: none can refer to `directus_users`, whose key is one column.
-_POSTGRESQL = text("""
+# Keys of several columns are left out: none can refer to `directus_users`, whose key is one column. So are those of
+# tables that the database role of Rollcall may not read.
+POSTGRESQL_KEYS = text("""
 SELECT NULLIF(namespace.nspname, current_schema()), one.relname, attribute.attname, target.relname,
     target_attribute.attname,
     CASE confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
@@ -27,10 +28,11 @@ JOIN pg_class AS target ON target.oid = confrelid
 JOIN pg_namespace AS target_namespace ON target_namespace.oid = target.relnamespace
 JOIN pg_attribute AS attribute ON attribute.attrelid = conrelid AND attribute.attnum = conkey[1]
 JOIN pg_attribute AS target_attribute ON target_attribute.attrelid = confrelid AND target_attribute.attnum = confkey[1]
-WHERE contype = 'f' AND array_length(conkey, 1) = 1 AND conparentid = 0
+WHERE contype = 'f' AND array_length(conkey, 1) = 1 AND conparentid = 0 AND has_table_privilege(conrelid, 'SELECT')
+    AND has_schema_privilege(one.relnamespace, 'USAGE')
 ORDER BY 1 NULLS FIRST, 2, 3
 """)
-_SQLITE = text("""
+SQLITE_KEYS = text("""
 SELECT NULL, one.name, min(link."from"), link."table",
     coalesce(link."to", (SELECT min(info.name) FROM pragma_table_info(link."table") AS info WHERE info.pk = 1)),
     link.on_delete,
@@ -90,5 +92,5 @@ async def read_foreign_keys(writer: WriteTransaction) -> Sequence[ForeignKey]:
 
     They are not cached: a project may add a table at any time, and deletions are rare.
     """
-    rows: Sequence[Any] = await writer.execute(_POSTGRESQL if writer.postgresql else _SQLITE)
+    rows: Sequence[Any] = await writer.execute(POSTGRESQL_KEYS if writer.postgresql else SQLITE_KEYS)
     return [ForeignKey(*row) for row in rows]

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Text, Update, cast, literal, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.core.errors import UnprocessableContent
 from app.db.base import UUIDText
+from app.db.engine import sqlstate
 from app.db.transaction import WriteTransaction
 from app.query.sql_writes import in_list
 from app.repositories.engine.audit_log import AuditLog
@@ -14,6 +15,7 @@ from app.repositories.engine.constraints import RowRejected
 from app.repositories.references.foreign_keys import ForeignKey
 from app.repositories.references.user_references import RELEASED, is_movable
 
+INSUFFICIENT_PRIVILEGE = "42501"
 UNKNOWN_ITEM = "*"
 """The item in the audit log of rows whose table has no primary key of one column; there is one entry for all."""
 
@@ -24,7 +26,8 @@ async def move_references(
     """Move the movable references by these foreign keys from users to the user `target`, and record each row.
 
     Raises:
-        RowRejected: A row would break a constraint, such as a unique one that a row of the target occupies.
+        RowRejected: A row would break a constraint, such as a unique one that a row of the target occupies, or the
+            database does not allow the change.
     """
     for key in filter(is_movable, keys):
         rows = key.table_clause()
@@ -45,7 +48,7 @@ async def release_references(writer: WriteTransaction, keys: Iterable[ForeignKey
 
 
 async def _execute(writer: WriteTransaction, key: ForeignKey, statement: Update) -> None:
-    """Run an update; raise RowRejected if it breaks a constraint."""
+    """Run an update; raise RowRejected if it breaks a constraint, or if Rollcall may not change the table."""
     try:
         await writer.execute(statement)
     except IntegrityError:
@@ -54,3 +57,10 @@ async def _execute(writer: WriteTransaction, key: ForeignKey, statement: Update)
             "rejects it, for example because that user has such a row already. Change or delete those rows first"
         )
         raise RowRejected(error) from None
+    except DBAPIError as error:
+        if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+            raise
+        denied = UnprocessableContent(
+            f'The database role of Rollcall may not change "{key.name}". Grant it UPDATE first'
+        )
+        raise RowRejected(denied) from None

@@ -107,9 +107,9 @@ class UserReferences:
         """Return the tables that may lose rows: users, and those whose foreign keys pass the deletion on."""
         deletable = [USERS.name]
         for target in deletable:  # which grows meanwhile
-            passed_on = (key.name for key in self._foreign_keys if key.target_name == target)
-            cascading = {key.name for key in self._foreign_keys if self.action(key) == "cascade"}
-            deletable += [name for name in dict.fromkeys(passed_on) if name in cascading and name not in deletable]
+            referring = (key for key in self._foreign_keys if key.target_name == target)
+            names = dict.fromkeys(key.name for key in referring if self.action(key) == "cascade")
+            deletable += [name for name in names if name not in deletable]
         return deletable
 
     def _count(self, key: ForeignKey) -> Select[Any]:
