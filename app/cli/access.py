@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from app.cli.runner import run
@@ -18,6 +17,8 @@ from app.flows.simulation_report import SimulationReport
 from app.flows.simulation_text import report_lines
 from app.flows.who_can import DEFAULT_LIMIT, AccessHolders, Holders, HoldersQuestion, holders_lines
 from app.policy.explanation import Explanation
+from app.policy_files.sources import read_bytes
+from app.policy_files.yaml_reader import read_yaml
 from app.repositories.directory import Directory
 from app.repositories.schema.registry_loader import load_schema
 from app.repositories.services import Services
@@ -84,7 +85,7 @@ def who_can(
 
 @commands.command()
 def diff(
-    file: Annotated[Path, typer.Argument(help="A JSON file with a list of changes, or an object with `changes`")],
+    file: Annotated[Path, typer.Argument(help="A JSON or YAML file with a list of changes")],
     ip: Annotated[str | None, typer.Option(help="The address that requests come from; default: any")] = None,
 ) -> None:
     """Print who would gain and lose what if changes were written, and write nothing.
@@ -99,7 +100,7 @@ def diff(
     report = run(simulate)
     for line in report_lines(report):
         typer.echo(line)
-    if report.last_admin is not None:
+    if report.is_refused:
         raise typer.Exit(1)
 
 
@@ -112,15 +113,10 @@ async def _directory(database: Database, settings: Settings) -> Directory:
 
 
 def _read_changes(file: Path) -> Any:
-    """Return the list of changes in a file.
+    """Return the list of changes in a file, which may be in an object as `changes`.
 
     Raises:
-        OperatorError: The file cannot be read, or is not JSON.
+        OperatorError: The file cannot be read, is too large, or is neither JSON nor YAML.
     """
-    try:
-        content = orjson.loads(file.read_bytes())
-    except OSError as error:
-        raise OperatorError(f"{file} cannot be read: {error.strerror}.") from None
-    except orjson.JSONDecodeError as error:
-        raise OperatorError(f"{file} is not JSON: {error}.") from None
+    content = read_yaml(read_bytes(file), str(file)).plain()  # of which JSON is a part
     return content.get("changes") if isinstance(content, dict) else content

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any
 
 from app.core.errors import Forbidden, InvalidPayload
 from app.core.ip_addresses import is_ip_rule
@@ -19,7 +18,7 @@ from app.policy.access_effects import AccessEffect, EffectFinder
 from app.policy.rights_observation import Observation, RightsObserver
 from app.policy.row_counter import RowCounter
 from app.policy.unreadable_rules import SilentRuleLog
-from app.repositories.commands.simulated_writes import RefusedRemoval, SimulatedWrites
+from app.repositories.commands.simulated_writes import Refusals, SimulatedWrites
 from app.repositories.directory import Directory
 
 TRANSACTION_SECONDS = 8.0
@@ -42,7 +41,7 @@ class _Outcome:
     after: Observation
     finder: EffectFinder
     effects: list[AccessEffect]
-    refused: RefusedRemoval | None
+    refusals: Refusals
 
 
 class AccessSimulation:
@@ -93,9 +92,7 @@ class _Run:
         writes = SimulatedWrites(self._directory.caller, self._services, self._directory.client_info)
         return await writes.run(self._commands, self._observer.before, self._observe, seconds)
 
-    async def _observe(
-        self, transaction: WriteTransaction, before: Observation, refused: RefusedRemoval | None
-    ) -> _Outcome:
+    async def _observe(self, transaction: WriteTransaction, before: Observation, refusals: Refusals) -> _Outcome:
         after, groups = await self._observer.after(transaction)
         services = self._services
         cache = AccessCache(
@@ -109,7 +106,7 @@ class _Run:
         finder = EffectFinder(cache, before.rights, after.rights, self._now, self._ip)
         await _in_turns(finder.add_roles())
         await _in_turns(finder.add_users(groups, MAX_HOLDERS))
-        outcome = _Outcome(before, after, finder, finder.effects(MAX_EFFECTS, MAX_HOLDERS), refused)
+        outcome = _Outcome(before, after, finder, finder.effects(MAX_EFFECTS, MAX_HOLDERS), refusals)
         await self._count(outcome, transaction)
         return outcome
 
@@ -149,7 +146,7 @@ class _Run:
             effect_of(effect, list(self._evaluated(outcome, effect)), self._counter, names, MAX_HOLDERS)
             for effect in effects[:MAX_EFFECTS]
         )
-        refused: Any = outcome.refused
+        refused = outcome.refusals.last_admin
         return SimulationReport(
             changes=len(self._changes),
             ip=self._ip,
@@ -161,6 +158,7 @@ class _Run:
             admins_before=outcome.before.admins,
             admins_after=outcome.after.admins,
             last_admin=LastAdmin(refused.change, refused.reason) if refused else None,
+            failed_tests=outcome.refusals.failed_tests,
         )
 
 

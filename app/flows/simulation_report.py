@@ -116,6 +116,13 @@ class SimulationReport:
     admins_before: int
     admins_after: int
     last_admin: LastAdmin | None
+    failed_tests: tuple[str, ...] = ()
+    """The first failures of tests of policies (POLICY_TESTS), because of which real writes would be refused."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether real writes would be refused."""
+        return self.last_admin is not None or bool(self.failed_tests)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""

@@ -21,6 +21,7 @@ def report_lines(report: SimulationReport) -> Iterator[str]:
     )
     if report.last_admin is not None:
         yield f"Change {report.last_admin.change} would be refused: {report.last_admin.message}."
+    yield from (f"The changes would be refused, because a test fails: {reason}." for reason in report.failed_tests)
     if report.locked_out_total:
         yield f"{_count(report.locked_out_total, 'user')} would lose all access."
     for effect in report.effects:

@@ -64,6 +64,7 @@ SIMULATION = object_of(
         "ip": nullable(KIND_SCHEMAS["string"]),
         "effects": list_of(ANY_OBJECT),
         "last_admin": nullable(ANY_OBJECT),
+        "failed_tests": list_of(KIND_SCHEMAS["string"]),
     },
     "changes",
     "effects",

@@ -142,6 +142,10 @@ async def test_the_command_line_prints_what_would_change(readonly_db, tmp_path):
     missing = await run_command(url, "access", "diff", str(tmp_path / "none.json"))
     file.write_text("[{]")
     malformed = await run_command(url, "access", "diff", str(file))
+    file.write_text("- &a {collection: roles}\n- *a\n")
+    exploding = await run_command(url, "access", "diff", str(file))
+    file.write_text("- {collection: permissions, action: update, key: 3, data: {permissions: {}}}\n")
+    from_yaml = await run_command(url, "access", "diff", str(file))
 
     assert (changed.code, changed.out.splitlines()) == (
         0,
@@ -154,8 +158,10 @@ async def test_the_command_line_prints_what_would_change(readonly_db, tmp_path):
     )
     assert refused.code == 1
     assert "Change 0 would be refused: Cannot remove the last admin user from the system." in refused.out
-    assert (missing.code, "cannot be read" in missing.err) == (1, True)
-    assert (malformed.code, "is not JSON" in malformed.err) == (1, True)
+    assert (missing.code, "can't be read" in missing.err) == (1, True)
+    assert (malformed.code, "is not YAML" in malformed.err) == (1, True)
+    assert (exploding.code, "anchors and aliases are not allowed" in exploding.err) == (1, True)
+    assert (from_yaml.code, from_yaml.out) == (0, changed.out)
 
 
 WHO_CAN = "/access/who-can"

@@ -1,13 +1,17 @@
 """A simulation says who would gain and lose what, and writes nothing."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from app.core.caller import SYSTEM
 from app.core.errors import ChangeRejected, Forbidden, InvalidPayload, ServiceUnavailable
 from app.flows.access_simulation import AccessSimulation
-from app.flows.simulated_changes import MAX_CHANGES, Change, parse_changes
+from app.flows.simulated_changes import MAX_CHANGES, Change, commands_of, parse_changes
+from app.repositories.commands.simulated_writes import SimulatedWrites
+from app.repositories.directory import Directory
+from app.repositories.hooks import Hooks
 from tests.access.contents import contents_of
 from tests.base_data import OFFICE_IP, caller, make_access, make_policy, make_read_permission, make_role, uid
 
@@ -294,6 +298,52 @@ async def test_nothing_remains_of_a_simulation(readonly_db):
 
     assert await contents_of(readonly_db) == before
     assert (readonly_db.services.access_changed.is_set(), readonly_db.services.mail_queued.is_set()) == state
+
+
+async def test_hooks_of_extensions_do_not_run(readonly_db):
+    """They may call other services, which cannot be rolled back."""
+    events = []
+
+    async def record(event, _):
+        events.append(event.name)
+
+    names = ("users.update", "permissions.update", "roles.delete")
+    hooks = Hooks({name: [record] for name in names}, {name: [record] for name in names}, lambda _: None)
+    directory = Directory(caller("ada"), replace(readonly_db.services, hooks=hooks))
+    changes = [
+        WIDER_EDITORS,
+        {"collection": "users", "action": "update", "key": uid("vi"), "data": {"role": EDITOR}},
+        {"collection": "roles", "action": "delete", "key": VIEWER},
+    ]
+    report = await AccessSimulation(directory).run(parse_changes(changes))
+    await hooks.finished()
+
+    assert (report.changes, events) == (3, [])
+
+
+async def test_writes_do_not_wait_for_a_simulation_on_postgresql(writable_db):
+    """It does not hold the directory's lock, so that other rows can be written, those of rights included."""
+    if writable_db.database.dialect == "sqlite":
+        pytest.skip("on SQLite every write excludes the others")
+    finished = []
+
+    async def before(writer):
+        await writable_db.directory(caller("ada"))["permissions"].update_one(4, {"fields": ["id"]})
+        finished.append("write")
+
+    async def after(writer, observed, refusals):
+        finished.append("simulation")
+
+    changes = parse_changes([WIDER_EDITORS])
+    directory = writable_db.directory(caller("ada"))
+    writes = SimulatedWrites(directory.caller, directory.services, directory.client_info)
+    await writes.run(commands_of(changes, directory), before, after, 5)
+
+    assert finished[:1] == ["write"]
+    assert finished[-1] == "simulation"
+    stored = await directory["permissions"].read_many([3, 4], {"fields": ["fields", "permissions"]})
+    assert [row["fields"] for row in stored] == [["id", "email", "status", "title"], ["id"]]
+    assert stored[0]["permissions"]
 
 
 async def test_a_simulation_that_takes_too_long_is_ended(readonly_db):

@@ -88,3 +88,12 @@ def test_a_server_does_not_start_with_an_invalid_file(tmp_path, readonly_db):
 
     with pytest.raises(OperatorError, match="line 1: a test needs 'may', 'may not' or 'sees'"):
         create_app(settings)
+
+
+async def test_a_simulation_reports_the_tests_that_would_fail(client):
+    change = {"collection": "permissions", "action": "update", "key": 3, "data": {"fields": ["id"]}}
+    response = await client.post("/access/simulate", json={"changes": [change]}, headers=ADA)
+
+    failures = response.json()["data"]["failed_tests"]
+    assert failures[0] == 'role "Editor" may not read users.email, which is not expected'
+    assert response.json()["data"]["effects_total"] == 1

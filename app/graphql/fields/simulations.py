@@ -67,6 +67,7 @@ SIMULATION = {
     "admins_before": "Int!",
     "admins_after": "Int!",
     "last_admin": "access_last_admin",
+    "failed_tests": "[String!]!",
 }
 TYPES = {
     "access_row_counts": ROWS,

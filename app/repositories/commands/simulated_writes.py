@@ -21,6 +21,7 @@ from app.policy.rules import Access
 from app.repositories.engine.commands import WriteCommand
 from app.repositories.engine.constraints import RowRejected, violation_error
 from app.repositories.engine.unit_of_work import UnitOfWork
+from app.repositories.expectations.evaluation import PolicyTestRunner
 from app.repositories.rules.last_admin import check_last_admin
 from app.repositories.rules.registry import DIRECTORY_RULES
 from app.repositories.rules.user_changes import record_user_changes
@@ -28,6 +29,8 @@ from app.repositories.services import Services
 
 T = TypeVar("T")
 S = TypeVar("S")
+MAX_FAILED_TESTS = 10
+"""How many failures of tests of policies are reported."""
 OWN_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 CHECKS = tuple(one for one in DIRECTORY_RULES.checks if one not in (check_last_admin, record_user_changes))
 """The checks at the end of a write. The removal of the last admin is reported, and no change of users is recorded."""
@@ -49,6 +52,14 @@ class RefusedRemoval:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Why real writes would be refused, although the simulation goes on: the last admin, or tests of policies."""
+
+    last_admin: RefusedRemoval | None = None
+    failed_tests: tuple[str, ...] = ()
+
+
 class _RolledBack(Exception):
     """Ends the transaction with its result."""
 
@@ -64,19 +75,21 @@ class SimulatedWrites:
 
     def __init__(self, caller: Caller, services: Services, client_info: ClientInfoFactory) -> None:
         self._caller, self._client_info = caller, client_info
-        self._services = replace(services, hooks=None, policy_tests=())  # tests hold after all changes, not after each
+        self._services = replace(services, hooks=None, policy_tests=())
+        self._policy_tests = services.policy_tests
+        """The tests that must pass after all changes, not after each."""
 
     async def run(
         self,
         commands: Sequence[SimulatedCommand],
         before: Callable[[WriteTransaction], Awaitable[S]],
-        after: Callable[[WriteTransaction, S, RefusedRemoval | None], Awaitable[T]],
+        after: Callable[[WriteTransaction, S, Refusals], Awaitable[T]],
         timeout_seconds: float,
     ) -> T:
         """Return what `after` reads in the transaction, once the commands have run, with what `before` read.
 
         Raises:
-            ChangeRejected: A command fails as a write would; only the removal of the last admin does not.
+            ChangeRejected: A command fails as a write would, unless because of the last admin or of tests of policies.
             ServiceUnavailable: It takes longer than `timeout_seconds`, or the database is busy.
         """
         attempts = 0
@@ -115,8 +128,8 @@ class SimulatedWrites:
 
     async def _apply_all(
         self, commands: Sequence[SimulatedCommand], writer: WriteTransaction, access: Access, *, has_email_index: bool
-    ) -> RefusedRemoval | None:
-        refused = None
+    ) -> Refusals:
+        refused, changes_definitions = None, False
         for index, one in enumerate(commands):
             work = UnitOfWork(
                 writer,
@@ -133,9 +146,12 @@ class SimulatedWrites:
                 reason = await self._apply(one.command, work)
             except RollcallError as error:
                 raise ChangeRejected(index, one.subject, error) from error
+            changes_definitions = changes_definitions or work.affected.definitions
             if reason and refused is None:
                 refused = RefusedRemoval(index, reason)
-        return refused
+        tests = self._policy_tests if changes_definitions else ()
+        failures = await PolicyTestRunner(writer, self._services).failures(tests) if tests else ()
+        return Refusals(refused, tuple(failure.reason.removesuffix(".") for failure in failures[:MAX_FAILED_TESTS]))
 
     async def _apply(self, command: WriteCommand, work: UnitOfWork) -> str | None:
         """Run a command and its checks; return why a write would be refused because of the last admin, if it would."""

@@ -9,7 +9,7 @@ from app.studio.page_request import PageRequest
 SIMULATE = """mutation Simulate($changes: [access_change_input!]!) {
   access_simulate(changes: $changes) {
     effects_total roles_total users_total locked_out_total
-    last_admin { message }
+    last_admin { message } failed_tests
     effects {
       roles { id name } roles_total users users_total public lockouts
       before { active admin_access app_access enforce_tfa any_access addresses }
