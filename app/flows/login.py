@@ -8,21 +8,20 @@ client can lock another one out.
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 
 from app.core.caller import on_behalf_of
 from app.core.errors import InvalidCredentials, InvalidOtp
 from app.db.transaction import WriteTransaction
 from app.flows.otp_verifier import OTPVerifier
+from app.flows.session_start import SessionStart
 from app.flows.timing import minimum_duration
-from app.flows.tokens import TokenMode, Tokens, issue_tokens, session_ttl
+from app.flows.tokens import TokenMode, Tokens, issue_tokens
 from app.query.collection import USERS
 from app.repositories.commands.accounts import Account, AccountStore, is_unchanged
 from app.repositories.directory import Directory
 from app.repositories.engine.audit_log import AuditLog
-from app.repositories.hooks import LOGIN_EVENT, Accountability, HookEvent, HookSource
 from app.repositories.stores.login_attempts import AttemptCounter, account_and_network_key, account_key
-from app.repositories.stores.sessions import SessionGrant, SessionStore
+from app.repositories.stores.sessions import SessionGrant
 
 MAX_DELAY = timedelta(seconds=5)
 DELAY_PER_FAILURE = timedelta(milliseconds=250)
@@ -110,40 +109,20 @@ class LoginService:
     async def _begin_session(
         self, writer: WriteTransaction, account: Account, email: str, mode: TokenMode
     ) -> SessionGrant:
-        """Create a session, record the login and reset the failure counts.
+        """Start a session and reset the failure counts.
 
         Raises:
             InvalidCredentials: The account changed after its credentials were checked; for example, its password was
                 replaced, which ended all its sessions.
         """
-        caller, client_info = self._directory.caller, self._directory.client_info()
         if not await is_unchanged(writer, account):
             raise InvalidCredentials
-        await self._run_hooks(writer, account, email)
-        grant = await SessionStore(writer, self._services).begin(
-            account.id, session_ttl(self._services, mode), caller, client_info
-        )
+        start = SessionStart(self._directory, mode)
+        grant = await start.begin(writer, account.id, email)
         await self.reset_attempts(writer, email)
         await OTPVerifier(self._services, account).reset(writer)
-        await AuditLog(writer, account.id, caller, client_info).record("login", USERS, account.id)
+        writer.after_commit = start.after_commit
         return grant
-
-    async def _run_hooks(self, writer: WriteTransaction, account: Account, email: str) -> None:
-        """Run the hooks before a login, and have those after it run once the session is committed.
-
-        Raises:
-            RollcallError: A hook rejects the login or failed.
-        """
-        hooks, directory = self._services.hooks, self._directory
-        if hooks is None:
-            return
-        client_info = directory.client_info()
-        accountability = Accountability.from_access(await directory.access(), directory.caller, client_info)
-        event = HookEvent(LOGIN_EVENT, (account.id,), {"email": email}, accountability, USERS.name)
-        source = HookSource(self._services, directory.caller, client_info)
-        await hooks.run_before(event, source)
-        if LOGIN_EVENT in hooks.after:
-            writer.after_commit = partial(hooks.dispatch, [event], source)
 
     async def _record_lockout(self, email: str) -> None:
         """Record in the audit log that an IP is locked out of an account, if the account exists."""
