@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +13,14 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_v
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from app.core.auth_providers import PREFIX as PROVIDER_PREFIX
+from app.core.auth_providers import ProviderSettings, load_providers
 from app.core.env_file import ENCODING, ENV_FILE, find_misspelled, read_names
 from app.core.errors import OperatorError
 from app.core.hashing import HashCost
@@ -188,6 +191,11 @@ class Settings(BaseSettings):
         timedelta(minutes=15),
         description="For how long failed logins count, and so the maximum time for which an IP address is locked out "
         "of an account",
+    )
+    auth_providers: Annotated[tuple[ProviderSettings, ...], NoDecode] = Field(
+        (),
+        description="Names of the providers that users can sign in with, comma-separated; each has settings of its "
+        "own, `AUTH_<NAME>_…`",
     )
     auth_disable_default: bool = Field(False, description="Whether to disable login with a password")
     refresh_token_store: Literal["plain", "hashed"] = Field(
@@ -413,19 +421,20 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic's signature
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read a storage location of another name than `local` from the settings with that name."""
+        """Read the settings whose names contain that of a storage location or of an authentication provider."""
         sources = [source for source in (env_settings, dotenv_settings) if isinstance(source, EnvSettingsSource)]
         locations = (source.env_vars.get("storage_locations") for source in sources)
         location = _parse_list(next(filter(None, locations), LOCAL_LOCATION))[:1]
         for source in sources:
             source.env_vars = _alias_storage_variables(source.env_vars, *location)
-        return init_settings, env_settings, dotenv_settings, file_secret_settings
+        providers = InitSettingsSource(settings_cls, {"auth_providers": _provider_variables(sources)})
+        return init_settings, providers, env_settings, dotenv_settings, file_secret_settings
 
     @property
     def root_target(self) -> str | None:
@@ -448,6 +457,22 @@ class Settings(BaseSettings):
     def hash_cost(self) -> HashCost:
         """The cost of hashing a password."""
         return HashCost(self.hash_memory_cost, self.hash_time_cost, self.hash_parallelism)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _load_auth_providers(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Replace the variables of the providers by their settings; an error names the variable by itself."""
+        variables = values.get("auth_providers")
+        if not isinstance(variables, Mapping):
+            return values
+        names = _parse_list(variables.get("auth_providers") or "")
+        return {**values, "auth_providers": load_providers(names, variables)}
+
+    @model_validator(mode="after")
+    def _check_auth_providers(self) -> Self:
+        if self.auth_providers and not self.public_url:
+            raise ValueError("PUBLIC_URL: must be set, because AUTH_PROVIDERS is and providers redirect to it")
+        return self
 
     @model_validator(mode="after")
     def _check_root_redirect(self) -> Self:
@@ -487,6 +512,12 @@ def _alias_storage_variables(
     others = {key: value for key, value in variables.items() if not key.startswith(local_prefix)}
     aliases = {local_prefix + key.removeprefix(prefix): variables[key] for key in variables if key.startswith(prefix)}
     return others | aliases
+
+
+def _provider_variables(sources: Sequence[EnvSettingsSource]) -> dict[str, str | None]:
+    """Return the variables of the authentication providers; those of the first source count."""
+    merged = {name: value for source in reversed(sources) for name, value in source.env_vars.items() if value}
+    return {name: value for name, value in merged.items() if name.upper().startswith(PROVIDER_PREFIX)}
 
 
 def load_settings() -> Settings:

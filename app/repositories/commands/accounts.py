@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, literal, select, true
 
+from app.core.auth_providers import DEFAULT_PROVIDER
 from app.core.caller import Caller, ClientInfoFactory, no_client_info
 from app.core.email_addresses import email_spellings
 from app.core.errors import RollcallError
@@ -21,9 +22,6 @@ from app.repositories.engine.unit_of_work import UnitOfWork
 from app.repositories.repository import Repository
 from app.repositories.rules.users import ACTIVE
 from app.repositories.services import Services
-
-DEFAULT_PROVIDER = "default"
-"""The provider of users whose passwords are verified here."""
 
 _USERS: Any = User.__table__
 _SETTINGS: Any = Settings.__table__

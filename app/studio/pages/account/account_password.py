@@ -1,9 +1,10 @@
 """Changing the own password."""
 
+from app.core.auth_providers import DEFAULT_PROVIDER
 from app.core.errors import InvalidCredentials, RollcallError
 from app.flows.password_change import PasswordChange
 from app.http.response import Response
-from app.repositories.commands.accounts import DEFAULT_PROVIDER, AccountStore
+from app.repositories.commands.accounts import AccountStore
 from app.studio.form_errors import FormErrors
 from app.studio.page_request import PageRequest
 from app.studio.pages.entry.new_password import password_errors, read_requirement
