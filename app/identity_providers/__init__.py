@@ -1,0 +1,1 @@
+"""Clients of the authentication providers: OpenID Connect and OAuth 2."""
