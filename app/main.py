@@ -168,6 +168,7 @@ def create_app(
             ):
                 yield
         finally:
+            await services.identity_providers.close()
             await services.rates.dispose()
             await database.dispose()
 

@@ -49,12 +49,14 @@ class ClientInfo:
 class ResponseCookie:
     """A cookie that a response sets or deletes.
 
-    `kind` says which of the two cookies; a `value` of None deletes it.
+    `kind` says which cookie; a `value` of None deletes it. `name` is that of the cookie of a sign-in with a provider;
+    the names of the others are settings.
     """
 
-    kind: Literal["refresh", "session"]
+    kind: Literal["refresh", "session", "sign_in"]
     value: str | None = field(default=None, repr=False)
     ttl: timedelta = timedelta(0)
+    name: str = ""
 
 
 ClientInfoFactory = Callable[[], ClientInfo]

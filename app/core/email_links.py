@@ -82,6 +82,12 @@ def is_allowed_url(url: str, allowed: Sequence[str]) -> bool:
     return target is not None and target in {_url_target(allowed_url) for allowed_url in allowed}
 
 
+def is_same_origin(url: str, other: str) -> bool:
+    """Return whether two URLs have the same scheme, host and port."""
+    target, other_target = _url_target(url), _url_target(other)
+    return target is not None and other_target is not None and target[:3] == other_target[:3]
+
+
 def add_token(url: str, token: str) -> str:
     """Return the URL with `token` in its query, in place of any other, and without a fragment."""
     parts = urlsplit(url)

@@ -24,7 +24,9 @@
     ├── RangeNotSatisfiable            416     RANGE_NOT_SATISFIABLE
     ├── LimitExceeded                  403     LIMIT_EXCEEDED
     ├── InvalidInvite                  400     INVALID_INVITE
+    ├── InvalidProvider                403     INVALID_PROVIDER
     ├── InvalidProviderConfig          503     INVALID_PROVIDER_CONFIG
+    ├── UserSuspended                  401     USER_SUSPENDED
     ├── RequestsExceeded               429     REQUESTS_EXCEEDED
     ├── MethodNotAllowed               405     METHOD_NOT_ALLOWED
     ├── RouteNotFound                  404     ROUTE_NOT_FOUND
@@ -302,6 +304,18 @@ class InvalidInvite(RollcallError):
     """The invitation was accepted or revoked, or does not exist."""
 
     status, code, message = 400, "INVALID_INVITE", "This invite is no longer valid."
+
+
+class InvalidProvider(RollcallError):
+    """The user does not belong to the authentication provider that was used."""
+
+    status, code, message = 403, "INVALID_PROVIDER", "Invalid provider."
+
+
+class UserSuspended(RollcallError):
+    """The user has proven its identity with an authentication provider, but is suspended."""
+
+    status, code, message = 401, "USER_SUSPENDED", "User suspended."
 
 
 class InvalidProviderConfig(RollcallError):

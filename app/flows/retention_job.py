@@ -46,7 +46,9 @@ class RetentionJob(PeriodicJob):
             deleted += await self._delete_each(
                 {"sessions": self._store.delete_expired_sessions, "attempts": self._store.delete_expired_attempts}
             )
-            deleted += await self._delete_each({"mails": self._store.delete_sent_mails})
+            deleted += await self._delete_each(
+                {"mails": self._store.delete_sent_mails, "used_sign_ins": self._store.delete_expired_sign_ins}
+            )
         retained = dict(self._retained())
         if retained and await self._store.claim_task(RETENTION_TASK, RETENTION_INTERVAL):
             deleted += await self._delete_each(retained)

@@ -5,10 +5,11 @@ from app.core.config import signing_secret
 from app.core.errors import InvalidCredentials, InvalidPayload
 from app.core.tokens import verify_access_token
 from app.db.transaction import WriteTransaction
+from app.flows.single_sign_on.renewal import confirmed_by_provider, may_renew
 from app.flows.tokens import TokenMode, Tokens, issue_tokens, session_ttl
 from app.repositories.commands.accounts import AccountStore
 from app.repositories.directory import Directory
-from app.repositories.stores.sessions import SessionGrant, SessionStore
+from app.repositories.stores.sessions import SessionGrant, SessionStore, to_stored_token
 
 
 class SessionService:
@@ -27,11 +28,13 @@ class SessionService:
         Raises:
             InvalidPayload: There is no token.
             InvalidCredentials: No session has this token, or its user is no longer active.
-            InvalidToken, TokenExpired: In session mode, the signed token is invalid or expired.
+            InvalidToken, TokenExpired: In session mode, the signed token is invalid or expired. In any mode, the user's
+                provider does not let the user stay signed in, which ends the session.
+            ServiceUnavailable: The database, or the provider of the user, is unavailable.
         """
         grant = await self._rotate(refresh_token, mode)
         account = await AccountStore(self._services).by_id(grant.user)
-        if account is None or not account.can_use_password:
+        if account is None or not may_renew(account, self._services):
             raise InvalidCredentials
         has_tfa = account.tfa_secret is not None
         return await issue_tokens(self._services, grant, mode, self._directory.caller.ip, has_tfa=has_tfa)
@@ -48,7 +51,7 @@ class SessionService:
 
         async def end(writer: WriteTransaction) -> None:
             sessions = SessionStore(writer, self._services)
-            await sessions.end(stored or sessions.to_stored_token(token))
+            await sessions.end(stored or to_stored_token(token, self._services))
 
         await self._services.database.run_write(end, exclusive=False)
         return ResponseCookie("session" if mode is TokenMode.SESSION else "refresh")
@@ -63,7 +66,8 @@ class SessionService:
                 return await sessions.rotate(token, ttl)
             return await sessions.rotate_with_grace(stored, ttl, self._directory.caller, self._directory.client_info())
 
-        grant = await self._services.database.run_write(rotate, exclusive=False)
+        async with confirmed_by_provider(self._services, stored or to_stored_token(token, self._services)):
+            grant = await self._services.database.run_write(rotate, exclusive=False)
         if grant is None:
             raise InvalidCredentials
         return grant

@@ -17,6 +17,7 @@ class FlowOperation(Enum):
 
     LIST_AUTH_PROVIDERS = auto()
     LOGIN = auto()
+    LOGIN_WITH_PROVIDER = auto()
     REFRESH = auto()
     LOGOUT = auto()
     REQUEST_PASSWORD_RESET = auto()
@@ -54,6 +55,7 @@ ANONYMOUS_FLOWS = frozenset(
     {
         FlowOperation.LIST_AUTH_PROVIDERS,
         FlowOperation.LOGIN,
+        FlowOperation.LOGIN_WITH_PROVIDER,
         FlowOperation.REFRESH,
         FlowOperation.LOGOUT,
         FlowOperation.REQUEST_PASSWORD_RESET,

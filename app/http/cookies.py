@@ -1,4 +1,4 @@
-"""The session and refresh-token cookies: named and restricted by the settings, formatted as by Directus."""
+"""The cookies of sessions and sign-ins: named and restricted by the settings, formatted as by Directus."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -72,6 +72,9 @@ def _attributes(cookie: ResponseCookie, settings: Settings) -> CookieAttributes:
             settings.session_cookie_secure,
             settings.session_cookie_same_site,
         )
+    if cookie.kind == "sign_in":  # sent along when the provider leads back to this server
+        is_https = (settings.public_url or "").lower().startswith("https:")
+        return CookieAttributes(cookie.name, None, is_https, "lax")
     return CookieAttributes(
         settings.refresh_token_cookie_name,
         settings.refresh_token_cookie_domain,

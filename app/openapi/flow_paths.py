@@ -114,12 +114,34 @@ def authentication(*, password_login: bool) -> Iterator[EndpointSpec]:
     yield EndpointSpec("GET", "/auth", "List authentication providers", listed)
     if password_login:
         yield EndpointSpec("POST", "/auth/login", "Log in", TOKENS, request_bodies.CREDENTIALS.schema)
+    yield from _provider_login()
     session = request_bodies.SESSION_TOKEN.schema
     yield EndpointSpec("POST", "/auth/refresh", "Get new tokens", TOKENS, session, body_optional=True)
     yield EndpointSpec("POST", "/auth/logout", "Log out", NO_CONTENT, session, body_optional=True)
     request, reset = request_bodies.PASSWORD_REQUEST.schema, request_bodies.PASSWORD_RESET.schema
     yield EndpointSpec("POST", "/auth/password/request", "Request a link to reset a password", NO_CONTENT, request)
     yield EndpointSpec("POST", "/auth/password/reset", "Reset a password", NO_CONTENT, reset)
+
+
+def _provider_login() -> Iterator[EndpointSpec]:
+    """Yield the way to a provider and back; the path of the way back is that of the provider's response."""
+    path, name = "/auth/login/{provider}", {"provider": TEXT}
+    redirect = {302: ResponseSpec("Redirects to the provider.", TEXT, "text/plain")}
+    target = parameter("redirect", TEXT, "Where the sign-in leads to.")
+    code = parameter("otp", TEXT, "The one-time password of an account with two-factor authentication.")
+    yield EndpointSpec(
+        "GET", path, "Sign in with a provider", redirect, parameters=[target, code], path_parameters=name
+    )
+    response = [parameter(key, TEXT) for key in ("code", "state", "iss", "error")]
+    completed = {**TOKENS, 302: ResponseSpec("Redirects to where the sign-in leads to.", TEXT, "text/plain")}
+    yield EndpointSpec(
+        "GET",
+        f"{path}/callback",
+        "Receive the response of a provider",
+        completed,
+        parameters=response,
+        path_parameters=name,
+    )
 
 
 def accounts(rows: RowSchemas) -> Iterator[EndpointSpec]:

@@ -9,6 +9,7 @@ from app.core.regex_matcher import RegexMatcher
 from app.core.request_budget import RequestBudget
 from app.db.database import Database
 from app.db.read_pool import ReadPool
+from app.identity_providers.providers import IdentityProviders
 from app.passwords.hasher_pool import PasswordService
 from app.passwords.hashers import PasswordHasher
 from app.policy.access_cache import AccessCache
@@ -51,6 +52,7 @@ class Services:
     passwords: PasswordService = field(default_factory=PasswordService)
     utility_hasher: PasswordService = field(default_factory=lambda: PasswordService(threads=1))
     """Hashes texts for any client in a thread of its own, so that logins do not wait for them."""
+    identity_providers: IdentityProviders = field(default_factory=lambda: IdentityProviders({}))
     regexes: RegexMatcher = field(default_factory=RegexMatcher)
     unreadable_rules: UnreadableRuleLog = field(default_factory=UnreadableRuleLog)
     mail_queued: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,6 +117,7 @@ class Services:
             user_limits=user_limits,
             passwords=PasswordService(settings.hash_cost, hasher),
             utility_hasher=PasswordService(settings.hash_cost, hasher, threads=1),
+            identity_providers=IdentityProviders.from_settings(settings, clock),
             unreadable_rules=unreadable_rules,
             hooks=hooks,
             root_fields=root_fields,

@@ -22,12 +22,13 @@ FLOW_ROUTES = {**auth.ROUTES, **auth.LOGIN_ROUTE, **account.ROUTES, **access.ROU
 OPERATION_OF_PATH = {
     **SERVER_PATHS,
     **{route: operation for route, (operation, _) in FLOW_ROUTES.items()},
+    ("GET", "/auth/login/company"): FlowOperation.LOGIN_WITH_PROVIDER,
     **{
         (method, f"/users/me/{path}"): operation
         for (method, path), (operation, _) in account_security.TFA_ROUTES.items()
     },
 }
-REST_ONLY = {FlowOperation.LIST_AUTH_PROVIDERS}
+REST_ONLY = {FlowOperation.LIST_AUTH_PROVIDERS, FlowOperation.LOGIN_WITH_PROVIDER}
 REFUSAL = {"errors": [TwoFactorSetupRequired().as_dict()]}
 
 

@@ -17,6 +17,7 @@ import typer.main
 
 from app.cli import app
 from app.core import errors
+from app.core.auth_providers import SETTING_NAMES, ProviderSettings
 from app.core.config import RowLimit, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,15 @@ def setting_rows() -> Iterator[str]:
         yield ""
 
 
+def provider_rows() -> Iterator[str]:
+    yield "| Setting | Default | Meaning |\n|---|---|---|"
+    for name in SETTING_NAMES:
+        field = ProviderSettings.model_fields[name]
+        default = "" if field.is_required() or field.default in (None, (), {}) else _text(name, field.default)
+        text = f"`{default}`" if default else "required" if field.is_required() else ""
+        yield f"| `AUTH_<NAME>_{name.upper()}` | {text} | {_in_code_font(field.description or '')} |"
+
+
 def _default(name: str) -> str:
     value = Settings.model_fields[name].default
     text = _text(name, value)
@@ -56,7 +66,11 @@ def _default(name: str) -> str:
 
 def _text(name: str, value: Any) -> str:
     if value is None:
-        return "-1" if get_args(RowLimit)[-1] in Settings.model_fields[name].metadata else ""
+        return (
+            "-1"
+            if name in Settings.model_fields and get_args(RowLimit)[-1] in Settings.model_fields[name].metadata
+            else ""
+        )
     if isinstance(value, timedelta):
         milliseconds = round(value.total_seconds() * 1000)
         unit, size = next(((u, s) for u, s in DURATION_UNITS if milliseconds % s == 0 and milliseconds), ("", 1))
@@ -71,7 +85,10 @@ def _text(name: str, value: Any) -> str:
 
 
 def _description(name: str) -> str:
-    text = Settings.model_fields[name].description or ""
+    return _in_code_font(Settings.model_fields[name].description or "")
+
+
+def _in_code_font(text: str) -> str:
     parts = re.split(r"(`[^`]*`)", text)  # other settings in code font, except where they already are
     return "".join(part if part.startswith("`") else CODE_FONT.sub(r"`\g<0>`", part) for part in parts)
 
@@ -171,6 +188,7 @@ def _size(expression: ast.expr, namespace: dict[str, Any]) -> int:
 
 GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
     "settings": setting_rows,
+    "providers": provider_rows,
     "errors": error_rows,
     "commands": command_rows,
     "deviations": deviation_rows,

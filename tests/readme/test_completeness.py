@@ -26,6 +26,7 @@ from tests.readme import (
 )
 from tests.readme.generated import rendered
 from tests.readme.pages import DOCS, README, ROOT, page
+from tests.single_sign_on import test_settings
 from tests.upgrade import test_report
 
 PAGES = {"README.md": README, **{str(file.relative_to(DOCS)): file for file in sorted(DOCS.rglob("*.md"))}}
@@ -96,6 +97,7 @@ TESTS_BY_BLOCK = {
             for title, count in (("A file", 1), ("Plan and apply", 6), ("Tests", 6))
         },
     },
+    "operations/single-sign-on.md": {"An example": [test_settings.test_the_examples_of_the_page_are_valid] * 2},
     "concepts/files.md": {"Uploading and reading": [test_snippets.test_an_image_is_uploaded_and_read]},
     "reference/graphql.md": {
         "Queries": [test_snippets.test_every_graphql_example_is_valid],

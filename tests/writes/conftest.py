@@ -22,6 +22,7 @@ ROLLCALL_TABLES = (
     "rollcall_outbox",
     "rollcall_attempts",
     "rollcall_used_codes",
+    "rollcall_used_sign_ins",
     "rollcall_recovery_codes",
     "rollcall_directus_nodes",
     "rollcall_access_expiry",

@@ -9,39 +9,51 @@ from app.flows.login import Credentials, LoginService
 from app.flows.password_reset import PasswordReset
 from app.flows.session import SessionService
 from app.flows.tfa_policy import FlowOperation
-from app.flows.tokens import TokenMode, Tokens
+from app.flows.tokens import TokenMode
 from app.http.authentication import Authenticator
+from app.http.endpoints.single_sign_on import provider_routes
+from app.http.endpoints.token_response import tokens_response
 from app.http.flow_endpoint import FlowEndpoint, FlowRequest, FlowRoute, FlowRoutes
-from app.http.response import NO_CONTENT, Response, data_response
+from app.http.response import NO_CONTENT, Response
 from app.openapi.request_bodies import CREDENTIALS, PASSWORD_REQUEST, PASSWORD_RESET, SESSION_TOKEN
 from app.repositories.directory import Directory
 from app.repositories.services import Services
+
+LISTED = ("name", "label", "driver", "icon")
+"""What is listed of a provider."""
 
 
 def auth_endpoint(services: Services, authenticator: Authenticator) -> FlowEndpoint:
     """Return the endpoint behind `/auth`."""
     login = {} if services.settings.auth_disable_default else LOGIN_ROUTE
-    return FlowEndpoint(services, authenticator, {**ROUTES, **login})
+    routes = {**ROUTES, **login, **provider_routes(services.settings.auth_providers)}
+    return FlowEndpoint(services, authenticator, routes)
 
 
 async def _list_providers(request: FlowRequest) -> Response:
-    """List the login providers besides a password: none; and say whether login by password is disabled."""
-    disabled = request.directory.services.settings.auth_disable_default
-    return Response(orjson.dumps({"data": [], "disableDefault": disabled}))
+    """List the login providers besides a password, and say whether login by password is disabled.
+
+    With `sessionOnly` in the query, only those that set a session cookie are listed.
+    """
+    settings = request.directory.services.settings
+    session_only = "sessionOnly" in request.parameters
+    listed = [each for each in settings.auth_providers if not session_only or TokenMode(each.mode) is TokenMode.SESSION]
+    data = [{name: value for name in LISTED if (value := getattr(each, name)) is not None} for each in listed]
+    return Response(orjson.dumps({"data": data, "disableDefault": settings.auth_disable_default}))
 
 
 async def _login(request: FlowRequest) -> Response:
     values = await request.read(CREDENTIALS)
     credentials = Credentials(values["email"], values["password"], values.get("otp"))
     tokens = await LoginService(request.directory).login(credentials, TokenMode(values.get("mode", TokenMode.JSON)))
-    return _tokens_response(request.directory, tokens)
+    return tokens_response(request.directory, tokens)
 
 
 async def _refresh(request: FlowRequest) -> Response:
     values = await request.read(SESSION_TOKEN)
     mode = _token_mode(request.directory, values)
     tokens = await SessionService(request.directory).refresh(values.get("refresh_token"), mode)
-    return _tokens_response(request.directory, tokens)
+    return tokens_response(request.directory, tokens)
 
 
 async def _logout(request: FlowRequest) -> Response:
@@ -76,16 +88,6 @@ ROUTES: FlowRoutes = {
     ("POST", "/auth/password/request"): FlowRoute(FlowOperation.REQUEST_PASSWORD_RESET, _request_password_reset),
     ("POST", "/auth/password/reset"): FlowRoute(FlowOperation.RESET_PASSWORD, _reset_password),
 }
-
-
-def _tokens_response(directory: Directory, tokens: Tokens) -> Response:
-    directory.response_cookies += tokens.cookies
-    data: dict[str, Any] = {"expires": round(tokens.expires.total_seconds() * 1000)}
-    if tokens.refresh is not None:
-        data["refresh_token"] = tokens.refresh
-    if tokens.access is not None:
-        data["access_token"] = tokens.access
-    return data_response(data)
 
 
 def _token_mode(directory: Directory, values: Mapping[str, Any]) -> TokenMode:

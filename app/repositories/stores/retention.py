@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, String, bindparam, delete, select, text, update
 
 from app.db.base import Timestamp
-from app.db.models import ATTEMPTS, OUTBOX, Activity, Revision, Session
+from app.db.models import ATTEMPTS, OUTBOX, USED_SIGN_INS, Activity, Revision, Session
 from app.db.transaction import WriteTransaction
 from app.query.sql_writes import in_list
 from app.repositories.services import Services
@@ -57,6 +57,11 @@ class RetentionStore:
     async def delete_expired_attempts(self) -> int:
         """Delete expired attempt counters."""
         return await self._delete_batch(ATTEMPTS, ATTEMPTS.c.subject, ATTEMPTS.c.expires < self._services.clock())
+
+    async def delete_expired_sign_ins(self) -> int:
+        """Delete the record of sign-ins at a provider whose time is over."""
+        expired = USED_SIGN_INS.c.expires < self._services.clock()
+        return await self._delete_batch(USED_SIGN_INS, USED_SIGN_INS.c.hash, expired)
 
     async def delete_sent_mails(self) -> int:
         """Delete mails that an earlier version sent, which did not delete them itself."""

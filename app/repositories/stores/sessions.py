@@ -54,6 +54,7 @@ INSERT_SESSION = insert(_SESSIONS).values({name: _parameter(_SESSIONS.c[name]) f
 REPLACE_TOKEN = _UPDATE_NEWEST.values(token=_NEW_TOKEN, expires=_NEW_EXPIRES)
 SET_SUCCESSOR = _UPDATE_NEWEST.values(next_token=_NEW_TOKEN, expires=_NEW_EXPIRES)
 DELETE_CHAIN = delete(_SESSIONS).where(_IN_CHAIN).returning(_SESSIONS.c.user)
+_USER_OF_NEWEST = select(select(_SESSIONS.c.user).where(_IS_NEWEST).scalar_subquery())
 UPDATE_LAST_ACCESS = update(_USERS).where(_USERS.c.id == _parameter(_USERS.c.id, "user")).values(last_access=_NOW)
 
 
@@ -88,6 +89,20 @@ class ActiveSession:
 def public_session_id(stored_token: str) -> str:
     """Return the public id of the session with this stored token."""
     return hashlib.sha256(stored_token.encode()).hexdigest()[:PUBLIC_ID_LENGTH]
+
+
+def to_stored_token(token: str, services: Services) -> str:
+    """Return the form in which a refresh token is stored."""
+    if not is_storable(token):
+        return ""  # no session has this token
+    storage_form = services.settings.refresh_token_store
+    return hashlib.sha256(token.encode()).hexdigest() if storage_form == "hashed" else token
+
+
+async def user_of_newest_session(services: Services, stored_token: str) -> str | None:
+    """Return the user of a valid session without a successor, None if there is none."""
+    rows = await services.reader.fetch(_USER_OF_NEWEST, {"token": stored_token, "now": services.clock()})
+    return None if rows[0] is None else str(rows[0])
 
 
 async def list_active_sessions(services: Services, user: str, current_token: str | None) -> list[ActiveSession]:
@@ -127,7 +142,7 @@ class SessionStore:
         new = self._new_grant("", ttl)
         changes = {"new": new.stored_token, "until": new.expires}
         rows = await self._writer.execute(
-            REPLACE_TOKEN, {"token": self.to_stored_token(token), "now": self._now, **changes}
+            REPLACE_TOKEN, {"token": to_stored_token(token, self._services), "now": self._now, **changes}
         )
         if not rows:
             return None
@@ -186,16 +201,9 @@ class SessionStore:
         is_active = and_(_SESSIONS.c.user == user, _SESSIONS.c.next_token.is_(None), _SESSIONS.c.expires >= self._now)
         return {row[0] for row in await self._writer.execute(select(_SESSIONS.c.token).where(is_active))}
 
-    def to_stored_token(self, token: str) -> str:
-        """Return the form in which a refresh token is stored."""
-        if not is_storable(token):
-            return ""  # no session has this token
-        storage_form = self._services.settings.refresh_token_store
-        return hashlib.sha256(token.encode()).hexdigest() if storage_form == "hashed" else token
-
     def _new_grant(self, user: str, ttl: timedelta) -> SessionGrant:
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        return SessionGrant(user, token, self.to_stored_token(token), self._now + ttl)
+        return SessionGrant(user, token, to_stored_token(token, self._services), self._now + ttl)
 
     async def _successor(self, stored_token: str) -> SessionGrant | None:
         rows = await self._writer.rows(

@@ -1,0 +1,75 @@
+"""What a provider's claims mean for the user: identifier, email, name and role."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.auth_providers import ProviderSettings
+from app.identity_providers.base import Claims
+
+MAX_NAME_LENGTH = 50
+"""The length of the columns with the names, to which longer ones are cut."""
+DEFAULT_KEYS: Mapping[str, tuple[str, str, str]] = {
+    "openid": ("sub", "given_name", "family_name"),
+    "oauth2": ("", "", ""),
+}
+"""Claims with the identifier and the names, by driver; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A user as the provider describes it. `role` is the one that the settings assign, None for none."""
+
+    identifier: str | None
+    email: str | None
+    is_email_verified: bool
+    first_name: str | None
+    last_name: str | None
+    role: str | None
+
+
+def read_profile(claims: Claims, settings: ProviderSettings) -> Profile:
+    """Return the profile in a provider's claims; without an identifier of its own, the email address is used."""
+    identifier_key, first_name_key, last_name_key = DEFAULT_KEYS[settings.driver]
+    email = _text(claims, settings.email_key)
+    return Profile(
+        identifier=_text(claims, settings.identifier_key or identifier_key) or email,
+        email=email,
+        is_email_verified=_claim(claims, "email_verified") in (True, "true"),
+        first_name=_name(claims, settings.first_name_key or first_name_key),
+        last_name=_name(claims, settings.last_name_key or last_name_key),
+        role=_mapped_role(claims, settings),
+    )
+
+
+def _mapped_role(claims: Claims, settings: ProviderSettings) -> str | None:
+    """Return the role of the first mapped group that the user has, otherwise the default role."""
+    groups = _groups(_claim(claims, settings.group_claim_name))
+    mapping = settings.role_mapping or {}
+    return next((role for group, role in mapping.items() if group in groups), settings.default_role_id)
+
+
+def _groups(value: Any) -> frozenset[str]:
+    """Return the names of groups: a list, or as in Directus a text with commas."""
+    listed = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else ()
+    return frozenset(str(group) for group in listed if isinstance(group, str | int))
+
+
+def _claim(claims: Claims, path: str) -> Any:
+    """Return a claim by name, or by a path of names with dots between them; None if it is missing."""
+    if path in claims:
+        return claims[path]
+    value: Any = claims
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _text(claims: Claims, path: str) -> str | None:
+    value = _claim(claims, path) if path else None
+    is_text = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value).strip() or None if is_text else None
+
+
+def _name(claims: Claims, path: str) -> str | None:
+    return (_text(claims, path) or "")[:MAX_NAME_LENGTH].strip() or None
