@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import select
 
 from app.core.caller import Caller
-from app.core.errors import Forbidden, InvalidPayload
+from app.core.errors import APITokenRefused, Forbidden, InvalidPayload
 from app.core.timestamps import format_timestamp
 from app.core.values import is_storable
 from app.flows.candidate_permissions import (
@@ -81,12 +81,16 @@ class AccessExplainer:
 
         Raises:
             Forbidden: The caller is anonymous, or no admin and asks about another user or an item it cannot see.
+            APITokenRefused: The caller is no admin and uses an API token that is limited to some policies: the answer
+                names the others too.
             InvalidPayload: The collection, the action, the field or the user does not exist.
         """
         asker = await self._directory.fresh_access()
         user = question.user or asker.user
         if not asker.admin and (user is None or user != asker.user):
             raise Forbidden
+        if asker.scope is not None and not asker.admin:
+            raise APITokenRefused
         if user is None:
             raise InvalidPayload('"user" is required')
         ip = question.ip or (self._directory.caller.ip if user == asker.user else None)

@@ -63,13 +63,14 @@ class AccessBuilder:
         return Access(
             state=state,
             roles=tuple(row[0] for row in rows.roles),
-            policies=tuple(sorted(policy_ids)),
+            policies=tuple(sorted(row[0] for row in applicable)),
             admin=admin and not read_only,
             app=app,
             enforce_tfa=any(row[4] for row in in_force),
             rules=rules,
             api_token=scope.id if scope is not None else None,
             read_only=read_only,
+            scope=scope.policies if scope is not None else None,
             schema_rights=schema_rights(
                 ((row[1], row[2]) for row in permissions if row[0] in policy_ids), everything=app or admin
             ),
@@ -107,13 +108,14 @@ class AccessBuilder:
 
     def grants(self, access: Access, rows: AccessRows) -> Iterator[PermissionGrant]:
         """Yield the stored permissions that an access is made of, and those of app access."""
-        if access.read_only and any(row[2] for row in rows.policies if row[0] in access.policies):  # of an admin
+        granting = frozenset(access.granting)
+        if access.read_only and any(row[2] for row in rows.policies if row[0] in granting):  # of an admin
             yield from (PermissionGrant(name, READ, {}, (EVERY_FIELD,), {}) for name in self._registry)
             return
         for policy, action, collection, rule, fields, validation, presets, _ in rows.permissions:
             if access.read_only and action != READ:
                 continue
-            if policy in access.policies and may_grant(action, rule, validation):
+            if policy in granting and may_grant(action, rule, validation):
                 yield parse_grant(action, collection, rule, fields, validation, presets)
         for collection, rule, fields in APP_PERMISSIONS if access.app else ():
             yield PermissionGrant(collection, READ, rule, tuple(fields.split(",")), {})

@@ -120,6 +120,8 @@ class Access:
     """The id of the API token that the caller uses, if any."""
     read_only: bool = False
     """Whether the caller may write nothing, because its API token is read-only."""
+    scope: frozenset[str] | None = None
+    """The policies that the API token is limited to; None for all. `$CURRENT_POLICIES` are those of the user anyway."""
     schema_rights: frozenset[str] = frozenset()
     """The tables among `directus_collections`, `_fields` and `_relations` whose contents the caller may list."""
     ends: Mapping[str, datetime] = field(default_factory=dict, compare=False)
@@ -144,6 +146,11 @@ class Access:
     def user(self) -> str | None:
         """The caller's user id; None if anonymous."""
         return self.state.user
+
+    @property
+    def granting(self) -> tuple[str, ...]:
+        """Return the policies whose rights the caller has: those within the scope of its API token."""
+        return self.policies if self.scope is None else tuple(key for key in self.policies if key in self.scope)
 
     def granted(self, action: str, collection: Collection) -> tuple[Rule, ...]:
         """Return the rules for an action on a collection; none means that nothing is granted."""

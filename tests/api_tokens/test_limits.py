@@ -5,7 +5,7 @@ import pytest
 from app.core.errors import FailedValidation, Forbidden, ReadOnlyToken
 from app.flows.password_change import PasswordChange
 from tests.api_tokens.tokens import create_token, token_caller
-from tests.base_data import uid
+from tests.base_data import caller, make_read_permission, uid
 from tests.http.clients import FORBIDDEN, data_of, error_of
 from tests.http.test_graphql import bearer
 
@@ -135,3 +135,26 @@ async def test_a_token_says_what_it_may_do(system, client):
     assert permissions == {}
     assert everything["directus_users"]["read"]["access"] == "full"
     assert everything["directus_users"]["update"]["access"] == "none"
+
+
+async def test_a_rule_sees_the_same_policies_of_the_user_with_a_scoped_token(system):
+    """With fewer values in `$CURRENT_POLICIES`, a rule that excludes them would match more rows than for Ed himself."""
+    others = {"id": {"_nin": "$CURRENT_POLICIES"}}
+    await system.load({"directus_permissions": [make_read_permission(60, "Writers", "policies", "*", others)]})
+    query = "{ policies(limit: -1) { name } }"
+    own = await system.execute(query, caller=caller("ed"))
+    scoped = await system.execute(query, caller=await token_caller(system, "ed", policies=["Writers"]))
+
+    assert own.errors is scoped.errors is None
+    assert {row["name"] for row in scoped.data["policies"]} == {row["name"] for row in own.data["policies"]}
+
+
+async def test_a_scoped_token_does_not_learn_of_the_policies_outside_its_scope(system, client):
+    question = {"collection": "users", "action": "read"}
+    scoped = (await create_token(system, "ed", policies=["Writers"])).secret
+    refused = await client.post("/access/explain", json=question, headers=bearer(scoped))
+    admin = (await create_token(system, "ada", policies=["Administrators"])).secret
+    about_ed = await client.post("/access/explain", json={**question, "user": uid("ed")}, headers=bearer(admin))
+
+    assert message_of(refused) == NEEDS_SESSION
+    assert "Editors" in {policy["name"] for policy in data_of(about_ed)["policies"]}

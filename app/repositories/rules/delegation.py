@@ -48,7 +48,7 @@ async def check_delegation(work: WriteContext) -> None:
     after = _Side(Holdings(work.writer, limits, registry, work.now), {})
     if not affected.policies:
         after.policies = before.policies
-    rights = GrantorRights(await work.held_policies(), frozenset(work.access.policies))
+    rights = GrantorRights(await work.held_policies(), frozenset(work.access.granting))
     await _Delegation(affected, rights, before, after, await before.holdings.of_public()).check()
 
 

@@ -20,7 +20,7 @@ async def show_rights(request: PageRequest) -> Response:
         "account/rights.html",
         is_admin=access.admin,
         requires_tfa=access.enforce_tfa,
-        policies=await _read_policies(request, access.policies),
+        policies=await _read_policies(request, access.granting),
         collections=_rows(await request.directory.permissions()),
         actions=SHOWN_ACTIONS,
     )
