@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.db.base import dump_json
 from app.policy_files.located import Position
 from app.policy_files.matching import EntryMatch, Matcher
 from app.policy_files.policy_document import (
@@ -26,8 +27,9 @@ CollectionName = Literal["roles", "policies", "permissions", "access"]
 class RightsChange:
     """A row that is created, updated or deleted.
 
-    `values` are those to write, `before` the stored ones of the same fields. `subject` names the row for people; `at`
-    is where the document describes it, None for what it does not.
+    `values` are those to write, `before` the stored ones of the same fields. `subject` names the row for people; names
+    in it are JSON texts, so that no terminal takes a part for a command. `at` is where the document describes the row,
+    None for what it does not.
     """
 
     kind: ChangeKind
@@ -81,9 +83,9 @@ class _Comparison:
 
     def _deletions(self) -> Iterator[RightsChange]:
         for row in self._policies.unmatched:
-            yield RightsChange("delete", "policies", row["id"], f'policy "{row["name"]}"', {}, {}, None)
+            yield RightsChange("delete", "policies", row["id"], f"policy {dump_json(row['name'])}", {}, {}, None)
         for row in self._roles.unmatched:
-            yield RightsChange("delete", "roles", row["id"], f'role "{row["name"]}"', {}, {}, None)
+            yield RightsChange("delete", "roles", row["id"], f"role {dump_json(row['name'])}", {}, {}, None)
 
     def _role_values(self, entry: RoleEntry) -> dict[str, Any]:
         parent = None if entry.parent is None else self._roles.resolve(entry.parent)
@@ -110,7 +112,7 @@ class _Comparison:
         self, collection: CollectionName, match: EntryMatch[Any], values: Mapping[str, Any]
     ) -> Iterator[RightsChange]:
         kind = "role" if collection == "roles" else "policy"
-        subject, at = f'{kind} "{match.entry.name}"', match.entry.at
+        subject, at = f"{kind} {dump_json(match.entry.name)}", match.entry.at
         if match.stored is None:
             created = {"id": match.key, **values}
             yield RightsChange("create", collection, match.key, subject, created, {}, at, names=self._names)
@@ -120,6 +122,7 @@ class _Comparison:
 
     def _permission_changes(self, match: EntryMatch[PolicyEntry]) -> Iterator[RightsChange]:
         """Pair entries with stored permissions of the same collection and action, equal ones first."""
+        name = dump_json(match.entry.name)
         remaining = self._stored.permissions_of(match.key) if match.stored is not None else []
         unpaired: list[tuple[PermissionEntry, Mapping[str, Any]]] = []
         for entry in match.entry.permissions:
@@ -129,7 +132,7 @@ class _Comparison:
             else:
                 remaining.remove(equal)
         for entry, values in unpaired:
-            subject = f'permission of policy "{match.entry.name}" to {entry.action} {entry.collection}'
+            subject = f"permission of policy {name} to {entry.action} {entry.collection}"
             row = next((row for row in remaining if _has_target(row, entry)), None)
             if row is None:
                 created = {"policy": match.key, "collection": entry.collection, "action": entry.action, **values}
@@ -140,7 +143,7 @@ class _Comparison:
             before = {name: row[name] for name in changed}
             yield RightsChange("update", "permissions", row["id"], subject, changed, before, entry.at, entry)
         for row in remaining:
-            subject = f'permission of policy "{match.entry.name}" to {row["action"]} {row["collection"]}'
+            subject = f"permission of policy {name} to {row['action']} {row['collection']}"
             yield RightsChange("delete", "permissions", row["id"], subject, {}, {}, match.entry.at)
 
     def _is_same(self, entry: PermissionEntry, row: StoredRow) -> bool:
@@ -154,13 +157,13 @@ class _Comparison:
     def _attachment_changes(
         self, role: str | None, attachments: Sequence[Attachment], at: Position | None, *, is_complete: bool
     ) -> Iterator[RightsChange]:
-        holder = "the public" if role is None else f'role "{self._names[role]}"'
+        holder = "the public" if role is None else f"role {dump_json(self._names[role])}"
         stored: dict[str, StoredRow] = {}
         rows = sorted(self._stored.attachments_of(role), key=lambda row: (row["sort"] is None, row["sort"] or 0))
         duplicates = [row for row in rows if stored.setdefault(row["policy"], row) is not row]
         for policy, attachment in self._resolved(attachments).items():
             stored_row = stored.pop(policy, None)
-            subject = f'policy "{self._names[policy]}" of {holder}'
+            subject = f"policy {dump_json(self._names[policy])} of {holder}"
             if stored_row is None:
                 values = {"role": role, "policy": policy, **attachment.values}
                 yield RightsChange("create", "access", None, subject, values, {}, attachment.policy.at)
@@ -168,7 +171,7 @@ class _Comparison:
                 before = {name: stored_row[name] for name in changed}
                 yield RightsChange("update", "access", stored_row["id"], subject, changed, before, attachment.policy.at)
         for row in (*stored.values(), *duplicates) if is_complete else ():
-            subject = f'policy "{self._names[row["policy"]]}" of {holder}'
+            subject = f"policy {dump_json(self._names[row['policy']])} of {holder}"
             yield RightsChange("delete", "access", row["id"], subject, {}, {}, at)
 
     def _resolved(self, attachments: Iterable[Attachment]) -> dict[str, Attachment]:

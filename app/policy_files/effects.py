@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from app.core.errors import RollcallError
 from app.flows.access_simulation import AccessSimulation
 from app.flows.simulated_changes import MAX_CHANGES, Change
 from app.flows.simulation_text import report_lines
@@ -10,14 +11,16 @@ from app.repositories.directory import Directory
 
 
 async def effect_lines(changes: Sequence[RightsChange], directory: Directory) -> list[str]:
-    """Return who would gain and lose what, as lines of text.
+    """Return who would gain and lose what, or why this is unknown, as lines of text.
 
-    Raises:
-        RollcallError: As `AccessSimulation.run`.
+    A simulation checks each change by itself, so it may refuse a step although all changes together are allowed.
     """
     if len(changes) > MAX_CHANGES:
         return [f"The effects are not shown: these are more than {MAX_CHANGES} changes."]
-    return list(report_lines(await AccessSimulation(directory).run(list(_simulated(changes)))))
+    try:
+        return list(report_lines(await AccessSimulation(directory).run(list(_simulated(changes)))))
+    except RollcallError as error:
+        return [f"The effects are not shown: {error.text}"]
 
 
 def _simulated(changes: Iterable[RightsChange]) -> Iterator[Change]:
