@@ -3,6 +3,7 @@
 DIRECTUS_TOOLS names the folder `node_modules` into which the documented `npm install` has put them.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -12,8 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.cli.commands import run_command
 from tests.compat.replay import free_port, running_server, server_environment, temporary_database
 from tests.compat.sdk import COMPATIBILITY_PAGE
+from tests.compat.sync_extension import sync_extension
 from tests.conftest import BACKENDS
 from tests.readme.pages import run_shell, section, snippets
 
@@ -21,6 +24,7 @@ TOOLS = os.environ.get("DIRECTUS_TOOLS", "")
 (COMMANDS,) = snippets("sh", section("concepts/custom-fields.md", "Tools"))
 DOCUMENTED_URL = "http://127.0.0.1:8055"
 SDK = "@directus/sdk"
+PULL = "directus-sync pull --only-collections roles,policies,permissions --no-snapshot --no-specs"
 CALLS = Path(__file__).parent / "tools/sdk.mjs"
 needs_tools = pytest.mark.skipif(
     not (shutil.which("node") and Path(TOOLS, SDK).is_dir()),
@@ -117,6 +121,27 @@ def test_the_tools_generate_types_that_compile_and_pull_the_schema(server, tmp_p
     snapshot = tmp_path / "directus-config/snapshot"
     assert {file.stem for file in (snapshot / "fields" / USERS).iterdir()} == {body["field"] for body in FIELDS}
     assert {file.stem for file in (snapshot / "relations" / USERS).iterdir()} == {body["field"] for body in RELATIONS}
+
+
+@pytest.mark.nightly
+@needs_tools
+def test_a_dump_of_directus_sync_describes_the_server_that_it_was_made_of(server, tmp_path):
+    base_url, env = server
+    policy = {"name": "Readers", "permissions": [{"collection": USERS, "action": "read", "fields": ["id", "email"]}]}
+    role = {"name": "Readers", "policies": [{"policy": policy}]}
+    headers = {"Authorization": f"Bearer {env['ADMIN_TOKEN']}"}
+    httpx.post(f"{base_url}/roles", json=role, headers=headers).raise_for_status()
+    env = env | {"PATH": f"{TOOLS}/.bin:{env['PATH']}", "TOKEN": env["ADMIN_TOKEN"]}
+    with sync_extension(base_url) as url:
+        run_shell(f"{PULL} --directus-url {url} --directus-token $TOKEN", tmp_path, env)
+    dump = tmp_path / "directus-config"
+    unchanged = asyncio.run(run_command(env["DATABASE_URL"], "policies", "plan", str(dump)))
+    permissions = dump / "collections/permissions.json"
+    permissions.write_text(permissions.read_text().replace('"email"', '"status"'))
+    changed = asyncio.run(run_command(env["DATABASE_URL"], "policies", "plan", str(dump)))
+
+    assert unchanged.out == "No changes: the database has these roles and policies already.\n", unchanged.err
+    assert '    fields: ["id","email"] -> ["id","status"]\n' in changed.out
 
 
 @pytest.mark.nightly
