@@ -55,6 +55,7 @@ def _messages(translate: Translate) -> Mapping[str, str]:
         "two-factor-disabled": _("Two-factor authentication is disabled."),
         "session-revoked": _("The session is ended."),
         "sessions-revoked": _("All other sessions are ended."),
+        "token-revoked": _("The token was revoked."),
         "user-saved": _("The user was saved."),
         "profile-saved": _("Your profile was saved."),
         "settings-saved": _("The settings were saved."),

@@ -1,6 +1,13 @@
 """The pages of the Studio; each module has the handlers and the routes of one area."""
 
-from app.studio.pages.account import account, account_password, account_rights, account_sessions, account_two_factor
+from app.studio.pages.account import (
+    account,
+    account_password,
+    account_rights,
+    account_sessions,
+    account_two_factor,
+    api_tokens_page,
+)
 from app.studio.pages.activity import activity
 from app.studio.pages.entry import invitation_page, password_recovery, registration_page, sign_in
 from app.studio.pages.overview import overview
@@ -21,6 +28,7 @@ AREAS = (
     account_password,
     account_two_factor,
     account_sessions,
+    api_tokens_page,
     account_rights,
     users,
     roles,
