@@ -15,7 +15,7 @@ from tests.base_data import caller, static_token, uid
 from tests.compat.replay import DIRECTUS10
 from tests.conftest import BACKENDS, HAS_POSTGRESQL, open_copy
 from tests.http.test_graphql import bearer, served
-from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
+from tests.restoration import restore_rows, save_rows
 from tests.writes.editors import checksum
 
 ADA, VI = caller("ada"), caller("vi")
@@ -48,7 +48,7 @@ async def directus10_db(request, templates, tmp_path_factory):
             await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("directus10"))
         )
         await system.load(EXTRA_ROWS)
-        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
+        await save_rows(system)
         yield system
 
 
@@ -56,7 +56,7 @@ async def directus10_db(request, templates, tmp_path_factory):
 async def directus10(directus10_db):
     """The database with COMPATIBILITY=10; it may be changed and is restored after the test."""
     yield directus10_db
-    await run_sql(directus10_db.settings.database_url, RESTORE_ROWS_SQL)
+    await restore_rows(directus10_db)
 
 
 def permission(number, collection, fields, rule=None, action="read"):

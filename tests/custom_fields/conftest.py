@@ -8,7 +8,8 @@ from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, open_copy
 from tests.custom_fields.database import statements
 from tests.http.test_graphql import served
-from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
+from tests.restoration import restore_rows, save_rows
+from tests.writes.conftest import run_sql
 from tests.writes.editors import EDITOR_ROWS
 
 
@@ -19,7 +20,7 @@ async def custom_db(request, templates, tmp_path_factory):
         system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("custom"))
         await import_rows(system.database, EDITOR_ROWS, replace=False)
         await run_sql(system.settings.database_url, ";".join(statements(request.param)) + ";")
-        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
+        await save_rows(system)
         yield system
 
 
@@ -33,4 +34,4 @@ async def client(custom_db):
 async def custom(custom_db):
     """The database with custom fields; it may be changed and is restored after the test."""
     yield custom_db
-    await run_sql(custom_db.settings.database_url, RESTORE_ROWS_SQL)
+    await restore_rows(custom_db)

@@ -19,7 +19,8 @@ from tests.base_data import BASE_ROWS, uid
 from tests.cli.commands import run_command
 from tests.conftest import make_settings
 from tests.custom_fields.database import COLUMNS, UNDESCRIBED, UNKNOWN
-from tests.writes.conftest import RESTORE_ROWS_SQL, run_sql
+from tests.restoration import restore_rows
+from tests.writes.conftest import run_sql
 from tests.writes.editors import EDITOR_ROWS
 
 ADA, VI = uid("ada"), uid("vi")
@@ -88,7 +89,7 @@ async def source(custom_db, tmp_path_factory):
     await custom_db.load(some_rows())
     await exported(custom_db, file.with_name("redacted.json"), redact=True)
     _, omitted = await exported(custom_db, file)
-    await run_sql(custom_db.settings.database_url, RESTORE_ROWS_SQL)
+    await restore_rows(custom_db)
     return file, omitted
 
 

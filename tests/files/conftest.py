@@ -13,7 +13,7 @@ from tests.base_data import static_token
 from tests.conftest import BACKENDS, open_copy
 from tests.files.uploaders import UPLOADER_ROWS
 from tests.http.test_graphql import bearer, served
-from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
+from tests.restoration import restore_rows, save_rows
 
 
 class FileServer(NamedTuple):
@@ -59,7 +59,7 @@ async def uploaders_db(request, templates, tmp_path_factory):
         folder = tmp_path_factory.mktemp("uploaders")
         system = await open_copy(stack, request.param, templates, folder)
         await import_rows(system.database, UPLOADER_ROWS, replace=False)
-        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
+        await save_rows(system)
         settings = system.settings.model_copy(update={"storage_local_root": folder / "uploads"})
         client = await stack.enter_async_context(served(settings))
         yield FileServer(client, TestSystem(system.database, settings))
@@ -70,4 +70,4 @@ async def uploaders(uploaders_db):
     """The server with no files; restored after the test."""
     yield uploaders_db
     shutil.rmtree(uploaders_db.folder, ignore_errors=True)
-    await run_sql(uploaders_db.system.settings.database_url, RESTORE_ROWS_SQL)
+    await restore_rows(uploaders_db.system)

@@ -10,7 +10,7 @@ from tests.base_data import uid
 from tests.files.uploaders import HIDDEN_FOLDER, HTML, PICTURES_FOLDER, PUBLIC_FOLDER, SVG, png
 from tests.http.clients import FORBIDDEN, INVALID_CREDENTIALS, INVALID_PAYLOAD, ROUTE_NOT_FOUND, data_of, error_of
 from tests.http.test_graphql import served
-from tests.writes.conftest import RESTORE_ROWS_SQL, run_sql
+from tests.restoration import restore_rows
 
 IMAGE = png(20, 10)
 FOLDERS = {"loose": None, "pictures": PICTURES_FOLDER, "shown": PUBLIC_FOLDER, "hidden": HIDDEN_FOLDER}
@@ -25,7 +25,7 @@ async def gallery(uploaders_db):
         fields = {"folder": folder} if folder else {}
         rows[folder_name] = data_of(await uploaders_db.upload("ada" if folder else "uma", IMAGE, "ä b.png", **fields))
     yield {folder_name: f"/assets/{row['id']}" for folder_name, row in rows.items()}
-    await run_sql(uploaders_db.system.settings.database_url, RESTORE_ROWS_SQL)
+    await restore_rows(uploaders_db.system)
 
 
 READABLE_BY_USER = {

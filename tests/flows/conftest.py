@@ -10,7 +10,7 @@ from app.flows.import_export import import_rows
 from app.testing import TestSystem
 from tests.conftest import BACKENDS, open_copy
 from tests.flows.inviters import INVITER_ROWS, SETTINGS_OVERRIDES
-from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, run_sql
+from tests.restoration import restore_rows, save_rows
 from tests.writes.editors import EDITOR_ROWS
 
 
@@ -22,7 +22,7 @@ async def inviters_db(request, templates, tmp_path_factory):
         system = await open_copy(stack, request.param, templates, folder)
         for rows in (EDITOR_ROWS, INVITER_ROWS):
             await import_rows(system.database, rows, replace=False)
-        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
+        await save_rows(system)
         overrides = {**SETTINGS_OVERRIDES, "storage_local_root": folder / "uploads"}
         yield TestSystem(system.database, system.settings.model_copy(update=overrides))
 
@@ -32,7 +32,7 @@ async def inviters(inviters_db, monkeypatch):
     """The database of `inviters_db`, without delays; it may be changed and is restored after the test."""
     monkeypatch.setattr("app.flows.password_reset.MIN_REQUEST_DURATION", timedelta(0))
     yield inviters_db
-    await run_sql(inviters_db.settings.database_url, RESTORE_ROWS_SQL)
+    await restore_rows(inviters_db)
 
 
 @pytest_asyncio.fixture

@@ -11,8 +11,9 @@ from app.testing import TestSystem
 from tests.conftest import BACKENDS, open_copy
 from tests.flows.inviters import INVITER_ROWS, SETTINGS_OVERRIDES, update_settings, update_user
 from tests.http.test_graphql import served
+from tests.restoration import restore_rows, save_rows
 from tests.security.entry_points import ENTRY_POINTS, PASSWORD_HASH, TFA_SECRET
-from tests.writes.conftest import RESTORE_ROWS_SQL, SAVE_ROWS_SQL, editors, editors_db, run_sql
+from tests.writes.conftest import editors, editors_db
 from tests.writes.editors import EDITOR_ROWS
 
 __all__ = ["editors", "editors_db"]
@@ -40,7 +41,7 @@ async def members_db(request, templates, tmp_path_factory):
         for name, values in LOGIN_VALUES.items():
             await update_user(system, name, password=PASSWORD_HASH, **values)
         await update_settings(system, public_registration=True)
-        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
+        await save_rows(system)
         yield TestSystem(system.database, system.settings.model_copy(update=SETTINGS_OVERRIDES))
 
 
@@ -49,7 +50,7 @@ async def members(members_db, monkeypatch):
     """The database as it was created; password reset requests are not delayed."""
     monkeypatch.setattr("app.flows.password_reset.MIN_REQUEST_DURATION", timedelta(0))
     yield members_db
-    await run_sql(members_db.settings.database_url, RESTORE_ROWS_SQL)
+    await restore_rows(members_db)
 
 
 @pytest_asyncio.fixture(scope="module")

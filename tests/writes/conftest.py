@@ -7,30 +7,12 @@ from contextlib import AsyncExitStack, closing
 import asyncpg
 import pytest_asyncio
 
-from app.db.models import DIRECTUS_TABLES
 from app.flows.import_export import import_rows
 from tests.conftest import BACKENDS, open_copy
 from tests.http.test_graphql import served
+from tests.restoration import TABLES_WITH_SEQUENCES, restore_rows, save_rows
 from tests.writes.editors import EDITOR_ROWS
 
-DESCRIPTIONS = ("directus_collections", "directus_fields", "directus_relations")
-"""Tables that no test with these databases writes to: each change of them makes every server load its fields again."""
-TABLE_NAMES = [table.name for table in DIRECTUS_TABLES if table.name not in DESCRIPTIONS]
-TABLES_WITH_SEQUENCES = ("directus_activity", "directus_permissions", "directus_revisions", "directus_settings")
-SAVE_ROWS_SQL = "".join(f"CREATE TABLE pristine_{name} AS SELECT * FROM {name};" for name in TABLE_NAMES)
-ROLLCALL_TABLES = (
-    "rollcall_outbox",
-    "rollcall_attempts",
-    "rollcall_used_codes",
-    "rollcall_used_sign_ins",
-    "rollcall_recovery_codes",
-    "rollcall_directus_nodes",
-    "rollcall_access_expiry",
-)
-RESTORE_ROWS_SQL = "".join(
-    [f"DELETE FROM {name};" for name in (*ROLLCALL_TABLES, *reversed(TABLE_NAMES))]
-    + [f"INSERT INTO {name} SELECT * FROM pristine_{name};" for name in TABLE_NAMES]
-)
 RESET_SEQUENCES_SQL = "".join(
     f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT coalesce(max(id), 1) FROM {name}));"
     for name in TABLES_WITH_SEQUENCES
@@ -61,7 +43,7 @@ async def editors_db(request, templates, tmp_path_factory):
     async with AsyncExitStack() as stack:
         system = await open_copy(stack, request.param, templates, tmp_path_factory.mktemp("editors"))
         await import_rows(system.database, EDITOR_ROWS, replace=False)
-        await run_sql(system.settings.database_url, SAVE_ROWS_SQL)
+        await save_rows(system)
         yield system
 
 
@@ -69,7 +51,7 @@ async def editors_db(request, templates, tmp_path_factory):
 async def editors(editors_db):
     """The database with `EDITOR_ROWS`; it may be changed and is restored after the test."""
     yield editors_db
-    await run_sql(editors_db.settings.database_url, RESTORE_ROWS_SQL)
+    await restore_rows(editors_db)
 
 
 @pytest_asyncio.fixture(scope="session")
